@@ -1,0 +1,141 @@
+"""The command line: options become a Config, a Config runs. Knows click, signals, exit codes."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+
+from pathlib import Path
+
+import click
+
+from rk_exporter import __version__, report
+from rk_exporter.cli_options import configuration_options, given_settings
+from rk_exporter.cli_simulator import demo_command, simulate_command
+from rk_exporter.config import Config, ConfigError, load
+from rk_exporter.exporter import Exporter
+from rk_exporter.exposition import Format, encode
+from rk_exporter.logs import configure
+from rk_exporter.recordings import Snapshot
+from rk_exporter.server import AddressError, Listener, bind, serve
+
+
+logger = logging.getLogger(__name__)
+
+# A person at a terminal, or a cron job, waits longer than Prometheus.
+_ONE_PASS_SECONDS = 60.0
+_EXIT_FAILED = 1
+
+
+class ConfigRefused(click.ClickException):
+    """A configuration error, as click shows it."""
+
+    exit_code = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="rk-exporter")
+def main() -> None:
+    """Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings."""
+
+
+main.add_command(demo_command)
+main.add_command(simulate_command)
+
+
+@main.command("serve")
+@configuration_options(of_server=True)
+def serve_command(config_file: Path | None, **_options: object) -> None:
+    """Run the exporter."""
+    config = _load(config_file)
+
+    configure(level=config.log_level, form=config.log_format)
+    try:
+        asyncio.run(_serve(config))
+    except AddressError as error:
+        raise click.ClickException(str(error)) from None
+
+
+async def _serve(config: Config) -> None:
+    exporter = Exporter(config)
+    sockets = [bind(address) for address in config.listen_addresses]
+    listeners = [Listener(exporter.application, each) for each in sockets]
+    for listener in listeners:
+        logger.info("listening", extra={"url": f"{listener.url}{config.telemetry_path}"})
+    try:
+        await serve(listeners)
+    finally:
+        await exporter.close()
+    logger.info("stopped")
+
+
+@main.command("scrape")
+@configuration_options(of_server=False)
+def scrape_command(config_file: Path | None, **_options: object) -> None:
+    """
+    Read all meetings once and print the exposition.
+
+    For node_exporter's textfile collector. The exit code is 1 where an app could not be read; the
+    exposition, which says so too, is printed all the same.
+    """
+    config = _load(config_file)
+    configure(level=config.log_level, form=config.log_format)
+    exporter, snapshot = asyncio.run(_read_once(config))
+    click.echo(encode(exporter.families(snapshot), Format.TEXT), nl=False)
+    if not all(app.up for app in snapshot.apps):
+        sys.exit(_EXIT_FAILED)
+
+
+@main.command("check")
+@configuration_options(of_server=False)
+@click.option("--offline", is_flag=True, help="Check the configuration only; call nothing.")
+@click.option(
+    "form",
+    "--format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for scripts.",
+)
+def check_command(
+    config_file: Path | None,
+    *,
+    offline: bool,
+    form: str,
+    **_options: object,
+) -> None:
+    """Check the configuration, the token, and that each meeting can be read."""
+    try:
+        config = _load(config_file)
+    except ConfigRefused as refused:
+        if form == "json":
+            click.echo(json.dumps({"ok": False, "error": refused.message}))
+        raise
+    # Failures are what it prints anyhow.
+    configure(level="debug" if config.log_level == "debug" else "error", form=config.log_format)
+    if offline:
+        snapshot = Exporter(config).scraper.snapshot
+    else:
+        _, snapshot = asyncio.run(_read_once(config))
+    if form == "json":
+        click.echo(json.dumps(report.document(snapshot, offline=offline), indent=2))
+    else:
+        click.echo("\n".join(report.lines(snapshot, offline=offline)))
+    if not (offline or report.is_fine(snapshot)):
+        sys.exit(_EXIT_FAILED)
+
+
+def _load(config_file: Path | None) -> Config:
+    try:
+        return load(config_file, given_settings(click.get_current_context()), os.environ)
+    except ConfigError as error:
+        raise ConfigRefused(str(error)) from None
+
+
+async def _read_once(config: Config) -> tuple[Exporter, Snapshot]:
+    exporter = Exporter(config)
+    try:
+        return exporter, await exporter.scraper.scrape(_ONE_PASS_SECONDS)
+    finally:
+        await exporter.close()

@@ -1,0 +1,163 @@
+"""The options on the command line: each with its variable, its place in the file, its help."""
+
+import re
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from click.core import ParameterSource
+
+from rk_exporter.config import TOKEN_VARIABLE, Setting
+from rk_exporter.logs import FORMATS, LEVELS
+from rk_exporter.options import default_of
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: a *flag*, a *variable* of the environment, and its path in the file, *place*."""
+
+    flag: str
+    variable: str
+    place: str
+    metavar: str
+    help: str
+    multiple: bool = False
+
+    @property
+    def parameter(self) -> str:
+        """Return the name that click passes the value by."""
+        return re.sub(r"[.-]", "_", self.flag.lstrip("-"))
+
+
+OPTIONS = (
+    Option(
+        "--account-id",
+        "CLOUDFLARE_ACCOUNT_ID",
+        "account_id",
+        "ID",
+        "The Cloudflare account of the app.",
+    ),
+    Option("--app-id", "RK_APP_ID", "app_id", "ID", "The RealtimeKit app."),
+    Option(
+        "--meeting-id",
+        "RK_MEETING_IDS",
+        "meeting_ids",
+        "ID",
+        "A meeting to read; repeatable. In the variable, commas or blanks stand between them.",
+        multiple=True,
+    ),
+    Option(
+        "--api.token-file",
+        "RK_API_TOKEN_FILE",
+        "api.token_file",
+        "PATH",
+        f"File with the API token, read again when it changes; or set {TOKEN_VARIABLE}.",
+    ),
+    Option("--api.base-url", "RK_API_BASE_URL", "api.base_url", "URL", "Where the API is."),
+    Option(
+        "--scrape.stale-after",
+        "RK_SCRAPE_STALE_AFTER",
+        "scrape.stale_after",
+        "DURATION",
+        "How long the last reading of a meeting that cannot be read is shown.",
+    ),
+    Option(
+        "--scrape.timeout-offset",
+        "RK_SCRAPE_TIMEOUT_OFFSET",
+        "scrape.timeout_offset",
+        "DURATION",
+        "How long before Prometheus' timeout a scrape is answered.",
+    ),
+    Option(
+        "--web.listen-address",
+        "RK_WEB_LISTEN_ADDRESS",
+        "web.listen_address",
+        "ADDRESS",
+        "Where to listen: a list of host:port with commas; port 0 takes a free one.",
+    ),
+    Option(
+        "--web.telemetry-path",
+        "RK_WEB_TELEMETRY_PATH",
+        "web.telemetry_path",
+        "PATH",
+        "Path of the metrics.",
+    ),
+    Option(
+        "--web.max-requests",
+        "RK_WEB_MAX_REQUESTS",
+        "web.max_requests",
+        "N",
+        "Scrapes answered at once; more get a 503.",
+    ),
+    Option(
+        "--log.level", "RK_LOG_LEVEL", "log.level", "|".join(LEVELS), "Least severe line logged."
+    ),
+    Option("--log.format", "RK_LOG_FORMAT", "log.format", "|".join(FORMATS), "Form of log lines."),
+)
+CONFIG_FILE_VARIABLE = "RK_CONFIG_FILE"
+# What only a server needs.
+_SERVER_PLACES = frozenset({"web.listen_address", "web.telemetry_path", "web.max_requests"})
+
+
+class _Text(click.ParamType[str]):
+    """Text that is checked later, together with the file's; a variable's is split into a list."""
+
+    name = "text"
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Return the parts of *rv*, which commas or blanks separate."""
+        return [part for part in re.split(r"[,\s]+", rv) if part]
+
+
+def configuration_options(*, of_server: bool) -> Callable[[F], F]:
+    """Return a decorator that adds the options of a command that reads the API."""
+    shown = [each for each in OPTIONS if of_server or each.place not in _SERVER_PLACES]
+
+    def decorate(command: F) -> F:
+        for option in reversed(shown):
+            command = click.option(
+                option.parameter,
+                option.flag,
+                envvar=option.variable,
+                show_envvar=True,
+                show_default=_shown_default(option),
+                metavar=option.metavar,
+                multiple=option.multiple,
+                type=_Text(),
+                help=option.help,
+            )(command)
+        return click.option(
+            "config_file",
+            "--config.file",
+            envvar=CONFIG_FILE_VARIABLE,
+            show_envvar=True,
+            metavar="PATH",
+            type=click.Path(path_type=Path),
+            help="YAML file; every option below can stand in it.",
+        )(command)
+
+    return decorate
+
+
+def given_settings(context: click.Context) -> dict[str, Setting]:
+    """Return what flags and variables gave, by place in the file."""
+    settings = {}
+    for option in OPTIONS:
+        value = context.params.get(option.parameter)
+        if value is None or value == ():
+            continue
+        source = context.get_parameter_source(option.parameter)
+        origin = option.variable if source is ParameterSource.ENVIRONMENT else option.flag
+        settings[option.place] = Setting(list(value) if option.multiple else value, origin)
+    return settings
+
+
+def _shown_default(option: Option) -> str | bool:
+    return default_of(option.place) or False

@@ -1,0 +1,174 @@
+"""The commands `demo` and `simulate`."""
+
+import asyncio
+
+from collections.abc import Coroutine
+from typing import Any
+
+import click
+
+from rk_exporter import demo
+from rk_exporter.logs import configure
+from rk_exporter.option_values import Address, parse_addresses
+from rk_exporter.server import AddressError, Listener, bind, serve
+from rk_exporter.simulator import (
+    DEMO_PACE,
+    REAL_PACE,
+    AcceleratedClock,
+    Fault,
+    Simulator,
+    improvise,
+)
+
+
+_PACES = {"demo": DEMO_PACE, "real": REAL_PACE}
+EXPORTER_ADDRESS = "127.0.0.1:10058"
+SIMULATOR_ADDRESS = "127.0.0.1:10059"
+
+
+class _Address(click.ParamType[Address]):
+    """A host:port."""
+
+    name = "address"
+
+    def convert(
+        self, value: str | Address, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address:
+        """Return the address, or fail with what would be right."""
+        if isinstance(value, Address):
+            return value
+        try:
+            (address,) = parse_addresses(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return address
+
+
+class _MeetingFault(click.ParamType[tuple[str, Fault]]):
+    """A `MEETING=KIND` pair."""
+
+    name = "fault"
+
+    def convert(
+        self,
+        value: str | tuple[str, Fault],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, Fault]:
+        """Return the meeting's id and the fault, or fail with the kinds that there are."""
+        if isinstance(value, tuple):
+            return value
+        meeting_id, _, kind = value.rpartition("=")
+        if not meeting_id or kind not in list(Fault):
+            self.fail(f"{value!r}: write MEETING=KIND, KIND one of {', '.join(Fault)}", param, ctx)
+        return meeting_id, Fault(kind)
+
+
+@click.command("demo")
+@click.option("--seed", default=1, show_default=True, help="Which story is told.")
+@click.option(
+    "exporter_address",
+    "--web.listen-address",
+    type=_Address(),
+    default=EXPORTER_ADDRESS,
+    show_default=True,
+    help="Where the exporter listens.",
+)
+@click.option(
+    "simulator_address",
+    "--simulator.listen-address",
+    type=_Address(),
+    default=SIMULATOR_ADDRESS,
+    show_default=True,
+    help="Where the simulated API listens.",
+)
+def demo_command(seed: int, exporter_address: Address, simulator_address: Address) -> None:
+    """Run the exporter on an embedded simulated API: no account, no token, no configuration."""
+    _run(
+        demo.run(
+            seed=seed,
+            exporter_address=exporter_address,
+            simulator_address=simulator_address,
+            say=click.echo,
+        )
+    )
+
+
+@click.command("simulate")
+@click.option(
+    "address",
+    "--web.listen-address",
+    type=_Address(),
+    default=SIMULATOR_ADDRESS,
+    show_default=True,
+    help="Where to listen.",
+)
+@click.option("--seed", default=1, show_default=True, help="Which story is told.")
+@click.option("--meetings", default=12, show_default=True, help="How many meetings there are.")
+@click.option(
+    "--pace",
+    type=click.Choice(list(_PACES)),
+    default="real",
+    show_default=True,
+    help="How long recordings last: hours, or about a minute.",
+)
+@click.option("--speed", default=1.0, show_default=True, help="How fast the simulated clock runs.")
+@click.option(
+    "--latency", default=0.0, show_default=True, help="Seconds before each answer.", metavar="S"
+)
+@click.option(
+    "--linger",
+    default=0.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds for which an ended recording is still called active.",
+)
+@click.option(
+    "--rate-limit", default=1200, show_default=True, help="Calls per 5 minutes and token; 0: none."
+)
+@click.option(
+    "faults",
+    "--fault",
+    type=_MeetingFault(),
+    multiple=True,
+    metavar="MEETING=KIND",
+    help="Trouble with a meeting, or with all (*); repeatable.",
+)
+def simulate_command(  # noqa: PLR0913 # an argument for each option
+    *,
+    address: Address,
+    seed: int,
+    meetings: int,
+    pace: str,
+    speed: float,
+    latency: float,
+    linger: float,
+    rate_limit: int,
+    faults: tuple[tuple[str, Fault], ...],
+) -> None:
+    """Run the simulated API alone; any account and app id will do, the token is `simulated`."""
+    clock = AcceleratedClock(speed)
+    simulator = Simulator(
+        improvise(seed, meetings, clock(), _PACES[pace]),
+        clock=clock,
+        latency_seconds=latency,
+        linger_seconds=linger,
+        rate_limit=rate_limit,
+    )
+    for meeting_id, fault in faults:
+        simulator.inject(meeting_id, fault)
+
+    async def run() -> None:
+        listener = Listener(simulator, bind(address))
+        click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
+        await serve([listener])
+
+    _run(run())
+
+
+def _run(program: Coroutine[Any, Any, None]) -> None:
+    configure(level="warning", form="logfmt")
+    try:
+        asyncio.run(program)
+    except AddressError as error:
+        raise click.ClickException(f"{error}; --web.listen-address takes another") from None

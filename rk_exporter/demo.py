@@ -1,0 +1,108 @@
+"""The demo: the exporter on an embedded simulated API, with what happens told as it happens."""
+
+import asyncio
+import time
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from rk_exporter.config import TOKEN_VARIABLE, Config, Setting, load
+from rk_exporter.exporter import Exporter
+from rk_exporter.option_values import Address
+from rk_exporter.recordings import Meeting, Snapshot
+from rk_exporter.server import Listener, bind, serve
+from rk_exporter.simulator import DEMO_PACE, Simulator, improvise
+
+
+MEETING_COUNT = 12
+# How long finished recordings stay to be seen.
+LINGER_SECONDS = 30.0
+_LOOK_EVERY_SECONDS = 3.0
+
+_NO_RECORDING = "no recording"
+
+
+async def run(
+    *, seed: int, exporter_address: Address, simulator_address: Address, say: Callable[[str], None]
+) -> None:
+    """
+    Run simulator and exporter until a signal comes; *say* shows a line to the user.
+
+    Raises AddressError.
+    """
+    story = improvise(seed, MEETING_COUNT, time.time(), DEMO_PACE)
+    # Without the API's limit: a newcomer who scrapes in a loop should not end up blocked.
+    simulator = Simulator(story, rate_limit=0, linger_seconds=LINGER_SECONDS)
+    simulated = Listener(simulator, bind(simulator_address))
+    meetings = tuple(Meeting(each.id, each.title) for each in story.meetings())
+    exporter = Exporter(_config(f"{simulated.url}/client/v4", meetings))
+    exporting = Listener(exporter.application, bind(exporter_address))
+    say(welcome(exporter_url=exporting.url, simulator_url=simulated.url, seed=seed))
+    telling = asyncio.create_task(_tell(exporter, say))
+    try:
+        await serve([simulated, exporting])
+    finally:
+        telling.cancel()
+        await exporter.close()
+
+
+def welcome(*, exporter_url: str, simulator_url: str, seed: int) -> str:
+    """Return what a newcomer needs to know, a prometheus.yml among it."""
+    target = exporter_url.removeprefix("http://")
+    return f"""\
+rk-exporter   {exporter_url}/metrics
+simulated API {simulator_url}  ({MEETING_COUNT} meetings, seed {seed}, token `simulated`)
+
+To see it in Prometheus, put this into prometheus.yml:
+
+scrape_configs:
+  - job_name: rk-exporter
+    scrape_interval: 5s
+    static_configs:
+      - targets: ["{target}"]
+
+Or try:  curl -s {exporter_url}/metrics | grep 'rk_recording_status.* 1.0'
+
+What the exporter sees (Ctrl-C ends it):
+"""
+
+
+def changes(before: Snapshot, after: Snapshot) -> Iterator[str]:
+    """Return a line for each meeting whose recording is in another state than before."""
+    old = _states(before)
+    for name, state in _states(after).items():
+        was = old.get(name)
+        if was != state:
+            yield f"{name:32} {state if was is None else f'{was} -> {state}'}"
+
+
+def _states(snapshot: Snapshot) -> dict[str, str]:
+    return {
+        reading.meeting.name: reading.recordings[0].status if reading.recordings else _NO_RECORDING
+        for app in snapshot.apps
+        for reading in app.readings
+        if reading.recordings is not None
+    }
+
+
+async def _tell(exporter: Exporter, say: Callable[[str], None]) -> None:
+    before = exporter.scraper.snapshot
+    while True:
+        after = await exporter.scraper.scrape(_LOOK_EVERY_SECONDS)
+        for line in changes(before, after):
+            say(f"{time.strftime('%H:%M:%S')}  {line}")
+        before = after
+        await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+
+def _config(base_url: str, meetings: tuple[Meeting, ...]) -> Config:
+    given: dict[str, str | list[str]] = {
+        "account_id": "demo-account",
+        "app_id": "demo-app",
+        "meeting_ids": [meeting.meeting_id for meeting in meetings],
+        "api.base_url": base_url,
+    }
+    settings = {place: Setting(value, "the demo") for place, value in given.items()}
+    config = load(None, settings, {TOKEN_VARIABLE: "simulated"})
+    named = tuple(replace(app, meetings=meetings) for app in config.apps)
+    return replace(config, apps=named)

@@ -1,0 +1,64 @@
+"""Log lines on standard error, as logfmt or JSON, with the fields that a call passes in `extra`."""
+
+import json
+import logging
+import sys
+
+from datetime import UTC, datetime
+from typing import TextIO
+
+
+LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("logfmt", "json")
+
+# Everything that a record has of its own; the rest came in `extra`.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+# They log whole URLs, answers' headers, or what any client may provoke.
+_NOISY_LIBRARIES = ("httpx", "httpcore", "uvicorn", "uvicorn.error", "uvicorn.access", "asyncio")
+
+
+class LogfmtFormatter(logging.Formatter):
+    """A record as `key=value` pairs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return *record* as one line."""
+        pairs = _fields(self, record).items()
+        return " ".join(f"{key}={_logfmt_value(str(value))}" for key, value in pairs)
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as a JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return *record* as one line."""
+        return json.dumps(_fields(self, record), default=str)
+
+
+def configure(*, level: str, form: str, stream: TextIO | None = None) -> None:
+    """Send the log of the package from *level* on to *stream*, by default standard error."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else LogfmtFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("rk_exporter").setLevel(level.upper())
+    for library in _NOISY_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.ERROR)
+
+
+def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:
+    moment = datetime.fromtimestamp(record.created, tz=UTC)
+    fields: dict[str, object] = {
+        "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": record.levelname.lower(),
+        "msg": record.getMessage(),
+    }
+    fields |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    if record.exc_info:
+        fields["exception"] = formatter.formatException(record.exc_info)
+    return fields
+
+
+def _logfmt_value(text: str) -> str:
+    if text and not any(character in text for character in ' "=\\') and text.isprintable():
+        return text
+    return json.dumps(text, ensure_ascii=False)

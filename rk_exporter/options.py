@@ -1,0 +1,100 @@
+"""The options as they stand in a configuration file: their names, their defaults, still text."""
+
+import msgspec
+
+
+DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
+
+
+class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A mapping in the file."""
+
+
+class MeetingEntry(_Strict):
+    """A meeting that has a name."""
+
+    id: str
+    name: str | None = None
+
+
+class MeetingsEntry(_Strict):
+    """Where an app's meetings come from."""
+
+    ids: list[str | MeetingEntry] = msgspec.field(default_factory=list)
+
+
+class AppEntry(_Strict):
+    """One app among several."""
+
+    name: str | None = None
+    account_id: str | None = None
+    app_id: str | None = None
+    api_token_file: str | None = None
+    api_token_env: str | None = None
+    meetings: MeetingsEntry = msgspec.field(default_factory=MeetingsEntry)
+
+
+class ApiOptions(_Strict):
+    """Options of the API."""
+
+    token_file: str | None = None
+    base_url: str = DEFAULT_BASE_URL
+
+
+class ScrapeOptions(_Strict):
+    """Options of passes; durations."""
+
+    stale_after: str = "5m"
+    timeout_offset: str = "500ms"
+
+
+class WebOptions(_Strict):
+    """Options of the HTTP server."""
+
+    listen_address: str = ":10058"
+    telemetry_path: str = "/metrics"
+    max_requests: int = 40
+
+
+class LogOptions(_Strict):
+    """Options of the log."""
+
+    level: str = "info"
+    format: str = "logfmt"
+
+
+class Options(_Strict):
+    """A whole file. The first three are for a single app, the first also for those of `apps`."""
+
+    account_id: str | None = None
+    app_id: str | None = None
+    meeting_ids: list[str | MeetingEntry] = msgspec.field(default_factory=list)
+    api: ApiOptions = msgspec.field(default_factory=ApiOptions)
+    scrape: ScrapeOptions = msgspec.field(default_factory=ScrapeOptions)
+    web: WebOptions = msgspec.field(default_factory=WebOptions)
+    log: LogOptions = msgspec.field(default_factory=LogOptions)
+    apps: list[AppEntry] = msgspec.field(default_factory=list)
+
+
+FIELD_NAMES = tuple(
+    name
+    for struct in (
+        Options,
+        ApiOptions,
+        ScrapeOptions,
+        WebOptions,
+        LogOptions,
+        AppEntry,
+        MeetingsEntry,
+        MeetingEntry,
+    )
+    for name in struct.__struct_fields__
+)
+
+
+def default_of(option: str) -> str | None:
+    """Return the default of *option*, like `scrape.stale_after`, as it would be typed."""
+    value: object = Options()
+    for name in option.split("."):
+        value = getattr(value, name)
+    return str(value) if isinstance(value, str | int) else None

@@ -1,0 +1,153 @@
+"""What `check` says of a snapshot: a line for each app and meeting, or the same as JSON."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rk_exporter.recordings import AppSnapshot, Failure, Reading, Reason, Recording, Snapshot
+
+
+_ADVICE = {
+    Reason.TIMEOUT: "check the way to the API, and Cloudflare's status page",
+    Reason.CONNECT: "check the network, DNS and firewall between here and the API",
+    Reason.TLS: "check this machine's certificates, its clock, and what intercepts TLS",
+    Reason.AUTH: 'give the token the permission "Realtime" for this account, or put a new one in',
+    Reason.RATE_LIMITED: "wait 5 minutes, then scrape less often or list fewer meetings",
+    Reason.SERVER_ERROR: "try again later, and look at Cloudflare's status page",
+    Reason.CLIENT_ERROR: "check the meeting's id",
+    Reason.NOT_FOUND: "check account_id and app_id",
+    Reason.INVALID_RESPONSE: "check api.base_url, and what stands between here and the API",
+    Reason.TOO_LARGE: "check api.base_url, and what stands between here and the API",
+}
+
+_SIZE_UNITS = ("B", "kB", "MB", "GB", "TB")
+_THOUSAND = 1000
+_TIME_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def is_fine(snapshot: Snapshot) -> bool:
+    """Tell whether the last attempt to read each meeting succeeded."""
+    return all(reading.up for app in snapshot.apps for reading in app.readings)
+
+
+def lines(snapshot: Snapshot, *, offline: bool = False) -> Iterator[str]:
+    """Return a line for each app and meeting; *offline* where nothing was read."""
+    for app in snapshot.apps:
+        yield _app_line(app, offline=offline)
+        id_width = max(len(reading.meeting.meeting_id) for reading in app.readings)
+        name_width = max(len(_name(reading)) for reading in app.readings)
+        for reading in app.readings:
+            state = "listed" if offline else _state(reading, now=snapshot.taken_at)
+            name = f"{_name(reading):{name_width}}  " if name_width else ""
+            yield f"  {reading.meeting.meeting_id:{id_width}}  {name}{state}"
+
+
+def document(snapshot: Snapshot, *, offline: bool = False) -> dict[str, Any]:
+    """Return the same for scripts, of JSON's types only."""
+    return {
+        "ok": offline or is_fine(snapshot),
+        "apps": [
+            {
+                "app": app.app.name,
+                "account_id": app.app.account_id,
+                "app_id": app.app.app_id,
+                "ok": offline or all(reading.up for reading in app.readings),
+                "meetings": [_meeting_document(reading) for reading in app.readings],
+            }
+            for app in snapshot.apps
+        ],
+    }
+
+
+def _app_line(app: AppSnapshot, *, offline: bool) -> str:
+    known_as = f"{app.app.name}: account {app.app.account_id}, app {app.app.app_id}"
+    total = len(app.readings)
+    if offline:
+        return f"{known_as}: {total} meetings listed; nothing was asked of the API"
+    read = sum(1 for reading in app.readings if reading.up)
+    verdict = "ok" if read == total else "FAILED"
+    return f"{known_as}: {verdict}, {read} of {total} meetings read"
+
+
+def _name(reading: Reading) -> str:
+    meeting = reading.meeting
+    return "" if meeting.name == meeting.meeting_id else meeting.name
+
+
+def _state(reading: Reading, *, now: float) -> str:
+    if reading.failure:
+        return f"FAILED {_failure_text(reading.failure)}"
+    if reading.recordings is None:
+        return "FAILED: there was no time to read it"
+    if not reading.recordings:
+        return "no active recording"
+    return "; ".join(_recording_text(recording, now=now) for recording in reading.recordings)
+
+
+def _failure_text(failure: Failure) -> str:
+    return f"{failure.reason}: {failure.explanation}; {_ADVICE[failure.reason]}"
+
+
+def _recording_text(recording: Recording, *, now: float) -> str:
+    parts = [f"{recording.status} (recording {recording.recording_id})"]
+    duration = recording.duration_seconds(as_of=now)
+    if duration is not None:
+        parts.append(f"{_time_text(duration)} long")
+    if recording.file_size_bytes:
+        parts.append(_size_text(recording.file_size_bytes))
+    expiry = recording.download_url_expiry_timestamp_seconds
+    if expiry is not None:
+        left = f"in {_time_text(expiry - now)}" if expiry > now else "already"
+        parts.append(f"download URL expires {left}")
+    return ", ".join(parts)
+
+
+def _time_text(seconds: float) -> str:
+    """Return the two largest units, like 6d 23h."""
+    left = int(seconds)
+    parts: list[str] = []
+    for unit, size in _TIME_UNITS:
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2]) or "0s"
+
+
+def _size_text(size_bytes: float) -> str:
+    for unit in _SIZE_UNITS[:-1]:
+        if size_bytes < _THOUSAND:
+            return f"{size_bytes:.3g} {unit}"
+        size_bytes /= _THOUSAND
+    return f"{size_bytes:.3g} {_SIZE_UNITS[-1]}"
+
+
+def _meeting_document(reading: Reading) -> dict[str, Any]:
+    return {
+        "meeting_id": reading.meeting.meeting_id,
+        "name": reading.meeting.name,
+        "ok": reading.up,
+        "failure": reading.failure and _failure_document(reading.failure),
+        "recordings": reading.recordings
+        and [_recording_document(recording) for recording in reading.recordings],
+    }
+
+
+def _failure_document(failure: Failure) -> dict[str, str]:
+    return {
+        "reason": failure.reason.value,
+        "explanation": failure.explanation,
+        "advice": _ADVICE[failure.reason],
+    }
+
+
+def _recording_document(recording: Recording) -> dict[str, Any]:
+    return {
+        "recording_id": recording.recording_id,
+        "status": recording.status.value,
+        "session_id": recording.session_id,
+        "output_file_name": recording.output_file_name,
+        "file_size_bytes": recording.file_size_bytes,
+        "invoked_timestamp_seconds": recording.invoked_timestamp_seconds,
+        "started_timestamp_seconds": recording.started_timestamp_seconds,
+        "stopped_timestamp_seconds": recording.stopped_timestamp_seconds,
+        "download_url_expiry_timestamp_seconds": recording.download_url_expiry_timestamp_seconds,
+    }

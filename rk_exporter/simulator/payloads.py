@@ -1,0 +1,164 @@
+"""
+The JSON of meetings, sessions and recordings, field by field as the endpoints' pages show it.
+
+Everything secret in it contains `CANARY`, so that a leak can be searched for.
+"""
+
+from datetime import UTC, datetime
+
+from rk_exporter.simulator.answers import JsonObject
+from rk_exporter.simulator.story import Meeting, Recording, Session, Status
+
+
+CANARY = "SIMULATED-SECRET"
+"""A part of every signature, key and secret that the simulator gives out."""
+
+_HAS_FILE = frozenset({Status.UPLOADING, Status.UPLOADED})
+
+
+def recording_payload(recording: Recording, now: float) -> JsonObject:
+    """Tell the 12 fields of a recording at *now*; only after the upload there are 12."""
+    status = recording.status(now)
+    payload: JsonObject = {
+        "id": recording.id,
+        "audio_download_url": None,
+        "download_url": None,
+        "download_url_expiry": None,
+        "file_size": None,
+        "invoked_time": timestamp(recording.invoked_at),
+        "output_file_name": recording.output_file_name,
+        "session_id": recording.session_id,
+        "started_time": _by_now(recording.started_at, now),
+        "status": status,
+        "stopped_time": _by_now(recording.stopped_at, now),
+    }
+    if status in _HAS_FILE:
+        payload["file_size"] = 0 if recording.track else recording.file_size_bytes
+    if status == Status.UPLOADED:
+        seconds = 0 if recording.zero_duration else round(recording.recorded_seconds)
+        payload["recording_duration"] = seconds
+        payload.update(_urls(recording))
+    return payload
+
+
+def recording_in_list(recording: Recording, meeting: Meeting | None, now: float) -> JsonObject:
+    """Tell a recording as the list does: with its meeting and its storage."""
+    payload = recording_payload(recording, now)
+    payload["meeting"] = None if meeting is None else meeting_payload(meeting)
+    payload["storage_config"] = storage_payload(recording.storage_type)
+    return payload
+
+
+def recording_in_full(recording: Recording, now: float) -> JsonObject:
+    """Tell a recording as its own endpoint does: with its storage and what began and ended it."""
+    payload = recording_payload(recording, now)
+    payload["storage_config"] = storage_payload(recording.storage_type)
+    payload["start_reason"] = {
+        "reason": recording.start_reason,
+        "caller": {"type": "ORGANIZATION", "name": "Simulated organization"},
+    }
+    if recording.stop_reason is not None and payload["stopped_time"] is not None:
+        payload["stop_reason"] = {"reason": recording.stop_reason}
+    return payload
+
+
+def meeting_payload(meeting: Meeting) -> JsonObject:
+    """Tell a meeting."""
+    return {
+        "id": meeting.id,
+        "title": meeting.title,
+        "status": "ACTIVE" if meeting.active else "INACTIVE",
+        "created_at": timestamp(meeting.created_at),
+        "updated_at": timestamp(meeting.created_at),
+        "record_on_start": meeting.record_on_start,
+        "live_stream_on_start": False,
+        "persist_chat": False,
+        "summarize_on_end": False,
+        "recording_config": {
+            "max_seconds": 86_400,
+            "file_name_prefix": "",
+            "realtimekit_bucket_config": {"enabled": meeting.bucket_enabled},
+            "storage_config": storage_payload(meeting.storage_type),
+            "live_streaming_config": {"rtmp_url": f"rtmps://live.example.com/app/{CANARY}-key"},
+        },
+    }
+
+
+def session_payload(
+    session: Session, meeting: Meeting | None, app_id: str, now: float
+) -> JsonObject:
+    """Tell a session; nobody is in it once it has ended."""
+    live = session.is_live(now)
+    until = now if live or session.ended_at is None else session.ended_at
+    minutes = session.live_participants * max(0.0, until - session.started_at) / 60
+    payload: JsonObject = {
+        "id": session.id,
+        "associated_id": session.meeting_id,
+        "meeting_display_name": "" if meeting is None else meeting.title,
+        "organization_id": app_id,
+        "status": "LIVE" if live else "ENDED",
+        "type": "meeting",
+        "live_participants": session.live_participants if live else 0,
+        "max_concurrent_participants": session.live_participants,
+        "minutes_consumed": round(minutes, 3),
+        "started_at": timestamp(session.started_at),
+        "created_at": timestamp(session.started_at),
+        "updated_at": timestamp(until),
+    }
+    if not live:
+        payload["ended_at"] = timestamp(until)
+    return payload
+
+
+def storage_payload(storage_type: str | None) -> JsonObject | None:
+    """Tell the customer's own storage, with the secrets that the API hands back."""
+    if storage_type is None:
+        return None
+    return {
+        "type": storage_type,
+        "bucket": "our-recordings",
+        "region": "eu-central-1",
+        "path": "/realtimekit",
+        "access_key": f"AKIA-{CANARY}",
+        "secret": f"{CANARY}-storage",
+    }
+
+
+def timestamp(at: float) -> str:
+    """Write unix seconds as the API does: "2019-12-27T18:11:19.117Z"."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _by_now(at: float | None, now: float) -> str | None:
+    """Write the time of what has happened by *now*."""
+    return None if at is None or at > now else timestamp(at)
+
+
+def _urls(recording: Recording) -> JsonObject:
+    """Tell where an uploaded recording can be fetched, if it is in RealtimeKit's own bucket."""
+    expires_at = recording.url_expires_at
+    if expires_at is None:
+        return {}
+    name = recording.output_file_name
+    if recording.track:
+        file_name = name.replace("{{peer_id}}", "peer-1")
+        file = {"download_url": _presigned(recording, "storage.googleapis.com", file_name)}
+        layer = {"layer_name": "default", "download_urls": {file_name: file}}
+        return {"download_url": [layer], "download_url_expiry": timestamp(expires_at)}
+    host = "bucket.r2.cloudflarestorage.com"
+    urls: JsonObject = {
+        "download_url": _presigned(recording, host, name),
+        "download_url_expiry": timestamp(expires_at),
+    }
+    if recording.audio:
+        urls["audio_download_url"] = _presigned(recording, host, f"{name}.mp3")
+    return urls
+
+
+def _presigned(recording: Recording, host: str, file_name: str) -> str:
+    """Write a presigned URL: whoever has it can fetch the file."""
+    signature = f"{CANARY}-{recording.id.replace('-', '')}"
+    return (
+        f"https://{host}/recordings/{file_name}?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+        f"&X-Amz-Expires=604800&X-Amz-SignedHeaders=host&X-Amz-Signature={signature}"
+    )
