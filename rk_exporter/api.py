@@ -18,7 +18,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import h11
 import httpx
@@ -81,15 +81,22 @@ class _NoCookies(http.cookiejar.CookieJar):
         """Ignore them."""
 
 
+async def _forget_location(response: httpx.Response) -> None:
+    """Drop where an answer redirects to: httpx parses it unasked, and some values break it."""
+    response.headers.pop("Location", None)
+
+
 def client_factory(base_url: str) -> ClientFactory:
     """
     Return a maker of clients for *base_url* that hold one connection each.
 
     They share one TLS context, which costs 50 ms to make, so that throwing a client away is cheap.
     """
-    verify: ssl.SSLContext | bool = False
-    if base_url.startswith("https:"):
-        verify = httpx.create_ssl_context()
+    is_encrypted = urlsplit(base_url).scheme == "https"
+    # Without certificates of authorities a context trusts nobody, should it ever be used.
+    context = (
+        httpx.create_ssl_context() if is_encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    )
     limits = httpx.Limits(
         max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
     )
@@ -99,7 +106,12 @@ def client_factory(base_url: str) -> ClientFactory:
 
     def make() -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            verify=verify, limits=limits, timeout=timeout, trust_env=False, cookies=_NoCookies()
+            verify=context,
+            limits=limits,
+            timeout=timeout,
+            trust_env=False,
+            cookies=_NoCookies(),
+            event_hooks={"response": [_forget_location]},
         )
 
     return make
@@ -218,7 +230,7 @@ async def _get(client: httpx.AsyncClient, url: str, token: Secret) -> Answer:
         "User-Agent": f"rk-exporter/{__version__}",
     }
     async with client.stream("GET", url, headers=headers) as response:
-        if response.headers.get("Content-Encoding", "identity") != "identity":
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise InvalidResponse("the API packed its answer although asked not to")
         body = bytearray()
         async for chunk in response.aiter_raw():

@@ -38,10 +38,12 @@ class _Address(click.ParamType[Address]):
         if isinstance(value, Address):
             return value
         try:
-            (address,) = parse_addresses(value)
+            addresses = parse_addresses(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        return address
+        if len(addresses) > 1:
+            self.fail("has to be one address", param, ctx)
+        return addresses[0]
 
 
 class _MeetingFault(click.ParamType[tuple[str, Fault]]):

@@ -95,7 +95,7 @@ def load(
     in *environment*. Raises ConfigError.
     """
     try:
-        document = Document(Path(), None, {}) if path is None else read_document(path)
+        document = None if path is None else read_document(path)
     except DocumentError as error:
         raise ConfigError(str(error)) from None
     return _Builder(document, settings, environment).build()
@@ -106,7 +106,7 @@ class _Builder:
 
     def __init__(
         self,
-        document: Document,
+        document: Document | None,
         settings: Mapping[str, Setting],
         environment: Mapping[str, str],
     ) -> None:
@@ -144,7 +144,7 @@ class _Builder:
         if where in self._settings:
             raise ConfigError(f"{self._settings[where].origin}: {message}")
         subject = f"{where}: " if where else ""
-        if self._document.content is not None:
+        if self._document:
             subject = f"{self._document.place(where)}: {subject}"
         raise ConfigError(f"{subject}{message}")
 
@@ -155,9 +155,13 @@ class _Builder:
             self._refuse(where, str(error))
 
     def _options(self) -> Options:
-        merged = copy.deepcopy(self._document.content) or {}
-        if not isinstance(merged, dict):
+        content = (self._document and self._document.content) or {}
+        if not isinstance(content, dict):
             self._refuse("", "the file has to hold options, like `account_id: …`")
+        # A section whose lines are all commented out is no section.
+        merged: dict[str, PlainValue] = {
+            key: copy.deepcopy(each) for key, each in content.items() if each is not None
+        }
         for where, setting in self._settings.items():
             _put(merged, where.split("."), setting.value)
         try:
@@ -231,7 +235,9 @@ class _Builder:
 
     def _token_file(self, where: str, name: str) -> TokenSource:
         # As with Prometheus' own files, a path in the file is relative to the file.
-        folder = Path() if where in self._settings else self._document.path.parent
+        folder = Path()
+        if self._document and where not in self._settings:
+            folder = self._document.path.parent
         return self._parsed(where, TokenFile, folder / name)
 
     def _token_variable(self, where: str, name: str) -> TokenSource:

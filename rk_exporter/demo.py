@@ -98,7 +98,7 @@ async def _tell(exporter: Exporter, say: Callable[[str], None]) -> None:
 def _config(base_url: str, meetings: tuple[Meeting, ...]) -> Config:
     given: dict[str, str | list[str]] = {
         "account_id": "demo-account",
-        "app_id": "demo-app",
+        "app_id": "demo",
         "meeting_ids": [meeting.meeting_id for meeting in meetings],
         "api.base_url": base_url,
     }

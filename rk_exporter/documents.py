@@ -4,22 +4,35 @@ YAML files as plain text, lists and mappings, with the line of every value.
 YAML's own idea of types would turn the id `0123` into 83 and `2026-11-22` into a date, would let
 the second of two equal keys win, and would expand aliases without end. So scalars stay text, and
 both of the others are refused.
+
+The values are built from the parser's events: its own composer goes as deep as the file does, and
+with a hundred thousand brackets the process is gone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.events import (
+    CollectionEndEvent,
+    Event,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceStartEvent,
+)
 
 
 PlainValue = str | list["PlainValue"] | dict[str, "PlainValue"] | None
 
 LARGEST_FILE_BYTES = 16 << 20
+DEEPEST_NESTING = 20
 
-_NULL_TAG = "tag:yaml.org,2002:null"
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+# libyaml's parser where it was built in: ten thousand meetings are read in a moment.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -48,7 +61,7 @@ def read_document(path: Path) -> Document:
     """
     Return the YAML file at *path*; an empty one has the content None.
 
-    Raises DocumentError, whose message names file and line but never repeats the content.
+    Raises DocumentError, whose message names file and line but never repeats a value.
     """
     try:
         with path.open("rb") as file:
@@ -58,48 +71,75 @@ def read_document(path: Path) -> Document:
     if len(text) > LARGEST_FILE_BYTES:
         raise DocumentError(f"{path}: larger than 16 MiB")
     try:
-        node = yaml.compose(text, Loader=_LOADER)
-        lines: dict[str, int] = {}
-        content = None if node is None else _Plain(path, lines).value(node, "")
+        return _Builder(path, text).document()
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise DocumentError(f"{path}{line}: not YAML: {error.problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise DocumentError(f"{path}: not YAML in UTF-8") from None
-    except RecursionError:
-        raise DocumentError(f"{path}: nested too deeply") from None
-    return Document(path, content, lines)
 
 
-class _Plain:
-    """Turns the nodes of one file into plain values, and notes their lines."""
+class _Builder:
+    """Builds the plain values of one file from its events, and notes their lines."""
 
-    def __init__(self, path: Path, lines: dict[str, int]) -> None:
+    def __init__(self, path: Path, text: bytes) -> None:
         self._path = path
-        self._lines = lines
-        self._seen: set[int] = set()
+        self._events: Iterator[Event] = (
+            event
+            for event in yaml.parse(text, Loader=_LOADER)
+            if isinstance(event, NodeEvent | CollectionEndEvent)
+        )
+        self._lines: dict[str, int] = {}
 
-    def value(self, node: Node, where: str) -> PlainValue:
-        line = node.start_mark.line + 1
-        if id(node) in self._seen:
-            raise DocumentError(f"{self._path}:{line}: {where}: write the value out, not an alias")
-        self._seen.add(id(node))
-        self._lines[where] = line
-        if isinstance(node, ScalarNode):
-            return None if node.tag == _NULL_TAG else str(node.value)
-        if isinstance(node, SequenceNode):
-            return [self.value(each, f"{where}[{i}]") for i, each in enumerate(node.value)]
-        assert isinstance(node, MappingNode)  # noqa: S101 # YAML has no fourth kind of node
-        return self._mapping(node, where)
+    def document(self) -> Document:
+        first = next(self._events, None)
+        content = None if first is None else self._value(first, "", depth=0)
+        second = next(self._events, None)
+        if second is not None:
+            self._refuse(second, "a second document begins here; leave one")
+        return Document(self._path, content, self._lines)
 
-    def _mapping(self, node: MappingNode, where: str) -> dict[str, PlainValue]:
-        mapping: dict[str, PlainValue] = {}
-        for key_node, value_node in node.value:
-            place = f"{self._path}:{key_node.start_mark.line + 1}"
-            if not isinstance(key_node, ScalarNode):
-                raise DocumentError(f"{place}: a key has to be a word")
-            key = str(key_node.value)
-            if key in mapping:
-                raise DocumentError(f"{place}: {key} stands here a second time; leave one")
-            mapping[key] = self.value(value_node, f"{where}.{key}" if where else key)
-        return mapping
+    def _refuse(self, event: Event, message: str) -> NoReturn:
+        raise DocumentError(f"{self._path}:{_line(event)}: {message}")
+
+    def _value(self, event: Event, where: str, *, depth: int) -> PlainValue:
+        self._lines[where] = _line(event)
+        if depth > DEEPEST_NESTING:
+            self._refuse(event, "nested too deeply")
+        match event:
+            case ScalarEvent():
+                # Quoted, even the empty text is text.
+                is_plain = event.implicit[0]
+                return None if is_plain and event.value in _NULLS else event.value
+            case SequenceStartEvent():
+                return list(self._items(where, depth=depth + 1))
+            case MappingStartEvent():
+                return dict(self._pairs(where, depth=depth + 1))
+        self._refuse(event, f"{where}: write the value out, not an alias")
+
+    def _items(self, where: str, *, depth: int) -> Iterator[PlainValue]:
+        for number, event in enumerate(self._until_end()):
+            yield self._value(event, f"{where}[{number}]", depth=depth)
+
+    def _pairs(self, where: str, *, depth: int) -> Iterator[tuple[str, PlainValue]]:
+        keys: set[str] = set()
+        for event in self._until_end():
+            if not isinstance(event, ScalarEvent):
+                self._refuse(event, "a key has to be a word")
+            key: str = event.value
+            if key in keys:
+                self._refuse(event, f"{key} stands here a second time; leave one")
+            keys.add(key)
+            inner = f"{where}.{key}" if where else key
+            yield key, self._value(next(self._events), inner, depth=depth)
+
+    def _until_end(self) -> Iterator[Event]:
+        for event in self._events:
+            if isinstance(event, CollectionEndEvent):
+                return
+            yield event
+
+
+def _line(event: Event) -> int:
+    # Marks are missing only where events are made by hand.
+    return event.start_mark.line + 1 if event.start_mark else 0

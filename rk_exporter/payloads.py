@@ -6,7 +6,6 @@ is gone with the bytes it came in. Each field is decoded alone, so a malformed o
 and nothing else.
 """
 
-import math
 import re
 
 from collections.abc import Callable
@@ -209,7 +208,8 @@ def _number(raw: msgspec.Raw) -> float | None:
         value = float(value)
     if value is None:
         return None
-    if not (math.isfinite(value) and 0 <= value < _LARGEST_NUMBER):
+    # NaN is not in this range either; integers may be larger than any float.
+    if not 0 <= value < _LARGEST_NUMBER:
         raise ValueError("out of range")
     return float(value)
 

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapp
 from dataclasses import dataclass
 from typing import Any
 
+import h11
 import uvicorn
 
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
@@ -38,8 +39,9 @@ MAX_CONNECTIONS = 64
 KEEP_ALIVE_SECONDS = 120
 GRACE_SECONDS = 10
 _LARGEST_HEAD_BYTES = 16 * 1024
+_PIECE_BYTES = 1024
 _BACKLOG = 64
-_HEADER_FIELDS_TOO_LARGE = 431
+_BAD_REQUEST, _HEADER_FIELDS_TOO_LARGE = 400, 431
 _ANY_HOST = frozenset({"::", "0.0.0.0"})  # noqa: S104 # recognised, not bound
 
 
@@ -62,9 +64,9 @@ class GuardedProtocol(H11Protocol):
 
     @property
     def is_answering(self) -> bool:
-        """Tell whether a whole request has come and its response has not all gone."""
+        """Tell whether a request's head has come and its response has not all gone."""
         cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_complete
+        return cycle is not None and (not cycle.response_complete or self.flow.write_paused)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Make room for the connection, and expect a request."""
@@ -72,22 +74,27 @@ class GuardedProtocol(H11Protocol):
         if len(self.connections) >= MAX_CONNECTIONS and not self._make_room():
             transport.abort()
             return
+        # pause_writing is to come for any byte that does not go at once, resume_writing after the
+        # last: or else the end of a response could lie here for ever.
+        transport.set_write_buffer_limits(high=0)
         super().connection_made(transport)
-        self._expect_head()
+        self._set_clocks()
 
     def data_received(self, data: bytes) -> None:
         """Take what has arrived."""
-        super().data_received(data)
-        if self.is_answering:
-            self._stop_expecting_head()
-        else:
-            self._expect_head()
+        # In pieces: h11 measures a head only while it is incomplete.
+        for begin in range(0, len(data), _PIECE_BYTES):
+            if not self.transport.is_closing():
+                super().data_received(data[begin : begin + _PIECE_BYTES])
+        self._set_clocks()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         self.quiet_since = self.loop.time()
-        self._stop_waiting_for_reader()
+        if not self.flow.write_paused:
+            self._stop_waiting_for_reader()
         super().on_response_complete()
+        self._set_clocks()
 
     def pause_writing(self) -> None:
         """Give the client so long to fetch the response."""
@@ -97,6 +104,14 @@ class GuardedProtocol(H11Protocol):
                 RESPONSE_DEADLINE_SECONDS, self.transport.abort
             )
 
+    def resume_writing(self) -> None:
+        """Go on with the response, or wait for the next request where this was its end."""
+        super().resume_writing()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self._stop_waiting_for_reader()
+        self._set_clocks()
+
     def timeout_keep_alive_handler(self) -> None:
         """Drop the connection, with what its client did not fetch."""
         self.transport.abort()
@@ -105,23 +120,26 @@ class GuardedProtocol(H11Protocol):
         """Stop all clocks."""
         self._stop_expecting_head()
         self._stop_waiting_for_reader()
+        # uvicorn lets it run, and hold all of this, where the connection was reset.
+        self._unset_keepalive_if_required()
         # Refused connections were never made.
         if self.transport is not None:
             super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
         """Answer a malformed request: with 431 where its head is too large."""
-        error = sys.exc_info()[1]
-        if getattr(error, "error_status_hint", None) != _HEADER_FIELDS_TOO_LARGE:
-            super().send_400_response(f"{msg}\n")
-            return
-        phrase = STATUS_PHRASES[_HEADER_FIELDS_TOO_LARGE]
-        body = b"the request's head is too large\n"
-        self.transport.write(
-            b"HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
-            b"Content-Length: %d\r\nConnection: close\r\n\r\n%s"
-            % (_HEADER_FIELDS_TOO_LARGE, phrase, len(body), body)
-        )
+        status = _BAD_REQUEST
+        if getattr(sys.exc_info()[1], "error_status_hint", None) == _HEADER_FIELDS_TOO_LARGE:
+            status, msg = _HEADER_FIELDS_TOO_LARGE, "The request's head is too large."
+        # A request's body is read on after its response has begun, which leaves nothing to say.
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            self.transport.write(
+                b"HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                b"Content-Length: %d\r\nConnection: close\r\n\r\n%s\n"
+                % (status, STATUS_PHRASES[status], len(msg) + 1, msg.encode())
+            )
+        if self.cycle is not None:
+            self.cycle.disconnected = True
         self.transport.close()
 
     def _make_room(self) -> bool:
@@ -132,15 +150,32 @@ class GuardedProtocol(H11Protocol):
         ]
         if not quiet:
             return False
-        min(quiet, key=lambda each: each.quiet_since).transport.abort()
+        longest = min(quiet, key=lambda each: each.quiet_since)
+        longest.transport.abort()
+        # Now: many connections can be made before the loop tells of the one that is lost.
+        self.connections.discard(longest)
         return True
 
-    def _expect_head(self) -> None:
-        if self._head_deadline is None:
-            self._head_deadline = self.loop.call_later(HEAD_DEADLINE_SECONDS, self._give_up_head)
+    def _set_clocks(self) -> None:
+        """Run the clock that is due: a short one for a request's rest, a long one between them."""
+        if self.is_answering:
+            self._stop_expecting_head()
+        elif self._is_between_requests:
+            self._stop_expecting_head()
+            # The end of a body that came after the response has stopped it.
+            if self.timeout_keep_alive_task is None:
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
+        elif self._head_deadline is None:
+            self._head_deadline = self.loop.call_later(HEAD_DEADLINE_SECONDS, self.transport.abort)
 
-    def _give_up_head(self) -> None:
-        self.transport.abort()
+    @property
+    def _is_between_requests(self) -> bool:
+        """Tell whether there was a request, and of the next one nothing has come."""
+        cycle: RequestResponseCycle | None = self.cycle
+        received, _ = self.conn.trailing_data
+        return cycle is not None and self.conn.their_state is h11.IDLE and not received
 
     def _stop_expecting_head(self) -> None:
         if self._head_deadline is not None:
@@ -167,17 +202,19 @@ def bind(address: Address) -> socket.socket:
     Raises AddressError.
     """
     host, port = address.host, address.port
+    dual_stack = (not host or ":" in host) and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if ":" in host or dual_stack else socket.AF_INET
     try:
-        if not host and socket.has_dualstack_ipv6():
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
-            )
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server(
+            (host, port), family=family, dualstack_ipv6=dual_stack, backlog=_BACKLOG
+        )
     except OSError as error:
         # The standard library adds "(while attempting to bind on address …)".
         reason = (error.strerror or str(error)).partition(" (while")[0]
-        raise AddressError(f"cannot listen on {host}:{port}: {reason}") from error
+    except UnicodeError:
+        reason = "its host is no name"
+    shown = f"[{host}]" if ":" in host else host
+    raise AddressError(f"cannot listen on {shown}:{port}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +245,10 @@ async def serve(listeners: Iterable[Listener]) -> None:
         for server, _ in servers:
             server.force_exit = server.should_exit
             server.should_exit = True
+            if server.force_exit:
+                # From Python 3.12 on, uvicorn waits for them even so.
+                for each in server.server_state.connections:
+                    each.transport.abort()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

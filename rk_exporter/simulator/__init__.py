@@ -7,11 +7,11 @@ from rk_exporter.simulator.improvise import improvise
 from rk_exporter.simulator.journal import RequestLog
 from rk_exporter.simulator.pace import DEMO_PACE, REAL_PACE, Pace
 from rk_exporter.simulator.payloads import CANARY
+from rk_exporter.simulator.scripted import ScriptedStory
 from rk_exporter.simulator.story import (
     Meeting,
     Phase,
     Recording,
-    ScriptedStory,
     Session,
     Status,
     Story,

@@ -55,7 +55,6 @@ class Simulator:
         refuse_later_statuses: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.story = story
         self.latency_seconds = latency_seconds
         self.requests = RequestLog(window_seconds=WINDOW_SECONDS)
         self._clock = clock
@@ -70,6 +69,11 @@ class Simulator:
         self._backend = Backend(
             story, linger_seconds, active_as_list, refuse_later_statuses=refuse_later_statuses
         )
+
+    @property
+    def story(self) -> Story:
+        """What the simulator answers from."""
+        return self._backend.story
 
     def inject(self, meeting_id: str, fault: Fault, times: int | None = None) -> None:
         """Let calls about a meeting ("*": all calls) fail, for ever or the next *times*."""
@@ -148,7 +152,8 @@ def _authorization(scope: Scope) -> str | None:
 async def _respond(send: Send, answer: Answer) -> None:
     """Send an answer; its content-length may already be there, and wrong on purpose."""
     headers = list(answer.headers)
-    if not any(name == b"content-length" for name, _ in headers):
+    told = any(name == b"content-length" for name, _ in headers)
+    if not told and answer.status != HTTPStatus.NO_CONTENT:
         headers.append((b"content-length", str(len(answer.body)).encode()))
     start = {"type": "http.response.start", "status": int(answer.status), "headers": headers}
     await send(start)

@@ -82,19 +82,19 @@ def draw_block(rng: Random, cast: Cast, pace: Pace, begins_at: float) -> Block:
 
 def _perform(rng: Random, cast: Cast, take: Take, at: float) -> Episode:
     """Put a take into time, beginning *at*."""
+    left_at = round(at + take.session_seconds, 3)
     session = Session(
         id=_draw_uuid(rng),
         meeting_id=cast.meeting.id,
         started_at=round(at, 3),
-        ended_at=round(at + take.session_seconds, 3),
+        ended_at=left_at,
         live_participants=rng.randint(2, 12),
     )
-    recording = _record(rng, cast, take, session) if take.steps else None
-    ends_at = session.ended_at or at
-    if recording is not None:
-        last = recording.phases[-1].at if not take.vanishes else recording.vanishes_at
-        ends_at = max(ends_at, last)
-    return Episode(session, recording, ends_at)
+    if not take.steps:
+        return Episode(session, None, left_at)
+    recording = _record(rng, cast, take, session)
+    ended_at = recording.vanishes_at if take.vanishes else recording.phases[-1].at
+    return Episode(session, recording, max(left_at, ended_at))
 
 
 def _record(rng: Random, cast: Cast, take: Take, session: Session) -> Recording:

@@ -53,10 +53,11 @@ def recording_in_full(recording: Recording, now: float) -> JsonObject:
     """Tell a recording as its own endpoint does: with its storage and what began and ended it."""
     payload = recording_payload(recording, now)
     payload["storage_config"] = storage_payload(recording.storage_type)
-    payload["start_reason"] = {
-        "reason": recording.start_reason,
-        "caller": {"type": "ORGANIZATION", "name": "Simulated organization"},
-    }
+    start_reason: JsonObject = {"reason": recording.start_reason}
+    if recording.start_reason == "API_CALL":
+        # Nobody in particular starts what the meeting itself records ("Fetch details" page).
+        start_reason["caller"] = {"type": "ORGANIZATION", "name": "Simulated organization"}
+    payload["start_reason"] = start_reason
     if recording.stop_reason is not None and payload["stopped_time"] is not None:
         payload["stop_reason"] = {"reason": recording.stop_reason}
     return payload

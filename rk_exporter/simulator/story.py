@@ -7,9 +7,10 @@ All of it is data with a time attached; the state at any moment follows from it 
 import math
 import uuid
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple, Protocol, Self, TypedDict, Unpack
 
 
@@ -90,7 +91,7 @@ class Recording:
         *,
         invoked_at: float,
         started_at: float | None = None,
-        paused: Iterable[tuple[float, float | None]] = (),
+        paused: Sequence[tuple[float, float | None]] = (),
         stopped_at: float | None = None,
         uploaded_at: float | None = None,
         errored_at: float | None = None,
@@ -147,7 +148,7 @@ class Recording:
         """How long it recorded in all, pauses not counted; 0 while it never ends."""
         return sum(
             later.at - earlier.at
-            for earlier, later in zip(self.phases, self.phases[1:], strict=False)
+            for earlier, later in pairwise(self.phases)
             if earlier.status == Status.RECORDING
         )
 
@@ -245,73 +246,3 @@ class Story(Protocol):
     def session(self, session_id: str, now: float) -> Session | None:
         """Return one session, if it has begun by *now*."""
         ...
-
-
-class ScriptedStory:
-    """Tell a story written out beforehand; meetings that only recordings name are added."""
-
-    def __init__(
-        self,
-        *,
-        meetings: Iterable[Meeting | str] = (),
-        recordings: Iterable[Recording] = (),
-        sessions: Iterable[Session] = (),
-    ) -> None:
-        self._recordings = sorted(recordings, key=lambda r: r.invoked_at, reverse=True)
-        self._sessions = sorted(sessions, key=lambda s: s.started_at, reverse=True)
-        given = [Meeting(id=m) if isinstance(m, str) else m for m in meetings]
-        self._meetings = {meeting.id: meeting for meeting in given}
-        named = [recording.meeting_id for recording in self._recordings]
-        named += [session.meeting_id for session in self._sessions]
-        for meeting_id in named:
-            self._meetings.setdefault(meeting_id, Meeting(id=meeting_id))
-
-    @property
-    def longest_seconds(self) -> float:
-        """Return no bound: what is written may last for ever."""
-        return math.inf
-
-    def meetings(self) -> Sequence[Meeting]:
-        """Return all meetings, in the order written."""
-        return tuple(self._meetings.values())
-
-    def meeting(self, meeting_id: str) -> Meeting | None:
-        """Return one meeting."""
-        return self._meetings.get(meeting_id)
-
-    def recordings(
-        self, now: float, *, meeting_id: str | None = None, since: float = -math.inf
-    ) -> Sequence[Recording]:
-        """Return what was invoked from *since* to *now*, of one meeting or of all."""
-        return tuple(
-            recording
-            for recording in self._recordings
-            if since <= recording.invoked_at <= now < recording.vanishes_at
-            and meeting_id in (None, recording.meeting_id)
-        )
-
-    def active(
-        self, meeting_id: str, now: float, linger_seconds: float = 0.0
-    ) -> Sequence[Recording]:
-        """Return the recordings of a meeting that are under way, or ended a moment ago."""
-        return tuple(
-            recording
-            for recording in self._recordings
-            if recording.meeting_id == meeting_id and recording.is_active(now, linger_seconds)
-        )
-
-    def recording(self, recording_id: str, now: float) -> Recording | None:
-        """Return one recording, if it exists by *now*."""
-        return next((r for r in self.recordings(now) if r.id == recording_id), None)
-
-    def sessions(self, now: float, *, meeting_id: str | None = None) -> Sequence[Session]:
-        """Return the sessions begun by *now*, of one meeting or of all."""
-        return tuple(
-            session
-            for session in self._sessions
-            if session.started_at <= now and meeting_id in (None, session.meeting_id)
-        )
-
-    def session(self, session_id: str, now: float) -> Session | None:
-        """Return one session, if it has begun by *now*."""
-        return next((s for s in self.sessions(now) if s.id == session_id), None)

@@ -1,0 +1,24 @@
+# syntax=docker/dockerfile:1
+
+FROM python:3.13-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY rk_exporter rk_exporter
+# A virtual environment at the place where it will run: it can be copied as it is.
+RUN python -m venv /opt/rk-exporter \
+ && /opt/rk-exporter/bin/pip install --no-cache-dir --no-compile . \
+ && /opt/rk-exporter/bin/pip uninstall --yes pip
+
+FROM python:3.13-slim
+LABEL org.opencontainers.image.title="rk-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/rk-exporter /opt/rk-exporter
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# By number, so that Kubernetes can see that it is not root.
+USER 65532:65532
+EXPOSE 10058
+HEALTHCHECK --interval=30s --timeout=5s --start-period=5s \
+  CMD ["/opt/rk-exporter/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:10058/-/healthy', timeout=4)"]
+ENTRYPOINT ["/opt/rk-exporter/bin/rk-exporter"]
+CMD ["serve"]

@@ -1,0 +1,47 @@
+"""What all tests share."""
+
+import os
+import shutil
+
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+
+# On a busy machine the first example takes seconds; how long it takes is not what is tested.
+hypothesis.settings.register_profile(
+    "project",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("project")
+
+
+def required_program(name: str, package: str) -> str:
+    """Return the path of a program; without it skip the test at home, and fail it in CI."""
+    path = shutil.which(name)
+    if path:
+        return path
+    reason = f"{name} is not installed (Debian's package {package} has it)"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Return the path of promtool."""
+    return required_program("promtool", "prometheus")
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> str:
+    """Return the path of Prometheus."""
+    return required_program("prometheus", "prometheus")
+
+
+@pytest.fixture
+def root() -> Path:
+    """Return the folder of the project."""
+    return Path(__file__).parent.parent

@@ -1,0 +1,226 @@
+"""A server on the loopback that answers with whatever bytes, or silence, a test asks for."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+
+# Far more than anything here takes, on the slowest machine.
+PATIENCE_SECONDS = 20.0
+_DRIP_EVERY_SECONDS = 0.01
+_FLOOD_PIECE = bytes(64 * 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it came: on which connection, for which path, with which headers."""
+
+    connection: int
+    path: str
+    headers: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What a behaviour works with."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, data: bytes) -> None:
+        """Send *data*."""
+        self.writer.write(data)
+        await self.writer.drain()
+
+
+# Tells whether the connection stays open for a further request.
+Behaviour = Callable[[Exchange], Awaitable[bool]]
+
+
+def answer(
+    status: int = 200, body: bytes = b'{"success":true,"data":null}', *headers: str
+) -> Behaviour:
+    """Answer completely."""
+    return send(head(status, f"Content-Length: {len(body)}", *headers) + body)
+
+
+def head(status: int, *headers: str) -> bytes:
+    """Return a response's head."""
+    lines = [f"HTTP/1.1 {status} Whatever", "Content-Type: application/json", *headers, "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def send(data: bytes) -> Behaviour:
+    """Send *data*, and expect another request."""
+
+    async def behave(exchange: Exchange) -> bool:
+        await exchange.send(data)
+        return True
+
+    return behave
+
+
+def close(data: bytes = b"") -> Behaviour:
+    """Send *data* and close."""
+
+    async def behave(exchange: Exchange) -> bool:
+        await exchange.send(data)
+        return False
+
+    return behave
+
+
+def reset(data: bytes = b"") -> Behaviour:
+    """Send *data* and reset the connection."""
+
+    async def behave(exchange: Exchange) -> bool:
+        await exchange.send(data)
+        its_socket: socket.socket = exchange.writer.get_extra_info("socket")
+        its_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        exchange.writer.transport.abort()
+        return False
+
+    return behave
+
+
+def hang(data: bytes = b"") -> Behaviour:
+    """Send *data*, and then nothing until the client leaves."""
+
+    async def behave(exchange: Exchange) -> bool:
+        await exchange.send(data)
+        await exchange.reader.read()
+        return False
+
+    return behave
+
+
+def drip(data: bytes, *, head: bytes = b"") -> Behaviour:
+    """Send *head*, and then *data* byte by byte."""
+
+    async def behave(exchange: Exchange) -> bool:
+        await exchange.send(head)
+        for number in data:
+            await exchange.send(bytes([number]))
+            await asyncio.sleep(_DRIP_EVERY_SECONDS)
+        return True
+
+    return behave
+
+
+@dataclass(slots=True)
+class Flood:
+    """Send *head*, and then up to *most_bytes* for as long as the client takes them."""
+
+    head: bytes
+    most_bytes: int
+    sent_bytes: int = 0
+
+    async def __call__(self, exchange: Exchange) -> bool:
+        """Send until the client leaves."""
+        await exchange.send(self.head)
+        while self.sent_bytes < self.most_bytes:
+            await exchange.send(_FLOOD_PIECE)
+            self.sent_bytes += len(_FLOOD_PIECE)
+        return False
+
+
+@dataclass(slots=True)
+class FaultServer:
+    """
+    The server: a behaviour for each request to a path, in order, the last one for all others.
+
+    Paths are known by their last segment. A *greeting* is sent, and nothing else, to a client
+    that connects.
+    """
+
+    greeting: bytes | None = None
+    port: int = 0
+    scheme: str = "http"
+    connections: int = 0
+    open_connections: int = 0
+    requests: list[Request] = field(default_factory=list)
+    _scripts: dict[str, list[Behaviour]] = field(default_factory=dict)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def url(self) -> str:
+        """Return the URL of the server's root."""
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def script(self, path: str, *behaviours: Behaviour) -> None:
+        """Behave like so for the next requests to *path*."""
+        self._scripts[path] = list(behaviours)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until *condition* holds, which is looked at whenever a connection changes."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    @contextlib.asynccontextmanager
+    async def running(self, context: ssl.SSLContext | None = None) -> AsyncIterator["FaultServer"]:
+        """Serve, with TLS if there is a *context*."""
+        self.scheme = "https" if context else "http"
+        handlers: set[asyncio.Task[None]] = set()
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            handlers.add(task)
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._handle(reader, writer)
+            handlers.discard(task)
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            for task in list(handlers):
+                task.cancel()
+            if handlers:
+                await asyncio.wait(handlers, timeout=PATIENCE_SECONDS)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.open_connections += 1
+        number = self.connections
+        self._changed.set()
+        exchange = Exchange(reader, writer)
+        try:
+            if self.greeting is not None:
+                await hang(self.greeting)(exchange)
+            while self.greeting is None:
+                request = _parse(number, await reader.readuntil(b"\r\n\r\n"))
+                self.requests.append(request)
+                self._changed.set()
+                if not await self._next_behaviour(request.path)(exchange):
+                    break
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client left
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            self.open_connections -= 1
+            self._changed.set()
+
+    def _next_behaviour(self, path: str) -> Behaviour:
+        script = self._scripts[path.rpartition("/")[2]]
+        return script.pop(0) if len(script) > 1 else script[0]
+
+
+def _parse(connection: int, raw: bytes) -> Request:
+    first, *lines = raw.decode("latin-1").split("\r\n")
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    return Request(connection, first.split(" ")[1], headers)

@@ -1,0 +1,47 @@
+"""Real servers for tests: applications on free ports, in a thread of their own."""
+
+import asyncio
+import threading
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is ready."""
+
+    def __init__(self, application: Any) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                port=0,
+                lifespan="off",
+                log_config=None,
+                ws="none",
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        """Start, then tell the thread that waits for it."""
+        await super().startup(sockets)
+        self.ready.set()
+
+
+@contextmanager
+def served(application: Any) -> Iterator[str]:
+    """Serve *application* on a free port, and give its URL."""
+    server = _Server(application)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    try:
+        assert server.ready.wait(10)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()

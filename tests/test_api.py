@@ -1,0 +1,216 @@
+import asyncio
+import json
+
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+import pytest
+import respx
+
+from rk_exporter import api_errors
+from rk_exporter.api import Connection, RealtimeKit, client_factory
+from rk_exporter.credentials import Secret
+from rk_exporter.payloads import ActiveRecordings
+from rk_exporter.recordings import App, Reason, Status
+from tests.building import ACCOUNT, APP, BASE_URL, run
+from tests.test_payloads import SAMPLE
+
+
+CANARY = "canary-4f1b9a"
+PREFIX = f"{BASE_URL}/accounts/{ACCOUNT}/realtime/kit/{APP}/recordings/active-recording"
+
+
+class Log:
+    """An observer that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.codes: list[str] = []
+        self.reasons: list[Reason] = []
+        self.fields: list[str] = []
+
+    def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
+        assert (endpoint, True) == ("active-recording", duration_seconds >= 0)
+        self.codes.append(code)
+
+    def failed(self, endpoint: str, reason: Reason) -> None:
+        assert endpoint == "active-recording"
+        self.reasons.append(reason)
+
+    def malformed(self, fields: Iterable[str]) -> None:
+        self.fields.extend(fields)
+
+
+def read(
+    meeting_id: str = "meeting-1", *, log: Log | None = None, app: App | None = None
+) -> ActiveRecordings:
+    async def call() -> ActiveRecordings:
+        api = RealtimeKit(
+            app or App("production", ACCOUNT, APP),
+            base_url=BASE_URL,
+            connection=Connection(client_factory(BASE_URL)),
+            observer=log or Log(),
+        )
+        deadline = asyncio.get_running_loop().time() + 5
+        try:
+            return await api.active_recordings(meeting_id, token=Secret(CANARY), deadline=deadline)
+        finally:
+            await api.close()
+
+    return run(call())
+
+
+@respx.mock
+def test_the_call_that_is_made() -> None:
+    """The documented path is asked for with the bearer token, unpacked, and without cookies."""
+    route = respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE)
+    read()
+    (call,) = route.calls
+    headers = call.request.headers
+    assert f"Bearer {CANARY}" == headers["Authorization"]
+    assert "identity" == headers["Accept-Encoding"]
+    assert headers["User-Agent"].startswith("rk-exporter/")
+    assert "Cookie" not in headers
+
+
+@respx.mock
+def test_sample_of_the_endpoints_page() -> None:
+    """The sample response of the endpoint's own page is a recording that is INVOKED."""
+    respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE)
+    log = Log()
+    (recording,) = read(log=log).recordings
+    assert Status.INVOKED is recording.status
+    assert (["200"], [], []) == (log.codes, log.reasons, log.fields)
+
+
+@respx.mock
+def test_no_active_recording_is_a_success() -> None:
+    """A 404 with RealtimeKit's `error` object is counted as a call and not as a failure."""
+    body = {"success": False, "error": {"code": 404, "message": "none"}}
+    respx.get(f"{PREFIX}/meeting-1").respond(404, json=body)
+    log = Log()
+    assert () == read(log=log).recordings
+    assert (["404"], []) == (log.codes, log.reasons)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "expected"),
+    [
+        ({"status_code": 401}, "401", api_errors.Unauthorized),
+        ({"status_code": 403}, "403", api_errors.Unauthorized),
+        ({"status_code": 404, "json": {"errors": [{"code": 7003}]}}, "404", api_errors.NotFound),
+        ({"status_code": 429}, "429", api_errors.RateLimited),
+        ({"status_code": 500}, "500", api_errors.ServerError),
+        ({"status_code": 200, "html": "<p>hello"}, "200", api_errors.InvalidResponse),
+        ({"status_code": 200, "json": {"success": False}}, "200", api_errors.InvalidResponse),
+        ({"status_code": 302, "headers": {"Location": "/"}}, "302", api_errors.InvalidResponse),
+        ({"status_code": 200, "content": b"x" * 1_100_000}, "none", api_errors.BodyTooLarge),
+    ],
+)
+@respx.mock
+def test_answers_that_are_failures(
+    answer: dict[str, Any], code: str, expected: type[api_errors.ApiError]
+) -> None:
+    """Each answer that is no reading is counted by its status and by its reason."""
+    respx.get(f"{PREFIX}/meeting-1").respond(**answer)
+    log = Log()
+    with pytest.raises(expected):
+        read(log=log)
+    assert ([code], [expected.reason]) == (log.codes, log.reasons)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (httpx.ConnectTimeout, api_errors.ApiTimeout),
+        (httpx.ReadTimeout, api_errors.ApiTimeout),
+        (httpx.PoolTimeout, api_errors.ApiTimeout),
+        (httpx.ConnectError, api_errors.ConnectFailed),
+        (httpx.ReadError, api_errors.ConnectFailed),
+        (httpx.WriteError, api_errors.ConnectFailed),
+        (httpx.RemoteProtocolError, api_errors.ConnectFailed),
+    ],
+)
+@respx.mock
+def test_errors_of_the_network(
+    error: type[httpx.TransportError], expected: type[api_errors.ApiError]
+) -> None:
+    """Each error of the network has its reason; its own text, which may hold a URL, is dropped."""
+    respx.get(f"{PREFIX}/meeting-1").mock(side_effect=error(CANARY))
+    log = Log()
+    with pytest.raises(expected) as caught:
+        read(log=log)
+    assert CANARY not in str(caught.value)
+    assert (["none"], [expected.reason]) == (log.codes, log.reasons)
+
+
+@respx.mock
+def test_malformed_fields_are_reported() -> None:
+    """The names of fields that were left out reach the observer."""
+    data = {**json.loads(SAMPLE)["data"], "file_size": "large", "stopped_time": "soon"}
+    respx.get(f"{PREFIX}/meeting-1").respond(200, json={"success": True, "data": data})
+    log = Log()
+    read(log=log)
+    assert ["file_size", "stopped_time"] == log.fields
+
+
+@respx.mock
+def test_ids_stay_in_their_place() -> None:
+    """Whatever an id holds, it is one segment of the path."""
+    odd = "a/b?c#d e%2f"
+    route = respx.get(url__startswith=BASE_URL).respond(200, text=SAMPLE)
+    read(odd, app=App("x", odd, odd))
+    quoted = "a%2Fb%3Fc%23d%20e%252f"
+    expected = (
+        f"/client/v4/accounts/{quoted}/realtime/kit/{quoted}/recordings/active-recording/{quoted}"
+    )
+    assert expected == route.calls[0].request.url.raw_path.decode()
+
+
+@respx.mock
+def test_a_connection_lives_from_call_to_call() -> None:
+    """After a complete answer, whatever its status, the same client is used again."""
+    respx.get(f"{PREFIX}/meeting-1").respond(404, json={"error": {}})
+    made: list[httpx.AsyncClient] = []
+    make = client_factory(BASE_URL)
+
+    def count() -> httpx.AsyncClient:
+        made.append(make())
+        return made[-1]
+
+    async def calls() -> None:
+        connection = Connection(count)
+        deadline = asyncio.get_running_loop().time() + 5
+        for _ in range(3):
+            await connection.get(f"{PREFIX}/meeting-1", token=Secret("x"), deadline=deadline)
+        await connection.close()
+
+    run(calls())
+    assert 1 == len(made)
+    assert made[0].is_closed
+
+
+@respx.mock
+def test_a_failure_costs_the_client() -> None:
+    """After anything but a complete answer the client is closed, and another takes its place."""
+    answers: list[httpx.Response | Exception] = [
+        httpx.ReadError("reset"),
+        httpx.Response(404, json={"error": {}}),
+    ]
+    respx.get(f"{PREFIX}/meeting-1").mock(side_effect=answers)
+    made: list[httpx.AsyncClient] = []
+
+    def make() -> httpx.AsyncClient:
+        made.append(client_factory(BASE_URL)())
+        return made[-1]
+
+    async def calls() -> None:
+        connection = Connection(make)
+        deadline = asyncio.get_running_loop().time() + 5
+        with pytest.raises(api_errors.ConnectFailed):
+            await connection.get(f"{PREFIX}/meeting-1", token=Secret("x"), deadline=deadline)
+        await connection.get(f"{PREFIX}/meeting-1", token=Secret("x"), deadline=deadline)
+        assert [True, False] == [client.is_closed for client in made]
+        await connection.close()
+
+    run(calls())

@@ -1,0 +1,276 @@
+import json
+import re
+import signal
+import subprocess
+import sys
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from click.testing import CliRunner, Result
+
+from rk_exporter import __version__
+from rk_exporter.cli import main
+from rk_exporter.cli_options import OPTIONS
+from rk_exporter.simulator import Fault, ScriptedStory, Simulator
+from tests.building import NOW, life, value
+from tests.serving import served
+
+
+TOKEN = {"CLOUDFLARE_API_TOKEN": "simulated"}
+IDS = ("--account-id", "account", "--app-id", "app")
+
+
+def invoke(*arguments: str, environment: Mapping[str, str] | None = None) -> Result:
+    return CliRunner().invoke(
+        main, [*arguments], env=dict(TOKEN if environment is None else environment)
+    )
+
+
+@pytest.fixture
+def simulator() -> Simulator:
+    story = ScriptedStory(meetings=["idle"], recordings=[life("weekly")])
+    return Simulator(story, clock=lambda: NOW + 35, linger_seconds=1e9)
+
+
+@pytest.fixture
+def base_url(simulator: Simulator) -> Iterator[str]:
+    with served(simulator) as url:
+        yield f"{url}/client/v4"
+
+
+@contextmanager
+def started(
+    *arguments: str, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run the command line in a process of its own, whose environment is *environment* alone."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rk_exporter", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(environment or {}),
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def url_in(line: str) -> str:
+    match = re.search(r"http://\S+?:\d+", line)
+    assert match, line
+    return match[0]
+
+
+class TestServe:
+    def test_from_start_to_stop(self, base_url: str, tmp_path: Path) -> None:
+        """It says where it listens, answers scrapes, and ends with 0 when it is asked to."""
+        (tmp_path / "token").write_text("simulated\n")
+        arguments = (
+            "serve",
+            *IDS,
+            *("--meeting-id", "weekly", "--meeting-id", "idle"),
+            *("--api.token-file", str(tmp_path / "token"), "--api.base-url", base_url),
+            *("--web.listen-address", "127.0.0.1:0,127.0.0.1:0"),
+        )
+        with started(*arguments) as process:
+            assert process.stderr
+            urls = [url_in(process.stderr.readline()) for _ in range(2)]
+            for url in urls:
+                text = httpx.get(f"{url}/metrics").text
+                assert 1 == value(text, "rk_recording_status", status="PAUSED")
+                assert 0 == value(text, "rk_meeting_active_recordings", meeting_id="idle")
+            (tmp_path / "token").write_text("revoked\n")
+            assert 0 == value(httpx.get(f"{urls[0]}/metrics").text, "rk_up")
+            (tmp_path / "token").write_text("simulated\n")
+            assert 1 == value(httpx.get(f"{urls[0]}/metrics").text, "rk_up")
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=10)
+        assert 0 == process.returncode
+        assert "Traceback" not in errors
+        assert "msg=stopped" in errors
+
+    def test_configuration_from_the_environment(self, base_url: str) -> None:
+        """Everything can be given by variables, a list of meetings with commas and blanks."""
+        environment = {
+            **TOKEN,
+            "CLOUDFLARE_ACCOUNT_ID": "account",
+            "RK_APP_ID": "app",
+            "RK_MEETING_IDS": "weekly, idle\nthird",
+            "RK_API_BASE_URL": base_url,
+            "RK_WEB_LISTEN_ADDRESS": "[::1]:0",
+            "RK_LOG_FORMAT": "json",
+        }
+        with started("serve", environment=environment) as process:
+            assert process.stderr
+            event = json.loads(process.stderr.readline())
+            assert "listening" == event["msg"]
+            assert 3 == value(httpx.get(event["url"]).text, "rk_meetings")
+
+    def test_address_in_use(self, base_url: str) -> None:
+        """An address that is taken is one line and exit code 1."""
+        taken = base_url.removeprefix("http://").removesuffix("/client/v4")
+        result = invoke("serve", *IDS, "--meeting-id", "x", "--web.listen-address", taken)
+        assert (1, f"Error: cannot listen on {taken}: Address already in use\n") == (
+            result.exit_code,
+            result.output,
+        )
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("command", ["serve", "scrape", "check"])
+    def test_configuration_errors(self, command: str) -> None:
+        """A bad configuration is one line that names the option, and exit code 2."""
+        result = invoke(command, *IDS, "--meeting-id", "../escape")
+        assert 2 == result.exit_code
+        assert "Error: --meeting-id: '../escape' is no id: 1 to 128 letters" in result.output
+        assert "Traceback" not in result.output
+
+    def test_variables_are_named(self) -> None:
+        """A bad value from the environment is refused by the variable's name."""
+        environment = {**TOKEN, "RK_SCRAPE_STALE_AFTER": "soon"}
+        result = invoke("check", *IDS, "--meeting-id", "x", environment=environment)
+        assert (
+            2,
+            "Error: RK_SCRAPE_STALE_AFTER: 'soon' is no duration; write 500ms, 5s, 5m or 1h30m\n",
+        ) == (
+            result.exit_code,
+            result.output,
+        )
+
+    def test_token_is_no_option(self) -> None:
+        """The token cannot be given on the command line, where everybody could read it."""
+        assert not any(option.flag.endswith(("token", "api-token")) for option in OPTIONS)
+
+
+class TestScrape:
+    def test_exposition_on_standard_output(self, base_url: str) -> None:
+        """It prints the exposition of one pass and nothing else."""
+        result = invoke("scrape", *IDS, "--meeting-id", "weekly", "--api.base-url", base_url)
+        assert 0 == result.exit_code
+        assert result.output.startswith("# HELP rk_recording_status")
+        assert 1 == value(result.output, "rk_recording_status", status="PAUSED")
+        assert "" == result.stderr
+
+    def test_failure(self, base_url: str, simulator: Simulator) -> None:
+        """Where an app could not be read the exposition says so, and the exit code is 1."""
+        simulator.inject("weekly", Fault.UNAUTHORIZED)
+        result = invoke("scrape", *IDS, "--meeting-id", "weekly", "--api.base-url", base_url)
+        assert (1, 0) == (result.exit_code, value(result.stdout, "rk_up"))
+        assert "reasons=auth:1" in result.stderr
+
+
+class TestCheck:
+    def test_all_is_well(self, base_url: str) -> None:
+        """A line for the app and one for each meeting, and exit code 0."""
+        meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
+        result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
+        app, weekly, idle = result.output.splitlines()
+        assert "app: account account, app app: ok, 2 of 2 meetings read" == app
+        assert re.fullmatch(r"  weekly  PAUSED \(recording [0-9a-f-]+\), .* long", weekly)
+        assert "  idle    no active recording" == idle
+        assert 0 == result.exit_code
+
+    def test_what_is_wrong_and_what_to_do(self, base_url: str) -> None:
+        """A refused token is said for each meeting with what to do, and the exit code is 1."""
+        result = invoke(
+            "check",
+            *IDS,
+            *("--meeting-id", "weekly", "--api.base-url", base_url),
+            environment={"CLOUDFLARE_API_TOKEN": "forbidden"},
+        )
+        assert 1 == result.exit_code
+        assert "FAILED auth: the API answered 403 with the error code 10000; give the token" in (
+            result.output
+        )
+        assert "" == result.stderr
+
+    def test_json(self, base_url: str, simulator: Simulator) -> None:
+        """For scripts the same as JSON."""
+        simulator.inject("weekly", Fault.SERVER_ERROR)
+        meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
+        result = invoke("check", *IDS, *meetings, "--api.base-url", base_url, "--format", "json")
+        document = json.loads(result.stdout)
+        states = {each["meeting_id"]: each["ok"] for each in document["apps"][0]["meetings"]}
+        assert (1, False, {"weekly": False, "idle": True}) == (
+            result.exit_code,
+            document["ok"],
+            states,
+        )
+
+    def test_json_of_a_bad_configuration(self) -> None:
+        """A script gets JSON even where the configuration is refused."""
+        result = invoke("check", *IDS, "--format", "json")
+        document = json.loads(result.stdout)
+        assert (2, False) == (result.exit_code, document["ok"])
+        assert "meeting_ids: is missing" in document["error"]
+
+    def test_offline(self) -> None:
+        """Offline only the configuration is checked; nothing is called."""
+        base_url = ("--api.base-url", "https://api.invalid")
+        result = invoke("check", *IDS, "--meeting-id", "weekly", "--offline", *base_url)
+        assert 0 == result.exit_code
+        assert "1 meetings listed; nothing was asked of the API" in result.output
+
+
+class TestSimulator:
+    def test_simulate(self) -> None:
+        """The simulated API runs alone, and `check` is content with it."""
+        with started(
+            "simulate", "--web.listen-address", "127.0.0.1:0", "--meetings", "3"
+        ) as process:
+            assert process.stdout
+            base_url = f"{url_in(process.stdout.readline())}/client/v4"
+            listed = httpx.get(
+                f"{base_url}/accounts/account/realtime/kit/app/meetings",
+                headers={"Authorization": "Bearer simulated"},
+            ).json()["data"]
+            meetings = [part for each in listed for part in ("--meeting-id", each["id"])]
+            result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
+        assert (0, 3) == (result.exit_code, len(listed))
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("simulate", "--fault", "x=explode"), "write MEETING=KIND, KIND one of unauthorized,"),
+            (("simulate", "--web.listen-address", "nowhere"), "'nowhere' is no address"),
+            (("demo", "--web.listen-address", ":1,:2"), "has to be one address"),
+        ],
+    )
+    def test_bad_options(self, arguments: tuple[str, ...], message: str) -> None:
+        """A bad option is refused with what would be right."""
+        result = invoke(*arguments)
+        assert 2 == result.exit_code
+        assert message in " ".join(result.output.split())
+
+    def test_faults_on_request(self) -> None:
+        """A fault that is asked for on the command line is there."""
+        fault = ("--fault", "*=server_error")
+        with started("simulate", "--web.listen-address", "127.0.0.1:0", *fault) as process:
+            assert process.stdout
+            base_url = f"{url_in(process.stdout.readline())}/client/v4"
+            result = invoke("check", *IDS, "--meeting-id", "x", "--api.base-url", base_url)
+        assert "FAILED server_error: the API answered 500" in result.output
+
+
+def test_version() -> None:
+    """The version is the package's."""
+    assert f"rk-exporter, version {__version__}\n" == invoke("--version").output
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "scrape"])
+def test_every_option_is_explained(command: str) -> None:
+    """Each option shows its help, its variable and its default."""
+    shown = " ".join(invoke(command, "--help").output.split())
+    for option in OPTIONS:
+        if command != "serve" and option.place.startswith("web."):
+            continue
+        assert option.flag in shown
+        assert f"env var: {option.variable}" in shown
+    assert "default: (5m)" in shown

@@ -1,0 +1,317 @@
+import re
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rk_exporter.config import TOKEN_VARIABLE, Config, ConfigError, Setting, load
+from rk_exporter.option_values import Address, parse_duration
+from rk_exporter.options import DEFAULT_BASE_URL, Options, default_of
+from rk_exporter.recordings import App, Meeting
+
+
+CANARY = "canary-4f1b9a"
+ENVIRONMENT = {TOKEN_VARIABLE: CANARY}
+SMALLEST: dict[str, str | list[str]] = {
+    "account_id": "account",
+    "app_id": "app",
+    "meeting_ids": ["a", "b"],
+}
+
+
+def given(**values: str | list[str]) -> dict[str, Setting]:
+    options = {**SMALLEST, **{key.replace("__", "."): value for key, value in values.items()}}
+    return {place: Setting(value, f"--{place}") for place, value in options.items()}
+
+
+def from_file(folder: Path, text: str, **flags: str) -> Config:
+    path = folder / "rk.yml"
+    path.write_text(text)
+    settings = {place.replace("__", "."): Setting(flag, "--flag") for place, flag in flags.items()}
+    return load(path, settings, ENVIRONMENT)
+
+
+def refusal(folder: Path, text: str, **flags: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        from_file(folder, text, **flags)
+    assert CANARY not in str(caught.value)
+    return str(caught.value).removeprefix(f"{folder}/")
+
+
+ONE = "account_id: account\napp_id: app\nmeeting_ids: [a]\n"
+TWO = """\
+account_id: shared
+apps:
+  - name: production
+    app_id: app-1
+    account_id: account-1
+    api_token_file: tokens/one
+    meetings:
+      ids: [a, {id: b, name: weekly review}, a, {id: a, name: daily}]
+  - app_id: app-2
+    api_token_env: SECOND_TOKEN
+    meetings: {ids: [0123]}
+"""
+
+
+def test_smallest_configuration() -> None:
+    """Account, app, a meeting and a token are all that has to be given."""
+    config = load(None, given(), ENVIRONMENT)
+    (app,) = config.apps
+    assert App("app", "account", "app") == app.app
+    assert (Meeting("a", "a"), Meeting("b", "b")) == app.meetings
+    assert CANARY == app.token.current().reveal()
+    assert CANARY not in repr(config)
+    expected = Config(
+        apps=config.apps,
+        base_url=DEFAULT_BASE_URL,
+        stale_after_seconds=300,
+        timeout_offset_seconds=0.5,
+        listen_addresses=(Address("", 10058),),
+        telemetry_path="/metrics",
+        max_requests=40,
+        log_level="info",
+        log_format="logfmt",
+    )
+    assert expected == config
+
+
+def test_several_apps(tmp_path: Path) -> None:
+    """Each app has its own account, token and meetings; what it leaves out the top gives."""
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "tokens/one").write_text("first-token\n")
+    path = tmp_path / "rk.yml"
+    path.write_text(TWO)
+    config = load(path, {}, {"SECOND_TOKEN": "second-token"})
+    assert [
+        App("production", "account-1", "app-1"),
+        App("app-2", "shared", "app-2"),
+    ] == [each.app for each in config.apps]
+    tokens = [each.token.current().reveal() for each in config.apps]
+    assert ["first-token", "second-token"] == tokens
+    assert (Meeting("a", "daily"), Meeting("b", "weekly review")) == config.apps[0].meetings
+    assert (Meeting("0123", "0123"),) == config.apps[1].meetings
+
+
+def test_flags_win_over_the_file(tmp_path: Path) -> None:
+    """A value from outside replaces the file's, in a section or not."""
+    text = f"{ONE}scrape: {{stale_after: 10m}}\nweb:\n"
+    config = from_file(tmp_path, text, scrape__stale_after="1h30m", web__max_requests="7")
+    assert (5400, 7) == (config.stale_after_seconds, config.max_requests)
+    assert 600 == from_file(tmp_path, text).stale_after_seconds
+
+
+@pytest.mark.parametrize(
+    ("flag", "in_file", "in_environment", "expected"),
+    [
+        ("flag", "file", "environment", "flag"),
+        (None, "file", "environment", "environment"),
+        (None, "file", None, "file"),
+        ("flag", None, None, "flag"),
+    ],
+)
+def test_token_precedence(
+    tmp_path: Path,
+    flag: str | None,
+    in_file: str | None,
+    in_environment: str | None,
+    expected: str,
+) -> None:
+    """A token file given as a flag wins over the environment's token, that over the file's."""
+    settings = {}
+    text = ONE
+    if flag:
+        (tmp_path / "flag-token").write_text(flag)
+        settings["api.token_file"] = Setting(str(tmp_path / "flag-token"), "--api.token-file")
+    if in_file:
+        (tmp_path / "file-token").write_text(in_file)
+        text += "api: {token_file: file-token}\n"
+    path = tmp_path / "rk.yml"
+    path.write_text(text)
+    environment = {TOKEN_VARIABLE: in_environment} if in_environment else {}
+    (app,) = load(path, settings, environment).apps
+    assert expected == app.token.current().reveal()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("500ms", 0.5), ("0s", 0), ("1h30m", 5400), ("7d", 604800), ("2w", 1209600)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    """Durations are written as Prometheus writes them."""
+    assert seconds == parse_duration(text)
+
+
+def test_listen_addresses() -> None:
+    """A list of addresses with commas, for one host, for all, and in IPv6."""
+    config = load(None, given(web__listen_address=":1, 127.0.0.1:0,[::1]:65535"), ENVIRONMENT)
+    expected = (Address("", 1), Address("127.0.0.1", 0), Address("::1", 65535))
+    assert expected == config.listen_addresses
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"account_id": ""}, "--account_id: is missing"),
+        ({"account_id": "a/b"}, "--account_id: 'a/b' is no id: 1 to 128 letters"),
+        ({"app_id": ".."}, "--app_id: '..' is no id"),
+        ({"meeting_ids": ["a", "../b"]}, "--meeting_ids: '../b' is no id"),
+        ({"meeting_ids": ["x" * 129]}, "is no id"),
+        ({"meeting_ids": ["é"]}, "is no id"),
+        ({"meeting_ids": []}, "--meeting_ids: is missing; name at least one"),
+        ({"scrape__stale_after": "5 minutes"}, "'5 minutes' is no duration; write 500ms"),
+        ({"scrape__timeout_offset": "-1s"}, "'-1s' is no duration"),
+        ({"web__listen_address": "10058"}, "'10058' is no address; write :10058"),
+        ({"web__listen_address": ":99999"}, "is no address"),
+        ({"web__telemetry_path": "metrics"}, "'metrics' is no path like /metrics"),
+        ({"web__telemetry_path": "/"}, "is no path"),
+        ({"web__telemetry_path": "/-/healthy"}, "is no path"),
+        ({"web__max_requests": "many"}, "--web.max_requests: Expected `int`"),
+        ({"web__max_requests": "0"}, "has to be at least 1"),
+        ({"log__level": "loud"}, "'loud' is not one of debug, info, warning, error"),
+        ({"log__format": "xml"}, "'xml' is not one of logfmt, json"),
+        ({"api__base_url": "api.cloudflare.com"}, "has to be a URL like https://api"),
+        ({"api__base_url": "ftp://x/"}, "has to be a URL"),
+        ({"api__base_url": f"https://user:{CANARY}@x/"}, "has to be a URL"),
+        ({"api__base_url": "https://x/?a=b"}, "has to be a URL"),
+        ({"api__base_url": "https://x:port/"}, "has to be a URL"),
+        ({"api__base_url": "https://[::1/"}, "has to be a URL"),
+        ({"api__token_file": CANARY}, "--api.token_file: it cannot be read"),
+    ],
+)
+def test_refused_flags(changes: dict[str, str | list[str]], message: str) -> None:
+    """A bad value is refused with the flag that gave it and what would be right."""
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        load(None, given(**changes), ENVIRONMENT)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            f"{ONE}acount_id: x\n",
+            "rk.yml:1: Object contains unknown field `acount_id`; is `account",
+        ),
+        (f"{ONE}scrape:\n  stale: 5m\n", "rk.yml:5: scrape: Object contains unknown field `stale`"),
+        (f"{ONE}web: [1]\n", "rk.yml:4: web: Expected `object`, got `array`"),
+        (f"{ONE}scrape:\n  stale_after: soon\n", "rk.yml:5: scrape.stale_after: 'soon' is no"),
+        (f"{ONE}account_id: other\n", "rk.yml:4: account_id stands here a second time"),
+        ("- a\n", "rk.yml:1: the file has to hold options"),
+        ("just text\n", "rk.yml:1: the file has to hold options"),
+        ("", "rk.yml: meeting_ids: is missing; name at least one meeting (--meeting-id)"),
+        ("account_id: x\napps:\n  - app_id: y\n", "rk.yml:3: apps[0].meetings.ids: is missing"),
+        ("apps:\n  - app_id: y\n    meetings: {ids: [a]}\n", "rk.yml:1: account_id: is missing"),
+        (
+            "account_id: x\napps:\n  - meetings: {ids: [a]}\n",
+            "rk.yml:3: apps[0].app_id: is missing",
+        ),
+        (
+            (
+                "account_id: x\napps:\n  - app_id: y\n    meetings:\n      ids:\n        - ok\n"
+                "        - not/ok\n"
+            ),
+            "rk.yml:7: apps[0].meetings.ids[1]: 'not/ok' is no id",
+        ),
+        (
+            'account_id: x\napps:\n  - app_id: y\n    meetings: {ids: [{id: a, name: "\\e"}]}\n',
+            "rk.yml:4: apps[0].meetings.ids[0].name: has to be printable",
+        ),
+        (
+            "account_id: x\napps:\n  - app_id: y\n    meetings: {ids: [{name: a}]}\n",
+            "rk.yml:4: apps[0].meetings.ids[0]: Object missing required field `id`",
+        ),
+        (
+            (
+                "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]}}\n"
+                "  - {app_id: y, meetings: {ids: [a]}}\n"
+            ),
+            "rk.yml:4: apps[1].name: another app has this name",
+        ),
+        (
+            (
+                f"account_id: x\napps:\n  - {{app_id: y, meetings: {{ids: [a]}}, api_token_file: t,"
+                f" api_token_env: {CANARY}}}\n"
+            ),
+            "rk.yml:3: apps[0].api_token_env: api_token_file is given too",
+        ),
+        (
+            (
+                f"account_id: x\napps:\n  - {{app_id: y, meetings: {{ids: [a]}},"
+                f" api_token_env: {CANARY}}}\n"
+            ),
+            "rk.yml:3: apps[0].api_token_env: has to be the name of a variable",
+        ),
+        (
+            "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]}, api_token_env: NOT_SET}\n",
+            "rk.yml:3: apps[0].api_token_env: the variable NOT_SET is not set",
+        ),
+        (
+            (
+                f"account_id: x\napps:\n  - {{app_id: y, meetings: {{ids: [a]}},"
+                f" api_token_file: {CANARY}}}\n"
+            ),
+            "rk.yml:3: apps[0].api_token_file: it cannot be read",
+        ),
+    ],
+)
+def test_refused_files(tmp_path: Path, text: str, message: str) -> None:
+    """A bad file is refused whole, with file, line, path and what would be right."""
+    assert refusal(tmp_path, text).startswith(message)
+
+
+@pytest.mark.parametrize("option", ["app_id", "meeting_ids"])
+def test_options_of_a_single_app_with_several(tmp_path: Path, option: str) -> None:
+    """Where the file lists apps, it is not guessed which of them a flag is about."""
+    text = "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]}}\n"
+    settings = {option: Setting("z" if option == "app_id" else ["z"], f"--{option}")}
+    path = tmp_path / "rk.yml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"--{option}: the file has `apps`"):
+        load(path, settings, ENVIRONMENT)
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({}, "there is no API token: set CLOUDFLARE_API_TOKEN"),
+        ({TOKEN_VARIABLE: ""}, "there is no API token"),
+        ({TOKEN_VARIABLE: f"{CANARY} x"}, "CLOUDFLARE_API_TOKEN: it holds characters"),
+    ],
+)
+def test_missing_and_bad_tokens(environment: dict[str, str], message: str) -> None:
+    """Without a token, or with what is none, nothing starts; the text is not repeated."""
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(None, given(), environment)
+    assert CANARY not in str(caught.value)
+
+
+def test_missing_file() -> None:
+    """A configuration file that is not there is named."""
+    with pytest.raises(ConfigError, match=r"missing.yml: cannot be read \(No such file"):
+        load(Path("missing.yml"), given(), ENVIRONMENT)
+
+
+def test_example_in_the_documentation(root: Path, tmp_path: Path) -> None:
+    """The example file of the documentation can be used as it is, but for its tokens."""
+    page = (root / "docs/configuration.md").read_text()
+    (example,) = re.findall(r"```yaml\n(apps:\n.*?)```", page, re.DOTALL)
+    text = re.sub(r"api_token_file: .*", "api_token_env: TOKEN", example)
+    path = tmp_path / "rk.yml"
+    path.write_text(text)
+    assert load(path, {}, {"TOKEN": "x", "CLOUDFLARE_TELEHEALTH_TOKEN": "x"}).apps
+
+
+def test_config_is_frozen() -> None:
+    """A configuration is replaced, never changed."""
+    config = load(None, given(), ENVIRONMENT)
+    with pytest.raises(AttributeError):
+        config.max_requests = 1  # type: ignore[misc] # that is the point
+    assert 1 == replace(config, max_requests=1).max_requests
+
+
+def test_defaults_are_written_once() -> None:
+    """What is shown as a default is what is used."""
+    assert "5m" == default_of("scrape.stale_after") == Options().scrape.stale_after
+    assert default_of("account_id") is None

@@ -1,0 +1,79 @@
+import re
+import signal
+import threading
+import time
+
+import httpx
+
+from rk_exporter import demo
+from rk_exporter.recordings import (
+    App,
+    AppSnapshot,
+    Meeting,
+    Reading,
+    Recording,
+    Snapshot,
+    Status,
+)
+from tests.building import NOW, samples
+from tests.test_cli import started
+
+
+def snapshot(**states: Status | None) -> Snapshot:
+    readings = tuple(
+        Reading(
+            meeting=Meeting(name, name),
+            recordings=(Recording(recording_id="r", status=status),) if status else (),
+        )
+        for name, status in states.items()
+    )
+    return Snapshot((AppSnapshot(app=App("a", "b", "c"), readings=readings),), NOW)
+
+
+def test_changes_are_told() -> None:
+    """A line for each meeting that is in another state than before, and none for the others."""
+    first = snapshot(a=Status.INVOKED, b=Status.RECORDING, c=None)
+    second = snapshot(a=Status.RECORDING, b=Status.RECORDING, c=Status.INVOKED)
+    lines = [line.split(maxsplit=1) for line in demo.changes(first, second)]
+    assert [["a", "INVOKED -> RECORDING"], ["c", "no recording -> INVOKED"]] == lines
+
+
+def test_what_is_not_known_is_not_told() -> None:
+    """A meeting that has not been read has no state; its first is told without one before."""
+    unread = Reading(meeting=Meeting("a", "a"))
+    nothing = Snapshot((AppSnapshot(app=App("a", "b", "c"), readings=(unread,)),), NOW)
+    assert [] == list(demo.changes(nothing, nothing))
+    assert ["a", "INVOKED"] == next(demo.changes(nothing, snapshot(a=Status.INVOKED))).split()
+
+
+def test_the_demo_runs() -> None:
+    """One command: addresses, a prometheus.yml, a dozen meetings that change within a minute."""
+    anywhere = "127.0.0.1:0"
+    options = ("--web.listen-address", anywhere, "--simulator.listen-address", anywhere)
+    with started("demo", *options) as process:
+        assert process.stdout
+        lines = [process.stdout.readline() for _ in range(15)]
+        shown = "".join(lines)
+        exporter, simulator = re.findall(r"http://127\.0\.0\.1:\d+", shown)[:2]
+        assert "scrape_configs:" in shown
+        assert f'targets: ["{exporter.removeprefix("http://")}"]' in shown
+        assert "token `simulated`" in httpx.get(simulator).text + shown
+        text = httpx.get(f"{exporter}/metrics").text
+        assert 12 == len(samples(text, "rk_meeting_up"))
+        assert {1.0} == set(samples(text, "rk_meeting_up").values())
+        changed = threading.Event()
+
+        def watch() -> None:
+            assert process.stdout
+            for line in process.stdout:
+                if " -> " in line:
+                    changed.set()
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        begun = time.monotonic()
+        assert changed.wait(60), "no recording changed within a minute"
+        assert time.monotonic() - begun < 60
+        process.send_signal(signal.SIGINT)
+        assert 0 == process.wait(15)
+        watcher.join()

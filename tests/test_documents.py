@@ -1,0 +1,93 @@
+import contextlib
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rk_exporter.documents import Document, DocumentError, read_document
+
+
+Reader = Callable[[str | bytes], Document]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Reader:
+    def from_text(text: str | bytes) -> Document:
+        path = tmp_path / "file.yml"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return read_document(path)
+
+    return from_text
+
+
+def test_scalars_stay_text(read: Reader) -> None:
+    """What YAML takes for numbers, dates and truth values stays as it is written."""
+    text = "a: 0123\nb: 2026-11-22\nc: no\nd: 1e3\ne: '7'\nf: 12:30:45\ng: null\nh:\n"
+    expected = {
+        "a": "0123",
+        "b": "2026-11-22",
+        "c": "no",
+        "d": "1e3",
+        "e": "7",
+        "f": "12:30:45",
+        "g": None,
+        "h": None,
+    }
+    assert expected == read(text).content
+
+
+def test_places(read: Reader) -> None:
+    """Each value has its line, and what is not there has the line of what encloses it."""
+    document = read("a: 1\nlist:\n  - x\n  - y: 2\n")
+    lines = [document.place(where) for where in ("a", "list[1].y", "list[1].z", "list[9].z")]
+    assert [1, 4, 4, 3] == [int(place.rpartition(":")[2]) for place in lines]
+    assert document.place("nowhere.at.all").endswith("file.yml:1")
+
+
+def test_empty_file(read: Reader) -> None:
+    """An empty file has no content."""
+    assert read("# nothing\n").content is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "file.yml:3: a stands here a second time"),
+        ("a: &x 1\nb: *x\n", "write the value out, not an alias"),
+        ("a: &x [1]\nb: [*x, *x]\n", "write the value out, not an alias"),
+        ("[a]: 1\n", "file.yml:1: a key has to be a word"),
+        ("a: [1\n", "file.yml:2: not YAML"),
+        ("a: 1\n---\nb: 2\n", "file.yml:3: a second document begins here"),
+        (b"a: \xff\n", "not YAML in UTF-8"),
+        (b"a: \x00\n", "not YAML in UTF-8"),
+        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+        ("a: !!python/object/apply:os.system [x]\nb: 1\na: 2", "second time"),
+    ],
+)
+def test_what_is_refused(read: Reader, text: str | bytes, message: str) -> None:
+    """What would be misread is refused, with file and line."""
+    with pytest.raises(DocumentError, match=message.replace("[", r"\[")):
+        read(text)
+
+
+def test_missing_and_huge_files(tmp_path: Path) -> None:
+    """A file that is not there, or too large to be a configuration, is refused."""
+    with pytest.raises(DocumentError, match="cannot be read"):
+        read_document(tmp_path / "missing.yml")
+    huge = tmp_path / "huge.yml"
+    with huge.open("wb") as file:
+        file.truncate((16 << 20) + 1)
+    with pytest.raises(DocumentError, match="larger than 16 MiB"):
+        read_document(huge)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text() | st.binary())
+def test_any_text_at_all(read: Reader, text: str | bytes) -> None:
+    """Any bytes are either a document or a DocumentError."""
+    with contextlib.suppress(DocumentError):
+        read(text if isinstance(text, bytes) else text.encode(errors="replace"))

@@ -1,0 +1,81 @@
+import io
+import json
+import logging
+
+from collections.abc import Iterator
+
+import pytest
+
+from rk_exporter.logs import configure
+
+
+logger = logging.getLogger("rk_exporter.test")
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """Leave the process's logging as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    names = ("rk_exporter", "httpx", "httpcore", "uvicorn", "uvicorn.error", "asyncio")
+    levels = {name: logging.getLogger(name).level for name in names}
+    yield
+    root.handlers[:], root.level = handlers, level
+    for name, each in levels.items():
+        logging.getLogger(name).setLevel(each)
+
+
+def lines(form: str, level: str = "info") -> io.StringIO:
+    stream = io.StringIO()
+    configure(level=level, form=form, stream=stream)
+    return stream
+
+
+def test_logfmt() -> None:
+    """A line has time, level, message and the fields of the call, quoted where they have to be."""
+    stream = lines("logfmt")
+    logger.warning("two words", extra={"app": "production", "reason": 'a "b"=c', "empty": ""})
+    time, rest = stream.getvalue().split(" ", 1)
+    assert time.startswith("time=20")
+    assert time.endswith("Z")
+    assert rest == ('level=warning msg="two words" app=production reason="a \\"b\\"=c" empty=""\n')
+
+
+def test_logfmt_has_one_line_for_one_event() -> None:
+    """A line break, in a value or a traceback, makes no second line."""
+    stream = lines("logfmt")
+    try:
+        int("first\nsecond")
+    except ValueError:
+        logger.exception("failed", extra={"value": "a\nb"})
+    assert 1 == stream.getvalue().count("\n")
+    assert 'value="a\\nb"' in stream.getvalue()
+
+
+def test_json() -> None:
+    """As JSON a line is an object with the same fields."""
+    stream = lines("json")
+    logger.info("read", extra={"failed": 3, "what": object})
+    event = json.loads(stream.getvalue())
+    assert ("info", "read", 3) == (event["level"], event["msg"], event["failed"])
+    assert "T" in event["time"]
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)],
+)
+def test_levels(level: str, expected: int) -> None:
+    """Only lines of the level and above are written."""
+    stream = lines("logfmt", level)
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logger.log(number, "line")
+    assert expected == stream.getvalue().count("\n")
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "uvicorn.error", "asyncio"])
+def test_libraries_are_quiet(name: str) -> None:
+    """Libraries that log URLs and headers say nothing below an error, even at debug."""
+    stream = lines("logfmt", "debug")
+    logging.getLogger(name).warning("https://…")
+    assert "" == stream.getvalue()

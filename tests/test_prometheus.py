@@ -1,0 +1,195 @@
+"""A real Prometheus scrapes the exporter while a recording goes through its whole life."""
+
+import socket
+import subprocess
+import time
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from rk_exporter.simulator import Fault, ScriptedStory, Simulator
+from tests.building import Time, life
+from tests.serving import served
+from tests.test_cli import started, url_in
+
+
+PATIENCE_SECONDS = 60
+
+
+def free_port() -> int:
+    with socket.socket() as each:
+        each.bind(("127.0.0.1", 0))
+        port: int = each.getsockname()[1]
+        return port
+
+
+def eventually(condition: Callable[[], bool], *, what: str) -> None:
+    """Wait until *condition* holds; on a busy machine that may take a while."""
+    waiting_for_nobody = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < waiting_for_nobody:
+        try:
+            if condition():
+                return
+        except httpx.HTTPError:  # it is not up yet
+            pass
+        time.sleep(0.2)  # another program's pace
+    pytest.fail(f"not within {PATIENCE_SECONDS} s: {what}")
+
+
+class Prometheus:
+    """A server that answers PromQL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def query(self, promql: str) -> list[dict[str, Any]]:
+        """Return the result of an instant query."""
+        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": promql})
+        result: list[dict[str, Any]] = answer.raise_for_status().json()["data"]["result"]
+        return result
+
+    def number(self, promql: str) -> float | None:
+        """Return the value of a query with one result; None where there is none."""
+        result = self.query(promql)
+        assert len(result) <= 1, result
+        return float(result[0]["value"][1]) if result else None
+
+
+@pytest.fixture
+def clock() -> Time:
+    """Return the simulator's clock: it stands, so that no state can be missed."""
+    return Time(time.time())
+
+
+@pytest.fixture
+def simulator(clock: Time) -> Simulator:
+    begin = clock.now + 1
+    whole = life(
+        "whole-life",
+        invoked_at=begin,
+        started_at=begin + 3,
+        paused=[(begin + 6, begin + 9)],
+        stopped_at=begin + 12,
+        uploaded_at=begin + 15,
+        file_size_bytes=20_212_537,
+    )
+    failed = life(
+        "fails",
+        invoked_at=begin,
+        started_at=None,
+        paused=(),
+        stopped_at=None,
+        uploaded_at=None,
+        errored_at=begin + 6,
+    )
+    story = ScriptedStory(meetings=["idle", "broken"], recordings=[whole, failed])
+    each = Simulator(story, clock=clock, linger_seconds=3600, rate_limit=0)
+    each.inject("broken", Fault.SERVER_ERROR)
+    return each
+
+
+@pytest.fixture
+def server(prometheus: str, simulator: Simulator, tmp_path: Path) -> Iterator[Prometheus]:
+    """Start the exporter, and a Prometheus that scrapes it each second."""
+    meetings = [
+        part
+        for name in ("whole-life", "fails", "idle", "broken")
+        for part in ("--meeting-id", name)
+    ]
+    with served(simulator) as api:
+        arguments = (
+            *("serve", "--account-id", "account", "--app-id", "app", *meetings),
+            *("--api.base-url", f"{api}/client/v4", "--web.listen-address", "127.0.0.1:0"),
+        )
+        with started(*arguments, environment={"CLOUDFLARE_API_TOKEN": "simulated"}) as exporter:
+            assert exporter.stderr
+            target = url_in(exporter.stderr.readline()).removeprefix("http://")
+            (tmp_path / "prometheus.yml").write_text(
+                "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+                "scrape_configs:\n"
+                f"  - {{job_name: rk, static_configs: [{{targets: ['{target}']}}]}}\n"
+            )
+            port = free_port()
+            process = subprocess.Popen(
+                [
+                    prometheus,
+                    f"--config.file={tmp_path}/prometheus.yml",
+                    f"--storage.tsdb.path={tmp_path}/data",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                ],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                yield Prometheus(f"http://127.0.0.1:{port}")
+            finally:
+                process.terminate()
+                process.wait(30)
+
+
+def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
+    """PromQL answers what a user would ask, while the recording lives and after it."""
+    query, number = server.query, server.number
+    whole = '{meeting_id="whole-life"}'
+    eventually(lambda: number("up") == 1, what="the exporter is scraped")
+    assert [] == query(f"rk_recording_status{whole}")
+    clock.now += 1
+    for status in ("INVOKED", "RECORDING", "PAUSED", "RECORDING", "UPLOADING", "UPLOADED"):
+        is_seen = f'rk_recording_status{{meeting_id="whole-life",status="{status}"}} == 1'
+        eventually(lambda promql=is_seen: bool(query(promql)), what=f"it is {status}")  # type: ignore[misc] # bound now
+        clock.now += 3
+
+    # Which states has it been in? Each was seen, the exotic ones never.
+    seen = {
+        each["metric"]["status"]
+        for each in query('max_over_time(rk_recording_status{meeting_id="whole-life"}[5m]) == 1')
+    }
+    assert {"INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED"} == seen
+    assert {"ERRORED"} == {
+        each["metric"]["status"] for each in query('rk_recording_status{meeting_id="fails"} == 1')
+    }
+
+    # How large, how long, and how long can it still be fetched?
+    assert 20_212_537 == number(f"rk_recording_file_size_bytes{whole}")
+    assert 6 == number(f"rk_recording_duration_seconds{whole}")
+    left = number(f"rk_recording_download_url_expires_in_seconds{whole}")
+    assert left is not None
+    assert abs(left - 7 * 86400) < 60
+    by_timestamp = number(f"rk_recording_download_url_expiry_timestamp_seconds{whole} - time()")
+    assert by_timestamp is not None
+    assert abs(by_timestamp - left) < 60
+
+    # How long did it take to start, and to be uploaded?
+    assert 3 == number(
+        f"round(rk_recording_started_timestamp_seconds{whole}"
+        f" - rk_recording_invoked_timestamp_seconds{whole}, 0.1)"
+    )
+
+    # Which meetings record now, which cannot be read, and why?
+    assert 0 == number("sum(rk_meeting_active_recordings)")
+    assert 1 == number("max_over_time(sum(rk_meeting_active_recordings)[5m:1s])")
+    assert ["broken"] == [each["metric"]["meeting_id"] for each in query("rk_meeting_up == 0")]
+    assert ["server_error"] == [
+        each["metric"]["reason"]
+        for each in query("increase(rk_api_request_failures_total[5m]) > 0")
+    ]
+    assert [1, 4, 0] == [
+        number(promql) for promql in ("rk_up", "rk_meetings", "rk_meetings_deferred")
+    ]
+
+    # What file is it, by name?
+    (info,) = query(
+        f"rk_recording_file_size_bytes{whole} * on (app, meeting_id, recording_id)"
+        " group_left (output_file_name) rk_recording_info"
+    )
+    assert info["metric"]["output_file_name"].startswith("whole-life_")
+
+    # Prometheus itself was content with what it got.
+    assert 1 == number("min_over_time(up[5m])")
+    duplicates = "prometheus_target_scrapes_sample_duplicate_timestamp_total"
+    text = httpx.get(f"{server.url}/metrics").text
+    assert f"{duplicates} 0" in text

@@ -1,0 +1,119 @@
+import json
+
+from typing import Any
+
+import pytest
+
+from rk_exporter import report
+from rk_exporter.recordings import (
+    App,
+    AppSnapshot,
+    Failure,
+    Meeting,
+    Reading,
+    Reason,
+    Recording,
+    Snapshot,
+    Status,
+)
+
+
+NOW = 1_795_000_000.0
+MEETING = Meeting("meeting-1", "meeting-1")
+
+
+def snapshot(*readings: Reading) -> Snapshot:
+    app = App("production", "account", "app-id")
+    return Snapshot((AppSnapshot(app=app, readings=readings),), NOW)
+
+
+def reading(*recordings: Recording, meeting: Meeting = MEETING, **fields: Any) -> Reading:
+    return Reading(
+        meeting=meeting, recordings=recordings, last_attempt_timestamp_seconds=NOW, **fields
+    )
+
+
+def test_states_and_names() -> None:
+    """A line for the app, then one for each meeting with its name and what it is doing."""
+    recording = Recording(
+        recording_id="recording-1",
+        status=Status.UPLOADED,
+        file_size_bytes=20_212_537,
+        reported_duration_seconds=3723,
+        download_url_expiry_timestamp_seconds=NOW + 6 * 86400 + 23 * 3600 + 5,
+    )
+    shown = snapshot(
+        reading(recording, meeting=Meeting("meeting-1", "weekly review")),
+        reading(meeting=Meeting("m2", "m2")),
+    )
+    assert [
+        "production: account account, app app-id: ok, 2 of 2 meetings read",
+        (
+            "  meeting-1  weekly review  UPLOADED (recording recording-1), 1h 2m long, 20.2 MB, "
+            "download URL expires in 6d 23h"
+        ),
+        "  m2                        no active recording",
+    ] == list(report.lines(shown))
+    assert report.is_fine(shown)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_failures_tell_what_to_do(reason: Reason) -> None:
+    """For each reason the line says what is wrong and what to do, and the verdict is bad."""
+    shown = snapshot(reading(failure=Failure(reason, "what happened")), reading())
+    app, failed, fine = report.lines(shown)
+    assert app.endswith("FAILED, 1 of 2 meetings read")
+    assert f"FAILED {reason}: what happened; " in failed
+    assert fine.endswith("no active recording")
+    assert not report.is_fine(shown)
+    (meeting, _) = report.document(shown)["apps"][0]["meetings"]
+    assert meeting["failure"]["advice"] in failed
+
+
+def test_unread_meeting() -> None:
+    """A meeting that there was no time for is no success."""
+    shown = snapshot(Reading(meeting=MEETING))
+    assert "there was no time to read it" in list(report.lines(shown))[1]
+    assert not report.is_fine(shown)
+
+
+def test_offline() -> None:
+    """Where nothing was asked of the API the lines say so."""
+    app, meeting = report.lines(snapshot(Reading(meeting=MEETING)), offline=True)
+    assert app.endswith("1 meetings listed; nothing was asked of the API")
+    assert "  meeting-1  listed" == meeting
+    assert report.document(snapshot(Reading(meeting=MEETING)), offline=True)["ok"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"file_size_bytes": 0.0}, ""),
+        ({"file_size_bytes": 999.0}, ", 999 B"),
+        ({"file_size_bytes": 5e15}, ", 5e+03 TB"),
+        ({"reported_duration_seconds": 59.9}, ", 59s long"),
+        ({"started_timestamp_seconds": NOW}, ", 0s long"),
+        ({"download_url_expiry_timestamp_seconds": NOW - 1}, ", download URL expires already"),
+    ],
+)
+def test_sizes_and_times(fields: dict[str, float], expected: str) -> None:
+    """Sizes and times are told in the units that people use."""
+    recording = Recording(recording_id="r", status=Status.RECORDING, **fields)  # type: ignore[arg-type] # floats only
+    line = list(report.lines(snapshot(reading(recording))))[1]
+    assert line.endswith(f"RECORDING (recording r){expected}")
+
+
+def test_document_is_json() -> None:
+    """For scripts the same is JSON, with None for what is not known."""
+    recording = Recording(recording_id="r", status=Status.INVOKED, session_id="s")
+    shown = snapshot(reading(recording), reading(), Reading(meeting=MEETING))
+    document = json.loads(json.dumps(report.document(shown)))
+    assert not document["ok"]
+    first, second, third = document["apps"][0]["meetings"]
+    assert ("INVOKED", "s", None) == (
+        first["recordings"][0]["status"],
+        first["recordings"][0]["session_id"],
+        first["recordings"][0]["file_size_bytes"],
+    )
+    assert ([], True) == (second["recordings"], second["ok"])
+    assert (None, None) == (third["recordings"], third["ok"])

@@ -1,0 +1,319 @@
+import asyncio
+import logging
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rk_exporter.config import TOKEN_VARIABLE, load
+from rk_exporter.recordings import (
+    App,
+    AppSnapshot,
+    Failure,
+    Meeting,
+    Reading,
+    Reason,
+    Recording,
+    Snapshot,
+    Status,
+)
+from rk_exporter.scrape import Attempt, Scraper, merge, plan
+from rk_exporter.simulator import Fault
+from tests.building import NOW, Setup, config, life, run, samples, setup, value
+
+
+RECORDING = Recording(recording_id="recording-1", status=Status.RECORDING)
+FAILURE = Failure(Reason.TIMEOUT, "too late")
+
+
+def before(**last_attempts: float | None) -> AppSnapshot:
+    readings = tuple(
+        Reading(meeting=Meeting(name, name), last_attempt_timestamp_seconds=at)
+        for name, at in last_attempts.items()
+    )
+    return AppSnapshot(app=App("app", "account", "id"), readings=readings)
+
+
+def after_pass(
+    previous: AppSnapshot, *attempts: Attempt, ended_at: float = NOW, stale_after: float = 300
+) -> AppSnapshot:
+    return merge(
+        previous, attempts, ended_at=ended_at, duration_seconds=1, stale_after_seconds=stale_after
+    )
+
+
+class TestPlan:
+    def test_longest_wait_first(self) -> None:
+        """Meetings that were never tried lead, then those whose last try is longest ago."""
+        planned = plan(before(b=20, a=10, never=None, c=15).readings)
+        assert ["never", "a", "c", "b"] == [meeting.meeting_id for meeting in planned]
+
+    @given(st.integers(1, 60), st.integers(1, 60))
+    def test_nothing_starves(self, meeting_count: int, reads_per_pass: int) -> None:
+        """If a pass reads r of n meetings, each is read within ceil(n / r) passes."""
+        snapshot = before(**{f"m{number}": None for number in range(meeting_count)})
+        passes = -(-meeting_count // reads_per_pass)
+        for now in range(1, passes + 1):
+            read = plan(snapshot.readings)[:reads_per_pass]
+            attempts = [Attempt(meeting.meeting_id, now, ()) for meeting in read]
+            snapshot = after_pass(snapshot, *attempts, ended_at=now)
+        assert all(reading.up for reading in snapshot.readings)
+
+
+class TestMerge:
+    def test_success(self) -> None:
+        """A success replaces the recordings and is remembered with its time."""
+        snapshot = after_pass(before(a=None), Attempt("a", NOW - 1, (RECORDING,)))
+        (reading,) = snapshot.readings
+        assert ((RECORDING,), NOW - 1, True) == (
+            reading.recordings,
+            reading.last_success_timestamp_seconds,
+            reading.up,
+        )
+        assert (True, 0, 1) == (snapshot.up, snapshot.deferred, snapshot.duration_seconds)
+
+    def test_failure_keeps_the_last_reading(self) -> None:
+        """A failure is shown as such, beside what was read last."""
+        known = after_pass(before(a=None), Attempt("a", NOW - 60, (RECORDING,)))
+        snapshot = after_pass(known, Attempt("a", NOW, FAILURE))
+        (reading,) = snapshot.readings
+        assert ((RECORDING,), NOW - 60) == (
+            reading.recordings,
+            reading.last_success_timestamp_seconds,
+        )
+        assert (False, False, 0) == (reading.up, snapshot.up, snapshot.deferred)
+
+    def test_success_after_a_failure(self) -> None:
+        """The next success forgets the failure."""
+        failed = after_pass(before(a=None), Attempt("a", NOW - 60, FAILURE))
+        assert after_pass(failed, Attempt("a", NOW, ())).readings[0].up
+
+    def test_unread_meeting_keeps_its_reading(self) -> None:
+        """A meeting that the pass did not come to keeps its reading, and is counted as deferred."""
+        known = after_pass(before(a=None, b=None), Attempt("a", NOW - 60, (RECORDING,)))
+        snapshot = after_pass(known, Attempt("b", NOW, ()))
+        assert known.readings[0] == snapshot.readings[0]
+        assert (True, 1) == (snapshot.up, snapshot.deferred)
+
+    def test_meeting_cut_off_by_the_deadline(self) -> None:
+        """A call that the deadline ends failed, and its meeting was not read for want of time."""
+        snapshot = after_pass(before(a=None), Attempt("a", NOW, FAILURE, cut_off=True))
+        assert (False, 1) == (snapshot.readings[0].up, snapshot.deferred)
+
+    def test_stale_reading_is_dropped(self) -> None:
+        """A reading older than the limit is shown no more, but when it was is."""
+        known = after_pass(before(a=None), Attempt("a", NOW - 300, (RECORDING,)))
+        assert (RECORDING,) == after_pass(known, ended_at=NOW).readings[0].recordings
+        (reading,) = after_pass(known, ended_at=NOW + 0.1).readings
+        assert (None, NOW - 300) == (reading.recordings, reading.last_success_timestamp_seconds)
+
+    def test_pass_without_attempts_says_nothing_of_the_api(self) -> None:
+        """A pass that made no call leaves open whether the API can be reached."""
+        assert after_pass(before(a=None)).up is None
+
+
+def scrape_all(
+    given_setup: Setup, *, count: int = 1, headers: Mapping[str, str] | None = None
+) -> list[str]:
+    async def scrapes() -> list[str]:
+        answers = await asyncio.gather(*(given_setup.get(headers=headers) for _ in range(count)))
+        assert [200] * count == [answer.status_code for answer in answers]
+        return [answer.text for answer in answers]
+
+    return run(scrapes())
+
+
+SHORT = {"X-Prometheus-Scrape-Timeout-Seconds": "0.4"}
+
+
+class TestPass:
+    """Whole scrapes, in process, against the simulator."""
+
+    def test_twenty_scrapes_at_once_are_one_pass(self) -> None:
+        """Twenty parallel scrapes cost one call a meeting, and get the same bytes."""
+        each = setup(*[life(f"meeting-{number}") for number in range(30)])
+        texts = scrape_all(each, count=20)
+        assert [1] * 30 == list(each.simulator.requests.by_meeting.values())
+        assert 1 == len(set(texts))
+
+    def test_every_scrape_reads_anew(self) -> None:
+        """A scrape after the end of a pass begins the next, and sees what has changed."""
+        each = setup(life())
+
+        async def scrapes() -> list[str]:
+            texts = [(await each.get()).text]
+            each.time.now += 10
+            return [*texts, (await each.get()).text]
+
+        first, second = run(scrapes())
+        assert [1, 0] == [
+            value(text, "rk_recording_status", status="INVOKED") for text in (first, second)
+        ]
+        assert 1 == value(second, "rk_recording_status", status="RECORDING")
+
+    def test_late_meetings(self) -> None:
+        """What the deadline leaves unread is deferred, keeps its reading, and leads the next."""
+        names = ["meeting-1", "meeting-2", "meeting-3"]
+        each = setup(*[life(name) for name in names], workers_per_app=1)
+
+        async def scrapes() -> list[str]:
+            first = await each.get()
+            each.time.now += 10
+            each.simulator.inject("meeting-1", Fault.HANG)
+            second = await each.get(headers=SHORT)
+            third = await each.get(headers=SHORT)
+            return [first.text, second.text, third.text]
+
+        first, second, third = run(scrapes())
+        assert [0, 3, 1] == [value(text, "rk_meetings_deferred") for text in (first, second, third)]
+        age = "rk_meeting_last_success_timestamp_seconds"
+        assert [NOW] * 3 == [value(second, age, meeting_id=name) for name in names]
+        assert [NOW, NOW + 10, NOW + 10] == [value(third, age, meeting_id=name) for name in names]
+        assert 1 == value(second, "rk_recording_status", meeting_id="meeting-2", status="INVOKED")
+        assert 0 == value(second, "rk_meeting_up", meeting_id="meeting-1")
+        assert 1 == value(second, "rk_api_request_failures_total", reason="timeout")
+
+    @pytest.mark.parametrize("fault", [f for f in Fault if f is not Fault.TRUNCATED])
+    def test_one_bad_meeting_costs_no_other(self, fault: Fault) -> None:
+        """Whatever is wrong with one meeting, the others are shown as if nothing was."""
+        each = setup(life("bad"), life("good-1"), life("good-2"))
+        each.time.now += 120
+        good = scrape_all(each)[0]
+        each = setup(life("bad"), life("good-1"), life("good-2"))
+        each.time.now += 120
+        each.simulator.inject("bad", fault)
+        text = scrape_all(each, headers=SHORT)[0]
+        for name in ("rk_recording_status", "rk_recording_file_size_bytes", "rk_meeting_up"):
+            unharmed = {
+                series: number for series, number in samples(good, name).items() if "good" in series
+            }
+            assert unharmed.items() <= samples(text, name).items()
+        assert 1 == value(text, "rk_up")
+
+    def test_slow_app_costs_no_other(self, tmp_path: Path) -> None:
+        """An app whose calls all hang does not keep another's meetings from being read."""
+        slow = [f"slow-{number}" for number in range(20)]
+        file = tmp_path / "rk.yml"
+        file.write_text(
+            f"account_id: account\napps:\n  - {{app_id: slow, meetings: {{ids: {slow}}}}}\n"
+            "  - {app_id: fast, meetings: {ids: [fast]}}\n"
+        )
+        two_apps = load(file, {}, {TOKEN_VARIABLE: "simulated"})
+        each = setup(life("fast"), *[life(name) for name in slow], configuration=two_apps)
+        for name in slow:
+            each.simulator.inject(name, Fault.HANG)
+        text = scrape_all(each, headers=SHORT)[0]
+        assert [20, 0] == [value(text, "rk_meetings_deferred", app=app) for app in ("slow", "fast")]
+        assert [0, 1] == [value(text, "rk_up", app=app) for app in ("slow", "fast")]
+        assert 7 == len(samples(text, "rk_recording_status"))
+
+    def test_failures_are_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The log says what fails when that changes, not at every scrape."""
+        caplog.set_level(logging.INFO)
+        each = setup(life("bad"), life("good"))
+
+        async def scrapes() -> None:
+            each.simulator.inject("bad", Fault.SERVER_ERROR)
+            for _ in range(3):
+                await each.get()
+            each.simulator.clear()
+            for _ in range(3):
+                await each.get()
+
+        run(scrapes())
+        ours = [record for record in caplog.records if record.name == "rk_exporter.scrape"]
+        assert [
+            "meetings could not be read; the first: the API answered 500",
+            "all meetings can be read again",
+        ] == [record.getMessage() for record in ours]
+        assert ("server_error:1", 1) == (
+            ours[0].__dict__["reasons"],
+            ours[0].__dict__["failed"],
+        )
+
+    def test_stale_series_leave(self) -> None:
+        """Series of a meeting that cannot be read leave after `stale_after`; its age stays."""
+        each = setup(life(), configuration=config(scrape__stale_after="1m"))
+
+        async def scrapes() -> list[str]:
+            texts = [(await each.get()).text]
+            each.simulator.inject("meeting-1", Fault.UNAVAILABLE)
+            for later in (60, 1):
+                each.time.now += later
+                texts.append((await each.get()).text)
+            return texts
+
+        texts = run(scrapes())
+        assert [7, 7, 0] == [len(samples(text, "rk_recording_status")) for text in texts]
+        assert [1, 1, None] == [value(text, "rk_meeting_active_recordings") for text in texts]
+        age = "rk_meeting_last_success_timestamp_seconds"
+        assert [NOW] * 3 == [value(text, age) for text in texts]
+        assert [1, 0, 0] == [value(text, "rk_up") for text in texts]
+
+
+class SlowApp:
+    """An app whose pass lasts until it is released."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+        self.snapshot = before(a=None)
+        self.passes = 0
+
+    async def run_pass(self, deadline: float) -> AppSnapshot:
+        del deadline
+        self.passes += 1
+        await self.released.wait()
+        return after_pass(self.snapshot, Attempt("a", NOW, ()))
+
+    async def close(self) -> None:
+        self.released.set()
+
+
+class TestSingleFlight:
+    """Who shares a pass, and for how long."""
+
+    def test_joiner_with_less_time_gets_the_last_snapshot(self) -> None:
+        """A scrape that joins a pass longer than its own time is answered with what there is."""
+
+        async def scrapes() -> tuple[Snapshot, Snapshot, int]:
+            app = SlowApp()
+            scraper = Scraper([app], clock=lambda: NOW)  # type: ignore[list-item] # as an AppScraper
+            patient = asyncio.create_task(scraper.scrape(30))
+            hasty = await scraper.scrape(0.01)
+            app.released.set()
+            return hasty, await patient, app.passes
+
+        hasty, patient, passes = run(scrapes())
+        assert (None, True, 1) == (hasty.apps[0].up, patient.apps[0].up, passes)
+
+    def test_a_scrape_given_up_leaves_the_pass_running(self) -> None:
+        """When the client of one scrape is gone, the pass goes on for the others."""
+
+        async def scrapes() -> Snapshot:
+            app = SlowApp()
+            scraper = Scraper([app])  # type: ignore[list-item] # as an AppScraper
+            first = asyncio.create_task(scraper.scrape(30))
+            second = asyncio.create_task(scraper.scrape(30))
+            await asyncio.sleep(0)
+            first.cancel()
+            app.released.set()
+            return await second
+
+        assert run(scrapes()).apps[0].up
+
+    def test_close_ends_a_running_pass(self) -> None:
+        """Closing does not wait for the deadline of the pass."""
+
+        async def scrapes() -> None:
+            scraper = Scraper([SlowApp()])  # type: ignore[list-item] # as an AppScraper
+            waiting = asyncio.create_task(scraper.scrape(30))
+            await asyncio.sleep(0)
+            await scraper.close()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+        run(scrapes())

@@ -1,0 +1,220 @@
+import asyncio
+import gzip
+import logging
+
+from typing import Any
+
+import pytest
+
+from rk_exporter.exposition import Exposition, Format
+from rk_exporter.recordings import Snapshot
+from rk_exporter.web import Application, scrape_timeout_seconds
+from tests.building import NOW, config, life, run, samples, setup
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, 9.5),
+        ("10", 9.5),
+        ("10.000000", 9.5),
+        ("2", 1.5),
+        ("0.8", 0.4),
+        ("600", 119.5),
+        ("0", 9.5),
+        ("-1", 9.5),
+        ("", 9.5),
+        ("nan", 9.5),
+        ("inf", 9.5),
+        ("1e3", 9.5),
+        ("1_0", 9.5),
+        ("٣", 9.5),
+        ("5, 5", 9.5),
+        ("9" * 40, 9.5),
+    ],
+)
+def test_timeout_of_a_scrape(header: str | None, expected: float) -> None:
+    """The header's timeout less the offset counts; what is no number is as if it were absent."""
+    assert expected == scrape_timeout_seconds(header, offset_seconds=0.5)
+
+
+class TestMetricsPage:
+    @pytest.mark.parametrize("form", Format)
+    def test_formats(self, form: Format) -> None:
+        """Each format is announced with its version, and is what was announced."""
+        answer = run(setup(life()).get(headers={"Accept": form.value}))
+        assert (200, form.value) == (answer.status_code, answer.headers["Content-Type"])
+        assert (form is Format.OPENMETRICS) == answer.text.endswith("# EOF\n")
+        assert str(len(answer.content)) == answer.headers["Content-Length"]
+        assert "Accept, Accept-Encoding" == answer.headers["Vary"]
+
+    def test_gzip(self) -> None:
+        """Packed, the answer is the same."""
+
+        async def both() -> tuple[bytes, bytes]:
+            each = setup(life())
+            application = each.exporter.application
+            snapshot = await each.exporter.scraper.scrape(5)
+
+            async def stand_still(_: float) -> Snapshot:
+                return snapshot
+
+            application._scrape = stand_still  # noqa: SLF001 # a seam that tests alone need
+            packed = await _raw(application, [(b"accept-encoding", b"gzip")])
+            plain = await _raw(application, [])
+            return packed, plain
+
+        packed, plain = run(both())
+        assert plain == gzip.decompress(packed)
+
+    def test_head_costs_nothing(self) -> None:
+        """HEAD has the headers of GET and no body, and calls nothing."""
+        each = setup(life())
+        answer = run(each.get(method="HEAD"))
+        assert (200, b"", 0) == (
+            answer.status_code,
+            answer.content,
+            each.simulator.requests.total,
+        )
+        assert Format.TEXT.value == answer.headers["Content-Type"]
+
+    def test_other_path(self) -> None:
+        """The metrics can stand under another path, and then no more under the usual one."""
+        each = setup(life(), configuration=config(web__telemetry_path="/recordings/metrics"))
+        assert 200 == run(each.get("/recordings/metrics")).status_code
+        assert 404 == run(each.get("/metrics")).status_code
+        assert 'href="/recordings/metrics"' in run(each.get("/")).text
+
+    def test_too_many_at_once(self) -> None:
+        """Beyond the maximum a scrape is asked to come again, and the others are answered."""
+
+        async def scrapes() -> list[int]:
+            each = setup(life(), configuration=config(web__max_requests="3"))
+            answers = await asyncio.gather(*(each.get() for _ in range(5)))
+            return sorted(answer.status_code for answer in answers)
+
+        assert [200, 200, 200, 503, 503] == run(scrapes())
+
+    def test_room_again_after_the_rush(self) -> None:
+        """What has been answered makes room, also where it failed."""
+
+        async def scrapes() -> list[int]:
+            each = setup(life(), configuration=config(web__max_requests="1"))
+            return [(await each.get()).status_code for _ in range(3)]
+
+        assert [200, 200, 200] == run(scrapes())
+
+
+async def _raw(application: Application, headers: list[tuple[bytes, bytes]]) -> bytes:
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": headers}
+    body = bytearray()
+
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("nothing is to be received")
+
+    async def send(message: Any) -> None:
+        assert len(message.get("body", b"")) <= 64 * 1024
+        body.extend(message.get("body", b""))
+
+    await application(scope, receive, send)
+    return bytes(body)
+
+
+@pytest.mark.parametrize("path", ["/nope", "/metrics/", "/-/reload", "/metrics.php"])
+def test_other_paths(path: str) -> None:
+    """Any other path is a 404 with a line of text that does not repeat it, and calls nothing."""
+    each = setup(life())
+    answer = run(each.get(path))
+    assert 404 == answer.status_code
+    assert 1 == answer.text.count("\n")
+    assert path not in answer.text
+    assert 0 == each.simulator.requests.total
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
+def test_other_methods(path: str, method: str) -> None:
+    """Any other method is a 405 that names the right ones, and calls nothing."""
+    each = setup(life())
+    answer = run(each.get(path, method=method))
+    assert (405, "GET, HEAD") == (answer.status_code, answer.headers["Allow"])
+    assert 0 == each.simulator.requests.total
+
+
+@pytest.mark.parametrize("length", ["65537", "-1", "many"])
+def test_bodies_are_refused(length: str) -> None:
+    """A request with a large body, or one of no known length, is a 413."""
+    answer = run(setup(life()).get(headers={"Content-Length": length}))
+    assert (413, "send no body\n") == (answer.status_code, answer.text)
+
+
+class TestHealth:
+    def test_healthy_calls_nothing(self) -> None:
+        """Health is the exporter's alone: it never calls the API."""
+        each = setup(life())
+        assert (200, "healthy\n") == (
+            run(each.get("/-/healthy")).status_code,
+            run(each.get("/-/healthy")).text,
+        )
+        assert 0 == each.simulator.requests.total
+
+    def test_ready(self) -> None:
+        """It is ready from the start, and no more once the last pass is out of date."""
+        each = setup(life())
+
+        async def over_time() -> list[int]:
+            found = [(await each.get("/-/ready")).status_code]
+            calls = each.simulator.requests.total
+            await each.get()
+            for later in (300, 1):
+                each.time.now += later
+                found.append((await each.get("/-/ready")).status_code)
+            assert calls + 1 == each.simulator.requests.total
+            return found
+
+        assert [200, 200, 503] == run(over_time())
+
+
+def test_landing_page() -> None:
+    """The landing page says what this is, links to the metrics, and may load nothing."""
+    answer = run(setup(life()).get("/"))
+    assert "text/html; charset=utf-8" == answer.headers["Content-Type"]
+    assert '<a href="/metrics">' in answer.text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "nosniff" == answer.headers["X-Content-Type-Options"]
+
+
+def test_a_bug_is_a_500_and_the_next_scrape_works(caplog: pytest.LogCaptureFixture) -> None:
+    """An error that nobody expected is logged, tells the client nothing, and harms no more."""
+    caplog.set_level(logging.ERROR, logger="rk_exporter")
+    broken = [True]
+
+    async def scrape(_: float) -> Snapshot:
+        if broken.pop():
+            broken.append(False)
+            raise RuntimeError("secret detail")
+        return Snapshot((), NOW)
+
+    application = Application(
+        scrape=scrape,
+        is_ready=lambda: True,
+        exposition=Exposition(lambda _: []),
+        telemetry_path="/metrics",
+        timeout_offset_seconds=0.5,
+        max_requests=1,
+    )
+    bodies = run(_twice(application))
+    assert [b"internal error; the exporter's log tells more\n", b""] == bodies
+    assert "secret detail" in caplog.text
+
+
+async def _twice(application: Application) -> list[bytes]:
+    return [await _raw(application, []) for _ in range(2)]
+
+
+def test_many_meetings_are_sent_in_slices() -> None:
+    """A large exposition arrives whole, in pieces that a slow reader cannot pile up."""
+    each = setup(*[life(f"meeting-{number}") for number in range(300)])
+    body = run(_raw(each.exporter.application, []))
+    assert len(body) > 5 * 64 * 1024
+    assert 300 * 7 == len(samples(body.decode(), "rk_recording_status"))
