@@ -6,7 +6,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY rk_exporter rk_exporter
 # A virtual environment at the place where it will run: it can be copied as it is.
 RUN python -m venv /opt/rk-exporter \
- && /opt/rk-exporter/bin/pip install --no-cache-dir --no-compile . \
+ && /opt/rk-exporter/bin/pip install --no-cache-dir . \
  && /opt/rk-exporter/bin/pip uninstall --yes pip
 
 FROM python:3.13-slim

@@ -15,9 +15,9 @@ import socket
 import ssl
 import time
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 import h11
@@ -135,11 +135,13 @@ class Connection:
         was_proven = self._is_proven
         # Whatever ends this method early, cancellation included, leaves no client behind.
         self._client, self._is_proven = None, False
+        opened = _OpenedStreams()
         try:
             async with asyncio.timeout_at(deadline):
-                answer = await _get(client, url, token)
+                answer = await _get(client, url, token, opened)
         except BaseException as error:
             await _close(client)
+            await opened.close()
             failure = _translate(error, was_proven=was_proven)
             if failure is None:
                 raise
@@ -221,7 +223,32 @@ def _segment(identifier: str) -> str:
     return quote(identifier, safe="")
 
 
-async def _get(client: httpx.AsyncClient, url: str, token: Secret) -> Answer:
+class _OpenedStreams:
+    """
+    The TCP connections that were made during a call.
+
+    httpx forgets the one whose TLS handshake is cancelled, by a deadline for instance, and leaves
+    it open.
+    """
+
+    def __init__(self) -> None:
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Be told by httpx of each step of a call (its request extension "trace")."""
+        if event == "connection.connect_tcp.complete":
+            self._closers.append(info["return_value"].aclose)
+
+    async def close(self) -> None:
+        """Close them, however they are."""
+        for close in self._closers:
+            with contextlib.suppress(OSError):
+                await close()
+
+
+async def _get(
+    client: httpx.AsyncClient, url: str, token: Secret, opened: _OpenedStreams
+) -> Answer:
     headers = {
         "Authorization": f"Bearer {token.reveal()}",
         "Accept": "application/json",
@@ -229,7 +256,8 @@ async def _get(client: httpx.AsyncClient, url: str, token: Secret) -> Answer:
         "Accept-Encoding": "identity",
         "User-Agent": f"rk-exporter/{__version__}",
     }
-    async with client.stream("GET", url, headers=headers) as response:
+    extensions = {"trace": opened.trace}
+    async with client.stream("GET", url, headers=headers, extensions=extensions) as response:
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise InvalidResponse("the API packed its answer although asked not to")
         body = bytearray()

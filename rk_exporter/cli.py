@@ -17,6 +17,7 @@ from rk_exporter.config import Config, ConfigError, load
 from rk_exporter.exporter import Exporter
 from rk_exporter.exposition import Format, encode
 from rk_exporter.logs import configure
+from rk_exporter.option_values import travels_in_clear
 from rk_exporter.recordings import Snapshot
 from rk_exporter.server import AddressError, Listener, bind, serve
 
@@ -51,6 +52,8 @@ def serve_command(config_file: Path | None, **_options: object) -> None:
     config = _load(config_file)
 
     configure(level=config.log_level, form=config.log_format)
+    if travels_in_clear(config.base_url):
+        logger.warning("the API token travels in clear text; give an api.base_url with https")
     try:
         asyncio.run(_serve(config))
     except AddressError as error:

@@ -1,5 +1,6 @@
 """Parsers of the values that options take; each raises ValueError that says what would be right."""
 
+import ipaddress
 import re
 
 from collections.abc import Sequence
@@ -71,6 +72,17 @@ def parse_base_url(text: str) -> str:
     if not usable or parts.username is not None or parts.query or parts.fragment:
         raise ValueError(f"has to be a URL like {DEFAULT_BASE_URL}")
     return text.rstrip("/")
+
+
+def travels_in_clear(base_url: str) -> bool:
+    """Tell whether what is sent to *base_url* can be read on the way."""
+    parts = urlsplit(base_url)
+    if parts.scheme == "https" or not parts.hostname:
+        return False
+    try:
+        return not ipaddress.ip_address(parts.hostname).is_loopback
+    except ValueError:
+        return parts.hostname != "localhost"
 
 
 def parse_telemetry_path(text: str) -> str:

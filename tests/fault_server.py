@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 # Far more than anything here takes, on the slowest machine.
 PATIENCE_SECONDS = 20.0
 _DRIP_EVERY_SECONDS = 0.01
+_TLS_SHUTDOWN_SECONDS = 0.1
 _FLOOD_PIECE = bytes(64 * 1024)
 
 
@@ -177,7 +178,11 @@ class FaultServer:
                 await self._handle(reader, writer)
             handlers.discard(task)
 
-        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
+        # Clients that keep a connection do not answer that it ends.
+        patience = _TLS_SHUTDOWN_SECONDS if context else None
+        server = await asyncio.start_server(
+            handle, "127.0.0.1", 0, ssl=context, ssl_shutdown_timeout=patience
+        )
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rk_exporter.config import TOKEN_VARIABLE, Config, ConfigError, Setting, load
-from rk_exporter.option_values import Address, parse_duration
+from rk_exporter.option_values import Address, parse_duration, travels_in_clear
 from rk_exporter.options import DEFAULT_BASE_URL, Options, default_of
 from rk_exporter.recordings import App, Meeting
 
@@ -141,6 +141,22 @@ def test_token_precedence(
 def test_durations(text: str, seconds: float) -> None:
     """Durations are written as Prometheus writes them."""
     assert seconds == parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "expected"),
+    [
+        ("https://api.cloudflare.com/client/v4", False),
+        ("http://127.0.0.1:10059", False),
+        ("http://[::1]:10059", False),
+        ("http://localhost", False),
+        ("http://simulator:10059", True),
+        ("http://192.0.2.1", True),
+    ],
+)
+def test_tokens_in_clear_text(base_url: str, expected: bool) -> None:  # noqa: FBT001 # parameter of a test
+    """Only on this machine itself does a token not travel in clear text over http."""
+    assert expected == travels_in_clear(base_url)
 
 
 def test_listen_addresses() -> None:
@@ -300,7 +316,7 @@ def test_example_in_the_documentation(root: Path, tmp_path: Path) -> None:
     text = re.sub(r"api_token_file: .*", "api_token_env: TOKEN", example)
     path = tmp_path / "rk.yml"
     path.write_text(text)
-    assert load(path, {}, {"TOKEN": "x", "CLOUDFLARE_TELEHEALTH_TOKEN": "x"}).apps
+    assert load(path, {}, {"TOKEN": "x", "PROCTORING_API_TOKEN": "x"}).apps
 
 
 def test_config_is_frozen() -> None:

@@ -1,0 +1,65 @@
+"""Processes to be measured: started, told apart by their addresses, read from /proc."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process that serves HTTP at *url*, started at *started_at* (monotonic seconds)."""
+
+    url: str
+    pid: int
+    started_at: float
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that it has used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+
+    def resident_mib(self) -> float:
+        """Return the memory that it holds now."""
+        return self._memory_mib("VmRSS")
+
+    def peak_mib(self) -> float:
+        """Return the most memory that it has held."""
+        return self._memory_mib("VmHWM")
+
+    def _memory_mib(self, name: str) -> float:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        match = re.search(rf"{name}:\s+(\d+) kB", status)
+        if not match:
+            raise LookupError(name)
+        return int(match[1]) / 1024
+
+
+@contextmanager
+def rk_exporter(*arguments: str, environment: Mapping[str, str]) -> Iterator[Running]:
+    """Run the command line until the end of the block; the address is read from what it says."""
+    started_at = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, "-m", "rk_exporter", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={"PATH": os.environ["PATH"], **environment},
+    ) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            match = re.search(r"http://127\.0\.0\.1:\d+", line)
+            if not match:
+                raise RuntimeError(f"did not start: {line}")
+            yield Running(match[0], process.pid, started_at)
+        finally:
+            process.terminate()
