@@ -46,7 +46,7 @@ main.add_command(simulate_command)
 
 
 @main.command("serve")
-@configuration_options(of_server=True)
+@configuration_options
 def serve_command(config_file: Path | None, **_options: object) -> None:
     """Run the exporter."""
     config = _load(config_file)
@@ -74,7 +74,7 @@ async def _serve(config: Config) -> None:
 
 
 @main.command("scrape")
-@configuration_options(of_server=False)
+@configuration_options
 def scrape_command(config_file: Path | None, **_options: object) -> None:
     """
     Read all meetings once and print the exposition.
@@ -91,7 +91,7 @@ def scrape_command(config_file: Path | None, **_options: object) -> None:
 
 
 @main.command("check")
-@configuration_options(of_server=False)
+@configuration_options
 @click.option("--offline", is_flag=True, help="Check the configuration only; call nothing.")
 @click.option(
     "form",

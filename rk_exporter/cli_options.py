@@ -102,8 +102,6 @@ OPTIONS = (
     Option("--log.format", "RK_LOG_FORMAT", "log.format", "|".join(FORMATS), "Form of log lines."),
 )
 CONFIG_FILE_VARIABLE = "RK_CONFIG_FILE"
-# What only a server needs.
-_SERVER_PLACES = frozenset({"web.listen_address", "web.telemetry_path", "web.max_requests"})
 
 
 class _Text(click.ParamType[str]):
@@ -116,34 +114,29 @@ class _Text(click.ParamType[str]):
         return [part for part in re.split(r"[,\s]+", rv) if part]
 
 
-def configuration_options(*, of_server: bool) -> Callable[[F], F]:
-    """Return a decorator that adds the options of a command that reads the API."""
-    shown = [each for each in OPTIONS if of_server or each.place not in _SERVER_PLACES]
-
-    def decorate(command: F) -> F:
-        for option in reversed(shown):
-            command = click.option(
-                option.parameter,
-                option.flag,
-                envvar=option.variable,
-                show_envvar=True,
-                show_default=_shown_default(option),
-                metavar=option.metavar,
-                multiple=option.multiple,
-                type=_Text(),
-                help=option.help,
-            )(command)
-        return click.option(
-            "config_file",
-            "--config.file",
-            envvar=CONFIG_FILE_VARIABLE,
+def configuration_options(command: F) -> F:
+    """Add the options of a command that reads the API; `check` takes all that `serve` does."""
+    for option in reversed(OPTIONS):
+        command = click.option(
+            option.parameter,
+            option.flag,
+            envvar=option.variable,
             show_envvar=True,
-            metavar="PATH",
-            type=click.Path(path_type=Path),
-            help="YAML file; every option below can stand in it.",
+            show_default=default_of(option.place) or False,
+            metavar=option.metavar,
+            multiple=option.multiple,
+            type=_Text(),
+            help=option.help,
         )(command)
-
-    return decorate
+    return click.option(
+        "config_file",
+        "--config.file",
+        envvar=CONFIG_FILE_VARIABLE,
+        show_envvar=True,
+        metavar="PATH",
+        type=click.Path(path_type=Path),
+        help="YAML file; every option below can stand in it.",
+    )(command)
 
 
 def given_settings(context: click.Context) -> dict[str, Setting]:
@@ -157,7 +150,3 @@ def given_settings(context: click.Context) -> dict[str, Setting]:
         origin = option.variable if source is ParameterSource.ENVIRONMENT else option.flag
         settings[option.place] = Setting(list(value) if option.multiple else value, origin)
     return settings
-
-
-def _shown_default(option: Option) -> str | bool:
-    return default_of(option.place) or False

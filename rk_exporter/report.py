@@ -62,7 +62,8 @@ def _app_line(app: AppSnapshot, *, offline: bool) -> str:
     known_as = f"{app.app.name}: account {app.app.account_id}, app {app.app.app_id}"
     total = len(app.readings)
     if offline:
-        return f"{known_as}: {total} meetings listed; nothing was asked of the API"
+        listed = "1 meeting" if total == 1 else f"{total} meetings"
+        return f"{known_as}: {listed} listed; nothing was asked of the API"
     read = sum(1 for reading in app.readings if reading.up)
     verdict = "ok" if read == total else "FAILED"
     return f"{known_as}: {verdict}, {read} of {total} meetings read"

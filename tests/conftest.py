@@ -1,8 +1,10 @@
 """What all tests share."""
 
+import logging
 import os
 import shutil
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +18,19 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def logging_restored() -> Iterator[None]:
+    """Leave the process's logging as it was: commands that run in process set it up."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    named = [each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    levels = [(each, each.level) for each in named]
+    yield
+    root.handlers[:], root.level = handlers, level
+    for each, its_level in levels:
+        each.setLevel(its_level)
 
 
 def required_program(name: str, package: str) -> str:

@@ -2,27 +2,12 @@ import io
 import json
 import logging
 
-from collections.abc import Iterator
-
 import pytest
 
 from rk_exporter.logs import configure
 
 
 logger = logging.getLogger("rk_exporter.test")
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Leave the process's logging as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    names = ("rk_exporter", "httpx", "httpcore", "uvicorn", "uvicorn.error", "asyncio")
-    levels = {name: logging.getLogger(name).level for name in names}
-    yield
-    root.handlers[:], root.level = handlers, level
-    for name, each in levels.items():
-        logging.getLogger(name).setLevel(each)
 
 
 def lines(form: str, level: str = "info") -> io.StringIO:

@@ -171,7 +171,7 @@ def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
 
     # Which meetings record now, which cannot be read, and why?
     assert 0 == number("sum(rk_meeting_active_recordings)")
-    assert 1 == number("max_over_time(sum(rk_meeting_active_recordings)[5m:1s])")
+    assert 2 == number("max_over_time(sum(rk_meeting_active_recordings)[5m:1s])")
     assert ["broken"] == [each["metric"]["meeting_id"] for each in query("rk_meeting_up == 0")]
     assert ["server_error"] == [
         each["metric"]["reason"]

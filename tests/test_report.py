@@ -80,7 +80,7 @@ def test_unread_meeting() -> None:
 def test_offline() -> None:
     """Where nothing was asked of the API the lines say so."""
     app, meeting = report.lines(snapshot(Reading(meeting=MEETING)), offline=True)
-    assert app.endswith("1 meetings listed; nothing was asked of the API")
+    assert app.endswith("1 meeting listed; nothing was asked of the API")
     assert "  meeting-1  listed" == meeting
     assert report.document(snapshot(Reading(meeting=MEETING)), offline=True)["ok"]
 
