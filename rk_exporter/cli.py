@@ -14,6 +14,7 @@ from rk_exporter import __version__, report
 from rk_exporter.cli_options import configuration_options, given_settings
 from rk_exporter.cli_simulator import demo_command, simulate_command
 from rk_exporter.config import Config, ConfigError, load
+from rk_exporter.connection import SetupError
 from rk_exporter.exporter import Exporter
 from rk_exporter.exposition import Format, encode
 from rk_exporter.logs import configure
@@ -61,7 +62,7 @@ def serve_command(config_file: Path | None, **_options: object) -> None:
 
 
 async def _serve(config: Config) -> None:
-    exporter = Exporter(config)
+    exporter = _exporter(config)
     sockets = [bind(address) for address in config.listen_addresses]
     listeners = [Listener(exporter.application, each) for each in sockets]
     for listener in listeners:
@@ -118,7 +119,7 @@ def check_command(
     # Failures are what it prints anyhow.
     configure(level="debug" if config.log_level == "debug" else "error", form=config.log_format)
     if offline:
-        snapshot = Exporter(config).scraper.snapshot
+        snapshot = _exporter(config).scraper.snapshot
     else:
         _, snapshot = asyncio.run(_read_once(config))
     if form == "json":
@@ -136,8 +137,15 @@ def _load(config_file: Path | None) -> Config:
         raise ConfigRefused(str(error)) from None
 
 
+def _exporter(config: Config) -> Exporter:
+    try:
+        return Exporter(config)
+    except SetupError as error:
+        raise ConfigRefused(str(error)) from None
+
+
 async def _read_once(config: Config) -> tuple[Exporter, Snapshot]:
-    exporter = Exporter(config)
+    exporter = _exporter(config)
     try:
         return exporter, await exporter.scraper.scrape(_ONE_PASS_SECONDS)
     finally:

@@ -9,9 +9,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
-from rk_exporter.api import ClientFactory, Connection, RealtimeKit, client_factory
+from rk_exporter.api import RealtimeKit
 from rk_exporter.call_metrics import ApiCallMetrics
 from rk_exporter.config import AppConfig, Config
+from rk_exporter.connection import ClientFactory, Connection, client_factory
 from rk_exporter.exposition import Exposition
 from rk_exporter.metrics import families
 from rk_exporter.recordings import Snapshot
@@ -28,6 +29,7 @@ class Exporter:
     All parts of one exporter, sharing nothing with another.
 
     *clock* gives unix seconds; *make_client* is the door to the network, by default httpx.
+    Raises SetupError.
     """
 
     def __init__(

@@ -9,7 +9,8 @@ import pytest
 import respx
 
 from rk_exporter import api_errors
-from rk_exporter.api import Connection, RealtimeKit, client_factory
+from rk_exporter.api import RealtimeKit
+from rk_exporter.connection import Connection, client_factory
 from rk_exporter.credentials import Secret
 from rk_exporter.payloads import ActiveRecordings
 from rk_exporter.recordings import App, Reason, Status

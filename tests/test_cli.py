@@ -104,7 +104,7 @@ class TestServe:
             "RK_APP_ID": "app",
             "RK_MEETING_IDS": "weekly, idle\nthird",
             "RK_API_BASE_URL": base_url,
-            "RK_WEB_LISTEN_ADDRESS": "[::1]:0",
+            "RK_WEB_LISTEN_ADDRESS": "127.0.0.1:0",
             "RK_LOG_FORMAT": "json",
         }
         with started("serve", environment=environment) as process:
@@ -143,6 +143,23 @@ class TestRefusals:
             result.exit_code,
             result.output,
         )
+
+    @pytest.mark.parametrize(
+        ("environment", "base_url", "message"),
+        [
+            ({"SSL_CERT_FILE": "/nowhere"}, "https://api.test", "SSL_CERT_FILE and SSL_CERT_DIR: "),
+            ({}, "https://xn--a", "api.base_url: its host can be no name"),
+        ],
+    )
+    def test_no_way_to_the_api(
+        self, environment: dict[str, str], base_url: str, message: str
+    ) -> None:
+        """Unreadable certificates, or a host that is none, are one line and exit code 2."""
+        arguments = ("check", *IDS, "--meeting-id", "x", "--api.base-url", base_url)
+        result = invoke(*arguments, environment={**TOKEN, **environment})
+        assert 2 == result.exit_code
+        assert result.output.startswith(f"Error: {message}")
+        assert 1 == result.output.count("\n")
 
     def test_token_is_no_option(self) -> None:
         """The token cannot be given on the command line, where everybody could read it."""

@@ -19,14 +19,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from rk_exporter.api import (
-    ACTIVE_RECORDING,
-    LARGEST_BODY_BYTES,
-    NO_STATUS,
-    Connection,
-    RealtimeKit,
-    client_factory,
-)
+from rk_exporter.api import ACTIVE_RECORDING, NO_STATUS, RealtimeKit
 from rk_exporter.api_errors import (
     ApiError,
     ApiTimeout,
@@ -35,6 +28,7 @@ from rk_exporter.api_errors import (
     InvalidResponse,
     TlsFailed,
 )
+from rk_exporter.connection import LARGEST_BODY_BYTES, Connection, client_factory
 from rk_exporter.credentials import Secret
 from rk_exporter.payloads import ActiveRecordings
 from rk_exporter.recordings import App, Reason
