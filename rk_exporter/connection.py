@@ -95,10 +95,10 @@ def client_factory(base_url: str) -> ClientFactory:
 
 
 def _tls_context(base_url: str) -> ssl.SSLContext:
-    url = httpx.URL(base_url)
     try:
-        _ = url.host  # is decoded only now
-    except UnicodeError:
+        url = httpx.URL(base_url)
+        _ = url.host  # is decoded only when it is read
+    except (httpx.InvalidURL, UnicodeError):
         raise SetupError("api.base_url: its host can be no name") from None
     if url.scheme != "https":
         # Without certificates of authorities it trusts nobody, should it ever be used.
