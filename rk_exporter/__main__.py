@@ -1,6 +1,6 @@
 """Run `python -m rk_exporter`."""
 
-from rk_exporter.cli import main
+from rk_exporter.cli import entry_point
 
 
-main(prog_name="rk-exporter")
+entry_point()

@@ -1,6 +1,5 @@
 """The command line: options become a Config, a Config runs. Knows click, signals, exit codes."""
 
-import asyncio
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from rk_exporter.exposition import Format, encode
 from rk_exporter.logs import configure
 from rk_exporter.option_values import travels_in_clear
 from rk_exporter.recordings import Snapshot
+from rk_exporter.running import leave_at_once, run
 from rk_exporter.server import AddressError, Listener, bind, serve
 
 
@@ -53,10 +53,8 @@ def serve_command(config_file: Path | None, **_options: object) -> None:
     config = _load(config_file)
 
     configure(level=config.log_level, form=config.log_format)
-    if travels_in_clear(config.base_url):
-        logger.warning("the API token travels in clear text; give an api.base_url with https")
     try:
-        asyncio.run(_serve(config))
+        run(_serve(config))
     except AddressError as error:
         raise click.ClickException(str(error)) from None
 
@@ -64,9 +62,10 @@ def serve_command(config_file: Path | None, **_options: object) -> None:
 async def _serve(config: Config) -> None:
     exporter = _exporter(config)
     sockets = [bind(address) for address in config.listen_addresses]
-    listeners = [Listener(exporter.application, each) for each in sockets]
+    listeners = [Listener(exporter.application, each, config.max_requests) for each in sockets]
     for listener in listeners:
-        logger.info("listening", extra={"url": f"{listener.url}{config.telemetry_path}"})
+        url = f"{listener.url}{config.telemetry_path}"
+        logger.info("listening", extra={"address": listener.address, "url": url})
     try:
         await serve(listeners)
     finally:
@@ -85,8 +84,8 @@ def scrape_command(config_file: Path | None, **_options: object) -> None:
     """
     config = _load(config_file)
     configure(level=config.log_level, form=config.log_format)
-    exporter, snapshot = asyncio.run(_read_once(config))
-    click.echo(encode(exporter.families(snapshot), Format.TEXT), nl=False)
+    exporter, snapshot = run(_read_once(config))
+    _print(encode(exporter.families(snapshot), Format.TEXT).decode())
     if not all(app.up for app in snapshot.apps):
         sys.exit(_EXIT_FAILED)
 
@@ -121,13 +120,21 @@ def check_command(
     if offline:
         snapshot = _exporter(config).scraper.snapshot
     else:
-        _, snapshot = asyncio.run(_read_once(config))
+        _, snapshot = run(_read_once(config))
     if form == "json":
-        click.echo(json.dumps(report.document(snapshot, offline=offline), indent=2))
+        _print(json.dumps(report.document(snapshot, offline=offline), indent=2) + "\n")
     else:
-        click.echo("\n".join(report.lines(snapshot, offline=offline)))
+        _print("".join(f"{line}\n" for line in report.lines(snapshot, offline=offline)))
     if not (offline or report.is_fine(snapshot)):
         sys.exit(_EXIT_FAILED)
+
+
+def _print(text: str) -> None:
+    try:
+        click.echo(text, nl=False)
+        sys.stdout.flush()
+    except OSError as error:
+        raise click.ClickException(f"cannot write: {error.strerror}") from None
 
 
 def _load(config_file: Path | None) -> Config:
@@ -138,6 +145,8 @@ def _load(config_file: Path | None) -> Config:
 
 
 def _exporter(config: Config) -> Exporter:
+    if travels_in_clear(config.base_url):
+        logger.warning("the API token travels in clear text; give an api.base_url with https")
     try:
         return Exporter(config)
     except SetupError as error:
@@ -150,3 +159,8 @@ async def _read_once(config: Config) -> tuple[Exporter, Snapshot]:
         return exporter, await exporter.scraper.scrape(_ONE_PASS_SECONDS)
     finally:
         await exporter.close()
+
+
+def entry_point() -> None:
+    """Run the command line as a program."""
+    leave_at_once(main)

@@ -1,6 +1,6 @@
 """The commands `demo` and `simulate`."""
 
-import asyncio
+import math
 
 from collections.abc import Coroutine
 from typing import Any
@@ -10,6 +10,7 @@ import click
 from rk_exporter import demo
 from rk_exporter.logs import configure
 from rk_exporter.option_values import Address, parse_addresses
+from rk_exporter.running import run
 from rk_exporter.server import AddressError, Listener, bind, serve
 from rk_exporter.simulator import (
     DEMO_PACE,
@@ -44,6 +45,19 @@ class _Address(click.ParamType[Address]):
         if len(addresses) > 1:
             self.fail("has to be one address", param, ctx)
         return addresses[0]
+
+
+class _Number(click.FloatRange):
+    """A number in a range, in which NaN is not."""
+
+    def convert(
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, or fail with the range."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
 
 
 class _MeetingFault(click.ParamType[tuple[str, Fault]]):
@@ -106,7 +120,13 @@ def demo_command(seed: int, exporter_address: Address, simulator_address: Addres
     help="Where to listen.",
 )
 @click.option("--seed", default=1, show_default=True, help="Which story is told.")
-@click.option("--meetings", default=12, show_default=True, help="How many meetings there are.")
+@click.option(
+    "--meetings",
+    type=click.IntRange(min=0),
+    default=12,
+    show_default=True,
+    help="How many meetings there are.",
+)
 @click.option(
     "--pace",
     type=click.Choice(list(_PACES)),
@@ -114,19 +134,35 @@ def demo_command(seed: int, exporter_address: Address, simulator_address: Addres
     show_default=True,
     help="How long recordings last: hours, or about a minute.",
 )
-@click.option("--speed", default=1.0, show_default=True, help="How fast the simulated clock runs.")
 @click.option(
-    "--latency", default=0.0, show_default=True, help="Seconds before each answer.", metavar="S"
+    "--speed",
+    type=_Number(min=0.01, max=1e6),
+    default=1.0,
+    show_default=True,
+    help="How fast the simulated clock runs.",
+)
+@click.option(
+    "--latency",
+    type=_Number(min=0, max=3600),
+    default=0.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds before each answer.",
 )
 @click.option(
     "--linger",
+    type=_Number(min=0, max=1e9),
     default=0.0,
     show_default=True,
     metavar="S",
     help="Seconds for which an ended recording is still called active.",
 )
 @click.option(
-    "--rate-limit", default=1200, show_default=True, help="Calls per 5 minutes and token; 0: none."
+    "--rate-limit",
+    type=click.IntRange(min=0),
+    default=1200,
+    show_default=True,
+    help="Calls per 5 minutes and token; 0: none.",
 )
 @click.option(
     "faults",
@@ -160,17 +196,17 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
     for meeting_id, fault in faults:
         simulator.inject(meeting_id, fault)
 
-    async def run() -> None:
+    async def simulate() -> None:
         listener = Listener(simulator, bind(address))
         click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
         await serve([listener])
 
-    _run(run())
+    _run(simulate())
 
 
 def _run(program: Coroutine[Any, Any, None]) -> None:
     configure(level="warning", form="logfmt")
     try:
-        asyncio.run(program)
+        run(program)
     except AddressError as error:
-        raise click.ClickException(f"{error}; --web.listen-address takes another") from None
+        raise click.ClickException(f"{error}; a --….listen-address takes another") from None

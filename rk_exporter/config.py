@@ -6,8 +6,6 @@ the option `--a.b-c` stands in the file as `b_c` under `a`. So a value is refuse
 words wherever it came from, with its place: file and line, variable or flag.
 """
 
-import copy
-import difflib
 import re
 
 from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +25,7 @@ from rk_exporter.credentials import (
 )
 from rk_exporter.documents import Document, DocumentError, PlainValue, read_document
 from rk_exporter.logs import FORMATS, LEVELS
+from rk_exporter.option_errors import explain
 from rk_exporter.option_values import (
     Address,
     parse_addresses,
@@ -36,9 +35,10 @@ from rk_exporter.option_values import (
     parse_duration,
     parse_id,
     parse_name,
+    parse_positive_duration,
     parse_telemetry_path,
 )
-from rk_exporter.options import FIELD_NAMES, AppEntry, MeetingEntry, Options
+from rk_exporter.options import AppEntry, MeetingEntry, Options
 from rk_exporter.recordings import App, Meeting
 
 
@@ -98,10 +98,10 @@ def load(
         document = None if path is None else read_document(path)
     except DocumentError as error:
         raise ConfigError(str(error)) from None
-    return _Builder(document, settings, environment).build()
+    return _ConfigBuilder(document, settings, environment).build()
 
 
-class _Builder:
+class _ConfigBuilder:
     """Checks one set of options; every refusal names the place of the value."""
 
     def __init__(
@@ -121,7 +121,7 @@ class _Builder:
             apps=self._apps(options),
             base_url=self._parsed("api.base_url", parse_base_url, options.api.base_url),
             stale_after_seconds=self._parsed(
-                "scrape.stale_after", parse_duration, scrape.stale_after
+                "scrape.stale_after", parse_positive_duration, scrape.stale_after
             ),
             timeout_offset_seconds=self._parsed(
                 "scrape.timeout_offset", parse_duration, scrape.timeout_offset
@@ -156,28 +156,27 @@ class _Builder:
 
     def _options(self) -> Options:
         content = (self._document and self._document.content) or {}
-        if not isinstance(content, dict):
+        merged = _without_nulls(content)
+        if not isinstance(merged, dict):
             self._refuse("", "the file has to hold options, like `account_id: …`")
-        # A section whose lines are all commented out is no section.
-        merged: dict[str, PlainValue] = {
-            key: copy.deepcopy(each) for key, each in content.items() if each is not None
-        }
         for where, setting in self._settings.items():
             _put(merged, where.split("."), setting.value)
         try:
             return msgspec.convert(merged, Options, strict=False)
         except msgspec.ValidationError as error:
-            message, _, path = str(error).partition(" - at `$")
-            self._refuse(path.strip("`").lstrip("."), message + _suggestion(message))
+            self._refuse(*explain(str(error)))
 
     def _apps(self, options: Options) -> tuple[AppConfig, ...]:
-        if not options.apps:
+        if options.apps is None:
+            self._refuse_missing(options)
             only = AppEntry(app_id=options.app_id)
             meetings = self._meetings("meeting_ids", options.meeting_ids)
             return (self._app("", only, options, meetings),)
         for where, value in (("app_id", options.app_id), ("meeting_ids", options.meeting_ids)):
             if value:
                 self._refuse(where, "the file has `apps`; name it in the app that it belongs to")
+        if not options.apps:
+            self._refuse("apps", "is empty; list an app, or leave it out")
         apps: list[AppConfig] = []
         for i, entry in enumerate(options.apps):
             at = f"apps[{i}]."
@@ -187,6 +186,20 @@ class _Builder:
                 self._refuse(f"{at}name", "another app has this name; give it one of its own")
             apps.append(app)
         return tuple(apps)
+
+    def _refuse_missing(self, options: Options) -> None:
+        """Name all that a single app lacks at once."""
+        missing = [
+            f"{name} ({option})"
+            for name, option, value in (
+                ("account_id", "--account-id", options.account_id),
+                ("app_id", "--app-id", options.app_id),
+                ("meeting_ids", "--meeting-id", options.meeting_ids),
+            )
+            if not value
+        ]
+        if missing:
+            self._refuse("", f"missing: {', '.join(missing)}")
 
     def _app(
         self, at: str, entry: AppEntry, options: Options, meetings: tuple[Meeting, ...]
@@ -199,8 +212,7 @@ class _Builder:
 
     def _id(self, where: str, text: str | None) -> str:
         if not text:
-            option = "" if "." in where else f" (--{where.replace('_', '-')})"
-            self._refuse(where, f"is missing; the Cloudflare dashboard shows it{option}")
+            self._refuse(where, "is missing; the Cloudflare dashboard shows it")
         return self._parsed(where, parse_id, text)
 
     def _meetings(self, where: str, entries: Iterable[str | MeetingEntry]) -> tuple[Meeting, ...]:
@@ -213,7 +225,7 @@ class _Builder:
             known = names.get(meeting_id)
             names[meeting_id] = known or self._parsed(f"{place}.name", parse_name, name or "")
         if not names:
-            self._refuse(where, "is missing; name at least one meeting (--meeting-id)")
+            self._refuse(where, "is missing; name at least one meeting")
         return tuple(Meeting(meeting_id, name or meeting_id) for meeting_id, name in names.items())
 
     def _token(self, at: str, entry: AppEntry, options: Options) -> TokenSource:
@@ -238,7 +250,7 @@ class _Builder:
         folder = Path()
         if self._document and where not in self._settings:
             folder = self._document.path.parent
-        return self._parsed(where, TokenFile, folder / name)
+        return self._parsed(where, partial(TokenFile, option=where), folder / name)
 
     def _token_variable(self, where: str, name: str) -> TokenSource:
         if not _VARIABLE_NAME.fullmatch(name):
@@ -256,6 +268,13 @@ class _Builder:
         return self._parsed(where, read, name)
 
 
+def _without_nulls(value: PlainValue) -> PlainValue:
+    """Return a copy without keys that have no value: their lines are commented out, mostly."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
 def _put(mapping: dict[str, PlainValue], path: list[str], value: str | list[str]) -> None:
     """Put *value* into nested mappings; what else stands in the way is replaced."""
     *parents, last = path
@@ -265,9 +284,3 @@ def _put(mapping: dict[str, PlainValue], path: list[str], value: str | list[str]
             inner = mapping[name] = {}
         mapping = inner
     mapping[last] = [*value] if isinstance(value, list) else value
-
-
-def _suggestion(message: str) -> str:
-    unknown = re.search(r"unknown field `(.+)`", message)
-    close = difflib.get_close_matches(unknown[1], FIELD_NAMES, n=1) if unknown else []
-    return f"; is `{close[0]}` meant?" if close else ""

@@ -65,11 +65,13 @@ class TokenFile:
     A token in a file that is read again at each use, so that it can be rotated at any time.
 
     A file that turns unreadable or invalid leaves the last good token in use, and a warning in
-    the log each time that what is wrong changes. Raises TokenError where it begins so.
+    the log, with the *option* that named the file, each time that what is wrong changes. Raises
+    TokenError where it begins so.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, option: str) -> None:
         self._path = path
+        self._option = option
         self._secret = _read(path)
         self._trouble: str | None = None
 
@@ -88,10 +90,13 @@ class TokenFile:
 
     def _report(self, trouble: str | None) -> None:
         if trouble != self._trouble:
+            fields = {"option": self._option}
             if trouble:
-                logger.warning("API token file: %s; the last good token stays in use", trouble)
+                logger.warning(
+                    "API token file: %s; the last good token stays in use", trouble, extra=fields
+                )
             else:
-                logger.info("API token file: readable again")
+                logger.info("API token file: it can be read again", extra=fields)
         self._trouble = trouble
 
 

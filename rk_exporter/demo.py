@@ -38,11 +38,12 @@ async def run(
     exporter = Exporter(_config(f"{simulated.url}/client/v4", meetings))
     exporting = Listener(exporter.application, bind(exporter_address))
     say(welcome(exporter_url=exporting.url, simulator_url=simulated.url, seed=seed))
-    telling = asyncio.create_task(_tell(exporter, say))
     try:
-        await serve([simulated, exporting])
+        async with asyncio.TaskGroup() as together:
+            telling = together.create_task(_tell(exporter, say))
+            await serve([simulated, exporting])
+            telling.cancel()
     finally:
-        telling.cancel()
         await exporter.close()
 
 

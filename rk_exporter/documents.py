@@ -31,6 +31,8 @@ PlainValue = str | list["PlainValue"] | dict[str, "PlainValue"] | None
 LARGEST_FILE_BYTES = 16 << 20
 DEEPEST_NESTING = 20
 
+_LONGEST_SHOWN = 40
+
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 # libyaml's parser where it was built in: ten thousand meetings are read in a moment.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -71,7 +73,7 @@ def read_document(path: Path) -> Document:
     if len(text) > LARGEST_FILE_BYTES:
         raise DocumentError(f"{path}: larger than 16 MiB")
     try:
-        return _Builder(path, text).document()
+        return _DocumentBuilder(path, text).document()
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise DocumentError(f"{path}{line}: not YAML: {error.problem}") from None
@@ -79,7 +81,7 @@ def read_document(path: Path) -> Document:
         raise DocumentError(f"{path}: not YAML in UTF-8") from None
 
 
-class _Builder:
+class _DocumentBuilder:
     """Builds the plain values of one file from its events, and notes their lines."""
 
     def __init__(self, path: Path, text: bytes) -> None:
@@ -128,10 +130,13 @@ class _Builder:
                 self._refuse(event, "a key has to be a word")
             key: str = event.value
             if key in keys:
-                self._refuse(event, f"{key} stands here a second time; leave one")
+                shown = key[:_LONGEST_SHOWN]
+                self._refuse(event, f"{shown} stands here a second time; leave one")
             keys.add(key)
             inner = f"{where}.{key}" if where else key
             yield key, self._value(next(self._events), inner, depth=depth)
+            # Of a mapping or list the first line is that of its name, not of what is in it.
+            self._lines[inner] = _line(event)
 
     def _until_end(self) -> Iterator[Event]:
         for event in self._events:

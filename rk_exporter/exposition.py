@@ -53,11 +53,9 @@ def negotiate(accept: str) -> Format:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Tell whether the header *accept_encoding* allows gzip."""
-    return any(
-        name in {"gzip", "*"} and _quality(parameters) > 0
-        for name, parameters in _header_items(accept_encoding)
-    )
+    """Tell whether the header *accept_encoding* allows gzip, by its name or else by `*`."""
+    qualities = {name: _quality(parameters) for name, parameters in _header_items(accept_encoding)}
+    return qualities.get("gzip", qualities.get("*", 0.0)) > 0
 
 
 def encode(families: Iterable[Metric], form: Format) -> bytes:

@@ -26,12 +26,16 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):([0-9]{1,5})")
 _LARGEST_PORT = 65535
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _LONGEST_NAME_BYTES = 128
+_LONGEST_SHOWN = 40
+# No query, fragment, password or blank: paths are appended to it.
+_BASE_URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
+_NOT_IN_BASE_URL = frozenset("?#@\\")
 
 
 def parse_id(text: str) -> str:
     """Return an id of an account, app or meeting; the API's paths are made of them."""
     if not ID_PATTERN.fullmatch(text):
-        raise ValueError(f"{text!r} is no id: 1 to 128 letters, digits, - and _")
+        raise ValueError(f"{text[:_LONGEST_SHOWN]!r} is no id: 1 to 128 letters, digits, - and _")
     return text
 
 
@@ -49,6 +53,14 @@ def parse_duration(text: str) -> float:
     return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
 
 
+def parse_positive_duration(text: str) -> float:
+    """Return seconds, more than none, for a duration as Prometheus writes them."""
+    seconds = parse_duration(text)
+    if seconds == 0:
+        raise ValueError("has to be longer than 0s")
+    return seconds
+
+
 def parse_addresses(text: str) -> tuple[Address, ...]:
     """Return the addresses in a list that is separated by commas."""
     return tuple(_address(part.strip()) for part in text.split(","))
@@ -63,13 +75,14 @@ def _address(text: str) -> Address:
 
 def parse_base_url(text: str) -> str:
     """Return the URL that the paths of the API's endpoints are appended to."""
+    usable = bool(_BASE_URL.fullmatch(text)) and _NOT_IN_BASE_URL.isdisjoint(text)
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        usable = usable and bool(parts.hostname) and parts.port != 0
     except ValueError:  # no port, or no IPv6 address
         usable = False
-    # Not the text: it may hold a password.
-    if not usable or parts.username is not None or parts.query or parts.fragment:
+    if not usable:
+        # Not the text: it may hold a password.
         raise ValueError(f"has to be a URL like {DEFAULT_BASE_URL}")
     return text.rstrip("/")
 

@@ -73,23 +73,24 @@ class Options(_Strict):
     scrape: ScrapeOptions = msgspec.field(default_factory=ScrapeOptions)
     web: WebOptions = msgspec.field(default_factory=WebOptions)
     log: LogOptions = msgspec.field(default_factory=LogOptions)
-    apps: list[AppEntry] = msgspec.field(default_factory=list)
+    apps: list[AppEntry] | None = None
 
 
-FIELD_NAMES = tuple(
-    name
-    for struct in (
-        Options,
-        ApiOptions,
-        ScrapeOptions,
-        WebOptions,
-        LogOptions,
-        AppEntry,
-        MeetingsEntry,
-        MeetingEntry,
-    )
-    for name in struct.__struct_fields__
-)
+# The names that stand at each place in the file.
+NAMES_AT = {
+    place: struct.__struct_fields__
+    for place, struct in {
+        "": Options,
+        "api": ApiOptions,
+        "scrape": ScrapeOptions,
+        "web": WebOptions,
+        "log": LogOptions,
+        "meeting_ids[]": MeetingEntry,
+        "apps[]": AppEntry,
+        "apps[].meetings": MeetingsEntry,
+        "apps[].meetings.ids[]": MeetingEntry,
+    }.items()
+}
 
 
 def default_of(option: str) -> str | None:

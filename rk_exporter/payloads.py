@@ -9,7 +9,7 @@ and nothing else.
 import re
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
@@ -50,8 +50,8 @@ _TIMESTAMP = re.compile(
 _EARLIEST_YEAR = 2000
 _COUNT = re.compile(r"\d{1,19}(\.\d{1,9})?", re.ASCII)
 _LARGEST_NUMBER = 2.0**63
-# The limit of file systems; the name stands in a label.
-_LONGEST_NAME_BYTES = 255
+# As long as file systems let a name be.
+_LONGEST_LABEL_BYTES = 255
 
 
 class _RecordingPayload(msgspec.Struct, gc=False):
@@ -92,10 +92,11 @@ _code_decoder = msgspec.json.Decoder(int)
 
 @dataclass(frozen=True, slots=True)
 class ActiveRecordings:
-    """A meeting's recordings, newest first, and the names of the fields that were malformed."""
+    """A meeting's recordings, newest first, and what in the answer was not as documented."""
 
     recordings: tuple[Recording, ...]
     malformed_fields: tuple[str, ...] = ()
+    unknown_statuses: tuple[str, ...] = ()
 
 
 def parse_active_recordings(status: int, body: bytes) -> ActiveRecordings:
@@ -126,42 +127,56 @@ def parse_active_recordings(status: int, body: bytes) -> ActiveRecordings:
     return _recordings([payload for payload in payloads if payload is not None])
 
 
+@dataclass(slots=True)
+class _Oddities:
+    malformed_fields: list[str] = field(default_factory=list)
+    unknown_statuses: list[str] = field(default_factory=list)
+
+
 def _recordings(payloads: list[_RecordingPayload]) -> ActiveRecordings:
-    malformed: list[str] = []
+    oddities = _Oddities()
     recordings = {
         recording.recording_id: recording
-        for recording in (_recording(payload, malformed) for payload in payloads)
+        for recording in (_recording(payload, oddities) for payload in payloads)
     }
     newest_first = sorted(
         recordings.values(), key=lambda each: each.invoked_timestamp_seconds or 0.0, reverse=True
     )
-    return ActiveRecordings(tuple(newest_first), tuple(malformed))
+    return ActiveRecordings(
+        tuple(newest_first),
+        tuple(oddities.malformed_fields),
+        tuple(oddities.unknown_statuses),
+    )
 
 
-def _recording(payload: _RecordingPayload, malformed: list[str]) -> Recording:
-    """Return the recording in *payload*, and add the names of its lost fields to *malformed*."""
+def _recording(payload: _RecordingPayload, oddities: _Oddities) -> Recording:
+    """Return the recording in *payload*, and note what is odd about it."""
 
-    def field(name: str, parse: Callable[[msgspec.Raw], T | None]) -> T | None:
+    def parsed(name: str, parse: Callable[[msgspec.Raw], T | None]) -> T | None:
         try:
             return parse(getattr(payload, name))
         except (ValueError, *_DECODE_ERRORS):
-            malformed.append(name)
+            oddities.malformed_fields.append(name)
             return None
 
-    recording_id = field("id", _identifier)
+    recording_id = parsed("id", _identifier)
     if recording_id is None:
         raise InvalidResponse("the API answered 200 with a recording that has no usable id")
+    word = parsed("status", _word)
+    status = Status(word) if word else Status.UNKNOWN
+    if word and status is Status.UNKNOWN:
+        oddities.unknown_statuses.append(word)
     return Recording(
         recording_id=recording_id,
-        status=field("status", _status) or Status.UNKNOWN,
-        session_id=field("session_id", _identifier),
-        output_file_name=field("output_file_name", _name),
-        file_size_bytes=field("file_size", _number),
-        reported_duration_seconds=field("recording_duration", _number),
-        download_url_expiry_timestamp_seconds=field("download_url_expiry", _timestamp),
-        invoked_timestamp_seconds=field("invoked_time", _timestamp),
-        started_timestamp_seconds=field("started_time", _timestamp),
-        stopped_timestamp_seconds=field("stopped_time", _timestamp),
+        status=status,
+        session_id=parsed("session_id", _identifier),
+        output_file_name=parsed("output_file_name", _label),
+        file_size_bytes=parsed("file_size", _number),
+        reported_duration_seconds=parsed("recording_duration", _number),
+        download_url_expiry_timestamp_seconds=parsed("download_url_expiry", _timestamp),
+        invoked_timestamp_seconds=parsed("invoked_time", _timestamp),
+        started_timestamp_seconds=parsed("started_time", _timestamp),
+        stopped_timestamp_seconds=parsed("stopped_time", _timestamp),
     )
 
 
@@ -181,20 +196,20 @@ def _identifier(raw: msgspec.Raw) -> str | None:
     return text
 
 
-def _status(raw: msgspec.Raw) -> Status:
-    text = _text(raw)
-    if text is None:
+def _word(raw: msgspec.Raw) -> str:
+    word = _label(raw)
+    if word is None:
         raise ValueError("a recording always has a status")
-    return Status(text)
+    return word
 
 
-def _name(raw: msgspec.Raw) -> str | None:
+def _label(raw: msgspec.Raw) -> str | None:
     """Return a label value: no control characters, and no longer than a file's name may be."""
     text = _text(raw)
     if text is None:
         return None
     printable = "".join(character if character.isprintable() else " " for character in text)
-    return printable.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore")
+    return printable.encode()[:_LONGEST_LABEL_BYTES].decode(errors="ignore")
 
 
 def _number(raw: msgspec.Raw) -> float | None:

@@ -51,7 +51,10 @@ def document(snapshot: Snapshot, *, offline: bool = False) -> dict[str, Any]:
                 "account_id": app.app.account_id,
                 "app_id": app.app.app_id,
                 "ok": offline or all(reading.up for reading in app.readings),
-                "meetings": [_meeting_document(reading) for reading in app.readings],
+                "deferred": app.deferred,
+                "meetings": [
+                    _meeting_document(reading, now=snapshot.taken_at) for reading in app.readings
+                ],
             }
             for app in snapshot.apps
         ],
@@ -77,7 +80,7 @@ def _name(reading: Reading) -> str:
 def _state(reading: Reading, *, now: float) -> str:
     if reading.failure:
         return f"FAILED {_failure_text(reading.failure)}"
-    if reading.recordings is None:
+    if reading.recordings is None:  # as there was no attempt either
         return "FAILED: there was no time to read it"
     if not reading.recordings:
         return "no active recording"
@@ -121,14 +124,14 @@ def _size_text(size_bytes: float) -> str:
     return f"{size_bytes:.3g} {_SIZE_UNITS[-1]}"
 
 
-def _meeting_document(reading: Reading) -> dict[str, Any]:
+def _meeting_document(reading: Reading, *, now: float) -> dict[str, Any]:
     return {
         "meeting_id": reading.meeting.meeting_id,
         "name": reading.meeting.name,
         "ok": reading.up,
         "failure": reading.failure and _failure_document(reading.failure),
         "recordings": reading.recordings
-        and [_recording_document(recording) for recording in reading.recordings],
+        and [_recording_document(recording, now=now) for recording in reading.recordings],
     }
 
 
@@ -140,13 +143,14 @@ def _failure_document(failure: Failure) -> dict[str, str]:
     }
 
 
-def _recording_document(recording: Recording) -> dict[str, Any]:
+def _recording_document(recording: Recording, *, now: float) -> dict[str, Any]:
     return {
         "recording_id": recording.recording_id,
         "status": recording.status.value,
         "session_id": recording.session_id,
         "output_file_name": recording.output_file_name,
         "file_size_bytes": recording.file_size_bytes,
+        "duration_seconds": recording.duration_seconds(as_of=now),
         "invoked_timestamp_seconds": recording.invoked_timestamp_seconds,
         "started_timestamp_seconds": recording.started_timestamp_seconds,
         "stopped_timestamp_seconds": recording.stopped_timestamp_seconds,

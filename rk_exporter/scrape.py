@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from rk_exporter.api_errors import ApiError, ApiTimeout
+from rk_exporter.api_errors import ApiError
 from rk_exporter.credentials import Secret, TokenSource
 from rk_exporter.payloads import ActiveRecordings
 from rk_exporter.recordings import (
@@ -19,6 +19,7 @@ from rk_exporter.recordings import (
     Failure,
     Meeting,
     Reading,
+    Reason,
     Recording,
     Snapshot,
 )
@@ -26,8 +27,10 @@ from rk_exporter.recordings import (
 
 logger = logging.getLogger(__name__)
 
-# A pass that ends at its deadline still has to close broken connections and publish.
-_PATIENCE_SECONDS = 0.25
+# After its deadline a pass has broken connections to close, and a snapshot to make.
+_OVERRUN_SECONDS = 0.25
+# A call that takes longer gives its worker to another meeting.
+CALL_TIMEOUT_SECONDS = 5.0
 
 
 class RecordingReader(Protocol):
@@ -53,6 +56,11 @@ class Attempt:
     cut_off: bool = False
     """The pass ended before the answer came."""
 
+    @property
+    def timed_out(self) -> bool:
+        """Tell whether no answer came in time."""
+        return isinstance(self.outcome, Failure) and self.outcome.reason is Reason.TIMEOUT
+
 
 def plan(readings: Iterable[Reading]) -> list[Meeting]:
     """Return the meetings to read, longest wait first: what a pass leaves out leads the next."""
@@ -74,11 +82,9 @@ def merge(
     A meeting that was not read keeps its last reading, until that is *stale_after_seconds* old.
     """
     by_meeting = {attempt.meeting_id: attempt for attempt in attempts}
+    oldest = ended_at - stale_after_seconds
     readings = tuple(
-        _without_stale(
-            _after(reading, by_meeting.get(reading.meeting.meeting_id)),
-            oldest=ended_at - stale_after_seconds,
-        )
+        _after(reading, by_meeting.get(reading.meeting.meeting_id), oldest=oldest)
         for reading in previous.readings
     )
     answered = sum(1 for attempt in attempts if not attempt.cut_off)
@@ -92,15 +98,14 @@ def merge(
     )
 
 
-def _after(reading: Reading, attempt: Attempt | None) -> Reading:
+def _after(reading: Reading, attempt: Attempt | None, *, oldest: float) -> Reading:
     if attempt is None:
-        return reading
+        return _without_stale(reading, oldest=oldest)
     if isinstance(attempt.outcome, Failure):
-        return replace(
-            reading,
-            last_attempt_timestamp_seconds=attempt.made_at,
-            failure=attempt.outcome,
+        failed = replace(
+            reading, last_attempt_timestamp_seconds=attempt.made_at, failure=attempt.outcome
         )
+        return _without_stale(failed, oldest=oldest)
     return replace(
         reading,
         recordings=attempt.outcome,
@@ -134,7 +139,7 @@ class AppScraper:
         self._readers = readers
         self._stale_after_seconds = stale_after_seconds
         self._clock = clock
-        self._told: Counter[str] = Counter()
+        self._told: frozenset[str] = frozenset()
         self.snapshot = AppSnapshot(
             app=app, readings=tuple(Reading(meeting=meeting) for meeting in meetings)
         )
@@ -146,9 +151,20 @@ class AppScraper:
         token = self._token.current()
         queue = deque(plan(self.snapshot.readings))
         attempts: list[Attempt] = []
+        # However many meetings hang, each worker gets to a second one.
+        call_timeout = min(CALL_TIMEOUT_SECONDS, (deadline - begun) / 2)
+
+        async def work(reader: RecordingReader) -> None:
+            while queue and loop.time() < deadline:
+                meeting_id = queue.popleft().meeting_id
+                call_deadline = min(deadline, loop.time() + call_timeout)
+                attempt = await self._attempt(reader, meeting_id, token, call_deadline)
+                is_cut_off = attempt.timed_out and loop.time() >= deadline
+                attempts.append(replace(attempt, cut_off=is_cut_off))
+
         async with asyncio.TaskGroup() as workers:
             for reader in self._readers[: len(queue)]:
-                workers.create_task(self._work(reader, queue, attempts, token, deadline))
+                workers.create_task(work(reader))
         self.snapshot = merge(
             self.snapshot,
             attempts,
@@ -164,42 +180,35 @@ class AppScraper:
         for reader in self._readers:
             await reader.close()
 
-    async def _work(
-        self,
-        reader: RecordingReader,
-        queue: deque[Meeting],
-        attempts: list[Attempt],
-        token: Secret,
-        deadline: float,
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        while queue and loop.time() < deadline:
-            meeting_id = queue.popleft().meeting_id
-            try:
-                active = await reader.active_recordings(meeting_id, token=token, deadline=deadline)
-            except ApiError as error:
-                cut_off = isinstance(error, ApiTimeout) and loop.time() >= deadline
-                attempt = Attempt(meeting_id, self._clock(), error.failure, cut_off)
-                logger.debug("%s", error, extra=self._fields(meeting_id=meeting_id))
-            else:
-                attempt = Attempt(meeting_id, self._clock(), active.recordings)
-                self._tell_malformed(meeting_id, active.malformed_fields)
-            attempts.append(attempt)
+    async def _attempt(
+        self, reader: RecordingReader, meeting_id: str, token: Secret, deadline: float
+    ) -> Attempt:
+        try:
+            active = await reader.active_recordings(meeting_id, token=token, deadline=deadline)
+        except ApiError as error:
+            logger.debug("%s", error, extra=self._fields(meeting_id=meeting_id))
+            return Attempt(meeting_id, self._clock(), error.failure)
+        self._tell_oddities(meeting_id, active)
+        return Attempt(meeting_id, self._clock(), active.recordings)
 
-    def _tell_malformed(self, meeting_id: str, fields: Sequence[str]) -> None:
-        if fields:
+    def _tell_oddities(self, meeting_id: str, active: ActiveRecordings) -> None:
+        if active.malformed_fields or active.unknown_statuses:
             logger.debug(
-                "malformed fields in the API's answer",
-                extra=self._fields(meeting_id=meeting_id, malformed=",".join(fields)),
+                "the API's answer is not quite as documented",
+                extra=self._fields(
+                    meeting_id=meeting_id,
+                    malformed=",".join(active.malformed_fields),
+                    unknown_status=",".join(active.unknown_statuses),
+                ),
             )
 
     def _tell(self, attempts: Iterable[Attempt]) -> None:
-        """Log how many meetings failed and why, once each time that this changes."""
+        """Log how many meetings failed and why, once each time that the reasons change."""
         failures = [each.outcome for each in attempts if isinstance(each.outcome, Failure)]
         counts = Counter(failure.reason.value for failure in failures)
-        if counts == self._told:
+        if counts.keys() == self._told:
             return
-        self._told = counts
+        self._told = frozenset(counts)
         if not failures:
             logger.info("all meetings can be read again", extra=self._fields())
             return
@@ -223,6 +232,7 @@ class Scraper:
         self._apps = apps
         self._clock = clock
         self._running: asyncio.Task[None] | None = None
+        self._deadline = 0.0
         self.last_pass_ended_at: float | None = None
         self.snapshot = Snapshot(tuple(app.snapshot for app in apps), clock())
 
@@ -235,9 +245,11 @@ class Scraper:
         """
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         if self._running is None or self._running.done():
+            self._deadline = deadline
             self._running = asyncio.create_task(self._run_pass(deadline))
+        patience = _OVERRUN_SECONDS if deadline >= self._deadline else 0.0
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(deadline + _PATIENCE_SECONDS):
+            async with asyncio.timeout_at(deadline + patience):
                 # A scrape that is given up must not take the pass of the others with it.
                 await asyncio.shield(self._running)
         return self.snapshot

@@ -13,12 +13,14 @@ import sys
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import h11
 import uvicorn
 
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from rk_exporter.option_values import Address
 
@@ -30,7 +32,8 @@ AsgiApplication = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 
 HEAD_DEADLINE_SECONDS = 5.0
 RESPONSE_DEADLINE_SECONDS = 30.0
-MAX_CONNECTIONS = 64
+# Beside the requests that are answered at once: Prometheus' idle connections, probes, people.
+SPARE_CONNECTIONS = 24
 # Prometheus keeps its connection between scrapes.
 KEEP_ALIVE_SECONDS = 120
 GRACE_SECONDS = 10
@@ -50,13 +53,25 @@ class GuardedProtocol(H11Protocol):
     One connection, with deadlines.
 
     The head of a request has to arrive within 5 s of its first byte, or of the connection being
-    made; a response that its client does not fetch is given up after 30 s. Beyond 64
-    connections the one that has waited longest without a request makes room.
+    made; a response that its client does not fetch is given up after 30 s. Beyond
+    *max_connections* the one that has waited longest without a request makes room.
     """
 
     _head_deadline: asyncio.TimerHandle | None = None
     _response_deadline: asyncio.TimerHandle | None = None
     quiet_since = 0.0
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        max_connections: int,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._max_connections = max_connections
 
     @property
     def is_answering(self) -> bool:
@@ -67,7 +82,7 @@ class GuardedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Make room for the connection, and expect a request."""
         self.quiet_since = self.loop.time()
-        if len(self.connections) >= MAX_CONNECTIONS and not self._make_room():
+        if len(self.connections) >= self._max_connections and not self._make_room():
             transport.abort()
             return
         # pause_writing is to come for any byte that does not go at once, resume_writing after the
@@ -224,6 +239,14 @@ class Listener:
 
     application: AsgiApplication
     socket: socket.socket
+    max_requests: int = 40
+    """How many requests the application answers at once; the cap on connections follows."""
+
+    @property
+    def address(self) -> str:
+        """Return what it listens on, as host:port."""
+        host, port = self.socket.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
     def url(self) -> str:
@@ -240,7 +263,7 @@ async def serve(listeners: Iterable[Listener]) -> None:
 
     Responses that have begun get 10 s to end; a second signal ends them at once.
     """
-    servers = [(_Server(_configuration(each.application)), each.socket) for each in listeners]
+    servers = [(_Server(_configuration(each)), each.socket) for each in listeners]
 
     def stop() -> None:
         for server, _ in servers:
@@ -255,6 +278,9 @@ async def serve(listeners: Iterable[Listener]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     await asyncio.gather(*(server.serve(sockets=[each]) for server, each in servers))
+    # What is left to do needs no grace: a signal now ends the process.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
 
 
 def _ending_quietly(application: AsgiApplication) -> AsgiApplication:
@@ -267,10 +293,11 @@ def _ending_quietly(application: AsgiApplication) -> AsgiApplication:
     return answer
 
 
-def _configuration(application: AsgiApplication) -> uvicorn.Config:
+def _configuration(listener: Listener) -> uvicorn.Config:
+    protocol = partial(GuardedProtocol, max_connections=listener.max_requests + SPARE_CONNECTIONS)
     return uvicorn.Config(
-        _ending_quietly(application),
-        http=GuardedProtocol,
+        _ending_quietly(listener.application),
+        http=protocol,  # type: ignore[arg-type] # called like the class that is asked for
         ws="none",
         lifespan="off",
         log_config=None,

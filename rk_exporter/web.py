@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from rk_exporter import __version__
 from rk_exporter.exposition import Exposition, accepts_gzip, negotiate
@@ -20,7 +21,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 SCRAPE_TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
-# Prometheus' own default; a longer one than the second nobody means.
+# Prometheus' own default. Beyond the longest a connection that hangs would hold a pass for ever.
 _DEFAULT_SCRAPE_TIMEOUT_SECONDS = 10.0
 _LONGEST_SCRAPE_TIMEOUT_SECONDS = 120.0
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -67,8 +68,8 @@ def scrape_timeout_seconds(header: str | None, *, offset_seconds: float) -> floa
     """
     Return how long a pass may take, from the value of X-Prometheus-Scrape-Timeout-Seconds.
 
-    That is the timeout less *offset_seconds* for the way back, but at least half of it. Where
-    the header is absent or is not a number above zero, Prometheus' default of 10 s counts.
+    That is the timeout, at most 120 s, less *offset_seconds* for the way back, but at least half
+    of it. Where the header is absent or no number above zero, Prometheus' default of 10 s counts.
     """
     timeout = _DEFAULT_SCRAPE_TIMEOUT_SECONDS
     if header is not None and _SECONDS.fullmatch(header) and float(header) > 0:
@@ -116,7 +117,7 @@ class Application:
         await _send(response, send, with_body=scope["method"] != "HEAD")
 
     async def _respond(self, scope: Scope) -> Response:
-        handle = self._routes.get(scope["path"])
+        handle = self._routes.get(_path(scope))
         if handle is None:
             return _line(404, "there is nothing here; the metrics are linked at /")
         if scope["method"] not in _METHODS:
@@ -169,6 +170,12 @@ class Application:
 
 def _line(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
     return Response(status, f"{text}\n".encode(), headers=headers or {})
+
+
+def _path(scope: Scope) -> str:
+    """Return the path of the request, which may name a whole URL (RFC 9112, 3.2.2)."""
+    target: str = scope["path"]
+    return target if target.startswith("/") else urlsplit(target).path
 
 
 def _header(scope: Scope, name: str) -> str | None:

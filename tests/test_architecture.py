@@ -14,10 +14,10 @@ PACKAGE = Path(__file__).parent.parent / "rk_exporter"
 # Each module may import those in the lines above its own; what shares a line, not each other.
 LAYERS = (
     ("rk_exporter", "simulator"),
-    ("recordings", "options", "credentials", "documents", "logs"),
+    ("recordings", "options", "credentials", "documents", "logs", "running"),
     ("api_errors",),
     ("payloads",),
-    ("connection", "metrics", "exposition", "option_values", "report"),
+    ("connection", "metrics", "exposition", "option_errors", "option_values", "report"),
     ("api",),
     ("call_metrics", "config", "scrape", "web", "server"),
     ("exporter", "cli_options"),

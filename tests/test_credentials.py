@@ -22,7 +22,7 @@ def token_file(folder: Path, content: str | bytes = CANARY) -> Path:
 def test_secret_shows_itself_to_nobody(tmp_path: Path) -> None:
     """A secret is in no representation of itself, nor of what holds it, and is not copied."""
     secret = Secret(CANARY)
-    holders = [secret, FixedToken(secret), TokenFile(token_file(tmp_path))]
+    holders = [secret, FixedToken(secret), TokenFile(token_file(tmp_path), option="o")]
     for each in holders:
         assert CANARY not in f"{each!r} {each!s} {each}"
     for copying in (pickle.dumps, copy.copy, copy.deepcopy):
@@ -68,7 +68,7 @@ def test_rotation(tmp_path: Path, rotate: Callable[[Path], object]) -> None:
     """A file that changes, in place or by another taking its place, changes the token."""
     (tmp_path / "other").mkdir()
     path = token_file(tmp_path, "first")
-    source = TokenFile(path)
+    source = TokenFile(path, option="api.token_file")
     assert "first" == source.current().reveal()
     rotate(path)
     assert "second" == source.current().reveal()
@@ -83,20 +83,21 @@ def test_bad_rotation_keeps_the_last_good_token(
     """A file that turns bad leaves the old token in use; the log says so once, and its end."""
     caplog.set_level(logging.INFO)
     path = token_file(tmp_path)
-    source = TokenFile(path)
+    source = TokenFile(path, option="api.token_file")
     path.write_bytes(content)
     assert [CANARY] * 3 == [source.current().reveal() for _ in range(3)]
     assert 1 == caplog.text.count("the last good token stays in use")
     path.write_text("second")
     assert "second" == source.current().reveal()
-    assert "readable again" in caplog.text
+    assert "it can be read again" in caplog.text
+    assert {"api.token_file"} == {record.__dict__["option"] for record in caplog.records}
     assert CANARY not in caplog.text
 
 
 def test_deleted_file_keeps_the_last_good_token(tmp_path: Path) -> None:
     """A file that is gone leaves the old token in use."""
     path = token_file(tmp_path)
-    source = TokenFile(path)
+    source = TokenFile(path, option="api.token_file")
     path.unlink()
     assert CANARY == source.current().reveal()
 
@@ -104,5 +105,5 @@ def test_deleted_file_keeps_the_last_good_token(tmp_path: Path) -> None:
 def test_missing_file_is_refused_without_its_name() -> None:
     """The path is not repeated: a token pasted in its place must not be printed."""
     with pytest.raises(TokenError, match=r"cannot be read \(No such file or directory\)") as caught:
-        TokenFile(Path(CANARY))
+        TokenFile(Path(CANARY), option="o")
     assert CANARY not in str(caught.value)

@@ -57,7 +57,8 @@ def test_the_demo_runs() -> None:
         exporter, simulator = re.findall(r"http://127\.0\.0\.1:\d+", shown)[:2]
         assert "scrape_configs:" in shown
         assert f'targets: ["{exporter.removeprefix("http://")}"]' in shown
-        assert "token `simulated`" in httpx.get(simulator).text + shown
+        assert "token `simulated`" in shown
+        assert 200 == httpx.get(simulator).status_code
         text = httpx.get(f"{exporter}/metrics").text
         assert 12 == len(samples(text, "rk_meeting_up"))
         assert {1.0} == set(samples(text, "rk_meeting_up").values())

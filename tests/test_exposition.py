@@ -84,6 +84,8 @@ def test_negotiation(accept: str, expected: Format) -> None:
         ("deflate, GZIP;q=1.0, *;q=0.5", True),
         ("br", False),
         ("gzip;q=0", False),
+        ("gzip;q=0, *", False),
+        ("*;q=0, gzip", True),
         ("*", True),
     ],
 )

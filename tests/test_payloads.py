@@ -87,11 +87,12 @@ def test_documented_statuses(status: Status) -> None:
     assert status is one(status=status.value).status
 
 
-@pytest.mark.parametrize("status", ["TRANSCODING", "recording", "UNKNOWN"])
+@pytest.mark.parametrize("status", ["TRANSCODING", "recording"])
 def test_new_statuses_are_unknown(status: str) -> None:
-    """A status that the API does not document is UNKNOWN, and not malformed."""
+    """A status that the API does not document is UNKNOWN, not malformed, and remembered."""
     answer = parse({"id": "recording-1", "status": status})
     assert (Status.UNKNOWN, ()) == (answer.recordings[0].status, answer.malformed_fields)
+    assert (status,) == answer.unknown_statuses
 
 
 @pytest.mark.parametrize("status", [None, 1, True, ["RECORDING"], ""])

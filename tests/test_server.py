@@ -33,6 +33,7 @@ from rk_exporter.server import AddressError, GuardedProtocol, Listener, bind, se
 # Far more than anything here takes, on the slowest machine.
 PATIENCE_SECONDS = 20.0
 SHORT_SECONDS = 0.2
+MAX_CONNECTIONS = 40 + server.SPARE_CONNECTIONS
 DRIP_EVERY_SECONDS = 0.01
 SLICE = bytes(64 * 1024)
 LARGE_BYTES = 256 << 20
@@ -188,13 +189,16 @@ class Site:
 
 
 def with_site(
-    test: Callable[[Site], Awaitable[None]], *, send_buffer_bytes: int | None = None
+    test: Callable[[Site], Awaitable[None]],
+    *,
+    send_buffer_bytes: int | None = None,
+    max_requests: int = 40,
 ) -> None:
     """Run *test* on a server of its own, which ends by a signal as it does in earnest."""
 
     async def run() -> None:
         application = Application()
-        listener = Listener(application, bind(Address("127.0.0.1", 0)))
+        listener = Listener(application, bind(Address("127.0.0.1", 0)), max_requests)
         if send_buffer_bytes:
             # Each connection inherits it.
             listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
@@ -456,7 +460,7 @@ def test_idle_connections_do_not_prevent_a_scrape() -> None:
     """At the cap the connection that was silent for longest makes room."""
 
     async def test(site: Site) -> None:
-        first, second, *others = [await site.connect() for _ in range(server.MAX_CONNECTIONS)]
+        first, second, *others = [await site.connect() for _ in range(MAX_CONNECTIONS)]
         # One that has been used is silent since then only.
         await first.get("/used")
         await first.response()
@@ -473,10 +477,10 @@ def test_idle_connections_do_not_prevent_a_scrape() -> None:
 
 def test_cap_holds_in_a_rush() -> None:
     """Connections that are made at once need room each."""
-    count = server.MAX_CONNECTIONS // 2
+    count = MAX_CONNECTIONS // 2
 
     async def test(site: Site) -> None:
-        old = [await site.connect() for _ in range(server.MAX_CONNECTIONS)]
+        old = [await site.connect() for _ in range(MAX_CONNECTIONS)]
         # While this waits for the kernel the server's loop stands still.
         rush = [socket.create_connection(site.address) for _ in range(count)]
         new = [await site.adopt(each) for each in rush]
@@ -495,8 +499,8 @@ def test_request_in_flight_is_never_cut() -> None:
         busy = await site.connect()
         await busy.get("/hold")
         await site.until(lambda: site.application.held == 1)
-        idle = [await site.connect() for _ in range(2 * server.MAX_CONNECTIONS)]
-        assert await idle[server.MAX_CONNECTIONS].rest() == b""
+        idle = [await site.connect() for _ in range(2 * MAX_CONNECTIONS)]
+        assert await idle[MAX_CONNECTIONS].rest() == b""
         site.application.release.set()
         assert await busy.response() == (200, b"/hold\n")
 
@@ -510,16 +514,30 @@ def test_response_in_flight_is_never_cut() -> None:
         busy = await site.connect(receive_buffer_bytes=4096)
         await busy.get("/blob/1000000")
         await site.until(lambda: site.application.finished == 1)
-        idle = [await site.connect() for _ in range(2 * server.MAX_CONNECTIONS)]
-        assert await idle[server.MAX_CONNECTIONS].rest() == b""
+        idle = [await site.connect() for _ in range(2 * MAX_CONNECTIONS)]
+        assert await idle[MAX_CONNECTIONS].rest() == b""
         assert await busy.response() == (200, b"x" * 1_000_000)
 
     with_site(test, send_buffer_bytes=4096)
 
 
+def test_cap_follows_the_requests() -> None:
+    """An application that answers many requests at once gets as many connections."""
+
+    async def test(site: Site) -> None:
+        busy = [await site.connect() for _ in range(150)]
+        for peer in busy:
+            await peer.get("/hold")
+        await site.until(lambda: site.application.held == 150)
+        site.application.release.set()
+        assert [await peer.response() for peer in busy] == [(200, b"/hold\n")] * 150
+
+    with_site(test, max_requests=150)
+
+
 def test_refusal_where_all_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every connection is being answered a further one is refused, and the others go on."""
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(server, "SPARE_CONNECTIONS", 1)
 
     async def test(site: Site) -> None:
         busy = [await site.connect() for _ in range(3)]
@@ -536,7 +554,7 @@ def test_refusal_where_all_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
         await late.get("/")
         assert await late.response() == (200, b"/\n")
 
-    with_site(test)
+    with_site(test, max_requests=2)
 
 
 def test_reset_connection_leaves_nothing() -> None:

@@ -2,11 +2,13 @@ import asyncio
 import gzip
 import logging
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from rk_exporter.exposition import Exposition, Format
+from rk_exporter.metrics import families
 from rk_exporter.recordings import Snapshot
 from rk_exporter.web import Application, scrape_timeout_seconds
 from tests.building import NOW, config, life, run, samples, setup
@@ -52,17 +54,9 @@ class TestMetricsPage:
         """Packed, the answer is the same."""
 
         async def both() -> tuple[bytes, bytes]:
-            each = setup(life())
-            application = each.exporter.application
-            snapshot = await each.exporter.scraper.scrape(5)
-
-            async def stand_still(_: float) -> Snapshot:
-                return snapshot
-
-            application._scrape = stand_still  # noqa: SLF001 # a seam that tests alone need
+            application = _application(_nothing_new)
             packed = await _raw(application, [(b"accept-encoding", b"gzip")])
-            plain = await _raw(application, [])
-            return packed, plain
+            return packed, await _raw(application, [])
 
         packed, plain = run(both())
         assert plain == gzip.decompress(packed)
@@ -95,18 +89,26 @@ class TestMetricsPage:
 
         assert [200, 200, 200, 503, 503] == run(scrapes())
 
-    def test_room_again_after_the_rush(self) -> None:
-        """What has been answered makes room, also where it failed."""
 
-        async def scrapes() -> list[int]:
-            each = setup(life(), configuration=config(web__max_requests="1"))
-            return [(await each.get()).status_code for _ in range(3)]
+def _application(scrape: Callable[[float], Awaitable[Snapshot]]) -> Application:
+    return Application(
+        scrape=scrape,
+        is_ready=lambda: True,
+        exposition=Exposition(families),
+        telemetry_path="/metrics",
+        timeout_offset_seconds=0.5,
+        max_requests=1,
+    )
 
-        assert [200, 200, 200] == run(scrapes())
+
+async def _nothing_new(_: float) -> Snapshot:
+    return Snapshot((), NOW)
 
 
-async def _raw(application: Application, headers: list[tuple[bytes, bytes]]) -> bytes:
-    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": headers}
+async def _raw(
+    application: Application, headers: list[tuple[bytes, bytes]], *, target: str = "/metrics"
+) -> bytes:
+    scope = {"type": "http", "method": "GET", "path": target, "headers": headers}
     body = bytearray()
 
     async def receive() -> dict[str, Any]:
@@ -187,29 +189,29 @@ def test_landing_page() -> None:
 def test_a_bug_is_a_500_and_the_next_scrape_works(caplog: pytest.LogCaptureFixture) -> None:
     """An error that nobody expected is logged, tells the client nothing, and harms no more."""
     caplog.set_level(logging.ERROR, logger="rk_exporter")
-    broken = [True]
+    results: list[RuntimeError | Snapshot] = [RuntimeError("secret detail"), Snapshot((), NOW)]
 
     async def scrape(_: float) -> Snapshot:
-        if broken.pop():
-            broken.append(False)
-            raise RuntimeError("secret detail")
-        return Snapshot((), NOW)
+        result = results.pop(0)
+        if isinstance(result, RuntimeError):
+            raise result
+        return result
 
-    application = Application(
-        scrape=scrape,
-        is_ready=lambda: True,
-        exposition=Exposition(lambda _: []),
-        telemetry_path="/metrics",
-        timeout_offset_seconds=0.5,
-        max_requests=1,
-    )
-    bodies = run(_twice(application))
-    assert [b"internal error; the exporter's log tells more\n", b""] == bodies
+    async def twice() -> list[bytes]:
+        application = _application(scrape)
+        return [await _raw(application, []) for _ in range(2)]
+
+    first, second = run(twice())
+    assert b"internal error; the exporter's log tells more\n" == first
+    assert second.startswith(b"# HELP rk_recording_status")
     assert "secret detail" in caplog.text
 
 
-async def _twice(application: Application) -> list[bytes]:
-    return [await _raw(application, []) for _ in range(2)]
+@pytest.mark.parametrize("target", ["http://exporter/metrics", "https://exporter:1/metrics?a=b"])
+def test_whole_urls_as_targets(target: str) -> None:
+    """A request may name the whole URL, as it does on its way through a proxy."""
+    body = run(_raw(_application(_nothing_new), [], target=target))
+    assert body.startswith(b"# HELP")
 
 
 def test_many_meetings_are_sent_in_slices() -> None:
