@@ -18,7 +18,8 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # By number, so that Kubernetes can see that it is not root.
 USER 65532:65532
 EXPOSE 10058
+# On another port than this, give `docker run` a --health-cmd of its own.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5s \
-  CMD ["/opt/rk-exporter/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:10058/-/healthy', timeout=4)"]
+  CMD ["/opt/rk-exporter/bin/python", "-c", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 10058, timeout=4); c.request('GET', '/-/healthy'); exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["/opt/rk-exporter/bin/rk-exporter"]
 CMD ["serve"]

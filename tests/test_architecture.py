@@ -85,4 +85,4 @@ def test_nothing_prints_or_catches_everything() -> None:
 
 def test_the_version_is_in_the_changelog(root: Path) -> None:
     """What is released is described."""
-    assert f"## [{__version__}]" in (root / "CHANGELOG.md").read_text()
+    assert f"\n## {__version__} - " in (root / "CHANGELOG.md").read_text()
