@@ -51,7 +51,6 @@ main.add_command(simulate_command)
 def serve_command(config_file: Path | None, **_options: object) -> None:
     """Run the exporter."""
     config = _load(config_file)
-
     configure(level=config.log_level, form=config.log_format)
     try:
         run(_serve(config))

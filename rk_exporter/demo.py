@@ -43,6 +43,8 @@ async def run(
             telling = together.create_task(_tell(exporter, say))
             await serve([simulated, exporting])
             telling.cancel()
+    except* BrokenPipeError:
+        pass  # nobody looks at it any more
     finally:
         await exporter.close()
 
