@@ -48,26 +48,13 @@ class Exporter:
         )
         ProcessCollector(registry=self._registry)
         make_client = make_client or client_factory(config.base_url)
-
-        def scraper(app: AppConfig) -> AppScraper:
-            return AppScraper(
-                app.app,
-                app.meetings,
-                token=app.token,
-                readers=[
-                    RealtimeKit(
-                        app.app,
-                        base_url=config.base_url,
-                        connection=Connection(make_client),
-                        observer=self._call_metrics.of(app.app.name),
-                    )
-                    for _ in range(workers_per_app)
-                ],
-                stale_after_seconds=config.stale_after_seconds,
-                clock=clock,
+        scrapers = [
+            self._app_scraper(
+                app, config, [Connection(make_client) for _ in range(workers_per_app)]
             )
-
-        self.scraper = Scraper([scraper(app) for app in config.apps], clock=clock)
+            for app in config.apps
+        ]
+        self.scraper = Scraper(scrapers, clock=clock)
         self.exposition = Exposition(self.families)
         self.application = Application(
             scrape=self.scraper.scrape,
@@ -76,6 +63,27 @@ class Exporter:
             telemetry_path=config.telemetry_path,
             timeout_offset_seconds=config.timeout_offset_seconds,
             max_requests=config.max_requests,
+        )
+
+    def _app_scraper(
+        self, app: AppConfig, config: Config, connections: Iterable[Connection]
+    ) -> AppScraper:
+        readers = [
+            RealtimeKit(
+                app.app,
+                base_url=config.base_url,
+                connection=connection,
+                observer=self._call_metrics.of(app.app.name),
+            )
+            for connection in connections
+        ]
+        return AppScraper(
+            app.app,
+            app.meetings,
+            token=app.token,
+            readers=readers,
+            stale_after_seconds=config.stale_after_seconds,
+            clock=self._clock,
         )
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:

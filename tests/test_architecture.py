@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "rk_exporter"
 # Each module may import those in the lines above its own; what shares a line, not each other.
 LAYERS = (
     ("rk_exporter", "simulator"),
-    ("recordings", "options", "credentials", "documents", "logs", "running"),
+    ("recordings", "options", "credentials", "documents", "logs", "running", "guarded"),
     ("api_errors",),
     ("payloads",),
     ("connection", "metrics", "exposition", "option_errors", "option_values", "report"),

@@ -25,9 +25,10 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from rk_exporter import server
+from rk_exporter import guarded, server
+from rk_exporter.guarded import GuardedProtocol
 from rk_exporter.option_values import Address
-from rk_exporter.server import AddressError, GuardedProtocol, Listener, bind, serve
+from rk_exporter.server import AddressError, Listener, bind, serve
 
 
 # Far more than anything here takes, on the slowest machine.
@@ -224,13 +225,13 @@ def with_site(
 @pytest.fixture
 def short_head_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the time for a request's head."""
-    monkeypatch.setattr(server, "HEAD_DEADLINE_SECONDS", SHORT_SECONDS)
+    monkeypatch.setattr(guarded, "HEAD_DEADLINE_SECONDS", SHORT_SECONDS)
 
 
 @pytest.fixture
 def short_response_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the time for fetching a response."""
-    monkeypatch.setattr(server, "RESPONSE_DEADLINE_SECONDS", SHORT_SECONDS)
+    monkeypatch.setattr(guarded, "RESPONSE_DEADLINE_SECONDS", SHORT_SECONDS)
 
 
 # Requests as they should be.

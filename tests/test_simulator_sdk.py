@@ -1,5 +1,3 @@
-import threading
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TypedDict
@@ -7,7 +5,6 @@ from typing import TypedDict
 import cloudflare
 import httpx
 import pytest
-import uvicorn
 
 from rk_exporter.simulator import (
     CANARY,
@@ -19,6 +16,7 @@ from rk_exporter.simulator import (
     Simulator,
     Status,
 )
+from tests.serving import served
 
 
 NOW = 1_772_000_000.0
@@ -60,24 +58,6 @@ ACCOUNT: _Account = {"account_id": "023e105f4ecef8ad9ca31a8372d0c353"}
 APP: _App = {**ACCOUNT, "app_id": APP_ID}
 
 
-class _Server(uvicorn.Server):
-    """A server that says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        """Start, then tell the thread that waits for it."""
-        await super().startup(sockets)  # type: ignore[arg-type]
-        self.ready.set()
-
-    @property
-    def port(self) -> int:
-        """The port that the system chose."""
-        return int(self.servers[0].sockets[0].getsockname()[1])
-
-
 @pytest.fixture
 def simulator() -> Simulator:
     """Simulate a recording in every state, all of them still shown as active."""
@@ -88,15 +68,8 @@ def simulator() -> Simulator:
 @pytest.fixture
 def base_url(simulator: Simulator) -> Iterator[str]:
     """Serve the simulator on a port of its own."""
-    config = uvicorn.Config(simulator, port=0, log_config=None, lifespan="on")
-    server = _Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    assert server.ready.wait(10)
-    yield f"http://127.0.0.1:{server.port}"
-    server.should_exit = True
-    thread.join(10)
-    assert not thread.is_alive()
+    with served(simulator) as url:
+        yield url
 
 
 @pytest.fixture
