@@ -127,7 +127,8 @@ def scrape_all(
     return run(scrapes())
 
 
-SHORT = {"X-Prometheus-Scrape-Timeout-Seconds": "0.4"}
+# A pass of a second, in which a call may take half of one: room for a busy machine.
+SHORT = {"X-Prometheus-Scrape-Timeout-Seconds": "1.5"}
 
 
 class TestPass:
@@ -202,7 +203,7 @@ class TestPass:
         each = setup(*[life(name) for name in hanging], life("good-1"), life("good-2"))
         for name in hanging:
             each.simulator.inject(name, Fault.HANG)
-        text = scrape_all(each, headers={"X-Prometheus-Scrape-Timeout-Seconds": "1.5"})[0]
+        text = scrape_all(each, headers=SHORT)[0]
         ups = samples(text, "rk_meeting_up")
         assert [0] * 8 + [1] * 2 == list(ups.values())
         assert 0 == value(text, "rk_meetings_deferred")
@@ -221,7 +222,8 @@ class TestPass:
         for name in slow:
             each.simulator.inject(name, Fault.HANG)
         text = scrape_all(each, headers=SHORT)[0]
-        assert [12, 0] == [value(text, "rk_meetings_deferred", app=app) for app in ("slow", "fast")]
+        assert 12 == value(text, "rk_meetings_deferred", app="slow")
+        assert 0 == value(text, "rk_meetings_deferred", app="fast")
         assert [0, 1] == [value(text, "rk_up", app=app) for app in ("slow", "fast")]
         assert 7 == len(samples(text, "rk_recording_status"))
 
