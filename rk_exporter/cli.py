@@ -114,8 +114,10 @@ def check_command(
         if form == "json":
             click.echo(json.dumps({"ok": False, "error": refused.message}))
         raise
-    # Failures are what it prints anyhow.
-    configure(level="debug" if config.log_level == "debug" else "error", form=config.log_format)
+    configure(level=config.log_level, form=config.log_format)
+    if config.log_level != "debug":
+        # Failures are what it prints anyhow.
+        logging.getLogger("rk_exporter.scrape").setLevel(logging.ERROR)
     if offline:
         snapshot = _exporter(config).scraper.snapshot
     else:

@@ -298,6 +298,12 @@ class TestCheck:
         assert (0, 0) == (result.exit_code, simulator.requests.total)
         assert "1 meeting listed; nothing was asked of the API" in result.output
 
+    def test_token_in_clear_text(self) -> None:
+        """That the token could be read on its way is said before anything is sent."""
+        base_url = ("--api.base-url", "http://api.test")
+        result = invoke("check", *IDS, "--meeting-id", "x", "--offline", *base_url)
+        assert "the API token travels in clear text" in result.stderr
+
 
 class TestSimulator:
     def test_simulate(self) -> None:
