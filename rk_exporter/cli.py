@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -60,15 +61,16 @@ def serve_command(config_file: Path | None, **_options: object) -> None:
 
 async def _serve(config: Config) -> None:
     exporter = _exporter(config)
-    sockets = [bind(address) for address in config.listen_addresses]
-    listeners = [Listener(exporter.application, each, config.max_requests) for each in sockets]
-    for listener in listeners:
-        url = f"{listener.url}{config.telemetry_path}"
-        logger.info("listening", extra={"address": listener.address, "url": url})
-    try:
-        await serve(listeners)
-    finally:
-        await exporter.close()
+    with ExitStack() as bound:
+        sockets = [bound.enter_context(bind(address)) for address in config.listen_addresses]
+        listeners = [Listener(exporter.application, each, config.max_requests) for each in sockets]
+        for listener in listeners:
+            url = f"{listener.url}{config.telemetry_path}"
+            logger.info("listening", extra={"address": listener.address, "url": url})
+        try:
+            await serve(listeners)
+        finally:
+            await exporter.close()
     logger.info("stopped")
 
 

@@ -106,7 +106,8 @@ def demo_command(seed: int, exporter_address: Address, simulator_address: Addres
             exporter_address=exporter_address,
             simulator_address=simulator_address,
             say=click.echo,
-        )
+        ),
+        hint="--web.listen-address and --simulator.listen-address take others",
     )
 
 
@@ -201,12 +202,12 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
         click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
         await serve([listener])
 
-    _run(simulate())
+    _run(simulate(), hint="--web.listen-address takes another")
 
 
-def _run(program: Coroutine[Any, Any, None]) -> None:
+def _run(program: Coroutine[Any, Any, None], *, hint: str) -> None:
     configure(level="warning", form="logfmt")
     try:
         run(program)
     except AddressError as error:
-        raise click.ClickException(f"{error}; a --….listen-address takes another") from None
+        raise click.ClickException(f"{error}; {hint}") from None

@@ -33,20 +33,21 @@ async def run(
     story = improvise(seed, MEETING_COUNT, time.time(), DEMO_PACE)
     # Without the API's limit: a newcomer who scrapes in a loop should not end up blocked.
     simulator = Simulator(story, rate_limit=0, linger_seconds=LINGER_SECONDS)
-    simulated = Listener(simulator, bind(simulator_address))
     meetings = tuple(Meeting(each.id, each.title) for each in story.meetings())
-    exporter = Exporter(_config(f"{simulated.url}/client/v4", meetings))
-    exporting = Listener(exporter.application, bind(exporter_address))
-    say(welcome(exporter_url=exporting.url, simulator_url=simulated.url, seed=seed))
-    try:
-        async with asyncio.TaskGroup() as together:
-            telling = together.create_task(_tell(exporter, say))
-            await serve([simulated, exporting])
-            telling.cancel()
-    except* BrokenPipeError:
-        pass  # nobody looks at it any more
-    finally:
-        await exporter.close()
+    with bind(simulator_address) as simulator_socket, bind(exporter_address) as exporter_socket:
+        simulated = Listener(simulator, simulator_socket)
+        exporter = Exporter(_config(f"{simulated.url}/client/v4", meetings))
+        exporting = Listener(exporter.application, exporter_socket)
+        say(welcome(exporter_url=exporting.url, simulator_url=simulated.url, seed=seed))
+        try:
+            async with asyncio.TaskGroup() as together:
+                telling = together.create_task(_tell(exporter, say))
+                await serve([simulated, exporting])
+                telling.cancel()
+        except* BrokenPipeError:
+            pass  # nobody looks at it any more
+        finally:
+            await exporter.close()
 
 
 def welcome(*, exporter_url: str, simulator_url: str, seed: int) -> str:

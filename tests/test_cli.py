@@ -338,6 +338,25 @@ class TestSimulator:
         assert 2 == result.exit_code
         assert message in " ".join(result.output.split())
 
+    @pytest.mark.parametrize(
+        ("command", "option"),
+        [
+            ("simulate", "--web.listen-address"),
+            ("demo", "--web.listen-address"),
+            ("demo", "--simulator.listen-address"),
+        ],
+    )
+    def test_taken_address(self, base_url: str, command: str, option: str) -> None:
+        """An address that is taken is one line, with the option that takes another."""
+        taken = base_url.removeprefix("http://").removesuffix("/client/v4")
+        anywhere = "127.0.0.1:0"
+        others = ("--simulator.listen-address", anywhere) if command == "demo" else ()
+        result = invoke(command, "--web.listen-address", anywhere, *others, option, taken)
+        assert 1 == result.exit_code
+        last = result.output.splitlines()[-1]
+        assert last.startswith(f"Error: cannot listen on {taken}: Address already in use; ")
+        assert option in last
+
     def test_faults_on_request(self) -> None:
         """A fault that is asked for on the command line is there."""
         fault = ("--fault", "*=server_error")
