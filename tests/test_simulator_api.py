@@ -9,7 +9,14 @@ import pytest
 
 import rk_exporter.simulator as simulator_package
 
-from rk_exporter.simulator import Meeting, Recording, ScriptedStory, Session, Simulator
+from rk_exporter.simulator import (
+    Meeting,
+    MeetingInList,
+    Recording,
+    ScriptedStory,
+    Session,
+    Simulator,
+)
 
 
 APP = "/client/v4/accounts/account-1/realtime/kit/app_1"
@@ -245,6 +252,34 @@ class TestRecordings:
 
         assert call(f"{APP}/recordings?status={status}", simulator).status_code == 400
         assert recordings("status=RECORDING", simulator) == ["r-running"]
+
+    @pytest.mark.parametrize("query", ["status=RECORDING", "status[]=UPLOADED", "status=TRANS"])
+    def test_refused_filter(self, query: str) -> None:
+        """A deployment can refuse every status, so that nothing can be filtered by it."""
+        simulator = make_simulator(refuse_status_filter=True)
+
+        answer = call(f"{APP}/recordings?{query}", simulator)
+
+        message = 'BAD_REQUEST: "status" is not allowed'
+        assert {"success": False, "error": {"code": 400, "message": message}} == answer.json()
+        assert len(recordings("", simulator)) == 5
+
+    @pytest.mark.parametrize(
+        ("choice", "told"),
+        [
+            (MeetingInList.MEETING, {"meeting"}),
+            (MeetingInList.MEETING_ID, {"meeting_id"}),
+            (MeetingInList.NONE, set()),
+        ],
+    )
+    def test_meeting_of_an_item(self, choice: MeetingInList, told: set[str]) -> None:
+        """An item tells its meeting, only the meeting's id, or neither; the file's name always."""
+        answer = call(f"{APP}/recordings", make_simulator(meeting_in_list=choice))
+
+        item = answer.json()["data"][0]
+        assert told == {"meeting", "meeting_id"} & set(item)
+        assert item.get("meeting_id", "m2") == "m2"
+        assert item["output_file_name"].startswith("m2_")
 
     def test_one(self) -> None:
         """A recording's own endpoint tells its reasons, and 404 for an unknown id."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rk_exporter.simulator import DEMO_PACE, REAL_PACE, Pace, Status, Story, improvise
 from rk_exporter.simulator.improvise import Improvisation
-from rk_exporter.simulator.memory import Memory
+from rk_exporter.simulator.memory import Memory, Page
 
 
 STARTS_AT = 1_772_000_000.0
@@ -108,6 +108,16 @@ class TestStory:
         assert [r for r in story.recordings(now) if r.invoked_at >= now - 60] == list(
             story.recordings(now, since=now - 60)
         )
+
+    def test_a_list_draws_what_it_shows(self) -> None:
+        """A list of the last hours draws little more than these hours, be there many meetings."""
+        story = improvise(1, 300, STARTS_AT, REAL_PACE)
+
+        shown = story.recordings(STARTS_AT, since=STARTS_AT - 5 * HOUR)
+
+        drawn = len(story._memory.by_id) / 2  # noqa: SLF001 - what is drawn shows nowhere else
+        assert len(shown) > 50
+        assert drawn < 1.6 * len(story.recordings(STARTS_AT + DAY, since=STARTS_AT))
 
     def test_unknown_ids(self) -> None:
         """What the story does not know it does not invent."""
@@ -274,6 +284,22 @@ class TestMemory:
 
         assert memory.block(0, 1) is None
         assert memory.block(0, 3) == ()
+
+    def test_pages(self) -> None:
+        """A page is kept as long as all that it was collected from."""
+        memory = Memory(capacity=2)
+        memory.keep_block(0, 1, ())
+        memory.keep_block(0, 2, ())
+        page = Page.of([], 0.0, 1.0)
+
+        memory.keep_page(7, page, {1, 2})
+        memory.keep_page(8, page, {2})
+        memory.keep_page(9, page, {2, 3})
+        kept = [memory.page(number) for number in (7, 8, 9)]
+        memory.keep_block(0, 3, ())
+
+        assert kept == [page, page, None]
+        assert [memory.page(number) for number in (7, 8)] == [None, page]
 
     def test_bounded(self) -> None:
         """Wherever it is asked about, a story remembers only so much."""

@@ -5,8 +5,16 @@ from rk_exporter.simulator.clock import AcceleratedClock
 from rk_exporter.simulator.faults import Fault
 from rk_exporter.simulator.improvise import improvise
 from rk_exporter.simulator.journal import RequestLog
+from rk_exporter.simulator.limit_headers import (
+    HeaderWriter,
+    documented_headers,
+    malformed_headers,
+    misnamed_headers,
+    no_headers,
+)
 from rk_exporter.simulator.pace import DEMO_PACE, REAL_PACE, Pace
-from rk_exporter.simulator.payloads import CANARY
+from rk_exporter.simulator.payloads import CANARY, MeetingInList
+from rk_exporter.simulator.ratelimit import Verdict
 from rk_exporter.simulator.scripted import ScriptedStory
 from rk_exporter.simulator.story import (
     Meeting,
@@ -24,7 +32,9 @@ __all__ = [
     "REAL_PACE",
     "AcceleratedClock",
     "Fault",
+    "HeaderWriter",
     "Meeting",
+    "MeetingInList",
     "Pace",
     "Phase",
     "Recording",
@@ -34,5 +44,10 @@ __all__ = [
     "Simulator",
     "Status",
     "Story",
+    "Verdict",
+    "documented_headers",
     "improvise",
+    "malformed_headers",
+    "misnamed_headers",
+    "no_headers",
 ]

@@ -12,9 +12,11 @@ from rk_exporter.simulator.answers import METHOD_NOT_ALLOWED, NO_ROUTE, Answer, 
 from rk_exporter.simulator.control import Control
 from rk_exporter.simulator.endpoints import Backend, Call, Endpoint, understand
 from rk_exporter.simulator.faults import Fault, FaultBoard, apply
-from rk_exporter.simulator.gateway import Gateway
+from rk_exporter.simulator.gateway import Gateway, Passage, bearer_token
 from rk_exporter.simulator.journal import RequestLog
+from rk_exporter.simulator.limit_headers import HeaderWriter, documented_headers
 from rk_exporter.simulator.listing import Query
+from rk_exporter.simulator.payloads import MeetingInList
 from rk_exporter.simulator.ratelimit import RateLimit
 from rk_exporter.simulator.story import Story
 
@@ -27,6 +29,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 API_PREFIX = "/client/v4/"
 WINDOW_SECONDS = 300.0
 """The window of Cloudflare's global rate limit."""
+BURST_WINDOW_SECONDS = 60.0
+"""The window of the other limit in Cloudflare's examples."""
 
 
 class Simulator:
@@ -35,10 +39,14 @@ class Simulator:
 
     Any account and app id will do. *token* is what it accepts, one or several; *forbidden_token*
     is known but lacks the permission. *rate_limit* counts calls per token in 300 s of *clock*'s
-    time, 0 switches it off. *latency_seconds* is waited by *sleep* before each answer. For
-    *linger_seconds* after its end a recording still counts as active, which the real API leaves
-    open; so it does whether several active ones come as a list (*active_as_list*) and whether
-    the list takes ERRORED and PAUSED as filters (*refuse_later_statuses*).
+    time and *burst_limit* in 60 s, 0 switches either off; *limit_headers* tells clients of both.
+    *latency_seconds* is waited by *sleep* before each answer.
+
+    What the real API leaves open can be chosen: for how long after its end a recording still
+    counts as active (*linger_seconds*), whether several active ones come as a list
+    (*active_as_list*), whether the list refuses ERRORED and PAUSED as filters
+    (*refuse_later_statuses*) or every status (*refuse_status_filter*), and how its items tell
+    their meeting (*meeting_in_list*).
     """
 
     def __init__(  # noqa: PLR0913 - each is a switch of its own, and keyword-only
@@ -49,10 +57,14 @@ class Simulator:
         token: str | Collection[str] = "simulated",  # noqa: S107 - made up, and meant to be known
         forbidden_token: str = "forbidden",  # noqa: S107 - likewise
         rate_limit: int = 1200,
+        burst_limit: int = 0,
+        limit_headers: HeaderWriter = documented_headers,
         latency_seconds: float = 0.0,
         linger_seconds: float = 0.0,
         active_as_list: bool = False,
         refuse_later_statuses: bool = False,
+        refuse_status_filter: bool = False,
+        meeting_in_list: MeetingInList = MeetingInList.MEETING,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.latency_seconds = latency_seconds
@@ -64,10 +76,16 @@ class Simulator:
         self._gateway = Gateway(
             tokens=frozenset({token} if isinstance(token, str) else token),
             forbidden_tokens=frozenset({forbidden_token}),
-            rate_limit=RateLimit(rate_limit, WINDOW_SECONDS) if rate_limit else None,
+            rate_limits=_rate_limits(rate_limit, burst_limit),
+            limit_headers=limit_headers,
         )
         self._backend = Backend(
-            story, linger_seconds, active_as_list, refuse_later_statuses=refuse_later_statuses
+            story,
+            linger_seconds,
+            active_as_list,
+            refuse_later_statuses=refuse_later_statuses,
+            refuse_status_filter=refuse_status_filter,
+            meeting_in_list=meeting_in_list,
         )
 
     @property
@@ -82,6 +100,14 @@ class Simulator:
     def clear(self, meeting_id: str | None = None) -> None:
         """Let calls about a meeting succeed again, or all calls."""
         self._faults.clear(meeting_id)
+
+    def spend(self, count: int, token: str = "simulated") -> None:  # noqa: S107 - made up
+        """
+        Let somebody else make *count* calls with the rights of *token*, such as the dashboard.
+
+        They count against the rate limit, and are not in `requests`.
+        """
+        self._gateway.spend(count, token, self._clock())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection as ASGI has it."""
@@ -99,27 +125,36 @@ class Simulator:
         if not path.startswith(API_PREFIX):
             await _respond(send, self._control.answer(scope["method"], path, query))
             return
+        call = understand(path)
+        # Who does not wait for the answer has still made a call.
+        passage = self._admit(scope, call, query)
         if self.latency_seconds > 0:
             await self._sleep(self.latency_seconds)
-        answer = self._answer(scope, understand(path), query)
+        answer = self._answer(scope["method"], call, query, passage)
         if answer is None:
             await _hang(receive)
         else:
             await _respond(send, answer)
 
-    def _answer(self, scope: Scope, call: Call, query: Query) -> Answer | None:
-        """Answer an API call; None is to leave the client hanging."""
+    def _admit(self, scope: Scope, call: Call, query: Query) -> Passage:
+        """Count an API call, and let the gateway decide on it."""
         now = self._clock()
+        authorization = _authorization(scope)
         meeting_id = self._backend.meeting_of(call, query, now)
-        self.requests.count(call.endpoint, meeting_id, now)
-        passage = self._gateway.admit(_authorization(scope), now)
+        self.requests.count(call.endpoint, meeting_id, now, bearer_token(authorization))
+        passage = self._gateway.admit(authorization, now)
         if passage.rate_limited:
             self.requests.refused += 1
+        return passage
+
+    def _answer(self, method: str, call: Call, query: Query, passage: Passage) -> Answer | None:
+        """Answer an API call; None is to leave the client hanging."""
         if passage.refusal is not None:
             answer = passage.refusal.encode()
         else:
-            reply = self._reply(scope["method"], call, query, now)
-            fault = self._faults.take(meeting_id)
+            now = self._clock()
+            reply = self._reply(method, call, query, now)
+            fault = self._faults.take(self._backend.meeting_of(call, query, now))
             if fault == Fault.HANG:
                 return None
             answer = reply.encode() if fault is None else apply(fault, reply)
@@ -132,6 +167,12 @@ class Simulator:
         if method != "GET":
             return gateway_error(HTTPStatus.METHOD_NOT_ALLOWED, *METHOD_NOT_ALLOWED)
         return self._backend.reply(call, query, now)
+
+
+def _rate_limits(per_window: int, per_burst: int) -> list[RateLimit]:
+    """Return the limits that are not switched off."""
+    burst = [RateLimit(per_burst, BURST_WINDOW_SECONDS, "burst")] if per_burst else []
+    return [*burst, RateLimit(per_window, WINDOW_SECONDS)] if per_window else burst
 
 
 def _raw_path(scope: Scope) -> str:

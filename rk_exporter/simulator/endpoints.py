@@ -18,6 +18,7 @@ from rk_exporter.simulator.listing import (
     select_sessions,
 )
 from rk_exporter.simulator.payloads import (
+    MeetingInList,
     meeting_payload,
     recording_in_full,
     recording_in_list,
@@ -84,6 +85,8 @@ class Backend:
     linger_seconds: float = 0.0
     active_as_list: bool = False
     refuse_later_statuses: bool = False
+    refuse_status_filter: bool = False
+    meeting_in_list: MeetingInList = MeetingInList.MEETING
 
     def meeting_of(self, call: Call, query: Query, now: float) -> str | None:
         """Tell which single meeting a call is about, if any."""
@@ -135,15 +138,22 @@ class Backend:
         return found(recording_payload(recordings[0], now))
 
     def _recordings(self, query: Query, now: float) -> Reply:
-        statuses = frozenset(status.value for status in Status)
-        if self.refuse_later_statuses:
-            statuses -= LATER_STATUSES
         page = Page.from_query(query)
-        chosen = RecordingFilter.from_query(query, statuses).select(self.story, now)
+        chosen = RecordingFilter.from_query(query, self._statuses()).select(self.story, now)
         shown, paging = page.cut(chosen)
         meeting = self.story.meeting
-        data = [recording_in_list(item, meeting(item.meeting_id), now) for item in shown]
+        data = [
+            recording_in_list(item, meeting(item.meeting_id), now, self.meeting_in_list)
+            for item in shown
+        ]
         return found(data, paging)
+
+    def _statuses(self) -> frozenset[str]:
+        """Return the statuses that the list of recordings takes as filters."""
+        if self.refuse_status_filter:
+            return frozenset()
+        statuses = frozenset(status.value for status in Status)
+        return statuses - LATER_STATUSES if self.refuse_later_statuses else statuses
 
     def _recording(self, call: Call, now: float) -> Reply:
         recording = self.story.recording(call.subject, now)

@@ -19,6 +19,9 @@ from rk_exporter.simulator.story import Meeting, Recording, Session
 REMEMBERED_SECONDS = 8 * 86_400.0
 """How long a recording is listed: a day longer than its file is kept."""
 
+# Lists mostly ask about the last hours: with long pages most of what is drawn would not be shown.
+_PAGES_PER_BLOCK = 8
+
 
 class Improvisation:
     """A `Story` that is drawn when asked about, and keeps what is likely to be asked again."""
@@ -141,31 +144,41 @@ class Improvisation:
         number = self._numbers.get(meeting_id)
         if number is None or not self._casts[number].busy:
             return
-        offset = self._casts[number].offset
-        oldest, newest = (math.floor(self._blocks_until(at) - offset) for at in (first, last))
-        for k in range(newest, oldest - 1, -1):
+        begin, end = self._blocks_until(first), self._blocks_until(last)
+        for k in reversed(self._block_numbers(number, begin, end)):
             yield self._block(number, k)
 
     def _pages(self, first: float, last: float) -> Iterator[Page]:
         """Tell the pages of all meetings from *first* to *last*, newest first."""
-        oldest, newest = (math.floor(self._blocks_until(at)) for at in (first, last))
-        for k in range(newest, oldest - 1, -1):
-            yield self._page(k)
+        oldest, newest = (
+            math.floor(self._blocks_until(at) * _PAGES_PER_BLOCK) for at in (first, last)
+        )
+        for number in range(newest, oldest - 1, -1):
+            yield self._page(number)
 
     def _blocks_until(self, at: float) -> float:
         """Tell how many blocks fit between the start of the story and *at*."""
         return (at - self._starts_at) / self._pace.block_seconds
 
-    def _page(self, k: int) -> Page:
-        """Tell what begins from k to k + 1 blocks after the start of the story."""
-        page = self._memory.page(k)
+    def _page(self, number: int) -> Page:
+        """Tell what begins in a part of a block's time, counted from the start of the story."""
+        page = self._memory.page(number)
         if page is None:
-            # Each meeting's block k begins a part of a block later.
-            blocks = [self._block(number, j) for j in (k - 1, k) for number in self._busy]
-            begins_at = self._starts_at + k * self._pace.block_seconds
-            page = Page.of(blocks, begins_at, begins_at + self._pace.block_seconds)
-            self._memory.keep_page(k, page)
+            begin, end = number / _PAGES_PER_BLOCK, (number + 1) / _PAGES_PER_BLOCK
+            wanted = [(m, k) for m in self._busy for k in self._block_numbers(m, begin, end)]
+            blocks = [self._block(m, k) for m, k in wanted]
+            begins_at, ends_at = (
+                self._starts_at + at * self._pace.block_seconds for at in (begin, end)
+            )
+            page = Page.of(blocks, begins_at, ends_at)
+            self._memory.keep_page(number, page, {k for _, k in wanted})
         return page
+
+    def _block_numbers(self, number: int, begin: float, end: float) -> range:
+        """Tell which of a meeting's blocks touch the time from *begin* to *end*, in blocks."""
+        # Each meeting's block k begins a part of a block later.
+        offset = self._casts[number].offset
+        return range(math.floor(begin - offset), math.floor(end - offset) + 1)
 
     def _block(self, number: int, k: int) -> Block:
         """Tell block *k* of one meeting."""

@@ -70,8 +70,9 @@ class RecordingFilter:
     def from_query(cls, query: Query, allowed_statuses: frozenset[str]) -> Self:
         """Read the filters of the list of recordings."""
         statuses = _list(query, "status") | _list(query, "status[]")
-        unknown = sorted(statuses - allowed_statuses)
-        if unknown:
+        if statuses and not allowed_statuses:
+            raise BadQuery('"status" is not allowed')
+        if statuses - allowed_statuses:
             raise BadQuery(f'"status" must be one of {", ".join(sorted(allowed_statuses))}')
         _choice(query, "sort_by", {"invokedTime"}, "invokedTime")
         return cls(

@@ -1,7 +1,7 @@
 """What an improvisation remembers, so that it need not be drawn again for each question."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -49,12 +49,14 @@ class Page:
 
 
 class Memory:
-    """The blocks drawn and pages collected, for the last *capacity* numbers k asked about."""
+    """The blocks drawn, for the last *capacity* numbers k asked about, and pages made of them."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._blocks: dict[int, dict[int, Block]] = {}
         self._pages: dict[int, Page] = {}
+        self._pages_with: dict[int, set[int]] = {}
+        """The numbers of the pages that were collected from blocks k."""
         self.by_id: dict[str, Episode] = {}
         """Episodes by the ids of their session and of their recording."""
 
@@ -69,22 +71,26 @@ class Memory:
             if len(self._blocks) >= self._capacity:
                 self._forget(next(iter(self._blocks)))
             self._blocks[k] = {}
+            self._pages_with[k] = set()
         self._blocks[k][number] = block
         for episode in block:
             self.by_id.update(dict.fromkeys(_ids(episode), episode))
 
-    def page(self, k: int) -> Page | None:
-        """Return page *k*, if it is remembered."""
-        return self._pages.get(k)
+    def page(self, number: int) -> Page | None:
+        """Return a page, if it is remembered."""
+        return self._pages.get(number)
 
-    def keep_page(self, k: int, page: Page) -> None:
-        """Remember page *k* as long as blocks *k*, which it was collected from."""
-        if k in self._blocks:
-            self._pages[k] = page
+    def keep_page(self, number: int, page: Page, collected_from: Collection[int]) -> None:
+        """Remember a page as long as all blocks that it was *collected_from*, told by their k."""
+        if collected_from and all(k in self._blocks for k in collected_from):
+            self._pages[number] = page
+            for k in collected_from:
+                self._pages_with[k].add(number)
 
     def _forget(self, k: int) -> None:
-        """Drop blocks and page *k*; they can be drawn again."""
-        self._pages.pop(k, None)
+        """Drop blocks *k* and the pages made of them; they can be drawn again."""
+        for number in self._pages_with.pop(k):
+            self._pages.pop(number, None)
         for block in self._blocks.pop(k).values():
             for episode in block:
                 for part_id in _ids(episode):

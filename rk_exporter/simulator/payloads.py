@@ -5,6 +5,7 @@ Everything secret in it contains `CANARY`, so that a leak can be searched for.
 """
 
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from rk_exporter.simulator.answers import JsonObject
 from rk_exporter.simulator.story import Meeting, Recording, Session, Status
@@ -14,6 +15,19 @@ CANARY = "SIMULATED-SECRET"
 """A part of every signature, key and secret that the simulator gives out."""
 
 _HAS_FILE = frozenset({Status.UPLOADING, Status.UPLOADED})
+
+
+class MeetingInList(StrEnum):
+    """
+    How an item in the list of recordings tells its meeting.
+
+    The description says by the meeting itself, third parties have seen only its id, and both are
+    optional: then nothing but the file's name tells.
+    """
+
+    MEETING = "meeting"
+    MEETING_ID = "meeting_id"
+    NONE = "none"
 
 
 def recording_payload(recording: Recording, now: float) -> JsonObject:
@@ -41,10 +55,18 @@ def recording_payload(recording: Recording, now: float) -> JsonObject:
     return payload
 
 
-def recording_in_list(recording: Recording, meeting: Meeting | None, now: float) -> JsonObject:
-    """Tell a recording as the list does: with its meeting and its storage."""
+def recording_in_list(
+    recording: Recording,
+    meeting: Meeting | None,
+    now: float,
+    meeting_in_list: MeetingInList = MeetingInList.MEETING,
+) -> JsonObject:
+    """Tell a recording as the list does: with its meeting, in one way or another, and storage."""
     payload = recording_payload(recording, now)
-    payload["meeting"] = None if meeting is None else meeting_payload(meeting)
+    if meeting_in_list == MeetingInList.MEETING:
+        payload["meeting"] = None if meeting is None else meeting_payload(meeting)
+    elif meeting_in_list == MeetingInList.MEETING_ID:
+        payload["meeting_id"] = recording.meeting_id
     payload["storage_config"] = storage_payload(recording.storage_type)
     return payload
 
