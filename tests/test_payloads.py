@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rk_exporter import api_errors
-from rk_exporter.payloads import MALFORMABLE_FIELDS, ActiveRecordings, parse_active_recordings
+from rk_exporter.payload_shapes import MALFORMABLE_FIELDS
+from rk_exporter.payloads import ActiveRecordings, parse_active_recordings
 from rk_exporter.recordings import Recording, Status
 
 
@@ -34,6 +35,7 @@ SAMPLE = """
 }
 """
 MOMENT = 1577470279.117
+OPTIONAL_FIELDS = json.loads(SAMPLE)["data"].keys() - {"id", "status"}
 
 CANARY = "X-Amz-Signature=canary"
 JSON_VALUES = st.recursive(
@@ -102,7 +104,7 @@ def test_unusable_statuses_are_counted(status: Any) -> None:
     assert (Status.UNKNOWN, ("status",)) == (answer.recordings[0].status, answer.malformed_fields)
 
 
-@pytest.mark.parametrize("absent", [{}, dict.fromkeys(MALFORMABLE_FIELDS[1:])])
+@pytest.mark.parametrize("absent", [{}, dict.fromkeys(OPTIONAL_FIELDS)])
 def test_absent_and_null_fields(absent: dict[str, Any]) -> None:
     """Fields that are null or missing are None, and not malformed."""
     answer = parse({"id": "recording-1", "status": "INVOKED", **absent})
@@ -179,6 +181,13 @@ def test_numbers_beyond_all_bounds(literal: bytes) -> None:
 def test_sizes_as_numbers_and_strings(size: Any, expected: int) -> None:
     """The file's size is read from a number and from a string, and 0 is 0."""
     assert expected == one(file_size=size).file_size_bytes
+
+
+@pytest.mark.parametrize("size", ["", "null"])
+def test_empty_sizes_are_absent(size: str) -> None:
+    """The empty string and the vendor's "null" are no size, and not malformed."""
+    answer = parse({"id": "recording-1", "status": "INVOKED", "file_size": size})
+    assert (None, ()) == (answer.recordings[0].file_size_bytes, answer.malformed_fields)
 
 
 def test_file_names_are_fit_for_a_label() -> None:
