@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from rk_exporter.config import TOKEN_VARIABLE, Setting
 from rk_exporter.logs import FORMATS, LEVELS
+from rk_exporter.option_values import READ_CHOICES
 from rk_exporter.options import default_of
 
 
@@ -21,12 +22,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: a *flag*, a *variable* of the environment, and its path in the file, *place*."""
+    """
+    One option: a *flag*, a *variable* of the environment, and its path in the file, *place*.
+
+    Without a *metavar* the flag takes no value; the variable has to say true or false.
+    """
 
     flag: str
     variable: str
     place: str
-    metavar: str
+    metavar: str | None
     help: str
     multiple: bool = False
 
@@ -54,6 +59,21 @@ OPTIONS = (
         multiple=True,
     ),
     Option(
+        "--meetings.file",
+        "RK_MEETINGS_FILE",
+        "meetings.files",
+        "PATH",
+        "File with a list of meetings, read again when it changes; repeatable, like --meeting-id.",
+        multiple=True,
+    ),
+    Option(
+        "--meetings.discover",
+        "RK_MEETINGS_DISCOVER",
+        "meetings.discover",
+        None,
+        "Read the meetings too that are live, found through the API.",
+    ),
+    Option(
         "--api.token-file",
         "RK_API_TOKEN_FILE",
         "api.token_file",
@@ -61,6 +81,34 @@ OPTIONS = (
         f"File with the API token, read again when it changes; or set {TOKEN_VARIABLE}.",
     ),
     Option("--api.base-url", "RK_API_BASE_URL", "api.base_url", "URL", "Where the API is."),
+    Option(
+        "--api.budget",
+        "RK_API_BUDGET",
+        "api.budget",
+        "N",
+        "Calls per 5 minutes and token; Cloudflare allows 1200 to all of a user's tools.",
+    ),
+    Option(
+        "--api.read",
+        "RK_API_READ",
+        "api.read",
+        "|".join(READ_CHOICES),
+        "Read each meeting's active recording, or the app's list of recordings.",
+    ),
+    Option(
+        "--api.reserve",
+        "RK_API_RESERVE",
+        "api.reserve",
+        "PERCENT",
+        "Part of the limit that Cloudflare reports which is left to other tools.",
+    ),
+    Option(
+        "--scrape.min-interval",
+        "RK_SCRAPE_MIN_INTERVAL",
+        "scrape.min_interval",
+        "DURATION",
+        "How long a pass' readings answer further scrapes, before the API is called again.",
+    ),
     Option(
         "--scrape.stale-after",
         "RK_SCRAPE_STALE_AFTER",
@@ -114,9 +162,21 @@ class _Text(click.ParamType[str]):
         return [part for part in re.split(r"[,\s]+", rv) if part]
 
 
+class _Switch(click.types.BoolParamType):
+    """Whether a flag stands there; a variable's text is checked later, together with the file's."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:  # noqa: ANN401 # text, where click's own type has a truth value
+        """Return *value* as text, whatever a variable says."""
+        del param, ctx
+        return "true" if value is True else value
+
+
 def configuration_options(command: F) -> F:
     """Add the options of a command that reads the API; `check` takes all that `serve` does."""
     for option in reversed(OPTIONS):
+        is_switch = option.metavar is None
         command = click.option(
             option.parameter,
             option.flag,
@@ -125,7 +185,9 @@ def configuration_options(command: F) -> F:
             show_default=default_of(option.place) or False,
             metavar=option.metavar,
             multiple=option.multiple,
-            type=_Text(),
+            is_flag=is_switch,
+            default=None,
+            type=_Switch() if is_switch else _Text(),
             help=option.help,
         )(command)
     return click.option(

@@ -32,6 +32,7 @@ LARGEST_FILE_BYTES = 16 << 20
 DEEPEST_NESTING = 20
 
 _LONGEST_SHOWN = 40
+_LONGEST_PATH_SHOWN = 80
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 # libyaml's parser where it was built in: ten thousand meetings are read in a moment.
@@ -58,6 +59,11 @@ class Document:
         line = self.lines.get(enclosing)
         return f"{self.path}:{line}" if line else str(self.path)
 
+    def about(self, where: str, message: str) -> str:
+        """Return *message* with the value that it is about: its file, line and path."""
+        subject = f"{where[:_LONGEST_PATH_SHOWN]}: " if where else ""
+        return f"{self.place(where)}: {subject}{message}"
+
 
 def read_document(path: Path) -> Document:
     """
@@ -70,6 +76,15 @@ def read_document(path: Path) -> Document:
             text = file.read(LARGEST_FILE_BYTES + 1)
     except OSError as error:
         raise DocumentError(f"{path}: cannot be read ({error.strerror})") from None
+    return parse_document(path, text)
+
+
+def parse_document(path: Path, text: bytes) -> Document:
+    """
+    Return the YAML *text* that the file at *path* held, as *read_document* does.
+
+    Raises DocumentError.
+    """
     if len(text) > LARGEST_FILE_BYTES:
         raise DocumentError(f"{path}: larger than 16 MiB")
     try:
@@ -117,7 +132,7 @@ class _DocumentBuilder:
                 return list(self._items(where, depth=depth + 1))
             case MappingStartEvent():
                 return dict(self._pairs(where, depth=depth + 1))
-        self._refuse(event, f"{where}: write the value out, not an alias")
+        self._refuse(event, f"{where[:_LONGEST_PATH_SHOWN]}: write the value out, not an alias")
 
     def _items(self, where: str, *, depth: int) -> Iterator[PlainValue]:
         for number, event in enumerate(self._until_end()):

@@ -3,12 +3,22 @@
 import ipaddress
 import re
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from rk_exporter.options import DEFAULT_BASE_URL
-from rk_exporter.payloads import ID_PATTERN
+from rk_exporter.options import DEFAULT_BASE_URL, MeetingEntry
+from rk_exporter.payload_fields import ID_PATTERN
+from rk_exporter.recordings import Meeting, ReadMode
+
+
+class EntryError(ValueError):
+    """An entry of a list that cannot be used; *at* is its path there, like `[3].name`."""
+
+    def __init__(self, number: int, field: str, message: str) -> None:
+        super().__init__(message)
+        self.number = number
+        self.at = f"[{number}]{field}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,11 @@ _LARGEST_PORT = 65535
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _LONGEST_NAME_BYTES = 128
 _LONGEST_SHOWN = 40
+_LARGEST_BUDGET = 100_000
+_PERCENTAGE = re.compile(r"([0-9]{1,2})%?")
+_LARGEST_RESERVE_PERCENT = 90
+_AUTO = "auto"
+READ_CHOICES = (_AUTO, *ReadMode)
 # No query, fragment, password or blank: paths are appended to it.
 _BASE_URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 _NOT_IN_BASE_URL = frozenset("?#@\\")
@@ -44,6 +59,26 @@ def parse_name(text: str) -> str:
     if not text.isprintable() or len(text.encode()) > _LONGEST_NAME_BYTES:
         raise ValueError("has to be printable and at most 128 bytes long")
     return text
+
+
+def distinct_meetings(entries: Iterable[str | MeetingEntry]) -> tuple[Meeting, ...]:
+    """
+    Return each meeting once, with the first name that it was given.
+
+    Raises EntryError.
+    """
+    names: dict[str, str] = {}
+    for number, entry in enumerate(entries):
+        text, name = (entry, None) if isinstance(entry, str) else (entry.id, entry.name)
+        try:
+            meeting_id = parse_id(text)
+        except ValueError as error:
+            raise EntryError(number, "", str(error)) from None
+        try:
+            names[meeting_id] = names.get(meeting_id) or parse_name(name or "")
+        except ValueError as error:
+            raise EntryError(number, ".name", str(error)) from None
+    return tuple(Meeting(meeting_id, name or meeting_id) for meeting_id, name in names.items())
 
 
 def parse_duration(text: str) -> float:
@@ -110,6 +145,28 @@ def parse_count(number: int) -> int:
     if number < 1:
         raise ValueError("has to be at least 1")
     return number
+
+
+def parse_budget(calls: int) -> int:
+    """Return how many calls may be made in 5 minutes."""
+    if not 1 <= calls <= _LARGEST_BUDGET:
+        raise ValueError(f"has to be between 1 and {_LARGEST_BUDGET}, in calls per 5 minutes")
+    return calls
+
+
+def parse_reserve(text: str) -> float:
+    """Return the part of the whole that a percentage stands for."""
+    match = _PERCENTAGE.fullmatch(text)
+    if not match or int(match[1]) > _LARGEST_RESERVE_PERCENT:
+        shown = text[:_LONGEST_SHOWN]
+        raise ValueError(f"{shown!r} is no whole percentage from 0 to 90; write 20 or 20%")
+    return int(match[1]) / 100
+
+
+def parse_read(text: str) -> ReadMode | None:
+    """Return how recordings are to be read; None leaves it to what the API offers."""
+    chosen = parse_choice(text, READ_CHOICES)
+    return None if chosen == _AUTO else ReadMode(chosen)
 
 
 def parse_choice(text: str, choices: Sequence[str]) -> str:

@@ -21,6 +21,8 @@ class MeetingsEntry(_Strict):
     """Where an app's meetings come from."""
 
     ids: list[str | MeetingEntry] = msgspec.field(default_factory=list)
+    files: list[str] = msgspec.field(default_factory=list)
+    discover: bool = False
 
 
 class AppEntry(_Strict):
@@ -31,7 +33,16 @@ class AppEntry(_Strict):
     app_id: str | None = None
     api_token_file: str | None = None
     api_token_env: str | None = None
+    budget: int | None = None
+    read: str | None = None
     meetings: MeetingsEntry = msgspec.field(default_factory=MeetingsEntry)
+
+
+class MeetingsOptions(_Strict):
+    """Where a single app's meetings come from, apart from `meeting_ids`."""
+
+    files: list[str] = msgspec.field(default_factory=list)
+    discover: bool = False
 
 
 class ApiOptions(_Strict):
@@ -39,11 +50,15 @@ class ApiOptions(_Strict):
 
     token_file: str | None = None
     base_url: str = DEFAULT_BASE_URL
+    budget: int = 600
+    read: str = "auto"
+    reserve: str = "20"
 
 
 class ScrapeOptions(_Strict):
     """Options of passes; durations."""
 
+    min_interval: str = "5s"
     stale_after: str = "5m"
     timeout_offset: str = "500ms"
 
@@ -64,11 +79,12 @@ class LogOptions(_Strict):
 
 
 class Options(_Strict):
-    """A whole file. The first three are for a single app, the first also for those of `apps`."""
+    """A whole file. The first four are for a single app, the first also for those of `apps`."""
 
     account_id: str | None = None
     app_id: str | None = None
     meeting_ids: list[str | MeetingEntry] = msgspec.field(default_factory=list)
+    meetings: MeetingsOptions = msgspec.field(default_factory=MeetingsOptions)
     api: ApiOptions = msgspec.field(default_factory=ApiOptions)
     scrape: ScrapeOptions = msgspec.field(default_factory=ScrapeOptions)
     web: WebOptions = msgspec.field(default_factory=WebOptions)
@@ -81,6 +97,7 @@ NAMES_AT = {
     place: struct.__struct_fields__
     for place, struct in {
         "": Options,
+        "meetings": MeetingsOptions,
         "api": ApiOptions,
         "scrape": ScrapeOptions,
         "web": WebOptions,
@@ -94,8 +111,13 @@ NAMES_AT = {
 
 
 def default_of(option: str) -> str | None:
-    """Return the default of *option*, like `scrape.stale_after`, as it would be typed."""
+    """
+    Return the default of *option*, like `scrape.stale_after`, as it would be typed.
+
+    What has none, or is no more than a flag, has nothing to type.
+    """
     value: object = Options()
     for name in option.split("."):
         value = getattr(value, name)
-    return str(value) if isinstance(value, str | int) else None
+    is_typed = isinstance(value, str | int) and not isinstance(value, bool)
+    return str(value) if is_typed else None

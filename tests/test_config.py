@@ -8,7 +8,7 @@ import pytest
 from rk_exporter.config import TOKEN_VARIABLE, Config, ConfigError, Setting, load
 from rk_exporter.option_values import Address, parse_duration, travels_in_clear
 from rk_exporter.options import DEFAULT_BASE_URL, Options, default_of
-from rk_exporter.recordings import App, Meeting
+from rk_exporter.recordings import App, Meeting, ReadMode
 
 
 CANARY = "canary-4f1b9a"
@@ -61,11 +61,14 @@ def test_smallest_configuration() -> None:
     (app,) = config.apps
     assert App("app", "account", "app") == app.app
     assert (Meeting("a", "a"), Meeting("b", "b")) == app.meetings
+    assert ((), False, 600, None) == (app.meeting_files, app.discover, app.budget, app.read)
     assert CANARY == app.token.current().reveal()
     assert CANARY not in repr(config)
     expected = Config(
         apps=config.apps,
         base_url=DEFAULT_BASE_URL,
+        reserve_ratio=0.2,
+        min_interval_seconds=5,
         stale_after_seconds=300,
         timeout_offset_seconds=0.5,
         listen_addresses=(Address("", 10058),),
@@ -100,6 +103,76 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
     config = from_file(tmp_path, text, scrape__stale_after="1h30m", web__max_requests="7")
     assert (5400, 7) == (config.stale_after_seconds, config.max_requests)
     assert 600 == from_file(tmp_path, text).stale_after_seconds
+
+
+def test_meetings_from_files_and_discovery(tmp_path: Path) -> None:
+    """Meetings can come from files and from the API alone; a path in the file is relative to it."""
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/one.yml").write_text("[a, {id: b, name: daily}]")
+    (tmp_path / "two.txt").write_text("c\n")
+    text = (
+        "account_id: account\napp_id: app\n"
+        "meetings:\n  files: [lists/one.yml, two.txt, ./two.txt]\n  discover: true\n"
+    )
+    (app,) = from_file(tmp_path, text).apps
+    assert ((), True) == (app.meetings, app.discover)
+    assert [
+        (tmp_path / "lists/one.yml", (Meeting("a", "a"), Meeting("b", "daily"))),
+        (tmp_path / "two.txt", (Meeting("c", "c"),)),
+    ] == [(each.path, each.meetings) for each in app.meeting_files]
+
+
+def test_paths_of_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that a flag or variable gives is relative to where the exporter is started."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/list.txt").write_text("c\n")
+    path = tmp_path / "rk.yml"
+    path.write_text("account_id: account\napp_id: app\n")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    settings = {"meetings.files": Setting(["list.txt"], "--meetings.file")}
+    (app,) = load(path, settings, ENVIRONMENT).apps
+    assert [Path("list.txt")] == [each.path for each in app.meeting_files]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"meetings__discover": "true", "meeting_ids": []}, (True, 600, None)),
+        ({"meetings__discover": "false"}, (False, 600, None)),
+        ({"api__budget": "100000", "api__read": "list"}, (False, 100_000, ReadMode.LIST)),
+        ({"api__read": "active-recording"}, (False, 600, ReadMode.ACTIVE_RECORDING)),
+    ],
+)
+def test_how_an_app_is_read(
+    changes: dict[str, str | list[str]], expected: tuple[bool, int, ReadMode | None]
+) -> None:
+    """Budget, way of reading and discovery can be given as text, by flags and variables."""
+    (app,) = load(None, given(**changes), ENVIRONMENT).apps
+    assert expected == (app.discover, app.budget, app.read)
+
+
+def test_budgets_of_several_apps(tmp_path: Path) -> None:
+    """An app's own budget and way of reading win over those under `api`."""
+    text = (
+        "account_id: x\napi: {budget: 300, read: list}\napps:\n"
+        "  - {app_id: a, meetings: {discover: true}}\n"
+        "  - {app_id: b, meetings: {discover: true}, budget: 10, read: auto}\n"
+        "  - {app_id: c, meetings: {discover: true}, budget: ~, read: active-recording}\n"
+    )
+    assert [(300, ReadMode.LIST), (10, None), (300, ReadMode.ACTIVE_RECORDING)] == [
+        (app.budget, app.read) for app in from_file(tmp_path, text).apps
+    ]
+
+
+@pytest.mark.parametrize(("text", "ratio"), [("20", 0.2), ("20%", 0.2), ("0", 0), ("90", 0.9)])
+def test_reserve(text: str, ratio: float) -> None:
+    """The reserve is a percentage, with its sign or without."""
+    assert ratio == load(None, given(api__reserve=text), ENVIRONMENT).reserve_ratio
+
+
+def test_no_interval() -> None:
+    """With an interval of 0s each scrape calls the API."""
+    assert 0 == load(None, given(scrape__min_interval="0s"), ENVIRONMENT).min_interval_seconds
 
 
 @pytest.mark.parametrize(
@@ -177,7 +250,28 @@ def test_listen_addresses() -> None:
         ({"meeting_ids": ["x" * 129]}, "is no id"),
         ({"meeting_ids": ["é"]}, "is no id"),
         ({"meeting_ids": ["x" * 100_000 + "/"]}, f"{'x' * 40!r} is no id"),
-        ({"meeting_ids": []}, "missing: meeting_ids (--meeting-id)"),
+        (
+            {"meeting_ids": []},
+            (
+                "missing: meeting_ids (--meeting-id) or meetings.files (--meetings.file)"
+                " or meetings.discover (--meetings.discover)"
+            ),
+        ),
+        ({"meetings__discover": "maybe"}, "--meetings.discover: has to be true or false"),
+        (
+            {"meetings__files": ["missing.yml"]},
+            "--meetings.files: missing.yml: cannot be read (No such file or directory)",
+        ),
+        ({"api__budget": "0"}, "--api.budget: has to be between 1 and 100000, in calls per 5"),
+        ({"api__budget": "100001"}, "--api.budget: has to be between 1 and 100000"),
+        ({"api__budget": "9" * 30}, "--api.budget: has to be between 1 and 100000"),
+        ({"api__budget": "9" * 5000}, "--api.budget: Integer value out of range"),
+        ({"api__budget": "much"}, "--api.budget: has to be a whole number"),
+        ({"api__read": "both"}, "'both' is not one of auto, active-recording, list"),
+        ({"api__reserve": "91"}, "'91' is no whole percentage from 0 to 90; write 20 or 20%"),
+        ({"api__reserve": "-1"}, "'-1' is no whole percentage"),
+        ({"api__reserve": "0.2"}, "'0.2' is no whole percentage"),
+        ({"scrape__min_interval": "5"}, "--scrape.min_interval: '5' is no duration"),
         ({"scrape__stale_after": "0s"}, "has to be longer than 0s"),
         ({"scrape__stale_after": "5 minutes"}, "'5 minutes' is no duration; write 500ms"),
         ({"scrape__timeout_offset": "-1s"}, "'-1s' is no duration"),
@@ -225,8 +319,18 @@ def test_refused_flags(changes: dict[str, str | list[str]], message: str) -> Non
         ),
         (
             f"{ONE}meetings: {{ids: [a]}}\n",
-            "rk.yml:4: meetings: is no option here, but apps[].meetings is one",
+            "rk.yml:4: meetings.ids: is no option here, but apps[].meetings.ids is one",
         ),
+        (
+            f"{ONE}meetings:\n  discover: often\n",
+            "rk.yml:5: meetings.discover: has to be true or false",
+        ),
+        (
+            f"{ONE}meetings:\n  files: list.yml\n",
+            "rk.yml:5: meetings.files: has to be a list, like [a, b]",
+        ),
+        (f"{ONE}discover: true\n", "rk.yml:4: discover: is no option here, but meetings.discover"),
+        (f"{ONE}{'x' * 1_000}: 1\n", f"rk.yml:4: {'x' * 80}: is no option; here may stand"),
         (f"{ONE}api_token: {CANARY}\n", "rk.yml:4: api_token: is no option; here may stand"),
         (f"{ONE}web: [1]\n", "rk.yml:4: web: has to be a mapping, like {key: value}"),
         (f"{ONE}apps: x\n", "rk.yml:4: apps: has to be a list, like [a, b]"),
@@ -237,7 +341,26 @@ def test_refused_flags(changes: dict[str, str | list[str]], message: str) -> Non
         ("- a\n", "rk.yml:1: the file has to hold options"),
         ("just text\n", "rk.yml:1: the file has to hold options"),
         ("", "rk.yml: missing: account_id (--account-id), app_id (--app-id), meeting_ids (--meet"),
-        ("account_id: x\napps:\n  - app_id: y\n", "rk.yml:3: apps[0].meetings.ids: is missing"),
+        (
+            "account_id: x\napps:\n  - app_id: y\n",
+            "rk.yml:3: apps[0].meetings: names none; give it ids, files, or discover: true",
+        ),
+        (
+            "account_id: x\napps:\n  - app_id: y\n    meetings: {ids: [], discover: false}\n",
+            "rk.yml:4: apps[0].meetings: names none",
+        ),
+        (
+            "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]},\n     budget: some}\n",
+            "rk.yml:4: apps[0].budget: has to be a whole number",
+        ),
+        (
+            "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]},\n     budget: 0}\n",
+            "rk.yml:4: apps[0].budget: has to be between 1 and",
+        ),
+        (
+            "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]},\n     read: all}\n",
+            "rk.yml:4: apps[0].read: 'all' is not one of auto,",
+        ),
         ("apps:\n  - app_id: y\n    meetings: {ids: [a]}\n", "rk.yml:1: account_id: is missing"),
         (
             "account_id: x\napps:\n  - meetings: {ids: [a]}\n",
@@ -297,11 +420,29 @@ def test_refused_files(tmp_path: Path, text: str, message: str) -> None:
     assert refusal(tmp_path, text).startswith(message)
 
 
-@pytest.mark.parametrize("option", ["app_id", "meeting_ids"])
-def test_options_of_a_single_app_with_several(tmp_path: Path, option: str) -> None:
+def test_bad_list_of_meetings(tmp_path: Path) -> None:
+    """A bad list is refused with the place that names it, and its own."""
+    (tmp_path / "list.yml").write_text("- a\n- ../b\n")
+    text = "account_id: x\napps:\n  - app_id: y\n    meetings:\n      files:\n        - list.yml\n"
+    expected = f"rk.yml:6: apps[0].meetings.files[0]: {tmp_path}/list.yml:2: [1]: '../b' is no id"
+    assert refusal(tmp_path, text).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("app_id", "z"),
+        ("meeting_ids", ["z"]),
+        ("meetings.files", ["z"]),
+        ("meetings.discover", "true"),
+    ],
+)
+def test_options_of_a_single_app_with_several(
+    tmp_path: Path, option: str, value: str | list[str]
+) -> None:
     """Where the file lists apps, it is not guessed which of them a flag is about."""
     text = "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]}}\n"
-    settings = {option: Setting("z" if option == "app_id" else ["z"], f"--{option}")}
+    settings = {option: Setting(value, f"--{option}")}
     path = tmp_path / "rk.yml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=f"--{option}: the file has `apps`"):
@@ -334,6 +475,7 @@ def test_example_in_the_documentation(root: Path, tmp_path: Path) -> None:
     page = (root / "docs/configuration.md").read_text()
     (example,) = re.findall(r"```yaml\n(apps:\n.*?)```", page, re.DOTALL)
     text = re.sub(r"api_token_file: .*", "api_token_env: TOKEN", example)
+    (tmp_path / "meetings.yml").write_text("[]")
     path = tmp_path / "rk.yml"
     path.write_text(text)
     assert load(path, {}, {"TOKEN": "x", "PROCTORING_API_TOKEN": "x"}).apps
@@ -350,4 +492,6 @@ def test_config_is_frozen() -> None:
 def test_defaults_are_written_once() -> None:
     """What is shown as a default is what is used."""
     assert "5m" == default_of("scrape.stale_after") == Options().scrape.stale_after
-    assert default_of("account_id") is None
+    assert "600" == default_of("api.budget")
+    for option in ("account_id", "meetings.files", "meetings.discover"):
+        assert default_of(option) is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rk_exporter.documents import Document, DocumentError, read_document
+from rk_exporter.documents import Document, DocumentError, parse_document, read_document
 
 
 Reader = Callable[[str | bytes], Document]
@@ -46,6 +46,12 @@ def test_places(read: Reader) -> None:
     lines = [document.place(where) for where in ("a", "list[1].y", "list[1].z", "list[9].z")]
     assert [1, 4, 4, 2] == [int(place.rpartition(":")[2]) for place in lines]
     assert document.place("nowhere.at.all").endswith("file.yml:1")
+
+
+def test_text_that_was_read_before() -> None:
+    """Bytes that are at hand become the same document, with the places of the file they are of."""
+    document = parse_document(Path("there.yml"), b"a: 1\nb: [x]\n")
+    assert ({"a": "1", "b": ["x"]}, "there.yml:2") == (document.content, document.place("b[0]"))
 
 
 def test_empty_file(read: Reader) -> None:
