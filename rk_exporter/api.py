@@ -1,24 +1,51 @@
-"""RealtimeKit's REST API: a method per endpoint, each call counted."""
+"""RealtimeKit's REST API: a method per endpoint, each call within the budget and counted."""
 
+import asyncio
 import time
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from rk_exporter.api_errors import ApiError, ConnectionStale
 from rk_exporter.connection import Answer, Connection
 from rk_exporter.credentials import Secret
-from rk_exporter.payloads import ActiveRecordings, parse_active_recordings
-from rk_exporter.recordings import App, Reason
+from rk_exporter.payloads import (
+    ActiveRecordings,
+    MeetingSettings,
+    RecordingsPage,
+    SessionsPage,
+    parse_active_recordings,
+    parse_meeting,
+    parse_recordings_page,
+    parse_sessions_page,
+)
+from rk_exporter.ratelimit import (
+    MalformedHeader,
+    RateLimitPolicy,
+    parse_policies,
+    retry_after_seconds,
+)
+from rk_exporter.recordings import App, Reason, Status
+from rk_exporter.throttle import Admission, HeldBack, Throttle
 
 
 T = TypeVar("T")
 
 ACTIVE_RECORDING = "active-recording"
-ENDPOINTS = (ACTIVE_RECORDING,)
+RECORDINGS = "recordings"
+SESSIONS = "sessions"
+MEETING = "meeting"
+ENDPOINTS = (ACTIVE_RECORDING, RECORDINGS, SESSIONS, MEETING)
 
 NO_STATUS = "none"
+# The name of the malformed field where it is not in the body.
+RATELIMIT_FIELD = "ratelimit"
+
+# The most that clients in production are known to ask for; the API documents no maximum.
+PER_PAGE = 100
 
 
 class CallObserver(Protocol):
@@ -34,8 +61,25 @@ class CallObserver(Protocol):
         """Note the fields that were lost in an answer that was otherwise fine."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallTerms:
+    """What counts for all calls of a pass: its *deadline* is in loop time."""
+
+    token: Secret
+    deadline: float
+    timeout_seconds: float
+
+    def call_deadline(self) -> float:
+        """Return when a call that begins now is given up, so that others get their turn."""
+        return min(self.deadline, asyncio.get_running_loop().time() + self.timeout_seconds)
+
+
 class RealtimeKit:
-    """The API as one app's token sees it, over one connection."""
+    """
+    The API as one app's token sees it, over one connection.
+
+    Each method raises ApiError, or HeldBack where the call may not be made now.
+    """
 
     def __init__(
         self,
@@ -43,6 +87,7 @@ class RealtimeKit:
         *,
         base_url: str,
         connection: Connection,
+        throttle: Throttle,
         observer: CallObserver,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,37 +96,83 @@ class RealtimeKit:
             f"/realtime/kit/{_segment(app.app_id)}"
         )
         self._connection = connection
+        self._throttle = throttle
         self._observer = observer
         self._monotonic = monotonic
 
-    async def active_recordings(
-        self, meeting_id: str, *, token: Secret, deadline: float
-    ) -> ActiveRecordings:
-        """
-        Return the recordings of a meeting that are in progress ("Fetch active recording").
-
-        Raises ApiError.
-        """
+    async def active_recordings(self, meeting_id: str, terms: CallTerms) -> ActiveRecordings:
+        """Return the recordings of a meeting that are in progress ("Fetch active recording")."""
         path = f"/recordings/active-recording/{_segment(meeting_id)}"
-
-        async def call() -> ActiveRecordings:
-            answer = await self._get(ACTIVE_RECORDING, path, token=token, deadline=deadline)
-            return parse_active_recordings(answer.status, answer.body)
-
-        active = await self._observed(ACTIVE_RECORDING, call)
+        active = await self._call(ACTIVE_RECORDING, path, parse_active_recordings, terms)
         self._observer.malformed(active.malformed_fields)
         return active
+
+    async def recordings_page(
+        self,
+        page_no: int,
+        terms: CallTerms,
+        *,
+        status: Status | None,
+        since: datetime | None = None,
+    ) -> RecordingsPage:
+        """
+        Return a page of the app's recordings, newest first ("Fetch all recordings").
+
+        Only those in one *status*, or invoked *since* a time, where these are given. Several
+        statuses in one call are written in two ways by the API's own documents.
+        """
+        query = {"page_no": str(page_no), "per_page": str(PER_PAGE)}
+        query |= {"sort_by": "invokedTime", "sort_order": "DESC"}
+        if status is not None:
+            query["status"] = status.value
+        if since is not None:
+            query["start_time"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        path = f"/recordings?{urlencode(query)}"
+        page = await self._call(RECORDINGS, path, parse_recordings_page, terms)
+        self._observer.malformed(page.malformed_fields)
+        return page
+
+    async def live_sessions_page(self, page_no: int, terms: CallTerms) -> SessionsPage:
+        """Return a page of the app's sessions that are live now ("Fetch all sessions")."""
+        query = {"status": "LIVE", "page_no": str(page_no), "per_page": str(PER_PAGE)}
+        path = f"/sessions?{urlencode(query)}"
+        page = await self._call(SESSIONS, path, parse_sessions_page, terms)
+        self._observer.malformed(page.malformed_fields)
+        return page
+
+    async def meeting_settings(self, meeting_id: str, terms: CallTerms) -> MeetingSettings:
+        """Return the settings of a meeting ("Fetch a meeting")."""
+        path = f"/meetings/{_segment(meeting_id)}"
+        settings = await self._call(MEETING, path, parse_meeting, terms)
+        self._observer.malformed(settings.malformed_fields)
+        return settings
 
     async def close(self) -> None:
         """Close the connection."""
         await self._connection.close()
 
-    async def _observed(self, endpoint: str, call: Callable[[], Awaitable[T]]) -> T:
+    async def _call(
+        self, endpoint: str, path: str, parse: Callable[[int, bytes], T], terms: CallTerms
+    ) -> T:
+        deadline: float | None = None
+
+        async def call() -> T:
+            nonlocal deadline
+            async with self._throttle.admitted() as admission:
+                # What it has waited for the budget is not the API's doing.
+                deadline = deadline or terms.call_deadline()
+                answer = await self._get(endpoint, path, token=terms.token, deadline=deadline)
+                self._note_rate_limit(admission, answer)
+                return parse(answer.status, answer.body)
+
         try:
             try:
                 return await call()
-            except ConnectionStale:
-                return await call()
+            except ConnectionStale as stale:
+                try:
+                    return await call()
+                except HeldBack:
+                    raise stale from None
         except ApiError as error:
             self._observer.failed(endpoint, error.reason)
             raise
@@ -95,6 +186,18 @@ class RealtimeKit:
         finally:
             self._observer.called(endpoint, code, self._monotonic() - begun)
         return answer
+
+    def _note_rate_limit(self, admission: Admission, answer: Answer) -> None:
+        headers = answer.ratelimit_headers
+        admission.policies = self._policies(answer)
+        admission.retry_after_seconds = retry_after_seconds(headers, now=datetime.now(UTC))
+
+    def _policies(self, answer: Answer) -> tuple[RateLimitPolicy, ...]:
+        try:
+            return parse_policies(answer.ratelimit_headers)
+        except MalformedHeader:
+            self._observer.malformed((RATELIMIT_FIELD,))
+            return ()
 
 
 def _segment(identifier: str) -> str:

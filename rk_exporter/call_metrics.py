@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
-from rk_exporter.api import ENDPOINTS, NO_STATUS
-from rk_exporter.payloads import MALFORMABLE_FIELDS
+from rk_exporter.api import ENDPOINTS, NO_STATUS, RATELIMIT_FIELD
+from rk_exporter.payload_shapes import MALFORMABLE_FIELDS
 from rk_exporter.recordings import Reason
 
 
@@ -62,7 +62,7 @@ class ApiCallMetrics:
             for reason in Reason:
                 self._failures.labels(app, endpoint, reason.value)
             self._durations.labels(app, endpoint)
-        for field in MALFORMABLE_FIELDS:
+        for field in (*MALFORMABLE_FIELDS, RATELIMIT_FIELD):
             self._malformed.labels(app, field)
 
 

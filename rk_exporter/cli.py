@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from rk_exporter import __version__, report
+from rk_exporter.budget import WINDOW_SECONDS
 from rk_exporter.cli_options import configuration_options, given_settings
 from rk_exporter.cli_simulator import demo_command, simulate_command
 from rk_exporter.config import Config, ConfigError, load
@@ -19,6 +20,7 @@ from rk_exporter.exporter import Exporter
 from rk_exporter.exposition import Format, encode
 from rk_exporter.logs import configure
 from rk_exporter.option_values import travels_in_clear
+from rk_exporter.ratelimit import CLOUDFLARE_LIMIT
 from rk_exporter.recordings import Snapshot
 from rk_exporter.running import leave_at_once, run
 from rk_exporter.server import AddressError, Listener, bind, serve
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 # A person at a terminal, or a cron job, waits longer than Prometheus.
 _ONE_PASS_SECONDS = 60.0
+_WORTH_TELLING_SECONDS = 5.0
 _EXIT_FAILED = 1
 
 
@@ -119,7 +122,7 @@ def check_command(
     configure(level=config.log_level, form=config.log_format)
     if config.log_level != "debug":
         # Failures are what it prints anyhow.
-        logging.getLogger("rk_exporter.scrape").setLevel(logging.ERROR)
+        logging.getLogger("rk_exporter.app_scraper").setLevel(logging.ERROR)
     if offline:
         snapshot = _exporter(config).scraper.snapshot
     else:
@@ -150,6 +153,14 @@ def _load(config_file: Path | None) -> Config:
 def _exporter(config: Config) -> Exporter:
     if travels_in_clear(config.base_url):
         logger.warning("the API token travels in clear text; give an api.base_url with https")
+    largest = max(app.budget for app in config.apps)
+    if largest > CLOUDFLARE_LIMIT:
+        logger.warning(
+            "a budget of %d calls is more than the %d that Cloudflare allows in 5 minutes, unless "
+            "it was asked for more",
+            largest,
+            CLOUDFLARE_LIMIT,
+        )
     try:
         return Exporter(config)
     except SetupError as error:
@@ -158,8 +169,15 @@ def _exporter(config: Config) -> Exporter:
 
 async def _read_once(config: Config) -> tuple[Exporter, Snapshot]:
     exporter = _exporter(config)
+    # A budget begins spent, so that it holds however often the command is run.
+    spent_seconds = max(
+        len(app.readings) * WINDOW_SECONDS / each.budget
+        for app, each in zip(exporter.scraper.snapshot.apps, config.apps, strict=True)
+    )
+    if spent_seconds > _WORTH_TELLING_SECONDS:
+        logger.info("a call for each meeting takes up to %.0f s, by the budget", spent_seconds)
     try:
-        return exporter, await exporter.scraper.scrape(_ONE_PASS_SECONDS)
+        return exporter, await exporter.scraper.scrape(_ONE_PASS_SECONDS + spent_seconds)
     finally:
         await exporter.close()
 

@@ -32,6 +32,7 @@ from rk_exporter.api_errors import (
     TlsFailed,
 )
 from rk_exporter.credentials import Secret
+from rk_exporter.ratelimit import RateLimitHeaders
 
 
 LARGEST_BODY_BYTES = 1 << 20
@@ -52,6 +53,7 @@ class Answer:
 
     status: int
     body: bytes
+    ratelimit_headers: RateLimitHeaders
 
 
 class _NoCookies(http.cookiejar.CookieJar):
@@ -193,7 +195,16 @@ async def _get(
             body += chunk
             if len(body) > LARGEST_BODY_BYTES:
                 raise BodyTooLarge("the API's answer is larger than 1 MiB")
-    return Answer(response.status_code, bytes(body))
+    return Answer(response.status_code, bytes(body), _ratelimit_headers(response.headers))
+
+
+def _ratelimit_headers(headers: httpx.Headers) -> RateLimitHeaders:
+    return RateLimitHeaders(
+        ratelimit=headers.get("Ratelimit"),
+        ratelimit_policy=headers.get("Ratelimit-Policy"),
+        retry_after=headers.get("Retry-After"),
+        date=headers.get("Date"),
+    )
 
 
 async def _close(client: httpx.AsyncClient) -> None:

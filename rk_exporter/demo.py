@@ -19,6 +19,9 @@ MEETING_COUNT = 12
 LINGER_SECONDS = 30.0
 _LOOK_EVERY_SECONDS = 3.0
 
+# A budget begins spent; a newcomer should not wait for it.
+_BUDGET = "30000"
+
 _NO_RECORDING = "no recording"
 
 
@@ -105,6 +108,8 @@ def _config(base_url: str, meetings: tuple[Meeting, ...]) -> Config:
         "app_id": "demo",
         "meeting_ids": [meeting.meeting_id for meeting in meetings],
         "api.base_url": base_url,
+        "api.budget": _BUDGET,
+        "scrape.min_interval": "1s",
     }
     settings = {place: Setting(value, "the demo") for place, value in given.items()}
     config = load(None, settings, {TOKEN_VARIABLE: "simulated"})

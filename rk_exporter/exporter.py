@@ -10,13 +10,20 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
 from rk_exporter.api import RealtimeKit
+from rk_exporter.app_config import AppConfig
+from rk_exporter.app_scraper import AppScraper, PassRules
 from rk_exporter.call_metrics import ApiCallMetrics
-from rk_exporter.config import AppConfig, Config
+from rk_exporter.config import Config
 from rk_exporter.connection import ClientFactory, Connection, client_factory
+from rk_exporter.credentials import Secret
+from rk_exporter.discovery import Discovery
 from rk_exporter.exposition import Exposition
+from rk_exporter.meeting_reader import MeetingReader
+from rk_exporter.meetings import MeetingDirectory
 from rk_exporter.metrics import families
 from rk_exporter.recordings import Snapshot
-from rk_exporter.scrape import AppScraper, Scraper
+from rk_exporter.scrape import Scraper
+from rk_exporter.throttle import LimitsByToken, Throttle
 from rk_exporter.web import Application
 
 
@@ -28,8 +35,8 @@ class Exporter:
     """
     All parts of one exporter, sharing nothing with another.
 
-    *clock* gives unix seconds; *make_client* is the door to the network, by default httpx.
-    Raises SetupError.
+    *clock* gives unix seconds, *monotonic* seconds that nobody sets; *make_client* is the door to
+    the network, by default httpx. Raises SetupError.
     """
 
     def __init__(
@@ -38,21 +45,24 @@ class Exporter:
         *,
         make_client: ClientFactory | None = None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         workers_per_app: int = WORKERS_PER_APP,
     ) -> None:
-        self._stale_after_seconds = config.stale_after_seconds
+        self._config = config
         self._clock = clock
+        self._monotonic = monotonic
+        self._workers_per_app = workers_per_app
+        self._make_client = make_client or client_factory(config.base_url)
+        self._limits = LimitsByToken(reserve_ratio=config.reserve_ratio, monotonic=monotonic)
         self._registry = CollectorRegistry()
         self._call_metrics = ApiCallMetrics(
             (app.app.name for app in config.apps), registry=self._registry
         )
         ProcessCollector(registry=self._registry)
-        make_client = make_client or client_factory(config.base_url)
+        budgets = _budgets(config.apps)
         scrapers = [
-            self._app_scraper(
-                app, config, [Connection(make_client) for _ in range(workers_per_app)]
-            )
-            for app in config.apps
+            self._app_scraper(app, token, budgets[token])
+            for app, token in ((app, app.token.current()) for app in config.apps)
         ]
         self.scraper = Scraper(scrapers, clock=clock)
         self.exposition = Exposition(self.families)
@@ -65,25 +75,41 @@ class Exporter:
             max_requests=config.max_requests,
         )
 
-    def _app_scraper(
-        self, app: AppConfig, config: Config, connections: Iterable[Connection]
-    ) -> AppScraper:
+    def _app_scraper(self, config: AppConfig, token: Secret, budget: int) -> AppScraper:
+        app = config.app
+        throttle = Throttle(
+            self._limits, token=token, budget=budget, clock=self._clock, monotonic=self._monotonic
+        )
         readers = [
             RealtimeKit(
-                app.app,
-                base_url=config.base_url,
-                connection=connection,
-                observer=self._call_metrics.of(app.app.name),
+                app,
+                base_url=self._config.base_url,
+                connection=Connection(self._make_client),
+                throttle=throttle,
+                observer=self._call_metrics.of(app.name),
             )
-            for connection in connections
+            for _ in range(self._workers_per_app)
         ]
+        rules = PassRules(
+            mode=config.read,
+            stale_after_seconds=self._config.stale_after_seconds,
+            min_interval_seconds=self._config.min_interval_seconds,
+        )
+        discovery = None
+        if config.discover:
+            discovery = Discovery(
+                app=app.name, clock=self._clock, stale_after_seconds=rules.stale_after_seconds
+            )
         return AppScraper(
-            app.app,
-            app.meetings,
-            token=app.token,
-            readers=readers,
-            stale_after_seconds=config.stale_after_seconds,
+            app,
+            MeetingDirectory(config.meetings, config.meeting_files),
+            token=config.token,
+            reader=MeetingReader(app.name, readers, discovery=discovery, clock=self._clock),
+            throttle=throttle,
+            rules=rules,
             clock=self._clock,
+            monotonic=self._monotonic,
+            discovery=discovery,
         )
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
@@ -93,9 +119,18 @@ class Exporter:
     def is_ready(self) -> bool:
         """Tell whether what is shown is no older than it may be; before the first pass it is."""
         ended_at = self.scraper.last_pass_ended_at
-        return ended_at is None or self._clock() - ended_at <= self._stale_after_seconds
+        return ended_at is None or self._clock() - ended_at <= self._config.stale_after_seconds
 
     async def close(self) -> None:
         """Close all connections to the API, and stop the thread that renders."""
         await self.scraper.close()
         self.exposition.close()
+
+
+def _budgets(apps: Iterable[AppConfig]) -> dict[Secret, int]:
+    """Return the budget of each token: the smallest of those of the apps that share it."""
+    budgets: dict[Secret, int] = {}
+    for app in apps:
+        token = app.token.current()
+        budgets[token] = min(app.budget, budgets.get(token, app.budget))
+    return budgets

@@ -7,142 +7,67 @@ not measured gives no sample (Prometheus, "Writing exporters", "Failed scrapes")
 
 import platform
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
 from rk_exporter import __version__
-from rk_exporter.recordings import AppSnapshot, Reading, Recording, Snapshot, Status
+from rk_exporter.metric_tables import (
+    AGE,
+    APP_GAUGES,
+    FILE_GAUGES,
+    MEETING_GAUGES,
+    POLICY_GAUGES,
+    RECORDING_GAUGES,
+    ROOM_GAUGES,
+    SPENDING_GAUGES,
+    Gauge,
+    ReadRecording,
+)
+from rk_exporter.recordings import Reading, Recording, Snapshot, Status
 
 
+T = TypeVar("T")
 Labels = dict[str, str]
-
-_AGE = "As old as rk_meeting_last_success_timestamp_seconds."
-
-
-@dataclass(frozen=True, slots=True)
-class _RecordingRow:
-    """A recording with its labels, which all its samples share."""
-
-    labels: Labels
-    recording: Recording
-    as_of: float
-    """Unix seconds of the reading, for values that grow while nobody looks."""
-
-
-RecordingValue = Callable[[Recording, float], float | None]
-
-_RECORDING_GAUGES: tuple[tuple[str, str, RecordingValue], ...] = (
-    (
-        "rk_recording_file_size_bytes",
-        f"Size of the recording's file (API field file_size). {_AGE}",
-        lambda recording, _: recording.file_size_bytes,
-    ),
-    (
-        "rk_recording_duration_seconds",
-        "Length of the recording (API field recording_duration; where that is absent or 0, "
-        "stopped_time or the time of the reading, minus started_time). " + _AGE,
-        lambda recording, as_of: recording.duration_seconds(as_of=as_of),
-    ),
-    (
-        "rk_recording_download_url_expiry_timestamp_seconds",
-        f"When the download URL expires (API field download_url_expiry). {_AGE}",
-        lambda recording, _: recording.download_url_expiry_timestamp_seconds,
-    ),
-    (
-        "rk_recording_invoked_timestamp_seconds",
-        f"When the recording was asked for (API field invoked_time). {_AGE}",
-        lambda recording, _: recording.invoked_timestamp_seconds,
-    ),
-    (
-        "rk_recording_started_timestamp_seconds",
-        f"When the recording began (API field started_time). {_AGE}",
-        lambda recording, _: recording.started_timestamp_seconds,
-    ),
-    (
-        "rk_recording_stopped_timestamp_seconds",
-        f"When the recording ended (API field stopped_time). {_AGE}",
-        lambda recording, _: recording.stopped_timestamp_seconds,
-    ),
-)
-
-_MEETING_GAUGES: tuple[tuple[str, str, Callable[[Reading], float | None]], ...] = (
-    (
-        "rk_meeting_active_recordings",
-        "The meeting's recordings that are INVOKED, RECORDING, PAUSED or UPLOADING; 0 where the "
-        "API says that there is none. " + _AGE,
-        lambda reading: (
-            None
-            if reading.recordings is None
-            else sum(recording.in_progress for recording in reading.recordings)
-        ),
-    ),
-    (
-        "rk_meeting_up",
-        "Whether the last attempt to read the meeting succeeded; having no recording is a success.",
-        lambda reading: reading.up,
-    ),
-    (
-        "rk_meeting_last_success_timestamp_seconds",
-        "When the meeting was last read.",
-        lambda reading: reading.last_success_timestamp_seconds,
-    ),
-)
-
-_APP_GAUGES: tuple[tuple[str, str, Callable[[AppSnapshot], float | None]], ...] = (
-    (
-        "rk_up",
-        "Whether the last pass could reach the API and was let in: at least one call succeeded.",
-        lambda app: app.up,
-    ),
-    (
-        "rk_meetings",
-        "Meetings in the list.",
-        lambda app: len(app.readings),
-    ),
-    (
-        "rk_meetings_deferred",
-        "Meetings that the last pass did not read, for want of time.",
-        lambda app: app.deferred,
-    ),
-    (
-        "rk_scrape_duration_seconds",
-        "How long the last pass over the app's meetings took.",
-        lambda app: app.duration_seconds,
-    ),
-)
 
 
 def families(snapshot: Snapshot) -> Iterator[Metric]:
     """Return the metric families of *snapshot*, always all of them and in the same order."""
-    rows = list(_recording_rows(snapshot))
-    yield _recording_status(rows)
-    for name, documentation, value in _RECORDING_GAUGES:
-        yield _gauge(
-            name, documentation, ((row.labels, value(row.recording, row.as_of)) for row in rows)
-        )
-    yield _expires_in(rows, now=snapshot.taken_at)
-    yield _recording_info(rows)
+    recordings = list(_recordings(snapshot))
+    yield _recording_status(recordings)
+    yield from _gauges(RECORDING_GAUGES, recordings)
+    yield _expires_in(recordings, now=snapshot.taken_at)
+    yield _recording_info(recordings)
     readings = [
         ({"app": app.app.name, "meeting_id": reading.meeting.meeting_id}, reading)
         for app in snapshot.apps
         for reading in app.readings
     ]
     yield _meeting_info(readings)
-    for name, documentation, meeting_value in _MEETING_GAUGES:
-        yield _gauge(
-            name, documentation, ((labels, meeting_value(each)) for labels, each in readings)
-        )
+    yield from _gauges(MEETING_GAUGES, readings)
+    rooms = [(labels, reading.room) for labels, reading in readings if reading.room]
+    yield from _gauges(ROOM_GAUGES, rooms)
     apps = [({"app": app.app.name}, app) for app in snapshot.apps]
-    for name, documentation, app_value in _APP_GAUGES:
-        yield _gauge(name, documentation, ((labels, app_value(each)) for labels, each in apps))
+    yield from _gauges(APP_GAUGES, apps)
+    spendings = [(labels, app.spending) for labels, app in apps if app.spending]
+    yield from _gauges(SPENDING_GAUGES, spendings)
+    policies = [
+        ({**labels, "policy": policy.policy}, policy)
+        for labels, spending in spendings
+        for policy in spending.policies
+    ]
+    yield from _gauges(POLICY_GAUGES, policies)
+    yield from _gauges(
+        FILE_GAUGES,
+        [({**labels, "file": file.path}, file) for labels, app in apps for file in app.files],
+    )
     yield _app_info(snapshot)
     yield _build_info()
 
 
-def _recording_rows(snapshot: Snapshot) -> Iterator[_RecordingRow]:
+def _recordings(snapshot: Snapshot) -> Iterator[tuple[Labels, ReadRecording]]:
     for app in snapshot.apps:
         for reading in app.readings:
             as_of = reading.last_success_timestamp_seconds or snapshot.taken_at
@@ -152,23 +77,23 @@ def _recording_rows(snapshot: Snapshot) -> Iterator[_RecordingRow]:
                     "meeting_id": reading.meeting.meeting_id,
                     "recording_id": recording.recording_id,
                 }
-                yield _RecordingRow(labels, recording, as_of)
+                yield labels, ReadRecording(recording, as_of)
 
 
-def _recording_status(rows: Iterable[_RecordingRow]) -> Metric:
+def _recording_status(recordings: Iterable[tuple[Labels, ReadRecording]]) -> Metric:
     return _gauge(
         "rk_recording_status",
         "1 for the state that the recording is in (API field status), 0 for the others; UNKNOWN "
-        "is any that the API does not document. " + _AGE,
+        "is any that the API does not document. " + AGE,
         (
-            ({**row.labels, "status": status.value}, row.recording.status is status)
-            for row in rows
+            ({**labels, "status": status.value}, read.recording.status is status)
+            for labels, read in recordings
             for status in Status
         ),
     )
 
 
-def _expires_in(rows: Iterable[_RecordingRow], *, now: float) -> Metric:
+def _expires_in(recordings: Iterable[tuple[Labels, ReadRecording]], *, now: float) -> Metric:
     def remaining(recording: Recording) -> float | None:
         expiry = recording.download_url_expiry_timestamp_seconds
         return None if expiry is None else expiry - now
@@ -176,22 +101,22 @@ def _expires_in(rows: Iterable[_RecordingRow], *, now: float) -> Metric:
     return _gauge(
         "rk_recording_download_url_expires_in_seconds",
         "Time until the download URL expires (API field download_url_expiry), negative after it. "
-        + _AGE,
-        ((row.labels, remaining(row.recording)) for row in rows),
+        + AGE,
+        ((labels, remaining(read.recording)) for labels, read in recordings),
     )
 
 
-def _recording_info(rows: Iterable[_RecordingRow]) -> Metric:
+def _recording_info(recordings: Iterable[tuple[Labels, ReadRecording]]) -> Metric:
     return _info(
         "rk_recording",
-        f"The recording's session and file (API fields session_id, output_file_name). {_AGE}",
+        f"The recording's session and file (API fields session_id, output_file_name). {AGE}",
         (
             {
-                **row.labels,
-                "session_id": row.recording.session_id or "",
-                "output_file_name": row.recording.output_file_name or "",
+                **labels,
+                "session_id": read.recording.session_id or "",
+                "output_file_name": read.recording.output_file_name or "",
             }
-            for row in rows
+            for labels, read in recordings
         ),
     )
 
@@ -226,6 +151,12 @@ def _build_info() -> Metric:
         "The exporter's version.",
         [{"version": __version__, "python_version": platform.python_version()}],
     )
+
+
+def _gauges(gauges: Iterable[Gauge[T]], measured: Sequence[tuple[Labels, T]]) -> Iterator[Metric]:
+    for gauge in gauges:
+        samples = ((labels, gauge.value(each)) for labels, each in measured)
+        yield _gauge(gauge.name, gauge.documentation, samples)
 
 
 def _gauge(name: str, documentation: str, samples: Iterable[tuple[Labels, float | None]]) -> Metric:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rk_exporter.ratelimit import RateLimitPolicy
+
 
 class Status(StrEnum):
     """State of a recording, as the API names it; UNKNOWN stands for any that it does not name."""
@@ -44,6 +46,7 @@ class ReadMode(StrEnum):
     """How an app's recordings are read: the label `read` of rk_app_info."""
 
     ACTIVE_RECORDING = "active-recording"
+    LIST = "list"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,15 @@ class Meeting:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What discovery knows of a meeting: whether people are in it, and its settings."""
+
+    is_live: bool | None = None
+    participants: int | None = None
+    record_on_start: bool | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """
@@ -115,6 +127,7 @@ class Reading:
     last_attempt_timestamp_seconds: float | None = None
     last_success_timestamp_seconds: float | None = None
     failure: Failure | None = None
+    room: Room | None = None
 
     @property
     def up(self) -> bool | None:
@@ -132,6 +145,26 @@ class App:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What an app's token may spend: calls in 300 s, and what the API itself says of its limit."""
+
+    limit: int
+    remaining: int
+    blocked_until_timestamp_seconds: float | None = None
+    """Until when calls are held back, after a 429 or a refused token."""
+    policies: tuple[RateLimitPolicy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A file with meetings: whether what it holds now is what is read."""
+
+    path: str
+    is_read: bool
+    last_success_timestamp_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppSnapshot:
     """All readings of one app, and how its last pass went; None stands before the first pass."""
 
@@ -141,6 +174,8 @@ class AppSnapshot:
     up: bool | None = None
     deferred: int | None = None
     duration_seconds: float | None = None
+    spending: Spending | None = None
+    files: tuple[FileState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,16 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rk_exporter.recordings import AppSnapshot, Failure, Reading, Reason, Recording, Snapshot
+from rk_exporter.recordings import (
+    AppSnapshot,
+    Failure,
+    Reading,
+    ReadMode,
+    Reason,
+    Recording,
+    Room,
+    Snapshot,
+)
 
 
 _ADVICE = {
@@ -11,7 +20,7 @@ _ADVICE = {
     Reason.CONNECT: "check the network, DNS and firewall between here and the API",
     Reason.TLS: "check this machine's certificates, its clock, and what intercepts TLS",
     Reason.AUTH: 'give the token the permission "Realtime" for this account, or put a new one in',
-    Reason.RATE_LIMITED: "wait 5 minutes, then scrape less often or list fewer meetings",
+    Reason.RATE_LIMITED: "wait 5 minutes; if it comes again, lower api.budget: others spend too",
     Reason.SERVER_ERROR: "try again later, and look at Cloudflare's status page",
     Reason.CLIENT_ERROR: "check the meeting's id",
     Reason.NOT_FOUND: "check account_id and app_id",
@@ -25,18 +34,18 @@ _TIME_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def is_fine(snapshot: Snapshot) -> bool:
-    """Tell whether the last attempt to read each meeting succeeded."""
-    return all(reading.up for app in snapshot.apps for reading in app.readings)
+    """Tell whether each app could be read, and the last attempt at each meeting succeeded."""
+    return all(_is_fine(app) for app in snapshot.apps)
 
 
 def lines(snapshot: Snapshot, *, offline: bool = False) -> Iterator[str]:
     """Return a line for each app and meeting; *offline* where nothing was read."""
     for app in snapshot.apps:
         yield _app_line(app, offline=offline)
-        id_width = max(len(reading.meeting.meeting_id) for reading in app.readings)
-        name_width = max(len(_name(reading)) for reading in app.readings)
+        id_width = max((len(each.meeting.meeting_id) for each in app.readings), default=0)
+        name_width = max((len(_name(each)) for each in app.readings), default=0)
         for reading in app.readings:
-            state = "listed" if offline else _state(reading, now=snapshot.taken_at)
+            state = "listed" if offline else _state(reading, app, now=snapshot.taken_at)
             name = f"{_name(reading):{name_width}}  " if name_width else ""
             yield f"  {reading.meeting.meeting_id:{id_width}}  {name}{state}"
 
@@ -50,8 +59,12 @@ def document(snapshot: Snapshot, *, offline: bool = False) -> dict[str, Any]:
                 "app": app.app.name,
                 "account_id": app.app.account_id,
                 "app_id": app.app.app_id,
-                "ok": offline or all(reading.up for reading in app.readings),
+                "ok": offline or _is_fine(app),
+                "read": app.read_mode.value,
                 "deferred": app.deferred,
+                "blocked_until_timestamp_seconds": (
+                    app.spending and app.spending.blocked_until_timestamp_seconds
+                ),
                 "meetings": [
                     _meeting_document(reading, now=snapshot.taken_at) for reading in app.readings
                 ],
@@ -61,6 +74,10 @@ def document(snapshot: Snapshot, *, offline: bool = False) -> dict[str, Any]:
     }
 
 
+def _is_fine(app: AppSnapshot) -> bool:
+    return app.up is not False and all(reading.up for reading in app.readings)
+
+
 def _app_line(app: AppSnapshot, *, offline: bool) -> str:
     known_as = f"{app.app.name}: account {app.app.account_id}, app {app.app.app_id}"
     total = len(app.readings)
@@ -68,8 +85,9 @@ def _app_line(app: AppSnapshot, *, offline: bool) -> str:
         listed = "1 meeting" if total == 1 else f"{total} meetings"
         return f"{known_as}: {listed} listed; nothing was asked of the API"
     read = sum(1 for reading in app.readings if reading.up)
-    verdict = "ok" if read == total else "FAILED"
-    return f"{known_as}: {verdict}, {read} of {total} meetings read"
+    verdict = "ok" if _is_fine(app) else "FAILED"
+    through = " through the list" if app.read_mode is ReadMode.LIST else ""
+    return f"{known_as}: {verdict}, {read} of {total} meetings read{through}"
 
 
 def _name(reading: Reading) -> str:
@@ -77,11 +95,14 @@ def _name(reading: Reading) -> str:
     return "" if meeting.name == meeting.meeting_id else meeting.name
 
 
-def _state(reading: Reading, *, now: float) -> str:
+def _state(reading: Reading, app: AppSnapshot, *, now: float) -> str:
     if reading.failure:
         return f"FAILED {_failure_text(reading.failure)}"
     if reading.recordings is None:  # as there was no attempt either
-        return "FAILED: there was no time to read it"
+        held_until = app.spending.blocked_until_timestamp_seconds if app.spending else None
+        if held_until is None:
+            return "FAILED: there was neither budget nor time to read it"
+        return f"FAILED: not tried, calls are held back for {_time_text(held_until - now)}"
     if not reading.recordings:
         return "no active recording"
     return "; ".join(_recording_text(recording, now=now) for recording in reading.recordings)
@@ -125,10 +146,14 @@ def _size_text(size_bytes: float) -> str:
 
 
 def _meeting_document(reading: Reading, *, now: float) -> dict[str, Any]:
+    room = reading.room or Room()
     return {
         "meeting_id": reading.meeting.meeting_id,
         "name": reading.meeting.name,
         "ok": reading.up,
+        "live": room.is_live,
+        "live_participants": room.participants,
+        "record_on_start": room.record_on_start,
         "failure": reading.failure and _failure_document(reading.failure),
         "recordings": reading.recordings
         and [_recording_document(recording, now=now) for recording in reading.recordings],

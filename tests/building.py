@@ -1,30 +1,57 @@
 """Parts put together for tests: an exporter that reads a simulator in this process."""
 
 import asyncio
+import math
+import re
+import time
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import parse_qsl, urlencode
 
 import httpx
 
+from bench import virtual_time
 from rk_exporter.config import TOKEN_VARIABLE, Config, Setting, load
+from rk_exporter.credentials import Secret
 from rk_exporter.exporter import Exporter
-from rk_exporter.simulator import Recording, ScriptedStory, Simulator
+from rk_exporter.exposition import Format, encode
+from rk_exporter.simulator import Fault, Meeting, Recording, ScriptedStory, Session, Simulator
+from rk_exporter.throttle import LimitsByToken, Throttle
 
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 APP = "2a95132c-1573-2412-d22c-16fd0a01e000"
 NOW = 1_795_000_000.0
 BASE_URL = "https://api.cloudflare.test/client/v4"
 
+# Refusals and the rate limit hold all calls back; a shortened body is for the wire.
+HOLDING_BACK = frozenset(
+    {
+        Fault.UNAUTHORIZED,
+        Fault.FORBIDDEN,
+        Fault.RATE_LIMITED,
+        Fault.RATE_LIMITED_971_AS_500,
+        Fault.TRUNCATED,
+    }
+)
+
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
 SETTINGS: Mapping[str, str | list[str]] = {
     "account_id": ACCOUNT,
     "app_id": APP,
     "meeting_ids": ["meeting-1"],
     "api.base_url": BASE_URL,
+    # Most tests are not about the budget: calls are plenty, and every scrape reads.
+    "api.budget": "100000",
+    "api.read": "active-recording",
+    "scrape.min_interval": "0s",
 }
 
 
@@ -47,6 +74,20 @@ def config(**changes: str | list[str]) -> Config:
 def in_process(application: Any) -> Callable[[], httpx.AsyncClient]:
     """Return a maker of clients that call *application* without a socket."""
     return lambda: httpx.AsyncClient(transport=httpx.ASGITransport(app=application))
+
+
+def free_throttle(token: Secret | None = None) -> Throttle:
+    """Return a throttle for tests that are not about the budget: it lets everything through."""
+    token = token or Secret("simulated")
+    throttle = Throttle(
+        LimitsByToken(reserve_ratio=0.0, monotonic=time.monotonic),
+        token=token,
+        budget=100_000,
+        clock=time.time,
+        monotonic=time.monotonic,
+    )
+    throttle.begin_pass(token, interval_seconds=300.0, patience_seconds=math.inf)
+    return throttle
 
 
 def life(meeting_id: str = "meeting-1", **changes: Any) -> Recording:
@@ -73,6 +114,54 @@ class Time:
         return self.now
 
 
+class Lapse:
+    """A monotonic clock on which time has passed between scrapes, so that the budget is full."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        """Return seconds."""
+        return time.monotonic() + self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as the API sees it: its *path* below the app's, and its *query*."""
+
+    app_id: str
+    path: str
+    query: Mapping[str, str]
+
+
+class Front:
+    """
+    An application before a simulator that notes all calls.
+
+    *before* is told of each before it is answered; of its query what is *ignored* is dropped.
+    """
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.calls: list[Call] = []
+        self.before: Callable[[Call], object] = lambda _: None
+        self.ignored: frozenset[str] = frozenset()
+        self._simulator = simulator
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let the simulator answer."""
+        app_id, _, path = scope["path"].partition("/realtime/kit/")[2].partition("/")
+        query = dict(parse_qsl(scope["query_string"].decode()))
+        self.calls.append(Call(app_id, path, query))
+        self.before(self.calls[-1])
+        kept = {key: each for key, each in query.items() if key not in self.ignored}
+        await self._simulator({**scope, "query_string": urlencode(kept).encode()}, receive, send)
+
+    def take(self) -> list[Call]:
+        """Return the calls since the last time."""
+        calls, self.calls = self.calls, []
+        return calls
+
+
 @dataclass
 class Setup:
     """A simulator, an exporter that reads it, and the clock of both."""
@@ -80,11 +169,14 @@ class Setup:
     simulator: Simulator
     exporter: Exporter
     time: Time
+    lapse: Lapse
+    front: Front
 
     async def get(
         self, path: str = "/metrics", headers: Mapping[str, str] | None = None, method: str = "GET"
     ) -> httpx.Response:
         """Send a request to the exporter."""
+        self.lapse.seconds += 300
         transport = httpx.ASGITransport(app=self.exporter.application)
         async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
             client.headers.pop("accept-encoding")
@@ -93,7 +185,8 @@ class Setup:
 
 def setup(
     *recordings: Recording,
-    meetings: list[str] | None = None,
+    meetings: Sequence[str | Meeting] = (),
+    sessions: Iterable[Session] = (),
     linger_seconds: float = 1e9,
     configuration: Config | None = None,
     workers_per_app: int = 8,
@@ -102,19 +195,98 @@ def setup(
     """Return a setup whose story is *recordings*, all of whose *meetings* are listed."""
     listed = meetings or sorted({each.meeting_id for each in recordings}) or ["meeting-1"]
     time = Time()
+    lapse = Lapse()
     simulator = Simulator(
-        ScriptedStory(meetings=listed, recordings=recordings),
+        ScriptedStory(meetings=listed, recordings=recordings, sessions=sessions),
         clock=time,
         linger_seconds=linger_seconds,
-        **simulator_options,
+        **{"rate_limit": 0, **simulator_options},
     )
+    front = Front(simulator)
+    ids = [each.id if isinstance(each, Meeting) else each for each in listed]
     exporter = Exporter(
-        configuration or config(meeting_ids=listed),
-        make_client=in_process(simulator),
+        configuration or config(meeting_ids=ids),
+        make_client=in_process(front),
         clock=time,
+        monotonic=lapse,
         workers_per_app=workers_per_app,
     )
-    return Setup(simulator, exporter, time)
+    return Setup(simulator, exporter, time, lapse, front)
+
+
+class AtOnce(ThreadPoolExecutor):
+    """Does at once what is submitted: no thread can tell a loop in virtual time that it is done."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call *fn*."""
+        future: Future[T] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class Stage:
+    """A simulator, and an exporter that reads it, in virtual time that begins at NOW."""
+
+    def __init__(
+        self,
+        story: ScriptedStory,
+        *,
+        configuration: Config,
+        workers_per_app: int = 8,
+        **simulator_options: Any,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(AtOnce())
+        self._begun_at: float | None = None
+        self.ahead_seconds = 0.0
+        """By how much the exporter's clock is wrong."""
+        self.simulator = Simulator(
+            story, clock=self.now, **{"rate_limit": 0, "linger_seconds": 600, **simulator_options}
+        )
+        self.front = Front(self.simulator)
+        self.exporter = Exporter(
+            configuration,
+            make_client=in_process(self.front),
+            clock=lambda: self.now() + self.ahead_seconds,
+            monotonic=self._loop.time,
+            workers_per_app=workers_per_app,
+        )
+
+    def now(self) -> float:
+        """Return unix seconds."""
+        return NOW + self._loop.time()
+
+    async def scrape(self, after: float = 15.0, *, timeout_seconds: float = 9.5) -> str:
+        """Scrape *after* so many seconds since the last scrape began, at first at once."""
+        if self._begun_at is not None:
+            await asyncio.sleep(self._begun_at + after - self._loop.time())
+        self._begun_at = self._loop.time()
+        snapshot = await self.exporter.scraper.scrape(timeout_seconds)
+        return encode(self.exporter.families(snapshot), Format.TEXT).decode()
+
+    async def scrapes(self, count: int, after: float = 15.0) -> list[str]:
+        """Scrape so often, each *after* so many seconds."""
+        return [await self.scrape(after) for _ in range(count)]
+
+
+def play(
+    scenario: Callable[[Stage], Awaitable[T]],
+    *recordings: Recording,
+    meetings: Iterable[str | Meeting] = (),
+    sessions: Iterable[Session] = (),
+    **options: Any,
+) -> T:
+    """Return what comes of a *scenario* with a story of *recordings*, in virtual time."""
+    story = ScriptedStory(meetings=meetings, recordings=recordings, sessions=sessions)
+
+    async def act() -> T:
+        stage = Stage(story, **options)
+        try:
+            return await scenario(stage)
+        finally:
+            await stage.exporter.close()
+
+    return virtual_time.run(act())
 
 
 def samples(text: str, name: str) -> dict[str, float]:
@@ -125,6 +297,17 @@ def samples(text: str, name: str) -> dict[str, float]:
         if series == name or series.startswith(f"{name}{{"):
             found[series.removeprefix(name)] = float(value)
     return found
+
+
+def labelled(text: str, name: str) -> list[tuple[dict[str, str], float]]:
+    """Return the samples of the metric *name* in an exposition, each with its labels."""
+    found = samples(text, name).items()
+    return [(dict(_LABEL.findall(series)), number) for series, number in found]
+
+
+def by_meeting(text: str, name: str) -> dict[str, float]:
+    """Return the samples of a metric that has one for each meeting, by its id."""
+    return {labels["meeting_id"]: number for labels, number in labelled(text, name)}
 
 
 def value(text: str, name: str, **labels: str) -> float | None:

@@ -9,12 +9,12 @@ import pytest
 import respx
 
 from rk_exporter import api_errors
-from rk_exporter.api import RealtimeKit
+from rk_exporter.api import CallTerms, RealtimeKit
 from rk_exporter.connection import Connection, client_factory
 from rk_exporter.credentials import Secret
 from rk_exporter.payloads import ActiveRecordings
 from rk_exporter.recordings import App, Reason, Status
-from tests.building import ACCOUNT, APP, BASE_URL, run
+from tests.building import ACCOUNT, APP, BASE_URL, free_throttle, run
 from tests.test_payloads import SAMPLE
 
 
@@ -50,11 +50,12 @@ def read(
             app or App("production", ACCOUNT, APP),
             base_url=BASE_URL,
             connection=Connection(client_factory(BASE_URL)),
+            throttle=free_throttle(),
             observer=log or Log(),
         )
         deadline = asyncio.get_running_loop().time() + 5
         try:
-            return await api.active_recordings(meeting_id, token=Secret(CANARY), deadline=deadline)
+            return await api.active_recordings(meeting_id, CallTerms(Secret(CANARY), deadline, 5.0))
         finally:
             await api.close()
 

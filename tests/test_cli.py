@@ -21,7 +21,8 @@ from tests.building import NOW, life, value
 from tests.serving import served
 
 
-TOKEN = {"CLOUDFLARE_API_TOKEN": "simulated"}
+# A budget begins spent; what tests wait for is not that.
+TOKEN = {"CLOUDFLARE_API_TOKEN": "simulated", "RK_API_BUDGET": "1200"}
 IDS = ("--account-id", "account", "--app-id", "app")
 
 
@@ -81,7 +82,7 @@ class TestServe:
             *("--api.token-file", str(tmp_path / "token"), "--api.base-url", base_url),
             *("--web.listen-address", "127.0.0.1:0,127.0.0.1:0"),
         )
-        with started(*arguments) as process:
+        with started(*arguments, environment={"RK_API_BUDGET": "1200"}) as process:
             assert process.stderr
             urls = [url_in(process.stderr.readline()) for _ in range(2)]
             for url in urls:
@@ -138,7 +139,9 @@ class TestServe:
             short = {"X-Prometheus-Scrape-Timeout-Seconds": "1"}
             text = httpx.get(f"{url}/metrics", headers=short).text
             assert 0 == value(text, "rk_up")
-            assert 1 == value(text, "rk_api_request_failures_total", reason="timeout")
+            assert 1 == value(
+                text, "rk_api_request_failures_total", endpoint="active-recording", reason="timeout"
+            )
             process.send_signal(signal.SIGTERM)
             assert 0 == process.wait(15)
 
@@ -288,7 +291,22 @@ class TestCheck:
         result = invoke("check", *IDS, "--format", "json")
         document = json.loads(result.stdout)
         assert (2, False) == (result.exit_code, document["ok"])
-        assert "missing: meeting_ids (--meeting-id)" == document["error"]
+        assert document["error"].startswith("missing: meeting_ids (--meeting-id) or ")
+
+    @pytest.mark.parametrize(("budget", "warned"), [("1200", False), ("1201", True)])
+    def test_budget_above_what_cloudflare_allows(self, *, budget: str, warned: bool) -> None:
+        """A budget that Cloudflare's own limit does not cover is taken, with a warning."""
+        arguments = ("check", *IDS, "--meeting-id", "weekly", "--offline", "--api.budget", budget)
+        result = invoke(*arguments)
+        assert 0 == result.exit_code
+        assert warned == ("more than the 1200 that Cloudflare allows" in result.stderr)
+
+    def test_paced_calls_are_announced(self, base_url: str) -> None:
+        """Where calls have to wait for the budget, it says for how long."""
+        meetings = ("--meeting-id", "weekly", "--meeting-id", "idle", "--api.base-url", base_url)
+        result = invoke("check", *IDS, *meetings, "--api.budget", "100")
+        assert "2 of 2 meetings read" in result.stdout
+        assert "a call for each meeting takes up to 6 s, by the budget" in result.stderr
 
     def test_offline(self, base_url: str, simulator: Simulator) -> None:
         """Offline only the configuration is checked; nothing is called."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from rk_exporter.api import ACTIVE_RECORDING, NO_STATUS, RealtimeKit
+from rk_exporter.api import ACTIVE_RECORDING, NO_STATUS, CallTerms, RealtimeKit
 from rk_exporter.api_errors import (
     ApiError,
     ApiTimeout,
@@ -32,6 +32,7 @@ from rk_exporter.connection import LARGEST_BODY_BYTES, Connection, client_factor
 from rk_exporter.credentials import Secret
 from rk_exporter.payloads import ActiveRecordings
 from rk_exporter.recordings import App, Reason
+from tests.building import free_throttle
 from tests.fault_server import (
     PATIENCE_SECONDS,
     Behaviour,
@@ -92,13 +93,16 @@ class Client:
             APP,
             base_url=base_url,
             connection=Connection(client_factory(base_url)),
+            throttle=free_throttle(),
             observer=self.observer,
         )
 
     async def call(self, seconds: float = PATIENCE_SECONDS) -> ActiveRecordings:
         """Read the meeting within so many *seconds*."""
         deadline = asyncio.get_running_loop().time() + seconds
-        return await self.api.active_recordings(MEETING, token=Secret(TOKEN), deadline=deadline)
+        return await self.api.active_recordings(
+            MEETING, CallTerms(Secret(TOKEN), deadline, PATIENCE_SECONDS)
+        )
 
     async def failure(self, seconds: float = PATIENCE_SECONDS) -> ApiError:
         """Return the error of a call that has to fail, well before the test loses patience."""
@@ -176,12 +180,12 @@ def test_refusal_keeps_the_connection() -> None:
 
     async def test(server: FaultServer, client: Client) -> None:
         assert (await client.failure()).reason is Reason.SERVER_ERROR
-        assert (await client.failure()).reason is Reason.RATE_LIMITED
+        assert (await client.failure()).reason is Reason.CLIENT_ERROR
         assert await client.call() == NOTHING
         assert server.connections == 1
-        assert client.observer.codes == ["503", "429", "200"]
+        assert client.observer.codes == ["503", "400", "200"]
 
-    with_server(test, answer(503), answer(429), answer())
+    with_server(test, answer(503), answer(400), answer())
 
 
 BODY = b'{"success":true,"data":null}'

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from rk_exporter.api import PER_PAGE
 from rk_exporter.cli import main
 from rk_exporter.cli_options import CONFIG_FILE_VARIABLE, OPTIONS
 from rk_exporter.options import default_of
-from tests.building import life, run, setup
+from rk_exporter.planning import Demand
+from rk_exporter.simulator import Fault
+from tests.building import run
+from tests.test_metrics import full
+
+
+BUDGET = int(default_of("api.budget") or 0)
 
 
 @pytest.fixture
@@ -39,13 +46,17 @@ def test_every_option_is_clicks(readme: str) -> None:
     assert written == taken - {"--help"}
 
 
-def test_metrics_table(readme: str) -> None:
+def test_metrics_table(readme: str, tmp_path: Path) -> None:
     """The table has each metric with its labels, and no other but those of the process."""
-    each = setup(life())
-    each.time.now += 120
-    text = run(each.get()).text
+
+    async def scrapes() -> list[str]:
+        each = full(tmp_path)
+        texts = [(await each.get()).text]
+        each.simulator.inject("*", Fault.RATE_LIMITED)
+        return [*texts, (await each.get()).text]
+
     actual: dict[str, set[str]] = {}
-    for line in text.splitlines():
+    for line in "".join(run(scrapes())).splitlines():
         if not line.startswith("#"):
             name = re.sub(r"_(bucket|count|sum)$", "", re.split(r"[{ ]", line)[0])
             actual.setdefault(name, set()).update(re.findall(r'(\w+)="', line))
@@ -56,7 +67,9 @@ def test_metrics_table(readme: str) -> None:
     assert shown == written
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md", "docs/development.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/budget.md", "docs/configuration.md", "docs/development.md"]
+)
 def test_links_lead_somewhere(root: Path, page: str) -> None:
     """Each link to a file of the project finds it."""
     text = (root / page).read_text()
@@ -65,11 +78,17 @@ def test_links_lead_somewhere(root: Path, page: str) -> None:
         assert ((root / page).parent / target).exists(), target
 
 
-def test_intervals_keep_to_half_of_the_limit(readme: str) -> None:
-    """What the table of intervals advises makes at most 600 calls in 5 minutes."""
-    seconds = {"15 s": 15, "30 s": 30, "1 min": 60, "2 min": 120}
-    for meetings, alone, pair in rows(readme, "### Prometheus"):
-        count = int(meetings.removeprefix("up to "))
-        assert count * 300 / seconds[alone] <= 600
-        if pair in seconds:
-            assert 2 * count * 300 / seconds[pair] <= 600
+def test_what_each_interval_affords(readme: str) -> None:
+    """The table of intervals tells for how many meetings and recordings the calls suffice."""
+    seconds = {"15 s": 15.0, "30 s": 30.0, "1 min": 60.0, "2 min": 120.0}
+    table = rows(readme, "### How many meetings, how often")
+    assert list(seconds) == [row[0] for row in table]
+    for interval, meetings, recordings in table:
+        affordable = int(meetings.removeprefix("up to ").removesuffix(" meetings"))
+        demands = [
+            Demand(count, seconds[interval], BUDGET) for count in (affordable, affordable + 1)
+        ]
+        assert [True, False] == [demand.ratio <= 1 for demand in demands]
+        # Each of the other three statuses takes a call as well.
+        pages = BUDGET // demands[0].passes - 3
+        assert pages * PER_PAGE == int(recordings.replace(",", ""))

@@ -9,12 +9,14 @@ import pytest
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from rk_exporter.api import ENDPOINTS
 from rk_exporter.config import Config, load
 from rk_exporter.exposition import Format
 from rk_exporter.metrics import families
+from rk_exporter.payload_shapes import MALFORMABLE_FIELDS
 from rk_exporter.recordings import Snapshot
-from rk_exporter.simulator import Fault, Recording
-from tests.building import NOW, Setup, life, run, samples, setup, value
+from rk_exporter.simulator import Fault, Recording, Session
+from tests.building import HOLDING_BACK, NOW, Setup, life, run, samples, setup, value
 
 
 Build = Callable[[Path], Setup]
@@ -22,11 +24,15 @@ Build = Callable[[Path], Setup]
 GOLDEN = Path(__file__).parent / "golden"
 # What one process has of its own, and what time has passed.
 VOLATILE = re.compile(
-    r"^(#.* )?(process_|rk_exporter_build|rk_scrape_duration|rk_api_request_duration).*\n",
+    r"^(#.* )?(process_|rk_exporter_build|rk_scrape_duration|rk_api_request_duration|"
+    r"rk_api_budget_remaining|rk_api_ratelimit_remaining|rk_meetings_file_last_read_success_).*\n",
     re.MULTILINE,
 )
+PLENTY = 100_000
 TWO_APPS = """\
 account_id: 023e105f4ecef8ad9ca31a8372d0c353
+api: {budget: 100000, read: active-recording}
+scrape: {min_interval: 0s}
 apps:
   - name: telehealth
     app_id: 2a95132c-1573-2412-d22c-16fd0a01e000
@@ -41,6 +47,8 @@ apps:
         - errored
         - idle
         - idle
+      files: [meetings.txt]
+      discover: true
   - app_id: 7f0c5d2e-0000-4000-8000-000000000001
     api_token_env: TOKEN
     meetings: {ids: [no-bucket, several]}
@@ -89,19 +97,32 @@ def every_state() -> list[Recording]:
 def two_apps(folder: Path) -> Config:
     file = folder / "rk.yml"
     file.write_text(TWO_APPS)
+    (folder / "meetings.txt").write_text("from-file\n")
     return load(file, {}, {"TOKEN": "simulated"})
 
 
 def full(folder: Path) -> Setup:
-    return setup(*every_state(), configuration=two_apps(folder), active_as_list=True)
+    return setup(
+        *every_state(),
+        sessions=[Session("session", "live", NOW - 60)],
+        configuration=two_apps(folder),
+        active_as_list=True,
+        rate_limit=PLENTY,
+    )
 
 
 def failing(folder: Path) -> Setup:
     each = full(folder)
-    every_fault = [fault for fault in Fault if fault not in {Fault.HANG, Fault.TRUNCATED}]
+    every_fault = [fault for fault in Fault if fault not in {*HOLDING_BACK, Fault.HANG}]
     ids = [meeting.id for meeting in each.simulator.story.meetings()]
     for meeting_id, fault in zip(ids, every_fault, strict=False):
         each.simulator.inject(meeting_id, fault)
+    return each
+
+
+def held_back(folder: Path) -> Setup:
+    each = full(folder)
+    each.simulator.inject("*", Fault.RATE_LIMITED)
     return each
 
 
@@ -113,14 +134,14 @@ def scrape(each: Setup, form: Format = Format.TEXT) -> str:
 def test_golden_exposition(tmp_path: Path, form: Format) -> None:
     """All metrics of a fleet in every state look as they did when somebody looked at them."""
     each = full(tmp_path)
-    text = VOLATILE.sub("", scrape(each, form))
+    text = VOLATILE.sub("", scrape(each, form)).replace(str(tmp_path), "/etc/rk-exporter")
     golden = GOLDEN / f"every-state.{form.name.lower()}"
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(text)
     assert golden.read_text() == text
 
 
-@pytest.mark.parametrize("build", [full, failing])
+@pytest.mark.parametrize("build", [full, failing, held_back])
 def test_promtool_finds_nothing(tmp_path: Path, promtool: str, build: Build) -> None:
     """Prometheus' own linter has nothing to say, whether all is well or everything fails."""
     text = scrape(build(tmp_path))
@@ -182,14 +203,14 @@ def test_counters_begin_at_zero() -> None:
     each = setup(meetings=["idle"])
     text = scrape(each)
     reasons = samples(text, "rk_api_request_failures_total")
-    assert (10, {0.0}) == (len(reasons), set(reasons.values()))
-    assert (9, {0.0}) == (
-        len(samples(text, "rk_api_malformed_fields_total")),
-        set(samples(text, "rk_api_malformed_fields_total").values()),
-    )
+    assert (10 * len(ENDPOINTS), {0.0}) == (len(reasons), set(reasons.values()))
+    malformed = samples(text, "rk_api_malformed_fields_total")
+    assert (len(MALFORMABLE_FIELDS) + 1, {0.0}) == (len(malformed), set(malformed.values()))
     codes = samples(text, "rk_api_requests_total")
-    assert (1, 1) == (sum(codes.values()), value(text, "rk_api_requests_total", code="404"))
-    assert 1 == value(text, "rk_api_request_duration_seconds_count")
+    found = {"endpoint": "active-recording", "code": "404"}
+    assert (1, 1) == (sum(codes.values()), value(text, "rk_api_requests_total", **found))
+    durations = samples(text, "rk_api_request_duration_seconds_count")
+    assert (len(ENDPOINTS), 1) == (len(durations), sum(durations.values()))
 
 
 def test_absent_is_not_zero() -> None:

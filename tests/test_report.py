@@ -11,9 +11,12 @@ from rk_exporter.recordings import (
     Failure,
     Meeting,
     Reading,
+    ReadMode,
     Reason,
     Recording,
+    Room,
     Snapshot,
+    Spending,
     Status,
 )
 
@@ -22,9 +25,9 @@ NOW = 1_795_000_000.0
 MEETING = Meeting("meeting-1", "meeting-1")
 
 
-def snapshot(*readings: Reading) -> Snapshot:
+def snapshot(*readings: Reading, **fields: Any) -> Snapshot:
     app = App("production", "account", "app-id")
-    return Snapshot((AppSnapshot(app=app, readings=readings),), NOW)
+    return Snapshot((AppSnapshot(app=app, readings=readings, **fields),), NOW)
 
 
 def reading(*recordings: Recording, meeting: Meeting = MEETING, **fields: Any) -> Reading:
@@ -73,8 +76,46 @@ def test_failures_tell_what_to_do(reason: Reason) -> None:
 def test_unread_meeting() -> None:
     """A meeting that there was no time for is no success."""
     shown = snapshot(Reading(meeting=MEETING))
-    assert "there was no time to read it" in list(report.lines(shown))[1]
+    assert "there was neither budget nor time to read it" in list(report.lines(shown))[1]
     assert not report.is_fine(shown)
+
+
+def test_calls_held_back() -> None:
+    """Where no calls are made for a while, the lines say for how long."""
+    spending = Spending(limit=600, remaining=0, blocked_until_timestamp_seconds=NOW + 290)
+    shown = snapshot(Reading(meeting=MEETING), up=False, spending=spending)
+    _, meeting = report.lines(shown)
+    assert meeting.endswith("FAILED: not tried, calls are held back for 4m 50s")
+    (app,) = report.document(shown)["apps"]
+    assert NOW + 290 == app["blocked_until_timestamp_seconds"]
+
+
+def test_read_through_the_list() -> None:
+    """The app's line says where meetings were read through the list."""
+    shown = snapshot(reading(), read_mode=ReadMode.LIST)
+    assert "ok, 1 of 1 meetings read through the list" in next(report.lines(shown))
+    assert "list" == report.document(shown)["apps"][0]["read"]
+
+
+@pytest.mark.parametrize(("up", "verdict"), [(True, "ok"), (False, "FAILED")])
+def test_app_without_meetings(*, up: bool, verdict: str) -> None:
+    """Where nothing is live there is the app's line, by whether the API let the exporter in."""
+    shown = snapshot(up=up)
+    assert [f"production: account account, app app-id: {verdict}, 0 of 0 meetings read"] == list(
+        report.lines(shown)
+    )
+    assert up is report.is_fine(shown)
+
+
+def test_live_meeting() -> None:
+    """For scripts a meeting's room is told too."""
+    shown = snapshot(reading(room=Room(is_live=True, participants=3, record_on_start=False)))
+    (meeting,) = report.document(shown)["apps"][0]["meetings"]
+    assert (True, 3, False) == (
+        meeting["live"],
+        meeting["live_participants"],
+        meeting["record_on_start"],
+    )
 
 
 def test_offline() -> None:

@@ -2,118 +2,20 @@ import asyncio
 import logging
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rk_exporter.config import TOKEN_VARIABLE, load
 from rk_exporter.recordings import (
     App,
     AppSnapshot,
-    Failure,
-    Meeting,
-    Reading,
-    Reason,
-    Recording,
     Snapshot,
-    Status,
 )
-from rk_exporter.scrape import Attempt, Scraper, merge, plan
+from rk_exporter.scrape import Scraper
 from rk_exporter.simulator import Fault
-from tests.building import NOW, Setup, config, life, run, samples, setup, value
-
-
-RECORDING = Recording(recording_id="recording-1", status=Status.RECORDING)
-FAILURE = Failure(Reason.TIMEOUT, "too late")
-
-
-def before(**last_attempts: float | None) -> AppSnapshot:
-    readings = tuple(
-        Reading(meeting=Meeting(name, name), last_attempt_timestamp_seconds=at)
-        for name, at in last_attempts.items()
-    )
-    return AppSnapshot(app=App("app", "account", "id"), readings=readings)
-
-
-def after_pass(
-    previous: AppSnapshot, *attempts: Attempt, ended_at: float = NOW, stale_after: float = 300
-) -> AppSnapshot:
-    return merge(
-        previous, attempts, ended_at=ended_at, duration_seconds=1, stale_after_seconds=stale_after
-    )
-
-
-class TestPlan:
-    def test_longest_wait_first(self) -> None:
-        """Meetings that were never tried lead, then those whose last try is longest ago."""
-        planned = plan(before(b=20, a=10, never=None, c=15).readings)
-        assert ["never", "a", "c", "b"] == [meeting.meeting_id for meeting in planned]
-
-    @given(st.integers(1, 60), st.integers(1, 60))
-    def test_nothing_starves(self, meeting_count: int, reads_per_pass: int) -> None:
-        """If a pass reads r of n meetings, each is read within ceil(n / r) passes."""
-        snapshot = before(**{f"m{number}": None for number in range(meeting_count)})
-        passes = -(-meeting_count // reads_per_pass)
-        for now in range(1, passes + 1):
-            read = plan(snapshot.readings)[:reads_per_pass]
-            attempts = [Attempt(meeting.meeting_id, now, ()) for meeting in read]
-            snapshot = after_pass(snapshot, *attempts, ended_at=now)
-        assert all(reading.up for reading in snapshot.readings)
-
-
-class TestMerge:
-    def test_success(self) -> None:
-        """A success replaces the recordings and is remembered with its time."""
-        snapshot = after_pass(before(a=None), Attempt("a", NOW - 1, (RECORDING,)))
-        (reading,) = snapshot.readings
-        assert ((RECORDING,), NOW - 1, True) == (
-            reading.recordings,
-            reading.last_success_timestamp_seconds,
-            reading.up,
-        )
-        assert (True, 0, 1) == (snapshot.up, snapshot.deferred, snapshot.duration_seconds)
-
-    def test_failure_keeps_the_last_reading(self) -> None:
-        """A failure is shown as such, beside what was read last."""
-        known = after_pass(before(a=None), Attempt("a", NOW - 60, (RECORDING,)))
-        snapshot = after_pass(known, Attempt("a", NOW, FAILURE))
-        (reading,) = snapshot.readings
-        assert ((RECORDING,), NOW - 60) == (
-            reading.recordings,
-            reading.last_success_timestamp_seconds,
-        )
-        assert (False, False, 0) == (reading.up, snapshot.up, snapshot.deferred)
-
-    def test_success_after_a_failure(self) -> None:
-        """The next success forgets the failure."""
-        failed = after_pass(before(a=None), Attempt("a", NOW - 60, FAILURE))
-        assert after_pass(failed, Attempt("a", NOW, ())).readings[0].up
-
-    def test_unread_meeting_keeps_its_reading(self) -> None:
-        """A meeting that the pass did not come to keeps its reading, and is counted as deferred."""
-        known = after_pass(before(a=None, b=None), Attempt("a", NOW - 60, (RECORDING,)))
-        snapshot = after_pass(known, Attempt("b", NOW, ()))
-        assert known.readings[0] == snapshot.readings[0]
-        assert (True, 1) == (snapshot.up, snapshot.deferred)
-
-    def test_meeting_cut_off_by_the_deadline(self) -> None:
-        """A call that the deadline ends failed, and its meeting was not read for want of time."""
-        snapshot = after_pass(before(a=None), Attempt("a", NOW, FAILURE, cut_off=True))
-        assert (False, 1) == (snapshot.readings[0].up, snapshot.deferred)
-
-    def test_stale_reading_is_dropped(self) -> None:
-        """A reading older than the limit is shown no more, but when it was is."""
-        known = after_pass(before(a=None), Attempt("a", NOW - 300, (RECORDING,)))
-        assert (RECORDING,) == after_pass(known, ended_at=NOW).readings[0].recordings
-        (reading,) = after_pass(known, ended_at=NOW + 0.1).readings
-        assert (None, NOW - 300) == (reading.recordings, reading.last_success_timestamp_seconds)
-
-    def test_pass_without_attempts_says_nothing_of_the_api(self) -> None:
-        """A pass that made no call leaves open whether the API can be reached."""
-        assert after_pass(before(a=None)).up is None
+from tests.building import HOLDING_BACK, NOW, Setup, config, life, run, samples, setup, value
 
 
 def scrape_all(
@@ -178,9 +80,11 @@ class TestPass:
         assert [NOW, NOW, NOW + 10] == [value(third, age, meeting_id=name) for name in names]
         assert 1 == value(second, "rk_recording_status", meeting_id="meeting-2", status="INVOKED")
         assert [0, 0, 1] == [value(second, "rk_meeting_up", meeting_id=name) for name in names]
-        assert 2 == value(second, "rk_api_request_failures_total", reason="timeout")
+        assert 2 == value(
+            second, "rk_api_request_failures_total", endpoint="active-recording", reason="timeout"
+        )
 
-    @pytest.mark.parametrize("fault", [f for f in Fault if f is not Fault.TRUNCATED])
+    @pytest.mark.parametrize("fault", [f for f in Fault if f not in HOLDING_BACK])
     def test_one_bad_meeting_costs_no_other(self, fault: Fault) -> None:
         """Whatever is wrong with one meeting, the others are shown as if nothing was."""
         each = setup(life("bad"), life("good-1"), life("good-2"))
@@ -207,7 +111,9 @@ class TestPass:
         ups = samples(text, "rk_meeting_up")
         assert [0] * 8 + [1] * 2 == list(ups.values())
         assert 0 == value(text, "rk_meetings_deferred")
-        assert 8 == value(text, "rk_api_request_failures_total", reason="timeout")
+        assert 8 == value(
+            text, "rk_api_request_failures_total", endpoint="active-recording", reason="timeout"
+        )
 
     def test_slow_app_costs_no_other(self, tmp_path: Path) -> None:
         """An app whose calls all hang does not keep another's meetings from being read."""
@@ -241,7 +147,7 @@ class TestPass:
                 await each.get()
 
         run(scrapes())
-        ours = [record for record in caplog.records if record.name == "rk_exporter.scrape"]
+        ours = [record for record in caplog.records if record.name == "rk_exporter.app_scraper"]
         assert [
             "meetings could not be read; the first: the API answered 500",
             "all meetings can be read again",
@@ -276,14 +182,14 @@ class SlowApp:
 
     def __init__(self) -> None:
         self.released = asyncio.Event()
-        self.snapshot = before(a=None)
+        self.snapshot = AppSnapshot(app=App("app", "account", "id"), readings=())
         self.passes = 0
 
     async def run_pass(self, deadline: float) -> AppSnapshot:
         del deadline
         self.passes += 1
         await self.released.wait()
-        return after_pass(self.snapshot, Attempt("a", NOW, ()))
+        return replace(self.snapshot, up=True)
 
     async def close(self) -> None:
         self.released.set()
@@ -297,7 +203,7 @@ class TestSingleFlight:
 
         async def scrapes() -> tuple[Snapshot, Snapshot, int]:
             app = SlowApp()
-            scraper = Scraper([app], clock=lambda: NOW)  # type: ignore[list-item] # as an AppScraper
+            scraper = Scraper([app], clock=lambda: NOW)
             patient = asyncio.create_task(scraper.scrape(30))
             await asyncio.sleep(0)
             hasty = await scraper.scrape(0.01)
@@ -312,7 +218,7 @@ class TestSingleFlight:
 
         async def scrapes() -> Snapshot:
             app = SlowApp()
-            scraper = Scraper([app])  # type: ignore[list-item] # as an AppScraper
+            scraper = Scraper([app])
             snapshot = await scraper.scrape(0.01)
             await scraper.close()
             return snapshot
@@ -324,7 +230,7 @@ class TestSingleFlight:
 
         async def scrapes() -> Snapshot:
             app = SlowApp()
-            scraper = Scraper([app])  # type: ignore[list-item] # as an AppScraper
+            scraper = Scraper([app])
             first = asyncio.create_task(scraper.scrape(30))
             second = asyncio.create_task(scraper.scrape(30))
             await asyncio.sleep(0)
@@ -338,7 +244,7 @@ class TestSingleFlight:
         """Closing does not wait for the deadline of the pass."""
 
         async def scrapes() -> None:
-            scraper = Scraper([SlowApp()])  # type: ignore[list-item] # as an AppScraper
+            scraper = Scraper([SlowApp()])
             waiting = asyncio.create_task(scraper.scrape(30))
             await asyncio.sleep(0)
             await scraper.close()

@@ -118,6 +118,7 @@ def test_a_whole_process(tmp_path: Path) -> None:
                 *("--api.token-file", str(tmp_path / "token")),
                 *("--api.base-url", f"{url}/client/v4"),
                 *("--web.listen-address", "127.0.0.1:0", "--log.level", "debug"),
+                *("--api.budget", "1200", "--scrape.min-interval", "0s"),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,0 +1,270 @@
+"""The passes over one app: which meetings there are, how to read them, and what came of it."""
+
+import asyncio
+import logging
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from rk_exporter.api import CallTerms
+from rk_exporter.budget import WINDOW_SECONDS
+from rk_exporter.credentials import Secret, TokenSource
+from rk_exporter.discovery import Discovery
+from rk_exporter.meeting_reader import MeetingReader
+from rk_exporter.meetings import MeetingDirectory, combine
+from rk_exporter.merge import Attempt, merge, relist
+from rk_exporter.planning import Demand, Rhythm, due, plan
+from rk_exporter.recordings import App, AppSnapshot, Failure, Meeting, Reading, ReadMode
+from rk_exporter.throttle import Throttle
+
+
+logger = logging.getLogger(__name__)
+
+# A call that takes longer gives its worker to another meeting.
+CALL_TIMEOUT_SECONDS = 5.0
+# How long a pass waits for the budget, where a call is due in a moment. The first pass, which has
+# nothing to show yet, waits for most of its time.
+_PATIENCE_SECONDS = 1.0
+_FIRST_PATIENCE = 0.9
+# A scraper whose interval is the shortest that a reading serves is early now and then.
+_FRESH = 0.9
+# By how much the need for calls has to change until it is told again.
+_WORTH_TELLING = 1.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassRules:
+    """How an app is to be read; *mode* None chooses by what the budget affords."""
+
+    mode: ReadMode | None
+    stale_after_seconds: float
+    min_interval_seconds: float
+
+
+class AppScraper:
+    """
+    The passes over the meetings in *directory*, and with a *discovery* over live ones.
+
+    *clock* gives unix seconds, *monotonic* seconds that nobody sets.
+    """
+
+    def __init__(  # noqa: PLR0913 # the parts that it is made of
+        self,
+        app: App,
+        directory: MeetingDirectory,
+        *,
+        token: TokenSource,
+        reader: MeetingReader,
+        throttle: Throttle,
+        rules: PassRules,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        discovery: Discovery | None = None,
+    ) -> None:
+        self._directory = directory
+        self._discovery = discovery
+        self._token = token
+        self._reader = reader
+        self._throttle = throttle
+        self._rules = rules
+        self._clock = clock
+        self._monotonic = monotonic
+        self._rhythm = Rhythm()
+        self._used_token: Secret | None = None
+        self._has_read = False
+        self._last_pass_at: float | None = None
+        self._told_failures: frozenset[str] = frozenset()
+        self._is_short = False
+        self._told_demand: Demand | None = None
+        self._listed: tuple[Meeting, ...] | None = None
+        mode = rules.mode or ReadMode.ACTIVE_RECORDING
+        self.snapshot = AppSnapshot(app=app, readings=(), read_mode=mode)
+        self._relist()
+
+    async def run_pass(self, deadline: float) -> AppSnapshot:
+        """
+        Read the meetings whose news is due, as far as calls and time until *deadline* (loop time).
+
+        Where the last readings are young enough they are returned as they are.
+        """
+        begun = asyncio.get_running_loop().time()
+        await self._directory.refresh()
+        if self._discovery:
+            # Here and not after a pass, so that the end of its recording is shown once.
+            self._discovery.forget_ended(self.snapshot.readings)
+        self._relist()
+        token = self._token.current()
+        fresh_seconds = _FRESH * self._rules.min_interval_seconds
+        if token != self._used_token:
+            # What another token was refused is tried at once.
+            self._used_token, fresh_seconds = token, 0.0
+        if self._is_fresh(fresh_seconds):
+            return self.snapshot
+        is_first, self._last_pass_at = self._last_pass_at is None, self._clock()
+        terms = self._begin(token, begun, deadline)
+        discovered = await self._discover(terms, is_first=is_first)
+        self._relist()
+        self._choose_mode()
+        waiting = self._due(fresh_seconds)
+        fresh_count = len(self.snapshot.readings) - len(waiting)
+        attempts = await self._read(waiting, terms, is_first=is_first)
+        self._has_read = self._has_read or bool(attempts)
+        self._relist()
+        self._merge(attempts, discovered=discovered, begun=begun, fresh_count=fresh_count)
+        self._tell_failures(attempts)
+        return self.snapshot
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._reader.close()
+
+    def _relist(self) -> None:
+        """Take the list of meetings as it is now."""
+        meetings, discovery = self._directory.meetings, self._discovery
+        if discovery:
+            meetings = combine([*meetings, *discovery.meetings])
+        if discovery or meetings is not self._listed:
+            room = discovery.room if discovery else _no_room
+            readings = relist(self.snapshot.readings, meetings, room=room)
+            self.snapshot = replace(self.snapshot, readings=readings)
+            self._listed = meetings
+        if self.snapshot.files != self._directory.files:
+            self.snapshot = replace(self.snapshot, files=self._directory.files)
+
+    def _due(self, fresh_seconds: float) -> list[Reading]:
+        return due(self.snapshot.readings, now=self._clock(), fresh_seconds=fresh_seconds)
+
+    def _is_fresh(self, fresh_seconds: float) -> bool:
+        """Tell whether no meeting needs to be read."""
+        if self._last_pass_at is None or self._due(fresh_seconds):
+            return False
+        return 0 <= self._clock() - self._last_pass_at < fresh_seconds
+
+    def _begin(self, token: Secret, begun: float, deadline: float) -> CallTerms:
+        """Set what counts for all calls of a pass."""
+        seconds = deadline - begun
+        patience = _PATIENCE_SECONDS if self._has_read else _FIRST_PATIENCE * seconds
+        self._rhythm.beat(self._monotonic())
+        # A budget that is too small for whole lists in every pass is saved up for them.
+        lists_seconds = self._lists_calls / self._calls_per_second
+        self._throttle.begin_pass(
+            token,
+            interval_seconds=max(self._rhythm.interval_seconds, lists_seconds),
+            patience_seconds=min(patience, seconds),
+        )
+        # However many meetings hang, each worker gets to a second one.
+        return CallTerms(token, deadline, min(CALL_TIMEOUT_SECONDS, seconds / 2))
+
+    @property
+    def _lists_calls(self) -> int:
+        """Return how many calls a pass takes that is of use at all."""
+        is_list = self.snapshot.read_mode is ReadMode.LIST
+        return self._reader.discovery_calls + (self._reader.whole_list_calls if is_list else 0)
+
+    @property
+    def _calls_per_second(self) -> float:
+        return self._throttle.fair_share / WINDOW_SECONDS
+
+    def _demand(self) -> Demand:
+        return Demand(
+            len(self.snapshot.readings), self._rhythm.interval_seconds, self._throttle.fair_share
+        )
+
+    def _choose_mode(self) -> None:
+        """Choose how to read, and tell people when not every meeting is read in every pass."""
+        demand, mode = self._demand(), self._rules.mode
+        self._is_short = demand.is_too_much(was_too_much=self._is_short)
+        if mode is None:
+            # A list that takes more calls than there are meetings would be no way out.
+            gains = self._is_short and demand.meetings > self._reader.list_calls
+            mode = ReadMode.LIST if gains else ReadMode.ACTIVE_RECORDING
+        self.snapshot = replace(self.snapshot, read_mode=mode)
+        self._tell_demand(demand)
+
+    async def _discover(self, terms: CallTerms, *, is_first: bool) -> bool | None:
+        """List the live sessions, but not in pieces, and not as the call that tries a gate."""
+        is_affordable = self._throttle.affordable() >= self._reader.discovery_calls
+        is_held_back = self._throttle.is_held_back and self.snapshot.readings
+        if is_held_back or not (is_first or is_affordable):
+            return None
+        return await self._reader.discover(terms, calls_per_second=self._calls_per_second)
+
+    async def _read(
+        self, waiting: list[Reading], terms: CallTerms, *, is_first: bool
+    ) -> list[Attempt]:
+        if self.snapshot.read_mode is ReadMode.ACTIVE_RECORDING:
+            return await self._reader.read_each(plan(waiting, now=self._clock()), terms)
+        # Half of the list would not tell which recordings have ended.
+        if not is_first and self._throttle.affordable() < self._reader.whole_list_calls:
+            return []
+        return await self._reader.read_list(self.snapshot.readings, terms)
+
+    def _merge(
+        self, attempts: list[Attempt], *, discovered: bool | None, begun: float, fresh_count: int
+    ) -> None:
+        known = self.snapshot if discovered is None else replace(self.snapshot, up=discovered)
+        merged = merge(
+            known,
+            attempts,
+            ended_at=self._clock(),
+            duration_seconds=asyncio.get_running_loop().time() - begun,
+            stale_after_seconds=self._stale_after_seconds(),
+            fresh_count=fresh_count,
+        )
+        spending = self._throttle.spending()
+        is_idle = not attempts and not discovered
+        is_held_back = is_idle and spending.blocked_until_timestamp_seconds is not None
+        self.snapshot = replace(merged, spending=spending, up=False if is_held_back else merged.up)
+        self._relist()
+
+    def _stale_after_seconds(self) -> float:
+        """Return how old a reading may get: a meeting that waits its turn is not to flap."""
+        wait_seconds = 0.0
+        if self.snapshot.read_mode is ReadMode.LIST:
+            wait_seconds = self._lists_calls / self._calls_per_second
+        elif self._is_short:
+            wait_seconds = self._demand().sweep_seconds
+        return self._rules.stale_after_seconds + wait_seconds
+
+    def _tell_demand(self, demand: Demand) -> None:
+        if self._rules.mode is ReadMode.LIST:
+            return
+        told, self._told_demand = self._told_demand, demand if self._is_short else None
+        if not self._is_short:
+            if told:
+                logger.info("each meeting can be read at every scrape", extra=self._fields())
+            return
+        if told and 1 / _WORTH_TELLING < demand.ratio / told.ratio < _WORTH_TELLING:
+            self._told_demand = told
+            return
+        mode = self.snapshot.read_mode
+        level = logging.INFO if mode is ReadMode.LIST else logging.WARNING
+        logger.log(level, "%s", demand.explain(mode), extra=self._fields())
+
+    def _tell_failures(self, attempts: Iterable[Attempt]) -> None:
+        """Log how many meetings failed and why, once each time that the reasons change."""
+        if not attempts:
+            return
+        failures = [each.outcome for each in attempts if isinstance(each.outcome, Failure)]
+        counts = Counter(failure.reason.value for failure in failures)
+        if counts.keys() == self._told_failures:
+            return
+        self._told_failures = frozenset(counts)
+        if not failures:
+            logger.info("all meetings can be read again", extra=self._fields())
+            return
+        reasons = ",".join(f"{reason}:{count}" for reason, count in sorted(counts.items()))
+        logger.warning(
+            "meetings could not be read; the first: %s",
+            failures[0].explanation,
+            extra=self._fields(failed=len(failures), reasons=reasons),
+        )
+
+    def _fields(self, **fields: object) -> dict[str, object]:
+        return {"app": self.snapshot.app.name, **fields}
+
+
+def _no_room(meeting_id: str) -> None:
+    """Return that nothing is known of any room."""
+    del meeting_id

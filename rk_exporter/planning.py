@@ -1,0 +1,173 @@
+"""
+What a pass reads, and in which way: pure functions of the last readings, the budget and the clock.
+
+A list that one call per meeting and scrape cannot cover is read in two lanes, a call for each in
+turn: the sweep takes whichever meeting waits longest, so that none waits for ever; the express
+takes those whose news is due, most overdue first.
+"""
+
+import math
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from statistics import median
+
+from rk_exporter.budget import WINDOW_SECONDS
+from rk_exporter.recordings import Meeting, Reading, ReadMode, Status
+
+
+# How often news is wanted, a little less than in a whole number of usual scrapes: of states that
+# ought to pass quickly, and of a room that people are in, at each; of a recording at every other.
+_CHANGING_SECONDS = 10.0
+_RUNNING_SECONDS = 25.0
+_CHANGING = frozenset({Status.INVOKED, Status.UPLOADING})
+_RUNNING = frozenset({Status.RECORDING, Status.PAUSED, Status.UNKNOWN})
+
+# Until the rhythm of the scrapes is known, Prometheus' usual one is assumed.
+USUAL_INTERVAL_SECONDS = 15.0
+_LONGEST_INTERVAL_SECONDS = 300.0
+_BEATS = 9
+_SHORTEST_INTERVAL_SECONDS = 1.0
+
+# A call for each meeting is too much only when it takes more than this of what the budget affords,
+# and until it is no more than just affordable: a scrape that is early or late changes nothing.
+_TOO_MUCH = 1.1
+_JUST_AFFORDABLE = 1.0
+_EARLY_PASSES = 0.05
+
+_LONGEST_IN_SECONDS = 120.0
+_SHORTEST_WHOLE_MINUTES = 10.0
+
+
+class Rhythm:
+    """The interval at which passes come, learnt from the last of them."""
+
+    def __init__(self) -> None:
+        self._beats: deque[float] = deque(maxlen=_BEATS)
+
+    def beat(self, now: float) -> None:
+        """Note a pass that begins at *now* (monotonic seconds)."""
+        self._beats.append(now)
+
+    @property
+    def interval_seconds(self) -> float:
+        """
+        Return the usual interval of the last passes, at most five minutes.
+
+        Over two intervals each time: those of two Prometheis are short and long in turn. Until
+        there are enough of them, a short one may be a scrape out of turn.
+        """
+        beats = list(self._beats)
+        if len(beats) < _BEATS:
+            mean = (beats[-1] - beats[0]) / (len(beats) - 1) if len(beats) > 1 else 0.0
+            usual = max(mean, USUAL_INTERVAL_SECONDS)
+        else:
+            pairs = zip(beats, beats[2:], strict=False)
+            usual = median((later - earlier) / 2 for earlier, later in pairs)
+        return min(max(usual, _SHORTEST_INTERVAL_SECONDS), _LONGEST_INTERVAL_SECONDS)
+
+
+def due(readings: Iterable[Reading], *, now: float, fresh_seconds: float) -> list[Reading]:
+    """Return those that were not tried within the last *fresh_seconds* before *now* (unix s)."""
+    return [each for each in readings if _waited_seconds(each, now=now) >= fresh_seconds]
+
+
+def plan(readings: Iterable[Reading], *, now: float) -> list[Meeting]:
+    """
+    Return the meetings to read, as far as calls and time suffice; *now* is in unix seconds.
+
+    Those never tried come first; then one that waits longest and one whose news is due, in turn.
+    So if each pass reads at least *n* of *m* meetings, each is read within m / ceil(n / 2) passes.
+    """
+    waits = [(_waited_seconds(reading, now=now), reading) for reading in readings]
+    longest_first = sorted(waits, key=lambda each: each[0], reverse=True)
+    never_tried = [reading for wait, reading in longest_first if math.isinf(wait)]
+    sweep = [reading for wait, reading in longest_first if math.isfinite(wait)]
+    overdue = [
+        (wait / wanted, reading)
+        for wait, reading in longest_first
+        if math.isfinite(wait) and (wanted := _wanted_seconds(reading)) and wait >= wanted
+    ]
+    express = [reading for _, reading in sorted(overdue, key=lambda each: each[0], reverse=True)]
+    return [reading.meeting for reading in chain(never_tried, _in_turn(sweep, express))]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A call for each of the *meetings* in every pass, and the calls of a window to make them."""
+
+    meetings: int
+    interval_seconds: float
+    calls: float
+
+    @property
+    def passes(self) -> int:
+        """Return how many passes fall into one window of the budget."""
+        # One more, where they do not fill it evenly; a scrape that is early makes none.
+        return max(1, math.ceil(WINDOW_SECONDS / self.interval_seconds - _EARLY_PASSES))
+
+    @property
+    def ratio(self) -> float:
+        """Return the calls wanted by those that there are."""
+        return self.meetings * self.passes / self.calls
+
+    def is_too_much(self, *, was_too_much: bool) -> bool:
+        """Tell whether some meetings cannot be read in every pass; near the border, as it was."""
+        return self.ratio > (_JUST_AFFORDABLE if was_too_much else _TOO_MUCH)
+
+    @property
+    def sweep_seconds(self) -> float:
+        """Return the longest time between two reads of a meeting, by `plan`."""
+        return math.ceil(2 * self.ratio) * self.interval_seconds
+
+    def explain(self, mode: ReadMode) -> str:
+        """Return what it means for people that not every meeting is read in every pass."""
+        interval = max(1, round(self.interval_seconds))
+        wanted = self.meetings * self.passes
+        if mode is ReadMode.LIST:
+            consequence = "recordings in progress are read through the list"
+        else:
+            often = _time_text(self.meetings * WINDOW_SECONDS / self.calls)
+            rarely = _time_text(self.sweep_seconds)
+            consequence = f"idle meetings will be read every {often} to {rarely}"
+        return (
+            f"{self.meetings:,} meetings at a {interval} s scrape interval need {wanted:,} calls "
+            f"per 5 minutes, the budget is {self.calls:,.0f}: {consequence}"
+        )
+
+
+def _waited_seconds(reading: Reading, *, now: float) -> float:
+    """Return how long ago it was tried; infinity if never, or if the clock was set back."""
+    last = reading.last_attempt_timestamp_seconds
+    return math.inf if last is None or last > now else now - last
+
+
+def _wanted_seconds(reading: Reading) -> float | None:
+    """Return how often news of the meeting is wanted; None where the sweep is enough."""
+    statuses = {recording.status for recording in reading.recordings or ()}
+    if statuses & _CHANGING or (reading.room and reading.room.is_live and not statuses):
+        return _CHANGING_SECONDS
+    return _RUNNING_SECONDS if statuses & _RUNNING else None
+
+
+def _in_turn(first: Sequence[Reading], second: Sequence[Reading]) -> Iterator[Reading]:
+    """Return one of each in turn, none twice; where one sequence ends, the rest of the other."""
+    told: set[str] = set()
+    lanes = deque([iter(first), iter(second)])
+    while lanes:
+        lane = lanes.popleft()
+        reading = next((each for each in lane if each.meeting.meeting_id not in told), None)
+        if reading is not None:
+            told.add(reading.meeting.meeting_id)
+            yield reading
+            lanes.append(lane)
+
+
+def _time_text(seconds: float) -> str:
+    if seconds <= _LONGEST_IN_SECONDS:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    shown = f"{minutes:.1f}" if minutes < _SHORTEST_WHOLE_MINUTES else f"{minutes:,.0f}"
+    return f"{shown.removesuffix('.0')} minutes"

@@ -1,0 +1,341 @@
+import math
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rk_exporter.planning import Demand, Rhythm, due, plan
+from rk_exporter.recordings import Meeting, Reading, ReadMode, Recording, Room, Status
+from tests.building import NOW
+
+
+LIVE = Room(is_live=True)
+STATUSES = st.lists(st.none() | st.sampled_from(Status), min_size=1, max_size=7)
+
+
+def reading(
+    name: str, waited: float | None = None, *statuses: Status, room: Room | None = None
+) -> Reading:
+    """Return a reading tried *waited* seconds before NOW; None: never."""
+    return Reading(
+        meeting=Meeting(name, name),
+        recordings=tuple(Recording(recording_id=name, status=status) for status in statuses),
+        last_attempt_timestamp_seconds=None if waited is None else NOW - waited,
+        room=room,
+    )
+
+
+def order(*readings: Reading, now: float = NOW) -> str:
+    """Return the planned meetings, whose names are single letters."""
+    return "".join(meeting.meeting_id for meeting in plan(readings, now=now))
+
+
+class Passes:
+    """Passes, 15 s apart, each of which reads the first few meetings of its plan."""
+
+    def __init__(self, waits: list[float | None], statuses: list[Status | None]) -> None:
+        self.readings = {str(each): reading(str(each), wait) for each, wait in enumerate(waits)}
+        self.longest_wait = 0
+        self._statuses = statuses
+        self._number = 0
+        self._read_in = dict.fromkeys(self.readings, 0)
+
+    def run(self, calls: int) -> None:
+        """Make a pass that finds meetings in any state."""
+        self._number += 1
+        now = NOW + 15.0 * self._number
+        planned = [each.meeting_id for each in plan(self.readings.values(), now=now)]
+        assert sorted(planned) == sorted(self.readings)
+        for meeting_id in planned[:calls]:
+            self._note_wait(meeting_id)
+            status = self._statuses[(self._number + int(meeting_id)) % len(self._statuses)]
+            self.readings[meeting_id] = replace(
+                reading(meeting_id, None, *([status] if status else [])),
+                last_attempt_timestamp_seconds=now,
+            )
+
+    def end(self) -> None:
+        """Count the meetings that are still waiting as well."""
+        for meeting_id in self.readings:
+            self._note_wait(meeting_id)
+
+    def _note_wait(self, meeting_id: str) -> None:
+        waited = self._number - self._read_in[meeting_id]
+        self.longest_wait = max(self.longest_wait, waited)
+        self._read_in[meeting_id] = self._number
+
+
+class TestPlan:
+    """Which meetings a pass reads, and in which order."""
+
+    def test_longest_wait_first(self) -> None:
+        """Idle meetings are read in the order in which they were tried, then as listed."""
+        waits = {"a": 10, "b": 30, "c": 20, "d": 30, "e": 20}
+        assert "bdcea" == order(*(reading(name, wait) for name, wait in waits.items()))
+
+    def test_never_tried_first(self) -> None:
+        """Those never tried come first, as listed, whatever else is due."""
+        tried = [reading("a", 500, Status.INVOKED), reading("c", 1e6)]
+        assert "bdca" == order(tried[0], reading("b"), tried[1], reading("d"))
+
+    def test_failure_is_an_attempt(self) -> None:
+        """A meeting that was tried and has never been read waits its turn like the others."""
+        failed = replace(reading("a", 10), recordings=None)
+        assert "cba" == order(failed, reading("b", 20), reading("c"))
+
+    def test_in_turn(self) -> None:
+        """One that waits longest and one whose news is due are read in turn, none twice."""
+        idle = [reading(name, wait) for name, wait in zip("ABCD", (90, 80, 70, 60), strict=True)]
+        busy = [reading(name, 50, Status.RECORDING) for name in "xy"]
+        assert "AxByCD" == order(*idle, *busy)
+        busy = [reading(name, 95, Status.RECORDING) for name in "xyz"]
+        assert "xyzABCD" == order(*idle, *busy)
+
+    def test_most_overdue_first(self) -> None:
+        """Of what is due that comes first which waits longest by what is wanted for its state."""
+        idle = [reading(name, 90) for name in "ABCD"]
+        recording = reading("r", 50, Status.RECORDING)
+        invoked = reading("i", 30, Status.INVOKED)
+        uploading = reading("u", 40, Status.UPLOADING)
+        assert "AuBiCrD" == order(recording, invoked, uploading, *idle)
+
+    @pytest.mark.parametrize(
+        ("statuses", "room", "wanted"),
+        [
+            ([Status.INVOKED], None, 10),
+            ([Status.UPLOADING], LIVE, 10),
+            ([Status.RECORDING], None, 25),
+            # A room is live while it is recorded: the recording tells how often.
+            ([Status.RECORDING], LIVE, 25),
+            ([Status.PAUSED], None, 25),
+            ([Status.UNKNOWN], None, 25),
+            ([Status.RECORDING, Status.UPLOADING], None, 10),
+            ([Status.UPLOADED, Status.PAUSED], None, 25),
+            ([], LIVE, 10),
+            ([], Room(is_live=False), None),
+            ([], None, None),
+            ([Status.UPLOADED], None, None),
+            ([Status.ERRORED], Room(is_live=False), None),
+        ],
+    )
+    def test_when_news_is_due(
+        self, statuses: list[Status], room: Room | None, wanted: float | None
+    ) -> None:
+        """What passes quickly is wanted soon, what runs less often, the rest in the sweep."""
+        idle = [reading("A", 90), reading("B", 80)]
+        seconds = wanted or 79.0
+        assert ("AxB" if wanted else "ABx") == order(
+            *idle, reading("x", seconds, *statuses, room=room)
+        )
+        assert "ABx" == order(*idle, reading("x", seconds - 0.1, *statuses, room=room))
+
+    def test_clock_set_back(self) -> None:
+        """What seems to have been tried in the future is tried now, and then waits its turn."""
+        readings = [reading("a", 10), reading("b", -3600), reading("c", 30)]
+        assert "bca" == order(*readings)
+        assert "cab" == order(readings[0], reading("b", 0), readings[2])
+
+    @pytest.mark.parametrize("shift", [-3600.0, 3600.0])
+    def test_clock_set_for_all(self, shift: float) -> None:
+        """After the clock was set all meetings are read, each once before any is read again."""
+        passes = Passes([10.0 + shift] * 5, [None])
+        for _ in range(5):
+            passes.run(1)
+        passes.end()
+        assert passes.longest_wait <= 5
+
+    def test_nothing_to_read(self) -> None:
+        """Without meetings there is no plan."""
+        assert [] == plan([], now=NOW)
+
+    @given(st.lists(st.floats(0.0, 1e4), min_size=1, max_size=14), STATUSES, st.integers(1, 9))
+    @example([5.0] * 12, [Status.INVOKED], 1)
+    @example([5.0] * 12, [None, Status.UPLOADING], 3)
+    def test_none_starves(
+        self, waits: list[float], statuses: list[Status | None], calls: int
+    ) -> None:
+        """With n calls in a pass each of m meetings is read within m / ceil(n / 2) passes."""
+        bound = math.ceil(len(waits) / math.ceil(calls / 2))
+        passes = Passes([*waits], statuses)
+        for _ in range(3 * bound):
+            passes.run(calls)
+        passes.end()
+        assert passes.longest_wait <= bound
+
+    @given(
+        st.lists(st.none() | st.floats(-1e4, 1e4), min_size=1, max_size=14),
+        STATUSES,
+        st.integers(1, 9),
+    )
+    def test_new_meetings_do_not_wait(
+        self, waits: list[float | None], statuses: list[Status | None], calls: int
+    ) -> None:
+        """As many passes as the new meetings need read them all."""
+        passes = Passes(waits, statuses)
+        # One that was tried in the future, once the clock is set back, counts as new.
+        fresh = sum(1 for wait in waits if wait is None or wait < -15)
+        for _ in range(math.ceil(fresh / calls)):
+            passes.run(calls)
+        assert all(each.last_attempt_timestamp_seconds for each in passes.readings.values())
+
+    @given(
+        st.integers(1, 40), st.integers(1, 60), st.sampled_from([7.0, 15.0, 30.0, 60.0]), STATUSES
+    )
+    def test_the_sweep_takes_no_longer_than_told(
+        self, meetings: int, quarters: int, interval: float, statuses: list[Status | None]
+    ) -> None:
+        """Passes with any number of quarter calls read each meeting within `sweep_seconds`."""
+        calls_in_pass = quarters / 4
+        told = Demand(meetings, interval, calls_in_pass * 300 / interval).sweep_seconds
+        passes = Passes([0.0] * meetings, statuses)
+        for number in range(1, 2 * round(told / interval) + 1):
+            passes.run(
+                math.floor(number * calls_in_pass) - math.floor((number - 1) * calls_in_pass)
+            )
+        passes.end()
+        assert passes.longest_wait * interval <= told + 1e-6
+
+
+class TestDue:
+    """Which meetings are left out, because they were tried just now."""
+
+    def test_fresh_ones_are_left_out(self) -> None:
+        """What was tried less than the given time ago is not due; the rest is, as listed."""
+        readings = [reading("a", 5), reading("b", 4.9), reading("c", 0), reading("d", 60)]
+        found = due(readings, now=NOW, fresh_seconds=5.0)
+        assert [readings[0], readings[3]] == found
+
+    def test_new_ones_are_due(self) -> None:
+        """What was never tried, or in the future, is due however long the time."""
+        readings = [reading("a"), reading("b", -1)]
+        assert readings == due(readings, now=NOW, fresh_seconds=1e9)
+
+    def test_without_a_time_all_are_due(self) -> None:
+        """Where no time is given all are due, even what was tried in this moment."""
+        readings = [reading("a", 0)]
+        assert readings == due(readings, now=NOW, fresh_seconds=0.0)
+
+
+class TestRhythm:
+    """The interval at which passes come."""
+
+    @staticmethod
+    def after(beats: Iterable[float]) -> Rhythm:
+        rhythm = Rhythm()
+        for beat in beats:
+            rhythm.beat(beat)
+        return rhythm
+
+    @pytest.mark.parametrize(
+        ("beats", "expected"),
+        [
+            ([], 15),
+            ([5], 15),
+            # Somebody looks twice, before the second scrape comes.
+            ([0, 1], 15),
+            ([0, 1, 2, 3], 15),
+            ([0, 60], 60),
+            ([0, 30, 60, 90], 30),
+            (range(0, 100, 5), 5),
+            # Two Prometheis, each with its own time.
+            (sorted([*range(0, 300, 15), *range(6, 300, 15)]), 7.5),
+            # Only the last ones count.
+            ([*range(0, 150, 15), *range(150, 1350, 60)], 60),
+            ([0, 3600, 7200], 300),
+            (range(0, 72_000, 3600), 300),
+        ],
+    )
+    def test_usual_interval(self, beats: Iterable[float], expected: float) -> None:
+        """It is learnt from the last passes: 300 s at most, and at first no less than 15 s."""
+        assert expected == self.after(beats).interval_seconds
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            pytest.param(range(0, 300, 15), [292, *range(300, 450, 15)], id="out of turn"),
+            pytest.param(range(0, 300, 15), range(900, 1050, 15), id="after a pause"),
+        ],
+    )
+    def test_one_odd_pass(self, before: Iterable[float], after: Iterable[float]) -> None:
+        """Neither a single scrape out of turn nor one pause changes what is usual."""
+        rhythm = self.after(before)
+        for beat in after:
+            rhythm.beat(beat)
+            assert 15 == rhythm.interval_seconds
+
+    def test_passes_at_one_moment(self) -> None:
+        """Where a clock is so coarse that passes seem to come at once, there is an interval."""
+        assert self.after([5.0] * 20).interval_seconds > 0
+
+
+class TestDemand:
+    """What a call for each meeting takes, and what follows of it."""
+
+    @pytest.mark.parametrize(
+        ("meetings", "interval", "calls", "ratio"),
+        [
+            (30, 15, 600, 1.0),
+            (240, 15, 600, 8.0),
+            (0, 15, 600, 0.0),
+            (100, 300, 600, 1 / 6),
+            # Three passes fall into some windows.
+            (100, 140, 300, 1.0),
+            # No more than twenty, though scrapes come a little early.
+            (30, 14.99, 600, 1.0),
+        ],
+    )
+    def test_ratio(self, meetings: int, interval: float, calls: float, ratio: float) -> None:
+        """It is the calls that the passes of a window want, by those that there are."""
+        assert Demand(meetings, interval, calls).ratio == pytest.approx(ratio)
+
+    @pytest.mark.parametrize("was_too_much", [False, True])
+    def test_too_much(self, *, was_too_much: bool) -> None:
+        """What needs more calls than there are is too much; near the border it stays as it was."""
+        assert not Demand(30, 15, 600).is_too_much(was_too_much=was_too_much)
+        assert Demand(34, 15, 600).is_too_much(was_too_much=was_too_much)
+        assert was_too_much == Demand(32, 15, 600).is_too_much(was_too_much=was_too_much)
+
+    @given(
+        st.integers(1, 3000),
+        st.sampled_from([5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 150.0, 300.0]),
+        st.sampled_from([60.0, 200.0, 300.0, 600.0, 1000.0]),
+        st.lists(st.floats(-0.02, 0.02), min_size=30, max_size=30),
+    )
+    @example(30, 15.0, 600.0, [-0.02, 0.02] * 15)
+    @example(33, 15.0, 600.0, [-0.02, 0.02] * 15)
+    @example(120, 60.0, 600.0, [-0.02, 0.02] * 15)
+    def test_jitter_does_not_flap(
+        self, meetings: int, interval: float, calls: float, jitter: list[float]
+    ) -> None:
+        """Scrapes that are a little early or late change once at most what is too much."""
+        demands = [Demand(meetings, interval + early, calls) for early in jitter]
+        for told in ([False], [True]):
+            for demand in demands:
+                told.append(demand.is_too_much(was_too_much=told[-1]))
+            assert sum(1 for before, after in pairwise(told) if before != after) <= 1
+
+    def test_explanation_for_single_calls(self) -> None:
+        """People are told what each scrape needs, what there is, and what follows."""
+        assert (
+            "240 meetings at a 15 s scrape interval need 4,800 calls per 5 minutes, "
+            "the budget is 600: idle meetings will be read every 120 s to 4 minutes"
+        ) == Demand(240, 15.0, 600.0).explain(ReadMode.ACTIVE_RECORDING)
+
+    def test_explanation_for_the_list(self) -> None:
+        """Where the list is read instead, that is what follows."""
+        assert (
+            "1,000 meetings at a 30 s scrape interval need 10,000 calls per 5 minutes, "
+            "the budget is 1,200: recordings in progress are read through the list"
+        ) == Demand(1000, 30.0, 1200.0).explain(ReadMode.LIST)
+
+    @given(st.integers(1, 100_000), st.floats(0.2, 300.0), st.floats(1.0, 1e5))
+    @example(2400, 15.0, 10.0)
+    def test_any_explanation(self, meetings: int, interval: float, calls: float) -> None:
+        """Whatever the figures are, they are written as people write them."""
+        text = Demand(meetings, interval, calls).explain(ReadMode.ACTIVE_RECORDING)
+        assert "e+" not in text
