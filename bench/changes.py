@@ -1,0 +1,184 @@
+"""What changes in a story, and how long it takes until a scrape shows it."""
+
+import math
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rk_exporter.simulator import Recording, Story
+from rk_exporter.simulator.story import TERMINAL
+
+
+# No recording of a story comes and vanishes within less.
+_SHORTEST_SECONDS = 1.0
+
+
+def recordings_between(story: Story, begin: float, end: float) -> list[Recording]:
+    """Return what is under way at some time from *begin* to *end*, also what vanishes meanwhile."""
+    found = {each.id: each for each in story.recordings(begin, since=begin - story.longest_seconds)}
+    for step in range(1, math.ceil((end - begin) / _SHORTEST_SECONDS) + 1):
+        now = begin + step * _SHORTEST_SECONDS
+        found.update((r.id, r) for r in story.recordings(now, since=now - _SHORTEST_SECONDS))
+    return [each for each in found.values() if each.invoked_at <= end and ends_at(each) > begin]
+
+
+def ends_at(recording: Recording) -> float:
+    """Tell when a recording reaches its last state or vanishes; inf if it never does."""
+    status, at = recording.phases[-1]
+    return min(at if status in TERMINAL else math.inf, recording.vanishes_at)
+
+
+class Change(NamedTuple):
+    """A recording enters a state, or vanishes, *at* a moment."""
+
+    at: float
+    meeting_id: str
+    recording: Recording
+
+
+def changes_of(recordings: Iterable[Recording]) -> list[Change]:
+    """Return all changes of *recordings*, oldest first."""
+    changes = []
+    for recording in recordings:
+        moments = [at for _, at in recording.phases if at < recording.vanishes_at]
+        if recording.vanishes_at < math.inf:
+            moments.append(recording.vanishes_at)
+        changes += [Change(at, recording.meeting_id, recording) for at in moments]
+    return sorted(changes, key=lambda change: change.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """The seconds from changes to the ends of the scrapes that showed them, shortest first."""
+
+    seconds: tuple[float, ...]
+    unseen: int = 0
+    """Changes that no scrape showed."""
+
+    @property
+    def count(self) -> int:
+        """How many changes there were, unseen ones included."""
+        return len(self.seconds) + self.unseen
+
+    @property
+    def median(self) -> float:
+        """What half of the changes did not exceed."""
+        return self.quantile(0.5)
+
+    @property
+    def p99(self) -> float:
+        """What 99 in 100 changes did not exceed."""
+        return self.quantile(0.99)
+
+    def quantile(self, share: float) -> float:
+        """Return what a *share* of the changes did not exceed: inf if so many were never seen."""
+        rank = max(0, math.ceil(share * self.count) - 1)
+        if not self.count:
+            return math.nan
+        return self.seconds[rank] if rank < len(self.seconds) else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """How soon changes were seen."""
+
+    start: Delays
+    """Of recordings that no scrape had shown yet."""
+    progress: Delays
+    """Of recordings that a scrape had shown before they changed."""
+    all: Delays
+    recordings: int
+    """How many recordings began."""
+    missed: int
+    """How many of those ended before a scrape showed them."""
+
+    @property
+    def missed_share(self) -> float:
+        """The part of the recordings that were never seen."""
+        return self.missed / self.recordings if self.recordings else 0.0
+
+
+class Lookout:
+    """
+    Watches for changes of *recordings*; counts those from *counted_from* until *counted_until*.
+
+    A change is seen at the end of the first scrape with a reading of its meeting that is no older
+    than the change. That a recording has ended is also seen where its meeting is no longer shown.
+    """
+
+    def __init__(
+        self, recordings: Iterable[Recording], *, counted_from: float, counted_until: float
+    ) -> None:
+        self._to_come = deque(changes_of(recordings))
+        self._counted_from, self._counted_until = counted_from, counted_until
+        self._pending: defaultdict[str, deque[Change]] = defaultdict(deque)
+        self._first_seen: dict[str, float] = {}
+        self._started = 0
+        self._missed = 0
+        self._start: list[float] = []
+        self._progress: list[float] = []
+
+    def observe(
+        self, read_at: Mapping[str, float], gone: Iterable[str], begun_at: float, ended_at: float
+    ) -> None:
+        """
+        Note what a scrape showed.
+
+        *read_at* tells when meetings were read, by their ids; those *gone* were shown by earlier
+        scrapes, and not by this one.
+        """
+        while self._to_come and self._to_come[0].at <= ended_at:
+            change = self._to_come.popleft()
+            self._pending[change.meeting_id].append(change)
+        for meeting_id in self._pending.keys() & read_at.keys():
+            pending = self._pending[meeting_id]
+            while pending and pending[0].at <= read_at[meeting_id]:
+                self._see(pending.popleft(), read_at[meeting_id], ended_at)
+        for meeting_id in self._pending.keys() & gone:
+            pending = self._pending[meeting_id]
+            while pending and self._is_over(pending[0].recording, begun_at):
+                self._see(pending.popleft(), begun_at, ended_at)
+        for meeting_id in [each for each, pending in self._pending.items() if not pending]:
+            del self._pending[meeting_id]
+
+    def result(self) -> Visibility:
+        """Return what was seen, and count what was not."""
+        for change in self._to_come:
+            self._pending[change.meeting_id].append(change)
+        self._to_come.clear()
+        unseen: Counter[bool] = Counter()
+        for pending in self._pending.values():
+            for change in pending:
+                if self._counts(change):
+                    unseen[change.recording.id in self._first_seen] += 1
+                    self._note_start(change, read_at=math.inf)
+        self._pending.clear()
+        return Visibility(
+            start=Delays(tuple(sorted(self._start)), unseen[False]),
+            progress=Delays(tuple(sorted(self._progress)), unseen[True]),
+            all=Delays(tuple(sorted(self._start + self._progress)), unseen.total()),
+            recordings=self._started,
+            missed=self._missed,
+        )
+
+    def _see(self, change: Change, read_at: float, ended_at: float) -> None:
+        first_seen = self._first_seen.setdefault(change.recording.id, ended_at)
+        if self._counts(change):
+            # What happens before a recording is first seen is found with it, not by following it.
+            delays = self._progress if first_seen <= change.at else self._start
+            delays.append(ended_at - change.at)
+            self._note_start(change, read_at)
+
+    def _is_over(self, recording: Recording, now: float) -> bool:
+        """Tell whether a recording that was shown has ended."""
+        return recording.id in self._first_seen and ends_at(recording) <= now
+
+    def _counts(self, change: Change) -> bool:
+        return self._counted_from <= change.at < self._counted_until
+
+    def _note_start(self, change: Change, read_at: float) -> None:
+        if change.at == change.recording.invoked_at:
+            self._started += 1
+            self._missed += ends_at(change.recording) <= read_at
