@@ -56,10 +56,14 @@ def rk_exporter(*arguments: str, environment: Mapping[str, str]) -> Iterator[Run
         env={"PATH": os.environ["PATH"], **environment},
     ) as process:
         try:
-            line = process.stdout.readline() if process.stdout else ""
-            match = re.search(r"http://127\.0\.0\.1:\d+", line)
-            if not match:
-                raise RuntimeError(f"did not start: {line}")
+            said = ""
+            match = None
+            while match is None:
+                line = process.stdout.readline() if process.stdout else ""
+                if not line:
+                    raise RuntimeError(f"did not start: {said}")
+                said += line
+                match = re.search(r"http://127\.0\.0\.1:\d+", line)
             yield Running(match[0], process.pid, started_at)
         finally:
             process.terminate()
