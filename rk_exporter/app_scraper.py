@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -31,6 +32,8 @@ _FIRST_PATIENCE = 0.9
 _FRESH = 0.9
 # By how much the need for calls has to change until it is told again.
 _WORTH_TELLING = 1.25
+# After that, what is shown is too old whatever the reason.
+_LONGEST_HOLD_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +78,10 @@ class AppScraper:
         self._has_read = False
         self._last_pass_at: float | None = None
         self._told_failures: frozenset[str] = frozenset()
+        self._hold = (-math.inf, -math.inf)
         self._is_short = False
         self._told_demand: Demand | None = None
+        self._told_mode: ReadMode | None = None
         self._listed: tuple[Meeting, ...] | None = None
         mode = rules.mode or ReadMode.ACTIVE_RECORDING
         self.snapshot = AppSnapshot(app=app, readings=(), read_mode=mode)
@@ -103,7 +108,7 @@ class AppScraper:
             return self.snapshot
         is_first, self._last_pass_at = self._last_pass_at is None, self._clock()
         terms = self._begin(token, begun, deadline)
-        discovered = await self._discover(terms, is_first=is_first)
+        await self._discover(terms, is_first=is_first)
         self._relist()
         self._choose_mode()
         waiting = self._due(fresh_seconds)
@@ -111,7 +116,7 @@ class AppScraper:
         attempts = await self._read(waiting, terms, is_first=is_first)
         self._has_read = self._has_read or bool(attempts)
         self._relist()
-        self._merge(attempts, discovered=discovered, begun=begun, fresh_count=fresh_count)
+        self._merge(attempts, begun=begun, fresh_count=fresh_count)
         self._tell_failures(attempts)
         return self.snapshot
 
@@ -177,18 +182,17 @@ class AppScraper:
         self._is_short = demand.is_too_much(was_too_much=self._is_short)
         if mode is None:
             # A list that takes more calls than there are meetings would be no way out.
-            gains = self._is_short and demand.meetings > self._reader.list_calls
-            mode = ReadMode.LIST if gains else ReadMode.ACTIVE_RECORDING
+            gains = demand.meetings > self._reader.list_calls and not self._reader.list_is_failing
+            mode = ReadMode.LIST if self._is_short and gains else ReadMode.ACTIVE_RECORDING
         self.snapshot = replace(self.snapshot, read_mode=mode)
         self._tell_demand(demand)
 
-    async def _discover(self, terms: CallTerms, *, is_first: bool) -> bool | None:
+    async def _discover(self, terms: CallTerms, *, is_first: bool) -> None:
         """List the live sessions, but not in pieces, and not as the call that tries a gate."""
         is_affordable = self._throttle.affordable() >= self._reader.discovery_calls
         is_held_back = self._throttle.is_held_back and self.snapshot.readings
-        if is_held_back or not (is_first or is_affordable):
-            return None
-        return await self._reader.discover(terms, calls_per_second=self._calls_per_second)
+        if not is_held_back and (is_first or is_affordable):
+            await self._reader.discover(terms, calls_per_second=self._calls_per_second)
 
     async def _read(
         self, waiting: list[Reading], terms: CallTerms, *, is_first: bool
@@ -200,31 +204,50 @@ class AppScraper:
             return []
         return await self._reader.read_list(self.snapshot.readings, terms)
 
-    def _merge(
-        self, attempts: list[Attempt], *, discovered: bool | None, begun: float, fresh_count: int
-    ) -> None:
-        known = self.snapshot if discovered is None else replace(self.snapshot, up=discovered)
+    def _merge(self, attempts: list[Attempt], *, begun: float, fresh_count: int) -> None:
+        self._note_hold()
         merged = merge(
-            known,
+            self.snapshot,
             attempts,
             ended_at=self._clock(),
             duration_seconds=asyncio.get_running_loop().time() - begun,
             stale_after_seconds=self._stale_after_seconds(),
             fresh_count=fresh_count,
         )
-        spending = self._throttle.spending()
-        is_idle = not attempts and not discovered
-        is_held_back = is_idle and spending.blocked_until_timestamp_seconds is not None
-        self.snapshot = replace(merged, spending=spending, up=False if is_held_back else merged.up)
+        self.snapshot = replace(
+            merged,
+            up=self._is_up(),
+            spending=self._throttle.spending(),
+            discovery=self._discovery.state if self._discovery else None,
+        )
         self._relist()
+
+    def _is_up(self) -> bool | None:
+        if self._throttle.has_called:
+            return self._throttle.has_succeeded
+        return False if self._throttle.is_held_back else self.snapshot.up
+
+    def _note_hold(self) -> None:
+        """Note since when calls are held back, and when that ended."""
+        now = self._clock()
+        began_at, ended_at = self._hold
+        if now - ended_at > self._rules.stale_after_seconds:
+            began_at = now - self._rhythm.interval_seconds
+        if self._throttle.is_held_back:
+            self._hold = began_at, now
 
     def _stale_after_seconds(self) -> float:
         """Return how old a reading may get: a meeting that waits its turn is not to flap."""
+        began_at, ended_at = self._hold
+        # Nor is all to vanish while calls are held back, or until its turn comes after that.
         wait_seconds = 0.0
+        if self._clock() - ended_at <= self._rules.stale_after_seconds:
+            wait_seconds = min(ended_at - began_at, _LONGEST_HOLD_SECONDS)
+            wait_seconds += self._rhythm.interval_seconds
         if self.snapshot.read_mode is ReadMode.LIST:
-            wait_seconds = self._lists_calls / self._calls_per_second
+            wait_seconds += self._lists_calls / self._calls_per_second
         elif self._is_short:
-            wait_seconds = self._demand().sweep_seconds
+            wait_seconds += self._demand().sweep_seconds
         return self._rules.stale_after_seconds + wait_seconds
 
     def _tell_demand(self, demand: Demand) -> None:
@@ -235,10 +258,12 @@ class AppScraper:
             if told:
                 logger.info("each meeting can be read at every scrape", extra=self._fields())
             return
-        if told and 1 / _WORTH_TELLING < demand.ratio / told.ratio < _WORTH_TELLING:
+        mode, told_mode = self.snapshot.read_mode, self._told_mode
+        self._told_mode = mode
+        is_alike = told and 1 / _WORTH_TELLING < demand.ratio / told.ratio < _WORTH_TELLING
+        if is_alike and mode is told_mode:
             self._told_demand = told
             return
-        mode = self.snapshot.read_mode
         level = logging.INFO if mode is ReadMode.LIST else logging.WARNING
         logger.log(level, "%s", demand.explain(mode), extra=self._fields())
 

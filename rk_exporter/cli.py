@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 # A person at a terminal, or a cron job, waits longer than Prometheus.
 _ONE_PASS_SECONDS = 60.0
+_DISCOVERY_SECONDS = 300.0
 _WORTH_TELLING_SECONDS = 5.0
 _EXIT_FAILED = 1
 
@@ -90,7 +91,7 @@ def scrape_command(config_file: Path | None, **_options: object) -> None:
     configure(level=config.log_level, form=config.log_format)
     exporter, snapshot = run(_read_once(config))
     _print(encode(exporter.families(snapshot), Format.TEXT).decode())
-    if not all(app.up for app in snapshot.apps):
+    if any(app.up is False for app in snapshot.apps):
         sys.exit(_EXIT_FAILED)
 
 
@@ -122,7 +123,8 @@ def check_command(
     configure(level=config.log_level, form=config.log_format)
     if config.log_level != "debug":
         # Failures are what it prints anyhow.
-        logging.getLogger("rk_exporter.app_scraper").setLevel(logging.ERROR)
+        for module in ("app_scraper", "discovery", "listing"):
+            logging.getLogger(f"rk_exporter.{module}").setLevel(logging.ERROR)
     if offline:
         snapshot = _exporter(config).scraper.snapshot
     else:
@@ -170,14 +172,17 @@ def _exporter(config: Config) -> Exporter:
 async def _read_once(config: Config) -> tuple[Exporter, Snapshot]:
     exporter = _exporter(config)
     # A budget begins spent, so that it holds however often the command is run.
-    spent_seconds = max(
+    spent_seconds = sum(
         len(app.readings) * WINDOW_SECONDS / each.budget
         for app, each in zip(exporter.scraper.snapshot.apps, config.apps, strict=True)
     )
     if spent_seconds > _WORTH_TELLING_SECONDS:
         logger.info("a call for each meeting takes up to %.0f s, by the budget", spent_seconds)
     try:
-        return exporter, await exporter.scraper.scrape(_ONE_PASS_SECONDS + spent_seconds)
+        # How many live meetings there are is not known yet.
+        found_seconds = _DISCOVERY_SECONDS if any(app.discover for app in config.apps) else 0.0
+        seconds = _ONE_PASS_SECONDS + spent_seconds + found_seconds
+        return exporter, await exporter.scraper.scrape(seconds)
     finally:
         await exporter.close()
 

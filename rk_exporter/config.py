@@ -68,14 +68,16 @@ def load(
         given.options.log,
     )
     parsed = given.parsed
+    stale_after_seconds = parsed("scrape.stale_after", parse_positive_duration, scrape.stale_after)
+    min_interval_seconds = parsed("scrape.min_interval", parse_duration, scrape.min_interval)
+    if min_interval_seconds >= stale_after_seconds:
+        given.refuse("scrape.min_interval", "has to be shorter than scrape.stale_after")
     return Config(
         apps=app_configs(given, environment),
         base_url=parsed("api.base_url", parse_base_url, api.base_url),
         reserve_ratio=parsed("api.reserve", parse_reserve, api.reserve),
-        min_interval_seconds=parsed("scrape.min_interval", parse_duration, scrape.min_interval),
-        stale_after_seconds=parsed(
-            "scrape.stale_after", parse_positive_duration, scrape.stale_after
-        ),
+        min_interval_seconds=min_interval_seconds,
+        stale_after_seconds=stale_after_seconds,
         timeout_offset_seconds=parsed(
             "scrape.timeout_offset", parse_duration, scrape.timeout_offset
         ),

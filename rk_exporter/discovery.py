@@ -10,7 +10,7 @@ from rk_exporter.api import CallTerms
 from rk_exporter.api_errors import ApiError, NotFound
 from rk_exporter.listing import walk
 from rk_exporter.payloads import LiveSession, MeetingSettings, SessionsPage
-from rk_exporter.recordings import Meeting, Reading, Room
+from rk_exporter.recordings import DiscoveryState, Failure, Meeting, Reading, Room
 from rk_exporter.throttle import HeldBack
 
 
@@ -48,7 +48,7 @@ class Discovery:
         """How many calls it takes to list the live sessions, as far as it is known."""
         self._listed_at: float | None = None
         self._tried_at: float | None = None
-        self._trouble: str | None = None
+        self._failure: Failure | None = None
         self._live: dict[str, LiveSession] = {}
         self._overlooked: set[str] = set()
         self._meetings: dict[str, Meeting] = {}
@@ -63,17 +63,16 @@ class Discovery:
 
     async def refresh(
         self, reader: DiscoveryReader, terms: CallTerms, *, calls_per_second: float
-    ) -> bool | None:
+    ) -> None:
         """
-        List the live sessions, where that is half a minute ago.
+        List the live sessions, where that is half a minute ago; a failure is left for later.
 
-        With a budget of few *calls_per_second* it takes no more than half of them. Return whether
-        it succeeded, None where no call was made; a failure is left for later.
+        With a budget of few *calls_per_second* it takes no more than half of them.
         """
         now = asyncio.get_running_loop().time()
         pause_seconds = max(_LIST_EVERY_SECONDS, 2 * self.usual_calls / calls_per_second)
         if self._tried_at is not None and now - self._tried_at < pause_seconds:
-            return None
+            return
 
         async def fetch(page_no: int) -> SessionsPage:
             self.usual_calls = max(self.usual_calls, page_no)
@@ -82,26 +81,31 @@ class Discovery:
         try:
             pages = await walk(fetch)
         except HeldBack:
-            return None
+            return
         except ApiError as error:
             self._tried_at = now
-            self._report(error)
-            return False
+            self._report(error.failure)
+            return
         self._tried_at = now
         self._report(None)
         self.usual_calls = max(1, len(pages))
         self._take({session.meeting_id: session for page in pages for session in page.items})
-        return True
 
-    def _report(self, error: ApiError | None) -> None:
+    @property
+    def state(self) -> DiscoveryState:
+        """Return how the sessions were listed the last time, and when they could be."""
+        return DiscoveryState(self._failure, self._listed_at)
+
+    def _report(self, failure: Failure | None) -> None:
         """Log that sessions cannot be listed, or can again, once each time that it changes."""
-        trouble = None if error is None else str(error)
-        if trouble == self._trouble:
+        if failure == self._failure:
             return
-        self._trouble = trouble
-        if trouble:
+        self._failure = failure
+        if failure:
             logger.warning(
-                "live sessions could not be listed: %s", trouble, extra={"app": self._app}
+                "live sessions could not be listed: %s",
+                failure.explanation,
+                extra={"app": self._app},
             )
         else:
             logger.info("live sessions can be listed again", extra={"app": self._app})

@@ -59,10 +59,10 @@ class Exporter:
             (app.app.name for app in config.apps), registry=self._registry
         )
         ProcessCollector(registry=self._registry)
-        budgets = _budgets(config.apps)
+        tokens = [app.token.current() for app in config.apps]
         scrapers = [
-            self._app_scraper(app, token, budgets[token])
-            for app, token in ((app, app.token.current()) for app in config.apps)
+            self._app_scraper(app, token, _budget_of(token, tokens, config.apps))
+            for app, token in zip(config.apps, tokens, strict=True)
         ]
         self.scraper = Scraper(scrapers, clock=clock)
         self.exposition = Exposition(self.families)
@@ -127,10 +127,6 @@ class Exporter:
         self.exposition.close()
 
 
-def _budgets(apps: Iterable[AppConfig]) -> dict[Secret, int]:
-    """Return the budget of each token: the smallest of those of the apps that share it."""
-    budgets: dict[Secret, int] = {}
-    for app in apps:
-        token = app.token.current()
-        budgets[token] = min(app.budget, budgets.get(token, app.budget))
-    return budgets
+def _budget_of(token: Secret, tokens: Iterable[Secret], apps: Iterable[AppConfig]) -> int:
+    """Return the budget of a token: the smallest of those of the apps that share it."""
+    return min(app.budget for app, its in zip(apps, tokens, strict=True) if its == token)

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from rk_exporter.api import PER_PAGE, CallTerms
 from rk_exporter.api_errors import ApiError, ClientError
 from rk_exporter.payloads import Paging, RecordingsPage
-from rk_exporter.recordings import IN_PROGRESS, Failure, Recording, Status
+from rk_exporter.recordings import IN_PROGRESS, Failure, Reason, Recording, Status
 from rk_exporter.throttle import HeldBack
 
 
@@ -25,6 +25,9 @@ _SHOWN = IN_PROGRESS | {Status.UNKNOWN}
 # A recording ends after 24 hours at the latest ("Start recording" page), and is uploaded then.
 _LONGEST_LIFE = timedelta(hours=25)
 _UNFILTERED_SECONDS = 3600.0
+_NOT_ITS_OWN = frozenset({Reason.AUTH, Reason.RATE_LIMITED})
+_FAILURES_IN_A_ROW = 3
+_AVOIDED_SECONDS = 600.0
 
 
 class Page(Protocol):
@@ -140,6 +143,8 @@ class RecordingsList:
         self._app = app
         self._clock = clock
         self._unfiltered_until = 0.0
+        self._failures = 0
+        self._avoided_until = 0.0
         self.usual_calls = len(_STATUSES)
         """How many calls a whole reading takes, as far as it is known."""
 
@@ -154,11 +159,25 @@ class RecordingsList:
             listing = await self._read_by_status(readers, terms)
         if listing is None or not self._filters:
             listing = await self._read_unfiltered(readers[0], terms)
+        self._note_failure(listing.failure)
         if listing.is_complete:
             self.usual_calls = listing.page_count
         elif listing.is_held_back:
             self.usual_calls = max(self.usual_calls, listing.page_count + 1)
         return listing
+
+    @property
+    def is_failing(self) -> bool:
+        """Tell whether it failed time and again, so that another way of reading is worth a try."""
+        return self._clock() < self._avoided_until
+
+    def _note_failure(self, failure: Failure | None) -> None:
+        # A refused token or the rate limit would be met on any other way.
+        is_its_own = failure is not None and failure.reason not in _NOT_ITS_OWN
+        self._failures = self._failures + 1 if is_its_own else 0
+        if self._failures == _FAILURES_IN_A_ROW:
+            self._failures = 0
+            self._avoided_until = self._clock() + _AVOIDED_SECONDS
 
     @property
     def _filters(self) -> bool:

@@ -124,10 +124,18 @@ class MeetingFile:
 
     A file that turns unreadable or invalid leaves the last good list in use, and a warning in the
     log, with the *option* that named the file, each time that what is wrong changes. Raises
-    MeetingFileError where it begins so.
+    MeetingFileError where it begins so. A file system that does not answer within
+    *patience_seconds* is waited for no longer, until it does.
     """
 
-    def __init__(self, path: Path, *, option: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        option: str,
+        clock: Callable[[], float] = time.time,
+        patience_seconds: float = 1.0,
+    ) -> None:
         look = _look(path, known=None)
         if look is None:
             raise MeetingFileError(f"{path}: changed while it was read; try again")
@@ -139,14 +147,24 @@ class MeetingFile:
         self.last_success_timestamp_seconds: float | None = clock()
         self._option = option
         self._clock = clock
+        self._patience_seconds = patience_seconds
         self._version = look.version
         self._trouble: str | None = None
+        self._looking: asyncio.Task[_Look | None] | None = None
 
     async def refresh(self) -> bool:
         """Read the file again if it has changed; tell whether the list has."""
-        # In a thread: ten thousand entries take a moment, and health must answer meanwhile.
-        look = await asyncio.to_thread(_look, self.path, known=self._version, clock=self._clock)
-        return look is not None and self._take(look)
+        if self._looking is None:
+            # In a thread: ten thousand entries take a moment, and health must answer meanwhile.
+            look = asyncio.to_thread(_look, self.path, known=self._version, clock=self._clock)
+            self._looking = asyncio.create_task(look)
+        done, _ = await asyncio.wait({self._looking}, timeout=self._patience_seconds)
+        if not done:
+            # A file system that hangs, as NFS does; passes go on, and this look is not given up.
+            trouble = f"{self.path}: the file system does not answer"
+            return self._take(_Look(version=None, trouble=trouble))
+        seen, self._looking = self._looking.result(), None
+        return seen is not None and self._take(seen)
 
     def __repr__(self) -> str:
         return f"MeetingFile({str(self.path)!r})"

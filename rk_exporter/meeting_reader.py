@@ -62,6 +62,11 @@ class MeetingReader:
         return self._list.usual_calls
 
     @property
+    def list_is_failing(self) -> bool:
+        """Tell whether the list failed time and again."""
+        return self._list.is_failing
+
+    @property
     def whole_list_calls(self) -> int:
         """Return the same with what was left over the last time, though no more than as much."""
         return self.list_calls + min(self._left_over, self.list_calls)
@@ -71,13 +76,12 @@ class MeetingReader:
         """Return how many calls it takes to list the live sessions."""
         return self._discovery.usual_calls if self._discovery else 0
 
-    async def discover(self, terms: CallTerms, *, calls_per_second: float) -> bool | None:
-        """List the live sessions where that is due, and return whether it succeeded."""
-        if self._discovery is None:
-            return None
-        return await self._discovery.refresh(
-            self._readers[0], terms, calls_per_second=calls_per_second
-        )
+    async def discover(self, terms: CallTerms, *, calls_per_second: float) -> None:
+        """List the live sessions where that is due."""
+        if self._discovery:
+            await self._discovery.refresh(
+                self._readers[0], terms, calls_per_second=calls_per_second
+            )
 
     async def read_each(self, meetings: Iterable[Meeting], terms: CallTerms) -> list[Attempt]:
         """Return what came of a call for each of the *meetings*, as far as they could be made."""

@@ -63,11 +63,9 @@ def merge(
     )
     listed = {reading.meeting.meeting_id for reading in readings}
     answered = listed & {each.meeting_id for each in attempts if not each.cut_off}
-    succeeded = any(not isinstance(attempt.outcome, Failure) for attempt in attempts)
     return replace(
         previous,
         readings=readings,
-        up=succeeded if attempts else previous.up,
         deferred=max(0, len(readings) - len(answered) - fresh_count),
         duration_seconds=duration_seconds,
     )

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rk_exporter.ratelimit import RateLimitPolicy
-from rk_exporter.recordings import AppSnapshot, FileState, Reading, Recording, Room, Spending
+from rk_exporter.recordings import (
+    AppSnapshot,
+    DiscoveryState,
+    FileState,
+    Reading,
+    Recording,
+    Room,
+    Spending,
+)
 
 
 T = TypeVar("T")
@@ -89,17 +97,31 @@ MEETING_GAUGES: tuple[Gauge[Reading], ...] = (
     ),
 )
 
+DISCOVERY_GAUGES: tuple[Gauge[DiscoveryState], ...] = (
+    Gauge(
+        "rk_discovery_up",
+        "Whether the live sessions could be listed the last time. With meetings.discover only.",
+        lambda discovery: discovery.failure is None,
+    ),
+    Gauge(
+        "rk_discovery_last_success_timestamp_seconds",
+        "When the live sessions were last listed. With meetings.discover only.",
+        lambda discovery: discovery.last_success_timestamp_seconds,
+    ),
+)
+
 ROOM_GAUGES: tuple[Gauge[Room], ...] = (
     Gauge(
         "rk_meeting_live",
         "Whether the meeting has a live session (API field status of its sessions). With "
-        "meetings.discover only; listed every 30 s.",
+        "meetings.discover only; as old as rk_discovery_last_success_timestamp_seconds.",
         lambda room: room.is_live,
     ),
     Gauge(
         "rk_meeting_live_participants",
         "People in the meeting's live session (API field live_participants); a recorder may count "
-        "as one. With meetings.discover only; listed every 30 s.",
+        "as one. With meetings.discover only; as old as "
+        "rk_discovery_last_success_timestamp_seconds.",
         lambda room: room.participants,
     ),
     Gauge(
@@ -123,7 +145,8 @@ APP_GAUGES: tuple[Gauge[AppSnapshot], ...] = (
     ),
     Gauge(
         "rk_meetings_deferred",
-        "Meetings that the last pass did not read, for want of budget or time.",
+        "Meetings that the last pass did not read, for want of budget or time, or since calls were "
+        "held back (rk_api_blocked_until_timestamp_seconds).",
         lambda app: app.deferred,
     ),
     Gauge(

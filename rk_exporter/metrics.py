@@ -17,6 +17,7 @@ from rk_exporter import __version__
 from rk_exporter.metric_tables import (
     AGE,
     APP_GAUGES,
+    DISCOVERY_GAUGES,
     FILE_GAUGES,
     MEETING_GAUGES,
     POLICY_GAUGES,
@@ -51,6 +52,8 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from _gauges(ROOM_GAUGES, rooms)
     apps = [({"app": app.app.name}, app) for app in snapshot.apps]
     yield from _gauges(APP_GAUGES, apps)
+    discoveries = [(labels, app.discovery) for labels, app in apps if app.discovery]
+    yield from _gauges(DISCOVERY_GAUGES, discoveries)
     spendings = [(labels, app.spending) for labels, app in apps if app.spending]
     yield from _gauges(SPENDING_GAUGES, spendings)
     policies = [
@@ -124,7 +127,7 @@ def _recording_info(recordings: Iterable[tuple[Labels, ReadRecording]]) -> Metri
 def _meeting_info(readings: Iterable[tuple[Labels, Reading]]) -> Metric:
     return _info(
         "rk_meeting",
-        "The meeting's name in the configuration; its id where it has none.",
+        "The meeting's name in the configuration, in a file or of its session; its id without one.",
         ({**labels, "name": reading.meeting.name} for labels, reading in readings),
     )
 

@@ -164,7 +164,7 @@ def parse_reserve(text: str) -> float:
 
 
 def parse_read(text: str) -> ReadMode | None:
-    """Return how recordings are to be read; None leaves it to what the API offers."""
+    """Return how recordings are to be read; None leaves it to what the budget affords."""
     chosen = parse_choice(text, READ_CHOICES)
     return None if chosen == _AUTO else ReadMode(chosen)
 

@@ -156,6 +156,14 @@ class Spending:
 
 
 @dataclass(frozen=True, slots=True)
+class DiscoveryState:
+    """How the live sessions were listed: the last *failure*, None where it succeeded."""
+
+    failure: Failure | None = None
+    last_success_timestamp_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FileState:
     """A file with meetings: whether what it holds now is what is read."""
 
@@ -176,6 +184,7 @@ class AppSnapshot:
     duration_seconds: float | None = None
     spending: Spending | None = None
     files: tuple[FileState, ...] = ()
+    discovery: DiscoveryState | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ def lines(snapshot: Snapshot, *, offline: bool = False) -> Iterator[str]:
     """Return a line for each app and meeting; *offline* where nothing was read."""
     for app in snapshot.apps:
         yield _app_line(app, offline=offline)
+        if failure := _discovery_failure(app):
+            yield f"  live meetings: FAILED {_failure_text(failure)}"
         id_width = max((len(each.meeting.meeting_id) for each in app.readings), default=0)
         name_width = max((len(_name(each)) for each in app.readings), default=0)
         for reading in app.readings:
@@ -62,6 +64,7 @@ def document(snapshot: Snapshot, *, offline: bool = False) -> dict[str, Any]:
                 "ok": offline or _is_fine(app),
                 "read": app.read_mode.value,
                 "deferred": app.deferred,
+                "discovery_failure": _failure_document(_discovery_failure(app)),
                 "blocked_until_timestamp_seconds": (
                     app.spending and app.spending.blocked_until_timestamp_seconds
                 ),
@@ -75,7 +78,12 @@ def document(snapshot: Snapshot, *, offline: bool = False) -> dict[str, Any]:
 
 
 def _is_fine(app: AppSnapshot) -> bool:
-    return app.up is not False and all(reading.up for reading in app.readings)
+    was_let_in = app.up is not False and _discovery_failure(app) is None
+    return was_let_in and all(reading.up for reading in app.readings)
+
+
+def _discovery_failure(app: AppSnapshot) -> Failure | None:
+    return app.discovery.failure if app.discovery else None
 
 
 def _app_line(app: AppSnapshot, *, offline: bool) -> str:
@@ -154,13 +162,15 @@ def _meeting_document(reading: Reading, *, now: float) -> dict[str, Any]:
         "live": room.is_live,
         "live_participants": room.participants,
         "record_on_start": room.record_on_start,
-        "failure": reading.failure and _failure_document(reading.failure),
+        "failure": _failure_document(reading.failure),
         "recordings": reading.recordings
         and [_recording_document(recording, now=now) for recording in reading.recordings],
     }
 
 
-def _failure_document(failure: Failure) -> dict[str, str]:
+def _failure_document(failure: Failure | None) -> dict[str, str] | None:
+    if failure is None:
+        return None
     return {
         "reason": failure.reason.value,
         "explanation": failure.explanation,

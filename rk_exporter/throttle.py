@@ -115,6 +115,10 @@ class Throttle:
         self._trust_anew()
         self._interval_seconds = 0.0
         self._wait_until = 0.0
+        self.has_called = False
+        """Whether a call was made in this pass."""
+        self.has_succeeded = False
+        """Whether a call of this pass was let in and answered."""
 
     def begin_pass(
         self, token: Secret, *, interval_seconds: float, patience_seconds: float
@@ -133,6 +137,7 @@ class Throttle:
         self._limits.users.add(self)
         self._interval_seconds = interval_seconds
         self._wait_until = self._monotonic() + patience_seconds
+        self.has_called = self.has_succeeded = False
 
     @property
     def fair_share(self) -> float:
@@ -174,6 +179,7 @@ class Throttle:
         """
         limits, refusals = self._limits, self._refusals
         await self._wait_turn(limits, refusals)
+        self.has_called = True
         tried = [gate for gate in (limits.gate, refusals) if gate.enter()]
         admission = Admission()
         try:
@@ -189,6 +195,7 @@ class Throttle:
             _open(tried)
             raise
         else:
+            self.has_succeeded = True
             self._refusals_to_close = _REFUSALS_OF_A_GOOD_TOKEN
             _open(tried)
         finally:

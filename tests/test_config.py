@@ -272,6 +272,7 @@ def test_listen_addresses() -> None:
         ({"api__reserve": "-1"}, "'-1' is no whole percentage"),
         ({"api__reserve": "0.2"}, "'0.2' is no whole percentage"),
         ({"scrape__min_interval": "5"}, "--scrape.min_interval: '5' is no duration"),
+        ({"scrape__min_interval": "5m"}, "has to be shorter than scrape.stale_after"),
         ({"scrape__stale_after": "0s"}, "has to be longer than 0s"),
         ({"scrape__stale_after": "5 minutes"}, "'5 minutes' is no duration; write 500ms"),
         ({"scrape__timeout_offset": "-1s"}, "'-1s' is no duration"),

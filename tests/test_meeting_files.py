@@ -2,9 +2,11 @@ import json
 import logging
 import os
 import re
+import threading
 
 from collections.abc import Callable, Sequence
 from pathlib import Path, PosixPath
+from typing import Any
 
 import pytest
 import yaml
@@ -430,6 +432,40 @@ class TestTrouble:
         (tmp_path / "..data_tmp").replace(tmp_path / "..data")
         assert run(file.refresh())
         assert named("a", "c") == file.meetings
+
+
+class Hanging(PosixPath):
+    """A path on a file system that answers only when it is let."""
+
+    answers = threading.Event()
+
+    def stat(self, **options: Any) -> os.stat_result:
+        self.answers.wait(30)
+        return super().stat(**options)
+
+
+def test_file_system_that_hangs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A look that hangs, as on NFS, holds nobody up: the last list stays, and the log says so."""
+    caplog.set_level(logging.INFO)
+    path = Hanging(tmp_path / "list")
+    path.write_text("a\n")
+    path.answers.set()
+    file = MeetingFile(path, option="meetings.files", patience_seconds=0.001)
+    path.answers.clear()
+
+    async def looks() -> None:
+        for _ in range(3):
+            assert not await file.refresh()
+            assert (named("a"), False) == (file.meetings, file.last_read_successful)
+        path.answers.set()
+        while not file.last_read_successful:
+            await file.refresh()
+
+    run(looks())
+    (trouble, end) = (record.getMessage() for record in caplog.records)
+    assert "the file system does not answer; the last good list stays in use" in trouble
+    assert "it can be read again" in end
+    assert named("a") == file.meetings
 
 
 class TestChanges:

@@ -173,7 +173,7 @@ def test_no_call_for_who_has_left(path: Path) -> None:
 
 def test_change_within_the_interval(path: Path) -> None:
     """A meeting that comes is read at once, while the others' readings are young enough."""
-    watched = Watched(path, scrape__min_interval="1h")
+    watched = Watched(path, scrape__min_interval="1h", scrape__stale_after="2h")
     watched.scrape()
     write(path, *"acd")
     text = watched.scrape()

@@ -46,7 +46,7 @@ def test_success() -> None:
         reading.last_success_timestamp_seconds,
         reading.up,
     )
-    assert (True, 0, 1) == (snapshot.up, snapshot.deferred, snapshot.duration_seconds)
+    assert (0, 1) == (snapshot.deferred, snapshot.duration_seconds)
 
 
 def test_failure_keeps_the_last_reading() -> None:
@@ -58,7 +58,7 @@ def test_failure_keeps_the_last_reading() -> None:
         reading.recordings,
         reading.last_success_timestamp_seconds,
     )
-    assert (False, False, 0) == (reading.up, snapshot.up, snapshot.deferred)
+    assert (False, 0) == (reading.up, snapshot.deferred)
 
 
 def test_success_after_a_failure() -> None:
@@ -72,7 +72,7 @@ def test_unread_meeting_keeps_its_reading() -> None:
     known = after_pass(before(a=None, b=None), Attempt("a", NOW - 60, (RECORDING,)))
     snapshot = after_pass(known, Attempt("b", NOW, ()))
     assert known.readings[0] == snapshot.readings[0]
-    assert (True, 1) == (snapshot.up, snapshot.deferred)
+    assert 1 == snapshot.deferred
 
 
 def test_meeting_cut_off_by_the_deadline() -> None:
@@ -87,11 +87,6 @@ def test_stale_reading_is_dropped() -> None:
     assert (RECORDING,) == after_pass(known, ended_at=NOW).readings[0].recordings
     (reading,) = after_pass(known, ended_at=NOW + 0.1).readings
     assert (None, NOW - 300) == (reading.recordings, reading.last_success_timestamp_seconds)
-
-
-def test_pass_without_attempts_says_nothing_of_the_api() -> None:
-    """A pass that made no call leaves open whether the API can be reached."""
-    assert after_pass(before(a=None)).up is None
 
 
 @pytest.mark.parametrize(

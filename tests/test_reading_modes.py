@@ -364,6 +364,25 @@ class TestAuto:
         modes = play(scenario, configuration=self.auto(100))
         assert modes == ["list", *["active-recording"] * 5]
 
+    def test_list_that_fails(self) -> None:
+        """Where the list fails time and again meetings are read one by one; it is tried later."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            def fail_lists(call: Call) -> None:
+                stage.simulator.clear()
+                if call.path == "recordings":
+                    stage.simulator.inject("*", Fault.SERVER_ERROR)
+
+            stage.front.before = fail_lists
+            return await stage.scrapes(60)
+
+        texts = play(scenario, configuration=self.auto(100))
+        modes = [read_mode(text) for text in texts]
+        tried = ["list"] * 3
+        assert modes == [*tried, *["active-recording"] * 39, *tried, *["active-recording"] * 15]
+        ups = [sum(samples(text, "rk_meeting_up").values()) for text in texts]
+        assert (0, 100) == (ups[2], ups[20])
+
     def test_list_of_meetings_that_changes(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:

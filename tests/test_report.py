@@ -8,6 +8,7 @@ from rk_exporter import report
 from rk_exporter.recordings import (
     App,
     AppSnapshot,
+    DiscoveryState,
     Failure,
     Meeting,
     Reading,
@@ -88,6 +89,17 @@ def test_calls_held_back() -> None:
     assert meeting.endswith("FAILED: not tried, calls are held back for 4m 50s")
     (app,) = report.document(shown)["apps"]
     assert NOW + 290 == app["blocked_until_timestamp_seconds"]
+
+
+def test_live_meetings_that_cannot_be_listed() -> None:
+    """A discovery that fails is told with what to do, and the verdict is bad."""
+    discovery = DiscoveryState(Failure(Reason.AUTH, "the API answered 403"))
+    shown = snapshot(reading(), up=True, discovery=discovery)
+    app, live, _ = report.lines(shown)
+    assert "FAILED, 1 of 1 meetings read" in app
+    assert live.startswith("  live meetings: FAILED auth: the API answered 403; give the token the")
+    assert not report.is_fine(shown)
+    assert "auth" == report.document(shown)["apps"][0]["discovery_failure"]["reason"]
 
 
 def test_read_through_the_list() -> None:

@@ -15,7 +15,19 @@ from rk_exporter.recordings import (
 )
 from rk_exporter.scrape import Scraper
 from rk_exporter.simulator import Fault
-from tests.building import HOLDING_BACK, NOW, Setup, config, life, run, samples, setup, value
+from tests.building import (
+    HOLDING_BACK,
+    NOW,
+    Setup,
+    Stage,
+    config,
+    life,
+    play,
+    run,
+    samples,
+    setup,
+    value,
+)
 
 
 def scrape_all(
@@ -175,6 +187,43 @@ class TestPass:
         age = "rk_meeting_last_success_timestamp_seconds"
         assert [NOW] * 3 == [value(text, age) for text in texts]
         assert [1, 0, 0] == [value(text, "rk_up") for text in texts]
+
+
+class TestHeldBack:
+    """What is shown while calls are held back."""
+
+    def test_nothing_vanishes_for_a_block(self) -> None:
+        """A block as long as `stale_after` makes no series vanish, before or after it ends."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            texts = await stage.scrapes(4)
+            stage.simulator.inject("*", Fault.RATE_LIMITED, times=1)
+            return [*texts, *await stage.scrapes(30)]
+
+        texts = play(
+            scenario,
+            life("a", stopped_at=NOW + 9000, uploaded_at=NOW + 9100, paused=()),
+            life("b", stopped_at=NOW + 9000, uploaded_at=NOW + 9100, paused=()),
+            configuration=config(meeting_ids=["a", "b"]),
+        )
+        assert {2} == {len(samples(text, "rk_meeting_active_recordings")) for text in texts}
+        blocked = [bool(samples(text, "rk_api_blocked_until_timestamp_seconds")) for text in texts]
+        assert 19 <= sum(blocked) <= 22
+        assert [value(text, "rk_up") for text in texts][-1] == 1
+
+    def test_nothing_is_shown_for_ever(self) -> None:
+        """What was read before a token was refused leaves in time."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            texts = await stage.scrapes(2)
+            stage.simulator.inject("*", Fault.FORBIDDEN)
+            return [*texts, *await stage.scrapes(120)]
+
+        texts = play(scenario, life("meeting-1", stopped_at=None), configuration=config())
+        shown = [len(samples(text, "rk_recording_status")) for text in texts]
+        assert 7 == shown[30]
+        assert 0 == shown[-1]
+        assert [1, 0] == [value(text, "rk_up") for text in (texts[1], texts[-1])]
 
 
 class SlowApp:
