@@ -76,17 +76,24 @@ def in_process(application: Any) -> Callable[[], httpx.AsyncClient]:
     return lambda: httpx.AsyncClient(transport=httpx.ASGITransport(app=application))
 
 
-def free_throttle(token: Secret | None = None) -> Throttle:
+def free_throttle() -> Throttle:
     """Return a throttle for tests that are not about the budget: it lets everything through."""
-    token = token or Secret("simulated")
+    return throttle_of(100_000, patience_seconds=math.inf)
+
+
+def throttle_of(calls: int, *, patience_seconds: float = 0.0) -> Throttle:
+    """Return a throttle that lets so many *calls* through at once."""
+    token, lapse = Secret("simulated"), Lapse()
     throttle = Throttle(
-        LimitsByToken(reserve_ratio=0.0, monotonic=time.monotonic),
+        LimitsByToken(reserve_ratio=0.0, monotonic=lapse),
         token=token,
-        budget=100_000,
+        budget=calls,
         clock=time.time,
-        monotonic=time.monotonic,
+        monotonic=lapse,
     )
-    throttle.begin_pass(token, interval_seconds=300.0, patience_seconds=math.inf)
+    # A budget begins spent.
+    lapse.seconds += 301
+    throttle.begin_pass(token, interval_seconds=300.0, patience_seconds=patience_seconds)
     return throttle
 
 

@@ -9,7 +9,7 @@ import pytest
 import respx
 
 from rk_exporter import api_errors
-from rk_exporter.api import CallTerms, RealtimeKit
+from rk_exporter.api import RATELIMIT_FIELD, CallTerms, RealtimeKit
 from rk_exporter.connection import Connection, client_factory
 from rk_exporter.credentials import Secret
 from rk_exporter.payloads import ActiveRecordings
@@ -93,6 +93,16 @@ def test_no_active_recording_is_a_success() -> None:
     log = Log()
     assert () == read(log=log).recordings
     assert (["404"], []) == (log.codes, log.reasons)
+
+
+@respx.mock
+def test_malformed_rate_limit_header() -> None:
+    """A header that cannot be understood is counted and costs nothing else."""
+    headers = {"Ratelimit": '"default;r=50;t=30'}
+    respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE, headers=headers)
+    log = Log()
+    assert 1 == len(read(log=log).recordings)
+    assert [RATELIMIT_FIELD] == log.fields
 
 
 @pytest.mark.parametrize(

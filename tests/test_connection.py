@@ -32,7 +32,8 @@ from rk_exporter.connection import LARGEST_BODY_BYTES, Connection, client_factor
 from rk_exporter.credentials import Secret
 from rk_exporter.payloads import ActiveRecordings
 from rk_exporter.recordings import App, Reason
-from tests.building import free_throttle
+from rk_exporter.throttle import Throttle
+from tests.building import free_throttle, throttle_of
 from tests.fault_server import (
     PATIENCE_SECONDS,
     Behaviour,
@@ -85,6 +86,7 @@ class Client:
 
     url: str
     observer: Observer = field(default_factory=Observer)
+    throttle: Throttle = field(default_factory=free_throttle)
     api: RealtimeKit = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,7 +95,7 @@ class Client:
             APP,
             base_url=base_url,
             connection=Connection(client_factory(base_url)),
-            throttle=free_throttle(),
+            throttle=self.throttle,
             observer=self.observer,
         )
 
@@ -113,9 +115,9 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def client_of(url: str) -> AsyncIterator[Client]:
+async def client_of(url: str, throttle: Throttle | None = None) -> AsyncIterator[Client]:
     """Yield a client that is closed at the end."""
-    client = Client(url)
+    client = Client(url, throttle=throttle or free_throttle())
     try:
         yield client
     finally:
@@ -127,6 +129,7 @@ def with_server(
     *behaviours: Behaviour,
     context: ssl.SSLContext | None = None,
     scheme: str | None = None,
+    throttle: Throttle | None = None,
 ) -> None:
     """Run *test* with a server that behaves so, and a client of it."""
 
@@ -135,7 +138,7 @@ def with_server(
         server.script(MEETING, *behaviours)
         async with server.running(context):
             url = f"{scheme or server.scheme}://127.0.0.1:{server.port}"
-            async with client_of(url) as client:
+            async with client_of(url, throttle) as client:
                 await test(server, client)
 
     asyncio.run(run())
@@ -271,6 +274,19 @@ def test_closed_between_calls() -> None:
         assert client.observer == Observer(codes=["200", "200"])
 
     with_server(test, close(head(200, f"Content-Length: {len(BODY)}") + BODY), answer())
+
+
+def test_no_calls_left_to_try_again() -> None:
+    """A kept connection that closes under the last call of the budget is a failure."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        await client.call()
+        failure = await client.failure()
+        assert failure.reason is Reason.CONNECT
+        assert client.observer == Observer(codes=["200", NO_STATUS], failures=[Reason.CONNECT])
+        assert server.connections == 1
+
+    with_server(test, answer(), close(), throttle=throttle_of(2))
 
 
 @pytest.mark.parametrize("end", [close(), reset()], ids=["closed", "reset"])
