@@ -10,15 +10,8 @@ from prometheus_client.metrics_core import Metric
 
 from rk_exporter.exposition import Format, encode
 from rk_exporter.metrics import families
-from rk_exporter.recordings import (
-    App,
-    AppSnapshot,
-    Meeting,
-    Reading,
-    Recording,
-    Snapshot,
-    Status,
-)
+from rk_exporter.recordings import App, Meeting, Reading, Recording, Status
+from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
 RECORDINGS = (10, 100, 1000)

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from bench.changes import Lookout, Visibility
 from bench.truth import Truth
-from rk_exporter.recordings import Reading, Snapshot
+from rk_exporter.recordings import Reading
 from rk_exporter.simulator import RequestLog
+from rk_exporter.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -15,10 +16,12 @@ from rk_exporter.credentials import Secret
 from rk_exporter.payloads import (
     ActiveRecordings,
     MeetingSettings,
+    RecordingDetails,
     RecordingsPage,
     SessionsPage,
     parse_active_recordings,
     parse_meeting,
+    parse_recording,
     parse_recordings_page,
     parse_sessions_page,
 )
@@ -30,6 +33,7 @@ from rk_exporter.ratelimit import (
 )
 from rk_exporter.recordings import App, Reason, Status
 from rk_exporter.throttle import Admission, HeldBack, Throttle
+from rk_exporter.upstream_clock import UpstreamClock
 
 
 T = TypeVar("T")
@@ -38,7 +42,8 @@ ACTIVE_RECORDING = "active-recording"
 RECORDINGS = "recordings"
 SESSIONS = "sessions"
 MEETING = "meeting"
-ENDPOINTS = (ACTIVE_RECORDING, RECORDINGS, SESSIONS, MEETING)
+RECORDING = "recording"
+ENDPOINTS = (ACTIVE_RECORDING, RECORDING, RECORDINGS, SESSIONS, MEETING)
 
 NO_STATUS = "none"
 # The name of the malformed field where it is not in the body.
@@ -81,7 +86,7 @@ class RealtimeKit:
     Each method raises ApiError, or HeldBack where the call may not be made now.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # the parts that it is made of
         self,
         app: App,
         *,
@@ -89,6 +94,7 @@ class RealtimeKit:
         connection: Connection,
         throttle: Throttle,
         observer: CallObserver,
+        upstream_clock: UpstreamClock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._root = (
@@ -98,6 +104,7 @@ class RealtimeKit:
         self._connection = connection
         self._throttle = throttle
         self._observer = observer
+        self._upstream_clock = upstream_clock
         self._monotonic = monotonic
 
     async def active_recordings(self, meeting_id: str, terms: CallTerms) -> ActiveRecordings:
@@ -106,6 +113,14 @@ class RealtimeKit:
         active = await self._call(ACTIVE_RECORDING, path, parse_active_recordings, terms)
         self._observer.malformed(active.malformed_fields)
         return active
+
+    async def recording(self, recording_id: str, terms: CallTerms) -> RecordingDetails:
+        """Return a recording, in whichever state it is ("Fetch details of a recording")."""
+        path = f"/recordings/{_segment(recording_id)}"
+        parse = partial(parse_recording, recording_id=recording_id)
+        details = await self._call(RECORDING, path, parse, terms)
+        self._observer.malformed(details.malformed_fields)
+        return details
 
     async def recordings_page(
         self,
@@ -189,6 +204,7 @@ class RealtimeKit:
 
     def _note_rate_limit(self, admission: Admission, answer: Answer) -> None:
         headers = answer.ratelimit_headers
+        self._upstream_clock.note(headers.date)
         admission.policies = self._policies(answer)
         admission.retry_after_seconds = retry_after_seconds(headers, now=datetime.now(UTC))
 

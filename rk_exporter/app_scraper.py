@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -12,12 +11,18 @@ from rk_exporter.api import CallTerms
 from rk_exporter.budget import WINDOW_SECONDS
 from rk_exporter.credentials import Secret, TokenSource
 from rk_exporter.discovery import Discovery
+from rk_exporter.history import History
+from rk_exporter.hold import Hold
 from rk_exporter.meeting_reader import MeetingReader
 from rk_exporter.meetings import MeetingDirectory, combine
 from rk_exporter.merge import Attempt, merge, relist
+from rk_exporter.mode_chooser import ModeChooser
 from rk_exporter.planning import Demand, Rhythm, due, plan
-from rk_exporter.recordings import App, AppSnapshot, Failure, Meeting, Reading, ReadMode
+from rk_exporter.recordings import App, Failure, Meeting, Reading, ReadMode
+from rk_exporter.snapshot import AppSnapshot
+from rk_exporter.state_file import AppState, app_state
 from rk_exporter.throttle import Throttle
+from rk_exporter.upstream_clock import UpstreamClock
 
 
 logger = logging.getLogger(__name__)
@@ -30,10 +35,6 @@ _PATIENCE_SECONDS = 1.0
 _FIRST_PATIENCE = 0.9
 # A scraper whose interval is the shortest that a reading serves is early now and then.
 _FRESH = 0.9
-# By how much the need for calls has to change until it is told again.
-_WORTH_TELLING = 1.25
-# After that, what is shown is too old whatever the reason.
-_LONGEST_HOLD_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,10 @@ class AppScraper:
         rules: PassRules,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        history: History,
+        upstream_clock: UpstreamClock,
         discovery: Discovery | None = None,
+        readings: tuple[Reading, ...] = (),
     ) -> None:
         self._directory = directory
         self._discovery = discovery
@@ -71,6 +75,8 @@ class AppScraper:
         self._reader = reader
         self._throttle = throttle
         self._rules = rules
+        self._history = history
+        self._upstream_clock = upstream_clock
         self._clock = clock
         self._monotonic = monotonic
         self._rhythm = Rhythm()
@@ -78,14 +84,12 @@ class AppScraper:
         self._has_read = False
         self._last_pass_at: float | None = None
         self._told_failures: frozenset[str] = frozenset()
-        self._hold = (-math.inf, -math.inf)
-        self._is_short = False
-        self._told_demand: Demand | None = None
-        self._told_mode: ReadMode | None = None
+        self._hold = Hold(rules.stale_after_seconds)
+        self._chooser = ModeChooser(app.name, rules.mode)
         self._listed: tuple[Meeting, ...] | None = None
-        mode = rules.mode or ReadMode.ACTIVE_RECORDING
-        self.snapshot = AppSnapshot(app=app, readings=(), read_mode=mode)
+        self.snapshot = AppSnapshot(app=app, readings=readings, read_mode=self._chooser.mode)
         self._relist()
+        self._show_recordings()
 
     async def run_pass(self, deadline: float) -> AppSnapshot:
         """
@@ -120,6 +124,21 @@ class AppScraper:
         self._tell_failures(attempts)
         return self.snapshot
 
+    @property
+    def revision(self) -> int:
+        """Return a number that is raised by whatever is worth to be kept at once."""
+        return self._history.revision
+
+    @property
+    def state(self) -> AppState:
+        """Return what the next process has to know."""
+        return app_state(
+            self.snapshot.app,
+            self._history.past,
+            self.snapshot.readings,
+            self._reader.newest_ids,
+        )
+
     async def close(self) -> None:
         """Close all connections."""
         await self._reader.close()
@@ -134,6 +153,7 @@ class AppScraper:
             readings = relist(self.snapshot.readings, meetings, room=room)
             self.snapshot = replace(self.snapshot, readings=readings)
             self._listed = meetings
+        self._history.keep(meetings)
         if self.snapshot.files != self._directory.files:
             self.snapshot = replace(self.snapshot, files=self._directory.files)
 
@@ -177,15 +197,13 @@ class AppScraper:
         )
 
     def _choose_mode(self) -> None:
-        """Choose how to read, and tell people when not every meeting is read in every pass."""
-        demand, mode = self._demand(), self._rules.mode
-        self._is_short = demand.is_too_much(was_too_much=self._is_short)
-        if mode is None:
-            # A list that takes more calls than there are meetings would be no way out.
-            gains = demand.meetings > self._reader.list_calls and not self._reader.list_is_failing
-            mode = ReadMode.LIST if self._is_short and gains else ReadMode.ACTIVE_RECORDING
+        """Choose how to read; people are told when not every meeting is read in every pass."""
+        mode = self._chooser.choose(
+            self._demand(),
+            list_calls=self._reader.list_calls,
+            list_is_failing=self._reader.list_is_failing,
+        )
         self.snapshot = replace(self.snapshot, read_mode=mode)
-        self._tell_demand(demand)
 
     async def _discover(self, terms: CallTerms, *, is_first: bool) -> None:
         """List the live sessions, but not in pieces, and not as the call that tries a gate."""
@@ -198,14 +216,21 @@ class AppScraper:
         self, waiting: list[Reading], terms: CallTerms, *, is_first: bool
     ) -> list[Attempt]:
         if self.snapshot.read_mode is ReadMode.ACTIVE_RECORDING:
-            return await self._reader.read_each(plan(waiting, now=self._clock()), terms)
+            now = self._clock()
+            targets = plan(waiting, now=now, follows=self._history.due(now=now))
+            return await self._reader.read_each(
+                targets, terms, calls_per_second=self._calls_per_second
+            )
         # Half of the list would not tell which recordings have ended.
         if not is_first and self._throttle.affordable() < self._reader.whole_list_calls:
             return []
-        return await self._reader.read_list(self.snapshot.readings, terms)
+        return await self._reader.read_list(
+            self.snapshot.readings, terms, calls_per_second=self._calls_per_second
+        )
 
     def _merge(self, attempts: list[Attempt], *, begun: float, fresh_count: int) -> None:
-        self._note_hold()
+        if self._throttle.is_held_back:
+            self._hold.note(self._clock(), self._rhythm.interval_seconds)
         merged = merge(
             self.snapshot,
             attempts,
@@ -221,51 +246,33 @@ class AppScraper:
             discovery=self._discovery.state if self._discovery else None,
         )
         self._relist()
+        self._show_recordings()
+
+    def _show_recordings(self) -> None:
+        """Show the recordings that are known, and what became of all."""
+        oldest = self._clock() - self._stale_after_seconds()
+        self.snapshot = replace(
+            self.snapshot,
+            recordings=self._history.shown(oldest=oldest),
+            tally=self._history.tally,
+            is_restored=self._reader.is_restored,
+            clock_offset_seconds=self._upstream_clock.offset_seconds,
+        )
 
     def _is_up(self) -> bool | None:
         if self._throttle.has_called:
             return self._throttle.has_succeeded
         return False if self._throttle.is_held_back else self.snapshot.up
 
-    def _note_hold(self) -> None:
-        """Note since when calls are held back, and when that ended."""
-        now = self._clock()
-        began_at, ended_at = self._hold
-        if now - ended_at > self._rules.stale_after_seconds:
-            began_at = now - self._rhythm.interval_seconds
-        if self._throttle.is_held_back:
-            self._hold = began_at, now
-
     def _stale_after_seconds(self) -> float:
         """Return how old a reading may get: a meeting that waits its turn is not to flap."""
-        began_at, ended_at = self._hold
         # Nor is all to vanish while calls are held back, or until its turn comes after that.
-        wait_seconds = 0.0
-        if self._clock() - ended_at <= self._rules.stale_after_seconds:
-            wait_seconds = min(ended_at - began_at, _LONGEST_HOLD_SECONDS)
-            wait_seconds += self._rhythm.interval_seconds
+        wait_seconds = self._hold.extra_seconds(self._clock(), self._rhythm.interval_seconds)
         if self.snapshot.read_mode is ReadMode.LIST:
             wait_seconds += self._lists_calls / self._calls_per_second
-        elif self._is_short:
+        elif self._chooser.is_short:
             wait_seconds += self._demand().sweep_seconds
         return self._rules.stale_after_seconds + wait_seconds
-
-    def _tell_demand(self, demand: Demand) -> None:
-        if self._rules.mode is ReadMode.LIST:
-            return
-        told, self._told_demand = self._told_demand, demand if self._is_short else None
-        if not self._is_short:
-            if told:
-                logger.info("each meeting can be read at every scrape", extra=self._fields())
-            return
-        mode, told_mode = self.snapshot.read_mode, self._told_mode
-        self._told_mode = mode
-        is_alike = told and 1 / _WORTH_TELLING < demand.ratio / told.ratio < _WORTH_TELLING
-        if is_alike and mode is told_mode:
-            self._told_demand = told
-            return
-        level = logging.INFO if mode is ReadMode.LIST else logging.WARNING
-        logger.log(level, "%s", demand.explain(mode), extra=self._fields())
 
     def _tell_failures(self, attempts: Iterable[Attempt]) -> None:
         """Log how many meetings failed and why, once each time that the reasons change."""

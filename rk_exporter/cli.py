@@ -21,9 +21,10 @@ from rk_exporter.exposition import Format, encode
 from rk_exporter.logs import configure
 from rk_exporter.option_values import travels_in_clear
 from rk_exporter.ratelimit import CLOUDFLARE_LIMIT
-from rk_exporter.recordings import Snapshot
 from rk_exporter.running import leave_at_once, run
 from rk_exporter.server import AddressError, Listener, bind, serve
+from rk_exporter.snapshot import Snapshot
+from rk_exporter.state_file import StateFileError
 
 
 logger = logging.getLogger(__name__)
@@ -126,9 +127,9 @@ def check_command(
         for module in ("app_scraper", "discovery", "listing"):
             logging.getLogger(f"rk_exporter.{module}").setLevel(logging.ERROR)
     if offline:
-        snapshot = _exporter(config).scraper.snapshot
+        snapshot = _exporter(config, remembers=False).scraper.snapshot
     else:
-        _, snapshot = run(_read_once(config))
+        _, snapshot = run(_read_once(config, remembers=False))
     if form == "json":
         _print(json.dumps(report.document(snapshot, offline=offline), indent=2) + "\n")
     else:
@@ -152,7 +153,7 @@ def _load(config_file: Path | None) -> Config:
         raise ConfigRefused(str(error)) from None
 
 
-def _exporter(config: Config) -> Exporter:
+def _exporter(config: Config, *, remembers: bool = True) -> Exporter:
     if travels_in_clear(config.base_url):
         logger.warning("the API token travels in clear text; give an api.base_url with https")
     largest = max(app.budget for app in config.apps)
@@ -164,13 +165,15 @@ def _exporter(config: Config) -> Exporter:
             CLOUDFLARE_LIMIT,
         )
     try:
-        return Exporter(config)
+        return Exporter(config, remembers=remembers)
     except SetupError as error:
         raise ConfigRefused(str(error)) from None
+    except StateFileError as error:
+        raise ConfigRefused(f"state.file: {error}") from None
 
 
-async def _read_once(config: Config) -> tuple[Exporter, Snapshot]:
-    exporter = _exporter(config)
+async def _read_once(config: Config, *, remembers: bool = True) -> tuple[Exporter, Snapshot]:
+    exporter = _exporter(config, remembers=remembers)
     # A budget begins spent, so that it holds however often the command is run.
     spent_seconds = sum(
         len(app.readings) * WINDOW_SECONDS / each.budget

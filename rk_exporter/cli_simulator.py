@@ -198,7 +198,7 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
         simulator.inject(meeting_id, fault)
 
     async def simulate() -> None:
-        listener = Listener(simulator, bind(address))
+        listener = Listener(simulator, bind(address), date_header=False)
         click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
         await serve([listener])
 

@@ -16,8 +16,11 @@ from rk_exporter.option_values import (
     parse_choice,
     parse_count,
     parse_duration,
+    parse_max_recordings,
     parse_positive_duration,
+    parse_reread_interval,
     parse_reserve,
+    parse_state_file,
     parse_telemetry_path,
 )
 
@@ -31,7 +34,8 @@ class Config:
     """
     Everything that the exporter was told.
 
-    *reserve_ratio* is the part of the API's own limit that is left to others.
+    *reserve_ratio* is the part of the API's own limit that is left to others. Without a
+    *state_file* nothing is kept across restarts.
     """
 
     apps: tuple[AppConfig, ...]
@@ -40,6 +44,11 @@ class Config:
     min_interval_seconds: float
     stale_after_seconds: float
     timeout_offset_seconds: float
+    follow_retain_seconds: float
+    follow_max_recordings: int
+    follow_reread_seconds: float
+    follow_keep_removed: bool
+    state_file: Path | None
     listen_addresses: tuple[Address, ...]
     telemetry_path: str
     max_requests: int
@@ -61,9 +70,10 @@ def load(
     except DocumentError as error:
         raise ConfigError(str(error)) from None
     given = GivenOptions(document, settings)
-    api, scrape, web, log = (
+    api, scrape, follow, web, log = (
         given.options.api,
         given.options.scrape,
+        given.options.follow,
         given.options.web,
         given.options.log,
     )
@@ -81,9 +91,27 @@ def load(
         timeout_offset_seconds=parsed(
             "scrape.timeout_offset", parse_duration, scrape.timeout_offset
         ),
+        follow_retain_seconds=parsed("follow.retain", parse_positive_duration, follow.retain),
+        follow_max_recordings=parsed(
+            "follow.max_recordings", parse_max_recordings, follow.max_recordings
+        ),
+        follow_reread_seconds=parsed(
+            "follow.reread_interval", parse_reread_interval, follow.reread_interval
+        ),
+        follow_keep_removed=follow.keep_removed,
+        state_file=_state_file(given),
         listen_addresses=parsed("web.listen_address", parse_addresses, web.listen_address),
         telemetry_path=parsed("web.telemetry_path", parse_telemetry_path, web.telemetry_path),
         max_requests=parsed("web.max_requests", parse_count, web.max_requests),
         log_level=parsed("log.level", partial(parse_choice, choices=LEVELS), log.level),
         log_format=parsed("log.format", partial(parse_choice, choices=FORMATS), log.format),
     )
+
+
+def _state_file(given: GivenOptions) -> Path | None:
+    where, name = "state.file", given.options.state.file
+    if name is None:
+        return None
+    if not name.strip():
+        given.refuse(where, "is empty; give the path of a file, or leave it out to keep nothing")
+    return given.parsed(where, parse_state_file, given.path(where, name))

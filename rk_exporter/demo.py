@@ -9,14 +9,15 @@ from dataclasses import replace
 from rk_exporter.config import TOKEN_VARIABLE, Config, Setting, load
 from rk_exporter.exporter import Exporter
 from rk_exporter.option_values import Address
-from rk_exporter.recordings import Meeting, Snapshot
+from rk_exporter.recordings import Meeting, Recording
 from rk_exporter.server import Listener, bind, serve
 from rk_exporter.simulator import DEMO_PACE, Simulator, improvise
+from rk_exporter.snapshot import Snapshot
 
 
 MEETING_COUNT = 12
-# How long finished recordings stay to be seen.
-LINGER_SECONDS = 30.0
+# As many finished recordings as a page can show without being long.
+_MAX_RECORDINGS = "50"
 _LOOK_EVERY_SECONDS = 3.0
 
 # A budget begins spent; a newcomer should not wait for it.
@@ -35,10 +36,10 @@ async def run(
     """
     story = improvise(seed, MEETING_COUNT, time.time(), DEMO_PACE)
     # Without the API's limit: a newcomer who scrapes in a loop should not end up blocked.
-    simulator = Simulator(story, rate_limit=0, linger_seconds=LINGER_SECONDS)
+    simulator = Simulator(story, rate_limit=0)
     meetings = tuple(Meeting(each.id, each.title) for each in story.meetings())
     with bind(simulator_address) as simulator_socket, bind(exporter_address) as exporter_socket:
-        simulated = Listener(simulator, simulator_socket)
+        simulated = Listener(simulator, simulator_socket, date_header=False)
         exporter = Exporter(_config(f"{simulated.url}/client/v4", meetings))
         exporting = Listener(exporter.application, exporter_socket)
         say(welcome(exporter_url=exporting.url, simulator_url=simulated.url, seed=seed))
@@ -84,12 +85,20 @@ def changes(before: Snapshot, after: Snapshot) -> Iterator[str]:
 
 
 def _states(snapshot: Snapshot) -> dict[str, str]:
-    return {
-        reading.meeting.name: reading.recordings[0].status if reading.recordings else _NO_RECORDING
+    states: dict[str, str] = {
+        reading.meeting.name: _NO_RECORDING
         for app in snapshot.apps
         for reading in app.readings
         if reading.recordings is not None
     }
+    for app in snapshot.apps:
+        for known in sorted(app.recordings, key=lambda each: _invoked_at(each.recording)):
+            states[known.meeting.name] = known.recording.status
+    return states
+
+
+def _invoked_at(recording: Recording) -> float:
+    return recording.invoked_timestamp_seconds or 0.0
 
 
 async def _tell(exporter: Exporter, say: Callable[[str], None]) -> None:
@@ -110,6 +119,7 @@ def _config(base_url: str, meetings: tuple[Meeting, ...]) -> Config:
         "api.base_url": base_url,
         "api.budget": _BUDGET,
         "scrape.min_interval": "1s",
+        "follow.max_recordings": _MAX_RECORDINGS,
     }
     settings = {place: Setting(value, "the demo") for place, value in given.items()}
     config = load(None, settings, {TOKEN_VARIABLE: "simulated"})

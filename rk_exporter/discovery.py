@@ -8,9 +8,10 @@ from typing import Protocol
 
 from rk_exporter.api import CallTerms
 from rk_exporter.api_errors import ApiError, NotFound
-from rk_exporter.listing import walk
+from rk_exporter.paging import walk
 from rk_exporter.payloads import LiveSession, MeetingSettings, SessionsPage
-from rk_exporter.recordings import DiscoveryState, Failure, Meeting, Reading, Room
+from rk_exporter.recordings import Failure, Meeting, Reading, Room
+from rk_exporter.snapshot import DiscoveryState
 from rk_exporter.throttle import HeldBack
 
 
@@ -122,12 +123,12 @@ class Discovery:
         for meeting_id in self._meetings.keys() - self._live.keys():
             self._ended_at.setdefault(meeting_id, self._listed_at)
 
-    def add_recorded(self, meeting_ids: Iterable[str]) -> None:
+    def add_recorded(self, meetings: Iterable[Meeting]) -> None:
         """Add meetings of which a recording was found, live or not."""
-        for meeting_id in meeting_ids:
-            if meeting_id not in self._meetings:
-                self._meetings[meeting_id] = Meeting(meeting_id, meeting_id)
-                self._ended_at[meeting_id] = self._clock()
+        for meeting in meetings:
+            if meeting.meeting_id not in self._meetings:
+                self._meetings[meeting.meeting_id] = meeting
+                self._ended_at[meeting.meeting_id] = self._clock()
 
     def forget_ended(self, readings: Iterable[Reading]) -> None:
         """Drop the meetings that ended, and had no recording in progress when read after that."""

@@ -18,17 +18,23 @@ from rk_exporter.connection import ClientFactory, Connection, client_factory
 from rk_exporter.credentials import Secret
 from rk_exporter.discovery import Discovery
 from rk_exporter.exposition import Exposition
+from rk_exporter.history import History
+from rk_exporter.lives import FollowRules
 from rk_exporter.meeting_reader import MeetingReader
 from rk_exporter.meetings import MeetingDirectory
 from rk_exporter.metrics import families
-from rk_exporter.recordings import Snapshot
+from rk_exporter.review import Review
 from rk_exporter.scrape import Scraper
+from rk_exporter.snapshot import Snapshot, StateFileState
+from rk_exporter.state_file import StateFile
 from rk_exporter.throttle import LimitsByToken, Throttle
+from rk_exporter.upstream_clock import UpstreamClock
 from rk_exporter.web import Application
 
 
 # Four calls a second are all that the API's limit allows; more connections would gain nothing.
 WORKERS_PER_APP = 8
+_OFTEN_ENOUGH = 0.75
 
 
 class Exporter:
@@ -36,7 +42,9 @@ class Exporter:
     All parts of one exporter, sharing nothing with another.
 
     *clock* gives unix seconds, *monotonic* seconds that nobody sets; *make_client* is the door to
-    the network, by default httpx. Raises SetupError.
+    the network, by default httpx. It *remembers* what an exporter before it showed, and keeps
+    what it shows itself, unless only what goes on now is of interest. Raises SetupError, and
+    StateFileError.
     """
 
     def __init__(
@@ -47,28 +55,35 @@ class Exporter:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         workers_per_app: int = WORKERS_PER_APP,
+        remembers: bool = True,
     ) -> None:
         self._config = config
         self._clock = clock
         self._monotonic = monotonic
         self._workers_per_app = workers_per_app
+        self._remembers = remembers
         self._make_client = make_client or client_factory(config.base_url)
         self._limits = LimitsByToken(reserve_ratio=config.reserve_ratio, monotonic=monotonic)
+        self._state_file = None
+        if config.state_file and remembers:
+            self._state_file = StateFile(config.state_file, clock=clock)
+        self._kept_revisions: list[int] = []
         self._registry = CollectorRegistry()
         self._call_metrics = ApiCallMetrics(
             (app.app.name for app in config.apps), registry=self._registry
         )
         ProcessCollector(registry=self._registry)
         tokens = [app.token.current() for app in config.apps]
-        scrapers = [
+        self._app_scrapers = [
             self._app_scraper(app, token, _budget_of(token, tokens, config.apps))
             for app, token in zip(config.apps, tokens, strict=True)
         ]
-        self.scraper = Scraper(scrapers, clock=clock)
+        keep = self._keep if self._state_file else None
+        self.scraper = Scraper(self._app_scrapers, clock=clock, keep=keep)
         self.exposition = Exposition(self.families)
         self.application = Application(
             scrape=self.scraper.scrape,
-            is_ready=self.is_ready,
+            why_not_ready=self.why_not_ready,
             exposition=self.exposition,
             telemetry_path=config.telemetry_path,
             timeout_offset_seconds=config.timeout_offset_seconds,
@@ -80,6 +95,8 @@ class Exporter:
         throttle = Throttle(
             self._limits, token=token, budget=budget, clock=self._clock, monotonic=self._monotonic
         )
+        upstream_clock = UpstreamClock(self._clock)
+        kept = self._state_file.state_of(app) if self._state_file else None
         readers = [
             RealtimeKit(
                 app,
@@ -87,6 +104,7 @@ class Exporter:
                 connection=Connection(self._make_client),
                 throttle=throttle,
                 observer=self._call_metrics.of(app.name),
+                upstream_clock=upstream_clock,
             )
             for _ in range(self._workers_per_app)
         ]
@@ -100,30 +118,83 @@ class Exporter:
             discovery = Discovery(
                 app=app.name, clock=self._clock, stale_after_seconds=rules.stale_after_seconds
             )
+        history = History(
+            app.name,
+            self._follow_rules(),
+            clock=self._clock,
+            upstream_clock=upstream_clock,
+            any_meeting=config.discover,
+            past=kept.past if kept else None,
+        )
+        review = None
+        if self._remembers:
+            newest_ids = kept.newest_ids if kept else ()
+            review = Review(app.name, history, clock=self._clock, newest_ids=newest_ids)
         return AppScraper(
             app,
             MeetingDirectory(config.meetings, config.meeting_files),
             token=config.token,
-            reader=MeetingReader(app.name, readers, discovery=discovery, clock=self._clock),
+            reader=MeetingReader(
+                app.name,
+                readers,
+                history=history,
+                review=review,
+                discovery=discovery,
+                clock=self._clock,
+            ),
             throttle=throttle,
             rules=rules,
             clock=self._clock,
             monotonic=self._monotonic,
+            history=history,
+            upstream_clock=upstream_clock,
             discovery=discovery,
+            readings=kept.readings if kept else (),
+        )
+
+    def _follow_rules(self) -> FollowRules:
+        config = self._config
+        return FollowRules(
+            retain_seconds=config.follow_retain_seconds,
+            max_recordings=config.follow_max_recordings,
+            reread_seconds=config.follow_reread_seconds,
+            keep_removed=config.follow_keep_removed,
+            # Before what it showed last is too old to be shown.
+            longest_pause_seconds=_OFTEN_ENOUGH * config.stale_after_seconds,
         )
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
         """Return all that is exposed: the *snapshot*, and the exporter's own counters as of now."""
         return chain(families(snapshot), self._registry.collect())
 
-    def is_ready(self) -> bool:
-        """Tell whether what is shown is no older than it may be; before the first pass it is."""
+    def why_not_ready(self) -> str | None:
+        """Return why what is shown is not all that it should be; None where it is."""
         ended_at = self.scraper.last_pass_ended_at
-        return ended_at is None or self._clock() - ended_at <= self._config.stale_after_seconds
+        if ended_at is not None and self._clock() - ended_at > self._config.stale_after_seconds:
+            return "the last pass is out of date; is the exporter scraped?"
+        pending = [app for app in self.scraper.snapshot.apps if not app.is_restored]
+        if pending:
+            names = ", ".join(app.app.name for app in pending)
+            return f"recordings from before the start are being restored by scrapes: {names}"
+        return None
+
+    async def _keep(self) -> StateFileState | None:
+        """Write the state file where that is worth it."""
+        file = self._state_file
+        if file is None:
+            return None
+        revisions = [app.revision for app in self._app_scrapers]
+        is_wanted = revisions != self._kept_revisions or file.is_due()
+        if is_wanted and await file.keep([app.state for app in self._app_scrapers]):
+            self._kept_revisions = revisions
+        return StateFileState(file.last_write_successful, file.last_success_timestamp_seconds)
 
     async def close(self) -> None:
         """Close all connections to the API, and stop the thread that renders."""
         await self.scraper.close()
+        if self._state_file:
+            await self._state_file.keep([app.state for app in self._app_scrapers])
+            self._state_file.close()
         self.exposition.close()
 
 

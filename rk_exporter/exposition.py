@@ -17,7 +17,7 @@ from enum import Enum
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
-from rk_exporter.recordings import Snapshot
+from rk_exporter.snapshot import Snapshot
 
 
 class Format(Enum):

@@ -4,15 +4,15 @@ import asyncio
 import logging
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import count
-from typing import Protocol, TypeVar
 
-from rk_exporter.api import PER_PAGE, CallTerms
+from rk_exporter.api import CallTerms
 from rk_exporter.api_errors import ApiError, ClientError
-from rk_exporter.payloads import Paging, RecordingsPage
+from rk_exporter.lives import LONGEST_LIFE_SECONDS
+from rk_exporter.paging import RecordingsPageReader, walk
+from rk_exporter.payloads import ListedRecording, RecordingsPage
 from rk_exporter.recordings import IN_PROGRESS, Failure, Reason, Recording, Status
 from rk_exporter.throttle import HeldBack
 
@@ -22,73 +22,18 @@ logger = logging.getLogger(__name__)
 # Along the life of a recording: one that moves on meanwhile is met twice rather than missed.
 _STATUSES = (Status.INVOKED, Status.RECORDING, Status.PAUSED, Status.UPLOADING)
 _SHOWN = IN_PROGRESS | {Status.UNKNOWN}
-# A recording ends after 24 hours at the latest ("Start recording" page), and is uploaded then.
-_LONGEST_LIFE = timedelta(hours=25)
+_LONGEST_LIFE = timedelta(seconds=LONGEST_LIFE_SECONDS)
 _UNFILTERED_SECONDS = 3600.0
 _NOT_ITS_OWN = frozenset({Reason.AUTH, Reason.RATE_LIMITED})
 _FAILURES_IN_A_ROW = 3
 _AVOIDED_SECONDS = 600.0
 
 
-class Page(Protocol):
-    """A page of any list."""
-
-    @property
-    def item_ids(self) -> Sequence[str]:
-        """Return the ids of what is on the page."""
-        ...
-
-    @property
-    def paging(self) -> Paging | None:
-        """Return where the page stands in the list, if the API says so."""
-        ...
-
-
-P = TypeVar("P", bound=Page)
-
-
-async def walk(fetch: Callable[[int], Awaitable[P]]) -> list[P]:
-    """
-    Return all pages of a list that *fetch* gives by number, the first being 1.
-
-    There is no cursor: the last is the one whose end is the list's, else a short one; a page that
-    is empty or repeats the one before it ends the walk too.
-    """
-    pages: list[P] = []
-    for number in count(1):
-        page = await fetch(number)
-        if not page.item_ids or (pages and page.item_ids == pages[-1].item_ids):
-            break
-        pages.append(page)
-        if page.paging is None:
-            is_last = len(page.item_ids) < PER_PAGE
-        else:
-            is_last = page.paging.end_offset >= page.paging.total_count
-        if is_last:
-            break
-    return pages
-
-
-class ListReader(Protocol):
-    """One connection to the API, used by one worker at a time."""
-
-    async def recordings_page(
-        self,
-        page_no: int,
-        terms: CallTerms,
-        *,
-        status: Status | None,
-        since: datetime | None = None,
-    ) -> RecordingsPage:
-        """Return a page of the recordings in one *status*, or invoked *since* a time."""
-        ...
-
-
 @dataclass(slots=True)
 class Listing:
-    """What one reading of the list brought: recordings by id, by their meeting's id."""
+    """What one reading of the list brought: recordings by their ids."""
 
-    by_meeting: dict[str, dict[str, Recording]] = field(default_factory=dict)
+    found: dict[str, ListedRecording] = field(default_factory=dict)
     failure: Failure | None = None
     is_held_back: bool = False
     page_count: int = 0
@@ -98,38 +43,32 @@ class Listing:
         self.page_count += 1
         for listed in page.items:
             if listed.recording.status in _SHOWN:
-                self.add_recordings(listed.meeting_id, (listed.recording,))
+                self.found[listed.recording.recording_id] = listed
         return page
-
-    def add_recordings(self, meeting_id: str, recordings: Iterable[Recording]) -> None:
-        """Take in *recordings* of a meeting."""
-        known = self.by_meeting.setdefault(meeting_id, {})
-        known.update({recording.recording_id: recording for recording in recordings})
-
-    def lacks_any(self, meeting_id: str, recordings: Iterable[Recording]) -> bool:
-        """Tell whether any of a meeting's *recordings* was in progress and is not listed."""
-        listed = self.by_meeting.get(meeting_id, {})
-        return any(each.in_progress and each.recording_id not in listed for each in recordings)
-
-    def outcome(
-        self, meeting_id: str, *, is_missing: bool
-    ) -> tuple[Recording, ...] | Failure | None:
-        """Return what the list tells of a meeting; *is_missing* where a recording of it is."""
-        if not is_missing and (self.is_complete or meeting_id in self.by_meeting):
-            return self.recordings(meeting_id)
-        return self.failure
 
     @property
     def is_complete(self) -> bool:
         """Tell whether what is not in it is not in progress."""
         return self.failure is None and not self.is_held_back
 
-    def recordings(self, meeting_id: str) -> tuple[Recording, ...]:
-        """Return the recordings in progress of a meeting, newest first."""
-        recordings = self.by_meeting.get(meeting_id, {}).values()
-        return tuple(
-            sorted(recordings, key=lambda each: each.invoked_timestamp_seconds or 0.0, reverse=True)
-        )
+    def outcome(
+        self, recordings: tuple[Recording, ...] | None
+    ) -> tuple[Recording, ...] | Failure | None:
+        """Return what it tells of a meeting of which it has *recordings*, or none."""
+        if recordings is None:
+            return () if self.is_complete else self.failure
+        return recordings
+
+    def by_meeting(self) -> dict[str, tuple[Recording, ...]]:
+        """Return the recordings in progress of each meeting that has any, newest first."""
+        recordings: dict[str, list[Recording]] = {}
+        for listed in sorted(self.found.values(), key=_invoked_at, reverse=True):
+            recordings.setdefault(listed.meeting.meeting_id, []).append(listed.recording)
+        return {meeting_id: tuple(each) for meeting_id, each in recordings.items()}
+
+
+def _invoked_at(listed: ListedRecording) -> float:
+    return listed.recording.invoked_timestamp_seconds or 0.0
 
 
 class FilterIgnored(ClientError):
@@ -148,7 +87,7 @@ class RecordingsList:
         self.usual_calls = len(_STATUSES)
         """How many calls a whole reading takes, as far as it is known."""
 
-    async def read(self, readers: Sequence[ListReader], terms: CallTerms) -> Listing:
+    async def read(self, readers: Sequence[RecordingsPageReader], terms: CallTerms) -> Listing:
         """
         Return the recordings in progress: one status per call, else all of the last 25 hours.
 
@@ -183,11 +122,13 @@ class RecordingsList:
     def _filters(self) -> bool:
         return self._clock() >= self._unfiltered_until
 
-    async def _read_by_status(self, readers: Sequence[ListReader], terms: CallTerms) -> Listing:
+    async def _read_by_status(
+        self, readers: Sequence[RecordingsPageReader], terms: CallTerms
+    ) -> Listing:
         listing = Listing()
         statuses = deque(_STATUSES)
 
-        async def work(reader: ListReader) -> None:
+        async def work(reader: RecordingsPageReader) -> None:
             while statuses and listing.is_complete and self._filters:
                 await self._read_status(reader, statuses.popleft(), terms, listing)
 
@@ -197,7 +138,7 @@ class RecordingsList:
         return listing
 
     async def _read_status(
-        self, reader: ListReader, status: Status, terms: CallTerms, listing: Listing
+        self, reader: RecordingsPageReader, status: Status, terms: CallTerms, listing: Listing
     ) -> None:
         async def fetch(page_no: int) -> RecordingsPage:
             page = await reader.recordings_page(page_no, terms, status=status)
@@ -213,7 +154,7 @@ class RecordingsList:
         except ClientError as error:
             self._stop_filtering(error)
 
-    async def _read_unfiltered(self, reader: ListReader, terms: CallTerms) -> Listing:
+    async def _read_unfiltered(self, reader: RecordingsPageReader, terms: CallTerms) -> Listing:
         listing = Listing()
         since = datetime.fromtimestamp(self._clock(), UTC) - _LONGEST_LIFE
 

@@ -1,21 +1,24 @@
-"""Reading meetings with several connections at once: a call for each, or all through the list."""
+"""Reading an app with several connections at once: its meetings, and recordings by their ids."""
 
 import asyncio
 import logging
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from rk_exporter.api import CallTerms
 from rk_exporter.api_errors import ApiError
 from rk_exporter.discovery import Discovery, DiscoveryReader
-from rk_exporter.listing import Listing, ListReader, RecordingsList
+from rk_exporter.errands import Errands
+from rk_exporter.history import History
+from rk_exporter.listing import RecordingsList
 from rk_exporter.merge import Attempt
-from rk_exporter.payloads import ActiveRecordings
+from rk_exporter.paging import RecordingsPageReader
+from rk_exporter.payloads import ActiveRecordings, RecordingDetails
+from rk_exporter.planning import Target
 from rk_exporter.recordings import Failure, Meeting, Reading
-from rk_exporter.throttle import HeldBack
+from rk_exporter.review import Review
 
 
 logger = logging.getLogger(__name__)
@@ -24,33 +27,45 @@ logger = logging.getLogger(__name__)
 _SETTINGS_FIRST = 2
 
 
-class Reader(ListReader, DiscoveryReader, Protocol):
+class Reader(RecordingsPageReader, DiscoveryReader, Protocol):
     """One connection to the API, used by one worker at a time."""
 
     async def active_recordings(self, meeting_id: str, terms: CallTerms) -> ActiveRecordings:
         """Return the meeting's recordings."""
         ...
 
+    async def recording(self, recording_id: str, terms: CallTerms) -> RecordingDetails:
+        """Return a recording."""
+        ...
+
     async def close(self) -> None:
         """Close the connection."""
 
 
-Errand = Callable[[Reader], Awaitable[None]]
+Errand: TypeAlias = Callable[[Reader], Awaitable[None]]
 
 
 class MeetingReader:
-    """Reads meetings of one app by as many workers as there are *readers*."""
+    """
+    Reads one app by as many workers as there are *readers*.
+
+    What they find of recordings goes into *history*, without which they are not followed.
+    """
 
     def __init__(
         self,
         app: str,
         readers: Sequence[Reader],
         *,
+        history: History,
+        review: Review | None,
         discovery: Discovery | None,
         clock: Callable[[], float],
     ) -> None:
         self._app = app
         self._readers = readers
+        self._history = history
+        self._review = review
         self._discovery = discovery
         self._clock = clock
         self._list = RecordingsList(app=app, clock=clock)
@@ -72,6 +87,16 @@ class MeetingReader:
         return self.list_calls + min(self._left_over, self.list_calls)
 
     @property
+    def newest_ids(self) -> tuple[str, ...]:
+        """Return the ids of the newest recordings in the app's list."""
+        return self._review.newest_ids if self._review else ()
+
+    @property
+    def is_restored(self) -> bool:
+        """Tell whether what was shown before the start is shown again, or cannot be."""
+        return self._review is None or self._review.is_restored
+
+    @property
     def discovery_calls(self) -> int:
         """Return how many calls it takes to list the live sessions."""
         return self._discovery.usual_calls if self._discovery else 0
@@ -83,23 +108,30 @@ class MeetingReader:
                 self._readers[0], terms, calls_per_second=calls_per_second
             )
 
-    async def read_each(self, meetings: Iterable[Meeting], terms: CallTerms) -> list[Attempt]:
-        """Return what came of a call for each of the *meetings*, as far as they could be made."""
+    async def read_each(
+        self, targets: Iterable[Target], terms: CallTerms, *, calls_per_second: float
+    ) -> list[Attempt]:
+        """Return what came of the calls that could be made for the meetings among *targets*."""
         attempts: list[Attempt] = []
+        errands = Errands(self._readers, terms.deadline)
         settings = self._settings_errands(terms)
-        await self._run(
-            [
-                *settings[:_SETTINGS_FIRST],
-                *(self._attempt_errand(each.meeting_id, terms, attempts) for each in meetings),
-                *settings[_SETTINGS_FIRST:],
-            ],
-            terms,
-        )
+        reads = [
+            self._attempt_errand(target, terms, attempts, errands)
+            if isinstance(target, Meeting)
+            else self._follow_errand(target.recording_id, terms)
+            for target in targets
+        ]
+        # What is wrong with a token is told of a meeting, so one of them comes first.
+        errands.add(*reads[:1], *self._review_errands(terms, calls_per_second))
+        errands.add(*settings[:_SETTINGS_FIRST], *reads[1:], *settings[_SETTINGS_FIRST:])
+        await errands.run()
         return attempts
 
-    async def read_list(self, readings: Sequence[Reading], terms: CallTerms) -> list[Attempt]:
+    async def read_list(
+        self, readings: Sequence[Reading], terms: CallTerms, *, calls_per_second: float
+    ) -> list[Attempt]:
         """
-        Return what the list of recordings tells of each meeting in *readings*.
+        Return what the list of recordings in progress tells of each meeting in *readings*.
 
         A recording that was in progress, and is not in the list, is asked for: it has ended, or it
         has moved from one page or status to another between two calls.
@@ -107,18 +139,24 @@ class MeetingReader:
         listing = await self._list.read(self._readers, terms)
         made_at = self._clock()
         if self._discovery:
-            self._discovery.add_recorded(listing.by_meeting)
-        listed = {reading.meeting.meeting_id: reading.recordings or () for reading in readings}
-        missing = {each: None for each, known in listed.items() if listing.lacks_any(each, known)}
+            self._discovery.add_recorded(each.meeting for each in listing.found.values())
+        self._history.see_in_progress(listing.found.values(), is_complete=listing.is_complete)
+        by_meeting = listing.by_meeting()
+        listed = dict.fromkeys([*by_meeting, *(each.meeting.meeting_id for each in readings)])
         attempts = [
             Attempt(each, made_at, outcome)
-            for each in dict.fromkeys([*listing.by_meeting, *listed])
-            if (outcome := listing.outcome(each, is_missing=each in missing)) is not None
+            for each in listed
+            if (outcome := listing.outcome(by_meeting.get(each))) is not None
         ]
         if listing.is_complete:
-            errands = [self._attempt_errand(each, terms, attempts, listing) for each in missing]
+            errands = Errands(self._readers, terms.deadline)
+            due = sorted(self._history.due(now=made_at), key=lambda each: each[0], reverse=True)
+            errands.add(*(self._follow_errand(each.recording_id, terms) for _, each in due))
+            errands.add(*self._review_errands(terms, calls_per_second))
             settings = self._settings_errands(terms)
-            left = await self._run([*errands, *settings], terms)
+            errands.add(*settings)
+            await errands.run()
+            left = len(errands)
             # For settings no more is saved up than for a few.
             self._left_over = min(left, max(_SETTINGS_FIRST, left - len(settings)))
         return attempts
@@ -128,48 +166,51 @@ class MeetingReader:
         for reader in self._readers:
             await reader.close()
 
-    async def _run(self, errands: Iterable[Errand], terms: CallTerms) -> int:
-        """
-        Run errands in their order until the deadline, or until no more calls may be made.
-
-        Return how many are left.
-        """
-        loop = asyncio.get_running_loop()
-        queue = deque(errands)
-
-        async def work(reader: Reader) -> None:
-            while queue and loop.time() < terms.deadline:
-                errand = queue.popleft()
-                try:
-                    await errand(reader)
-                except HeldBack:
-                    # Another worker may be let through yet.
-                    queue.appendleft(errand)
-                    return
-
-        async with asyncio.TaskGroup() as workers:
-            for reader in self._readers[: len(queue)]:
-                workers.create_task(work(reader))
-        return len(queue)
-
     def _attempt_errand(
         self,
-        meeting_id: str,
+        meeting: Meeting,
         terms: CallTerms,
         attempts: list[Attempt],
-        listing: Listing | None = None,
+        errands: Errands[Reader],
     ) -> Errand:
-        """Return the errand of reading a meeting, besides what is in the *listing* already."""
+        """Return the errand of reading a meeting, and what it no longer shows right after that."""
 
         async def errand(reader: Reader) -> None:
-            attempt = await self._attempt(reader, meeting_id, terms)
-            if listing and not isinstance(attempt.outcome, Failure):
-                listing.add_recordings(meeting_id, attempt.outcome)
-                attempt = replace(attempt, outcome=listing.recordings(meeting_id))
+            attempt = await self._attempt(reader, meeting.meeting_id, terms)
             is_late = asyncio.get_running_loop().time() >= terms.deadline
             attempts.append(replace(attempt, cut_off=attempt.timed_out and is_late))
+            if not isinstance(attempt.outcome, Failure):
+                gone = self._history.see_meeting(meeting, attempt.outcome)
+                errands.add_next(self._follow_errand(each, terms) for each in gone)
 
         return errand
+
+    def _follow_errand(self, recording_id: str, terms: CallTerms) -> Errand:
+        """Return the errand of reading a recording by its id, unless it is seen until then."""
+
+        async def errand(reader: Reader) -> None:
+            known = self._history.due_one(recording_id, now=self._clock())
+            if known is None:
+                return
+            try:
+                details = await reader.recording(recording_id, terms)
+            except ApiError as error:
+                fields = {"app": self._app, "recording_id": recording_id}
+                logger.debug("a recording could not be read: %s", error, extra=fields)
+                self._history.see_failure(recording_id)
+                return
+            if details.recording is None:
+                self._history.see_none(recording_id)
+            else:
+                self._history.see_details(details.recording)
+
+        return errand
+
+    def _review_errands(self, terms: CallTerms, calls_per_second: float) -> list[Errand]:
+        review = self._review
+        if review is None or not review.is_due():
+            return []
+        return [lambda reader: review.look(reader, terms, calls_per_second=calls_per_second)]
 
     def _settings_errands(self, terms: CallTerms) -> list[Errand]:
         if self._discovery is None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from rk_exporter.meeting_files import MeetingFile
-from rk_exporter.recordings import FileState, Meeting
+from rk_exporter.recordings import Meeting
+from rk_exporter.snapshot import FileState
 
 
 def combine(meetings: Iterable[Meeting]) -> tuple[Meeting, ...]:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from rk_exporter.recordings import AppSnapshot, Failure, Meeting, Reading, Reason, Recording, Room
+from rk_exporter.recordings import Failure, Meeting, Reading, Reason, Recording, Room
+from rk_exporter.snapshot import AppSnapshot
 
 
 @dataclass(frozen=True, slots=True)

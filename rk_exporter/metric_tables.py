@@ -5,15 +5,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rk_exporter.ratelimit import RateLimitPolicy
-from rk_exporter.recordings import (
-    AppSnapshot,
-    DiscoveryState,
-    FileState,
-    Reading,
-    Recording,
-    Room,
-    Spending,
-)
+from rk_exporter.recordings import Reading, Recording, Room
+from rk_exporter.snapshot import AppSnapshot, DiscoveryState, FileState, Spending, StateFileState
 
 
 T = TypeVar("T")
@@ -28,72 +21,100 @@ class Gauge(Generic[T]):
     value: Callable[[T], float | None]
 
 
-AGE = "As old as rk_meeting_last_success_timestamp_seconds."
+MEETING_AGE = "As old as rk_meeting_last_success_timestamp_seconds."
+RECORDING_AGE = "As old as rk_recording_last_success_timestamp_seconds."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadRecording:
-    """A recording as it was read."""
+    """
+    A recording as it was read; times are in unix seconds.
+
+    Its own timestamps are by the API's clock, so what is measured against them is as well.
+    """
 
     recording: Recording
-    as_of: float
-    """Unix seconds of the reading, for values that grow while nobody looks."""
+    read_at: float
+    api_read_at: float
+    api_now: float
+
+    @property
+    def expires_in_seconds(self) -> float | None:
+        """Return how long its download URL is good for, negative after that."""
+        expires_at = self.recording.download_url_expiry_timestamp_seconds
+        return None if expires_at is None else expires_at - self.api_now
 
 
 RECORDING_GAUGES: tuple[Gauge[ReadRecording], ...] = (
     Gauge(
         "rk_recording_file_size_bytes",
-        f"Size of the recording's file (API field file_size). {AGE}",
+        f"Size of the recording's file (API field file_size). {RECORDING_AGE}",
         lambda read: read.recording.file_size_bytes,
     ),
     Gauge(
         "rk_recording_duration_seconds",
         "Length of the recording (API field recording_duration; where that is absent or 0, "
-        "stopped_time or the time of the reading, minus started_time). " + AGE,
-        lambda read: read.recording.duration_seconds(as_of=read.as_of),
+        "stopped_time or the time of the reading, minus started_time). " + RECORDING_AGE,
+        lambda read: read.recording.duration_seconds(as_of=read.api_read_at),
     ),
     Gauge(
         "rk_recording_download_url_expiry_timestamp_seconds",
-        f"When the download URL expires (API field download_url_expiry). {AGE}",
+        f"When the download URL expires (API field download_url_expiry). {RECORDING_AGE}",
         lambda read: read.recording.download_url_expiry_timestamp_seconds,
     ),
     Gauge(
+        "rk_recording_download_url_expires_in_seconds",
+        "Time until the download URL expires (API field download_url_expiry), negative after it. "
+        + RECORDING_AGE,
+        lambda read: read.expires_in_seconds,
+    ),
+    Gauge(
         "rk_recording_invoked_timestamp_seconds",
-        f"When the recording was asked for (API field invoked_time). {AGE}",
+        f"When the recording was asked for (API field invoked_time). {RECORDING_AGE}",
         lambda read: read.recording.invoked_timestamp_seconds,
     ),
     Gauge(
         "rk_recording_started_timestamp_seconds",
-        f"When the recording began (API field started_time). {AGE}",
+        f"When the recording began (API field started_time). {RECORDING_AGE}",
         lambda read: read.recording.started_timestamp_seconds,
     ),
     Gauge(
         "rk_recording_stopped_timestamp_seconds",
-        f"When the recording ended (API field stopped_time). {AGE}",
+        f"When the recording ended (API field stopped_time). {RECORDING_AGE}",
         lambda read: read.recording.stopped_timestamp_seconds,
+    ),
+    Gauge(
+        "rk_recording_last_success_timestamp_seconds",
+        "When the recording was last read. One that has ended is read every few hours only.",
+        lambda read: read.read_at,
     ),
 )
 
-MEETING_GAUGES: tuple[Gauge[Reading], ...] = (
+
+@dataclass(frozen=True, slots=True)
+class ReadMeeting:
+    """A meeting as it was read, and how many of its recordings have not ended."""
+
+    reading: Reading
+    in_progress: int
+
+
+MEETING_GAUGES: tuple[Gauge[ReadMeeting], ...] = (
     Gauge(
         "rk_meeting_active_recordings",
         "The meeting's recordings that are INVOKED, RECORDING, PAUSED or UPLOADING; 0 where the "
-        "API says that there is none. " + AGE,
-        lambda reading: (
-            None
-            if reading.recordings is None
-            else sum(recording.in_progress for recording in reading.recordings)
-        ),
+        "API says that there is none. " + MEETING_AGE,
+        lambda read: None if read.reading.recordings is None else read.in_progress,
     ),
     Gauge(
         "rk_meeting_up",
         "Whether the last attempt to read the meeting succeeded; having no recording is a success.",
-        lambda reading: reading.up,
+        lambda read: read.reading.up,
     ),
     Gauge(
         "rk_meeting_last_success_timestamp_seconds",
         "When the meeting was last read.",
-        lambda reading: reading.last_success_timestamp_seconds,
+        lambda read: read.reading.last_success_timestamp_seconds,
     ),
 )
 
@@ -186,6 +207,19 @@ POLICY_GAUGES: tuple[Gauge[RateLimitPolicy], ...] = (
         "rk_api_ratelimit_remaining",
         "Calls that the API said to be left by each of its policies (header Ratelimit, r).",
         lambda policy: policy.remaining,
+    ),
+)
+
+STATE_FILE_GAUGES: tuple[Gauge[StateFileState], ...] = (
+    Gauge(
+        "rk_state_file_last_write_successful",
+        "Whether the state file could be written the last time. With state.file only.",
+        lambda file: file.is_written,
+    ),
+    Gauge(
+        "rk_state_file_last_write_success_timestamp_seconds",
+        "When the state file was last written. With state.file only.",
+        lambda file: file.last_success_timestamp_seconds,
     ),
 )
 

@@ -52,9 +52,10 @@ def _inside(where: str, name: str) -> str:
 def _about_unknown(name: str, where: str, names_at: Mapping[str, tuple[str, ...]]) -> str:
     here = names_at.get(re.sub(r"\[\d+\]", "[]", where), ())
     elsewhere = [_inside(place, name) for place, names in names_at.items() if name in names]
-    if elsewhere:
-        return f"is no option here, but {' or '.join(elsewhere)} is one"
     close = difflib.get_close_matches(name[:_LONGEST_SHOWN], here, n=1)
+    if elsewhere:
+        meant = f"; or is `{close[0]}` meant?" if close else ""
+        return f"is no option here, but {' or '.join(elsewhere)} is one{meant}"
     if close:
         return f"is no option; is `{close[0]}` meant?"
     return f"is no option; here may stand {', '.join(here)}"

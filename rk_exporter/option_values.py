@@ -2,9 +2,11 @@
 
 import ipaddress
 import re
+import stat
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from rk_exporter.options import DEFAULT_BASE_URL, MeetingEntry
@@ -38,6 +40,8 @@ _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _LONGEST_NAME_BYTES = 128
 _LONGEST_SHOWN = 40
 _LARGEST_BUDGET = 100_000
+_MOST_RECORDINGS = 100_000
+_SHORTEST_REREAD_SECONDS = 600
 _PERCENTAGE = re.compile(r"([0-9]{1,2})%?")
 _LARGEST_RESERVE_PERCENT = 90
 _AUTO = "auto"
@@ -152,6 +156,39 @@ def parse_budget(calls: int) -> int:
     if not 1 <= calls <= _LARGEST_BUDGET:
         raise ValueError(f"has to be between 1 and {_LARGEST_BUDGET}, in calls per 5 minutes")
     return calls
+
+
+def parse_max_recordings(number: int) -> int:
+    """Return how many recordings of an app may be shown."""
+    if not 1 <= number <= _MOST_RECORDINGS:
+        raise ValueError(f"has to be between 1 and {_MOST_RECORDINGS}, in recordings per app")
+    return number
+
+
+def parse_reread_interval(text: str) -> float:
+    """Return seconds for how often finished recordings are read again."""
+    seconds = parse_duration(text)
+    if seconds < _SHORTEST_REREAD_SECONDS:
+        raise ValueError("has to be at least 10m: more often, it would spend the API budget")
+    return seconds
+
+
+def parse_state_file(path: Path) -> Path:
+    """Return a path where a file may stand; whether it can be written is not tried."""
+    if not _is_folder(path.parent):
+        raise ValueError(f"there is no folder {path.parent}; create it, or give another path")
+    if _is_folder(path):
+        raise ValueError(f"{path} is a folder; give the path of a file in it")
+    return path
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ValueError(f"cannot be looked at ({error.strerror})") from None
 
 
 def parse_reserve(text: str) -> float:

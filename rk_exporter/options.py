@@ -63,6 +63,21 @@ class ScrapeOptions(_Strict):
     timeout_offset: str = "500ms"
 
 
+class FollowOptions(_Strict):
+    """Options of recordings that have finished."""
+
+    retain: str = "7d"
+    max_recordings: int = 1000
+    reread_interval: str = "6h"
+    keep_removed: bool = False
+
+
+class StateOptions(_Strict):
+    """Options of what outlives the process."""
+
+    file: str | None = None
+
+
 class WebOptions(_Strict):
     """Options of the HTTP server."""
 
@@ -87,6 +102,8 @@ class Options(_Strict):
     meetings: MeetingsOptions = msgspec.field(default_factory=MeetingsOptions)
     api: ApiOptions = msgspec.field(default_factory=ApiOptions)
     scrape: ScrapeOptions = msgspec.field(default_factory=ScrapeOptions)
+    follow: FollowOptions = msgspec.field(default_factory=FollowOptions)
+    state: StateOptions = msgspec.field(default_factory=StateOptions)
     web: WebOptions = msgspec.field(default_factory=WebOptions)
     log: LogOptions = msgspec.field(default_factory=LogOptions)
     apps: list[AppEntry] | None = None
@@ -100,6 +117,8 @@ NAMES_AT = {
         "meetings": MeetingsOptions,
         "api": ApiOptions,
         "scrape": ScrapeOptions,
+        "follow": FollowOptions,
+        "state": StateOptions,
         "web": WebOptions,
         "log": LogOptions,
         "meeting_ids[]": MeetingEntry,

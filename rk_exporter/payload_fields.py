@@ -37,6 +37,8 @@ _text_decoder: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | Non
 _number_decoder: msgspec.json.Decoder[int | float | str | None] = msgspec.json.Decoder(
     int | float | str | None
 )
+_NOT_GIVEN = frozenset({b"null", b'""', b'"null"'})
+_list_decoder: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _boolean_decoder: msgspec.json.Decoder[bool | None] = msgspec.json.Decoder(bool | None)
 
 
@@ -85,6 +87,22 @@ def label(raw: msgspec.Raw) -> str | None:
     if not value.isprintable():
         value = "".join(character if character.isprintable() else " " for character in value)
     return value.encode()[:_LONGEST_LABEL_BYTES].decode(errors="ignore")
+
+
+def is_given(raw: msgspec.Raw) -> bool:
+    """
+    Tell whether a text or a list is there and not empty, without decoding what it says.
+
+    A presigned URL never becomes a Python string.
+    """
+    content = bytes(raw)
+    if content in _NOT_GIVEN:
+        return False
+    if content.startswith(b"["):
+        return bool(_list_decoder.decode(raw))
+    if not content.startswith(b'"'):
+        raise ValueError("neither a text nor a list")
+    return True
 
 
 def boolean(raw: msgspec.Raw) -> bool | None:

@@ -1,9 +1,9 @@
 """
 What of the API's answers is decoded, and nothing else is.
 
-Only the fields named here ever become Python objects: msgspec skips the rest, so a presigned URL,
-a storage's key or a stream's is gone with the bytes it came in. Each field stays raw until its own
-parser has looked at it.
+Only the fields named here ever become Python objects: msgspec skips the rest, so a storage's key or
+a stream's is gone with the bytes it came in. Each field stays raw until its own parser has looked
+at it; that of a presigned URL sees no more than whether there is one.
 """
 
 import msgspec
@@ -30,6 +30,16 @@ class RecordingItem(Item, gc=False):
     invoked_time: msgspec.Raw = ABSENT
     started_time: msgspec.Raw = ABSENT
     stopped_time: msgspec.Raw = ABSENT
+    download_url: msgspec.Raw = ABSENT
+    audio_download_url: msgspec.Raw = ABSENT
+    type: msgspec.Raw = ABSENT
+    stop_reason: msgspec.Raw = ABSENT
+
+
+class StopReasonItem(msgspec.Struct, gc=False):
+    """What ended a recording; who did is of no concern here."""
+
+    reason: msgspec.Raw = ABSENT
 
 
 class ListedRecordingItem(RecordingItem, gc=False):
@@ -37,6 +47,12 @@ class ListedRecordingItem(RecordingItem, gc=False):
 
     meeting: msgspec.Raw = ABSENT
     meeting_id: msgspec.Raw = ABSENT
+
+
+class ReferenceItem(Item, gc=False):
+    """A meeting, as a recording in a list refers to it."""
+
+    title: msgspec.Raw = ABSENT
 
 
 class SessionItem(Item, gc=False):
@@ -80,11 +96,15 @@ MALFORMABLE_FIELDS = (
 
 active_recordings = msgspec.json.Decoder(Success[RecordingItem | list[RecordingItem] | None])
 # A list's items stay raw as well: one that is no object must not cost its page.
+recording = msgspec.json.Decoder(Success[RecordingItem | None])
 recordings_page = msgspec.json.Decoder(Success[list[msgspec.Raw] | None])
 sessions_page = msgspec.json.Decoder(Success[Sessions | list[msgspec.Raw] | None])
 meeting = msgspec.json.Decoder(Success[MeetingItem | None])
 
 listed_recording = msgspec.json.Decoder(ListedRecordingItem)
 session = msgspec.json.Decoder(SessionItem)
-reference: msgspec.json.Decoder[Item | None] = msgspec.json.Decoder(Item | None)
+stop_reason: msgspec.json.Decoder[StopReasonItem | str | None] = msgspec.json.Decoder(
+    StopReasonItem | str | None
+)
+reference: msgspec.json.Decoder[ReferenceItem | None] = msgspec.json.Decoder(ReferenceItem | None)
 paging: msgspec.json.Decoder[PagingItem | None] = msgspec.json.Decoder(PagingItem | None)

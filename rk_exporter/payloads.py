@@ -23,7 +23,7 @@ from rk_exporter.payload_fields import (
     text,
 )
 from rk_exporter.recording_items import recording_meeting, recording_of
-from rk_exporter.recordings import Recording
+from rk_exporter.recordings import Meeting, Recording
 
 
 ItemT = TypeVar("ItemT", bound=shapes.Item)
@@ -41,6 +41,15 @@ class ActiveRecordings:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingDetails:
+    """A recording by its id; None where the API says that there is no such recording."""
+
+    recording: Recording | None
+    malformed_fields: tuple[str, ...] = ()
+    unknown_statuses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Paging:
     """How long a list is, and where in it a page ends; offsets count from 1, inclusive."""
 
@@ -52,7 +61,7 @@ class Paging:
 class ListedRecording:
     """A recording, and the meeting that it is of."""
 
-    meeting_id: str
+    meeting: Meeting
     recording: Recording
 
 
@@ -129,6 +138,25 @@ def parse_active_recordings(status: int, body: bytes) -> ActiveRecordings:
     )
 
 
+def parse_recording(status: int, body: bytes, *, recording_id: str) -> RecordingDetails:
+    """
+    Return what "Fetch details of a recording" answered; a 404 of RealtimeKit itself is an answer.
+
+    Raises ApiError for any answer that is not a documented success, InvalidResponse also where it
+    is about another recording.
+    """
+    if says_there_is_none(status, body):
+        return RecordingDetails(None)
+    item, _ = opened(status, body, shapes.recording)
+    oddities = Oddities()
+    if item is None or oddities.read("id", item.id, identifier) != recording_id:
+        raise InvalidResponse("the API answered 200 without the recording that was asked for")
+    recording = recording_of(item, recording_id, oddities)
+    return RecordingDetails(
+        recording, tuple(oddities.malformed_fields), tuple(oddities.unknown_statuses)
+    )
+
+
 def parse_recordings_page(status: int, body: bytes) -> RecordingsPage:
     """
     Return what "Fetch all recordings" answered; of a recording that comes twice, the later.
@@ -143,9 +171,9 @@ def parse_recordings_page(status: int, body: bytes) -> RecordingsPage:
     listed = []
     for recording_id, item in dict(found).items():
         recording = recording_of(item, recording_id, oddities)
-        meeting_id = recording_meeting(item, recording.output_file_name, oddities)
-        if meeting_id is not None:
-            listed.append(ListedRecording(meeting_id, recording))
+        meeting = recording_meeting(item, recording.output_file_name, oddities)
+        if meeting is not None:
+            listed.append(ListedRecording(meeting, recording))
     return RecordingsPage(
         tuple(listed),
         tuple(recording_id for recording_id, _ in found),

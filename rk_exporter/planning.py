@@ -9,13 +9,14 @@ takes those whose news is due, most overdue first.
 import math
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from statistics import median
+from typing import TypeAlias
 
 from rk_exporter.budget import WINDOW_SECONDS
-from rk_exporter.recordings import Meeting, Reading, ReadMode, Status
+from rk_exporter.recordings import KnownRecording, Meeting, Reading, ReadMode, Status
 
 
 # How often news is wanted, a little less than in a whole number of usual scrapes: of states that
@@ -39,6 +40,10 @@ _EARLY_PASSES = 0.05
 
 _LONGEST_IN_SECONDS = 120.0
 _SHORTEST_WHOLE_MINUTES = 10.0
+
+
+Target: TypeAlias = Meeting | KnownRecording
+"""What one call reads: a meeting, or a recording by its id."""
 
 
 class Rhythm:
@@ -74,24 +79,31 @@ def due(readings: Iterable[Reading], *, now: float, fresh_seconds: float) -> lis
     return [each for each in readings if _waited_seconds(each, now=now) >= fresh_seconds]
 
 
-def plan(readings: Iterable[Reading], *, now: float) -> list[Meeting]:
+def plan(
+    readings: Iterable[Reading],
+    *,
+    now: float,
+    follows: Iterable[tuple[float, KnownRecording]] = (),
+) -> list[Target]:
     """
-    Return the meetings to read, as far as calls and time suffice; *now* is in unix seconds.
+    Return what to read, as far as calls and time suffice; *now* is in unix seconds.
 
-    Those never tried come first; then one that waits longest and one whose news is due, in turn.
+    Meetings never tried come first; then a meeting that waits longest and whatever is most overdue
+    in turn: a meeting whose news is due, or one of *follows*, recordings with how overdue each is.
     So if each pass reads at least *n* of *m* meetings, each is read within m / ceil(n / 2) passes.
     """
     waits = [(_waited_seconds(reading, now=now), reading) for reading in readings]
     longest_first = sorted(waits, key=lambda each: each[0], reverse=True)
-    never_tried = [reading for wait, reading in longest_first if math.isinf(wait)]
-    sweep = [reading for wait, reading in longest_first if math.isfinite(wait)]
-    overdue = [
-        (wait / wanted, reading)
+    never_tried = [reading.meeting for wait, reading in longest_first if math.isinf(wait)]
+    sweep = [reading.meeting for wait, reading in longest_first if math.isfinite(wait)]
+    overdue: list[tuple[float, Target]] = [
+        (wait / wanted, reading.meeting)
         for wait, reading in longest_first
         if math.isfinite(wait) and (wanted := _wanted_seconds(reading)) and wait >= wanted
     ]
-    express = [reading for _, reading in sorted(overdue, key=lambda each: each[0], reverse=True)]
-    return [reading.meeting for reading in chain(never_tried, _in_turn(sweep, express))]
+    by_urgency = sorted(chain(follows, overdue), key=lambda each: each[0], reverse=True)
+    express = [target for _, target in by_urgency]
+    return [*never_tried, *_in_turn(sweep, express)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +164,21 @@ def _wanted_seconds(reading: Reading) -> float | None:
     return _RUNNING_SECONDS if statuses & _RUNNING else None
 
 
-def _in_turn(first: Sequence[Reading], second: Sequence[Reading]) -> Iterator[Reading]:
-    """Return one of each in turn, none twice; where one sequence ends, the rest of the other."""
+def _in_turn(first: Iterable[Target], second: Iterable[Target]) -> Iterator[Target]:
+    """Return one of each in turn, none twice; where one lane ends, the rest of the other."""
     told: set[str] = set()
     lanes = deque([iter(first), iter(second)])
     while lanes:
         lane = lanes.popleft()
-        reading = next((each for each in lane if each.meeting.meeting_id not in told), None)
-        if reading is not None:
-            told.add(reading.meeting.meeting_id)
-            yield reading
+        target = next((each for each in lane if _id_of(each) not in told), None)
+        if target is not None:
+            told.add(_id_of(target))
+            yield target
             lanes.append(lane)
+
+
+def _id_of(target: Target) -> str:
+    return target.meeting_id if isinstance(target, Meeting) else target.recording_id
 
 
 def _time_text(seconds: float) -> str:

@@ -97,10 +97,10 @@ def retry_after_seconds(headers: RateLimitHeaders, *, now: datetime) -> float | 
     text = (headers.retry_after or "").strip()
     if _SECONDS.fullmatch(text):
         return _within_bounds(float(text))
-    until = _http_date(text)
+    until = http_date(text)
     if until is None:
         return None
-    answered_at = _http_date((headers.date or "").strip()) or now
+    answered_at = http_date((headers.date or "").strip()) or now
     return _within_bounds((until - answered_at).total_seconds())
 
 
@@ -132,7 +132,8 @@ def _whole(number: float | None) -> int | None:
     return None if number is None or number < 1 else int(number)
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """Return the moment that an HTTP date names (RFC 9110, 5.6.7), None where it is none."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

@@ -4,11 +4,26 @@ import re
 
 import msgspec
 
-from rk_exporter.payload_fields import Oddities, identifier, label, number, present, timestamp
-from rk_exporter.payload_shapes import ListedRecordingItem, RecordingItem, reference
-from rk_exporter.recordings import Recording, Status
+from rk_exporter.payload_fields import (
+    Oddities,
+    identifier,
+    is_given,
+    label,
+    number,
+    present,
+    text,
+    timestamp,
+)
+from rk_exporter.payload_shapes import (
+    ListedRecordingItem,
+    RecordingItem,
+    reference,
+    stop_reason,
+)
+from rk_exporter.recordings import Meeting, Recording, Status, StopReason
 
 
+_TRACK = "TRACK"
 # "<meeting's id>_<epoch ms>.mp4", and "…_{{peer_id}}.webm" for tracks. Customers may have a prefix
 # put before it, which cannot be told from an id that is no UUID.
 _FILE_NAME = re.compile(
@@ -24,11 +39,12 @@ def recording_of(item: RecordingItem, recording_id: str, oddities: Oddities) -> 
     if word and status is Status.UNKNOWN:
         oddities.unknown_statuses.append(word)
     read = oddities.read
+    file_name = read("output_file_name", item.output_file_name, label)
     return Recording(
         recording_id=recording_id,
         status=status,
         session_id=read("session_id", item.session_id, identifier),
-        output_file_name=read("output_file_name", item.output_file_name, label),
+        output_file_name=file_name,
         file_size_bytes=read("file_size", item.file_size, number),
         reported_duration_seconds=read("recording_duration", item.recording_duration, number),
         download_url_expiry_timestamp_seconds=read(
@@ -37,7 +53,30 @@ def recording_of(item: RecordingItem, recording_id: str, oddities: Oddities) -> 
         invoked_timestamp_seconds=read("invoked_time", item.invoked_time, timestamp),
         started_timestamp_seconds=read("started_time", item.started_time, timestamp),
         stopped_timestamp_seconds=read("stopped_time", item.stopped_time, timestamp),
+        is_track=_is_track(item, file_name, oddities),
+        has_download_url=read("download_url", item.download_url, is_given),
+        has_audio_download_url=read("audio_download_url", item.audio_download_url, is_given),
+        stop_reason=read("stop_reason", item.stop_reason, _stop_reason),
     )
+
+
+def _is_track(item: RecordingItem, file_name: str | None, oddities: Oddities) -> bool:
+    """
+    Tell whether a recording has a file for each participant.
+
+    It may say so, but third parties have seen that left empty: then its file is named as WebM
+    files are, and its URL is a list.
+    """
+    says_so = oddities.read("type", item.type, text) == _TRACK
+    named_so = (file_name or "").endswith(".webm")
+    return says_so or named_so or bytes(item.download_url).startswith(b"[")
+
+
+def _stop_reason(raw: msgspec.Raw) -> StopReason | None:
+    """Return what ended a recording; a webhook's sample has a text where the API has an object."""
+    item = stop_reason.decode(raw)
+    word = item if item is None or isinstance(item, str) else text(item.reason)
+    return StopReason(word) if word else None
 
 
 def _word(raw: msgspec.Raw) -> str:
@@ -47,22 +86,30 @@ def _word(raw: msgspec.Raw) -> str:
 
 def recording_meeting(
     item: ListedRecordingItem, file_name: str | None, oddities: Oddities
-) -> str | None:
-    """Return the meeting of a recording: as it says itself, or as its file is named after it."""
+) -> Meeting | None:
+    """
+    Return the meeting of a recording: as it says itself, or as its file is named after it.
+
+    Without a title it is called by its id.
+    """
     own = Oddities()
-    meeting_id = (
-        own.read("meeting_id", item.meeting, _reference)
-        or own.read("meeting_id", item.meeting_id, identifier)
-        or _named_in(file_name)
-    )
-    if meeting_id is None or own.malformed_fields:
+    meeting = own.read("meeting_id", item.meeting, _reference)
+    if meeting is None:
+        meeting_id = own.read("meeting_id", item.meeting_id, identifier) or _named_in(file_name)
+        meeting = None if meeting_id is None else Meeting(meeting_id, meeting_id)
+    if meeting is None or own.malformed_fields:
         oddities.malformed_fields.append("meeting_id")
-    return meeting_id
+    return meeting
 
 
-def _reference(raw: msgspec.Raw) -> str | None:
+def _reference(raw: msgspec.Raw) -> Meeting | None:
     referred = reference.decode(raw)
-    return None if referred is None else identifier(referred.id)
+    meeting_id = None if referred is None else identifier(referred.id)
+    if referred is None or meeting_id is None:
+        return None
+    # A title that cannot be read must not cost the recording.
+    title = Oddities().read("title", referred.title, label)
+    return Meeting(meeting_id, title or meeting_id)
 
 
 def _named_in(file_name: str | None) -> str | None:

@@ -1,9 +1,7 @@
-"""What the exporter knows: recordings, readings of meetings, and the snapshot of all of them."""
+"""What the exporter knows: recordings, and the readings of meetings."""
 
 from dataclasses import dataclass
 from enum import StrEnum
-
-from rk_exporter.ratelimit import RateLimitPolicy
 
 
 class Status(StrEnum):
@@ -25,6 +23,33 @@ class Status(StrEnum):
 
 
 IN_PROGRESS = frozenset({Status.INVOKED, Status.RECORDING, Status.PAUSED, Status.UPLOADING})
+TERMINAL = frozenset({Status.UPLOADED, Status.ERRORED})
+
+
+class StopReason(StrEnum):
+    """What ended a recording, as the API names it; UNKNOWN stands for any that it does not name."""
+
+    API_CALL = "API_CALL"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
+    ALL_PEERS_LEFT = "ALL_PEERS_LEFT"
+    UNKNOWN = "UNKNOWN"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "StopReason":
+        """Answer UNKNOWN for *value*, so that a new reason adds no new label value."""
+        del value
+        return cls.UNKNOWN
+
+
+class Outcome(StrEnum):
+    """How a recording ended: the label `outcome`."""
+
+    UPLOADED = "uploaded"
+    ERRORED = "errored"
+    VANISHED = "vanished"
+
+
+OUTCOME_OF = {Status.UPLOADED: Outcome.UPLOADED, Status.ERRORED: Outcome.ERRORED}
 
 
 class Reason(StrEnum):
@@ -63,6 +88,12 @@ class Recording:
     invoked_timestamp_seconds: float | None = None
     started_timestamp_seconds: float | None = None
     stopped_timestamp_seconds: float | None = None
+    is_track: bool = False
+    """Whether it has a file for each participant, instead of one for all."""
+    has_download_url: bool | None = False
+    has_audio_download_url: bool | None = False
+    stop_reason: StopReason | None = None
+    """Told by the recording's own endpoint alone."""
 
     @property
     def in_progress(self) -> bool:
@@ -104,6 +135,38 @@ class Meeting:
     name: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRecording:
+    """
+    A recording that was seen: what it was like the last time, and how far it has been followed.
+
+    Times are unix seconds.
+    """
+
+    meeting: Meeting
+    recording: Recording
+    read_at: float
+    missing_since: float | None = None
+    """Since when its meeting no longer shows it, though it has not ended as far as is known."""
+    outcome: Outcome | None = None
+    """How it ended, once that has been counted, or was known before there was a count."""
+    has_details: bool = False
+    """Whether its own endpoint was asked after it had ended."""
+    is_expiry_checked: bool = False
+    """Whether it was asked again shortly before its download URL was to expire."""
+
+    @property
+    def recording_id(self) -> str:
+        """Return the recording's id."""
+        return self.recording.recording_id
+
+    @property
+    def is_finished(self) -> bool:
+        """Tell whether nothing more will come of it."""
+        ended = {Outcome.UPLOADED, Outcome.ERRORED}
+        return self.recording.status in TERMINAL or self.outcome in ended
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
     """What discovery knows of a meeting: whether people are in it, and its settings."""
@@ -142,54 +205,3 @@ class App:
     name: str
     account_id: str
     app_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
-    """What an app's token may spend: calls in 300 s, and what the API itself says of its limit."""
-
-    limit: int
-    remaining: int
-    blocked_until_timestamp_seconds: float | None = None
-    """Until when calls are held back, after a 429 or a refused token."""
-    policies: tuple[RateLimitPolicy, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DiscoveryState:
-    """How the live sessions were listed: the last *failure*, None where it succeeded."""
-
-    failure: Failure | None = None
-    last_success_timestamp_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """A file with meetings: whether what it holds now is what is read."""
-
-    path: str
-    is_read: bool
-    last_success_timestamp_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppSnapshot:
-    """All readings of one app, and how its last pass went; None stands before the first pass."""
-
-    app: App
-    readings: tuple[Reading, ...]
-    read_mode: ReadMode = ReadMode.ACTIVE_RECORDING
-    up: bool | None = None
-    deferred: int | None = None
-    duration_seconds: float | None = None
-    spending: Spending | None = None
-    files: tuple[FileState, ...] = ()
-    discovery: DiscoveryState | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What every scrape is answered from: replaced whole, never changed. *taken_at* is unix s."""
-
-    apps: tuple[AppSnapshot, ...]
-    taken_at: float

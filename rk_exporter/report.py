@@ -3,16 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rk_exporter.recordings import (
-    AppSnapshot,
-    Failure,
-    Reading,
-    ReadMode,
-    Reason,
-    Recording,
-    Room,
-    Snapshot,
-)
+from rk_exporter.recordings import Failure, Reading, ReadMode, Reason, Recording, Room
+from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
 _ADVICE = {

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import time
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from rk_exporter.recordings import AppSnapshot, Snapshot
+from rk_exporter.snapshot import AppSnapshot, Snapshot, StateFileState
 
 
 # After its deadline a pass has broken connections to close, and a snapshot to make.
@@ -31,13 +31,22 @@ class AppPasses(Protocol):
 
 
 class Scraper:
-    """Passes over all apps, one at a time, shared by all who ask while one runs."""
+    """
+    Passes over all apps, one at a time, shared by all who ask while one runs.
+
+    What a pass brought is shown after *keep*, which writes it down where that is wanted.
+    """
 
     def __init__(
-        self, apps: Sequence[AppPasses], *, clock: Callable[[], float] = time.time
+        self,
+        apps: Sequence[AppPasses],
+        *,
+        clock: Callable[[], float] = time.time,
+        keep: Callable[[], Awaitable[StateFileState | None]] | None = None,
     ) -> None:
         self._apps = apps
         self._clock = clock
+        self._keep = keep
         self._running: asyncio.Task[None] | None = None
         self._deadline = 0.0
         self.last_pass_ended_at: float | None = None
@@ -73,8 +82,10 @@ class Scraper:
     async def _run_pass(self, deadline: float) -> None:
         async with asyncio.TaskGroup() as passes:
             tasks = [passes.create_task(app.run_pass(deadline)) for app in self._apps]
+        # What is shown has to outlive the process.
+        state_file = await self._keep() if self._keep else None
         self.last_pass_ended_at = self._clock()
         apps = tuple(task.result() for task in tasks)
         # What has not changed stays as it was rendered.
-        if apps != self.snapshot.apps:
-            self.snapshot = Snapshot(apps, self.last_pass_ended_at)
+        if (apps, state_file) != (self.snapshot.apps, self.snapshot.state_file):
+            self.snapshot = Snapshot(apps, self.last_pass_ended_at, state_file)

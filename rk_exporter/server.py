@@ -77,6 +77,8 @@ class Listener:
     socket: socket.socket
     max_requests: int = 40
     """How many requests the application answers at once; the cap on connections follows."""
+    date_header: bool = True
+    """Whether the server adds a Date of its own; the simulated API tells its own time."""
 
     @property
     def address(self) -> str:
@@ -140,6 +142,7 @@ def _configuration(listener: Listener) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        date_header=listener.date_header,
         backlog=_BACKLOG,
         h11_max_incomplete_event_size=_LARGEST_HEAD_BYTES,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

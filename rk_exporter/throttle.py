@@ -17,7 +17,7 @@ from rk_exporter.budget import Budget
 from rk_exporter.credentials import Secret
 from rk_exporter.gate import Gate
 from rk_exporter.ratelimit import BLOCK_SECONDS, RateLimitPolicy
-from rk_exporter.recordings import Spending
+from rk_exporter.snapshot import Spending
 
 
 # A refused token is tried again after this, then after twice as long, up to five minutes.

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from rk_exporter import __version__
 from rk_exporter.exposition import Exposition, accepts_gzip, negotiate
-from rk_exporter.recordings import Snapshot
+from rk_exporter.snapshot import Snapshot
 
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ _LANDING_PAGE = """\
 <ul>
 <li><a href="{metrics}">Metrics</a></li>
 <li><a href="/-/healthy">Health</a>: the exporter is alive</li>
-<li><a href="/-/ready">Readiness</a>: what it shows is not out of date</li>
+<li><a href="/-/ready">Readiness</a>: what it shows is complete and not out of date</li>
 </ul>
 </body>
 </html>
@@ -84,14 +84,14 @@ class Application:
         self,
         *,
         scrape: Callable[[float], Awaitable[Snapshot]],
-        is_ready: Callable[[], bool],
+        why_not_ready: Callable[[], str | None],
         exposition: Exposition,
         telemetry_path: str,
         timeout_offset_seconds: float,
         max_requests: int,
     ) -> None:
         self._scrape = scrape
-        self._is_ready = is_ready
+        self._why_not_ready = why_not_ready
         self._exposition = exposition
         self._timeout_offset_seconds = timeout_offset_seconds
         self._max_requests = max_requests
@@ -157,9 +157,8 @@ class Application:
 
     async def _ready(self, scope: Scope) -> Response:
         del scope
-        if self._is_ready():
-            return _line(200, "ready")
-        return _line(503, "not ready: the last pass is out of date; is the exporter scraped?")
+        reason = self._why_not_ready()
+        return _line(200, "ready") if reason is None else _line(503, f"not ready: {reason}")
 
     async def _landing_page(self, scope: Scope) -> Response:
         del scope

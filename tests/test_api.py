@@ -1,5 +1,6 @@
 import asyncio
 import json
+import time
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,6 +15,7 @@ from rk_exporter.connection import Connection, client_factory
 from rk_exporter.credentials import Secret
 from rk_exporter.payloads import ActiveRecordings
 from rk_exporter.recordings import App, Reason, Status
+from rk_exporter.upstream_clock import UpstreamClock
 from tests.building import ACCOUNT, APP, BASE_URL, free_throttle, run
 from tests.test_payloads import SAMPLE
 
@@ -52,6 +54,7 @@ def read(
             connection=Connection(client_factory(BASE_URL)),
             throttle=free_throttle(),
             observer=log or Log(),
+            upstream_clock=UpstreamClock(time.time),
         )
         deadline = asyncio.get_running_loop().time() + 5
         try:

@@ -71,6 +71,11 @@ def test_smallest_configuration() -> None:
         min_interval_seconds=5,
         stale_after_seconds=300,
         timeout_offset_seconds=0.5,
+        follow_retain_seconds=604800,
+        follow_max_recordings=1000,
+        follow_reread_seconds=21600,
+        follow_keep_removed=False,
+        state_file=None,
         listen_addresses=(Address("", 10058),),
         telemetry_path="/metrics",
         max_requests=40,
@@ -175,6 +180,76 @@ def test_no_interval() -> None:
     assert 0 == load(None, given(scrape__min_interval="0s"), ENVIRONMENT).min_interval_seconds
 
 
+def test_finished_recordings(tmp_path: Path) -> None:
+    """How finished recordings are followed can be given by flags, variables and the file."""
+    flags = given(
+        follow__retain="1d12h",
+        follow__max_recordings="100000",
+        follow__reread_interval="10m",
+        follow__keep_removed="true",
+    )
+    text = (
+        f"{ONE}follow:\n  retain: 1ms\n  max_recordings: 1\n"
+        "  reread_interval: 1d\n  keep_removed: true\n"
+    )
+    configs = [
+        load(None, flags, ENVIRONMENT),
+        from_file(tmp_path, text),
+        from_file(tmp_path, text, follow__retain="2w", follow__keep_removed="false"),
+    ]
+    assert [
+        (129600, 100_000, 600, True),
+        (0.001, 1, 86400, True),
+        (1209600, 1, 86400, False),
+    ] == [
+        (
+            each.follow_retain_seconds,
+            each.follow_max_recordings,
+            each.follow_reread_seconds,
+            each.follow_keep_removed,
+        )
+        for each in configs
+    ]
+
+
+def test_state_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path in the file is relative to it; the file need not be there, and is not made."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    text = f"{ONE}state:\n  file: there/state\n"
+    assert tmp_path / "there/state" == from_file(tmp_path, text).state_file
+    assert Path("state") == from_file(tmp_path, text, state__file="state").state_file
+    assert Path("state") == load(None, given(state__file="state"), ENVIRONMENT).state_file
+    assert from_file(tmp_path, f"{ONE}state:\n  file:\n").state_file is None
+    assert [] == [*(tmp_path / "here").iterdir(), *(tmp_path / "there").iterdir()]
+    (tmp_path / "there/state").write_text("kept")
+    assert tmp_path / "there/state" == from_file(tmp_path, text).state_file
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ('""', "is empty; give the path of a file, or leave it out to keep nothing"),
+        ('" "', "is empty; give the path of a file"),
+        ("missing/state", "there is no folder {folder}/missing; create it, or give another path"),
+        ("rk.yml/state", "there is no folder {folder}/rk.yml; create it"),
+        ("rk.yml/folder/state", "there is no folder {folder}/rk.yml/folder; create it"),
+        (".", "{folder} is a folder; give the path of a file in it"),
+        ("there/", "{folder}/there is a folder; give the path of a file in it"),
+        ("linked", "{folder}/linked is a folder; give"),
+        ("x" * 1_000, "cannot be looked at (File name too long)"),
+        ("[state]", "has to be one text"),
+    ],
+)
+def test_refused_state_files(tmp_path: Path, name: str, message: str) -> None:
+    """Where no file can stand, that is refused at the start, with the folder that it is about."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "linked").symlink_to("there")
+    refused = refusal(tmp_path, f"{ONE}state:\n  file: {name}\n")
+    assert refused.startswith(f"rk.yml:5: state.file: {message.format(folder=tmp_path)}")
+
+
 @pytest.mark.parametrize(
     ("flag", "in_file", "in_environment", "expected"),
     [
@@ -276,6 +351,24 @@ def test_listen_addresses() -> None:
         ({"scrape__stale_after": "0s"}, "has to be longer than 0s"),
         ({"scrape__stale_after": "5 minutes"}, "'5 minutes' is no duration; write 500ms"),
         ({"scrape__timeout_offset": "-1s"}, "'-1s' is no duration"),
+        ({"follow__retain": "0s"}, "--follow.retain: has to be longer than 0s"),
+        ({"follow__retain": "a week"}, "--follow.retain: 'a week' is no duration; write 500ms"),
+        (
+            {"follow__max_recordings": "0"},
+            "--follow.max_recordings: has to be between 1 and 100000, in recordings per app",
+        ),
+        ({"follow__max_recordings": "100001"}, "--follow.max_recordings: has to be between 1 and"),
+        ({"follow__max_recordings": "all"}, "--follow.max_recordings: has to be a whole number"),
+        (
+            {"follow__reread_interval": "9m59s"},
+            "--follow.reread_interval: has to be at least 10m: more often, it would spend the API",
+        ),
+        ({"follow__reread_interval": "0s"}, "--follow.reread_interval: has to be at least 10m"),
+        ({"follow__reread_interval": "6"}, "--follow.reread_interval: '6' is no duration; write"),
+        ({"follow__keep_removed": "some"}, "--follow.keep_removed: has to be true or false"),
+        ({"state__file": ""}, "--state.file: is empty; give the path of a file, or leave it out"),
+        ({"state__file": "missing/state"}, "--state.file: there is no folder missing; create it"),
+        ({"state__file": "/"}, "--state.file: / is a folder; give the path of a file in it"),
         ({"web__listen_address": "10058"}, "'10058' is no address; write :10058"),
         ({"web__listen_address": ":99999"}, "is no address"),
         ({"web__telemetry_path": "metrics"}, "'metrics' is no path like /metrics"),
@@ -329,6 +422,33 @@ def test_refused_flags(changes: dict[str, str | list[str]], message: str) -> Non
         (
             f"{ONE}meetings:\n  files: list.yml\n",
             "rk.yml:5: meetings.files: has to be a list, like [a, b]",
+        ),
+        (
+            f"{ONE}meetings:\n  file: list.yml\n",
+            (
+                "rk.yml:5: meetings.file: is no option here, but state.file is one;"
+                " or is `files` meant?"
+            ),
+        ),
+        (
+            f"{ONE}follow:\n  retain: 0s\n",
+            "rk.yml:5: follow.retain: has to be longer than 0s",
+        ),
+        (
+            f"{ONE}follow:\n  retain: 7d\n  max_recordings: 0\n",
+            "rk.yml:6: follow.max_recordings: has to be between 1 and 100000, in recordings per",
+        ),
+        (
+            f"{ONE}follow:\n  reread_interval: 5m\n",
+            "rk.yml:5: follow.reread_interval: has to be at least 10m",
+        ),
+        (
+            f"{ONE}follow:\n  keep_removed: some\n",
+            "rk.yml:5: follow.keep_removed: has to be true or false",
+        ),
+        (
+            f"{ONE}follow:\n  max_recording: 5\n",
+            "rk.yml:5: follow.max_recording: is no option; is `max_recordings` meant?",
         ),
         (f"{ONE}discover: true\n", "rk.yml:4: discover: is no option here, but meetings.discover"),
         (f"{ONE}{'x' * 1_000}: 1\n", f"rk.yml:4: {'x' * 80}: is no option; here may stand"),
@@ -472,10 +592,11 @@ def test_missing_file() -> None:
 
 
 def test_example_in_the_documentation(root: Path, tmp_path: Path) -> None:
-    """The example file of the documentation can be used as it is, but for its tokens."""
+    """The example file of the documentation can be used as it is, but for tokens and folders."""
     page = (root / "docs/configuration.md").read_text()
     (example,) = re.findall(r"```yaml\n(apps:\n.*?)```", page, re.DOTALL)
     text = re.sub(r"api_token_file: .*", "api_token_env: TOKEN", example)
+    text = text.replace("/var/lib/rk-exporter/", f"{tmp_path}/")
     (tmp_path / "meetings.yml").write_text("[]")
     path = tmp_path / "rk.yml"
     path.write_text(text)
@@ -494,5 +615,14 @@ def test_defaults_are_written_once() -> None:
     """What is shown as a default is what is used."""
     assert "5m" == default_of("scrape.stale_after") == Options().scrape.stale_after
     assert "600" == default_of("api.budget")
-    for option in ("account_id", "meetings.files", "meetings.discover"):
+    assert ("7d", "1000", "6h") == tuple(
+        default_of(f"follow.{name}") for name in ("retain", "max_recordings", "reread_interval")
+    )
+    for option in (
+        "account_id",
+        "meetings.files",
+        "meetings.discover",
+        "follow.keep_removed",
+        "state.file",
+    ):
         assert default_of(option) is None

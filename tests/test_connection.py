@@ -33,6 +33,7 @@ from rk_exporter.credentials import Secret
 from rk_exporter.payloads import ActiveRecordings
 from rk_exporter.recordings import App, Reason
 from rk_exporter.throttle import Throttle
+from rk_exporter.upstream_clock import UpstreamClock
 from tests.building import free_throttle, throttle_of
 from tests.fault_server import (
     PATIENCE_SECONDS,
@@ -97,6 +98,7 @@ class Client:
             connection=Connection(client_factory(base_url)),
             throttle=self.throttle,
             observer=self.observer,
+            upstream_clock=UpstreamClock(time.time),
         )
 
     async def call(self, seconds: float = PATIENCE_SECONDS) -> ActiveRecordings:

@@ -6,15 +6,8 @@ import time
 import httpx
 
 from rk_exporter import demo
-from rk_exporter.recordings import (
-    App,
-    AppSnapshot,
-    Meeting,
-    Reading,
-    Recording,
-    Snapshot,
-    Status,
-)
+from rk_exporter.recordings import App, Meeting, Reading, Recording, Status
+from rk_exporter.snapshot import AppSnapshot, Snapshot
 from tests.building import NOW, samples
 from tests.test_cli import started
 

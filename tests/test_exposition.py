@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from rk_exporter.exposition import Exposition, Format, accepts_gzip, encode, negotiate
-from rk_exporter.recordings import Snapshot
+from rk_exporter.snapshot import Snapshot
 from tests.building import life, run, setup
 
 

@@ -13,7 +13,7 @@ from bench.fleet import STARTS_AT, Course, Prometheus, run_fleet
 from bench.observer import IdleGaps, Observer
 from bench.truth import Truth
 from bench.virtual_time import NothingToWaitFor, run
-from rk_exporter.recordings import App, AppSnapshot, Meeting, Reading, Snapshot, Status
+from rk_exporter.recordings import App, Meeting, Reading, Status
 from rk_exporter.recordings import Recording as Shown
 from rk_exporter.simulator import (
     REAL_PACE,
@@ -24,6 +24,7 @@ from rk_exporter.simulator import (
     Simulator,
     improvise,
 )
+from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
 def life(meeting_id: str = "meeting-1", *, after: float = 100.0, **changes: Any) -> Recording:

@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import math
+import time
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from rk_exporter.payloads import Paging, RecordingsPage
 from rk_exporter.recordings import App, Reason, Status
 from rk_exporter.simulator import Fault, MeetingInList, Recording, ScriptedStory, Simulator
 from rk_exporter.throttle import LimitsByToken, Throttle
+from rk_exporter.upstream_clock import UpstreamClock
 from tests.building import (
     ACCOUNT,
     APP,
@@ -116,6 +118,7 @@ class Shelf:
                 connection=Connection(in_process(self.front)),
                 throttle=throttle or free_throttle(),
                 observer=metrics.of("production"),
+                upstream_clock=UpstreamClock(time.time),
             )
             for _ in range(workers)
         ]
@@ -141,8 +144,8 @@ class Shelf:
 def recorded(listing: Listing) -> dict[str, list[Status]]:
     """Return the states of each meeting's recordings in progress."""
     return {
-        meeting_id: [each.status for each in listing.recordings(meeting_id)]
-        for meeting_id in sorted(listing.by_meeting)
+        meeting_id: [each.status for each in recordings]
+        for meeting_id, recordings in sorted(listing.by_meeting().items())
     }
 
 
@@ -185,7 +188,7 @@ class TestByStatus:
         """Four calls tell that nothing is recorded, whatever there was before."""
         shelf = Shelf(life(invoked_at=NOW - 200, uploaded_at=NOW - 100))
         listing = run(shelf.read())
-        assert (listing.by_meeting, listing.is_complete) == ({}, True)
+        assert (listing.by_meeting(), listing.is_complete) == ({}, True)
         wanted = {"path", "status", "page_no", "per_page", "start_time"}
         calls = [{"path": each.path, **each.query} for each in shelf.front.calls]
         assert [{key: call[key] for key in wanted & call.keys()} for call in calls] == [
@@ -228,7 +231,7 @@ class TestByStatus:
         old, new = life(id="old"), life(id="new", invoked_at=NOW + 65, started_at=NOW + 66)
         shelf = Shelf(old, new)
         shelf.time.now = NOW + 65
-        recordings = run(shelf.read()).recordings("meeting-1")
+        recordings = run(shelf.read()).by_meeting()["meeting-1"]
         assert [(each.recording_id, each.status) for each in recordings] == [
             ("new", Status.INVOKED),
             ("old", Status.UPLOADING),
@@ -363,7 +366,7 @@ class TestUnfiltered:
         shelf = Shelf(*young, life("old", invoked_at=NOW - 26 * HOUR), refuse_status_filter=True)
         shelf.time.now = NOW + 1
         listing = run(shelf.reads(2))[1]
-        assert sorted(listing.by_meeting) == names
+        assert sorted(listing.by_meeting()) == names
         assert shelf.statuses() == [*STATUSES, *[None] * 6]
         assert shelf.list.usual_calls == 3
 
@@ -379,7 +382,7 @@ class TestUnfiltered:
 
         refused, answered = run(read())
         assert refused.failure
-        assert (refused.failure.reason, refused.by_meeting) == (Reason.CLIENT_ERROR, {})
+        assert (refused.failure.reason, refused.by_meeting()) == (Reason.CLIENT_ERROR, {})
         assert recorded(answered) == IN_PROGRESS
 
 
@@ -432,7 +435,7 @@ class TestHeldBack:
 
         async def scenario(shelf: Shelf) -> None:
             listing = await shelf.read()
-            assert (listing.by_meeting, listing.is_held_back) == ({}, True)
+            assert (listing.by_meeting(), listing.is_held_back) == ({}, True)
             assert shelf.list.usual_calls >= 4
 
         self.play(scenario, refuse_status_filter=True)

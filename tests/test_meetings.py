@@ -9,8 +9,9 @@ import pytest
 
 from rk_exporter.meeting_files import MeetingFile
 from rk_exporter.meetings import MeetingDirectory, combine
-from rk_exporter.recordings import FileState, Meeting
+from rk_exporter.recordings import Meeting
 from rk_exporter.simulator import Fault
+from rk_exporter.snapshot import FileState
 from tests.building import by_meeting, config, labelled, life, run, samples, setup, value
 
 

@@ -3,17 +3,8 @@ from dataclasses import replace
 import pytest
 
 from rk_exporter.merge import Attempt, merge, relist
-from rk_exporter.recordings import (
-    App,
-    AppSnapshot,
-    Failure,
-    Meeting,
-    Reading,
-    Reason,
-    Recording,
-    Room,
-    Status,
-)
+from rk_exporter.recordings import App, Failure, Meeting, Reading, Reason, Recording, Room, Status
+from rk_exporter.snapshot import AppSnapshot
 from tests.building import NOW
 
 

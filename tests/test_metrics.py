@@ -14,8 +14,8 @@ from rk_exporter.config import Config, load
 from rk_exporter.exposition import Format
 from rk_exporter.metrics import families
 from rk_exporter.payload_shapes import MALFORMABLE_FIELDS
-from rk_exporter.recordings import Snapshot
 from rk_exporter.simulator import Fault, Recording, Session
+from rk_exporter.snapshot import Snapshot
 from tests.building import HOLDING_BACK, NOW, Setup, life, run, samples, setup, value
 
 

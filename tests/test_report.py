@@ -7,8 +7,6 @@ import pytest
 from rk_exporter import report
 from rk_exporter.recordings import (
     App,
-    AppSnapshot,
-    DiscoveryState,
     Failure,
     Meeting,
     Reading,
@@ -16,10 +14,9 @@ from rk_exporter.recordings import (
     Reason,
     Recording,
     Room,
-    Snapshot,
-    Spending,
     Status,
 )
+from rk_exporter.snapshot import AppSnapshot, DiscoveryState, Snapshot, Spending
 
 
 NOW = 1_795_000_000.0

@@ -8,13 +8,10 @@ from pathlib import Path
 import pytest
 
 from rk_exporter.config import TOKEN_VARIABLE, load
-from rk_exporter.recordings import (
-    App,
-    AppSnapshot,
-    Snapshot,
-)
+from rk_exporter.recordings import App
 from rk_exporter.scrape import Scraper
 from rk_exporter.simulator import Fault
+from rk_exporter.snapshot import AppSnapshot, Snapshot
 from tests.building import (
     HOLDING_BACK,
     NOW,

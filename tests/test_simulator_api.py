@@ -1,6 +1,9 @@
 import asyncio
 import re
+import time
 
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 import rk_exporter.simulator as simulator_package
 
 from rk_exporter.simulator import (
+    Fault,
     Meeting,
     MeetingInList,
     Recording,
@@ -17,6 +21,7 @@ from rk_exporter.simulator import (
     Session,
     Simulator,
 )
+from tests.test_cli import started, url_in
 
 
 APP = "/client/v4/accounts/account-1/realtime/kit/app_1"
@@ -92,6 +97,11 @@ def recordings(query: str, simulator: Simulator | None = None) -> list[str]:
     return [item["id"] for item in answer.json()["data"]]
 
 
+def dates(answer: httpx.Response) -> list[str]:
+    """Return the values of all Date headers."""
+    return answer.headers.get_list("date")
+
+
 def test_independence() -> None:
     """The simulator imports nothing of the exporter, and so cannot share its mistakes."""
     modules = list(Path(simulator_package.__file__).parent.glob("*.py"))
@@ -140,6 +150,37 @@ class TestActiveRecording:
 
         assert gone.status_code == 404
         assert there.json()["data"]["status"] == "UPLOADED"
+
+    def test_hidden_uploading(self) -> None:
+        """A deployment can call a recording ended while UPLOADING; it lingers from its end on."""
+        running = Recording.scripted("m1", id="r-next", invoked_at=NOW - 695)
+        path = f"{APP}/recordings/active-recording/m1"
+
+        def shown(story: ScriptedStory, ago: float, **options: Any) -> list[str]:
+            simulator = Simulator(
+                story, clock=lambda: NOW - ago, active_as_list=True, linger_seconds=5, **options
+            )
+            answer = call(path, simulator)
+            return [item["status"] for item in answer.json().get("data", [])]
+
+        alone, followed = (ScriptedStory(recordings=[UPLOADED, *more]) for more in ([], [running]))
+        assert shown(alone, 695) == ["UPLOADING"]
+        assert shown(followed, 695) == ["INVOKED", "UPLOADING"]
+        hidden = {"uploading_is_active": False}
+        assert shown(alone, 701, **hidden) == ["RECORDING"]
+        assert shown(alone, 695, **hidden) == []
+        assert shown(followed, 695, **hidden) == ["INVOKED"]
+        assert shown(alone, 690, **hidden) == ["UPLOADED"]
+        assert shown(alone, 685, **hidden) == []
+
+    def test_uploading_elsewhere(self) -> None:
+        """What the active recording's endpoint hides is told with 404, and listed all the same."""
+        simulator = Simulator(STORY, clock=lambda: NOW - 695, uploading_is_active=False)
+
+        assert call(f"{APP}/recordings/active-recording/m1", simulator).status_code == 404
+        assert recordings("status=UPLOADING", simulator) == ["r-uploaded"]
+        one = call(f"{APP}/recordings/r-uploaded", simulator)
+        assert one.json()["data"]["status"] == "UPLOADING"
 
     def test_several(self) -> None:
         """Of several active recordings the newest is shown, or all as a list."""
@@ -201,6 +242,18 @@ class TestRecordings:
     def test_filters(self, query: str, expected: list[str]) -> None:
         """Each filter narrows the list down."""
         assert expected == recordings(query)
+
+    def test_refreshed_url(self) -> None:
+        """A recording is not expired once its download URL was refreshed."""
+        story = ScriptedStory(recordings=[replace(EXPIRED, url_refreshed_at=NOW)])
+
+        before = Simulator(story, clock=lambda: NOW - 1)
+        after = Simulator(story, clock=lambda: NOW)
+
+        assert recordings("expired=true", before) == ["r-expired"]
+        assert recordings("expired=true", after) == []
+        item = call(f"{APP}/recordings/r-expired", after).json()["data"]
+        assert item["download_url_expiry"] == "2026-03-04T06:13:20.000Z"
 
     def test_pages(self) -> None:
         """Pages are numbered from 1, and their offsets count from 1 and include both ends."""
@@ -414,6 +467,71 @@ class TestGateway:
         ):
             answer = call(f"{APP}/recordings", simulator, authorization=authorization)
             assert status == answer.status_code
+
+
+class TestDate:
+    """The time that answers tell."""
+
+    @pytest.mark.parametrize("path", [f"{APP}/recordings", f"{APP}/nothing", "/", "/nowhere"])
+    def test_simulated_time(self, path: str) -> None:
+        """Every answer is dated by the simulated clock, whole seconds in HTTP's own format."""
+        now = [NOW + 0.9]
+        simulator = Simulator(STORY, clock=lambda: now[0])
+
+        assert dates(call(path, simulator)) == ["Wed, 25 Feb 2026 06:13:20 GMT"]
+        now[0] += 86_400
+        assert dates(call(path, simulator)) == ["Thu, 26 Feb 2026 06:13:20 GMT"]
+
+    @pytest.mark.parametrize("fault", sorted(set(Fault) - {Fault.HANG}))
+    def test_faults(self, fault: Fault) -> None:
+        """Trouble has a date too."""
+        simulator = make_simulator()
+        simulator.inject("*", fault)
+
+        assert len(dates(call(f"{APP}/recordings/active-recording/m1", simulator))) == 1
+
+    def test_refusals(self) -> None:
+        """What the gateway refuses has a date too."""
+        simulator = make_simulator(rate_limit=1)
+
+        answers = [call(f"{APP}/recordings", simulator) for _ in range(2)]
+        answers.append(call(f"{APP}/recordings", simulator, authorization=None))
+
+        assert [200, 429, 400] == [answer.status_code for answer in answers]
+        assert {1} == {len(dates(answer)) for answer in answers}
+
+    def test_latency(self) -> None:
+        """An answer is dated when it goes out, not when it was asked for."""
+        now = [NOW]
+
+        async def sleep(seconds: float) -> None:
+            now[0] += seconds
+
+        simulator = Simulator(STORY, clock=lambda: now[0], latency_seconds=60, sleep=sleep)
+
+        assert dates(call(f"{APP}/recordings", simulator)) == ["Wed, 25 Feb 2026 06:14:20 GMT"]
+
+    def test_served(self) -> None:
+        """The server that it comes with adds no Date of its own, which would be another time."""
+        address = ("--web.listen-address", "127.0.0.1:0")
+        with started("simulate", "--speed", "1e6", *address) as process:
+            assert process.stdout
+            url = url_in(process.stdout.readline())
+            time.sleep(0.1)  # a day, at that speed
+            (date,) = dates(httpx.get(f"{url}{APP}/recordings"))
+
+        assert parsedate_to_datetime(date).timestamp() > time.time() + 43_200
+
+    def test_served_by_the_demo(self) -> None:
+        """In the demo, the simulated API and the exporter each tell one Date."""
+        anywhere = "127.0.0.1:0"
+        addresses = ("--web.listen-address", anywhere, "--simulator.listen-address", anywhere)
+        with started("demo", *addresses) as process:
+            assert process.stdout
+            urls = [url_in(process.stdout.readline()) for _ in range(2)]
+            exporter, simulated = (dates(httpx.get(url)) for url in urls)
+
+        assert (1, 1) == (len(exporter), len(simulated))
 
 
 class TestProtocol:

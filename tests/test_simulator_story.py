@@ -33,6 +33,7 @@ WHOLE_LIFE = Recording.scripted(
     stopped_at=INVOKED_AT + 122,
     uploaded_at=INVOKED_AT + 140,
 )
+WEEK = 7 * 86_400
 
 
 class TestLife:
@@ -72,11 +73,30 @@ class TestLife:
         recording = Recording.scripted("m1", invoked_at=0, errored_at=30)
 
         assert (recording.started_at, recording.stopped_at) == (None, None)
-        assert recording.url_expires_at is None
+        assert recording.url_expires_at(31) is None
 
     def test_errored_while_recording(self) -> None:
         """A recording that fails midway stops at that moment."""
         assert Recording.scripted("m1", invoked_at=0, started_at=2, errored_at=30).stopped_at == 30
+
+    def test_url_expiry(self) -> None:
+        """A download URL lives for a week from the recording's stop."""
+        assert INVOKED_AT + 122 + WEEK == WHOLE_LIFE.url_expires_at(INVOKED_AT + 140)
+        assert INVOKED_AT + 122 + WEEK == WHOLE_LIFE.url_expires_at(INVOKED_AT + 10 * WEEK)
+
+    def test_refreshed_url(self) -> None:
+        """A URL that is refreshed lives for a week from then on, and before then no longer."""
+        recording = _uploaded(url_refreshed_at=86_400)
+
+        assert recording.url_expires_at(86_399) == 50 + WEEK
+        assert recording.url_expires_at(86_400) == 86_400 + WEEK
+
+    def test_refreshed_url_without_a_file(self) -> None:
+        """Where there is no URL, there is none to refresh."""
+        errored = Recording.scripted("m1", invoked_at=0, errored_at=30, url_refreshed_at=40)
+
+        assert errored.url_expires_at(50) is None
+        assert _uploaded(bucket_enabled=False, url_refreshed_at=70).url_expires_at(80) is None
 
     def test_linger(self) -> None:
         """After its end a recording is active no longer than it lingers."""
@@ -132,6 +152,15 @@ class TestRecordingPayload:
         assert str(payload["download_url"]).startswith("https://bucket.r2.cloudflarestorage.com/")
         assert CANARY in str(payload["download_url"])
         assert payload["audio_download_url"] is None
+
+    def test_refreshed_url(self) -> None:
+        """A refreshed URL's expiry is told from the moment of the refresh on."""
+        recording = _uploaded(url_refreshed_at=86_400)
+
+        before, after = recording_payload(recording, 86_399), recording_payload(recording, 86_400)
+
+        assert before["download_url_expiry"] == "1970-01-08T00:00:50.000Z"
+        assert after["download_url_expiry"] == "1970-01-09T00:00:00.000Z"
 
     def test_errored(self) -> None:
         """An ERRORED recording has no file."""

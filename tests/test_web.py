@@ -9,7 +9,7 @@ import pytest
 
 from rk_exporter.exposition import Exposition, Format
 from rk_exporter.metrics import families
-from rk_exporter.recordings import Snapshot
+from rk_exporter.snapshot import Snapshot
 from rk_exporter.web import Application, scrape_timeout_seconds
 from tests.building import NOW, config, life, run, samples, setup
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
@@ -40,10 +41,12 @@ class Simulator:
     Any account and app id will do. *token* is what it accepts, one or several; *forbidden_token*
     is known but lacks the permission. *rate_limit* counts calls per token in 300 s of *clock*'s
     time and *burst_limit* in 60 s, 0 switches either off; *limit_headers* tells clients of both.
-    *latency_seconds* is waited by *sleep* before each answer.
+    *latency_seconds* is waited by *sleep* before each answer. The Date of an answer is *clock*'s:
+    a server should not add one of its own.
 
-    What the real API leaves open can be chosen: for how long after its end a recording still
-    counts as active (*linger_seconds*), whether several active ones come as a list
+    What the real API leaves open can be chosen: whether a recording still counts as active while
+    it is UPLOADING (*uploading_is_active*; "ongoing" is all that the endpoint's page says), and
+    for how long after its end (*linger_seconds*), whether several active ones come as a list
     (*active_as_list*), whether the list refuses ERRORED and PAUSED as filters
     (*refuse_later_statuses*) or every status (*refuse_status_filter*), and how its items tell
     their meeting (*meeting_in_list*).
@@ -61,6 +64,7 @@ class Simulator:
         limit_headers: HeaderWriter = documented_headers,
         latency_seconds: float = 0.0,
         linger_seconds: float = 0.0,
+        uploading_is_active: bool = True,
         active_as_list: bool = False,
         refuse_later_statuses: bool = False,
         refuse_status_filter: bool = False,
@@ -86,6 +90,7 @@ class Simulator:
             refuse_later_statuses=refuse_later_statuses,
             refuse_status_filter=refuse_status_filter,
             meeting_in_list=meeting_in_list,
+            uploading_is_active=uploading_is_active,
         )
 
     @property
@@ -123,7 +128,8 @@ class Simulator:
         path = _raw_path(scope)
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if not path.startswith(API_PREFIX):
-            await _respond(send, self._control.answer(scope["method"], path, query))
+            shown = self._control.answer(scope["method"], path, query)
+            await _respond(send, shown, self._clock())
             return
         call = understand(path)
         # Who does not wait for the answer has still made a call.
@@ -134,7 +140,7 @@ class Simulator:
         if answer is None:
             await _hang(receive)
         else:
-            await _respond(send, answer)
+            await _respond(send, answer, self._clock())
 
     def _admit(self, scope: Scope, call: Call, query: Query) -> Passage:
         """Count an API call, and let the gateway decide on it."""
@@ -190,9 +196,10 @@ def _authorization(scope: Scope) -> str | None:
     return None
 
 
-async def _respond(send: Send, answer: Answer) -> None:
-    """Send an answer; its content-length may already be there, and wrong on purpose."""
-    headers = list(answer.headers)
+async def _respond(send: Send, answer: Answer, now: float) -> None:
+    """Send an answer of *now*; its content-length may already be there, and wrong on purpose."""
+    # Cloudflare's edge dates whatever passes it, errors and refusals too.
+    headers = [*answer.headers, (b"date", formatdate(now, usegmt=True).encode())]
     told = any(name == b"content-length" for name, _ in headers)
     if not told and answer.status != HTTPStatus.NO_CONTENT:
         headers.append((b"content-length", str(len(answer.body)).encode()))

@@ -87,6 +87,7 @@ class Backend:
     refuse_later_statuses: bool = False
     refuse_status_filter: bool = False
     meeting_in_list: MeetingInList = MeetingInList.MEETING
+    uploading_is_active: bool = True
 
     def meeting_of(self, call: Call, query: Query, now: float) -> str | None:
         """Tell which single meeting a call is about, if any."""
@@ -131,6 +132,8 @@ class Backend:
 
     def _active_recording(self, call: Call, now: float) -> Reply:
         recordings = self.story.active(call.subject, now, self.linger_seconds)
+        if not self.uploading_is_active:
+            recordings = [each for each in recordings if each.status(now) != Status.UPLOADING]
         if not recordings:
             return _not_found(f"No active recording found for meeting_id {call.subject}")
         if self.active_as_list:

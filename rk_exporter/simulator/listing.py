@@ -136,8 +136,8 @@ def matches(meeting: Meeting, search: str) -> bool:
 
 
 def _is_expired(recording: Recording, now: float) -> bool:
-    """Tell whether its file has left RealtimeKit's bucket."""
-    expires_at = recording.url_expires_at
+    """Tell whether its file can no longer be fetched from RealtimeKit's bucket."""
+    expires_at = recording.url_expires_at(now)
     return recording.status(now) == Status.UPLOADED and expires_at is not None and expires_at <= now
 
 

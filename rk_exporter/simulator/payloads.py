@@ -51,7 +51,7 @@ def recording_payload(recording: Recording, now: float) -> JsonObject:
     if status == Status.UPLOADED:
         seconds = 0 if recording.zero_duration else round(recording.recorded_seconds)
         payload["recording_duration"] = seconds
-        payload.update(_urls(recording))
+        payload.update(_urls(recording, now))
     return payload
 
 
@@ -157,9 +157,9 @@ def _by_now(at: float | None, now: float) -> str | None:
     return None if at is None or at > now else timestamp(at)
 
 
-def _urls(recording: Recording) -> JsonObject:
+def _urls(recording: Recording, now: float) -> JsonObject:
     """Tell where an uploaded recording can be fetched, if it is in RealtimeKit's own bucket."""
-    expires_at = recording.url_expires_at
+    expires_at = recording.url_expires_at(now)
     if expires_at is None:
         return {}
     name = recording.output_file_name

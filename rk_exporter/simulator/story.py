@@ -57,6 +57,7 @@ class RecordingDetails(TypedDict, total=False):
     start_reason: str
     stop_reason: str | None
     vanishes_at: float
+    url_refreshed_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ class Recording:
     stop_reason: str | None = "ALL_PEERS_LEFT"
     vanishes_at: float = math.inf
     """From when on the API denies that it ever was (recordings of an empty meeting)."""
+    url_refreshed_at: float | None = None
+    """From when on its download URL lives for a whole lifetime again."""
 
     @classmethod
     def scripted(  # noqa: PLR0913 - one keyword for each moment in a recording's life
@@ -152,13 +155,14 @@ class Recording:
             if earlier.status == Status.RECORDING
         )
 
-    @property
-    def url_expires_at(self) -> float | None:
-        """When its download URL expires, if it has one once uploaded."""
-        stopped_at = self.stopped_at
-        if stopped_at is None or not self.bucket_enabled:
+    def url_expires_at(self, now: float) -> float | None:
+        """Tell when the download URL of *now* expires, if it has one once uploaded."""
+        made_at, refreshed_at = self.stopped_at, self.url_refreshed_at
+        if made_at is None or not self.bucket_enabled:
             return None
-        return stopped_at + URL_LIFETIME_SECONDS
+        if refreshed_at is not None and refreshed_at <= now:
+            made_at = refreshed_at
+        return made_at + URL_LIFETIME_SECONDS
 
     def status(self, now: float) -> Status | None:
         """Tell the state at *now*, or None before it was invoked and once it has vanished."""

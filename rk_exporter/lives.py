@@ -1,0 +1,184 @@
+"""
+The life of a recording as it is pieced together from one reading after another: pure functions.
+
+A meeting shows a recording while it lasts; what became of it, its own endpoint tells. All times
+are unix seconds of the API's clock, but for those of readings, which are by this machine's.
+"""
+
+from dataclasses import dataclass, replace
+
+from rk_exporter.recordings import OUTCOME_OF, KnownRecording, Meeting, Outcome, Recording, Status
+from rk_exporter.tally import Tally
+
+
+# A recording ends after 24 hours at the latest ("Start recording" page), and is uploaded then.
+LONGEST_LIFE_SECONDS = 25 * 3600.0
+# A file is kept, and its URL is good, for 7 days ("Data retention" page).
+URL_LIFETIME_SECONDS = 7 * 86_400.0
+
+# What has gone missing is read at once, then after a scrape, and ever more rarely.
+_SHORTEST_PAUSE_SECONDS = 10.0
+_CHECKED_BEFORE_EXPIRY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowRules:
+    """
+    How recordings are followed, and for how long they are shown.
+
+    *longest_pause_seconds* is the most that lies between two readings of one that has not ended.
+    """
+
+    retain_seconds: float
+    max_recordings: int
+    reread_seconds: float
+    keep_removed: bool
+    longest_pause_seconds: float
+
+
+def continued(known: KnownRecording, recording: Recording, *, read_at: float) -> KnownRecording:
+    """
+    Return what is known of a recording after another reading.
+
+    What it said once of its beginning and end stays known, and so do the labels that were shown:
+    a field that is missing for once must neither end a series nor begin another.
+    """
+    if recording != known.recording:
+        recording = _with_what_was_known(recording, known.recording)
+    expires_at = recording.download_url_expiry_timestamp_seconds
+    is_refreshed = expires_at != known.recording.download_url_expiry_timestamp_seconds
+    return replace(
+        known,
+        recording=recording,
+        read_at=read_at,
+        outcome=known.outcome or OUTCOME_OF.get(recording.status),
+        is_expiry_checked=known.is_expiry_checked and not is_refreshed,
+    )
+
+
+def with_details(known: KnownRecording, *, now: float) -> KnownRecording:
+    """Return what is known after its own endpoint was asked, at *now* by the API's time."""
+    if not known.is_finished:
+        return known
+    check_at = _check_expiry_at(known)
+    return replace(
+        known, has_details=True, is_expiry_checked=check_at is not None and now >= check_at
+    )
+
+
+def first_seen(
+    meeting: Meeting, recording: Recording, *, read_at: float, is_inherited: bool
+) -> KnownRecording:
+    """
+    Return what is known of a recording after the first reading.
+
+    What an *inherited* one, of before the exporter's time, has come to is not asked for anew.
+    """
+    outcome = OUTCOME_OF.get(recording.status)
+    return KnownRecording(
+        meeting=meeting,
+        recording=recording,
+        read_at=read_at,
+        outcome=outcome,
+        has_details=is_inherited and outcome is not None,
+    )
+
+
+def has_labels(recording: Recording) -> bool:
+    """Tell whether what rk_recording_info shows is settled; a session may come with the start."""
+    return recording.session_id is not None or recording.status is not Status.INVOKED
+
+
+def counted(
+    tally: Tally, before: KnownRecording | None, after: KnownRecording, *, now: float
+) -> Tally:
+    """Return *tally* with all that has happened to a recording; *now* is the API's time."""
+    recording = after.recording
+    started_at = recording.started_timestamp_seconds
+    if started_at is not None and (
+        before is None or before.recording.started_timestamp_seconds is None
+    ):
+        invoked_at = recording.invoked_timestamp_seconds
+        tally = tally.start(None if invoked_at is None else started_at - invoked_at)
+    if before is not None and before.recording.status is not recording.status:
+        tally = tally.move(before.recording.status, recording.status)
+    if after.outcome is not None and (before is None or before.outcome is None):
+        tally = tally.finish(after.outcome)
+        stopped_at = recording.stopped_timestamp_seconds
+        if after.outcome is Outcome.UPLOADED and stopped_at is not None:
+            tally = tally.upload(now - stopped_at)
+    return tally
+
+
+def due_at(known: KnownRecording, rules: FollowRules) -> float | None:
+    """Return from when on a recording is to be read by its id; None while that tells no more."""
+    if not known.is_finished:
+        if known.missing_since is None:
+            return None
+        if known.read_at < known.missing_since:
+            return known.missing_since
+        longest = max(_SHORTEST_PAUSE_SECONDS, rules.longest_pause_seconds)
+        pause = min(max(known.read_at - known.missing_since, _SHORTEST_PAUSE_SECONDS), longest)
+        return known.read_at + pause
+    if not known.has_details:
+        return known.read_at
+    return None if known.is_expiry_checked else _check_expiry_at(known)
+
+
+def overdue(known: KnownRecording, rules: FollowRules, *, now: float) -> float | None:
+    """
+    Return how often over the time to the next reading has passed, at least 1; None before.
+
+    A recording that has gone missing counts as if it were in a state that passes quickly.
+    """
+    due = due_at(known, rules)
+    if due is None or now < due:
+        return None
+    if known.is_finished:
+        return 1.0
+    wanted = max(due - known.read_at, _SHORTEST_PAUSE_SECONDS)
+    return max(1.0, (now - known.read_at) / wanted)
+
+
+def ended_at(known: KnownRecording) -> float:
+    """Return when a finished recording ended, as well as can be told."""
+    recording = known.recording
+    return (
+        recording.stopped_timestamp_seconds
+        or recording.started_timestamp_seconds
+        or recording.invoked_timestamp_seconds
+        or known.read_at
+    )
+
+
+def leaves_at(known: KnownRecording, rules: FollowRules) -> float | None:
+    """Return when a recording is no longer shown; None for one that has not ended."""
+    if not known.is_finished:
+        return None
+    expires_at = known.recording.download_url_expiry_timestamp_seconds
+    return ended_at(known) + rules.retain_seconds if expires_at is None else expires_at
+
+
+def _check_expiry_at(known: KnownRecording) -> float | None:
+    expires_at = known.recording.download_url_expiry_timestamp_seconds
+    return None if expires_at is None else expires_at - _CHECKED_BEFORE_EXPIRY_SECONDS
+
+
+def _with_what_was_known(recording: Recording, before: Recording) -> Recording:
+    settled = has_labels(before)
+    return replace(
+        recording,
+        session_id=before.session_id if settled else recording.session_id,
+        output_file_name=before.output_file_name if settled else recording.output_file_name,
+        is_track=before.is_track if settled else recording.is_track,
+        invoked_timestamp_seconds=(
+            recording.invoked_timestamp_seconds or before.invoked_timestamp_seconds
+        ),
+        started_timestamp_seconds=(
+            recording.started_timestamp_seconds or before.started_timestamp_seconds
+        ),
+        stopped_timestamp_seconds=(
+            recording.stopped_timestamp_seconds or before.stopped_timestamp_seconds
+        ),
+        stop_reason=recording.stop_reason or before.stop_reason,
+    )
