@@ -73,7 +73,7 @@ class History:
         self._meetings: Mapping[str, Meeting] = {}
         self._retries: dict[str, _Retry] = {}
         past = past or Past()
-        self.tally = past.tally
+        self.tally = past.tally.with_usual_bounds()
         self._register = Register(rules.max_recordings, past.departed)
         for known in past.recordings:
             self._register.put(known)

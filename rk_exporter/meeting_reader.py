@@ -148,14 +148,14 @@ class MeetingReader:
             for each in listed
             if (outcome := listing.outcome(by_meeting.get(each))) is not None
         ]
+        errands = Errands(self._readers, terms.deadline)
+        due = sorted(self._history.due(now=made_at), key=lambda each: each[0], reverse=True)
+        errands.add(*(self._follow_errand(each.recording_id, terms) for _, each in due))
+        errands.add(*self._review_errands(terms, calls_per_second))
+        settings = self._settings_errands(terms)
+        errands.add(*settings)
+        await errands.run()
         if listing.is_complete:
-            errands = Errands(self._readers, terms.deadline)
-            due = sorted(self._history.due(now=made_at), key=lambda each: each[0], reverse=True)
-            errands.add(*(self._follow_errand(each.recording_id, terms) for _, each in due))
-            errands.add(*self._review_errands(terms, calls_per_second))
-            settings = self._settings_errands(terms)
-            errands.add(*settings)
-            await errands.run()
             left = len(errands)
             # For settings no more is saved up than for a few.
             self._left_over = min(left, max(_SETTINGS_FIRST, left - len(settings)))

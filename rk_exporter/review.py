@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rk_exporter.api import PER_PAGE, CallTerms
-from rk_exporter.api_errors import ApiError
+from rk_exporter.api_errors import ApiError, ApiTimeout
 from rk_exporter.history import History
 from rk_exporter.lives import LONGEST_LIFE_SECONDS, URL_LIFETIME_SECONDS
 from rk_exporter.paging import RecordingsPageReader, walk
@@ -115,7 +115,8 @@ class Review:
 
     def _fail(self, error: ApiError, now: float) -> None:
         logger.debug("%s", error, extra={"app": self._app})
-        self._next_page_no = 1
+        if not isinstance(error, ApiTimeout):
+            self._next_page_no = 1
         self._failures += 1
         pause = _FIRST_RETRY_SECONDS * 2 ** min(self._failures - 1, 10)
         self._due_at = now + min(pause, _LONGEST_RETRY_SECONDS)

@@ -51,6 +51,11 @@ class Histogram:
         """Return one without values."""
         return cls(bounds, (0,) * (len(bounds) + 1))
 
+    def or_if_unlike(self, other: "Histogram") -> "Histogram":
+        """Return this, or the *other* where its bounds are not the same."""
+        is_alike = self.bounds == other.bounds and len(self.counts) == len(other.counts)
+        return self if is_alike else other
+
     def observe(self, value: float) -> "Histogram":
         """Return this with a *value* more."""
         at = bisect_left(self.bounds, value)
@@ -74,6 +79,15 @@ class Tally:
     upload_delay: Histogram = field(
         default_factory=lambda: Histogram.of(UPLOAD_DELAY_BOUNDS_SECONDS)
     )
+
+    def with_usual_bounds(self) -> "Tally":
+        """Return this with histograms begun anew where another version had other bounds."""
+        usual = Tally()
+        return replace(
+            self,
+            start_delay=self.start_delay.or_if_unlike(usual.start_delay),
+            upload_delay=self.upload_delay.or_if_unlike(usual.upload_delay),
+        )
 
     def start(self, delay_seconds: float | None) -> "Tally":
         """Count a recording that began, so long after it was asked for."""
