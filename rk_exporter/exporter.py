@@ -67,7 +67,7 @@ class Exporter:
         self._state_file = None
         if config.state_file and remembers:
             self._state_file = StateFile(config.state_file, clock=clock)
-        self._kept_revisions: list[int] = []
+        self._kept_revisions: list[int] | None = None
         self._registry = CollectorRegistry()
         self._call_metrics = ApiCallMetrics(
             (app.app.name for app in config.apps), registry=self._registry
@@ -184,9 +184,9 @@ class Exporter:
         if file is None:
             return None
         revisions = [app.revision for app in self._app_scrapers]
-        is_wanted = revisions != self._kept_revisions or file.is_due()
-        if is_wanted and await file.keep([app.state for app in self._app_scrapers]):
-            self._kept_revisions = revisions
+        if revisions != self._kept_revisions or file.is_due():
+            is_kept = await file.keep([app.state for app in self._app_scrapers])
+            self._kept_revisions = revisions if is_kept else None
         return StateFileState(file.last_write_successful, file.last_success_timestamp_seconds)
 
     async def close(self) -> None:

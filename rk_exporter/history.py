@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from rk_exporter.lives import (
     FollowRules,
+    come_back,
     continued,
     counted,
     first_seen,
@@ -16,7 +17,7 @@ from rk_exporter.lives import (
 )
 from rk_exporter.payloads import ListedRecording
 from rk_exporter.recordings import KnownRecording, Meeting, Outcome, Recording
-from rk_exporter.register import Register
+from rk_exporter.register import Departure, Register
 from rk_exporter.tally import Tally, is_possible
 from rk_exporter.upstream_clock import UpstreamClock
 
@@ -33,7 +34,7 @@ class Past:
     """What outlives a process: the recordings, how those ended that have left, and the *tally*."""
 
     recordings: tuple[KnownRecording, ...] = ()
-    departed: Mapping[str, Outcome | None] = field(default_factory=dict)
+    departed: Mapping[str, Departure] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     listed_until: float | None = None
     """Up to which invoked_time all recordings were seen; None where that was never so."""
@@ -73,7 +74,7 @@ class History:
         self._meetings: Mapping[str, Meeting] = {}
         self._retries: dict[str, _Retry] = {}
         past = past or Past()
-        self.tally = past.tally.with_usual_bounds()
+        self.tally = past.tally.continued()
         self._register = Register(rules.max_recordings, past.departed)
         for known in past.recordings:
             self._register.put(known)
@@ -146,7 +147,6 @@ class History:
 
     def see_details(self, recording: Recording) -> None:
         """Take in a recording as its own endpoint shows it."""
-        self._retries.pop(recording.recording_id, None)
         known = self._register.get(recording.recording_id)
         if known is not None:
             after = self._see_again(known, recording, now=self._clock())
@@ -154,14 +154,13 @@ class History:
 
     def see_none(self, recording_id: str) -> None:
         """Take in that there is no such recording any more."""
-        self._retries.pop(recording_id, None)
         known = self._register.get(recording_id)
         if known is None:
             return
         if known.outcome is None:
             self.tally = self.tally.finish(Outcome.VANISHED)
             logger.warning("a recording has vanished: the API denies it", extra=self._fields(known))
-        self._register.remove(known, Outcome.VANISHED)
+        self._let_go(known, Outcome.VANISHED)
 
     def see_failure(self, recording_id: str) -> None:
         """Take in that a recording could not be read by its id."""
@@ -172,9 +171,15 @@ class History:
 
     def is_listed_up_to(self, newest_invoked_at: float) -> None:
         """Note that the list was read, and that all invoked until then were seen."""
+        # One from the future must not have all later ones taken for old.
+        newest_invoked_at = min(newest_invoked_at, self._upstream_clock())
         self.listed_until = max(newest_invoked_at, self.listed_until or 0.0)
         if self._inherited_until is None:
             self._inherited_until = self.listed_until
+
+    def begin_unlisted(self) -> None:
+        """Begin to count with what is invoked from now on, since the list cannot be read."""
+        self.is_listed_up_to(self._upstream_clock())
 
     def keep(self, meetings: Iterable[Meeting]) -> None:
         """Drop what is of no interest any more, now that *meetings* are in the list."""
@@ -182,7 +187,7 @@ class History:
         now = self._upstream_clock()
         for known in self._register:
             if self._has_expired(known, now) or not self._belongs(known):
-                self._register.remove(known)
+                self._let_go(known)
             elif self._is_unseen(known):
                 self._register.put(replace(known, missing_since=self._clock()))
         dropped = self._register.drop_surplus()
@@ -202,10 +207,11 @@ class History:
     def _see_again(
         self, known: KnownRecording, recording: Recording, *, now: float, is_shown: bool = False
     ) -> KnownRecording:
+        self._retries.pop(known.recording_id, None)
         after = replace(
             continued(known, recording, read_at=now),
             meeting=self._meetings.get(known.meeting.meeting_id, known.meeting),
-            missing_since=None if is_shown else known.missing_since,
+            missing_since=None if is_shown else _no_later(known.missing_since, now),
         )
         was, is_now = known.recording.status, recording.status
         if was is not is_now and not is_possible(was, is_now):
@@ -222,22 +228,22 @@ class History:
     def _see_first(
         self, meeting: Meeting, recording: Recording, *, now: float, is_shown: bool
     ) -> None:
-        recording_id = recording.recording_id
         listed = self._meetings.get(meeting.meeting_id)
         if listed is None and not self._any_meeting:
             return
-        has_come_back = self._register.has_left(recording_id)
-        is_inherited = has_come_back or self._is_inherited(recording)
+        is_inherited = self._is_inherited(recording)
         known = first_seen(listed or meeting, recording, read_at=now, is_inherited=is_inherited)
         if self._has_expired(known, self._upstream_clock()) or not self._register.has_room(known):
             return
-        if has_come_back:
-            known = replace(known, outcome=self._register.bring_back(recording_id) or known.outcome)
+        before = None
+        if departure := self._register.departure(recording.recording_id):
+            before = come_back(known, departure.outcome, departure.started_timestamp_seconds)
+            known = continued(before, recording, read_at=now)
         if listed is None and not is_shown and not known.is_finished:
             # No reading of its meeting will tell.
             known = replace(known, missing_since=now)
-        if not is_inherited:
-            self.tally = counted(self.tally, None, known, now=self._upstream_clock())
+        if before or not is_inherited:
+            self.tally = counted(self.tally, before, known, now=self._upstream_clock())
         self._register.put(known)
 
     def _is_inherited(self, recording: Recording) -> bool:
@@ -273,7 +279,14 @@ class History:
 
     def _overdue(self, known: KnownRecording, now: float) -> float | None:
         retry = self._retries.get(known.recording_id)
-        return None if retry and now < retry.at else overdue(known, self.rules, now=now)
+        if retry and retry.at - retry.pause_seconds <= now < retry.at:
+            return None
+        ahead = self._upstream_clock.offset_seconds
+        return overdue(known, self.rules, now=now, api_ahead_seconds=ahead)
+
+    def _let_go(self, known: KnownRecording, outcome: Outcome | None = None) -> None:
+        self._retries.pop(known.recording_id, None)
+        self._register.remove(known, outcome)
 
     def _fields(self, known: KnownRecording) -> dict[str, str]:
         return {
@@ -281,3 +294,8 @@ class History:
             "meeting_id": known.meeting.meeting_id,
             "recording_id": known.recording_id,
         }
+
+
+def _no_later(at: float | None, now: float) -> float | None:
+    """Return a moment that has passed, also where the clock was set back since."""
+    return None if at is None else min(at, now)

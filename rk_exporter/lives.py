@@ -7,7 +7,15 @@ are unix seconds of the API's clock, but for those of readings, which are by thi
 
 from dataclasses import dataclass, replace
 
-from rk_exporter.recordings import OUTCOME_OF, KnownRecording, Meeting, Outcome, Recording, Status
+from rk_exporter.recordings import (
+    OUTCOME_OF,
+    TERMINAL,
+    KnownRecording,
+    Meeting,
+    Outcome,
+    Recording,
+    Status,
+)
 from rk_exporter.tally import Tally
 
 
@@ -46,12 +54,16 @@ def continued(known: KnownRecording, recording: Recording, *, read_at: float) ->
     if recording != known.recording:
         recording = _with_what_was_known(recording, known.recording)
     expires_at = recording.download_url_expiry_timestamp_seconds
+    was, is_now = known.recording.status, recording.status
+    # After its end: its own endpoint is to put that right.
+    seems_to_go_on = is_now is not was and is_now not in TERMINAL
     is_refreshed = expires_at != known.recording.download_url_expiry_timestamp_seconds
     return replace(
         known,
         recording=recording,
         read_at=read_at,
         outcome=known.outcome or OUTCOME_OF.get(recording.status),
+        has_details=known.has_details and not seems_to_go_on,
         is_expiry_checked=known.is_expiry_checked and not is_refreshed,
     )
 
@@ -84,6 +96,14 @@ def first_seen(
     )
 
 
+def come_back(
+    known: KnownRecording, outcome: Outcome | None, started_timestamp_seconds: float | None
+) -> KnownRecording:
+    """Return what was known of a recording that had left, given what has been counted of it."""
+    recording = replace(known.recording, started_timestamp_seconds=started_timestamp_seconds)
+    return replace(known, recording=recording, outcome=outcome, has_details=outcome is not None)
+
+
 def has_labels(recording: Recording) -> bool:
     """Tell whether what rk_recording_info shows is settled; a session may come with the start."""
     return recording.session_id is not None or recording.status is not Status.INVOKED
@@ -110,8 +130,14 @@ def counted(
     return tally
 
 
-def due_at(known: KnownRecording, rules: FollowRules) -> float | None:
-    """Return from when on a recording is to be read by its id; None while that tells no more."""
+def due_at(
+    known: KnownRecording, rules: FollowRules, *, api_ahead_seconds: float = 0.0
+) -> float | None:
+    """
+    Return from when on a recording is to be read by its id; None while that tells no more.
+
+    That is by this machine's clock, of which the API's is ahead by so many seconds.
+    """
     if not known.is_finished:
         if known.missing_since is None:
             return None
@@ -122,17 +148,24 @@ def due_at(known: KnownRecording, rules: FollowRules) -> float | None:
         return known.read_at + pause
     if not known.has_details:
         return known.read_at
-    return None if known.is_expiry_checked else _check_expiry_at(known)
+    check_at = _check_expiry_at(known)
+    return None if known.is_expiry_checked or check_at is None else check_at - api_ahead_seconds
 
 
-def overdue(known: KnownRecording, rules: FollowRules, *, now: float) -> float | None:
+def overdue(
+    known: KnownRecording, rules: FollowRules, *, now: float, api_ahead_seconds: float = 0.0
+) -> float | None:
     """
     Return how often over the time to the next reading has passed, at least 1; None before.
 
     A recording that has gone missing counts as if it were in a state that passes quickly.
     """
-    due = due_at(known, rules)
-    if due is None or now < due:
+    due = due_at(known, rules, api_ahead_seconds=api_ahead_seconds)
+    if due is None:
+        return None
+    # A clock that is set back must not put off what the last reading made due.
+    is_set_back = now < known.read_at and not known.has_details
+    if now < due and not is_set_back:
         return None
     if known.is_finished:
         return 1.0
@@ -168,7 +201,8 @@ def _with_what_was_known(recording: Recording, before: Recording) -> Recording:
     settled = has_labels(before)
     return replace(
         recording,
-        session_id=before.session_id if settled else recording.session_id,
+        # An empty one is settled as well.
+        session_id=before.session_id or "" if settled else recording.session_id,
         output_file_name=before.output_file_name if settled else recording.output_file_name,
         is_track=before.is_track if settled else recording.is_track,
         invoked_timestamp_seconds=(

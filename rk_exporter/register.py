@@ -1,6 +1,7 @@
 """The recordings of one app that are known, found by their ids, and how those ended that left."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from rk_exporter.lives import ended_at
 from rk_exporter.recordings import KnownRecording, Outcome
@@ -10,16 +11,24 @@ from rk_exporter.recordings import KnownRecording, Outcome
 _REMEMBERED = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """What is kept of a recording that has left: how it ended, if it had, and when it started."""
+
+    outcome: Outcome | None = None
+    started_timestamp_seconds: float | None = None
+
+
 class Register:
     """The known recordings of one app, at most *largest* once surplus ones were dropped."""
 
-    def __init__(self, largest: int, departed: Mapping[str, Outcome | None]) -> None:
+    def __init__(self, largest: int, departed: Mapping[str, Departure]) -> None:
         self._largest = largest
         self._known: dict[str, KnownRecording] = {}
         self._under_way: dict[str, set[str]] = {}
         self._departed = dict(departed)
-        # When it is full: what ended before that would have to leave at once.
-        self._oldest_end = 0.0
+        # When it is full: what comes before that would have to leave at once.
+        self._oldest = (False, 0.0)
         self.revision = 0
         """Raised by each change, but for a recording that was only read again."""
 
@@ -45,52 +54,54 @@ class Register:
         if before is None or before.recording != known.recording:
             self.revision += 1
         self._known[known.recording_id] = known
-        under_way = self._under_way.setdefault(known.meeting.meeting_id, set())
-        if known.is_finished:
-            under_way.discard(known.recording_id)
-        else:
-            under_way.add(known.recording_id)
+        self._departed.pop(known.recording_id, None)
+        self._note(known, is_under_way=not known.is_finished)
 
     def remove(self, known: KnownRecording, outcome: Outcome | None = None) -> None:
         """Let a recording go, but for how it ended: *outcome*, where that is not known yet."""
         del self._known[known.recording_id]
-        under_way = self._under_way[known.meeting.meeting_id]
-        under_way.discard(known.recording_id)
-        if not under_way:
-            del self._under_way[known.meeting.meeting_id]
-        self._departed[known.recording_id] = known.outcome or outcome
+        self._note(known, is_under_way=False)
+        self._departed[known.recording_id] = Departure(
+            known.outcome or outcome, known.recording.started_timestamp_seconds
+        )
         while len(self._departed) > _REMEMBERED:
             del self._departed[next(iter(self._departed))]
         self.revision += 1
 
-    def has_left(self, recording_id: str) -> bool:
-        """Tell whether a recording was known, and was let go."""
-        return recording_id in self._departed
-
-    def bring_back(self, recording_id: str) -> Outcome | None:
-        """Return how a recording that is seen again had ended, if it had."""
-        return self._departed.pop(recording_id)
-
     @property
-    def departed(self) -> Mapping[str, Outcome | None]:
-        """Return how those ended that have left, by their ids."""
+    def departed(self) -> Mapping[str, Departure]:
+        """Return what is kept of those that have left, by their ids."""
         return dict(self._departed)
 
+    def departure(self, recording_id: str) -> Departure | None:
+        """Return what is kept of a recording that was known, and has left."""
+        return self._departed.get(recording_id)
+
     def has_room(self, known: KnownRecording) -> bool:
-        """Tell whether a recording would not have to leave at once for those that ended later."""
-        is_full = len(self._known) >= self._largest
-        return not (is_full and known.is_finished and ended_at(known) <= self._oldest_end)
+        """Tell whether a recording would not have to leave at once for those that are there."""
+        return len(self._known) < self._largest or _standing(known) > self._oldest
 
     def drop_surplus(self) -> int:
         """Drop what ended longest ago, then what began longest ago; return how many."""
         surplus = len(self._known) - self._largest
         if surplus < 0:
             return 0
-        oldest_first = sorted(
-            self._known.values(), key=lambda each: (not each.is_finished, ended_at(each))
-        )
+        oldest_first = sorted(self._known.values(), key=_standing)
         for known in oldest_first[:surplus]:
             self.remove(known)
-        oldest = oldest_first[surplus]
-        self._oldest_end = ended_at(oldest) if oldest.is_finished else float("inf")
+        self._oldest = _standing(oldest_first[surplus])
         return surplus
+
+    def _note(self, known: KnownRecording, *, is_under_way: bool) -> None:
+        under_way = self._under_way.setdefault(known.meeting.meeting_id, set())
+        if is_under_way:
+            under_way.add(known.recording_id)
+        else:
+            under_way.discard(known.recording_id)
+        if not under_way:
+            del self._under_way[known.meeting.meeting_id]
+
+
+def _standing(known: KnownRecording) -> tuple[bool, float]:
+    """Return what puts those first that have to leave first."""
+    return not known.is_finished, ended_at(known)

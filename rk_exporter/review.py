@@ -58,7 +58,8 @@ class Review:
         self._first_page: RecordingsPage | None = None
         self._next_page_no = 1
         self._is_whole = False
-        self._failures = 0
+        self._has_got_on = False
+        self._failures = self._own_failures = 0
         self.is_restored = False
         """Whether what was shown before the start is shown again, or cannot be."""
 
@@ -94,7 +95,7 @@ class Review:
         self, page_no: int, reader: RecordingsPageReader, terms: CallTerms
     ) -> RecordingsPage:
         kept_seconds = max(URL_LIFETIME_SECONDS, self._history.rules.retain_seconds)
-        oldest = self._clock() - kept_seconds - LONGEST_LIFE_SECONDS
+        oldest = max(0.0, self._clock() - kept_seconds - LONGEST_LIFE_SECONDS)
         since = datetime.fromtimestamp(oldest, UTC)
         page = await reader.recordings_page(page_no, terms, status=None, since=since)
         if page_no == 1:
@@ -102,10 +103,11 @@ class Review:
         for listed in page.items:
             self._history.see_listed(listed.meeting, listed.recording)
         self._next_page_no = page_no + 1
+        self._has_got_on = True
         return page
 
     def _is_enough(self, page: RecordingsPage) -> bool:
-        if self._next_page_no > 1 + self._most_pages:
+        if self._next_page_no > self._most_pages:
             return True
         return not self._is_whole and not set(self.newest_ids).isdisjoint(page.item_ids)
 
@@ -117,10 +119,17 @@ class Review:
         logger.debug("%s", error, extra={"app": self._app})
         if not isinstance(error, ApiTimeout):
             self._next_page_no = 1
+        elif self._has_got_on:
+            # Slow is not broken: page by page it comes to its end.
+            self._failures = self._own_failures = 0
+        self._has_got_on = False
         self._failures += 1
         pause = _FIRST_RETRY_SECONDS * 2 ** min(self._failures - 1, 10)
         self._due_at = now + min(pause, _LONGEST_RETRY_SECONDS)
-        if error.reason in _NOT_ITS_OWN or self._failures != _FAILURES_IN_A_ROW:
+        if error.reason in _NOT_ITS_OWN:
+            return
+        self._own_failures += 1
+        if self._own_failures != _FAILURES_IN_A_ROW:
             return
         logger.warning(
             "the list of recordings cannot be read (%s): recordings that come and go between two "
@@ -130,7 +139,7 @@ class Review:
         )
         if not self.is_restored:
             self.is_restored = True
-            self._history.is_listed_up_to(self._clock())
+            self._history.begin_unlisted()
 
     def _finish(self, begun: float, calls_per_second: float) -> None:
         pause = max(_EVERY_SECONDS, _CALLS_FOR_EACH / calls_per_second)
@@ -138,7 +147,8 @@ class Review:
         if self._is_whole or not self.is_restored:
             self._whole_due_at = begun + self._history.rules.reread_seconds
         page, self._first_page = self._first_page, None
-        self._next_page_no, self._failures, self.is_restored = 1, 0, True
+        self._next_page_no, self.is_restored = 1, True
+        self._failures = self._own_failures = 0
         self.newest_ids = page.item_ids if page else ()
         invoked = [each.recording.invoked_timestamp_seconds for each in page.items] if page else []
         self._history.is_listed_up_to(max((at for at in invoked if at is not None), default=0.0))

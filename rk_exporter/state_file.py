@@ -94,6 +94,12 @@ class _Content:
     apps: tuple[AppState, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Version:
+    version: int
+
+
+_version_decoder = msgspec.json.Decoder(_Version)
 _decoder = msgspec.json.Decoder(_Content)
 _encoder = msgspec.json.Encoder()
 
@@ -123,7 +129,7 @@ class StateFile:
 
     def is_due(self) -> bool:
         """Tell whether the file is to be written though nothing has happened."""
-        return self._clock() - self._kept_at >= _UNCHANGED_SECONDS
+        return abs(self._clock() - self._kept_at) >= _UNCHANGED_SECONDS
 
     async def keep(self, states: Sequence[AppState]) -> bool:
         """
@@ -131,18 +137,22 @@ class StateFile:
 
         What goes wrong is logged, each time that it changes.
         """
-        is_another = self._writing is not None
-        if self._writing is None:
-            self._kept_at = self._clock()
-            content = _encoder.encode(_Content(version=_VERSION, apps=tuple(states)))
-            self._writing = asyncio.create_task(asyncio.to_thread(_write, self._path, content))
-        done, _ = await asyncio.wait({self._writing}, timeout=_PATIENCE_SECONDS)
+        if self._writing is not None and not await self._written(self._writing):
+            return False
+        self._kept_at = self._clock()
+        content = _encoder.encode(_Content(version=_VERSION, apps=tuple(states)))
+        self._writing = asyncio.create_task(asyncio.to_thread(_write, self._path, content))
+        return await self._written(self._writing)
+
+    async def _written(self, writing: asyncio.Task[str | None]) -> bool:
+        """Tell whether what is being written was written, as far as that can be waited for."""
+        done, _ = await asyncio.wait({writing}, timeout=_PATIENCE_SECONDS)
         if not done:
             self._report("the file system does not answer")
             return False
-        trouble, self._writing = self._writing.result(), None
-        self._report(trouble)
-        return not (trouble or is_another)
+        self._writing = None
+        self._report(writing.result())
+        return self.last_write_successful
 
     def close(self) -> None:
         """Let another process have the file."""
@@ -173,14 +183,13 @@ class StateFile:
         except OSError as error:
             raise StateFileError(f"{self._path}: cannot be read ({error.strerror})") from None
         try:
-            decoded = _decoder.decode(content)
+            if _version_decoder.decode(content).version == _VERSION:
+                return _decoder.decode(content).apps
         except (msgspec.MsgspecError, ValueError, RecursionError):
             self._set_aside("is damaged")
-            return ()
-        if decoded.version != _VERSION:
+        else:
             self._set_aside("was written by another version")
-            return ()
-        return decoded.apps
+        return ()
 
     def _set_aside(self, what: str) -> None:
         aside = _beside(self._path, ".damaged")

@@ -3,9 +3,15 @@
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Annotated, TypeAlias
+
+import msgspec
 
 from rk_exporter.recordings import Outcome, Status
 
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""What a counter can hold, and a file that was damaged may not."""
 
 # A recording starts about 2 s after it was asked for; after a minute something is wrong.
 START_DELAY_BOUNDS_SECONDS = (
@@ -42,9 +48,9 @@ class Histogram:
     """How many values were at most each of *bounds*, and more than the last; and their sum."""
 
     bounds: tuple[float, ...]
-    counts: tuple[int, ...]
+    counts: tuple[Count, ...]
     """For each bound the values above the one before it, and at the end those above all."""
-    total: float = 0.0
+    total: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
 
     @classmethod
     def of(cls, bounds: tuple[float, ...]) -> "Histogram":
@@ -71,20 +77,29 @@ def _no_transitions() -> Mapping[Status, Mapping[Status, int]]:
 class Tally:
     """Counts of one app; each method returns this with one more."""
 
-    started: int = 0
-    finished: Mapping[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
-    dropped: int = 0
-    transitions: Mapping[Status, Mapping[Status, int]] = field(default_factory=_no_transitions)
+    started: Count = 0
+    finished: Mapping[Outcome, Count] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    dropped: Count = 0
+    transitions: Mapping[Status, Mapping[Status, Count]] = field(default_factory=_no_transitions)
     start_delay: Histogram = field(default_factory=lambda: Histogram.of(START_DELAY_BOUNDS_SECONDS))
     upload_delay: Histogram = field(
         default_factory=lambda: Histogram.of(UPLOAD_DELAY_BOUNDS_SECONDS)
     )
 
-    def with_usual_bounds(self) -> "Tally":
-        """Return this with histograms begun anew where another version had other bounds."""
+    def continued(self) -> "Tally":
+        """
+        Return this as a process goes on with it that may be of another version.
+
+        Histograms begin anew where they had other bounds, and what it did not count is 0.
+        """
         usual = Tally()
         return replace(
             self,
+            finished={**usual.finished, **self.finished},
+            transitions={
+                before: {**usual.transitions.get(before, {}), **self.transitions.get(before, {})}
+                for before in {**usual.transitions, **self.transitions}
+            },
             start_delay=self.start_delay.or_if_unlike(usual.start_delay),
             upload_delay=self.upload_delay.or_if_unlike(usual.upload_delay),
         )

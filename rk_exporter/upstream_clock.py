@@ -30,9 +30,6 @@ class UpstreamClock:
         if moment is None:
             return
         offset = moment.timestamp() + _HALF_A_SECOND - self._clock()
-        if abs(offset) > _LARGEST_OFFSET_SECONDS:
-            return
-        if abs(offset) <= _ROUNDING_SECONDS:
-            self.offset_seconds = 0.0
-        elif abs(offset - self.offset_seconds) > _ROUNDING_SECONDS:
-            self.offset_seconds = offset
+        has_moved = abs(offset - self.offset_seconds) > _ROUNDING_SECONDS
+        if has_moved and abs(offset) <= _LARGEST_OFFSET_SECONDS:
+            self.offset_seconds = offset if abs(offset) > _ROUNDING_SECONDS else 0.0
