@@ -1,4 +1,4 @@
-"""Measure passes, memory, expositions and fleets; run by `make bench`."""
+"""Measure passes, memory, expositions, fleets and following; run by `make bench`."""
 
 import argparse
 import os
@@ -6,6 +6,7 @@ import platform
 
 from bench.cases import print_fleets
 from bench.expositions import print_expositions
+from bench.following import print_following
 from bench.passes import print_processes
 from rk_exporter import __version__
 
@@ -14,6 +15,7 @@ SECTIONS = {
     "processes": print_processes,
     "expositions": print_expositions,
     "fleet": print_fleets,
+    "following": print_following,
 }
 
 

@@ -45,15 +45,17 @@ class Running:
 
 
 @contextmanager
-def rk_exporter(*arguments: str, environment: Mapping[str, str]) -> Iterator[Running]:
-    """Run the command line until the end of the block; the address is read from what it says."""
+def running(
+    module: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """Run a *module* until the end of the block; the address is read from what it says."""
     started_at = time.monotonic()
     with subprocess.Popen(
-        [sys.executable, "-m", "rk_exporter", *arguments],
+        [sys.executable, "-m", module, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={"PATH": os.environ["PATH"], **environment},
+        env={"PATH": os.environ["PATH"], **(environment or {})},
     ) as process:
         try:
             said = ""

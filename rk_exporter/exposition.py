@@ -67,13 +67,14 @@ def encode(families: Iterable[Metric], form: Format) -> bytes:
     # All at once, so that no dict is gone, and its id another's, before the end.
     kept = list(families)
     label_texts: dict[int, str] = {}
+    pair_texts: dict[tuple[str, str], str] = {}
     lines: list[str] = []
     for family in kept:
         lines.extend(_head(family, form))
         for sample in family.samples:
             text = label_texts.get(id(sample.labels))
             if text is None:
-                text = label_texts[id(sample.labels)] = _label_text(sample.labels)
+                text = label_texts[id(sample.labels)] = _label_text(sample.labels, pair_texts)
             value = floatToGoString(sample.value)  # type: ignore[no-untyped-call] # unannotated
             lines.append(f"{sample.name}{text} {value}\n")
     if form is Format.OPENMETRICS:
@@ -155,8 +156,13 @@ def _head(family: Metric, form: Format) -> Iterator[str]:
     yield f"# TYPE {name} {kind}\n"
 
 
-def _label_text(labels: dict[str, str]) -> str:
-    pairs = ",".join(
-        f'{name}="{value.translate(_ESCAPES)}"' for name, value in sorted(labels.items())
-    )
-    return f"{{{pairs}}}" if pairs else ""
+def _label_text(labels: dict[str, str], pair_texts: dict[tuple[str, str], str]) -> str:
+    """Return *labels* in braces; the text of a pair that came before is in *pair_texts*."""
+    texts = []
+    for pair in sorted(labels.items()):
+        text = pair_texts.get(pair)
+        if text is None:
+            name, value = pair
+            text = pair_texts[pair] = f'{name}="{value.translate(_ESCAPES)}"'
+        texts.append(text)
+    return f"{{{','.join(texts)}}}" if texts else ""

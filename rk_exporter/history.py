@@ -14,6 +14,7 @@ from rk_exporter.lives import (
     leaves_at,
     overdue,
     with_details,
+    with_expiry,
 )
 from rk_exporter.payloads import ListedRecording
 from rk_exporter.recordings import KnownRecording, Meeting, Outcome, Recording
@@ -141,9 +142,17 @@ class History:
             return []
         return self._miss(self._register.all_under_way() - shown, now=now)
 
-    def see_listed(self, meeting: Meeting, recording: Recording) -> None:
-        """Take in a recording as the app's list shows it, in whichever state."""
-        self._see(meeting, recording, now=self._clock())
+    def see_listed(self, meeting: Meeting, recording: Recording, *, asked_at: float) -> None:
+        """Take in a recording as the app's list showed it, which was *asked* for at that time."""
+        now = self._clock()
+        known = self._register.get(recording.recording_id)
+        if known is not None and asked_at < known.read_at <= now:
+            # Another answer has come meanwhile, and this one may be the older.
+            return
+        self._see(meeting, recording, now=now)
+        after = self._register.get(recording.recording_id)
+        if after is not None and after.is_finished:
+            self._register.put(with_expiry(after, now=self._upstream_clock()))
 
     def see_details(self, recording: Recording) -> None:
         """Take in a recording as its own endpoint shows it."""

@@ -24,8 +24,10 @@ LONGEST_LIFE_SECONDS = 25 * 3600.0
 # A file is kept, and its URL is good, for 7 days ("Data retention" page).
 URL_LIFETIME_SECONDS = 7 * 86_400.0
 
-# What has gone missing is read at once, then after a scrape, and ever more rarely.
+# What has gone missing is read at once, and after a scrape. From then on the app's list, which is
+# looked at more often than this, mostly tells; where it does not, ever more rarely.
 _SHORTEST_PAUSE_SECONDS = 10.0
+_PAUSE_BESIDE_LIST_SECONDS = 90.0
 _CHECKED_BEFORE_EXPIRY_SECONDS = 86_400.0
 
 
@@ -70,12 +72,13 @@ def continued(known: KnownRecording, recording: Recording, *, read_at: float) ->
 
 def with_details(known: KnownRecording, *, now: float) -> KnownRecording:
     """Return what is known after its own endpoint was asked, at *now* by the API's time."""
-    if not known.is_finished:
-        return known
+    return replace(with_expiry(known, now=now), has_details=True) if known.is_finished else known
+
+
+def with_expiry(known: KnownRecording, *, now: float) -> KnownRecording:
+    """Return what is known after the API told when its URL expires, at *now* by its time."""
     check_at = _check_expiry_at(known)
-    return replace(
-        known, has_details=True, is_expiry_checked=check_at is not None and now >= check_at
-    )
+    return replace(known, is_expiry_checked=check_at is not None and now >= check_at)
 
 
 def first_seen(
@@ -143,9 +146,11 @@ def due_at(
             return None
         if known.read_at < known.missing_since:
             return known.missing_since
+        waited = known.read_at - known.missing_since
+        if waited < _SHORTEST_PAUSE_SECONDS:
+            return known.read_at + _SHORTEST_PAUSE_SECONDS
         longest = max(_SHORTEST_PAUSE_SECONDS, rules.longest_pause_seconds)
-        pause = min(max(known.read_at - known.missing_since, _SHORTEST_PAUSE_SECONDS), longest)
-        return known.read_at + pause
+        return known.read_at + min(max(waited, _PAUSE_BESIDE_LIST_SECONDS), longest)
     if not known.has_details:
         return known.read_at
     check_at = _check_expiry_at(known)

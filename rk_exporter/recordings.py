@@ -50,6 +50,7 @@ class Outcome(StrEnum):
 
 
 OUTCOME_OF = {Status.UPLOADED: Outcome.UPLOADED, Status.ERRORED: Outcome.ERRORED}
+_ENDED = frozenset(OUTCOME_OF.values())
 
 
 class Reason(StrEnum):
@@ -163,8 +164,7 @@ class KnownRecording:
     @property
     def is_finished(self) -> bool:
         """Tell whether nothing more will come of it."""
-        ended = {Outcome.UPLOADED, Outcome.ERRORED}
-        return self.recording.status in TERMINAL or self.outcome in ended
+        return self.recording.status in TERMINAL or self.outcome in _ENDED
 
 
 @dataclass(frozen=True, slots=True)

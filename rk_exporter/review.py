@@ -97,11 +97,12 @@ class Review:
         kept_seconds = max(URL_LIFETIME_SECONDS, self._history.rules.retain_seconds)
         oldest = max(0.0, self._clock() - kept_seconds - LONGEST_LIFE_SECONDS)
         since = datetime.fromtimestamp(oldest, UTC)
+        asked_at = self._clock()
         page = await reader.recordings_page(page_no, terms, status=None, since=since)
         if page_no == 1:
             self._first_page = page
         for listed in page.items:
-            self._history.see_listed(listed.meeting, listed.recording)
+            self._history.see_listed(listed.meeting, listed.recording, asked_at=asked_at)
         self._next_page_no = page_no + 1
         self._has_got_on = True
         return page
