@@ -82,6 +82,7 @@ class AppScraper:
         self._rhythm = Rhythm()
         self._used_token: Secret | None = None
         self._has_read = False
+        self._express_first = False
         self._last_pass_at: float | None = None
         self._told_failures: frozenset[str] = frozenset()
         self._hold = Hold(rules.stale_after_seconds)
@@ -119,6 +120,9 @@ class AppScraper:
         fresh_count = len(self.snapshot.readings) - len(waiting)
         attempts = await self._read(waiting, terms, is_first=is_first)
         self._has_read = self._has_read or bool(attempts)
+        if self._throttle.has_called:
+            # Where there is one call for a pass, it is a lane's in turn.
+            self._express_first = not self._express_first
         self._relist()
         self._merge(attempts, begun=begun, fresh_count=fresh_count)
         self._tell_failures(attempts)
@@ -217,7 +221,8 @@ class AppScraper:
     ) -> list[Attempt]:
         if self.snapshot.read_mode is ReadMode.ACTIVE_RECORDING:
             now = self._clock()
-            targets = plan(waiting, now=now, follows=self._history.due(now=now))
+            follows = self._history.due(now=now)
+            targets = plan(waiting, now=now, follows=follows, express_first=self._express_first)
             return await self._reader.read_each(
                 targets, terms, calls_per_second=self._calls_per_second
             )

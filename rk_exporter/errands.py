@@ -34,7 +34,7 @@ class Errands(Generic[R]):
 
     def add_next(self, errands: Iterable[Callable[[R], Awaitable[None]]]) -> None:
         """Add errands before those that are there."""
-        self._queue.extendleft(errands)
+        self._queue.extendleft(reversed(list(errands)))
 
     async def run(self) -> None:
         """Run errands, also those added meanwhile, while there is time and calls may be made."""

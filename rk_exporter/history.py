@@ -158,6 +158,7 @@ class History:
         """Take in a recording as its own endpoint shows it."""
         known = self._register.get(recording.recording_id)
         if known is not None:
+            self._retries.pop(known.recording_id, None)
             after = self._see_again(known, recording, now=self._clock())
             self._register.put(with_details(after, now=self._upstream_clock()))
 
@@ -216,7 +217,8 @@ class History:
     def _see_again(
         self, known: KnownRecording, recording: Recording, *, now: float, is_shown: bool = False
     ) -> KnownRecording:
-        self._retries.pop(known.recording_id, None)
+        if is_shown:
+            self._retries.pop(known.recording_id, None)
         after = replace(
             continued(known, recording, read_at=now),
             meeting=self._meetings.get(known.meeting.meeting_id, known.meeting),

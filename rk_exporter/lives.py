@@ -104,7 +104,8 @@ def come_back(
 ) -> KnownRecording:
     """Return what was known of a recording that had left, given what has been counted of it."""
     recording = replace(known.recording, started_timestamp_seconds=started_timestamp_seconds)
-    return replace(known, recording=recording, outcome=outcome, has_details=outcome is not None)
+    has_ended = outcome in OUTCOME_OF.values()
+    return replace(known, recording=recording, outcome=outcome, has_details=has_ended)
 
 
 def has_labels(recording: Recording) -> bool:

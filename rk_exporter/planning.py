@@ -84,16 +84,18 @@ def plan(
     *,
     now: float,
     follows: Iterable[tuple[float, KnownRecording]] = (),
+    express_first: bool = False,
 ) -> list[Target]:
     """
     Return what to read, as far as calls and time suffice; *now* is in unix seconds.
 
     Meetings never tried come first; then a meeting that waits longest and whatever is most overdue
     in turn: a meeting whose news is due, or one of *follows*, recordings with how overdue each is.
-    So if each pass reads at least *n* of *m* meetings, each is read within m / ceil(n / 2) passes.
+    So if each pass reads at least *n* of *m* meetings, each is read within m / ceil(n / 2) passes;
+    within 2 m / n, if every other pass takes the *express_first*, which may be all it can read.
     """
     waits = [(_waited_seconds(reading, now=now), reading) for reading in readings]
-    longest_first = sorted(waits, key=lambda each: each[0], reverse=True)
+    longest_first = sorted(waits, key=_first, reverse=True)
     never_tried = [reading.meeting for wait, reading in longest_first if math.isinf(wait)]
     sweep = [reading.meeting for wait, reading in longest_first if math.isfinite(wait)]
     overdue: list[tuple[float, Target]] = [
@@ -101,9 +103,10 @@ def plan(
         for wait, reading in longest_first
         if math.isfinite(wait) and (wanted := _wanted_seconds(reading)) and wait >= wanted
     ]
-    by_urgency = sorted(chain(follows, overdue), key=lambda each: each[0], reverse=True)
+    by_urgency = sorted(chain(follows, overdue), key=_first, reverse=True)
     express = [target for _, target in by_urgency]
-    return [*never_tried, *_in_turn(sweep, express)]
+    lanes = (express, sweep) if express_first else (sweep, express)
+    return [*never_tried, *_in_turn(*lanes)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +169,24 @@ def _wanted_seconds(reading: Reading) -> float | None:
 
 def _in_turn(first: Iterable[Target], second: Iterable[Target]) -> Iterator[Target]:
     """Return one of each in turn, none twice; where one lane ends, the rest of the other."""
-    told: set[str] = set()
+    told: set[tuple[type, str]] = set()
     lanes = deque([iter(first), iter(second)])
     while lanes:
         lane = lanes.popleft()
-        target = next((each for each in lane if _id_of(each) not in told), None)
+        target = next((each for each in lane if _key_of(each) not in told), None)
         if target is not None:
-            told.add(_id_of(target))
+            told.add(_key_of(target))
             yield target
             lanes.append(lane)
 
 
-def _id_of(target: Target) -> str:
-    return target.meeting_id if isinstance(target, Meeting) else target.recording_id
+def _first(pair: tuple[float, object]) -> float:
+    return pair[0]
+
+
+def _key_of(target: Target) -> tuple[type, str]:
+    its_id = target.meeting_id if isinstance(target, Meeting) else target.recording_id
+    return type(target), its_id
 
 
 def _time_text(seconds: float) -> str:
