@@ -222,7 +222,13 @@ class AppScraper:
         if self.snapshot.read_mode is ReadMode.ACTIVE_RECORDING:
             now = self._clock()
             follows = self._history.due(now=now)
-            targets = plan(waiting, now=now, follows=follows, express_first=self._express_first)
+            targets = plan(
+                waiting,
+                now=now,
+                follows=follows,
+                under_way=self._history.under_way(),
+                express_first=self._express_first,
+            )
             return await self._reader.read_each(
                 targets, terms, calls_per_second=self._calls_per_second
             )

@@ -191,11 +191,13 @@ class Exporter:
 
     async def close(self) -> None:
         """Close all connections to the API, and stop the thread that renders."""
-        await self.scraper.close()
-        if self._state_file:
-            await self._state_file.keep([app.state for app in self._app_scrapers])
-            self._state_file.close()
-        self.exposition.close()
+        try:
+            await self.scraper.close()
+        finally:
+            if self._state_file:
+                await self._state_file.keep([app.state for app in self._app_scrapers])
+                self._state_file.close()
+            self.exposition.close()
 
 
 def _budget_of(token: Secret, tokens: Iterable[Secret], apps: Iterable[AppConfig]) -> int:

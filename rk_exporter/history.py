@@ -2,7 +2,7 @@
 
 import logging
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from rk_exporter.lives import (
@@ -17,7 +17,7 @@ from rk_exporter.lives import (
     with_expiry,
 )
 from rk_exporter.payloads import ListedRecording
-from rk_exporter.recordings import KnownRecording, Meeting, Outcome, Recording
+from rk_exporter.recordings import KnownRecording, Meeting, Outcome, Recording, Status
 from rk_exporter.register import Departure, Register
 from rk_exporter.tally import Tally, is_possible
 from rk_exporter.upstream_clock import UpstreamClock
@@ -102,6 +102,15 @@ class History:
     def shown(self, *, oldest: float) -> tuple[KnownRecording, ...]:
         """Return what is known, but for recordings in progress last read before *oldest*."""
         return tuple(each for each in self._register if each.is_finished or each.read_at >= oldest)
+
+    def under_way(self) -> Mapping[str, Collection[Status]]:
+        """Return the states of what each meeting is expected to show, by the meetings' ids."""
+        states: dict[str, set[Status]] = {}
+        for recording_id in self._register.all_under_way():
+            known = self._register.get(recording_id)
+            if known is not None and known.missing_since is None:
+                states.setdefault(known.meeting.meeting_id, set()).add(known.recording.status)
+        return states
 
     def due(self, *, now: float) -> list[tuple[float, KnownRecording]]:
         """Return the recordings to be read by their id, each with how overdue that is."""

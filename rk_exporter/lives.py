@@ -29,6 +29,8 @@ URL_LIFETIME_SECONDS = 7 * 86_400.0
 _SHORTEST_PAUSE_SECONDS = 10.0
 _PAUSE_BESIDE_LIST_SECONDS = 90.0
 _CHECKED_BEFORE_EXPIRY_SECONDS = 86_400.0
+# Why a recording ended can wait for others, but not for ever.
+_LATE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +176,8 @@ def overdue(
     if now < due and not is_set_back:
         return None
     if known.is_finished:
-        return 1.0
+        since = due if known.has_details else ended_at(known) - api_ahead_seconds
+        return max(1.0, (now - since) / _LATE_SECONDS)
     wanted = max(due - known.read_at, _SHORTEST_PAUSE_SECONDS)
     return max(1.0, (now - known.read_at) / wanted)
 

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 
 from rk_exporter.api import CallTerms
 from rk_exporter.api_errors import ApiError
+from rk_exporter.budget import WINDOW_SECONDS
 from rk_exporter.discovery import Discovery, DiscoveryReader
 from rk_exporter.errands import Errands
 from rk_exporter.history import History
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 # However tight the budget is, settings are read at last.
 _SETTINGS_FIRST = 2
+# As many times the calls that it takes to read what is in progress.
+_SMALL_BUDGET = 4
 
 
 class Reader(RecordingsPageReader, DiscoveryReader, Protocol):
@@ -70,6 +73,7 @@ class MeetingReader:
         self._clock = clock
         self._list = RecordingsList(app=app, clock=clock)
         self._left_over = 0
+        self._review_waits = False
 
     @property
     def list_calls(self) -> int:
@@ -121,10 +125,13 @@ class MeetingReader:
             else self._follow_errand(target.recording_id, terms)
             for target in targets
         ]
-        # What is wrong with a token is told of a meeting, so one of them comes first.
-        errands.add(*reads[:1], *self._review_errands(terms, calls_per_second))
-        errands.add(*settings[:_SETTINGS_FIRST], *reads[1:], *settings[_SETTINGS_FIRST:])
+        # What is wrong with a token is told of a meeting, so one of them comes first; but not for
+        # ever, where there is one call for a pass.
+        first = 0 if self._review_waits else 1
+        errands.add(*reads[:first], *self._review_errands(terms, calls_per_second))
+        errands.add(*settings[:_SETTINGS_FIRST], *reads[first:], *settings[_SETTINGS_FIRST:])
         await errands.run()
+        self._review_waits = self._review is not None and self._review.is_due()
         return attempts
 
     async def read_list(
@@ -151,14 +158,17 @@ class MeetingReader:
         errands = Errands(self._readers, terms.deadline)
         due = sorted(self._history.due(now=made_at), key=lambda each: each[0], reverse=True)
         errands.add(*(self._follow_errand(each.recording_id, terms) for _, each in due))
-        errands.add(*self._review_errands(terms, calls_per_second))
+        reviews = self._review_errands(terms, calls_per_second)
         settings = self._settings_errands(terms)
-        errands.add(*settings)
+        errands.add(*reviews, *settings)
         await errands.run()
         if listing.is_complete:
             left = len(errands)
-            # For settings no more is saved up than for a few.
+            # For settings no more is saved up than for a few, and for the whole list nothing that
+            # would keep a small budget from those in progress.
             self._left_over = min(left, max(_SETTINGS_FIRST, left - len(settings)))
+            if calls_per_second * WINDOW_SECONDS < _SMALL_BUDGET * self.list_calls:
+                self._left_over = max(0, self._left_over - len(reviews))
         return attempts
 
     async def close(self) -> None:

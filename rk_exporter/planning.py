@@ -9,10 +9,11 @@ takes those whose news is due, most overdue first.
 import math
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from statistics import median
+from types import MappingProxyType
 from typing import TypeAlias
 
 from rk_exporter.budget import WINDOW_SECONDS
@@ -84,6 +85,7 @@ def plan(
     *,
     now: float,
     follows: Iterable[tuple[float, KnownRecording]] = (),
+    under_way: Mapping[str, Collection[Status]] = MappingProxyType({}),
     express_first: bool = False,
 ) -> list[Target]:
     """
@@ -93,6 +95,7 @@ def plan(
     in turn: a meeting whose news is due, or one of *follows*, recordings with how overdue each is.
     So if each pass reads at least *n* of *m* meetings, each is read within m / ceil(n / 2) passes;
     within 2 m / n, if every other pass takes the *express_first*, which may be all it can read.
+    What is *under_way* in a meeting may be known by other readings than its own.
     """
     waits = [(_waited_seconds(reading, now=now), reading) for reading in readings]
     longest_first = sorted(waits, key=_first, reverse=True)
@@ -101,7 +104,9 @@ def plan(
     overdue: list[tuple[float, Target]] = [
         (wait / wanted, reading.meeting)
         for wait, reading in longest_first
-        if math.isfinite(wait) and (wanted := _wanted_seconds(reading)) and wait >= wanted
+        if math.isfinite(wait)
+        and (wanted := _wanted_seconds(reading, under_way))
+        and wait >= wanted
     ]
     by_urgency = sorted(chain(follows, overdue), key=_first, reverse=True)
     express = [target for _, target in by_urgency]
@@ -159,9 +164,10 @@ def _waited_seconds(reading: Reading, *, now: float) -> float:
     return math.inf if last is None or last > now else now - last
 
 
-def _wanted_seconds(reading: Reading) -> float | None:
+def _wanted_seconds(reading: Reading, under_way: Mapping[str, Collection[Status]]) -> float | None:
     """Return how often news of the meeting is wanted; None where the sweep is enough."""
     statuses = {recording.status for recording in reading.recordings or ()}
+    statuses |= set(under_way.get(reading.meeting.meeting_id, ()))
     if statuses & _CHANGING or (reading.room and reading.room.is_live and not statuses):
         return _CHANGING_SECONDS
     return _RUNNING_SECONDS if statuses & _RUNNING else None

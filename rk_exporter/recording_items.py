@@ -17,6 +17,7 @@ from rk_exporter.payload_fields import (
 from rk_exporter.payload_shapes import (
     ListedRecordingItem,
     RecordingItem,
+    StopReasonItem,
     reference,
     stop_reason,
 )
@@ -75,7 +76,7 @@ def _is_track(item: RecordingItem, file_name: str | None, oddities: Oddities) ->
 def _stop_reason(raw: msgspec.Raw) -> StopReason | None:
     """Return what ended a recording; a webhook's sample has a text where the API has an object."""
     item = stop_reason.decode(raw)
-    word = item if item is None or isinstance(item, str) else text(item.reason)
+    word = text(item.reason if isinstance(item, StopReasonItem) else raw)
     return StopReason(word) if word else None
 
 
