@@ -34,8 +34,12 @@ class Change(NamedTuple):
     """A recording enters a state, or vanishes, *at* a moment."""
 
     at: float
-    meeting_id: str
     recording: Recording
+
+    @property
+    def is_vanishing(self) -> bool:
+        """Tell whether the recording vanishes."""
+        return self.at == self.recording.vanishes_at
 
 
 def changes_of(recordings: Iterable[Recording]) -> list[Change]:
@@ -45,7 +49,7 @@ def changes_of(recordings: Iterable[Recording]) -> list[Change]:
         moments = [at for _, at in recording.phases if at < recording.vanishes_at]
         if recording.vanishes_at < math.inf:
             moments.append(recording.vanishes_at)
-        changes += [Change(at, recording.meeting_id, recording) for at in moments]
+        changes += [Change(at, recording) for at in moments]
     return sorted(changes, key=lambda change: change.at)
 
 
@@ -92,7 +96,7 @@ class Visibility:
     recordings: int
     """How many recordings began."""
     missed: int
-    """How many of those ended before a scrape showed them."""
+    """How many of those no scrape showed."""
 
     @property
     def missed_share(self) -> float:
@@ -104,8 +108,8 @@ class Lookout:
     """
     Watches for changes of *recordings*; counts those from *counted_from* until *counted_until*.
 
-    A change is seen at the end of the first scrape with a reading of its meeting that is no older
-    than the change. That a recording has ended is also seen where its meeting is no longer shown.
+    A change is seen at the end of the first scrape that shows its recording as it was read after
+    the change. That a recording has vanished is seen where it is no longer shown.
     """
 
     def __init__(
@@ -120,40 +124,31 @@ class Lookout:
         self._start: list[float] = []
         self._progress: list[float] = []
 
-    def observe(
-        self, read_at: Mapping[str, float], gone: Iterable[str], begun_at: float, ended_at: float
-    ) -> None:
-        """
-        Note what a scrape showed.
-
-        *read_at* tells when meetings were read, by their ids; those *gone* were shown by earlier
-        scrapes, and not by this one.
-        """
+    def observe(self, read_at: Mapping[str, float], ended_at: float) -> None:
+        """Note what a scrape showed: *read_at* tells when recordings were read, by their ids."""
         while self._to_come and self._to_come[0].at <= ended_at:
             change = self._to_come.popleft()
-            self._pending[change.meeting_id].append(change)
-        for meeting_id in self._pending.keys() & read_at.keys():
-            pending = self._pending[meeting_id]
-            while pending and pending[0].at <= read_at[meeting_id]:
-                self._see(pending.popleft(), read_at[meeting_id], ended_at)
-        for meeting_id in self._pending.keys() & gone:
-            pending = self._pending[meeting_id]
-            while pending and self._is_over(pending[0].recording, begun_at):
-                self._see(pending.popleft(), begun_at, ended_at)
-        for meeting_id in [each for each, pending in self._pending.items() if not pending]:
-            del self._pending[meeting_id]
+            self._pending[change.recording.id].append(change)
+        for recording_id, pending in list(self._pending.items()):
+            seen_until = read_at.get(recording_id, -math.inf)
+            while pending and pending[0].at <= seen_until:
+                self._see(pending.popleft(), ended_at)
+            if recording_id in self._first_seen and recording_id not in read_at:
+                self._miss(pending, ended_at)
+            if not pending:
+                del self._pending[recording_id]
 
     def result(self) -> Visibility:
         """Return what was seen, and count what was not."""
         for change in self._to_come:
-            self._pending[change.meeting_id].append(change)
+            self._pending[change.recording.id].append(change)
         self._to_come.clear()
         unseen: Counter[bool] = Counter()
         for pending in self._pending.values():
             for change in pending:
                 if self._counts(change):
                     unseen[change.recording.id in self._first_seen] += 1
-                    self._note_start(change, read_at=math.inf)
+                    self._note_start(change, is_seen=False)
         self._pending.clear()
         return Visibility(
             start=Delays(tuple(sorted(self._start)), unseen[False]),
@@ -163,22 +158,24 @@ class Lookout:
             missed=self._missed,
         )
 
-    def _see(self, change: Change, read_at: float, ended_at: float) -> None:
+    def _miss(self, pending: deque[Change], ended_at: float) -> None:
+        """Note what has happened to a recording that was shown, and no longer is."""
+        if pending and pending[-1].is_vanishing:
+            while pending:
+                self._see(pending.popleft(), ended_at)
+
+    def _see(self, change: Change, ended_at: float) -> None:
         first_seen = self._first_seen.setdefault(change.recording.id, ended_at)
         if self._counts(change):
             # What happens before a recording is first seen is found with it, not by following it.
             delays = self._progress if first_seen <= change.at else self._start
             delays.append(ended_at - change.at)
-            self._note_start(change, read_at)
-
-    def _is_over(self, recording: Recording, now: float) -> bool:
-        """Tell whether a recording that was shown has ended."""
-        return recording.id in self._first_seen and ends_at(recording) <= now
+            self._note_start(change, is_seen=True)
 
     def _counts(self, change: Change) -> bool:
         return self._counted_from <= change.at < self._counted_until
 
-    def _note_start(self, change: Change, read_at: float) -> None:
+    def _note_start(self, change: Change, *, is_seen: bool) -> None:
         if change.at == change.recording.invoked_at:
             self._started += 1
-            self._missed += ends_at(change.recording) <= read_at
+            self._missed += not is_seen

@@ -110,7 +110,9 @@ def _observer(story: Story, course: Course) -> Observer:
     lookout = Lookout(
         watched, counted_from=counted_from, counted_until=counted_from + course.seconds
     )
-    return Observer(lookout, Truth(recordings))
+    truth = Truth(recordings, before=story.recordings(STARTS_AT))
+    most_recordings = fleet_config(story, course).follow_max_recordings
+    return Observer(lookout, truth, most_recordings=most_recordings)
 
 
 def _ends_after(session: Session | None, at: float) -> bool:

@@ -1,7 +1,5 @@
 """What it costs to follow recordings to their end: calls for each, and calls to the list."""
 
-import logging
-
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -77,8 +75,6 @@ CASES = tuple(Case(read, shows_uploading) for read in ReadMode for shows_uploadi
 def print_following() -> None:
     """Print what finished recordings cost, and what it takes to follow others to their end."""
     print_finished()
-    # How a fleet is read is not news here.
-    logging.getLogger("rk_exporter").setLevel(logging.ERROR)
     _print_hours()
     _print_days()
 

@@ -1,53 +1,92 @@
 """Whether what is shown is what the story says."""
 
+import math
+
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from bench.changes import ends_at
-from rk_exporter.recordings import Recording as Shown
+from rk_exporter.recordings import KnownRecording
 from rk_exporter.simulator import Recording
+from rk_exporter.simulator.story import TERMINAL, URL_LIFETIME_SECONDS
 
 
 class Truth:
-    """The *recordings* of a story in which a meeting has one under way at a time."""
+    """
+    The *recordings* of a story.
 
-    def __init__(self, recordings: Iterable[Recording]) -> None:
+    What had ended *before* the first scrape may be shown as well.
+    """
+
+    def __init__(
+        self, recordings: Iterable[Recording], *, before: Iterable[Recording] = ()
+    ) -> None:
         self._by_meeting: defaultdict[str, list[Recording]] = defaultdict(list)
+        self._by_id = {recording.id: recording for recording in before}
         for recording in recordings:
             self._by_meeting[recording.meeting_id].append(recording)
+            self._by_id[recording.id] = recording
 
-    def difference(
-        self, meeting_id: str, recordings: Iterable[Shown], begun: float, ended: float
+    def lacking(
+        self, meeting_id: str, shown_ids: Collection[str], begun: float, ended: float
     ) -> str | None:
         """
-        Tell how *recordings* read between *begun* and *ended* differ from the story, if they do.
+        Tell which recording is not shown of a meeting that was read, if any.
 
-        Recordings in progress are compared. Each may be shown in any state that it had meanwhile,
-        and has to be shown if it was under way all the time.
+        It has to be shown if it was under way all the time from *begun* to *ended*.
         """
-        known = self._by_meeting.get(meeting_id, ())
-        if not known and not recordings:
+        for recording in self._by_meeting.get(meeting_id, ()):
+            is_under_way = recording.invoked_at <= begun and ended < ends_at(recording)
+            if is_under_way and recording.id not in shown_ids:
+                states = " or ".join(_states(recording, begun, ended))
+                return f"{recording.id} is not shown, but was {states}"
+        return None
+
+    def difference(self, known: KnownRecording, begun: float, ended: float) -> str | None:
+        """
+        Tell how a recording read between *begun* and *ended* differs from the story, if it does.
+
+        It may be shown in any state that it had meanwhile.
+        """
+        recording = self._by_id.get(known.recording_id)
+        states = _states(recording, begun, ended) if recording else []
+        status = known.recording.status.value
+        if status in states:
             return None
-        shown = {each.recording_id: each.status.value for each in recordings if each.in_progress}
-        for recording in known:
-            states = _states(recording, begun, ended)
-            status = shown.pop(recording.id, None) if states else None
-            if status is None:
-                if recording.invoked_at <= begun and ended < ends_at(recording):
-                    return f"{recording.id} is not shown, but was {' or '.join(states)}"
-            elif status not in states:
-                return f"{recording.id} is shown as {status}, but was {' or '.join(states)}"
-        return f"shown as in progress, but was not: {', '.join(shown)}" if shown else None
+        was = " or ".join(states) or "not there"
+        return f"{known.recording_id} is shown as {status}, but was {was}"
+
+    def ended_by(self, at: float) -> set[str]:
+        """Return the ids of what had been uploaded or failed by then."""
+        return {each.id for each in self._by_id.values() if _has_ended(each, at)}
+
+    def kept(self, recording_ids: Collection[str], at: float) -> set[str]:
+        """Return those of the recordings that are there, and whose file has not expired."""
+        return {each for each in recording_ids if _is_kept(self._by_id[each], at)}
+
+    def ended_at(self, recording_id: str) -> float:
+        """Return when a recording stopped; where it never began, when it was to."""
+        recording = self._by_id[recording_id]
+        return recording.stopped_at or recording.started_at or recording.invoked_at
+
+
+def _has_ended(recording: Recording, at: float) -> bool:
+    status = recording.status(at)
+    return status is not None and status in TERMINAL
+
+
+def _is_kept(recording: Recording, at: float) -> bool:
+    expires_at = recording.url_expires_at(at) or recording.invoked_at + URL_LIFETIME_SECONDS
+    return at < expires_at and at < recording.vanishes_at
 
 
 def _states(recording: Recording, begun: float, ended: float) -> list[str]:
-    """Return the states in which a recording was under way from *begun* to *ended*."""
-    end = ends_at(recording)
-    if recording.invoked_at > ended or end <= begun:
-        return []
-    moments = [*(at for _, at in recording.phases[1:]), end]
+    """Return the states that a recording had at some time from *begun* to *ended*."""
+    until = [*(at for _, at in recording.phases[1:]), math.inf]
     return [
         status
-        for (status, at), until in zip(recording.phases, moments, strict=True)
-        if at <= ended and at < end and until > begun
+        for (status, at), next_at in zip(recording.phases, until, strict=True)
+        if at <= ended
+        and at < recording.vanishes_at
+        and min(next_at, recording.vanishes_at) > begun
     ]

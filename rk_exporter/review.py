@@ -145,7 +145,7 @@ class Review:
     def _finish(self, begun: float, calls_per_second: float) -> None:
         pause = max(_EVERY_SECONDS, _CALLS_FOR_EACH / calls_per_second)
         self._due_at = begun + pause
-        if self._is_whole or not self.is_restored:
+        if self._is_whole or self._whole_due_at == math.inf:
             self._whole_due_at = begun + self._history.rules.reread_seconds
         page, self._first_page = self._first_page, None
         self._next_page_no, self.is_restored = 1, True

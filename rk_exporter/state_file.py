@@ -137,22 +137,25 @@ class StateFile:
 
         What goes wrong is logged, each time that it changes.
         """
-        if self._writing is not None and not await self._written(self._writing):
-            return False
-        self._kept_at = self._clock()
-        content = _encoder.encode(_Content(version=_VERSION, apps=tuple(states)))
-        self._writing = asyncio.create_task(asyncio.to_thread(_write, self._path, content))
-        return await self._written(self._writing)
+        trouble = await self._trouble_with(self._writing) if self._writing else None
+        if self._writing is None:
+            self._kept_at = self._clock()
+            content = _encoder.encode(_Content(version=_VERSION, apps=tuple(states)))
+            self._writing = asyncio.create_task(asyncio.to_thread(_write, self._path, content))
+            trouble = await self._trouble_with(self._writing)
+        self._report(trouble)
+        return trouble is None
 
-    async def _written(self, writing: asyncio.Task[str | None]) -> bool:
-        """Tell whether what is being written was written, as far as that can be waited for."""
+    async def _trouble_with(self, writing: asyncio.Task[str | None]) -> str | None:
+        """Return what is wrong with what is being written, as far as that can be waited for."""
         done, _ = await asyncio.wait({writing}, timeout=_PATIENCE_SECONDS)
         if not done:
-            self._report("the file system does not answer")
-            return False
+            return "the file system does not answer"
         self._writing = None
-        self._report(writing.result())
-        return self.last_write_successful
+        trouble = writing.result()
+        if trouble is None:
+            self.last_success_timestamp_seconds = self._clock()
+        return trouble
 
     def close(self) -> None:
         """Let another process have the file."""
@@ -160,8 +163,6 @@ class StateFile:
 
     def _report(self, trouble: str | None) -> None:
         self.last_write_successful = trouble is None
-        if trouble is None:
-            self.last_success_timestamp_seconds = self._clock()
         if trouble == self._trouble:
             return
         self._trouble = trouble

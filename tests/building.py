@@ -18,7 +18,16 @@ from rk_exporter.config import TOKEN_VARIABLE, Config, Setting, load
 from rk_exporter.credentials import Secret
 from rk_exporter.exporter import Exporter
 from rk_exporter.exposition import Format, encode
-from rk_exporter.simulator import Fault, Meeting, Recording, ScriptedStory, Session, Simulator
+from rk_exporter.simulator import (
+    Fault,
+    Meeting,
+    Recording,
+    ScriptedStory,
+    Session,
+    Simulator,
+    Story,
+)
+from rk_exporter.snapshot import Snapshot
 from rk_exporter.throttle import LimitsByToken, Throttle
 
 
@@ -145,12 +154,15 @@ class Front:
     """
     An application before a simulator that notes all calls.
 
-    *before* is told of each before it is answered; of its query what is *ignored* is dropped.
+    *before* is told of each before it is answered, and *after* with the body of the answer, which
+    then is *delayed* by so many seconds; of a call's query what is *ignored* is dropped.
     """
 
     def __init__(self, simulator: Simulator) -> None:
         self.calls: list[Call] = []
         self.before: Callable[[Call], object] = lambda _: None
+        self.after: Callable[[Call, bytes], object] = lambda *_: None
+        self.delayed: Callable[[Call], float] = lambda _: 0.0
         self.ignored: frozenset[str] = frozenset()
         self._simulator = simulator
 
@@ -158,10 +170,18 @@ class Front:
         """Let the simulator answer."""
         app_id, _, path = scope["path"].partition("/realtime/kit/")[2].partition("/")
         query = dict(parse_qsl(scope["query_string"].decode()))
-        self.calls.append(Call(app_id, path, query))
-        self.before(self.calls[-1])
+        call = Call(app_id, path, query)
+        self.calls.append(call)
+        self.before(call)
         kept = {key: each for key, each in query.items() if key not in self.ignored}
-        await self._simulator({**scope, "query_string": urlencode(kept).encode()}, receive, send)
+
+        async def pass_on(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                self.after(call, message["body"])
+                await asyncio.sleep(self.delayed(call))
+            await send(message)
+
+        await self._simulator({**scope, "query_string": urlencode(kept).encode()}, receive, pass_on)
 
     def take(self) -> list[Call]:
         """Return the calls since the last time."""
@@ -236,7 +256,7 @@ class Stage:
 
     def __init__(
         self,
-        story: ScriptedStory,
+        story: Story,
         *,
         configuration: Config,
         workers_per_app: int = 8,
@@ -251,25 +271,52 @@ class Stage:
             story, clock=self.now, **{"rate_limit": 0, "linger_seconds": 600, **simulator_options}
         )
         self.front = Front(self.simulator)
-        self.exporter = Exporter(
-            configuration,
+        self._configuration = configuration
+        self._workers_per_app = workers_per_app
+        self.exporter = self._make_exporter()
+
+    def _make_exporter(self) -> Exporter:
+        return Exporter(
+            self._configuration,
             make_client=in_process(self.front),
             clock=lambda: self.now() + self.ahead_seconds,
             monotonic=self._loop.time,
-            workers_per_app=workers_per_app,
+            workers_per_app=self._workers_per_app,
         )
+
+    async def restart(self, *, is_killed: bool = False) -> None:
+        """
+        Put a new exporter in the place of the one that runs.
+
+        One that *is_killed* has no time to write down what it has read since its last scrape.
+        """
+        file = self._configuration.state_file
+        kept = file.read_bytes() if is_killed and file and file.exists() else None
+        await self.exporter.close()
+        if kept is not None and file:
+            file.write_bytes(kept)
+        self.exporter = self._make_exporter()
 
     def now(self) -> float:
         """Return unix seconds."""
         return NOW + self._loop.time()
 
+    @property
+    def scraped_at(self) -> float:
+        """Return when the last scrape began, in unix seconds."""
+        return NOW + (self._begun_at or 0.0)
+
     async def scrape(self, after: float = 15.0, *, timeout_seconds: float = 9.5) -> str:
         """Scrape *after* so many seconds since the last scrape began, at first at once."""
+        snapshot = await self.look(after, timeout_seconds=timeout_seconds)
+        return encode(self.exporter.families(snapshot), Format.TEXT).decode()
+
+    async def look(self, after: float = 15.0, *, timeout_seconds: float = 9.5) -> Snapshot:
+        """Do the same, but return what a scrape is answered from."""
         if self._begun_at is not None:
             await asyncio.sleep(self._begun_at + after - self._loop.time())
         self._begun_at = self._loop.time()
-        snapshot = await self.exporter.scraper.scrape(timeout_seconds)
-        return encode(self.exporter.families(snapshot), Format.TEXT).decode()
+        return await self.exporter.scraper.scrape(timeout_seconds)
 
     async def scrapes(self, count: int, after: float = 15.0) -> list[str]:
         """Scrape so often, each *after* so many seconds."""
@@ -285,6 +332,11 @@ def play(
 ) -> T:
     """Return what comes of a *scenario* with a story of *recordings*, in virtual time."""
     story = ScriptedStory(meetings=meetings, recordings=recordings, sessions=sessions)
+    return play_story(scenario, story, **options)
+
+
+def play_story(scenario: Callable[[Stage], Awaitable[T]], story: Story, **options: Any) -> T:
+    """Return what comes of a *scenario* with a *story*, in virtual time."""
 
     async def act() -> T:
         stage = Stage(story, **options)

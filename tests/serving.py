@@ -1,4 +1,4 @@
-"""Real servers for tests: applications on free ports, in a thread of their own."""
+"""Real servers for tests: simulators on free ports, in a thread of their own."""
 
 import asyncio
 import threading
@@ -20,6 +20,8 @@ class _Server(uvicorn.Server):
                 port=0,
                 lifespan="off",
                 log_config=None,
+                # A simulator tells its own time, and answers carry one Date.
+                date_header=False,
                 ws="none",
                 timeout_graceful_shutdown=1,
             )
@@ -34,7 +36,7 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def served(application: Any) -> Iterator[str]:
-    """Serve *application* on a free port, and give its URL."""
+    """Serve *application*, a simulator, on a free port, and give its URL."""
     server = _Server(application)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()

@@ -1,68 +1,102 @@
 import asyncio
+import contextlib
 import json
 import time
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any, TypeVar
 
 import httpx
 import pytest
 import respx
 
 from rk_exporter import api_errors
-from rk_exporter.api import RATELIMIT_FIELD, CallTerms, RealtimeKit
+from rk_exporter.api import ACTIVE_RECORDING, RATELIMIT_FIELD, RECORDING, CallTerms, RealtimeKit
 from rk_exporter.connection import Connection, client_factory
 from rk_exporter.credentials import Secret
-from rk_exporter.payloads import ActiveRecordings
-from rk_exporter.recordings import App, Reason, Status
+from rk_exporter.payloads import ActiveRecordings, RecordingDetails
+from rk_exporter.recordings import App, Reason, Status, StopReason
 from rk_exporter.upstream_clock import UpstreamClock
 from tests.building import ACCOUNT, APP, BASE_URL, free_throttle, run
-from tests.test_payloads import SAMPLE
+from tests.test_payloads import DETAILS, RECORDING_ID, SAMPLE
 
+
+T = TypeVar("T")
 
 CANARY = "canary-4f1b9a"
-PREFIX = f"{BASE_URL}/accounts/{ACCOUNT}/realtime/kit/{APP}/recordings/active-recording"
+RECORDINGS_URL = f"{BASE_URL}/accounts/{ACCOUNT}/realtime/kit/{APP}/recordings"
+PREFIX = f"{RECORDINGS_URL}/active-recording"
 
 
 class Log:
-    """An observer that remembers what it was told."""
+    """An observer that remembers what it was told of calls to one *endpoint*."""
 
-    def __init__(self) -> None:
+    def __init__(self, endpoint: str = ACTIVE_RECORDING) -> None:
+        self.endpoint = endpoint
         self.codes: list[str] = []
         self.reasons: list[Reason] = []
         self.fields: list[str] = []
 
     def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
-        assert (endpoint, True) == ("active-recording", duration_seconds >= 0)
+        assert (endpoint, True) == (self.endpoint, duration_seconds >= 0)
         self.codes.append(code)
 
     def failed(self, endpoint: str, reason: Reason) -> None:
-        assert endpoint == "active-recording"
+        assert endpoint == self.endpoint
         self.reasons.append(reason)
 
     def malformed(self, fields: Iterable[str]) -> None:
         self.fields.extend(fields)
 
 
-def read(
-    meeting_id: str = "meeting-1", *, log: Log | None = None, app: App | None = None
-) -> ActiveRecordings:
-    async def call() -> ActiveRecordings:
+def ask(
+    question: Callable[[RealtimeKit, CallTerms], Awaitable[T]],
+    *,
+    log: Log,
+    app: App | None = None,
+    upstream_clock: UpstreamClock | None = None,
+) -> T:
+    async def call() -> T:
         api = RealtimeKit(
             app or App("production", ACCOUNT, APP),
             base_url=BASE_URL,
             connection=Connection(client_factory(BASE_URL)),
             throttle=free_throttle(),
-            observer=log or Log(),
-            upstream_clock=UpstreamClock(time.time),
+            observer=log,
+            upstream_clock=upstream_clock or UpstreamClock(time.time),
         )
         deadline = asyncio.get_running_loop().time() + 5
         try:
-            return await api.active_recordings(meeting_id, CallTerms(Secret(CANARY), deadline, 5.0))
+            return await question(api, CallTerms(Secret(CANARY), deadline, 5.0))
         finally:
             await api.close()
 
     return run(call())
+
+
+def read(
+    meeting_id: str = "meeting-1",
+    *,
+    log: Log | None = None,
+    app: App | None = None,
+    upstream_clock: UpstreamClock | None = None,
+) -> ActiveRecordings:
+    return ask(
+        lambda api, terms: api.active_recordings(meeting_id, terms),
+        log=log or Log(),
+        app=app,
+        upstream_clock=upstream_clock,
+    )
+
+
+def read_recording(
+    recording_id: str = RECORDING_ID, *, log: Log | None = None, app: App | None = None
+) -> RecordingDetails:
+    return ask(
+        lambda api, terms: api.recording(recording_id, terms), log=log or Log(RECORDING), app=app
+    )
 
 
 @respx.mock
@@ -96,6 +130,104 @@ def test_no_active_recording_is_a_success() -> None:
     log = Log()
     assert () == read(log=log).recordings
     assert (["404"], []) == (log.codes, log.reasons)
+
+
+class TestRecording:
+    """One recording, by its id."""
+
+    @respx.mock
+    def test_the_call_that_is_made(self) -> None:
+        """The documented path is asked for, and what ended the recording comes back."""
+        route = respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}")
+        route.respond(200, json={"success": True, "data": DETAILS})
+        log = Log(RECORDING)
+        answer = read_recording(log=log)
+        assert answer.recording
+        assert StopReason.ALL_PEERS_LEFT is answer.recording.stop_reason
+        assert f"Bearer {CANARY}" == route.calls[0].request.headers["Authorization"]
+        assert (["200"], [], []) == (log.codes, log.reasons, log.fields)
+
+    @respx.mock
+    def test_none_is_a_success(self) -> None:
+        """That there is no such recording is counted as a call and not as a failure."""
+        body = {"success": False, "error": {"code": 404, "message": "none"}}
+        respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}").respond(404, json=body)
+        log = Log(RECORDING)
+        assert RecordingDetails(None) == read_recording(log=log)
+        assert (["404"], []) == (log.codes, log.reasons)
+
+    @respx.mock
+    def test_another_recording_is_a_failure(self) -> None:
+        """An answer about another recording is counted as an invalid response."""
+        data = {**DETAILS, "id": "another"}
+        route = respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}")
+        route.respond(200, json={"success": True, "data": data})
+        log = Log(RECORDING)
+        with pytest.raises(api_errors.InvalidResponse):
+            read_recording(log=log)
+        assert (["200"], [Reason.INVALID_RESPONSE]) == (log.codes, log.reasons)
+
+    @respx.mock
+    def test_malformed_fields_are_reported(self) -> None:
+        """The names of fields that were left out reach the observer."""
+        data = {**DETAILS, "stop_reason": 7, "audio_download_url": 7}
+        route = respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}")
+        route.respond(200, json={"success": True, "data": data})
+        log = Log(RECORDING)
+        read_recording(log=log)
+        assert ["audio_download_url", "stop_reason"] == sorted(log.fields)
+
+    @respx.mock
+    def test_its_id_stays_in_its_place(self) -> None:
+        """Whatever the id holds, it is one segment of the path."""
+        odd = "a/b?c#d e%2f"
+        route = respx.get(url__startswith=BASE_URL).respond(404, json={"error": {}})
+        read_recording(odd)
+        path = route.calls[0].request.url.raw_path.decode()
+        assert path.endswith("/recordings/a%2Fb%3Fc%23d%20e%252f")
+
+
+@pytest.mark.parametrize(
+    ("status", "since", "expected"),
+    [
+        (None, None, {}),
+        (Status.RECORDING, None, {"status": "RECORDING"}),
+        (None, datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC), {"start_time": "2026-02-03T04:05:06Z"}),
+        (
+            Status.ERRORED,
+            datetime(2026, 2, 3, 4, 5, 6, 789, tzinfo=timezone(timedelta(hours=2))),
+            {"status": "ERRORED", "start_time": "2026-02-03T02:05:06Z"},
+        ),
+    ],
+)
+@respx.mock
+def test_the_query_of_a_list(
+    status: Status | None, since: datetime | None, expected: dict[str, str]
+) -> None:
+    """The list is asked for newest first, of one status or of all, from a time on or in whole."""
+    route = respx.get(url__startswith=RECORDINGS_URL)
+    route.respond(200, json={"success": True, "data": []})
+    ask(
+        lambda api, terms: api.recordings_page(3, terms, status=status, since=since),
+        log=Log("recordings"),
+    )
+    order = {"sort_by": "invokedTime", "sort_order": "DESC"}
+    page = {"page_no": "3", "per_page": "100"}
+    assert {**page, **order, **expected} == dict(route.calls[0].request.url.params)
+
+
+@pytest.mark.parametrize("status_code", [200, 404, 429, 502])
+@respx.mock
+def test_every_answer_tells_the_apis_time(status_code: int) -> None:
+    """The Date of any answer, of a refusal too, tells how far the API's clock is ahead."""
+    now = datetime(2026, 2, 3, tzinfo=UTC)
+    clock = UpstreamClock(now.timestamp)
+    date = format_datetime(now + timedelta(seconds=90), usegmt=True)
+    body = {"success": True, "data": None}
+    respx.get(f"{PREFIX}/meeting-1").respond(status_code, json=body, headers={"Date": date})
+    with contextlib.suppress(api_errors.ApiError):
+        read(upstream_clock=clock)
+    assert 90.5 == clock.offset_seconds
 
 
 @respx.mock

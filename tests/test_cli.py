@@ -3,6 +3,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from rk_exporter import __version__
 from rk_exporter.cli import main
 from rk_exporter.cli_options import OPTIONS
 from rk_exporter.simulator import Fault, ScriptedStory, Simulator
-from tests.building import NOW, life, value
+from tests.building import NOW, life, samples, value
 from tests.serving import served
 
 
@@ -85,10 +86,12 @@ class TestServe:
         with started(*arguments, environment={"RK_API_BUDGET": "1200"}) as process:
             assert process.stderr
             urls = [url_in(process.stderr.readline()) for _ in range(2)]
+            assert 503 == httpx.get(f"{urls[0]}/-/ready").status_code
             for url in urls:
                 text = httpx.get(f"{url}/metrics").text
                 assert 1 == value(text, "rk_recording_status", status="PAUSED")
                 assert 0 == value(text, "rk_meeting_active_recordings", meeting_id="idle")
+            assert 200 == httpx.get(f"{urls[0]}/-/ready").status_code
             (tmp_path / "token").write_text("revoked\n")
             assert 0 == value(httpx.get(f"{urls[0]}/metrics").text, "rk_up")
             (tmp_path / "token").write_text("simulated\n")
@@ -222,8 +225,32 @@ class TestScrape:
         assert (1, 0) == (result.exit_code, value(result.stdout, "rk_up"))
         assert "reasons=auth:1" in result.stderr
 
+    def test_what_was_before_is_shown_and_not_counted(self) -> None:
+        """Also a recording that has ended is shown, as it is in the list of the app."""
+        begin = time.time() - 300
+        uploaded = life(
+            "weekly",
+            invoked_at=begin,
+            started_at=begin + 2,
+            paused=(),
+            stopped_at=begin + 60,
+            uploaded_at=begin + 70,
+        )
+        with served(Simulator(ScriptedStory(recordings=[uploaded]))) as url:
+            base_url = ("--api.base-url", f"{url}/client/v4")
+            result = invoke("scrape", *IDS, "--meeting-id", "weekly", *base_url)
+        assert 1 == value(result.stdout, "rk_recording_status", status="UPLOADED")
+        assert 0 == value(result.stdout, "rk_recordings_started_total")
+        assert {0.0} == {*samples(result.stdout, "rk_recordings_finished_total").values()}
+
 
 class TestCheck:
+    def test_nothing_is_restored(self, base_url: str, simulator: Simulator) -> None:
+        """A check reads what goes on now: a call for each meeting, and none for the list."""
+        meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
+        result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
+        assert (0, 2) == (result.exit_code, simulator.requests.total)
+
     def test_all_is_well(self, base_url: str) -> None:
         """A line for the app and one for each meeting, and exit code 0."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")

@@ -6,21 +6,26 @@ import time
 import httpx
 
 from rk_exporter import demo
-from rk_exporter.recordings import App, Meeting, Reading, Recording, Status
+from rk_exporter.recordings import App, KnownRecording, Meeting, Reading, Recording, Status
 from rk_exporter.snapshot import AppSnapshot, Snapshot
-from tests.building import NOW, samples
+from tests.building import NOW, labelled, samples
 from tests.test_cli import started
 
 
-def snapshot(**states: Status | None) -> Snapshot:
-    readings = tuple(
-        Reading(
-            meeting=Meeting(name, name),
-            recordings=(Recording(recording_id="r", status=status),) if status else (),
-        )
-        for name, status in states.items()
+def snapshot(*recordings: KnownRecording, **states: Status | None) -> Snapshot:
+    """Return one of meetings that have been read, each with a recording in its state if any."""
+    meetings = dict.fromkeys([*states, *(known.meeting.meeting_id for known in recordings)])
+    found = [known(name, status) for name, status in states.items() if status]
+    readings = tuple(Reading(meeting=Meeting(name, name), recordings=()) for name in meetings)
+    app = AppSnapshot(app=App("a", "b", "c"), readings=readings, recordings=(*recordings, *found))
+    return Snapshot((app,), NOW)
+
+
+def known(name: str, status: Status, *, invoked_at: float | None = None) -> KnownRecording:
+    recording = Recording(
+        recording_id=f"{name}-{invoked_at}", status=status, invoked_timestamp_seconds=invoked_at
     )
-    return Snapshot((AppSnapshot(app=App("a", "b", "c"), readings=readings),), NOW)
+    return KnownRecording(meeting=Meeting(name, name), recording=recording, read_at=NOW)
 
 
 def test_changes_are_told() -> None:
@@ -29,6 +34,16 @@ def test_changes_are_told() -> None:
     second = snapshot(a=Status.RECORDING, b=Status.RECORDING, c=Status.INVOKED)
     lines = [line.split(maxsplit=1) for line in demo.changes(first, second)]
     assert [["a", "INVOKED -> RECORDING"], ["c", "no recording -> INVOKED"]] == lines
+
+
+def test_the_newest_recording_of_a_meeting_is_told() -> None:
+    """One that has ended stays, in whichever order they come, until another has begun."""
+    first = known("a", Status.UPLOADED, invoked_at=NOW - 90)
+    second = known("a", Status.INVOKED, invoked_at=NOW)
+    assert [] == list(demo.changes(snapshot(first), snapshot(first)))
+    for after in (snapshot(first, second), snapshot(second, first)):
+        (line,) = demo.changes(snapshot(first), after)
+        assert ["a", "UPLOADED -> INVOKED"] == line.split(maxsplit=1)
 
 
 def test_what_is_not_known_is_not_told() -> None:
@@ -40,7 +55,11 @@ def test_what_is_not_known_is_not_told() -> None:
 
 
 def test_the_demo_runs() -> None:
-    """One command: addresses, a prometheus.yml, a dozen meetings that change within a minute."""
+    """
+    One command: addresses, a prometheus.yml, a dozen meetings that change within a minute.
+
+    What has ended is shown, but no more than a page can hold.
+    """
     anywhere = "127.0.0.1:0"
     options = ("--web.listen-address", anywhere, "--simulator.listen-address", anywhere)
     with started("demo", *options) as process:
@@ -55,6 +74,11 @@ def test_the_demo_runs() -> None:
         text = httpx.get(f"{exporter}/metrics").text
         assert 12 == len(samples(text, "rk_meeting_up"))
         assert {1.0} == set(samples(text, "rk_meeting_up").values())
+        statuses = labelled(text, "rk_recording_status")
+        states = [labels["status"] for labels, is_its in statuses if is_its]
+        assert len(states) <= 50
+        assert "UPLOADED" in states
+        assert 200 == httpx.get(f"{exporter}/-/ready").status_code
         changed = threading.Event()
 
         def watch() -> None:

@@ -1,7 +1,6 @@
 import logging
 import os
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,9 +56,20 @@ def names(text: str) -> dict[str, str]:
     return {labels["meeting_id"]: labels["name"] for labels, _ in infos}
 
 
-def calls(stage: Stage) -> Counter[str]:
-    """Return how often each endpoint was called."""
-    return Counter(call.path.split("/")[0] for call in stage.front.calls)
+def read_ones(text: str) -> list[str]:
+    """Return the ids of the meetings that are read, not only named for a recording."""
+    return list(by_meeting(text, "rk_meeting_up"))
+
+
+def states(text: str) -> dict[str, str]:
+    """Return the state of each recording that is shown, by its meeting's id."""
+    shown = labelled(text, "rk_recording_status")
+    return {labels["meeting_id"]: labels["status"] for labels, number in shown if number}
+
+
+def calls(stage: Stage, endpoint: str) -> int:
+    """Return how often an endpoint was called."""
+    return stage.simulator.requests.by_endpoint[endpoint]
 
 
 class TestLiveMeetings:
@@ -91,7 +101,7 @@ class TestLiveMeetings:
 
         async def scenario(stage: Stage) -> str:
             text = await stage.scrape()
-            assert calls(stage)["recordings"] == 5
+            assert calls(stage, "active_recording") == 5
             return text
 
         titled = [Meeting(each, f"title of {each}") for each in ("named", "both", "live", "id")]
@@ -155,7 +165,7 @@ class TestLiveMeetings:
 
         async def scenario(stage: Stage) -> int:
             await stage.scrapes(1 + round(10 * seconds / interval), interval)
-            return calls(stage)["sessions"]
+            return calls(stage, "sessions")
 
         assert play(scenario, sessions=[live("a")], configuration=discovering()) == 11
 
@@ -204,7 +214,7 @@ class TestEnd:
 
     @MODES
     def test_recording_that_is_not_finished(self, read: str) -> None:
-        """A meeting whose session is over stays as long as it is recorded or uploaded."""
+        """A meeting whose session is over is read until its recording has ended, which stays."""
 
         async def scenario(stage: Stage) -> list[str]:
             return await stage.scrapes(12)
@@ -215,30 +225,41 @@ class TestEnd:
             sessions=[live("a", end=40), live("b", end=40), live("c")],
             configuration=discovering(api__read=read),
         )
-        shown = [" ".join(sorted(names(text))) for text in texts]
-        # At 60 s it is known that a and b are over; at 120 s the recording is found uploaded, and
-        # shown so once.
-        assert shown == [*["a b c"] * 5, *["a c"] * 4, *["c"] * 3]
-        states = [by_meeting(text, "rk_meeting_live").get("a") for text in texts]
-        assert states == [*[1] * 4, *[0] * 5, *[None] * 3]
-        assert not [line for line in texts[-1].splitlines() if 'meeting_id="a"' in line]
+        # At 60 s it is known that a and b are over; at 120 s the recording is found uploaded.
+        meetings = [" ".join(sorted(read_ones(text))) for text in texts]
+        assert meetings == [*["a b c"] * 5, *["a c"] * 4, *["c"] * 3]
+        lives = [by_meeting(text, "rk_meeting_live").get("a") for text in texts]
+        assert lives == [*[1] * 4, *[0] * 5, *[None] * 3]
+        assert [states(text)["a"] for text in texts[5:]] == [
+            "RECORDING",
+            *["UPLOADING"] * 2,
+            *["UPLOADED"] * 4,
+        ]
+        told = {line.split("{")[0] for line in texts[-1].splitlines() if 'meeting_id="a"' in line}
+        assert {name for name in told if not name.startswith("rk_recording_")} == {
+            "rk_meeting_info"
+        }
+        assert not [line for line in texts[-1].splitlines() if 'meeting_id="b"' in line]
 
     def test_meeting_that_cannot_be_read(self) -> None:
-        """A meeting that is over and fails is given up after `stale_after`."""
+        """A meeting that is over and fails is given up after `stale_after`, not its recording."""
 
-        async def scenario(stage: Stage) -> list[bool]:
+        async def scenario(stage: Stage) -> list[str]:
             texts = await stage.scrapes(2)
-            stage.simulator.inject("a", Fault.SERVER_ERROR)
-            return ["a" in names(text) for text in [*texts, *await stage.scrapes(10)]]
+            stage.front.before = failing(stage, "recordings/active-recording/")
+            return [*texts, *await stage.scrapes(10)]
 
-        is_shown = play(
+        texts = play(
             scenario,
             recorded("a"),
             sessions=[live("a", end=40)],
             configuration=discovering(scrape__stale_after="1m"),
         )
         # Known to be over at 60 s.
-        assert is_shown == [*[True] * 9, *[False] * 3]
+        assert [read_ones(text) for text in texts] == [*[["a"]] * 9, *[[]] * 3]
+        assert [states(text) for text in texts] == [{"a": "RECORDING"}] * 12
+        read_at = by_meeting(texts[-1], "rk_recording_last_success_timestamp_seconds")
+        assert read_at["a"] > NOW + 120
 
     @MODES
     def test_live_again(self, read: str) -> None:
@@ -262,7 +283,7 @@ class TestEnd:
         assert by_meeting(texts[-1], "rk_meeting_live_participants")["recorded"] == 5
 
     def test_recordings_without_a_session(self) -> None:
-        """What the list finds is shown, live or not, until it has ended."""
+        """What the list finds is read, live or not, until it has ended, and shown on."""
 
         async def scenario(stage: Stage) -> list[str]:
             return await stage.scrapes(6)
@@ -273,9 +294,32 @@ class TestEnd:
             recorded("b"),
             configuration=discovering(api__read="list"),
         )
-        assert [list(names(text)) for text in texts] == [*[["a", "b"]] * 4, *[["b"]] * 2]
+        assert [read_ones(text) for text in texts] == [*[["a", "b"]] * 4, *[["b"]] * 2]
+        assert {tuple(sorted(names(text))) for text in texts} == {("a", "b")}
+        assert [states(text)["a"] for text in texts] == [
+            *["RECORDING"] * 2,
+            "UPLOADING",
+            *["UPLOADED"] * 3,
+        ]
         assert by_meeting(texts[0], "rk_meeting_live") == {"a": 0, "b": 0}
         assert by_meeting(texts[0], "rk_meeting_live_participants") == {}
+
+    def test_recordings_without_a_session_one_by_one(self) -> None:
+        """Where meetings are read one by one, such recordings are followed by their ids."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            texts = await stage.scrapes(6)
+            assert calls(stage, "active_recording") == 0
+            return texts
+
+        texts = play(scenario, recorded("a", stop=20, uploaded=40), configuration=discovering())
+        assert {tuple(read_ones(text)) for text in texts} == {()}
+        # After 10 s, and then by the list, each minute.
+        assert [states(text)["a"] for text in texts] == [
+            *["RECORDING"] * 4,
+            *["UPLOADED"] * 2,
+        ]
+        assert value(texts[-1], "rk_recordings_finished_total", outcome="uploaded") == 1
 
     def test_meeting_that_was_asked_for(self) -> None:
         """A meeting in the configuration stays, live or not."""
@@ -369,7 +413,7 @@ class TestRooms:
             if fault:
                 stage.front.before = failing(stage, "meetings/", fault)
             texts = await stage.scrapes(60)
-            assert calls(stage)["meetings"] == 3
+            assert calls(stage, "meeting") == 3
             return texts[-1]
 
         text = play(
@@ -386,7 +430,7 @@ class TestRooms:
         async def scenario(stage: Stage) -> list[str]:
             stage.front.before = failing(stage, "meetings/")
             texts = await stage.scrapes(40)
-            assert calls(stage)["meetings"] == 1
+            assert calls(stage, "meeting") == 1
             stage.front.before = lambda _: None
             return [*texts, *await stage.scrapes(3)]
 
@@ -412,15 +456,17 @@ class TestBudget:
         assert len(samples(text, "rk_meeting_active_recordings")) == 12
 
     @MODES
-    def test_recordings(self, read: str) -> None:
+    @pytest.mark.parametrize("others", [0, 3])
+    def test_recordings(self, others: int, read: str) -> None:
         """However tight the budget is, listing sessions leaves calls to read recordings with."""
 
         async def scenario(stage: Stage) -> str:
-            return (await stage.scrapes(80))[-1]
+            return (await stage.scrapes(120))[-1]
 
         tight = discovering(api__budget="10", api__read=read)
-        text = play(scenario, recorded("a"), sessions=[live("a")], configuration=tight)
-        assert value(text, "rk_meeting_active_recordings") == 1
+        sessions = [live("a"), *(live(f"other-{each}") for each in range(others))]
+        text = play(scenario, recorded("a"), sessions=sessions, configuration=tight)
+        assert by_meeting(text, "rk_meeting_active_recordings")["a"] == 1
 
     def test_many_sessions(self) -> None:
         """Sessions on more pages than could be read at once are listed all the same."""

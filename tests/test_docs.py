@@ -2,6 +2,7 @@
 
 import re
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,11 @@ from rk_exporter.cli import main
 from rk_exporter.cli_options import CONFIG_FILE_VARIABLE, OPTIONS
 from rk_exporter.options import default_of
 from rk_exporter.planning import Demand
-from rk_exporter.simulator import Fault
-from tests.building import run
-from tests.test_metrics import full
+from tests.test_metrics import full, held_back, scrape, watched
 
 
 BUDGET = int(default_of("api.budget") or 0)
+PAGES = sorted(each.name for each in (Path(__file__).parent.parent / "docs").glob("*.md"))
 
 
 @pytest.fixture
@@ -48,28 +48,34 @@ def test_every_option_is_clicks(readme: str) -> None:
 
 def test_metrics_table(readme: str, tmp_path: Path) -> None:
     """The table has each metric with its labels, and no other but those of the process."""
-
-    async def scrapes() -> list[str]:
-        each = full(tmp_path)
-        texts = [(await each.get()).text]
-        each.simulator.inject("*", Fault.RATE_LIMITED)
-        return [*texts, (await each.get()).text]
-
+    text = watched(full(tmp_path)) + scrape(held_back(tmp_path))
     actual: dict[str, set[str]] = {}
-    for line in "".join(run(scrapes())).splitlines():
+    for line in text.splitlines():
         if not line.startswith("#"):
             name = re.sub(r"_(bucket|count|sum)$", "", re.split(r"[{ ]", line)[0])
             actual.setdefault(name, set()).update(re.findall(r'(\w+)="', line))
-    written = {row[0].strip("`"): set(row[1].split(", ")) for row in rows(readme, "## Metrics")}
+    table = rows(readme, "## Metrics")
+    written = {row[0].strip("`"): {*filter(None, row[1].split(", "))} for row in table}
     shown = {
         name: labels - {"le"} for name, labels in actual.items() if not name.startswith("process_")
     }
     assert shown == written
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "docs/budget.md", "docs/configuration.md", "docs/development.md"]
-)
+def test_how_many_series(readme: str, tmp_path: Path) -> None:
+    """The text tells how few and how many series a recording has, and a meeting besides."""
+    recordings: Counter[str] = Counter()
+    meetings: Counter[str] = Counter()
+    for line in watched(full(tmp_path)).splitlines():
+        if recording := re.search(r'recording_id="([^"]+)"', line):
+            recordings[recording[1]] += 1
+        elif meeting := re.search(r'meeting_id="([^"]+)"', line):
+            meetings[meeting[1]] += 1
+    bounds = [f"{min(each.values())} to {max(each.values())}" for each in (recordings, meetings)]
+    assert f"A recording has {bounds[0]} series, a meeting {bounds[1]}." in readme
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{name}" for name in PAGES)])
 def test_links_lead_somewhere(root: Path, page: str) -> None:
     """Each link to a file of the project finds it."""
     text = (root / page).read_text()

@@ -8,14 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client import exposition as text_encoder
-from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.openmetrics import exposition as openmetrics_encoder
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from rk_exporter.exposition import Exposition, Format, accepts_gzip, encode, negotiate
+from rk_exporter.metric_families import histogram
 from rk_exporter.snapshot import Snapshot
-from tests.building import life, run, setup
+from rk_exporter.tally import Histogram
+from tests.building import NOW, life, run, setup, value
 
 
 # What Prometheus 2.42 and 3.14 send.
@@ -97,11 +104,20 @@ def test_gzip_is_asked_for(accept_encoding: str, expected: bool) -> None:  # noq
 @pytest.mark.parametrize("form", Format)
 def test_bytes_are_those_of_the_library(form: Format) -> None:
     """What all metrics of a scrape look like is, byte by byte, what prometheus_client makes."""
-    each = setup(life("meeting-1"), life("meeting-2"), meetings=["meeting-1", "meeting-2", "idle"])
-    each.time.now += 120
-    snapshot = run(each.exporter.scraper.scrape(5))
-    families = list(each.exporter.families(snapshot))
-    assert by_the_library(families, form) == encode(families, form)
+    recordings = [life("meeting-1", invoked_at=NOW + 1), life("meeting-2", invoked_at=NOW + 1)]
+    each = setup(*recordings, meetings=["meeting-1", "meeting-2", "idle"])
+
+    async def looks() -> Snapshot:
+        snapshot = await each.exporter.scraper.scrape(5)
+        for seconds in (50, 120):
+            each.time.now = NOW + seconds
+            snapshot = await each.exporter.scraper.scrape(5)
+        return snapshot
+
+    families = list(each.exporter.families(run(looks())))
+    encoded = encode(families, form)
+    assert 2 == value(encoded.decode(), "rk_recording_upload_delay_seconds_count")
+    assert by_the_library(families, form) == encoded
 
 
 @pytest.mark.parametrize("form", Format)
@@ -115,7 +131,11 @@ def test_any_label_and_value(form: Format, text: str, number: float) -> None:
     gauge.add_metric([text, "x"], number)
     info = InfoMetricFamily("some", "help", labels=["a"])
     info.add_metric(["x"], {"c": text})
-    families = [gauge, info]
+    counter = CounterMetricFamily("counted", text, labels=["from"])
+    counter.add_metric([text], abs(number))
+    delays = Histogram((0.5, 1e9), (1, 0, 2), abs(number))
+    measured = histogram("delay", text, [({"a": text}, delays)])
+    families = [gauge, info, counter, measured]
     encoded = encode(families, form)
     assert by_the_library(families, form) == encoded
     if form is Format.OPENMETRICS:

@@ -2,6 +2,7 @@ import asyncio
 import math
 import time
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +11,10 @@ import pytest
 from bench import cases
 from bench.changes import Delays, Lookout, changes_of, ends_at, recordings_between
 from bench.fleet import STARTS_AT, Course, Prometheus, run_fleet
-from bench.observer import IdleGaps, Observer
+from bench.observer import IdleGaps, Observer, Outcome
 from bench.truth import Truth
 from bench.virtual_time import NothingToWaitFor, run
-from rk_exporter.recordings import App, Meeting, Reading, Status
+from rk_exporter.recordings import App, KnownRecording, Meeting, Reading, Status
 from rk_exporter.recordings import Recording as Shown
 from rk_exporter.simulator import (
     REAL_PACE,
@@ -132,16 +133,17 @@ class TestLookout:
     def lookout(self, *recordings: Recording, counted_from: float = 0.0) -> Lookout:
         return Lookout(recordings, counted_from=counted_from, counted_until=BEGUN + 1000)
 
-    def read(self, lookout: Lookout, *moments: float, meeting_id: str = "meeting-1") -> None:
-        """Let a meeting be read at moments, each in a scrape from 1 s before to 2 s after."""
+    def read(self, lookout: Lookout, *moments: float, recording: Recording = LIFE) -> None:
+        """Let a recording be read at moments, each in a scrape that ends 2 s later."""
         for at in moments:
             now = BEGUN + at
-            lookout.observe({meeting_id: now}, (), now - 1, now + 2)
+            lookout.observe({recording.id: now}, now + 2)
 
     def test_start_and_progress(self) -> None:
         """Delays end with the scrape; what came before the first sight is found with it."""
         lookout = self.lookout(LIFE)
-        self.read(lookout, -5, 10, 132, 141, 160)
+        lookout.observe({}, BEGUN - 3)
+        self.read(lookout, 10, 132, 141, 160)
 
         seen = lookout.result()
 
@@ -151,24 +153,37 @@ class TestLookout:
         assert (seen.recordings, seen.missed, seen.all.unseen) == (1, 0, 0)
 
     def test_old_readings(self) -> None:
-        """A scrape with an older reading of the meeting shows nothing new."""
+        """A scrape that shows another recording, or this one as it was, shows nothing new."""
         lookout = self.lookout(LIFE)
-        lookout.observe({"meeting-1": BEGUN - 1}, (), BEGUN, BEGUN + 60)
-        lookout.observe({"meeting-2": BEGUN + 70}, (), BEGUN, BEGUN + 71)
+        self.read(lookout, 10)
+        lookout.observe({LIFE.id: BEGUN + 10}, BEGUN + 141)
+        self.read(lookout, 160, recording=life("other"))
 
         seen = lookout.result()
 
-        assert (seen.start.count, seen.start.unseen) == (4, 4)
-        assert (seen.recordings, seen.missed) == (1, 1)
+        assert list(seen.start.seconds) == [10, 12]
+        assert (seen.progress.count, seen.progress.unseen) == (2, 2)
 
-    def test_missed(self) -> None:
-        """A recording that is over when its meeting is read was never seen."""
+    def test_end_alone(self) -> None:
+        """A recording that is shown first when it has ended was not missed."""
         lookout = self.lookout(LIFE)
         self.read(lookout, 200)
 
         seen = lookout.result()
 
         assert list(seen.start.seconds) == [52, 69, 200, 202]
+        assert (seen.recordings, seen.missed_share) == (1, 0.0)
+
+    def test_missed(self) -> None:
+        """A recording that no scrape ever showed was never seen, nor was that it vanished."""
+        vanishing = replace(LIFE, vanishes_at=BEGUN + 50)
+        lookout = self.lookout(vanishing)
+        for at in (-5, 60, 200):
+            lookout.observe({}, BEGUN + at + 1)
+
+        seen = lookout.result()
+
+        assert (seen.start.count, seen.start.unseen) == (3, 3)
         assert seen.missed_share == 1.0
 
     def test_counted(self) -> None:
@@ -181,18 +196,39 @@ class TestLookout:
         assert seen.progress == Delays((14,), unseen=1)
         assert (seen.start.count, seen.recordings) == (0, 0)
 
-    def test_gone(self) -> None:
-        """Where a meeting is no longer shown, its recording has ended; a new one is not seen."""
-        again = life(after=400)
-        lookout = self.lookout(LIFE, again)
-        self.read(lookout, 141)
-        for at in (149, 155, 400):
-            lookout.observe({}, {"meeting-1"}, BEGUN + at, BEGUN + at + 1)
+    def test_vanished(self) -> None:
+        """That a recording has vanished is seen when it is no longer shown, and not before."""
+        vanishing = replace(LIFE, vanishes_at=BEGUN + 50)
+        lookout = self.lookout(vanishing)
+        self.read(lookout, 10, recording=vanishing)
+        for at in (45, 60, 75):
+            lookout.observe({}, BEGUN + at + 1)
 
         seen = lookout.result()
 
-        assert list(seen.progress.seconds) == [6]
-        assert (seen.start.count, seen.start.unseen) == (7, 4)
+        assert list(seen.progress.seconds) == [11]
+        assert seen.all.unseen == 0
+
+    def test_gone(self) -> None:
+        """A recording that is no longer shown although it goes on has not ended by that."""
+        lookout = self.lookout(LIFE)
+        self.read(lookout, 10)
+        lookout.observe({}, BEGUN + 161)
+
+        seen = lookout.result()
+
+        assert (seen.progress.count, seen.progress.unseen) == (2, 2)
+
+
+def shown(
+    status: Status | None = None, *, recording: Recording = LIFE, at: float = 0.0
+) -> KnownRecording:
+    """Return a recording as it is shown, read *at* so many seconds after BEGUN."""
+    return KnownRecording(
+        meeting=Meeting(recording.meeting_id, recording.meeting_id),
+        recording=Shown(recording_id=recording.id, status=status or Status.RECORDING),
+        read_at=BEGUN + at,
+    )
 
 
 class TestTruth:
@@ -201,79 +237,145 @@ class TestTruth:
     @pytest.mark.parametrize(
         ("begun", "ended", "status"),
         [
-            (-10, -5, None),
-            (-1, 1, None),
             (-1, 1, Status.INVOKED),
             (1, 3, Status.INVOKED),
             (1, 3, Status.RECORDING),
             (50, 50, Status.RECORDING),
             (149, 151, Status.UPLOADING),
-            (149, 151, None),
             (149, 151, Status.UPLOADED),
             (151, 160, Status.UPLOADED),
-            (151, 160, None),
+            (9e5, 9e5, Status.UPLOADED),
         ],
     )
-    def test_true(self, begun: float, ended: float, status: Status | None) -> None:
-        """A recording may be shown in any state that it had since the pass began."""
+    def test_true(self, begun: float, ended: float, status: Status) -> None:
+        """A recording may be shown in any state that it had since it was asked for."""
         assert self.difference(begun, ended, status) is None
 
     @pytest.mark.parametrize(
-        ("begun", "ended", "status"),
+        ("begun", "ended", "status", "was"),
         [
-            (-10, -5, Status.INVOKED),
-            (1, 3, None),
-            (1, 3, Status.UPLOADING),
-            (50, 50, Status.PAUSED),
-            (50, 50, Status.UPLOADED),
-            (151, 160, Status.UPLOADING),
+            (-10, -5, Status.INVOKED, "not there"),
+            (1, 3, Status.UPLOADING, "INVOKED or RECORDING"),
+            (50, 50, Status.PAUSED, "RECORDING"),
+            (50, 50, Status.UPLOADED, "RECORDING"),
+            (151, 160, Status.UPLOADING, "UPLOADED"),
+            (151, 160, Status.ERRORED, "UPLOADED"),
         ],
     )
-    def test_false(self, begun: float, ended: float, status: Status | None) -> None:
-        """What was over or is yet to come is not to be shown, what goes on has to be."""
-        assert self.difference(begun, ended, status)
+    def test_false(self, begun: float, ended: float, status: Status, was: str) -> None:
+        """What was over or is yet to come is not to be shown."""
+        text = f"{LIFE.id} is shown as {status}, but was {was}"
+        assert self.difference(begun, ended, status) == text
+
+    def test_vanished(self) -> None:
+        """What has vanished is not there, whatever it would have come to."""
+        truth = Truth([replace(LIFE, vanishes_at=BEGUN + 50)])
+        assert truth.difference(shown(), BEGUN + 40, BEGUN + 51) is None
+        assert truth.difference(shown(), BEGUN + 50, BEGUN + 51)
 
     def test_unheard_of(self) -> None:
         """A recording that no story tells of is not true."""
-        shown = Shown(recording_id="r", status=Status.RECORDING)
+        assert Truth([]).difference(shown(), BEGUN, BEGUN + 1)
+        assert Truth([], before=[LIFE]).difference(shown(), BEGUN + 9, BEGUN + 9) is None
 
-        assert Truth([]).difference("meeting-1", [shown], BEGUN, BEGUN + 1)
-        assert Truth([]).difference("meeting-1", [], BEGUN, BEGUN + 1) is None
+    def difference(self, begun: float, ended: float, status: Status) -> str | None:
+        return Truth([LIFE]).difference(shown(status), BEGUN + begun, BEGUN + ended)
 
-    def difference(self, begun: float, ended: float, status: Status | None) -> str | None:
-        shown = [Shown(recording_id=LIFE.id, status=status)] if status else []
-        return Truth([LIFE]).difference("meeting-1", shown, BEGUN + begun, BEGUN + ended)
+    @pytest.mark.parametrize(
+        ("begun", "ended", "is_lacking"),
+        [
+            (-10, -5, False),
+            (-1, 1, False),
+            (1, 3, True),
+            (149, 149.5, True),
+            (149, 151, False),
+            (151, 160, False),
+        ],
+    )
+    def test_lacking(self, begun: float, ended: float, *, is_lacking: bool) -> None:
+        """What goes on all the time has to be shown of its meeting."""
+        truth = Truth([LIFE])
+        begun, ended = BEGUN + begun, BEGUN + ended
+
+        assert bool(truth.lacking("meeting-1", (), begun, ended)) == is_lacking
+        assert truth.lacking("meeting-1", {LIFE.id}, begun, ended) is None
+        assert truth.lacking("meeting-2", (), begun, ended) is None
+
+    def test_ended(self) -> None:
+        """What had ended by a moment is told, and when it stopped; nothing that has vanished."""
+        before, running = life("before", after=-500), Recording.scripted("r", invoked_at=BEGUN)
+        failed = Recording.scripted("failed", invoked_at=BEGUN, errored_at=BEGUN + 9)
+        gone = replace(life("gone", after=-400), vanishes_at=BEGUN)
+        truth = Truth([LIFE, running, gone, failed], before=[before])
+
+        assert truth.ended_by(BEGUN - 1) == {before.id, gone.id}
+        assert truth.ended_by(BEGUN + 149) == {before.id, failed.id}
+        assert truth.ended_by(BEGUN + 150) == {before.id, failed.id, LIFE.id}
+        ends = [truth.ended_at(each.id) - BEGUN for each in (LIFE, failed, before)]
+        assert ends == [133, 0, 133 - 600]
+
+    def test_kept(self) -> None:
+        """A file is there until its URL expires, a week after it was made, or it vanishes."""
+        gone = replace(life("gone"), vanishes_at=BEGUN + 1000)
+        again = replace(life("again"), url_refreshed_at=BEGUN + 86_400)
+        truth = Truth([LIFE, gone, again])
+        ids = {each.id: each.meeting_id for each in (LIFE, gone, again)}
+
+        kept = [
+            {ids[each] for each in truth.kept(ids.keys(), BEGUN + at)}
+            for at in (999, 1000, 7 * 86_400 + 132, 7 * 86_400 + 133, 8 * 86_400)
+        ]
+
+        left = {"meeting-1", "again"}
+        assert kept == [{*left, "gone"}, left, left, {"again"}, set()]
 
 
 class TestObserver:
     """What is noted of each scrape."""
 
-    def observer(self) -> Observer:
-        lookout = Lookout([LIFE], counted_from=0.0, counted_until=math.inf)
-        return Observer(lookout, Truth([LIFE]))
+    def observer(self, *recordings: Recording, most: int = 1000, **truth: Any) -> Observer:
+        told = recordings or [LIFE]
+        lookout = Lookout(told, counted_from=0.0, counted_until=math.inf)
+        return Observer(lookout, Truth(told, **truth), most_recordings=most)
 
-    def snapshot(self, **recordings: tuple[float, Status | None]) -> Snapshot:
-        """Return what shows meetings read at a moment, with a recording in a state or none."""
+    def snapshot(
+        self,
+        *known: KnownRecording,
+        read_at: Mapping[str, float] | None = None,
+        restored: bool = True,
+        at: float = 0.0,
+    ) -> Snapshot:
+        """Return what shows recordings, and meetings that were read at a moment each."""
         readings = [
             Reading(
-                meeting=Meeting(meeting_id, meeting_id),
-                recordings=(Shown(recording_id=LIFE.id, status=status),) if status else (),
-                last_success_timestamp_seconds=BEGUN + at,
+                meeting=Meeting(meeting_id, meeting_id), last_success_timestamp_seconds=BEGUN + at
             )
-            for meeting_id, (at, status) in recordings.items()
+            for meeting_id, at in (read_at or {}).items()
         ]
-        only = AppSnapshot(app=App("app", "account", "app"), readings=tuple(readings), deferred=2)
-        return Snapshot((only,), BEGUN)
+        only = AppSnapshot(
+            app=App("app", "account", "app"),
+            readings=tuple(readings),
+            deferred=2,
+            recordings=known,
+            is_restored=restored,
+        )
+        return Snapshot((only,), BEGUN + at)
+
+    def outcome(self, observer: Observer) -> Outcome:
+        return observer.outcome(Simulator(STORY).requests, lost_scrapes=0, took_seconds=0)
+
+    def differences(self, observer: Observer) -> list[str]:
+        return [text.partition(": ")[2] for text in self.outcome(observer).differences]
 
     def test_gaps(self) -> None:
         """Only what lies between two readings without recording is the rhythm of idle meetings."""
         observer = self.observer()
-        for at, status in ((-60, None), (-30, None), (-30, None), (5, Status.RECORDING)):
+        for at, known in ((-60, ()), (-30, ()), (-30, ()), (5, [shown(at=5)])):
             observer.observe(
-                self.snapshot(**{"meeting-1": (at, status)}), BEGUN + at - 1, BEGUN + at + 1
+                self.snapshot(*known, read_at={"meeting-1": at}), BEGUN + at - 1, BEGUN + at + 1
             )
 
-        outcome = observer.outcome(Simulator(STORY).requests, lost_scrapes=0, took_seconds=0)
+        outcome = self.outcome(observer)
 
         assert outcome.idle_gaps == IdleGaps({30.0: 1})
         assert (outcome.idle_gaps.median, outcome.idle_gaps.longest) == (30.0, 30.0)
@@ -284,34 +386,98 @@ class TestObserver:
         """A scrape is complete if all meetings were read since it began."""
         observer = self.observer()
         for others_at in (-50, -40, -50, -40):
-            snapshot = self.snapshot(a=(-40, None), b=(others_at, None))
-            observer.observe(snapshot, BEGUN - 45, BEGUN - 30)
+            observer.observe(
+                self.snapshot(read_at={"a": -40, "b": others_at}), BEGUN - 45, BEGUN - 30
+            )
 
-        outcome = observer.outcome(Simulator(STORY).requests, lost_scrapes=0, took_seconds=0)
+        outcome = self.outcome(observer)
 
         assert [scrape.is_complete for scrape in outcome.scrapes] == [False, True, False, True]
         assert outcome.complete_share == 0.5
+        assert outcome.read_share == 0.75
         assert outcome.longest_scrape_seconds == 15.0
 
     def test_differences(self) -> None:
-        """What is shown wrongly is told, also a meeting that goes while it is recorded."""
+        """A recording that is shown wrongly is told, and one that is not shown of its meeting."""
         observer = self.observer()
-        shown, paused = (
-            {"meeting-1": (at, status)}
-            for at, status in ((50, Status.RECORDING), (70, Status.PAUSED))
-        )
-        observer.observe(self.snapshot(**shown), BEGUN + 49, BEGUN + 51)
-        observer.observe(self.snapshot(**paused), BEGUN + 69, BEGUN + 71)
-        observer.observe(self.snapshot(), BEGUN + 80, BEGUN + 81)
-        observer.restart()
-        observer.observe(self.snapshot(), BEGUN + 90, BEGUN + 91)
+        for at, status in ((50, Status.RECORDING), (70, Status.PAUSED), (70, Status.PAUSED)):
+            known = shown(status, at=at)
+            observer.observe(
+                self.snapshot(known, read_at={"meeting-1": at}), BEGUN + at - 1, BEGUN + at + 1
+            )
+        observer.observe(self.snapshot(read_at={"meeting-1": 80}), BEGUN + 79, BEGUN + 81)
 
-        outcome = observer.outcome(Simulator(STORY).requests, lost_scrapes=0, took_seconds=0)
-
-        assert [text.partition(": ")[2] for text in outcome.differences] == [
+        assert self.differences(observer) == [
             f"{LIFE.id} is shown as PAUSED, but was RECORDING",
             f"{LIFE.id} is not shown, but was RECORDING",
         ]
+
+    def test_meeting_that_goes(self) -> None:
+        """A meeting that is no longer shown while it is recorded is told, but after a restart."""
+        observer = self.observer()
+        for at in (50, 90):
+            known = shown(at=at)
+            observer.observe(
+                self.snapshot(known, read_at={"meeting-1": at}), BEGUN + at - 1, BEGUN + at + 1
+            )
+            if at == 90:
+                observer.restart()
+            observer.observe(self.snapshot(known), BEGUN + at + 10, BEGUN + at + 11)
+
+        assert self.differences(observer) == [f"{LIFE.id} is not shown, but was RECORDING"]
+
+    def test_pass_of_another(self) -> None:
+        """What was read before a scrape began was asked for since the one before it."""
+        observer = self.observer()
+        observer.observe(self.snapshot(), BEGUN - 20, BEGUN - 19)
+        observer.observe(self.snapshot(), BEGUN - 1, BEGUN + 1)
+        observer.observe(self.snapshot(shown(Status.INVOKED, at=3)), BEGUN + 4, BEGUN + 5)
+        assert self.differences(observer) == []
+        observer.observe(self.snapshot(shown(Status.INVOKED, at=6)), BEGUN + 7, BEGUN + 8)
+        assert len(self.differences(observer)) == 1
+
+    def test_finished_recording_that_leaves(self) -> None:
+        """What has ended has to be shown until it expires; where it is not, that is told once."""
+        observer = self.observer()
+        known = shown(Status.UPLOADED, at=160)
+        observer.observe(self.snapshot(known, at=161), BEGUN + 159, BEGUN + 161)
+        for at in (170, 180):
+            observer.observe(self.snapshot(at=at), BEGUN + at, BEGUN + at)
+        assert self.differences(observer) == [f"{LIFE.id} is not shown, but has ended"]
+
+    @pytest.mark.parametrize("after", [7 * 86_400, 8 * 86_400])
+    def test_finished_recording_that_expires(self, after: float) -> None:
+        """What has expired may go."""
+        observer = self.observer()
+        known = shown(Status.UPLOADED, at=160)
+        observer.observe(self.snapshot(known, at=161), BEGUN + 159, BEGUN + 161)
+        observer.observe(self.snapshot(at=160 + after), BEGUN + after, BEGUN + after)
+        assert self.differences(observer) == []
+
+    @pytest.mark.parametrize(("gone", "is_wrong"), [("old", False), ("new", True)])
+    def test_too_many(self, gone: str, *, is_wrong: bool) -> None:
+        """Where there are too many to be shown, what ended first has to go, and nothing else."""
+        lives = {"old": life("old", after=-600), "new": life("new", after=-400), "last": LIFE}
+        observer = self.observer(*lives.values(), most=2)
+        ended = {
+            name: shown(Status.UPLOADED, recording=each, at=160) for name, each in lives.items()
+        }
+        before = [ended["old"], ended["new"]]
+        observer.observe(self.snapshot(*before, at=161), BEGUN + 159, BEGUN + 161)
+        after = [each for name, each in ended.items() if name != gone]
+        observer.observe(self.snapshot(*after, at=171), BEGUN + 169, BEGUN + 171)
+        assert bool(self.differences(observer)) == is_wrong
+
+    @pytest.mark.parametrize(("restored", "is_wrong"), [(False, False), (True, True)])
+    def test_ended_before_the_start(self, *, restored: bool, is_wrong: bool) -> None:
+        """What had ended before has to be shown from when all of that is said to be."""
+        before = life("before", after=-600)
+        observer = self.observer(before=[before])
+        for at in (0, 15):
+            snapshot = self.snapshot(restored=restored and at == 15)
+            observer.observe(snapshot, BEGUN + at, BEGUN + at)
+        text = f"{before.id} is not shown, but has ended"
+        assert self.differences(observer) == [text] * is_wrong
 
 
 class TestCases:
@@ -347,8 +513,35 @@ class TestFleet:
         assert outcome.differences == []
         assert len(outcome.scrapes) == 26
         assert outcome.complete_share == 1.0
-        assert outcome.requests.total == 3 * 26
+        assert outcome.requests.by_endpoint == {
+            "active_recording": 3 * 26,
+            # One look at the list in each minute, and one at what the recording ended with.
+            "recordings": 7,
+            "recording": 1,
+        }
         assert (outcome.idle_gaps.median, outcome.lost_scrapes) == (15.0, 0)
+
+    def test_recordings_that_have_ended(self) -> None:
+        """What had ended before the first scrape is shown to the last, and what ends meanwhile."""
+        before = life("meeting-2", after=-5000)
+        story = ScriptedStory(meetings=["meeting-3"], recordings=[before, LIFE])
+
+        outcome = run_fleet(story, COURSE)
+
+        assert outcome.last_snapshot
+        (app,) = outcome.last_snapshot.apps
+        assert {each.recording_id for each in app.recordings} == {before.id, LIFE.id}
+        assert outcome.differences == []
+        assert outcome.visibility.recordings == 1
+
+    def test_between_two_scrapes(self) -> None:
+        """A recording that comes and goes between two scrapes is seen within a minute."""
+        short = Recording.scripted("meeting-1", invoked_at=BEGUN + 6, errored_at=BEGUN + 16)
+
+        seen = run_fleet(ScriptedStory(recordings=[short]), COURSE).visibility
+
+        assert seen.start.seconds == pytest.approx((120 - 116, 120 - 106), abs=0.5)
+        assert (seen.all.count, seen.missed) == (2, 0)
 
     def test_scrapers(self) -> None:
         """Several scrapers have rhythms of their own."""

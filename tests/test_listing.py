@@ -3,7 +3,7 @@ import logging
 import math
 import time
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,8 +15,7 @@ from rk_exporter.api import CallTerms, RealtimeKit
 from rk_exporter.call_metrics import ApiCallMetrics
 from rk_exporter.connection import Connection
 from rk_exporter.credentials import Secret
-from rk_exporter.listing import Listing, RecordingsList, walk
-from rk_exporter.payloads import Paging, RecordingsPage
+from rk_exporter.listing import Listing, RecordingsList
 from rk_exporter.recordings import App, Reason, Status
 from rk_exporter.simulator import Fault, MeetingInList, Recording, ScriptedStory, Simulator
 from rk_exporter.throttle import LimitsByToken, Throttle
@@ -38,58 +37,6 @@ from tests.building import (
 TOKEN = Secret("simulated")
 HOUR = 3600.0
 STATUSES = ["INVOKED", "RECORDING", "PAUSED", "UPLOADING"]
-
-
-class TestWalk:
-    """Where a list ends that has no cursor."""
-
-    def numbers(self, *pages: RecordingsPage) -> tuple[list[int], int]:
-        """Return the numbers of the pages asked for, and how many of them were returned."""
-        asked: list[int] = []
-
-        async def fetch(number: int) -> RecordingsPage:
-            asked.append(number)
-            return pages[number - 1]
-
-        return asked, len(run(walk(fetch)))
-
-    def page(self, ids: Iterable[int], paging: tuple[int, int] | None = None) -> RecordingsPage:
-        """Return a page; *paging* is where it ends, and how long the list is."""
-        own = Paging(total_count=paging[1], end_offset=paging[0]) if paging else None
-        return RecordingsPage((), tuple(str(each) for each in ids), own)
-
-    def test_end_of_the_list(self) -> None:
-        """The page whose end is that of the list is the last, however full it is."""
-        first, second = self.page(range(100), (100, 200)), self.page(range(100, 200), (200, 200))
-        assert self.numbers(first, second) == ([1, 2], 2)
-
-    def test_list_that_shrinks(self) -> None:
-        """Where the list is shorter by now than where the page ends, there is no other."""
-        first, second = self.page(range(100), (100, 150)), self.page(range(100, 150), (150, 120))
-        assert self.numbers(first, second) == ([1, 2], 2)
-
-    def test_small_pages(self) -> None:
-        """An API that gives fewer a page than asked for is asked until the end of the list."""
-        pages = [self.page(range(end - 25, end), (end, 75)) for end in (25, 50, 75)]
-        assert self.numbers(*pages) == ([1, 2, 3], 3)
-
-    def test_short_page(self) -> None:
-        """Where nothing tells how long the list is, a page that is not full is the last."""
-        assert self.numbers(self.page(range(100)), self.page(range(100, 199))) == ([1, 2], 2)
-
-    def test_full_pages(self) -> None:
-        """Where nothing tells, a full page may be the last: the one after it is empty."""
-        assert self.numbers(self.page(range(100)), self.page(())) == ([1, 2], 1)
-
-    @pytest.mark.parametrize("paging", [None, (100, 1000)])
-    def test_page_that_repeats(self, paging: tuple[int, int] | None) -> None:
-        """An API that does not know pages gives the same again: it counts once, and ends it."""
-        assert self.numbers(*[self.page(range(100), paging)] * 3) == ([1, 2], 1)
-
-    @pytest.mark.parametrize("paging", [None, (0, 0), (0, 1000)])
-    def test_empty_list(self, paging: tuple[int, int] | None) -> None:
-        """An empty page is the end, whatever the API says of how many there are."""
-        assert self.numbers(*[self.page((), paging)] * 2) == ([1], 0)
 
 
 class Shelf:

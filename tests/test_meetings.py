@@ -12,7 +12,7 @@ from rk_exporter.meetings import MeetingDirectory, combine
 from rk_exporter.recordings import Meeting
 from rk_exporter.simulator import Fault
 from rk_exporter.snapshot import FileState
-from tests.building import by_meeting, config, labelled, life, run, samples, setup, value
+from tests.building import NOW, by_meeting, config, labelled, life, run, samples, setup, value
 
 
 READ = "rk_meetings_file_last_read_successful"
@@ -123,7 +123,8 @@ class Watched:
     def meetings(self) -> str:
         """Return the ids of the meetings in the next scrape, all of which show a recording."""
         text = self.scrape()
-        ids = list(by_meeting(text, "rk_meeting_info"))
+        ids = list(by_meeting(text, "rk_meeting_up"))
+        assert set(by_meeting(text, "rk_meeting_info")) == set(ids)
         assert by_meeting(text, "rk_meeting_active_recordings") == dict.fromkeys(ids, 1.0)
         assert {labels["meeting_id"] for labels, _ in labelled(text, "rk_recording_status")} == set(
             ids
@@ -194,6 +195,24 @@ def test_meeting_that_comes_back(path: Path) -> None:
     text = watched.scrape()
     assert by_meeting(text, "rk_meeting_up") == {"a": 0, "b": 0, "c": 0}
     assert by_meeting(text, "rk_meeting_active_recordings") == {"b": 1, "c": 1}
+
+
+@pytest.mark.parametrize(
+    ("at", "keep_removed", "is_shown"),
+    [(200, "true", True), (200, "false", False), (10, "true", False)],
+)
+def test_recordings_of_who_has_left(
+    path: Path, at: float, keep_removed: str, *, is_shown: bool
+) -> None:
+    """They leave with the meeting, but for finished ones where these are to be kept."""
+    watched = Watched(path, follow__keep_removed=keep_removed)
+    watched.setup.time.now = NOW + at
+    watched.scrape()
+    write(path, *"bc")
+    text = watched.scrape()
+    assert list(by_meeting(text, "rk_meeting_up")) == ["b", "c"]
+    for name in ("rk_meeting_info", "rk_recording_last_success_timestamp_seconds"):
+        assert ("a" in by_meeting(text, name)) == is_shown
 
 
 def test_names(path: Path) -> None:

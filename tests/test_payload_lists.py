@@ -1,6 +1,7 @@
 import json
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from rk_exporter.payloads import (
     parse_recordings_page,
     parse_sessions_page,
 )
-from rk_exporter.recordings import Status
+from rk_exporter.recordings import Meeting, Status
 from tests.test_payloads import CANARY, JSON_VALUES, SAMPLE, gateway
 
 
@@ -70,7 +71,7 @@ class TestRecordingsPage:
         page = recordings(RECORDING, {**RECORDING, "id": "recording-2"}, paging=PAGING)
         assert Paging(total_count=30, end_offset=30) == page.paging
         assert ("recording-1", "recording-2") == page.item_ids
-        assert ["meeting-1"] * 2 == [each.meeting_id for each in page.items]
+        assert [Meeting("meeting-1", "Biology")] * 2 == [each.meeting for each in page.items]
         assert Status.INVOKED is page.items[0].recording.status
         assert 1577470279.117 == page.items[0].recording.stopped_timestamp_seconds
         assert ((), ()) == (page.malformed_fields, page.unknown_statuses)
@@ -95,7 +96,7 @@ class TestRecordingsPage:
     def test_which_meeting(self, told: dict[str, Any], expected: str) -> None:
         """The meeting is `meeting.id`, else `meeting_id`, else what the file is named after."""
         page = recordings(recording_without("meeting", **told))
-        assert [expected] == [each.meeting_id for each in page.items]
+        assert [expected] == [each.meeting.meeting_id for each in page.items]
         assert () == page.malformed_fields
 
     @pytest.mark.parametrize(
@@ -124,13 +125,41 @@ class TestRecordingsPage:
     def test_malformed_meeting(self, meeting: Any) -> None:
         """A malformed `meeting` is counted, and the next that tells the meeting is asked."""
         page = recordings({**RECORDING, "meeting": meeting})
-        assert ["meeting-1"] == [each.meeting_id for each in page.items]
+        assert ["meeting-1"] == [each.meeting.meeting_id for each in page.items]
         assert ("meeting_id",) == page.malformed_fields
 
     def test_all_that_tells_the_meeting_is_malformed(self) -> None:
         """Where nothing tells the meeting, that is counted once, however much is malformed."""
         page = recordings({**RECORDING, "meeting": 7, "meeting_id": "../x", "output_file_name": ""})
         assert ((), ("meeting_id",)) == (page.items, page.malformed_fields)
+
+    @pytest.mark.parametrize(
+        ("title", "expected"),
+        [
+            ({"title": "Ward round"}, "Ward round"),
+            ({"title": "a\nb"}, "a b"),
+            ({"title": "ä" * 5000}, "ä" * 127),
+            ({}, "meeting-1"),
+            ({"title": None}, "meeting-1"),
+            ({"title": ""}, "meeting-1"),
+            ({"title": "null"}, "meeting-1"),
+            ({"title": 7}, "meeting-1"),
+            ({"title": ["Biology"]}, "meeting-1"),
+        ],
+    )
+    def test_the_meetings_title(self, title: dict[str, Any], expected: str) -> None:
+        """A title is the meeting's name, fit for a label; without one it is called by its id."""
+        page = recordings({**RECORDING, "meeting": {"id": "meeting-1", **title}})
+        assert [Meeting("meeting-1", expected)] == [each.meeting for each in page.items]
+        assert () == page.malformed_fields
+
+    def test_no_title_where_the_meeting_is_told_otherwise(self) -> None:
+        """A meeting that is told by its id or by the file's name alone is called by its id."""
+        by_id = recording_without("meeting", meeting_id="second")
+        by_file = recording_without("meeting", id="recording-2")
+        page = recordings(by_id, by_file)
+        expected = [Meeting("second", "second"), Meeting("meeting-1", "meeting-1")]
+        assert expected == [each.meeting for each in page.items]
 
     def test_new_status(self) -> None:
         """A status that is not documented is UNKNOWN and remembered."""
@@ -315,8 +344,14 @@ def test_data_of_another_shape(parse: Parser, data: Any) -> None:
 # No field may be any of them.
 GARBAGE = st.sampled_from([[], [None], [[CANARY]], -1.5])
 COUNTED_AS = {"meeting": "meeting_id"}
-# Nobody looks at `meeting_id` where `meeting` is told.
-READ = [name for name in shapes.listed_recording.type.__struct_fields__ if name != "meeting_id"]
+# Nobody looks at `meeting_id` where `meeting` is told. A URL may be a list, and where it cannot be
+# read that is not as if there were none.
+URLS = ["download_url", "audio_download_url"]
+READ = [
+    name
+    for name in shapes.listed_recording.type.__struct_fields__
+    if name not in {"meeting_id", *URLS}
+]
 
 
 @given(field=st.sampled_from(READ), garbage=GARBAGE)
@@ -327,6 +362,18 @@ def test_a_garbled_field_of_a_recording_loses_itself_alone(field: str, garbage: 
     garbled = recordings(neighbour, {**RECORDING, field: garbage}, neighbour)
     assert (absent.items, absent.item_ids) == (garbled.items, garbled.item_ids)
     assert (COUNTED_AS.get(field, field),) == garbled.malformed_fields
+
+
+@pytest.mark.parametrize("field", URLS)
+@pytest.mark.parametrize("garbage", [True, -1.5, {"url": CANARY}])
+def test_a_garbled_url_loses_itself_alone(field: str, garbage: Any) -> None:
+    """Whether there is a URL is not known where it is garbled, and its name is counted."""
+    whole = recordings(RECORDING).items[0]
+    page = recordings({**RECORDING, field: garbage})
+    unknown: dict[str, Any] = {f"has_{field}": None}
+    expected = replace(whole.recording, **unknown)
+    assert ((field,), expected) == (page.malformed_fields, page.items[0].recording)
+    assert whole.meeting == page.items[0].meeting
 
 
 @given(field=st.sampled_from(shapes.session.type.__struct_fields__), garbage=GARBAGE)

@@ -1,6 +1,10 @@
 import json
 import math
+import traceback
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,9 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rk_exporter import api_errors
-from rk_exporter.payload_shapes import MALFORMABLE_FIELDS
-from rk_exporter.payloads import ActiveRecordings, parse_active_recordings
-from rk_exporter.recordings import Recording, Status
+from rk_exporter.payload_shapes import MALFORMABLE_FIELDS, RecordingItem
+from rk_exporter.payloads import (
+    ActiveRecordings,
+    RecordingDetails,
+    parse_active_recordings,
+    parse_recording,
+)
+from rk_exporter.recordings import Recording, Status, StopReason
 
 
 # The sample response on the endpoint's own page, to the letter.
@@ -34,10 +43,26 @@ SAMPLE = """
   "success": true
 }
 """
+# What "Fetch details of a recording" shows besides.
+DETAILS: dict[str, Any] = {
+    **json.loads(SAMPLE)["data"],
+    "start_reason": {
+        "reason": "API_CALL",
+        "caller": {"name": "Ada", "type": "USER", "user_Id": "user-1"},
+    },
+    "stop_reason": {
+        "reason": "ALL_PEERS_LEFT",
+        "caller": {"name": "Ada", "type": "USER", "user_Id": "user-1"},
+    },
+    "storage_config": {"type": "aws", "access_key": "AKIA", "secret": "s", "bucket": "b"},
+}
+RECORDING_ID = DETAILS["id"]
 MOMENT = 1577470279.117
 OPTIONAL_FIELDS = json.loads(SAMPLE)["data"].keys() - {"id", "status"}
 
 CANARY = "X-Amz-Signature=canary"
+URL = f"https://bucket.example/a.mp4?{CANARY}"
+TRACK_URLS = [{"layer_name": "default", "download_urls": {"a.webm": {"download_url": URL}}}]
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -59,10 +84,30 @@ def one(**fields: Any) -> Recording:
     return recording
 
 
-def refused(status: int, body: bytes | Any) -> api_errors.ApiError:
+def details(data: Any, *, status: int = 200) -> RecordingDetails:
+    body = json.dumps({"success": True, "data": data}).encode()
+    return parse_recording(status, body, recording_id=RECORDING_ID)
+
+
+def told(**fields: Any) -> tuple[Recording, tuple[str, ...]]:
+    """Return what a recording's own endpoint tells with *fields*, and which are malformed."""
+    answer = details({"id": RECORDING_ID, "status": "UPLOADED", **fields})
+    assert answer.recording
+    return answer.recording, answer.malformed_fields
+
+
+Parser = Callable[[int, bytes], ActiveRecordings | RecordingDetails]
+each_parser = pytest.mark.parametrize(
+    "parser",
+    [parse_active_recordings, partial(parse_recording, recording_id="recording-1")],
+    ids=["active-recording", "recording"],
+)
+
+
+def refused(parser: Parser, status: int, body: bytes | Any) -> api_errors.ApiError:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(api_errors.ApiError) as caught:
-        parse_active_recordings(status, raw)
+        parser(status, raw)
     return caught.value
 
 
@@ -79,6 +124,8 @@ def test_sample_of_the_endpoints_page() -> None:
         invoked_timestamp_seconds=MOMENT,
         started_timestamp_seconds=MOMENT,
         stopped_timestamp_seconds=MOMENT,
+        has_download_url=True,
+        has_audio_download_url=True,
     )
     assert ActiveRecordings((expected,)) == parse_active_recordings(200, SAMPLE.encode())
 
@@ -196,11 +243,144 @@ def test_file_names_are_fit_for_a_label() -> None:
     assert "ä" * 127 == one(output_file_name="ä" * 5000).output_file_name
 
 
-def test_track_recordings() -> None:
-    """A list for a download URL, as track recordings have it, does not disturb the rest."""
-    urls = [{"layer_name": "default", "download_urls": {"a.webm": {"download_url": "https://x"}}}]
-    answer = parse({"id": "recording-1", "status": "UPLOADED", "download_url": urls})
-    assert () == answer.malformed_fields
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, False),
+        ({"type": "COMPOSITE", "output_file_name": "a_1577470279117.mp4"}, False),
+        ({"type": None, "download_url": URL}, False),
+        ({"type": "TRACK"}, True),
+        ({"type": "", "output_file_name": "a_1577470279117_{{peer_id}}.webm"}, True),
+        ({"output_file_name": "a_1577470279117.webm.mp4"}, False),
+        ({"download_url": TRACK_URLS}, True),
+    ],
+)
+def test_track_recordings(fields: dict[str, Any], *, expected: bool) -> None:
+    """A track recording says so, or has a WebM file, or a list of URLs."""
+    assert (expected, ()) == (told(**fields)[0].is_track, told(**fields)[1])
+
+
+@pytest.mark.parametrize("kind", [7, ["TRACK"], {"kind": "TRACK"}])
+def test_malformed_type(kind: Any) -> None:
+    """A type that is no text is counted, and the file's name tells."""
+    recording, malformed = told(type=kind, output_file_name="a_1577470279117.webm")
+    assert (True, ("type",)) == (recording.is_track, malformed)
+
+
+@pytest.mark.parametrize("field", ["download_url", "audio_download_url"])
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (None, False),
+        ("", False),
+        ("null", False),
+        ([], False),
+        (URL, True),
+        (TRACK_URLS, True),
+        (7, None),
+        (True, None),
+        ({"url": URL}, None),
+    ],
+)
+def test_whether_there_is_a_url(field: str, url: Any, *, expected: bool | None) -> None:
+    """There is a URL where a text or a list is not empty; whatever else is there is not known."""
+    recording, malformed = told(**{field: url})
+    assert expected is getattr(recording, f"has_{field}")
+    assert (() if expected is not None else (field,)) == malformed
+
+
+def test_blanks_around_a_url() -> None:
+    """However the JSON is laid out, an empty list is no URL."""
+    body = (
+        b'{"success": true, "data": {"id": "r", "status": "UPLOADED", "download_url" :\n [ \n ] }}'
+    )
+    answer = parse_recording(200, body, recording_id="r")
+    assert answer.recording
+    assert False is answer.recording.has_download_url
+
+
+@each_parser
+@pytest.mark.parametrize("url", [URL, [URL], TRACK_URLS, {"url": URL}, [[URL]]])
+def test_urls_are_told_to_nobody(parser: Parser, url: Any) -> None:
+    """Of a URL in any form neither what is parsed nor an error says anything."""
+    fields = {"download_url": url, "audio_download_url": url, "status": "UPLOADED"}
+    body = json.dumps({"success": True, "data": {"id": "recording-1", **fields}}).encode()
+    assert CANARY in body.decode()
+    assert CANARY not in repr(parser(200, body))
+    for status, bad in [
+        (200, body.replace(b"recording-1", b"../x")),
+        (200, body[:-1]),
+        (500, body),
+    ]:
+        error = refused(parser, status, bad)
+        assert CANARY not in "".join(traceback.format_exception(error))
+
+
+class TestRecordingDetails:
+    """A recording as its own endpoint tells it."""
+
+    def test_all_fields(self) -> None:
+        """It is read as everywhere, with what ended it; storage and callers are skipped."""
+        (active,) = parse(json.loads(SAMPLE)["data"]).recordings
+        expected = replace(active, stop_reason=StopReason.ALL_PEERS_LEFT)
+        assert RecordingDetails(expected) == details(DETAILS)
+
+    @pytest.mark.parametrize(
+        ("stop_reason", "expected"),
+        [
+            *(({"reason": each.value}, each) for each in StopReason),
+            ("INTERNAL_ERROR", StopReason.INTERNAL_ERROR),
+            ({"reason": "HOST_LEFT", "caller": None}, StopReason.UNKNOWN),
+            ("HOST_LEFT", StopReason.UNKNOWN),
+            ({"reason": None}, None),
+            ({"reason": ""}, None),
+            ({"reason": "null"}, None),
+            ({}, None),
+            (None, None),
+            ("", None),
+            ("null", None),
+        ],
+    )
+    def test_stop_reasons(self, stop_reason: Any, expected: StopReason | None) -> None:
+        """It is an object or a text; a word that is not documented is UNKNOWN."""
+        recording, malformed = told(stop_reason=stop_reason)
+        assert (expected, ()) == (recording.stop_reason, malformed)
+
+    @pytest.mark.parametrize("stop_reason", [7, True, [], ["API_CALL"], {"reason": 7}])
+    def test_malformed_stop_reason(self, stop_reason: Any) -> None:
+        """A malformed reason loses itself alone, and is counted."""
+        assert (told()[0], ("stop_reason",)) == told(stop_reason=stop_reason)
+
+    def test_new_status(self) -> None:
+        """A status that is not documented is UNKNOWN and remembered."""
+        answer = details({**DETAILS, "status": "TRANSCODING"})
+        assert answer.recording
+        assert Status.UNKNOWN is answer.recording.status
+        assert ((), ("TRANSCODING",)) == (answer.malformed_fields, answer.unknown_statuses)
+
+    def test_404_of_realtimekit_says_that_there_is_none(self) -> None:
+        """A 404 with the singular `error` object says that there is no such recording."""
+        body = {"success": False, "error": {"code": 404, "message": "No recording found"}}
+        answer = parse_recording(404, json.dumps(body).encode(), recording_id=RECORDING_ID)
+        assert RecordingDetails(None) == answer
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            None,
+            {**DETAILS, "id": "recording-2"},
+            {**DETAILS, "id": RECORDING_ID.upper()},
+            {**DETAILS, "id": None},
+            {**DETAILS, "id": 7},
+            [],
+            [DETAILS],
+        ],
+    )
+    def test_what_was_not_asked_for(self, data: Any) -> None:
+        """An answer about another recording, about none or about several is no answer."""
+        with pytest.raises(api_errors.InvalidResponse) as caught:
+            details(data)
+        assert "recording-2" not in str(caught.value)
 
 
 def test_several_recordings_newest_first() -> None:
@@ -233,6 +413,7 @@ def gateway(code: int | None) -> dict[str, Any]:
     return {"success": False, "errors": [error], "messages": [], "result": None}
 
 
+@each_parser
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
@@ -277,31 +458,36 @@ def gateway(code: int | None) -> dict[str, Any]:
     ],
 )
 def test_every_other_answer_has_its_reason(
-    status: int, body: Any, expected: type[api_errors.ApiError]
+    parser: Parser, status: int, body: Any, expected: type[api_errors.ApiError]
 ) -> None:
     """Whatever is not a documented success ends in the one error that names it."""
-    assert expected is type(refused(status, body))
+    assert expected is type(refused(parser, status, body))
 
 
-def test_errors_repeat_nothing_that_was_sent() -> None:
+@each_parser
+def test_errors_repeat_nothing_that_was_sent(parser: Parser) -> None:
     """Messages are our own words: only the status and the error's number come from the API."""
-    error = refused(500, {"error": {"code": 5007, "message": CANARY}, "errors": None})
+    error = refused(parser, 500, {"error": {"code": 5007, "message": CANARY}, "errors": None})
     assert "the API answered 500 with the error code 5007" == str(error)
 
 
+@each_parser
 @given(
-    fields=st.dictionaries(st.sampled_from([*MALFORMABLE_FIELDS, "download_url"]), JSON_VALUES),
+    fields=st.dictionaries(
+        st.sampled_from([*RecordingItem.__struct_fields__, "storage_config"]), JSON_VALUES
+    ),
     status=st.sampled_from([200, 404, 429, 500]),
 )
-def test_any_value_in_any_field(fields: dict[str, Any], status: int) -> None:
+def test_any_value_in_any_field(parser: Parser, fields: dict[str, Any], status: int) -> None:
     """Any JSON value in any field never raises, never yields NaN, never lets a URL through."""
     body = json.dumps({"success": True, "data": {"id": "recording-1", **fields}}).encode()
     try:
-        answer = parse_active_recordings(status, body)
+        answer = parser(status, body)
     except api_errors.ApiError as error:
         assert CANARY not in str(error)
         return
-    recording = answer.recordings[0]
+    assert {*answer.malformed_fields} <= {*MALFORMABLE_FIELDS}
+    recording = answer.recording if isinstance(answer, RecordingDetails) else answer.recordings[0]
     for name in Recording.__dataclass_fields__:
         value = getattr(recording, name)
         assert not (isinstance(value, float) and not math.isfinite(value))
@@ -309,12 +495,13 @@ def test_any_value_in_any_field(fields: dict[str, Any], status: int) -> None:
             assert CANARY not in str(value)
 
 
+@each_parser
 @given(body=st.binary() | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
-def test_any_body_at_all(body: bytes) -> None:
+def test_any_body_at_all(parser: Parser, body: bytes) -> None:
     """Any body is either a success or an ApiError."""
     for status in (200, 404, 500):
         try:
-            parse_active_recordings(status, body)
+            parser(status, body)
         except api_errors.ApiError as error:
             assert CANARY not in str(error)
 

@@ -3,6 +3,8 @@
 import asyncio
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
@@ -13,16 +15,21 @@ from rk_exporter.payloads import (
     LiveSession,
     MeetingSettings,
     Paging,
+    RecordingDetails,
     RecordingsPage,
     parse_meeting,
+    parse_recording,
     parse_recordings_page,
     parse_sessions_page,
 )
+from rk_exporter.recordings import Meeting as NamedMeeting
+from rk_exporter.recordings import StopReason
 from rk_exporter.simulator import (
     CANARY,
     REAL_PACE,
     Fault,
     Meeting,
+    MeetingInList,
     Recording,
     ScriptedStory,
     Session,
@@ -91,9 +98,14 @@ def simulated(fault: Fault | None = None, **options: Any) -> Simulator:
     return simulator
 
 
+def details(recording_id: str, simulator: Simulator | None = None) -> RecordingDetails:
+    parse = partial(parse_recording, recording_id=recording_id)
+    return served(f"/recordings/{recording_id}", parse, simulator)
+
+
 def shown(page: RecordingsPage) -> list[tuple[str, str, str]]:
     return [
-        (each.meeting_id, each.recording.recording_id, each.recording.status.value)
+        (each.meeting.meeting_id, each.recording.recording_id, each.recording.status.value)
         for each in page.items
     ]
 
@@ -108,6 +120,61 @@ def test_recordings() -> None:
     ] == shown(page)
     assert (Paging(3, 3), (), ()) == (page.paging, page.malformed_fields, page.unknown_statuses)
     assert CANARY not in repr(page)
+
+
+@pytest.mark.parametrize(
+    ("meeting_in_list", "titles"),
+    [
+        (MeetingInList.MEETING, {"m1": "Biology", "m2": "Algebra"}),
+        (MeetingInList.MEETING_ID, {"m1": "m1", "m2": "m2"}),
+        (MeetingInList.NONE, {"m1": "m1", "m2": "m2"}),
+    ],
+)
+def test_titles(meeting_in_list: MeetingInList, titles: dict[str, str]) -> None:
+    """A meeting is called by its title where the list tells it, and by its id where it does not."""
+    simulator = simulated(meeting_in_list=meeting_in_list)
+    page = served("/recordings", parse_recordings_page, simulator)
+    expected = [NamedMeeting(each, titles[each]) for each in ("m2", "m2", "m1")]
+    assert expected == [each.meeting for each in page.items]
+
+
+@pytest.mark.parametrize(
+    ("recording_id", "expected"),
+    [
+        ("uploaded", (False, True, True, StopReason.ALL_PEERS_LEFT)),
+        ("track", (True, True, False, StopReason.ALL_PEERS_LEFT)),
+        ("running", (False, False, False, None)),
+    ],
+)
+def test_a_recording(
+    recording_id: str, expected: tuple[bool, bool, bool, StopReason | None]
+) -> None:
+    """By its id a recording tells what the list does, and what ended it; no secret comes along."""
+    answer = details(recording_id)
+    assert answer.recording
+    each = answer.recording
+    told = (each.is_track, each.has_download_url, each.has_audio_download_url, each.stop_reason)
+    assert (expected, (), ()) == (told, answer.malformed_fields, answer.unknown_statuses)
+    page = served("/recordings", parse_recordings_page)
+    (listed,) = [each for each in page.items if each.recording.recording_id == recording_id]
+    assert listed.recording == replace(each, stop_reason=None)
+    assert CANARY not in repr(answer)
+
+
+def test_a_recording_that_does_not_exist() -> None:
+    """RealtimeKit itself says that there is no such recording."""
+    assert RecordingDetails(None) == details("nothing")
+
+
+def test_a_garbled_recording() -> None:
+    """Garbled fields lose themselves alone: the status, the file's name and what ended it stay."""
+    sound = details("uploaded").recording
+    garbled = details("uploaded", simulated(Fault.GARBAGE_FIELDS)).recording
+    assert sound
+    assert garbled
+    kept = [(each.status, each.output_file_name, each.stop_reason) for each in (sound, garbled)]
+    assert kept[0] == kept[1]
+    assert (None, None) == (garbled.has_audio_download_url, garbled.file_size_bytes)
 
 
 def test_sessions() -> None:
@@ -142,7 +209,7 @@ def test_pages_of_an_improvised_story() -> None:
         path = f"/recordings?per_page=100&page_no={number}"
         page = served(path, parse_recordings_page, simulator)
         assert ((), ()) == (page.malformed_fields, page.unknown_statuses)
-        found += [(each.meeting_id, each.recording.recording_id) for each in page.items]
+        found += [(each.meeting.meeting_id, each.recording.recording_id) for each in page.items]
         assert page.paging is not None
         assert len(found) == page.paging.end_offset
     told = [(each.meeting_id, each.id) for each in story.recordings(NOW)]
@@ -156,6 +223,7 @@ def test_garbled_recordings() -> None:
     page = served("/recordings", parse_recordings_page, simulated(Fault.GARBAGE_FIELDS))
     assert shown(sound) == shown(page)
     assert {
+        "audio_download_url",
         "download_url_expiry",
         "file_size",
         "recording_duration",
@@ -172,10 +240,22 @@ def test_other_styles(fault: Fault) -> None:
     assert sound == served("/recordings", parse_recordings_page, simulated(fault))
 
 
+def test_other_styles_of_one_recording() -> None:
+    """Those of a single recording as well."""
+    assert details("uploaded") == details("uploaded", simulated(Fault.ODD_TIMESTAMPS))
+
+
 def test_no_data() -> None:
     """Null in the place of a list is an empty page."""
     page = served("/recordings", parse_recordings_page, simulated(Fault.DATA_NULL))
     assert ((), (), Paging(3, 3)) == (page.items, page.item_ids, page.paging)
+
+
+@pytest.mark.parametrize("fault", [Fault.DATA_NULL, Fault.DATA_LIST])
+def test_no_single_recording(fault: Fault) -> None:
+    """Null or a list in the place of one recording is no answer, and no word that it is gone."""
+    with pytest.raises(api_errors.InvalidResponse):
+        details("uploaded", simulated(fault))
 
 
 @pytest.mark.parametrize(
@@ -199,6 +279,7 @@ def test_no_data() -> None:
     ("path", "parse"),
     [
         ("/recordings", parse_recordings_page),
+        ("/recordings/uploaded", partial(parse_recording, recording_id="uploaded")),
         ("/sessions", parse_sessions_page),
         ("/meetings/m1", parse_meeting),
     ],

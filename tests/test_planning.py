@@ -3,6 +3,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -10,12 +11,21 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rk_exporter.planning import Demand, Rhythm, due, plan
-from rk_exporter.recordings import Meeting, Reading, ReadMode, Recording, Room, Status
+from rk_exporter.recordings import (
+    KnownRecording,
+    Meeting,
+    Reading,
+    ReadMode,
+    Recording,
+    Room,
+    Status,
+)
 from tests.building import NOW
 
 
 LIVE = Room(is_live=True)
 STATUSES = st.lists(st.none() | st.sampled_from(Status), min_size=1, max_size=7)
+FOLLOWS = st.lists(st.floats(1.0, 1e9), max_size=30)
 
 
 def reading(
@@ -30,28 +40,60 @@ def reading(
     )
 
 
-def order(*readings: Reading, now: float = NOW) -> str:
-    """Return the planned meetings, whose names are single letters."""
-    return "".join(meeting.meeting_id for meeting in plan(readings, now=now))
+def follow(name: str, overdue: float = 1.0) -> tuple[float, KnownRecording]:
+    """Return a recording that is to be read by its id, and by how much that is overdue."""
+    recording = Recording(recording_id=name, status=Status.UPLOADING)
+    return overdue, KnownRecording(meeting=Meeting("m", "m"), recording=recording, read_at=NOW)
+
+
+def id_of(target: Meeting | KnownRecording) -> str:
+    return target.meeting_id if isinstance(target, Meeting) else target.recording_id
+
+
+def order(*readings: Reading, now: float = NOW, **options: Any) -> str:
+    """Return what is planned: meetings and recordings, whose names are single letters."""
+    return "".join(id_of(target) for target in plan(readings, now=now, **options))
 
 
 class Passes:
-    """Passes, 15 s apart, each of which reads the first few meetings of its plan."""
+    """
+    Passes, 15 s apart, each of which makes the first few calls of its plan.
 
-    def __init__(self, waits: list[float | None], statuses: list[Status | None]) -> None:
+    To each pass *follows* are due, which stay due although they are read. After a pass that made
+    a call the other lane leads.
+    """
+
+    def __init__(
+        self,
+        waits: list[float | None],
+        statuses: list[Status | None],
+        follows: Iterable[float] = (),
+    ) -> None:
+        self._follows = [follow(f"f{each}", times) for each, times in enumerate(follows)]
         self.readings = {str(each): reading(str(each), wait) for each, wait in enumerate(waits)}
         self.longest_wait = 0
         self._statuses = statuses
         self._number = 0
+        self._express_first = False
         self._read_in = dict.fromkeys(self.readings, 0)
 
     def run(self, calls: int) -> None:
         """Make a pass that finds meetings in any state."""
         self._number += 1
         now = NOW + 15.0 * self._number
-        planned = [each.meeting_id for each in plan(self.readings.values(), now=now)]
-        assert sorted(planned) == sorted(self.readings)
-        for meeting_id in planned[:calls]:
+        planned = plan(
+            self.readings.values(),
+            now=now,
+            follows=self._follows,
+            express_first=self._express_first,
+        )
+        if calls:
+            self._express_first = not self._express_first
+        ids = [id_of(each) for each in planned]
+        assert sorted(ids) == sorted([*self.readings, *(id_of(each) for _, each in self._follows)])
+        for meeting_id in ids[:calls]:
+            if meeting_id not in self.readings:
+                continue
             self._note_wait(meeting_id)
             status = self._statuses[(self._number + int(meeting_id)) % len(self._statuses)]
             self.readings[meeting_id] = replace(
@@ -153,15 +195,64 @@ class TestPlan:
         """Without meetings there is no plan."""
         assert [] == plan([], now=NOW)
 
-    @given(st.lists(st.floats(0.0, 1e4), min_size=1, max_size=14), STATUSES, st.integers(1, 9))
-    @example([5.0] * 12, [Status.INVOKED], 1)
-    @example([5.0] * 12, [None, Status.UPLOADING], 3)
+    def test_follows_before_idle_meetings(self) -> None:
+        """A recording that is to be read by its id comes second, before the next idle meeting."""
+        idle = [reading(name, wait) for name, wait in zip("ABCD", (90, 80, 70, 60), strict=True)]
+        assert "AxByCD" == order(*idle, follows=[follow("x", 2), follow("y")])
+
+    def test_express_first(self) -> None:
+        """Where the express leads, even a single call is for what is overdue."""
+        idle = [reading(name, wait) for name, wait in zip("ABCD", (90, 80, 70, 60), strict=True)]
+        busy = reading("r", 50, Status.RECORDING)
+        planned = order(*idle, busy, follows=[follow("x", 3)], express_first=True)
+        assert planned == "xArBCD"
+        assert order(*idle, express_first=True) == "ABCD"
+
+    def test_what_is_known_otherwise(self) -> None:
+        """What is under way in a meeting counts, though it did not show that itself."""
+        idle = [reading(name, wait) for name, wait in zip("ABC", (90, 80, 20), strict=True)]
+        known = {"C": [Status.INVOKED], "B": [Status.UPLOADED], "other": [Status.INVOKED]}
+        assert order(*idle, under_way=known) == "ACB"
+        assert order(*idle, under_way={"C": [Status.RECORDING]}) == "ABC"
+
+    def test_follows_after_new_meetings(self) -> None:
+        """Of a meeting never tried nothing is known at all: it comes first."""
+        readings = [reading("A", 90), reading("n")]
+        assert "nAx" == order(*readings, follows=[follow("x", 100)])
+        assert "nxA" == order(*readings, follows=[follow("x", 100)], express_first=True)
+
+    def test_most_overdue_of_all(self) -> None:
+        """Recordings and meetings whose news is due are read by how overdue they are."""
+        idle = [reading(name, 90) for name in "ABCD"]
+        running = reading("r", 50, Status.RECORDING)
+        invoked = reading("i", 30, Status.INVOKED)
+        follows = [follow("x", 1), follow("y", 2.5), follow("z", 9)]
+        assert "AzBiCyDrx" == order(*idle, running, invoked, follows=follows)
+
+    def test_follows_alone(self) -> None:
+        """Where no meeting is to be read, recordings are, the most overdue first."""
+        assert "yxz" == order(follows=[follow("x", 2), follow("y", 3), follow("z")])
+
+    def test_recording_with_the_id_of_a_meeting(self) -> None:
+        """What has the same id is not taken for the same."""
+        assert "AAB" == order(reading("A", 90), reading("B", 80), follows=[follow("A")])
+
+    @given(
+        st.lists(st.floats(0.0, 1e4), min_size=1, max_size=14),
+        STATUSES,
+        st.integers(1, 9),
+        FOLLOWS,
+    )
+    @example([5.0] * 12, [Status.INVOKED], 1, [])
+    @example([5.0] * 12, [None, Status.UPLOADING], 3, [])
+    @example([5.0] * 12, [None, Status.UPLOADING], 3, [1e6] * 12)
+    @example([5.0] * 12, [None], 2, [math.inf] * 30)
     def test_none_starves(
-        self, waits: list[float], statuses: list[Status | None], calls: int
+        self, waits: list[float], statuses: list[Status | None], calls: int, follows: list[float]
     ) -> None:
-        """With n calls in a pass each of m meetings is read within m / ceil(n / 2) passes."""
-        bound = math.ceil(len(waits) / math.ceil(calls / 2))
-        passes = Passes([*waits], statuses)
+        """With n calls in a pass each of m meetings is read within 2 m / n passes."""
+        bound = math.ceil(2 * len(waits) / calls)
+        passes = Passes([*waits], statuses, follows)
         for _ in range(3 * bound):
             passes.run(calls)
         passes.end()
@@ -171,12 +262,17 @@ class TestPlan:
         st.lists(st.none() | st.floats(-1e4, 1e4), min_size=1, max_size=14),
         STATUSES,
         st.integers(1, 9),
+        FOLLOWS,
     )
     def test_new_meetings_do_not_wait(
-        self, waits: list[float | None], statuses: list[Status | None], calls: int
+        self,
+        waits: list[float | None],
+        statuses: list[Status | None],
+        calls: int,
+        follows: list[float],
     ) -> None:
         """As many passes as the new meetings need read them all."""
-        passes = Passes(waits, statuses)
+        passes = Passes(waits, statuses, follows)
         # One that was tried in the future, once the clock is set back, counts as new.
         fresh = sum(1 for wait in waits if wait is None or wait < -15)
         for _ in range(math.ceil(fresh / calls)):
@@ -184,15 +280,41 @@ class TestPlan:
         assert all(each.last_attempt_timestamp_seconds for each in passes.readings.values())
 
     @given(
-        st.integers(1, 40), st.integers(1, 60), st.sampled_from([7.0, 15.0, 30.0, 60.0]), STATUSES
+        st.lists(st.floats(0.0, 1e4), max_size=14),
+        st.integers(2, 9),
+        st.lists(st.floats(1.0, 1e9), min_size=1, max_size=30),
+    )
+    def test_no_follow_waits_for_idle_meetings(
+        self, waits: list[float], calls: int, follows: list[float]
+    ) -> None:
+        """Every other call of a pass is for a recording, however many meetings are idle."""
+        readings = [reading(str(each), wait) for each, wait in enumerate(waits)]
+        due = [follow(f"f{each}", times) for each, times in enumerate(follows)]
+        planned = plan(readings, now=NOW, follows=due)[:calls]
+        followed = [each for each in planned if isinstance(each, KnownRecording)]
+        assert len(followed) >= min(calls // 2, len(follows))
+        by_urgency = sorted(due, key=lambda each: each[0], reverse=True)
+        assert followed == [each for _, each in by_urgency[: len(followed)]]
+
+    @given(
+        st.integers(1, 40),
+        st.integers(1, 60),
+        st.sampled_from([7.0, 15.0, 30.0, 60.0]),
+        STATUSES,
+        FOLLOWS,
     )
     def test_the_sweep_takes_no_longer_than_told(
-        self, meetings: int, quarters: int, interval: float, statuses: list[Status | None]
+        self,
+        meetings: int,
+        quarters: int,
+        interval: float,
+        statuses: list[Status | None],
+        follows: list[float],
     ) -> None:
         """Passes with any number of quarter calls read each meeting within `sweep_seconds`."""
         calls_in_pass = quarters / 4
         told = Demand(meetings, interval, calls_in_pass * 300 / interval).sweep_seconds
-        passes = Passes([0.0] * meetings, statuses)
+        passes = Passes([0.0] * meetings, statuses, follows)
         for number in range(1, 2 * round(told / interval) + 1):
             passes.run(
                 math.floor(number * calls_in_pass) - math.floor((number - 1) * calls_in_pass)

@@ -87,7 +87,7 @@ def simulator(clock: Time) -> Simulator:
         errored_at=begin + 6,
     )
     story = ScriptedStory(meetings=["idle", "broken"], recordings=[whole, failed])
-    each = Simulator(story, clock=clock, linger_seconds=3600, rate_limit=0)
+    each = Simulator(story, clock=clock, rate_limit=0)
     each.inject("broken", Fault.SERVER_ERROR)
     return each
 
@@ -168,6 +168,27 @@ def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
         f"round(rk_recording_started_timestamp_seconds{whole}"
         f" - rk_recording_invoked_timestamp_seconds{whole}, 0.1)"
     )
+    assert 3 == number("round(rk_recording_start_delay_seconds_sum, 0.1)")
+    assert 1 == number('rk_recording_start_delay_seconds_bucket{le="3.0"}')
+    uploaded_after = number("rk_recording_upload_delay_seconds_sum")
+    assert uploaded_after is not None
+    # By a Date, which is cut to whole seconds.
+    assert abs(uploaded_after - 3) < 3
+
+    # How many began, and how did they end?
+    assert 1 == number("rk_recordings_started_total")
+    assert {("uploaded", "1"), ("errored", "1"), ("vanished", "0")} == {
+        (each["metric"]["outcome"], each["value"][1])
+        for each in query("rk_recordings_finished_total")
+    }
+    # Series that are there at 0 from the start lose not even the first.
+    assert [] != query('increase(rk_recordings_finished_total{outcome="uploaded"}[5m]) > 0')
+    assert ["ALL_PEERS_LEFT"] == [
+        each["metric"]["reason"] for each in query("rk_recording_stop_reason == 1")
+    ]
+    assert ["composite"] == [
+        each["metric"]["kind"] for each in query("rk_recording_download_available == 1")
+    ]
 
     # Which meetings record now, which cannot be read, and why?
     assert 0 == number("sum(rk_meeting_active_recordings)")

@@ -69,7 +69,12 @@ def read_mode(text: str) -> str:
 
 
 def messages(log: pytest.LogCaptureFixture) -> list[str]:
-    return [each.getMessage() for each in log.records if each.name == "rk_exporter.app_scraper"]
+    return [each.getMessage() for each in told(log)]
+
+
+def told(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return what was logged of how recordings are read."""
+    return [each for each in log.records if each.name == "rk_exporter.mode_chooser"]
 
 
 def written(path: Path, meeting_ids: Sequence[str]) -> str:
@@ -85,13 +90,19 @@ class TestList:
     def test_same_as_one_by_one(self) -> None:
         """At any time of a recording's life the list shows what a call per meeting shows."""
         story = [
-            life(name, id=name, invoked_at=NOW + 10 * number, stopped_at=NOW + 60 + number)
+            life(
+                name,
+                invoked_at=NOW + 10 * number,
+                started_at=NOW + 10 * number + 2,
+                stopped_at=NOW + 60 + 11 * number,
+                uploaded_at=NOW + 100 + 11 * number,
+            )
             for number, name in enumerate(ids(6))
         ]
         moments: list[list[str]] = []
 
         async def scenario(stage: Stage) -> list[str]:
-            return await stage.scrapes(12, 11.0)
+            return await stage.scrapes(17, 11.0)
 
         for mode in ("active-recording", "list"):
             texts = play(
@@ -103,11 +114,15 @@ class TestList:
             assert {mode} == {read_mode(text) for text in texts}
             moments.append([self.recording_lines(text) for text in texts])
         assert moments[0] == moments[1]
-        assert len(set(moments[0])) > 6
+        assert len(set(moments[0])) > 12
 
     def recording_lines(self, text: str) -> str:
-        prefixes = ("rk_recording_", "rk_meeting_active_recordings")
-        return "\n".join(line for line in text.splitlines() if line.startswith(prefixes))
+        """Return the lines of recordings, but for how old they are and what comes a bit later."""
+        prefixes = ("rk_recording", "rk_meeting_active_recordings")
+        # An end that the app's list shows is read by its id with the next scrape.
+        others = ("rk_recording_last_success_timestamp_seconds", "rk_recording_stop_reason")
+        lines = [line for line in text.splitlines() if line.startswith(prefixes)]
+        return "\n".join(sorted(line for line in lines if not line.startswith(others)))
 
     def test_others(self) -> None:
         """Meetings that nobody asked for are not shown, nor counted as read."""
@@ -123,7 +138,7 @@ class TestList:
         assert (value(text, "rk_meetings"), value(text, "rk_meetings_deferred")) == (2, 0)
 
     def test_end(self) -> None:
-        """A recording that has left the list is asked for once: so its end is shown."""
+        """A recording that has left the list is asked for once, and shown on as it ended."""
 
         async def scenario(stage: Stage) -> list[tuple[list[str], dict[str, str]]]:
             seen = []
@@ -137,11 +152,23 @@ class TestList:
             scenario, ending, running("b"), configuration=listing("a", "b", "c")
         )
         whole = ["INVOKED", "PAUSED", "RECORDING", "UPLOADING"]
-        assert before == (whole, {"a": "RECORDING", "b": "RECORDING"})
+        assert before == ([*whole, "recordings"], {"a": "RECORDING", "b": "RECORDING"})
         assert uploading == (whole, {"a": "UPLOADING", "b": "RECORDING"})
-        asked = [*whole, "recordings/active-recording/a"]
+        asked = [*whole, f"recordings/{ending.id}"]
         assert after == (asked, {"a": "UPLOADED", "b": "RECORDING"})
-        assert later == (whole, {"b": "RECORDING"})
+        assert later == (whole, {"a": "UPLOADED", "b": "RECORDING"})
+
+    def test_recording_that_vanishes(self) -> None:
+        """A recording that has left the list, and that the API denies, is counted, and leaves."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            return await stage.scrapes(2)
+
+        vanishing = running("a", vanishes_at=NOW + 10)
+        first, second = play(scenario, vanishing, running("b"), configuration=listing("a", "b"))
+        assert states(first) == {"a": "RECORDING", "b": "RECORDING"}
+        assert states(second) == {"b": "RECORDING"}
+        assert value(second, "rk_recordings_finished_total", outcome="vanished") == 1
 
     def test_state_that_changes_between_two_calls(self) -> None:
         """A recording that goes from one state to another behind the reader is not lost."""
@@ -149,11 +176,12 @@ class TestList:
         resumed = running("a", paused=[(NOW + 5, NOW + 15.75)])
 
         async def scenario(stage: Stage) -> list[dict[str, str]]:
-            stage.front.before = lambda call: calls.append(call.query.get("status"))
-            calls: list[str | None] = []
-            shown = [states(text) for text in await stage.scrapes(2)]
-            assert calls[4:] == ["INVOKED", "RECORDING", "PAUSED", "UPLOADING", None]
-            return shown
+            first = await stage.scrape()
+            stage.front.take()
+            second = await stage.scrape()
+            whole = ["INVOKED", "RECORDING", "PAUSED", "UPLOADING"]
+            assert paths(stage.front.calls) == [*whole, f"recordings/{resumed.id}"]
+            return [states(first), states(second)]
 
         first, second = play(
             scenario,
@@ -182,10 +210,10 @@ class TestList:
         shown, called = play(
             scenario, *story, configuration=listing(*names), workers_per_app=1, latency_seconds=0.3
         )
-        assert list(shown) == names
+        assert sorted(shown) == names
         assert {shown[name] for name in names[1:-1]} == {"RECORDING"}
         # The one that moved.
-        assert 1 == sum("active-recording" in path for path in called)
+        assert 1 == sum(path.startswith("recordings/") for path in called)
 
     def test_one_state_fails(self) -> None:
         """Where a state cannot be read, what was found is news, and the others keep what was."""
@@ -235,7 +263,7 @@ class TestSmallBudgetForTheList:
             for _ in range(20):
                 stage.front.take()
                 await stage.scrape()
-                counts.append(len(stage.front.calls))
+                counts.append(sum("status" in call.query for call in stage.front.calls))
             return counts
 
         counts = play(scenario, running("a"), configuration=listing("a", "b", api__budget="40"))
@@ -353,7 +381,7 @@ class TestAuto:
             "1,000 meetings at a 15 s scrape interval need 20,000 calls per 5 minutes, "
             "the budget is 600: recordings in progress are read through the list"
         )
-        assert caplog.records[-1].levelno == logging.INFO
+        assert [each.levelname for each in told(caplog)] == ["INFO"]
 
     def test_rhythm(self) -> None:
         """What counts is how often scrapes come: 100 meetings a minute are 25 in 15 s."""
@@ -471,8 +499,7 @@ class TestOneByOne:
         assert second.startswith("30 meetings at a 15 s scrape interval need 600 calls")
         assert second.endswith(": idle meetings will be read every 2.5 minutes to 5 minutes")
         assert over == "each meeting can be read at every scrape"
-        ours = [each for each in caplog.records if each.name == "rk_exporter.app_scraper"]
-        assert [each.levelname for each in ours] == ["WARNING", "WARNING", "INFO"]
+        assert [each.levelname for each in told(caplog)] == ["WARNING", "WARNING", "INFO"]
 
     def test_unsteady_rhythm(self, caplog: pytest.LogCaptureFixture) -> None:
         """A scrape that is early or late is no news for the log."""
@@ -507,6 +534,96 @@ class TestOneByOne:
         assert shown == sorted(shown)
         assert shown[-1] == 12
 
+    @pytest.mark.parametrize("budget", ["10", "20", "21"])
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_one_call_in_a_pass(self, count: int, budget: str) -> None:
+        """Where there is one call for each scrape, the app's list and ends have their turn too."""
+        names = ids(count)
+        ending = running(names[0], stopped_at=NOW + 1000, uploaded_at=NOW + 1030)
+
+        async def scenario(stage: Stage) -> str:
+            text = (await stage.scrapes(200))[-1]
+            assert stage.exporter.why_not_ready() is None
+            return text
+
+        few = config(meeting_ids=names, api__budget=budget, scrape__stale_after="1h")
+        text = play(scenario, ending, configuration=few, linger_seconds=0)
+        assert states(text) == {names[0]: "UPLOADED"}
+        assert value(text, "rk_recording_stop_reason", reason="ALL_PEERS_LEFT") == 1
+
+    def test_beginning_that_the_list_shows(self) -> None:
+        """A recording found through the app's list is read with its meeting from then on."""
+        names = ids(40)
+        # The list is looked at each 4 minutes, an idle meeting is read each 3 to 7.
+        found = running(names[0], invoked_at=NOW + 500, started_at=NOW + 545)
+
+        async def scenario(stage: Stage) -> dict[str, float]:
+            first_shown: dict[str, float] = {}
+            for _ in range(50):
+                for state in states(await stage.scrape()).values():
+                    first_shown.setdefault(state, stage.now() - NOW)
+            return first_shown
+
+        few = config(meeting_ids=names, api__budget="60")
+        first_shown = play(scenario, found, configuration=few)
+        assert first_shown["INVOKED"] < 545
+        assert first_shown["RECORDING"] - 545 <= 30
+
+    def test_end_that_the_list_shows(self) -> None:
+        """Whatever is due more often, why a recording ended is read within minutes."""
+        names = ids(21)
+        short = running(
+            names[-1],
+            invoked_at=NOW + 310,
+            started_at=NOW + 312,
+            stopped_at=NOW + 320,
+            uploaded_at=NOW + 330,
+        )
+
+        async def scenario(stage: Stage) -> list[float]:
+            texts = [(stage.now() - NOW, await stage.scrape()) for _ in range(100)]
+            assert states(texts[-1][1])[short.meeting_id] == "UPLOADED"
+            return [at for at, text in texts if samples(text, "rk_recording_stop_reason")]
+
+        # Of three calls in a scrape, one or two are for recordings that want twelve.
+        told = play(
+            scenario,
+            *map(running, names[:-1]),
+            short,
+            configuration=config(meeting_ids=names, api__budget="60"),
+            linger_seconds=0,
+        )
+        assert told
+        # It was found in the list 525 s after the start.
+        assert told[0] <= 525 + 300
+
+    @pytest.mark.parametrize("uploading_is_active", [True, False])
+    def test_ends(self, *, uploading_is_active: bool) -> None:
+        """However many meetings wait for their turn, ends are followed without much delay."""
+        names = ids(40)
+        patience = 40 if uploading_is_active else 100
+        story = [
+            running(name, stopped_at=NOW + at, uploaded_at=NOW + at + 40)
+            for name, at in zip(names, (400, 460), strict=False)
+        ]
+
+        async def scenario(stage: Stage) -> list[str]:
+            seen = []
+            for _ in range(40):
+                text = await stage.scrape()
+                over = [each for each in story if each.phases[-1].at < stage.now() - patience]
+                seen += [states(text)[each.meeting_id] for each in over]
+            return seen
+
+        shown = play(
+            scenario,
+            *story,
+            configuration=config(meeting_ids=names, api__budget="60"),
+            linger_seconds=0,
+            uploading_is_active=uploading_is_active,
+        )
+        assert set(shown) == {"UPLOADED"}
+
     @pytest.mark.parametrize(("budget", "seconds"), [("600", 300), ("40", 300 + 75)])
     def test_when_readings_go(self, budget: str, seconds: float) -> None:
         """What cannot be read goes after `stale_after`, later only by how long a turn takes."""
@@ -526,25 +643,29 @@ class TestOneByOne:
 class TestMinInterval:
     """A reading that is young enough serves the next scrape, too."""
 
-    def scrape_at(self, each: Setup, *moments: float) -> list[tuple[int, str]]:
-        """Return how many calls the scrapes at these moments made, and what they showed."""
+    MEETING = "recordings/active-recording/meeting-1"
 
-        async def scrapes() -> list[tuple[int, str]]:
+    def scrape_at(self, each: Setup, *moments: float) -> list[tuple[list[str], str]]:
+        """Return what the scrapes at these moments called, and what they showed."""
+
+        async def scrapes() -> list[tuple[list[str], str]]:
             seen = []
             for moment in moments:
                 each.time.now = NOW + moment
                 text = (await each.get()).text
-                seen.append((len(each.front.take()), text))
+                seen.append((paths(each.front.take()), text))
             return seen
 
         return run(scrapes())
 
     def test_two_scrapers(self) -> None:
         """The second of two scrapers costs no call, and gets the same bytes."""
-        each = setup(life(), configuration=config(scrape__min_interval="5s"))
+        configuration = config(scrape__min_interval="5s")
+        each = setup(life(), configuration=configuration, workers_per_app=1)
         # Who scrapes each 5 s is early now and then.
         first, second, third = self.scrape_at(each, 0, 4.4, 4.6)
-        assert (first[0], second[0], third[0]) == (1, 0, 1)
+        assert (first[0], second[0]) == ([self.MEETING, "recordings"], [])
+        assert third[0] == [self.MEETING]
         assert first[1] == second[1] != third[1]
         assert states(third[1]) == {"meeting-1": "RECORDING"}
 
@@ -560,7 +681,7 @@ class TestMinInterval:
                     samples(text, "rk_meeting_last_success_timestamp_seconds").values()
                 )
                 assert age < 5
-            return len(stage.front.calls)
+            return stage.simulator.requests.by_endpoint["active_recording"]
 
         each_second = config(meeting_ids=ids(3), scrape__min_interval="5s")
         assert play(scenario, configuration=each_second) == 3 * 10 * (1 if phase < 5 else 2)
@@ -571,7 +692,7 @@ class TestMinInterval:
         each = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
         each.simulator.inject("*", Fault.SERVER_ERROR)
         (first, text), (second, _), (third, _) = self.scrape_at(each, 0, 4, 5)
-        assert (first > 0, second, third > 0) == (True, 0, True)
+        assert (bool(first), second, bool(third)) == (True, [], True)
         assert value(text, "rk_up") == 0
 
     def test_apps(self, tmp_path: Path) -> None:
@@ -588,7 +709,7 @@ class TestMinInterval:
             del given[single]
         two_apps = load(file, given, {TOKEN_VARIABLE: "simulated"})
         each = setup(life("e"), configuration=two_apps)
-        assert self.scrape_at(each, 0, 2)[1][0] == 0
+        assert self.scrape_at(each, 0, 2)[1][0] == []
         written(path, ["b", "e"])
 
         async def scrape() -> str:
@@ -604,16 +725,18 @@ class TestMinInterval:
         file = tmp_path / "token"
         file.write_text("refused")
         choice = config(scrape__min_interval="5s", api__token_file=str(file))
-        each = setup(life(), configuration=choice)
+        each = setup(life(), configuration=choice, workers_per_app=1)
         refused, kept = self.scrape_at(each, 0, 1)
         file.write_text("simulated")
         (accepted,) = self.scrape_at(each, 2)
-        assert [calls for calls, _ in (refused, kept, accepted)] == [1, 0, 1]
+        # With a token that is refused nothing else is asked for.
+        assert [calls for calls, _ in (refused, kept)] == [[self.MEETING], []]
+        assert sorted(accepted[0]) == ["recordings", self.MEETING]
         assert [value(text, "rk_up") for _, text in (refused, kept, accepted)] == [0, 0, 1]
 
     @pytest.mark.parametrize("mode", ["active-recording", "list"])
     def test_clock_that_is_set_back(self, mode: str) -> None:
         """Readings from the future count for nothing; after one more the interval counts again."""
         each = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
-        counts = [calls > 0 for calls, _ in self.scrape_at(each, 7200, 10, 12, 3610)]
-        assert counts == [True, True, False, True]
+        is_read = [bool(calls) for calls, _ in self.scrape_at(each, 7200, 10, 12, 3610)]
+        assert is_read == [True, True, False, True]

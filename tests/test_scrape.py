@@ -11,10 +11,11 @@ from rk_exporter.config import TOKEN_VARIABLE, load
 from rk_exporter.recordings import App
 from rk_exporter.scrape import Scraper
 from rk_exporter.simulator import Fault
-from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.snapshot import AppSnapshot, Snapshot, StateFileState
 from tests.building import (
     HOLDING_BACK,
     NOW,
+    Call,
     Setup,
     Stage,
     config,
@@ -134,10 +135,15 @@ class TestPass:
         )
         two_apps = load(file, {}, {TOKEN_VARIABLE: "simulated"})
         each = setup(life("fast"), *[life(name) for name in slow], configuration=two_apps)
-        for name in slow:
-            each.simulator.inject(name, Fault.HANG)
+
+        def hang(call: Call) -> None:
+            if call.app_id == "slow":
+                each.simulator.inject("*", Fault.HANG, times=1)
+
+        each.front.before = hang
         text = scrape_all(each, headers=SHORT)[0]
-        assert 12 == value(text, "rk_meetings_deferred", app="slow")
+        # Of eight calls one was for the list of recordings.
+        assert 13 == value(text, "rk_meetings_deferred", app="slow")
         assert 0 == value(text, "rk_meetings_deferred", app="fast")
         assert [0, 1] == [value(text, "rk_up", app=app) for app in ("slow", "fast")]
         assert 7 == len(samples(text, "rk_recording_status"))
@@ -184,6 +190,72 @@ class TestPass:
         age = "rk_meeting_last_success_timestamp_seconds"
         assert [NOW] * 3 == [value(text, age) for text in texts]
         assert [1, 0, 0] == [value(text, "rk_up") for text in texts]
+
+
+class TestCalls:
+    """Which calls a pass makes besides those for the meetings, and when."""
+
+    def test_list_after_the_first_meeting(self) -> None:
+        """The app's list is looked at second: what is wrong with a token is told of a meeting."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            await stage.scrape()
+            return [call.path for call in stage.front.calls]
+
+        called = play(scenario, configuration=config(meeting_ids=[*"abc"]), workers_per_app=1)
+        each = [f"recordings/active-recording/{name}" for name in "abc"]
+        assert [each[0], "recordings", *each[1:]] == called
+
+    @pytest.mark.parametrize(
+        ("interval", "seconds"),
+        [(15.0, 60.0), (14.8, 59.2), (5.0, 60.0), (60.0, 60.0), (120.0, 120.0)],
+    )
+    def test_list_each_minute(self, interval: float, seconds: float) -> None:
+        """It is looked at each minute, or at each scrape if these are rarer."""
+
+        async def scenario(stage: Stage) -> int:
+            await stage.scrapes(1 + round(10 * seconds / interval), interval)
+            return stage.simulator.requests.by_endpoint["recordings"]
+
+        assert 11 == play(scenario, configuration=config())
+
+    def test_list_with_a_small_budget(self) -> None:
+        """With a small budget it takes no more than one call in fifty."""
+
+        async def scenario(stage: Stage) -> tuple[int, int]:
+            await stage.scrapes(400)
+            requests = stage.simulator.requests
+            return requests.by_endpoint["recordings"], requests.total
+
+        few = config(meeting_ids=[*"abcdef"], api__budget="60")
+        looks, total = play(scenario, configuration=few)
+        assert total / 50 - 3 <= looks <= total / 50 + 1
+
+    def test_recording_that_is_gone(self) -> None:
+        """What a meeting no longer shows is read by its id at once, before other meetings."""
+        ending = life("b", paused=(), stopped_at=NOW + 10, uploaded_at=NOW + 12)
+
+        async def scenario(stage: Stage) -> list[list[str]]:
+            texts = await stage.scrapes(1)
+            stage.front.take()
+            texts += await stage.scrapes(1)
+            called = [call.path for call in stage.front.take()]
+            await stage.scrape()
+            assert 1 == value(texts[1], "rk_recording_status", status="UPLOADED")
+            assert 1 == value(texts[1], "rk_recording_stop_reason", reason="ALL_PEERS_LEFT")
+            return [called, [call.path for call in stage.front.take()]]
+
+        called, later = play(
+            scenario,
+            ending,
+            configuration=config(meeting_ids=[*"abc"]),
+            workers_per_app=1,
+            linger_seconds=0,
+        )
+        each = {name: f"recordings/active-recording/{name}" for name in "abc"}
+        # The state of b passes quickly, and it is the express lane's turn to lead.
+        assert [each["b"], f"recordings/{ending.id}", each["a"], each["c"]] == called
+        assert sorted(each.values()) == sorted(later)
 
 
 class TestHeldBack:
@@ -239,6 +311,54 @@ class SlowApp:
 
     async def close(self) -> None:
         self.released.set()
+
+
+class TestKeep:
+    """What is written down before it is shown."""
+
+    def test_kept_before_it_is_shown(self) -> None:
+        """Until what a pass brought is kept, whoever asks gets what was shown before."""
+
+        async def scrapes() -> tuple[list[bool | None], Snapshot]:
+            app = SlowApp()
+            app.released.set()
+            shown_meanwhile: list[bool | None] = []
+
+            async def keep() -> StateFileState:
+                hasty = await scraper.scrape(0.01)
+                shown_meanwhile.append(hasty.apps[0].up)
+                return StateFileState(is_written=True, last_success_timestamp_seconds=NOW)
+
+            scraper = Scraper([app], clock=lambda: NOW, keep=keep)
+            return shown_meanwhile, await scraper.scrape(30)
+
+        shown_meanwhile, snapshot = run(scrapes())
+        assert [None] == shown_meanwhile
+        assert snapshot.apps[0].up
+        assert snapshot.state_file == StateFileState(
+            is_written=True, last_success_timestamp_seconds=NOW
+        )
+
+    def test_nothing_new(self) -> None:
+        """Where neither an app nor the file has changed, the snapshot is the very same one."""
+        written = [NOW, NOW, NOW + 60]
+
+        async def scrapes() -> list[Snapshot]:
+            app = SlowApp()
+            app.snapshot = replace(app.snapshot, up=True)
+            app.released.set()
+
+            async def keep() -> StateFileState:
+                return StateFileState(
+                    is_written=True, last_success_timestamp_seconds=written.pop(0)
+                )
+
+            scraper = Scraper([app], keep=keep)
+            return [await scraper.scrape(30) for _ in range(3)]
+
+        first, second, third = run(scrapes())
+        assert first is second
+        assert third is not second
 
 
 class TestSingleFlight:

@@ -194,12 +194,14 @@ def with_site(
     *,
     send_buffer_bytes: int | None = None,
     max_requests: int = 40,
+    date_header: bool = True,
 ) -> None:
     """Run *test* on a server of its own, which ends by a signal as it does in earnest."""
 
     async def run() -> None:
         application = Application()
-        listener = Listener(application, bind(Address("127.0.0.1", 0)), max_requests)
+        listening = bind(Address("127.0.0.1", 0))
+        listener = Listener(application, listening, max_requests, date_header=date_header)
         if send_buffer_bytes:
             # Each connection inherits it.
             listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
@@ -276,6 +278,19 @@ def test_head_in_pieces() -> None:
         assert await peer.response() == (200, b"/pieces\n")
 
     with_site(test)
+
+
+@pytest.mark.parametrize("date_header", [True, False])
+def test_date(*, date_header: bool) -> None:
+    """A response has the server's Date, unless the application is to tell its own time."""
+
+    async def test(site: Site) -> None:
+        peer = await site.connect()
+        await peer.get("/", "Connection: close")
+        head = (await peer.rest()).lower().partition(b"\r\n\r\n")[0]
+        assert head.count(b"\r\ndate: ") == date_header
+
+    with_site(test, date_header=date_header)
 
 
 def test_large_response_is_whole() -> None:
@@ -706,6 +721,19 @@ def in_flight(address: tuple[str, int]) -> socket.socket:
         later.sendall(b"garbage\r\n\r\n")
         assert later.recv(100).startswith(b"HTTP/1.1 400")
     return connection
+
+
+def test_simulator_tells_its_own_time() -> None:
+    """Each answer of the simulated API has one Date, and no server adds another."""
+    with (
+        simulation() as (_, address),
+        socket.create_connection(address, timeout=PATIENCE_SECONDS) as connection,
+    ):
+        path = "/client/v4/accounts/a/realtime/kit/b/recordings"
+        connection.sendall(request(path, "Connection: close"))
+        with connection.makefile("rb") as file:
+            head = file.read().lower().partition(b"\r\n\r\n")[0]
+        assert head.count(b"\r\ndate: ") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -3,15 +3,32 @@ import gzip
 import logging
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from rk_exporter.config import load
+from rk_exporter.exporter import Exporter
 from rk_exporter.exposition import Exposition, Format
 from rk_exporter.metrics import families
+from rk_exporter.simulator import Recording
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.web import Application, scrape_timeout_seconds
-from tests.building import NOW, config, life, run, samples, setup
+from tests.building import (
+    ACCOUNT,
+    APP,
+    BASE_URL,
+    NOW,
+    Stage,
+    config,
+    life,
+    play,
+    run,
+    samples,
+    setup,
+)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +110,7 @@ class TestMetricsPage:
 def _application(scrape: Callable[[float], Awaitable[Snapshot]]) -> Application:
     return Application(
         scrape=scrape,
-        is_ready=lambda: True,
+        why_not_ready=lambda: None,
         exposition=Exposition(families),
         telemetry_path="/metrics",
         timeout_offset_seconds=0.5,
@@ -161,20 +178,99 @@ class TestHealth:
         assert 0 == each.simulator.requests.total
 
     def test_ready(self) -> None:
-        """It is ready from the start, and no more once the last pass is out of date."""
+        """It is ready after the first pass, until the last pass is out of date; asking is free."""
         each = setup(life())
 
-        async def over_time() -> list[int]:
-            found = [(await each.get("/-/ready")).status_code]
-            calls = each.simulator.requests.total
+        async def over_time() -> list[tuple[int, str]]:
+            found = [await ready(each.exporter)]
+            assert 0 == each.simulator.requests.total
             await each.get()
+            calls = each.simulator.requests.total
             for later in (300, 1):
                 each.time.now += later
-                found.append((await each.get("/-/ready")).status_code)
-            assert calls + 1 == each.simulator.requests.total
+                found.append(await ready(each.exporter))
+            assert calls == each.simulator.requests.total
+            await each.get()
+            return [*found, await ready(each.exporter)]
+
+        at_first, fresh, old, again = run(over_time())
+        restoring = "not ready: recordings from before the start are being restored by scrapes: "
+        assert (503, f"{restoring}{APP}\n") == at_first
+        assert [(200, "ready\n")] * 2 == [fresh, again]
+        assert (503, "not ready: the last pass is out of date; is the exporter scraped?\n") == old
+
+    def test_not_ready_while_recordings_are_restored(self) -> None:
+        """Where the budget is small it takes some passes until all is shown again that was."""
+        meetings = ["meeting-1", "meeting-2", "meeting-3"]
+
+        async def scrapes(stage: Stage) -> list[tuple[int, int]]:
+            found = []
+            for _ in range(6):
+                shown = samples(await stage.scrape(), "rk_recording_last_success_timestamp_seconds")
+                found.append(((await ready(stage.exporter))[0], len(shown)))
             return found
 
-        assert [200, 200, 503] == run(over_time())
+        found = play(
+            scrapes,
+            *(ended(number, meetings[number % 3]) for number in range(250)),
+            configuration=config(meeting_ids=meetings, api__budget="60"),
+            linger_seconds=0,
+        )
+        first, *restoring, last = dict.fromkeys(found)
+        assert ((503, 0), (200, 250)) == (first, last)
+        assert {503} == {status for status, _ in restoring}
+
+    @pytest.mark.parametrize("budget", ["10", "20"])
+    def test_ready_at_last(self, budget: str) -> None:
+        """Also with no more than a call for each pass, or for every other, it becomes ready."""
+
+        async def scrapes(stage: Stage) -> int:
+            await stage.scrapes(30)
+            return (await ready(stage.exporter))[0]
+
+        recordings = [ended(number, "meeting-1") for number in range(150)]
+        configuration = config(api__budget=budget)
+        assert 200 == play(scrapes, *recordings, configuration=configuration, linger_seconds=0)
+
+    def test_which_app_is_not_ready(self, tmp_path: Path) -> None:
+        """Of several apps those are named whose list could not be read yet."""
+        file = tmp_path / "rk.yml"
+        file.write_text(
+            f"account_id: {ACCOUNT}\napi: {{budget: 100000, base_url: '{BASE_URL}'}}\napps:\n"
+            "  - {name: good, app_id: a, api_token_env: TOKEN, meetings: {ids: [meeting-1]}}\n"
+            "  - {name: bad, app_id: b, api_token_env: REFUSED, meetings: {ids: [meeting-1]}}\n"
+        )
+        tokens = {"TOKEN": "simulated", "REFUSED": "refused"}
+        each = setup(life(), configuration=load(file, {}, tokens))
+
+        async def after_a_scrape() -> tuple[int, str]:
+            await each.get()
+            return await ready(each.exporter)
+
+        status, text = run(after_a_scrape())
+        assert (503, True) == (status, text.endswith("by scrapes: bad\n"))
+
+
+async def ready(exporter: Exporter) -> tuple[int, str]:
+    """Return the status and the text of the page of readiness."""
+    transport = httpx.ASGITransport(app=exporter.application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+        answer = await client.get("/-/ready")
+        return answer.status_code, answer.text
+
+
+def ended(number: int, meeting_id: str) -> Recording:
+    """Return a recording that ended before NOW, one a minute."""
+    at = NOW - 60 * (number + 2)
+    return life(
+        meeting_id,
+        id=f"recording-{number}",
+        invoked_at=at,
+        started_at=at + 2,
+        paused=(),
+        stopped_at=at + 30,
+        uploaded_at=at + 40,
+    )
 
 
 def test_landing_page() -> None:

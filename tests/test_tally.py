@@ -1,0 +1,208 @@
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rk_exporter.recordings import Outcome, Status
+from rk_exporter.tally import Histogram, Tally, is_possible
+
+
+# How a recording moves on, step by step.
+NEXT: Mapping[Status, set[Status]] = {
+    Status.INVOKED: {Status.RECORDING, Status.ERRORED},
+    Status.RECORDING: {Status.PAUSED, Status.UPLOADING, Status.ERRORED},
+    Status.PAUSED: {Status.RECORDING, Status.UPLOADING, Status.ERRORED},
+    Status.UPLOADING: {Status.UPLOADED, Status.ERRORED},
+    Status.UPLOADED: set(),
+    Status.ERRORED: set(),
+}
+
+WHOLE = st.integers(-1000, 1000).map(float)
+BOUNDS = st.lists(WHOLE, min_size=1, max_size=8, unique=True).map(lambda each: tuple(sorted(each)))
+EVENTS: st.SearchStrategy[Callable[[Tally], Tally]] = st.one_of(
+    st.builds(lambda delay: lambda tally: tally.start(delay), st.none() | WHOLE),
+    st.builds(lambda outcome: lambda tally: tally.finish(outcome), st.sampled_from(Outcome)),
+    st.builds(lambda delay: lambda tally: tally.upload(delay), WHOLE),
+    st.builds(lambda count: lambda tally: tally.drop(count), st.integers(1, 9)),
+    st.builds(
+        lambda before, after: lambda tally: tally.move(before, after),
+        st.sampled_from(Status),
+        st.sampled_from(Status),
+    ),
+)
+
+
+def after_all(events: list[Callable[[Tally], Tally]]) -> Tally:
+    tally = Tally()
+    for event in events:
+        tally = event(tally)
+    return tally
+
+
+TALLIES = st.lists(EVENTS, max_size=9).map(after_all)
+
+
+def changes(before: Tally, after: Tally) -> dict[str, float]:
+    """Return what counts more or less than *before*, and by how much."""
+    return {
+        key: number - flat(before).get(key, 0)
+        for key, number in flat(after).items()
+        if number != flat(before).get(key, 0)
+    }
+
+
+def flat(tally: Tally) -> dict[str, float]:
+    return {
+        f"{each.name} {key}".strip(): number
+        for each in fields(tally)
+        for key, number in numbers(getattr(tally, each.name))
+    }
+
+
+def numbers(counted: Any) -> Iterator[tuple[str, float]]:
+    match counted:
+        case Histogram():
+            yield "sum", counted.total
+            yield from ((str(at), count) for at, count in enumerate(counted.counts))
+        case {}:
+            for key, inner in counted.items():
+                yield from ((f"{key} {rest}".strip(), number) for rest, number in numbers(inner))
+        case _:
+            yield "", counted
+
+
+class TestHistogram:
+    """Values counted in buckets."""
+
+    @given(BOUNDS, st.lists(WHOLE, max_size=30))
+    def test_counts(self, bounds: tuple[float, ...], values: list[float]) -> None:
+        """A bucket holds the values above the bound before it, up to its own and that included."""
+        histogram = Histogram.of(bounds)
+        for value in [*values, *bounds]:
+            histogram = histogram.observe(value)
+        seen = sorted([*values, *bounds])
+        upto = [sum(1 for value in seen if value <= bound) for bound in bounds]
+        expected = [more - less for less, more in zip([0, *upto], [*upto, len(seen)], strict=True)]
+        assert tuple(expected) == histogram.counts
+        assert sum(seen) == histogram.total
+        assert bounds == histogram.bounds
+
+    def test_frozen(self) -> None:
+        """A value more leaves the histogram that a snapshot holds as it was."""
+        before = Histogram.of((1.0, 2.0)).observe(1.5)
+        before.observe(9.0)
+        assert Histogram((1.0, 2.0), (0, 1, 0), 1.5) == before
+
+
+class TestTally:
+    """What became of recordings."""
+
+    def test_it_begins_with_zeros(self) -> None:
+        """All outcomes and all possible transitions are there from the start, at 0."""
+        tally = Tally()
+        assert set(Outcome) == set(tally.finished)
+        moves = [(before, to) for before, onwards in tally.transitions.items() for to in onwards]
+        documented = [each for each in Status if each is not Status.UNKNOWN]
+        assert {each for each in permutations(documented, 2) if is_possible(*each)} == set(moves)
+        assert not any(flat(tally).values())
+
+    @given(TALLIES, st.none() | WHOLE)
+    def test_start(self, tally: Tally, delay: float | None) -> None:
+        """A start counts once, with its delay where that is known; one below zero is zero."""
+        expected: dict[str, float] = {"started": 1}
+        if delay is not None:
+            seconds = max(0.0, delay)
+            at = bisect_left(tally.start_delay.bounds, seconds)
+            expected |= {f"start_delay {at}": 1} | ({"start_delay sum": seconds} if seconds else {})
+        assert expected == changes(tally, tally.start(delay))
+
+    @given(TALLIES, st.sampled_from(Outcome))
+    def test_finish(self, tally: Tally, outcome: Outcome) -> None:
+        """An end counts once, by its outcome."""
+        assert {f"finished {outcome}": 1} == changes(tally, tally.finish(outcome))
+
+    @given(TALLIES, WHOLE)
+    def test_upload(self, tally: Tally, delay: float) -> None:
+        """An upload is one value, that of its delay; one below zero is zero."""
+        seconds = max(0.0, delay)
+        at = bisect_left(tally.upload_delay.bounds, seconds)
+        expected = {f"upload_delay {at}": 1} | ({"upload_delay sum": seconds} if seconds else {})
+        assert expected == changes(tally, tally.upload(delay))
+
+    @given(TALLIES, st.integers(1, 9))
+    def test_drop(self, tally: Tally, count: int) -> None:
+        """What was dropped counts by its number."""
+        assert {"dropped": count} == changes(tally, tally.drop(count))
+
+    @given(TALLIES, st.sampled_from(Status), st.sampled_from(Status))
+    def test_move(self, tally: Tally, before: Status, after: Status) -> None:
+        """A transition counts once, one that cannot be as well."""
+        assert {f"transitions {before} {after}": 1} == changes(tally, tally.move(before, after))
+
+    @given(TALLIES, EVENTS)
+    def test_frozen(self, tally: Tally, event: Callable[[Tally], Tally]) -> None:
+        """Whatever is counted leaves the tally that a snapshot holds as it was."""
+        before = flat(tally)
+        event(tally)
+        assert before == flat(tally)
+
+    @given(TALLIES)
+    def test_continued(self, tally: Tally) -> None:
+        """A tally of this version goes on as it is."""
+        assert tally == tally.continued()
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            pytest.param(Histogram((1.0,), (2, 3), 9.0), id="other bounds"),
+            pytest.param(Histogram(Tally().start_delay.bounds, (2,), 9.0), id="counts are missing"),
+        ],
+    )
+    def test_other_bounds_begin_anew(self, odd: Histogram) -> None:
+        """A histogram of a version with other bounds begins anew; all else goes on."""
+        kept = Tally().start(2.0).upload(3.0).finish(Outcome.ERRORED)
+        other_starts = replace(kept, start_delay=odd).continued()
+        assert {"start_delay 2": -1, "start_delay sum": -2} == changes(kept, other_starts)
+        assert 1 == sum(other_starts.start(1.0).start_delay.counts)
+        other_uploads = replace(kept, upload_delay=odd).continued()
+        assert {"upload_delay 0": -1, "upload_delay sum": -3} == changes(kept, other_uploads)
+        assert 1 == sum(other_uploads.upload(1.0).upload_delay.counts)
+
+    def test_what_another_version_did_not_count(self) -> None:
+        """An outcome or a transition that another version did not know is 0, and can be counted."""
+        moved = {Status.UNKNOWN: {Status.PAUSED: 4}, Status.INVOKED: {Status.RECORDING: 5}}
+        old = replace(Tally(), finished={Outcome.ERRORED: 3}, transitions=moved)
+        assert {
+            "finished errored": 3,
+            "transitions UNKNOWN PAUSED": 4,
+            "transitions INVOKED RECORDING": 5,
+        } == changes(Tally(), old.continued())
+        assert flat(Tally()).keys() <= flat(old.continued()).keys()
+        assert 1 == old.continued().finish(Outcome.VANISHED).finished[Outcome.VANISHED]
+
+
+class TestTransitions:
+    """Which states can follow which."""
+
+    @pytest.mark.parametrize("before", NEXT)
+    def test_possible(self, before: Status) -> None:
+        """Whatever lies further on in a life is possible, and nothing else."""
+        later = set(NEXT[before])
+        for _ in Status:
+            later |= {further for each in later for further in NEXT[each]}
+        expected = later - {before}
+        assert expected == {
+            after for after in NEXT if after != before and is_possible(before, after)
+        }
+
+    @pytest.mark.parametrize("status", Status)
+    def test_unknown(self, status: Status) -> None:
+        """Of a state that the API does not document nothing is known, so all is possible."""
+        assert is_possible(status, Status.UNKNOWN)
+        assert is_possible(Status.UNKNOWN, status)
