@@ -20,7 +20,6 @@ from rk_exporter.lives import LONGEST_LIFE_SECONDS, URL_LIFETIME_SECONDS
 from rk_exporter.paging import RecordingsPageReader, walk
 from rk_exporter.payloads import RecordingsPage
 from rk_exporter.recordings import Reason
-from rk_exporter.throttle import HeldBack
 
 
 logger = logging.getLogger(__name__)
@@ -84,8 +83,6 @@ class Review:
                 first=self._next_page_no,
                 is_enough=self._is_enough,
             )
-        except HeldBack:
-            raise
         except ApiError as error:
             self._fail(error, begun)
             return

@@ -144,6 +144,13 @@ class TestLargest:
         register.drop_surplus()
         assert has_room == (register.get("new") is not None)
 
+    @pytest.mark.parametrize("has_ended", [False, True])
+    def test_no_room_for_its_equal(self, *, has_ended: bool) -> None:
+        """Of two of the same time the one that is there stays: they do not take turns."""
+        register = holding(known("a", has_ended=has_ended), largest=1)
+        register.drop_surplus()
+        assert not register.has_room(known("b", has_ended=has_ended))
+
     def test_full_again(self) -> None:
         """Once one has left there is room for what had to leave before."""
         register = holding(known("old", has_ended=True), known("new", at=1), largest=1)
