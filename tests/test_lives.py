@@ -225,6 +225,7 @@ class TestUnderWay:
     def test_its_meeting_shows_it(self, status: Status) -> None:
         """As long as its meeting shows it, never."""
         assert due_at(seen(recording(status)), RULES) is None
+        assert overdue(seen(recording(status)), RULES, now=NOW + DAY) is None
 
     @given(st.floats(0.001, 1e5))
     def test_at_once(self, gone_after: float) -> None:

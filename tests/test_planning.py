@@ -320,7 +320,8 @@ class TestPlan:
                 math.floor(number * calls_in_pass) - math.floor((number - 1) * calls_in_pass)
             )
         passes.end()
-        assert passes.longest_wait * interval <= told + 1e-6
+        # A follow may take the odd call of a pass.
+        assert passes.longest_wait * interval <= told + interval + 1e-6
 
 
 class TestDue:
