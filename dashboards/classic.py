@@ -1,0 +1,48 @@
+"""
+Dashboards in Grafana's classic JSON, as import and file provisioning take it.
+
+The builders leave some of that to Grafana's own editor: ids, and what a file from elsewhere says
+it needs.
+"""
+
+import json
+
+from collections.abc import Iterator
+from string import ascii_uppercase
+from typing import Any
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+
+# Grafana 10 writes it, and newer ones migrate from it by themselves.
+SCHEMA_VERSION = 39
+_OLDEST_GRAFANA = "10.0.0"
+
+
+def document(builder: dashboard.Dashboard) -> dict[str, Any]:
+    """Return a dashboard as a JSON object."""
+    made: dict[str, Any] = json.loads(json.dumps(builder.build(), cls=JSONEncoder))
+    for number, panel in enumerate(_panels(made["panels"]), 1):
+        panel["id"] = number
+        for target, letter in zip(panel.get("targets", []), ascii_uppercase, strict=False):
+            target["refId"] = letter
+    for each in (*made["links"], *made["annotations"]["list"]):
+        # Else newer Grafanas hide them in a menu.
+        each.pop("placement", None)
+    made["schemaVersion"] = SCHEMA_VERSION
+    requires = [
+        {"type": "grafana", "id": "grafana", "name": "Grafana", "version": _OLDEST_GRAFANA},
+        {"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"},
+        *(
+            {"type": "panel", "id": kind, "name": kind, "version": ""}
+            for kind in sorted({panel["type"] for panel in _panels(made["panels"])} - {"row"})
+        ),
+    ]
+    return {"__inputs": [], "__elements": {}, "__requires": requires, "id": None, **made}
+
+
+def _panels(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for panel in panels:
+        yield panel
+        yield from _panels(panel.get("panels") or [])

@@ -1,0 +1,139 @@
+"""What each dashboard has around its panels: variables, links, annotations, time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models import dashboard as models
+
+from dashboards.panels import DATASOURCE, Panel
+from dashboards.selectors import of_app, of_exporter, of_meeting
+
+
+TAG = "realtimekit"
+OVERVIEW, RECORDINGS, RECORDING, EXPORTER = (
+    "rk-overview",
+    "rk-recordings",
+    "rk-recording",
+    "rk-exporter",
+)
+ALL = ".+"
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """What dashboards differ in, besides their panels."""
+
+    title: str
+    uid: str
+    description: str
+    since: str = "now-24h"
+    of_one_meeting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Panels below a heading; open ones are there at once, *collapsed* ones on a click."""
+
+    title: str
+    panels: Sequence[Panel]
+    collapsed: bool = False
+
+
+def framed(about: Framing, rows: Sequence[Row]) -> dashboard.Dashboard:
+    """Return a dashboard of *rows*, with all that it has around them."""
+    framing = (
+        dashboard.Dashboard(f"RealtimeKit / {about.title}")
+        .uid(about.uid)
+        .description(about.description)
+        .tags([TAG])
+        .readonly()
+        .timezone("browser")
+        .time(about.since, "now")
+        .refresh("1m")
+        .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        .link(_links())
+        .annotation(_alerts())
+        .with_variable(
+            dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
+        )
+    )
+    for variable in _variables(of_one_meeting=about.of_one_meeting):
+        framing.with_variable(variable)
+    for each in rows:
+        _place(framing, each)
+    return framing
+
+
+def _place(framing: dashboard.Dashboard, row: Row) -> None:
+    heading = dashboard.Row(row.title).collapsed(row.collapsed)
+    if not row.collapsed:
+        framing.with_row(heading)
+    for panel in row.panels:
+        # In the classic format the panels of an open row stand after it, not in it.
+        (heading if row.collapsed else framing).with_panel(panel)
+    if row.collapsed:
+        framing.with_row(heading)
+
+
+def link_to(uid: str, **variables: str) -> str:
+    """Return where another dashboard is, with the exporters chosen here and *variables* set."""
+    kept = ("datasource", "job", "instance")
+    parts = [f"${{{name}:queryparam}}" for name in kept]
+    parts += [f"var-{name}={value}" for name, value in variables.items()]
+    return f"/d/{uid}?{'&'.join(parts)}&${{__url_time_range}}"
+
+
+def _variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:
+    builds = "rk_exporter_build_info"
+    yield _chosen("job", "Job", f"label_values({builds}, job)")
+    yield _chosen("instance", "Instance", f'label_values({builds}{{job=~"$job"}}, instance)')
+    yield _chosen("app", "App", f"label_values({of_exporter('rk_meetings')}, app)")
+    meeting = _chosen(
+        "meeting", "Meeting", f"label_values({of_app('rk_meeting_info')}, meeting_id)"
+    )
+    if not of_one_meeting:
+        yield meeting
+        return
+    yield meeting.multi(False).include_all(False)
+    recordings = f"label_values({of_meeting('rk_recording_status')}, recording_id)"
+    yield _chosen("recording", "Recording", recordings)
+
+
+def _chosen(name: str, label: str, query: str) -> dashboard.QueryVariable:
+    """Return a variable whose values are those of the label *name* in a series."""
+    return (
+        dashboard.QueryVariable(name)
+        .label(label)
+        .datasource(DATASOURCE)
+        .query(query)
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(models.VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .all_value(ALL)
+    )
+
+
+def _links() -> dashboard.DashboardLink:
+    return (
+        dashboard.DashboardLink("RealtimeKit")
+        .type(models.DashboardLinkType.DASHBOARDS)
+        .tags([TAG])
+        .keep_time(True)
+        .include_vars(True)
+    )
+
+
+def _alerts() -> dashboard.AnnotationQuery:
+    return (
+        dashboard.AnnotationQuery()
+        .name("Alerts")
+        .datasource(DATASOURCE)
+        .enable(True)
+        .icon_color("red")
+        .expr('ALERTS{alertname=~"RK.+", alertstate="firing", severity!="info"}')
+        .title_format("{{alertname}}")
+        .text_format("{{app}} {{meeting_id}}")
+        .tag_keys("severity")
+    )
