@@ -35,12 +35,16 @@ def logging_restored() -> Iterator[None]:
         each.setLevel(its_level)
 
 
-def required_program(name: str, package: str) -> str:
-    """Return the path of a program; without it skip the test at home, and fail it in CI."""
-    path = shutil.which(name)
+def required_program(*names: str, package: str) -> str:
+    """
+    Return the path of a program; without it skip the test at home, and fail it in CI.
+
+    It may have several *names*.
+    """
+    path = next(filter(None, map(shutil.which, names)), None)
     if path:
         return path
-    reason = f"{name} is not installed (Debian's package {package} has it)"
+    reason = f"{names[0]} is not installed (Debian's package {package} has it)"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -49,16 +53,30 @@ def required_program(name: str, package: str) -> str:
 @pytest.fixture(scope="session")
 def promtool() -> str:
     """Return the path of promtool."""
-    return required_program("promtool", "prometheus")
+    return required_program("promtool", package="prometheus")
 
 
 @pytest.fixture(scope="session")
 def prometheus() -> str:
     """Return the path of Prometheus."""
-    return required_program("prometheus", "prometheus")
+    return required_program("prometheus", package="prometheus")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def alertmanager() -> str:
+    """Return the path of Alertmanager, which Debian calls by another name than its makers."""
+    return required_program(
+        "alertmanager", "prometheus-alertmanager", package="prometheus-alertmanager"
+    )
+
+
+@pytest.fixture(scope="session")
+def amtool() -> str:
+    """Return the path of amtool."""
+    return required_program("amtool", package="prometheus-alertmanager")
+
+
+@pytest.fixture(scope="session")
 def root() -> Path:
     """Return the folder of the project."""
     return Path(__file__).parent.parent

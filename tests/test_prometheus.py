@@ -1,62 +1,16 @@
 """A real Prometheus scrapes the exporter while a recording goes through its whole life."""
 
-import socket
-import subprocess
 import time
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from rk_exporter.simulator import Fault, ScriptedStory, Simulator
 from tests.building import Time, life
+from tests.monitoring import Prometheus, eventually, exporter, started_prometheus
 from tests.serving import served
-from tests.test_cli import started, url_in
-
-
-PATIENCE_SECONDS = 60
-
-
-def free_port() -> int:
-    with socket.socket() as each:
-        each.bind(("127.0.0.1", 0))
-        port: int = each.getsockname()[1]
-        return port
-
-
-def eventually(condition: Callable[[], bool], *, what: str) -> None:
-    """Wait until *condition* holds; on a busy machine that may take a while."""
-    waiting_for_nobody = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < waiting_for_nobody:
-        try:
-            if condition():
-                return
-        except httpx.HTTPError:  # it is not up yet
-            pass
-        time.sleep(0.2)  # another program's pace
-    pytest.fail(f"not within {PATIENCE_SECONDS} s: {what}")
-
-
-class Prometheus:
-    """A server that answers PromQL."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def query(self, promql: str) -> list[dict[str, Any]]:
-        """Return the result of an instant query."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": promql})
-        result: list[dict[str, Any]] = answer.raise_for_status().json()["data"]["result"]
-        return result
-
-    def number(self, promql: str) -> float | None:
-        """Return the value of a query with one result; None where there is none."""
-        result = self.query(promql)
-        assert len(result) <= 1, result
-        return float(result[0]["value"][1]) if result else None
 
 
 @pytest.fixture
@@ -101,34 +55,19 @@ def server(prometheus: str, simulator: Simulator, tmp_path: Path) -> Iterator[Pr
         for part in ("--meeting-id", name)
     ]
     with served(simulator) as api:
-        arguments = (
-            *("serve", "--account-id", "account", "--app-id", "app", *meetings),
-            *("--api.base-url", f"{api}/client/v4", "--web.listen-address", "127.0.0.1:0"),
+        exporting = exporter(
+            tmp_path,
+            *("--account-id", "account", "--app-id", "app", *meetings),
+            *("--api.base-url", f"{api}/client/v4"),
+            environment={"CLOUDFLARE_API_TOKEN": "simulated"},
         )
-        with started(*arguments, environment={"CLOUDFLARE_API_TOKEN": "simulated"}) as exporter:
-            assert exporter.stderr
-            target = url_in(exporter.stderr.readline()).removeprefix("http://")
-            (tmp_path / "prometheus.yml").write_text(
-                "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-                "scrape_configs:\n"
-                f"  - {{job_name: rk, static_configs: [{{targets: ['{target}']}}]}}\n"
-            )
-            port = free_port()
-            process = subprocess.Popen(
-                [
-                    prometheus,
-                    f"--config.file={tmp_path}/prometheus.yml",
-                    f"--storage.tsdb.path={tmp_path}/data",
-                    f"--web.listen-address=127.0.0.1:{port}",
-                ],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            try:
-                yield Prometheus(f"http://127.0.0.1:{port}")
-            finally:
-                process.terminate()
-                process.wait(30)
+        with (
+            exporting,
+            started_prometheus(
+                prometheus, tmp_path, targets={"rk": [exporting.address]}
+            ) as prometheus_server,
+        ):
+            yield prometheus_server
 
 
 def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
@@ -212,5 +151,4 @@ def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
     # Prometheus itself was content with what it got.
     assert 1 == number("min_over_time(up[5m])")
     duplicates = "prometheus_target_scrapes_sample_duplicate_timestamp_total"
-    text = httpx.get(f"{server.url}/metrics").text
-    assert f"{duplicates} 0" in text
+    assert f"{duplicates} 0" in server.metrics()
