@@ -5,13 +5,22 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEVELOPING := $(VENV)/.developing
 
-.PHONY: help demo test lint format bench dist clean
+# Debian's packages start services of their own on these ports: beside them the demo runs alone.
+WITH_STACK = $(shell command -v prometheus >/dev/null \
+  && { command -v prometheus-alertmanager || command -v alertmanager; } >/dev/null \
+  && $(PYTHON) -c 'import socket; [socket.create_server(("127.0.0.1", p)) for p in (9090, 9093)]' \
+    2>/dev/null && echo --stack)
+
+.PHONY: help demo demo-stack test lint format bench dist clean
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-demo: $(INSTALLED)  ## Run the exporter on an embedded simulated API
-	$(BIN)/rk-exporter demo
+demo: $(INSTALLED)  ## Run the exporter on an embedded simulated API, and Prometheus where it is installed
+	$(BIN)/rk-exporter demo $(WITH_STACK)
+
+demo-stack: $(INSTALLED)  ## Run it with Prometheus and Alertmanager, and see alerts fire on port 9090
+	$(BIN)/rk-exporter demo --stack
 
 test: $(DEVELOPING)  ## Run all tests
 	$(BIN)/python -m pytest --cov --cov-fail-under=95

@@ -12,6 +12,7 @@ import click
 
 from rk_exporter import __version__, report
 from rk_exporter.budget import WINDOW_SECONDS
+from rk_exporter.cli_assets import assets_command
 from rk_exporter.cli_options import configuration_options, given_settings
 from rk_exporter.cli_simulator import demo_command, simulate_command
 from rk_exporter.config import Config, ConfigError, load
@@ -48,6 +49,7 @@ def main() -> None:
     """Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings."""
 
 
+main.add_command(assets_command)
 main.add_command(demo_command)
 main.add_command(simulate_command)
 

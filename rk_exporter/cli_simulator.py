@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from rk_exporter import demo
+from rk_exporter.demo import StackAddresses
+from rk_exporter.demo_programs import StackError
 from rk_exporter.logs import configure
 from rk_exporter.option_values import Address, parse_addresses
 from rk_exporter.running import run
@@ -25,6 +27,8 @@ from rk_exporter.simulator import (
 _PACES = {"demo": DEMO_PACE, "real": REAL_PACE}
 EXPORTER_ADDRESS = "127.0.0.1:10058"
 SIMULATOR_ADDRESS = "127.0.0.1:10059"
+PROMETHEUS_ADDRESS = "127.0.0.1:9090"
+ALERTMANAGER_ADDRESS = "127.0.0.1:9093"
 
 
 class _Address(click.ParamType[Address]):
@@ -98,16 +102,50 @@ class _MeetingFault(click.ParamType[tuple[str, Fault]]):
     show_default=True,
     help="Where the simulated API listens.",
 )
-def demo_command(seed: int, exporter_address: Address, simulator_address: Address) -> None:
+@click.option(
+    "--stack", is_flag=True, help="Start Prometheus and Alertmanager too, with the shipped rules."
+)
+@click.option(
+    "prometheus_address",
+    "--prometheus.listen-address",
+    type=_Address(),
+    default=PROMETHEUS_ADDRESS,
+    show_default=True,
+    help="Where Prometheus listens, with --stack.",
+)
+@click.option(
+    "alertmanager_address",
+    "--alertmanager.listen-address",
+    type=_Address(),
+    default=ALERTMANAGER_ADDRESS,
+    show_default=True,
+    help="Where Alertmanager listens, with --stack.",
+)
+def demo_command(
+    *,
+    seed: int,
+    exporter_address: Address,
+    simulator_address: Address,
+    stack: bool,
+    prometheus_address: Address,
+    alertmanager_address: Address,
+) -> None:
     """Run the exporter on an embedded simulated API: no account, no token, no configuration."""
+    names = ["web", "simulator", *(["prometheus", "alertmanager"] if stack else [])]
+    *first, last = [f"--{name}.listen-address" for name in names]
     _run(
         demo.run(
             seed=seed,
             exporter_address=exporter_address,
             simulator_address=simulator_address,
+            stack_addresses=(
+                StackAddresses(prometheus=prometheus_address, alertmanager=alertmanager_address)
+                if stack
+                else None
+            ),
             say=click.echo,
         ),
-        hint="--web.listen-address and --simulator.listen-address take others",
+        hint=f"{', '.join(first)} and {last} take others",
     )
 
 
@@ -211,3 +249,5 @@ def _run(program: Coroutine[Any, Any, None], *, hint: str) -> None:
         run(program)
     except AddressError as error:
         raise click.ClickException(f"{error}; {hint}") from None
+    except StackError as error:
+        raise click.ClickException(str(error)) from None

@@ -3,10 +3,14 @@
 import asyncio
 import time
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Any
 
+from rk_exporter import assets, demo_stack
 from rk_exporter.config import TOKEN_VARIABLE, Config, Setting, load
+from rk_exporter.demo_stack import Stack
 from rk_exporter.exporter import Exporter
 from rk_exporter.option_values import Address
 from rk_exporter.recordings import Meeting, Recording
@@ -26,52 +30,125 @@ _BUDGET = "30000"
 _NO_RECORDING = "no recording"
 
 
+@dataclass(frozen=True, slots=True)
+class StackAddresses:
+    """Where Prometheus and Alertmanager are to listen."""
+
+    prometheus: Address
+    alertmanager: Address
+
+
 async def run(
-    *, seed: int, exporter_address: Address, simulator_address: Address, say: Callable[[str], None]
+    *,
+    seed: int,
+    exporter_address: Address,
+    simulator_address: Address,
+    stack_addresses: StackAddresses | None,
+    say: Callable[[str], None],
 ) -> None:
     """
     Run simulator and exporter until a signal comes; *say* shows a line to the user.
 
-    Raises AddressError.
+    With *stack_addresses* Prometheus and Alertmanager run beside them. Raises AddressError and
+    StackError.
     """
     story = improvise(seed, MEETING_COUNT, time.time(), DEMO_PACE)
     # Without the API's limit: a newcomer who scrapes in a loop should not end up blocked.
     simulator = Simulator(story, rate_limit=0)
     meetings = tuple(Meeting(each.id, each.title) for each in story.meetings())
     with bind(simulator_address) as simulator_socket, bind(exporter_address) as exporter_socket:
+        stack = _prepared(stack_addresses)
         simulated = Listener(simulator, simulator_socket, date_header=False)
         exporter = Exporter(_config(f"{simulated.url}/client/v4", meetings))
         exporting = Listener(exporter.application, exporter_socket)
-        say(welcome(exporter_url=exporting.url, simulator_url=simulated.url, seed=seed))
+        told = welcome(
+            exporter_url=exporting.url, simulator_url=simulated.url, seed=seed, stack=stack
+        )
         try:
-            async with asyncio.TaskGroup() as together:
-                telling = together.create_task(_tell(exporter, say))
-                await serve([simulated, exporting])
-                telling.cancel()
-        except* BrokenPipeError:
+            # The servers first: they listen to signals from then on.
+            await _until_one_ends(
+                serve([simulated, exporting]),
+                _show(exporter, say, told=told, stack=stack, target=_target(exporting.url)),
+            )
+        except BrokenPipeError:
             pass  # nobody looks at it any more
         finally:
             await exporter.close()
 
 
-def welcome(*, exporter_url: str, simulator_url: str, seed: int) -> str:
-    """Return what a newcomer needs to know, a prometheus.yml among it."""
-    target = exporter_url.removeprefix("http://")
+def _prepared(addresses: StackAddresses | None) -> Stack | None:
+    if addresses is None:
+        return None
+    return demo_stack.prepare(
+        prometheus_address=addresses.prometheus, alertmanager_address=addresses.alertmanager
+    )
+
+
+def _target(exporter_url: str) -> str:
+    return exporter_url.removeprefix("http://")
+
+
+async def _until_one_ends(*programs: Coroutine[Any, Any, None]) -> None:
+    """Run all until the first has ended, then end the others; raise what one raised."""
+    tasks = [asyncio.create_task(each) for each in programs]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.wait(tasks)
+    for each in (*ended, *tasks):
+        if not each.cancelled():
+            each.result()
+
+
+async def _show(
+    exporter: Exporter,
+    say: Callable[[str], None],
+    *,
+    told: str,
+    stack: Stack | None,
+    target: str,
+) -> None:
+    """Tell what there is to see, and what happens; with a *stack* once that is ready."""
+    async with AsyncExitStack() as running:
+        failures: Iterator[Coroutine[Any, Any, None]] = iter(())
+        if stack is not None:
+            started = demo_stack.started(stack, target=target)
+            failures = (await running.enter_async_context(started)).failures()
+        say(told)
+        await _until_one_ends(_tell(exporter, say), *failures)
+
+
+def welcome(*, exporter_url: str, simulator_url: str, seed: int, stack: Stack | None = None) -> str:
+    """Return what a newcomer needs to know."""
     return f"""\
 rk-exporter   {exporter_url}/metrics
 simulated API {simulator_url}  ({MEETING_COUNT} meetings, seed {seed}, token `simulated`)
-
-To see it in Prometheus, put this into prometheus.yml:
-
-scrape_configs:
-  - job_name: rk-exporter
-    scrape_interval: 5s
-    static_configs:
-      - targets: ["{target}"]
-
+{_with_prometheus(_target(exporter_url)) if stack is None else _with_stack(stack)}
 Or try:  curl -s {exporter_url}/metrics | grep 'rk_recording_status.* 1.0'
 
 What the exporter sees (Ctrl-C ends it):
+"""
+
+
+def _with_prometheus(target: str) -> str:
+    return f"""\
+
+To see it in Prometheus, put this into prometheus.yml (or let --stack start one):
+
+scrape_configs:
+  - job_name: {assets.DEFAULT_JOB}
+    scrape_interval: {demo_stack.SCRAPE_INTERVAL}
+    static_configs:
+      - targets: ["{target}"]
+"""
+
+
+def _with_stack(stack: Stack) -> str:
+    return f"""\
+Prometheus    {stack.prometheus.url}/alerts  (the first fire after about two minutes)
+Alertmanager  {stack.alertmanager.url}  (it sends nothing)
 """
 
 
@@ -116,6 +193,8 @@ def _config(base_url: str, meetings: tuple[Meeting, ...]) -> Config:
         "account_id": "demo-account",
         "app_id": "demo",
         "meeting_ids": [meeting.meeting_id for meeting in meetings],
+        # Who is in them shows only so.
+        "meetings.discover": "true",
         "api.base_url": base_url,
         "api.budget": _BUDGET,
         "scrape.min_interval": "1s",

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "rk_exporter"
 
 # Each module may import those in the lines above its own; what shares a line, not each other.
 LAYERS = (
-    ("rk_exporter", "simulator", "ratelimit", "gate", "hold", "payload_fields"),
+    ("rk_exporter", "simulator", "ratelimit", "gate", "hold", "payload_fields", "assets"),
     ("recordings", "budget", "options", "credentials", "documents", "logs", "running", "guarded"),
     ("api_errors", "planning", "tally", "upstream_clock"),
     ("snapshot", "lives", "mode_chooser", "envelopes"),
@@ -29,6 +29,8 @@ LAYERS = (
     ("app_scraper",),
     ("scrape", "web", "server"),
     ("exporter", "cli_options"),
+    ("demo_programs", "cli_assets"),
+    ("demo_stack",),
     ("demo",),
     ("cli_simulator",),
     ("cli",),

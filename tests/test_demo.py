@@ -5,7 +5,8 @@ import time
 
 import httpx
 
-from rk_exporter import demo
+from rk_exporter import demo, simulator
+from rk_exporter.cli_simulator import demo_command
 from rk_exporter.recordings import App, KnownRecording, Meeting, Reading, Recording, Status
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from tests.building import NOW, labelled, samples
@@ -19,6 +20,12 @@ def snapshot(*recordings: KnownRecording, **states: Status | None) -> Snapshot:
     readings = tuple(Reading(meeting=Meeting(name, name), recordings=()) for name in meetings)
     app = AppSnapshot(app=App("a", "b", "c"), readings=readings, recordings=(*recordings, *found))
     return Snapshot((app,), NOW)
+
+
+def default_seed() -> int:
+    (seed,) = (each.default for each in demo_command.params if each.name == "seed")
+    assert isinstance(seed, int)
+    return seed
 
 
 def known(name: str, status: Status, *, invoked_at: float | None = None) -> KnownRecording:
@@ -54,6 +61,18 @@ def test_what_is_not_known_is_not_told() -> None:
     assert ["a", "INVOKED"] == next(demo.changes(nothing, snapshot(a=Status.INVOKED))).split()
 
 
+def test_something_is_wrong_from_the_start() -> None:
+    """Who starts the demo sees an alert soon: a recording has hung for 5 minutes already."""
+    story = simulator.improvise(default_seed(), demo.MEETING_COUNT, NOW, simulator.DEMO_PACE)
+    for seconds in range(0, 121, 10):
+        now = NOW + seconds
+        assert [
+            each
+            for each in story.recordings(now)
+            if each.status(now) == simulator.Status.INVOKED and now - each.invoked_at > 300
+        ], seconds
+
+
 def test_the_demo_runs() -> None:
     """
     One command: addresses, a prometheus.yml, a dozen meetings that change within a minute.
@@ -66,14 +85,17 @@ def test_the_demo_runs() -> None:
         assert process.stdout
         lines = [process.stdout.readline() for _ in range(15)]
         shown = "".join(lines)
-        exporter, simulator = re.findall(r"http://127\.0\.0\.1:\d+", shown)[:2]
+        exporter, simulated = re.findall(r"http://127\.0\.0\.1:\d+", shown)[:2]
         assert "scrape_configs:" in shown
         assert f'targets: ["{exporter.removeprefix("http://")}"]' in shown
         assert "token `simulated`" in shown
-        assert 200 == httpx.get(simulator).status_code
+        assert 200 == httpx.get(simulated).status_code
         text = httpx.get(f"{exporter}/metrics").text
         assert 12 == len(samples(text, "rk_meeting_up"))
         assert {1.0} == set(samples(text, "rk_meeting_up").values())
+        assert 12 == len(samples(text, "rk_meeting_info"))
+        assert 1 == samples(text, "rk_discovery_up").popitem()[1]
+        assert any(samples(text, "rk_meeting_live_participants").values())
         statuses = labelled(text, "rk_recording_status")
         states = [labels["status"] for labels, is_its in statuses if is_its]
         assert len(states) <= 50

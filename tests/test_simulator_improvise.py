@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rk_exporter.simulator import DEMO_PACE, REAL_PACE, Pace, Status, Story, improvise
 from rk_exporter.simulator.improvise import Improvisation
 from rk_exporter.simulator.memory import Memory, Page
+from rk_exporter.simulator.story import Recording
 
 
 STARTS_AT = 1_772_000_000.0
@@ -195,16 +196,29 @@ class TestPace:
     """How fast and how badly things go."""
 
     def test_demo_changes_within_a_minute(self) -> None:
-        """At the demo's pace nearly every meeting looks different within a minute."""
+        """At the demo's pace nearly every meeting looks different within a minute, or hangs."""
         story = demo(3, 50)
         moments = [STARTS_AT + 2000 + second for second in range(0, 61, 2)]
+        hangs = {r.meeting_id for r in _hanging(story, moments[0], seconds=30)}
 
-        changed = sum(
-            len({_look(story, meeting.id, now) for now in moments}) > 1
-            for meeting in story.meetings()
+        going = [meeting.id for meeting in story.meetings() if meeting.id not in hangs]
+        changed = sum(len({_look(story, each, now) for now in moments}) > 1 for each in going)
+
+        assert len(going) >= 40
+        assert changed >= 0.9 * len(going)
+
+    def test_demo_hangs(self) -> None:
+        """At the demo's pace one in twelve meetings hangs, many for longer than 5 minutes."""
+        story = demo(4, 240)
+        moments = [STARTS_AT + second for second in range(0, 7200, 300)]
+
+        hanging, alarming = (
+            sum(len(_hanging(story, now, seconds=seconds)) for now in moments) / len(moments) / 20
+            for seconds in (30, 300)
         )
 
-        assert changed >= 45
+        assert 0.8 < hanging < 1.5
+        assert alarming > hanging / 3
 
     def test_demo_ends_errored(self) -> None:
         """At the demo's pace about one recording in seven ends ERRORED."""
@@ -214,7 +228,7 @@ class TestPace:
 
     def test_demo_has_every_state(self) -> None:
         """At the demo's pace all states can be seen at one moment."""
-        story = demo(5, 80)
+        story = demo(5, 160)
 
         assert set(Status) == {r.status(STARTS_AT) for r in story.recordings(STARTS_AT)}
 
@@ -243,8 +257,8 @@ class TestPace:
         recorded = {recording.session_id for recording in recordings}
 
         assert any(r.file_size_bytes == 0 for r in recordings)
-        assert any(r.phases[1].at - r.invoked_at > 89 for r in recordings if len(r.phases) == 2)
-        assert any(_uploading_seconds(r.phases) > 89 for r in recordings)
+        assert any(r.phases[1].at - r.invoked_at > 399 for r in recordings if len(r.phases) == 2)
+        assert any(_uploading_seconds(r.phases) > 399 for r in recordings)
         assert any(0 < r.recorded_seconds < 5 for r in recordings)
         assert any(session.id not in recorded for session in story.sessions(now))
 
@@ -334,6 +348,16 @@ def _everything(story: Story, now: float) -> object:
 
 def _look(story: Story, meeting_id: str, now: float) -> tuple[object, ...]:
     return tuple((r.id, r.status(now)) for r in story.active(meeting_id, now))
+
+
+def _hanging(story: Story, now: float, *, seconds: float) -> list[Recording]:
+    """Return the recordings that have been INVOKED for so long, and have not started."""
+    return [
+        recording
+        for meeting in story.meetings()
+        for recording in story.active(meeting.id, now)
+        if recording.status(now) == Status.INVOKED and now - recording.invoked_at > seconds
+    ]
 
 
 def _ends(story: Story, now: float) -> Counter[Status]:

@@ -82,16 +82,20 @@ DEMO_PACE = Pace(
     recording_seconds=(15.0, 60.0),
     paused_seconds=(5.0, 12.0),
     uploading_seconds=(5.0, 15.0),
-    stuck_seconds=(90.0, 180.0),
+    stuck_seconds=(400.0, 900.0),
     vanishing_seconds=(8.0, 15.0),
-    block_seconds=1_800.0,
+    block_seconds=3_600.0,
     errored_share=0.09,
     paused_share=0.25,
-    stuck_invoked_share=0.01,
-    stuck_uploading_share=0.01,
+    stuck_invoked_share=0.015,
+    stuck_uploading_share=0.002,
     zero_byte_share=0.02,
     vanished_share=0.01,
     short_share=0.03,
     unrecorded_share=0.03,
 )
-"""A lively account: everything changes within a minute, about one in seven ends ERRORED."""
+"""
+A lively account: what goes well changes within a minute, about one in seven ends ERRORED.
+
+Of a dozen meetings one hangs INVOKED most of the time, for long enough to be alerted about.
+"""
