@@ -26,7 +26,7 @@ from rk_exporter.metrics import families
 from rk_exporter.review import Review
 from rk_exporter.scrape import Scraper
 from rk_exporter.snapshot import Snapshot, StateFileState
-from rk_exporter.state_file import StateFile
+from rk_exporter.state_file import LAST_PATIENCE_SECONDS, StateFile
 from rk_exporter.throttle import LimitsByToken, Throttle
 from rk_exporter.upstream_clock import UpstreamClock
 from rk_exporter.web import Application
@@ -195,7 +195,8 @@ class Exporter:
             await self.scraper.close()
         finally:
             if self._state_file:
-                await self._state_file.keep([app.state for app in self._app_scrapers])
+                states = [app.state for app in self._app_scrapers]
+                await self._state_file.keep(states, patience_seconds=LAST_PATIENCE_SECONDS)
                 self._state_file.close()
             self.exposition.close()
 

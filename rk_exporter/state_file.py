@@ -30,6 +30,8 @@ _LARGEST_FILE_BYTES = 256 << 20
 _UNCHANGED_SECONDS = 60.0
 # A disk that hangs is waited for no longer: scrapes are to be answered.
 _PATIENCE_SECONDS = 0.2
+LAST_PATIENCE_SECONDS = 5.0
+"""How long the last write is waited for: no scrape is, and no other write makes up for it."""
 
 
 class StateFileError(Exception):
@@ -131,24 +133,28 @@ class StateFile:
         """Tell whether the file is to be written though nothing has happened."""
         return abs(self._clock() - self._kept_at) >= _UNCHANGED_SECONDS
 
-    async def keep(self, states: Sequence[AppState]) -> bool:
+    async def keep(
+        self, states: Sequence[AppState], *, patience_seconds: float = _PATIENCE_SECONDS
+    ) -> bool:
         """
-        Write down the *states*, and tell whether that was done.
+        Write down the *states*, and tell whether that was done within *patience_seconds*.
 
         What goes wrong is logged, each time that it changes.
         """
-        trouble = await self._trouble_with(self._writing) if self._writing else None
+        deadline = asyncio.get_running_loop().time() + patience_seconds
+        trouble = await self._trouble_with(self._writing, deadline) if self._writing else None
         if self._writing is None:
             self._kept_at = self._clock()
             content = _encoder.encode(_Content(version=_VERSION, apps=tuple(states)))
             self._writing = asyncio.create_task(asyncio.to_thread(_write, self._path, content))
-            trouble = await self._trouble_with(self._writing)
+            trouble = await self._trouble_with(self._writing, deadline)
         self._report(trouble)
         return trouble is None
 
-    async def _trouble_with(self, writing: asyncio.Task[str | None]) -> str | None:
-        """Return what is wrong with what is being written, as far as that can be waited for."""
-        done, _ = await asyncio.wait({writing}, timeout=_PATIENCE_SECONDS)
+    async def _trouble_with(self, writing: asyncio.Task[str | None], deadline: float) -> str | None:
+        """Return what is wrong with what is being written, as far as known by the *deadline*."""
+        left_seconds = deadline - asyncio.get_running_loop().time()
+        done, _ = await asyncio.wait({writing}, timeout=max(0.0, left_seconds))
         if not done:
             return "the file system does not answer"
         self._writing = None
@@ -219,10 +225,15 @@ def _locked(path: Path) -> int:
         raise StateFileError(f"{lock}: cannot be written ({error.strerror})") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(descriptor)
         raise StateFileError(
             f"{path}: another rk-exporter uses it; give each a file of its own"
+        ) from None
+    except OSError as error:
+        os.close(descriptor)
+        raise StateFileError(
+            f"{lock}: cannot be locked ({error.strerror}); give a file on a disk of this machine"
         ) from None
     return descriptor
 
@@ -252,9 +263,19 @@ def _write(path: Path, content: bytes) -> str | None:
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         return f"cannot be written ({error.strerror})"
     return None
+
+
+def _sync_folder(folder: Path) -> None:
+    # Until then a loss of power would bring the old file back.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _open_for_ourselves(path: str, flags: int) -> int:

@@ -930,6 +930,26 @@ class TestTrouble:
         run(scrapes())
         assert (1, 1) == kept_counts(path)
 
+    def test_end_on_a_slow_disk(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """The last write may take longer than one that a scrape waits for."""
+        answers = threading.Event()
+        answers.set()
+        its_path = following(lambda _: answers.wait(30))(path)
+        each = setup(life(paused=[]), configuration=keeping(its_path), linger_seconds=0.0)
+        late = threading.Timer(1.0, answers.set)
+
+        async def end() -> None:
+            await each.get()
+            each.time.now += 10
+            caplog.clear()
+            answers.clear()
+            late.start()
+            await each.exporter.close()
+
+        run(end())
+        late.join()
+        assert [] == warnings(caplog)
+
 
 class Account:
     """A simulated account whose time is set, in which one recording follows the other."""
