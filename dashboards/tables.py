@@ -72,6 +72,8 @@ def table_of(  # noqa: PLR0913 # what a table can differ in
         )
         .cell_height(common_models.TableCellHeight.SM)
         .filterable(True)
+        # Cells without a colour of their own have none.
+        .thresholds(steps({}))
         .no_value(absent)
     )
     for column in columns:
