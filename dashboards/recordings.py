@@ -117,9 +117,11 @@ def _list() -> Panel:
 
 
 def _states() -> Panel:
-    invoked_at = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
     code = once(BY_RECORDING, of_meeting("instance:rk_recording_state:code"))
-    newest = f"{invoked_at} == on ({BY_MEETING}) group_left () max by ({BY_MEETING}) ({invoked_at})"
+    invoked_at = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
+    # Of those whose state is recorded already: else a new one would hide the one before.
+    invoked_at = f"({invoked_at} and on ({BY_RECORDING}) {code})"
+    newest = f"{invoked_at} == on ({BY_MEETING}) group_left () max by ({BY_MEETING}) {invoked_at}"
     of_newest = f"max by ({BY_MEETING}) ({code} and on ({BY_RECORDING}) ({newest}))"
     return timeline(
         About(

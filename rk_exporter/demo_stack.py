@@ -107,7 +107,7 @@ def _prepared(stack: Stack, folder: Path, *, target: str) -> list[tuple[Place, l
     except assets.AssetsMissing as error:
         raise StackError(str(error)) from None
     rules = folder / assets.RULES.name
-    rules.write_text(texts[assets.RULES], encoding="utf-8")
+    rules.write_text(_dumped(rule_groups(texts[assets.RULES])), encoding="utf-8")
     prometheus = _configured(
         stack.prometheus,
         folder,
@@ -134,13 +134,24 @@ def _prepared(stack: Stack, folder: Path, *, target: str) -> list[tuple[Place, l
 def _configured(place: Place, folder: Path, document: dict[str, Any]) -> list[str]:
     """Write what a program is configured by, and return the command that both have in common."""
     file = folder / f"{place.program.title}.yml"
-    file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    file.write_text(_dumped(document), encoding="utf-8")
     return [
         place.path,
         f"--config.file={file}",
         f"--web.listen-address={place.listen_address}",
         f"--web.external-url={place.url}",
     ]
+
+
+def _dumped(document: dict[str, Any]) -> str:
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def rule_groups(shipped: str) -> dict[str, Any]:
+    """Return the *shipped* rules, evaluated as often as a demo changes."""
+    document: dict[str, Any] = yaml.safe_load(shipped)
+    document["groups"] = [{**each, "interval": SCRAPE_INTERVAL} for each in document["groups"]]
+    return document
 
 
 def prometheus_configuration(

@@ -237,6 +237,13 @@ def test_prometheus_configuration(root: Path, tmp_path: Path) -> None:
     assert wanted == made
 
 
+def test_rules(root: Path) -> None:
+    """Of the shipped rules nothing is changed but how often they are evaluated."""
+    shipped = (root / "dashboards/rules/rk-exporter.rules.yml").read_text()
+    wanted = yaml.safe_load(shipped.replace("interval: 30s", "interval: 5s"))
+    assert wanted == demo_stack.rule_groups(shipped)
+
+
 def test_alertmanager_configuration(root: Path) -> None:
     """Of the example routes and inhibitions are kept, and nothing that is sent anywhere."""
     example = (root / "dashboards/examples/alertmanager.yml").read_text()
