@@ -86,22 +86,19 @@ def link_to(uid: str, **variables: str) -> str:
 
 def _variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:
     builds = "rk_exporter_build_info"
-    yield _chosen("job", "Job", f"label_values({builds}, job)")
-    yield _chosen("instance", "Instance", f'label_values({builds}{{job=~"$job"}}, instance)')
-    yield _chosen("app", "App", f"label_values({of_exporter('rk_meetings')}, app)")
-    meeting = _chosen(
-        "meeting", "Meeting", f"label_values({of_app('rk_meeting_info')}, meeting_id)"
-    )
+    meetings = f"label_values({of_app('rk_meeting_info')}, meeting_id)"
+    yield _any_of("job", "Job", f"label_values({builds}, job)")
+    yield _any_of("instance", "Instance", f'label_values({builds}{{job=~"$job"}}, instance)')
+    yield _any_of("app", "App", f"label_values({of_exporter('rk_meetings')}, app)")
     if not of_one_meeting:
-        yield meeting
+        yield _any_of("meeting", "Meeting", meetings)
         return
-    yield meeting.multi(False).include_all(False)
+    yield _one_of("meeting", "Meeting", meetings)
     recordings = f"label_values({of_meeting('rk_recording_status')}, recording_id)"
-    yield _chosen("recording", "Recording", recordings)
+    yield _any_of("recording", "Recording", recordings)
 
 
-def _chosen(name: str, label: str, query: str) -> dashboard.QueryVariable:
-    """Return a variable whose values are those of the label *name* in a series."""
+def _one_of(name: str, label: str, query: str) -> dashboard.QueryVariable:
     return (
         dashboard.QueryVariable(name)
         .label(label)
@@ -109,9 +106,16 @@ def _chosen(name: str, label: str, query: str) -> dashboard.QueryVariable:
         .query(query)
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(models.VariableSort.ALPHABETICAL_ASC)
+    )
+
+
+def _any_of(name: str, label: str, query: str) -> dashboard.QueryVariable:
+    return (
+        _one_of(name, label, query)
         .multi(True)
         .include_all(True)
         .all_value(ALL)
+        .current(models.VariableOption(selected=True, text=["All"], value=["$__all"]))
     )
 
 

@@ -133,7 +133,7 @@ def _moments() -> Panel:
         About(
             "Moments",
             "When each recording was asked for, began and stopped, by the API. What has not "
-            "happened is empty. None: no recording is known.",
+            "happened is -.",
         ),
         [
             Label("Recording id", "recording_id"),
@@ -202,8 +202,8 @@ def _details() -> Panel:
     return table_of(
         About(
             "Files",
-            "What the API says of each file, and what ended the recording: empty where its end was"
-            " not seen. None: no recording has begun.",
+            "What the API says of each file, and what ended the recording: - where its end was"
+            " not seen.",
         ),
         [
             Label("Recording id", "recording_id"),

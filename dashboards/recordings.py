@@ -59,8 +59,7 @@ def _list() -> Panel:
             "Stuck: INVOKED for 5 minutes or UPLOADING for an hour (the thresholds of the alerts)."
             " Failed: ERRORED. Empty: its file is too small for its length. Look: PAUSED, or in a "
             "state that the API does not document. Expires: the file is deleted within 24 h. What "
-            "is not known, as the size of a recording that still runs, is empty. None: no "
-            "recording is known.",
+            "is not known, as the size of a recording that still runs, is -.",
         ),
         [
             Value(
