@@ -12,6 +12,7 @@ from dashboards.panels import (
     history,
     instant,
     number,
+    quantiles,
     query,
     text_of,
 )
@@ -207,20 +208,14 @@ def _failures() -> Panel:
 
 def _latency() -> Panel:
     buckets = of_app("rk_api_request_duration_seconds_bucket")
-    rates = f"sum by (le) (rate({buckets}[$__rate_interval]))"
-    quantiles = {"median": (0.5, "green"), "9 of 10": (0.9, "yellow"), "99 of 100": (0.99, "red")}
-    return history(
+    return quantiles(
         About(
             "Latency of calls",
             "How long calls to the API took. Nothing is drawn where none was made.",
             unit="s",
         ),
-        [
-            query(f"histogram_quantile({share}, {rates})", name)
-            for name, (share, _) in quantiles.items()
-        ],
+        f"rate({buckets}[$__rate_interval])",
         size=_THIRD,
-        colours={name: colour for name, (_, colour) in quantiles.items()},
     )
 
 

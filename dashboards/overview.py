@@ -3,7 +3,18 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.frame import OVERVIEW, RECORDING, Framing, Row, framed, link_to
-from dashboards.panels import About, Panel, Size, bars, events, history, instant, number, query
+from dashboards.panels import (
+    About,
+    Panel,
+    Size,
+    bars,
+    events,
+    history,
+    instant,
+    number,
+    quantiles,
+    query,
+)
 from dashboards.selectors import (
     BY_APP,
     BY_MEETING,
@@ -276,34 +287,28 @@ def _failed_of_all() -> Panel:
 
 
 def _start_delay() -> Panel:
-    return _quantiles(
-        "Start delay",
-        "From when recordings were asked for until they began, of those in the hour before. About "
-        "2 s is usual. Nothing is drawn where none began.",
-        "rk_recording_start_delay_seconds_bucket",
+    return quantiles(
+        About(
+            "Start delay",
+            "From when recordings were asked for until they began, of those in the hour before. "
+            "About 2 s is usual. Nothing is drawn where none began.",
+            unit="s",
+        ),
+        _counted_within_an_hour("rk_recording_start_delay_seconds_bucket"),
+        size=_HALF,
     )
 
 
 def _upload_delay() -> Panel:
-    return _quantiles(
-        "Upload delay",
-        "From when recordings stopped until they were seen UPLOADED, of those in the hour before: "
-        "uploads took no longer. Nothing is drawn where none was uploaded.",
-        "rk_recording_upload_delay_seconds_bucket",
-    )
-
-
-def _quantiles(title: str, description: str, buckets: str) -> Panel:
-    within = once("app, le", f"increase({of_app(buckets)}[1h])")
-    quantiles = {"median": (0.5, "green"), "9 of 10": (0.9, "yellow"), "99 of 100": (0.99, "red")}
-    return history(
-        About(title, description, unit="s"),
-        [
-            query(f"histogram_quantile({share}, sum by (le) ({within}))", name)
-            for name, (share, _) in quantiles.items()
-        ],
+    return quantiles(
+        About(
+            "Upload delay",
+            "From when recordings stopped until they were seen UPLOADED, of those in the hour "
+            "before: uploads took no longer. Nothing is drawn where none was uploaded.",
+            unit="s",
+        ),
+        _counted_within_an_hour("rk_recording_upload_delay_seconds_bucket"),
         size=_HALF,
-        colours={name: colour for name, (_, colour) in quantiles.items()},
     )
 
 
@@ -354,3 +359,7 @@ def _ended_within(window: str, outcomes: str) -> str:
     return once(
         "app, outcome", of_app(f"instance:rk_recordings_finished:increase{window}", matcher)
     )
+
+
+def _counted_within_an_hour(buckets: str) -> str:
+    return once("app, le", f"increase({of_app(buckets)}[1h])")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from grafana_foundation_sdk.builders import (
     bargauge,
@@ -10,6 +11,7 @@ from grafana_foundation_sdk.builders import (
     prometheus,
     stat,
     statetimeline,
+    table,
     timeseries,
 )
 from grafana_foundation_sdk.cog.builder import Builder
@@ -24,6 +26,16 @@ DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="${datasourc
 Steps = Mapping[float, str]
 """From which value on which colour."""
 Panel = Builder[models.Panel]
+
+
+P = TypeVar("P", stat.Panel, timeseries.Panel, bargauge.Panel, statetimeline.Panel, table.Panel)
+
+# By their share of all values.
+_QUANTILES = {
+    "median": (0.5, "green"),
+    "9 of 10": (0.9, "yellow"),
+    "99 of 100": (0.99, "red"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,18 @@ def steps(colours: Steps) -> dashboard.ThresholdsConfig:
     return config.steps([first, *others])
 
 
+def described(panel: P, about: About, size: Size) -> P:
+    """Give a panel what every one has."""
+    return (
+        panel.title(about.title)
+        .description(about.description)
+        .datasource(DATASOURCE)
+        .unit(about.unit)
+        .span(size.width)
+        .height(size.height)
+    )
+
+
 def number(  # noqa: PLR0913 # what a figure can differ in
     about: About,
     target: prometheus.Dataquery,
@@ -76,13 +100,7 @@ def number(  # noqa: PLR0913 # what a figure can differ in
 ) -> stat.Panel:
     """Show one figure, with its *history* behind it; *absent* is said where there is none."""
     panel = (
-        stat.Panel()
-        .title(about.title)
-        .description(about.description)
-        .datasource(DATASOURCE)
-        .unit(about.unit)
-        .span(size.width)
-        .height(size.height)
+        described(stat.Panel(), about, size)
         .with_target(target)
         .thresholds(steps(colours or {}))
         .color_mode(common_models.BigValueColorMode.VALUE)
@@ -122,13 +140,7 @@ def history(
 ) -> timeseries.Panel:
     """Show series over time; *colours* by the series' names."""
     panel = (
-        timeseries.Panel()
-        .title(about.title)
-        .description(about.description)
-        .datasource(DATASOURCE)
-        .unit(about.unit)
-        .span(size.width)
-        .height(size.height)
+        described(timeseries.Panel(), about, size)
         .targets(list(targets))
         .min(0)
         .line_width(1)
@@ -136,12 +148,7 @@ def history(
         .show_points(common_models.VisibilityMode.AUTO)
         # What was not known is not drawn as if it had been.
         .span_nulls(False)
-        .legend(
-            common.VizLegendOptions()
-            .show_legend(True)
-            .display_mode(common_models.LegendDisplayMode.LIST)
-            .placement(common_models.LegendPlacement.BOTTOM)
-        )
+        .legend(_legend())
         .tooltip(
             common.VizTooltipOptions()
             .mode(common_models.TooltipDisplayMode.MULTI)
@@ -156,6 +163,19 @@ def history(
     for name, colour in (colours or {}).items():
         panel.override_by_name(name, [fixed(colour)])
     return panel
+
+
+def quantiles(about: About, buckets: str, *, size: Size) -> timeseries.Panel:
+    """Show how values are spread; *buckets* is how many were counted, by the label le."""
+    return history(
+        about,
+        [
+            query(f"histogram_quantile({share}, sum by (le) ({buckets}))", name)
+            for name, (share, _) in _QUANTILES.items()
+        ],
+        size=size,
+        colours={name: colour for name, (_, colour) in _QUANTILES.items()},
+    )
 
 
 def events(
@@ -184,13 +204,7 @@ def bars(  # noqa: PLR0913 # what a figure can differ in
 ) -> bargauge.Panel:
     """Show one bar for each series, up to *most*."""
     panel = (
-        bargauge.Panel()
-        .title(about.title)
-        .description(about.description)
-        .datasource(DATASOURCE)
-        .unit(about.unit)
-        .span(size.width)
-        .height(size.height)
+        described(bargauge.Panel(), about, size)
         .targets(list(targets))
         .min(0)
         .orientation(common_models.VizOrientation.HORIZONTAL)
@@ -210,13 +224,7 @@ def bars(  # noqa: PLR0913 # what a figure can differ in
 def timeline(about: About, target: prometheus.Dataquery, *, size: Size) -> statetimeline.Panel:
     """Show codes of states over time, a row for each series."""
     return (
-        statetimeline.Panel()
-        .title(about.title)
-        .description(about.description)
-        .datasource(DATASOURCE)
-        .unit(about.unit)
-        .span(size.width)
-        .height(size.height)
+        described(statetimeline.Panel(), about, size)
         .with_target(target)
         .mappings(as_text())
         .merge_values(True)
@@ -224,12 +232,7 @@ def timeline(about: About, target: prometheus.Dataquery, *, size: Size) -> state
         .line_width(0)
         .per_page(20)
         .no_value("none")
-        .legend(
-            common.VizLegendOptions()
-            .show_legend(True)
-            .display_mode(common_models.LegendDisplayMode.LIST)
-            .placement(common_models.LegendPlacement.BOTTOM)
-        )
+        .legend(_legend())
     )
 
 
@@ -245,3 +248,12 @@ def dashed() -> list[models.DynamicConfigValue]:
         models.DynamicConfigValue(id_val="custom.lineStyle", value=style),
         models.DynamicConfigValue(id_val="custom.fillOpacity", value=0),
     ]
+
+
+def _legend() -> common.VizLegendOptions:
+    return (
+        common.VizLegendOptions()
+        .show_legend(True)
+        .display_mode(common_models.LegendDisplayMode.LIST)
+        .placement(common_models.LegendPlacement.BOTTOM)
+    )

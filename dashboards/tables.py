@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import prometheus as prometheus_models
 
-from dashboards.panels import DATASOURCE, About, Size, Steps, steps
+from dashboards.panels import DATASOURCE, About, Size, Steps, described, steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,7 @@ def table_of(  # noqa: PLR0913 # what a table can differ in
     """
     fields = dict(_fields(columns))
     panel = (
-        table.Panel()
-        .title(about.title)
-        .description(about.description)
-        .datasource(DATASOURCE)
-        .unit(about.unit)
-        .span(size.width)
-        .height(size.height)
+        described(table.Panel(), about, size)
         .targets([_asked(each) for each in columns if isinstance(each, Value)])
         .transformations(
             [
