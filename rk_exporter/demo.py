@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from rk_exporter import assets, demo_stack
 from rk_exporter.config import TOKEN_VARIABLE, Config, Setting, load
-from rk_exporter.demo_stack import Stack
+from rk_exporter.demo_stack import RunningStack, Stack
 from rk_exporter.exporter import Exporter
 from rk_exporter.option_values import Address
 from rk_exporter.recordings import Meeting, Recording
@@ -62,9 +63,7 @@ async def run(
         simulated = Listener(simulator, simulator_socket, date_header=False)
         exporter = Exporter(_config(f"{simulated.url}/client/v4", meetings))
         exporting = Listener(exporter.application, exporter_socket)
-        told = welcome(
-            exporter_url=exporting.url, simulator_url=simulated.url, seed=seed, stack=stack
-        )
+        told = partial(welcome, exporter_url=exporting.url, simulator_url=simulated.url, seed=seed)
         try:
             # The servers first: they listen to signals from then on.
             await _until_one_ends(
@@ -107,21 +106,22 @@ async def _show(
     exporter: Exporter,
     say: Callable[[str], None],
     *,
-    told: str,
+    told: Callable[[RunningStack | None], str],
     stack: Stack | None,
     target: str,
 ) -> None:
     """Tell what there is to see, and what happens; with a *stack* once that is ready."""
     async with AsyncExitStack() as running:
-        failures: Iterator[Coroutine[Any, Any, None]] = iter(())
+        its_stack: RunningStack | None = None
         if stack is not None:
             started = demo_stack.started(stack, target=target)
-            failures = (await running.enter_async_context(started)).failures()
-        say(told)
+            its_stack = await running.enter_async_context(started)
+        say(told(its_stack))
+        failures = its_stack.failures() if its_stack else ()
         await _until_one_ends(_tell(exporter, say), *failures)
 
 
-def welcome(*, exporter_url: str, simulator_url: str, seed: int, stack: Stack | None = None) -> str:
+def welcome(stack: RunningStack | None, *, exporter_url: str, simulator_url: str, seed: int) -> str:
     """Return what a newcomer needs to know."""
     return f"""\
 rk-exporter   {exporter_url}/metrics
@@ -146,10 +146,10 @@ scrape_configs:
 """
 
 
-def _with_stack(stack: Stack) -> str:
+def _with_stack(stack: RunningStack) -> str:
     return f"""\
-Prometheus    {stack.prometheus.url}/alerts  (the first fire after about two minutes)
-Alertmanager  {stack.alertmanager.url}  (it sends nothing)
+Prometheus    {stack.alerts_url}  (the first fire after about two minutes)
+Alertmanager  {stack.alertmanager_url}  (it sends nothing)
 """
 
 

@@ -94,7 +94,7 @@ class Process:
     async def _is_ready(self) -> bool:
         if self._process.returncode is not None:
             self._fail()
-        return await asyncio.to_thread(_answers_ready, self._place.reachable)
+        return await asyncio.to_thread(answers, self._place, "/-/ready")
 
     async def fail_when_it_ends(self) -> None:
         """Wait until it has ended, and raise StackError."""
@@ -143,10 +143,12 @@ async def start(place: Place, command: Sequence[str], folder: Path) -> Process:
     return Process(place, process, log)
 
 
-def _answers_ready(address: Address) -> bool:
+def answers(place: Place, path: str) -> bool:
+    """Tell whether what listens at a *place* has a page at *path*, and says that all is well."""
+    address = place.reachable
     connection = http.client.HTTPConnection(address.host, address.port, timeout=_PROBE_SECONDS)
     try:
-        connection.request("GET", "/-/ready")
+        connection.request("GET", path)
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False

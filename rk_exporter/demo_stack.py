@@ -13,12 +13,13 @@ from typing import Any
 import yaml
 
 from rk_exporter import assets
-from rk_exporter.demo_programs import Place, Process, Program, StackError, start
+from rk_exporter.demo_programs import Place, Process, Program, StackError, answers, start
 from rk_exporter.option_values import Address
 from rk_exporter.server import bind
 
 
 SCRAPE_INTERVAL = "5s"
+_ALERTS_PAGES = ("/alerts", "/classic/alerts")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 PROMETHEUS = Program("Prometheus", ("prometheus",), "prometheus")
@@ -59,9 +60,11 @@ def prepare(*, prometheus_address: Address, alertmanager_address: Address) -> St
 
 @dataclass(frozen=True, slots=True)
 class RunningStack:
-    """Both, while they run."""
+    """Both, while they run: *alerts_url* is Prometheus' page of alerts."""
 
     processes: Sequence[Process]
+    alerts_url: str
+    alertmanager_url: str
 
     def failures(self) -> Iterator[Coroutine[Any, Any, None]]:
         """Give for each program what waits until it ends by itself, and raises StackError then."""
@@ -86,13 +89,23 @@ async def started(stack: Stack, *, target: str) -> AsyncIterator[RunningStack]:
                 processes.append(await start(place, command, Path(name)))
             for each in processes:
                 await each.become_ready()
-            yield RunningStack(processes)
+            yield RunningStack(
+                processes,
+                alerts_url=await asyncio.to_thread(_alerts_url, stack.prometheus),
+                alertmanager_url=stack.alertmanager.url,
+            )
         finally:
             for number in _SIGNALS:
                 loop.add_signal_handler(number, _kill, processes)
             await asyncio.gather(*(each.stop() for each in processes))
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
+
+
+def _alerts_url(prometheus: Place) -> str:
+    # Debian's has the pages of old alone.
+    page = next((each for each in _ALERTS_PAGES if answers(prometheus, each)), "")
+    return f"{prometheus.url}{page}"
 
 
 def _kill(processes: Sequence[Process]) -> None:
