@@ -144,6 +144,7 @@ def _budget() -> Panel:
         ),
         [
             query(f"{limit} - {remaining}", "{{app}} used"),
+            query(remaining, "{{app}} left"),
             query(limit, "{{app}} limit"),
         ],
         size=_HALF,

@@ -119,6 +119,7 @@ def test_each_entry_has_its_parts(runbook: str) -> None:
         steps = re.findall(r"^(\d+)\. ", part(entry, "What to do"), re.MULTILINE)
         assert [str(number) for number in range(1, len(steps) + 1)] == steps != [], alert
         assert blocks(part(entry, "Diagnosis")), alert
+        assert "`rk-exporter check" in entry, alert
 
 
 def test_each_alert_leads_to_its_entry(alerts: dict[str, list[Rule]]) -> None:
