@@ -8,9 +8,10 @@ from functools import partial
 
 from prometheus_client.metrics_core import Metric
 
-from rk_exporter.exposition import Format, encode
-from rk_exporter.metrics import families
-from rk_exporter.recordings import App, Meeting, Reading, Recording, Status
+from rk_exporter.metrics.exposition import Format, encode
+from rk_exporter.metrics.families import families
+from rk_exporter.model.meeting import App, Meeting, Reading
+from rk_exporter.model.recording import Recording, Status
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 

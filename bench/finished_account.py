@@ -4,9 +4,9 @@ import argparse
 import asyncio
 import time
 
-from rk_exporter.option_values import Address
-from rk_exporter.server import Listener, bind, serve
+from rk_exporter.config.parsers import Address
 from rk_exporter.simulator import Recording, ScriptedStory, Simulator
+from rk_exporter.web.server import Listener, bind, serve
 
 
 MEETINGS = 30

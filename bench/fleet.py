@@ -15,7 +15,9 @@ from bench import virtual_time
 from bench.changes import Lookout, recordings_between
 from bench.observer import Observer, Outcome
 from bench.truth import Truth
-from rk_exporter.config import TOKEN_VARIABLE, Config, Setting, load
+from rk_exporter.config.apps import TOKEN_VARIABLE
+from rk_exporter.config.config import Config, load
+from rk_exporter.config.sources import Setting
 from rk_exporter.exporter import Exporter
 from rk_exporter.simulator import Session, Simulator, Story
 

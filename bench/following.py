@@ -8,7 +8,7 @@ from bench.changes import ends_at, recordings_between
 from bench.finished import print_finished
 from bench.fleet import STARTS_AT, Course, Prometheus, run_fleet
 from bench.observer import Outcome
-from rk_exporter.recordings import ReadMode
+from rk_exporter.model.meeting import ReadMode
 from rk_exporter.simulator import REAL_PACE, Recording, RequestLog, Simulator, Story, improvise
 from rk_exporter.simulator.endpoints import Endpoint
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from bench.changes import Lookout, Visibility
 from bench.truth import Truth
-from rk_exporter.recordings import KnownRecording
 from rk_exporter.simulator import RequestLog
 from rk_exporter.snapshot import Snapshot
+from rk_exporter.tracking.lifecycle import KnownRecording
 
 
 # In the first scrapes calls are still to come by.

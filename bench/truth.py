@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from bench.changes import ends_at
-from rk_exporter.recordings import KnownRecording
 from rk_exporter.simulator import Recording
 from rk_exporter.simulator.story import TERMINAL, URL_LIFETIME_SECONDS
+from rk_exporter.tracking.lifecycle import KnownRecording
 
 
 class Truth:

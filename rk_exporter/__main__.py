@@ -1,6 +1,6 @@
 """Run `python -m rk_exporter`."""
 
-from rk_exporter.cli import entry_point
+from rk_exporter.cli.main import entry_point
 
 
 entry_point()

@@ -13,12 +13,10 @@ DEFAULT_JOB = "rk-exporter"
 RULES = PurePosixPath("rules/rk-exporter.rules.yml")
 PROMETHEUS_EXAMPLE = PurePosixPath("examples/prometheus.yml")
 ALERTMANAGER_EXAMPLE = PurePosixPath("examples/alertmanager.yml")
-
 _PACKAGE = Path(__file__).parent
 # pyproject.toml lets a wheel have them in a folder of the package; a checkout has its own.
 _IN_WHEEL = _PACKAGE / "assets"
 _CHECKOUT = _PACKAGE.parent
-
 # The folder that is written, the one in the checkout, and what of it.
 _FOLDERS = (
     ("dashboards", "dashboards", "*.json"),
@@ -26,7 +24,6 @@ _FOLDERS = (
     ("examples", "dashboards/examples", "**/*.yml"),
     ("docs", "docs", "runbook.md"),
 )
-
 _RUNBOOK = "docs/runbook.md"
 # All that follows stands inside of quotes, or alone in a line, in PromQL, YAML and templates.
 _JOB_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,127}")

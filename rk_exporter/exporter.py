@@ -9,27 +9,27 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
-from rk_exporter.api import RealtimeKit
-from rk_exporter.app_config import AppConfig
-from rk_exporter.app_scraper import AppScraper, PassRules
-from rk_exporter.call_metrics import ApiCallMetrics
-from rk_exporter.config import Config
-from rk_exporter.connection import ClientFactory, Connection, client_factory
-from rk_exporter.credentials import Secret
-from rk_exporter.discovery import Discovery
-from rk_exporter.exposition import Exposition
-from rk_exporter.history import History
-from rk_exporter.lives import FollowRules
-from rk_exporter.meeting_reader import MeetingReader
-from rk_exporter.meetings import MeetingDirectory
-from rk_exporter.metrics import families
-from rk_exporter.review import Review
-from rk_exporter.scrape import Scraper
-from rk_exporter.snapshot import Snapshot, StateFileState
-from rk_exporter.state_file import LAST_PATIENCE_SECONDS, StateFile
-from rk_exporter.throttle import LimitsByToken, Throttle
-from rk_exporter.upstream_clock import UpstreamClock
-from rk_exporter.web import Application
+from rk_exporter.api.client import RealtimeKit
+from rk_exporter.api.connection import ClientFactory, Connection, client_factory
+from rk_exporter.collector.app_collector import AppScraper, PassRules
+from rk_exporter.collector.backfill import Review
+from rk_exporter.collector.collector import Scraper
+from rk_exporter.collector.discovery import Discovery
+from rk_exporter.collector.meeting_list import MeetingDirectory
+from rk_exporter.collector.reader import MeetingReader
+from rk_exporter.config.apps import AppConfig
+from rk_exporter.config.config import Config
+from rk_exporter.metrics.api_calls import ApiCallMetrics
+from rk_exporter.metrics.exposition import Exposition
+from rk_exporter.metrics.families import families
+from rk_exporter.model.secret import Secret
+from rk_exporter.model.server_clock import UpstreamClock
+from rk_exporter.ratelimit.limiter import LimitsByToken, Throttle
+from rk_exporter.snapshot import Snapshot
+from rk_exporter.tracking.lifecycle import FollowRules
+from rk_exporter.tracking.state_file import LAST_PATIENCE_SECONDS, StateFile, StateFileState
+from rk_exporter.tracking.tracker import History
+from rk_exporter.web.application import Application
 
 
 # Four calls a second are all that the API's limit allows; more connections would gain nothing.

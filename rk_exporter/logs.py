@@ -10,10 +10,8 @@ from typing import TextIO
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
-
 # Everything that a record has of its own; the rest came in `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
 # They log whole URLs, answers' headers, or what any client may provoke.
 _NOISY_LIBRARIES = ("httpx", "httpcore", "uvicorn", "uvicorn.error", "uvicorn.access", "asyncio")
 

@@ -2,45 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from rk_exporter.ratelimit import RateLimitPolicy
-from rk_exporter.recordings import App, Failure, KnownRecording, Reading, ReadMode
-from rk_exporter.tally import Tally
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
-    """What an app's token may spend: calls in 300 s, and what the API itself says of its limit."""
-
-    limit: int
-    remaining: int
-    blocked_until_timestamp_seconds: float | None = None
-    """Until when calls are held back, after a 429 or a refused token."""
-    policies: tuple[RateLimitPolicy, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DiscoveryState:
-    """How the live sessions were listed: the last *failure*, None where it succeeded."""
-
-    failure: Failure | None = None
-    last_success_timestamp_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """A file with meetings: whether what it holds now is what is read."""
-
-    path: str
-    is_read: bool
-    last_success_timestamp_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class StateFileState:
-    """The file that outlives the process: whether the last write went well, and when one did."""
-
-    is_written: bool
-    last_success_timestamp_seconds: float | None
+from rk_exporter.model.meeting import App, DiscoveryState, FileState, Reading, ReadMode
+from rk_exporter.ratelimit.status import Spending
+from rk_exporter.tracking.counters import Tally
+from rk_exporter.tracking.lifecycle import KnownRecording
+from rk_exporter.tracking.state_file import StateFileState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

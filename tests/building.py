@@ -14,10 +14,13 @@ from urllib.parse import parse_qsl, urlencode
 import httpx
 
 from bench import virtual_time
-from rk_exporter.config import TOKEN_VARIABLE, Config, Setting, load
-from rk_exporter.credentials import Secret
+from rk_exporter.config.apps import TOKEN_VARIABLE
+from rk_exporter.config.config import Config, load
+from rk_exporter.config.sources import Setting
 from rk_exporter.exporter import Exporter
-from rk_exporter.exposition import Format, encode
+from rk_exporter.metrics.exposition import Format, encode
+from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.limiter import LimitsByToken, Throttle
 from rk_exporter.simulator import (
     Fault,
     Meeting,
@@ -28,7 +31,6 @@ from rk_exporter.simulator import (
     Story,
 )
 from rk_exporter.snapshot import Snapshot
-from rk_exporter.throttle import LimitsByToken, Throttle
 
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from promql_parser import MatchOp
 
-from rk_exporter.recordings import Status
+from rk_exporter.model.recording import Status
 from tests.board import VARIABLE, Board, Json, Problem, Target, overrides, strings, title_of, uid_of
 from tests.promql import labels_of, selectors, unknown_labels, unknown_series
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rk_exporter.recordings import Status
+from rk_exporter.model.recording import Status
 
 
 JOB = "rk-exporter"

@@ -12,13 +12,21 @@ import httpx
 import pytest
 import respx
 
-from rk_exporter import api_errors
-from rk_exporter.api import ACTIVE_RECORDING, RATELIMIT_FIELD, RECORDING, CallTerms, RealtimeKit
-from rk_exporter.connection import Connection, client_factory
-from rk_exporter.credentials import Secret
-from rk_exporter.payloads import ActiveRecordings, RecordingDetails
-from rk_exporter.recordings import App, Reason, Status, StopReason
-from rk_exporter.upstream_clock import UpstreamClock
+from rk_exporter.api.client import (
+    ACTIVE_RECORDING,
+    RATELIMIT_FIELD,
+    RECORDING,
+    CallTerms,
+    RealtimeKit,
+)
+from rk_exporter.api.connection import Connection, client_factory
+from rk_exporter.api.results import ActiveRecordings, RecordingDetails
+from rk_exporter.model import errors as api_errors
+from rk_exporter.model.failure import Reason
+from rk_exporter.model.meeting import App
+from rk_exporter.model.recording import Status, StopReason
+from rk_exporter.model.secret import Secret
+from rk_exporter.model.server_clock import UpstreamClock
 from tests.building import ACCOUNT, APP, BASE_URL, free_throttle, run
 from tests.test_payloads import DETAILS, RECORDING_ID, SAMPLE
 

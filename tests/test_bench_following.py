@@ -9,7 +9,7 @@ from bench.finished_account import finished_story
 from bench.fleet import STARTS_AT, Course, run_fleet
 from bench.following import Case, Followed, followed, hours_row
 from bench.scraping import ScrapeCosts
-from rk_exporter.recordings import ReadMode
+from rk_exporter.model.meeting import ReadMode
 from rk_exporter.simulator import Recording, ScriptedStory, Status
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rk_exporter.budget import WINDOW_SECONDS, Budget
-from rk_exporter.ratelimit import RateLimitPolicy
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS, Budget
+from rk_exporter.ratelimit.status import RateLimitPolicy
 
 
 # Long enough for a budget that began spent to be full again.

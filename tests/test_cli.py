@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rk_exporter import __version__
-from rk_exporter.cli import main
-from rk_exporter.cli_options import OPTIONS
+from rk_exporter.cli.main import main
+from rk_exporter.cli.options import OPTIONS
 from rk_exporter.simulator import Fault, ScriptedStory, Simulator
 from tests.building import NOW, life, samples, value
 from tests.serving import served

@@ -3,8 +3,8 @@ import pytest
 
 from click.testing import CliRunner
 
-from rk_exporter.cli_options import configuration_options, given_settings
-from rk_exporter.config import Setting
+from rk_exporter.cli.options import configuration_options, given_settings
+from rk_exporter.config.sources import Setting
 
 
 def settings(*arguments: str, **environment: str) -> dict[str, Setting]:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.config import TOKEN_VARIABLE, Config, ConfigError, Setting, load
-from rk_exporter.option_values import Address, parse_duration, travels_in_clear
-from rk_exporter.options import DEFAULT_BASE_URL, Options, default_of
-from rk_exporter.recordings import App, Meeting, ReadMode
+from rk_exporter.config.apps import TOKEN_VARIABLE
+from rk_exporter.config.config import Config, load
+from rk_exporter.config.parsers import Address, parse_duration, travels_in_clear
+from rk_exporter.config.schema import DEFAULT_BASE_URL, Options, default_of
+from rk_exporter.config.sources import ConfigError, Setting
+from rk_exporter.model.meeting import App, Meeting, ReadMode
 
 
 CANARY = "canary-4f1b9a"

@@ -19,8 +19,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from rk_exporter.api import ACTIVE_RECORDING, NO_STATUS, CallTerms, RealtimeKit
-from rk_exporter.api_errors import (
+from rk_exporter.api.client import ACTIVE_RECORDING, NO_STATUS, CallTerms, RealtimeKit
+from rk_exporter.api.connection import LARGEST_BODY_BYTES, Connection, client_factory
+from rk_exporter.api.results import ActiveRecordings
+from rk_exporter.model.errors import (
     ApiError,
     ApiTimeout,
     BodyTooLarge,
@@ -28,12 +30,11 @@ from rk_exporter.api_errors import (
     InvalidResponse,
     TlsFailed,
 )
-from rk_exporter.connection import LARGEST_BODY_BYTES, Connection, client_factory
-from rk_exporter.credentials import Secret
-from rk_exporter.payloads import ActiveRecordings
-from rk_exporter.recordings import App, Reason
-from rk_exporter.throttle import Throttle
-from rk_exporter.upstream_clock import UpstreamClock
+from rk_exporter.model.failure import Reason
+from rk_exporter.model.meeting import App
+from rk_exporter.model.secret import Secret
+from rk_exporter.model.server_clock import UpstreamClock
+from rk_exporter.ratelimit.limiter import Throttle
 from tests.building import free_throttle, throttle_of
 from tests.fault_server import (
     PATIENCE_SECONDS,

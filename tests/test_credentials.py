@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.credentials import FixedToken, Secret, TokenError, TokenFile, parse_token
+from rk_exporter.config.tokens import FixedToken, TokenError, TokenFile, parse_token
+from rk_exporter.model.secret import Secret
 
 
 CANARY = "canary-4f1b9a"

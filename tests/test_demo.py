@@ -5,10 +5,13 @@ import time
 
 import httpx
 
-from rk_exporter import demo, simulator
-from rk_exporter.cli_simulator import demo_command
-from rk_exporter.recordings import App, KnownRecording, Meeting, Reading, Recording, Status
+from rk_exporter import simulator
+from rk_exporter.cli.simulator import demo_command
+from rk_exporter.demo import demo
+from rk_exporter.model.meeting import App, Meeting, Reading
+from rk_exporter.model.recording import Recording, Status
 from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.tracking.lifecycle import KnownRecording
 from tests.building import NOW, labelled, samples
 from tests.test_cli import started
 

@@ -17,9 +17,9 @@ import httpx
 import pytest
 import yaml
 
-from rk_exporter import demo_stack
-from rk_exporter.demo_programs import GRACE_SECONDS
-from rk_exporter.option_values import Address
+from rk_exporter.config.parsers import Address
+from rk_exporter.demo import stack as demo_stack
+from rk_exporter.demo.programs import GRACE_SECONDS
 from tests.monitoring import eventually
 from tests.test_cli import invoke, started
 

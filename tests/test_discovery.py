@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rk_exporter.config import Config
+from rk_exporter.config.config import Config
 from rk_exporter.simulator import Fault, Meeting, Recording, Session
 from tests.building import NOW, Call, Stage, by_meeting, config, labelled, play, samples, value
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.api import PER_PAGE
-from rk_exporter.cli import main
-from rk_exporter.cli_options import CONFIG_FILE_VARIABLE, OPTIONS
-from rk_exporter.options import default_of
-from rk_exporter.planning import Demand
+from rk_exporter.api.pagination import PER_PAGE
+from rk_exporter.cli.main import main
+from rk_exporter.cli.options import CONFIG_FILE_VARIABLE, OPTIONS
+from rk_exporter.collector.read_mode import Demand
+from rk_exporter.config.schema import default_of
 from tests.test_metrics import full, held_back, scrape, watched
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rk_exporter.documents import Document, DocumentError, parse_document, read_document
+from rk_exporter.config.yaml_document import Document, DocumentError, parse_document, read_document
 
 
 Reader = Callable[[str | bytes], Document]

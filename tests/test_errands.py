@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bench.virtual_time import run
-from rk_exporter.errands import Errands
-from rk_exporter.throttle import HeldBack
+from rk_exporter.collector.work_queue import Errands
+from rk_exporter.ratelimit.limiter import HeldBack
 
 
 class Diary:

@@ -18,10 +18,10 @@ from prometheus_client.openmetrics import exposition as openmetrics_encoder
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from rk_exporter.exposition import Exposition, Format, accepts_gzip, encode, negotiate
-from rk_exporter.metric_families import histogram
+from rk_exporter.metrics.builders import histogram
+from rk_exporter.metrics.exposition import Exposition, Format, accepts_gzip, encode, negotiate
 from rk_exporter.snapshot import Snapshot
-from rk_exporter.tally import Histogram
+from rk_exporter.tracking.counters import Histogram
 from tests.building import NOW, life, run, setup, value
 
 

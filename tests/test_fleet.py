@@ -14,8 +14,9 @@ from bench.fleet import STARTS_AT, Course, Prometheus, run_fleet
 from bench.observer import IdleGaps, Observer, Outcome
 from bench.truth import Truth
 from bench.virtual_time import NothingToWaitFor, run
-from rk_exporter.recordings import App, KnownRecording, Meeting, Reading, Status
-from rk_exporter.recordings import Recording as Shown
+from rk_exporter.model.meeting import App, Meeting, Reading
+from rk_exporter.model.recording import Recording as Shown
+from rk_exporter.model.recording import Status
 from rk_exporter.simulator import (
     REAL_PACE,
     Fault,
@@ -26,6 +27,7 @@ from rk_exporter.simulator import (
     improvise,
 )
 from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.tracking.lifecycle import KnownRecording
 
 
 def life(meeting_id: str = "meeting-1", *, after: float = 100.0, **changes: Any) -> Recording:

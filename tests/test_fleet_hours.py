@@ -13,7 +13,7 @@ import pytest
 from bench.cases import CASES, Case
 from bench.fleet import STARTS_AT, Course, Event, Prometheus, run_fleet
 from bench.observer import Outcome
-from rk_exporter.recordings import ReadMode
+from rk_exporter.model.meeting import ReadMode
 from rk_exporter.simulator import REAL_PACE, Simulator, improvise
 from rk_exporter.simulator.limit_headers import malformed_headers, misnamed_headers, no_headers
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from rk_exporter.gate import Gate
+from rk_exporter.ratelimit.circuit_breaker import Gate
 
 
 def closed_gate(*, now: float = 100.0) -> Gate:

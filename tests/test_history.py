@@ -12,21 +12,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.history import History, Past
-from rk_exporter.lives import FollowRules
-from rk_exporter.payloads import ListedRecording
-from rk_exporter.recordings import (
-    OUTCOME_OF,
-    KnownRecording,
-    Meeting,
-    Outcome,
-    Recording,
-    Status,
-    StopReason,
-)
-from rk_exporter.register import Departure
-from rk_exporter.tally import Histogram, Tally
-from rk_exporter.upstream_clock import UpstreamClock
+from rk_exporter.model.meeting import ListedRecording, Meeting
+from rk_exporter.model.recording import OUTCOME_OF, Outcome, Recording, Status, StopReason
+from rk_exporter.model.server_clock import UpstreamClock
+from rk_exporter.tracking.counters import Histogram, Tally
+from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
+from rk_exporter.tracking.registry import Departure
+from rk_exporter.tracking.tracker import History, Past
 from tests.building import NOW, Time
 
 

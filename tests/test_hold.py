@@ -1,6 +1,6 @@
 import pytest
 
-from rk_exporter.hold import Hold
+from rk_exporter.collector.readings import Hold
 from tests.building import NOW
 
 

@@ -11,15 +11,17 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from bench.virtual_time import run
-from rk_exporter.api import CallTerms, RealtimeKit
-from rk_exporter.call_metrics import ApiCallMetrics
-from rk_exporter.connection import Connection
-from rk_exporter.credentials import Secret
-from rk_exporter.listing import Listing, RecordingsList
-from rk_exporter.recordings import App, Reason, Status
+from rk_exporter.api.client import CallTerms, RealtimeKit
+from rk_exporter.api.connection import Connection
+from rk_exporter.collector.active_recordings import Listing, RecordingsList
+from rk_exporter.metrics.api_calls import ApiCallMetrics
+from rk_exporter.model.failure import Reason
+from rk_exporter.model.meeting import App
+from rk_exporter.model.recording import Status
+from rk_exporter.model.secret import Secret
+from rk_exporter.model.server_clock import UpstreamClock
+from rk_exporter.ratelimit.limiter import LimitsByToken, Throttle
 from rk_exporter.simulator import Fault, MeetingInList, Recording, ScriptedStory, Simulator
-from rk_exporter.throttle import LimitsByToken, Throttle
-from rk_exporter.upstream_clock import UpstreamClock
 from tests.building import (
     ACCOUNT,
     APP,
@@ -253,7 +255,9 @@ class TestUnfiltered:
             self.SINCE
         }
         assert shelf.list.usual_calls == 1
-        (record,) = (each for each in log.records if each.name == "rk_exporter.listing")
+        (record,) = (
+            each for each in log.records if each.name == "rk_exporter.collector.active_recordings"
+        )
         assert (record.levelno, record.__dict__["app"]) == (logging.WARNING, "production")
         return record.getMessage()
 

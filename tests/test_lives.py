@@ -8,8 +8,19 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from rk_exporter.lives import (
+from rk_exporter.model.meeting import Meeting
+from rk_exporter.model.recording import (
+    IN_PROGRESS,
+    TERMINAL,
+    Outcome,
+    Recording,
+    Status,
+    StopReason,
+)
+from rk_exporter.tracking.counters import Tally
+from rk_exporter.tracking.lifecycle import (
     FollowRules,
+    KnownRecording,
     come_back,
     continued,
     counted,
@@ -21,17 +32,6 @@ from rk_exporter.lives import (
     overdue,
     with_details,
 )
-from rk_exporter.recordings import (
-    IN_PROGRESS,
-    TERMINAL,
-    KnownRecording,
-    Meeting,
-    Outcome,
-    Recording,
-    Status,
-    StopReason,
-)
-from rk_exporter.tally import Tally
 from tests.building import NOW
 
 

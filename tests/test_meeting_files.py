@@ -14,8 +14,8 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.meeting_files import MeetingFile, MeetingFileError, parse_meetings
-from rk_exporter.recordings import Meeting
+from rk_exporter.config.meeting_file import MeetingFile, MeetingFileError, parse_meetings
+from rk_exporter.model.meeting import Meeting
 from tests.building import NOW, Time, run
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.meeting_files import MeetingFile
-from rk_exporter.meetings import MeetingDirectory, combine
-from rk_exporter.recordings import Meeting
+from rk_exporter.collector.meeting_list import MeetingDirectory, combine
+from rk_exporter.config.meeting_file import MeetingFile
+from rk_exporter.model.meeting import FileState, Meeting
 from rk_exporter.simulator import Fault
-from rk_exporter.snapshot import FileState
 from tests.building import NOW, by_meeting, config, labelled, life, run, samples, setup, value
 
 
@@ -145,7 +144,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, str]]]
     caplog.set_level(logging.INFO, logger="rk_exporter")
 
     def records() -> list[tuple[str, str]]:
-        ours = [each for each in caplog.records if each.name == "rk_exporter.meeting_files"]
+        ours = [each for each in caplog.records if each.name == "rk_exporter.config.meeting_file"]
         return [(each.levelname, each.getMessage()) for each in ours]
 
     return records

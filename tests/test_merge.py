@@ -2,8 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from rk_exporter.merge import Attempt, merge, relist
-from rk_exporter.recordings import App, Failure, Meeting, Reading, Reason, Recording, Room, Status
+from rk_exporter.collector.readings import Attempt, merge, relist
+from rk_exporter.model.failure import Failure, Reason
+from rk_exporter.model.meeting import App, Meeting, Reading, Room
+from rk_exporter.model.recording import Recording, Status
 from rk_exporter.snapshot import AppSnapshot
 from tests.building import NOW
 

@@ -12,17 +12,19 @@ import pytest
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from rk_exporter.api import ENDPOINTS
-from rk_exporter.config import Config, load
-from rk_exporter.exposition import Format, encode
-from rk_exporter.metric_tables import RECORDING_AGE
-from rk_exporter.metrics import families
-from rk_exporter.payload_shapes import MALFORMABLE_FIELDS
-from rk_exporter.recording_metrics import recording_families, tally_families
-from rk_exporter.recordings import App, KnownRecording, Meeting, Reading, Status, StopReason
-from rk_exporter.recordings import Recording as ReadRecording
+from rk_exporter.api.client import ENDPOINTS
+from rk_exporter.api.schema import MALFORMABLE_FIELDS
+from rk_exporter.config.config import Config, load
+from rk_exporter.metrics.exposition import Format, encode
+from rk_exporter.metrics.families import families
+from rk_exporter.metrics.recordings import RECORDING_AGE, recording_families, tally_families
+from rk_exporter.model.meeting import App, Meeting, Reading
+from rk_exporter.model.recording import Recording as ReadRecording
+from rk_exporter.model.recording import Status, StopReason
 from rk_exporter.simulator import Fault, Recording, Session
-from rk_exporter.snapshot import AppSnapshot, Snapshot, StateFileState
+from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.tracking.lifecycle import KnownRecording
+from rk_exporter.tracking.state_file import StateFileState
 from tests.building import (
     HOLDING_BACK,
     NOW,

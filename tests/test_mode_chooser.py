@@ -2,9 +2,8 @@ import logging
 
 import pytest
 
-from rk_exporter.mode_chooser import ModeChooser
-from rk_exporter.planning import Demand
-from rk_exporter.recordings import ReadMode
+from rk_exporter.collector.read_mode import Demand, ModeChooser
+from rk_exporter.model.meeting import ReadMode
 
 
 LIST, EACH = ReadMode.LIST, ReadMode.ACTIVE_RECORDING

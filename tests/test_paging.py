@@ -2,8 +2,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from rk_exporter.paging import walk
-from rk_exporter.payloads import Paging, RecordingsPage
+from rk_exporter.api.pagination import walk
+from rk_exporter.api.results import Paging, RecordingsPage
 from tests.building import run
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.recordings import Status
+from rk_exporter.model.recording import Status
 from rk_exporter.simulator import Fault, Simulator
 from tests import every_state, shortened
 from tests.building import Time

@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter import api_errors
-from rk_exporter import payload_shapes as shapes
-from rk_exporter.payloads import (
+from rk_exporter.api import schema as shapes
+from rk_exporter.api.recordings import parse_recordings_page
+from rk_exporter.api.results import (
     LiveSession,
     MeetingSettings,
     Paging,
     RecordingsPage,
     SessionsPage,
-    parse_meeting,
-    parse_recordings_page,
-    parse_sessions_page,
 )
-from rk_exporter.recordings import Meeting, Status
+from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
+from rk_exporter.model import errors as api_errors
+from rk_exporter.model.meeting import Meeting
+from rk_exporter.model.recording import Status
 from tests.test_payloads import CANARY, JSON_VALUES, SAMPLE, gateway
 
 

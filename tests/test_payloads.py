@@ -12,15 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter import api_errors
-from rk_exporter.payload_shapes import MALFORMABLE_FIELDS, RecordingItem
-from rk_exporter.payloads import (
-    ActiveRecordings,
-    RecordingDetails,
-    parse_active_recordings,
-    parse_recording,
-)
-from rk_exporter.recordings import Recording, Status, StopReason
+from rk_exporter.api.recordings import parse_active_recordings, parse_recording
+from rk_exporter.api.results import ActiveRecordings, RecordingDetails
+from rk_exporter.api.schema import MALFORMABLE_FIELDS, RecordingItem
+from rk_exporter.model import errors as api_errors
+from rk_exporter.model.recording import Recording, Status, StopReason
 
 
 # The sample response on the endpoint's own page, to the letter.

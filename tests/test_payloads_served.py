@@ -10,20 +10,18 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from rk_exporter import api_errors
-from rk_exporter.payloads import (
+from rk_exporter.api.recordings import parse_recording, parse_recordings_page
+from rk_exporter.api.results import (
     LiveSession,
     MeetingSettings,
     Paging,
     RecordingDetails,
     RecordingsPage,
-    parse_meeting,
-    parse_recording,
-    parse_recordings_page,
-    parse_sessions_page,
 )
-from rk_exporter.recordings import Meeting as NamedMeeting
-from rk_exporter.recordings import StopReason
+from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
+from rk_exporter.model import errors as api_errors
+from rk_exporter.model.meeting import Meeting as NamedMeeting
+from rk_exporter.model.recording import StopReason
 from rk_exporter.simulator import (
     CANARY,
     REAL_PACE,

@@ -10,16 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.planning import Demand, Rhythm, due, plan
-from rk_exporter.recordings import (
-    KnownRecording,
-    Meeting,
-    Reading,
-    ReadMode,
-    Recording,
-    Room,
-    Status,
-)
+from rk_exporter.collector.planner import due, plan
+from rk_exporter.collector.read_mode import Demand
+from rk_exporter.collector.scrape_interval import Rhythm
+from rk_exporter.model.meeting import Meeting, Reading, ReadMode, Room
+from rk_exporter.model.recording import Recording, Status
+from rk_exporter.tracking.lifecycle import KnownRecording
 from tests.building import NOW
 
 

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rk_exporter.ratelimit import (
+from rk_exporter.ratelimit.headers import (
     MalformedHeader,
     RateLimitHeaders,
-    RateLimitPolicy,
     parse_policies,
     retry_after_seconds,
 )
+from rk_exporter.ratelimit.status import RateLimitPolicy
 
 
 NOW = datetime(2026, 11, 18, 12, 0, 0, tzinfo=UTC)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from rk_exporter.config import TOKEN_VARIABLE, Config, load
+from rk_exporter.config.apps import TOKEN_VARIABLE
+from rk_exporter.config.config import Config, load
 from rk_exporter.simulator import Fault, Recording
 from tests.building import (
     NOW,
@@ -74,7 +75,7 @@ def messages(log: pytest.LogCaptureFixture) -> list[str]:
 
 def told(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     """Return what was logged of how recordings are read."""
-    return [each for each in log.records if each.name == "rk_exporter.mode_chooser"]
+    return [each for each in log.records if each.name == "rk_exporter.collector.read_mode"]
 
 
 def written(path: Path, meeting_ids: Sequence[str]) -> str:

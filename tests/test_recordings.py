@@ -1,6 +1,6 @@
 import pytest
 
-from rk_exporter.recordings import Recording, Status
+from rk_exporter.model.recording import Recording, Status
 
 
 def recording(status: Status = Status.RECORDING, **fields: float) -> Recording:

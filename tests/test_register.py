@@ -6,8 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.recordings import KnownRecording, Meeting, Outcome, Recording, Status
-from rk_exporter.register import Departure, Register
+from rk_exporter.model.meeting import Meeting
+from rk_exporter.model.recording import Outcome, Recording, Status
+from rk_exporter.tracking.lifecycle import KnownRecording
+from rk_exporter.tracking.registry import Departure, Register
 from tests.building import NOW
 
 

@@ -4,19 +4,12 @@ from typing import Any
 
 import pytest
 
-from rk_exporter import report
-from rk_exporter.recordings import (
-    App,
-    Failure,
-    Meeting,
-    Reading,
-    ReadMode,
-    Reason,
-    Recording,
-    Room,
-    Status,
-)
-from rk_exporter.snapshot import AppSnapshot, DiscoveryState, Snapshot, Spending
+from rk_exporter.cli import check_report as report
+from rk_exporter.model.failure import Failure, Reason
+from rk_exporter.model.meeting import App, DiscoveryState, Meeting, Reading, ReadMode, Room
+from rk_exporter.model.recording import Recording, Status
+from rk_exporter.ratelimit.status import Spending
+from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
 NOW = 1_795_000_000.0

@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import virtual_time
-from rk_exporter.api import PER_PAGE, CallTerms
-from rk_exporter.api_errors import (
+from rk_exporter.api.client import CallTerms
+from rk_exporter.api.pagination import PER_PAGE
+from rk_exporter.api.results import Paging, RecordingsPage
+from rk_exporter.collector.backfill import Review
+from rk_exporter.model.errors import (
     ApiError,
     ApiTimeout,
     ConnectFailed,
@@ -22,15 +25,14 @@ from rk_exporter.api_errors import (
     TlsFailed,
     Unauthorized,
 )
-from rk_exporter.credentials import Secret
-from rk_exporter.history import History
-from rk_exporter.lives import FollowRules
-from rk_exporter.payloads import ListedRecording, Paging, RecordingsPage
-from rk_exporter.recordings import KnownRecording, Meeting, Recording, Status
-from rk_exporter.review import Review
+from rk_exporter.model.meeting import ListedRecording, Meeting
+from rk_exporter.model.recording import Recording, Status
+from rk_exporter.model.secret import Secret
+from rk_exporter.model.server_clock import UpstreamClock
+from rk_exporter.ratelimit.limiter import HeldBack
 from rk_exporter.simulator import Fault
-from rk_exporter.throttle import HeldBack
-from rk_exporter.upstream_clock import UpstreamClock
+from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
+from rk_exporter.tracking.tracker import History
 from tests.building import NOW, Call, Stage, config, life, play, value
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.config import TOKEN_VARIABLE, load
-from rk_exporter.recordings import App
-from rk_exporter.scrape import Scraper
+from rk_exporter.collector.collector import Scraper
+from rk_exporter.config.apps import TOKEN_VARIABLE
+from rk_exporter.config.config import load
+from rk_exporter.model.meeting import App
 from rk_exporter.simulator import Fault
-from rk_exporter.snapshot import AppSnapshot, Snapshot, StateFileState
+from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.tracking.state_file import StateFileState
 from tests.building import (
     HOLDING_BACK,
     NOW,
@@ -162,7 +164,11 @@ class TestPass:
                 await each.get()
 
         run(scrapes())
-        ours = [record for record in caplog.records if record.name == "rk_exporter.app_scraper"]
+        ours = [
+            record
+            for record in caplog.records
+            if record.name == "rk_exporter.collector.app_collector"
+        ]
         assert [
             "meetings could not be read; the first: the API answered 500",
             "all meetings can be read again",

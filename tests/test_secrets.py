@@ -14,8 +14,8 @@ import pytest
 
 from click.testing import CliRunner
 
-from rk_exporter.cli import main
-from rk_exporter.exposition import Format
+from rk_exporter.cli.main import main
+from rk_exporter.metrics.exposition import Format
 from rk_exporter.simulator import CANARY, Fault, ScriptedStory, Simulator
 from tests.building import ACCOUNT, APP, NOW, Call, Front, Time, config, in_process, run, setup
 from tests.serving import served

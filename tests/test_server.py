@@ -25,10 +25,11 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from rk_exporter import guarded, server
-from rk_exporter.guarded import GuardedProtocol
-from rk_exporter.option_values import Address
-from rk_exporter.server import AddressError, Listener, bind, serve
+from rk_exporter.config.parsers import Address
+from rk_exporter.web import protocol as guarded
+from rk_exporter.web import server
+from rk_exporter.web.protocol import GuardedProtocol
+from rk_exporter.web.server import AddressError, Listener, bind, serve
 
 
 # Far more than anything here takes, on the slowest machine.

@@ -24,11 +24,12 @@ import pytest
 
 from click.testing import CliRunner, Result
 
-from rk_exporter.cli import main
-from rk_exporter.config import TOKEN_VARIABLE, Config, load
+from rk_exporter.cli.main import main
+from rk_exporter.config.apps import TOKEN_VARIABLE
+from rk_exporter.config.config import Config, load
 from rk_exporter.exporter import Exporter
 from rk_exporter.simulator import CANARY, Fault, Recording, ScriptedStory, Simulator
-from rk_exporter.state_file import StateFile, StateFileError
+from rk_exporter.tracking.state_file import StateFile, StateFileError
 from tests.building import (
     NOW,
     Front,
@@ -804,7 +805,7 @@ class TestRefusals:
 class TestTrouble:
     def test_disk_that_fails(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """Scrapes go on, the log tells once of each change, and what was missed is written."""
-        caplog.set_level(logging.INFO, logger="rk_exporter.state_file")
+        caplog.set_level(logging.INFO, logger="rk_exporter.tracking.state_file")
         away = path.parent.with_name("away")
 
         async def scenario(stage: Stage) -> list[str]:
@@ -853,7 +854,7 @@ class TestTrouble:
 
     def test_file_system_that_hangs(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """A write that hangs, as on NFS, holds no scrape up; "written" is said of what is shown."""
-        caplog.set_level(logging.INFO, logger="rk_exporter.state_file")
+        caplog.set_level(logging.INFO, logger="rk_exporter.tracking.state_file")
         answers = threading.Event()
         answers.set()
         its_path = following(lambda _: answers.wait(30))(path)

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rk_exporter.metrics import families
+from rk_exporter.metrics.families import families
 from rk_exporter.simulator import (
     DEMO_PACE,
     MeetingInList,

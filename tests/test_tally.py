@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter.recordings import Outcome, Status
-from rk_exporter.tally import Histogram, Tally, is_possible
+from rk_exporter.model.recording import Outcome, Status
+from rk_exporter.tracking.counters import Histogram, Tally, is_possible
 
 
 # How a recording moves on, step by step.

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import virtual_time
-from rk_exporter.api_errors import ApiError, ApiTimeout, RateLimited, ServerError, Unauthorized
-from rk_exporter.credentials import Secret
-from rk_exporter.ratelimit import RateLimitPolicy
-from rk_exporter.throttle import HeldBack, LimitsByToken, Throttle
+from rk_exporter.model.errors import ApiError, ApiTimeout, RateLimited, ServerError, Unauthorized
+from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.limiter import HeldBack, LimitsByToken, Throttle
+from rk_exporter.ratelimit.status import RateLimitPolicy
 from tests.building import NOW
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.upstream_clock import UpstreamClock
+from rk_exporter.model.server_clock import UpstreamClock
 from tests.building import NOW, Time
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from rk_exporter.config import load
+from rk_exporter.config.config import load
 from rk_exporter.exporter import Exporter
-from rk_exporter.exposition import Exposition, Format
-from rk_exporter.metrics import families
+from rk_exporter.metrics.exposition import Exposition, Format
+from rk_exporter.metrics.families import families
 from rk_exporter.simulator import Recording
 from rk_exporter.snapshot import Snapshot
-from rk_exporter.web import Application, scrape_timeout_seconds
+from rk_exporter.web.application import Application, scrape_timeout_seconds
 from tests.building import (
     ACCOUNT,
     APP,

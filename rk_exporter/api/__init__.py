@@ -1,0 +1,1 @@
+"""The RealtimeKit client: HTTP, pages, and payloads parsed into frozen results."""

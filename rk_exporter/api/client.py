@@ -1,0 +1,215 @@
+"""RealtimeKit's REST API: a method per endpoint, each call within the budget and counted."""
+
+import asyncio
+import time
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol, TypeVar
+from urllib.parse import quote, urlencode
+
+from rk_exporter.api.connection import Answer, Connection
+from rk_exporter.api.pagination import PER_PAGE
+from rk_exporter.api.recordings import (
+    parse_active_recordings,
+    parse_recording,
+    parse_recordings_page,
+)
+from rk_exporter.api.results import (
+    ActiveRecordings,
+    MeetingSettings,
+    RecordingDetails,
+    RecordingsPage,
+    SessionsPage,
+)
+from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
+from rk_exporter.model.errors import ApiError, ConnectionStale
+from rk_exporter.model.failure import Reason
+from rk_exporter.model.meeting import App
+from rk_exporter.model.recording import Status
+from rk_exporter.model.secret import Secret
+from rk_exporter.model.server_clock import UpstreamClock
+from rk_exporter.ratelimit.headers import MalformedHeader, parse_policies, retry_after_seconds
+from rk_exporter.ratelimit.limiter import Admission, HeldBack, Throttle
+from rk_exporter.ratelimit.status import RateLimitPolicy
+
+
+T = TypeVar("T")
+ACTIVE_RECORDING = "active-recording"
+RECORDINGS = "recordings"
+SESSIONS = "sessions"
+MEETING = "meeting"
+RECORDING = "recording"
+ENDPOINTS = (ACTIVE_RECORDING, RECORDING, RECORDINGS, SESSIONS, MEETING)
+NO_STATUS = "none"
+# The name of the malformed field where it is not in the body.
+RATELIMIT_FIELD = "ratelimit"
+
+
+class CallObserver(Protocol):
+    """What is told of each call: the exporter's own counters."""
+
+    def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
+        """Note a call that was made; *code* is the HTTP status or `none`."""
+
+    def failed(self, endpoint: str, reason: Reason) -> None:
+        """Note a call that gave no reading."""
+
+    def malformed(self, fields: Iterable[str]) -> None:
+        """Note the fields that were lost in an answer that was otherwise fine."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallTerms:
+    """What counts for all calls of a pass: its *deadline* is in loop time."""
+
+    token: Secret
+    deadline: float
+    timeout_seconds: float
+
+    def call_deadline(self) -> float:
+        """Return when a call that begins now is given up, so that others get their turn."""
+        return min(self.deadline, asyncio.get_running_loop().time() + self.timeout_seconds)
+
+
+class RealtimeKit:
+    """
+    The API as one app's token sees it, over one connection.
+
+    Each method raises ApiError, or HeldBack where the call may not be made now.
+    """
+
+    def __init__(  # noqa: PLR0913 # the parts that it is made of
+        self,
+        app: App,
+        *,
+        base_url: str,
+        connection: Connection,
+        throttle: Throttle,
+        observer: CallObserver,
+        upstream_clock: UpstreamClock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._root = (
+            f"{base_url.rstrip('/')}/accounts/{_segment(app.account_id)}"
+            f"/realtime/kit/{_segment(app.app_id)}"
+        )
+        self._connection = connection
+        self._throttle = throttle
+        self._observer = observer
+        self._upstream_clock = upstream_clock
+        self._monotonic = monotonic
+
+    async def active_recordings(self, meeting_id: str, terms: CallTerms) -> ActiveRecordings:
+        """Return the recordings of a meeting that are in progress ("Fetch active recording")."""
+        path = f"/recordings/active-recording/{_segment(meeting_id)}"
+        active = await self._call(ACTIVE_RECORDING, path, parse_active_recordings, terms)
+        self._observer.malformed(active.malformed_fields)
+        return active
+
+    async def recording(self, recording_id: str, terms: CallTerms) -> RecordingDetails:
+        """Return a recording, in whichever state it is ("Fetch details of a recording")."""
+        path = f"/recordings/{_segment(recording_id)}"
+        parse = partial(parse_recording, recording_id=recording_id)
+        details = await self._call(RECORDING, path, parse, terms)
+        self._observer.malformed(details.malformed_fields)
+        return details
+
+    async def recordings_page(
+        self,
+        page_no: int,
+        terms: CallTerms,
+        *,
+        status: Status | None,
+        since: datetime | None = None,
+    ) -> RecordingsPage:
+        """
+        Return a page of the app's recordings, newest first ("Fetch all recordings").
+
+        Only those in one *status*, or invoked *since* a time, where these are given. Several
+        statuses in one call are written in two ways by the API's own documents.
+        """
+        query = {"page_no": str(page_no), "per_page": str(PER_PAGE)}
+        query |= {"sort_by": "invokedTime", "sort_order": "DESC"}
+        if status is not None:
+            query["status"] = status.value
+        if since is not None:
+            query["start_time"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        path = f"/recordings?{urlencode(query)}"
+        page = await self._call(RECORDINGS, path, parse_recordings_page, terms)
+        self._observer.malformed(page.malformed_fields)
+        return page
+
+    async def live_sessions_page(self, page_no: int, terms: CallTerms) -> SessionsPage:
+        """Return a page of the app's sessions that are live now ("Fetch all sessions")."""
+        query = {"status": "LIVE", "page_no": str(page_no), "per_page": str(PER_PAGE)}
+        path = f"/sessions?{urlencode(query)}"
+        page = await self._call(SESSIONS, path, parse_sessions_page, terms)
+        self._observer.malformed(page.malformed_fields)
+        return page
+
+    async def meeting_settings(self, meeting_id: str, terms: CallTerms) -> MeetingSettings:
+        """Return the settings of a meeting ("Fetch a meeting")."""
+        path = f"/meetings/{_segment(meeting_id)}"
+        settings = await self._call(MEETING, path, parse_meeting, terms)
+        self._observer.malformed(settings.malformed_fields)
+        return settings
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+    async def _call(
+        self, endpoint: str, path: str, parse: Callable[[int, bytes], T], terms: CallTerms
+    ) -> T:
+        deadline: float | None = None
+
+        async def call() -> T:
+            nonlocal deadline
+            async with self._throttle.admitted() as admission:
+                # What it has waited for the budget is not the API's doing.
+                deadline = deadline or terms.call_deadline()
+                answer = await self._get(endpoint, path, token=terms.token, deadline=deadline)
+                self._note_rate_limit(admission, answer)
+                return parse(answer.status, answer.body)
+
+        try:
+            try:
+                return await call()
+            except ConnectionStale as stale:
+                try:
+                    return await call()
+                except HeldBack:
+                    raise stale from None
+        except ApiError as error:
+            self._observer.failed(endpoint, error.reason)
+            raise
+
+    async def _get(self, endpoint: str, path: str, *, token: Secret, deadline: float) -> Answer:
+        begun = self._monotonic()
+        code = NO_STATUS
+        try:
+            answer = await self._connection.get(self._root + path, token=token, deadline=deadline)
+            code = str(answer.status)
+        finally:
+            self._observer.called(endpoint, code, self._monotonic() - begun)
+        return answer
+
+    def _note_rate_limit(self, admission: Admission, answer: Answer) -> None:
+        headers = answer.ratelimit_headers
+        self._upstream_clock.note(headers.date)
+        admission.policies = self._policies(answer)
+        admission.retry_after_seconds = retry_after_seconds(headers, now=datetime.now(UTC))
+
+    def _policies(self, answer: Answer) -> tuple[RateLimitPolicy, ...]:
+        try:
+            return parse_policies(answer.ratelimit_headers)
+        except MalformedHeader:
+            self._observer.malformed((RATELIMIT_FIELD,))
+            return ()
+
+
+def _segment(identifier: str) -> str:
+    return quote(identifier, safe="")

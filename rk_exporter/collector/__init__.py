@@ -1,0 +1,1 @@
+"""Finding out: which meetings to read, reading them, and merging what was read."""

@@ -1,0 +1,60 @@
+"""What the collector needs of the API's client."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from rk_exporter.api.client import CallTerms
+from rk_exporter.api.results import (
+    ActiveRecordings,
+    MeetingSettings,
+    RecordingDetails,
+    RecordingsPage,
+    SessionsPage,
+)
+from rk_exporter.model.recording import Status
+
+
+class RecordingsPageReader(Protocol):
+    """One connection to the API, used by one worker at a time."""
+
+    async def recordings_page(
+        self,
+        page_no: int,
+        terms: CallTerms,
+        *,
+        status: Status | None,
+        since: datetime | None = None,
+    ) -> RecordingsPage:
+        """Return a page of the recordings in one *status*, or invoked *since* a time."""
+        ...
+
+
+class DiscoveryReader(Protocol):
+    """One connection to the API, used by one worker at a time."""
+
+    async def live_sessions_page(self, page_no: int, terms: CallTerms) -> SessionsPage:
+        """Return a page of the live sessions."""
+        ...
+
+    async def meeting_settings(self, meeting_id: str, terms: CallTerms) -> MeetingSettings:
+        """Return the settings of a meeting."""
+        ...
+
+
+class Reader(RecordingsPageReader, DiscoveryReader, Protocol):
+    """One connection to the API, used by one worker at a time."""
+
+    async def active_recordings(self, meeting_id: str, terms: CallTerms) -> ActiveRecordings:
+        """Return the meeting's recordings."""
+        ...
+
+    async def recording(self, recording_id: str, terms: CallTerms) -> RecordingDetails:
+        """Return a recording."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection."""
+
+
+Errand: TypeAlias = Callable[[Reader], Awaitable[None]]

@@ -1,0 +1,1 @@
+"""The configuration: options, files, tokens and lists of meetings, parsed once."""

@@ -1,0 +1,1 @@
+"""The exporter and a simulated API in one process, with an optional Prometheus stack."""

@@ -1,0 +1,1 @@
+"""Showing: metric families from a snapshot, and their text."""

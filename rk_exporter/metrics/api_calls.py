@@ -1,0 +1,91 @@
+"""The exporter's counters of its own calls to the API."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+
+from rk_exporter.api.client import ENDPOINTS, NO_STATUS, RATELIMIT_FIELD
+from rk_exporter.api.schema import MALFORMABLE_FIELDS
+from rk_exporter.model.failure import Reason
+
+
+# What the API's documentation and third parties know it to answer; others are added when seen.
+_KNOWN_CODES = (
+    "200", "400", "401", "403", "404", "422", "429", "500", "502", "503", "504", NO_STATUS,
+)  # fmt: skip
+_LATENCY_BUCKETS_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class ApiCallMetrics:
+    """The exporter's counters of its own calls, each known child at 0 from the start."""
+
+    def __init__(self, app_names: Iterable[str], *, registry: CollectorRegistry) -> None:
+        # The library's only switch for the series that say when each counter was made.
+        disable_created_metrics()  # type: ignore[no-untyped-call] # has no annotations
+        self._requests = Counter(
+            "rk_api_requests",
+            "Calls made to the API, by HTTP status; `none` where no complete answer came.",
+            ["app", "endpoint", "code"],
+            registry=registry,
+        )
+        self._failures = Counter(
+            "rk_api_request_failures",
+            "Calls that gave no reading, by reason.",
+            ["app", "endpoint", "reason"],
+            registry=registry,
+        )
+        self._durations = Histogram(
+            "rk_api_request_duration_seconds",
+            "How long calls to the API took.",
+            ["app", "endpoint"],
+            buckets=_LATENCY_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self._malformed = Counter(
+            "rk_api_malformed_fields",
+            "Fields in otherwise sound answers that were left out because they were malformed.",
+            ["app", "field"],
+            registry=registry,
+        )
+        for app in app_names:
+            self._start_at_zero(app)
+
+    def of(self, app: str) -> "AppCallMetrics":
+        """Return the counters of one app."""
+        return AppCallMetrics(app, self._requests, self._failures, self._durations, self._malformed)
+
+    def _start_at_zero(self, app: str) -> None:
+        for endpoint in ENDPOINTS:
+            for code in _KNOWN_CODES:
+                self._requests.labels(app, endpoint, code)
+            for reason in Reason:
+                self._failures.labels(app, endpoint, reason.value)
+            self._durations.labels(app, endpoint)
+        for field in (*MALFORMABLE_FIELDS, RATELIMIT_FIELD):
+            self._malformed.labels(app, field)
+
+
+@dataclass(frozen=True, slots=True)
+class AppCallMetrics:
+    """An api.CallObserver that counts for one app."""
+
+    app: str
+    requests: Counter
+    failures: Counter
+    durations: Histogram
+    malformed_fields: Counter
+
+    def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
+        """Count a call."""
+        self.requests.labels(self.app, endpoint, code).inc()
+        self.durations.labels(self.app, endpoint).observe(duration_seconds)
+
+    def failed(self, endpoint: str, reason: Reason) -> None:
+        """Count a call that gave no reading."""
+        self.failures.labels(self.app, endpoint, reason.value).inc()
+
+    def malformed(self, fields: Iterable[str]) -> None:
+        """Count fields that were left out."""
+        for field in fields:
+            self.malformed_fields.labels(self.app, field).inc()

@@ -1,0 +1,1 @@
+"""What the exporter knows: frozen values without behaviour of their own."""

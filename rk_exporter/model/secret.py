@@ -1,0 +1,36 @@
+"""Secrets, and where tokens come from."""
+
+from typing import NoReturn, Protocol
+
+
+class Secret:
+    """A text that shows itself to nobody but the caller of *reveal*."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text."""
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not to be pickled or copied")
+
+
+class TokenSource(Protocol):
+    """Where an app's token comes from."""
+
+    def current(self) -> Secret:
+        """Return the token to be used now."""
+        ...

@@ -1,0 +1,1 @@
+"""The HTTP side: ASGI application, server and connection limits."""

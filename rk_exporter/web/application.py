@@ -1,0 +1,201 @@
+"""The ASGI application: metrics, health and a landing page. Health never calls the API."""
+
+import html
+import logging
+import re
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from rk_exporter import __version__
+from rk_exporter.metrics.exposition import Exposition, accepts_gzip, negotiate
+from rk_exporter.snapshot import Snapshot
+
+
+logger = logging.getLogger(__name__)
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+SCRAPE_TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
+# Prometheus' own default. Beyond the longest a connection that hangs would hold a pass for ever.
+_DEFAULT_SCRAPE_TIMEOUT_SECONDS = 10.0
+_LONGEST_SCRAPE_TIMEOUT_SECONDS = 120.0
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+# Nothing here takes a body; a small one is ignored.
+_LARGEST_REQUEST_BODY_BYTES = 64 * 1024
+# A slow reader holds no more than this in the server's memory.
+_SLICE_BYTES = 64 * 1024
+_METHODS = ("GET", "HEAD")
+_LANDING_PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>rk-exporter</title>
+<style>body {{ font-family: sans-serif; margin: 3em auto; max-width: 40em }}</style>
+</head>
+<body>
+<h1>rk-exporter {version}</h1>
+<p>Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings.</p>
+<ul>
+<li><a href="{metrics}">Metrics</a></li>
+<li><a href="/-/healthy">Health</a>: the exporter is alive</li>
+<li><a href="/-/ready">Readiness</a>: what it shows is complete and not out of date</li>
+</ul>
+</body>
+</html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP response."""
+
+    status: int
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def scrape_timeout_seconds(header: str | None, *, offset_seconds: float) -> float:
+    """
+    Return how long a pass may take, from the value of X-Prometheus-Scrape-Timeout-Seconds.
+
+    That is the timeout, at most 120 s, less *offset_seconds* for the way back, but at least half
+    of it. Where the header is absent or no number above zero, Prometheus' default of 10 s counts.
+    """
+    timeout = _DEFAULT_SCRAPE_TIMEOUT_SECONDS
+    if header is not None and _SECONDS.fullmatch(header) and float(header) > 0:
+        timeout = min(float(header), _LONGEST_SCRAPE_TIMEOUT_SECONDS)
+    return max(timeout - offset_seconds, timeout / 2)
+
+
+class Application:
+    """Answer HTTP requests: *scrape* runs a pass of at most so many seconds."""
+
+    def __init__(
+        self,
+        *,
+        scrape: Callable[[float], Awaitable[Snapshot]],
+        why_not_ready: Callable[[], str | None],
+        exposition: Exposition,
+        telemetry_path: str,
+        timeout_offset_seconds: float,
+        max_requests: int,
+    ) -> None:
+        self._scrape = scrape
+        self._why_not_ready = why_not_ready
+        self._exposition = exposition
+        self._timeout_offset_seconds = timeout_offset_seconds
+        self._max_requests = max_requests
+        self._requests_in_flight = 0
+        self._routes: dict[str, Callable[[Scope], Awaitable[Response]]] = {
+            "/-/healthy": self._healthy,
+            "/-/ready": self._ready,
+            "/": self._landing_page,
+            telemetry_path: self._metrics,
+        }
+        page = _LANDING_PAGE.format(version=__version__, metrics=html.escape(telemetry_path))
+        self._page = page.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; an ASGI server calls this."""
+        del receive
+        try:
+            response = await self._respond(scope)
+        except Exception:
+            # The server would print the traceback and close without a word to the client.
+            logger.exception("a request failed")
+            response = _line(500, "internal error; the exporter's log tells more")
+        await _send(response, send, with_body=scope["method"] != "HEAD")
+
+    async def _respond(self, scope: Scope) -> Response:
+        handle = self._routes.get(_path(scope))
+        if handle is None:
+            return _line(404, "there is nothing here; the metrics are linked at /")
+        if scope["method"] not in _METHODS:
+            return _line(405, "use GET", {"Allow": ", ".join(_METHODS)})
+        length = _header(scope, "content-length") or "0"
+        if not length.isdecimal() or int(length) > _LARGEST_REQUEST_BODY_BYTES:
+            return _line(413, "send no body", {"Connection": "close"})
+        return await handle(scope)
+
+    async def _metrics(self, scope: Scope) -> Response:
+        if self._requests_in_flight >= self._max_requests:
+            message = f"{self._max_requests} requests are being answered already"
+            return _line(503, message, {"Retry-After": "1"})
+        form = negotiate(_header(scope, "accept") or "")
+        gzipped = accepts_gzip(_header(scope, "accept-encoding") or "")
+        headers = {"Vary": "Accept, Accept-Encoding"}
+        if gzipped:
+            headers["Content-Encoding"] = "gzip"
+        if scope["method"] == "HEAD":
+            return Response(200, b"", form.value, headers)
+        self._requests_in_flight += 1
+        try:
+            snapshot = await self._scrape(
+                scrape_timeout_seconds(
+                    _header(scope, SCRAPE_TIMEOUT_HEADER),
+                    offset_seconds=self._timeout_offset_seconds,
+                )
+            )
+            body = await self._exposition.render(snapshot, form, gzipped=gzipped)
+        finally:
+            self._requests_in_flight -= 1
+        return Response(200, body, form.value, headers)
+
+    async def _healthy(self, scope: Scope) -> Response:
+        del scope
+        return _line(200, "healthy")
+
+    async def _ready(self, scope: Scope) -> Response:
+        del scope
+        reason = self._why_not_ready()
+        return _line(200, "ready") if reason is None else _line(503, f"not ready: {reason}")
+
+    async def _landing_page(self, scope: Scope) -> Response:
+        del scope
+        policy = "default-src 'none'; style-src 'unsafe-inline'"
+        headers = {"Content-Security-Policy": policy}
+        return Response(200, self._page, "text/html; charset=utf-8", headers)
+
+
+def _line(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(status, f"{text}\n".encode(), headers=headers or {})
+
+
+def _path(scope: Scope) -> str:
+    """Return the path of the request, which may name a whole URL (RFC 9112, 3.2.2)."""
+    target: str = scope["path"]
+    return target if target.startswith("/") else urlsplit(target).path
+
+
+def _header(scope: Scope, name: str) -> str | None:
+    """Return the value of a header; several of the same name are one list (RFC 9110, 5.3)."""
+    pairs: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    values = [value.decode("latin-1") for key, value in pairs if key == name.encode()]
+    return ", ".join(values) if values else None
+
+
+async def _send(response: Response, send: Send, *, with_body: bool) -> None:
+    headers = {
+        "Content-Type": response.content_type,
+        "X-Content-Type-Options": "nosniff",
+        **response.headers,
+    }
+    if response.body:
+        headers["Content-Length"] = str(len(response.body))
+    await send(
+        {
+            "type": "http.response.start",
+            "status": response.status,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        }
+    )
+    body = response.body if with_body else b""
+    for begin in range(0, len(body), _SLICE_BYTES):
+        piece = body[begin : begin + _SLICE_BYTES]
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

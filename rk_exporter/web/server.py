@@ -1,0 +1,149 @@
+"""Serving applications by uvicorn until a signal comes, where no client can cost another."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import uvicorn
+
+from rk_exporter.config.parsers import Address
+from rk_exporter.web.protocol import GuardedProtocol
+
+
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+AsgiApplication = Callable[[_Message, _Receive, _Send], Awaitable[None]]
+# Beside the requests that are answered at once: Prometheus' idle connections, probes, people.
+SPARE_CONNECTIONS = 24
+# Prometheus keeps its connection between scrapes.
+KEEP_ALIVE_SECONDS = 120
+GRACE_SECONDS = 10
+_LARGEST_HEAD_BYTES = 16 * 1024
+_BACKLOG = 64
+_ANY_HOST = frozenset({"::", "0.0.0.0"})  # noqa: S104 # recognised, not bound
+
+
+class AddressError(Exception):
+    """An address that cannot be listened on."""
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to *serve*: uvicorn raises them again at the end, and dies of them."""
+        yield
+
+
+def bind(address: Address) -> socket.socket:
+    """
+    Return a socket that listens on *address*.
+
+    Raises AddressError.
+    """
+    host, port = address.host, address.port
+    dual_stack = (not host or ":" in host) and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if ":" in host or dual_stack else socket.AF_INET
+    try:
+        listening = socket.create_server(
+            (host, port), family=family, dualstack_ipv6=dual_stack, backlog=_BACKLOG
+        )
+    except OSError as error:
+        # The standard library adds "(while attempting to bind on address …)".
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+    except UnicodeError:
+        reason = "its host is no name"
+    else:
+        # asyncio would do it for each connection, but not for those of a ready-made socket; with
+        # Nagle's algorithm every answer in two pieces takes 40 ms longer.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
+    shown = f"[{host}]" if ":" in host else host
+    raise AddressError(f"cannot listen on {shown}:{port}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An application and the socket that it is served on."""
+
+    application: AsgiApplication
+    socket: socket.socket
+    max_requests: int = 40
+    """How many requests the application answers at once; the cap on connections follows."""
+    date_header: bool = True
+    """Whether the server adds a Date of its own; the simulated API tells its own time."""
+
+    @property
+    def address(self) -> str:
+        """Return what it listens on, as host:port."""
+        host, port = self.socket.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def url(self) -> str:
+        """Return the URL to reach it by on this machine."""
+        host, port = self.socket.getsockname()[:2]
+        if host in _ANY_HOST:
+            host = "127.0.0.1"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(listeners: Iterable[Listener]) -> None:
+    """
+    Serve each application on its socket until SIGTERM or SIGINT.
+
+    Responses that have begun get 10 s to end; a second signal ends them at once.
+    """
+    servers = [(_Server(_configuration(each)), each.socket) for each in listeners]
+
+    def stop() -> None:
+        for server, _ in servers:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+            if server.force_exit:
+                # From Python 3.12 on, uvicorn waits for them even so.
+                for each in server.server_state.connections:
+                    each.transport.abort()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await asyncio.gather(*(server.serve(sockets=[each]) for server, each in servers))
+    # What is left to do needs no grace: a signal now ends the process.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+
+
+def _ending_quietly(application: AsgiApplication) -> AsgiApplication:
+    """Return *application* such that uvicorn logs no traceback of a request that it gives up."""
+
+    async def answer(scope: _Message, receive: _Receive, send: _Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await application(scope, receive, send)
+
+    return answer
+
+
+def _configuration(listener: Listener) -> uvicorn.Config:
+    protocol = partial(GuardedProtocol, max_connections=listener.max_requests + SPARE_CONNECTIONS)
+    return uvicorn.Config(
+        _ending_quietly(listener.application),
+        http=protocol,  # type: ignore[arg-type] # called like the class that is asked for
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=listener.date_header,
+        backlog=_BACKLOG,
+        h11_max_incomplete_event_size=_LARGEST_HEAD_BYTES,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
