@@ -9,12 +9,12 @@ from dashboards.panels import (
     Size,
     dashed,
     events,
-    history,
     instant,
     number,
     quantiles,
     query,
     text_of,
+    tracker,
 )
 from dashboards.selectors import (
     BY_MEETING,
@@ -136,7 +136,7 @@ def _figures() -> list[Panel]:
 
 def _budget() -> Panel:
     limit, remaining = of_app("rk_api_budget_limit"), of_app("rk_api_budget_remaining")
-    return history(
+    return tracker(
         About(
             "Budget, calls in 5 minutes",
             "Calls that were made and that are left. A token's budget is shared by all apps that "
@@ -152,7 +152,7 @@ def _budget() -> Panel:
 
 
 def _rate_limit() -> Panel:
-    return history(
+    return tracker(
         About(
             "Rate limit, as Cloudflare reports it",
             "Calls that Cloudflare said to be left, of what it allows, by each of its policies. "
@@ -169,7 +169,7 @@ def _rate_limit() -> Panel:
 
 def _endpoints() -> Panel:
     calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
-    return history(
+    return tracker(
         About(
             "Calls, by endpoint", "Calls to the API in a minute, by what was asked for.", unit="cpm"
         ),
@@ -181,7 +181,7 @@ def _endpoints() -> Panel:
 
 def _codes() -> Panel:
     calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
-    return history(
+    return tracker(
         About(
             "Calls, by answer",
             "Calls to the API in a minute, by HTTP status. 404 is usual: the meeting has no "
@@ -221,7 +221,7 @@ def _latency() -> Panel:
 
 
 def _pass_duration() -> Panel:
-    return history(
+    return tracker(
         About(
             "Duration of a pass",
             "How long the reading of an app's meetings took at the last scrape. It ends half a "
@@ -234,7 +234,7 @@ def _pass_duration() -> Panel:
 
 
 def _deferred() -> Panel:
-    return history(
+    return tracker(
         About(
             "Meetings, and those deferred",
             "Meetings in the list, and of them those that a pass did not read.",
@@ -281,7 +281,7 @@ def _unread() -> Panel:
 
 def _ages() -> Panel:
     discovered_at = once("app", of_app("rk_discovery_last_success_timestamp_seconds"))
-    return history(
+    return tracker(
         About(
             "Age of the readings",
             "How long ago the meeting was read that waits longest, and the live sessions were "
@@ -297,7 +297,7 @@ def _ages() -> Panel:
 
 
 def _sources() -> Panel:
-    return history(
+    return tracker(
         About(
             "Files and lists",
             "1 where the exporter's files, and the list of live sessions, could be read or written"
@@ -315,7 +315,7 @@ def _sources() -> Panel:
 
 
 def _memory() -> Panel:
-    return history(
+    return tracker(
         About("Memory", "Resident memory of each process.", unit="bytes"),
         [query(of_exporter("process_resident_memory_bytes"), "{{instance}}")],
         size=_THIRD,
@@ -324,7 +324,7 @@ def _memory() -> Panel:
 
 def _cpu() -> Panel:
     cpu = f"rate({of_exporter('process_cpu_seconds_total')}[$__rate_interval])"
-    return history(
+    return tracker(
         About("CPU", "The part of one processor that each process takes.", unit="percentunit"),
         [query(cpu, "{{instance}}")],
         size=_THIRD,

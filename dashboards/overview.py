@@ -9,11 +9,11 @@ from dashboards.panels import (
     Size,
     bars,
     events,
-    history,
     instant,
     number,
     quantiles,
     query,
+    tracker,
 )
 from dashboards.selectors import (
     BY_APP,
@@ -120,7 +120,7 @@ def _figures() -> list[Panel]:
             About("In progress", "Recordings that are INVOKED, RECORDING, PAUSED or UPLOADING."),
             query(or_zero(f"sum({_in_states('|'.join(IN_PROGRESS))})")),
             size=_FIGURE,
-            history=True,
+            tracker=True,
         ),
         number(
             About(
@@ -169,7 +169,7 @@ def _figures() -> list[Panel]:
 
 
 def _states_over_time() -> Panel:
-    return history(
+    return tracker(
         About(
             "In progress, by state",
             "Recordings in each state that is not final. Nothing is drawn where none is known.",
@@ -268,7 +268,7 @@ def _ended() -> Panel:
 
 
 def _failed_of_all() -> Panel:
-    return history(
+    return tracker(
         About(
             "Failed of all, by app",
             "The part that is ERRORED of the recordings that ended in the hour before. Nothing is "
@@ -313,7 +313,7 @@ def _upload_delay() -> Panel:
 
 
 def _data_recorded() -> Panel:
-    return history(
+    return tracker(
         About(
             "Data recorded",
             "Size of the files of all recordings that are shown: those of the last days. Nothing "

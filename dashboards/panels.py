@@ -96,9 +96,9 @@ def number(  # noqa: PLR0913 # what a figure can differ in
     texts: Sequence[models.ValueMapping] = (),
     absent: str = "unknown",
     decimals: int | None = None,
-    history: bool = False,
+    tracker: bool = False,
 ) -> stat.Panel:
-    """Show one figure, with its *history* behind it; *absent* is said where there is none."""
+    """Show one figure, with its *tracker* behind it; *absent* is said where there is none."""
     panel = (
         described(stat.Panel(), about, size)
         .with_target(target)
@@ -106,7 +106,7 @@ def number(  # noqa: PLR0913 # what a figure can differ in
         .color_mode(common_models.BigValueColorMode.VALUE)
         .graph_mode(
             common_models.BigValueGraphMode.AREA
-            if history
+            if tracker
             else common_models.BigValueGraphMode.NONE
         )
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -129,7 +129,7 @@ def text_of(
     )
 
 
-def history(
+def tracker(
     about: About,
     targets: Sequence[prometheus.Dataquery],
     *,
@@ -167,7 +167,7 @@ def history(
 
 def quantiles(about: About, buckets: str, *, size: Size) -> timeseries.Panel:
     """Show how values are spread; *buckets* is how many were counted, by the label le."""
-    return history(
+    return tracker(
         about,
         [
             query(f"histogram_quantile({share}, sum by (le) ({buckets}))", name)
@@ -186,7 +186,7 @@ def events(
     colours: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
     """Show how often something happened in each `$__interval`, as bars on top of each other."""
-    panel = history(about, targets, size=size, colours=colours, stacked=True)
+    panel = tracker(about, targets, size=size, colours=colours, stacked=True)
     # Long enough for two scrapes in each bar, whatever the interval between them.
     panel.interval("5m")
     return panel.draw_style(common_models.GraphDrawStyle.BARS).fill_opacity(80).decimals(0)

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.frame import RECORDING, Framing, Row, framed
-from dashboards.panels import About, Panel, Size, history, instant, number, query, timeline
+from dashboards.panels import About, Panel, Size, instant, number, query, timeline, tracker
 from dashboards.selectors import BY_MEETING, BY_RECORDING, as_time, of_meeting, of_recording, once
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
@@ -162,7 +162,7 @@ def _moments() -> Panel:
 
 
 def _size() -> Panel:
-    return history(
+    return tracker(
         About("Size", "Of each file. Nothing is drawn until it was uploaded.", unit="bytes"),
         [
             query(
@@ -174,7 +174,7 @@ def _size() -> Panel:
 
 
 def _expiry() -> Panel:
-    return history(
+    return tracker(
         About(
             "Time left to download",
             "Until each download URL expires; it rises where a URL is refreshed. Nothing is drawn "
@@ -226,7 +226,7 @@ def _details() -> Panel:
 
 
 def _duration() -> Panel:
-    return history(
+    return tracker(
         About(
             "Duration",
             "How long each recording is. Nothing is drawn until it has begun.",
@@ -245,7 +245,7 @@ def _duration() -> Panel:
 def _ages() -> Panel:
     recording = once(BY_RECORDING, of_recording("rk_recording_last_success_timestamp_seconds"))
     meeting = once(BY_MEETING, of_meeting("rk_meeting_last_success_timestamp_seconds"))
-    return history(
+    return tracker(
         About(
             "Age of the readings",
             "How long ago each recording and its meeting were read. One that has ended is read "
@@ -263,7 +263,7 @@ def _ages() -> Panel:
 def _people() -> Panel:
     people = once(BY_MEETING, of_meeting("rk_meeting_live_participants"))
     active = once(BY_MEETING, of_meeting("rk_meeting_active_recordings"))
-    return history(
+    return tracker(
         About(
             "People and recordings",
             "How many people are in the meeting (with `--meetings.discover`; a recorder may count "

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.frame import RECORDING, RECORDINGS, Framing, Row, framed, link_to
-from dashboards.panels import About, Panel, Size, bars, history, instant, query, timeline
+from dashboards.panels import About, Panel, Size, bars, instant, query, timeline, tracker
 from dashboards.selectors import BY_MEETING, BY_RECORDING, as_time, named, of_meeting, once
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
@@ -151,7 +151,7 @@ def _running() -> Panel:
 
 
 def _durations() -> Panel:
-    return history(
+    return tracker(
         About(
             "Running for",
             "For how long each recording has run that is RECORDING or PAUSED. Nothing is drawn "
@@ -165,7 +165,7 @@ def _durations() -> Panel:
 
 def _sizes() -> Panel:
     sizes = once(BY_RECORDING, of_meeting("rk_recording_file_size_bytes"))
-    return history(
+    return tracker(
         About(
             "Size by meeting",
             "Size of the files of all recordings that are shown. Nothing is drawn where there is "

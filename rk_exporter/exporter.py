@@ -11,11 +11,11 @@ from prometheus_client.process_collector import ProcessCollector
 
 from rk_exporter.api.client import RealtimeKit
 from rk_exporter.api.connection import ClientFactory, Connection, client_factory
-from rk_exporter.collector.app_collector import AppScraper, PassRules
-from rk_exporter.collector.backfill import Review
-from rk_exporter.collector.collector import Scraper
+from rk_exporter.collector.app_collector import AppCollector, PassRules
+from rk_exporter.collector.backfill import Backfill
+from rk_exporter.collector.collector import Collector
 from rk_exporter.collector.discovery import Discovery
-from rk_exporter.collector.meeting_list import MeetingDirectory
+from rk_exporter.collector.meeting_list import MeetingList
 from rk_exporter.collector.reader import MeetingReader
 from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.config import Config
@@ -23,12 +23,12 @@ from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.families import families
 from rk_exporter.model.secret import Secret
-from rk_exporter.model.server_clock import UpstreamClock
-from rk_exporter.ratelimit.limiter import LimitsByToken, Throttle
+from rk_exporter.model.server_clock import ServerClock
+from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.lifecycle import FollowRules
 from rk_exporter.tracking.state_file import LAST_PATIENCE_SECONDS, StateFile, StateFileState
-from rk_exporter.tracking.tracker import History
+from rk_exporter.tracking.tracker import RecordingTracker
 from rk_exporter.web.application import Application
 
 
@@ -79,7 +79,7 @@ class Exporter:
             for app, token in zip(config.apps, tokens, strict=True)
         ]
         keep = self._keep if self._state_file else None
-        self.scraper = Scraper(self._app_scrapers, clock=clock, keep=keep)
+        self.scraper = Collector(self._app_scrapers, clock=clock, keep=keep)
         self.exposition = Exposition(self.families)
         self.application = Application(
             scrape=self.scraper.scrape,
@@ -90,21 +90,21 @@ class Exporter:
             max_requests=config.max_requests,
         )
 
-    def _app_scraper(self, config: AppConfig, token: Secret, budget: int) -> AppScraper:
+    def _app_scraper(self, config: AppConfig, token: Secret, budget: int) -> AppCollector:
         app = config.app
-        throttle = Throttle(
+        limiter = RateLimiter(
             self._limits, token=token, budget=budget, clock=self._clock, monotonic=self._monotonic
         )
-        upstream_clock = UpstreamClock(self._clock)
+        server_clock = ServerClock(self._clock)
         kept = self._state_file.state_of(app) if self._state_file else None
         readers = [
             RealtimeKit(
                 app,
                 base_url=self._config.base_url,
                 connection=Connection(self._make_client),
-                throttle=throttle,
+                limiter=limiter,
                 observer=self._call_metrics.of(app.name),
-                upstream_clock=upstream_clock,
+                server_clock=server_clock,
             )
             for _ in range(self._workers_per_app)
         ]
@@ -118,36 +118,36 @@ class Exporter:
             discovery = Discovery(
                 app=app.name, clock=self._clock, stale_after_seconds=rules.stale_after_seconds
             )
-        history = History(
+        tracker = RecordingTracker(
             app.name,
             self._follow_rules(),
             clock=self._clock,
-            upstream_clock=upstream_clock,
+            server_clock=server_clock,
             any_meeting=config.discover,
             past=kept.past if kept else None,
         )
         review = None
         if self._remembers:
             newest_ids = kept.newest_ids if kept else ()
-            review = Review(app.name, history, clock=self._clock, newest_ids=newest_ids)
-        return AppScraper(
+            review = Backfill(app.name, tracker, clock=self._clock, newest_ids=newest_ids)
+        return AppCollector(
             app,
-            MeetingDirectory(config.meetings, config.meeting_files),
+            MeetingList(config.meetings, config.meeting_files),
             token=config.token,
             reader=MeetingReader(
                 app.name,
                 readers,
-                history=history,
+                tracker=tracker,
                 review=review,
                 discovery=discovery,
                 clock=self._clock,
             ),
-            throttle=throttle,
+            limiter=limiter,
             rules=rules,
             clock=self._clock,
             monotonic=self._monotonic,
-            history=history,
-            upstream_clock=upstream_clock,
+            tracker=tracker,
+            server_clock=server_clock,
             discovery=discovery,
             readings=kept.readings if kept else (),
         )
@@ -196,7 +196,7 @@ class Exporter:
         finally:
             if self._state_file:
                 states = [app.state for app in self._app_scrapers]
-                await self._state_file.keep(states, patience_seconds=LAST_PATIENCE_SECONDS)
+                await self._state_file.keep(states, max_wait_seconds=LAST_PATIENCE_SECONDS)
                 self._state_file.close()
             self.exposition.close()
 

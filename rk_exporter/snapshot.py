@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Reading, ReadMode
-from rk_exporter.ratelimit.status import Spending
-from rk_exporter.tracking.counters import Tally
+from rk_exporter.ratelimit.status import BudgetStatus
+from rk_exporter.tracking.counters import RecordingCounters
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_file import StateFileState
 
@@ -19,12 +19,12 @@ class AppSnapshot:
     up: bool | None = None
     deferred: int | None = None
     duration_seconds: float | None = None
-    spending: Spending | None = None
+    budget_status: BudgetStatus | None = None
     files: tuple[FileState, ...] = ()
     discovery: DiscoveryState | None = None
     recordings: tuple[KnownRecording, ...] = ()
     """Those in progress, and those that have ended and are still of interest."""
-    tally: Tally = field(default_factory=Tally)
+    counters: RecordingCounters = field(default_factory=RecordingCounters)
     is_restored: bool = False
     """Whether the recordings from before the start are among them."""
     clock_offset_seconds: float = 0.0

@@ -20,7 +20,7 @@ from rk_exporter.config.sources import Setting
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.limiter import LimitsByToken, Throttle
+from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
 from rk_exporter.simulator import (
     Fault,
     Meeting,
@@ -87,15 +87,15 @@ def in_process(application: Any) -> Callable[[], httpx.AsyncClient]:
     return lambda: httpx.AsyncClient(transport=httpx.ASGITransport(app=application))
 
 
-def free_throttle() -> Throttle:
+def free_throttle() -> RateLimiter:
     """Return a throttle for tests that are not about the budget: it lets everything through."""
-    return throttle_of(100_000, patience_seconds=math.inf)
+    return throttle_of(100_000, max_wait_seconds=math.inf)
 
 
-def throttle_of(calls: int, *, patience_seconds: float = 0.0) -> Throttle:
+def throttle_of(calls: int, *, max_wait_seconds: float = 0.0) -> RateLimiter:
     """Return a throttle that lets so many *calls* through at once."""
     token, lapse = Secret("simulated"), Lapse()
-    throttle = Throttle(
+    limiter = RateLimiter(
         LimitsByToken(reserve_ratio=0.0, monotonic=lapse),
         token=token,
         budget=calls,
@@ -104,8 +104,8 @@ def throttle_of(calls: int, *, patience_seconds: float = 0.0) -> Throttle:
     )
     # A budget begins spent.
     lapse.seconds += 301
-    throttle.begin_pass(token, interval_seconds=300.0, patience_seconds=patience_seconds)
-    return throttle
+    limiter.begin_pass(token, interval_seconds=300.0, max_wait_seconds=max_wait_seconds)
+    return limiter
 
 
 def life(meeting_id: str = "meeting-1", **changes: Any) -> Recording:

@@ -16,7 +16,7 @@ from rk_exporter.api.client import (
     ACTIVE_RECORDING,
     RATELIMIT_FIELD,
     RECORDING,
-    CallTerms,
+    PassContext,
     RealtimeKit,
 )
 from rk_exporter.api.connection import Connection, client_factory
@@ -26,7 +26,7 @@ from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Status, StopReason
 from rk_exporter.model.secret import Secret
-from rk_exporter.model.server_clock import UpstreamClock
+from rk_exporter.model.server_clock import ServerClock
 from tests.building import ACCOUNT, APP, BASE_URL, free_throttle, run
 from tests.test_payloads import DETAILS, RECORDING_ID, SAMPLE
 
@@ -60,24 +60,24 @@ class Log:
 
 
 def ask(
-    question: Callable[[RealtimeKit, CallTerms], Awaitable[T]],
+    question: Callable[[RealtimeKit, PassContext], Awaitable[T]],
     *,
     log: Log,
     app: App | None = None,
-    upstream_clock: UpstreamClock | None = None,
+    server_clock: ServerClock | None = None,
 ) -> T:
     async def call() -> T:
         api = RealtimeKit(
             app or App("production", ACCOUNT, APP),
             base_url=BASE_URL,
             connection=Connection(client_factory(BASE_URL)),
-            throttle=free_throttle(),
+            limiter=free_throttle(),
             observer=log,
-            upstream_clock=upstream_clock or UpstreamClock(time.time),
+            server_clock=server_clock or ServerClock(time.time),
         )
         deadline = asyncio.get_running_loop().time() + 5
         try:
-            return await question(api, CallTerms(Secret(CANARY), deadline, 5.0))
+            return await question(api, PassContext(Secret(CANARY), deadline, 5.0))
         finally:
             await api.close()
 
@@ -89,13 +89,13 @@ def read(
     *,
     log: Log | None = None,
     app: App | None = None,
-    upstream_clock: UpstreamClock | None = None,
+    server_clock: ServerClock | None = None,
 ) -> ActiveRecordings:
     return ask(
-        lambda api, terms: api.active_recordings(meeting_id, terms),
+        lambda api, context: api.active_recordings(meeting_id, context),
         log=log or Log(),
         app=app,
-        upstream_clock=upstream_clock,
+        server_clock=server_clock,
     )
 
 
@@ -103,7 +103,9 @@ def read_recording(
     recording_id: str = RECORDING_ID, *, log: Log | None = None, app: App | None = None
 ) -> RecordingDetails:
     return ask(
-        lambda api, terms: api.recording(recording_id, terms), log=log or Log(RECORDING), app=app
+        lambda api, context: api.recording(recording_id, context),
+        log=log or Log(RECORDING),
+        app=app,
     )
 
 
@@ -216,7 +218,7 @@ def test_the_query_of_a_list(
     route = respx.get(url__startswith=RECORDINGS_URL)
     route.respond(200, json={"success": True, "data": []})
     ask(
-        lambda api, terms: api.recordings_page(3, terms, status=status, since=since),
+        lambda api, context: api.recordings_page(3, context, status=status, since=since),
         log=Log("recordings"),
     )
     order = {"sort_by": "invokedTime", "sort_order": "DESC"}
@@ -229,12 +231,12 @@ def test_the_query_of_a_list(
 def test_every_answer_tells_the_apis_time(status_code: int) -> None:
     """The Date of any answer, of a refusal too, tells how far the API's clock is ahead."""
     now = datetime(2026, 2, 3, tzinfo=UTC)
-    clock = UpstreamClock(now.timestamp)
+    clock = ServerClock(now.timestamp)
     date = format_datetime(now + timedelta(seconds=90), usegmt=True)
     body = {"success": True, "data": None}
     respx.get(f"{PREFIX}/meeting-1").respond(status_code, json=body, headers={"Date": date})
     with contextlib.suppress(api_errors.ApiError):
-        read(upstream_clock=clock)
+        read(server_clock=clock)
     assert 90.5 == clock.offset_seconds
 
 

@@ -131,7 +131,7 @@ class TestServe:
     def test_hanging_name_lookups(self) -> None:
         """A resolver that hangs keeps neither scrapes waiting nor the process from ending."""
         hang = "import socket, time; socket.getaddrinfo = lambda *_, **__: time.sleep(60)"
-        program = f"{hang}; from rk_exporter.cli import entry_point; entry_point()"
+        program = f"{hang}; from rk_exporter.cli.main import entry_point; entry_point()"
         arguments = (
             *("serve", *IDS, "--meeting-id", "x", "--api.base-url", "https://api.test"),
             *("--web.listen-address", "127.0.0.1:0"),

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from rk_exporter.api.client import ACTIVE_RECORDING, NO_STATUS, CallTerms, RealtimeKit
+from rk_exporter.api.client import ACTIVE_RECORDING, NO_STATUS, PassContext, RealtimeKit
 from rk_exporter.api.connection import LARGEST_BODY_BYTES, Connection, client_factory
 from rk_exporter.api.results import ActiveRecordings
 from rk_exporter.model.errors import (
@@ -33,8 +33,8 @@ from rk_exporter.model.errors import (
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import Secret
-from rk_exporter.model.server_clock import UpstreamClock
-from rk_exporter.ratelimit.limiter import Throttle
+from rk_exporter.model.server_clock import ServerClock
+from rk_exporter.ratelimit.limiter import RateLimiter
 from tests.building import free_throttle, throttle_of
 from tests.fault_server import (
     PATIENCE_SECONDS,
@@ -88,7 +88,7 @@ class Client:
 
     url: str
     observer: Observer = field(default_factory=Observer)
-    throttle: Throttle = field(default_factory=free_throttle)
+    limiter: RateLimiter = field(default_factory=free_throttle)
     api: RealtimeKit = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,16 +97,16 @@ class Client:
             APP,
             base_url=base_url,
             connection=Connection(client_factory(base_url)),
-            throttle=self.throttle,
+            limiter=self.limiter,
             observer=self.observer,
-            upstream_clock=UpstreamClock(time.time),
+            server_clock=ServerClock(time.time),
         )
 
     async def call(self, seconds: float = PATIENCE_SECONDS) -> ActiveRecordings:
         """Read the meeting within so many *seconds*."""
         deadline = asyncio.get_running_loop().time() + seconds
         return await self.api.active_recordings(
-            MEETING, CallTerms(Secret(TOKEN), deadline, PATIENCE_SECONDS)
+            MEETING, PassContext(Secret(TOKEN), deadline, PATIENCE_SECONDS)
         )
 
     async def failure(self, seconds: float = PATIENCE_SECONDS) -> ApiError:
@@ -118,9 +118,9 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def client_of(url: str, throttle: Throttle | None = None) -> AsyncIterator[Client]:
+async def client_of(url: str, limiter: RateLimiter | None = None) -> AsyncIterator[Client]:
     """Yield a client that is closed at the end."""
-    client = Client(url, throttle=throttle or free_throttle())
+    client = Client(url, limiter=limiter or free_throttle())
     try:
         yield client
     finally:
@@ -132,7 +132,7 @@ def with_server(
     *behaviours: Behaviour,
     context: ssl.SSLContext | None = None,
     scheme: str | None = None,
-    throttle: Throttle | None = None,
+    limiter: RateLimiter | None = None,
 ) -> None:
     """Run *test* with a server that behaves so, and a client of it."""
 
@@ -141,7 +141,7 @@ def with_server(
         server.script(MEETING, *behaviours)
         async with server.running(context):
             url = f"{scheme or server.scheme}://127.0.0.1:{server.port}"
-            async with client_of(url, throttle) as client:
+            async with client_of(url, limiter) as client:
                 await test(server, client)
 
     asyncio.run(run())
@@ -289,7 +289,7 @@ def test_no_calls_left_to_try_again() -> None:
         assert client.observer == Observer(codes=["200", NO_STATUS], failures=[Reason.CONNECT])
         assert server.connections == 1
 
-    with_server(test, answer(), close(), throttle=throttle_of(2))
+    with_server(test, answer(), close(), limiter=throttle_of(2))
 
 
 @pytest.mark.parametrize("end", [close(), reset()], ids=["closed", "reset"])

@@ -10,7 +10,7 @@ import pytest
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.cli.main import main
 from rk_exporter.cli.options import CONFIG_FILE_VARIABLE, OPTIONS
-from rk_exporter.collector.read_mode import Demand
+from rk_exporter.collector.read_mode import Load
 from rk_exporter.config.schema import default_of
 from tests.test_metrics import full, held_back, scrape, watched
 
@@ -91,9 +91,7 @@ def test_what_each_interval_affords(readme: str) -> None:
     assert list(seconds) == [row[0] for row in table]
     for interval, meetings, recordings in table:
         affordable = int(meetings.removeprefix("up to ").removesuffix(" meetings"))
-        demands = [
-            Demand(count, seconds[interval], BUDGET) for count in (affordable, affordable + 1)
-        ]
+        demands = [Load(count, seconds[interval], BUDGET) for count in (affordable, affordable + 1)]
         assert [True, False] == [demand.ratio <= 1 for demand in demands]
         # Each of the other three statuses takes a call as well.
         pages = BUDGET // demands[0].passes - 3

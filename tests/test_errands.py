@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bench.virtual_time import run
-from rk_exporter.collector.work_queue import Errands
-from rk_exporter.ratelimit.limiter import HeldBack
+from rk_exporter.collector.work_queue import WorkQueue
+from rk_exporter.ratelimit.limiter import RateLimitWait
 
 
 class Diary:
@@ -32,16 +32,18 @@ class Diary:
         return "".join(name for _, _, name in self.entries)
 
 
-def errands(diary: Diary, names: str, *, readers: str = "1", deadline: float = 100) -> Errands[str]:
+def errands(
+    diary: Diary, names: str, *, readers: str = "1", deadline: float = 100
+) -> WorkQueue[str]:
     """Return errands that have single letters as names, for readers that have as well."""
-    found = Errands(readers, deadline)
+    found = WorkQueue(readers, deadline)
     found.add(*map(diary.errand, names))
     return found
 
 
 async def held_back(reader: str) -> None:
     del reader
-    raise HeldBack
+    raise RateLimitWait
 
 
 def test_one_reader() -> None:
@@ -125,7 +127,7 @@ def test_held_back_for_one_reader() -> None:
     async def once(reader: str) -> None:
         if not refused:
             refused.append(reader)
-            raise HeldBack
+            raise RateLimitWait
         await diary.errand("b")(reader)
 
     given.add(once, diary.errand("c"))

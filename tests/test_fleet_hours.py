@@ -44,7 +44,7 @@ def test_what_a_fleet_must_reach(case: Case) -> None:
     assert case.is_met(outcome, small()), case.must
 
 
-def spending(count_each_15_s: int) -> Sequence[Event]:
+def budget_status(count_each_15_s: int) -> Sequence[Event]:
     """Return that somebody else makes so many calls each 15 seconds, for more than an hour."""
 
     def spend(simulator: Simulator) -> None:
@@ -84,7 +84,7 @@ def test_whatever_the_headers_say(simulator: Mapping[str, Any]) -> None:
 @pytest.mark.parametrize("others", [35, 45, 54], ids=["700", "900", "1,080"])
 def test_somebody_else_spends(others: int) -> None:
     """Calls of other tools are counted: the exporter gives way, and goes on as far as it can."""
-    outcome = hour(events=spending(others), scrapers=(Prometheus(phase_seconds=400.0),))
+    outcome = hour(events=budget_status(others), scrapers=(Prometheus(phase_seconds=400.0),))
     assert 0 == outcome.requests.refused
     left = 1200 - others * 20 - 240
     # Below the reserve one call a pass asks whether there is more again; the first calls find out.

@@ -2,19 +2,19 @@ import math
 
 import pytest
 
-from rk_exporter.ratelimit.circuit_breaker import Gate
+from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
 
 
-def closed_gate(*, now: float = 100.0) -> Gate:
+def closed_gate(*, now: float = 100.0) -> CircuitBreaker:
     """Return a gate that a first refusal has closed for 10 s."""
-    gate = Gate(first_seconds=10.0, longest_seconds=60.0)
+    gate = CircuitBreaker(first_seconds=10.0, longest_seconds=60.0)
     gate.close(now)
     return gate
 
 
 def test_open_at_first() -> None:
     """Through a gate that was never closed all calls pass, none of which tries it."""
-    gate = Gate(first_seconds=10.0, longest_seconds=60.0)
+    gate = CircuitBreaker(first_seconds=10.0, longest_seconds=60.0)
     assert (0, None) == (gate.wait_seconds(5.0), gate.closed_until)
     assert [False, False] == [gate.enter(), gate.enter()]
 
@@ -82,7 +82,7 @@ def test_never_closed_for_less(seconds: float, expected: float) -> None:
 
 def test_given_time() -> None:
     """A time that is given may be longer than the longest, and counts as a closing."""
-    gate = Gate(first_seconds=10.0, longest_seconds=60.0)
+    gate = CircuitBreaker(first_seconds=10.0, longest_seconds=60.0)
     gate.close(0.0, seconds=500.0)
     assert 500 == gate.closed_until
     gate.enter()

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import OUTCOME_OF, Outcome, Recording, Status, StopReason
-from rk_exporter.model.server_clock import UpstreamClock
-from rk_exporter.tracking.counters import Histogram, Tally
+from rk_exporter.model.server_clock import ServerClock
+from rk_exporter.tracking.counters import Histogram, RecordingCounters
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
-from rk_exporter.tracking.registry import Departure
-from rk_exporter.tracking.tracker import History, Past
+from rk_exporter.tracking.store import Tombstone
+from rk_exporter.tracking.tracker import RecordingTracker, TrackerState
 from tests.building import NOW, Time
 
 
@@ -48,41 +48,41 @@ class Watch:
     def __init__(
         self,
         *meetings: Meeting,
-        past: Past | None = None,
+        past: TrackerState | None = None,
         ahead: float = 0.0,
         any_meeting: bool = False,
         is_listed: bool = True,
         **rules: Any,
     ) -> None:
         self.time = Time()
-        self.upstream_clock = UpstreamClock(self.time)
-        self.upstream_clock.offset_seconds = ahead
+        self.server_clock = ServerClock(self.time)
+        self.server_clock.offset_seconds = ahead
         self.any_meeting = any_meeting
         self.rules = replace(RULES, **rules)
         self.meetings = meetings or (MEETING,)
         self.restart(past)
         if is_listed:
-            self.history.is_listed_up_to(NOW)
+            self.tracker.is_listed_up_to(NOW)
 
-    def restart(self, past: Past | None) -> None:
+    def restart(self, past: TrackerState | None) -> None:
         """Begin with what a process before this one knew."""
-        self.history = History(
+        self.tracker = RecordingTracker(
             "app-1",
             self.rules,
             clock=self.time,
-            upstream_clock=self.upstream_clock,
+            server_clock=self.server_clock,
             any_meeting=self.any_meeting,
             past=past,
         )
-        self.history.keep(self.meetings)
+        self.tracker.keep(self.meetings)
 
     @property
-    def tally(self) -> Tally:
-        return self.history.tally
+    def counters(self) -> RecordingCounters:
+        return self.tracker.counters
 
     @property
     def shown(self) -> list[KnownRecording]:
-        return list(self.history.shown(oldest=-math.inf))
+        return list(self.tracker.shown(oldest=-math.inf))
 
     @property
     def ids(self) -> list[str]:
@@ -90,17 +90,17 @@ class Watch:
 
     @property
     def due(self) -> list[str]:
-        return [each.recording_id for _, each in self.history.due(now=self.time.now)]
+        return [each.recording_id for _, each in self.tracker.due(now=self.time.now)]
 
     def see(self, *recordings: Recording, after: float = 0.0) -> list[str]:
         """Read what the first meeting shows, after so many seconds."""
         self.time.now += after
-        return self.history.see_meeting(self.meetings[0], recordings)
+        return self.tracker.observe_meeting(self.meetings[0], recordings)
 
     def list(self, *recordings: Recording, meeting: Meeting = MEETING, takes: float = 0.0) -> None:
         """Look at the app's list, which was asked for so long ago."""
         for each in recordings:
-            self.history.see_listed(meeting, each, asked_at=self.time.now - takes)
+            self.tracker.observe_listed(meeting, each, asked_at=self.time.now - takes)
 
 
 # What of a recording is seen, and how.
@@ -109,30 +109,30 @@ Sighting: TypeAlias = Callable[[Watch, Recording], object]
 SIGHTINGS: dict[str, Sighting] = {
     "its meeting": lambda watch, each: watch.see(each),
     "the list": lambda watch, each: watch.list(each),
-    "those in progress": lambda watch, each: watch.history.see_in_progress(
+    "those in progress": lambda watch, each: watch.tracker.observe_in_progress(
         [ListedRecording(MEETING, each)], is_complete=False
     ),
-    "itself": lambda watch, each: watch.history.see_details(each),
+    "itself": lambda watch, each: watch.tracker.observe_details(each),
 }
 ELSEWHERE: dict[str, Sighting] = {
     "its meeting, without it": lambda watch, _: watch.see(),
-    "all in progress, without it": lambda watch, _: watch.history.see_in_progress(
+    "all in progress, without it": lambda watch, _: watch.tracker.observe_in_progress(
         [], is_complete=True
     ),
-    "nowhere": lambda watch, _: watch.history.see_failure(ID),
-    "a scrape": lambda watch, _: watch.history.keep(watch.meetings),
+    "nowhere": lambda watch, _: watch.tracker.observe_failure(ID),
+    "a scrape": lambda watch, _: watch.tracker.keep(watch.meetings),
 }
 LEAVING: dict[str, Sighting] = {
-    "vanished": lambda watch, _: watch.history.see_none(ID),
-    "its meeting removed": lambda watch, _: watch.history.keep([]),
+    "vanished": lambda watch, _: watch.tracker.observe_missing(ID),
+    "its meeting removed": lambda watch, _: watch.tracker.keep([]),
     "a week of downtime": lambda watch, _: elapse(watch, 7 * DAY),
-    "a restart": lambda watch, _: watch.restart(watch.history.past),
+    "a restart": lambda watch, _: watch.restart(watch.tracker.past),
 }
 
 
 def elapse(watch: Watch, seconds: float) -> None:
     watch.time.now += seconds
-    watch.history.keep(watch.meetings)
+    watch.tracker.keep(watch.meetings)
 
 
 MOMENTS = st.none() | st.integers(1, 100).map(lambda seconds: NOW + seconds)
@@ -154,16 +154,16 @@ def seen_at(places: Iterable[str]) -> st.SearchStrategy[Seen]:
     return st.lists(st.tuples(st.sampled_from(sorted(places)), RECORDINGS), max_size=10)
 
 
-def counters(tally: Tally) -> dict[str, float]:
+def counters(counters: RecordingCounters) -> dict[str, float]:
     return {
-        "started": tally.started,
-        "dropped": tally.dropped,
-        "start delays": sum(tally.start_delay.counts),
-        "upload delays": sum(tally.upload_delay.counts),
-        **{outcome.value: count for outcome, count in tally.finished.items()},
+        "started": counters.started,
+        "dropped": counters.dropped,
+        "start delays": sum(counters.start_delay.counts),
+        "upload delays": sum(counters.upload_delay.counts),
+        **{outcome.value: count for outcome, count in counters.finished.items()},
         **{
             f"{before} to {after}": count
-            for before, onwards in tally.transitions.items()
+            for before, onwards in counters.transitions.items()
             for after, count in onwards.items()
         },
     }
@@ -190,14 +190,14 @@ class TestCounts:
         from_before = 0 if is_listed else 1
         starts = [each.started_timestamp_seconds for each in read]
         has_started = any(starts) and not any(starts[:from_before])
-        assert int(has_started) == watch.tally.started
+        assert int(has_started) == watch.counters.started
         ends = [OUTCOME_OF.get(each.status) for each in read]
         counted = [] if any(ends[:from_before]) else [each for each in ends if each][:1]
-        assert Counter(counted) == Counter(watch.tally.finished)
+        assert Counter(counted) == Counter(watch.counters.finished)
         steps = [(one.status, other.status) for one, other in pairwise(read)]
         moved = {
             (before, after): count
-            for before, onwards in watch.tally.transitions.items()
+            for before, onwards in watch.counters.transitions.items()
             for after, count in onwards.items()
         }
         assert Counter(each for each in steps if each[0] is not each[1]) == Counter(moved)
@@ -211,17 +211,17 @@ class TestCounts:
     def test_of_one_that_leaves(self, sightings: Seen) -> None:
         """It may leave, come back, and be seen by another process: it is counted once at most."""
         watch = Watch()
-        before = counters(watch.tally)
+        before = counters(watch.counters)
         for place, each in sightings:
             watch.time.now += 1
             (SIGHTINGS | ELSEWHERE | LEAVING)[place](watch, each)
-            after = counters(watch.tally)
+            after = counters(watch.counters)
             assert all(after[key] >= count for key, count in before.items())
             before = after
-        assert watch.tally.started <= 1
-        assert sum(watch.tally.finished.values()) <= 1
-        assert sum(watch.tally.start_delay.counts) <= 1
-        assert sum(watch.tally.upload_delay.counts) <= 1
+        assert watch.counters.started <= 1
+        assert sum(watch.counters.finished.values()) <= 1
+        assert sum(watch.counters.start_delay.counts) <= 1
+        assert sum(watch.counters.upload_delay.counts) <= 1
 
     @pytest.mark.parametrize(
         ("first", "started", "finished"),
@@ -239,18 +239,18 @@ class TestCounts:
         watch = Watch(is_listed=is_listed)
         first = replace(first, invoked_timestamp_seconds=NOW)
         watch.list(first)
-        watch.history.is_listed_up_to(NOW)
+        watch.tracker.is_listed_up_to(NOW)
         ended = replace(STARTED, status=Status.ERRORED, invoked_timestamp_seconds=NOW)
         watch.see(ended, after=15)
-        assert started == watch.tally.started
-        assert finished == watch.tally.finished[Outcome.ERRORED]
+        assert started == watch.counters.started
+        assert finished == watch.counters.finished[Outcome.ERRORED]
 
     @pytest.mark.parametrize("invoked_at", [None, NOW + 0.5])
     def test_from_after_the_start(self, invoked_at: float | None) -> None:
         """What was not there when the list was read first is counted, though it came and went."""
         watch = Watch()
         watch.time.now += 90
-        watch.history.is_listed_up_to(NOW + 60)
+        watch.tracker.is_listed_up_to(NOW + 60)
         watch.list(
             recording(
                 Status.UPLOADED,
@@ -259,53 +259,53 @@ class TestCounts:
                 stopped_timestamp_seconds=NOW + 80,
             )
         )
-        assert 1 == watch.tally.started == watch.tally.finished[Outcome.UPLOADED]
-        assert (invoked_at and 1.5) == (watch.tally.start_delay.total or None)
-        assert 10 == watch.tally.upload_delay.total
+        assert 1 == watch.counters.started == watch.counters.finished[Outcome.UPLOADED]
+        assert (invoked_at and 1.5) == (watch.counters.start_delay.total or None)
+        assert 10 == watch.counters.upload_delay.total
 
     @pytest.mark.parametrize(("invoked_at", "expected"), [(NOW + 59, 0), (NOW + 61, 1)])
     def test_without_a_list(self, invoked_at: float, expected: int) -> None:
         """Where the list cannot be read, what was asked for until now by the API's clock is old."""
         watch = Watch(is_listed=False, ahead=60)
-        watch.history.begin_unlisted()
+        watch.tracker.begin_unlisted()
         watch.see(recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at), after=15)
-        assert expected == watch.tally.finished[Outcome.ERRORED]
+        assert expected == watch.counters.finished[Outcome.ERRORED]
 
     @pytest.mark.parametrize(("invoked_at", "expected"), [(NOW - 1, 0), (NOW + 1, 1)])
     def test_between_two_processes(self, invoked_at: float, expected: int) -> None:
         """With what a process before knew, what happened after it had looked is counted."""
         watch = Watch()
-        watch.restart(watch.history.past)
+        watch.restart(watch.tracker.past)
         watch.time.now += HOUR
         watch.list(recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at))
-        assert expected == watch.tally.finished[Outcome.ERRORED]
+        assert expected == watch.counters.finished[Outcome.ERRORED]
 
     def test_delays_go_by_the_clock_of_the_api(self) -> None:
         """How long an upload took is told by the clock that wrote when the recording stopped."""
         watch = Watch(ahead=-300.0)
         watch.see(recording(Status.UPLOADING))
         watch.see(recording(Status.UPLOADED, stopped_timestamp_seconds=NOW - 300), after=20)
-        assert 20 == watch.tally.upload_delay.total
+        assert 20 == watch.counters.upload_delay.total
 
     def test_the_list_is_read_to_where_it_was(self) -> None:
         """A list whose newest recordings were deleted takes nothing back."""
         watch = Watch()
-        watch.history.is_listed_up_to(NOW - HOUR)
-        assert NOW == watch.history.listed_until
+        watch.tracker.is_listed_up_to(NOW - HOUR)
+        assert NOW == watch.tracker.listed_until
 
     def test_a_recording_from_the_future(self) -> None:
         """A time that lies years ahead does not have all later recordings taken for old ones."""
         watch = Watch(is_listed=False)
-        watch.history.is_listed_up_to(NOW + 3650 * DAY)
-        watch.restart(watch.history.past)
+        watch.tracker.is_listed_up_to(NOW + 3650 * DAY)
+        watch.restart(watch.tracker.past)
         watch.see(recording(Status.ERRORED, invoked_timestamp_seconds=NOW + 20), after=30)
-        assert 1 == watch.tally.finished[Outcome.ERRORED]
+        assert 1 == watch.counters.finished[Outcome.ERRORED]
 
     def test_other_bounds(self) -> None:
         """A histogram of a version with other bounds begins anew."""
-        odd = Tally(started=3, start_delay=Histogram((1.0,), (2, 1), 5.0))
-        watch = Watch(past=Past(tally=odd))
-        assert Tally(started=3) == watch.tally
+        odd = RecordingCounters(started=3, start_delay=Histogram((1.0,), (2, 1), 5.0))
+        watch = Watch(past=TrackerState(counters=odd))
+        assert RecordingCounters(started=3) == watch.counters
 
 
 class TestReadings:
@@ -326,9 +326,9 @@ class TestReadings:
         watch.see(after=15)
         watch.see(recording(), after=15)
         assert [] == watch.due
-        assert watch.history.due_one(ID, now=watch.time.now) is None
+        assert watch.tracker.due_one(ID, now=watch.time.now) is None
         assert [ID] == watch.see(after=15)
-        assert ID == getattr(watch.history.due_one(ID, now=watch.time.now), "recording_id", None)
+        assert ID == getattr(watch.tracker.due_one(ID, now=watch.time.now), "recording_id", None)
 
     def test_of_another_meeting(self) -> None:
         """A meeting tells nothing of the recordings of others."""
@@ -343,10 +343,10 @@ class TestReadings:
             ListedRecording(MEETING, recording()),
             ListedRecording(OTHER, recording(recording_id="other")),
         ]
-        assert [] == watch.history.see_in_progress(both, is_complete=True)
+        assert [] == watch.tracker.observe_in_progress(both, is_complete=True)
         watch.time.now += 15
-        assert [] == watch.history.see_in_progress(both[:1], is_complete=False)
-        assert ["other"] == watch.history.see_in_progress(both[:1], is_complete=True)
+        assert [] == watch.tracker.observe_in_progress(both[:1], is_complete=False)
+        assert ["other"] == watch.tracker.observe_in_progress(both[:1], is_complete=True)
         assert ["other"] == watch.due
 
     def test_the_list_does_not_show_what_goes_on(self) -> None:
@@ -381,7 +381,7 @@ class TestReadings:
         watch.see(recording(), after=15)
         watch.list(recording(Status.PAUSED, "b"), recording(recording_id="c"))
         watch.list(recording(Status.ERRORED, "d"), meeting=OTHER)
-        assert {"meeting-1": {Status.RECORDING, Status.PAUSED}} == watch.history.under_way()
+        assert {"meeting-1": {Status.RECORDING, Status.PAUSED}} == watch.tracker.in_progress()
 
     def test_finished(self) -> None:
         """A recording that its meeting shows to have ended is not missed when that stops."""
@@ -393,19 +393,19 @@ class TestReadings:
         """An answer about a recording that has left meanwhile tells nothing."""
         watch = Watch()
         watch.see(recording())
-        watch.history.keep([])
-        watch.history.see_details(recording(Status.UPLOADED))
-        watch.history.see_none(ID)
+        watch.tracker.keep([])
+        watch.tracker.observe_details(recording(Status.UPLOADED))
+        watch.tracker.observe_missing(ID)
         assert [] == watch.ids
-        assert not any(watch.tally.finished.values())
+        assert not any(watch.counters.finished.values())
 
     def test_vanished(self, caplog: pytest.LogCaptureFixture) -> None:
         """What had not ended, and is not known to the API, has vanished: counted, and told."""
         watch = Watch()
         watch.see(recording())
-        watch.history.see_none(ID)
+        watch.tracker.observe_missing(ID)
         assert [] == watch.ids
-        assert 1 == watch.tally.finished[Outcome.VANISHED]
+        assert 1 == watch.counters.finished[Outcome.VANISHED]
         told = [each for each in caplog.records if "has vanished" in each.message]
         assert [("app-1", "meeting-1", ID)] == [
             (vars(each)["app"], vars(each)["meeting_id"], vars(each)["recording_id"])
@@ -416,11 +416,11 @@ class TestReadings:
         """A finished one that is not known to the API any more leaves, and counts as it ended."""
         watch = Watch()
         watch.see(recording(Status.UPLOADED))
-        watch.history.see_none(ID)
+        watch.tracker.observe_missing(ID)
         assert [] == watch.ids
         assert (1, 0) == (
-            watch.tally.finished[Outcome.UPLOADED],
-            watch.tally.finished[Outcome.VANISHED],
+            watch.counters.finished[Outcome.UPLOADED],
+            watch.counters.finished[Outcome.VANISHED],
         )
 
     @pytest.mark.parametrize(
@@ -448,32 +448,32 @@ class TestReadings:
         watch = Watch()
         watch.see(recording(), recording(recording_id="gone"))
         watch.see(recording(), after=15)
-        watch.history.see_none("gone")
-        past = watch.history.past
+        watch.tracker.observe_missing("gone")
+        past = watch.tracker.past
         assert [ID] == [each.recording_id for each in past.recordings]
-        assert {"gone": Departure(Outcome.VANISHED)} == past.departed
-        assert (1, NOW) == (past.tally.finished[Outcome.VANISHED], past.listed_until)
-        watch.history.see_none(ID)
+        assert {"gone": Tombstone(Outcome.VANISHED)} == past.departed
+        assert (1, NOW) == (past.counters.finished[Outcome.VANISHED], past.listed_until)
+        watch.tracker.observe_missing(ID)
         assert ["gone"] == list(past.departed)
         watch.restart(past)
-        assert past == watch.history.past
+        assert past == watch.tracker.past
 
     def test_what_is_worth_to_be_kept(self) -> None:
         """A recording that is only read again is nothing new; a state that changed is."""
         watch = Watch()
         watch.see(recording())
-        before = watch.history.revision
+        before = watch.tracker.revision
         watch.see(recording(), after=15)
-        assert before == watch.history.revision
+        assert before == watch.tracker.revision
         watch.see(recording(Status.PAUSED), after=15)
-        assert before < watch.history.revision
+        assert before < watch.tracker.revision
 
     def test_shown(self) -> None:
         """What goes on is shown while its last reading is young enough, what has ended longer."""
         watch = Watch()
         watch.see(recording(), recording(Status.UPLOADED, "ended"))
-        assert {ID, "ended"} == {each.recording_id for each in watch.history.shown(oldest=NOW)}
-        assert ["ended"] == [each.recording_id for each in watch.history.shown(oldest=NOW + 1)]
+        assert {ID, "ended"} == {each.recording_id for each in watch.tracker.shown(oldest=NOW)}
+        assert ["ended"] == [each.recording_id for each in watch.tracker.shown(oldest=NOW + 1)]
 
 
 class TestFollowing:
@@ -499,7 +499,7 @@ class TestFollowing:
                 if is_refreshed and len(read_at) == 1:
                     expires_at += 4 * DAY
                 read_at.append(watch.time.now)
-                watch.history.see_details(
+                watch.tracker.observe_details(
                     recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=expires_at)
                 )
             elapse(watch, 600)
@@ -507,14 +507,14 @@ class TestFollowing:
         assert [NOW + 600, *(NOW + each * DAY for each in days)] == pytest.approx(
             read_at, abs=abs(ahead) + 600
         )
-        assert expires_at <= watch.upstream_clock() <= expires_at + 600
+        assert expires_at <= watch.server_clock() <= expires_at + 600
 
     def test_the_list_tells_of_its_url(self) -> None:
         """What the list shows when a day of the URL is left is not asked for, as it was before."""
         watch = Watch()
         uploaded = recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=NOW + 3 * DAY)
         watch.see(uploaded)
-        watch.history.see_details(uploaded)
+        watch.tracker.observe_details(uploaded)
         watch.time.now = NOW + 2 * DAY - 1
         watch.list(uploaded)
         assert [] == watch.due
@@ -529,7 +529,7 @@ class TestFollowing:
         failed = recording(Status.ERRORED, stopped_timestamp_seconds=NOW - HOUR)
         watch.see(failed)
         assert [ID] == watch.due
-        watch.history.see_details(failed)
+        watch.tracker.observe_details(failed)
         elapse(watch, 23 * HOUR - 1)
         assert ([ID], []) == (watch.ids, watch.due)
         elapse(watch, 1)
@@ -540,7 +540,7 @@ class TestFollowing:
         watch = Watch()
         watch.list(recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=NOW - 1))
         assert [] == watch.ids
-        assert not any(watch.tally.finished.values())
+        assert not any(watch.counters.finished.values())
 
     def test_failures(self) -> None:
         """What cannot be read is tried again after 15 s, then twice as long, up to an hour."""
@@ -548,10 +548,10 @@ class TestFollowing:
         watch.see(recording(Status.UPLOADED))
         for pause in [15, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600]:
             assert [ID] == watch.due
-            watch.history.see_failure(ID)
+            watch.tracker.observe_failure(ID)
             watch.time.now += pause - 0.01
             assert [] == watch.due
-            assert watch.history.due_one(ID, now=watch.time.now) is None
+            assert watch.tracker.due_one(ID, now=watch.time.now) is None
             watch.time.now += 0.01
 
     def test_failures_go_on(self) -> None:
@@ -562,7 +562,7 @@ class TestFollowing:
         for scrape in range(240):
             if watch.due:
                 asked += 1
-                watch.history.see_failure(ID)
+                watch.tracker.observe_failure(ID)
             if scrape % 4 == 0:
                 watch.list(recording(Status.UPLOADED))
             elapse(watch, 15)
@@ -575,8 +575,8 @@ class TestFollowing:
         watch.see(recording())
         watch.see(after=15)
         for _ in range(9):
-            watch.history.see_failure(ID)
-        watch.history.see_details(recording())
+            watch.tracker.observe_failure(ID)
+        watch.tracker.observe_details(recording())
         watch.time.now += 10
         assert [ID] == watch.due
 
@@ -587,13 +587,13 @@ class TestFollowing:
         watch.see(recording())
         watch.see(after=15)
         for _ in range(9):
-            watch.history.see_failure(ID)
+            watch.tracker.observe_failure(ID)
         match again:
             case "details":
-                watch.history.see_details(recording())
+                watch.tracker.observe_details(recording())
             case "its meeting listed again":
-                watch.history.keep([])
-                watch.history.keep(watch.meetings)
+                watch.tracker.keep([])
+                watch.tracker.keep(watch.meetings)
         watch.see(recording(), after=15)
         assert [ID] == watch.see(after=15)
         assert [ID] == watch.due
@@ -605,13 +605,13 @@ class TestFollowing:
         watch.see(recording())
         watch.see(after=15)
         if is_failing:
-            watch.history.see_failure(ID)
+            watch.tracker.observe_failure(ID)
         watch.time.now -= HOUR
         read_at = []
         for _ in range(20):
             if watch.due:
                 read_at.append(watch.time.now)
-                watch.history.see_details(recording())
+                watch.tracker.observe_details(recording())
             watch.time.now += 15
         assert len(read_at) >= 3
 
@@ -624,7 +624,7 @@ class TestKept:
         watch = Watch(MEETING, OTHER)
         watch.list(recording(), recording(Status.UPLOADED, "ended"), recording(Status.ERRORED, "x"))
         watch.list(recording(recording_id="other"), meeting=OTHER)
-        watch.history.keep([OTHER])
+        watch.tracker.keep([OTHER])
         assert ["other"] == watch.ids
 
     def test_removed_but_kept(self) -> None:
@@ -632,7 +632,7 @@ class TestKept:
         watch = Watch(MEETING, OTHER, keep_removed=True)
         ended = recording(Status.UPLOADED, "ended")
         watch.list(recording(), ended)
-        watch.history.keep([OTHER])
+        watch.tracker.keep([OTHER])
         assert ["ended"] == watch.ids
         watch.list(replace(ended, file_size_bytes=5.0), recording(Status.UPLOADED, "new"))
         assert [5.0] == [each.recording.file_size_bytes for each in watch.shown]
@@ -641,32 +641,32 @@ class TestKept:
         """What comes back with its meeting is shown again, and not counted anew."""
         watch = Watch()
         watch.see(STARTED, replace(STARTED, recording_id="ended", status=Status.ERRORED))
-        before = watch.tally
-        watch.history.keep([])
-        watch.history.keep([MEETING])
+        before = watch.counters
+        watch.tracker.keep([])
+        watch.tracker.keep([MEETING])
         watch.see(STARTED, after=15)
         watch.list(replace(STARTED, recording_id="ended", status=Status.ERRORED))
         assert {ID, "ended"} == set(watch.ids)
-        assert before == watch.tally
+        assert before == watch.counters
         watch.see(replace(STARTED, status=Status.ERRORED), after=15)
-        assert 2 == watch.tally.finished[Outcome.ERRORED]
-        assert before.started == watch.tally.started
+        assert 2 == watch.counters.finished[Outcome.ERRORED]
+        assert before.started == watch.counters.started
 
     def test_ended_while_it_was_not_listed(self) -> None:
         """What went on when its meeting was removed, and has ended since, ends once."""
         watch = Watch()
         watch.see(STARTED)
-        watch.history.keep([])
-        watch.history.keep([MEETING])
+        watch.tracker.keep([])
+        watch.tracker.keep([MEETING])
         for _ in range(2):
             watch.list(replace(STARTED, status=Status.ERRORED))
-        assert (1, 1) == (watch.tally.started, watch.tally.finished[Outcome.ERRORED])
+        assert (1, 1) == (watch.counters.started, watch.counters.finished[Outcome.ERRORED])
 
     def test_seen_again_after_it_vanished(self) -> None:
         """What the API denied, and shows again, is followed again, and ends no second time."""
         watch = Watch()
         watch.see(recording())
-        watch.history.see_none(ID)
+        watch.tracker.observe_missing(ID)
         watch.see(recording(), after=15)
         watch.see(recording(Status.UPLOADED), after=15)
         assert [ID] == watch.ids == watch.due
@@ -674,7 +674,7 @@ class TestKept:
             Outcome.VANISHED: 1,
             Outcome.UPLOADED: 0,
             Outcome.ERRORED: 0,
-        } == watch.tally.finished
+        } == watch.counters.finished
 
     def test_not_in_the_list(self) -> None:
         """Recordings of meetings that are not in the list are passed over."""
@@ -687,7 +687,7 @@ class TestKept:
         watch = Watch(any_meeting=True)
         watch.list(recording(Status.UPLOADED, "ended"), recording(), meeting=OTHER)
         assert ["ended", ID] == watch.ids
-        watch.history.see_details(recording(Status.UPLOADED, "ended"))
+        watch.tracker.observe_details(recording(Status.UPLOADED, "ended"))
         assert [] == watch.due
         elapse(watch, 10)
         assert [ID] == watch.due
@@ -697,15 +697,15 @@ class TestKept:
         watch = Watch(any_meeting=True)
         watch.see(recording())
         watch.time.now += 15
-        watch.history.keep([])
+        watch.tracker.keep([])
         assert [ID] == watch.ids == watch.due
 
     def test_a_found_meeting_shows_it(self) -> None:
         """What a meeting that is not in the list yet shows itself is not taken for missing."""
         watch = Watch(any_meeting=True)
         listed = [ListedRecording(OTHER, recording())]
-        watch.history.see_in_progress(listed, is_complete=True)
-        watch.history.keep([MEETING, OTHER])
+        watch.tracker.observe_in_progress(listed, is_complete=True)
+        watch.tracker.keep([MEETING, OTHER])
         watch.time.now += HOUR
         assert [] == watch.due
 
@@ -714,7 +714,7 @@ class TestKept:
         watch = Watch()
         watch.list(recording(), meeting=Meeting("meeting-1", "Title"))
         assert ["Daily"] == [each.meeting.name for each in watch.shown]
-        watch.history.keep([Meeting("meeting-1", "Standup")])
+        watch.tracker.keep([Meeting("meeting-1", "Standup")])
         watch.see(recording(), after=15)
         assert ["Standup"] == [each.meeting.name for each in watch.shown]
 
@@ -727,10 +727,10 @@ class TestKept:
         ]
         for _ in range(3):
             watch.list(*ended)
-            watch.history.keep([MEETING])
+            watch.tracker.keep([MEETING])
             assert ["3", "4"] == watch.ids
-            assert 3 == watch.tally.dropped
-            assert 5 == watch.tally.finished[Outcome.ERRORED]
+            assert 3 == watch.counters.dropped
+            assert 5 == watch.counters.finished[Outcome.ERRORED]
 
     def test_too_many_at_once(self) -> None:
         """What goes on and is more than there may be is dropped, and counted once."""
@@ -741,7 +741,7 @@ class TestKept:
         ]
         for _ in range(3):
             watch.see(*going_on, after=15)
-            watch.history.keep([MEETING])
+            watch.tracker.keep([MEETING])
             assert ["4", "5"] == watch.ids
-            assert 3 == watch.tally.dropped
-            assert 5 == watch.tally.started
+            assert 3 == watch.counters.dropped
+            assert 5 == watch.counters.started

@@ -1,21 +1,21 @@
 import pytest
 
-from rk_exporter.collector.readings import Hold
+from rk_exporter.collector.readings import StalenessGrace
 from tests.building import NOW
 
 
 STALE_AFTER = 300.0
 
 
-def noted(*moments: float, interval: float = 15.0) -> Hold:
+def noted(*moments: float, interval: float = 15.0) -> StalenessGrace:
     """Return what is left of passes whose calls were held back so many seconds after NOW."""
-    hold = Hold(STALE_AFTER)
+    hold = StalenessGrace(STALE_AFTER)
     for moment in moments:
         hold.note(NOW + moment, interval)
     return hold
 
 
-def extra(hold: Hold, after: float, interval: float = 15.0) -> float:
+def extra(hold: StalenessGrace, after: float, interval: float = 15.0) -> float:
     """Return for how much longer readings are shown, so many seconds after NOW."""
     return hold.extra_seconds(NOW + after, interval)
 

@@ -11,16 +11,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from bench.virtual_time import run
-from rk_exporter.api.client import CallTerms, RealtimeKit
+from rk_exporter.api.client import PassContext, RealtimeKit
 from rk_exporter.api.connection import Connection
-from rk_exporter.collector.active_recordings import Listing, RecordingsList
+from rk_exporter.collector.active_recordings import ActiveRecordingsLister, ListResult
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
-from rk_exporter.model.server_clock import UpstreamClock
-from rk_exporter.ratelimit.limiter import LimitsByToken, Throttle
+from rk_exporter.model.server_clock import ServerClock
+from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
 from rk_exporter.simulator import Fault, MeetingInList, Recording, ScriptedStory, Simulator
 from tests.building import (
     ACCOUNT,
@@ -47,7 +47,7 @@ class Shelf:
     def __init__(
         self,
         *recordings: Recording,
-        throttle: Throttle | None = None,
+        limiter: RateLimiter | None = None,
         workers: int = 8,
         **simulator_options: Any,
     ) -> None:
@@ -58,30 +58,32 @@ class Shelf:
             **{"rate_limit": 0, "latency_seconds": 0.05, **simulator_options},
         )
         self.front = Front(self.simulator)
-        self.list = RecordingsList(app="production", clock=self.time)
+        self.list = ActiveRecordingsLister(app="production", clock=self.time)
         metrics = ApiCallMetrics(["production"], registry=CollectorRegistry())
         self._readers = [
             RealtimeKit(
                 App("production", ACCOUNT, APP),
                 base_url=BASE_URL,
                 connection=Connection(in_process(self.front)),
-                throttle=throttle or free_throttle(),
+                limiter=limiter or free_throttle(),
                 observer=metrics.of("production"),
-                upstream_clock=UpstreamClock(time.time),
+                server_clock=ServerClock(time.time),
             )
             for _ in range(workers)
         ]
 
-    async def read(self, timeout_seconds: float = 5.0) -> Listing:
+    async def read(self, timeout_seconds: float = 5.0) -> ListResult:
         """Read the list."""
         deadline = asyncio.get_running_loop().time() + 9.0
         try:
-            return await self.list.read(self._readers, CallTerms(TOKEN, deadline, timeout_seconds))
+            return await self.list.read(
+                self._readers, PassContext(TOKEN, deadline, timeout_seconds)
+            )
         finally:
             for reader in self._readers:
                 await reader.close()
 
-    async def reads(self, count: int) -> list[Listing]:
+    async def reads(self, count: int) -> list[ListResult]:
         """Read the list so many times."""
         return [await self.read() for _ in range(count)]
 
@@ -90,7 +92,7 @@ class Shelf:
         return [call.query.get("status") for call in self.front.take()]
 
 
-def recorded(listing: Listing) -> dict[str, list[Status]]:
+def recorded(listing: ListResult) -> dict[str, list[Status]]:
     """Return the states of each meeting's recordings in progress."""
     return {
         meeting_id: [each.status for each in recordings]
@@ -215,7 +217,7 @@ class TestByStatus:
     def test_failure(self, fault: Fault, reason: Reason) -> None:
         """Where a call fails, what was found is there, the rest is unknown and is not asked for."""
 
-        async def read() -> tuple[Listing, int]:
+        async def read() -> tuple[ListResult, int]:
             shelf = Shelf(*in_each_state(), workers=1)
 
             def fail(call: Call) -> None:
@@ -300,11 +302,11 @@ class TestUnfiltered:
     def test_ignored_filter_and_a_long_history(self) -> None:
         """An API that ignores the state is not asked for all recordings that ever were."""
         month = 30 * 24 * HOUR
-        history = [
+        tracker = [
             life(f"old-{number}", invoked_at=NOW - month - number, uploaded_at=NOW - month)
             for number in range(500)
         ]
-        shelf = Shelf(*history, *in_each_state(), workers=1)
+        shelf = Shelf(*tracker, *in_each_state(), workers=1)
         shelf.front.ignored = frozenset({"status"})
         listing = run(shelf.read())
         assert recorded(listing) == IN_PROGRESS
@@ -325,7 +327,7 @@ class TestUnfiltered:
         """An API that refuses that too has failed, and may answer the next time."""
         shelf = Shelf(*in_each_state())
 
-        async def read() -> list[Listing]:
+        async def read() -> list[ListResult]:
             shelf.simulator.inject("*", Fault.BAD_REQUEST)
             first = await shelf.read()
             shelf.simulator.clear()
@@ -345,7 +347,7 @@ class TestHeldBack:
 
         async def act() -> None:
             clock = asyncio.get_running_loop().time
-            throttle = Throttle(
+            limiter = RateLimiter(
                 LimitsByToken(reserve_ratio=0.0, monotonic=clock),
                 token=TOKEN,
                 budget=30,
@@ -354,8 +356,8 @@ class TestHeldBack:
             )
             # Half a minute is saved up: three calls, and the next is due in ten seconds.
             await asyncio.sleep(30)
-            throttle.begin_pass(TOKEN, interval_seconds=24.0, patience_seconds=1.0)
-            await scenario(Shelf(*in_each_state(), throttle=throttle, **options))
+            limiter.begin_pass(TOKEN, interval_seconds=24.0, max_wait_seconds=1.0)
+            await scenario(Shelf(*in_each_state(), limiter=limiter, **options))
 
         run(act())
 
@@ -396,6 +398,6 @@ def test_patience_of_a_call() -> None:
     """A call is given up in time for others, and at the end of the pass at the latest."""
 
     async def deadlines() -> list[float]:
-        return [CallTerms(TOKEN, at, 5.0).call_deadline() for at in (2.0, 9.0, math.inf)]
+        return [PassContext(TOKEN, at, 5.0).call_deadline() for at in (2.0, 9.0, math.inf)]
 
     assert run(deadlines()) == [2.0, 5.0, 5.0]

@@ -17,19 +17,19 @@ from rk_exporter.model.recording import (
     Status,
     StopReason,
 )
-from rk_exporter.tracking.counters import Tally
+from rk_exporter.tracking.counters import RecordingCounters
 from rk_exporter.tracking.lifecycle import (
     FollowRules,
     KnownRecording,
-    come_back,
-    continued,
-    counted,
+    apply_reading,
+    count_transition,
     due_at,
     ended_at,
-    first_seen,
     has_labels,
     leaves_at,
     overdue,
+    revive,
+    track,
     with_details,
 )
 from tests.building import NOW
@@ -70,19 +70,19 @@ def seen(*recordings: Recording, is_inherited: bool = False) -> KnownRecording:
     """Return what is known after these readings, one a second, the last of them at NOW."""
     first, *others = recordings
     read_at = NOW - len(others)
-    known = first_seen(MEETING, first, read_at=read_at, is_inherited=is_inherited)
+    known = track(MEETING, first, read_at=read_at, is_inherited=is_inherited)
     for number, each in enumerate(others, start=1):
-        known = continued(known, each, read_at=read_at + number)
+        known = apply_reading(known, each, read_at=read_at + number)
     return known
 
 
-def count(*recordings: Recording, now: float = NOW) -> Tally:
+def count(*recordings: Recording, now: float = NOW) -> RecordingCounters:
     """Return what is counted of a recording that is read so, from the first sight of it on."""
-    tally, before = Tally(), None
+    counters, before = RecordingCounters(), None
     for each in recordings:
-        after = continued(before, each, read_at=NOW) if before else seen(each)
-        tally, before = counted(tally, before, after, now=now), after
-    return tally
+        after = apply_reading(before, each, read_at=NOW) if before else seen(each)
+        counters, before = count_transition(counters, before, after, now=now), after
+    return counters
 
 
 def labels(known: KnownRecording) -> tuple[object, ...] | None:
@@ -130,7 +130,7 @@ class TestContinued:
         known = seen(first)
         shown = [labels(known)]
         for each in others:
-            known = continued(known, each, read_at=NOW)
+            known = apply_reading(known, each, read_at=NOW)
             shown.append(labels(known))
         settled = [each for each in shown if each is not None]
         assert settled == settled[:1] * len(settled)
@@ -156,24 +156,24 @@ class TestCounted:
     def test_a_life(self) -> None:
         """A start, an end and the steps between are counted, each when it becomes known."""
         moments = {"invoked_timestamp_seconds": NOW - 70, "started_timestamp_seconds": NOW - 68.5}
-        tally = count(
+        counters = count(
             recording(Status.INVOKED, invoked_timestamp_seconds=NOW - 70),
             recording(Status.RECORDING, **moments),
             recording(Status.RECORDING, **moments),
             recording(Status.UPLOADED, stopped_timestamp_seconds=NOW - 40, **moments),
             recording(Status.UPLOADED, stopped_timestamp_seconds=NOW - 40, **moments),
         )
-        assert 1 == tally.started
-        assert 1.5 == tally.start_delay.total
-        assert {Outcome.UPLOADED: 1, Outcome.ERRORED: 0, Outcome.VANISHED: 0} == tally.finished
-        assert 40 == tally.upload_delay.total
-        assert 1 == tally.transitions[Status.INVOKED][Status.RECORDING]
-        assert 1 == tally.transitions[Status.RECORDING][Status.UPLOADED]
-        assert 2 == sum(sum(onwards.values()) for onwards in tally.transitions.values())
+        assert 1 == counters.started
+        assert 1.5 == counters.start_delay.total
+        assert {Outcome.UPLOADED: 1, Outcome.ERRORED: 0, Outcome.VANISHED: 0} == counters.finished
+        assert 40 == counters.upload_delay.total
+        assert 1 == counters.transitions[Status.INVOKED][Status.RECORDING]
+        assert 1 == counters.transitions[Status.RECORDING][Status.UPLOADED]
+        assert 2 == sum(sum(onwards.values()) for onwards in counters.transitions.values())
 
     def test_all_at_the_first_sight(self) -> None:
         """A recording that came and went between two looks is counted as a whole."""
-        tally = count(
+        counters = count(
             recording(
                 Status.UPLOADED,
                 invoked_timestamp_seconds=NOW - 30,
@@ -181,14 +181,16 @@ class TestCounted:
                 stopped_timestamp_seconds=NOW - 20,
             )
         )
-        assert 1 == tally.started == tally.finished[Outcome.UPLOADED]
-        assert (2.0, 20.0) == (tally.start_delay.total, tally.upload_delay.total)
+        assert 1 == counters.started == counters.finished[Outcome.UPLOADED]
+        assert (2.0, 20.0) == (counters.start_delay.total, counters.upload_delay.total)
 
     def test_nothing_has_happened(self) -> None:
         """A reading that says the same as the one before counts nothing."""
         before = seen(recording(Status.RECORDING, started_timestamp_seconds=NOW))
-        after = continued(before, before.recording, read_at=NOW + 15)
-        assert Tally() == counted(Tally(), before, after, now=NOW + 15)
+        after = apply_reading(before, before.recording, read_at=NOW + 15)
+        assert RecordingCounters() == count_transition(
+            RecordingCounters(), before, after, now=NOW + 15
+        )
 
     def test_a_start_without_a_time(self) -> None:
         """A state that only comes after the start is none that is counted: its time is missing."""
@@ -196,26 +198,26 @@ class TestCounted:
 
     def test_a_start_that_was_not_asked_for(self) -> None:
         """Where it is not told when a recording was asked for, its start has no delay."""
-        tally = count(recording(started_timestamp_seconds=NOW))
-        assert 1 == tally.started
-        assert 0 == sum(tally.start_delay.counts)
+        counters = count(recording(started_timestamp_seconds=NOW))
+        assert 1 == counters.started
+        assert 0 == sum(counters.start_delay.counts)
 
     @pytest.mark.parametrize("status", [Status.UPLOADED, Status.ERRORED])
     def test_an_end_without_a_time(self, status: Status) -> None:
         """Where it is not told when a recording stopped, its upload has no delay."""
-        tally = count(recording(status))
-        assert 1 == sum(tally.finished.values())
-        assert 0 == sum(tally.upload_delay.counts)
+        counters = count(recording(status))
+        assert 1 == sum(counters.finished.values())
+        assert 0 == sum(counters.upload_delay.counts)
 
     def test_a_failure_is_no_upload(self) -> None:
         """A recording that failed was never uploaded, however it stopped."""
-        tally = count(recording(Status.ERRORED, stopped_timestamp_seconds=NOW - 9))
-        assert 0 == sum(tally.upload_delay.counts)
+        counters = count(recording(Status.ERRORED, stopped_timestamp_seconds=NOW - 9))
+        assert 0 == sum(counters.upload_delay.counts)
 
     def test_an_end_that_is_taken_back(self) -> None:
         """A recording that seems to go on after its end ends no second time."""
-        tally = count(*map(recording, [Status.ERRORED, Status.UPLOADING, Status.UPLOADED]))
-        assert {Outcome.ERRORED: 1, Outcome.UPLOADED: 0, Outcome.VANISHED: 0} == tally.finished
+        counters = count(*map(recording, [Status.ERRORED, Status.UPLOADING, Status.UPLOADED]))
+        assert {Outcome.ERRORED: 1, Outcome.UPLOADED: 0, Outcome.VANISHED: 0} == counters.finished
 
 
 class TestUnderWay:
@@ -251,7 +253,7 @@ class TestUnderWay:
             assert overdue(known, rules, now=due - 0.001) is None
             assert overdue(known, rules, now=due) is not None
             pauses.append(due - known.read_at)
-            known = continued(known, recording(), read_at=due + delay)
+            known = apply_reading(known, recording(), read_at=due + delay)
         longest = max(10.0, longest)
         at_once, first, *_ = pauses
         assert 1 == at_once
@@ -279,7 +281,7 @@ class TestUnderWay:
     def test_details_of_what_goes_on(self) -> None:
         """Its own endpoint says that it goes on: it is to be asked again once that has ended."""
         known = with_details(seen(recording()), now=NOW)
-        ended = continued(known, recording(Status.UPLOADED), read_at=NOW)
+        ended = apply_reading(known, recording(Status.UPLOADED), read_at=NOW)
         assert NOW == due_at(ended, RULES)
 
 
@@ -311,7 +313,7 @@ class TestFinished:
         assert 1 == overdue(known, RULES, now=check_at)
         assert check_at - 60 == due_at(known, RULES, api_ahead_seconds=60)
         assert overdue(known, RULES, now=check_at, api_ahead_seconds=-60) is None
-        checked = with_details(continued(known, uploaded, read_at=check_at), now=check_at)
+        checked = with_details(apply_reading(known, uploaded, read_at=check_at), now=check_at)
         assert due_at(checked, RULES) is None
 
     def test_its_url_was_refreshed(self) -> None:
@@ -320,14 +322,14 @@ class TestFinished:
         known = with_details(seen(uploaded), now=EXPIRES_AT - DAY)
         assert due_at(known, RULES) is None
         refreshed = replace(uploaded, download_url_expiry_timestamp_seconds=EXPIRES_AT + 5 * DAY)
-        known = continued(known, refreshed, read_at=EXPIRES_AT - DAY / 2)
+        known = apply_reading(known, refreshed, read_at=EXPIRES_AT - DAY / 2)
         assert EXPIRES_AT + 4 * DAY == due_at(known, RULES)
 
     @pytest.mark.parametrize("status", [Status.UPLOADING, Status.UNKNOWN])
     def test_it_seems_to_go_on(self, status: Status) -> None:
         """An odd reading after its end is looked into once: nothing else would put it right."""
         known = with_details(seen(recording(Status.UPLOADED)), now=NOW)
-        odd = continued(known, recording(status), read_at=NOW + 60)
+        odd = apply_reading(known, recording(status), read_at=NOW + 60)
         assert overdue(odd, RULES, now=NOW + 60) is not None
         assert due_at(with_details(odd, now=NOW + 60), RULES) is None
 
@@ -372,8 +374,8 @@ class TestFinished:
     def test_come_back(self, outcome: Outcome | None, expected: float | None) -> None:
         """One that had left is asked how it ended, unless that had happened before it left."""
         ended = recording(Status.UPLOADED)
-        known = come_back(seen(ended), outcome, None)
-        assert expected == due_at(continued(known, ended, read_at=NOW), RULES)
+        known = revive(seen(ended), outcome, None)
+        assert expected == due_at(apply_reading(known, ended, read_at=NOW), RULES)
 
     def test_vanished_and_seen_again(self) -> None:
         """One that was taken to have vanished, and is seen again, has not ended."""

@@ -450,7 +450,7 @@ def test_file_system_that_hangs(tmp_path: Path, caplog: pytest.LogCaptureFixture
     path = Hanging(tmp_path / "list")
     path.write_text("a\n")
     path.answers.set()
-    file = MeetingFile(path, option="meetings.files", patience_seconds=0.001)
+    file = MeetingFile(path, option="meetings.files", max_wait_seconds=0.001)
     path.answers.clear()
 
     async def looks() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.collector.meeting_list import MeetingDirectory, combine
+from rk_exporter.collector.meeting_list import MeetingList, combine
 from rk_exporter.config.meeting_file import MeetingFile
 from rk_exporter.model.meeting import FileState, Meeting
 from rk_exporter.simulator import Fault
@@ -68,14 +68,14 @@ class TestDirectory:
 
     def test_fixed(self) -> None:
         """Without files it is what was configured, each once."""
-        directory = MeetingDirectory(named("a", "b", "a"))
+        directory = MeetingList(named("a", "b", "a"))
         run(directory.refresh())
         assert (directory.meetings, directory.files) == (named("a", "b"), ())
 
     def test_files(self, tmp_path: Path) -> None:
         """Those configured come first, then file by file; a change shows after a refresh."""
         files = [self.file(tmp_path / "one", "a", "b"), self.file(tmp_path / "two", "c", "b")]
-        directory = MeetingDirectory(named("c"), files)
+        directory = MeetingList(named("c"), files)
         assert directory.meetings == named("c", "a", "b")
         write(tmp_path / "one", "- {id: b, name: weekly}\n- d\n")
         assert directory.meetings == named("c", "a", "b")
@@ -84,7 +84,7 @@ class TestDirectory:
 
     def test_nothing_new(self, tmp_path: Path) -> None:
         """While no file changes the list is the very same one."""
-        directory = MeetingDirectory((), [self.file(tmp_path / "one", "a")])
+        directory = MeetingList((), [self.file(tmp_path / "one", "a")])
         before = directory.meetings
         run(directory.refresh())
         assert directory.meetings is before
@@ -92,7 +92,7 @@ class TestDirectory:
     def test_states(self, tmp_path: Path) -> None:
         """Each file's state is told."""
         files = [self.file(tmp_path / "one", "a"), self.file(tmp_path / "two", "b")]
-        directory = MeetingDirectory((), files)
+        directory = MeetingList((), files)
         (tmp_path / "two").unlink()
         run(directory.refresh())
         assert directory.meetings == named("a", "b")

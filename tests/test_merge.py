@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from rk_exporter.collector.readings import Attempt, merge, relist
+from rk_exporter.collector.readings import ReadResult, merge, sync_meetings
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import App, Meeting, Reading, Room
 from rk_exporter.model.recording import Recording, Status
@@ -23,7 +23,7 @@ def before(**last_attempts: float | None) -> AppSnapshot:
 
 
 def after_pass(
-    previous: AppSnapshot, *attempts: Attempt, ended_at: float = NOW, stale_after: float = 300
+    previous: AppSnapshot, *attempts: ReadResult, ended_at: float = NOW, stale_after: float = 300
 ) -> AppSnapshot:
     return merge(
         previous, attempts, ended_at=ended_at, duration_seconds=1, stale_after_seconds=stale_after
@@ -32,7 +32,7 @@ def after_pass(
 
 def test_success() -> None:
     """A success replaces the recordings and is remembered with its time."""
-    snapshot = after_pass(before(a=None), Attempt("a", NOW - 1, (RECORDING,)))
+    snapshot = after_pass(before(a=None), ReadResult("a", NOW - 1, (RECORDING,)))
     (reading,) = snapshot.readings
     assert ((RECORDING,), NOW - 1, True) == (
         reading.recordings,
@@ -44,8 +44,8 @@ def test_success() -> None:
 
 def test_failure_keeps_the_last_reading() -> None:
     """A failure is shown as such, beside what was read last."""
-    known = after_pass(before(a=None), Attempt("a", NOW - 60, (RECORDING,)))
-    snapshot = after_pass(known, Attempt("a", NOW, FAILURE))
+    known = after_pass(before(a=None), ReadResult("a", NOW - 60, (RECORDING,)))
+    snapshot = after_pass(known, ReadResult("a", NOW, FAILURE))
     (reading,) = snapshot.readings
     assert ((RECORDING,), NOW - 60) == (
         reading.recordings,
@@ -56,27 +56,27 @@ def test_failure_keeps_the_last_reading() -> None:
 
 def test_success_after_a_failure() -> None:
     """The next success forgets the failure."""
-    failed = after_pass(before(a=None), Attempt("a", NOW - 60, FAILURE))
-    assert after_pass(failed, Attempt("a", NOW, ())).readings[0].up
+    failed = after_pass(before(a=None), ReadResult("a", NOW - 60, FAILURE))
+    assert after_pass(failed, ReadResult("a", NOW, ())).readings[0].up
 
 
 def test_unread_meeting_keeps_its_reading() -> None:
     """A meeting that the pass did not come to keeps its reading, and is counted as deferred."""
-    known = after_pass(before(a=None, b=None), Attempt("a", NOW - 60, (RECORDING,)))
-    snapshot = after_pass(known, Attempt("b", NOW, ()))
+    known = after_pass(before(a=None, b=None), ReadResult("a", NOW - 60, (RECORDING,)))
+    snapshot = after_pass(known, ReadResult("b", NOW, ()))
     assert known.readings[0] == snapshot.readings[0]
     assert 1 == snapshot.deferred
 
 
 def test_meeting_cut_off_by_the_deadline() -> None:
     """A call that the deadline ends failed, and its meeting was not read for want of time."""
-    snapshot = after_pass(before(a=None), Attempt("a", NOW, FAILURE, cut_off=True))
+    snapshot = after_pass(before(a=None), ReadResult("a", NOW, FAILURE, deadline_exceeded=True))
     assert (False, 1) == (snapshot.readings[0].up, snapshot.deferred)
 
 
 def test_stale_reading_is_dropped() -> None:
     """A reading older than the limit is shown no more, but when it was is."""
-    known = after_pass(before(a=None), Attempt("a", NOW - 300, (RECORDING,)))
+    known = after_pass(before(a=None), ReadResult("a", NOW - 300, (RECORDING,)))
     assert (RECORDING,) == after_pass(known, ended_at=NOW).readings[0].recordings
     (reading,) = after_pass(known, ended_at=NOW + 0.1).readings
     assert (None, NOW - 300) == (reading.recordings, reading.last_success_timestamp_seconds)
@@ -98,7 +98,7 @@ def test_deferred(fresh_count: int, attempted: str, deferred: int) -> None:
     """Those are counted that the pass did not come to, without those that needed no reading."""
     snapshot = merge(
         before(a=NOW - 1, b=NOW - 60, c=NOW - 60),
-        [Attempt(name, NOW, ()) for name in attempted],
+        [ReadResult(name, NOW, ()) for name in attempted],
         ended_at=NOW,
         duration_seconds=1,
         stale_after_seconds=300,
@@ -113,7 +113,7 @@ ROOMS = {"a": Room(is_live=True, participants=2), "b": Room(is_live=False)}
 def listed(*readings: Reading, names: str, titles: str = "") -> tuple[Reading, ...]:
     """Return the readings after a list of meetings with single letters as ids."""
     meetings = [Meeting(*each) for each in zip(names, titles or names, strict=True)]
-    return relist(readings, meetings, room=ROOMS.get)
+    return sync_meetings(readings, meetings, room=ROOMS.get)
 
 
 def known(name: str) -> Reading:

@@ -17,7 +17,7 @@ from rk_exporter.api.schema import MALFORMABLE_FIELDS
 from rk_exporter.config.config import Config, load
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.families import families
-from rk_exporter.metrics.recordings import RECORDING_AGE, recording_families, tally_families
+from rk_exporter.metrics.recordings import RECORDING_AGE, counter_families, recording_families
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Recording as ReadRecording
 from rk_exporter.model.recording import Status, StopReason
@@ -295,7 +295,7 @@ def test_nothing_is_shown_before_it_is_known() -> None:
     each = setup(life())
     snapshot = each.exporter.scraper.snapshot
     shown = {family.name: family.samples for family in families(snapshot)}
-    counted = {family.name for family in tally_families(snapshot.apps)}
+    counted = {family.name for family in counter_families(snapshot.apps)}
     assert {"rk_meeting", "rk_meetings", "rk_app", "rk_exporter_build", *counted} == {
         name for name, found in shown.items() if found
     }

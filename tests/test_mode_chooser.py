@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from rk_exporter.collector.read_mode import Demand, ModeChooser
+from rk_exporter.collector.read_mode import Load, ReadModeSelector
 from rk_exporter.model.meeting import ReadMode
 
 
@@ -14,13 +14,13 @@ class Chooser:
 
     def __init__(self, log: pytest.LogCaptureFixture, forced: ReadMode | None = None) -> None:
         log.set_level(logging.INFO, logger="rk_exporter")
-        self.chooser = ModeChooser("production", forced)
+        self.chooser = ReadModeSelector("production", forced)
         self._log = log
 
     def choose(
         self, meetings: int, *, list_calls: int = 4, list_is_failing: bool = False
     ) -> ReadMode:
-        demand = Demand(meetings, 15.0, 600.0)
+        demand = Load(meetings, 15.0, 600.0)
         mode = self.chooser.choose(demand, list_calls=list_calls, list_is_failing=list_is_failing)
         assert mode is self.chooser.mode
         return mode
@@ -56,7 +56,7 @@ def test_forced_list(caplog: pytest.LogCaptureFixture) -> None:
 def test_forced_calls(caplog: pytest.LogCaptureFixture) -> None:
     """Calls for each are made whatever they take, and people are warned of what follows."""
     chooser = Chooser(caplog, EACH)
-    assert [chooser.choose(1000), chooser.chooser.is_short] == [EACH, True]
+    assert [chooser.choose(1000), chooser.chooser.is_over_budget] == [EACH, True]
     ((level, text),) = chooser.told()
     assert (level, text.partition(" read ")[0]) == ("WARNING", "idle meetings will be")
 

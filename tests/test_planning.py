@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rk_exporter.collector.planner import due, plan
-from rk_exporter.collector.read_mode import Demand
-from rk_exporter.collector.scrape_interval import Rhythm
+from rk_exporter.collector.read_mode import Load
+from rk_exporter.collector.scrape_interval import ScrapeInterval
 from rk_exporter.model.meeting import Meeting, Reading, ReadMode, Room
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.tracking.lifecycle import KnownRecording
@@ -70,7 +70,7 @@ class Passes:
         self.longest_wait = 0
         self._statuses = statuses
         self._number = 0
-        self._express_first = False
+        self._urgent_first = False
         self._read_in = dict.fromkeys(self.readings, 0)
 
     def run(self, calls: int) -> None:
@@ -81,10 +81,10 @@ class Passes:
             self.readings.values(),
             now=now,
             follows=self._follows,
-            express_first=self._express_first,
+            urgent_first=self._urgent_first,
         )
         if calls:
-            self._express_first = not self._express_first
+            self._urgent_first = not self._urgent_first
         ids = [id_of(each) for each in planned]
         assert sorted(ids) == sorted([*self.readings, *(id_of(each) for _, each in self._follows)])
         for meeting_id in ids[:calls]:
@@ -200,22 +200,22 @@ class TestPlan:
         """Where the express leads, even a single call is for what is overdue."""
         idle = [reading(name, wait) for name, wait in zip("ABCD", (90, 80, 70, 60), strict=True)]
         busy = reading("r", 50, Status.RECORDING)
-        planned = order(*idle, busy, follows=[follow("x", 3)], express_first=True)
+        planned = order(*idle, busy, follows=[follow("x", 3)], urgent_first=True)
         assert planned == "xArBCD"
-        assert order(*idle, express_first=True) == "ABCD"
+        assert order(*idle, urgent_first=True) == "ABCD"
 
     def test_what_is_known_otherwise(self) -> None:
         """What is under way in a meeting counts, though it did not show that itself."""
         idle = [reading(name, wait) for name, wait in zip("ABC", (90, 80, 20), strict=True)]
         known = {"C": [Status.INVOKED], "B": [Status.UPLOADED], "other": [Status.INVOKED]}
-        assert order(*idle, under_way=known) == "ACB"
-        assert order(*idle, under_way={"C": [Status.RECORDING]}) == "ABC"
+        assert order(*idle, in_progress=known) == "ACB"
+        assert order(*idle, in_progress={"C": [Status.RECORDING]}) == "ABC"
 
     def test_follows_after_new_meetings(self) -> None:
         """Of a meeting never tried nothing is known at all: it comes first."""
         readings = [reading("A", 90), reading("n")]
         assert "nAx" == order(*readings, follows=[follow("x", 100)])
-        assert "nxA" == order(*readings, follows=[follow("x", 100)], express_first=True)
+        assert "nxA" == order(*readings, follows=[follow("x", 100)], urgent_first=True)
 
     def test_most_overdue_of_all(self) -> None:
         """Recordings and meetings whose news is due are read by how overdue they are."""
@@ -307,9 +307,9 @@ class TestPlan:
         statuses: list[Status | None],
         follows: list[float],
     ) -> None:
-        """Passes with any number of quarter calls read each meeting within `sweep_seconds`."""
+        """Passes with any number of quarter calls keep to `round_robin_seconds`."""
         calls_in_pass = quarters / 4
-        told = Demand(meetings, interval, calls_in_pass * 300 / interval).sweep_seconds
+        told = Load(meetings, interval, calls_in_pass * 300 / interval).round_robin_seconds
         passes = Passes([0.0] * meetings, statuses, follows)
         for number in range(1, 2 * round(told / interval) + 1):
             passes.run(
@@ -344,8 +344,8 @@ class TestRhythm:
     """The interval at which passes come."""
 
     @staticmethod
-    def after(beats: Iterable[float]) -> Rhythm:
-        rhythm = Rhythm()
+    def after(beats: Iterable[float]) -> ScrapeInterval:
+        rhythm = ScrapeInterval()
         for beat in beats:
             rhythm.beat(beat)
         return rhythm
@@ -410,14 +410,14 @@ class TestDemand:
     )
     def test_ratio(self, meetings: int, interval: float, calls: float, ratio: float) -> None:
         """It is the calls that the passes of a window want, by those that there are."""
-        assert Demand(meetings, interval, calls).ratio == pytest.approx(ratio)
+        assert Load(meetings, interval, calls).ratio == pytest.approx(ratio)
 
     @pytest.mark.parametrize("was_too_much", [False, True])
     def test_too_much(self, *, was_too_much: bool) -> None:
         """What needs more calls than there are is too much; near the border it stays as it was."""
-        assert not Demand(30, 15, 600).is_too_much(was_too_much=was_too_much)
-        assert Demand(34, 15, 600).is_too_much(was_too_much=was_too_much)
-        assert was_too_much == Demand(32, 15, 600).is_too_much(was_too_much=was_too_much)
+        assert not Load(30, 15, 600).is_too_much(was_too_much=was_too_much)
+        assert Load(34, 15, 600).is_too_much(was_too_much=was_too_much)
+        assert was_too_much == Load(32, 15, 600).is_too_much(was_too_much=was_too_much)
 
     @given(
         st.integers(1, 3000),
@@ -432,7 +432,7 @@ class TestDemand:
         self, meetings: int, interval: float, calls: float, jitter: list[float]
     ) -> None:
         """Scrapes that are a little early or late change once at most what is too much."""
-        demands = [Demand(meetings, interval + early, calls) for early in jitter]
+        demands = [Load(meetings, interval + early, calls) for early in jitter]
         for told in ([False], [True]):
             for demand in demands:
                 told.append(demand.is_too_much(was_too_much=told[-1]))
@@ -443,18 +443,18 @@ class TestDemand:
         assert (
             "240 meetings at a 15 s scrape interval need 4,800 calls per 5 minutes, "
             "the budget is 600: idle meetings will be read every 120 s to 4 minutes"
-        ) == Demand(240, 15.0, 600.0).explain(ReadMode.ACTIVE_RECORDING)
+        ) == Load(240, 15.0, 600.0).explain(ReadMode.ACTIVE_RECORDING)
 
     def test_explanation_for_the_list(self) -> None:
         """Where the list is read instead, that is what follows."""
         assert (
             "1,000 meetings at a 30 s scrape interval need 10,000 calls per 5 minutes, "
             "the budget is 1,200: recordings in progress are read through the list"
-        ) == Demand(1000, 30.0, 1200.0).explain(ReadMode.LIST)
+        ) == Load(1000, 30.0, 1200.0).explain(ReadMode.LIST)
 
     @given(st.integers(1, 100_000), st.floats(0.2, 300.0), st.floats(1.0, 1e5))
     @example(2400, 15.0, 10.0)
     def test_any_explanation(self, meetings: int, interval: float, calls: float) -> None:
         """Whatever the figures are, they are written as people write them."""
-        text = Demand(meetings, interval, calls).explain(ReadMode.ACTIVE_RECORDING)
+        text = Load(meetings, interval, calls).explain(ReadMode.ACTIVE_RECORDING)
         assert "e+" not in text

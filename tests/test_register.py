@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import Outcome, Recording, Status
 from rk_exporter.tracking.lifecycle import KnownRecording
-from rk_exporter.tracking.registry import Departure, Register
+from rk_exporter.tracking.store import RecordingStore, Tombstone
 from tests.building import NOW
 
 
@@ -49,14 +49,14 @@ def known(
     )
 
 
-def holding(*recordings: KnownRecording, largest: int = ROOMY) -> Register:
-    register = Register(largest, {})
+def holding(*recordings: KnownRecording, largest: int = ROOMY) -> RecordingStore:
+    register = RecordingStore(largest, {})
     for each in recordings:
         register.put(each)
     return register
 
 
-def ids(register: Register) -> list[str]:
+def ids(register: RecordingStore) -> list[str]:
     return [each.recording_id for each in register]
 
 
@@ -88,10 +88,10 @@ class TestKnown:
             assert list(expected.values()) == list(register)
             assert all(register.get(each) == expected.get(each) for each in "abcd")
             goes_on = {key for key, each in expected.items() if not each.is_finished}
-            assert goes_on == register.all_under_way()
+            assert goes_on == register.all_in_progress()
             for meeting in "MN":
                 here = {each for each in goes_on if expected[each].meeting.meeting_id == meeting}
-                assert here == register.under_way(meeting)
+                assert here == register.in_progress(meeting)
 
     def test_changed_while_it_is_looked_through(self) -> None:
         """Who looks through all of them may let them go."""
@@ -182,7 +182,7 @@ class TestDeparted:
         register = holding(each)
         assert register.departure("a") is None
         register.remove(each, told)
-        expected = Departure(outcome, each.recording.started_timestamp_seconds)
+        expected = Tombstone(outcome, each.recording.started_timestamp_seconds)
         assert expected == register.departure("a")
         assert {"a": expected} == register.departed
         register.put(each)
@@ -196,10 +196,10 @@ class TestDeparted:
 
     def test_from_before_the_start(self) -> None:
         """What a process before this one has let go is kept in mind."""
-        departed = {"a": Departure(Outcome.ERRORED, NOW), "b": Departure()}
-        register = Register(ROOMY, departed)
+        departed = {"a": Tombstone(Outcome.ERRORED, NOW), "b": Tombstone()}
+        register = RecordingStore(ROOMY, departed)
         register.put(known("b"))
-        assert Departure(Outcome.ERRORED, NOW) == register.departure("a")
+        assert Tombstone(Outcome.ERRORED, NOW) == register.departure("a")
         assert ["a"] == list(register.departed)
         assert 2 == len(departed)
 

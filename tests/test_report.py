@@ -8,7 +8,7 @@ from rk_exporter.cli import check_report as report
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import App, DiscoveryState, Meeting, Reading, ReadMode, Room
 from rk_exporter.model.recording import Recording, Status
-from rk_exporter.ratelimit.status import Spending
+from rk_exporter.ratelimit.status import BudgetStatus
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
@@ -73,8 +73,8 @@ def test_unread_meeting() -> None:
 
 def test_calls_held_back() -> None:
     """Where no calls are made for a while, the lines say for how long."""
-    spending = Spending(limit=600, remaining=0, blocked_until_timestamp_seconds=NOW + 290)
-    shown = snapshot(Reading(meeting=MEETING), up=False, spending=spending)
+    budget_status = BudgetStatus(limit=600, remaining=0, blocked_until_timestamp_seconds=NOW + 290)
+    shown = snapshot(Reading(meeting=MEETING), up=False, budget_status=budget_status)
     _, meeting = report.lines(shown)
     assert meeting.endswith("FAILED: not tried, calls are held back for 4m 50s")
     (app,) = report.document(shown)["apps"]

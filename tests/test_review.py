@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import virtual_time
-from rk_exporter.api.client import CallTerms
+from rk_exporter.api.client import PassContext
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.api.results import Paging, RecordingsPage
-from rk_exporter.collector.backfill import Review
+from rk_exporter.collector.backfill import Backfill
 from rk_exporter.model.errors import (
     ApiError,
     ApiTimeout,
@@ -28,11 +28,11 @@ from rk_exporter.model.errors import (
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.model.secret import Secret
-from rk_exporter.model.server_clock import UpstreamClock
-from rk_exporter.ratelimit.limiter import HeldBack
+from rk_exporter.model.server_clock import ServerClock
+from rk_exporter.ratelimit.limiter import RateLimitWait
 from rk_exporter.simulator import Fault
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
-from rk_exporter.tracking.tracker import History
+from rk_exporter.tracking.tracker import RecordingTracker
 from tests.building import NOW, Call, Stage, config, life, play, value
 
 
@@ -71,7 +71,7 @@ class Pages:
     async def recordings_page(
         self,
         page_no: int,
-        terms: CallTerms,
+        context: PassContext,
         *,
         status: Status | None,
         since: datetime | None = None,
@@ -80,7 +80,7 @@ class Pages:
         assert status is None
         self.asked.append(page_no)
         self.since.append(since)
-        await self._answer(terms)
+        await self._answer(context)
         trouble = self.troubles(page_no)
         if trouble:
             raise trouble
@@ -92,9 +92,9 @@ class Pages:
             Paging(len(self.recordings), min(end, len(self.recordings))),
         )
 
-    async def _answer(self, terms: CallTerms) -> None:
+    async def _answer(self, context: PassContext) -> None:
         try:
-            async with asyncio.timeout_at(terms.call_deadline()):
+            async with asyncio.timeout_at(context.call_deadline()):
                 await asyncio.sleep(self.seconds)
         except TimeoutError:
             raise ApiTimeout("no answer") from None
@@ -121,11 +121,11 @@ class Desk:
             keep_removed=False,
             longest_pause_seconds=225.0,
         )
-        self.history = History(
-            "app-1", rules, clock=self.now, upstream_clock=UpstreamClock(self.now)
+        self.tracker = RecordingTracker(
+            "app-1", rules, clock=self.now, server_clock=ServerClock(self.now)
         )
-        self.history.keep([MEETING])
-        self.review = Review("app-1", self.history, clock=self.now, newest_ids=newest_ids)
+        self.tracker.keep([MEETING])
+        self.review = Backfill("app-1", self.tracker, clock=self.now, newest_ids=newest_ids)
 
     def now(self) -> float:
         """Return unix seconds."""
@@ -137,7 +137,7 @@ class Desk:
 
     @property
     def all_shown(self) -> Sequence[KnownRecording]:
-        return self.history.shown(oldest=0.0)
+        return self.tracker.shown(oldest=0.0)
 
     @property
     def shown(self) -> list[str]:
@@ -158,8 +158,8 @@ class Desk:
     ) -> list[int]:
         """Look at the list after a pause; return the pages that were asked for."""
         await asyncio.sleep(after)
-        terms = CallTerms(Secret("simulated"), self._loop.time() + timeout_seconds, 5.0)
-        await self.review.look(self.pages, terms, calls_per_second=calls_per_second)
+        context = PassContext(Secret("simulated"), self._loop.time() + timeout_seconds, 5.0)
+        await self.review.look(self.pages, context, calls_per_second=calls_per_second)
         return self.take()
 
     async def due_after(self) -> float:
@@ -211,7 +211,7 @@ class TestRestoring:
             assert desk.is_restored()
             desk.pages.recordings = [invoked(30)]
             assert [1] == await desk.look_when_due()
-            assert 1 == desk.history.tally.started
+            assert 1 == desk.tracker.counters.started
 
         at_desk(scenario, [])
 
@@ -220,12 +220,12 @@ class TestRestoring:
 
         async def scenario(desk: Desk) -> None:
             await desk.look()
-            assert NOW - 1 == desk.history.listed_until
-            assert 0 == desk.history.tally.started
+            assert NOW - 1 == desk.tracker.listed_until
+            assert 0 == desk.tracker.counters.started
             desk.pages.recordings = [invoked(20), *older(150)]
             await desk.look_when_due()
-            assert 1 == desk.history.tally.started
-            assert NOW + 20 == desk.history.listed_until
+            assert 1 == desk.tracker.counters.started
+            assert NOW + 20 == desk.tracker.listed_until
 
         at_desk(scenario, older(150))
 
@@ -286,7 +286,7 @@ class TestCatchingUp:
             come = [invoked(30 + each) for each in reversed(range(new))]
             desk.pages.recordings = [*come, *desk.pages.recordings]
             assert list(range(1, pages + 1)) == await desk.look_when_due()
-            assert new == desk.history.tally.started
+            assert new == desk.tracker.counters.started
             assert desk.pages.recordings[0].recording_id == desk.review.newest_ids[0]
             assert 100 == len(desk.review.newest_ids)
 
@@ -376,7 +376,7 @@ class TestCatchingUp:
             looking = asyncio.create_task(desk.look())
             await asyncio.sleep(1)
             ended = Recording(recording_id="old-1", status=Status.UPLOADED)
-            desk.history.see_meeting(MEETING, [ended])
+            desk.tracker.observe_meeting(MEETING, [ended])
             await looking
             states = {each.recording_id: each.recording.status for each in desk.all_shown}
             assert {"old-0": Status.ERRORED, "old-1": Status.UPLOADED} == states
@@ -391,15 +391,15 @@ class TestInterruptions:
         """Where the budget affords a part, the rest is read as soon as there are calls for it."""
 
         async def scenario(desk: Desk) -> None:
-            desk.fail(None, None, HeldBack(), HeldBack())
-            with pytest.raises(HeldBack):
+            desk.fail(None, None, RateLimitWait(), RateLimitWait())
+            with pytest.raises(RateLimitWait):
                 await desk.look()
             assert [1, 2, 3] == desk.take()
             for after in (15.0, 0.0):
                 assert desk.review.is_due()
                 assert not desk.is_restored()
                 if after:
-                    with pytest.raises(HeldBack):
+                    with pytest.raises(RateLimitWait):
                         await desk.look(after)
                     assert [3] == desk.take()
             assert [3, 4, 5] == await desk.look(15)
@@ -409,7 +409,7 @@ class TestInterruptions:
             # What came meanwhile is seen by the next look.
             desk.pages.recordings = [invoked(10), *desk.pages.recordings]
             assert [1] == await desk.look_when_due()
-            assert 1 == desk.history.tally.started
+            assert 1 == desk.tracker.counters.started
 
         at_desk(scenario, older(450))
 
@@ -423,7 +423,7 @@ class TestInterruptions:
 
             def trouble(page_no: int) -> Exception | None:
                 if not next(coming, True):
-                    return HeldBack()
+                    return RateLimitWait()
                 read.append(page_no)
                 return None
 
@@ -431,7 +431,7 @@ class TestInterruptions:
             while not desk.is_restored():
                 try:
                     await desk.look(15)
-                except HeldBack:
+                except RateLimitWait:
                     assert desk.review.is_due()
             assert [1, 2, 3, 4, 5] == read
 
@@ -481,7 +481,7 @@ class TestInterruptions:
             desk.pages.recordings = [invoked(200), invoked(100), *older(250)]
             assert [1, 2, 3] == await desk.look_when_due()
             assert 252 == len(desk.shown)
-            assert 1 == desk.history.tally.started
+            assert 1 == desk.tracker.counters.started
 
         at_desk(scenario, [])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.collector.collector import Scraper
+from rk_exporter.collector.collector import Collector
 from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import load
 from rk_exporter.model.meeting import App
@@ -335,7 +335,7 @@ class TestKeep:
                 shown_meanwhile.append(hasty.apps[0].up)
                 return StateFileState(is_written=True, last_success_timestamp_seconds=NOW)
 
-            scraper = Scraper([app], clock=lambda: NOW, keep=keep)
+            scraper = Collector([app], clock=lambda: NOW, keep=keep)
             return shown_meanwhile, await scraper.scrape(30)
 
         shown_meanwhile, snapshot = run(scrapes())
@@ -359,7 +359,7 @@ class TestKeep:
                     is_written=True, last_success_timestamp_seconds=written.pop(0)
                 )
 
-            scraper = Scraper([app], keep=keep)
+            scraper = Collector([app], keep=keep)
             return [await scraper.scrape(30) for _ in range(3)]
 
         first, second, third = run(scrapes())
@@ -375,7 +375,7 @@ class TestSingleFlight:
 
         async def scrapes() -> tuple[Snapshot, Snapshot, int]:
             app = SlowApp()
-            scraper = Scraper([app], clock=lambda: NOW)
+            scraper = Collector([app], clock=lambda: NOW)
             patient = asyncio.create_task(scraper.scrape(30))
             await asyncio.sleep(0)
             hasty = await scraper.scrape(0.01)
@@ -390,7 +390,7 @@ class TestSingleFlight:
 
         async def scrapes() -> Snapshot:
             app = SlowApp()
-            scraper = Scraper([app])
+            scraper = Collector([app])
             snapshot = await scraper.scrape(0.01)
             await scraper.close()
             return snapshot
@@ -402,7 +402,7 @@ class TestSingleFlight:
 
         async def scrapes() -> Snapshot:
             app = SlowApp()
-            scraper = Scraper([app])
+            scraper = Collector([app])
             first = asyncio.create_task(scraper.scrape(30))
             second = asyncio.create_task(scraper.scrape(30))
             await asyncio.sleep(0)
@@ -416,7 +416,7 @@ class TestSingleFlight:
         """Closing does not wait for the deadline of the pass."""
 
         async def scrapes() -> None:
-            scraper = Scraper([SlowApp()])
+            scraper = Collector([SlowApp()])
             waiting = asyncio.create_task(scraper.scrape(30))
             await asyncio.sleep(0)
             await scraper.close()

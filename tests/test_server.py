@@ -28,7 +28,7 @@ from uvicorn.server import ServerState
 from rk_exporter.config.parsers import Address
 from rk_exporter.web import protocol as guarded
 from rk_exporter.web import server
-from rk_exporter.web.protocol import GuardedProtocol
+from rk_exporter.web.protocol import LimitedH11Protocol
 from rk_exporter.web.server import AddressError, Listener, bind, serve
 
 
@@ -586,7 +586,7 @@ def test_reset_connection_leaves_nothing() -> None:
 
         def none_left() -> bool:
             gc.collect()
-            return not any(isinstance(each, GuardedProtocol) for each in gc.get_objects())
+            return not any(isinstance(each, LimitedH11Protocol) for each in gc.get_objects())
 
         await site.until(none_left)
 

@@ -125,8 +125,8 @@ def kept(path: Path) -> Any:
 def kept_counts(path: Path) -> tuple[float, float]:
     """Return how many recordings have begun, and ended, as the state file of one app has it."""
     (app,) = kept(path)["apps"]
-    tally = app["past"]["tally"]
-    return tally["started"], sum(tally["finished"].values())
+    counters = app["past"]["tally"]
+    return counters["started"], sum(counters["finished"].values())
 
 
 def rewrite(path: Path, change: Callable[[Any], object]) -> None:
@@ -502,7 +502,7 @@ class TestWriting:
         async def scenario(stage: Stage) -> list[int]:
             def note(new: str) -> None:
                 snapshot = stage.exporter.scraper.snapshot
-                shown_then.append(snapshot.apps[0].tally.started)
+                shown_then.append(snapshot.apps[0].counters.started)
                 in_file_then.append(kept_counts(Path(new))[0])
 
             configuration = keeping(following(note)(path), meeting_ids=MEETINGS)
@@ -572,8 +572,8 @@ def with_tally(**values: str) -> Callable[[bytes], bytes]:
 
     def change(content: bytes) -> bytes:
         document = json.loads(content)
-        tally = document["apps"][0]["past"]["tally"]
-        tally.update({key: f"<{key}>" for key in values})
+        counters = document["apps"][0]["past"]["tally"]
+        counters.update({key: f"<{key}>" for key in values})
         text = json.dumps(document)
         for key, each in values.items():
             text = text.replace(f'"<{key}>"', each)
@@ -1153,7 +1153,7 @@ class TestProcesses:
         for folder in folders:
             folder.mkdir()
         program = (
-            "import os, sys; from rk_exporter.cli import entry_point; os.chdir(sys.argv.pop(1)); "
+            "import os, sys; from rk_exporter.cli.main import entry_point; os.chdir(sys.argv.pop(1)); "
             "entry_point()"
         )
         environment = {**ENVIRONMENT, "HOME": str(home), "TMPDIR": str(temporary)}

@@ -213,14 +213,14 @@ class Watched:
     processes: Sequence[Process]
 
 
-def watch(story: Story, terms: Terms, seconds: float) -> Watched:
+def watch(story: Story, context: Terms, seconds: float) -> Watched:
     """Return what came of scraping a story for so many *seconds*."""
     meeting_ids = [each.id for each in story.meetings() if each.id != NOT_LISTED]
-    restarts = {each.after: each for each in terms.restarts}
-    count = math.ceil(seconds / terms.interval)
+    restarts = {each.after: each for each in context.restarts}
+    count = math.ceil(seconds / context.interval)
 
     async def scenario(stage: Stage) -> Watched:
-        stage.ahead_seconds = terms.ahead_seconds
+        stage.ahead_seconds = context.ahead_seconds
         witness, prometheus = Witness(stage), Prometheus()
         recordings: dict[str, Recording] = {}
         processes: list[Process] = []
@@ -232,23 +232,23 @@ def watch(story: Story, terms: Terms, seconds: float) -> Watched:
             processes[-1].numbers = prometheus.take(snapshot, is_fresh=is_fresh)
             for now in (stage.scraped_at, stage.now()):
                 recordings |= {each.id: each for each in story.recordings(now)}
-            is_fresh, after = False, terms.interval
+            is_fresh, after = False, context.interval
             restart = restarts.get(number)
             if restart:
                 await stage.restart(is_killed=restart.is_killed)
-                is_fresh = not terms.has_state_file
+                is_fresh = not context.has_state_file
                 after *= 1 + restart.missed
         listed = {id_: each for id_, each in recordings.items() if each.meeting_id in meeting_ids}
         sights = {id_: each for id_, each in witness.sights.items() if id_ in listed}
         return Watched(stage.now(), listed, sights, witness.lists_at, processes)
 
     with tempfile.TemporaryDirectory() as folder:
-        file = {"state__file": str(Path(folder) / "state.json")} if terms.has_state_file else {}
+        file = {"state__file": str(Path(folder) / "state.json")} if context.has_state_file else {}
         # Enough, and quicker to set up than what is usual here.
         configuration = config(
-            meeting_ids=meeting_ids, api__read=terms.read, api__budget="20000", **file
+            meeting_ids=meeting_ids, api__read=context.read, api__budget="20000", **file
         )
-        return play_story(scenario, story, configuration=configuration, **terms.simulator)
+        return play_story(scenario, story, configuration=configuration, **context.simulator)
 
 
 @dataclass
@@ -319,10 +319,10 @@ def check_sums(watched: Watched) -> None:
     assert finished <= truth.finished
 
 
-def check_ends(watched: Watched, terms: Terms) -> None:
+def check_ends(watched: Watched, context: Terms) -> None:
     """Check that all was seen that was there to be seen, soon, and is shown as it ended."""
-    away = sum(each.missed for each in terms.restarts)
-    soon = CATCH_UP_SECONDS + (2 + away) * terms.interval
+    away = sum(each.missed for each in context.restarts)
+    soon = CATCH_UP_SECONDS + (2 + away) * context.interval
     last_process = watched.processes[-1]
     states = statuses(last_process.numbers)
     for recording_id, recording in watched.recordings.items():
@@ -389,56 +389,56 @@ TERMS = st.builds(
 )
 
 
-def watch_to_the_end(recordings: Sequence[Recording], terms: Terms) -> Watched:
+def watch_to_the_end(recordings: Sequence[Recording], context: Terms) -> Watched:
     """Return what came of scraping until all has happened, and some minutes more."""
     story = ScriptedStory(meetings=[*LISTED, NOT_LISTED], recordings=recordings)
     end = max((each.phases[-1].at - NOW for each in recordings), default=0.0)
-    away = sum(each.missed for each in terms.restarts)
-    watched = watch(story, terms, end + SETTLED_SECONDS + (3 + away) * terms.interval)
+    away = sum(each.missed for each in context.restarts)
+    watched = watch(story, context, end + SETTLED_SECONDS + (3 + away) * context.interval)
     assert 0 == watched.processes[-1].total("rk_meeting_active_recordings")
     return watched
 
 
 @settings(max_examples=60)
 @given(recordings_of_a_story(), TERMS)
-def test_each_recording_is_counted_once(recordings: list[Recording], terms: Terms) -> None:
+def test_each_recording_is_counted_once(recordings: list[Recording], context: Terms) -> None:
     """Each recording that any answer showed has one outcome, and the sums are the story's."""
-    watched = watch_to_the_end(recordings, terms)
-    check_counts(watched, ahead_seconds=terms.ahead_seconds)
-    check_ends(watched, terms)
+    watched = watch_to_the_end(recordings, context)
+    check_counts(watched, ahead_seconds=context.ahead_seconds)
+    check_ends(watched, context)
 
 
 @settings(max_examples=10)
 @given(st.integers(0, 10_000), TERMS)
-def test_improvised_stories_are_counted(seed: int, terms: Terms) -> None:
+def test_improvised_stories_are_counted(seed: int, context: Terms) -> None:
     """What a lively account tells is counted as it is told."""
     story = improvise(seed, 2, NOW, DEMO_PACE)
-    watched = watch(story, terms, 600.0)
-    check_counts(watched, ahead_seconds=terms.ahead_seconds)
-    check_ends(watched, terms)
+    watched = watch(story, context, 600.0)
+    check_counts(watched, ahead_seconds=context.ahead_seconds)
+    check_ends(watched, context)
 
 
 @settings(max_examples=40)
 @given(recordings_of_a_story(), TERMS, st.lists(RESTART, max_size=3))
 def test_restarts_with_a_state_file(
-    recordings: list[Recording], terms: Terms, restarts: list[Restart]
+    recordings: list[Recording], context: Terms, restarts: list[Restart]
 ) -> None:
     """With a state file all is counted as if there had been one exporter all the time."""
-    terms = replace(terms, restarts=restarts, has_state_file=True)
-    watched = watch_to_the_end(recordings, terms)
+    context = replace(context, restarts=restarts, has_state_file=True)
+    watched = watch_to_the_end(recordings, context)
     assert 1 == len(watched.processes)
-    check_counts(watched, ahead_seconds=terms.ahead_seconds)
-    check_ends(watched, terms)
+    check_counts(watched, ahead_seconds=context.ahead_seconds)
+    check_ends(watched, context)
 
 
 @settings(max_examples=40)
 @given(recordings_of_a_story(), TERMS, st.lists(RESTART, max_size=3))
 def test_restarts_without_a_state_file(
-    recordings: list[Recording], terms: Terms, restarts: list[Restart]
+    recordings: list[Recording], context: Terms, restarts: list[Restart]
 ) -> None:
     """Without one nothing is counted twice; what begins and ends within a process is counted."""
-    terms = replace(terms, restarts=restarts)
-    watched = watch_to_the_end(recordings, terms)
-    check_counts(watched, ahead_seconds=terms.ahead_seconds)
+    context = replace(context, restarts=restarts)
+    watched = watch_to_the_end(recordings, context)
+    check_counts(watched, ahead_seconds=context.ahead_seconds)
     check_sums(watched)
-    check_ends(watched, terms)
+    check_ends(watched, context)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rk_exporter.model.recording import Outcome, Status
-from rk_exporter.tracking.counters import Histogram, Tally, is_possible
+from rk_exporter.tracking.counters import Histogram, RecordingCounters, is_possible
 
 
 # How a recording moves on, step by step.
@@ -25,30 +25,30 @@ NEXT: Mapping[Status, set[Status]] = {
 
 WHOLE = st.integers(-1000, 1000).map(float)
 BOUNDS = st.lists(WHOLE, min_size=1, max_size=8, unique=True).map(lambda each: tuple(sorted(each)))
-EVENTS: st.SearchStrategy[Callable[[Tally], Tally]] = st.one_of(
-    st.builds(lambda delay: lambda tally: tally.start(delay), st.none() | WHOLE),
-    st.builds(lambda outcome: lambda tally: tally.finish(outcome), st.sampled_from(Outcome)),
-    st.builds(lambda delay: lambda tally: tally.upload(delay), WHOLE),
-    st.builds(lambda count: lambda tally: tally.drop(count), st.integers(1, 9)),
+EVENTS: st.SearchStrategy[Callable[[RecordingCounters], RecordingCounters]] = st.one_of(
+    st.builds(lambda delay: lambda counters: counters.start(delay), st.none() | WHOLE),
+    st.builds(lambda outcome: lambda counters: counters.finish(outcome), st.sampled_from(Outcome)),
+    st.builds(lambda delay: lambda counters: counters.upload(delay), WHOLE),
+    st.builds(lambda count: lambda counters: counters.drop(count), st.integers(1, 9)),
     st.builds(
-        lambda before, after: lambda tally: tally.move(before, after),
+        lambda before, after: lambda counters: counters.move(before, after),
         st.sampled_from(Status),
         st.sampled_from(Status),
     ),
 )
 
 
-def after_all(events: list[Callable[[Tally], Tally]]) -> Tally:
-    tally = Tally()
+def after_all(events: list[Callable[[RecordingCounters], RecordingCounters]]) -> RecordingCounters:
+    counters = RecordingCounters()
     for event in events:
-        tally = event(tally)
-    return tally
+        counters = event(counters)
+    return counters
 
 
 TALLIES = st.lists(EVENTS, max_size=9).map(after_all)
 
 
-def changes(before: Tally, after: Tally) -> dict[str, float]:
+def changes(before: RecordingCounters, after: RecordingCounters) -> dict[str, float]:
     """Return what counts more or less than *before*, and by how much."""
     return {
         key: number - flat(before).get(key, 0)
@@ -57,11 +57,11 @@ def changes(before: Tally, after: Tally) -> dict[str, float]:
     }
 
 
-def flat(tally: Tally) -> dict[str, float]:
+def flat(counters: RecordingCounters) -> dict[str, float]:
     return {
         f"{each.name} {key}".strip(): number
-        for each in fields(tally)
-        for key, number in numbers(getattr(tally, each.name))
+        for each in fields(counters)
+        for key, number in numbers(getattr(counters, each.name))
     }
 
 
@@ -105,68 +105,75 @@ class TestTally:
 
     def test_it_begins_with_zeros(self) -> None:
         """All outcomes and all possible transitions are there from the start, at 0."""
-        tally = Tally()
-        assert set(Outcome) == set(tally.finished)
-        moves = [(before, to) for before, onwards in tally.transitions.items() for to in onwards]
+        counters = RecordingCounters()
+        assert set(Outcome) == set(counters.finished)
+        moves = [(before, to) for before, onwards in counters.transitions.items() for to in onwards]
         documented = [each for each in Status if each is not Status.UNKNOWN]
         assert {each for each in permutations(documented, 2) if is_possible(*each)} == set(moves)
-        assert not any(flat(tally).values())
+        assert not any(flat(counters).values())
 
     @given(TALLIES, st.none() | WHOLE)
-    def test_start(self, tally: Tally, delay: float | None) -> None:
+    def test_start(self, counters: RecordingCounters, delay: float | None) -> None:
         """A start counts once, with its delay where that is known; one below zero is zero."""
         expected: dict[str, float] = {"started": 1}
         if delay is not None:
             seconds = max(0.0, delay)
-            at = bisect_left(tally.start_delay.bounds, seconds)
+            at = bisect_left(counters.start_delay.bounds, seconds)
             expected |= {f"start_delay {at}": 1} | ({"start_delay sum": seconds} if seconds else {})
-        assert expected == changes(tally, tally.start(delay))
+        assert expected == changes(counters, counters.start(delay))
 
     @given(TALLIES, st.sampled_from(Outcome))
-    def test_finish(self, tally: Tally, outcome: Outcome) -> None:
+    def test_finish(self, counters: RecordingCounters, outcome: Outcome) -> None:
         """An end counts once, by its outcome."""
-        assert {f"finished {outcome}": 1} == changes(tally, tally.finish(outcome))
+        assert {f"finished {outcome}": 1} == changes(counters, counters.finish(outcome))
 
     @given(TALLIES, WHOLE)
-    def test_upload(self, tally: Tally, delay: float) -> None:
+    def test_upload(self, counters: RecordingCounters, delay: float) -> None:
         """An upload is one value, that of its delay; one below zero is zero."""
         seconds = max(0.0, delay)
-        at = bisect_left(tally.upload_delay.bounds, seconds)
+        at = bisect_left(counters.upload_delay.bounds, seconds)
         expected = {f"upload_delay {at}": 1} | ({"upload_delay sum": seconds} if seconds else {})
-        assert expected == changes(tally, tally.upload(delay))
+        assert expected == changes(counters, counters.upload(delay))
 
     @given(TALLIES, st.integers(1, 9))
-    def test_drop(self, tally: Tally, count: int) -> None:
+    def test_drop(self, counters: RecordingCounters, count: int) -> None:
         """What was dropped counts by its number."""
-        assert {"dropped": count} == changes(tally, tally.drop(count))
+        assert {"dropped": count} == changes(counters, counters.drop(count))
 
     @given(TALLIES, st.sampled_from(Status), st.sampled_from(Status))
-    def test_move(self, tally: Tally, before: Status, after: Status) -> None:
+    def test_move(self, counters: RecordingCounters, before: Status, after: Status) -> None:
         """A transition counts once, one that cannot be as well."""
-        assert {f"transitions {before} {after}": 1} == changes(tally, tally.move(before, after))
+        assert {f"transitions {before} {after}": 1} == changes(
+            counters, counters.move(before, after)
+        )
 
     @given(TALLIES, EVENTS)
-    def test_frozen(self, tally: Tally, event: Callable[[Tally], Tally]) -> None:
+    def test_frozen(
+        self, counters: RecordingCounters, event: Callable[[RecordingCounters], RecordingCounters]
+    ) -> None:
         """Whatever is counted leaves the tally that a snapshot holds as it was."""
-        before = flat(tally)
-        event(tally)
-        assert before == flat(tally)
+        before = flat(counters)
+        event(counters)
+        assert before == flat(counters)
 
     @given(TALLIES)
-    def test_continued(self, tally: Tally) -> None:
+    def test_continued(self, counters: RecordingCounters) -> None:
         """A tally of this version goes on as it is."""
-        assert tally == tally.continued()
+        assert counters == counters.continued()
 
     @pytest.mark.parametrize(
         "odd",
         [
             pytest.param(Histogram((1.0,), (2, 3), 9.0), id="other bounds"),
-            pytest.param(Histogram(Tally().start_delay.bounds, (2,), 9.0), id="counts are missing"),
+            pytest.param(
+                Histogram(RecordingCounters().start_delay.bounds, (2,), 9.0),
+                id="counts are missing",
+            ),
         ],
     )
     def test_other_bounds_begin_anew(self, odd: Histogram) -> None:
         """A histogram of a version with other bounds begins anew; all else goes on."""
-        kept = Tally().start(2.0).upload(3.0).finish(Outcome.ERRORED)
+        kept = RecordingCounters().start(2.0).upload(3.0).finish(Outcome.ERRORED)
         other_starts = replace(kept, start_delay=odd).continued()
         assert {"start_delay 2": -1, "start_delay sum": -2} == changes(kept, other_starts)
         assert 1 == sum(other_starts.start(1.0).start_delay.counts)
@@ -177,13 +184,13 @@ class TestTally:
     def test_what_another_version_did_not_count(self) -> None:
         """An outcome or a transition that another version did not know is 0, and can be counted."""
         moved = {Status.UNKNOWN: {Status.PAUSED: 4}, Status.INVOKED: {Status.RECORDING: 5}}
-        old = replace(Tally(), finished={Outcome.ERRORED: 3}, transitions=moved)
+        old = replace(RecordingCounters(), finished={Outcome.ERRORED: 3}, transitions=moved)
         assert {
             "finished errored": 3,
             "transitions UNKNOWN PAUSED": 4,
             "transitions INVOKED RECORDING": 5,
-        } == changes(Tally(), old.continued())
-        assert flat(Tally()).keys() <= flat(old.continued()).keys()
+        } == changes(RecordingCounters(), old.continued())
+        assert flat(RecordingCounters()).keys() <= flat(old.continued()).keys()
         assert 1 == old.continued().finish(Outcome.VANISHED).finished[Outcome.VANISHED]
 
 

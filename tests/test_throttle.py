@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bench import virtual_time
 from rk_exporter.model.errors import ApiError, ApiTimeout, RateLimited, ServerError, Unauthorized
 from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.limiter import HeldBack, LimitsByToken, Throttle
+from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter, RateLimitWait
 from rk_exporter.ratelimit.status import RateLimitPolicy
 from tests.building import NOW
 
@@ -43,13 +43,13 @@ def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P,
 class Client:
     """An app that makes calls, and notes when they begin."""
 
-    throttle: Throttle
+    limiter: RateLimiter
     token: Secret
     begun: list[float]
 
     def begin_pass(self, *, token: str | None = None, patience: float = 0.0) -> None:
         self.token = Secret(token) if token else self.token
-        self.throttle.begin_pass(self.token, interval_seconds=15.0, patience_seconds=patience)
+        self.limiter.begin_pass(self.token, interval_seconds=15.0, max_wait_seconds=patience)
 
     async def call(
         self,
@@ -63,7 +63,7 @@ class Client:
         wanted = now()
         begun = None
         try:
-            async with self.throttle.admitted() as admission:
+            async with self.limiter.admitted() as admission:
                 begun = now()
                 self.begun.append(begun)
                 await asyncio.sleep(lasts)
@@ -72,7 +72,7 @@ class Client:
                     admission.policies = (RateLimitPolicy(policy="default", remaining=left),)
                 if error:
                     raise error
-        except (ApiError, HeldBack) as raised:
+        except (ApiError, RateLimitWait) as raised:
             assert begun is None or raised is error
         return None if begun is None else round(begun - wanted, 3)
 
@@ -85,7 +85,7 @@ class Client:
     @property
     def shut(self) -> float:
         """For how many seconds a gate holds calls back."""
-        until = self.throttle.spending().blocked_until_timestamp_seconds
+        until = self.limiter.budget_status().blocked_until_timestamp_seconds
         return 0.0 if until is None else max(0.0, round(until - unix_seconds(), 3))
 
 
@@ -101,10 +101,10 @@ class World:
     def app(self, name: str = "token", *, budget: int = 600, patience: float = 0.0) -> Client:
         """Return an app whose token is *name*."""
         token = Secret(name)
-        throttle = Throttle(
+        limiter = RateLimiter(
             self.limits, token=token, budget=budget, clock=unix_seconds, monotonic=now
         )
-        client = Client(throttle, token, self.begun)
+        client = Client(limiter, token, self.begun)
         client.begin_pass(patience=patience)
         return client
 
@@ -170,13 +170,13 @@ class TestBudget:
         app = await world.rested_app()
         assert [0] * 40 == [await app.call() for _ in range(40)]
         app.begin_pass(patience=0.1)
-        with pytest.raises(HeldBack):
-            async with app.throttle.admitted():
+        with pytest.raises(RateLimitWait):
+            async with app.limiter.admitted():
                 pytest.fail("the call was made")
-        assert (400, 560) == (now(), app.throttle.spending().remaining)
+        assert (400, 560) == (now(), app.limiter.budget_status().remaining)
         app.begin_pass(patience=1.0)
         assert 0 < (await app.call() or 0) < 1
-        assert 559 == app.throttle.spending().remaining
+        assert 559 == app.limiter.budget_status().remaining
 
     @in_virtual_time
     async def test_wait_behind_others(self, world: World) -> None:
@@ -191,9 +191,9 @@ class TestBudget:
         """Each app that reads with a token has its part of the budget, until it takes another."""
         await world.rest()
         one, two = world.app(), world.app()
-        assert [300, 300] == [app.throttle.fair_share for app in (one, two)]
+        assert [300, 300] == [app.limiter.fair_share for app in (one, two)]
         two.begin_pass(token="other")
-        assert [600, 600] == [app.throttle.fair_share for app in (one, two)]
+        assert [600, 600] == [app.limiter.fair_share for app in (one, two)]
 
     @in_virtual_time
     async def test_what_is_told(self, world: World) -> None:
@@ -201,10 +201,10 @@ class TestBudget:
         app = await world.rested_app()
         await app.call(left=77)
         await app.call()
-        spending = app.throttle.spending()
-        assert (600, 598) == (spending.limit, spending.remaining)
-        assert [77] == [policy.remaining for policy in spending.policies]
-        assert spending.blocked_until_timestamp_seconds is None
+        budget_status = app.limiter.budget_status()
+        assert (600, 598) == (budget_status.limit, budget_status.remaining)
+        assert [77] == [policy.remaining for policy in budget_status.policies]
+        assert budget_status.blocked_until_timestamp_seconds is None
 
 
 class TestRateLimited:
@@ -218,7 +218,7 @@ class TestRateLimited:
         apps = [one, two, other] = [world.app(), world.app(), world.app("other")]
         await one.limited(retry_after)
         assert [block, block, 0] == [app.shut for app in apps]
-        assert [0, 0, 40] == [app.throttle.affordable() for app in apps]
+        assert [0, 0, 40] == [app.limiter.affordable() for app in apps]
         assert [None, None, 0] == [await app.call() for app in apps]
         await asyncio.sleep(block - 0.01)
         assert await two.call() is None
@@ -391,9 +391,9 @@ class TestCancelled:
         await asyncio.sleep(1)
         call.cancel()
         await asyncio.wait([call])
-        assert 599 == app.throttle.spending().remaining
+        assert 599 == app.limiter.budget_status().remaining
         await app.call(left=1)
-        assert 1 == app.throttle.affordable()
+        assert 1 == app.limiter.affordable()
 
     @in_virtual_time
     async def test_while_it_tries(self, world: World) -> None:
@@ -446,7 +446,7 @@ class TestCancelled:
         await asyncio.sleep(100)
         await apps[0].call(left=1)
         await asyncio.sleep(100)
-        assert 1 == apps[0].throttle.affordable()
+        assert 1 == apps[0].limiter.affordable()
         assert world.most_in_a_window <= 12
 
 
@@ -486,4 +486,4 @@ class TestLimitsByToken:
         await asyncio.sleep(400)
         other.begin_pass(token="rolled")
         rare.begin_pass()
-        assert 40 == rare.throttle.affordable()
+        assert 40 == rare.limiter.affordable()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.model.server_clock import UpstreamClock
+from rk_exporter.model.server_clock import ServerClock
 from tests.building import NOW, Time
 
 
@@ -19,7 +19,7 @@ class Upstream:
     def __init__(self, ahead: float) -> None:
         self.ahead = ahead
         self.time = Time()
-        self.clock = UpstreamClock(self.time)
+        self.clock = ServerClock(self.time)
 
     @property
     def offset(self) -> float:
@@ -36,7 +36,7 @@ class Upstream:
 @pytest.mark.parametrize("date", [None, "", "  "])
 def test_without_a_date(date: str | None) -> None:
     """An API that tells no Date is taken to have this machine's clock."""
-    clock = UpstreamClock(Time())
+    clock = ServerClock(Time())
     clock.note(date)
     assert 0 == clock.offset_seconds
     assert NOW == clock()

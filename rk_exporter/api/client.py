@@ -30,9 +30,9 @@ from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
-from rk_exporter.model.server_clock import UpstreamClock
+from rk_exporter.model.server_clock import ServerClock
 from rk_exporter.ratelimit.headers import MalformedHeader, parse_policies, retry_after_seconds
-from rk_exporter.ratelimit.limiter import Admission, HeldBack, Throttle
+from rk_exporter.ratelimit.limiter import Admission, RateLimiter, RateLimitWait
 from rk_exporter.ratelimit.status import RateLimitPolicy
 
 
@@ -62,7 +62,7 @@ class CallObserver(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class CallTerms:
+class PassContext:
     """What counts for all calls of a pass: its *deadline* is in loop time."""
 
     token: Secret
@@ -78,7 +78,7 @@ class RealtimeKit:
     """
     The API as one app's token sees it, over one connection.
 
-    Each method raises ApiError, or HeldBack where the call may not be made now.
+    Each method raises ApiError, or RateLimitWait where the call may not be made now.
     """
 
     def __init__(  # noqa: PLR0913 # the parts that it is made of
@@ -87,9 +87,9 @@ class RealtimeKit:
         *,
         base_url: str,
         connection: Connection,
-        throttle: Throttle,
+        limiter: RateLimiter,
         observer: CallObserver,
-        upstream_clock: UpstreamClock,
+        server_clock: ServerClock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._root = (
@@ -97,30 +97,30 @@ class RealtimeKit:
             f"/realtime/kit/{_segment(app.app_id)}"
         )
         self._connection = connection
-        self._throttle = throttle
+        self._limiter = limiter
         self._observer = observer
-        self._upstream_clock = upstream_clock
+        self._server_clock = server_clock
         self._monotonic = monotonic
 
-    async def active_recordings(self, meeting_id: str, terms: CallTerms) -> ActiveRecordings:
+    async def active_recordings(self, meeting_id: str, context: PassContext) -> ActiveRecordings:
         """Return the recordings of a meeting that are in progress ("Fetch active recording")."""
         path = f"/recordings/active-recording/{_segment(meeting_id)}"
-        active = await self._call(ACTIVE_RECORDING, path, parse_active_recordings, terms)
+        active = await self._call(ACTIVE_RECORDING, path, parse_active_recordings, context)
         self._observer.malformed(active.malformed_fields)
         return active
 
-    async def recording(self, recording_id: str, terms: CallTerms) -> RecordingDetails:
+    async def recording(self, recording_id: str, context: PassContext) -> RecordingDetails:
         """Return a recording, in whichever state it is ("Fetch details of a recording")."""
         path = f"/recordings/{_segment(recording_id)}"
         parse = partial(parse_recording, recording_id=recording_id)
-        details = await self._call(RECORDING, path, parse, terms)
+        details = await self._call(RECORDING, path, parse, context)
         self._observer.malformed(details.malformed_fields)
         return details
 
     async def recordings_page(
         self,
         page_no: int,
-        terms: CallTerms,
+        context: PassContext,
         *,
         status: Status | None,
         since: datetime | None = None,
@@ -138,22 +138,22 @@ class RealtimeKit:
         if since is not None:
             query["start_time"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         path = f"/recordings?{urlencode(query)}"
-        page = await self._call(RECORDINGS, path, parse_recordings_page, terms)
+        page = await self._call(RECORDINGS, path, parse_recordings_page, context)
         self._observer.malformed(page.malformed_fields)
         return page
 
-    async def live_sessions_page(self, page_no: int, terms: CallTerms) -> SessionsPage:
+    async def live_sessions_page(self, page_no: int, context: PassContext) -> SessionsPage:
         """Return a page of the app's sessions that are live now ("Fetch all sessions")."""
         query = {"status": "LIVE", "page_no": str(page_no), "per_page": str(PER_PAGE)}
         path = f"/sessions?{urlencode(query)}"
-        page = await self._call(SESSIONS, path, parse_sessions_page, terms)
+        page = await self._call(SESSIONS, path, parse_sessions_page, context)
         self._observer.malformed(page.malformed_fields)
         return page
 
-    async def meeting_settings(self, meeting_id: str, terms: CallTerms) -> MeetingSettings:
+    async def meeting_settings(self, meeting_id: str, context: PassContext) -> MeetingSettings:
         """Return the settings of a meeting ("Fetch a meeting")."""
         path = f"/meetings/{_segment(meeting_id)}"
-        settings = await self._call(MEETING, path, parse_meeting, terms)
+        settings = await self._call(MEETING, path, parse_meeting, context)
         self._observer.malformed(settings.malformed_fields)
         return settings
 
@@ -162,16 +162,16 @@ class RealtimeKit:
         await self._connection.close()
 
     async def _call(
-        self, endpoint: str, path: str, parse: Callable[[int, bytes], T], terms: CallTerms
+        self, endpoint: str, path: str, parse: Callable[[int, bytes], T], context: PassContext
     ) -> T:
         deadline: float | None = None
 
         async def call() -> T:
             nonlocal deadline
-            async with self._throttle.admitted() as admission:
+            async with self._limiter.admitted() as admission:
                 # What it has waited for the budget is not the API's doing.
-                deadline = deadline or terms.call_deadline()
-                answer = await self._get(endpoint, path, token=terms.token, deadline=deadline)
+                deadline = deadline or context.call_deadline()
+                answer = await self._get(endpoint, path, token=context.token, deadline=deadline)
                 self._note_rate_limit(admission, answer)
                 return parse(answer.status, answer.body)
 
@@ -181,7 +181,7 @@ class RealtimeKit:
             except ConnectionStale as stale:
                 try:
                     return await call()
-                except HeldBack:
+                except RateLimitWait:
                     raise stale from None
         except ApiError as error:
             self._observer.failed(endpoint, error.reason)
@@ -199,7 +199,7 @@ class RealtimeKit:
 
     def _note_rate_limit(self, admission: Admission, answer: Answer) -> None:
         headers = answer.ratelimit_headers
-        self._upstream_clock.note(headers.date)
+        self._server_clock.note(headers.date)
         admission.policies = self._policies(answer)
         admission.retry_after_seconds = retry_after_seconds(headers, now=datetime.now(UTC))
 

@@ -55,7 +55,7 @@ _failure_decoder = msgspec.json.Decoder(_Failure)
 _code_decoder = msgspec.json.Decoder(int)
 
 
-def opened(
+def unwrap(
     status: int, body: bytes, decoder: msgspec.json.Decoder[Success[T]]
 ) -> tuple[T, msgspec.Raw]:
     """
@@ -79,7 +79,7 @@ def opened(
     return answer.data, answer.paging
 
 
-def says_there_is_none(status: int, body: bytes) -> bool:
+def is_not_found(status: int, body: bytes) -> bool:
     """Tell whether RealtimeKit itself answered 404; the gateway's 404 is of another kind."""
     if status != _NOT_FOUND:
         return False

@@ -42,7 +42,7 @@ _boolean_decoder: msgspec.json.Decoder[bool | None] = msgspec.json.Decoder(bool 
 
 
 @dataclass(slots=True)
-class Oddities:
+class ParseIssues:
     """What in an answer is not as documented, noted while the answer is read."""
 
     malformed_fields: list[str] = field(default_factory=list)

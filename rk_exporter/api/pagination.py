@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from rk_exporter.api import schema as shapes
-from rk_exporter.api.fields import Oddities, count, identifier, present
+from rk_exporter.api.fields import ParseIssues, count, identifier, present
 from rk_exporter.api.results import Paging
 
 
@@ -18,7 +18,7 @@ ItemT = TypeVar("ItemT", bound=shapes.Item)
 
 
 def _identified(
-    raws: Iterable[msgspec.Raw], decoder: msgspec.json.Decoder[ItemT], oddities: Oddities
+    raws: Iterable[msgspec.Raw], decoder: msgspec.json.Decoder[ItemT], issues: ParseIssues
 ) -> list[tuple[str, ItemT]]:
     """Return a list's items with their ids; what has no usable one is left out and counted."""
 
@@ -26,7 +26,7 @@ def _identified(
         item = decoder.decode(raw)
         return _present_identifier(item.id), item
 
-    read = (oddities.read("id", raw, parse) for raw in raws)
+    read = (issues.read("id", raw, parse) for raw in raws)
     return [each for each in read if each is not None]
 
 

@@ -5,9 +5,9 @@ import re
 import msgspec
 
 from rk_exporter.api import schema as shapes
-from rk_exporter.api.envelope import opened, says_there_is_none
+from rk_exporter.api.envelope import is_not_found, unwrap
 from rk_exporter.api.fields import (
-    Oddities,
+    ParseIssues,
     identifier,
     is_given,
     label,
@@ -39,23 +39,23 @@ def parse_active_recordings(status: int, body: bytes) -> ActiveRecordings:
 
     Raises ApiError for any answer that is not a documented success.
     """
-    if says_there_is_none(status, body):
+    if is_not_found(status, body):
         return ActiveRecordings(())
-    data, _ = opened(status, body, shapes.active_recordings)
-    oddities = Oddities()
+    data, _ = unwrap(status, body, shapes.active_recordings)
+    issues = ParseIssues()
     recordings = {}
     for item in data if isinstance(data, list) else [data]:
         if item is None:
             continue
-        recording_id = oddities.read("id", item.id, identifier)
+        recording_id = issues.read("id", item.id, identifier)
         if recording_id is None:
             raise InvalidResponse("the API answered 200 with a recording that has no usable id")
-        recordings[recording_id] = recording_of(item, recording_id, oddities)
+        recordings[recording_id] = recording_of(item, recording_id, issues)
     newest_first = sorted(
         recordings.values(), key=lambda each: each.invoked_timestamp_seconds or 0.0, reverse=True
     )
     return ActiveRecordings(
-        tuple(newest_first), tuple(oddities.malformed_fields), tuple(oddities.unknown_statuses)
+        tuple(newest_first), tuple(issues.malformed_fields), tuple(issues.unknown_statuses)
     )
 
 
@@ -66,15 +66,15 @@ def parse_recording(status: int, body: bytes, *, recording_id: str) -> Recording
     Raises ApiError for any answer that is not a documented success, InvalidResponse also where it
     is about another recording.
     """
-    if says_there_is_none(status, body):
+    if is_not_found(status, body):
         return RecordingDetails(None)
-    item, _ = opened(status, body, shapes.recording)
-    oddities = Oddities()
-    if item is None or oddities.read("id", item.id, identifier) != recording_id:
+    item, _ = unwrap(status, body, shapes.recording)
+    issues = ParseIssues()
+    if item is None or issues.read("id", item.id, identifier) != recording_id:
         raise InvalidResponse("the API answered 200 without the recording that was asked for")
-    recording = recording_of(item, recording_id, oddities)
+    recording = recording_of(item, recording_id, issues)
     return RecordingDetails(
-        recording, tuple(oddities.malformed_fields), tuple(oddities.unknown_statuses)
+        recording, tuple(issues.malformed_fields), tuple(issues.unknown_statuses)
     )
 
 
@@ -86,21 +86,21 @@ def parse_recordings_page(status: int, body: bytes) -> RecordingsPage:
 
     Raises ApiError for any answer that is not a documented success.
     """
-    data, paging = opened(status, body, shapes.recordings_page)
-    oddities = Oddities()
-    found = _identified(data or (), shapes.listed_recording, oddities)
+    data, paging = unwrap(status, body, shapes.recordings_page)
+    issues = ParseIssues()
+    found = _identified(data or (), shapes.listed_recording, issues)
     listed = []
     for recording_id, item in dict(found).items():
-        recording = recording_of(item, recording_id, oddities)
-        meeting = recording_meeting(item, recording.output_file_name, oddities)
+        recording = recording_of(item, recording_id, issues)
+        meeting = recording_meeting(item, recording.output_file_name, issues)
         if meeting is not None:
             listed.append(ListedRecording(meeting, recording))
     return RecordingsPage(
         tuple(listed),
         tuple(recording_id for recording_id, _ in found),
-        oddities.read("paging", paging, _paging),
-        tuple(oddities.malformed_fields),
-        tuple(oddities.unknown_statuses),
+        issues.read("paging", paging, _paging),
+        tuple(issues.malformed_fields),
+        tuple(issues.unknown_statuses),
     )
 
 
@@ -113,13 +113,13 @@ _FILE_NAME = re.compile(
 )
 
 
-def recording_of(item: RecordingItem, recording_id: str, oddities: Oddities) -> Recording:
+def recording_of(item: RecordingItem, recording_id: str, issues: ParseIssues) -> Recording:
     """Return the recording that *item* shows."""
-    word = oddities.read("status", item.status, _word)
+    word = issues.read("status", item.status, _word)
     status = Status(word) if word else Status.UNKNOWN
     if word and status is Status.UNKNOWN:
-        oddities.unknown_statuses.append(word)
-    read = oddities.read
+        issues.unknown_statuses.append(word)
+    read = issues.read
     file_name = read("output_file_name", item.output_file_name, label)
     return Recording(
         recording_id=recording_id,
@@ -134,21 +134,21 @@ def recording_of(item: RecordingItem, recording_id: str, oddities: Oddities) -> 
         invoked_timestamp_seconds=read("invoked_time", item.invoked_time, timestamp),
         started_timestamp_seconds=read("started_time", item.started_time, timestamp),
         stopped_timestamp_seconds=read("stopped_time", item.stopped_time, timestamp),
-        is_track=_is_track(item, file_name, oddities),
+        is_track=_is_track(item, file_name, issues),
         has_download_url=read("download_url", item.download_url, is_given),
         has_audio_download_url=read("audio_download_url", item.audio_download_url, is_given),
         stop_reason=read("stop_reason", item.stop_reason, _stop_reason),
     )
 
 
-def _is_track(item: RecordingItem, file_name: str | None, oddities: Oddities) -> bool:
+def _is_track(item: RecordingItem, file_name: str | None, issues: ParseIssues) -> bool:
     """
     Tell whether a recording has a file for each participant.
 
     It may say so, but third parties have seen that left empty: then its file is named as WebM
     files are, and its URL is a list.
     """
-    says_so = oddities.read("type", item.type, text) == _TRACK
+    says_so = issues.read("type", item.type, text) == _TRACK
     named_so = (file_name or "").endswith(".webm")
     return says_so or named_so or bytes(item.download_url).startswith(b"[")
 
@@ -166,20 +166,20 @@ def _word(raw: msgspec.Raw) -> str:
 
 
 def recording_meeting(
-    item: ListedRecordingItem, file_name: str | None, oddities: Oddities
+    item: ListedRecordingItem, file_name: str | None, issues: ParseIssues
 ) -> Meeting | None:
     """
     Return the meeting of a recording: as it says itself, or as its file is named after it.
 
     Without a title it is called by its id.
     """
-    own = Oddities()
+    own = ParseIssues()
     meeting = own.read("meeting_id", item.meeting, _reference)
     if meeting is None:
         meeting_id = own.read("meeting_id", item.meeting_id, identifier) or _named_in(file_name)
         meeting = None if meeting_id is None else Meeting(meeting_id, meeting_id)
     if meeting is None or own.malformed_fields:
-        oddities.malformed_fields.append("meeting_id")
+        issues.malformed_fields.append("meeting_id")
     return meeting
 
 
@@ -189,7 +189,7 @@ def _reference(raw: msgspec.Raw) -> Meeting | None:
     if referred is None or meeting_id is None:
         return None
     # A title that cannot be read must not cost the recording.
-    title = Oddities().read("title", referred.title, label)
+    title = ParseIssues().read("title", referred.title, label)
     return Meeting(meeting_id, title or meeting_id)
 
 

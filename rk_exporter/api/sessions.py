@@ -5,8 +5,8 @@ A malformed field loses itself and nothing else: it is left out, and its name is
 """
 
 from rk_exporter.api import schema as shapes
-from rk_exporter.api.envelope import opened
-from rk_exporter.api.fields import Oddities, boolean, count, label, text
+from rk_exporter.api.envelope import unwrap
+from rk_exporter.api.fields import ParseIssues, boolean, count, label, text
 from rk_exporter.api.pagination import _identified, _paging, _present_identifier
 from rk_exporter.api.results import LiveSession, MeetingSettings, SessionsPage
 
@@ -22,25 +22,25 @@ def parse_sessions_page(status: int, body: bytes) -> SessionsPage:
 
     Raises ApiError for any answer that is not a documented success.
     """
-    data, paging = opened(status, body, shapes.sessions_page)
+    data, paging = unwrap(status, body, shapes.sessions_page)
     sessions = data.sessions if isinstance(data, shapes.Sessions) else data
-    oddities = Oddities()
-    found = _identified(sessions or (), shapes.session, oddities)
+    issues = ParseIssues()
+    found = _identified(sessions or (), shapes.session, issues)
     live = []
     for session_id, item in dict(found).items():
-        if oddities.read("status", item.status, text) not in {None, _LIVE}:
+        if issues.read("status", item.status, text) not in {None, _LIVE}:
             continue
-        meeting_id = oddities.read("associated_id", item.associated_id, _present_identifier)
+        meeting_id = issues.read("associated_id", item.associated_id, _present_identifier)
         if meeting_id is None:
             continue
-        name = oddities.read("meeting_display_name", item.meeting_display_name, label)
-        participants = oddities.read("live_participants", item.live_participants, count)
+        name = issues.read("meeting_display_name", item.meeting_display_name, label)
+        participants = issues.read("live_participants", item.live_participants, count)
         live.append(LiveSession(session_id, meeting_id, name, participants))
     return SessionsPage(
         tuple(live),
         tuple(session_id for session_id, _ in found),
-        oddities.read("paging", paging, _paging),
-        tuple(oddities.malformed_fields),
+        issues.read("paging", paging, _paging),
+        tuple(issues.malformed_fields),
     )
 
 
@@ -50,9 +50,9 @@ def parse_meeting(status: int, body: bytes) -> MeetingSettings:
 
     Raises ApiError for any answer that is not a documented success.
     """
-    item, _ = opened(status, body, shapes.meeting)
+    item, _ = unwrap(status, body, shapes.meeting)
     if item is None:
         return MeetingSettings(None)
-    oddities = Oddities()
-    record_on_start = oddities.read("record_on_start", item.record_on_start, boolean)
-    return MeetingSettings(record_on_start, tuple(oddities.malformed_fields))
+    issues = ParseIssues()
+    record_on_start = issues.read("record_on_start", item.record_on_start, boolean)
+    return MeetingSettings(record_on_start, tuple(issues.malformed_fields))

@@ -59,7 +59,7 @@ def document(snapshot: Snapshot, *, offline: bool = False) -> dict[str, Any]:
                 "deferred": app.deferred,
                 "discovery_failure": _failure_document(_discovery_failure(app)),
                 "blocked_until_timestamp_seconds": (
-                    app.spending and app.spending.blocked_until_timestamp_seconds
+                    app.budget_status and app.budget_status.blocked_until_timestamp_seconds
                 ),
                 "meetings": [
                     _meeting_document(reading, now=snapshot.taken_at) for reading in app.readings
@@ -100,7 +100,9 @@ def _state(reading: Reading, app: AppSnapshot, *, now: float) -> str:
     if reading.failure:
         return f"FAILED {_failure_text(reading.failure)}"
     if reading.recordings is None:  # as there was no attempt either
-        held_until = app.spending.blocked_until_timestamp_seconds if app.spending else None
+        held_until = (
+            app.budget_status.blocked_until_timestamp_seconds if app.budget_status else None
+        )
         if held_until is None:
             return "FAILED: there was neither budget nor time to read it"
         return f"FAILED: not tried, calls are held back for {_time_text(held_until - now)}"

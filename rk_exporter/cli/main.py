@@ -131,8 +131,8 @@ def check_command(
     configure(level=config.log_level, form=config.log_format)
     if config.log_level != "debug":
         # Failures are what it prints anyhow.
-        for module in ("app_scraper", "discovery", "listing"):
-            logging.getLogger(f"rk_exporter.{module}").setLevel(logging.ERROR)
+        for module in ("app_collector", "discovery", "active_recordings"):
+            logging.getLogger(f"rk_exporter.collector.{module}").setLevel(logging.ERROR)
     if offline:
         snapshot = _exporter(config, remembers=False).scraper.snapshot
     else:

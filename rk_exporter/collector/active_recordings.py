@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from rk_exporter.api.client import CallTerms
+from rk_exporter.api.client import PassContext
 from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import RecordingsPage
 from rk_exporter.collector.protocols import RecordingsPageReader
@@ -16,7 +16,7 @@ from rk_exporter.model.errors import ApiError, ClientError
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.model.recording import IN_PROGRESS, Recording, Status
-from rk_exporter.ratelimit.limiter import HeldBack
+from rk_exporter.ratelimit.limiter import RateLimitWait
 from rk_exporter.tracking.lifecycle import LONGEST_LIFE_SECONDS
 
 
@@ -32,7 +32,7 @@ _AVOIDED_SECONDS = 600.0
 
 
 @dataclass(slots=True)
-class Listing:
+class ListResult:
     """What one reading of the list brought: recordings by their ids."""
 
     found: dict[str, ListedRecording] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class FilterIgnored(ClientError):
     """The API answers with recordings in other states than the one asked for."""
 
 
-class RecordingsList:
+class ActiveRecordingsLister:
     """The list of one app's recordings; it learns whether the API filters by status."""
 
     def __init__(self, *, app: str, clock: Callable[[], float]) -> None:
@@ -89,7 +89,9 @@ class RecordingsList:
         self.usual_calls = len(_STATUSES)
         """How many calls a whole reading takes, as far as it is known."""
 
-    async def read(self, readers: Sequence[RecordingsPageReader], terms: CallTerms) -> Listing:
+    async def read(
+        self, readers: Sequence[RecordingsPageReader], context: PassContext
+    ) -> ListResult:
         """
         Return the recordings in progress: one status per call, else all of the last 25 hours.
 
@@ -97,9 +99,9 @@ class RecordingsList:
         """
         listing = None
         if self._filters:
-            listing = await self._read_by_status(readers, terms)
+            listing = await self._read_by_status(readers, context)
         if listing is None or not self._filters:
-            listing = await self._read_unfiltered(readers[0], terms)
+            listing = await self._read_unfiltered(readers[0], context)
         self._note_failure(listing.failure)
         if listing.is_complete:
             self.usual_calls = listing.page_count
@@ -125,14 +127,14 @@ class RecordingsList:
         return self._clock() >= self._unfiltered_until
 
     async def _read_by_status(
-        self, readers: Sequence[RecordingsPageReader], terms: CallTerms
-    ) -> Listing:
-        listing = Listing()
+        self, readers: Sequence[RecordingsPageReader], context: PassContext
+    ) -> ListResult:
+        listing = ListResult()
         statuses = deque(_STATUSES)
 
         async def work(reader: RecordingsPageReader) -> None:
             while statuses and listing.is_complete and self._filters:
-                await self._read_status(reader, statuses.popleft(), terms, listing)
+                await self._read_status(reader, statuses.popleft(), context, listing)
 
         async with asyncio.TaskGroup() as workers:
             for reader in readers[: len(_STATUSES)]:
@@ -140,10 +142,14 @@ class RecordingsList:
         return listing
 
     async def _read_status(
-        self, reader: RecordingsPageReader, status: Status, terms: CallTerms, listing: Listing
+        self,
+        reader: RecordingsPageReader,
+        status: Status,
+        context: PassContext,
+        listing: ListResult,
     ) -> None:
         async def fetch(page_no: int) -> RecordingsPage:
-            page = await reader.recordings_page(page_no, terms, status=status)
+            page = await reader.recordings_page(page_no, context, status=status)
             # One or two may have moved on while the page was made.
             asked_for = {status, Status.UNKNOWN}
             others = [each for each in page.items if each.recording.status not in asked_for]
@@ -156,12 +162,14 @@ class RecordingsList:
         except ClientError as error:
             self._stop_filtering(error)
 
-    async def _read_unfiltered(self, reader: RecordingsPageReader, terms: CallTerms) -> Listing:
-        listing = Listing()
+    async def _read_unfiltered(
+        self, reader: RecordingsPageReader, context: PassContext
+    ) -> ListResult:
+        listing = ListResult()
         since = datetime.fromtimestamp(self._clock(), UTC) - _LONGEST_LIFE
 
         async def fetch(page_no: int) -> RecordingsPage:
-            page = await reader.recordings_page(page_no, terms, status=None, since=since)
+            page = await reader.recordings_page(page_no, context, status=None, since=since)
             return listing.add(page)
 
         try:
@@ -171,7 +179,7 @@ class RecordingsList:
         return listing
 
     async def _walk(
-        self, fetch: Callable[[int], Awaitable[RecordingsPage]], listing: Listing
+        self, fetch: Callable[[int], Awaitable[RecordingsPage]], listing: ListResult
     ) -> None:
         """Read all pages, and note in *listing* what came in between; raises ClientError."""
         try:
@@ -181,7 +189,7 @@ class RecordingsList:
         except ApiError as error:
             logger.debug("%s", error, extra={"app": self._app})
             listing.failure = error.failure
-        except HeldBack:
+        except RateLimitWait:
             listing.is_held_back = True
 
     def _stop_filtering(self, error: ClientError) -> None:

@@ -7,23 +7,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from rk_exporter.api.client import CallTerms
+from rk_exporter.api.client import PassContext
 from rk_exporter.collector.discovery import Discovery
-from rk_exporter.collector.meeting_list import MeetingDirectory, combine
+from rk_exporter.collector.meeting_list import MeetingList, combine
 from rk_exporter.collector.planner import due, plan
-from rk_exporter.collector.read_mode import Demand, ModeChooser
+from rk_exporter.collector.read_mode import Load, ReadModeSelector
 from rk_exporter.collector.reader import MeetingReader
-from rk_exporter.collector.readings import Attempt, Hold, merge, relist
-from rk_exporter.collector.scrape_interval import Rhythm
+from rk_exporter.collector.readings import ReadResult, StalenessGrace, merge, sync_meetings
+from rk_exporter.collector.scrape_interval import ScrapeInterval
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import App, Meeting, Reading, ReadMode
 from rk_exporter.model.secret import Secret, TokenSource
-from rk_exporter.model.server_clock import UpstreamClock
+from rk_exporter.model.server_clock import ServerClock
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
-from rk_exporter.ratelimit.limiter import Throttle
+from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.snapshot import AppSnapshot
 from rk_exporter.tracking.state_file import AppState, app_state
-from rk_exporter.tracking.tracker import History
+from rk_exporter.tracking.tracker import RecordingTracker
 
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class PassRules:
     min_interval_seconds: float
 
 
-class AppScraper:
+class AppCollector:
     """
     The passes over the meetings in *directory*, and with a *discovery* over live ones.
 
@@ -56,16 +56,16 @@ class AppScraper:
     def __init__(  # noqa: PLR0913 # the parts that it is made of
         self,
         app: App,
-        directory: MeetingDirectory,
+        directory: MeetingList,
         *,
         token: TokenSource,
         reader: MeetingReader,
-        throttle: Throttle,
+        limiter: RateLimiter,
         rules: PassRules,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
-        history: History,
-        upstream_clock: UpstreamClock,
+        tracker: RecordingTracker,
+        server_clock: ServerClock,
         discovery: Discovery | None = None,
         readings: tuple[Reading, ...] = (),
     ) -> None:
@@ -73,20 +73,20 @@ class AppScraper:
         self._discovery = discovery
         self._token = token
         self._reader = reader
-        self._throttle = throttle
+        self._limiter = limiter
         self._rules = rules
-        self._history = history
-        self._upstream_clock = upstream_clock
+        self._tracker = tracker
+        self._server_clock = server_clock
         self._clock = clock
         self._monotonic = monotonic
-        self._rhythm = Rhythm()
+        self._rhythm = ScrapeInterval()
         self._used_token: Secret | None = None
         self._has_read = False
-        self._express_first = False
+        self._urgent_first = False
         self._last_pass_at: float | None = None
         self._told_failures: frozenset[str] = frozenset()
-        self._hold = Hold(rules.stale_after_seconds)
-        self._chooser = ModeChooser(app.name, rules.mode)
+        self._hold = StalenessGrace(rules.stale_after_seconds)
+        self._chooser = ReadModeSelector(app.name, rules.mode)
         self._listed: tuple[Meeting, ...] | None = None
         self.snapshot = AppSnapshot(app=app, readings=readings, read_mode=self._chooser.mode)
         self._relist()
@@ -112,17 +112,17 @@ class AppScraper:
         if self._is_fresh(fresh_seconds):
             return self.snapshot
         is_first, self._last_pass_at = self._last_pass_at is None, self._clock()
-        terms = self._begin(token, begun, deadline)
-        await self._discover(terms, is_first=is_first)
+        context = self._begin(token, begun, deadline)
+        await self._discover(context, is_first=is_first)
         self._relist()
         self._choose_mode()
         waiting = self._due(fresh_seconds)
         fresh_count = len(self.snapshot.readings) - len(waiting)
-        attempts = await self._read(waiting, terms, is_first=is_first)
+        attempts = await self._read(waiting, context, is_first=is_first)
         self._has_read = self._has_read or bool(attempts)
-        if self._throttle.has_called:
+        if self._limiter.has_called:
             # Where there is one call for a pass, it is a lane's in turn.
-            self._express_first = not self._express_first
+            self._urgent_first = not self._urgent_first
         self._relist()
         self._merge(attempts, begun=begun, fresh_count=fresh_count)
         self._tell_failures(attempts)
@@ -131,14 +131,14 @@ class AppScraper:
     @property
     def revision(self) -> int:
         """Return a number that is raised by whatever is worth to be kept at once."""
-        return self._history.revision
+        return self._tracker.revision
 
     @property
     def state(self) -> AppState:
         """Return what the next process has to know."""
         return app_state(
             self.snapshot.app,
-            self._history.past,
+            self._tracker.past,
             self.snapshot.readings,
             self._reader.newest_ids,
         )
@@ -154,10 +154,10 @@ class AppScraper:
             meetings = combine([*meetings, *discovery.meetings])
         if discovery or meetings is not self._listed:
             room = discovery.room if discovery else _no_room
-            readings = relist(self.snapshot.readings, meetings, room=room)
+            readings = sync_meetings(self.snapshot.readings, meetings, room=room)
             self.snapshot = replace(self.snapshot, readings=readings)
             self._listed = meetings
-        self._history.keep(meetings)
+        self._tracker.keep(meetings)
         if self.snapshot.files != self._directory.files:
             self.snapshot = replace(self.snapshot, files=self._directory.files)
 
@@ -170,20 +170,20 @@ class AppScraper:
             return False
         return 0 <= self._clock() - self._last_pass_at < fresh_seconds
 
-    def _begin(self, token: Secret, begun: float, deadline: float) -> CallTerms:
+    def _begin(self, token: Secret, begun: float, deadline: float) -> PassContext:
         """Set what counts for all calls of a pass."""
         seconds = deadline - begun
         patience = _PATIENCE_SECONDS if self._has_read else _FIRST_PATIENCE * seconds
         self._rhythm.beat(self._monotonic())
         # A budget that is too small for whole lists in every pass is saved up for them.
         lists_seconds = self._lists_calls / self._calls_per_second
-        self._throttle.begin_pass(
+        self._limiter.begin_pass(
             token,
             interval_seconds=max(self._rhythm.interval_seconds, lists_seconds),
-            patience_seconds=min(patience, seconds),
+            max_wait_seconds=min(patience, seconds),
         )
         # However many meetings hang, each worker gets to a second one.
-        return CallTerms(token, deadline, min(CALL_TIMEOUT_SECONDS, seconds / 2))
+        return PassContext(token, deadline, min(CALL_TIMEOUT_SECONDS, seconds / 2))
 
     @property
     def _lists_calls(self) -> int:
@@ -193,11 +193,11 @@ class AppScraper:
 
     @property
     def _calls_per_second(self) -> float:
-        return self._throttle.fair_share / WINDOW_SECONDS
+        return self._limiter.fair_share / WINDOW_SECONDS
 
-    def _demand(self) -> Demand:
-        return Demand(
-            len(self.snapshot.readings), self._rhythm.interval_seconds, self._throttle.fair_share
+    def _demand(self) -> Load:
+        return Load(
+            len(self.snapshot.readings), self._rhythm.interval_seconds, self._limiter.fair_share
         )
 
     def _choose_mode(self) -> None:
@@ -209,38 +209,38 @@ class AppScraper:
         )
         self.snapshot = replace(self.snapshot, read_mode=mode)
 
-    async def _discover(self, terms: CallTerms, *, is_first: bool) -> None:
+    async def _discover(self, context: PassContext, *, is_first: bool) -> None:
         """List the live sessions, but not in pieces, and not as the call that tries a gate."""
-        is_affordable = self._throttle.affordable() >= self._reader.discovery_calls
-        is_held_back = self._throttle.is_held_back and self.snapshot.readings
+        is_affordable = self._limiter.affordable() >= self._reader.discovery_calls
+        is_held_back = self._limiter.is_held_back and self.snapshot.readings
         if not is_held_back and (is_first or is_affordable):
-            await self._reader.discover(terms, calls_per_second=self._calls_per_second)
+            await self._reader.discover(context, calls_per_second=self._calls_per_second)
 
     async def _read(
-        self, waiting: list[Reading], terms: CallTerms, *, is_first: bool
-    ) -> list[Attempt]:
+        self, waiting: list[Reading], context: PassContext, *, is_first: bool
+    ) -> list[ReadResult]:
         if self.snapshot.read_mode is ReadMode.ACTIVE_RECORDING:
             now = self._clock()
-            follows = self._history.due(now=now)
+            follows = self._tracker.due(now=now)
             targets = plan(
                 waiting,
                 now=now,
                 follows=follows,
-                under_way=self._history.under_way(),
-                express_first=self._express_first,
+                in_progress=self._tracker.in_progress(),
+                urgent_first=self._urgent_first,
             )
             return await self._reader.read_each(
-                targets, terms, calls_per_second=self._calls_per_second
+                targets, context, calls_per_second=self._calls_per_second
             )
         # Half of the list would not tell which recordings have ended.
-        if not is_first and self._throttle.affordable() < self._reader.whole_list_calls:
+        if not is_first and self._limiter.affordable() < self._reader.whole_list_calls:
             return []
         return await self._reader.read_list(
-            self.snapshot.readings, terms, calls_per_second=self._calls_per_second
+            self.snapshot.readings, context, calls_per_second=self._calls_per_second
         )
 
-    def _merge(self, attempts: list[Attempt], *, begun: float, fresh_count: int) -> None:
-        if self._throttle.is_held_back:
+    def _merge(self, attempts: list[ReadResult], *, begun: float, fresh_count: int) -> None:
+        if self._limiter.is_held_back:
             self._hold.note(self._clock(), self._rhythm.interval_seconds)
         merged = merge(
             self.snapshot,
@@ -253,7 +253,7 @@ class AppScraper:
         self.snapshot = replace(
             merged,
             up=self._is_up(),
-            spending=self._throttle.spending(),
+            budget_status=self._limiter.budget_status(),
             discovery=self._discovery.state if self._discovery else None,
         )
         self._relist()
@@ -264,16 +264,16 @@ class AppScraper:
         oldest = self._clock() - self._stale_after_seconds()
         self.snapshot = replace(
             self.snapshot,
-            recordings=self._history.shown(oldest=oldest),
-            tally=self._history.tally,
+            recordings=self._tracker.shown(oldest=oldest),
+            counters=self._tracker.counters,
             is_restored=self._reader.is_restored,
-            clock_offset_seconds=self._upstream_clock.offset_seconds,
+            clock_offset_seconds=self._server_clock.offset_seconds,
         )
 
     def _is_up(self) -> bool | None:
-        if self._throttle.has_called:
-            return self._throttle.has_succeeded
-        return False if self._throttle.is_held_back else self.snapshot.up
+        if self._limiter.has_called:
+            return self._limiter.has_succeeded
+        return False if self._limiter.is_held_back else self.snapshot.up
 
     def _stale_after_seconds(self) -> float:
         """Return how old a reading may get: a meeting that waits its turn is not to flap."""
@@ -281,11 +281,11 @@ class AppScraper:
         wait_seconds = self._hold.extra_seconds(self._clock(), self._rhythm.interval_seconds)
         if self.snapshot.read_mode is ReadMode.LIST:
             wait_seconds += self._lists_calls / self._calls_per_second
-        elif self._chooser.is_short:
-            wait_seconds += self._demand().sweep_seconds
+        elif self._chooser.is_over_budget:
+            wait_seconds += self._demand().round_robin_seconds
         return self._rules.stale_after_seconds + wait_seconds
 
-    def _tell_failures(self, attempts: Iterable[Attempt]) -> None:
+    def _tell_failures(self, attempts: Iterable[ReadResult]) -> None:
         """Log how many meetings failed and why, once each time that the reasons change."""
         if not attempts:
             return

@@ -13,14 +13,14 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from rk_exporter.api.client import CallTerms
+from rk_exporter.api.client import PassContext
 from rk_exporter.api.pagination import PER_PAGE, walk
 from rk_exporter.api.results import RecordingsPage
 from rk_exporter.collector.protocols import RecordingsPageReader
 from rk_exporter.model.errors import ApiError, ApiTimeout
 from rk_exporter.model.failure import Reason
 from rk_exporter.tracking.lifecycle import LONGEST_LIFE_SECONDS, URL_LIFETIME_SECONDS
-from rk_exporter.tracking.tracker import History
+from rk_exporter.tracking.tracker import RecordingTracker
 
 
 logger = logging.getLogger(__name__)
@@ -35,19 +35,19 @@ _FAILURES_IN_A_ROW = 5
 _NOT_ITS_OWN = frozenset({Reason.AUTH, Reason.RATE_LIMITED, Reason.CONNECT, Reason.TLS})
 
 
-class Review:
-    """The looks at one app's list, all of which its *history* takes in; *clock* gives unix s."""
+class Backfill:
+    """The looks at one app's list, all of which its *tracker* takes in; *clock* gives unix s."""
 
     def __init__(
         self,
         app: str,
-        history: History,
+        tracker: RecordingTracker,
         *,
         clock: Callable[[], float],
         newest_ids: tuple[str, ...] = (),
     ) -> None:
         self._app = app
-        self._history = history
+        self._tracker = tracker
         self._clock = clock
         self._due_at = -math.inf
         # What a process before this one has written down need not be looked for.
@@ -67,19 +67,19 @@ class Review:
         return asyncio.get_running_loop().time() >= self._due_at
 
     async def look(
-        self, reader: RecordingsPageReader, terms: CallTerms, *, calls_per_second: float
+        self, reader: RecordingsPageReader, context: PassContext, *, calls_per_second: float
     ) -> None:
         """
         Look at the list, or at what is left of it; a failure is left for later.
 
-        Raises HeldBack where there are calls for a part of it only.
+        Raises RateLimitWait where there are calls for a part of it only.
         """
         begun = asyncio.get_running_loop().time()
         if self._next_page_no == 1:
             self._is_whole = begun >= self._whole_due_at
         try:
             await walk(
-                lambda page_no: self._fetch(page_no, reader, terms),
+                lambda page_no: self._fetch(page_no, reader, context),
                 first=self._next_page_no,
                 is_enough=self._is_enough,
             )
@@ -89,17 +89,17 @@ class Review:
         self._finish(begun, calls_per_second)
 
     async def _fetch(
-        self, page_no: int, reader: RecordingsPageReader, terms: CallTerms
+        self, page_no: int, reader: RecordingsPageReader, context: PassContext
     ) -> RecordingsPage:
-        kept_seconds = max(URL_LIFETIME_SECONDS, self._history.rules.retain_seconds)
+        kept_seconds = max(URL_LIFETIME_SECONDS, self._tracker.rules.retain_seconds)
         oldest = max(0.0, self._clock() - kept_seconds - LONGEST_LIFE_SECONDS)
         since = datetime.fromtimestamp(oldest, UTC)
         asked_at = self._clock()
-        page = await reader.recordings_page(page_no, terms, status=None, since=since)
+        page = await reader.recordings_page(page_no, context, status=None, since=since)
         if page_no == 1:
             self._first_page = page
         for listed in page.items:
-            self._history.see_listed(listed.meeting, listed.recording, asked_at=asked_at)
+            self._tracker.observe_listed(listed.meeting, listed.recording, asked_at=asked_at)
         self._next_page_no = page_no + 1
         self._has_got_on = True
         return page
@@ -111,7 +111,7 @@ class Review:
 
     @property
     def _most_pages(self) -> int:
-        return math.ceil(self._history.rules.max_recordings / PER_PAGE) + 1
+        return math.ceil(self._tracker.rules.max_recordings / PER_PAGE) + 1
 
     def _fail(self, error: ApiError, now: float) -> None:
         logger.debug("%s", error, extra={"app": self._app})
@@ -137,16 +137,16 @@ class Review:
         )
         if not self.is_restored:
             self.is_restored = True
-            self._history.begin_unlisted()
+            self._tracker.begin_unlisted()
 
     def _finish(self, begun: float, calls_per_second: float) -> None:
         pause = max(_EVERY_SECONDS, _CALLS_FOR_EACH / calls_per_second)
         self._due_at = begun + pause
         if self._is_whole or self._whole_due_at == math.inf:
-            self._whole_due_at = begun + self._history.rules.reread_seconds
+            self._whole_due_at = begun + self._tracker.rules.reread_seconds
         page, self._first_page = self._first_page, None
         self._next_page_no, self.is_restored = 1, True
         self._failures = self._own_failures = 0
         self.newest_ids = page.item_ids if page else ()
         invoked = [each.recording.invoked_timestamp_seconds for each in page.items] if page else []
-        self._history.is_listed_up_to(max((at for at in invoked if at is not None), default=0.0))
+        self._tracker.is_listed_up_to(max((at for at in invoked if at is not None), default=0.0))

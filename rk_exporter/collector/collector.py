@@ -31,7 +31,7 @@ class AppPasses(Protocol):
         """Close what it holds."""
 
 
-class Scraper:
+class Collector:
     """
     Passes over all apps, one at a time, shared by all who ask while one runs.
 

@@ -5,14 +5,14 @@ import logging
 
 from collections.abc import Callable, Iterable, Iterator
 
-from rk_exporter.api.client import CallTerms
+from rk_exporter.api.client import PassContext
 from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import LiveSession, SessionsPage
 from rk_exporter.collector.protocols import DiscoveryReader
 from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
-from rk_exporter.ratelimit.limiter import HeldBack
+from rk_exporter.ratelimit.limiter import RateLimitWait
 
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Discovery:
         return self._meetings.values()
 
     async def refresh(
-        self, reader: DiscoveryReader, terms: CallTerms, *, calls_per_second: float
+        self, reader: DiscoveryReader, context: PassContext, *, calls_per_second: float
     ) -> None:
         """
         List the live sessions, where that is half a minute ago; a failure is left for later.
@@ -64,11 +64,11 @@ class Discovery:
 
         async def fetch(page_no: int) -> SessionsPage:
             self.usual_calls = max(self.usual_calls, page_no)
-            return await reader.live_sessions_page(page_no, terms)
+            return await reader.live_sessions_page(page_no, context)
 
         try:
             pages = await walk(fetch)
-        except HeldBack:
+        except RateLimitWait:
             return
         except ApiError as error:
             self._tried_at = now
@@ -147,11 +147,11 @@ class Discovery:
                 yield meeting_id
 
     async def read_settings(
-        self, meeting_id: str, reader: DiscoveryReader, terms: CallTerms
+        self, meeting_id: str, reader: DiscoveryReader, context: PassContext
     ) -> None:
         """Read the settings of a meeting once; where that fails, once more after a while."""
         try:
-            settings = await reader.meeting_settings(meeting_id, terms)
+            settings = await reader.meeting_settings(meeting_id, context)
         except NotFound:
             self._record_on_start[meeting_id] = None
         except ApiError as error:

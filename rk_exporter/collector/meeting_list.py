@@ -16,7 +16,7 @@ def combine(meetings: Iterable[Meeting]) -> tuple[Meeting, ...]:
     return tuple(combined.values())
 
 
-class MeetingDirectory:
+class MeetingList:
     """The meetings of one app: *fixed* ones, and what stands in *files* at the time."""
 
     def __init__(self, fixed: Sequence[Meeting], files: Sequence[MeetingFile] = ()) -> None:

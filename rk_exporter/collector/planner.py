@@ -41,8 +41,8 @@ def plan(
     *,
     now: float,
     follows: Iterable[tuple[float, KnownRecording]] = (),
-    under_way: Mapping[str, Collection[Status]] = MappingProxyType({}),
-    express_first: bool = False,
+    in_progress: Mapping[str, Collection[Status]] = MappingProxyType({}),
+    urgent_first: bool = False,
 ) -> list[Target]:
     """
     Return what to read, as far as calls and time suffice; *now* is in unix seconds.
@@ -50,8 +50,8 @@ def plan(
     Meetings never tried come first; then a meeting that waits longest and whatever is most overdue
     in turn: a meeting whose news is due, or one of *follows*, recordings with how overdue each is.
     So if each pass reads at least *n* of *m* meetings, each is read within m / ceil(n / 2) passes;
-    within 2 m / n, if every other pass takes the *express_first*, which may be all it can read.
-    What is *under_way* in a meeting may be known by other readings than its own.
+    within 2 m / n, if every other pass takes the *urgent_first*, which may be all it can read.
+    What is *in_progress* in a meeting may be known by other readings than its own.
     """
     waits = [(_waited_seconds(reading, now=now), reading) for reading in readings]
     longest_first = sorted(waits, key=_first, reverse=True)
@@ -61,12 +61,12 @@ def plan(
         (wait / wanted, reading.meeting)
         for wait, reading in longest_first
         if math.isfinite(wait)
-        and (wanted := _wanted_seconds(reading, under_way))
+        and (wanted := _wanted_seconds(reading, in_progress))
         and wait >= wanted
     ]
     by_urgency = sorted(chain(follows, overdue), key=_first, reverse=True)
     express = [target for _, target in by_urgency]
-    lanes = (express, sweep) if express_first else (sweep, express)
+    lanes = (express, sweep) if urgent_first else (sweep, express)
     return [*never_tried, *_in_turn(*lanes)]
 
 
@@ -76,10 +76,12 @@ def _waited_seconds(reading: Reading, *, now: float) -> float:
     return math.inf if last is None or last > now else now - last
 
 
-def _wanted_seconds(reading: Reading, under_way: Mapping[str, Collection[Status]]) -> float | None:
+def _wanted_seconds(
+    reading: Reading, in_progress: Mapping[str, Collection[Status]]
+) -> float | None:
     """Return how often news of the meeting is wanted; None where the sweep is enough."""
     statuses = {recording.status for recording in reading.recordings or ()}
-    statuses |= set(under_way.get(reading.meeting.meeting_id, ()))
+    statuses |= set(in_progress.get(reading.meeting.meeting_id, ()))
     if statuses & _CHANGING or (reading.room and reading.room.is_live and not statuses):
         return _CHANGING_SECONDS
     return _RUNNING_SECONDS if statuses & _RUNNING else None

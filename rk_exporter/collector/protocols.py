@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
-from rk_exporter.api.client import CallTerms
+from rk_exporter.api.client import PassContext
 from rk_exporter.api.results import (
     ActiveRecordings,
     MeetingSettings,
@@ -21,7 +21,7 @@ class RecordingsPageReader(Protocol):
     async def recordings_page(
         self,
         page_no: int,
-        terms: CallTerms,
+        context: PassContext,
         *,
         status: Status | None,
         since: datetime | None = None,
@@ -33,11 +33,11 @@ class RecordingsPageReader(Protocol):
 class DiscoveryReader(Protocol):
     """One connection to the API, used by one worker at a time."""
 
-    async def live_sessions_page(self, page_no: int, terms: CallTerms) -> SessionsPage:
+    async def live_sessions_page(self, page_no: int, context: PassContext) -> SessionsPage:
         """Return a page of the live sessions."""
         ...
 
-    async def meeting_settings(self, meeting_id: str, terms: CallTerms) -> MeetingSettings:
+    async def meeting_settings(self, meeting_id: str, context: PassContext) -> MeetingSettings:
         """Return the settings of a meeting."""
         ...
 
@@ -45,11 +45,11 @@ class DiscoveryReader(Protocol):
 class Reader(RecordingsPageReader, DiscoveryReader, Protocol):
     """One connection to the API, used by one worker at a time."""
 
-    async def active_recordings(self, meeting_id: str, terms: CallTerms) -> ActiveRecordings:
+    async def active_recordings(self, meeting_id: str, context: PassContext) -> ActiveRecordings:
         """Return the meeting's recordings."""
         ...
 
-    async def recording(self, recording_id: str, terms: CallTerms) -> RecordingDetails:
+    async def recording(self, recording_id: str, context: PassContext) -> RecordingDetails:
         """Return a recording."""
         ...
 
@@ -57,4 +57,4 @@ class Reader(RecordingsPageReader, DiscoveryReader, Protocol):
         """Close the connection."""
 
 
-Errand: TypeAlias = Callable[[Reader], Awaitable[None]]
+Job: TypeAlias = Callable[[Reader], Awaitable[None]]

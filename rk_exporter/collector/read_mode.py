@@ -19,7 +19,7 @@ _SHORTEST_WHOLE_MINUTES = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class Load:
     """A call for each of the *meetings* in every pass, and the calls of a window to make them."""
 
     meetings: int
@@ -42,7 +42,7 @@ class Demand:
         return self.ratio > (_JUST_AFFORDABLE if was_too_much else _TOO_MUCH)
 
     @property
-    def sweep_seconds(self) -> float:
+    def round_robin_seconds(self) -> float:
         """Return the longest time between two reads of a meeting, by `plan`."""
         return math.ceil(2 * self.ratio) * self.interval_seconds
 
@@ -54,7 +54,7 @@ class Demand:
             consequence = "recordings in progress are read through the list"
         else:
             often = _time_text(self.meetings * WINDOW_SECONDS / self.calls)
-            rarely = _time_text(self.sweep_seconds)
+            rarely = _time_text(self.round_robin_seconds)
             consequence = f"idle meetings will be read every {often} to {rarely}"
         return (
             f"{self.meetings:,} meetings at a {interval} s scrape interval need {wanted:,} calls "
@@ -75,33 +75,35 @@ logger = logging.getLogger(__name__)
 _WORTH_TELLING = 1.25
 
 
-class ModeChooser:
+class ReadModeSelector:
     """Chooses how to read the app of that name, unless one way is *forced*, and tells people."""
 
     def __init__(self, app: str, forced: ReadMode | None) -> None:
         self._app = app
         self._forced = forced
         self.mode = forced or ReadMode.ACTIVE_RECORDING
-        self.is_short = False
+        self.is_over_budget = False
         """Whether not every meeting can be read in every pass, a call for each."""
-        self._told_demand: Demand | None = None
+        self._told_demand: Load | None = None
         self._told_mode: ReadMode | None = None
 
-    def choose(self, demand: Demand, *, list_calls: int, list_is_failing: bool) -> ReadMode:
+    def choose(self, demand: Load, *, list_calls: int, list_is_failing: bool) -> ReadMode:
         """Return how to read, given the *demand* and how the list is doing."""
-        self.is_short = demand.is_too_much(was_too_much=self.is_short)
+        self.is_over_budget = demand.is_too_much(was_too_much=self.is_over_budget)
         if self._forced is None:
             # A list that takes more calls than there are meetings would be no way out.
             gains = demand.meetings > list_calls and not list_is_failing
-            self.mode = ReadMode.LIST if self.is_short and gains else ReadMode.ACTIVE_RECORDING
+            self.mode = (
+                ReadMode.LIST if self.is_over_budget and gains else ReadMode.ACTIVE_RECORDING
+            )
         self._tell(demand)
         return self.mode
 
-    def _tell(self, demand: Demand) -> None:
+    def _tell(self, demand: Load) -> None:
         if self._forced is ReadMode.LIST:
             return
-        told, self._told_demand = self._told_demand, demand if self.is_short else None
-        if not self.is_short:
+        told, self._told_demand = self._told_demand, demand if self.is_over_budget else None
+        if not self.is_over_budget:
             if told:
                 logger.info("each meeting can be read at every scrape", extra={"app": self._app})
             return

@@ -6,19 +6,19 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from rk_exporter.api.client import CallTerms
-from rk_exporter.collector.active_recordings import RecordingsList
-from rk_exporter.collector.backfill import Review
+from rk_exporter.api.client import PassContext
+from rk_exporter.collector.active_recordings import ActiveRecordingsLister
+from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.planner import Target
-from rk_exporter.collector.protocols import Errand, Reader
-from rk_exporter.collector.readings import Attempt
-from rk_exporter.collector.work_queue import Errands
+from rk_exporter.collector.protocols import Job, Reader
+from rk_exporter.collector.readings import ReadResult
+from rk_exporter.collector.work_queue import WorkQueue
 from rk_exporter.model.errors import ApiError
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import Meeting, Reading
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
-from rk_exporter.tracking.tracker import History
+from rk_exporter.tracking.tracker import RecordingTracker
 
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class MeetingReader:
     """
     Reads one app by as many workers as there are *readers*.
 
-    What they find of recordings goes into *history*, without which they are not followed.
+    What they find of recordings goes into *tracker*, without which they are not followed.
     """
 
     def __init__(
@@ -40,18 +40,18 @@ class MeetingReader:
         app: str,
         readers: Sequence[Reader],
         *,
-        history: History,
-        review: Review | None,
+        tracker: RecordingTracker,
+        review: Backfill | None,
         discovery: Discovery | None,
         clock: Callable[[], float],
     ) -> None:
         self._app = app
         self._readers = readers
-        self._history = history
+        self._tracker = tracker
         self._review = review
         self._discovery = discovery
         self._clock = clock
-        self._list = RecordingsList(app=app, clock=clock)
+        self._list = ActiveRecordingsLister(app=app, clock=clock)
         self._left_over = 0
         self._review_waits = False
 
@@ -85,61 +85,61 @@ class MeetingReader:
         """Return how many calls it takes to list the live sessions."""
         return self._discovery.usual_calls if self._discovery else 0
 
-    async def discover(self, terms: CallTerms, *, calls_per_second: float) -> None:
+    async def discover(self, context: PassContext, *, calls_per_second: float) -> None:
         """List the live sessions where that is due."""
         if self._discovery:
             await self._discovery.refresh(
-                self._readers[0], terms, calls_per_second=calls_per_second
+                self._readers[0], context, calls_per_second=calls_per_second
             )
 
     async def read_each(
-        self, targets: Iterable[Target], terms: CallTerms, *, calls_per_second: float
-    ) -> list[Attempt]:
+        self, targets: Iterable[Target], context: PassContext, *, calls_per_second: float
+    ) -> list[ReadResult]:
         """Return what came of the calls that could be made for the meetings among *targets*."""
-        attempts: list[Attempt] = []
-        errands = Errands(self._readers, terms.deadline)
-        settings = self._settings_errands(terms)
+        attempts: list[ReadResult] = []
+        errands = WorkQueue(self._readers, context.deadline)
+        settings = self._settings_errands(context)
         reads = [
-            self._attempt_errand(target, terms, attempts, errands)
+            self._attempt_errand(target, context, attempts, errands)
             if isinstance(target, Meeting)
-            else self._follow_errand(target.recording_id, terms)
+            else self._follow_errand(target.recording_id, context)
             for target in targets
         ]
         # What is wrong with a token is told of a meeting, so one of them comes first; but not for
         # ever, where there is one call for a pass.
         first = 0 if self._review_waits else 1
-        errands.add(*reads[:first], *self._review_errands(terms, calls_per_second))
+        errands.add(*reads[:first], *self._review_errands(context, calls_per_second))
         errands.add(*settings[:_SETTINGS_FIRST], *reads[first:], *settings[_SETTINGS_FIRST:])
         await errands.run()
         self._review_waits = self._review is not None and self._review.is_due()
         return attempts
 
     async def read_list(
-        self, readings: Sequence[Reading], terms: CallTerms, *, calls_per_second: float
-    ) -> list[Attempt]:
+        self, readings: Sequence[Reading], context: PassContext, *, calls_per_second: float
+    ) -> list[ReadResult]:
         """
         Return what the list of recordings in progress tells of each meeting in *readings*.
 
         A recording that was in progress, and is not in the list, is asked for: it has ended, or it
         has moved from one page or status to another between two calls.
         """
-        listing = await self._list.read(self._readers, terms)
+        listing = await self._list.read(self._readers, context)
         made_at = self._clock()
         if self._discovery:
             self._discovery.add_recorded(each.meeting for each in listing.found.values())
-        self._history.see_in_progress(listing.found.values(), is_complete=listing.is_complete)
+        self._tracker.observe_in_progress(listing.found.values(), is_complete=listing.is_complete)
         by_meeting = listing.by_meeting()
         listed = dict.fromkeys([*by_meeting, *(each.meeting.meeting_id for each in readings)])
         attempts = [
-            Attempt(each, made_at, outcome)
+            ReadResult(each, made_at, outcome)
             for each in listed
             if (outcome := listing.outcome(by_meeting.get(each))) is not None
         ]
-        errands = Errands(self._readers, terms.deadline)
-        due = sorted(self._history.due(now=made_at), key=lambda each: each[0], reverse=True)
-        errands.add(*(self._follow_errand(each.recording_id, terms) for _, each in due))
-        reviews = self._review_errands(terms, calls_per_second)
-        settings = self._settings_errands(terms)
+        errands = WorkQueue(self._readers, context.deadline)
+        due = sorted(self._tracker.due(now=made_at), key=lambda each: each[0], reverse=True)
+        errands.add(*(self._follow_errand(each.recording_id, context) for _, each in due))
+        reviews = self._review_errands(context, calls_per_second)
+        settings = self._settings_errands(context)
         errands.add(*reviews, *settings)
         await errands.run()
         if listing.is_complete:
@@ -159,66 +159,66 @@ class MeetingReader:
     def _attempt_errand(
         self,
         meeting: Meeting,
-        terms: CallTerms,
-        attempts: list[Attempt],
-        errands: Errands[Reader],
-    ) -> Errand:
+        context: PassContext,
+        attempts: list[ReadResult],
+        errands: WorkQueue[Reader],
+    ) -> Job:
         """Return the errand of reading a meeting, and what it no longer shows right after that."""
 
         async def errand(reader: Reader) -> None:
-            attempt = await self._attempt(reader, meeting.meeting_id, terms)
-            is_late = asyncio.get_running_loop().time() >= terms.deadline
-            attempts.append(replace(attempt, cut_off=attempt.timed_out and is_late))
+            attempt = await self._attempt(reader, meeting.meeting_id, context)
+            is_late = asyncio.get_running_loop().time() >= context.deadline
+            attempts.append(replace(attempt, deadline_exceeded=attempt.timed_out and is_late))
             if not isinstance(attempt.outcome, Failure):
-                gone = self._history.see_meeting(meeting, attempt.outcome)
-                errands.add_next(self._follow_errand(each, terms) for each in gone)
+                gone = self._tracker.observe_meeting(meeting, attempt.outcome)
+                errands.add_next(self._follow_errand(each, context) for each in gone)
 
         return errand
 
-    def _follow_errand(self, recording_id: str, terms: CallTerms) -> Errand:
+    def _follow_errand(self, recording_id: str, context: PassContext) -> Job:
         """Return the errand of reading a recording by its id, unless it is seen until then."""
 
         async def errand(reader: Reader) -> None:
-            known = self._history.due_one(recording_id, now=self._clock())
+            known = self._tracker.due_one(recording_id, now=self._clock())
             if known is None:
                 return
             try:
-                details = await reader.recording(recording_id, terms)
+                details = await reader.recording(recording_id, context)
             except ApiError as error:
                 fields = {"app": self._app, "recording_id": recording_id}
                 logger.debug("a recording could not be read: %s", error, extra=fields)
-                self._history.see_failure(recording_id)
+                self._tracker.observe_failure(recording_id)
                 return
             if details.recording is None:
-                self._history.see_none(recording_id)
+                self._tracker.observe_missing(recording_id)
             else:
-                self._history.see_details(details.recording)
+                self._tracker.observe_details(details.recording)
 
         return errand
 
-    def _review_errands(self, terms: CallTerms, calls_per_second: float) -> list[Errand]:
+    def _review_errands(self, context: PassContext, calls_per_second: float) -> list[Job]:
         review = self._review
         if review is None or not review.is_due():
             return []
-        return [lambda reader: review.look(reader, terms, calls_per_second=calls_per_second)]
+        return [lambda reader: review.look(reader, context, calls_per_second=calls_per_second)]
 
-    def _settings_errands(self, terms: CallTerms) -> list[Errand]:
+    def _settings_errands(self, context: PassContext) -> list[Job]:
         if self._discovery is None:
             return []
         discovery = self._discovery
 
-        def errand(meeting_id: str) -> Errand:
-            return lambda reader: discovery.read_settings(meeting_id, reader, terms)
+        def errand(meeting_id: str) -> Job:
+            return lambda reader: discovery.read_settings(meeting_id, reader, context)
 
         return [errand(meeting_id) for meeting_id in discovery.unknown_settings()]
 
-    async def _attempt(self, reader: Reader, meeting_id: str, terms: CallTerms) -> Attempt:
+    async def _attempt(self, reader: Reader, meeting_id: str, context: PassContext) -> ReadResult:
         fields = {"app": self._app, "meeting_id": meeting_id}
         try:
-            active = await reader.active_recordings(meeting_id, terms)
+            active = await reader.active_recordings(meeting_id, context)
         except ApiError as error:
             logger.debug("%s", error, extra=fields)
-            return Attempt(meeting_id, self._clock(), error.failure)
+            return ReadResult(meeting_id, self._clock(), error.failure)
         if active.malformed_fields or active.unknown_statuses:
             logger.debug(
                 "the API's answer is not quite as documented",
@@ -228,4 +228,4 @@ class MeetingReader:
                     "unknown_status": ",".join(active.unknown_statuses),
                 },
             )
-        return Attempt(meeting_id, self._clock(), active.recordings)
+        return ReadResult(meeting_id, self._clock(), active.recordings)

@@ -15,7 +15,7 @@ from rk_exporter.snapshot import AppSnapshot
 _LONGEST_SECONDS = 900.0
 
 
-class Hold:
+class StalenessGrace:
     """The last time that calls were held back; its end counts for *stale_after_seconds*."""
 
     def __init__(self, stale_after_seconds: float) -> None:
@@ -36,13 +36,13 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class ReadResult:
     """One try to read a meeting, made at *made_at* (unix seconds)."""
 
     meeting_id: str
     made_at: float
     outcome: tuple[Recording, ...] | Failure
-    cut_off: bool = False
+    deadline_exceeded: bool = False
     """The pass ended before the answer came."""
 
     @property
@@ -51,7 +51,7 @@ class Attempt:
         return isinstance(self.outcome, Failure) and self.outcome.reason is Reason.TIMEOUT
 
 
-def relist(
+def sync_meetings(
     readings: Iterable[Reading],
     meetings: Iterable[Meeting],
     *,
@@ -71,7 +71,7 @@ def relist(
 
 def merge(
     previous: AppSnapshot,
-    attempts: Sequence[Attempt],
+    attempts: Sequence[ReadResult],
     *,
     ended_at: float,
     duration_seconds: float,
@@ -91,7 +91,7 @@ def merge(
         for reading in previous.readings
     )
     listed = {reading.meeting.meeting_id for reading in readings}
-    answered = listed & {each.meeting_id for each in attempts if not each.cut_off}
+    answered = listed & {each.meeting_id for each in attempts if not each.deadline_exceeded}
     return replace(
         previous,
         readings=readings,
@@ -108,7 +108,7 @@ def _listed(reading: Reading | None, meeting: Meeting, room: Room | None) -> Rea
     return replace(reading, meeting=meeting, room=room)
 
 
-def _after(reading: Reading, attempt: Attempt | None, *, oldest: float) -> Reading:
+def _after(reading: Reading, attempt: ReadResult | None, *, oldest: float) -> Reading:
     if attempt is None:
         return _without_stale(reading, oldest=oldest)
     if isinstance(attempt.outcome, Failure):

@@ -11,7 +11,7 @@ _BEATS = 9
 _SHORTEST_INTERVAL_SECONDS = 1.0
 
 
-class Rhythm:
+class ScrapeInterval:
     """The interval at which passes come, learnt from the last of them."""
 
     def __init__(self) -> None:

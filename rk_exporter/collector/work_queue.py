@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-from rk_exporter.ratelimit.limiter import HeldBack
+from rk_exporter.ratelimit.limiter import RateLimitWait
 
 
 R = TypeVar("R")
 
 
-class Errands(Generic[R]):
+class WorkQueue(Generic[R]):
     """
     What the *readers* are to do, in its order, until a *deadline* in loop time.
 
@@ -48,7 +48,7 @@ class Errands(Generic[R]):
             errand = self._queue.popleft()
             try:
                 await errand(reader)
-            except HeldBack:
+            except RateLimitWait:
                 # Another worker may be let through yet.
                 self._queue.appendleft(errand)
                 return

@@ -15,7 +15,7 @@ from rk_exporter.config.parsers import (
     parse_read,
 )
 from rk_exporter.config.schema import AppEntry, MeetingEntry, MeetingsEntry
-from rk_exporter.config.sources import GivenOptions
+from rk_exporter.config.sources import ConfigSource
 from rk_exporter.config.tokens import FixedToken, TokenError, TokenFile, parse_token
 from rk_exporter.model.ids import parse_id
 from rk_exporter.model.meeting import App, Meeting, ReadMode
@@ -48,7 +48,7 @@ class AppConfig:
     read: ReadMode | None
 
 
-def app_configs(given: GivenOptions, environment: Mapping[str, str]) -> tuple[AppConfig, ...]:
+def app_configs(given: ConfigSource, environment: Mapping[str, str]) -> tuple[AppConfig, ...]:
     """
     Return the apps that were *given*, or the single one; tokens are looked up in *environment*.
 
@@ -60,7 +60,7 @@ def app_configs(given: GivenOptions, environment: Mapping[str, str]) -> tuple[Ap
 class _AppsBuilder:
     """Builds the apps of one configuration."""
 
-    def __init__(self, given: GivenOptions, environment: Mapping[str, str]) -> None:
+    def __init__(self, given: ConfigSource, environment: Mapping[str, str]) -> None:
         self._given = given
         self._options = given.options
         self._environment = environment

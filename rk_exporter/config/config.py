@@ -20,7 +20,7 @@ from rk_exporter.config.parsers import (
     parse_state_file,
     parse_telemetry_path,
 )
-from rk_exporter.config.sources import ConfigError, GivenOptions, Setting
+from rk_exporter.config.sources import ConfigError, ConfigSource, Setting
 from rk_exporter.config.yaml_document import DocumentError, read_document
 from rk_exporter.logs import FORMATS, LEVELS
 
@@ -65,7 +65,7 @@ def load(
         document = None if path is None else read_document(path)
     except DocumentError as error:
         raise ConfigError(str(error)) from None
-    given = GivenOptions(document, settings)
+    given = ConfigSource(document, settings)
     api, scrape, follow, web, log = (
         given.options.api,
         given.options.scrape,
@@ -104,7 +104,7 @@ def load(
     )
 
 
-def _state_file(given: GivenOptions) -> Path | None:
+def _state_file(given: ConfigSource) -> Path | None:
     where, name = "state.file", given.options.state.file
     if name is None:
         return None

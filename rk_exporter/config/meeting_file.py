@@ -121,7 +121,7 @@ class MeetingFile:
     A file that turns unreadable or invalid leaves the last good list in use, and a warning in the
     log, with the *option* that named the file, each time that what is wrong changes. Raises
     MeetingFileError where it begins so. A file system that does not answer within
-    *patience_seconds* is waited for no longer, until it does.
+    *max_wait_seconds* is waited for no longer, until it does.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class MeetingFile:
         *,
         option: str,
         clock: Callable[[], float] = time.time,
-        patience_seconds: float = 1.0,
+        max_wait_seconds: float = 1.0,
     ) -> None:
         look = _look(path, known=None)
         if look is None:
@@ -143,7 +143,7 @@ class MeetingFile:
         self.last_success_timestamp_seconds: float | None = clock()
         self._option = option
         self._clock = clock
-        self._patience_seconds = patience_seconds
+        self._patience_seconds = max_wait_seconds
         self._version = look.version
         self._trouble: str | None = None
         self._looking: asyncio.Task[_Look | None] | None = None

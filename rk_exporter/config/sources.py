@@ -35,7 +35,7 @@ class Setting:
     origin: str
 
 
-class GivenOptions:
+class ConfigSource:
     """
     The *options* in a file and in the settings laid over it; every refusal names the place.
 

@@ -3,7 +3,7 @@
 from prometheus_client.metrics_core import Metric
 
 from rk_exporter.metrics.builders import Gauge, info
-from rk_exporter.ratelimit.status import RateLimitPolicy, Spending
+from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.tracking.state_file import StateFileState
 
@@ -47,23 +47,23 @@ APP_GAUGES: tuple[Gauge[AppSnapshot], ...] = (
         lambda app: app.duration_seconds,
     ),
 )
-SPENDING_GAUGES: tuple[Gauge[Spending], ...] = (
+BUDGET_GAUGES: tuple[Gauge[BudgetStatus], ...] = (
     Gauge(
         "rk_api_budget_limit",
         "Calls that the exporter may make in any 5 minutes with the app's token, whichever app "
         "they are for.",
-        lambda spending: spending.limit,
+        lambda budget_status: budget_status.limit,
     ),
     Gauge(
         "rk_api_budget_remaining",
         "Calls that are left of rk_api_budget_limit.",
-        lambda spending: spending.remaining,
+        lambda budget_status: budget_status.remaining,
     ),
     Gauge(
         "rk_api_blocked_until_timestamp_seconds",
         "Until when no calls are made, since the API's rate limit was exceeded or the token was "
         "refused; absent while calls are made.",
-        lambda spending: spending.blocked_until_timestamp_seconds,
+        lambda budget_status: budget_status.blocked_until_timestamp_seconds,
     ),
 )
 POLICY_GAUGES: tuple[Gauge[RateLimitPolicy], ...] = (

@@ -14,8 +14,8 @@ from prometheus_client.metrics_core import Metric
 from rk_exporter import __version__
 from rk_exporter.metrics.apps import (
     APP_GAUGES,
+    BUDGET_GAUGES,
     POLICY_GAUGES,
-    SPENDING_GAUGES,
     STATE_FILE_GAUGES,
     _app_info,
 )
@@ -28,14 +28,14 @@ from rk_exporter.metrics.meetings import (
     _meeting_info,
     _meetings,
 )
-from rk_exporter.metrics.recordings import recording_families, tally_families
+from rk_exporter.metrics.recordings import counter_families, recording_families
 from rk_exporter.snapshot import Snapshot
 
 
 def families(snapshot: Snapshot) -> Iterator[Metric]:
     """Return the metric families of *snapshot*, always all of them and in the same order."""
     yield from recording_families(snapshot)
-    yield from tally_families(snapshot.apps)
+    yield from counter_families(snapshot.apps)
     meetings = [each for app in snapshot.apps for each in _meetings(app)]
     yield _meeting_info(snapshot)
     yield from gauges(MEETING_GAUGES, meetings)
@@ -45,12 +45,12 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from gauges(APP_GAUGES, apps)
     discoveries = [(labels, app.discovery) for labels, app in apps if app.discovery]
     yield from gauges(DISCOVERY_GAUGES, discoveries)
-    spendings = [(labels, app.spending) for labels, app in apps if app.spending]
-    yield from gauges(SPENDING_GAUGES, spendings)
+    spendings = [(labels, app.budget_status) for labels, app in apps if app.budget_status]
+    yield from gauges(BUDGET_GAUGES, spendings)
     policies = [
         ({**labels, "policy": policy.policy}, policy)
-        for labels, spending in spendings
-        for policy in spending.policies
+        for labels, budget_status in spendings
+        for policy in budget_status.policies
     ]
     yield from gauges(POLICY_GAUGES, policies)
     yield from gauges(

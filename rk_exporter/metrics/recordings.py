@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import Metric
 from rk_exporter.metrics.builders import Gauge, Labels, counter, gauge, gauges, histogram, info
 from rk_exporter.model.recording import Recording, Status, StopReason
 from rk_exporter.snapshot import AppSnapshot, Snapshot
-from rk_exporter.tracking.counters import Tally
+from rk_exporter.tracking.counters import RecordingCounters
 from rk_exporter.tracking.lifecycle import has_labels
 
 
@@ -92,14 +92,14 @@ def recording_families(snapshot: Snapshot) -> Iterator[Metric]:
     yield _info(shown)
 
 
-def tally_families(apps: Sequence[AppSnapshot]) -> Iterator[Metric]:
+def counter_families(apps: Sequence[AppSnapshot]) -> Iterator[Metric]:
     """Return the metric families of what became of the recordings of *apps*."""
-    tallies = [({"app": app.app.name}, app.tally) for app in apps]
+    tallies = [({"app": app.app.name}, app.counters) for app in apps]
     yield counter(
         "rk_recordings_started",
         "Recordings that began to record (API field started_time), each counted once when that "
         "became known.",
-        ((labels, tally.started) for labels, tally in tallies),
+        ((labels, counters.started) for labels, counters in tallies),
     )
     yield counter(
         "rk_recordings_finished",
@@ -107,8 +107,8 @@ def tally_families(apps: Sequence[AppSnapshot]) -> Iterator[Metric]:
         "the API no longer knows it.",
         (
             ({**labels, "outcome": outcome.value}, count)
-            for labels, tally in tallies
-            for outcome, count in tally.finished.items()
+            for labels, counters in tallies
+            for outcome, count in counters.finished.items()
         ),
     )
     yield counter(
@@ -117,32 +117,32 @@ def tally_families(apps: Sequence[AppSnapshot]) -> Iterator[Metric]:
         "status).",
         (
             ({**labels, "from": before.value, "to": after.value}, count)
-            for labels, tally in tallies
-            for before, onwards in tally.transitions.items()
+            for labels, counters in tallies
+            for before, onwards in counters.transitions.items()
             for after, count in onwards.items()
         ),
     )
     yield counter(
         "rk_recordings_dropped",
         "Recordings that are no longer shown since there were more than follow.max_recordings.",
-        ((labels, tally.dropped) for labels, tally in tallies),
+        ((labels, counters.dropped) for labels, counters in tallies),
     )
     yield from _delays(tallies)
 
 
-def _delays(tallies: Sequence[tuple[Labels, Tally]]) -> Iterator[Metric]:
+def _delays(tallies: Sequence[tuple[Labels, RecordingCounters]]) -> Iterator[Metric]:
     yield histogram(
         "rk_recording_start_delay_seconds",
         "From when a recording was asked for until it began (API fields invoked_time, "
         "started_time).",
-        ((labels, tally.start_delay) for labels, tally in tallies),
+        ((labels, counters.start_delay) for labels, counters in tallies),
     )
     yield histogram(
         "rk_recording_upload_delay_seconds",
         "From when a recording stopped (API field stopped_time) until it was first seen UPLOADED: "
         "an upper bound, since the API does not tell when that was; by as much too long as lay "
         "between the two readings, usually a scrape interval, a minute where none saw it end.",
-        ((labels, tally.upload_delay) for labels, tally in tallies),
+        ((labels, counters.upload_delay) for labels, counters in tallies),
     )
 
 

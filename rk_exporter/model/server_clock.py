@@ -21,7 +21,7 @@ _ROUNDING_SECONDS = 2.0
 _LARGEST_OFFSET_SECONDS = 30 * 86_400.0
 
 
-class UpstreamClock:
+class ServerClock:
     """The API's time: that of this machine, *clock* (unix seconds), put right by an offset."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -38,7 +38,7 @@ _SHORTEST_HOLD_SECONDS = 10.0
 
 
 @dataclass(slots=True)
-class _Allowance:
+class _ReportedQuota:
     """What one policy's last report still allows."""
 
     spendable: int
@@ -63,7 +63,7 @@ class Budget:
             (begun + (number + 1) * self._seconds_per_call for number in range(limit)), limit
         )
         self._paid_until = now
-        self._allowances: dict[str, _Allowance] = {}
+        self._allowances: dict[str, _ReportedQuota] = {}
         self._limits: dict[str, int] = {}
         self._in_flight = 0
 
@@ -95,7 +95,7 @@ class Budget:
             elif allowance.spendable < 1:
                 # Whether there is more now, this call asks; the others wait for its answer.
                 until = now + _SHORTEST_HOLD_SECONDS
-                self._allowances[policy] = _Allowance(0, until, is_asked=True)
+                self._allowances[policy] = _ReportedQuota(0, until, is_asked=True)
             else:
                 del self._allowances[policy]
         self._calls.append(now)
@@ -124,13 +124,13 @@ class Budget:
         oldest = now - WINDOW_SECONDS - _ROUNDING_SECONDS
         return bisect_right(self._calls, oldest)
 
-    def _allowance(self, policy: RateLimitPolicy, limit: int, now: float) -> _Allowance:
+    def _allowance(self, policy: RateLimitPolicy, limit: int, now: float) -> _ReportedQuota:
         # What is on its way may not have been counted yet.
         reserve = math.ceil(limit * self._reserve_ratio)
         spendable = policy.remaining - reserve - self._in_flight
         reset_seconds = WINDOW_SECONDS if policy.reset_seconds is None else policy.reset_seconds
         hold_seconds = max(reset_seconds, _SHORTEST_HOLD_SECONDS if spendable < 1 else 0.0)
-        return _Allowance(spendable, now + min(hold_seconds, LONGEST_WAIT_SECONDS))
+        return _ReportedQuota(spendable, now + min(hold_seconds, LONGEST_WAIT_SECONDS))
 
     def _price(self, now: float) -> float:
         """Return by how many seconds of waiting a call is paid for."""

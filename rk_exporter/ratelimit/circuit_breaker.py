@@ -3,7 +3,7 @@
 import math
 
 
-class Gate:
+class CircuitBreaker:
     """
     Open at first; once closed, it lets one call through when its time has come.
 

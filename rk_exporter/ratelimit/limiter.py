@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from rk_exporter.model.errors import ApiError, RateLimited, Unauthorized
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import Budget
-from rk_exporter.ratelimit.circuit_breaker import Gate
+from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
 from rk_exporter.ratelimit.headers import BLOCK_SECONDS
-from rk_exporter.ratelimit.status import RateLimitPolicy, Spending
+from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 
 
 # A refused token is tried again after this, then after twice as long, up to five minutes.
@@ -28,7 +28,7 @@ _REFUSALS_OF_A_GOOD_TOKEN = 2
 _LONGEST_BLOCK_SECONDS = 900.0
 
 
-class HeldBack(Exception):
+class RateLimitWait(Exception):
     """A call that was not made, since there was no time to wait until it may be."""
 
 
@@ -37,9 +37,11 @@ class TokenLimits:
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
-        self.gate = Gate(first_seconds=BLOCK_SECONDS, longest_seconds=_LONGEST_BLOCK_SECONDS)
+        self.gate = CircuitBreaker(
+            first_seconds=BLOCK_SECONDS, longest_seconds=_LONGEST_BLOCK_SECONDS
+        )
         self.policies: tuple[RateLimitPolicy, ...] = ()
-        self.users: set[Throttle] = set()
+        self.users: set[RateLimiter] = set()
         # Calls wait in the order in which they came, whichever app they are for.
         self.turn = asyncio.Lock()
         self._try_over = asyncio.Event()
@@ -89,7 +91,7 @@ class Admission:
     retry_after_seconds: float | None = None
 
 
-class Throttle:
+class RateLimiter:
     """
     Lets the calls of one app through.
 
@@ -121,7 +123,7 @@ class Throttle:
         """Whether a call of this pass was let in and answered."""
 
     def begin_pass(
-        self, token: Secret, *, interval_seconds: float, patience_seconds: float
+        self, token: Secret, *, interval_seconds: float, max_wait_seconds: float
     ) -> None:
         """
         Set what counts for the calls of a pass: its *token*, and for how long of it they may wait.
@@ -136,7 +138,7 @@ class Throttle:
         self._limits = self._limits_by_token.of(token, budget=self._budget)
         self._limits.users.add(self)
         self._interval_seconds = interval_seconds
-        self._wait_until = self._monotonic() + patience_seconds
+        self._wait_until = self._monotonic() + max_wait_seconds
         self.has_called = self.has_succeeded = False
 
     @property
@@ -157,11 +159,11 @@ class Throttle:
         until = max(now, self._wait_until)
         return self._limits.budget.affordable(until, interval_seconds=self._interval_seconds)
 
-    def spending(self) -> Spending:
+    def budget_status(self) -> BudgetStatus:
         """Return what is left, and until when calls are held back."""
         now = self._monotonic()
         closings = [gate.closed_until for gate in self._gates if gate.closed_until is not None]
-        return Spending(
+        return BudgetStatus(
             limit=self._limits.budget.limit,
             remaining=self._limits.budget.remaining(now),
             blocked_until_timestamp_seconds=(
@@ -175,7 +177,7 @@ class Throttle:
         """
         Make the call in this context, when it may be made.
 
-        Raises HeldBack, without a call, where that would be later than the pass allows.
+        Raises RateLimitWait, without a call, where that would be later than the pass allows.
         """
         limits, refusals = self._limits, self._refusals
         await self._wait_turn(limits, refusals)
@@ -202,16 +204,16 @@ class Throttle:
             self._end(limits, tried, admission)
 
     @property
-    def _gates(self) -> tuple[Gate, Gate]:
+    def _gates(self) -> tuple[CircuitBreaker, CircuitBreaker]:
         return self._limits.gate, self._refusals
 
     def _trust_anew(self) -> None:
-        self._refusals = Gate(
+        self._refusals = CircuitBreaker(
             first_seconds=_FIRST_BACK_OFF_SECONDS, longest_seconds=_LONGEST_BACK_OFF_SECONDS
         )
         self._refusals_to_close = 1
 
-    async def _wait_turn(self, limits: TokenLimits, refusals: Gate) -> None:
+    async def _wait_turn(self, limits: TokenLimits, refusals: CircuitBreaker) -> None:
         """Wait until a call may be made, and count it."""
         patience = max(0.0, self._wait_until - self._monotonic())
         try:
@@ -227,13 +229,13 @@ class Throttle:
                             limits.budget.spend(now, interval_seconds=self._interval_seconds)
                             return
         except TimeoutError:
-            raise HeldBack from None
+            raise RateLimitWait from None
 
-    async def _wait_for_try(self, gate: Gate, limits: TokenLimits) -> None:
+    async def _wait_for_try(self, gate: CircuitBreaker, limits: TokenLimits) -> None:
         """Wait while another call tries *gate*, but not until there is a call to try it."""
         while (seconds := gate.wait_seconds(self._monotonic())) > 0:
             if math.isfinite(seconds):
-                raise HeldBack
+                raise RateLimitWait
             await limits.wait(seconds)
 
     async def _wait_for_budget(self, limits: TokenLimits) -> None:
@@ -243,7 +245,7 @@ class Throttle:
             if seconds == 0:
                 return
             if now + seconds > self._wait_until:
-                raise HeldBack
+                raise RateLimitWait
             await limits.wait(seconds)
 
     def _refused(self) -> None:
@@ -257,7 +259,9 @@ class Throttle:
         if self._refusals_to_close <= 0:
             self._refusals.close(self._monotonic())
 
-    def _end(self, limits: TokenLimits, tried: Iterable[Gate], admission: Admission) -> None:
+    def _end(
+        self, limits: TokenLimits, tried: Iterable[CircuitBreaker], admission: Admission
+    ) -> None:
         if admission.policies:
             limits.policies = admission.policies
         limits.budget.settle(self._monotonic(), admission.policies)
@@ -266,6 +270,6 @@ class Throttle:
         limits.announce()
 
 
-def _open(gates: Iterable[Gate]) -> None:
+def _open(gates: Iterable[CircuitBreaker]) -> None:
     for gate in gates:
         gate.open()

@@ -14,7 +14,7 @@ class RateLimitPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
+class BudgetStatus:
     """What an app's token may spend: calls in 300 s, and what the API itself says of its limit."""
 
     limit: int

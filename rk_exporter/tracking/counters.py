@@ -74,7 +74,7 @@ def _no_transitions() -> Mapping[Status, Mapping[Status, int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class RecordingCounters:
     """Counts of one app; each method returns this with one more."""
 
     started: Count = 0
@@ -86,13 +86,13 @@ class Tally:
         default_factory=lambda: Histogram.of(UPLOAD_DELAY_BOUNDS_SECONDS)
     )
 
-    def continued(self) -> "Tally":
+    def continued(self) -> "RecordingCounters":
         """
         Return this as a process goes on with it that may be of another version.
 
         Histograms begin anew where they had other bounds, and what it did not count is 0.
         """
-        usual = Tally()
+        usual = RecordingCounters()
         return replace(
             self,
             finished={**usual.finished, **self.finished},
@@ -104,7 +104,7 @@ class Tally:
             upload_delay=self.upload_delay.or_if_unlike(usual.upload_delay),
         )
 
-    def start(self, delay_seconds: float | None) -> "Tally":
+    def start(self, delay_seconds: float | None) -> "RecordingCounters":
         """Count a recording that began, so long after it was asked for."""
         start_delay = self.start_delay
         if delay_seconds is not None:
@@ -112,19 +112,19 @@ class Tally:
             start_delay = start_delay.observe(max(0.0, delay_seconds))
         return replace(self, started=self.started + 1, start_delay=start_delay)
 
-    def finish(self, outcome: Outcome) -> "Tally":
+    def finish(self, outcome: Outcome) -> "RecordingCounters":
         """Count a recording that ended."""
         return replace(self, finished={**self.finished, outcome: self.finished[outcome] + 1})
 
-    def upload(self, delay_seconds: float) -> "Tally":
+    def upload(self, delay_seconds: float) -> "RecordingCounters":
         """Note how long after its end a recording was uploaded, at most."""
         return replace(self, upload_delay=self.upload_delay.observe(max(0.0, delay_seconds)))
 
-    def drop(self, count: int) -> "Tally":
+    def drop(self, count: int) -> "RecordingCounters":
         """Count recordings that left since there were too many."""
         return replace(self, dropped=self.dropped + count)
 
-    def move(self, before: Status, after: Status) -> "Tally":
+    def move(self, before: Status, after: Status) -> "RecordingCounters":
         """Count a recording that was in one state, and is now in another."""
         onwards = self.transitions.get(before, {})
         moved = {**onwards, after: onwards.get(after, 0) + 1}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import OUTCOME_OF, TERMINAL, Outcome, Recording, Status
-from rk_exporter.tracking.counters import Tally
+from rk_exporter.tracking.counters import RecordingCounters
 
 
 _ENDED = frozenset(OUTCOME_OF.values())
@@ -74,7 +74,7 @@ class FollowRules:
     longest_pause_seconds: float
 
 
-def continued(known: KnownRecording, recording: Recording, *, read_at: float) -> KnownRecording:
+def apply_reading(known: KnownRecording, recording: Recording, *, read_at: float) -> KnownRecording:
     """
     Return what is known of a recording after another reading.
 
@@ -109,7 +109,7 @@ def with_expiry(known: KnownRecording, *, now: float) -> KnownRecording:
     return replace(known, is_expiry_checked=check_at is not None and now >= check_at)
 
 
-def first_seen(
+def track(
     meeting: Meeting, recording: Recording, *, read_at: float, is_inherited: bool
 ) -> KnownRecording:
     """
@@ -127,7 +127,7 @@ def first_seen(
     )
 
 
-def come_back(
+def revive(
     known: KnownRecording, outcome: Outcome | None, started_timestamp_seconds: float | None
 ) -> KnownRecording:
     """Return what was known of a recording that had left, given what has been counted of it."""
@@ -141,25 +141,25 @@ def has_labels(recording: Recording) -> bool:
     return recording.session_id is not None or recording.status is not Status.INVOKED
 
 
-def counted(
-    tally: Tally, before: KnownRecording | None, after: KnownRecording, *, now: float
-) -> Tally:
-    """Return *tally* with all that has happened to a recording; *now* is the API's time."""
+def count_transition(
+    counters: RecordingCounters, before: KnownRecording | None, after: KnownRecording, *, now: float
+) -> RecordingCounters:
+    """Return *counters* with all that has happened to a recording; *now* is the API's time."""
     recording = after.recording
     started_at = recording.started_timestamp_seconds
     if started_at is not None and (
         before is None or before.recording.started_timestamp_seconds is None
     ):
         invoked_at = recording.invoked_timestamp_seconds
-        tally = tally.start(None if invoked_at is None else started_at - invoked_at)
+        counters = counters.start(None if invoked_at is None else started_at - invoked_at)
     if before is not None and before.recording.status is not recording.status:
-        tally = tally.move(before.recording.status, recording.status)
+        counters = counters.move(before.recording.status, recording.status)
     if after.outcome is not None and (before is None or before.outcome is None):
-        tally = tally.finish(after.outcome)
+        counters = counters.finish(after.outcome)
         stopped_at = recording.stopped_timestamp_seconds
         if after.outcome is Outcome.UPLOADED and stopped_at is not None:
-            tally = tally.upload(now - stopped_at)
-    return tally
+            counters = counters.upload(now - stopped_at)
+    return counters
 
 
 def due_at(

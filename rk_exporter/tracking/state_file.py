@@ -20,7 +20,7 @@ import msgspec
 
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Recording
-from rk_exporter.tracking.tracker import Past
+from rk_exporter.tracking.tracker import TrackerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class AppState:
     """What is kept of an app."""
 
     app: App
-    past: Past
+    past: TrackerState
     newest_ids: tuple[str, ...] = ()
     """What the list of recordings began with."""
     meetings: tuple[MeetingState, ...] = ()
@@ -81,7 +81,7 @@ class AppState:
 
 
 def app_state(
-    app: App, past: Past, readings: Iterable[Reading], newest_ids: tuple[str, ...]
+    app: App, past: TrackerState, readings: Iterable[Reading], newest_ids: tuple[str, ...]
 ) -> AppState:
     """Return what is to be kept of an app, of its *readings* those that succeeded."""
     return AppState(
@@ -144,14 +144,14 @@ class StateFile:
         return abs(self._clock() - self._kept_at) >= _UNCHANGED_SECONDS
 
     async def keep(
-        self, states: Sequence[AppState], *, patience_seconds: float = _PATIENCE_SECONDS
+        self, states: Sequence[AppState], *, max_wait_seconds: float = _PATIENCE_SECONDS
     ) -> bool:
         """
-        Write down the *states*, and tell whether that was done within *patience_seconds*.
+        Write down the *states*, and tell whether that was done within *max_wait_seconds*.
 
         What goes wrong is logged, each time that it changes.
         """
-        deadline = asyncio.get_running_loop().time() + patience_seconds
+        deadline = asyncio.get_running_loop().time() + max_wait_seconds
         trouble = await self._trouble_with(self._writing, deadline) if self._writing else None
         if self._writing is None:
             self._kept_at = self._clock()

@@ -7,21 +7,21 @@ from dataclasses import dataclass, field, replace
 
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Outcome, Recording, Status
-from rk_exporter.model.server_clock import UpstreamClock
-from rk_exporter.tracking.counters import Tally, is_possible
+from rk_exporter.model.server_clock import ServerClock
+from rk_exporter.tracking.counters import RecordingCounters, is_possible
 from rk_exporter.tracking.lifecycle import (
     FollowRules,
     KnownRecording,
-    come_back,
-    continued,
-    counted,
-    first_seen,
+    apply_reading,
+    count_transition,
     leaves_at,
     overdue,
+    revive,
+    track,
     with_details,
     with_expiry,
 )
-from rk_exporter.tracking.registry import Departure, Register
+from rk_exporter.tracking.store import RecordingStore, Tombstone
 
 
 logger = logging.getLogger(__name__)
@@ -31,12 +31,12 @@ _LONGEST_RETRY_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
-    """What outlives a process: the recordings, how those ended that have left, and the *tally*."""
+class TrackerState:
+    """What a restart keeps: recordings, tombstones of those that have left, and *counters*."""
 
     recordings: tuple[KnownRecording, ...] = ()
-    departed: Mapping[str, Departure] = field(default_factory=dict)
-    tally: Tally = field(default_factory=Tally)
+    departed: Mapping[str, Tombstone] = field(default_factory=dict)
+    counters: RecordingCounters = field(default_factory=RecordingCounters)
     listed_until: float | None = None
     """Up to which invoked_time all recordings were seen; None where that was never so."""
 
@@ -49,7 +49,7 @@ class _Retry:
     pause_seconds: float
 
 
-class History:
+class RecordingTracker:
     """
     What is known of an app's recordings, and what became of them.
 
@@ -63,20 +63,20 @@ class History:
         rules: FollowRules,
         *,
         clock: Callable[[], float],
-        upstream_clock: UpstreamClock,
+        server_clock: ServerClock,
         any_meeting: bool = False,
-        past: Past | None = None,
+        past: TrackerState | None = None,
     ) -> None:
         self.rules = rules
         self._app = app
         self._clock = clock
-        self._upstream_clock = upstream_clock
+        self._server_clock = server_clock
         self._any_meeting = any_meeting
         self._meetings: Mapping[str, Meeting] = {}
         self._retries: dict[str, _Retry] = {}
-        past = past or Past()
-        self.tally = past.tally.continued()
-        self._register = Register(rules.max_recordings, past.departed)
+        past = past or TrackerState()
+        self.counters = past.counters.continued()
+        self._register = RecordingStore(rules.max_recordings, past.departed)
         for known in past.recordings:
             self._register.put(known)
         self.listed_until = past.listed_until
@@ -90,12 +90,12 @@ class History:
         return self._register.revision
 
     @property
-    def past(self) -> Past:
+    def past(self) -> TrackerState:
         """Return what the next process has to know."""
-        return Past(
+        return TrackerState(
             recordings=tuple(self._register),
             departed=self._register.departed,
-            tally=self.tally,
+            counters=self.counters,
             listed_until=self.listed_until,
         )
 
@@ -103,10 +103,10 @@ class History:
         """Return what is known, but for recordings in progress last read before *oldest*."""
         return tuple(each for each in self._register if each.is_finished or each.read_at >= oldest)
 
-    def under_way(self) -> Mapping[str, Collection[Status]]:
+    def in_progress(self) -> Mapping[str, Collection[Status]]:
         """Return the states of what each meeting is expected to show, by the meetings' ids."""
         states: dict[str, set[Status]] = {}
-        for recording_id in self._register.all_under_way():
+        for recording_id in self._register.all_in_progress():
             known = self._register.get(recording_id)
             if known is not None and known.missing_since is None:
                 states.setdefault(known.meeting.meeting_id, set()).add(known.recording.status)
@@ -125,7 +125,7 @@ class History:
         known = self._register.get(recording_id)
         return None if known is None or self._overdue(known, now) is None else known
 
-    def see_meeting(self, meeting: Meeting, recordings: Iterable[Recording]) -> list[str]:
+    def observe_meeting(self, meeting: Meeting, recordings: Iterable[Recording]) -> list[str]:
         """
         Take in all that a meeting shows.
 
@@ -135,9 +135,11 @@ class History:
         for recording in recordings:
             shown.add(recording.recording_id)
             self._see(meeting, recording, now=now, is_shown=True)
-        return self._miss(self._register.under_way(meeting.meeting_id) - shown, now=now)
+        return self._miss(self._register.in_progress(meeting.meeting_id) - shown, now=now)
 
-    def see_in_progress(self, listed: Iterable[ListedRecording], *, is_complete: bool) -> list[str]:
+    def observe_in_progress(
+        self, listed: Iterable[ListedRecording], *, is_complete: bool
+    ) -> list[str]:
         """
         Take in a list of what is in progress in all meetings.
 
@@ -149,9 +151,9 @@ class History:
             self._see(each.meeting, each.recording, now=now, is_shown=True)
         if not is_complete:
             return []
-        return self._miss(self._register.all_under_way() - shown, now=now)
+        return self._miss(self._register.all_in_progress() - shown, now=now)
 
-    def see_listed(self, meeting: Meeting, recording: Recording, *, asked_at: float) -> None:
+    def observe_listed(self, meeting: Meeting, recording: Recording, *, asked_at: float) -> None:
         """Take in a recording as the app's list showed it, which was *asked* for at that time."""
         now = self._clock()
         known = self._register.get(recording.recording_id)
@@ -161,27 +163,27 @@ class History:
         self._see(meeting, recording, now=now)
         after = self._register.get(recording.recording_id)
         if after is not None and after.is_finished:
-            self._register.put(with_expiry(after, now=self._upstream_clock()))
+            self._register.put(with_expiry(after, now=self._server_clock()))
 
-    def see_details(self, recording: Recording) -> None:
+    def observe_details(self, recording: Recording) -> None:
         """Take in a recording as its own endpoint shows it."""
         known = self._register.get(recording.recording_id)
         if known is not None:
             self._retries.pop(known.recording_id, None)
             after = self._see_again(known, recording, now=self._clock())
-            self._register.put(with_details(after, now=self._upstream_clock()))
+            self._register.put(with_details(after, now=self._server_clock()))
 
-    def see_none(self, recording_id: str) -> None:
+    def observe_missing(self, recording_id: str) -> None:
         """Take in that there is no such recording any more."""
         known = self._register.get(recording_id)
         if known is None:
             return
         if known.outcome is None:
-            self.tally = self.tally.finish(Outcome.VANISHED)
+            self.counters = self.counters.finish(Outcome.VANISHED)
             logger.warning("a recording has vanished: the API denies it", extra=self._fields(known))
         self._let_go(known, Outcome.VANISHED)
 
-    def see_failure(self, recording_id: str) -> None:
+    def observe_failure(self, recording_id: str) -> None:
         """Take in that a recording could not be read by its id."""
         before = self._retries.get(recording_id)
         pause = 2 * before.pause_seconds if before else _FIRST_RETRY_SECONDS
@@ -191,19 +193,19 @@ class History:
     def is_listed_up_to(self, newest_invoked_at: float) -> None:
         """Note that the list was read, and that all invoked until then were seen."""
         # One from the future must not have all later ones taken for old.
-        newest_invoked_at = min(newest_invoked_at, self._upstream_clock())
+        newest_invoked_at = min(newest_invoked_at, self._server_clock())
         self.listed_until = max(newest_invoked_at, self.listed_until or 0.0)
         if self._inherited_until is None:
             self._inherited_until = self.listed_until
 
     def begin_unlisted(self) -> None:
         """Begin to count with what is invoked from now on, since the list cannot be read."""
-        self.is_listed_up_to(self._upstream_clock())
+        self.is_listed_up_to(self._server_clock())
 
     def keep(self, meetings: Iterable[Meeting]) -> None:
         """Drop what is of no interest any more, now that *meetings* are in the list."""
         self._meetings = {meeting.meeting_id: meeting for meeting in meetings}
-        now = self._upstream_clock()
+        now = self._server_clock()
         for known in self._register:
             if self._has_expired(known, now) or not self._belongs(known):
                 self._let_go(known)
@@ -211,7 +213,7 @@ class History:
                 self._register.put(replace(known, missing_since=self._clock()))
         dropped = self._register.drop_surplus()
         if dropped:
-            self.tally = self.tally.drop(dropped)
+            self.counters = self.counters.drop(dropped)
 
     def _see(
         self, meeting: Meeting, recording: Recording, *, now: float, is_shown: bool = False
@@ -229,7 +231,7 @@ class History:
         if is_shown:
             self._retries.pop(known.recording_id, None)
         after = replace(
-            continued(known, recording, read_at=now),
+            apply_reading(known, recording, read_at=now),
             meeting=self._meetings.get(known.meeting.meeting_id, known.meeting),
             missing_since=None if is_shown else _no_later(known.missing_since, now),
         )
@@ -241,7 +243,7 @@ class History:
                 is_now,
                 extra=self._fields(known),
             )
-        self.tally = counted(self.tally, known, after, now=self._upstream_clock())
+        self.counters = count_transition(self.counters, known, after, now=self._server_clock())
         self._register.put(after)
         return after
 
@@ -252,18 +254,18 @@ class History:
         if listed is None and not self._any_meeting:
             return
         is_inherited = self._is_inherited(recording)
-        known = first_seen(listed or meeting, recording, read_at=now, is_inherited=is_inherited)
-        if self._has_expired(known, self._upstream_clock()) or not self._register.has_room(known):
+        known = track(listed or meeting, recording, read_at=now, is_inherited=is_inherited)
+        if self._has_expired(known, self._server_clock()) or not self._register.has_room(known):
             return
         before = None
         if departure := self._register.departure(recording.recording_id):
-            before = come_back(known, departure.outcome, departure.started_timestamp_seconds)
-            known = continued(before, recording, read_at=now)
+            before = revive(known, departure.outcome, departure.started_timestamp_seconds)
+            known = apply_reading(before, recording, read_at=now)
         if listed is None and not is_shown and not known.is_finished:
             # No reading of its meeting will tell.
             known = replace(known, missing_since=now)
         if before or not is_inherited:
-            self.tally = counted(self.tally, before, known, now=self._upstream_clock())
+            self.counters = count_transition(self.counters, before, known, now=self._server_clock())
         self._register.put(known)
 
     def _is_inherited(self, recording: Recording) -> bool:
@@ -301,7 +303,7 @@ class History:
         retry = self._retries.get(known.recording_id)
         if retry and retry.at - retry.pause_seconds <= now < retry.at:
             return None
-        ahead = self._upstream_clock.offset_seconds
+        ahead = self._server_clock.offset_seconds
         return overdue(known, self.rules, now=now, api_ahead_seconds=ahead)
 
     def _let_go(self, known: KnownRecording, outcome: Outcome | None = None) -> None:

@@ -24,7 +24,7 @@ _PIECE_BYTES = 1024
 _BAD_REQUEST, _HEADER_FIELDS_TOO_LARGE = 400, 431
 
 
-class GuardedProtocol(H11Protocol):
+class LimitedH11Protocol(H11Protocol):
     """
     One connection, with deadlines.
 
@@ -133,7 +133,7 @@ class GuardedProtocol(H11Protocol):
         quiet = [
             each
             for each in self.connections
-            if isinstance(each, GuardedProtocol) and not each.is_answering
+            if isinstance(each, LimitedH11Protocol) and not each.is_answering
         ]
         if not quiet:
             return False

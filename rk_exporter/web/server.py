@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from rk_exporter.config.parsers import Address
-from rk_exporter.web.protocol import GuardedProtocol
+from rk_exporter.web.protocol import LimitedH11Protocol
 
 
 _Message = MutableMapping[str, Any]
@@ -131,7 +131,9 @@ def _ending_quietly(application: AsgiApplication) -> AsgiApplication:
 
 
 def _configuration(listener: Listener) -> uvicorn.Config:
-    protocol = partial(GuardedProtocol, max_connections=listener.max_requests + SPARE_CONNECTIONS)
+    protocol = partial(
+        LimitedH11Protocol, max_connections=listener.max_requests + SPARE_CONNECTIONS
+    )
     return uvicorn.Config(
         _ending_quietly(listener.application),
         http=protocol,  # type: ignore[arg-type] # called like the class that is asked for

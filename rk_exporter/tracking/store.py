@@ -12,20 +12,20 @@ _REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class Tombstone:
     """What is kept of a recording that has left: how it ended, if it had, and when it started."""
 
     outcome: Outcome | None = None
     started_timestamp_seconds: float | None = None
 
 
-class Register:
+class RecordingStore:
     """The known recordings of one app, at most *largest* once surplus ones were dropped."""
 
-    def __init__(self, largest: int, departed: Mapping[str, Departure]) -> None:
+    def __init__(self, largest: int, departed: Mapping[str, Tombstone]) -> None:
         self._largest = largest
         self._known: dict[str, KnownRecording] = {}
-        self._under_way: dict[str, set[str]] = {}
+        self._in_progress: dict[str, set[str]] = {}
         self._departed = dict(departed)
         # When it is full: what comes before that would have to leave at once.
         self._oldest = (False, 0.0)
@@ -40,13 +40,13 @@ class Register:
         """Return a recording, if it is known."""
         return self._known.get(recording_id)
 
-    def under_way(self, meeting_id: str) -> frozenset[str]:
+    def in_progress(self, meeting_id: str) -> frozenset[str]:
         """Return the ids of a meeting's recordings that have not ended."""
-        return frozenset(self._under_way.get(meeting_id, ()))
+        return frozenset(self._in_progress.get(meeting_id, ()))
 
-    def all_under_way(self) -> frozenset[str]:
+    def all_in_progress(self) -> frozenset[str]:
         """Return the ids of all recordings that have not ended."""
-        return frozenset().union(*self._under_way.values())
+        return frozenset().union(*self._in_progress.values())
 
     def put(self, known: KnownRecording) -> None:
         """Take in a recording as it is known now."""
@@ -61,7 +61,7 @@ class Register:
         """Let a recording go, but for how it ended: *outcome*, where that is not known yet."""
         del self._known[known.recording_id]
         self._note(known, is_under_way=False)
-        self._departed[known.recording_id] = Departure(
+        self._departed[known.recording_id] = Tombstone(
             known.outcome or outcome, known.recording.started_timestamp_seconds
         )
         while len(self._departed) > _REMEMBERED:
@@ -69,11 +69,11 @@ class Register:
         self.revision += 1
 
     @property
-    def departed(self) -> Mapping[str, Departure]:
+    def departed(self) -> Mapping[str, Tombstone]:
         """Return what is kept of those that have left, by their ids."""
         return dict(self._departed)
 
-    def departure(self, recording_id: str) -> Departure | None:
+    def departure(self, recording_id: str) -> Tombstone | None:
         """Return what is kept of a recording that was known, and has left."""
         return self._departed.get(recording_id)
 
@@ -93,13 +93,13 @@ class Register:
         return surplus
 
     def _note(self, known: KnownRecording, *, is_under_way: bool) -> None:
-        under_way = self._under_way.setdefault(known.meeting.meeting_id, set())
+        in_progress = self._in_progress.setdefault(known.meeting.meeting_id, set())
         if is_under_way:
-            under_way.add(known.recording_id)
+            in_progress.add(known.recording_id)
         else:
-            under_way.discard(known.recording_id)
-        if not under_way:
-            del self._under_way[known.meeting.meeting_id]
+            in_progress.discard(known.recording_id)
+        if not in_progress:
+            del self._in_progress[known.meeting.meeting_id]
 
 
 def _standing(known: KnownRecording) -> tuple[bool, float]:
