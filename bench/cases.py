@@ -5,10 +5,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.changes import Delays
-from bench.fleet import STARTS_AT, Course, Prometheus, run_fleet
-from bench.observer import Outcome
 from rk_exporter.simulator import REAL_PACE, improvise
+from tests.support.changes import Delays
+from tests.support.fleet import STARTS_AT, Course, Prometheus, run_fleet
+from tests.support.observer import Outcome
 
 
 INTERVAL_SECONDS = 15.0

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bench.changes import ends_at, recordings_between
 from bench.finished import print_finished
-from bench.fleet import STARTS_AT, Course, Prometheus, run_fleet
-from bench.observer import Outcome
 from rk_exporter.model.meeting import ReadMode
 from rk_exporter.simulator import REAL_PACE, Recording, RequestLog, Simulator, Story, improvise
 from rk_exporter.simulator.endpoints import Endpoint
+from tests.support.changes import ends_at, recordings_between
+from tests.support.fleet import STARTS_AT, Course, Prometheus, run_fleet
+from tests.support.observer import Outcome
 
 
 MOST_CALLS_EACH = 3.0

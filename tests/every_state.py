@@ -15,7 +15,7 @@ from rk_exporter.simulator import (
     Simulator,
     Story,
 )
-from tests.building import Time, life
+from tests.support.building import Time, life
 
 
 APPS = ("telehealth", "proctoring")

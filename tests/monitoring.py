@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.serving import served
+from tests.support.serving import served
 
 
 PATIENCE_SECONDS = 60

@@ -13,7 +13,6 @@ import pytest
 
 from rk_exporter.simulator import ScriptedStory, Simulator
 from tests import shortened
-from tests.building import Time, life
 from tests.monitoring import (
     Alertmanager,
     Notified,
@@ -26,7 +25,8 @@ from tests.monitoring import (
     started_prometheus,
     started_webhook_receiver,
 )
-from tests.serving import served
+from tests.support.building import Time, life
+from tests.support.serving import served
 
 
 FAILS_AFTER_SECONDS = 10

@@ -12,11 +12,11 @@ import pytest
 from rk_exporter.model.recording import Status
 from rk_exporter.simulator import Fault, Simulator
 from tests import every_state, shortened
-from tests.building import Time
 from tests.grafana import questions
 from tests.monitoring import Prometheus, eventually, exporter, started_prometheus
-from tests.serving import served
-from tests.test_docs import rows
+from tests.support.building import Time
+from tests.support.markdown import rows
+from tests.support.serving import served
 
 
 # Where a dashboard shows one meeting.

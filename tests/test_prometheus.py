@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from rk_exporter.simulator import Fault, ScriptedStory, Simulator
-from tests.building import Time, life
 from tests.monitoring import Prometheus, eventually, exporter, started_prometheus
-from tests.serving import served
+from tests.support.building import Time, life
+from tests.support.serving import served
 
 
 @pytest.fixture

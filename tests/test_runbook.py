@@ -11,7 +11,7 @@ import promql_parser
 import pytest
 import yaml
 
-from tests.test_docs import rows
+from tests.support.markdown import rows
 
 
 PARTS = ("Meaning", "Impact", "Diagnosis", "What to do", "Threshold", "Resolves")

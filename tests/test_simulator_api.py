@@ -21,7 +21,7 @@ from rk_exporter.simulator import (
     Session,
     Simulator,
 )
-from tests.test_cli import started, url_in
+from tests.support.processes import started, url_in
 
 
 APP = "/client/v4/accounts/account-1/realtime/kit/app_1"

@@ -16,7 +16,7 @@ from rk_exporter.simulator import (
     Simulator,
     Status,
 )
-from tests.serving import served
+from tests.support.serving import served
 
 
 NOW = 1_772_000_000.0

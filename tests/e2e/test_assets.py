@@ -1,0 +1,233 @@
+"""The files that come with the program, as `rk-exporter assets` writes them."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from click.testing import Result
+
+from tests.support.processes import invoke
+
+
+RULES = "rules/rk-exporter.rules.yml"
+OTHER_JOB = "monitoring/recordings-1.eu"
+RUNBOOK_URL = "https://wiki.example.org/runbooks/rk-exporter?lang=en"
+# `job="…"` in PromQL, in YAML and in JSON; `job_name: …`.
+DEFAULT_JOB_NAMED = re.compile(r'\bjob(?:_name)?\s*[=:!~]+\s*\\?["\']?rk-exporter(?![\w-])')
+
+
+def assets(folder: Path, *options: str) -> Result:
+    return invoke("assets", str(folder), *options, environment={})
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Return what each file below a folder says, by its path there."""
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def in_checkout(root: Path) -> dict[str, Path]:
+    """Return each file that has to be written, by where, and where the project has it."""
+    found = {"docs/runbook.md": root / "docs/runbook.md"}
+    for path in (root / "dashboards").rglob("*"):
+        if path.is_file() and path.suffix not in {".py", ".pyc"}:
+            name = str(path.relative_to(root / "dashboards"))
+            found[f"dashboards/{name}" if path.suffix == ".json" else name] = path
+    return found
+
+
+def force_included(root: Path) -> dict[str, str]:
+    """Return what a wheel is given besides the package: from where, and where to."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    given: dict[str, str] = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    return given
+
+
+def run_copy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the package that was copied into *folder*."""
+    return subprocess.run(
+        [sys.executable, "-m", "rk_exporter", *arguments],
+        cwd=folder,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def package_copy(root: Path, tmp_path: Path) -> Path:
+    """Copy the package alone, as a wheel would have it without its assets."""
+    folder = tmp_path / "site-packages"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(root / "rk_exporter", folder / "rk_exporter", ignore=ignored)
+    return folder
+
+
+class TestWhatIsWritten:
+    def test_all_of_it(self, root: Path, tmp_path: Path) -> None:
+        """Each dashboard, rule file, example and the runbook is written as the project has it."""
+        result = assets(tmp_path / "new/folder")
+        assert 0 == result.exit_code
+        wanted = {name: path.read_text() for name, path in in_checkout(root).items()}
+        assert wanted == contents(tmp_path / "new/folder")
+        assert RULES in wanted
+        assert any(name.endswith(".json") for name in wanted)
+
+    def test_what_is_told(self, tmp_path: Path) -> None:
+        """Standard output has the path of each file; what to do with them stands beside it."""
+        result = assets(tmp_path)
+        written = {str(tmp_path / name) for name in contents(tmp_path)}
+        assert written == set(result.stdout.splitlines())
+        assert f"{tmp_path / RULES}\n  under rule_files" in result.stderr
+        assert "Grafana: import" in result.stderr
+
+    def test_a_wheel_has_them(self, root: Path, tmp_path: Path, package_copy: Path) -> None:
+        """What pyproject.toml lets a wheel have is what is written from there."""
+        for source, target in force_included(root).items():
+            path = package_copy / target
+            path.parent.mkdir(parents=True, exist_ok=True)
+            copied = shutil.copytree if (root / source).is_dir() else shutil.copy
+            copied(root / source, path)
+        result = run_copy(package_copy, "assets", str(tmp_path / "out"))
+        assert 0 == result.returncode, result.stderr
+        wanted = {name: path.read_text() for name, path in in_checkout(root).items()}
+        assert wanted == contents(tmp_path / "out")
+
+    def test_an_installation_without_them(self, tmp_path: Path, package_copy: Path) -> None:
+        """A package that lacks them says so, and writes nothing."""
+        result = run_copy(package_copy, "assets", str(tmp_path / "out"))
+        assert 1 == result.returncode
+        assert result.stderr.startswith("Error: this installation lacks ")
+        assert RULES in result.stderr
+        assert not (tmp_path / "out").exists()
+
+
+class TestAdapting:
+    def test_another_job(self, tmp_path: Path, promtool: str) -> None:
+        """Another job's name is in all places, the usual one in none, and Prometheus takes it."""
+        assert 0 == assets(tmp_path / "usual").exit_code
+        assert 0 == assets(tmp_path / "other", "--job", OTHER_JOB).exit_code
+        usual, other = contents(tmp_path / "usual"), contents(tmp_path / "other")
+        named = {name: len(DEFAULT_JOB_NAMED.findall(text)) for name, text in usual.items()}
+        assert named[RULES] > 0
+        assert 1 == named["examples/prometheus.yml"]
+        for name, text in other.items():
+            assert not DEFAULT_JOB_NAMED.search(text), name
+            assert named[name] == text.count(OTHER_JOB), name
+        example = yaml.safe_load(other["examples/prometheus.yml"])
+        assert [OTHER_JOB] == [each["job_name"] for each in example["scrape_configs"]]
+        for kind, file in (("rules", RULES), ("config", "examples/prometheus.yml")):
+            checked = subprocess.run(
+                [promtool, "check", kind, tmp_path / "other" / file],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert 0 == checked.returncode, checked.stderr
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("", " ", "a b", 'a"b', "a'b", "a\\b", "a\nb", "a: b", "a #b", "{{x}}", "-a", "ä"),
+            *("1", "true", "No", "null", "a" * 129),
+        ],
+    )
+    def test_refused_jobs(self, tmp_path: Path, name: str) -> None:
+        """A name that YAML or PromQL would read otherwise is refused, and nothing is written."""
+        result = assets(tmp_path / "out", "--job", name)
+        assert 2 == result.exit_code
+        assert "'--job'" in result.output
+        assert "job name like rk-exporter" in " ".join(result.output.split())
+        assert not (tmp_path / "out").exists()
+
+    def test_another_runbook(self, tmp_path: Path) -> None:
+        """Alerts link to where the runbook is published, each to its own section still."""
+        assert 0 == assets(tmp_path / "usual").exit_code
+        assert 0 == assets(tmp_path / "other", "--runbook-url", RUNBOOK_URL).exit_code
+        usual, other = (
+            [
+                rule["annotations"]["runbook_url"]
+                for group in yaml.safe_load((tmp_path / folder / RULES).read_text())["groups"]
+                for rule in group["rules"]
+                if "alert" in rule
+            ]
+            for folder in ("usual", "other")
+        )
+        assert usual
+        assert [each.replace("docs/runbook.md", RUNBOOK_URL) for each in usual] == other
+        assert all(each.startswith(f"{RUNBOOK_URL}#rk") for each in other)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *("", "docs/runbook.md", "ftp://x/y", "https://", "https://x/y#z", "https://x/ y"),
+            *("https://x/{{y}}", 'https://x/"y'),
+        ],
+    )
+    def test_refused_runbooks(self, tmp_path: Path, url: str) -> None:
+        """What is no URL that a section's name can be appended to is refused."""
+        result = assets(tmp_path / "out", "--runbook-url", url)
+        assert 2 == result.exit_code
+        assert "'--runbook-url'" in result.output
+        assert "no URL like https://" in " ".join(result.output.split())
+        assert not (tmp_path / "out").exists()
+
+
+class TestFilesThatAreThere:
+    def test_the_same_ones(self, tmp_path: Path) -> None:
+        """Files that say the same already are fine, and not written again."""
+        assets(tmp_path)
+        times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        result = assets(tmp_path)
+        assert (0, "") == (result.exit_code, result.stdout)
+        assert "All is there already." in result.stderr
+        assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+    def test_others_are_kept(self, tmp_path: Path) -> None:
+        """Where files have other content all of them are named, and nothing is written."""
+        mine = {RULES: "groups: []\n", "examples/prometheus.yml": "global: {}\n"}
+        for name, text in mine.items():
+            (tmp_path / name).parent.mkdir()
+            (tmp_path / name).write_text(text)
+        result = assets(tmp_path)
+        assert 1 == result.exit_code
+        assert "--overwrite" in result.stderr
+        named = {line.strip() for line in result.stderr.splitlines()[1:]}
+        assert {str(tmp_path / name) for name in mine} == named
+        assert mine == contents(tmp_path)
+
+    def test_overwriting(self, root: Path, tmp_path: Path) -> None:
+        """They are overwritten where that is asked for; the path of no other file is shown."""
+        assets(tmp_path)
+        (tmp_path / RULES).write_text("groups: []\n")
+        result = assets(tmp_path, "--overwrite")
+        assert (0, [str(tmp_path / RULES)]) == (result.exit_code, result.stdout.splitlines())
+        assert in_checkout(root)[RULES].read_text() == (tmp_path / RULES).read_text()
+
+    @pytest.mark.parametrize("taken", ["", "rules"])
+    def test_a_file_where_a_folder_should_be(self, tmp_path: Path, taken: str) -> None:
+        """What cannot be written is one line that says why."""
+        (tmp_path / "out" / taken).parent.mkdir(exist_ok=True)
+        (tmp_path / "out" / taken).write_text("a file\n")
+        result = assets(tmp_path / "out")
+        assert (1, 1) == (result.exit_code, len(result.stderr.splitlines()))
+        assert result.stderr.startswith(f"Error: cannot write {tmp_path / 'out' / taken}")
+        assert "Not a directory" in result.stderr
+
+    def test_a_folder_where_a_file_should_be(self, tmp_path: Path) -> None:
+        """A folder is no content to overwrite."""
+        (tmp_path / RULES).mkdir(parents=True)
+        result = assets(tmp_path, "--overwrite")
+        assert 1 == result.exit_code
+        assert f"Error: cannot write {tmp_path / RULES}: Is a directory\n" == result.stderr

@@ -1,0 +1,122 @@
+import re
+import signal
+import threading
+import time
+
+import httpx
+
+from rk_exporter import simulator
+from rk_exporter.cli.simulator import demo_command
+from rk_exporter.demo import demo
+from rk_exporter.model.meeting import App, Meeting, Reading
+from rk_exporter.model.recording import Recording, Status
+from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.tracking.lifecycle import KnownRecording
+from tests.support.building import NOW, labelled, samples
+from tests.support.processes import started
+
+
+def snapshot(*recordings: KnownRecording, **states: Status | None) -> Snapshot:
+    """Return one of meetings that have been read, each with a recording in its state if any."""
+    meetings = dict.fromkeys([*states, *(known.meeting.meeting_id for known in recordings)])
+    found = [known(name, status) for name, status in states.items() if status]
+    readings = tuple(Reading(meeting=Meeting(name, name), recordings=()) for name in meetings)
+    app = AppSnapshot(app=App("a", "b", "c"), readings=readings, recordings=(*recordings, *found))
+    return Snapshot((app,), NOW)
+
+
+def default_seed() -> int:
+    (seed,) = (each.default for each in demo_command.params if each.name == "seed")
+    assert isinstance(seed, int)
+    return seed
+
+
+def known(name: str, status: Status, *, invoked_at: float | None = None) -> KnownRecording:
+    recording = Recording(
+        recording_id=f"{name}-{invoked_at}", status=status, invoked_timestamp_seconds=invoked_at
+    )
+    return KnownRecording(meeting=Meeting(name, name), recording=recording, read_at=NOW)
+
+
+def test_changes_are_told() -> None:
+    """A line for each meeting that is in another state than before, and none for the others."""
+    first = snapshot(a=Status.INVOKED, b=Status.RECORDING, c=None)
+    second = snapshot(a=Status.RECORDING, b=Status.RECORDING, c=Status.INVOKED)
+    lines = [line.split(maxsplit=1) for line in demo.changes(first, second)]
+    assert [["a", "INVOKED -> RECORDING"], ["c", "no recording -> INVOKED"]] == lines
+
+
+def test_the_newest_recording_of_a_meeting_is_told() -> None:
+    """One that has ended stays, in whichever order they come, until another has begun."""
+    first = known("a", Status.UPLOADED, invoked_at=NOW - 90)
+    second = known("a", Status.INVOKED, invoked_at=NOW)
+    assert [] == list(demo.changes(snapshot(first), snapshot(first)))
+    for after in (snapshot(first, second), snapshot(second, first)):
+        (line,) = demo.changes(snapshot(first), after)
+        assert ["a", "UPLOADED -> INVOKED"] == line.split(maxsplit=1)
+
+
+def test_what_is_not_known_is_not_told() -> None:
+    """A meeting that has not been read has no state; its first is told without one before."""
+    unread = Reading(meeting=Meeting("a", "a"))
+    nothing = Snapshot((AppSnapshot(app=App("a", "b", "c"), readings=(unread,)),), NOW)
+    assert [] == list(demo.changes(nothing, nothing))
+    assert ["a", "INVOKED"] == next(demo.changes(nothing, snapshot(a=Status.INVOKED))).split()
+
+
+def test_something_is_wrong_from_the_start() -> None:
+    """Who starts the demo sees an alert soon: a recording has hung for 5 minutes already."""
+    story = simulator.improvise(default_seed(), demo.MEETING_COUNT, NOW, simulator.DEMO_PACE)
+    for seconds in range(0, 121, 10):
+        now = NOW + seconds
+        assert [
+            each
+            for each in story.recordings(now)
+            if each.status(now) == simulator.Status.INVOKED and now - each.invoked_at > 300
+        ], seconds
+
+
+def test_the_demo_runs() -> None:
+    """
+    One command: addresses, a prometheus.yml, a dozen meetings that change within a minute.
+
+    What has ended is shown, but no more than a page can hold.
+    """
+    anywhere = "127.0.0.1:0"
+    options = ("--web.listen-address", anywhere, "--simulator.listen-address", anywhere)
+    with started("demo", *options) as process:
+        assert process.stdout
+        lines = [process.stdout.readline() for _ in range(15)]
+        shown = "".join(lines)
+        exporter, simulated = re.findall(r"http://127\.0\.0\.1:\d+", shown)[:2]
+        assert "scrape_configs:" in shown
+        assert f'targets: ["{exporter.removeprefix("http://")}"]' in shown
+        assert "token `simulated`" in shown
+        assert 200 == httpx.get(simulated).status_code
+        text = httpx.get(f"{exporter}/metrics").text
+        assert 12 == len(samples(text, "rk_meeting_up"))
+        assert {1.0} == set(samples(text, "rk_meeting_up").values())
+        assert 12 == len(samples(text, "rk_meeting_info"))
+        assert 1 == samples(text, "rk_discovery_up").popitem()[1]
+        assert any(samples(text, "rk_meeting_live_participants").values())
+        statuses = labelled(text, "rk_recording_status")
+        states = [labels["status"] for labels, is_its in statuses if is_its]
+        assert len(states) <= 50
+        assert "UPLOADED" in states
+        assert 200 == httpx.get(f"{exporter}/-/ready").status_code
+        changed = threading.Event()
+
+        def watch() -> None:
+            assert process.stdout
+            for line in process.stdout:
+                if " -> " in line:
+                    changed.set()
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        begun = time.monotonic()
+        assert changed.wait(60), "no recording changed within a minute"
+        assert time.monotonic() - begun < 60
+        process.send_signal(signal.SIGINT)
+        assert 0 == process.wait(15)
+        watcher.join()

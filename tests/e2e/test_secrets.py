@@ -1,0 +1,207 @@
+"""Canary secrets are searched for in everything that ever leaves the process."""
+
+import logging
+import os
+import re
+import subprocess
+import sys
+import time
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from click.testing import CliRunner
+
+from rk_exporter.cli.main import main
+from rk_exporter.metrics.exposition import Format
+from rk_exporter.simulator import CANARY, Fault, ScriptedStory, Simulator
+from tests.support.building import (
+    ACCOUNT,
+    APP,
+    NOW,
+    Call,
+    Front,
+    Time,
+    config,
+    in_process,
+    run,
+    setup,
+)
+from tests.support.exporters import end, every_state
+from tests.support.serving import served
+
+
+TOKEN = "canary-token-4f1b9a"
+CANARIES = (CANARY, TOKEN, "X-Amz-Signature")
+MEETINGS = [
+    *("invoked", "recording", "paused", "uploading", "uploaded", "errored"),
+    *("no-bucket", "several", "track"),
+]
+# Enough for all that is read here at once, though it begins spent.
+BUDGET = "100000"
+# How long before the moment of `every_state` some of the recordings have not ended yet.
+BEFORE_SECONDS = 15
+
+
+def assert_no_canary(text: str, *, where: str) -> None:
+    for canary in CANARIES:
+        assert canary not in text, f"{canary} in {where}"
+
+
+def simulated(now: float = NOW) -> tuple[Simulator, Time]:
+    """Return a simulator that forgets what has ended, shortly before *now*, and its clock."""
+    clock = Time(now - BEFORE_SECONDS)
+    story = ScriptedStory(recordings=every_state(now))
+    return Simulator(story, clock=clock, token=TOKEN, rate_limit=0), clock
+
+
+def test_the_canaries_are_there_to_be_found() -> None:
+    """What the API sends holds the canaries: a search that finds nothing has searched something."""
+    simulator, clock = simulated()
+    clock.now = NOW
+    (uploaded,) = (each for each in every_state() if each.meeting_id == "uploaded")
+
+    async def ask(path: str) -> str:
+        url = f"http://api/client/v4/accounts/{ACCOUNT}/realtime/kit/{APP}/recordings{path}"
+        async with in_process(simulator)() as client:
+            return (await client.get(url, headers={"Authorization": f"Bearer {TOKEN}"})).text
+
+    for path in ("", f"/{uploaded.id}"):
+        text = run(ask(path))
+        assert CANARY in text
+        assert "X-Amz-Signature" in text
+
+
+@pytest.mark.parametrize("fault", [None, *(f for f in Fault if f is not Fault.TRUNCATED)])
+def test_pages_logs_objects_and_the_state_file(
+    fault: Fault | None, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """No page in any format, no debug log, no object's text and no file has a secret."""
+    for name in (None, "rk_exporter", "httpx", "httpcore", "asyncio"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    file = tmp_path / "state.json"
+    configuration = config(meeting_ids=MEETINGS, state__file=str(file))
+    each = setup(*every_state(), configuration=configuration, linger_seconds=0)
+
+    followed = set()
+
+    def spoil(call: Call) -> None:
+        if re.fullmatch(r"recordings/[^/]+", call.path):
+            followed.add(call.path)
+            if fault:
+                each.simulator.inject("*", fault, times=1)
+
+    async def looks() -> list[str]:
+        each.time.now = NOW - BEFORE_SECONDS
+        found = await pages()
+        each.time.now = NOW
+        # At first nothing but what is read by its id goes wrong, then all does.
+        each.front.before = spoil
+        found += await pages()
+        for meeting_id in (*MEETINGS, "*"):
+            if fault:
+                each.simulator.inject(meeting_id, fault)
+        return found + await pages()
+
+    async def pages() -> list[str]:
+        short = {"X-Prometheus-Scrape-Timeout-Seconds": "0.2"}
+        shown = [
+            (await each.get("/metrics", {"Accept": form.value, **short})).text for form in Format
+        ]
+        return shown + [
+            (await each.get(path)).text for path in ("/", "/-/healthy", "/-/ready", "/nope")
+        ]
+
+    for page in end(each, looks):
+        assert_no_canary(page, where="a page")
+    assert_no_canary("\n".join(map(logging.Formatter().format, caplog.records)), where="the log")
+    assert_no_canary(repr(each.exporter.scraper.snapshot), where="the snapshot")
+    kept = file.read_text()
+    assert all(meeting_id in kept for meeting_id in MEETINGS)
+    assert_no_canary(kept, where="the state file")
+    assert followed
+
+
+@pytest.mark.parametrize("command", ["check", "scrape"])
+@pytest.mark.parametrize("fault", [None, Fault.UNAUTHORIZED, Fault.HTML, Fault.GARBAGE_FIELDS])
+def test_command_line(command: str, fault: Fault | None, tmp_path: Path) -> None:
+    """Neither what the commands print nor what they log or keep has a secret."""
+    simulator, clock = simulated(time.time())
+    front = Front(simulator)
+    file = tmp_path / "state.json"
+    with served(front) as url:
+        meetings = [part for meeting in MEETINGS for part in ("--meeting-id", meeting)]
+        arguments = [
+            *(command, "--account-id", ACCOUNT, "--app-id", APP, *meetings),
+            *("--api.base-url", f"{url}/client/v4", "--api.budget", BUDGET),
+            *("--state.file", str(file), "--log.level", "debug"),
+        ]
+        environment = {"CLOUDFLARE_API_TOKEN": TOKEN}
+        results = [CliRunner().invoke(main, arguments, env=environment)]
+        clock.now += BEFORE_SECONDS
+        results.append(CliRunner().invoke(main, arguments, env=environment))
+        if fault:
+            simulator.inject("*", fault)
+        results.append(CliRunner().invoke(main, arguments, env=environment))
+    for result in results:
+        assert "uploaded" in result.stdout
+        assert_no_canary(result.output, where=command)
+    if command == "scrape":
+        uploaded = re.search(r'meeting_id="uploaded",recording_id="([^"]+)"', results[0].stdout)
+        assert uploaded
+        is_followed = f"recordings/{uploaded[1]}" in {call.path for call in front.calls}
+        assert is_followed or fault is Fault.UNAUTHORIZED
+        assert uploaded[1] in file.read_text()
+        assert_no_canary(file.read_text(), where="the state file")
+
+
+def test_a_whole_process(tmp_path: Path) -> None:
+    """A running exporter lets no secret out: not by its pages, its log, its files, its name."""
+    simulator, clock = simulated(time.time())
+    front = Front(simulator)
+    (tmp_path / "token").write_text(TOKEN)
+    meetings = [part for meeting in MEETINGS for part in ("--meeting-id", meeting)]
+    with served(front) as url:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-X", "dev", "-m", "rk_exporter", "serve"),
+                *("--account-id", ACCOUNT, "--app-id", APP, *meetings),
+                *("--api.token-file", str(tmp_path / "token")),
+                *("--state.file", str(tmp_path / "state.json")),
+                *("--api.base-url", f"{url}/client/v4"),
+                *("--web.listen-address", "127.0.0.1:0", "--log.level", "debug"),
+                *("--api.budget", BUDGET, "--scrape.min-interval", "0s"),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stderr
+            lines = iter(process.stderr.readline, "")
+            match = next(filter(None, (re.search(r"http://127\S+?:\d+", each) for each in lines)))
+            pages = [httpx.get(f"{match[0]}/metrics").text]
+            assert "rk_recording_status{" in pages[0]
+            clock.now += BEFORE_SECONDS
+            pages.append(httpx.get(f"{match[0]}/metrics").text)
+            assert "rk_recording_stop_reason{" in pages[1]
+            simulator.inject("*", Fault.BAD_GATEWAY, times=3)
+            simulator.inject("recording", Fault.GARBAGE_FIELDS)
+            pages.append(httpx.get(f"{match[0]}/metrics").text)
+            (tmp_path / "token").write_text(f"{TOKEN} and more")
+            pages.append(httpx.get(f"{match[0]}/metrics").text)
+            command_line = Path(f"/proc/{process.pid}/cmdline")
+            if command_line.exists():
+                pages.append(command_line.read_text())
+        finally:
+            process.terminate()
+            output, errors = process.communicate(timeout=10)
+    files = [each for each in tmp_path.iterdir() if each.name != "token"]
+    assert "state.json" in {each.name for each in files}
+    for text in (*pages, output, errors, *(each.read_text() for each in files)):
+        assert_no_canary(text, where="the process")
+    assert "level=debug" in errors
+    assert "level=warning" in errors
+    assert 0 == process.returncode, os.linesep + errors

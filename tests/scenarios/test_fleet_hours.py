@@ -1,0 +1,149 @@
+"""Simulated hours of whole fleets, on an API that enforces its rate limit and counts."""
+
+import math
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import count, takewhile
+from typing import Any
+
+import pytest
+
+from bench.cases import CASES, Case
+from rk_exporter.model.meeting import ReadMode
+from rk_exporter.simulator import REAL_PACE, Simulator, improvise
+from rk_exporter.simulator.limit_headers import malformed_headers, misnamed_headers, no_headers
+from tests.support.fleet import STARTS_AT, Course, Event, Prometheus, run_fleet
+from tests.support.observer import Outcome
+
+
+# What runs here is covered by other tests: see the Makefile.
+pytestmark = pytest.mark.no_cover
+
+BUDGET = 600
+ONE_BY_ONE = {"api.budget": str(BUDGET), "api.read": "active-recording"}
+HOUR = 3600.0
+BY_NAME = {case.name: case for case in CASES}
+
+
+@cache
+def small() -> Outcome:
+    return CASES[0].run()
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_what_a_fleet_must_reach(case: Case) -> None:
+    """Each fleet that is measured reaches what it must, and shows nothing that is not so."""
+    # The largest would take as long as a third of these tests; `make bench` runs it whole.
+    case = replace(case, meetings=min(case.meetings, 2_000))
+    outcome = small() if case == CASES[0] else case.run()
+    assert [] == outcome.differences
+    assert 0 == outcome.requests.refused
+    assert outcome.requests.peak <= BUDGET
+    assert case.is_met(outcome, small()), case.must
+
+
+def budget_status(count_each_15_s: int) -> Sequence[Event]:
+    """Return that somebody else makes so many calls each 15 seconds, for more than an hour."""
+
+    def spend(simulator: Simulator) -> None:
+        simulator.spend(count_each_15_s)
+
+    return [(seconds, spend) for seconds in takewhile(lambda at: at < 4200, count(7.0, 15.0))]
+
+
+def hour(
+    *,
+    meetings: int = 200,
+    settings: Mapping[str, str] = ONE_BY_ONE,
+    scrapers: tuple[Prometheus, ...] = (Prometheus(),),
+    **course: Any,
+) -> Outcome:
+    story = improvise(1, meetings, STARTS_AT, REAL_PACE)
+    return run_fleet(story, Course(settings=settings, scrapers=scrapers, seconds=HOUR, **course))
+
+
+@pytest.mark.parametrize(
+    "simulator",
+    [
+        {"limit_headers": no_headers},
+        {"limit_headers": malformed_headers},
+        {"limit_headers": misnamed_headers},
+        {"burst_limit": 100},
+    ],
+    ids=["missing", "malformed", "misnamed", "several policies"],
+)
+def test_whatever_the_headers_say(simulator: Mapping[str, Any]) -> None:
+    """Whether the headers are missing, malformed, or tell of more policies: there is no 429."""
+    outcome = hour(simulator=simulator)
+    assert (0, True) == (outcome.requests.refused, outcome.requests.peak <= BUDGET)
+    assert [] == outcome.differences
+
+
+@pytest.mark.parametrize("others", [35, 45, 54], ids=["700", "900", "1,080"])
+def test_somebody_else_spends(others: int) -> None:
+    """Calls of other tools are counted: the exporter gives way, and goes on as far as it can."""
+    outcome = hour(events=budget_status(others), scrapers=(Prometheus(phase_seconds=400.0),))
+    assert 0 == outcome.requests.refused
+    left = 1200 - others * 20 - 240
+    # Below the reserve one call a pass asks whether there is more again; the first calls find out.
+    assert max(left, 0) * 0.5 <= outcome.requests.peak <= max(left, 0) + 20 + 8
+
+
+def test_somebody_else_goes_over_the_limit() -> None:
+    """While all calls are blocked for what others did, the exporter does not add to it."""
+    outcome = hour(events=[(1000.0, lambda simulator: simulator.spend(1300))])
+    # One call meets the block, besides those on their way; then all wait until it is over.
+    assert 1 <= outcome.requests.refused <= 8
+    assert outcome.scrapes[-1].deferred < 200
+
+
+def test_bursts() -> None:
+    """Scrapes in bursts, a second apart and then none for minutes, keep to the budget as well."""
+    scrapers = tuple(Prometheus(240.0, phase_seconds=phase) for phase in range(12))
+    outcome = hour(scrapers=scrapers, settings={**ONE_BY_ONE, "scrape.min_interval": "0s"})
+    assert (0, True) == (outcome.requests.refused, outcome.requests.peak <= BUDGET)
+
+
+@pytest.mark.parametrize("lived_seconds", [7.0, 31.0, 140.0, 410.0])
+def test_restarts(lived_seconds: float) -> None:
+    """Restarts at any pace keep to the budget, but for one pass of the exporter that was killed."""
+    outcome = hour(killed_each_seconds=lived_seconds)
+    assert 0 == outcome.requests.refused
+    assert outcome.requests.peak <= BUDGET + BUDGET * 15 / 300
+
+
+def test_four_prometheis() -> None:
+    """However many scrape, at whatever pace, the budget is the same."""
+    scrapers = tuple(
+        Prometheus(seconds, phase_seconds=phase)
+        for seconds, phase in ((15.0, 0.0), (15.0, 6.0), (10.0, 3.0), (60.0, 11.0))
+    )
+    outcome = hour(scrapers=scrapers)
+    assert (0, True) == (outcome.requests.refused, outcome.requests.peak <= BUDGET)
+    assert [] == outcome.differences
+
+
+def test_the_list_with_a_small_budget() -> None:
+    """A budget too small for the list at each scrape is saved up for it; nothing flaps."""
+    settings = {"api.budget": "30", "api.read": "list"}
+    outcome = hour(settings=settings)
+    assert (0, True) == (outcome.requests.refused, outcome.requests.peak <= 30)
+    assert [] == outcome.differences
+    assert outcome.visibility.all.median <= 60
+    assert not math.isinf(outcome.visibility.all.quantile(0.9))
+
+
+def test_a_slow_scraper() -> None:
+    """At a scrape each 2 minutes 195 meetings are read at every scrape, a call for each."""
+    outcome = hour(
+        # The app's list of recordings and those that end take some calls as well.
+        meetings=195,
+        settings={"api.budget": str(BUDGET)},
+        scrapers=(Prometheus(120.0),),
+        warm_up_seconds=1200.0,
+    )
+    assert outcome.last_snapshot
+    assert ReadMode.ACTIVE_RECORDING is outcome.last_snapshot.apps[0].read_mode
+    assert all(scrape.is_complete for scrape in outcome.scrapes[10:])

@@ -1,0 +1,171 @@
+"""Exporters in known states, and what they expose."""
+
+import asyncio
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from rk_exporter.config.config import Config, load
+from rk_exporter.metrics.exposition import Format
+from rk_exporter.simulator import Fault, Recording, Session
+from tests.support.building import HOLDING_BACK, NOW, AtOnce, Setup, life, run, setup
+
+
+T = TypeVar("T")
+PLENTY = 100_000
+TWO_APPS = """\
+account_id: 023e105f4ecef8ad9ca31a8372d0c353
+api: {budget: 100000, read: active-recording}
+scrape: {min_interval: 0s}
+state: {file: state.json}
+apps:
+  - name: telehealth
+    app_id: 2a95132c-1573-2412-d22c-16fd0a01e000
+    api_token_env: TOKEN
+    meetings:
+      ids:
+        - {id: invoked, name: "Ward round \\"3\\""}
+        - recording
+        - paused
+        - uploading
+        - uploaded
+        - errored
+        - idle
+        - idle
+      files: [meetings.txt]
+      discover: true
+  - app_id: 7f0c5d2e-0000-4000-8000-000000000001
+    api_token_env: TOKEN
+    meetings: {ids: [no-bucket, several, track]}
+"""
+# Seconds before NOW at which each recording below is seen in another state than before.
+LOOKS = (80, 69, 45, 22, 12, 0)
+
+
+def every_state(now: float = NOW) -> list[Recording]:
+    """Return recordings of which each is in another state at *now*."""
+    return [
+        life(
+            "invoked",
+            invoked_at=now,
+            started_at=None,
+            paused=(),
+            stopped_at=None,
+            uploaded_at=None,
+        ),
+        life("recording", invoked_at=now - 10, started_at=now - 8.5, paused=()),
+        life("paused", invoked_at=now - 31, started_at=now - 29, paused=[(now - 1, None)]),
+        life("uploading", invoked_at=now - 70, started_at=now - 68, paused=(), stopped_at=now - 10),
+        life(
+            "uploaded",
+            invoked_at=now - 70,
+            started_at=now - 68,
+            paused=[(now - 50, now - 40)],
+            stopped_at=now - 20,
+            uploaded_at=now - 5,
+            audio=True,
+        ),
+        life(
+            "track",
+            invoked_at=now - 70,
+            started_at=now - 66,
+            paused=(),
+            stopped_at=now - 41,
+            uploaded_at=now - 6,
+            track=True,
+            stop_reason="API_CALL",
+        ),
+        life(
+            "errored",
+            invoked_at=now - 70,
+            started_at=None,
+            paused=(),
+            stopped_at=None,
+            uploaded_at=None,
+            errored_at=now - 60,
+        ),
+        life(
+            "no-bucket",
+            invoked_at=now - 70,
+            started_at=now - 68,
+            paused=(),
+            stopped_at=now - 20,
+            uploaded_at=now - 5,
+            bucket_enabled=False,
+            zero_duration=True,
+            stop_reason="INTERNAL_ERROR",
+        ),
+        life("several", invoked_at=now - 70, started_at=now - 68, stopped_at=None, paused=()),
+        life("several", invoked_at=now - 5, started_at=now - 3, stopped_at=None, paused=()),
+    ]
+
+
+def two_apps(folder: Path) -> Config:
+    file = folder / "rk.yml"
+    file.write_text(TWO_APPS)
+    (folder / "meetings.txt").write_text("from-file\n")
+    return load(file, {}, {"TOKEN": "simulated"})
+
+
+def full(folder: Path) -> Setup:
+    vanishing = life("idle", invoked_at=NOW - 50, started_at=NOW - 48, vanishes_at=NOW - 20)
+    return setup(
+        *every_state(),
+        vanishing,
+        sessions=[Session("session", "live", NOW - 90)],
+        configuration=two_apps(folder),
+        linger_seconds=0,
+        active_as_list=True,
+        rate_limit=PLENTY,
+    )
+
+
+def failing(folder: Path) -> Setup:
+    each = full(folder)
+    every_fault = [fault for fault in Fault if fault not in {*HOLDING_BACK, Fault.HANG}]
+    ids = [meeting.id for meeting in each.simulator.story.meetings()]
+    for meeting_id, fault in zip(ids, every_fault, strict=False):
+        each.simulator.inject(meeting_id, fault)
+    return each
+
+
+def held_back(folder: Path) -> Setup:
+    each = full(folder)
+    each.simulator.inject("*", Fault.RATE_LIMITED)
+    return each
+
+
+def end(each: Setup, scenario: Callable[[], Awaitable[T]]) -> T:
+    """Return what comes of a *scenario*, during which no disk is slow, and end the exporter."""
+
+    async def act() -> T:
+        asyncio.get_running_loop().set_default_executor(AtOnce())
+        try:
+            return await scenario()
+        finally:
+            await each.exporter.close()
+
+    return run(act())
+
+
+def scrape(each: Setup, form: Format = Format.TEXT) -> str:
+    """Return what the first scrape shows."""
+
+    async def once() -> str:
+        return (await each.get(headers={"Accept": form.value})).text
+
+    return end(each, once)
+
+
+def watched(each: Setup, form: Format = Format.TEXT) -> str:
+    """Return what is shown at NOW after scrapes that saw how it came to that."""
+
+    async def looks() -> str:
+        text = ""
+        for seconds in LOOKS:
+            each.time.now = NOW - seconds
+            text = (await each.get(headers={"Accept": form.value})).text
+        return text
+
+    return end(each, looks)

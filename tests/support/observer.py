@@ -1,0 +1,255 @@
+"""What is looked at after each scrape of a simulated fleet, and what comes of it in the end."""
+
+import math
+import statistics
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rk_exporter.simulator import RequestLog
+from rk_exporter.snapshot import Snapshot
+from rk_exporter.tracking.lifecycle import KnownRecording
+from tests.support.changes import Lookout, Visibility
+from tests.support.truth import Truth
+
+
+# In the first scrapes calls are still to come by.
+_SETTLED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """One scrape that was answered."""
+
+    begun_at: float
+    ended_at: float
+    meetings: int
+    unread: int
+    """Those of them that were not read after it had begun."""
+    deferred: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.ended_at - self.begun_at
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every meeting was read after it had begun."""
+        return self.unread == 0
+
+
+@dataclass(frozen=True, slots=True)
+class IdleGaps:
+    """How often so many seconds lay between two readings of a meeting without recording."""
+
+    counts: Mapping[float, int]
+
+    @property
+    def median(self) -> float:
+        """How far apart two such readings mostly are."""
+        left = sum(self.counts.values()) / 2
+        for gap in sorted(self.counts):
+            left -= self.counts[gap]
+            if left <= 0:
+                return gap
+        return math.nan
+
+    @property
+    def longest(self) -> float:
+        """How far apart two such readings ever were."""
+        return max(self.counts, default=math.nan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a fleet's scrapes showed, and what they took."""
+
+    visibility: Visibility
+    idle_gaps: IdleGaps
+    scrapes: Sequence[Scrape]
+    lost_scrapes: int
+    """Those whose exporter was killed meanwhile."""
+    differences: Sequence[str]
+    """Where what was shown was not what the story says."""
+    requests: RequestLog
+    last_snapshot: Snapshot | None
+    took_seconds: float
+    """In real time."""
+
+    @property
+    def complete_share(self) -> float:
+        """The part of the scrapes, but for the first two, in which every meeting was read."""
+        settled = self.scrapes[_SETTLED:]
+        return sum(scrape.is_complete for scrape in settled) / max(1, len(settled))
+
+    @property
+    def read_share(self) -> float:
+        """The part of the meetings that one of the same scrapes reads, on average."""
+        settled = self.scrapes[_SETTLED:]
+        meetings = sum(scrape.meetings for scrape in settled)
+        return 1.0 - sum(scrape.unread for scrape in settled) / max(1, meetings)
+
+    @property
+    def median_deferred(self) -> float:
+        """How many meetings a scrape left for another."""
+        return statistics.median(scrape.deferred for scrape in self.scrapes)
+
+    @property
+    def longest_scrape_seconds(self) -> float:
+        """How long the slowest scrape took."""
+        return max((scrape.seconds for scrape in self.scrapes), default=0.0)
+
+
+class _Last(NamedTuple):
+    """A meeting's last reading."""
+
+    read_at: float
+    is_idle: bool
+
+
+class _Recordings:
+    """The recordings that an exporter shows, *most* of them at most, held against the *truth*."""
+
+    def __init__(self, truth: Truth, most: int) -> None:
+        self._truth = truth
+        self._most = most
+        self.read_at: Mapping[str, float] = {}
+        """When those that the last scrape showed were read, by their ids."""
+        self.meetings: frozenset[str] = frozenset()
+        """The ids of the meetings of those among them that have not ended."""
+        self._finished: set[str] = set()
+        self._since: float | None = None
+        self._is_restored = False
+
+    def restart(self) -> None:
+        """Expect nothing of the next scrape: a new exporter answers it."""
+        self._finished = set()
+        self._since, self._is_restored = None, False
+
+    def look(self, snapshot: Snapshot, asked_at: float, begun_at: float) -> Iterator[str]:
+        """Tell what is wrong in a scrape; what is new in it was asked for since *asked_at*."""
+        known = [each for app in snapshot.apps for each in app.recordings]
+        for each in known:
+            if each.read_at != self.read_at.get(each.recording_id):
+                since = min(asked_at if each.read_at < begun_at else begun_at, each.read_at)
+                difference = self._truth.difference(each, since, each.read_at)
+                if difference:
+                    yield difference
+        self.read_at = {each.recording_id: each.read_at for each in known}
+        self.meetings = frozenset(each.meeting.meeting_id for each in known if not each.is_finished)
+        self._finished |= {each.recording_id for each in known if each.is_finished}
+        is_restored = all(app.is_restored for app in snapshot.apps)
+        self._expect_restored(begun_at, is_restored=is_restored)
+        for recording_id in sorted(self._lacking(known, snapshot.taken_at)):
+            yield f"{recording_id} is not shown, but has ended"
+
+    def _expect_restored(self, begun_at: float, *, is_restored: bool) -> None:
+        """Expect what had ended before the start, as soon as all that was before it is shown."""
+        if self._since is None:
+            self._since = begun_at
+        if is_restored and not self._is_restored and not self._is_full:
+            self._finished |= self._truth.ended_by(self._since)
+        self._is_restored = is_restored
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.read_at) >= self._most
+
+    def _lacking(self, known: Iterable[KnownRecording], now: float) -> set[str]:
+        """Return the recordings that have ended and left too early, each once."""
+        gone = self._finished - self.read_at.keys()
+        self._finished -= gone
+        lacking = self._truth.kept(gone, now)
+        if not self._is_full:
+            return lacking
+        # Where there are too many, those that ended first have to go.
+        ends = [self._truth.ended_at(each.recording_id) for each in known if each.is_finished]
+        oldest = min(ends, default=math.inf)
+        return {each for each in lacking if self._truth.ended_at(each) > oldest}
+
+
+class Observer:
+    """Looks at each scrape of an exporter that shows at most so many recordings."""
+
+    def __init__(self, lookout: Lookout, truth: Truth, *, most_recordings: int) -> None:
+        self._lookout = lookout
+        self._truth = truth
+        self._recordings = _Recordings(truth, most_recordings)
+        self._last: dict[str, _Last] = {}
+        self._shown: set[str] = set()
+        self._gaps: Counter[float] = Counter()
+        self._scrapes: list[Scrape] = []
+        self._differences: list[str] = []
+        self._snapshot: Snapshot | None = None
+
+    def observe(self, snapshot: Snapshot, begun_at: float, ended_at: float) -> None:
+        """Look at the answer to a scrape."""
+        # The pass may have been another's, and have gone on after his scrape.
+        asked_at = self._scrapes[-1].begun_at if self._scrapes else begun_at
+        for difference in self._recordings.look(snapshot, asked_at, begun_at):
+            self._tell(difference, ended_at)
+        unread = 0
+        readings = [reading for app in snapshot.apps for reading in app.readings]
+        for reading in readings:
+            meeting_id = reading.meeting.meeting_id
+            read_at = reading.last_success_timestamp_seconds
+            is_read = read_at is not None and read_at >= begun_at
+            unread += not is_read
+            if read_at is not None and self._note(meeting_id, read_at):
+                since = min(begun_at if is_read else asked_at, read_at)
+                self._compare(meeting_id, self._recordings.read_at, since, ended_at)
+        self._miss({reading.meeting.meeting_id for reading in readings}, begun_at, ended_at)
+        self._lookout.observe(self._recordings.read_at, ended_at)
+        deferred = sum(app.deferred or 0 for app in snapshot.apps)
+        self._scrapes.append(Scrape(begun_at, ended_at, len(readings), unread, deferred))
+        self._snapshot = snapshot
+
+    def restart(self) -> None:
+        """Expect nothing of the next scrape: a new exporter answers it."""
+        self._shown = set()
+        self._recordings.restart()
+
+    def outcome(self, requests: RequestLog, *, lost_scrapes: int, took_seconds: float) -> Outcome:
+        """Tell what came of it, once the last scrape was looked at."""
+        return Outcome(
+            visibility=self._lookout.result(),
+            idle_gaps=IdleGaps(self._gaps),
+            scrapes=self._scrapes,
+            lost_scrapes=lost_scrapes,
+            differences=self._differences,
+            requests=requests,
+            last_snapshot=self._snapshot,
+            took_seconds=took_seconds,
+        )
+
+    def _note(self, meeting_id: str, read_at: float) -> bool:
+        """Note a reading, and tell whether it is a new one."""
+        last = self._last.get(meeting_id)
+        if last is not None and last.read_at == read_at:
+            return False
+        is_idle = meeting_id not in self._recordings.meetings
+        if last is not None and last.is_idle and is_idle:
+            # There may be millions; a tenth of a second is near enough.
+            self._gaps[round(read_at - last.read_at, 1)] += 1
+        self._last[meeting_id] = _Last(read_at, is_idle)
+        return True
+
+    def _miss(self, shown: set[str], begun_at: float, ended_at: float) -> None:
+        """Note which meetings are no longer shown; only what has ended may go."""
+        for meeting_id in self._shown - shown:
+            self._compare(meeting_id, (), begun_at, ended_at)
+        self._shown = shown
+
+    def _compare(
+        self, meeting_id: str, shown_ids: Collection[str], begun_at: float, ended_at: float
+    ) -> None:
+        """Tell what is not shown of a meeting."""
+        lacking = self._truth.lacking(meeting_id, shown_ids, begun_at, ended_at)
+        if lacking:
+            self._tell(lacking, ended_at)
+
+    def _tell(self, difference: str, ended_at: float) -> None:
+        self._differences.append(f"scraped at {ended_at:.3f}: {difference}")

@@ -1,0 +1,148 @@
+"""What Prometheus would have seen of recordings, as lines for people: only what has changed."""
+
+import re
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from tests.support.building import NOW
+
+
+_SERIES = re.compile(
+    r"(?P<name>rk_recording\w*|rk_meeting_active_recordings|rk_meeting_up)"
+    r"\{(?P<labels>.*)\} (?P<value>\S+)"
+)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+_SHORTER = {
+    "meeting_id": "meeting",
+    "recording_id": "recording",
+    "session_id": "session",
+    "output_file_name": "file",
+}
+# Of these metrics one label tells which of several states it is: that whose value is 1.
+_STATES = {"rk_recording_status": "status", "rk_recording_stop_reason": "reason"}
+# What moves at each scrape is told when something else about the recording is.
+_MOVING = frozenset(
+    {
+        "rk_recording_last_success_timestamp_seconds",
+        "rk_recording_download_url_expires_in_seconds",
+    }
+)
+_MOVING_WHILE_IT_RUNS = "rk_recording_duration_seconds"
+_RUNNING = frozenset({"RECORDING", "PAUSED"})
+_COUNTED = ("_total", "_count", "_sum")
+_HOUR = 3600
+
+
+class Series(NamedTuple):
+    """A series, but for the label that tells a state."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+
+    @property
+    def recording(self) -> str | None:
+        """Return which recording it is about, if it is about one."""
+        return dict(self.labels).get("recording")
+
+
+Seen = Mapping[Series, str]
+"""Series with what is told of each: its value, or which state it is in."""
+
+
+class Timeline:
+    """What one scrape after the other shows, as *lines*; the labels *dropped* tell nothing."""
+
+    def __init__(self, *, dropped: Iterable[str]) -> None:
+        self.lines: list[str] = []
+        self._dropped = frozenset(dropped)
+        self._told: Seen = {}
+
+    def add(self, exposition: str, at: float) -> None:
+        """Tell what has changed in an *exposition*, scraped *at* so many seconds."""
+        seen = dict(self._read(exposition))
+        changed = {each for each in seen if self._has_changed(each, seen)}
+        recordings = {each.recording for each in changed} - {None}
+        told = {
+            each: shown
+            for each, shown in seen.items()
+            if each in changed or (_is_moving(each, seen) and each.recording in recordings)
+        }
+        lines = [*(_line(each, shown) for each, shown in told.items()), *self._gone(seen)]
+        self.lines += [f"+{time_text(at):>10}  {line}" for line in lines]
+        self._told = {each: shown for each, shown in self._told.items() if each in seen} | told
+
+    def note(self, at: float, what: str) -> None:
+        """Tell what happened *at* so many seconds, after the scrape."""
+        self.lines.append(f"+{time_text(at):>10}  # {what}")
+
+    def _has_changed(self, series: Series, seen: Seen) -> bool:
+        if series not in self._told and series.name.endswith(_COUNTED):
+            # Counters are there from the beginning.
+            return seen[series] != "0"
+        return not _is_moving(series, seen) and self._told.get(series) != seen[series]
+
+    def _gone(self, seen: Seen) -> Iterator[str]:
+        recordings = {each.recording for each in seen}
+        gone = set()
+        for series in self._told:
+            if series in seen:
+                continue
+            if series.recording is None or series.recording in recordings:
+                yield _line(series, "gone")
+            else:
+                gone.add(series.recording)
+        yield from (f'rk_recording_*{{recording="{each}"}} gone' for each in sorted(gone))
+
+    def _read(self, exposition: str) -> Iterator[tuple[Series, str]]:
+        for match in _SERIES.finditer(exposition):
+            name, value = match["name"], float(match["value"])
+            labels = {
+                _SHORTER.get(key, key): each
+                for key, each in _LABEL.findall(match["labels"])
+                if key not in self._dropped
+            }
+            state = labels.pop(_STATES[name]) if name in _STATES else None
+            if name.endswith("_bucket") or (state and not value):
+                continue
+            first = [each for each in ("meeting", "recording") if each in labels]
+            ordered = tuple((key, labels[key]) for key in dict.fromkeys([*first, *labels]))
+            yield Series(name, ordered), state or _value_text(name, value)
+
+
+def time_text(seconds: float) -> str:
+    """Return a length of time; from an hour on in days, hours, minutes and seconds."""
+    rest, parts = abs(seconds), []
+    if rest >= _HOUR:
+        for unit, size in (("d", 24 * _HOUR), ("h", _HOUR), ("m", 60)):
+            whole, rest = divmod(rest, size)
+            parts += [f"{whole:.0f}{unit}"] if whole else []
+    if round(rest, 3) or not parts:
+        parts.append(f"{_number(rest)}s")
+    return "-" * (seconds < 0) + "".join(parts)
+
+
+def _is_moving(series: Series, seen: Seen) -> bool:
+    if series.name == _MOVING_WHILE_IT_RUNS:
+        return seen[Series("rk_recording_status", series.labels)] in _RUNNING
+    return series.name in _MOVING
+
+
+def _value_text(name: str, value: float) -> str:
+    if name.endswith("_timestamp_seconds"):
+        since_start = time_text(value - NOW)
+        return since_start if since_start.startswith("-") else f"+{since_start}"
+    return time_text(value) if name.endswith("_expires_in_seconds") else _number(value)
+
+
+def _number(value: float) -> str:
+    text = f"{value:.3f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _line(series: Series, shown: str) -> str:
+    labels = dict(series.labels)
+    if series.name in _STATES and shown != "gone":
+        labels[_STATES[series.name]], shown = shown, "1"
+    text = ",".join(f'{key}="{each}"' for key, each in labels.items())
+    return f"{series.name}{{{text}}} {shown}" if text else f"{series.name} {shown}"

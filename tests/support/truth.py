@@ -1,0 +1,92 @@
+"""Whether what is shown is what the story says."""
+
+import math
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+from rk_exporter.simulator import Recording
+from rk_exporter.simulator.story import TERMINAL, URL_LIFETIME_SECONDS
+from rk_exporter.tracking.lifecycle import KnownRecording
+from tests.support.changes import ends_at
+
+
+class Truth:
+    """
+    The *recordings* of a story.
+
+    What had ended *before* the first scrape may be shown as well.
+    """
+
+    def __init__(
+        self, recordings: Iterable[Recording], *, before: Iterable[Recording] = ()
+    ) -> None:
+        self._by_meeting: defaultdict[str, list[Recording]] = defaultdict(list)
+        self._by_id = {recording.id: recording for recording in before}
+        for recording in recordings:
+            self._by_meeting[recording.meeting_id].append(recording)
+            self._by_id[recording.id] = recording
+
+    def lacking(
+        self, meeting_id: str, shown_ids: Collection[str], begun: float, ended: float
+    ) -> str | None:
+        """
+        Tell which recording is not shown of a meeting that was read, if any.
+
+        It has to be shown if it was under way all the time from *begun* to *ended*.
+        """
+        for recording in self._by_meeting.get(meeting_id, ()):
+            is_under_way = recording.invoked_at <= begun and ended < ends_at(recording)
+            if is_under_way and recording.id not in shown_ids:
+                states = " or ".join(_states(recording, begun, ended))
+                return f"{recording.id} is not shown, but was {states}"
+        return None
+
+    def difference(self, known: KnownRecording, begun: float, ended: float) -> str | None:
+        """
+        Tell how a recording read between *begun* and *ended* differs from the story, if it does.
+
+        It may be shown in any state that it had meanwhile.
+        """
+        recording = self._by_id.get(known.recording_id)
+        states = _states(recording, begun, ended) if recording else []
+        status = known.recording.status.value
+        if status in states:
+            return None
+        was = " or ".join(states) or "not there"
+        return f"{known.recording_id} is shown as {status}, but was {was}"
+
+    def ended_by(self, at: float) -> set[str]:
+        """Return the ids of what had been uploaded or failed by then."""
+        return {each.id for each in self._by_id.values() if _has_ended(each, at)}
+
+    def kept(self, recording_ids: Collection[str], at: float) -> set[str]:
+        """Return those of the recordings that are there, and whose file has not expired."""
+        return {each for each in recording_ids if _is_kept(self._by_id[each], at)}
+
+    def ended_at(self, recording_id: str) -> float:
+        """Return when a recording stopped; where it never began, when it was to."""
+        recording = self._by_id[recording_id]
+        return recording.stopped_at or recording.started_at or recording.invoked_at
+
+
+def _has_ended(recording: Recording, at: float) -> bool:
+    status = recording.status(at)
+    return status is not None and status in TERMINAL
+
+
+def _is_kept(recording: Recording, at: float) -> bool:
+    expires_at = recording.url_expires_at(at) or recording.invoked_at + URL_LIFETIME_SECONDS
+    return at < expires_at and at < recording.vanishes_at
+
+
+def _states(recording: Recording, begun: float, ended: float) -> list[str]:
+    """Return the states that a recording had at some time from *begun* to *ended*."""
+    until = [*(at for _, at in recording.phases[1:]), math.inf]
+    return [
+        status
+        for (status, at), next_at in zip(recording.phases, until, strict=True)
+        if at <= ended
+        and at < recording.vanishes_at
+        and min(next_at, recording.vanishes_at) > begun
+    ]

@@ -1,0 +1,373 @@
+import asyncio
+import contextlib
+import json
+import time
+
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+import respx
+
+from rk_exporter.api.client import (
+    ACTIVE_RECORDING,
+    RATELIMIT_FIELD,
+    RECORDING,
+    PassContext,
+    RealtimeKit,
+)
+from rk_exporter.api.connection import Connection, client_factory
+from rk_exporter.api.results import ActiveRecordings, RecordingDetails
+from rk_exporter.model import errors as api_errors
+from rk_exporter.model.failure import Reason
+from rk_exporter.model.meeting import App
+from rk_exporter.model.recording import Status, StopReason
+from rk_exporter.model.secret import Secret
+from rk_exporter.model.server_clock import ServerClock
+from tests.support.building import ACCOUNT, APP, BASE_URL, free_throttle, run
+from tests.support.payloads import DETAILS, RECORDING_ID, SAMPLE
+
+
+T = TypeVar("T")
+
+CANARY = "canary-4f1b9a"
+RECORDINGS_URL = f"{BASE_URL}/accounts/{ACCOUNT}/realtime/kit/{APP}/recordings"
+PREFIX = f"{RECORDINGS_URL}/active-recording"
+
+
+class Log:
+    """An observer that remembers what it was told of calls to one *endpoint*."""
+
+    def __init__(self, endpoint: str = ACTIVE_RECORDING) -> None:
+        self.endpoint = endpoint
+        self.codes: list[str] = []
+        self.reasons: list[Reason] = []
+        self.fields: list[str] = []
+
+    def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
+        assert (endpoint, True) == (self.endpoint, duration_seconds >= 0)
+        self.codes.append(code)
+
+    def failed(self, endpoint: str, reason: Reason) -> None:
+        assert endpoint == self.endpoint
+        self.reasons.append(reason)
+
+    def malformed(self, fields: Iterable[str]) -> None:
+        self.fields.extend(fields)
+
+
+def ask(
+    question: Callable[[RealtimeKit, PassContext], Awaitable[T]],
+    *,
+    log: Log,
+    app: App | None = None,
+    server_clock: ServerClock | None = None,
+) -> T:
+    async def call() -> T:
+        api = RealtimeKit(
+            app or App("production", ACCOUNT, APP),
+            base_url=BASE_URL,
+            connection=Connection(client_factory(BASE_URL)),
+            limiter=free_throttle(),
+            observer=log,
+            server_clock=server_clock or ServerClock(time.time),
+        )
+        deadline = asyncio.get_running_loop().time() + 5
+        try:
+            return await question(api, PassContext(Secret(CANARY), deadline, 5.0))
+        finally:
+            await api.close()
+
+    return run(call())
+
+
+def read(
+    meeting_id: str = "meeting-1",
+    *,
+    log: Log | None = None,
+    app: App | None = None,
+    server_clock: ServerClock | None = None,
+) -> ActiveRecordings:
+    return ask(
+        lambda api, context: api.active_recordings(meeting_id, context),
+        log=log or Log(),
+        app=app,
+        server_clock=server_clock,
+    )
+
+
+def read_recording(
+    recording_id: str = RECORDING_ID, *, log: Log | None = None, app: App | None = None
+) -> RecordingDetails:
+    return ask(
+        lambda api, context: api.recording(recording_id, context),
+        log=log or Log(RECORDING),
+        app=app,
+    )
+
+
+@respx.mock
+def test_the_call_that_is_made() -> None:
+    """The documented path is asked for with the bearer token, unpacked, and without cookies."""
+    route = respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE)
+    read()
+    (call,) = route.calls
+    headers = call.request.headers
+    assert f"Bearer {CANARY}" == headers["Authorization"]
+    assert "identity" == headers["Accept-Encoding"]
+    assert headers["User-Agent"].startswith("rk-exporter/")
+    assert "Cookie" not in headers
+
+
+@respx.mock
+def test_sample_of_the_endpoints_page() -> None:
+    """The sample response of the endpoint's own page is a recording that is INVOKED."""
+    respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE)
+    log = Log()
+    (recording,) = read(log=log).recordings
+    assert Status.INVOKED is recording.status
+    assert (["200"], [], []) == (log.codes, log.reasons, log.fields)
+
+
+@respx.mock
+def test_no_active_recording_is_a_success() -> None:
+    """A 404 with RealtimeKit's `error` object is counted as a call and not as a failure."""
+    body = {"success": False, "error": {"code": 404, "message": "none"}}
+    respx.get(f"{PREFIX}/meeting-1").respond(404, json=body)
+    log = Log()
+    assert () == read(log=log).recordings
+    assert (["404"], []) == (log.codes, log.reasons)
+
+
+class TestRecording:
+    """One recording, by its id."""
+
+    @respx.mock
+    def test_the_call_that_is_made(self) -> None:
+        """The documented path is asked for, and what ended the recording comes back."""
+        route = respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}")
+        route.respond(200, json={"success": True, "data": DETAILS})
+        log = Log(RECORDING)
+        answer = read_recording(log=log)
+        assert answer.recording
+        assert StopReason.ALL_PEERS_LEFT is answer.recording.stop_reason
+        assert f"Bearer {CANARY}" == route.calls[0].request.headers["Authorization"]
+        assert (["200"], [], []) == (log.codes, log.reasons, log.fields)
+
+    @respx.mock
+    def test_none_is_a_success(self) -> None:
+        """That there is no such recording is counted as a call and not as a failure."""
+        body = {"success": False, "error": {"code": 404, "message": "none"}}
+        respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}").respond(404, json=body)
+        log = Log(RECORDING)
+        assert RecordingDetails(None) == read_recording(log=log)
+        assert (["404"], []) == (log.codes, log.reasons)
+
+    @respx.mock
+    def test_another_recording_is_a_failure(self) -> None:
+        """An answer about another recording is counted as an invalid response."""
+        data = {**DETAILS, "id": "another"}
+        route = respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}")
+        route.respond(200, json={"success": True, "data": data})
+        log = Log(RECORDING)
+        with pytest.raises(api_errors.InvalidResponse):
+            read_recording(log=log)
+        assert (["200"], [Reason.INVALID_RESPONSE]) == (log.codes, log.reasons)
+
+    @respx.mock
+    def test_malformed_fields_are_reported(self) -> None:
+        """The names of fields that were left out reach the observer."""
+        data = {**DETAILS, "stop_reason": 7, "audio_download_url": 7}
+        route = respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}")
+        route.respond(200, json={"success": True, "data": data})
+        log = Log(RECORDING)
+        read_recording(log=log)
+        assert ["audio_download_url", "stop_reason"] == sorted(log.fields)
+
+    @respx.mock
+    def test_its_id_stays_in_its_place(self) -> None:
+        """Whatever the id holds, it is one segment of the path."""
+        odd = "a/b?c#d e%2f"
+        route = respx.get(url__startswith=BASE_URL).respond(404, json={"error": {}})
+        read_recording(odd)
+        path = route.calls[0].request.url.raw_path.decode()
+        assert path.endswith("/recordings/a%2Fb%3Fc%23d%20e%252f")
+
+
+@pytest.mark.parametrize(
+    ("status", "since", "expected"),
+    [
+        (None, None, {}),
+        (Status.RECORDING, None, {"status": "RECORDING"}),
+        (None, datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC), {"start_time": "2026-02-03T04:05:06Z"}),
+        (
+            Status.ERRORED,
+            datetime(2026, 2, 3, 4, 5, 6, 789, tzinfo=timezone(timedelta(hours=2))),
+            {"status": "ERRORED", "start_time": "2026-02-03T02:05:06Z"},
+        ),
+    ],
+)
+@respx.mock
+def test_the_query_of_a_list(
+    status: Status | None, since: datetime | None, expected: dict[str, str]
+) -> None:
+    """The list is asked for newest first, of one status or of all, from a time on or in whole."""
+    route = respx.get(url__startswith=RECORDINGS_URL)
+    route.respond(200, json={"success": True, "data": []})
+    ask(
+        lambda api, context: api.recordings_page(3, context, status=status, since=since),
+        log=Log("recordings"),
+    )
+    order = {"sort_by": "invokedTime", "sort_order": "DESC"}
+    page = {"page_no": "3", "per_page": "100"}
+    assert {**page, **order, **expected} == dict(route.calls[0].request.url.params)
+
+
+@pytest.mark.parametrize("status_code", [200, 404, 429, 502])
+@respx.mock
+def test_every_answer_tells_the_apis_time(status_code: int) -> None:
+    """The Date of any answer, of a refusal too, tells how far the API's clock is ahead."""
+    now = datetime(2026, 2, 3, tzinfo=UTC)
+    clock = ServerClock(now.timestamp)
+    date = format_datetime(now + timedelta(seconds=90), usegmt=True)
+    body = {"success": True, "data": None}
+    respx.get(f"{PREFIX}/meeting-1").respond(status_code, json=body, headers={"Date": date})
+    with contextlib.suppress(api_errors.ApiError):
+        read(server_clock=clock)
+    assert 90.5 == clock.offset_seconds
+
+
+@respx.mock
+def test_malformed_rate_limit_header() -> None:
+    """A header that cannot be understood is counted and costs nothing else."""
+    headers = {"Ratelimit": '"default;r=50;t=30'}
+    respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE, headers=headers)
+    log = Log()
+    assert 1 == len(read(log=log).recordings)
+    assert [RATELIMIT_FIELD] == log.fields
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "expected"),
+    [
+        ({"status_code": 401}, "401", api_errors.Unauthorized),
+        ({"status_code": 403}, "403", api_errors.Unauthorized),
+        ({"status_code": 404, "json": {"errors": [{"code": 7003}]}}, "404", api_errors.NotFound),
+        ({"status_code": 429}, "429", api_errors.RateLimited),
+        ({"status_code": 500}, "500", api_errors.ServerError),
+        ({"status_code": 200, "html": "<p>hello"}, "200", api_errors.InvalidResponse),
+        ({"status_code": 200, "json": {"success": False}}, "200", api_errors.InvalidResponse),
+        ({"status_code": 302, "headers": {"Location": "/"}}, "302", api_errors.InvalidResponse),
+        ({"status_code": 200, "content": b"x" * 1_100_000}, "none", api_errors.BodyTooLarge),
+    ],
+)
+@respx.mock
+def test_answers_that_are_failures(
+    answer: dict[str, Any], code: str, expected: type[api_errors.ApiError]
+) -> None:
+    """Each answer that is no reading is counted by its status and by its reason."""
+    respx.get(f"{PREFIX}/meeting-1").respond(**answer)
+    log = Log()
+    with pytest.raises(expected):
+        read(log=log)
+    assert ([code], [expected.reason]) == (log.codes, log.reasons)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (httpx.ConnectTimeout, api_errors.ApiTimeout),
+        (httpx.ReadTimeout, api_errors.ApiTimeout),
+        (httpx.PoolTimeout, api_errors.ApiTimeout),
+        (httpx.ConnectError, api_errors.ConnectFailed),
+        (httpx.ReadError, api_errors.ConnectFailed),
+        (httpx.WriteError, api_errors.ConnectFailed),
+        (httpx.RemoteProtocolError, api_errors.ConnectFailed),
+    ],
+)
+@respx.mock
+def test_errors_of_the_network(
+    error: type[httpx.TransportError], expected: type[api_errors.ApiError]
+) -> None:
+    """Each error of the network has its reason; its own text, which may hold a URL, is dropped."""
+    respx.get(f"{PREFIX}/meeting-1").mock(side_effect=error(CANARY))
+    log = Log()
+    with pytest.raises(expected) as caught:
+        read(log=log)
+    assert CANARY not in str(caught.value)
+    assert (["none"], [expected.reason]) == (log.codes, log.reasons)
+
+
+@respx.mock
+def test_malformed_fields_are_reported() -> None:
+    """The names of fields that were left out reach the observer."""
+    data = {**json.loads(SAMPLE)["data"], "file_size": "large", "stopped_time": "soon"}
+    respx.get(f"{PREFIX}/meeting-1").respond(200, json={"success": True, "data": data})
+    log = Log()
+    read(log=log)
+    assert ["file_size", "stopped_time"] == log.fields
+
+
+@respx.mock
+def test_ids_stay_in_their_place() -> None:
+    """Whatever an id holds, it is one segment of the path."""
+    odd = "a/b?c#d e%2f"
+    route = respx.get(url__startswith=BASE_URL).respond(200, text=SAMPLE)
+    read(odd, app=App("x", odd, odd))
+    quoted = "a%2Fb%3Fc%23d%20e%252f"
+    expected = (
+        f"/client/v4/accounts/{quoted}/realtime/kit/{quoted}/recordings/active-recording/{quoted}"
+    )
+    assert expected == route.calls[0].request.url.raw_path.decode()
+
+
+@respx.mock
+def test_a_connection_lives_from_call_to_call() -> None:
+    """After a complete answer, whatever its status, the same client is used again."""
+    respx.get(f"{PREFIX}/meeting-1").respond(404, json={"error": {}})
+    made: list[httpx.AsyncClient] = []
+    make = client_factory(BASE_URL)
+
+    def count() -> httpx.AsyncClient:
+        made.append(make())
+        return made[-1]
+
+    async def calls() -> None:
+        connection = Connection(count)
+        deadline = asyncio.get_running_loop().time() + 5
+        for _ in range(3):
+            await connection.get(f"{PREFIX}/meeting-1", token=Secret("x"), deadline=deadline)
+        await connection.close()
+
+    run(calls())
+    assert 1 == len(made)
+    assert made[0].is_closed
+
+
+@respx.mock
+def test_a_failure_costs_the_client() -> None:
+    """After anything but a complete answer the client is closed, and another takes its place."""
+    answers: list[httpx.Response | Exception] = [
+        httpx.ReadError("reset"),
+        httpx.Response(404, json={"error": {}}),
+    ]
+    respx.get(f"{PREFIX}/meeting-1").mock(side_effect=answers)
+    made: list[httpx.AsyncClient] = []
+
+    def make() -> httpx.AsyncClient:
+        made.append(client_factory(BASE_URL)())
+        return made[-1]
+
+    async def calls() -> None:
+        connection = Connection(make)
+        deadline = asyncio.get_running_loop().time() + 5
+        with pytest.raises(api_errors.ConnectFailed):
+            await connection.get(f"{PREFIX}/meeting-1", token=Secret("x"), deadline=deadline)
+        await connection.get(f"{PREFIX}/meeting-1", token=Secret("x"), deadline=deadline)
+        assert [True, False] == [client.is_closed for client in made]
+        await connection.close()
+
+    run(calls())

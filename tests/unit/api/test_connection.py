@@ -1,0 +1,826 @@
+"""What becomes of each fault of a real connection, over real sockets."""
+
+import asyncio
+import contextlib
+import gzip
+import logging
+import random
+import socket
+import ssl
+import time
+import traceback
+import tracemalloc
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import trustme
+
+from rk_exporter.api.client import ACTIVE_RECORDING, NO_STATUS, PassContext, RealtimeKit
+from rk_exporter.api.connection import LARGEST_BODY_BYTES, Connection, client_factory
+from rk_exporter.api.results import ActiveRecordings
+from rk_exporter.model.errors import (
+    ApiError,
+    ApiTimeout,
+    BodyTooLarge,
+    ConnectFailed,
+    InvalidResponse,
+    TlsFailed,
+)
+from rk_exporter.model.failure import Reason
+from rk_exporter.model.meeting import App
+from rk_exporter.model.secret import Secret
+from rk_exporter.model.server_clock import ServerClock
+from rk_exporter.ratelimit.limiter import RateLimiter
+from tests.support.building import free_throttle, throttle_of
+from tests.support.fault_server import (
+    PATIENCE_SECONDS,
+    Behaviour,
+    FaultServer,
+    Flood,
+    answer,
+    close,
+    drip,
+    hang,
+    head,
+    reset,
+    send,
+)
+
+
+TOKEN = "canary-token-7f3a9c51"
+APP = App(name="studio", account_id="account", app_id="app")
+NOTHING = ActiveRecordings(())
+SHORT_SECONDS = 0.2
+
+MEETING = "meeting"
+
+
+@dataclass(slots=True)
+class Observer:
+    """Remember the calls that were made, and the failures."""
+
+    codes: list[str] = field(default_factory=list)
+    failures: list[Reason] = field(default_factory=list)
+
+    def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
+        """Note the call's status."""
+        assert endpoint == ACTIVE_RECORDING
+        assert duration_seconds >= 0
+        self.codes.append(code)
+
+    def failed(self, endpoint: str, reason: Reason) -> None:
+        """Note the failure's reason."""
+        assert endpoint == ACTIVE_RECORDING
+        self.failures.append(reason)
+
+    def malformed(self, fields: Iterable[str]) -> None:
+        """Expect none."""
+        assert not tuple(fields)
+
+
+@dataclass(slots=True)
+class Client:
+    """The API as the exporter calls it, on a connection of its own."""
+
+    url: str
+    observer: Observer = field(default_factory=Observer)
+    limiter: RateLimiter = field(default_factory=free_throttle)
+    api: RealtimeKit = field(init=False)
+
+    def __post_init__(self) -> None:
+        base_url = f"{self.url}/client/v4"
+        self.api = RealtimeKit(
+            APP,
+            base_url=base_url,
+            connection=Connection(client_factory(base_url)),
+            limiter=self.limiter,
+            observer=self.observer,
+            server_clock=ServerClock(time.time),
+        )
+
+    async def call(self, seconds: float = PATIENCE_SECONDS) -> ActiveRecordings:
+        """Read the meeting within so many *seconds*."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        return await self.api.active_recordings(
+            MEETING, PassContext(Secret(TOKEN), deadline, PATIENCE_SECONDS)
+        )
+
+    async def failure(self, seconds: float = PATIENCE_SECONDS) -> ApiError:
+        """Return the error of a call that has to fail, well before the test loses patience."""
+        with pytest.raises(ApiError) as caught:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self.call(seconds)
+        return caught.value
+
+
+@contextlib.asynccontextmanager
+async def client_of(url: str, limiter: RateLimiter | None = None) -> AsyncIterator[Client]:
+    """Yield a client that is closed at the end."""
+    client = Client(url, limiter=limiter or free_throttle())
+    try:
+        yield client
+    finally:
+        await client.api.close()
+
+
+def with_server(
+    test: Callable[[FaultServer, Client], Awaitable[None]],
+    *behaviours: Behaviour,
+    context: ssl.SSLContext | None = None,
+    scheme: str | None = None,
+    limiter: RateLimiter | None = None,
+) -> None:
+    """Run *test* with a server that behaves so, and a client of it."""
+
+    async def run() -> None:
+        server = FaultServer()
+        server.script(MEETING, *behaviours)
+        async with server.running(context):
+            url = f"{scheme or server.scheme}://127.0.0.1:{server.port}"
+            async with client_of(url, limiter) as client:
+                await test(server, client)
+
+    asyncio.run(run())
+
+
+# Complete answers.
+
+
+def test_answer_is_read() -> None:
+    """A complete answer is parsed, and the request said who asks for what."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        assert await client.call() == NOTHING
+        (request,) = server.requests
+        assert request.path == (
+            "/client/v4/accounts/account/realtime/kit/app/recordings/active-recording/meeting"
+        )
+        assert request.headers["authorization"] == f"Bearer {TOKEN}"
+        assert request.headers["accept-encoding"] == "identity"
+        assert request.headers["user-agent"].startswith("rk-exporter/")
+        assert client.observer == Observer(codes=["200"])
+
+    with_server(test, answer())
+
+
+def test_connection_is_kept() -> None:
+    """Many calls use one connection, also in passes that follow each other."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        for _ in range(3):
+            for _ in range(5):
+                await client.call()
+            # The loop turns between two passes.
+            await asyncio.sleep(0)
+        assert (server.connections, len(server.requests)) == (1, 15)
+
+    with_server(test, answer())
+
+
+def test_refusal_keeps_the_connection() -> None:
+    """An answer with an error status is complete, so its connection stays in use."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        assert (await client.failure()).reason is Reason.SERVER_ERROR
+        assert (await client.failure()).reason is Reason.CLIENT_ERROR
+        assert await client.call() == NOTHING
+        assert server.connections == 1
+        assert client.observer.codes == ["503", "400", "200"]
+
+    with_server(test, answer(503), answer(400), answer())
+
+
+BODY = b'{"success":true,"data":null}'
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "connections"),
+    [
+        pytest.param(
+            send(
+                head(200, "Transfer-Encoding: chunked")
+                + b"1\r\n{\r\n1B;x=y\r\n"
+                + BODY[1:]
+                + b"\r\n0\r\nX-Trailer: y\r\n\r\n"
+            ),
+            1,
+            id="chunked",
+        ),
+        pytest.param(
+            send(
+                b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n"
+                + head(200, f"Content-Length: {len(BODY)}")
+                + BODY
+            ),
+            1,
+            id="after a hint",
+        ),
+        pytest.param(answer(200, BODY, "Content-Encoding: Identity"), 1, id="not packed"),
+        pytest.param(close(b"HTTP/1.0 200 OK\r\n\r\n" + BODY), 2, id="until closed"),
+        pytest.param(drip(BODY, head=head(200, "Content-Length: 28")), 1, id="slowly"),
+    ],
+)
+def test_framings(behaviour: Behaviour, connections: int) -> None:
+    """An answer may come in any of HTTP's framings, and at any speed within the deadline."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        assert await client.call() == NOTHING
+        assert await client.call() == NOTHING
+        assert server.connections == connections
+        assert client.observer.failures == []
+
+    with_server(test, behaviour)
+
+
+def test_cookies_are_not_sent_back() -> None:
+    """The API's cookies are forgotten."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        await client.call()
+        await client.call()
+        assert [request.headers.get("cookie") for request in server.requests] == [None, None]
+
+    with_server(test, answer(200, BODY, "Set-Cookie: __cf_bm=1; Path=/", "Set-Cookie: b=2"))
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_proxies_of_the_environment_are_ignored(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token is sent to the API only, whatever proxy the environment names."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        proxy = FaultServer()
+        async with proxy.running():
+            monkeypatch.setenv(variable, proxy.url)
+            assert await client.call() == NOTHING
+        assert (len(server.requests), proxy.connections) == (1, 0)
+
+    with_server(test, answer())
+
+
+# Connections that were closed while they were kept.
+
+
+def test_closed_between_calls() -> None:
+    """A connection that the API closed between two calls is made anew unseen."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        await client.call()
+        await server.until(lambda: server.open_connections == 0)
+        assert await client.call() == NOTHING
+        assert server.connections == 2
+        assert client.observer == Observer(codes=["200", "200"])
+
+    with_server(test, close(head(200, f"Content-Length: {len(BODY)}") + BODY), answer())
+
+
+def test_no_calls_left_to_try_again() -> None:
+    """A kept connection that closes under the last call of the budget is a failure."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        await client.call()
+        failure = await client.failure()
+        assert failure.reason is Reason.CONNECT
+        assert client.observer == Observer(codes=["200", NO_STATUS], failures=[Reason.CONNECT])
+        assert server.connections == 1
+
+    with_server(test, answer(), close(), limiter=throttle_of(2))
+
+
+@pytest.mark.parametrize("end", [close(), reset()], ids=["closed", "reset"])
+def test_closed_under_a_call(end: Behaviour) -> None:
+    """A kept connection that closes just as it is used costs a second call, and no failure."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        await client.call()
+        assert await client.call() == NOTHING
+        assert [request.connection for request in server.requests] == [1, 1, 2]
+        assert client.observer == Observer(codes=["200", NO_STATUS, "200"])
+
+    with_server(test, answer(), end, answer())
+
+
+def test_closed_twice() -> None:
+    """A call is tried once more, not more often."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        await client.call()
+        error = await client.failure()
+        assert error.reason is Reason.CONNECT
+        assert len(server.requests) == 3
+        assert client.observer == Observer(
+            codes=["200", NO_STATUS, NO_STATUS], failures=[Reason.CONNECT]
+        )
+
+    with_server(test, answer(), close())
+
+
+def test_retry_has_the_same_deadline() -> None:
+    """A second try gets what time the first has left."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        await client.call()
+        error = await client.failure(2 * SHORT_SECONDS)
+        assert error.reason is Reason.TIMEOUT
+        assert len(server.requests) == 3
+        assert client.observer.failures == [Reason.TIMEOUT]
+
+    with_server(test, answer(), close(), hang())
+
+
+# Faults: each is one call with one failure of the right reason, and the next call works.
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What the server does, and what is to become of it."""
+
+    behaviour: Behaviour
+    error: type[ApiError]
+    reason: Reason
+    explanation: str
+    seconds: float = PATIENCE_SECONDS
+
+
+def late(behaviour: Behaviour) -> Fault:
+    """Return a fault that ends at the deadline."""
+    explanation = "the API did not answer in time"
+    return Fault(behaviour, ApiTimeout, Reason.TIMEOUT, explanation, SHORT_SECONDS)
+
+
+def broken(behaviour: Behaviour, explanation: str) -> Fault:
+    """Return a fault of the connection."""
+    explanation = f"no connection to the API ({explanation})"
+    return Fault(behaviour, ConnectFailed, Reason.CONNECT, explanation)
+
+
+def garbled(raw: bytes, behave: Callable[[bytes], Behaviour] = close) -> Fault:
+    """Return a fault of the protocol."""
+    explanation = "the API's answer is not complete HTTP"
+    return Fault(behave(raw), InvalidResponse, Reason.INVALID_RESPONSE, explanation)
+
+
+CHUNKED = head(200, "Transfer-Encoding: chunked")
+LENGTH_100 = head(200, "Content-Length: 100")
+FAULTS = {
+    "closed without an answer": broken(close(), "it was closed before an answer came"),
+    "closed within the head": broken(close(LENGTH_100[:30]), "it was closed before an answer came"),
+    "reset": broken(reset(), "Connection reset by peer"),
+    "hangs": late(hang()),
+    "hangs within the head": late(hang(LENGTH_100[:30])),
+    "hangs before the body": late(hang(LENGTH_100)),
+    "hangs within the body": late(hang(LENGTH_100 + b'{"success":')),
+    "hangs within a chunk": late(hang(CHUNKED + b'ff\r\n{"success":')),
+    "hangs before the last chunk": late(hang(CHUNKED + b"1c\r\n" + BODY + b"\r\n")),
+    "drips its head": late(drip(LENGTH_100 + bytes(100))),
+    "drips its body": late(drip(bytes(100), head=LENGTH_100)),
+    "drips its chunks": late(drip(b"1\r\nx\r\n" * 100, head=CHUNKED)),
+    "hints for ever": late(drip(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)),
+    "body is too short": garbled(LENGTH_100 + BODY),
+    "there is no body": garbled(LENGTH_100),
+    "chunk is too short": garbled(CHUNKED + b"ff\r\n" + BODY),
+    "no last chunk": garbled(CHUNKED + b"1c\r\n" + BODY + b"\r\n"),
+    "chunk's size is no number": garbled(CHUNKED + b"zz\r\n" + BODY + b"\r\n0\r\n\r\n", hang),
+    "chunk's size is negative": garbled(CHUNKED + b"-1\r\n\r\n", hang),
+    "chunk's end is missing": garbled(CHUNKED + b"1c\r\n" + BODY + b"0\r\n\r\n", hang),
+    "status line is garbage": garbled(b"\x00\x01garbage\r\n\r\n", hang),
+    "status line is another protocol's": garbled(b"SSH-2.0-OpenSSH_9.9\r\n\r\n", hang),
+    "status is no number": garbled(b"HTTP/1.1 OK 200\r\n\r\n", hang),
+    "header without a name": garbled(head(200, ": nameless"), hang),
+    "lengths contradict": garbled(head(200, "Content-Length: 1", "Content-Length: 2"), hang),
+    "length is negative": garbled(head(200, "Content-Length: -1"), hang),
+    "unknown framing": garbled(head(200, "Transfer-Encoding: gzip"), hang),
+    "protocol is switched": garbled(b"HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\n", hang),
+    "head of 200 kB": garbled(head(200, f"X-Large: {'x' * 200_000}"), hang),
+    "20000 headers": garbled(head(200, *(f"X-{number}: y" for number in range(20_000))), hang),
+}
+
+
+def everything_about(error: BaseException) -> Iterator[str]:
+    """Yield all texts of *error* and of whatever led to it."""
+    yield from traceback.format_exception(error)
+    seen: list[BaseException] = []
+    left: list[BaseException | None] = [error]
+    while left:
+        each = left.pop()
+        if each is None or each in seen:
+            continue
+        seen.append(each)
+        yield from (str(each), repr(each), repr(each.args), repr(vars(each)))
+        left += [each.__cause__, each.__context__]
+        if isinstance(each, BaseExceptionGroup):
+            left += each.exceptions
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault(name: str) -> None:
+    """A fault has its reason, tells no token, and the same Connection goes on working."""
+    fault = FAULTS[name]
+
+    async def test(server: FaultServer, client: Client) -> None:
+        error = await client.failure(fault.seconds)
+        assert (type(error), error.reason) == (fault.error, fault.reason)
+        assert str(error) == error.failure.explanation == fault.explanation
+        assert [text for text in everything_about(error) if TOKEN in text] == []
+        # The connection is gone, also where the server would have held it.
+        await server.until(lambda: server.open_connections == 0)
+        assert await client.call() == NOTHING
+        assert client.observer == Observer(codes=[NO_STATUS, "200"], failures=[fault.reason])
+        assert server.connections == 2
+
+    with_server(test, fault.behaviour, answer())
+
+
+def test_deadline_in_the_past() -> None:
+    """A call whose deadline has passed fails at once."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        assert (await client.failure(-1)).reason is Reason.TIMEOUT
+        assert server.requests == []
+
+    with_server(test, answer())
+
+
+def test_timeout_ends_soon() -> None:
+    """The deadline is of the whole call, however often a byte comes."""
+
+    async def test(_: FaultServer, client: Client) -> None:
+        begun = time.monotonic()
+        await client.failure(SHORT_SECONDS)
+        # It would take 15 s.
+        assert SHORT_SECONDS <= time.monotonic() - begun < 10
+
+    with_server(test, drip(bytes(1500), head=head(200, "Content-Length: 1500")))
+
+
+def test_reset_within_the_body() -> None:
+    """A connection that is reset within an answer has failed."""
+
+    async def test(_: FaultServer, client: Client) -> None:
+        assert (await client.failure()).reason in {Reason.CONNECT, Reason.INVALID_RESPONSE}
+        assert await client.call() == NOTHING
+
+    with_server(test, reset(LENGTH_100 + b"{"), answer())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_refused(host: str) -> None:
+    """A refused connection is told as such, also where the name has several addresses."""
+
+    async def run() -> None:
+        # Bound but not listening: nobody else can have the port.
+        with socket.socket() as idle:
+            idle.bind(("127.0.0.1", 0))
+            async with client_of(f"http://{host}:{idle.getsockname()[1]}") as client:
+                error = await client.failure()
+                assert str(error) == "no connection to the API (Connection refused)"
+                assert client.observer == Observer([NO_STATUS], [Reason.CONNECT])
+
+    asyncio.run(run())
+
+
+def test_unknown_name() -> None:
+    """A name that cannot be resolved is told as such."""
+    name = "rk-exporter.invalid"
+
+    async def run() -> None:
+        lookup = asyncio.get_running_loop().getaddrinfo(name, 443)
+        try:
+            await asyncio.wait_for(lookup, 4)
+        except TimeoutError:
+            pytest.skip("the resolver of this machine does not answer")
+        except OSError:
+            pass
+        async with client_of(f"https://{name}") as client:
+            error = await client.failure()
+            assert str(error) == "no connection to the API (its name cannot be resolved)"
+            assert client.observer == Observer([NO_STATUS], [Reason.CONNECT])
+
+    asyncio.run(run())
+
+
+# What an answer may not do.
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "identity, gzip", "x-unknown"])
+def test_packed_answer(encoding: str) -> None:
+    """An answer that was packed unasked is refused, and never unpacked."""
+    bomb = gzip.compress(bytes(32 << 20), 1)
+
+    async def test(server: FaultServer, client: Client) -> None:
+        tracemalloc.start()
+        try:
+            error = await client.failure()
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert (type(error), error.reason) == (InvalidResponse, Reason.INVALID_RESPONSE)
+        assert str(error) == "the API packed its answer although asked not to"
+        assert peak_bytes < 8 << 20
+        await server.until(lambda: server.open_connections == 0)
+        assert await client.call() == NOTHING
+
+    with_server(test, answer(200, bomb, f"Content-Encoding: {encoding}"), answer())
+
+
+@pytest.mark.parametrize(
+    "framing", ["Content-Length: 1073741824", "Connection: close"], ids=["length", "no length"]
+)
+def test_body_too_large(framing: str) -> None:
+    """An endless answer is dropped when it passes 1 MiB."""
+    flood = Flood(head(200, framing), most_bytes=1 << 30)
+
+    async def test(server: FaultServer, client: Client) -> None:
+        error = await client.failure()
+        assert (type(error), error.reason) == (BodyTooLarge, Reason.TOO_LARGE)
+        await server.until(lambda: server.open_connections == 0)
+        # What the kernel holds between the two is counted too.
+        assert flood.sent_bytes < 32 << 20
+        assert await client.call() == NOTHING
+        assert client.observer.failures == [Reason.TOO_LARGE]
+
+    with_server(test, flood, answer())
+
+
+def test_largest_body() -> None:
+    """An answer of exactly 1 MiB is read."""
+    body = BODY + b" " * (LARGEST_BODY_BYTES - len(BODY))
+
+    async def test(_: FaultServer, client: Client) -> None:
+        assert await client.call() == NOTHING
+        error = await client.failure()
+        assert error.reason is Reason.TOO_LARGE
+
+    with_server(test, answer(200, body), answer(200, body + b" "))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed(status: int) -> None:
+    """A redirect is no answer: nobody else is asked, and nobody else sees the token."""
+
+    async def run() -> None:
+        elsewhere, server = FaultServer(), FaultServer()
+        elsewhere.script(MEETING, answer())
+        async with elsewhere.running(), server.running():
+            location = f"Location: {elsewhere.url}/{MEETING}"
+            server.script(MEETING, answer(status, b"", location), answer())
+            async with client_of(server.url) as client:
+                error = await client.failure()
+                assert error.reason is Reason.INVALID_RESPONSE
+                assert str(error).startswith(f"the API answered {status}")
+                assert await client.call() == NOTHING
+            assert (elsewhere.connections, server.connections) == (0, 1)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["unknown:thing", "http://xn--a/", "http://\x80/", "http://[::1", "http://h:99999/", ""],
+)
+def test_redirect_to_nowhere(location: str) -> None:
+    """A redirect whose target is no URL at all is an invalid response as any other."""
+
+    async def test(_: FaultServer, client: Client) -> None:
+        error = await client.failure()
+        assert error.reason is Reason.INVALID_RESPONSE
+        assert str(error).startswith("the API answered 302")
+        assert await client.call() == NOTHING
+
+    with_server(test, answer(302, b"", f"Location: {location}"), answer())
+
+
+# TLS.
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    """Return an authority that clients trust, and no other."""
+    authority = trustme.CA()
+    path = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    return authority
+
+
+def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """Return a context for a server with *certificate*."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+def test_trusted_certificate(authority: trustme.CA) -> None:
+    """With a trusted certificate calls work, and keep their connection."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        for _ in range(5):
+            assert await client.call() == NOTHING
+        assert (server.scheme, server.connections) == ("https", 1)
+        assert client.observer.failures == []
+
+    with_server(test, answer(), context=server_context(authority.issue_cert("127.0.0.1")))
+
+
+def test_closed_under_a_tls_call(authority: trustme.CA) -> None:
+    """A kept TLS connection that closes as it is used, or between calls, costs no failure."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        await client.call()
+        assert await client.call() == NOTHING
+        await server.until(lambda: server.open_connections == 0)
+        assert await client.call() == NOTHING
+        assert server.connections == 3
+        assert client.observer == Observer(codes=["200", NO_STATUS, "200", "200"])
+
+    last = close(head(200, f"Content-Length: {len(BODY)}") + BODY)
+    context = server_context(authority.issue_cert("127.0.0.1"))
+    with_server(test, answer(), close(), last, answer(), context=context)
+
+
+def untrusted(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
+    """Return a context whose certificate another authority issued."""
+    del authority, folder
+    return server_context(trustme.CA().issue_cert("127.0.0.1"))
+
+
+def self_signed(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
+    """Return a context whose certificate nobody else signed."""
+    del authority
+    own = trustme.CA()
+    own.cert_pem.write_to_path(folder / "own.pem")
+    own.private_key_pem.write_to_path(folder / "own.key")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "own.pem", folder / "own.key")
+    return context
+
+
+def other_host(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
+    """Return a context whose certificate is another host's."""
+    del folder
+    return server_context(authority.issue_cert("other.example"))
+
+
+def expired(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
+    """Return a context whose certificate is out of date."""
+    del folder
+    old = datetime(2020, 1, 1, tzinfo=UTC)
+    return server_context(authority.issue_cert("127.0.0.1", not_after=old))
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+@pytest.mark.parametrize(
+    ("make_context", "explanation"),
+    [
+        (untrusted, "certificate: unable to get local issuer certificate"),
+        (self_signed, "certificate: self-signed certificate"),
+        (other_host, "certificate: IP address mismatch"),
+        (expired, "certificate: certificate has expired"),
+    ],
+)
+def test_bad_certificate(
+    make_context: Callable[[trustme.CA, Path], ssl.SSLContext],
+    explanation: str,
+    scheme: str,
+    authority: trustme.CA,
+    tmp_path: Path,
+) -> None:
+    """A certificate that proves nothing is refused before the token is sent, and told why."""
+
+    async def test(server: FaultServer, client: Client) -> None:
+        error = await client.failure()
+        assert (type(error), error.reason) == (TlsFailed, Reason.TLS)
+        assert str(error).startswith(f"no trusted connection to the API ({explanation}")
+        assert server.requests == []
+        assert client.observer == Observer([NO_STATUS], [Reason.TLS])
+
+    context = make_context(authority, tmp_path)
+    with_server(test, answer(), context=context, scheme=scheme)
+
+
+def test_no_tls_behind_https(authority: trustme.CA) -> None:
+    """A server that speaks plain HTTP on an https URL is told as a failed handshake."""
+    del authority
+
+    async def run() -> None:
+        server = FaultServer(greeting=head(400, "Connection: close"))
+        async with server.running(), client_of(f"https://127.0.0.1:{server.port}") as client:
+            error = await client.failure()
+            assert (type(error), error.reason) == (TlsFailed, Reason.TLS)
+            assert str(error) == "no trusted connection to the API (handshake failed)"
+
+    asyncio.run(run())
+
+
+def test_handshake_hangs(authority: trustme.CA) -> None:
+    """A server that never answers a handshake costs no more than the deadline."""
+    del authority
+
+    async def run() -> None:
+        server = FaultServer(greeting=b"")
+        async with server.running(), client_of(f"https://127.0.0.1:{server.port}") as client:
+            error = await client.failure(SHORT_SECONDS)
+            assert error.reason is Reason.TIMEOUT
+            await server.until(lambda: server.open_connections == 0)
+
+    asyncio.run(run())
+
+
+def test_context_of_plain_http_trusts_nobody() -> None:
+    """A client that was made for plain HTTP never takes an unproven certificate."""
+
+    async def run() -> None:
+        server = FaultServer()
+        server.script(MEETING, answer())
+        context = server_context(trustme.CA().issue_cert("127.0.0.1"))
+        async with server.running(context):
+            connection = Connection(client_factory("http://127.0.0.1"))
+            deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+            with pytest.raises(TlsFailed):
+                await connection.get(server.url, token=Secret(TOKEN), deadline=deadline)
+            await connection.close()
+        assert server.requests == []
+
+    asyncio.run(run())
+
+
+# Leaks.
+
+
+def open_files() -> int:
+    """Return how many file descriptors this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count files")
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])
+def test_nothing_leaks(encrypted: bool, authority: trustme.CA) -> None:  # noqa: FBT001 # a parameter
+    """However calls end, and whenever, each Connection works afterwards and nothing is left."""
+    chance = random.Random(1)  # noqa: S311 # not a secret
+    kinds = (
+        answer(),
+        answer(404),
+        hang(),
+        hang(LENGTH_100),
+        drip(BODY, head=head(200, "Content-Length: 28")),
+        close(),
+        close(LENGTH_100),
+        reset(),
+        send(b"garbage\r\n\r\n"),
+    )
+    ending = [*(chance.choice(kinds) for _ in range(10_000)), answer()]
+
+    async def churn(client: Client, count: int) -> None:
+        for _ in range(count):
+            # Either its own deadline ends a call, or its caller gives it up.
+            own, callers = chance.choice([(0.02, 1.0), (1.0, 0.02)])
+            call = asyncio.ensure_future(client.call(chance.uniform(0, own)))
+            await asyncio.wait({call}, timeout=chance.uniform(0, callers))
+            call.cancel()
+            (outcome,) = await asyncio.gather(call, return_exceptions=True)
+            assert isinstance(outcome, ActiveRecordings | ApiError | asyncio.CancelledError)
+
+    async def run() -> None:
+        server = FaultServer()
+        context = server_context(authority.issue_cert("127.0.0.1")) if encrypted else None
+        async with server.running(context):
+            files, tasks = open_files(), asyncio.all_tasks()
+            clients = [Client(server.url) for _ in range(8)]
+            server.script(MEETING, *ending)
+            await asyncio.gather(*(churn(client, 40) for client in clients))
+            server.script(MEETING, answer())
+            for client in clients:
+                assert await client.call() == NOTHING
+                await client.api.close()
+            await server.until(lambda: server.open_connections == 0)
+            await asyncio.sleep(0)
+            assert (open_files(), asyncio.all_tasks()) == (files, tasks)
+
+    asyncio.run(run())
+
+
+# The token.
+
+
+def test_token_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The token stands in no line of any log, nor in what any of them was made of."""
+    for name in (None, *logging.root.manager.loggerDict):
+        caplog.set_level(logging.DEBUG, logger=name)
+    faults = [fault for fault in FAULTS.values() if fault.error is not ApiTimeout]
+
+    async def test(_: FaultServer, client: Client) -> None:
+        for fault in faults:
+            await client.failure(fault.seconds)
+        await client.failure(SHORT_SECONDS)
+        await client.call()
+        assert TOKEN not in repr(client.api)
+
+    with_server(test, *(fault.behaviour for fault in faults), hang(), answer())
+    assert {"httpx", "httpcore.connection"} <= {record.name for record in caplog.records}
+    assert [record for record in caplog.records if TOKEN in str(vars(record))] == []
+    assert TOKEN not in caplog.text

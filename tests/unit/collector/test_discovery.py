@@ -1,0 +1,502 @@
+import logging
+import os
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rk_exporter.config.config import Config
+from rk_exporter.simulator import Fault, Meeting, Recording, Session
+from tests.support.building import (
+    NOW,
+    Call,
+    Stage,
+    by_meeting,
+    config,
+    labelled,
+    play,
+    samples,
+    value,
+)
+
+
+MODES = pytest.mark.parametrize("read", ["active-recording", "list"])
+SETTLED = NOW - 1e8
+
+
+def discovering(**changes: Any) -> Config:
+    """Return a config that finds all meetings itself."""
+    return config(**{"meeting_ids": [], "meetings__discover": "true", **changes})
+
+
+def live(meeting_id: str, begin: int = -60, end: int | None = None, people: int = 2) -> Session:
+    """Return a session that lasts from *begin* to *end*, in seconds after NOW."""
+    ended_at = None if end is None else NOW + end
+    return Session(f"{meeting_id}_{begin}", meeting_id, NOW + begin, ended_at, people)
+
+
+def recorded(
+    meeting_id: str, stop: float | None = None, uploaded: float | None = None
+) -> Recording:
+    """Return a recording that goes on until *stop* and is a file when *uploaded*."""
+    return Recording.scripted(
+        meeting_id,
+        invoked_at=NOW - 60,
+        started_at=NOW - 58,
+        stopped_at=None if stop is None else NOW + stop,
+        uploaded_at=None if uploaded is None else NOW + uploaded,
+    )
+
+
+def failing(stage: Stage, path: str, fault: Fault = Fault.SERVER_ERROR) -> Callable[[Call], None]:
+    """Return what lets calls fail whose path begins so, and no others."""
+
+    def fail(call: Call) -> None:
+        if call.path.startswith(path):
+            stage.simulator.inject("*", fault, times=1)
+
+    return fail
+
+
+def names(text: str) -> dict[str, str]:
+    """Return the names of the meetings in the list, by their ids."""
+    infos = labelled(text, "rk_meeting_info")
+    return {labels["meeting_id"]: labels["name"] for labels, _ in infos}
+
+
+def read_ones(text: str) -> list[str]:
+    """Return the ids of the meetings that are read, not only named for a recording."""
+    return list(by_meeting(text, "rk_meeting_up"))
+
+
+def states(text: str) -> dict[str, str]:
+    """Return the state of each recording that is shown, by its meeting's id."""
+    shown = labelled(text, "rk_recording_status")
+    return {labels["meeting_id"]: labels["status"] for labels, number in shown if number}
+
+
+def calls(stage: Stage, endpoint: str) -> int:
+    """Return how often an endpoint was called."""
+    return stage.simulator.requests.by_endpoint[endpoint]
+
+
+class TestLiveMeetings:
+    """Meetings that people are in."""
+
+    @MODES
+    def test_names(self, read: str) -> None:
+        """Live sessions are meetings with their names; what is over or yet to come is not."""
+
+        async def scenario(stage: Stage) -> str:
+            return await stage.scrape()
+
+        text = play(
+            scenario,
+            recorded("a"),
+            meetings=[Meeting("a", "Cardiology, B"), Meeting("b", ""), Meeting("idle")],
+            sessions=[live("a"), live("b"), live("over", -500, -10), live("soon", 100)],
+            configuration=discovering(api__read=read),
+        )
+        assert names(text) == {"a": "Cardiology, B", "b": "b"}
+        assert by_meeting(text, "rk_meeting_active_recordings") == {"a": 1, "b": 0}
+        assert value(text, "rk_meetings") == 2
+
+    def test_one_list(self, tmp_path: Path) -> None:
+        """Meetings from options, files and sessions are one list; a name of one's own wins."""
+        file = tmp_path / "meetings.yml"
+        file.write_text("- {id: named, name: mine}\n- both\n- only-in-file\n")
+        os.utime(file, (SETTLED, SETTLED))
+
+        async def scenario(stage: Stage) -> str:
+            text = await stage.scrape()
+            assert calls(stage, "active_recording") == 5
+            return text
+
+        titled = [Meeting(each, f"title of {each}") for each in ("named", "both", "live", "id")]
+        text = play(
+            scenario,
+            meetings=titled,
+            sessions=[live(meeting.id) for meeting in titled],
+            configuration=discovering(meeting_ids=["id", "both"], meetings__files=[str(file)]),
+        )
+        assert list(names(text).items()) == [
+            ("id", "title of id"),
+            ("both", "title of both"),
+            ("named", "mine"),
+            ("only-in-file", "only-in-file"),
+            ("live", "title of live"),
+        ]
+
+    def test_pages(self) -> None:
+        """250 live sessions are three pages, and 250 meetings."""
+
+        async def scenario(stage: Stage) -> str:
+            text = await stage.scrape()
+            pages = [call.query for call in stage.front.calls if call.path == "sessions"]
+            assert [page["page_no"] for page in pages] == ["1", "2", "3"]
+            assert {(page["status"], page["per_page"]) for page in pages} == {("LIVE", "100")}
+            return text
+
+        sessions = [live(f"meeting-{number:03}") for number in range(250)]
+        text = play(scenario, sessions=sessions, configuration=discovering(api__read="list"))
+        assert len(names(text)) == len(samples(text, "rk_meeting_up")) == 250
+
+    def test_page_that_shifts(self) -> None:
+        """A live meeting that moves to a page that was read already does not vanish meanwhile."""
+        # The first of the list ends between two pages, the newest or the oldest.
+        sessions = [
+            live(f"meeting-{number:03}", number - 1000, 30 if number in {0, 149} else None)
+            for number in range(150)
+        ]
+
+        async def scenario(stage: Stage) -> list[dict[str, str]]:
+            texts = await stage.scrapes(2)
+            return [
+                names(text) for text in [*texts, await stage.scrape(14.85), *await stage.scrapes(5)]
+            ]
+
+        shown = play(
+            scenario,
+            sessions=sessions,
+            configuration=discovering(api__read="list"),
+            latency_seconds=0.1,
+        )
+        assert [len(each) for each in shown[:2]] == [150, 150]
+        assert [len(each.keys() - {"meeting-000", "meeting-149"}) for each in shown] == [148] * 8
+        assert len(shown[-1]) == 148
+
+    @pytest.mark.parametrize(
+        ("interval", "seconds"), [(15.0, 30.0), (14.8, 29.6), (5.0, 30.0), (60.0, 60.0)]
+    )
+    def test_rhythm(self, interval: float, seconds: float) -> None:
+        """Sessions are listed every half minute, or at each scrape if these are rarer."""
+
+        async def scenario(stage: Stage) -> int:
+            await stage.scrapes(1 + round(10 * seconds / interval), interval)
+            return calls(stage, "sessions")
+
+        assert play(scenario, sessions=[live("a")], configuration=discovering()) == 11
+
+    @MODES
+    def test_failure(self, read: str, caplog: pytest.LogCaptureFixture) -> None:
+        """While sessions cannot be listed the last list stays; the log says so once."""
+        caplog.set_level(logging.INFO, logger="rk_exporter")
+
+        async def scenario(stage: Stage) -> list[str]:
+            texts = [await stage.scrape()]
+            stage.front.before = failing(stage, "sessions")
+            return [*texts, *await stage.scrapes(20)]
+
+        texts = play(
+            scenario,
+            recorded("a"),
+            sessions=[live("a"), live("later", 60)],
+            configuration=discovering(api__read=read),
+        )
+        assert [list(names(text)) for text in texts] == [["a"]] * 21
+        assert {value(text, "rk_meeting_up") for text in texts} == {1}
+        failures = "rk_api_request_failures_total"
+        assert value(texts[-1], failures, endpoint="sessions", reason="server_error") == 10
+        logged = [each.getMessage() for each in caplog.records]
+        assert logged == ["live sessions could not be listed: the API answered 500"]
+
+    @MODES
+    @pytest.mark.parametrize("interval", [15.0, 60.0])
+    def test_token_that_may_not_list_sessions(self, interval: float, read: str) -> None:
+        """Where sessions are refused, the meetings that were named are read all the same."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            stage.front.before = failing(stage, "sessions", Fault.FORBIDDEN)
+            return await stage.scrapes(12, interval)
+
+        texts = play(
+            scenario, recorded("a"), configuration=discovering(meeting_ids=["a"], api__read=read)
+        )
+        # A new token that is refused is given up at first, and tried again after a while.
+        assert [value(text, "rk_up") for text in texts[4:]] == [1] * 8
+        assert value(texts[-1], "rk_meeting_active_recordings") == 1
+
+
+class TestEnd:
+    """When meetings leave that were found."""
+
+    @MODES
+    def test_recording_that_is_not_finished(self, read: str) -> None:
+        """A meeting whose session is over is read until its recording has ended, which stays."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            return await stage.scrapes(12)
+
+        texts = play(
+            scenario,
+            recorded("a", stop=80, uploaded=110),
+            sessions=[live("a", end=40), live("b", end=40), live("c")],
+            configuration=discovering(api__read=read),
+        )
+        # At 60 s it is known that a and b are over; at 120 s the recording is found uploaded.
+        meetings = [" ".join(sorted(read_ones(text))) for text in texts]
+        assert meetings == [*["a b c"] * 5, *["a c"] * 4, *["c"] * 3]
+        lives = [by_meeting(text, "rk_meeting_live").get("a") for text in texts]
+        assert lives == [*[1] * 4, *[0] * 5, *[None] * 3]
+        assert [states(text)["a"] for text in texts[5:]] == [
+            "RECORDING",
+            *["UPLOADING"] * 2,
+            *["UPLOADED"] * 4,
+        ]
+        told = {line.split("{")[0] for line in texts[-1].splitlines() if 'meeting_id="a"' in line}
+        assert {name for name in told if not name.startswith("rk_recording_")} == {
+            "rk_meeting_info"
+        }
+        assert not [line for line in texts[-1].splitlines() if 'meeting_id="b"' in line]
+
+    def test_meeting_that_cannot_be_read(self) -> None:
+        """A meeting that is over and fails is given up after `stale_after`, not its recording."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            texts = await stage.scrapes(2)
+            stage.front.before = failing(stage, "recordings/active-recording/")
+            return [*texts, *await stage.scrapes(10)]
+
+        texts = play(
+            scenario,
+            recorded("a"),
+            sessions=[live("a", end=40)],
+            configuration=discovering(scrape__stale_after="1m"),
+        )
+        # Known to be over at 60 s.
+        assert [read_ones(text) for text in texts] == [*[["a"]] * 9, *[[]] * 3]
+        assert [states(text) for text in texts] == [{"a": "RECORDING"}] * 12
+        read_at = by_meeting(texts[-1], "rk_recording_last_success_timestamp_seconds")
+        assert read_at["a"] > NOW + 120
+
+    @MODES
+    def test_live_again(self, read: str) -> None:
+        """A meeting that people come back to is there again, with a recording from before too."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            return await stage.scrapes(14)
+
+        texts = play(
+            scenario,
+            recorded("recorded"),
+            sessions=[
+                *(live(each, end=20) for each in ("idle", "recorded")),
+                *(live(each, 110, people=5) for each in ("idle", "recorded")),
+            ],
+            configuration=discovering(api__read=read),
+        )
+        lives = [by_meeting(text, "rk_meeting_live") for text in texts]
+        assert [each.get("idle") for each in lives] == [1, 1, 0, *[None] * 5, *[1] * 6]
+        assert [each.get("recorded") for each in lives] == [1, 1, *[0] * 6, *[1] * 6]
+        assert by_meeting(texts[-1], "rk_meeting_live_participants")["recorded"] == 5
+
+    def test_recordings_without_a_session(self) -> None:
+        """What the list finds is read, live or not, until it has ended, and shown on."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            return await stage.scrapes(6)
+
+        texts = play(
+            scenario,
+            recorded("a", stop=20, uploaded=40),
+            recorded("b"),
+            configuration=discovering(api__read="list"),
+        )
+        assert [read_ones(text) for text in texts] == [*[["a", "b"]] * 4, *[["b"]] * 2]
+        assert {tuple(sorted(names(text))) for text in texts} == {("a", "b")}
+        assert [states(text)["a"] for text in texts] == [
+            *["RECORDING"] * 2,
+            "UPLOADING",
+            *["UPLOADED"] * 3,
+        ]
+        assert by_meeting(texts[0], "rk_meeting_live") == {"a": 0, "b": 0}
+        assert by_meeting(texts[0], "rk_meeting_live_participants") == {}
+
+    def test_recordings_without_a_session_one_by_one(self) -> None:
+        """Where meetings are read one by one, such recordings are followed by their ids."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            texts = await stage.scrapes(6)
+            assert calls(stage, "active_recording") == 0
+            return texts
+
+        texts = play(scenario, recorded("a", stop=20, uploaded=40), configuration=discovering())
+        assert {tuple(read_ones(text)) for text in texts} == {()}
+        # After 10 s, and then by the list, each minute.
+        assert [states(text)["a"] for text in texts] == [
+            *["RECORDING"] * 4,
+            *["UPLOADED"] * 2,
+        ]
+        assert value(texts[-1], "rk_recordings_finished_total", outcome="uploaded") == 1
+
+    def test_meeting_that_was_asked_for(self) -> None:
+        """A meeting in the configuration stays, live or not."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            return await stage.scrapes(8)
+
+        texts = play(
+            scenario,
+            sessions=[live("a", end=20)],
+            configuration=discovering(meeting_ids=["a", "never"]),
+        )
+        assert {tuple(names(text)) for text in texts} == {("a", "never")}
+        assert [by_meeting(text, "rk_meeting_live")["a"] for text in texts] == [1, 1, *[0] * 6]
+        assert by_meeting(texts[0], "rk_meeting_live")["never"] == 0
+
+
+class TestRooms:
+    """What is told of the rooms."""
+
+    MEETINGS = (
+        Meeting("to-be-recorded", record_on_start=True),
+        Meeting("recorded", record_on_start=True),
+        Meeting("private"),
+    )
+
+    @MODES
+    def test_alert(self, read: str) -> None:
+        """What is live, should be recorded, and is not, can be told from the others."""
+
+        async def scenario(stage: Stage) -> str:
+            return (await stage.scrapes(2))[-1]
+
+        text = play(
+            scenario,
+            recorded("recorded"),
+            meetings=self.MEETINGS,
+            sessions=[live(meeting.id, people=3) for meeting in self.MEETINGS],
+            configuration=discovering(api__read=read),
+        )
+        lives, wanted, active = (
+            by_meeting(text, f"rk_meeting_{name}")
+            for name in ("live", "record_on_start", "active_recordings")
+        )
+        assert wanted == {"to-be-recorded": 1, "recorded": 1, "private": 0}
+        assert set(by_meeting(text, "rk_meeting_live_participants").values()) == {3}
+        assert [each for each in lives if lives[each] and wanted[each] and not active[each]] == [
+            "to-be-recorded"
+        ]
+
+    def test_without_discovery(self) -> None:
+        """Of rooms that nobody looks at nothing is said."""
+
+        async def scenario(stage: Stage) -> str:
+            return await stage.scrape()
+
+        ids = [meeting.id for meeting in self.MEETINGS]
+        text = play(
+            scenario,
+            meetings=self.MEETINGS,
+            sessions=map(live, ids),
+            configuration=config(meeting_ids=ids),
+        )
+        for name in (
+            "rk_meeting_live",
+            "rk_meeting_live_participants",
+            "rk_meeting_record_on_start",
+        ):
+            assert samples(text, name) == {}
+
+    def test_sessions_that_cannot_be_listed(self) -> None:
+        """What was said of rooms goes after `stale_after`; the meetings are read on."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            texts = [await stage.scrape()]
+            stage.front.before = failing(stage, "sessions")
+            return [*texts, *await stage.scrapes(7)]
+
+        texts = play(
+            scenario, sessions=[live("a")], configuration=discovering(scrape__stale_after="1m")
+        )
+        assert [len(samples(text, "rk_meeting_live")) for text in texts] == [*[1] * 5, *[0] * 3]
+        assert [value(text, "rk_meeting_up") for text in texts] == [1] * 8
+
+    @MODES
+    @pytest.mark.parametrize("fault", [None, Fault.GATEWAY_NOT_FOUND])
+    def test_settings_once(self, read: str, fault: Fault | None) -> None:
+        """Settings are read once for each meeting; if there are none, likewise."""
+
+        async def scenario(stage: Stage) -> str:
+            if fault:
+                stage.front.before = failing(stage, "meetings/", fault)
+            texts = await stage.scrapes(60)
+            assert calls(stage, "meeting") == 3
+            return texts[-1]
+
+        text = play(
+            scenario,
+            meetings=self.MEETINGS,
+            sessions=[live(meeting.id) for meeting in self.MEETINGS],
+            configuration=discovering(meeting_ids=["not-live"], api__read=read),
+        )
+        assert len(samples(text, "rk_meeting_record_on_start")) == (0 if fault else 3)
+
+    def test_settings_that_cannot_be_read(self) -> None:
+        """Where settings could not be read they are tried again after ten minutes."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            stage.front.before = failing(stage, "meetings/")
+            texts = await stage.scrapes(40)
+            assert calls(stage, "meeting") == 1
+            stage.front.before = lambda _: None
+            return [*texts, *await stage.scrapes(3)]
+
+        texts = play(scenario, sessions=[live("a")], configuration=discovering())
+        seen = [value(text, "rk_meeting_record_on_start") for text in texts]
+        assert seen == [*[None] * 41, 0, 0]
+
+
+class TestBudget:
+    """Discovery is paid from the same budget."""
+
+    @MODES
+    def test_settings(self, read: str) -> None:
+        """However tight the budget is, settings get their turn, and recordings too."""
+
+        async def scenario(stage: Stage) -> str:
+            return (await stage.scrapes(40))[-1]
+
+        sessions = [live(f"meeting-{number:02}") for number in range(12)]
+        tight = discovering(api__budget="60", api__read=read)
+        text = play(scenario, sessions=sessions, configuration=tight)
+        assert len(samples(text, "rk_meeting_record_on_start")) == 12
+        assert len(samples(text, "rk_meeting_active_recordings")) == 12
+
+    @pytest.mark.parametrize(
+        ("read", "others"), [("active-recording", 0), ("active-recording", 3), ("list", 0)]
+    )
+    def test_recordings(self, others: int, read: str) -> None:
+        """However tight the budget is, listing sessions leaves calls to read recordings with."""
+
+        async def scenario(stage: Stage) -> str:
+            return (await stage.scrapes(120))[-1]
+
+        tight = discovering(api__budget="10", api__read=read)
+        sessions = [live("a"), *(live(f"other-{each}") for each in range(others))]
+        text = play(scenario, recorded("a"), sessions=sessions, configuration=tight)
+        assert by_meeting(text, "rk_meeting_active_recordings")["a"] == 1
+
+    def test_many_sessions(self) -> None:
+        """Sessions on more pages than could be read at once are listed all the same."""
+
+        async def scenario(stage: Stage) -> list[int]:
+            return [len(names(text)) for text in await stage.scrapes(20)]
+
+        sessions = [live(f"meeting-{number:03}") for number in range(450)]
+        tight = discovering(api__budget="60", api__read="auto")
+        assert play(scenario, sessions=sessions, configuration=tight)[-1] == 450
+
+
+@MODES
+def test_up_while_nobody_is_there(read: str) -> None:
+    """Where no meeting is live, whether the API can be reached is shown all the same."""
+
+    async def scenario(stage: Stage) -> list[float | None]:
+        first = await stage.scrape()
+        stage.simulator.inject("*", Fault.UNAVAILABLE)
+        return [value(text, "rk_up") for text in (first, await stage.scrape(60.0))]
+
+    assert play(scenario, configuration=discovering(api__read=read)) == [1, 0]

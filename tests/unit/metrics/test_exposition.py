@@ -1,0 +1,193 @@
+import asyncio
+import gzip
+import threading
+
+import pytest
+
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client import exposition as text_encoder
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.openmetrics import exposition as openmetrics_encoder
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from rk_exporter.metrics.builders import histogram
+from rk_exporter.metrics.exposition import Exposition, Format, accepts_gzip, encode, negotiate
+from rk_exporter.snapshot import Snapshot
+from rk_exporter.tracking.counters import Histogram
+from tests.support.building import NOW, life, run, setup, value
+
+
+# What Prometheus 2.42 and 3.14 send.
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+class Families(CollectorRegistry):
+    """Families as the library's encoders want them: something to collect from."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families
+
+
+def by_the_library(families: list[Metric], form: Format) -> bytes:
+    collected = Families(families)
+    if form is Format.TEXT:
+        return text_encoder.generate_latest(collected)
+    encoded: bytes = openmetrics_encoder.generate_latest(collected)  # type: ignore[no-untyped-call] # has no annotations
+    return encoded
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", Format.TEXT),
+        ("*/*", Format.TEXT),
+        ("text/html", Format.TEXT),
+        ("text/plain", Format.TEXT),
+        (PROMETHEUS_2, Format.OPENMETRICS),
+        (PROMETHEUS_3, Format.OPENMETRICS),
+        ("application/openmetrics-text", Format.OPENMETRICS),
+        ("Application/OpenMetrics-Text; Version=1.0.0", Format.OPENMETRICS),
+        ("application/openmetrics-text;version=0.0.1", Format.TEXT),
+        ("application/openmetrics-text;version=2.0.0, text/plain", Format.TEXT),
+        ("application/openmetrics-text;version=abc", Format.TEXT),
+        ("application/openmetrics-text;q=0.1, text/plain;q=0.2", Format.TEXT),
+        ("text/plain, application/openmetrics-text", Format.TEXT),
+        ("application/openmetrics-text;q=0, */*;q=0.1", Format.TEXT),
+        ("application/openmetrics-text;q=high", Format.TEXT),
+        (";;;,,=,q", Format.TEXT),
+        (", ".join(["a/b;c=d"] * 2000), Format.TEXT),
+        ("application/vnd.google.protobuf;proto=io.prometheus", Format.TEXT),
+    ],
+)
+def test_negotiation(accept: str, expected: Format) -> None:
+    """The preferred of the two formats is taken, the text format where neither is named."""
+    assert expected is negotiate(accept)
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "expected"),
+    [
+        ("", False),
+        ("gzip", True),
+        ("deflate, GZIP;q=1.0, *;q=0.5", True),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("gzip;q=0, *", False),
+        ("*;q=0, gzip", True),
+        ("*", True),
+    ],
+)
+def test_gzip_is_asked_for(accept_encoding: str, expected: bool) -> None:  # noqa: FBT001 # parameter of a test
+    """The answer is packed where the client allows it."""
+    assert expected == accepts_gzip(accept_encoding)
+
+
+@pytest.mark.parametrize("form", Format)
+def test_bytes_are_those_of_the_library(form: Format) -> None:
+    """What all metrics of a scrape look like is, byte by byte, what prometheus_client makes."""
+    recordings = [life("meeting-1", invoked_at=NOW + 1), life("meeting-2", invoked_at=NOW + 1)]
+    each = setup(*recordings, meetings=["meeting-1", "meeting-2", "idle"])
+
+    async def looks() -> Snapshot:
+        snapshot = await each.exporter.scraper.scrape(5)
+        for seconds in (50, 120):
+            each.time.now = NOW + seconds
+            snapshot = await each.exporter.scraper.scrape(5)
+        return snapshot
+
+    families = list(each.exporter.families(run(looks())))
+    encoded = encode(families, form)
+    assert 2 == value(encoded.decode(), "rk_recording_upload_delay_seconds_count")
+    assert by_the_library(families, form) == encoded
+
+
+@pytest.mark.parametrize("form", Format)
+@given(
+    text=st.text(st.characters(exclude_categories=["Cs"])),
+    number=st.floats(allow_nan=False) | st.integers(0, 2**63),
+)
+def test_any_label_and_value(form: Format, text: str, number: float) -> None:
+    """Any text in a label or a HELP line, and any number, is encoded as the library does."""
+    gauge = GaugeMetricFamily("gauge", text, labels=["b", "a"])
+    gauge.add_metric([text, "x"], number)
+    info = InfoMetricFamily("some", "help", labels=["a"])
+    info.add_metric(["x"], {"c": text})
+    counter = CounterMetricFamily("counted", text, labels=["from"])
+    counter.add_metric([text], abs(number))
+    delays = Histogram((0.5, 1e9), (1, 0, 2), abs(number))
+    measured = histogram("delay", text, [({"a": text}, delays)])
+    families = [gauge, info, counter, measured]
+    encoded = encode(families, form)
+    assert by_the_library(families, form) == encoded
+    if form is Format.OPENMETRICS:
+        parsed = list(parse_openmetrics(encoded.decode()))  # type: ignore[no-untyped-call] # has no annotations
+    else:
+        parsed = list(parse_text(encoded.decode()))
+    assert text == parsed[0].samples[0].labels["b"]
+
+
+def test_each_format_is_rendered_once_for_a_snapshot() -> None:
+    """However many ask at once, packed or not, each format of a snapshot is rendered once."""
+    rendered: list[str] = []
+
+    def families(snapshot: Snapshot) -> list[Metric]:
+        del snapshot
+        rendered.append(threading.current_thread().name)
+        return []
+
+    async def ask() -> None:
+        exposition = Exposition(families)
+        for snapshot in (Snapshot((), 1), Snapshot((), 2)):
+            await asyncio.gather(
+                *(
+                    exposition.render(snapshot, form, gzipped=gzipped)
+                    for form in Format
+                    for gzipped in (False, True)
+                    for _ in range(10)
+                )
+            )
+        exposition.close()
+
+    run(ask())
+    assert 4 == len(rendered)
+    assert all(name.startswith("exposition") for name in rendered)
+
+
+def test_snapshots_in_flight_do_not_mix() -> None:
+    """A page that is being packed while another snapshot takes over stays its own."""
+
+    def families(snapshot: Snapshot) -> list[Metric]:
+        gauge = GaugeMetricFamily("taken_at", "help")
+        gauge.add_metric([], snapshot.taken_at)
+        return [gauge]
+
+    async def ask() -> list[bytes]:
+        exposition = Exposition(families)
+        snapshots = [Snapshot((), number) for number in range(20)]
+        pages = await asyncio.gather(
+            *(exposition.render(each, Format.TEXT, gzipped=True) for each in snapshots)
+        )
+        exposition.close()
+        return [gzip.decompress(page) for page in pages]
+
+    expected = [f"taken_at {number}.0\n".encode() for number in range(20)]
+    assert expected == [page.splitlines(keepends=True)[-1] for page in run(ask())]

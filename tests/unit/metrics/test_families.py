@@ -1,0 +1,486 @@
+import os
+import re
+import subprocess
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from rk_exporter.api.client import ENDPOINTS
+from rk_exporter.api.schema import MALFORMABLE_FIELDS
+from rk_exporter.metrics.exposition import Format, encode
+from rk_exporter.metrics.families import families
+from rk_exporter.metrics.recordings import RECORDING_AGE, counter_families, recording_families
+from rk_exporter.model.meeting import App, Meeting, Reading
+from rk_exporter.model.recording import Recording as ReadRecording
+from rk_exporter.model.recording import Status, StopReason
+from rk_exporter.simulator import Fault
+from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.tracking.lifecycle import KnownRecording
+from rk_exporter.tracking.state_file import StateFileState
+from tests.support.building import (
+    NOW,
+    Setup,
+    config,
+    labelled,
+    life,
+    samples,
+    setup,
+    value,
+)
+from tests.support.exporters import end, failing, full, held_back, scrape, watched
+
+
+Build = Callable[[Path], Setup]
+
+GOLDEN = Path(__file__).parent / "golden"
+# What one process has of its own, and what time has passed.
+VOLATILE = re.compile(
+    r"^(#.* )?(process_|rk_exporter_build|rk_scrape_duration|rk_api_request_duration|"
+    r"rk_api_budget_remaining|rk_api_ratelimit_remaining|rk_meetings_file_last_read_success_).*\n",
+    re.MULTILINE,
+)
+
+
+def known(**fields: Any) -> KnownRecording:
+    """Return a recording that was read at NOW."""
+    recording = ReadRecording(**{"recording_id": "r", "status": Status.RECORDING, **fields})
+    return KnownRecording(meeting=Meeting("m", "m"), recording=recording, read_at=NOW)
+
+
+def exposed(*recordings: KnownRecording, **fields: Any) -> str:
+    """Return what is shown of an app at NOW."""
+    app = AppSnapshot(
+        **{
+            "app": App("production", "account", "app-id"),
+            "readings": (),
+            "recordings": recordings,
+            **fields,
+        }
+    )
+    return encode(families(Snapshot((app,), NOW)), Format.TEXT).decode()
+
+
+@pytest.mark.parametrize("form", Format)
+def test_golden_exposition(tmp_path: Path, form: Format) -> None:
+    """All metrics of a fleet in every state look as they did when somebody looked at them."""
+    each = full(tmp_path)
+    text = VOLATILE.sub("", watched(each, form)).replace(str(tmp_path), "/etc/rk-exporter")
+    golden = GOLDEN / f"every-state.{form.name.lower()}"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(text)
+    assert golden.read_text() == text
+
+
+@pytest.mark.parametrize("build", [full, failing, held_back])
+def test_promtool_finds_nothing(tmp_path: Path, promtool: str, build: Build) -> None:
+    """Prometheus' own linter has nothing to say, whether all is well or everything fails."""
+    text = watched(build(tmp_path))
+    result = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (0, "", "") == (result.returncode, result.stdout, result.stderr)
+
+
+def test_openmetrics_is_understood(tmp_path: Path) -> None:
+    """The strict parser of OpenMetrics takes the exposition; each metric has its type."""
+    text = watched(full(tmp_path), Format.OPENMETRICS)
+    parsed = {each.name: each.type for each in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call] # has no annotations
+    assert text.endswith("# EOF\n")
+    assert "info" == parsed["rk_recording"] == parsed["rk_meeting"] == parsed["rk_app"]
+    assert "counter" == parsed["rk_api_requests"] == parsed["rk_recordings_finished"]
+    assert "histogram" == parsed["rk_recording_upload_delay_seconds"]
+
+
+@pytest.mark.parametrize("build", [full, failing])
+def test_every_line_is_sound(tmp_path: Path, build: Build) -> None:
+    """No sample twice, no timestamp, no `_created`, no NaN; the order is the same each time."""
+    each = build(tmp_path)
+
+    async def twice() -> list[str]:
+        return [(await each.get()).text for _ in range(2)]
+
+    first, second = end(each, twice)
+    series = [line.rpartition(" ")[0] for line in first.splitlines() if line[0] != "#"]
+    again = [line.rpartition(" ")[0] for line in second.splitlines() if line[0] != "#"]
+    assert len(series) == len(set(series))
+    assert series == again
+    assert all(re.fullmatch(r"[a-z_:]+(\{.*\})?", each) for each in series)
+    assert "_created" not in first
+    assert "NaN" not in first
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "count"),
+    [("rk_recording_status", "status", 10), ("rk_recording_stop_reason", "reason", 3)],
+)
+def test_states_are_exclusive(tmp_path: Path, name: str, label: str, count: int) -> None:
+    """Of the states of a recording exactly one is 1, and so of what may have ended it."""
+    sums: dict[str, float] = {}
+    for labels, number in labelled(watched(full(tmp_path)), name):
+        labels.pop(label)
+        recording = str(sorted(labels.items()))
+        sums[recording] = sums.get(recording, 0) + number
+    assert (count, {1.0}) == (len(sums), set(sums.values()))
+
+
+def test_nothing_is_shown_before_it_is_known() -> None:
+    """Before the first pass there are the list, the counters at 0, and no readings."""
+    each = setup(life())
+    snapshot = each.exporter.scraper.snapshot
+    shown = {family.name: family.samples for family in families(snapshot)}
+    counted = {family.name for family in counter_families(snapshot.apps)}
+    assert {"rk_meeting", "rk_meetings", "rk_app", "rk_exporter_build", *counted} == {
+        name for name, found in shown.items() if found
+    }
+    assert {0.0} == {sample.value for name in counted for sample in shown[name]}
+
+
+def test_counters_begin_at_zero() -> None:
+    """Every reason for a failure, every known status and every field has its series at once."""
+    each = setup(meetings=["idle"])
+    text = scrape(each)
+    reasons = samples(text, "rk_api_request_failures_total")
+    assert (10 * len(ENDPOINTS), {0.0}) == (len(reasons), set(reasons.values()))
+    malformed = samples(text, "rk_api_malformed_fields_total")
+    assert (len(MALFORMABLE_FIELDS) + 1, {0.0}) == (len(malformed), set(malformed.values()))
+    codes = [
+        (labels["endpoint"], labels["code"], number)
+        for labels, number in labelled(text, "rk_api_requests_total")
+        if number
+    ]
+    assert [("active-recording", "404", 1), ("recordings", "200", 1)] == sorted(codes)
+    durations = samples(text, "rk_api_request_duration_seconds_count")
+    assert (len(ENDPOINTS), 2) == (len(durations), sum(durations.values()))
+
+
+def test_counts_of_recordings_begin_at_zero() -> None:
+    """Every end and every change of state that is possible has its series at once."""
+    text = scrape(setup(meetings=["idle"]))
+    finished = labelled(text, "rk_recordings_finished_total")
+    assert {("uploaded", 0), ("errored", 0), ("vanished", 0)} == {
+        (labels["outcome"], number) for labels, number in finished
+    }
+    moves = labelled(text, "rk_recording_transitions_total")
+    pairs = {(labels["from"], labels["to"]) for labels, _ in moves}
+    assert {0.0} == {number for _, number in moves}
+    assert {
+        ("INVOKED", "RECORDING"),
+        ("RECORDING", "PAUSED"),
+        ("PAUSED", "RECORDING"),
+        ("UPLOADING", "UPLOADED"),
+        ("UPLOADING", "ERRORED"),
+    } < pairs
+    assert not {("UPLOADED", "RECORDING"), ("RECORDING", "INVOKED")} & pairs
+    for name in ("rk_recordings_started_total", "rk_recordings_dropped_total"):
+        assert 0 == value(text, name)
+    for name in ("rk_recording_start_delay_seconds", "rk_recording_upload_delay_seconds"):
+        assert {0.0} == {*samples(text, f"{name}_bucket").values()}
+        assert (0, 0) == (value(text, f"{name}_count"), value(text, f"{name}_sum"))
+
+
+def test_what_became_of_recordings_is_counted(tmp_path: Path) -> None:
+    """Each start, each end and each change of state that was seen is counted, by app."""
+    text = watched(full(tmp_path))
+    telehealth = {"app": "telehealth"}
+    finished = {
+        labels["outcome"]: number
+        for labels, number in labelled(text, "rk_recordings_finished_total")
+        if labels["app"] == "telehealth"
+    }
+    assert {"uploaded": 1, "errored": 1, "vanished": 1} == finished
+    # recording, paused, uploading, uploaded, and the one that vanished.
+    assert 5 == value(text, "rk_recordings_started_total", **telehealth)
+    moves = {
+        (labels["from"], labels["to"]): number
+        for labels, number in labelled(text, "rk_recording_transitions_total")
+        if labels["app"] == "telehealth" and number
+    }
+    assert {
+        ("INVOKED", "ERRORED"): 1,
+        ("INVOKED", "RECORDING"): 1,
+        ("INVOKED", "PAUSED"): 1,
+        ("PAUSED", "RECORDING"): 1,
+        ("RECORDING", "PAUSED"): 1,
+        ("RECORDING", "UPLOADING"): 2,
+        ("UPLOADING", "UPLOADED"): 1,
+    } == moves
+    assert 0 == value(text, "rk_recordings_dropped_total", **telehealth)
+
+
+def test_delays_are_measured(tmp_path: Path) -> None:
+    """Of a delay each bucket has those that are no longer than it, and the last has all."""
+    text = watched(full(tmp_path))
+    app = {"app": "7f0c5d2e-0000-4000-8000-000000000001"}
+    name = "rk_recording_upload_delay_seconds"
+    # no-bucket stopped 20 s before it was seen UPLOADED, and track 41 s.
+    buckets = {
+        le: value(text, f"{name}_bucket", le=le, **app)
+        for le in ("5.0", "15.0", "30.0", "60.0", "7200.0", "+Inf")
+    }
+    assert {"5.0": 0, "15.0": 0, "30.0": 1, "60.0": 2, "7200.0": 2, "+Inf": 2} == buckets
+    assert (2, 61) == (value(text, f"{name}_count", **app), value(text, f"{name}_sum", **app))
+    name = "rk_recording_start_delay_seconds"
+    # It took 2 s three times, and 4 s for the track recording.
+    at_most = [value(text, f"{name}_bucket", le=le, **app) for le in ("1.0", "2.0", "3.0", "5.0")]
+    assert [0, 3, 3, 4] == at_most
+    assert (4, 10) == (value(text, f"{name}_count", **app), value(text, f"{name}_sum", **app))
+
+
+def test_recordings_that_were_dropped_are_counted() -> None:
+    """What is no longer shown, since there is too much, is counted."""
+    recordings = [life(id=each, invoked_at=NOW - 1) for each in ("a", "b", "c")]
+    configuration = config(follow__max_recordings="1")
+    each = setup(*recordings, configuration=configuration, active_as_list=True)
+    text = scrape(each)
+    assert 1 == len(samples(text, "rk_recording_last_success_timestamp_seconds"))
+    assert 2 == value(text, "rk_recordings_dropped_total")
+
+
+def test_absent_is_not_zero() -> None:
+    """A recording that has only been asked for has no size, no duration and no expiry."""
+    each = setup(life(started_at=None, paused=(), stopped_at=None, uploaded_at=None))
+    text = scrape(each)
+    for name in (
+        "rk_recording_file_size_bytes",
+        "rk_recording_duration_seconds",
+        "rk_recording_download_url_expires_in_seconds",
+        "rk_recording_started_timestamp_seconds",
+        "rk_recording_stopped_timestamp_seconds",
+        "rk_recording_stop_reason",
+        "rk_state_file_last_write_successful",
+        "rk_state_file_last_write_success_timestamp_seconds",
+    ):
+        assert {} == samples(text, name)
+    assert NOW == value(text, "rk_recording_invoked_timestamp_seconds")
+    assert NOW == value(text, "rk_recording_last_success_timestamp_seconds")
+
+
+@pytest.mark.parametrize(
+    ("details", "after_upload"),
+    [
+        ({}, {"composite": 1, "audio": 0}),
+        ({"audio": True}, {"composite": 1, "audio": 1}),
+        ({"track": True}, {"composite": 1, "audio": 0}),
+        ({"bucket_enabled": False}, {"composite": 0, "audio": 0}),
+    ],
+)
+def test_whether_the_file_can_be_fetched(
+    details: dict[str, Any], after_upload: dict[str, float]
+) -> None:
+    """It cannot before the upload, and where the API gives no URL; the sound is another file."""
+    each = setup(life(**details), linger_seconds=0)
+
+    async def looks() -> list[dict[str, float]]:
+        found = []
+        for seconds in (0, 10, 70, 110):
+            each.time.now = NOW + seconds
+            text = (await each.get()).text
+            shown = labelled(text, "rk_recording_download_available")
+            found.append({labels["kind"]: number for labels, number in shown})
+        return found
+
+    nothing = {"composite": 0.0, "audio": 0.0}
+    assert [nothing, nothing, nothing, after_upload] == end(each, looks)
+
+
+@pytest.mark.parametrize(("kind", "other"), [("composite", "audio"), ("audio", "composite")])
+def test_a_url_that_cannot_be_read_is_not_known(kind: str, other: str) -> None:
+    """Where a URL is malformed, whether there is one is left out."""
+    unknown = {"composite": "has_download_url", "audio": "has_audio_download_url"}[kind]
+    text = exposed(known(**{unknown: None}))
+    name = "rk_recording_download_available"
+    assert (None, 0) == (value(text, name, kind=kind), value(text, name, kind=other))
+
+
+@pytest.mark.parametrize(("track", "kind"), [(False, "composite"), (True, "track")])
+def test_kinds_of_recordings(*, track: bool, kind: str) -> None:
+    """A recording with a file for each participant is told from one with a file for all."""
+    text = scrape(setup(life(track=track)))
+    assert 1 == value(text, "rk_recording_info", kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "expected"),
+    [
+        ("API_CALL", "API_CALL"),
+        ("INTERNAL_ERROR", "INTERNAL_ERROR"),
+        ("ALL_PEERS_LEFT", "ALL_PEERS_LEFT"),
+        ("HOST_LEFT", "UNKNOWN"),
+        (None, None),
+    ],
+)
+def test_what_ended_a_recording(stop_reason: str | None, expected: str | None) -> None:
+    """It is told once the end was seen; what the API does not document is UNKNOWN."""
+    each = setup(life(stop_reason=stop_reason), linger_seconds=0)
+
+    async def looks() -> list[dict[str, float]]:
+        found = []
+        for seconds in (10, 110):
+            each.time.now = NOW + seconds
+            shown = labelled((await each.get()).text, "rk_recording_stop_reason")
+            found.append({labels["reason"]: number for labels, number in shown})
+        return found
+
+    told = {each.value: float(each == expected) for each in StopReason} if expected else {}
+    assert [{}, told] == end(each, looks)
+
+
+def test_labels_of_a_recording_never_change() -> None:
+    """A session that comes late is waited for; afterwards no answer changes what was shown."""
+    each = setup(life(started_at=NOW + 8), linger_seconds=0)
+
+    async def looks() -> list[list[dict[str, str]]]:
+        found = []
+        # Until the session is told, and then each time that another state is reached.
+        for seconds, is_garbled in [(0, True), (1, True), (5, False), (10, True), (35, True)]:
+            found.append(await look(seconds, is_garbled=is_garbled))
+        for seconds, is_garbled in [(36, False), (70, True), (110, True), (111, False)]:
+            found.append(await look(seconds, is_garbled=is_garbled))
+        return found
+
+    async def look(seconds: float, *, is_garbled: bool) -> list[dict[str, str]]:
+        each.time.now = NOW + seconds
+        each.simulator.clear()
+        if is_garbled:
+            each.simulator.inject("*", Fault.GARBAGE_FIELDS)
+        return [labels for labels, _ in labelled((await each.get()).text, "rk_recording_info")]
+
+    at_first, once_more, settled, *later = end(each, looks)
+    assert [] == at_first == once_more
+    (labels,) = settled
+    assert ("composite", True) == (labels["kind"], bool(labels["session_id"]))
+    assert [settled] * 6 == later
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"status": Status.INVOKED}, None),
+        ({"status": Status.INVOKED, "session_id": "s"}, 1),
+        ({"status": Status.RECORDING}, 1),
+        ({"status": Status.ERRORED}, 1),
+    ],
+)
+def test_when_labels_are_settled(fields: dict[str, Any], expected: float | None) -> None:
+    """The session is waited for until the recording begins; then what is not told is empty."""
+    session_id: str = fields.get("session_id", "")
+    text = exposed(known(**fields))
+    assert expected == value(text, "rk_recording_info", session_id=session_id, output_file_name="")
+
+
+def test_the_age_of_a_finished_recording() -> None:
+    """What has ended is as old as its own last reading, however often its meeting is read."""
+    each = setup(life(), linger_seconds=0)
+
+    async def looks() -> str:
+        for seconds in (10, 110, 125, 140):
+            each.time.now = NOW + seconds
+            text = (await each.get()).text
+        return text
+
+    text = end(each, looks)
+    assert NOW + 110 == value(text, "rk_recording_last_success_timestamp_seconds")
+    assert NOW + 140 == value(text, "rk_meeting_last_success_timestamp_seconds")
+
+
+def test_an_upload_is_in_progress_though_its_meeting_no_longer_shows_it() -> None:
+    """A meeting's count takes in what is followed by its id."""
+    each = setup(life(), uploading_is_active=False)
+
+    async def looks() -> list[float | None]:
+        found = []
+        for seconds in (10, 70, 110):
+            each.time.now = NOW + seconds
+            found.append(value((await each.get()).text, "rk_meeting_active_recordings"))
+        return found
+
+    assert [1, 1, 0] == end(each, looks)
+
+
+def test_times_are_by_the_apis_clock() -> None:
+    """What the API dates is measured by its clock, and readings are dated by this machine's."""
+    running = known(
+        started_timestamp_seconds=NOW - 5,
+        download_url_expiry_timestamp_seconds=NOW + 1000,
+    )
+    text = exposed(running, clock_offset_seconds=40.0)
+    assert 45 == value(text, "rk_recording_duration_seconds")
+    assert 960 == value(text, "rk_recording_download_url_expires_in_seconds")
+    assert NOW == value(text, "rk_recording_last_success_timestamp_seconds")
+
+
+def test_names_of_meetings_that_are_no_longer_read() -> None:
+    """A meeting of a recording that is shown has its name, also when it is not in the list."""
+    gone = replace(known(), meeting=Meeting("gone", "Ward round"))
+    listed = Reading(meeting=Meeting("listed", "Biology"))
+    text = exposed(
+        gone, replace(known(), meeting=Meeting("listed", "old name")), readings=(listed,)
+    )
+    names = {
+        labels["meeting_id"]: labels["name"] for labels, _ in labelled(text, "rk_meeting_info")
+    }
+    assert {"gone": "Ward round", "listed": "Biology"} == names
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (None, (None, None)),
+        (StateFileState(is_written=False, last_success_timestamp_seconds=None), (0, None)),
+        (StateFileState(is_written=True, last_success_timestamp_seconds=NOW), (1, NOW)),
+        (StateFileState(is_written=False, last_success_timestamp_seconds=NOW), (0, NOW)),
+    ],
+)
+def test_state_file(
+    state: StateFileState | None, expected: tuple[float | None, float | None]
+) -> None:
+    """Whether the state file could be written is told where there is one, and when that was."""
+    text = encode(families(Snapshot((), NOW, state)), Format.TEXT).decode()
+    assert expected == (
+        value(text, "rk_state_file_last_write_successful"),
+        value(text, "rk_state_file_last_write_success_timestamp_seconds"),
+    )
+
+
+def test_expiry_counts_down() -> None:
+    """The time until the download URL expires falls from scrape to scrape; then it is gone."""
+    each = setup(life())
+    name = "rk_recording_download_url_expires_in_seconds"
+
+    async def scrapes() -> list[float | None]:
+        found = []
+        for later in (100, 60, 7 * 86400 - 101, 1):
+            each.time.now += later
+            found.append(value((await each.get()).text, name))
+        return found
+
+    week = 7 * 86400
+    assert [week - 40, week - 100, 1, None] == end(each, scrapes)
+
+
+def test_malformed_fields_are_counted() -> None:
+    """Each field that was left out is counted under its name; the recording is shown."""
+    each = setup(life())
+    each.simulator.inject("meeting-1", Fault.GARBAGE_FIELDS)
+    text = scrape(each)
+    counts = samples(text, "rk_api_malformed_fields_total")
+    assert sum(counts.values()) >= 5
+    assert 1 == value(text, "rk_meeting_up")
+    assert 7 == len(samples(text, "rk_recording_status"))
+
+
+def test_every_family_explains_itself() -> None:
+    """Each metric has a HELP line; those with API values name the field and tell their age."""
+    nothing = Snapshot((), NOW)
+    for family in families(nothing):
+        assert family.documentation.endswith(".")
+    own = {"rk_recording_last_success_timestamp_seconds", "rk_recording_stop_reason"}
+    for family in recording_families(nothing):
+        assert ("API field" in family.documentation) == (family.name != min(own))
+        assert (family.name not in own) == family.documentation.endswith(RECORDING_AGE)

@@ -1,0 +1,489 @@
+import asyncio
+import functools
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec
+
+import pytest
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rk_exporter.model.errors import ApiError, ApiTimeout, RateLimited, ServerError, Unauthorized
+from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter, RateLimitWait
+from rk_exporter.ratelimit.status import RateLimitPolicy
+from tests.support import virtual_time
+from tests.support.building import NOW
+
+
+P = ParamSpec("P")
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def unix_seconds() -> float:
+    return NOW + now()
+
+
+def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Make a test of a coroutine function, in whose loop time passes at once."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        virtual_time.run(test(*args, **kwargs))
+
+    return run
+
+
+@dataclass
+class Client:
+    """An app that makes calls, and notes when they begin."""
+
+    limiter: RateLimiter
+    token: Secret
+    begun: list[float]
+
+    def begin_pass(self, *, token: str | None = None, patience: float = 0.0) -> None:
+        self.token = Secret(token) if token else self.token
+        self.limiter.begin_pass(self.token, interval_seconds=15.0, max_wait_seconds=patience)
+
+    async def call(
+        self,
+        error: ApiError | None = None,
+        *,
+        lasts: float = 0.0,
+        retry_after: float | None = None,
+        left: int | None = None,
+    ) -> float | None:
+        """Make a call that ends in *error*; return how long it waited, or None if held back."""
+        wanted = now()
+        begun = None
+        try:
+            async with self.limiter.admitted() as admission:
+                begun = now()
+                self.begun.append(begun)
+                await asyncio.sleep(lasts)
+                admission.retry_after_seconds = retry_after
+                if left is not None:
+                    admission.policies = (RateLimitPolicy(policy="default", remaining=left),)
+                if error:
+                    raise error
+        except (ApiError, RateLimitWait) as raised:
+            assert begun is None or raised is error
+        return None if begun is None else round(begun - wanted, 3)
+
+    async def refused(self, *, lasts: float = 0.0) -> float | None:
+        return await self.call(Unauthorized("refused"), lasts=lasts)
+
+    async def limited(self, retry_after: float | None = None) -> float | None:
+        return await self.call(RateLimited("too many"), retry_after=retry_after)
+
+    @property
+    def shut(self) -> float:
+        """For how many seconds a gate holds calls back."""
+        until = self.limiter.budget_status().blocked_until_timestamp_seconds
+        return 0.0 if until is None else max(0.0, round(until - unix_seconds(), 3))
+
+
+@dataclass
+class World:
+    """Apps whose throttles share what holds for a token."""
+
+    limits: LimitsByToken = field(
+        default_factory=lambda: LimitsByToken(reserve_ratio=0.0, monotonic=now)
+    )
+    begun: list[float] = field(default_factory=list)
+
+    def app(self, name: str = "token", *, budget: int = 600, patience: float = 0.0) -> Client:
+        """Return an app whose token is *name*."""
+        token = Secret(name)
+        limiter = RateLimiter(
+            self.limits, token=token, budget=budget, clock=unix_seconds, monotonic=now
+        )
+        client = Client(limiter, token, self.begun)
+        client.begin_pass(patience=patience)
+        return client
+
+    async def rest(self) -> None:
+        """Let the time pass in which the budgets of some tokens, which begin spent, fill up."""
+        for token in ("token", "other", "new"):
+            self.limits.of(Secret(token), budget=600)
+        await asyncio.sleep(400)
+
+    async def rested_app(self) -> Client:
+        await self.rest()
+        return self.app()
+
+    @property
+    def most_in_a_window(self) -> int:
+        return max(sum(1 for at in self.begun if 0 <= at - first < 300) for first in self.begun)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def together(*calls: Awaitable[float | None]) -> list[float | None]:
+    return await asyncio.gather(*calls)
+
+
+class TestBudget:
+    """What apps that use a token may spend together."""
+
+    @in_virtual_time
+    async def test_calls_wait_in_their_order(self, world: World) -> None:
+        """Calls are made in the order in which they were wanted, whichever app they are for."""
+        apps = [world.app(budget=300, patience=1e4) for _ in range(2)]
+        made: list[int] = []
+
+        async def call(number: int) -> None:
+            assert await apps[number % 3 % 2].call() is not None
+            made.append(number)
+
+        await asyncio.gather(*(call(number) for number in range(60)))
+        assert list(range(60)) == made
+
+    @in_virtual_time
+    async def test_apps_share_a_budget(self, world: World) -> None:
+        """Two apps with one token make no more calls together than it allows; a third its own."""
+
+        async def spend(app: Client) -> int:
+            made = 0
+            app.begin_pass(patience=300)
+            while await app.call(lasts=0.1) is not None:
+                made += 1
+            return made
+
+        apps = [world.app(token, budget=20) for token in ("token", "token", "other")]
+        one, two, other = await asyncio.gather(*map(spend, apps))
+        assert min(one, two) > 0
+        assert (19, 19) == (one + two, other)
+
+    @in_virtual_time
+    async def test_wait_beyond_the_patience(self, world: World) -> None:
+        """A call that cannot be made in time is held back at once, and is not counted."""
+        app = await world.rested_app()
+        assert [0] * 40 == [await app.call() for _ in range(40)]
+        app.begin_pass(patience=0.1)
+        with pytest.raises(RateLimitWait):
+            async with app.limiter.admitted():
+                pytest.fail("the call was made")
+        assert (400, 560) == (now(), app.limiter.budget_status().remaining)
+        app.begin_pass(patience=1.0)
+        assert 0 < (await app.call() or 0) < 1
+        assert 559 == app.limiter.budget_status().remaining
+
+    @in_virtual_time
+    async def test_wait_behind_others(self, world: World) -> None:
+        """A call whose patience ends while it waits behind others is held back then."""
+        long, short = world.app(budget=10, patience=100), world.app(patience=5)
+        first, second, third = await together(long.call(), short.call(), long.call())
+        assert second is None
+        assert [30, 60] == pytest.approx([first, third], abs=3)
+
+    @in_virtual_time
+    async def test_fair_share(self, world: World) -> None:
+        """Each app that reads with a token has its part of the budget, until it takes another."""
+        await world.rest()
+        one, two = world.app(), world.app()
+        assert [300, 300] == [app.limiter.fair_share for app in (one, two)]
+        two.begin_pass(token="other")
+        assert [600, 600] == [app.limiter.fair_share for app in (one, two)]
+
+    @in_virtual_time
+    async def test_what_is_told(self, world: World) -> None:
+        """The limit, what is left of it, and what the API said last are told."""
+        app = await world.rested_app()
+        await app.call(left=77)
+        await app.call()
+        budget_status = app.limiter.budget_status()
+        assert (600, 598) == (budget_status.limit, budget_status.remaining)
+        assert [77] == [policy.remaining for policy in budget_status.policies]
+        assert budget_status.blocked_until_timestamp_seconds is None
+
+
+class TestRateLimited:
+    """What follows a 429, for all apps of the token."""
+
+    @pytest.mark.parametrize(("retry_after", "block"), [(120.0, 120), (1.0, 1), (None, 300)])
+    @in_virtual_time
+    async def test_block(self, retry_after: float | None, block: float, world: World) -> None:
+        """For as long as the API says, else 300 s, no app calls with that token; others do."""
+        await world.rest()
+        apps = [one, two, other] = [world.app(), world.app(), world.app("other")]
+        await one.limited(retry_after)
+        assert [block, block, 0] == [app.shut for app in apps]
+        assert [0, 0, 40] == [app.limiter.affordable() for app in apps]
+        assert [None, None, 0] == [await app.call() for app in apps]
+        await asyncio.sleep(block - 0.01)
+        assert await two.call() is None
+        assert 0 == await other.call()
+        await asyncio.sleep(0.01)
+        assert 0 == await two.call()
+
+    @in_virtual_time
+    async def test_one_call_tries(self, world: World) -> None:
+        """After the block one call is made alone; the others wait for it, and follow at once."""
+        await world.rest()
+        apps = [world.app(), world.app()]
+        await apps[0].limited(30.0)
+        await asyncio.sleep(30)
+        for app in apps:
+            app.begin_pass(patience=10)
+        waits = await together(*(apps[each % 2].call(lasts=2.0) for each in range(6)))
+        assert [0, 2, 2, 2, 2, 2] == waits
+
+    @in_virtual_time
+    async def test_each_bad_try_doubles(self, world: World) -> None:
+        """A try that ends in a 429 without a time doubles the block, up to 900 s."""
+        app = await world.rested_app()
+        await app.limited()
+        blocks = [app.shut]
+        for _ in range(3):
+            await asyncio.sleep(app.shut)
+            app.begin_pass()
+            # Neither while it is tried nor when that has failed is another call made.
+            assert [0, None] == await together(app.limited(), app.call())
+            blocks.append(app.shut)
+        assert [300, 600, 900, 900] == blocks
+        await asyncio.sleep(900)
+        await app.call()
+        assert 0 == app.shut
+        await app.limited()
+        assert 300 == app.shut
+
+    @in_virtual_time
+    async def test_calls_that_are_limited_together(self, world: World) -> None:
+        """Several calls under way that all get a 429 block once, for the longest time told."""
+        await world.rest()
+        apps = [world.app(), world.app()]
+        times = [10.0, 40.0, 20.0]
+        await asyncio.gather(*(apps[0].limited(seconds) for seconds in times), apps[1].limited(5.0))
+        assert 40 == apps[1].shut
+        await asyncio.sleep(40)
+        await apps[1].limited()
+        assert 600 == apps[0].shut
+
+    @pytest.mark.parametrize("error", [ApiTimeout("late"), ServerError("503")])
+    @in_virtual_time
+    async def test_any_other_answer_opens(self, error: ApiError, world: World) -> None:
+        """A try that fails in another way is no rate limit: the others follow."""
+        app = await world.rested_app()
+        await app.limited(30.0)
+        await asyncio.sleep(30)
+        app.begin_pass(patience=10)
+        calls = [app.call(error, lasts=5.0), app.call(lasts=1.0), app.call(lasts=1.0)]
+        assert [0, 5, 5] == await together(*calls)
+        assert 0 == app.shut
+
+    @in_virtual_time
+    async def test_rotation_there_and_back(self, world: World) -> None:
+        """A block lasts while another token is used, and that one is not blocked."""
+        app = await world.rested_app()
+        await app.limited()
+        app.begin_pass(token="new")
+        assert 0 == await app.call()
+        await asyncio.sleep(100)
+        app.begin_pass(token="token")
+        assert (200, None) == (app.shut, await app.call())
+
+
+class TestRefused:
+    """What follows a 401 or 403, for one app alone."""
+
+    @in_virtual_time
+    async def test_back_off(self, world: World) -> None:
+        """A token that was never good is tried after 15 s, then after twice as long, to 300 s."""
+        app = await world.rested_app()
+        waits = []
+        for _ in range(7):
+            app.begin_pass()
+            assert [0, None] == [await app.refused(), await app.call()]
+            waits.append(app.shut)
+            await asyncio.sleep(app.shut)
+        assert [15, 30, 60, 120, 240, 300, 300] == waits
+
+    @in_virtual_time
+    async def test_one_call_tries(self, world: World) -> None:
+        """When a refused token is tried again the other calls wait for what comes of it."""
+        app = await world.rested_app()
+        assert [0, 0] == await together(app.refused(), app.refused())
+        await asyncio.sleep(15)
+        app.begin_pass(patience=10)
+        calls = [app.refused(lasts=1.0), app.call(), app.call()]
+        assert [0, None, None] == await together(*calls)
+        assert (416, 30) == (now(), app.shut)
+        await asyncio.sleep(30)
+        app.begin_pass(patience=10)
+        assert [0, 1] == await together(app.call(lasts=1.0), app.call())
+
+    @in_virtual_time
+    async def test_accepted_token(self, world: World) -> None:
+        """A token that was accepted is believed in until it is refused twice in a row."""
+        app = await world.rested_app()
+        for _ in range(3):
+            await app.call()
+            await app.refused()
+            assert 0 == app.shut
+        await app.refused()
+        assert 15 == app.shut
+
+    @in_virtual_time
+    async def test_other_apps_go_on(self, world: World) -> None:
+        """A token that one app is refused may be good for another."""
+        await world.rest()
+        one, two = world.app(), world.app()
+        await one.refused()
+        assert [15, 0] == [one.shut, two.shut]
+        assert [None, 0] == [await one.call(), await two.call()]
+
+    @in_virtual_time
+    async def test_other_apps_do_not_wait(self, world: World) -> None:
+        """They do not queue behind calls that wait for what comes of a try."""
+        await world.rest()
+        one, two = world.app(), world.app()
+        await one.refused()
+        await asyncio.sleep(15)
+        one.begin_pass(patience=10)
+        waiting = asyncio.gather(one.refused(lasts=4.0), one.call())
+        await asyncio.sleep(1)
+        two.begin_pass(patience=1.0)
+        wait = await two.call()
+        await waiting
+        assert wait == 0
+
+    @in_virtual_time
+    async def test_new_token(self, world: World) -> None:
+        """A new token is tried at once; if it is refused too, the back-off begins anew."""
+        app = await world.rested_app()
+        await app.refused()
+        await asyncio.sleep(15)
+        await app.refused()
+        app.begin_pass(token="new")
+        assert (0, 0) == (app.shut, await app.refused())
+        assert (15, None) == (app.shut, await app.call())
+
+
+class TestCancelled:
+    """Calls that are given up."""
+
+    @in_virtual_time
+    async def test_while_it_waits(self, world: World) -> None:
+        """A call that is given up while it waits is not counted, and the next takes its place."""
+        app = world.app(budget=10, patience=100)
+        calls = [asyncio.create_task(app.call()) for _ in range(3)]
+        await asyncio.sleep(1)
+        calls[0].cancel()
+        calls[1].cancel()
+        assert await calls[2] == pytest.approx(30, abs=2)
+        assert 1 == len(world.begun)
+
+    @in_virtual_time
+    async def test_while_it_runs(self, world: World) -> None:
+        """A call that is given up has been counted, and is under way no more."""
+        app = await world.rested_app()
+        call = asyncio.create_task(app.call(lasts=5.0))
+        await asyncio.sleep(1)
+        call.cancel()
+        await asyncio.wait([call])
+        assert 599 == app.limiter.budget_status().remaining
+        await app.call(left=1)
+        assert 1 == app.limiter.affordable()
+
+    @in_virtual_time
+    async def test_while_it_tries(self, world: World) -> None:
+        """When the call that tries is given up, the next one tries."""
+        app = await world.rested_app()
+        await app.limited(30.0)
+        await asyncio.sleep(30)
+        app.begin_pass(patience=10)
+        calls = [asyncio.create_task(app.call(lasts=5.0)) for _ in range(3)]
+        await asyncio.sleep(2)
+        calls[0].cancel()
+        assert [2, 7] == await together(*calls[1:])
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.floats(0.0, 40.0),
+                st.integers(0, 2),
+                st.sampled_from([0.0, 1.0, 30.0]),
+                st.floats(0.0, 8.0),
+                st.none() | st.floats(0.0, 20.0),
+                st.sampled_from([None, RateLimited, Unauthorized, ApiTimeout]),
+            ),
+            min_size=1,
+            max_size=30,
+        )
+    )
+    @settings(max_examples=60)
+    @in_virtual_time
+    async def test_nothing_is_left_behind(
+        self, calls: list[tuple[float, int, float, float, float | None, type[ApiError] | None]]
+    ) -> None:
+        """Whatever ends or is given up when, the limit holds, and later calls are made."""
+        world = World()
+        apps = [world.app(budget=12) for _ in range(3)]
+        tasks = []
+        for gap, number, patience, lasts, given_up_after, failure in calls:
+            await asyncio.sleep(gap)
+            apps[number].begin_pass(patience=patience)
+            error = failure("made up") if failure else None
+            call = apps[number].call(error, lasts=lasts, retry_after=20.0)
+            tasks.append(asyncio.create_task(call))
+            if given_up_after is not None:
+                asyncio.get_running_loop().call_later(given_up_after, tasks[-1].cancel)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(1000)
+        for app in apps:
+            app.begin_pass(patience=60)
+        assert None not in await asyncio.gather(*(app.call(lasts=1.0) for app in apps))
+        await asyncio.sleep(100)
+        await apps[0].call(left=1)
+        await asyncio.sleep(100)
+        assert 1 == apps[0].limiter.affordable()
+        assert world.most_in_a_window <= 12
+
+
+class TestLimitsByToken:
+    """What is kept of each token."""
+
+    @in_virtual_time
+    async def test_idle_tokens_are_forgotten(self, world: World) -> None:
+        """What a token has spent is kept for 300 s, and forgotten when a new one comes."""
+        limits = world.limits.of(Secret("token"), budget=20)
+        await asyncio.sleep(299)
+        world.limits.of(Secret("second"), budget=20)
+        assert limits is world.limits.of(Secret("token"), budget=20)
+        await asyncio.sleep(2)
+        world.limits.of(Secret("third"), budget=20)
+        assert limits is not world.limits.of(Secret("token"), budget=20)
+
+    @in_virtual_time
+    async def test_blocks_are_forgotten_in_time(self, world: World) -> None:
+        """A token that was blocked and is used no more is kept until its block is over."""
+        app = world.app(patience=10)
+        limits = world.limits.of(Secret("token"), budget=600)
+        await app.limited(2000.0)
+        app.begin_pass(token="new")
+        await asyncio.sleep(1900)
+        world.app("second")
+        assert limits is world.limits.of(Secret("token"), budget=600)
+        await asyncio.sleep(200)
+        world.app("third")
+        assert limits is not world.limits.of(Secret("token"), budget=600)
+
+    @in_virtual_time
+    async def test_tokens_in_use_are_kept(self, world: World) -> None:
+        """The budget of an app that calls rarely does not begin anew when another app's does."""
+        await world.rest()
+        rare, other = world.app(), world.app("other")
+        await asyncio.sleep(400)
+        other.begin_pass(token="rolled")
+        rare.begin_pass()
+        assert 40 == rare.limiter.affordable()

@@ -1,0 +1,318 @@
+import asyncio
+import gzip
+import logging
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from rk_exporter.config.config import load
+from rk_exporter.exporter import Exporter
+from rk_exporter.metrics.exposition import Exposition, Format
+from rk_exporter.metrics.families import families
+from rk_exporter.simulator import Recording
+from rk_exporter.snapshot import Snapshot
+from rk_exporter.web.application import Application, scrape_timeout_seconds
+from tests.support.building import (
+    ACCOUNT,
+    APP,
+    BASE_URL,
+    NOW,
+    Stage,
+    config,
+    life,
+    play,
+    run,
+    samples,
+    setup,
+)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, 9.5),
+        ("10", 9.5),
+        ("10.000000", 9.5),
+        ("2", 1.5),
+        ("0.8", 0.4),
+        ("600", 119.5),
+        ("0", 9.5),
+        ("-1", 9.5),
+        ("", 9.5),
+        ("nan", 9.5),
+        ("inf", 9.5),
+        ("1e3", 9.5),
+        ("1_0", 9.5),
+        ("٣", 9.5),
+        ("5, 5", 9.5),
+        ("9" * 40, 9.5),
+    ],
+)
+def test_timeout_of_a_scrape(header: str | None, expected: float) -> None:
+    """The header's timeout less the offset counts; what is no number is as if it were absent."""
+    assert expected == scrape_timeout_seconds(header, offset_seconds=0.5)
+
+
+class TestMetricsPage:
+    @pytest.mark.parametrize("form", Format)
+    def test_formats(self, form: Format) -> None:
+        """Each format is announced with its version, and is what was announced."""
+        answer = run(setup(life()).get(headers={"Accept": form.value}))
+        assert (200, form.value) == (answer.status_code, answer.headers["Content-Type"])
+        assert (form is Format.OPENMETRICS) == answer.text.endswith("# EOF\n")
+        assert str(len(answer.content)) == answer.headers["Content-Length"]
+        assert "Accept, Accept-Encoding" == answer.headers["Vary"]
+
+    def test_gzip(self) -> None:
+        """Packed, the answer is the same."""
+
+        async def both() -> tuple[bytes, bytes]:
+            application = _application(_nothing_new)
+            packed = await _raw(application, [(b"accept-encoding", b"gzip")])
+            return packed, await _raw(application, [])
+
+        packed, plain = run(both())
+        assert plain == gzip.decompress(packed)
+
+    def test_head_costs_nothing(self) -> None:
+        """HEAD has the headers of GET and no body, and calls nothing."""
+        each = setup(life())
+        answer = run(each.get(method="HEAD"))
+        assert (200, b"", 0) == (
+            answer.status_code,
+            answer.content,
+            each.simulator.requests.total,
+        )
+        assert Format.TEXT.value == answer.headers["Content-Type"]
+
+    def test_other_path(self) -> None:
+        """The metrics can stand under another path, and then no more under the usual one."""
+        each = setup(life(), configuration=config(web__telemetry_path="/recordings/metrics"))
+        assert 200 == run(each.get("/recordings/metrics")).status_code
+        assert 404 == run(each.get("/metrics")).status_code
+        assert 'href="/recordings/metrics"' in run(each.get("/")).text
+
+    def test_too_many_at_once(self) -> None:
+        """Beyond the maximum a scrape is asked to come again, and the others are answered."""
+
+        async def scrapes() -> list[int]:
+            each = setup(life(), configuration=config(web__max_requests="3"))
+            answers = await asyncio.gather(*(each.get() for _ in range(5)))
+            return sorted(answer.status_code for answer in answers)
+
+        assert [200, 200, 200, 503, 503] == run(scrapes())
+
+
+def _application(scrape: Callable[[float], Awaitable[Snapshot]]) -> Application:
+    return Application(
+        scrape=scrape,
+        why_not_ready=lambda: None,
+        exposition=Exposition(families),
+        telemetry_path="/metrics",
+        timeout_offset_seconds=0.5,
+        max_requests=1,
+    )
+
+
+async def _nothing_new(_: float) -> Snapshot:
+    return Snapshot((), NOW)
+
+
+async def _raw(
+    application: Application, headers: list[tuple[bytes, bytes]], *, target: str = "/metrics"
+) -> bytes:
+    scope = {"type": "http", "method": "GET", "path": target, "headers": headers}
+    body = bytearray()
+
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("nothing is to be received")
+
+    async def send(message: Any) -> None:
+        assert len(message.get("body", b"")) <= 64 * 1024
+        body.extend(message.get("body", b""))
+
+    await application(scope, receive, send)
+    return bytes(body)
+
+
+@pytest.mark.parametrize("path", ["/nope", "/metrics/", "/-/reload", "/metrics.php"])
+def test_other_paths(path: str) -> None:
+    """Any other path is a 404 with a line of text that does not repeat it, and calls nothing."""
+    each = setup(life())
+    answer = run(each.get(path))
+    assert 404 == answer.status_code
+    assert 1 == answer.text.count("\n")
+    assert path not in answer.text
+    assert 0 == each.simulator.requests.total
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
+def test_other_methods(path: str, method: str) -> None:
+    """Any other method is a 405 that names the right ones, and calls nothing."""
+    each = setup(life())
+    answer = run(each.get(path, method=method))
+    assert (405, "GET, HEAD") == (answer.status_code, answer.headers["Allow"])
+    assert 0 == each.simulator.requests.total
+
+
+@pytest.mark.parametrize("length", ["65537", "-1", "many"])
+def test_bodies_are_refused(length: str) -> None:
+    """A request with a large body, or one of no known length, is a 413."""
+    answer = run(setup(life()).get(headers={"Content-Length": length}))
+    assert (413, "send no body\n") == (answer.status_code, answer.text)
+
+
+class TestHealth:
+    def test_healthy_calls_nothing(self) -> None:
+        """Health is the exporter's alone: it never calls the API."""
+        each = setup(life())
+        assert (200, "healthy\n") == (
+            run(each.get("/-/healthy")).status_code,
+            run(each.get("/-/healthy")).text,
+        )
+        assert 0 == each.simulator.requests.total
+
+    def test_ready(self) -> None:
+        """It is ready after the first pass, until the last pass is out of date; asking is free."""
+        each = setup(life())
+
+        async def over_time() -> list[tuple[int, str]]:
+            found = [await ready(each.exporter)]
+            assert 0 == each.simulator.requests.total
+            await each.get()
+            calls = each.simulator.requests.total
+            for later in (300, 1):
+                each.time.now += later
+                found.append(await ready(each.exporter))
+            assert calls == each.simulator.requests.total
+            await each.get()
+            return [*found, await ready(each.exporter)]
+
+        at_first, fresh, old, again = run(over_time())
+        restoring = "not ready: recordings from before the start are being restored by scrapes: "
+        assert (503, f"{restoring}{APP}\n") == at_first
+        assert [(200, "ready\n")] * 2 == [fresh, again]
+        assert (503, "not ready: the last pass is out of date; is the exporter scraped?\n") == old
+
+    def test_not_ready_while_recordings_are_restored(self) -> None:
+        """Where the budget is small it takes some passes until all is shown again that was."""
+        meetings = ["meeting-1", "meeting-2", "meeting-3"]
+
+        async def scrapes(stage: Stage) -> list[tuple[int, int]]:
+            found = []
+            for _ in range(6):
+                shown = samples(await stage.scrape(), "rk_recording_last_success_timestamp_seconds")
+                found.append(((await ready(stage.exporter))[0], len(shown)))
+            return found
+
+        found = play(
+            scrapes,
+            *(ended(number, meetings[number % 3]) for number in range(250)),
+            configuration=config(meeting_ids=meetings, api__budget="60"),
+            linger_seconds=0,
+        )
+        first, *restoring, last = dict.fromkeys(found)
+        assert ((503, 0), (200, 250)) == (first, last)
+        assert {503} == {status for status, _ in restoring}
+
+    @pytest.mark.parametrize("budget", ["10", "20"])
+    def test_ready_at_last(self, budget: str) -> None:
+        """Also with no more than a call for each pass, or for every other, it becomes ready."""
+
+        async def scrapes(stage: Stage) -> int:
+            await stage.scrapes(30)
+            return (await ready(stage.exporter))[0]
+
+        recordings = [ended(number, "meeting-1") for number in range(150)]
+        configuration = config(api__budget=budget)
+        assert 200 == play(scrapes, *recordings, configuration=configuration, linger_seconds=0)
+
+    def test_which_app_is_not_ready(self, tmp_path: Path) -> None:
+        """Of several apps those are named whose list could not be read yet."""
+        file = tmp_path / "rk.yml"
+        file.write_text(
+            f"account_id: {ACCOUNT}\napi: {{budget: 100000, base_url: '{BASE_URL}'}}\napps:\n"
+            "  - {name: good, app_id: a, api_token_env: TOKEN, meetings: {ids: [meeting-1]}}\n"
+            "  - {name: bad, app_id: b, api_token_env: REFUSED, meetings: {ids: [meeting-1]}}\n"
+        )
+        tokens = {"TOKEN": "simulated", "REFUSED": "refused"}
+        each = setup(life(), configuration=load(file, {}, tokens))
+
+        async def after_a_scrape() -> tuple[int, str]:
+            await each.get()
+            return await ready(each.exporter)
+
+        status, text = run(after_a_scrape())
+        assert (503, True) == (status, text.endswith("by scrapes: bad\n"))
+
+
+async def ready(exporter: Exporter) -> tuple[int, str]:
+    """Return the status and the text of the page of readiness."""
+    transport = httpx.ASGITransport(app=exporter.application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+        answer = await client.get("/-/ready")
+        return answer.status_code, answer.text
+
+
+def ended(number: int, meeting_id: str) -> Recording:
+    """Return a recording that ended before NOW, one a minute."""
+    at = NOW - 60 * (number + 2)
+    return life(
+        meeting_id,
+        id=f"recording-{number}",
+        invoked_at=at,
+        started_at=at + 2,
+        paused=(),
+        stopped_at=at + 30,
+        uploaded_at=at + 40,
+    )
+
+
+def test_landing_page() -> None:
+    """The landing page says what this is, links to the metrics, and may load nothing."""
+    answer = run(setup(life()).get("/"))
+    assert "text/html; charset=utf-8" == answer.headers["Content-Type"]
+    assert '<a href="/metrics">' in answer.text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "nosniff" == answer.headers["X-Content-Type-Options"]
+
+
+def test_a_bug_is_a_500_and_the_next_scrape_works(caplog: pytest.LogCaptureFixture) -> None:
+    """An error that nobody expected is logged, tells the client nothing, and harms no more."""
+    caplog.set_level(logging.ERROR, logger="rk_exporter")
+    results: list[RuntimeError | Snapshot] = [RuntimeError("secret detail"), Snapshot((), NOW)]
+
+    async def scrape(_: float) -> Snapshot:
+        result = results.pop(0)
+        if isinstance(result, RuntimeError):
+            raise result
+        return result
+
+    async def twice() -> list[bytes]:
+        application = _application(scrape)
+        return [await _raw(application, []) for _ in range(2)]
+
+    first, second = run(twice())
+    assert b"internal error; the exporter's log tells more\n" == first
+    assert second.startswith(b"# HELP rk_recording_status")
+    assert "secret detail" in caplog.text
+
+
+@pytest.mark.parametrize("target", ["http://exporter/metrics", "https://exporter:1/metrics?a=b"])
+def test_whole_urls_as_targets(target: str) -> None:
+    """A request may name the whole URL, as it does on its way through a proxy."""
+    body = run(_raw(_application(_nothing_new), [], target=target))
+    assert body.startswith(b"# HELP")
+
+
+def test_many_meetings_are_sent_in_slices() -> None:
+    """A large exposition arrives whole, in pieces that a slow reader cannot pile up."""
+    each = setup(*[life(f"meeting-{number}") for number in range(300)])
+    body = run(_raw(each.exporter.application, []))
+    assert len(body) > 5 * 64 * 1024
+    assert 300 * 7 == len(samples(body.decode(), "rk_recording_status"))
