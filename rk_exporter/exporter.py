@@ -23,8 +23,8 @@ from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.families import families
 from rk_exporter.model.secret import Secret
-from rk_exporter.model.server_clock import ServerClock
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
+from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.lifecycle import FollowRules
 from rk_exporter.tracking.state_file import LAST_PATIENCE_SECONDS, StateFile, StateFileState

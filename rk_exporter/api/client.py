@@ -30,10 +30,10 @@ from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
-from rk_exporter.model.server_clock import ServerClock
 from rk_exporter.ratelimit.headers import MalformedHeader, parse_policies, retry_after_seconds
 from rk_exporter.ratelimit.limiter import Admission, RateLimiter, RateLimitWait
 from rk_exporter.ratelimit.status import RateLimitPolicy
+from rk_exporter.runtime.server_clock import ServerClock
 
 
 T = TypeVar("T")

@@ -21,10 +21,10 @@ from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import travels_in_clear
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.exporter import Exporter
-from rk_exporter.logs import configure
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
+from rk_exporter.runtime.logs import configure
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.state_file import StateFileError
 from rk_exporter.web.server import AddressError, Listener, bind, serve

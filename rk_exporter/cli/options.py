@@ -15,7 +15,7 @@ from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.parsers import READ_CHOICES
 from rk_exporter.config.schema import default_of
 from rk_exporter.config.sources import Setting
-from rk_exporter.logs import FORMATS, LEVELS
+from rk_exporter.runtime.logs import FORMATS, LEVELS
 
 
 F = TypeVar("F", bound=Callable[..., Any])

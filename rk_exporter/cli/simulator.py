@@ -12,7 +12,7 @@ from rk_exporter.config.parsers import Address, parse_addresses
 from rk_exporter.demo import demo
 from rk_exporter.demo.demo import StackAddresses
 from rk_exporter.demo.programs import StackError
-from rk_exporter.logs import configure
+from rk_exporter.runtime.logs import configure
 from rk_exporter.simulator import (
     DEMO_PACE,
     REAL_PACE,

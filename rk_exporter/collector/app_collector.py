@@ -18,9 +18,9 @@ from rk_exporter.collector.scrape_interval import ScrapeInterval
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import App, Meeting, Reading, ReadMode
 from rk_exporter.model.secret import Secret, TokenSource
-from rk_exporter.model.server_clock import ServerClock
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.limiter import RateLimiter
+from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.snapshot import AppSnapshot
 from rk_exporter.tracking.state_file import AppState, app_state
 from rk_exporter.tracking.tracker import RecordingTracker

@@ -22,7 +22,7 @@ from rk_exporter.config.parsers import (
 )
 from rk_exporter.config.sources import ConfigError, ConfigSource, Setting
 from rk_exporter.config.yaml_document import DocumentError, read_document
-from rk_exporter.logs import FORMATS, LEVELS
+from rk_exporter.runtime.logs import FORMATS, LEVELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

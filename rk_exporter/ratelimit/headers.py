@@ -18,8 +18,8 @@ from typing import TypeGuard, cast
 
 import http_sf
 
-from rk_exporter.model.server_clock import http_date
 from rk_exporter.ratelimit.status import RateLimitPolicy
+from rk_exporter.runtime.server_clock import http_date
 
 
 # Calls in 5 minutes for a user, over all tokens and the dashboard ("API limits" page).

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Outcome, Recording, Status
-from rk_exporter.model.server_clock import ServerClock
+from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.tracking.counters import RecordingCounters, is_possible
 from rk_exporter.tracking.lifecycle import (
     FollowRules,

@@ -26,7 +26,7 @@ from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Status, StopReason
 from rk_exporter.model.secret import Secret
-from rk_exporter.model.server_clock import ServerClock
+from rk_exporter.runtime.server_clock import ServerClock
 from tests.support.building import ACCOUNT, APP, BASE_URL, free_throttle, run
 from tests.support.payloads import DETAILS, RECORDING_ID, SAMPLE
 

@@ -33,8 +33,8 @@ from rk_exporter.model.errors import (
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import Secret
-from rk_exporter.model.server_clock import ServerClock
 from rk_exporter.ratelimit.limiter import RateLimiter
+from rk_exporter.runtime.server_clock import ServerClock
 from tests.support.building import free_throttle, throttle_of
 from tests.support.fault_server import (
     PATIENCE_SECONDS,

@@ -18,8 +18,8 @@ from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
-from rk_exporter.model.server_clock import ServerClock
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
+from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.simulator import Fault, MeetingInList, Recording, ScriptedStory, Simulator
 from tests.support.building import (
     ACCOUNT,

@@ -27,8 +27,8 @@ from rk_exporter.model.errors import (
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.model.secret import Secret
-from rk_exporter.model.server_clock import ServerClock
 from rk_exporter.ratelimit.limiter import RateLimitWait
+from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.simulator import Fault
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
 from rk_exporter.tracking.tracker import RecordingTracker

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import OUTCOME_OF, Outcome, Recording, Status, StopReason
-from rk_exporter.model.server_clock import ServerClock
+from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.tracking.counters import Histogram, RecordingCounters
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
 from rk_exporter.tracking.store import Tombstone

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from rk_exporter.logs import configure
+from rk_exporter.runtime.logs import configure
 
 
 logger = logging.getLogger("rk_exporter.test")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.model.server_clock import ServerClock
+from rk_exporter.runtime.server_clock import ServerClock
 from tests.support.building import NOW, Time
 
 

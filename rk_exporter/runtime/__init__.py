@@ -1,0 +1,1 @@
+"""What any asynchronous service needs: clocks, back-off, logging, and blocking calls in threads."""

@@ -1,0 +1,87 @@
+import asyncio
+import threading
+
+import pytest
+
+from rk_exporter.runtime.background_call import BackgroundCall, StillRunning
+from tests.support.building import run
+
+
+class Hang:
+    """A function that returns when it is released."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    def __call__(self) -> str:
+        self.released.wait(10)
+        return "done"
+
+
+def test_result() -> None:
+    """The caller gets what the function returns, and the next call may start."""
+
+    async def scenario() -> list[str]:
+        call, results = BackgroundCall[str](), []
+        for text in ("a", "b"):
+            call.start(text.upper)
+            results.append(await call.result(timeout_seconds=10))
+        return results
+
+    assert ["A", "B"] == run(scenario())
+
+
+def test_hanging_function() -> None:
+    """A function that hangs is waited for within the bound, keeps running and can be awaited."""
+
+    async def scenario() -> str:
+        call, hang = BackgroundCall[str](), Hang()
+        call.start(hang)
+        with pytest.raises(StillRunning):
+            await call.result(timeout_seconds=0)
+        assert call.is_running
+        hang.released.set()
+        return await call.result(timeout_seconds=10)
+
+    assert "done" == run(scenario())
+
+
+def test_the_loop_goes_on() -> None:
+    """The event loop serves others while the function blocks."""
+
+    async def scenario() -> bool:
+        call, hang = BackgroundCall[str](), Hang()
+        call.start(hang)
+        asyncio.get_running_loop().call_soon(hang.released.set)
+        return "done" == await call.result(timeout_seconds=10)
+
+    assert run(scenario())
+
+
+def test_error() -> None:
+    """What the function raises reaches the caller, and the next call may start."""
+
+    async def scenario() -> bool:
+        call = BackgroundCall[int]()
+        call.start(lambda: int("x"))
+        with pytest.raises(ValueError, match="invalid literal"):
+            await call.result(timeout_seconds=10)
+        return call.is_running
+
+    assert not run(scenario())
+
+
+def test_one_at_a_time() -> None:
+    """A second call must wait for the first, and without a call there is no result."""
+
+    async def scenario() -> None:
+        call, hang = BackgroundCall[str](), Hang()
+        with pytest.raises(RuntimeError):
+            await call.result(timeout_seconds=0)
+        call.start(hang)
+        with pytest.raises(RuntimeError):
+            call.start(hang)
+        hang.released.set()
+        await call.result(timeout_seconds=10)
+
+    run(scenario())
