@@ -21,7 +21,7 @@ from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.config import Config
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.exposition import Exposition
-from rk_exporter.metrics.families import families
+from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
 from rk_exporter.runtime.server_clock import ServerClock
@@ -80,6 +80,7 @@ class Exporter:
         ]
         keep = self._keep if self._state_file else None
         self.scraper = Collector(self._app_scrapers, clock=clock, keep=keep)
+        self._snapshot_families = SnapshotFamilies()
         self.exposition = Exposition(self.families)
         self.application = Application(
             scrape=self.scraper.scrape,
@@ -165,7 +166,7 @@ class Exporter:
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
         """Return all that is exposed: the *snapshot*, and the exporter's own counters as of now."""
-        return chain(families(snapshot), self._registry.collect())
+        return chain(self._snapshot_families(snapshot), self._registry.collect())
 
     def why_not_ready(self) -> str | None:
         """Return why what is shown is not all that it should be; None where it is."""

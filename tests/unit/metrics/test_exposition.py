@@ -18,7 +18,7 @@ from prometheus_client.openmetrics import exposition as openmetrics_encoder
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from rk_exporter.metrics.builders import histogram
+from rk_exporter.metrics.builders import LabelSet, histogram
 from rk_exporter.metrics.exposition import Exposition, Format, accepts_gzip, encode, negotiate
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.counters import Histogram
@@ -134,7 +134,7 @@ def test_any_label_and_value(form: Format, text: str, number: float) -> None:
     counter = CounterMetricFamily("counted", text, labels=["from"])
     counter.add_metric([text], abs(number))
     delays = Histogram((0.5, 1e9), (1, 0, 2), abs(number))
-    measured = histogram("delay", text, [({"a": text}, delays)])
+    measured = histogram("delay", text, [(LabelSet(a=text), delays)])
     families = [gauge, info, counter, measured]
     encoded = encode(families, form)
     assert by_the_library(families, form) == encoded

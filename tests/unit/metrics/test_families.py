@@ -14,8 +14,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from rk_exporter.api.client import ENDPOINTS
 from rk_exporter.api.schema import MALFORMABLE_FIELDS
 from rk_exporter.metrics.exposition import Format, encode
-from rk_exporter.metrics.families import families
-from rk_exporter.metrics.recordings import RECORDING_AGE, counter_families, recording_families
+from rk_exporter.metrics.families import SnapshotFamilies
+from rk_exporter.metrics.recording_counters import counter_families
+from rk_exporter.metrics.recordings import RECORDING_AGE, AllRecordingSeries
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Recording as ReadRecording
 from rk_exporter.model.recording import Status, StopReason
@@ -63,7 +64,7 @@ def exposed(*recordings: KnownRecording, **fields: Any) -> str:
             **fields,
         }
     )
-    return encode(families(Snapshot((app,), NOW)), Format.TEXT).decode()
+    return encode(SnapshotFamilies()(Snapshot((app,), NOW)), Format.TEXT).decode()
 
 
 @pytest.mark.parametrize("form", Format)
@@ -133,7 +134,7 @@ def test_nothing_is_shown_before_it_is_known() -> None:
     """Before the first pass there are the list, the counters at 0, and no readings."""
     each = setup(life())
     snapshot = each.exporter.scraper.snapshot
-    shown = {family.name: family.samples for family in families(snapshot)}
+    shown = {family.name: family.samples for family in SnapshotFamilies()(snapshot)}
     counted = {family.name for family in counter_families(snapshot.apps)}
     assert {"rk_meeting", "rk_meetings", "rk_app", "rk_exporter_build", *counted} == {
         name for name, found in shown.items() if found
@@ -441,7 +442,7 @@ def test_state_file(
     state: StateFileState | None, expected: tuple[float | None, float | None]
 ) -> None:
     """Whether the state file could be written is told where there is one, and when that was."""
-    text = encode(families(Snapshot((), NOW, state)), Format.TEXT).decode()
+    text = encode(SnapshotFamilies()(Snapshot((), NOW, state)), Format.TEXT).decode()
     assert expected == (
         value(text, "rk_state_file_last_write_successful"),
         value(text, "rk_state_file_last_write_success_timestamp_seconds"),
@@ -478,9 +479,9 @@ def test_malformed_fields_are_counted() -> None:
 def test_every_family_explains_itself() -> None:
     """Each metric has a HELP line; those with API values name the field and tell their age."""
     nothing = Snapshot((), NOW)
-    for family in families(nothing):
+    for family in SnapshotFamilies()(nothing):
         assert family.documentation.endswith(".")
     own = {"rk_recording_last_success_timestamp_seconds", "rk_recording_stop_reason"}
-    for family in recording_families(nothing):
+    for family in AllRecordingSeries().families(nothing):
         assert ("API field" in family.documentation) == (family.name != min(own))
         assert (family.name not in own) == family.documentation.endswith(RECORDING_AGE)

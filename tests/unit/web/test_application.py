@@ -12,7 +12,7 @@ import pytest
 from rk_exporter.config.config import load
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Exposition, Format
-from rk_exporter.metrics.families import families
+from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.simulator import Recording
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.web.application import Application, scrape_timeout_seconds
@@ -111,7 +111,7 @@ def _application(scrape: Callable[[float], Awaitable[Snapshot]]) -> Application:
     return Application(
         scrape=scrape,
         why_not_ready=lambda: None,
-        exposition=Exposition(families),
+        exposition=Exposition(SnapshotFamilies()),
         telemetry_path="/metrics",
         timeout_offset_seconds=0.5,
         max_requests=1,
