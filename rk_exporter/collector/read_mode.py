@@ -43,8 +43,30 @@ class Load:
 
     @property
     def round_robin_seconds(self) -> float:
-        """Return the longest time between two reads of a meeting, by `plan`."""
-        return math.ceil(2 * self.ratio) * self.interval_seconds
+        """
+        Return the longest time between two reads of a meeting by `plan`, if no meeting is new.
+
+        The sweep reads the longest wait first, so a meeting is read before the sweep reads any
+        other twice: it waits for at most as many calls of the sweep as there are meetings, *m*.
+        The express may take every call that is not the sweep's. Let *c* be the calls per pass.
+
+        c < 1: the lanes take turns, so every other call is the sweep's. N passes make at least
+        floor(N c) calls, and 2 m are needed: N = 2 m / c.
+
+        c >= 1: a pass makes n = floor(c) calls, or one more in a long pass. The lanes lead in turn,
+        so two passes in a row give the sweep at least n calls, and n + 1 if both are long. N
+        passes, L of them long, give it at least half of N n + max(0, 2 L - N), rounded down. L is
+        at least floor(N (c - n)). So N = 2 m / n is enough, and so is (2 m + 2) / (2 c - n - 1).
+        """
+        calls = self.calls / self.passes
+        whole = math.floor(calls)
+        if whole < 1:
+            passes = 2 * self.meetings / calls
+        else:
+            passes = 2 * self.meetings / whole
+            if (pace := 2 * calls - whole - 1) > 0:
+                passes = min(passes, (2 * self.meetings + 2) / pace)
+        return math.ceil(passes) * self.interval_seconds
 
     def explain(self, mode: ReadMode) -> str:
         """Return what it means for people that not every meeting is read in every pass."""

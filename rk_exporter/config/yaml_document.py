@@ -5,8 +5,8 @@ YAML's own idea of types would turn the id `0123` into 83 and `2026-11-22` into 
 the second of two equal keys win, and would expand aliases without end. So scalars stay text, and
 both of the others are refused.
 
-The values are built from the parser's events: its own composer goes as deep as the file does, and
-with a hundred thousand brackets the process is gone.
+The values are built from the parser's events, because older versions of its own composer go as deep
+as the file does: a hundred thousand brackets crash the process.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,6 +29,14 @@ from yaml.events import (
 PlainValue = str | list["PlainValue"] | dict[str, "PlainValue"] | None
 LARGEST_FILE_BYTES = 16 << 20
 DEEPEST_NESTING = 20
+
+_TOO_DEEP = (
+    f"nested too deeply: write at most {DEEPEST_NESTING} levels, and check brackets and indentation"
+)
+# libyaml 0.2.6, which PyYAML 6.0.4 contains, stops at 1,000 levels with this problem. Its scanner
+# reads brackets ahead, so it may fail before it emits the event at which this module refuses.
+_NESTING_PROBLEM = "maximum nesting"
+
 _LONGEST_SHOWN = 40
 _LONGEST_PATH_SHOWN = 80
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -88,7 +96,9 @@ def parse_document(path: Path, text: bytes) -> Document:
         return _DocumentBuilder(path, text).document()
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DocumentError(f"{path}{line}: not YAML: {error.problem}") from None
+        is_too_deep = _NESTING_PROBLEM in (error.problem or "")
+        message = _TOO_DEEP if is_too_deep else f"not YAML: {error.problem}"
+        raise DocumentError(f"{path}{line}: {message}") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise DocumentError(f"{path}: not YAML in UTF-8") from None
 
@@ -119,7 +129,7 @@ class _DocumentBuilder:
     def _value(self, event: Event, where: str, *, depth: int) -> PlainValue:
         self._lines[where] = _line(event)
         if depth > DEEPEST_NESTING:
-            self._refuse(event, "nested too deeply")
+            self._refuse(event, _TOO_DEEP)
         match event:
             case ScalarEvent():
                 # Quoted, even the empty text is text.

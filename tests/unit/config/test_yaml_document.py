@@ -70,7 +70,6 @@ def test_empty_file(read: Reader) -> None:
         ("a: 1\n---\nb: 2\n", "file.yml:3: a second document begins here"),
         (b"a: \xff\n", "not YAML in UTF-8"),
         (b"a: \x00\n", "not YAML in UTF-8"),
-        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
         ("a: !!python/object/apply:os.system [x]\nb: 1\na: 2", "second time"),
     ],
 )
@@ -78,6 +77,52 @@ def test_what_is_refused(read: Reader, text: str | bytes, message: str) -> None:
     """What would be misread is refused, with file and line."""
     with pytest.raises(DocumentError, match=message.replace("[", r"\[")):
         read(text)
+
+
+def block_mappings(levels: int) -> str:
+    """Return mappings in each other, each on a line of its own."""
+    return "".join(f"{' ' * level}a:\n" for level in range(levels))
+
+
+@pytest.mark.parametrize("levels", [21, 22, 999, 1000, 1001, 5000])
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [
+        ("[", "]"),
+        ("[\n", "]\n"),
+        ("{a: ", "}"),
+        ('{"a":', "}"),
+        ("[a, ", "]"),
+        ("[{a: [", "]}]"),
+        ("!!seq [", "]"),
+        ("&a [", "]"),
+        ("- ", ""),
+    ],
+)
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_deep_nesting(
+    read: Reader, opening: str, closing: str, levels: int, *, is_closed: bool
+) -> None:
+    """Deep nesting has one message, whether this module or the parser refuses it first."""
+    text = "\n" + opening * levels + "x" + (closing * levels if is_closed else "")
+    with pytest.raises(DocumentError) as caught:
+        read(text)
+    # The first level that is too deep is the 22nd value, because the outermost has no level.
+    line = 2 + 21 * opening.count("\n")
+    assert f"file.yml:{line}: nested too deeply: write at most 20 levels" in str(caught.value)
+
+
+@pytest.mark.parametrize("levels", [22, 500, 1500])
+def test_deep_indentation(read: Reader, levels: int) -> None:
+    """Of deep indentation the message names the line of the first level that is too deep."""
+    with pytest.raises(DocumentError, match=r"file\.yml:22: nested too deeply"):
+        read(block_mappings(levels))
+
+
+def test_deepest_nesting(read: Reader) -> None:
+    """Twenty levels are read, in brackets and by indentation."""
+    assert str(read("[" * 20 + "]" * 20).content) == "[" * 20 + "]" * 20
+    assert str(read(block_mappings(20)).content).count("a") == 20
 
 
 def test_missing_and_huge_files(tmp_path: Path) -> None:
