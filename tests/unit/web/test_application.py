@@ -298,7 +298,7 @@ def test_a_bug_is_a_500_and_the_next_scrape_works(caplog: pytest.LogCaptureFixtu
         return [await _raw(application, []) for _ in range(2)]
 
     first, second = run(twice())
-    assert b"internal error; the exporter's log tells more\n" == first
+    assert b"internal error; see the exporter's log\n" == first
     assert second.startswith(b"# HELP rk_recording_status")
     assert "secret detail" in caplog.text
 
