@@ -5,7 +5,7 @@ from prometheus_client.metrics_core import Metric
 from rk_exporter.metrics.builders import Gauge, info
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from rk_exporter.snapshot import AppSnapshot, Snapshot
-from rk_exporter.tracking.state_file import StateFileState
+from rk_exporter.tracking.state_file import StateFileStatus
 
 
 def _app_info(snapshot: Snapshot) -> Metric:
@@ -78,7 +78,7 @@ POLICY_GAUGES: tuple[Gauge[RateLimitPolicy], ...] = (
         lambda policy: policy.remaining,
     ),
 )
-STATE_FILE_GAUGES: tuple[Gauge[StateFileState], ...] = (
+STATE_FILE_GAUGES: tuple[Gauge[StateFileStatus], ...] = (
     Gauge(
         "rk_state_file_last_write_successful",
         "Whether the state file could be written the last time. With state.file only.",
