@@ -35,7 +35,7 @@ class TrackerState:
     """What a restart keeps: recordings, tombstones of those that have left, and *counters*."""
 
     recordings: tuple[KnownRecording, ...] = ()
-    departed: Mapping[str, Tombstone] = field(default_factory=dict)
+    tombstones: Mapping[str, Tombstone] = field(default_factory=dict)
     counters: RecordingCounters = field(default_factory=RecordingCounters)
     listed_until: float | None = None
     """Up to which invoked_time all recordings were seen; None where that was never so."""
@@ -65,7 +65,7 @@ class RecordingTracker:
         clock: Callable[[], float],
         server_clock: ServerClock,
         any_meeting: bool = False,
-        past: TrackerState | None = None,
+        state: TrackerState | None = None,
     ) -> None:
         self.rules = rules
         self._app = app
@@ -74,15 +74,15 @@ class RecordingTracker:
         self._any_meeting = any_meeting
         self._meetings: Mapping[str, Meeting] = {}
         self._retries: dict[str, _Retry] = {}
-        past = past or TrackerState()
-        self.counters = past.counters.continued()
-        self._register = RecordingStore(rules.max_recordings, past.departed)
-        for known in past.recordings:
+        state = state or TrackerState()
+        self.counters = state.counters.continued()
+        self._register = RecordingStore(rules.max_recordings, state.tombstones)
+        for known in state.recordings:
             self._register.put(known)
-        self.listed_until = past.listed_until
+        self.listed_until = state.listed_until
         """Up to which invoked_time all recordings were seen in the app's list."""
         # What was invoked until then has been counted already, if by another process.
-        self._inherited_until = past.listed_until
+        self._inherited_until = state.listed_until
 
     @property
     def revision(self) -> int:
@@ -90,11 +90,11 @@ class RecordingTracker:
         return self._register.revision
 
     @property
-    def past(self) -> TrackerState:
+    def state(self) -> TrackerState:
         """Return what the next process has to know."""
         return TrackerState(
             recordings=tuple(self._register),
-            departed=self._register.departed,
+            tombstones=self._register.departed,
             counters=self.counters,
             listed_until=self.listed_until,
         )

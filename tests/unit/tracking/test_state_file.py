@@ -643,14 +643,14 @@ class TestDamage:
         each = setup(*LIVES, configuration=keeping(path, meeting_ids=MEETINGS))
         (warning,) = warnings(caplog)
         what = "was written by another version" if name == "later version" else "is damaged"
-        assert f"state file: it {what}, and was set aside; counters begin at 0" == warning
+        assert f"state file {what} and was moved aside; counters start at 0" == warning
         fields = caplog.records[0].__dict__
-        assert (str(path), str(aside)) == (fields["path"], fields["aside"])
+        assert (str(path), str(aside)) == (fields["path"], fields["moved_to"])
         assert damaged == aside.read_bytes()
         answer = run(scraped_once(each))
         assert (200, (0, 0)) == (answer.status_code, counts(answer.text))
         StateFile(path, clock=Time()).close()
-        assert 1 == caplog.text.count("was set aside")
+        assert 1 == caplog.text.count("was moved aside")
 
     def test_later_version_of_another_shape(
         self, path: Path, caplog: pytest.LogCaptureFixture
@@ -659,7 +659,7 @@ class TestDamage:
         path.write_text('{"version": 2, "apps": {"one": {}}}')
         StateFile(path, clock=Time()).close()
         (warning,) = warnings(caplog)
-        assert "it was written by another version, and was set aside" in warning
+        assert "was written by another version and was moved aside" in warning
 
     @pytest.mark.parametrize(
         ("place", "odd"),
@@ -746,8 +746,11 @@ class TestRefusals:
         ("prepare", "message"),
         [
             (Path.mkdir, "--state.file: {path} is a folder; give the path of a file in it"),
-            (os.mkfifo, "state.file: {path}: has to be a file"),
-            (lambda path: path.symlink_to("/dev/zero"), "state.file: {path}: has to be a file"),
+            (os.mkfifo, "state.file: {path}: must be a regular file"),
+            (
+                lambda path: path.symlink_to("/dev/zero"),
+                "state.file: {path}: must be a regular file",
+            ),
             (occupy_by_socket, "state.file: {path}: cannot be read (No such device or address)"),
             (lambda path: path.symlink_to(path), "--state.file: cannot be looked at (Too many"),
             (
@@ -831,11 +834,11 @@ class TestTrouble:
         assert [written_at[0]] * 6 == written_at[:6]
         assert [NOW + 90] * 3 == written_at[6:]
         says = [each.getMessage() for each in caplog.records]
-        end = "; what happens now is not known after a restart"
+        end = "; new state will be lost on restart"
         assert [
-            f"state file: cannot be written (No such file or directory){end}",
-            f"state file: cannot be written (Is a directory){end}",
-            "state file: it can be written again",
+            f"state file cannot be written (No such file or directory){end}",
+            f"state file cannot be written (Is a directory){end}",
+            "state file can be written again",
         ] == says
 
     def test_tried_again_at_once(self, path: Path) -> None:
@@ -881,8 +884,10 @@ class TestTrouble:
         assert [0, 0, 0] == [value(text, WRITTEN) for text in texts]
         assert [(1, 0), (1, 0), (1, 1)] == [counts(text) for text in texts]
         trouble, end = [record.getMessage() for record in caplog.records]
-        assert "state file: the file system does not answer; what happens now is not" in trouble
-        assert "state file: it can be written again" == end
+        assert (
+            "state file cannot be written (the file system does not answer); new state" in trouble
+        )
+        assert "state file can be written again" == end
 
     def test_slow_disk(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """A disk that answers, but never in time, is warned of once, and all gets written."""
@@ -1126,8 +1131,8 @@ class TestProcesses:
     def test_one_process_at_a_time(self, machine: Machine, *, is_killed: bool) -> None:
         """Whoever comes second is refused, until the first has ended, in whichever way."""
         refusal = (
-            f"Error: state.file: {machine.path}: another rk-exporter uses it; "
-            "give each a file of its own\n"
+            f"Error: state.file: {machine.path}: another rk-exporter uses this file; "
+            "give each exporter its own file\n"
         )
         with machine.serve() as exporter:
             exporter.scrape()
@@ -1191,8 +1196,8 @@ class TestProcesses:
             assert account.truth == kept_counts(machine.path)
             log = exporter.end()
         assert [0, 0, 0] == [value(text, WRITTEN) for text in texts]
-        assert 1 == log.count("state file: cannot be written (File too large); what happens now")
-        assert 1 == log.count("state file: it can be written again")
+        assert 1 == log.count("state file cannot be written (File too large); new state")
+        assert 1 == log.count("state file can be written again")
 
     def test_end_while_a_write_hangs(self, machine: Machine) -> None:
         """A process whose file system hangs answers scrapes, and ends when it is asked to."""
@@ -1202,7 +1207,9 @@ class TestProcesses:
             os.mkfifo(machine.path.with_name("state.new"))
             texts = exporter.scrapes(machine.account, 5)
             assert 0 == value(texts[-1], WRITTEN)
-            assert "state file: the file system does not answer" in exporter.end()
+            assert (
+                "state file cannot be written (the file system does not answer)" in exporter.end()
+            )
         machine.path.with_name("state.new").unlink()
         result = machine.invoke("scrape")
         assert (0, machine.account.truth) == (result.exit_code, counts(result.stdout))

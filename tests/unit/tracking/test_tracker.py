@@ -72,7 +72,7 @@ class Watch:
             clock=self.time,
             server_clock=self.server_clock,
             any_meeting=self.any_meeting,
-            past=past,
+            state=past,
         )
         self.tracker.keep(self.meetings)
 
@@ -126,7 +126,7 @@ LEAVING: dict[str, Sighting] = {
     "vanished": lambda watch, _: watch.tracker.observe_missing(ID),
     "its meeting removed": lambda watch, _: watch.tracker.keep([]),
     "a week of downtime": lambda watch, _: elapse(watch, 7 * DAY),
-    "a restart": lambda watch, _: watch.restart(watch.tracker.past),
+    "a restart": lambda watch, _: watch.restart(watch.tracker.state),
 }
 
 
@@ -275,7 +275,7 @@ class TestCounts:
     def test_between_two_processes(self, invoked_at: float, expected: int) -> None:
         """With what a process before knew, what happened after it had looked is counted."""
         watch = Watch()
-        watch.restart(watch.tracker.past)
+        watch.restart(watch.tracker.state)
         watch.time.now += HOUR
         watch.list(recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at))
         assert expected == watch.counters.finished[Outcome.ERRORED]
@@ -297,7 +297,7 @@ class TestCounts:
         """A time that lies years ahead does not have all later recordings taken for old ones."""
         watch = Watch(is_listed=False)
         watch.tracker.is_listed_up_to(NOW + 3650 * DAY)
-        watch.restart(watch.tracker.past)
+        watch.restart(watch.tracker.state)
         watch.see(recording(Status.ERRORED, invoked_timestamp_seconds=NOW + 20), after=30)
         assert 1 == watch.counters.finished[Outcome.ERRORED]
 
@@ -449,14 +449,14 @@ class TestReadings:
         watch.see(recording(), recording(recording_id="gone"))
         watch.see(recording(), after=15)
         watch.tracker.observe_missing("gone")
-        past = watch.tracker.past
+        past = watch.tracker.state
         assert [ID] == [each.recording_id for each in past.recordings]
-        assert {"gone": Tombstone(Outcome.VANISHED)} == past.departed
+        assert {"gone": Tombstone(Outcome.VANISHED)} == past.tombstones
         assert (1, NOW) == (past.counters.finished[Outcome.VANISHED], past.listed_until)
         watch.tracker.observe_missing(ID)
-        assert ["gone"] == list(past.departed)
+        assert ["gone"] == list(past.tombstones)
         watch.restart(past)
-        assert past == watch.tracker.past
+        assert past == watch.tracker.state
 
     def test_what_is_worth_to_be_kept(self) -> None:
         """A recording that is only read again is nothing new; a state that changed is."""
