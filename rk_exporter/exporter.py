@@ -9,8 +9,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
-from rk_exporter.api.client import RealtimeKit
-from rk_exporter.api.connection import ClientFactory, Connection, client_factory
+from rk_exporter.api.client import RealtimeKitClient
+from rk_exporter.api.connection import ClientFactory, client_factory
+from rk_exporter.api.connection_pool import ConnectionPool
 from rk_exporter.collector.app_collector import AppCollector, PassRules
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.collector import Collector
@@ -93,22 +94,17 @@ class Exporter:
 
     def _app_scraper(self, config: AppConfig, token: Secret, budget: int) -> AppCollector:
         app = config.app
-        limiter = RateLimiter(
-            self._limits, token=token, budget=budget, clock=self._clock, monotonic=self._monotonic
-        )
+        limiter = RateLimiter(self._limits, token=token, budget=budget)
         server_clock = ServerClock(self._clock)
         saved = self._state_file.restored(app) if self._state_file else None
-        readers = [
-            RealtimeKit(
-                app,
-                base_url=self._config.base_url,
-                connection=Connection(self._make_client),
-                limiter=limiter,
-                observer=self._call_metrics.of(app.name),
-                server_clock=server_clock,
-            )
-            for _ in range(self._workers_per_app)
-        ]
+        client = RealtimeKitClient(
+            app,
+            base_url=self._config.base_url,
+            pool=ConnectionPool(self._make_client, size=self._workers_per_app),
+            limiter=limiter,
+            observer=self._call_metrics.of(app.name),
+            server_clock=server_clock,
+        )
         rules = PassRules(
             mode=config.read,
             stale_after_seconds=self._config.stale_after_seconds,
@@ -137,7 +133,7 @@ class Exporter:
             token=config.token,
             reader=MeetingReader(
                 app.name,
-                readers,
+                client,
                 tracker=tracker,
                 review=review,
                 discovery=discovery,

@@ -1,16 +1,16 @@
 """RealtimeKit's REST API: a method per endpoint, each call within the budget and counted."""
 
 import asyncio
-import time
+import math
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 from rk_exporter.api.connection import Answer, Connection
+from rk_exporter.api.connection_pool import ConnectionPool
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.api.recordings import (
     parse_active_recordings,
@@ -25,13 +25,14 @@ from rk_exporter.api.results import (
     SessionsPage,
 )
 from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
-from rk_exporter.model.errors import ApiError, ConnectionStale
+from rk_exporter.model.errors import ApiError, ConnectionStale, RateLimited
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.headers import MalformedHeader, parse_policies, retry_after_seconds
-from rk_exporter.ratelimit.limiter import Admission, RateLimiter, RateLimitWait
+from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.ratelimit.status import RateLimitPolicy
 from rk_exporter.runtime.server_clock import ServerClock
 
@@ -61,46 +62,36 @@ class CallObserver(Protocol):
         """Note the fields that were lost in an answer that was otherwise fine."""
 
 
-@dataclass(frozen=True, slots=True)
-class PassContext:
-    """What counts for all calls of a pass: its *deadline* is in loop time."""
-
-    token: Secret
-    deadline: float
-    timeout_seconds: float
-
-    def call_deadline(self) -> float:
-        """Return when a call that begins now is given up, so that others get their turn."""
-        return min(self.deadline, asyncio.get_running_loop().time() + self.timeout_seconds)
-
-
-class RealtimeKit:
+class RealtimeKitClient:
     """
-    The API as one app's token sees it, over one connection.
+    The API of one app; up to `max_concurrency` calls at a time.
 
-    Each method raises ApiError, or RateLimitWait where the call may not be made now.
+    Each method raises ApiError, or RateLimitWait if the rate limiter does not allow the call now.
     """
 
-    def __init__(  # noqa: PLR0913 # the parts that it is made of
+    def __init__(
         self,
         app: App,
         *,
         base_url: str,
-        connection: Connection,
+        pool: ConnectionPool,
         limiter: RateLimiter,
         observer: CallObserver,
         server_clock: ServerClock,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._root = (
             f"{base_url.rstrip('/')}/accounts/{_segment(app.account_id)}"
             f"/realtime/kit/{_segment(app.app_id)}"
         )
-        self._connection = connection
+        self._pool = pool
         self._limiter = limiter
         self._observer = observer
         self._server_clock = server_clock
-        self._monotonic = monotonic
+
+    @property
+    def max_concurrency(self) -> int:
+        """Return how many calls can run at a time; more of them wait."""
+        return self._pool.size
 
     async def active_recordings(self, meeting_id: str, context: PassContext) -> ActiveRecordings:
         """Return the recordings of a meeting that are in progress ("Fetch active recording")."""
@@ -158,50 +149,50 @@ class RealtimeKit:
         return settings
 
     async def close(self) -> None:
-        """Close the connection."""
-        await self._connection.close()
+        """Close all connections; no call may be running."""
+        await self._pool.close()
 
     async def _call(
         self, endpoint: str, path: str, parse: Callable[[int, bytes], T], context: PassContext
     ) -> T:
-        deadline: float | None = None
+        loop = asyncio.get_running_loop()
+        deadline = math.inf
 
         async def call() -> T:
             nonlocal deadline
-            async with self._limiter.admitted() as admission:
-                # What it has waited for the budget is not the API's doing.
-                deadline = deadline or context.call_deadline()
-                answer = await self._get(endpoint, path, token=context.token, deadline=deadline)
-                self._note_rate_limit(admission, answer)
-                return parse(answer.status, answer.body)
+            async with self._limiter.acquire(context):
+                # The time that the call waited for the rate limiter is not the API's fault.
+                deadline = min(deadline, context.call_deadline(loop.time()))
+                answer = await self._get(connection, endpoint, path, context.token, deadline)
+                self._server_clock.observe(answer.ratelimit_headers.date)
+                self._limiter.observe(context, self._policies(answer))
+                return _parsed(answer, parse)
 
         try:
-            try:
-                return await call()
-            except ConnectionStale as stale:
+            async with self._pool.connection() as connection:
                 try:
                     return await call()
-                except RateLimitWait:
-                    raise stale from None
+                except ConnectionStale as stale:
+                    try:
+                        return await call()
+                    except RateLimitWait:
+                        raise stale from None
         except ApiError as error:
             self._observer.failed(endpoint, error.reason)
             raise
 
-    async def _get(self, endpoint: str, path: str, *, token: Secret, deadline: float) -> Answer:
-        begun = self._monotonic()
+    async def _get(
+        self, connection: Connection, endpoint: str, path: str, token: Secret, deadline: float
+    ) -> Answer:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         code = NO_STATUS
         try:
-            answer = await self._connection.get(self._root + path, token=token, deadline=deadline)
+            answer = await connection.get(self._root + path, token=token, deadline=deadline)
             code = str(answer.status)
         finally:
-            self._observer.called(endpoint, code, self._monotonic() - begun)
+            self._observer.called(endpoint, code, loop.time() - begun)
         return answer
-
-    def _note_rate_limit(self, admission: Admission, answer: Answer) -> None:
-        headers = answer.ratelimit_headers
-        self._server_clock.note(headers.date)
-        admission.policies = self._policies(answer)
-        admission.retry_after_seconds = retry_after_seconds(headers, now=datetime.now(UTC))
 
     def _policies(self, answer: Answer) -> tuple[RateLimitPolicy, ...]:
         try:
@@ -209,6 +200,14 @@ class RealtimeKit:
         except MalformedHeader:
             self._observer.malformed((RATELIMIT_FIELD,))
             return ()
+
+
+def _parsed(answer: Answer, parse: Callable[[int, bytes], T]) -> T:
+    try:
+        return parse(answer.status, answer.body)
+    except RateLimited as error:
+        seconds = retry_after_seconds(answer.ratelimit_headers, now=datetime.now(UTC))
+        raise RateLimited(str(error), retry_after_seconds=seconds) from None
 
 
 def _segment(identifier: str) -> str:

@@ -4,11 +4,10 @@ import asyncio
 import logging
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from rk_exporter.api.client import PassContext
 from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import RecordingsPage
 from rk_exporter.collector.protocols import RecordingsPageReader
@@ -17,6 +16,7 @@ from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.model.recording import IN_PROGRESS, Recording, Status
 from rk_exporter.ratelimit.limiter import RateLimitWait
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.tracking.lifecycle import LONGEST_LIFE_SECONDS
 
 
@@ -89,9 +89,7 @@ class ActiveRecordingsLister:
         self.usual_calls = len(_STATUSES)
         """How many calls a whole reading takes, as far as it is known."""
 
-    async def read(
-        self, readers: Sequence[RecordingsPageReader], context: PassContext
-    ) -> ListResult:
+    async def read(self, reader: RecordingsPageReader, context: PassContext) -> ListResult:
         """
         Return the recordings in progress: one status per call, else all of the last 25 hours.
 
@@ -99,9 +97,9 @@ class ActiveRecordingsLister:
         """
         listing = None
         if self._filters:
-            listing = await self._read_by_status(readers, context)
+            listing = await self._read_by_status(reader, context)
         if listing is None or not self._filters:
-            listing = await self._read_unfiltered(readers[0], context)
+            listing = await self._read_unfiltered(reader, context)
         self._note_failure(listing.failure)
         if listing.is_complete:
             self.usual_calls = listing.page_count
@@ -127,18 +125,18 @@ class ActiveRecordingsLister:
         return self._clock() >= self._unfiltered_until
 
     async def _read_by_status(
-        self, readers: Sequence[RecordingsPageReader], context: PassContext
+        self, reader: RecordingsPageReader, context: PassContext
     ) -> ListResult:
         listing = ListResult()
         statuses = deque(_STATUSES)
 
-        async def work(reader: RecordingsPageReader) -> None:
+        async def work() -> None:
             while statuses and listing.is_complete and self._filters:
                 await self._read_status(reader, statuses.popleft(), context, listing)
 
         async with asyncio.TaskGroup() as workers:
-            for reader in readers[: len(_STATUSES)]:
-                workers.create_task(work(reader))
+            for _ in range(min(reader.max_concurrency, len(_STATUSES))):
+                workers.create_task(work())
         return listing
 
     async def _read_status(

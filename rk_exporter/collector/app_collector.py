@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from rk_exporter.api.client import PassContext
 from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.meeting_list import MeetingList, combine
 from rk_exporter.collector.planner import due, plan
@@ -19,7 +18,8 @@ from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import App, Meeting, Reading, ReadMode
 from rk_exporter.model.secret import Secret, TokenSource
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
-from rk_exporter.ratelimit.limiter import RateLimiter
+from rk_exporter.ratelimit.limiter import CallCounts, RateLimiter
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.snapshot import AppSnapshot
 from rk_exporter.tracking.state_records import SavedApp
@@ -113,6 +113,7 @@ class AppCollector:
             return self.snapshot
         is_first, self._last_pass_at = self._last_pass_at is None, self._clock()
         context = self._begin(token, begun, deadline)
+        counts_before = self._limiter.counts
         await self._discover(context, is_first=is_first)
         self._relist()
         self._choose_mode()
@@ -120,11 +121,12 @@ class AppCollector:
         fresh_count = len(self.snapshot.readings) - len(waiting)
         attempts = await self._read(waiting, context, is_first=is_first)
         self._has_read = self._has_read or bool(attempts)
-        if self._limiter.has_called:
+        if self._limiter.counts.made > counts_before.made:
             # Where there is one call for a pass, it is a lane's in turn.
             self._urgent_first = not self._urgent_first
         self._relist()
-        self._merge(attempts, begun=begun, fresh_count=fresh_count)
+        up = self._is_up(counts_before)
+        self._merge(attempts, begun=begun, fresh_count=fresh_count, up=up)
         self._tell_failures(attempts)
         return self.snapshot
 
@@ -177,13 +179,14 @@ class AppCollector:
         self._rhythm.beat(self._monotonic())
         # A budget that is too small for whole lists in every pass is saved up for them.
         lists_seconds = self._lists_calls / self._calls_per_second
-        self._limiter.begin_pass(
-            token,
+        return PassContext(
+            token=token,
+            deadline=deadline,
+            # However many meetings hang, each worker gets to a second one.
+            call_timeout_seconds=min(CALL_TIMEOUT_SECONDS, seconds / 2),
+            wait_until=asyncio.get_running_loop().time() + min(patience, seconds),
             interval_seconds=max(self._rhythm.interval_seconds, lists_seconds),
-            max_wait_seconds=min(patience, seconds),
         )
-        # However many meetings hang, each worker gets to a second one.
-        return PassContext(token, deadline, min(CALL_TIMEOUT_SECONDS, seconds / 2))
 
     @property
     def _lists_calls(self) -> int:
@@ -211,8 +214,8 @@ class AppCollector:
 
     async def _discover(self, context: PassContext, *, is_first: bool) -> None:
         """List the live sessions, but not in pieces, and not as the call that tries a gate."""
-        is_affordable = self._limiter.affordable() >= self._reader.discovery_calls
-        is_held_back = self._limiter.is_held_back and self.snapshot.readings
+        is_affordable = self._limiter.affordable(context) >= self._reader.discovery_calls
+        is_held_back = self._limiter.is_blocked and self.snapshot.readings
         if not is_held_back and (is_first or is_affordable):
             await self._reader.discover(context, calls_per_second=self._calls_per_second)
 
@@ -233,14 +236,16 @@ class AppCollector:
                 targets, context, calls_per_second=self._calls_per_second
             )
         # Half of the list would not tell which recordings have ended.
-        if not is_first and self._limiter.affordable() < self._reader.whole_list_calls:
+        if not is_first and self._limiter.affordable(context) < self._reader.whole_list_calls:
             return []
         return await self._reader.read_list(
             self.snapshot.readings, context, calls_per_second=self._calls_per_second
         )
 
-    def _merge(self, attempts: list[ReadResult], *, begun: float, fresh_count: int) -> None:
-        if self._limiter.is_held_back:
+    def _merge(
+        self, attempts: list[ReadResult], *, begun: float, fresh_count: int, up: bool | None
+    ) -> None:
+        if self._limiter.is_blocked:
             self._hold.note(self._clock(), self._rhythm.interval_seconds)
         merged = merge(
             self.snapshot,
@@ -252,8 +257,8 @@ class AppCollector:
         )
         self.snapshot = replace(
             merged,
-            up=self._is_up(),
-            budget_status=self._limiter.budget_status(),
+            up=up,
+            budget_status=self._limiter.budget_status(self._clock()),
             discovery=self._discovery.state if self._discovery else None,
         )
         self._relist()
@@ -270,10 +275,11 @@ class AppCollector:
             clock_offset_seconds=self._server_clock.offset_seconds,
         )
 
-    def _is_up(self) -> bool | None:
-        if self._limiter.has_called:
-            return self._limiter.has_succeeded
-        return False if self._limiter.is_held_back else self.snapshot.up
+    def _is_up(self, before: CallCounts) -> bool | None:
+        counts = self._limiter.counts
+        if counts.made > before.made:
+            return counts.succeeded > before.succeeded
+        return False if self._limiter.is_blocked else self.snapshot.up
 
     def _stale_after_seconds(self) -> float:
         """Return how old a reading may get: a meeting that waits its turn is not to flap."""

@@ -13,12 +13,12 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from rk_exporter.api.client import PassContext
 from rk_exporter.api.pagination import PER_PAGE, walk
 from rk_exporter.api.results import RecordingsPage
 from rk_exporter.collector.protocols import RecordingsPageReader
 from rk_exporter.model.errors import ApiError, ApiTimeout
 from rk_exporter.model.failure import Reason
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.tracking.lifecycle import LONGEST_LIFE_SECONDS, URL_LIFETIME_SECONDS
 from rk_exporter.tracking.tracker import RecordingTracker
 

@@ -5,7 +5,6 @@ import logging
 
 from collections.abc import Callable, Iterable, Iterator
 
-from rk_exporter.api.client import PassContext
 from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import LiveSession, SessionsPage
 from rk_exporter.collector.protocols import DiscoveryReader
@@ -13,6 +12,7 @@ from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
 from rk_exporter.ratelimit.limiter import RateLimitWait
+from rk_exporter.ratelimit.pass_context import PassContext
 
 
 logger = logging.getLogger(__name__)

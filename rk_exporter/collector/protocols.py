@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
-from rk_exporter.api.client import PassContext
 from rk_exporter.api.results import (
     ActiveRecordings,
     MeetingSettings,
@@ -13,10 +12,16 @@ from rk_exporter.api.results import (
     SessionsPage,
 )
 from rk_exporter.model.recording import Status
+from rk_exporter.ratelimit.pass_context import PassContext
 
 
 class RecordingsPageReader(Protocol):
-    """One connection to the API, used by one worker at a time."""
+    """The part of the API's client that it needs."""
+
+    @property
+    def max_concurrency(self) -> int:
+        """Return how many calls can run at a time."""
+        ...
 
     async def recordings_page(
         self,
@@ -31,7 +36,7 @@ class RecordingsPageReader(Protocol):
 
 
 class DiscoveryReader(Protocol):
-    """One connection to the API, used by one worker at a time."""
+    """The part of the API's client that it needs."""
 
     async def live_sessions_page(self, page_no: int, context: PassContext) -> SessionsPage:
         """Return a page of the live sessions."""
@@ -43,7 +48,7 @@ class DiscoveryReader(Protocol):
 
 
 class Reader(RecordingsPageReader, DiscoveryReader, Protocol):
-    """One connection to the API, used by one worker at a time."""
+    """The API's client."""
 
     async def active_recordings(self, meeting_id: str, context: PassContext) -> ActiveRecordings:
         """Return the meeting's recordings."""
@@ -54,7 +59,7 @@ class Reader(RecordingsPageReader, DiscoveryReader, Protocol):
         ...
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Close all connections."""
 
 
-Job: TypeAlias = Callable[[Reader], Awaitable[None]]
+Job: TypeAlias = Callable[[], Awaitable[None]]

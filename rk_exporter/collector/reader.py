@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from rk_exporter.api.client import PassContext
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.discovery import Discovery
@@ -18,6 +17,7 @@ from rk_exporter.model.errors import ApiError
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import Meeting, Reading
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.tracking.tracker import RecordingTracker
 
 
@@ -30,7 +30,7 @@ _SMALL_BUDGET = 4
 
 class MeetingReader:
     """
-    Reads one app by as many workers as there are *readers*.
+    Reads one app through its *client*.
 
     What they find of recordings goes into *tracker*, without which they are not followed.
     """
@@ -38,7 +38,7 @@ class MeetingReader:
     def __init__(
         self,
         app: str,
-        readers: Sequence[Reader],
+        client: Reader,
         *,
         tracker: RecordingTracker,
         review: Backfill | None,
@@ -46,7 +46,7 @@ class MeetingReader:
         clock: Callable[[], float],
     ) -> None:
         self._app = app
-        self._readers = readers
+        self._client = client
         self._tracker = tracker
         self._review = review
         self._discovery = discovery
@@ -88,16 +88,14 @@ class MeetingReader:
     async def discover(self, context: PassContext, *, calls_per_second: float) -> None:
         """List the live sessions where that is due."""
         if self._discovery:
-            await self._discovery.refresh(
-                self._readers[0], context, calls_per_second=calls_per_second
-            )
+            await self._discovery.refresh(self._client, context, calls_per_second=calls_per_second)
 
     async def read_each(
         self, targets: Iterable[Target], context: PassContext, *, calls_per_second: float
     ) -> list[ReadResult]:
         """Return what came of the calls that could be made for the meetings among *targets*."""
         attempts: list[ReadResult] = []
-        errands = WorkQueue(self._readers, context.deadline)
+        errands = WorkQueue(self._client.max_concurrency, context.deadline)
         settings = self._settings_errands(context)
         reads = [
             self._attempt_errand(target, context, attempts, errands)
@@ -123,7 +121,7 @@ class MeetingReader:
         A recording that was in progress, and is not in the list, is asked for: it has ended, or it
         has moved from one page or status to another between two calls.
         """
-        listing = await self._list.read(self._readers, context)
+        listing = await self._list.read(self._client, context)
         made_at = self._clock()
         if self._discovery:
             self._discovery.add_recorded(each.meeting for each in listing.found.values())
@@ -135,7 +133,7 @@ class MeetingReader:
             for each in listed
             if (outcome := listing.outcome(by_meeting.get(each))) is not None
         ]
-        errands = WorkQueue(self._readers, context.deadline)
+        errands = WorkQueue(self._client.max_concurrency, context.deadline)
         due = sorted(self._tracker.due(now=made_at), key=lambda each: each[0], reverse=True)
         errands.add(*(self._follow_errand(each.recording_id, context) for _, each in due))
         reviews = self._review_errands(context, calls_per_second)
@@ -153,20 +151,19 @@ class MeetingReader:
 
     async def close(self) -> None:
         """Close all connections."""
-        for reader in self._readers:
-            await reader.close()
+        await self._client.close()
 
     def _attempt_errand(
         self,
         meeting: Meeting,
         context: PassContext,
         attempts: list[ReadResult],
-        errands: WorkQueue[Reader],
+        errands: WorkQueue,
     ) -> Job:
         """Return the errand of reading a meeting, and what it no longer shows right after that."""
 
-        async def errand(reader: Reader) -> None:
-            attempt = await self._attempt(reader, meeting.meeting_id, context)
+        async def errand() -> None:
+            attempt = await self._attempt(meeting.meeting_id, context)
             is_late = asyncio.get_running_loop().time() >= context.deadline
             attempts.append(replace(attempt, deadline_exceeded=attempt.timed_out and is_late))
             if not isinstance(attempt.outcome, Failure):
@@ -178,12 +175,12 @@ class MeetingReader:
     def _follow_errand(self, recording_id: str, context: PassContext) -> Job:
         """Return the errand of reading a recording by its id, unless it is seen until then."""
 
-        async def errand(reader: Reader) -> None:
+        async def errand() -> None:
             known = self._tracker.due_one(recording_id, now=self._clock())
             if known is None:
                 return
             try:
-                details = await reader.recording(recording_id, context)
+                details = await self._client.recording(recording_id, context)
             except ApiError as error:
                 fields = {"app": self._app, "recording_id": recording_id}
                 logger.debug("a recording could not be read: %s", error, extra=fields)
@@ -200,7 +197,7 @@ class MeetingReader:
         review = self._review
         if review is None or not review.is_due():
             return []
-        return [lambda reader: review.look(reader, context, calls_per_second=calls_per_second)]
+        return [lambda: review.look(self._client, context, calls_per_second=calls_per_second)]
 
     def _settings_errands(self, context: PassContext) -> list[Job]:
         if self._discovery is None:
@@ -208,14 +205,14 @@ class MeetingReader:
         discovery = self._discovery
 
         def errand(meeting_id: str) -> Job:
-            return lambda reader: discovery.read_settings(meeting_id, reader, context)
+            return lambda: discovery.read_settings(meeting_id, self._client, context)
 
         return [errand(meeting_id) for meeting_id in discovery.unknown_settings()]
 
-    async def _attempt(self, reader: Reader, meeting_id: str, context: PassContext) -> ReadResult:
+    async def _attempt(self, meeting_id: str, context: PassContext) -> ReadResult:
         fields = {"app": self._app, "meeting_id": meeting_id}
         try:
-            active = await reader.active_recordings(meeting_id, context)
+            active = await self._client.active_recordings(meeting_id, context)
         except ApiError as error:
             logger.debug("%s", error, extra=fields)
             return ReadResult(meeting_id, self._clock(), error.failure)

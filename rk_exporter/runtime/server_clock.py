@@ -33,7 +33,7 @@ class ServerClock:
         """Return the API's time in unix seconds."""
         return self._clock() + self.offset_seconds
 
-    def note(self, date: str | None) -> None:
+    def observe(self, date: str | None) -> None:
         """Take in the *date* header of an answer that came just now (RFC 9110, 6.6.1)."""
         moment = http_date(date.strip()) if date else None
         if moment is None:

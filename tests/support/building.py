@@ -20,6 +20,7 @@ from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.simulator import (
     Fault,
     Meeting,
@@ -39,6 +40,7 @@ P = ParamSpec("P")
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 APP = "2a95132c-1573-2412-d22c-16fd0a01e000"
 NOW = 1_795_000_000.0
+TOKEN = Secret("simulated")
 BASE_URL = "https://api.cloudflare.test/client/v4"
 
 # Refusals and the rate limit hold all calls back; a shortened body is for the wire.
@@ -87,25 +89,37 @@ def in_process(application: Any) -> Callable[[], httpx.AsyncClient]:
     return lambda: httpx.AsyncClient(transport=httpx.ASGITransport(app=application))
 
 
-def free_throttle() -> RateLimiter:
-    """Return a throttle for tests that are not about the budget: it lets everything through."""
-    return throttle_of(100_000, max_wait_seconds=math.inf)
+def free_limiter(token: Secret = TOKEN) -> RateLimiter:
+    """Return a rate limiter for tests that are not about the budget: all calls pass."""
+    return limiter_of(100_000, token)
 
 
-def throttle_of(calls: int, *, max_wait_seconds: float = 0.0) -> RateLimiter:
-    """Return a throttle that lets so many *calls* through at once."""
-    token, lapse = Secret("simulated"), Lapse()
-    limiter = RateLimiter(
-        LimitsByToken(reserve_ratio=0.0, monotonic=lapse),
-        token=token,
-        budget=calls,
-        clock=time.time,
-        monotonic=lapse,
-    )
-    # A budget begins spent.
+def limiter_of(calls: int, token: Secret = TOKEN) -> RateLimiter:
+    """Return a rate limiter that lets so many *calls* of *token* pass without waiting."""
+    lapse = Lapse()
+    limits = LimitsByToken(reserve_ratio=0.0, monotonic=lapse)
+    limiter = RateLimiter(limits, token=token, budget=calls)
+    # A new budget is used up.
     lapse.seconds += 301
-    limiter.begin_pass(token, interval_seconds=300.0, max_wait_seconds=max_wait_seconds)
     return limiter
+
+
+def pass_context(
+    *,
+    token: Secret = TOKEN,
+    deadline: float = math.inf,
+    call_timeout_seconds: float = 5.0,
+    wait_until: float = math.inf,
+    interval_seconds: float = 300.0,
+) -> PassContext:
+    """Return the context of a pass that has time for everything."""
+    return PassContext(
+        token=token,
+        deadline=deadline,
+        call_timeout_seconds=call_timeout_seconds,
+        wait_until=wait_until,
+        interval_seconds=interval_seconds,
+    )
 
 
 def life(meeting_id: str = "meeting-1", **changes: Any) -> Recording:

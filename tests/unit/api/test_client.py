@@ -16,18 +16,19 @@ from rk_exporter.api.client import (
     ACTIVE_RECORDING,
     RATELIMIT_FIELD,
     RECORDING,
-    PassContext,
-    RealtimeKit,
+    RealtimeKitClient,
 )
 from rk_exporter.api.connection import Connection, client_factory
+from rk_exporter.api.connection_pool import ConnectionPool
 from rk_exporter.api.results import ActiveRecordings, RecordingDetails
 from rk_exporter.model import errors as api_errors
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Status, StopReason
 from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.server_clock import ServerClock
-from tests.support.building import ACCOUNT, APP, BASE_URL, free_throttle, run
+from tests.support.building import ACCOUNT, APP, BASE_URL, free_limiter, pass_context, run
 from tests.support.payloads import DETAILS, RECORDING_ID, SAMPLE
 
 
@@ -60,24 +61,24 @@ class Log:
 
 
 def ask(
-    question: Callable[[RealtimeKit, PassContext], Awaitable[T]],
+    question: Callable[[RealtimeKitClient, PassContext], Awaitable[T]],
     *,
     log: Log,
     app: App | None = None,
     server_clock: ServerClock | None = None,
 ) -> T:
     async def call() -> T:
-        api = RealtimeKit(
+        api = RealtimeKitClient(
             app or App("production", ACCOUNT, APP),
             base_url=BASE_URL,
-            connection=Connection(client_factory(BASE_URL)),
-            limiter=free_throttle(),
+            pool=ConnectionPool(client_factory(BASE_URL), size=1),
+            limiter=free_limiter(Secret(CANARY)),
             observer=log,
             server_clock=server_clock or ServerClock(time.time),
         )
         deadline = asyncio.get_running_loop().time() + 5
         try:
-            return await question(api, PassContext(Secret(CANARY), deadline, 5.0))
+            return await question(api, pass_context(token=Secret(CANARY), deadline=deadline))
         finally:
             await api.close()
 

@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from rk_exporter.api.client import ACTIVE_RECORDING, NO_STATUS, PassContext, RealtimeKit
+from rk_exporter.api.client import ACTIVE_RECORDING, NO_STATUS, RealtimeKitClient
 from rk_exporter.api.connection import LARGEST_BODY_BYTES, Connection, client_factory
+from rk_exporter.api.connection_pool import ConnectionPool
 from rk_exporter.api.results import ActiveRecordings
 from rk_exporter.model.errors import (
     ApiError,
@@ -35,7 +36,7 @@ from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.runtime.server_clock import ServerClock
-from tests.support.building import free_throttle, throttle_of
+from tests.support.building import free_limiter, limiter_of, pass_context
 from tests.support.fault_server import (
     PATIENCE_SECONDS,
     Behaviour,
@@ -88,15 +89,15 @@ class Client:
 
     url: str
     observer: Observer = field(default_factory=Observer)
-    limiter: RateLimiter = field(default_factory=free_throttle)
-    api: RealtimeKit = field(init=False)
+    limiter: RateLimiter = field(default_factory=lambda: free_limiter(Secret(TOKEN)))
+    api: RealtimeKitClient = field(init=False)
 
     def __post_init__(self) -> None:
         base_url = f"{self.url}/client/v4"
-        self.api = RealtimeKit(
+        self.api = RealtimeKitClient(
             APP,
             base_url=base_url,
-            connection=Connection(client_factory(base_url)),
+            pool=ConnectionPool(client_factory(base_url), size=1),
             limiter=self.limiter,
             observer=self.observer,
             server_clock=ServerClock(time.time),
@@ -106,7 +107,13 @@ class Client:
         """Read the meeting within so many *seconds*."""
         deadline = asyncio.get_running_loop().time() + seconds
         return await self.api.active_recordings(
-            MEETING, PassContext(Secret(TOKEN), deadline, PATIENCE_SECONDS)
+            MEETING,
+            pass_context(
+                token=Secret(TOKEN),
+                deadline=deadline,
+                call_timeout_seconds=PATIENCE_SECONDS,
+                wait_until=0.0,
+            ),
         )
 
     async def failure(self, seconds: float = PATIENCE_SECONDS) -> ApiError:
@@ -120,7 +127,7 @@ class Client:
 @contextlib.asynccontextmanager
 async def client_of(url: str, limiter: RateLimiter | None = None) -> AsyncIterator[Client]:
     """Yield a client that is closed at the end."""
-    client = Client(url, limiter=limiter or free_throttle())
+    client = Client(url, limiter=limiter or free_limiter(Secret(TOKEN)))
     try:
         yield client
     finally:
@@ -289,7 +296,7 @@ def test_no_calls_left_to_try_again() -> None:
         assert client.observer == Observer(codes=["200", NO_STATUS], failures=[Reason.CONNECT])
         assert server.connections == 1
 
-    with_server(test, answer(), close(), limiter=throttle_of(2))
+    with_server(test, answer(), close(), limiter=limiter_of(2, Secret(TOKEN)))
 
 
 @pytest.mark.parametrize("end", [close(), reset()], ids=["closed", "reset"])

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter.api.client import PassContext
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.api.results import Paging, RecordingsPage
 from rk_exporter.collector.backfill import Backfill
@@ -26,14 +25,14 @@ from rk_exporter.model.errors import (
 )
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Recording, Status
-from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import RateLimitWait
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.simulator import Fault
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
 from rk_exporter.tracking.tracker import RecordingTracker
 from tests.support import virtual_time
-from tests.support.building import NOW, Call, Stage, config, life, play, value
+from tests.support.building import NOW, Call, Stage, config, life, pass_context, play, value
 
 
 T = TypeVar("T")
@@ -66,6 +65,7 @@ class Pages:
         self.asked: list[int] = []
         self.since: list[datetime | None] = []
         self.seconds = 0.0
+        self.max_concurrency = 1
         self.troubles: Callable[[int], Exception | None] = lambda _: None
 
     async def recordings_page(
@@ -94,7 +94,7 @@ class Pages:
 
     async def _answer(self, context: PassContext) -> None:
         try:
-            async with asyncio.timeout_at(context.call_deadline()):
+            async with asyncio.timeout_at(context.call_deadline(asyncio.get_running_loop().time())):
                 await asyncio.sleep(self.seconds)
         except TimeoutError:
             raise ApiTimeout("no answer") from None
@@ -158,7 +158,7 @@ class Desk:
     ) -> list[int]:
         """Look at the list after a pause; return the pages that were asked for."""
         await asyncio.sleep(after)
-        context = PassContext(Secret("simulated"), self._loop.time() + timeout_seconds, 5.0)
+        context = pass_context(deadline=self._loop.time() + timeout_seconds)
         await self.review.look(self.pages, context, calls_per_second=calls_per_second)
         return self.take()
 

@@ -1,5 +1,6 @@
 import asyncio
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -10,65 +11,59 @@ from tests.support.virtual_time import run
 
 
 class Diary:
-    """Errands that take a second each, and who ran which of them, from when on."""
+    """Jobs that take a second each, and when each of them began."""
 
     def __init__(self) -> None:
-        self.entries: list[tuple[float, str, str]] = []
-        self._busy: set[str] = set()
+        self.entries: list[tuple[float, str]] = []
 
-    def errand(self, name: str) -> Callable[[str], Awaitable[None]]:
-        async def note(reader: str) -> None:
-            assert reader not in self._busy
-            self._busy.add(reader)
-            self.entries.append((asyncio.get_running_loop().time(), reader, name))
+    def job(self, name: str) -> Callable[[], Awaitable[None]]:
+        async def note() -> None:
+            self.entries.append((asyncio.get_running_loop().time(), name))
             await asyncio.sleep(1)
-            self._busy.remove(reader)
 
         return note
 
     @property
     def names(self) -> str:
-        """The errands in the order in which they began."""
-        return "".join(name for _, _, name in self.entries)
+        """The jobs in the order in which they began."""
+        return "".join(name for _, name in self.entries)
 
 
-def errands(
-    diary: Diary, names: str, *, readers: str = "1", deadline: float = 100
-) -> WorkQueue[str]:
-    """Return errands that have single letters as names, for readers that have as well."""
-    found = WorkQueue(readers, deadline)
-    found.add(*map(diary.errand, names))
-    return found
+def queue_of(diary: Diary, names: str, *, workers: int = 1, deadline: float = 100) -> WorkQueue:
+    """Return a queue of jobs that have single letters as names."""
+    queue = WorkQueue(workers, deadline)
+    queue.add(*map(diary.job, names))
+    return queue
 
 
-async def held_back(reader: str) -> None:
-    del reader
+async def blocked() -> None:
     raise RateLimitWait
 
 
-def test_one_reader() -> None:
-    """One reader runs them one after the other, as they were added."""
+def test_one_worker() -> None:
+    """One worker runs the jobs one after the other, in the order in which they were added."""
     diary = Diary()
-    run(errands(diary, "abc").run())
-    assert diary.entries == [(0, "1", "a"), (1, "1", "b"), (2, "1", "c")]
+    run(queue_of(diary, "abc").run())
+    assert diary.entries == [(0, "a"), (1, "b"), (2, "c")]
 
 
-@pytest.mark.parametrize(("readers", "seconds"), [("12", 4), ("1234567", 1), ("123456789", 1)])
-def test_several_readers(readers: str, seconds: int) -> None:
-    """Each reader runs one at a time; there may be more readers than errands."""
+@pytest.mark.parametrize(("workers", "seconds"), [(2, 4), (7, 1), (9, 1)])
+def test_several_workers(workers: int, seconds: int) -> None:
+    """Each worker runs one job at a time; there may be more workers than jobs."""
     diary = Diary()
 
     async def act() -> float:
-        await errands(diary, "abcdefg", readers=readers).run()
+        await queue_of(diary, "abcdefg", workers=workers).run()
         return asyncio.get_running_loop().time()
 
     assert run(act()) == seconds
     assert diary.names == "abcdefg"
+    assert max(Counter(at for at, _ in diary.entries).values()) <= workers
 
 
 def test_none() -> None:
     """Without errands there is nothing to run."""
-    given = errands(Diary(), "")
+    given = queue_of(Diary(), "")
     run(given.run())
     assert len(given) == 0
 
@@ -76,14 +71,14 @@ def test_none() -> None:
 def test_added_meanwhile() -> None:
     """What an errand adds is run as well: next, or when all others are done."""
     diary = Diary()
-    given = errands(diary, "")
+    given = queue_of(diary, "")
 
-    async def first(reader: str) -> None:
-        await diary.errand("a")(reader)
-        given.add(diary.errand("z"))
-        given.add_next(map(diary.errand, "b"))
+    async def first() -> None:
+        await diary.job("a")()
+        given.add(diary.job("z"))
+        given.add_next(map(diary.job, "b"))
 
-    given.add(first, *map(diary.errand, "cd"))
+    given.add(first, *map(diary.job, "cd"))
     run(given.run())
     assert diary.names == "abcdz"
 
@@ -91,8 +86,8 @@ def test_added_meanwhile() -> None:
 def test_added_next_in_their_order() -> None:
     """Several that are to be next are run in the order in which they were given."""
     diary = Diary()
-    given = errands(diary, "d")
-    given.add_next(map(diary.errand, "abc"))
+    given = queue_of(diary, "d")
+    given.add_next(map(diary.job, "abc"))
     run(given.run())
     assert diary.names == "abcd"
 
@@ -101,7 +96,7 @@ def test_added_next_in_their_order() -> None:
 def test_deadline(deadline: float, names: str, left: int) -> None:
     """From the deadline on none is begun; those left are counted."""
     diary = Diary()
-    given = errands(diary, "abcd", deadline=deadline)
+    given = queue_of(diary, "abcd", deadline=deadline)
     run(given.run())
     assert (diary.names, len(given)) == (names, left)
 
@@ -109,29 +104,28 @@ def test_deadline(deadline: float, names: str, left: int) -> None:
 def test_held_back() -> None:
     """Where calls are held back the errand is left, and those behind it; it is still the first."""
     diary = Diary()
-    given = errands(diary, "a")
-    given.add(held_back, *map(diary.errand, "bc"))
+    given = queue_of(diary, "a")
+    given.add(blocked, *map(diary.job, "bc"))
     run(given.run())
     assert (diary.names, len(given)) == ("a", 3)
-    given.add_next([diary.errand("x")])
+    given.add_next([diary.job("x")])
     run(given.run())
     assert (diary.names, len(given)) == ("ax", 3)
 
 
-def test_held_back_for_one_reader() -> None:
-    """A reader that is held back costs the others nothing: they may run its errand yet."""
+def test_blocked_for_one_worker() -> None:
+    """If one worker's call is blocked, the other workers may still run its job."""
     diary = Diary()
-    refused: list[str] = []
-    given = errands(diary, "a", readers="12")
+    tries: list[str] = []
+    given = queue_of(diary, "a", workers=2)
 
-    async def once(reader: str) -> None:
-        if not refused:
-            refused.append(reader)
+    async def once() -> None:
+        tries.append("b")
+        if len(tries) == 1:
             raise RateLimitWait
-        await diary.errand("b")(reader)
+        await diary.job("b")()
 
-    given.add(once, diary.errand("c"))
+    given.add(once, diary.job("c"))
     run(given.run())
-    assert refused == ["2"]
-    assert diary.entries == [(0, "1", "a"), (1, "1", "b"), (2, "1", "c")]
+    assert diary.entries == [(0, "a"), (1, "b"), (2, "c")]
     assert len(given) == 0

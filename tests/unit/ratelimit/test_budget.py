@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rk_exporter.ratelimit.budget import WINDOW_SECONDS, Budget
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS, SlidingWindowBudget
 from rk_exporter.ratelimit.status import RateLimitPolicy
 
 
@@ -49,7 +49,7 @@ def policy(
 class Caller:
     """Makes the calls that a budget lets through, each answered at once, and notes when."""
 
-    budget: Budget
+    budget: SlidingWindowBudget
     now: float
     interval: float = INTERVAL
     answers: Sequence[Reports] = ((),)
@@ -67,11 +67,12 @@ class Caller:
         return self.budget.affordable(self.now, interval_seconds=self.interval)
 
     def begin(self) -> None:
-        self.budget.spend(self.now, interval_seconds=self.interval)
+        self.budget.acquire(self.now, interval_seconds=self.interval)
         self.calls.append(self.now)
 
     def end(self, *reports: RateLimitPolicy) -> None:
-        self.budget.settle(self.now, reports)
+        self.budget.observe(self.now, reports)
+        self.budget.release()
 
     def call(self, *reports: RateLimitPolicy) -> None:
         self.begin()
@@ -109,7 +110,9 @@ class Caller:
 
 def rested(limit: int = 600, *, reserve_ratio: float = 0.0, interval: float = INTERVAL) -> Caller:
     """Return a caller whose budget was begun long ago, and has not been used since."""
-    return Caller(Budget(limit, now=0.0, reserve_ratio=reserve_ratio), RESTED, interval)
+    return Caller(
+        SlidingWindowBudget(limit, now=0.0, reserve_ratio=reserve_ratio), RESTED, interval
+    )
 
 
 def most_in_a_window(calls: Sequence[float], *, tolerance: float = 0.0) -> int:
@@ -143,7 +146,7 @@ class TestWindow:
         now: float,
     ) -> None:
         """Whenever calls are wanted, by apps of any intervals, no window holds too many."""
-        caller = Caller(Budget(limit, now=now), now, answers=answers)
+        caller = Caller(SlidingWindowBudget(limit, now=now), now, answers=answers)
         for arrival, caller.interval in zip(arrivals, cycle(intervals), strict=False):
             caller.want(arrival)
         assert most_in_a_window(caller.calls) <= limit
@@ -153,7 +156,7 @@ class TestWindow:
         self, limit: int, interval: float, arrivals: list[Arrival]
     ) -> None:
         """Who waits for as long as told has no more to wait, and it is never more than 300 s."""
-        caller = Caller(Budget(limit, now=0.0), 0.0, interval)
+        caller = Caller(SlidingWindowBudget(limit, now=0.0), 0.0, interval)
         for gap, *_ in arrivals:
             caller.now += gap
             assert caller.wait <= WINDOW_SECONDS + 0.001 + TINY
@@ -184,7 +187,7 @@ class TestRestart:
         now = 0.0
         for down, up, arrivals in lives:
             now += down
-            caller = Caller(Budget(limit, now=now), now, interval)
+            caller = Caller(SlidingWindowBudget(limit, now=now), now, interval)
             caller.want(*arrivals, until=now + up)
             calls += caller.calls
             now += up
@@ -238,7 +241,7 @@ class TestRestart:
 
     def test_a_start_waits(self) -> None:
         """At the start nothing is left; the first call is due after its share of the window."""
-        caller = Caller(Budget(600, now=5.0), 5.0)
+        caller = Caller(SlidingWindowBudget(600, now=5.0), 5.0)
         assert (0, 0) == (caller.affordable, caller.budget.remaining(caller.now))
         assert 0.5 <= caller.wait < 0.51
 
@@ -254,7 +257,7 @@ class TestPace:
         self, limit: int, count: int, interval: float, jitter: float
     ) -> None:
         """Passes that need the whole budget get it for an hour, a little early or late as well."""
-        caller = Caller(Budget(limit, now=0.0), 0.0, interval)
+        caller = Caller(SlidingWindowBudget(limit, now=0.0), 0.0, interval)
         made = [
             caller.run_pass(number * interval + jitter * (number * 7 % 11 - 5) / 5, count)
             for number in range(1, int(3600 / interval))
@@ -266,7 +269,7 @@ class TestPace:
     @example(600, 15.0, 3600.0)
     def test_burst_after_idle_time(self, limit: int, interval: float, idle: float) -> None:
         """However long nothing was spent, a burst has no more than 1.35 intervals' calls."""
-        caller = Caller(Budget(limit, now=0.0), idle, interval)
+        caller = Caller(SlidingWindowBudget(limit, now=0.0), idle, interval)
         assert caller.burst() <= most_in_a_burst(limit, interval)
 
     def test_a_usual_burst(self) -> None:
@@ -289,7 +292,7 @@ class TestPace:
         self, limit: int, interval: float, arrivals: list[Arrival]
     ) -> None:
         """What is told to be left or affordable is what can be spent at once, and no more."""
-        caller = Caller(Budget(limit, now=0.0), 0.0, interval)
+        caller = Caller(SlidingWindowBudget(limit, now=0.0), 0.0, interval)
         caller.want(*arrivals)
 
         def spendable(now: float, interval: float) -> int:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from rk_exporter.model.errors import ApiError, ApiTimeout, RateLimited, ServerError, Unauthorized
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter, RateLimitWait
-from rk_exporter.ratelimit.status import RateLimitPolicy
+from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from tests.support import virtual_time
-from tests.support.building import NOW
+from tests.support.building import NOW, pass_context
 
 
 P = ParamSpec("P")
@@ -44,32 +45,44 @@ class Client:
     """An app that makes calls, and notes when they begin."""
 
     limiter: RateLimiter
-    token: Secret
+    token: str
     begun: list[float]
+    context: PassContext = field(init=False)
 
     def begin_pass(self, *, token: str | None = None, patience: float = 0.0) -> None:
-        self.token = Secret(token) if token else self.token
-        self.limiter.begin_pass(self.token, interval_seconds=15.0, max_wait_seconds=patience)
+        self.token = token or self.token
+        self.context = pass_context(
+            token=Secret(self.token), wait_until=now() + patience, interval_seconds=15.0
+        )
+        # Each pass asks for this first, which makes the limiter use the token.
+        assert self.affordable >= 0
+
+    @property
+    def affordable(self) -> int:
+        return self.limiter.affordable(self.context)
+
+    @property
+    def status(self) -> BudgetStatus:
+        return self.limiter.budget_status(unix_seconds())
 
     async def call(
         self,
         error: ApiError | None = None,
         *,
         lasts: float = 0.0,
-        retry_after: float | None = None,
         left: int | None = None,
     ) -> float | None:
         """Make a call that ends in *error*; return how long it waited, or None if held back."""
         wanted = now()
         begun = None
         try:
-            async with self.limiter.admitted() as admission:
+            async with self.limiter.acquire(self.context):
                 begun = now()
                 self.begun.append(begun)
                 await asyncio.sleep(lasts)
-                admission.retry_after_seconds = retry_after
                 if left is not None:
-                    admission.policies = (RateLimitPolicy(policy="default", remaining=left),)
+                    policy = RateLimitPolicy(policy="default", remaining=left)
+                    self.limiter.observe(self.context, (policy,))
                 if error:
                     raise error
         except (ApiError, RateLimitWait) as raised:
@@ -80,12 +93,12 @@ class Client:
         return await self.call(Unauthorized("refused"), lasts=lasts)
 
     async def limited(self, retry_after: float | None = None) -> float | None:
-        return await self.call(RateLimited("too many"), retry_after=retry_after)
+        return await self.call(RateLimited("too many", retry_after_seconds=retry_after))
 
     @property
     def shut(self) -> float:
         """For how many seconds a gate holds calls back."""
-        until = self.limiter.budget_status().blocked_until_timestamp_seconds
+        until = self.status.blocked_until_timestamp_seconds
         return 0.0 if until is None else max(0.0, round(until - unix_seconds(), 3))
 
 
@@ -100,11 +113,8 @@ class World:
 
     def app(self, name: str = "token", *, budget: int = 600, patience: float = 0.0) -> Client:
         """Return an app whose token is *name*."""
-        token = Secret(name)
-        limiter = RateLimiter(
-            self.limits, token=token, budget=budget, clock=unix_seconds, monotonic=now
-        )
-        client = Client(limiter, token, self.begun)
+        limiter = RateLimiter(self.limits, token=Secret(name), budget=budget)
+        client = Client(limiter, name, self.begun)
         client.begin_pass(patience=patience)
         return client
 
@@ -171,12 +181,12 @@ class TestBudget:
         assert [0] * 40 == [await app.call() for _ in range(40)]
         app.begin_pass(patience=0.1)
         with pytest.raises(RateLimitWait):
-            async with app.limiter.admitted():
+            async with app.limiter.acquire(app.context):
                 pytest.fail("the call was made")
-        assert (400, 560) == (now(), app.limiter.budget_status().remaining)
+        assert (400, 560) == (now(), app.status.remaining)
         app.begin_pass(patience=1.0)
         assert 0 < (await app.call() or 0) < 1
-        assert 559 == app.limiter.budget_status().remaining
+        assert 559 == app.status.remaining
 
     @in_virtual_time
     async def test_wait_behind_others(self, world: World) -> None:
@@ -201,7 +211,7 @@ class TestBudget:
         app = await world.rested_app()
         await app.call(left=77)
         await app.call()
-        budget_status = app.limiter.budget_status()
+        budget_status = app.status
         assert (600, 598) == (budget_status.limit, budget_status.remaining)
         assert [77] == [policy.remaining for policy in budget_status.policies]
         assert budget_status.blocked_until_timestamp_seconds is None
@@ -218,7 +228,7 @@ class TestRateLimited:
         apps = [one, two, other] = [world.app(), world.app(), world.app("other")]
         await one.limited(retry_after)
         assert [block, block, 0] == [app.shut for app in apps]
-        assert [0, 0, 40] == [app.limiter.affordable() for app in apps]
+        assert [0, 0, 40] == [app.affordable for app in apps]
         assert [None, None, 0] == [await app.call() for app in apps]
         await asyncio.sleep(block - 0.01)
         assert await two.call() is None
@@ -391,9 +401,9 @@ class TestCancelled:
         await asyncio.sleep(1)
         call.cancel()
         await asyncio.wait([call])
-        assert 599 == app.limiter.budget_status().remaining
+        assert 599 == app.status.remaining
         await app.call(left=1)
-        assert 1 == app.limiter.affordable()
+        assert 1 == app.affordable
 
     @in_virtual_time
     async def test_while_it_tries(self, world: World) -> None:
@@ -434,7 +444,9 @@ class TestCancelled:
             await asyncio.sleep(gap)
             apps[number].begin_pass(patience=patience)
             error = failure("made up") if failure else None
-            call = apps[number].call(error, lasts=lasts, retry_after=20.0)
+            if isinstance(error, RateLimited):
+                error.retry_after_seconds = 20.0
+            call = apps[number].call(error, lasts=lasts)
             tasks.append(asyncio.create_task(call))
             if given_up_after is not None:
                 asyncio.get_running_loop().call_later(given_up_after, tasks[-1].cancel)
@@ -446,7 +458,7 @@ class TestCancelled:
         await asyncio.sleep(100)
         await apps[0].call(left=1)
         await asyncio.sleep(100)
-        assert 1 == apps[0].limiter.affordable()
+        assert 1 == apps[0].affordable
         assert world.most_in_a_window <= 12
 
 
@@ -486,4 +498,4 @@ class TestLimitsByToken:
         await asyncio.sleep(400)
         other.begin_pass(token="rolled")
         rare.begin_pass()
-        assert 40 == rare.limiter.affordable()
+        assert 40 == rare.affordable

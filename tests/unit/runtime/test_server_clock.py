@@ -29,7 +29,7 @@ class Upstream:
         """Send an answer that takes so long to arrive; return the offset that is told then."""
         date = formatdate(self.time.now + self.ahead, usegmt=True)
         self.time.now += latency
-        self.clock.note(date)
+        self.clock.observe(date)
         return self.offset
 
 
@@ -37,7 +37,7 @@ class Upstream:
 def test_without_a_date(date: str | None) -> None:
     """An API that tells no Date is taken to have this machine's clock."""
     clock = ServerClock(Time())
-    clock.note(date)
+    clock.observe(date)
     assert 0 == clock.offset_seconds
     assert NOW == clock()
 
@@ -119,12 +119,12 @@ def test_malformed_dates(date: str) -> None:
     """What is no Date, or none of these days, changes nothing and breaks nothing."""
     upstream = Upstream(60.0)
     offset = upstream.answer()
-    upstream.clock.note(date)
+    upstream.clock.observe(date)
     assert offset == upstream.offset
 
 
 def test_blanks_around_a_date() -> None:
     """A header is read as HTTP has it: blanks around its value do not count."""
     upstream = Upstream(0.0)
-    upstream.clock.note(f" {formatdate(NOW + 60, usegmt=True)}\t")
+    upstream.clock.observe(f" {formatdate(NOW + 60, usegmt=True)}\t")
     assert upstream.offset == pytest.approx(60, abs=1)
