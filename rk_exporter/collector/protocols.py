@@ -1,8 +1,7 @@
-"""What the collector needs of the API's client."""
+"""What the collector needs of the API client."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from rk_exporter.api.results import (
     ActiveRecordings,
@@ -15,8 +14,8 @@ from rk_exporter.model.recording import Status
 from rk_exporter.ratelimit.pass_context import PassContext
 
 
-class RecordingsPageReader(Protocol):
-    """The part of the API's client that it needs."""
+class RecordingsClient(Protocol):
+    """Reads an app's list of recordings."""
 
     @property
     def max_concurrency(self) -> int:
@@ -35,8 +34,8 @@ class RecordingsPageReader(Protocol):
         ...
 
 
-class DiscoveryReader(Protocol):
-    """The part of the API's client that it needs."""
+class DiscoveryClient(Protocol):
+    """Reads live sessions and the settings of their meetings."""
 
     async def live_sessions_page(self, page_no: int, context: PassContext) -> SessionsPage:
         """Return a page of the live sessions."""
@@ -47,11 +46,11 @@ class DiscoveryReader(Protocol):
         ...
 
 
-class Reader(RecordingsPageReader, DiscoveryReader, Protocol):
-    """The API's client."""
+class Client(RecordingsClient, DiscoveryClient, Protocol):
+    """The API client of one app."""
 
     async def active_recordings(self, meeting_id: str, context: PassContext) -> ActiveRecordings:
-        """Return the meeting's recordings."""
+        """Return the meeting's recordings in progress."""
         ...
 
     async def recording(self, recording_id: str, context: PassContext) -> RecordingDetails:
@@ -60,6 +59,3 @@ class Reader(RecordingsPageReader, DiscoveryReader, Protocol):
 
     async def close(self) -> None:
         """Close all connections."""
-
-
-Job: TypeAlias = Callable[[], Awaitable[None]]

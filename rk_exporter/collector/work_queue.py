@@ -1,46 +1,45 @@
-"""Calls to be made, in their order, by a few workers."""
+"""Run the calls of a pass with a few workers."""
 
 import asyncio
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 from rk_exporter.ratelimit.limiter import RateLimitWait
 
 
-class WorkQueue:
-    """What *workers* are to do, in its order, until a *deadline* in loop time."""
+R = TypeVar("R")
 
-    def __init__(self, workers: int, deadline: float) -> None:
-        self._workers = workers
-        self._deadline = deadline
-        self._queue: deque[Callable[[], Awaitable[None]]] = deque()
 
-    def __len__(self) -> int:
-        """Return how many are left."""
-        return len(self._queue)
+async def run_jobs(
+    jobs: Iterable[Callable[[], Awaitable[R]]],
+    *,
+    workers: int,
+    deadline: float,
+    merge: Callable[[R], Iterable[Callable[[], Awaitable[R]]]],
+) -> int:
+    """
+    Run *jobs* in order, and return how many were not run.
 
-    def add(self, *errands: Callable[[], Awaitable[None]]) -> None:
-        """Add errands behind those that are there."""
-        self._queue.extend(errands)
+    *merge* takes in the result of a job as soon as the job ends, and returns the jobs that follow
+    from it: these are next. No job starts after *deadline* (loop time), or while the rate limiter
+    blocks the first job of the queue.
+    """
+    loop, queue = asyncio.get_running_loop(), deque(jobs)
 
-    def add_next(self, errands: Iterable[Callable[[], Awaitable[None]]]) -> None:
-        """Add errands before those that are there."""
-        self._queue.extendleft(reversed(list(errands)))
-
-    async def run(self) -> None:
-        """Run errands, also those added meanwhile, while there is time and calls may be made."""
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(min(self._workers, len(self._queue))):
-                workers.create_task(self._work())
-
-    async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._queue and loop.time() < self._deadline:
-            errand = self._queue.popleft()
+    async def work() -> None:
+        while queue and loop.time() < deadline:
+            job = queue.popleft()
             try:
-                await errand()
+                result = await job()
             except RateLimitWait:
-                # Another worker may be let through yet.
-                self._queue.appendleft(errand)
+                # Another worker may still get its call through.
+                queue.appendleft(job)
                 return
+            queue.extendleft(reversed(list(merge(result))))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(workers, len(queue))):
+            group.create_task(work())
+    return len(queue)

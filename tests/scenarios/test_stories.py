@@ -220,7 +220,7 @@ def watch(story: Story, context: Terms, seconds: float) -> Watched:
     count = math.ceil(seconds / context.interval)
 
     async def scenario(stage: Stage) -> Watched:
-        stage.ahead_seconds = context.ahead_seconds
+        stage.clock.ahead_seconds = context.ahead_seconds
         witness, prometheus = Witness(stage), Prometheus()
         recordings: dict[str, Recording] = {}
         processes: list[Process] = []

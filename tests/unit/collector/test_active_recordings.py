@@ -59,7 +59,7 @@ class Shelf:
             **{"rate_limit": 0, "latency_seconds": 0.05, **simulator_options},
         )
         self.front = Front(self.simulator)
-        self.list = ActiveRecordingsLister(app="production", clock=self.time)
+        self.list = ActiveRecordingsLister("production", clock=self.time)
         metrics = ApiCallMetrics(["production"], registry=CollectorRegistry())
         self._client = RealtimeKitClient(
             App("production", ACCOUNT, APP),
@@ -270,8 +270,8 @@ class TestUnfiltered:
         shelf = Shelf(*in_each_state(), workers=1, refuse_later_statuses=True)
         message = self.check(shelf, ["INVOKED", "RECORDING", "PAUSED", None], caplog)
         assert message == (
-            "recordings cannot be listed by status (the API answered 400): for an hour all of the "
-            "last 25 hours are listed"
+            "recordings cannot be listed by status (the API answered 400); listing all recordings "
+            "of the last 25 hours for one hour"
         )
 
     def test_refused_for_an_hour(self) -> None:
@@ -367,7 +367,7 @@ class TestHeldBack:
         async def scenario(shelf: Shelf) -> None:
             listing = await shelf.read()
             assert recorded(listing) == dict(list(IN_PROGRESS.items())[:3])
-            assert (listing.is_held_back, listing.failure) == (True, None)
+            assert (listing.is_rate_limited, listing.failure) == (True, None)
             assert not listing.is_complete
             assert shelf.statuses() == STATUSES[:3]
 
@@ -387,7 +387,7 @@ class TestHeldBack:
 
         async def scenario(shelf: Shelf) -> None:
             listing = await shelf.read()
-            assert (listing.by_meeting(), listing.is_held_back) == ({}, True)
+            assert (listing.by_meeting(), listing.is_rate_limited) == ({}, True)
             assert shelf.list.usual_calls >= 4
 
         self.play(scenario, refuse_status_filter=True)

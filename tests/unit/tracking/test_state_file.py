@@ -1,4 +1,3 @@
-import asyncio
 import json
 import logging
 import os
@@ -156,8 +155,7 @@ async def succeed(
     stage.exporter = Exporter(
         configuration,
         make_client=in_process(Front(simulator) if simulator else stage.front),
-        clock=stage.now,
-        monotonic=asyncio.get_running_loop().time,
+        clock=stage.clock,
     )
 
 
@@ -487,7 +485,7 @@ class TestWriting:
 
         async def scenario(stage: Stage) -> bool:
             await stage.scrape()
-            stage.ahead_seconds = -3600.0
+            stage.clock.ahead_seconds = -3600.0
             await stage.scrape()
             before = version_of(path)
             await stage.scrapes(5)
@@ -501,7 +499,7 @@ class TestWriting:
 
         async def scenario(stage: Stage) -> list[int]:
             def note(new: str) -> None:
-                snapshot = stage.exporter.scraper.snapshot
+                snapshot = stage.exporter.collector.snapshot
                 shown_then.append(snapshot.apps[0].counters.started)
                 in_file_then.append(kept_counts(Path(new))[0])
 
