@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from rk_exporter.api.pagination import walk
-from rk_exporter.api.results import RecordingsPage
+from rk_exporter.api.results import Page
 from rk_exporter.collector.protocols import RecordingsPageReader
 from rk_exporter.model.errors import ApiError, ClientError
 from rk_exporter.model.failure import Failure, Reason
@@ -40,7 +40,7 @@ class ListResult:
     is_held_back: bool = False
     page_count: int = 0
 
-    def add(self, page: RecordingsPage) -> RecordingsPage:
+    def add(self, page: Page[ListedRecording]) -> Page[ListedRecording]:
         """Take in what is in progress on *page*; of one recording the later answer counts."""
         self.page_count += 1
         for listed in page.items:
@@ -146,7 +146,7 @@ class ActiveRecordingsLister:
         context: PassContext,
         listing: ListResult,
     ) -> None:
-        async def fetch(page_no: int) -> RecordingsPage:
+        async def fetch(page_no: int) -> Page[ListedRecording]:
             page = await reader.recordings_page(page_no, context, status=status)
             # One or two may have moved on while the page was made.
             asked_for = {status, Status.UNKNOWN}
@@ -166,7 +166,7 @@ class ActiveRecordingsLister:
         listing = ListResult()
         since = datetime.fromtimestamp(self._clock(), UTC) - _LONGEST_LIFE
 
-        async def fetch(page_no: int) -> RecordingsPage:
+        async def fetch(page_no: int) -> Page[ListedRecording]:
             page = await reader.recordings_page(page_no, context, status=None, since=since)
             return listing.add(page)
 
@@ -177,7 +177,7 @@ class ActiveRecordingsLister:
         return listing
 
     async def _walk(
-        self, fetch: Callable[[int], Awaitable[RecordingsPage]], listing: ListResult
+        self, fetch: Callable[[int], Awaitable[Page[ListedRecording]]], listing: ListResult
     ) -> None:
         """Read all pages, and note in *listing* what came in between; raises ClientError."""
         try:

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rk_exporter.api.pagination import PER_PAGE, walk
-from rk_exporter.api.results import RecordingsPage
+from rk_exporter.api.results import Page
 from rk_exporter.collector.protocols import RecordingsPageReader
 from rk_exporter.model.errors import ApiError, ApiTimeout
 from rk_exporter.model.failure import Reason
+from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.tracking.lifecycle import LONGEST_LIFE_SECONDS, URL_LIFETIME_SECONDS
 from rk_exporter.tracking.tracker import RecordingTracker
@@ -54,7 +55,7 @@ class Backfill:
         self._whole_due_at = -math.inf if not newest_ids else math.inf
         self.newest_ids = newest_ids
         """What the first page of the last look showed."""
-        self._first_page: RecordingsPage | None = None
+        self._first_page: Page[ListedRecording] | None = None
         self._next_page_no = 1
         self._is_whole = False
         self._has_got_on = False
@@ -90,7 +91,7 @@ class Backfill:
 
     async def _fetch(
         self, page_no: int, reader: RecordingsPageReader, context: PassContext
-    ) -> RecordingsPage:
+    ) -> Page[ListedRecording]:
         kept_seconds = max(URL_LIFETIME_SECONDS, self._tracker.rules.retain_seconds)
         oldest = max(0.0, self._clock() - kept_seconds - LONGEST_LIFE_SECONDS)
         since = datetime.fromtimestamp(oldest, UTC)
@@ -104,7 +105,7 @@ class Backfill:
         self._has_got_on = True
         return page
 
-    def _is_enough(self, page: RecordingsPage) -> bool:
+    def _is_enough(self, page: Page[ListedRecording]) -> bool:
         if self._next_page_no > self._most_pages:
             return True
         return not self._is_whole and not set(self.newest_ids).isdisjoint(page.item_ids)

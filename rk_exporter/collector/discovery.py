@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from rk_exporter.api.pagination import walk
-from rk_exporter.api.results import LiveSession, SessionsPage
+from rk_exporter.api.results import LiveSession, Page
 from rk_exporter.collector.protocols import DiscoveryReader
 from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
@@ -62,7 +62,7 @@ class Discovery:
         if self._tried_at is not None and now - self._tried_at < pause_seconds:
             return
 
-        async def fetch(page_no: int) -> SessionsPage:
+        async def fetch(page_no: int) -> Page[LiveSession]:
             self.usual_calls = max(self.usual_calls, page_no)
             return await reader.live_sessions_page(page_no, context)
 

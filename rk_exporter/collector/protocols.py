@@ -4,14 +4,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
-from rk_exporter.api.results import (
-    ActiveRecordings,
-    MeetingSettings,
-    RecordingDetails,
-    RecordingsPage,
-    SessionsPage,
-)
-from rk_exporter.model.recording import Status
+from rk_exporter.api.results import LiveSession, MeetingSettings, Page
+from rk_exporter.model.meeting import ListedRecording
+from rk_exporter.model.recording import Recording, Status
 from rk_exporter.ratelimit.pass_context import PassContext
 
 
@@ -30,7 +25,7 @@ class RecordingsPageReader(Protocol):
         *,
         status: Status | None,
         since: datetime | None = None,
-    ) -> RecordingsPage:
+    ) -> Page[ListedRecording]:
         """Return a page of the recordings in one *status*, or invoked *since* a time."""
         ...
 
@@ -38,7 +33,7 @@ class RecordingsPageReader(Protocol):
 class DiscoveryReader(Protocol):
     """The part of the API's client that it needs."""
 
-    async def live_sessions_page(self, page_no: int, context: PassContext) -> SessionsPage:
+    async def live_sessions_page(self, page_no: int, context: PassContext) -> Page[LiveSession]:
         """Return a page of the live sessions."""
         ...
 
@@ -50,11 +45,13 @@ class DiscoveryReader(Protocol):
 class Reader(RecordingsPageReader, DiscoveryReader, Protocol):
     """The API's client."""
 
-    async def active_recordings(self, meeting_id: str, context: PassContext) -> ActiveRecordings:
+    async def active_recordings(
+        self, meeting_id: str, context: PassContext
+    ) -> tuple[Recording, ...]:
         """Return the meeting's recordings."""
         ...
 
-    async def recording(self, recording_id: str, context: PassContext) -> RecordingDetails:
+    async def recording(self, recording_id: str, context: PassContext) -> Recording | None:
         """Return a recording."""
         ...
 

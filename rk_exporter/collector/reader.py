@@ -180,16 +180,16 @@ class MeetingReader:
             if known is None:
                 return
             try:
-                details = await self._client.recording(recording_id, context)
+                recording = await self._client.recording(recording_id, context)
             except ApiError as error:
                 fields = {"app": self._app, "recording_id": recording_id}
                 logger.debug("a recording could not be read: %s", error, extra=fields)
                 self._tracker.observe_failure(recording_id)
                 return
-            if details.recording is None:
+            if recording is None:
                 self._tracker.observe_missing(recording_id)
             else:
-                self._tracker.observe_details(details.recording)
+                self._tracker.observe_details(recording)
 
         return errand
 
@@ -212,17 +212,8 @@ class MeetingReader:
     async def _attempt(self, meeting_id: str, context: PassContext) -> ReadResult:
         fields = {"app": self._app, "meeting_id": meeting_id}
         try:
-            active = await self._client.active_recordings(meeting_id, context)
+            recordings = await self._client.active_recordings(meeting_id, context)
         except ApiError as error:
             logger.debug("%s", error, extra=fields)
             return ReadResult(meeting_id, self._clock(), error.failure)
-        if active.malformed_fields or active.unknown_statuses:
-            logger.debug(
-                "the API's answer is not quite as documented",
-                extra={
-                    **fields,
-                    "malformed": ",".join(active.malformed_fields),
-                    "unknown_status": ",".join(active.unknown_statuses),
-                },
-            )
-        return ReadResult(meeting_id, self._clock(), active.recordings)
+        return ReadResult(meeting_id, self._clock(), recordings)

@@ -20,11 +20,10 @@ from rk_exporter.api.client import (
 )
 from rk_exporter.api.connection import Connection, client_factory
 from rk_exporter.api.connection_pool import ConnectionPool
-from rk_exporter.api.results import ActiveRecordings, RecordingDetails
 from rk_exporter.model import errors as api_errors
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
-from rk_exporter.model.recording import Status, StopReason
+from rk_exporter.model.recording import Recording, Status, StopReason
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.server_clock import ServerClock
@@ -91,7 +90,7 @@ def read(
     log: Log | None = None,
     app: App | None = None,
     server_clock: ServerClock | None = None,
-) -> ActiveRecordings:
+) -> tuple[Recording, ...]:
     return ask(
         lambda api, context: api.active_recordings(meeting_id, context),
         log=log or Log(),
@@ -102,7 +101,7 @@ def read(
 
 def read_recording(
     recording_id: str = RECORDING_ID, *, log: Log | None = None, app: App | None = None
-) -> RecordingDetails:
+) -> Recording | None:
     return ask(
         lambda api, context: api.recording(recording_id, context),
         log=log or Log(RECORDING),
@@ -128,7 +127,7 @@ def test_sample_of_the_endpoints_page() -> None:
     """The sample response of the endpoint's own page is a recording that is INVOKED."""
     respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE)
     log = Log()
-    (recording,) = read(log=log).recordings
+    (recording,) = read(log=log)
     assert Status.INVOKED is recording.status
     assert (["200"], [], []) == (log.codes, log.reasons, log.fields)
 
@@ -139,7 +138,7 @@ def test_no_active_recording_is_a_success() -> None:
     body = {"success": False, "error": {"code": 404, "message": "none"}}
     respx.get(f"{PREFIX}/meeting-1").respond(404, json=body)
     log = Log()
-    assert () == read(log=log).recordings
+    assert () == read(log=log)
     assert (["404"], []) == (log.codes, log.reasons)
 
 
@@ -152,9 +151,9 @@ class TestRecording:
         route = respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}")
         route.respond(200, json={"success": True, "data": DETAILS})
         log = Log(RECORDING)
-        answer = read_recording(log=log)
-        assert answer.recording
-        assert StopReason.ALL_PEERS_LEFT is answer.recording.stop_reason
+        recording = read_recording(log=log)
+        assert recording
+        assert StopReason.ALL_PEERS_LEFT is recording.stop_reason
         assert f"Bearer {CANARY}" == route.calls[0].request.headers["Authorization"]
         assert (["200"], [], []) == (log.codes, log.reasons, log.fields)
 
@@ -164,7 +163,7 @@ class TestRecording:
         body = {"success": False, "error": {"code": 404, "message": "none"}}
         respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}").respond(404, json=body)
         log = Log(RECORDING)
-        assert RecordingDetails(None) == read_recording(log=log)
+        assert read_recording(log=log) is None
         assert (["404"], []) == (log.codes, log.reasons)
 
     @respx.mock
@@ -247,7 +246,7 @@ def test_malformed_rate_limit_header() -> None:
     headers = {"Ratelimit": '"default;r=50;t=30'}
     respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE, headers=headers)
     log = Log()
-    assert 1 == len(read(log=log).recordings)
+    assert 1 == len(read(log=log))
     assert [RATELIMIT_FIELD] == log.fields
 
 

@@ -22,7 +22,6 @@ import trustme
 from rk_exporter.api.client import ACTIVE_RECORDING, NO_STATUS, RealtimeKitClient
 from rk_exporter.api.connection import LARGEST_BODY_BYTES, Connection, client_factory
 from rk_exporter.api.connection_pool import ConnectionPool
-from rk_exporter.api.results import ActiveRecordings
 from rk_exporter.model.errors import (
     ApiError,
     ApiTimeout,
@@ -33,6 +32,7 @@ from rk_exporter.model.errors import (
 )
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
+from rk_exporter.model.recording import Recording
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.runtime.server_clock import ServerClock
@@ -54,7 +54,7 @@ from tests.support.fault_server import (
 
 TOKEN = "canary-token-7f3a9c51"
 APP = App(name="studio", account_id="account", app_id="app")
-NOTHING = ActiveRecordings(())
+NOTHING = ()
 SHORT_SECONDS = 0.2
 
 MEETING = "meeting"
@@ -103,7 +103,7 @@ class Client:
             server_clock=ServerClock(time.time),
         )
 
-    async def call(self, seconds: float = PATIENCE_SECONDS) -> ActiveRecordings:
+    async def call(self, seconds: float = PATIENCE_SECONDS) -> tuple[Recording, ...]:
         """Read the meeting within so many *seconds*."""
         deadline = asyncio.get_running_loop().time() + seconds
         return await self.api.active_recordings(
@@ -790,7 +790,7 @@ def test_nothing_leaks(encrypted: bool, authority: trustme.CA) -> None:  # noqa:
             await asyncio.wait({call}, timeout=chance.uniform(0, callers))
             call.cancel()
             (outcome,) = await asyncio.gather(call, return_exceptions=True)
-            assert isinstance(outcome, ActiveRecordings | ApiError | asyncio.CancelledError)
+            assert isinstance(outcome, tuple | ApiError | asyncio.CancelledError)
 
     async def run() -> None:
         server = FaultServer()

@@ -3,27 +3,27 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from rk_exporter.api.pagination import walk
-from rk_exporter.api.results import Paging, RecordingsPage
+from rk_exporter.api.results import Page, Paging
 from tests.support.building import run
 
 
-def page(ids: Iterable[int], paging: tuple[int, int] | None = None) -> RecordingsPage:
+def page(ids: Iterable[int], paging: tuple[int, int] | None = None) -> Page[str]:
     """Return a page; *paging* is where it ends, and how long the list is."""
     own = Paging(total_count=paging[1], end_offset=paging[0]) if paging else None
-    return RecordingsPage((), tuple(str(each) for each in ids), own)
+    return Page((), tuple(str(each) for each in ids), own)
 
 
-def never(_: RecordingsPage) -> bool:
+def never(_: Page[str]) -> bool:
     return False
 
 
 def numbers(
-    *pages: RecordingsPage, first: int = 1, is_enough: Callable[[RecordingsPage], bool] = never
+    *pages: Page[str], first: int = 1, is_enough: Callable[[Page[str]], bool] = never
 ) -> tuple[list[int], int]:
     """Return the numbers of the pages asked for, and how many of them were returned."""
     asked: list[int] = []
 
-    async def fetch(number: int) -> RecordingsPage:
+    async def fetch(number: int) -> Page[str]:
         asked.append(number)
         return pages[number - 1]
 
@@ -98,7 +98,7 @@ class TestEnough:
     def test_empty_page(self) -> None:
         """A page without items ends the walk; nobody is asked whether it is enough."""
 
-        def is_enough(_: RecordingsPage) -> bool:
+        def is_enough(_: Page[str]) -> bool:
             pytest.fail("there is nothing on the page")
 
         assert numbers(page(()), is_enough=is_enough) == ([1], 0)
@@ -112,7 +112,7 @@ class TestEnough:
 
         fetched: list[int] = []
 
-        async def fetch(number: int) -> RecordingsPage:
+        async def fetch(number: int) -> Page[str]:
             if number == 4:
                 raise Broken
             fetched.append(number)

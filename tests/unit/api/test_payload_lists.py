@@ -14,19 +14,21 @@ from rk_exporter.api.recordings import parse_recordings_page
 from rk_exporter.api.results import (
     LiveSession,
     MeetingSettings,
+    Page,
     Paging,
-    RecordingsPage,
-    SessionsPage,
+    Parsed,
 )
 from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
 from rk_exporter.model import errors as api_errors
-from rk_exporter.model.meeting import Meeting
+from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Status
 from tests.support.payloads import CANARY, JSON_VALUES, SAMPLE, gateway
 
 
 PARSERS = (parse_recordings_page, parse_sessions_page, parse_meeting)
-Parser = Callable[[int, bytes], RecordingsPage | SessionsPage | MeetingSettings]
+Recordings = Parsed[Page[ListedRecording]]
+Sessions = Parsed[Page[LiveSession]]
+Parser = Callable[[int, bytes], Recordings | Sessions | Parsed[MeetingSettings]]
 each_parser = pytest.mark.parametrize("parse", PARSERS, ids=lambda parse: parse.__name__)
 
 UUID = "6379f432-18c2-429a-a299-a9f5714959fe"
@@ -51,11 +53,11 @@ def encoded(data: Any, **beside: Any) -> bytes:
     return json.dumps({"success": True, "data": data, **beside}).encode()
 
 
-def recordings(*items: Any, **beside: Any) -> RecordingsPage:
+def recordings(*items: Any, **beside: Any) -> Recordings:
     return parse_recordings_page(200, encoded(items, **beside))
 
 
-def sessions(*items: Any, **beside: Any) -> SessionsPage:
+def sessions(*items: Any, **beside: Any) -> Sessions:
     return parse_sessions_page(200, encoded({"sessions": items}, **beside))
 
 
@@ -69,11 +71,11 @@ class TestRecordingsPage:
     def test_a_page(self) -> None:
         """Each recording is read as it is elsewhere, with its meeting; the paging goes along."""
         page = recordings(RECORDING, {**RECORDING, "id": "recording-2"}, paging=PAGING)
-        assert Paging(total_count=30, end_offset=30) == page.paging
-        assert ("recording-1", "recording-2") == page.item_ids
-        assert [Meeting("meeting-1", "Biology")] * 2 == [each.meeting for each in page.items]
-        assert Status.INVOKED is page.items[0].recording.status
-        assert 1577470279.117 == page.items[0].recording.stopped_timestamp_seconds
+        assert Paging(total_count=30, end_offset=30) == page.value.paging
+        assert ("recording-1", "recording-2") == page.value.item_ids
+        assert [Meeting("meeting-1", "Biology")] * 2 == [each.meeting for each in page.value.items]
+        assert Status.INVOKED is page.value.items[0].recording.status
+        assert 1577470279.117 == page.value.items[0].recording.stopped_timestamp_seconds
         assert ((), ()) == (page.malformed_fields, page.unknown_statuses)
 
     @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ class TestRecordingsPage:
     def test_which_meeting(self, told: dict[str, Any], expected: str) -> None:
         """The meeting is `meeting.id`, else `meeting_id`, else what the file is named after."""
         page = recordings(recording_without("meeting", **told))
-        assert [expected] == [each.meeting.meeting_id for each in page.items]
+        assert [expected] == [each.meeting.meeting_id for each in page.value.items]
         assert () == page.malformed_fields
 
     @pytest.mark.parametrize(
@@ -117,21 +119,21 @@ class TestRecordingsPage:
         """A recording whose meeting is not told is left out and counted, and its id is kept."""
         lost = recording_without("meeting", id="lost", output_file_name=name)
         page = recordings(lost, RECORDING)
-        assert ["recording-1"] == [each.recording.recording_id for each in page.items]
-        assert ("lost", "recording-1") == page.item_ids
+        assert ["recording-1"] == [each.recording.recording_id for each in page.value.items]
+        assert ("lost", "recording-1") == page.value.item_ids
         assert ("meeting_id",) == page.malformed_fields
 
     @pytest.mark.parametrize("meeting", ["meeting-1", 7, [], {"id": "../x"}, {"id": 7}])
     def test_malformed_meeting(self, meeting: Any) -> None:
         """A malformed `meeting` is counted, and the next that tells the meeting is asked."""
         page = recordings({**RECORDING, "meeting": meeting})
-        assert ["meeting-1"] == [each.meeting.meeting_id for each in page.items]
+        assert ["meeting-1"] == [each.meeting.meeting_id for each in page.value.items]
         assert ("meeting_id",) == page.malformed_fields
 
     def test_all_that_tells_the_meeting_is_malformed(self) -> None:
         """Where nothing tells the meeting, that is counted once, however much is malformed."""
         page = recordings({**RECORDING, "meeting": 7, "meeting_id": "../x", "output_file_name": ""})
-        assert ((), ("meeting_id",)) == (page.items, page.malformed_fields)
+        assert ((), ("meeting_id",)) == (page.value.items, page.malformed_fields)
 
     @pytest.mark.parametrize(
         ("title", "expected"),
@@ -150,7 +152,7 @@ class TestRecordingsPage:
     def test_the_meetings_title(self, title: dict[str, Any], expected: str) -> None:
         """A title is the meeting's name, fit for a label; without one it is called by its id."""
         page = recordings({**RECORDING, "meeting": {"id": "meeting-1", **title}})
-        assert [Meeting("meeting-1", expected)] == [each.meeting for each in page.items]
+        assert [Meeting("meeting-1", expected)] == [each.meeting for each in page.value.items]
         assert () == page.malformed_fields
 
     def test_no_title_where_the_meeting_is_told_otherwise(self) -> None:
@@ -159,19 +161,19 @@ class TestRecordingsPage:
         by_file = recording_without("meeting", id="recording-2")
         page = recordings(by_id, by_file)
         expected = [Meeting("second", "second"), Meeting("meeting-1", "meeting-1")]
-        assert expected == [each.meeting for each in page.items]
+        assert expected == [each.meeting for each in page.value.items]
 
     def test_new_status(self) -> None:
         """A status that is not documented is UNKNOWN and remembered."""
         page = recordings({**RECORDING, "status": "TRANSCODING"})
-        assert Status.UNKNOWN is page.items[0].recording.status
+        assert Status.UNKNOWN is page.value.items[0].recording.status
         assert ((), ("TRANSCODING",)) == (page.malformed_fields, page.unknown_statuses)
 
     def test_the_later_of_two_counts(self) -> None:
         """A recording that moved while the page was made is shown once, as it stands there last."""
         page = recordings(RECORDING, {**RECORDING, "status": "UPLOADED"})
-        assert [Status.UPLOADED] == [each.recording.status for each in page.items]
-        assert ("recording-1", "recording-1") == page.item_ids
+        assert [Status.UPLOADED] == [each.recording.status for each in page.value.items]
+        assert ("recording-1", "recording-1") == page.value.item_ids
 
 
 class TestSessionsPage:
@@ -181,7 +183,7 @@ class TestSessionsPage:
         """A live session has its meeting, the meeting's name and its participants."""
         expected = LiveSession("session-1", "meeting-1", "Biology", 3)
         page = sessions(SESSION, paging=PAGING)
-        assert SessionsPage((expected,), ("session-1",), Paging(30, 30)) == page
+        assert Parsed(Page((expected,), ("session-1",), Paging(30, 30))) == page
 
     def test_a_list_in_data(self) -> None:
         """A list that stands in `data` itself is read as well."""
@@ -191,33 +193,34 @@ class TestSessionsPage:
     def test_others_than_live(self, status: str) -> None:
         """A session that is not live is left out; its id still tells the page."""
         page = sessions({**SESSION, "status": status, "associated_id": None}, paging=PAGING)
-        assert SessionsPage((), ("session-1",), Paging(30, 30)) == page
+        assert Parsed(Page((), ("session-1",), Paging(30, 30))) == page
 
     @pytest.mark.parametrize("status", [{}, {"status": None}, {"status": "null"}])
     def test_no_status(self, status: dict[str, Any]) -> None:
         """Without a status a session counts as live: only live ones were asked for."""
         bare = {"id": "session-1", "associated_id": "abcdef-ghijkl", **status}
         expected = LiveSession("session-1", "abcdef-ghijkl", None, None)
-        assert SessionsPage((expected,), ("session-1",), None) == sessions(bare)
+        assert Parsed(Page((expected,), ("session-1",), None)) == sessions(bare)
 
     @pytest.mark.parametrize("meeting", [None, "", "../x", 7])
     def test_no_meeting(self, meeting: Any) -> None:
         """A session without a usable meeting is left out and counted."""
         page = sessions({**SESSION, "id": "lost", "associated_id": meeting}, SESSION)
-        assert ["session-1"] == [each.session_id for each in page.items]
-        assert (("lost", "session-1"), ("associated_id",)) == (page.item_ids, page.malformed_fields)
+        assert ["session-1"] == [each.session_id for each in page.value.items]
+        assert ("lost", "session-1") == page.value.item_ids
+        assert ("associated_id",) == page.malformed_fields
 
     @pytest.mark.parametrize(("told", "expected"), [(0, 0), (2.0, 2), ("12", 12), (None, None)])
     def test_participants(self, told: Any, expected: int | None) -> None:
         """Nobody is 0; the number may be a float or a string; null is not said."""
         page = sessions({**SESSION, "live_participants": told})
-        assert (expected, ()) == (page.items[0].participants, page.malformed_fields)
+        assert (expected, ()) == (page.value.items[0].participants, page.malformed_fields)
 
     @pytest.mark.parametrize("told", [-1, 2.5, "many", True, [3]])
     def test_malformed_participants(self, told: Any) -> None:
         """A malformed number of participants loses itself alone."""
         page = sessions({**SESSION, "live_participants": told})
-        assert [LiveSession("session-1", "meeting-1", "Biology", None)] == list(page.items)
+        assert [LiveSession("session-1", "meeting-1", "Biology", None)] == list(page.value.items)
         assert ("live_participants",) == page.malformed_fields
 
     def test_names_are_fit_for_a_label(self) -> None:
@@ -226,41 +229,44 @@ class TestSessionsPage:
         page = sessions(
             *({**SESSION, "id": str(i), "meeting_display_name": t} for i, t in enumerate(titles))
         )
-        assert ["a b", "ä" * 127, None] == [each.meeting_name for each in page.items]
+        assert ["a b", "ä" * 127, None] == [each.meeting_name for each in page.value.items]
 
     def test_the_later_of_two_counts(self) -> None:
         """A session that ended while the page was made is no longer live."""
         page = sessions(SESSION, {**SESSION, "status": "ENDED"})
-        assert ((), ("session-1", "session-1")) == (page.items, page.item_ids)
+        assert ((), ("session-1", "session-1")) == (page.value.items, page.value.item_ids)
 
 
 class TestMeeting:
     """The settings of one meeting."""
 
     @pytest.mark.parametrize(
-        ("data", "expected"),
+        ("data", "expected", "malformed"),
         [
-            ({"id": "meeting-1", "record_on_start": True}, MeetingSettings(True)),  # noqa: FBT003
-            ({"id": "meeting-1", "record_on_start": False}, MeetingSettings(False)),  # noqa: FBT003
-            ({"id": "meeting-1", "record_on_start": None}, MeetingSettings(None)),
-            ({"id": "meeting-1"}, MeetingSettings(None)),
-            ({"record_on_start": "true"}, MeetingSettings(None, ("record_on_start",))),
-            ({"record_on_start": 1}, MeetingSettings(None, ("record_on_start",))),
-            (None, MeetingSettings(None)),
+            ({"id": "meeting-1", "record_on_start": True}, True, ()),
+            ({"id": "meeting-1", "record_on_start": False}, False, ()),
+            ({"id": "meeting-1", "record_on_start": None}, None, ()),
+            ({"id": "meeting-1"}, None, ()),
+            ({"record_on_start": "true"}, None, ("record_on_start",)),
+            ({"record_on_start": 1}, None, ("record_on_start",)),
+            (None, None, ()),
         ],
     )
-    def test_record_on_start(self, data: Any, expected: MeetingSettings) -> None:
-        """Whether it records on start is true, false or not said; anything else is malformed."""
-        assert expected == parse_meeting(200, encoded(data))
+    def test_record_on_start(
+        self, data: Any, malformed: tuple[str, ...], *, expected: bool | None
+    ) -> None:
+        """The setting is true, false or absent; any other value is malformed."""
+        settings = Parsed(MeetingSettings(expected), malformed)
+        assert settings == parse_meeting(200, encoded(data))
 
 
 @pytest.mark.parametrize("data", [None, [], {"sessions": None}, {"sessions": []}, {}])
 def test_empty_pages(data: Any) -> None:
     """Null and an empty list are a page with nothing on it."""
     body = encoded(data, paging={"total_count": 0, "end_offset": 0})
-    assert SessionsPage((), (), Paging(0, 0)) == parse_sessions_page(200, body)
+    assert Parsed(Page((), (), Paging(0, 0))) == parse_sessions_page(200, body)
     if not isinstance(data, dict):
-        assert RecordingsPage((), (), Paging(0, 0)) == parse_recordings_page(200, body)
+        assert Parsed(Page((), (), Paging(0, 0))) == parse_recordings_page(200, body)
 
 
 @pytest.mark.parametrize(
@@ -282,14 +288,15 @@ def test_empty_pages(data: Any) -> None:
 def test_paging(paging: dict[str, Any], expected: Paging | None, malformed: tuple[str]) -> None:
     """Paging is read from numbers of any kind; absent or malformed it is None, the page is kept."""
     for page in (recordings(RECORDING, **paging), sessions(SESSION, **paging)):
-        assert (1, expected, malformed) == (len(page.items), page.paging, page.malformed_fields)
+        assert (1, expected) == (len(page.value.items), page.value.paging)
+        assert malformed == page.malformed_fields
 
 
 @pytest.mark.parametrize("bad", [{}, {"id": None}, {"id": "../x"}, {"id": 7}, None, 7, "x", [{}]])
 def test_an_item_without_id_is_lost_alone(bad: Any) -> None:
     """An item that has no usable id, or is no object at all, costs no other on its page."""
     for page in (recordings(bad, RECORDING, bad), sessions(bad, SESSION, bad)):
-        assert (1, 1) == (len(page.items), len(page.item_ids))
+        assert (1, 1) == (len(page.value.items), len(page.value.item_ids))
         assert ("id", "id") == page.malformed_fields
 
 
@@ -360,7 +367,7 @@ def test_a_garbled_field_of_a_recording_loses_itself_alone(field: str, garbage: 
     neighbour = {**RECORDING, "id": "neighbour"}
     absent = recordings(neighbour, recording_without(field), neighbour)
     garbled = recordings(neighbour, {**RECORDING, field: garbage}, neighbour)
-    assert (absent.items, absent.item_ids) == (garbled.items, garbled.item_ids)
+    assert absent.value == garbled.value
     assert (COUNTED_AS.get(field, field),) == garbled.malformed_fields
 
 
@@ -368,12 +375,12 @@ def test_a_garbled_field_of_a_recording_loses_itself_alone(field: str, garbage: 
 @pytest.mark.parametrize("garbage", [True, -1.5, {"url": CANARY}])
 def test_a_garbled_url_loses_itself_alone(field: str, garbage: Any) -> None:
     """Whether there is a URL is not known where it is garbled, and its name is counted."""
-    whole = recordings(RECORDING).items[0]
+    whole = recordings(RECORDING).value.items[0]
     page = recordings({**RECORDING, field: garbage})
     unknown: dict[str, Any] = {f"has_{field}": None}
     expected = replace(whole.recording, **unknown)
-    assert ((field,), expected) == (page.malformed_fields, page.items[0].recording)
-    assert whole.meeting == page.items[0].meeting
+    assert ((field,), expected) == (page.malformed_fields, page.value.items[0].recording)
+    assert whole.meeting == page.value.items[0].meeting
 
 
 @given(field=st.sampled_from(shapes.session.type.__struct_fields__), garbage=GARBAGE)
@@ -383,7 +390,7 @@ def test_a_garbled_field_of_a_session_loses_itself_alone(field: str, garbage: An
     others = {name: value for name, value in SESSION.items() if name != field}
     absent = sessions(neighbour, others, neighbour)
     garbled = sessions(neighbour, {**others, field: garbage}, neighbour)
-    assert (absent.items, absent.item_ids) == (garbled.items, garbled.item_ids)
+    assert absent.value == garbled.value
     assert (field,) == garbled.malformed_fields
 
 
@@ -413,8 +420,9 @@ def test_any_value_in_any_field(parse: Parser, data: Any, paging: Any) -> None:
         assert CANARY not in str(error)
         return
     assert {*answer.malformed_fields} <= {*shapes.MALFORMABLE_FIELDS}
-    if isinstance(answer, SessionsPage):
-        assert all(type(each.participants) in {int, type(None)} for each in answer.items)
+    if isinstance(answer.value, Page):
+        sessions = [item for item in answer.value.items if isinstance(item, LiveSession)]
+        assert all(type(session.participants) in {int, type(None)} for session in sessions)
 
 
 @each_parser

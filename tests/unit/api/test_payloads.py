@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rk_exporter.api.recordings import parse_active_recordings, parse_recording
-from rk_exporter.api.results import ActiveRecordings, RecordingDetails
+from rk_exporter.api.results import Parsed
 from rk_exporter.api.schema import MALFORMABLE_FIELDS, RecordingItem
 from rk_exporter.model import errors as api_errors
 from rk_exporter.model.recording import Recording, Status, StopReason
@@ -27,16 +27,16 @@ URL = f"https://bucket.example/a.mp4?{CANARY}"
 TRACK_URLS = [{"layer_name": "default", "download_urls": {"a.webm": {"download_url": URL}}}]
 
 
-def parse(data: Any, *, status: int = 200) -> ActiveRecordings:
+def parse(data: Any, *, status: int = 200) -> Parsed[tuple[Recording, ...]]:
     return parse_active_recordings(status, json.dumps({"success": True, "data": data}).encode())
 
 
 def one(**fields: Any) -> Recording:
-    (recording,) = parse({"id": "recording-1", "status": "UPLOADED", **fields}).recordings
+    (recording,) = parse({"id": "recording-1", "status": "UPLOADED", **fields}).value
     return recording
 
 
-def details(data: Any, *, status: int = 200) -> RecordingDetails:
+def details(data: Any, *, status: int = 200) -> Parsed[Recording | None]:
     body = json.dumps({"success": True, "data": data}).encode()
     return parse_recording(status, body, recording_id=RECORDING_ID)
 
@@ -44,11 +44,11 @@ def details(data: Any, *, status: int = 200) -> RecordingDetails:
 def told(**fields: Any) -> tuple[Recording, tuple[str, ...]]:
     """Return what a recording's own endpoint tells with *fields*, and which are malformed."""
     answer = details({"id": RECORDING_ID, "status": "UPLOADED", **fields})
-    assert answer.recording
-    return answer.recording, answer.malformed_fields
+    assert answer.value
+    return answer.value, answer.malformed_fields
 
 
-Parser = Callable[[int, bytes], ActiveRecordings | RecordingDetails]
+Parser = Callable[[int, bytes], Parsed[tuple[Recording, ...]] | Parsed[Recording | None]]
 each_parser = pytest.mark.parametrize(
     "parser",
     [parse_active_recordings, partial(parse_recording, recording_id="recording-1")],
@@ -79,7 +79,7 @@ def test_sample_of_the_endpoints_page() -> None:
         has_download_url=True,
         has_audio_download_url=True,
     )
-    assert ActiveRecordings((expected,)) == parse_active_recordings(200, SAMPLE.encode())
+    assert Parsed((expected,)) == parse_active_recordings(200, SAMPLE.encode())
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.UNKNOWN])
@@ -92,7 +92,7 @@ def test_documented_statuses(status: Status) -> None:
 def test_new_statuses_are_unknown(status: str) -> None:
     """A status that the API does not document is UNKNOWN, not malformed, and remembered."""
     answer = parse({"id": "recording-1", "status": status})
-    assert (Status.UNKNOWN, ()) == (answer.recordings[0].status, answer.malformed_fields)
+    assert (Status.UNKNOWN, ()) == (answer.value[0].status, answer.malformed_fields)
     assert (status,) == answer.unknown_statuses
 
 
@@ -100,7 +100,7 @@ def test_new_statuses_are_unknown(status: str) -> None:
 def test_unusable_statuses_are_counted(status: Any) -> None:
     """A recording without a usable status is shown as UNKNOWN, and the field is counted."""
     answer = parse({"id": "recording-1", "status": status})
-    assert (Status.UNKNOWN, ("status",)) == (answer.recordings[0].status, answer.malformed_fields)
+    assert (Status.UNKNOWN, ("status",)) == (answer.value[0].status, answer.malformed_fields)
 
 
 @pytest.mark.parametrize("absent", [{}, dict.fromkeys(OPTIONAL_FIELDS)])
@@ -108,7 +108,7 @@ def test_absent_and_null_fields(absent: dict[str, Any]) -> None:
     """Fields that are null or missing are None, and not malformed."""
     answer = parse({"id": "recording-1", "status": "INVOKED", **absent})
     expected = Recording(recording_id="recording-1", status=Status.INVOKED)
-    assert ActiveRecordings((expected,)) == answer
+    assert Parsed((expected,)) == answer
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_timestamps(text: str) -> None:
 def test_zero_times_are_absent(text: str) -> None:
     """The zero times of other languages, and the vendor's "null", are no timestamps."""
     answer = parse({"id": "recording-1", "status": "INVOKED", "stopped_time": text})
-    assert answer.recordings[0].stopped_timestamp_seconds is None
+    assert answer.value[0].stopped_timestamp_seconds is None
     assert () == answer.malformed_fields
 
 
@@ -162,7 +162,7 @@ def test_malformed_field_loses_itself_alone(field: str, bad: Any) -> None:
     answer = parse({**good, field: bad})
     expected = {name: value for name, value in good.items() if name != field}
     assert (field,) == answer.malformed_fields
-    assert parse(expected).recordings == answer.recordings
+    assert parse(expected).value == answer.value
 
 
 @pytest.mark.parametrize("literal", [b"1e999", b"-1e999", b"1" + b"0" * 400])
@@ -171,7 +171,7 @@ def test_numbers_beyond_all_bounds(literal: bytes) -> None:
     body = b'{"success": true, "data": {"id": "r", "status": "UPLOADED", "file_size": %s}}'
     answer = parse_active_recordings(200, body % literal)
     assert (None, ("file_size",)) == (
-        answer.recordings[0].file_size_bytes,
+        answer.value[0].file_size_bytes,
         answer.malformed_fields,
     )
 
@@ -186,7 +186,7 @@ def test_sizes_as_numbers_and_strings(size: Any, expected: int) -> None:
 def test_empty_sizes_are_absent(size: str) -> None:
     """The empty string and the vendor's "null" are no size, and not malformed."""
     answer = parse({"id": "recording-1", "status": "INVOKED", "file_size": size})
-    assert (None, ()) == (answer.recordings[0].file_size_bytes, answer.malformed_fields)
+    assert (None, ()) == (answer.value[0].file_size_bytes, answer.malformed_fields)
 
 
 def test_file_names_are_fit_for_a_label() -> None:
@@ -247,8 +247,8 @@ def test_blanks_around_a_url() -> None:
         b'{"success": true, "data": {"id": "r", "status": "UPLOADED", "download_url" :\n [ \n ] }}'
     )
     answer = parse_recording(200, body, recording_id="r")
-    assert answer.recording
-    assert False is answer.recording.has_download_url
+    assert answer.value
+    assert False is answer.value.has_download_url
 
 
 @each_parser
@@ -273,9 +273,9 @@ class TestRecordingDetails:
 
     def test_all_fields(self) -> None:
         """It is read as everywhere, with what ended it; storage and callers are skipped."""
-        (active,) = parse(json.loads(SAMPLE)["data"]).recordings
+        (active,) = parse(json.loads(SAMPLE)["data"]).value
         expected = replace(active, stop_reason=StopReason.ALL_PEERS_LEFT)
-        assert RecordingDetails(expected) == details(DETAILS)
+        assert Parsed(expected) == details(DETAILS)
 
     @pytest.mark.parametrize(
         ("stop_reason", "expected"),
@@ -306,15 +306,15 @@ class TestRecordingDetails:
     def test_new_status(self) -> None:
         """A status that is not documented is UNKNOWN and remembered."""
         answer = details({**DETAILS, "status": "TRANSCODING"})
-        assert answer.recording
-        assert Status.UNKNOWN is answer.recording.status
+        assert answer.value
+        assert Status.UNKNOWN is answer.value.status
         assert ((), ("TRANSCODING",)) == (answer.malformed_fields, answer.unknown_statuses)
 
     def test_404_of_realtimekit_says_that_there_is_none(self) -> None:
         """A 404 with the singular `error` object says that there is no such recording."""
         body = {"success": False, "error": {"code": 404, "message": "No recording found"}}
         answer = parse_recording(404, json.dumps(body).encode(), recording_id=RECORDING_ID)
-        assert RecordingDetails(None) == answer
+        assert Parsed(None) == answer
 
     @pytest.mark.parametrize(
         "data",
@@ -344,20 +344,20 @@ def test_several_recordings_newest_first() -> None:
             {"id": "old", "status": "UPLOADED", "invoked_time": "2026-01-01T00:00:00Z"},
         ]
     )
-    shown = [(each.recording_id, each.status) for each in answer.recordings]
+    shown = [(each.recording_id, each.status) for each in answer.value]
     assert [("new", Status.RECORDING), ("old", Status.UPLOADED)] == shown
 
 
 @pytest.mark.parametrize("data", [None, []])
 def test_nothing_in_data_is_no_recording(data: Any) -> None:
     """Null or an empty list in `data` says that there is no recording."""
-    assert ActiveRecordings(()) == parse(data)
+    assert Parsed(()) == parse(data)
 
 
 def test_404_of_realtimekit_is_no_recording() -> None:
     """A 404 with the singular `error` object says that there is no recording: a success."""
     body = {"success": False, "error": {"code": 404, "message": "No active recording found"}}
-    assert ActiveRecordings(()) == parse_active_recordings(404, json.dumps(body).encode())
+    assert Parsed(()) == parse_active_recordings(404, json.dumps(body).encode())
 
 
 @each_parser
@@ -434,7 +434,7 @@ def test_any_value_in_any_field(parser: Parser, fields: dict[str, Any], status: 
         assert CANARY not in str(error)
         return
     assert {*answer.malformed_fields} <= {*MALFORMABLE_FIELDS}
-    recording = answer.recording if isinstance(answer, RecordingDetails) else answer.recordings[0]
+    recording = answer.value[0] if isinstance(answer.value, tuple) else answer.value
     for name in Recording.__dataclass_fields__:
         value = getattr(recording, name)
         assert not (isinstance(value, float) and not math.isfinite(value))

@@ -14,13 +14,15 @@ from rk_exporter.api.recordings import parse_recording, parse_recordings_page
 from rk_exporter.api.results import (
     LiveSession,
     MeetingSettings,
+    Page,
     Paging,
-    RecordingDetails,
-    RecordingsPage,
+    Parsed,
 )
 from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
 from rk_exporter.model import errors as api_errors
+from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.model.meeting import Meeting as NamedMeeting
+from rk_exporter.model.recording import Recording as Recorded
 from rk_exporter.model.recording import StopReason
 from rk_exporter.simulator import (
     CANARY,
@@ -96,15 +98,15 @@ def simulated(fault: Fault | None = None, **options: Any) -> Simulator:
     return simulator
 
 
-def details(recording_id: str, simulator: Simulator | None = None) -> RecordingDetails:
+def details(recording_id: str, simulator: Simulator | None = None) -> Parsed[Recorded | None]:
     parse = partial(parse_recording, recording_id=recording_id)
     return served(f"/recordings/{recording_id}", parse, simulator)
 
 
-def shown(page: RecordingsPage) -> list[tuple[str, str, str]]:
+def shown(page: Parsed[Page[ListedRecording]]) -> list[tuple[str, str, str]]:
     return [
         (each.meeting.meeting_id, each.recording.recording_id, each.recording.status.value)
-        for each in page.items
+        for each in page.value.items
     ]
 
 
@@ -116,7 +118,8 @@ def test_recordings() -> None:
         ("m2", "track", "UPLOADED"),
         ("m1", "uploaded", "UPLOADED"),
     ] == shown(page)
-    assert (Paging(3, 3), (), ()) == (page.paging, page.malformed_fields, page.unknown_statuses)
+    assert Paging(3, 3) == page.value.paging
+    assert ((), ()) == (page.malformed_fields, page.unknown_statuses)
     assert CANARY not in repr(page)
 
 
@@ -133,7 +136,7 @@ def test_titles(meeting_in_list: MeetingInList, titles: dict[str, str]) -> None:
     simulator = simulated(meeting_in_list=meeting_in_list)
     page = served("/recordings", parse_recordings_page, simulator)
     expected = [NamedMeeting(each, titles[each]) for each in ("m2", "m2", "m1")]
-    assert expected == [each.meeting for each in page.items]
+    assert expected == [each.meeting for each in page.value.items]
 
 
 @pytest.mark.parametrize(
@@ -149,25 +152,25 @@ def test_a_recording(
 ) -> None:
     """By its id a recording tells what the list does, and what ended it; no secret comes along."""
     answer = details(recording_id)
-    assert answer.recording
-    each = answer.recording
+    assert answer.value
+    each = answer.value
     told = (each.is_track, each.has_download_url, each.has_audio_download_url, each.stop_reason)
     assert (expected, (), ()) == (told, answer.malformed_fields, answer.unknown_statuses)
     page = served("/recordings", parse_recordings_page)
-    (listed,) = [each for each in page.items if each.recording.recording_id == recording_id]
+    (listed,) = [each for each in page.value.items if each.recording.recording_id == recording_id]
     assert listed.recording == replace(each, stop_reason=None)
     assert CANARY not in repr(answer)
 
 
 def test_a_recording_that_does_not_exist() -> None:
     """RealtimeKit itself says that there is no such recording."""
-    assert RecordingDetails(None) == details("nothing")
+    assert Parsed(None) == details("nothing")
 
 
 def test_a_garbled_recording() -> None:
     """Garbled fields lose themselves alone: the status, the file's name and what ended it stay."""
-    sound = details("uploaded").recording
-    garbled = details("uploaded", simulated(Fault.GARBAGE_FIELDS)).recording
+    sound = details("uploaded").value
+    garbled = details("uploaded", simulated(Fault.GARBAGE_FIELDS)).value
     assert sound
     assert garbled
     kept = [(each.status, each.output_file_name, each.stop_reason) for each in (sound, garbled)]
@@ -180,20 +183,20 @@ def test_sessions() -> None:
     expected = (LiveSession("live", "m2", "Algebra", 3),)
     page = served("/sessions?status=LIVE", parse_sessions_page)
     assert (expected, ("live",), Paging(1, 1), ()) == (
-        page.items,
-        page.item_ids,
-        page.paging,
+        page.value.items,
+        page.value.item_ids,
+        page.value.paging,
         page.malformed_fields,
     )
     every = served("/sessions", parse_sessions_page)
-    assert (expected, ("live", "over")) == (every.items, every.item_ids)
+    assert (expected, ("live", "over")) == (every.value.items, every.value.item_ids)
 
 
 def test_meetings() -> None:
     """A meeting tells whether it records on start; one that does not exist is not found."""
     settings = served("/meetings/m1", parse_meeting)
-    assert MeetingSettings(record_on_start=True) == settings
-    assert MeetingSettings(record_on_start=False) == served("/meetings/m2", parse_meeting)
+    assert Parsed(MeetingSettings(record_on_start=True)) == settings
+    assert Parsed(MeetingSettings(record_on_start=False)) == served("/meetings/m2", parse_meeting)
     with pytest.raises(api_errors.NotFound):
         served("/meetings/m9", parse_meeting)
 
@@ -207,9 +210,11 @@ def test_pages_of_an_improvised_story() -> None:
         path = f"/recordings?per_page=100&page_no={number}"
         page = served(path, parse_recordings_page, simulator)
         assert ((), ()) == (page.malformed_fields, page.unknown_statuses)
-        found += [(each.meeting.meeting_id, each.recording.recording_id) for each in page.items]
-        assert page.paging is not None
-        assert len(found) == page.paging.end_offset
+        found += [
+            (each.meeting.meeting_id, each.recording.recording_id) for each in page.value.items
+        ]
+        assert page.value.paging is not None
+        assert len(found) == page.value.paging.end_offset
     told = [(each.meeting_id, each.id) for each in story.recordings(NOW)]
     assert 200 < len(told) < 300
     assert told == found
@@ -246,7 +251,7 @@ def test_other_styles_of_one_recording() -> None:
 def test_no_data() -> None:
     """Null in the place of a list is an empty page."""
     page = served("/recordings", parse_recordings_page, simulated(Fault.DATA_NULL))
-    assert ((), (), Paging(3, 3)) == (page.items, page.item_ids, page.paging)
+    assert ((), (), Paging(3, 3)) == (page.value.items, page.value.item_ids, page.value.paging)
 
 
 @pytest.mark.parametrize("fault", [Fault.DATA_NULL, Fault.DATA_LIST])
