@@ -114,8 +114,8 @@ class RealtimeKitClient:
         """
         Return a page of the app's recordings, newest first ("Fetch all recordings").
 
-        *status* selects recordings in one status, *since* those invoked after a time. There is no
-        call for several statuses, because the API's documents describe it in two ways.
+        *status* selects recordings in one status, *since* those invoked after a time. Several
+        statuses are not possible: the API's documents contradict each other about the syntax.
         """
         query = {"page_no": str(page_no), "per_page": str(PER_PAGE)}
         query |= {"sort_by": "invokedTime", "sort_order": "DESC"}
@@ -190,7 +190,7 @@ class RealtimeKitClient:
         return answer
 
     def _report(self, parsed: Parsed[T], path: str) -> None:
-        """Count and log where an answer differs from the documentation."""
+        """Count and log differences between an answer and the documentation."""
         if not parsed.malformed_fields and not parsed.unknown_statuses:
             return
         self._observer.malformed(parsed.malformed_fields)

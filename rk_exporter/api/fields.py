@@ -43,7 +43,7 @@ _boolean_decoder: msgspec.json.Decoder[bool | None] = msgspec.json.Decoder(bool 
 
 @dataclass(slots=True)
 class ParseIssues:
-    """Collects where an answer differs from the documentation while it is parsed."""
+    """Collects the differences between an answer and the documentation during parsing."""
 
     malformed_fields: list[str] = field(default_factory=list)
     unknown_statuses: list[str] = field(default_factory=list)

@@ -22,8 +22,8 @@ async def walk(
     """
     Return the pages that *fetch* returns by number, from the *first* to the last one needed.
 
-    The API has no cursor. The last page ends where the list ends, or is short if the API does not
-    give the list's length. An empty page or a page that repeats the one before ends the list too.
+    The API has no cursor. If it gives the list's length, the last page is the one that reaches it;
+    otherwise a short page is the last. An empty or repeated page ends the list, too.
     """
     pages: list[Page[T]] = []
     for number in itertools.count(first):

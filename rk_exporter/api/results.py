@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Parsed(Generic[T]):
-    """The *value* of an answer, and where the answer differs from the documentation."""
+    """The *value* of an answer, and the differences from the documentation."""
 
     value: T
     malformed_fields: tuple[str, ...] = ()

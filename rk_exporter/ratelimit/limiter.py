@@ -208,7 +208,7 @@ class RateLimiter:
         try:
             async with asyncio.timeout(_patience_seconds(context)):
                 while True:
-                    # Not in the queue, where it would hold up other apps.
+                    # Outside the queue, because other apps must not wait for this trial.
                     await self._wait_for_trial(auth_breaker, limits)
                     async with limits.turn:
                         await self._wait_for_trial(limits.breaker, limits)

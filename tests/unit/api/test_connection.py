@@ -375,8 +375,8 @@ def garbled(raw: bytes, behave: Callable[[bytes], Behaviour] = close) -> Fault:
 CHUNKED = head(200, "Transfer-Encoding: chunked")
 LENGTH_100 = head(200, "Content-Length: 100")
 FAULTS = {
-    "closed without an answer": broken(close(), "it was closed before an answer came"),
-    "closed within the head": broken(close(LENGTH_100[:30]), "it was closed before an answer came"),
+    "closed without an answer": broken(close(), "it was closed before the answer"),
+    "closed within the head": broken(close(LENGTH_100[:30]), "it was closed before the answer"),
     "reset": broken(reset(), "Connection reset by peer"),
     "hangs": late(hang()),
     "hangs within the head": late(hang(LENGTH_100[:30])),
@@ -505,7 +505,7 @@ def test_unknown_name() -> None:
             pass
         async with client_of(f"https://{name}") as client:
             error = await client.failure()
-            assert str(error) == "no connection to the API (its name cannot be resolved)"
+            assert str(error) == "no connection to the API (the host name cannot be resolved)"
             assert client.observer == Observer([NO_STATUS], [Reason.CONNECT])
 
     asyncio.run(run())
@@ -527,7 +527,7 @@ def test_packed_answer(encoding: str) -> None:
         finally:
             tracemalloc.stop()
         assert (type(error), error.reason) == (InvalidResponse, Reason.INVALID_RESPONSE)
-        assert str(error) == "the API packed its answer although asked not to"
+        assert str(error) == "the API compressed its answer although the request forbids it"
         assert peak_bytes < 8 << 20
         await server.until(lambda: server.open_connections == 0)
         assert await client.call() == NOTHING
