@@ -29,7 +29,7 @@ async def assert_all_idle(pool: ConnectionPool) -> None:
 
 
 def test_each_call_has_its_own_connection() -> None:
-    """No connection is used by two calls at a time; further calls wait."""
+    """Two calls never use one connection at a time; further calls wait."""
     virtual_time.run(assert_all_idle(ConnectionPool(never_called, size=3)))
 
 
