@@ -161,18 +161,20 @@ class RealtimeKitClient:
                 self._limiter.observe(context, self._policies(answer))
                 return _parsed(answer, parse)
 
+        connection = await self._pool.acquire()
         try:
-            async with self._pool.connection() as connection:
+            try:
+                parsed = await call()
+            except ConnectionStale as stale:
                 try:
                     parsed = await call()
-                except ConnectionStale as stale:
-                    try:
-                        parsed = await call()
-                    except RateLimitWait:
-                        raise stale from None
+                except RateLimitWait:
+                    raise stale from None
         except ApiError as error:
             self._observer.failed(endpoint, error.reason)
             raise
+        finally:
+            self._pool.release(connection)
         self._report(parsed, path)
         return parsed.value
 
