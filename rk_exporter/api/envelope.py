@@ -64,7 +64,7 @@ def unwrap(
     Raises ApiError unless the answer is a documented success.
     """
     if status != _OK:
-        raise _refusal(status, body)
+        raise _error(status, body)
     try:
         answer = decoder.decode(body)
     except UNREADABLE:
@@ -73,7 +73,7 @@ def unwrap(
             "the API answered 200 with a body that is not the documented JSON"
         ) from None
     if not answer.success:
-        raise _refusal(status, body)
+        raise _error(status, body)
     if answer.data is msgspec.UNSET:
         raise InvalidResponse("the API answered 200 without `data`")
     return answer.data, answer.paging
@@ -108,18 +108,18 @@ def _code(error: _ErrorCode) -> int | None:
         return None
 
 
-def _refusal(status: int, body: bytes) -> ApiError:
+def _error(status: int, body: bytes) -> ApiError:
     """Return the error for an answer that is not a success."""
     codes = _error_codes(body)
     shown = ", ".join(str(code) for code in sorted(codes) if code != status)
     message = f"the API answered {status}" + (f" with the error code {shown}" if shown else "")
-    error = _refusal_type(status, codes)
+    error = _error_type(status, codes)
     if error is InvalidResponse:
         message += ', but not "success": true' if status == _OK else ", which it does not document"
     return error(message)
 
 
-def _refusal_type(status: int, codes: frozenset[int]) -> type[ApiError]:
+def _error_type(status: int, codes: frozenset[int]) -> type[ApiError]:
     if status == _TOO_MANY_REQUESTS or codes & RATE_LIMIT_CODES:
         return RateLimited
     if status in {_UNAUTHORIZED, _FORBIDDEN}:

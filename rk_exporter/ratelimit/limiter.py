@@ -125,7 +125,7 @@ class RateLimiter:
         if any(breaker.wait_seconds(now) > 0 for breaker in self._breakers):
             return 0
         return self._limits.budget.affordable(
-            now + _patience_seconds(context), interval_seconds=context.interval_seconds
+            now + _max_wait_seconds(context), interval_seconds=context.interval_seconds
         )
 
     def budget_status(self, unix_seconds: float) -> BudgetStatus:
@@ -211,7 +211,7 @@ class RateLimiter:
         """Wait until a call may be made, and count it."""
         breakers = (auth_breaker, limits.breaker)
         try:
-            async with asyncio.timeout(_patience_seconds(context)):
+            async with asyncio.timeout(_max_wait_seconds(context)):
                 while True:
                     # Outside the queue, because other apps must not wait for this trial.
                     await self._wait_for_trial(auth_breaker, limits)
@@ -239,7 +239,7 @@ class RateLimiter:
             )
             if seconds == 0:
                 return
-            if seconds > _patience_seconds(context):
+            if seconds > _max_wait_seconds(context):
                 raise RateLimitWait
             await limits.wait(seconds)
 
@@ -255,7 +255,7 @@ class RateLimiter:
             auth_breaker.open(self._monotonic())
 
 
-def _patience_seconds(context: PassContext) -> float:
+def _max_wait_seconds(context: PassContext) -> float:
     """Return for how long a call may still wait for the rate limiter."""
     return max(0.0, context.wait_until - asyncio.get_running_loop().time())
 

@@ -38,7 +38,7 @@ from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.runtime.server_clock import ServerClock
 from tests.support.building import free_limiter, limiter_of, pass_context
 from tests.support.fault_server import (
-    PATIENCE_SECONDS,
+    TEST_TIMEOUT_SECONDS,
     Behaviour,
     FaultServer,
     Flood,
@@ -103,7 +103,7 @@ class Client:
             server_clock=ServerClock(time.time),
         )
 
-    async def call(self, seconds: float = PATIENCE_SECONDS) -> tuple[Recording, ...]:
+    async def call(self, seconds: float = TEST_TIMEOUT_SECONDS) -> tuple[Recording, ...]:
         """Read the meeting within *seconds*."""
         deadline = asyncio.get_running_loop().time() + seconds
         return await self.api.active_recordings(
@@ -111,15 +111,15 @@ class Client:
             pass_context(
                 token=Secret(TOKEN),
                 deadline=deadline,
-                call_timeout_seconds=PATIENCE_SECONDS,
+                call_timeout_seconds=TEST_TIMEOUT_SECONDS,
                 wait_until=0.0,
             ),
         )
 
-    async def failure(self, seconds: float = PATIENCE_SECONDS) -> ApiError:
+    async def failure(self, seconds: float = TEST_TIMEOUT_SECONDS) -> ApiError:
         """Return the error of a call that must fail before the test times out."""
         with pytest.raises(ApiError) as caught:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TEST_TIMEOUT_SECONDS):
                 await self.call(seconds)
         return caught.value
 
@@ -351,7 +351,7 @@ class Fault:
     error: type[ApiError]
     reason: Reason
     explanation: str
-    seconds: float = PATIENCE_SECONDS
+    seconds: float = TEST_TIMEOUT_SECONDS
 
 
 def late(behaviour: Behaviour) -> Fault:
@@ -747,7 +747,7 @@ def test_context_of_plain_http_trusts_no_server() -> None:
         context = server_context(trustme.CA().issue_cert("127.0.0.1"))
         async with server.running(context):
             connection = Connection(client_factory("http://127.0.0.1"))
-            deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+            deadline = asyncio.get_running_loop().time() + TEST_TIMEOUT_SECONDS
             with pytest.raises(TlsFailed):
                 await connection.get(server.url, token=Secret(TOKEN), deadline=deadline)
             await connection.close()

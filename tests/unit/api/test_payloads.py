@@ -56,7 +56,7 @@ with_each_parser = pytest.mark.parametrize(
 )
 
 
-def refused(parser: Parser, status: int, body: bytes | Any) -> api_errors.ApiError:
+def error_of(parser: Parser, status: int, body: bytes | Any) -> api_errors.ApiError:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(api_errors.ApiError) as caught:
         parser(status, raw)
@@ -264,7 +264,7 @@ def test_urls_are_secret(parser: Parser, url: Any) -> None:
         (200, body[:-1]),
         (500, body),
     ]:
-        error = refused(parser, status, bad)
+        error = error_of(parser, status, bad)
         assert CANARY not in "".join(traceback.format_exception(error))
 
 
@@ -408,13 +408,13 @@ def test_errors(
     parser: Parser, status: int, body: Any, expected: type[api_errors.ApiError]
 ) -> None:
     """Everything but a documented success is an error of the right type."""
-    assert expected is type(refused(parser, status, body))
+    assert expected is type(error_of(parser, status, body))
 
 
 @with_each_parser
 def test_errors_do_not_quote_the_answer(parser: Parser) -> None:
     """Only the status and the error code in a message come from the API."""
-    error = refused(parser, 500, {"error": {"code": 5007, "message": CANARY}, "errors": None})
+    error = error_of(parser, 500, {"error": {"code": 5007, "message": CANARY}, "errors": None})
     assert "the API answered 500 with the error code 5007" == str(error)
 
 

@@ -17,7 +17,7 @@ from rk_exporter.ratelimit.status import RateLimitPolicy
 # A new budget is used up; after this time it is full.
 RESTED = 400.0
 INTERVAL = 15.0
-PATIENCE = 1.0
+MAX_WAIT_SECONDS = 1.0
 # Sums of floats differ in their last digits, depending on the order.
 TINY = 1e-6
 
@@ -101,7 +101,7 @@ class Caller:
         """Make up to *count* calls, and wait for each no longer than a pass does."""
         self.now = max(self.now, begins)
         for made in range(count):
-            if self.now + self.wait > begins + PATIENCE:
+            if self.now + self.wait > begins + MAX_WAIT_SECONDS:
                 return made
             self.now += self.wait
             self.call()
@@ -295,15 +295,15 @@ class TestPace:
         caller = Caller(SlidingWindowBudget(limit, now=0.0), 0.0, interval)
         caller.want(*arrivals)
 
-        def spendable(now: float, interval: float) -> int:
+        def possible_calls(now: float, interval: float) -> int:
             return Caller(copy.deepcopy(caller.budget), now, interval).burst()
 
         now = caller.now
-        assert spendable(now - TINY, interval) <= caller.affordable
-        assert caller.affordable <= spendable(now + TINY, interval)
+        assert possible_calls(now - TINY, interval) <= caller.affordable
+        assert caller.affordable <= possible_calls(now + TINY, interval)
         # If passes are rare, only the window limits the calls.
-        assert spendable(now - TINY, 1e9) <= caller.budget.remaining(now)
-        assert caller.budget.remaining(now) <= spendable(now + TINY, 1e9)
+        assert possible_calls(now - TINY, 1e9) <= caller.budget.remaining(now)
+        assert caller.budget.remaining(now) <= possible_calls(now + TINY, 1e9)
 
 
 class TestReports:

@@ -49,10 +49,10 @@ class Client:
     begun: list[float]
     context: PassContext = field(init=False)
 
-    def begin_pass(self, *, token: str | None = None, patience: float = 0.0) -> None:
+    def begin_pass(self, *, token: str | None = None, max_wait: float = 0.0) -> None:
         self.token = token or self.token
         self.context = pass_context(
-            token=Secret(self.token), wait_until=now() + patience, interval_seconds=15.0
+            token=Secret(self.token), wait_until=now() + max_wait, interval_seconds=15.0
         )
         # Each pass asks for this first, which makes the limiter use the token.
         assert self.affordable >= 0
@@ -111,11 +111,11 @@ class World:
     )
     begun: list[float] = field(default_factory=list)
 
-    def app(self, name: str = "token", *, budget: int = 600, patience: float = 0.0) -> Client:
+    def app(self, name: str = "token", *, budget: int = 600, max_wait: float = 0.0) -> Client:
         """Return an app with the token *name*."""
         limiter = RateLimiter(self.limits, token=Secret(name), budget=budget)
         client = Client(limiter, name, self.begun)
-        client.begin_pass(patience=patience)
+        client.begin_pass(max_wait=max_wait)
         return client
 
     async def rest(self) -> None:
@@ -148,7 +148,7 @@ class TestBudget:
     @in_virtual_time
     async def test_calls_wait_in_order(self, world: World) -> None:
         """Calls are made in the order in which they came, whichever app they are for."""
-        apps = [world.app(budget=300, patience=1e4) for _ in range(2)]
+        apps = [world.app(budget=300, max_wait=1e4) for _ in range(2)]
         made: list[int] = []
 
         async def call(number: int) -> None:
@@ -162,15 +162,15 @@ class TestBudget:
     async def test_apps_share_a_budget(self, world: World) -> None:
         """Two apps with one token share its budget; an app with another token has its own."""
 
-        async def spend(app: Client) -> int:
+        async def use_up(app: Client) -> int:
             made = 0
-            app.begin_pass(patience=300)
+            app.begin_pass(max_wait=300)
             while await app.call(lasts=0.1) is not None:
                 made += 1
             return made
 
         apps = [world.app(token, budget=20) for token in ("token", "token", "other")]
-        one, two, other = await asyncio.gather(*map(spend, apps))
+        one, two, other = await asyncio.gather(*map(use_up, apps))
         assert min(one, two) > 0
         assert (19, 19) == (one + two, other)
 
@@ -179,19 +179,19 @@ class TestBudget:
         """A call that cannot be made in time fails immediately and is not counted."""
         app = await world.rested_app()
         assert [0] * 40 == [await app.call() for _ in range(40)]
-        app.begin_pass(patience=0.1)
+        app.begin_pass(max_wait=0.1)
         with pytest.raises(RateLimitWait):
             async with app.limiter.acquire(app.context):
                 pytest.fail("the call was made")
         assert (400, 560) == (now(), app.status.remaining)
-        app.begin_pass(patience=1.0)
+        app.begin_pass(max_wait=1.0)
         assert 0 < (await app.call() or 0) < 1
         assert 559 == app.status.remaining
 
     @in_virtual_time
     async def test_wait_behind_others(self, world: World) -> None:
         """A call fails if its time is over while it waits behind other calls."""
-        long, short = world.app(budget=10, patience=100), world.app(patience=5)
+        long, short = world.app(budget=10, max_wait=100), world.app(max_wait=5)
         first, second, third = await together(long.call(), short.call(), long.call())
         assert second is None
         assert [30, 60] == pytest.approx([first, third], abs=3)
@@ -244,7 +244,7 @@ class TestRateLimited:
         await apps[0].limited(30.0)
         await asyncio.sleep(30)
         for app in apps:
-            app.begin_pass(patience=10)
+            app.begin_pass(max_wait=10)
         waits = await together(*(apps[number % 2].call(lasts=2.0) for number in range(6)))
         assert [0, 2, 2, 2, 2, 2] == waits
 
@@ -286,7 +286,7 @@ class TestRateLimited:
         app = await world.rested_app()
         await app.limited(30.0)
         await asyncio.sleep(30)
-        app.begin_pass(patience=10)
+        app.begin_pass(max_wait=10)
         calls = [app.call(error, lasts=5.0), app.call(lasts=1.0), app.call(lasts=1.0)]
         assert [0, 5, 5] == await together(*calls)
         assert 0 == app.blocked_seconds
@@ -324,12 +324,12 @@ class TestRejectedToken:
         app = await world.rested_app()
         assert [0, 0] == await together(app.rejected(), app.rejected())
         await asyncio.sleep(15)
-        app.begin_pass(patience=10)
+        app.begin_pass(max_wait=10)
         calls = [app.rejected(lasts=1.0), app.call(), app.call()]
         assert [0, None, None] == await together(*calls)
         assert (416, 30) == (now(), app.blocked_seconds)
         await asyncio.sleep(30)
-        app.begin_pass(patience=10)
+        app.begin_pass(max_wait=10)
         assert [0, 1] == await together(app.call(lasts=1.0), app.call())
 
     @in_virtual_time
@@ -359,10 +359,10 @@ class TestRejectedToken:
         one, two = world.app(), world.app()
         await one.rejected()
         await asyncio.sleep(15)
-        one.begin_pass(patience=10)
+        one.begin_pass(max_wait=10)
         waiting = asyncio.gather(one.rejected(lasts=4.0), one.call())
         await asyncio.sleep(1)
-        two.begin_pass(patience=1.0)
+        two.begin_pass(max_wait=1.0)
         wait = await two.call()
         await waiting
         assert wait == 0
@@ -385,7 +385,7 @@ class TestCancelled:
     @in_virtual_time
     async def test_while_it_waits(self, world: World) -> None:
         """A call that is cancelled while it waits is not counted, and the next takes its place."""
-        app = world.app(budget=10, patience=100)
+        app = world.app(budget=10, max_wait=100)
         calls = [asyncio.create_task(app.call()) for _ in range(3)]
         await asyncio.sleep(1)
         calls[0].cancel()
@@ -411,7 +411,7 @@ class TestCancelled:
         app = await world.rested_app()
         await app.limited(30.0)
         await asyncio.sleep(30)
-        app.begin_pass(patience=10)
+        app.begin_pass(max_wait=10)
         calls = [asyncio.create_task(app.call(lasts=5.0)) for _ in range(3)]
         await asyncio.sleep(2)
         calls[0].cancel()
@@ -440,9 +440,9 @@ class TestCancelled:
         world = World()
         apps = [world.app(budget=12) for _ in range(3)]
         tasks = []
-        for gap, number, patience, lasts, cancel_after, failure in calls:
+        for gap, number, max_wait, lasts, cancel_after, failure in calls:
             await asyncio.sleep(gap)
-            apps[number].begin_pass(patience=patience)
+            apps[number].begin_pass(max_wait=max_wait)
             error = failure("made up") if failure else None
             if isinstance(error, RateLimited):
                 error.retry_after_seconds = 20.0
@@ -453,7 +453,7 @@ class TestCancelled:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(1000)
         for app in apps:
-            app.begin_pass(patience=60)
+            app.begin_pass(max_wait=60)
         assert None not in await asyncio.gather(*(app.call(lasts=1.0) for app in apps))
         await asyncio.sleep(100)
         await apps[0].call(left=1)
@@ -479,7 +479,7 @@ class TestLimitsByToken:
     @in_virtual_time
     async def test_blocks_are_forgotten_in_time(self, world: World) -> None:
         """A blocked token that is no longer used is kept until its block is over."""
-        app = world.app(patience=10)
+        app = world.app(max_wait=10)
         limits = world.limits.of(Secret("token"), budget=600)
         await app.limited(2000.0)
         app.begin_pass(token="new")
