@@ -1,6 +1,7 @@
-"""RealtimeKit's REST API: a method per endpoint, each call within the budget and counted."""
+"""The client of RealtimeKit's REST API: one method per endpoint, rate limited and counted."""
 
 import asyncio
+import logging
 import math
 
 from collections.abc import Callable, Iterable
@@ -17,18 +18,12 @@ from rk_exporter.api.recordings import (
     parse_recording,
     parse_recordings_page,
 )
-from rk_exporter.api.results import (
-    ActiveRecordings,
-    MeetingSettings,
-    RecordingDetails,
-    RecordingsPage,
-    SessionsPage,
-)
+from rk_exporter.api.results import LiveSession, MeetingSettings, Page, Parsed
 from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
 from rk_exporter.model.errors import ApiError, ConnectionStale, RateLimited
 from rk_exporter.model.failure import Reason
-from rk_exporter.model.meeting import App
-from rk_exporter.model.recording import Status
+from rk_exporter.model.meeting import App, ListedRecording
+from rk_exporter.model.recording import Recording, Status
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.headers import MalformedHeader, parse_policies, retry_after_seconds
 from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
@@ -37,6 +32,7 @@ from rk_exporter.ratelimit.status import RateLimitPolicy
 from rk_exporter.runtime.server_clock import ServerClock
 
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 ACTIVE_RECORDING = "active-recording"
 RECORDINGS = "recordings"
@@ -45,21 +41,21 @@ MEETING = "meeting"
 RECORDING = "recording"
 ENDPOINTS = (ACTIVE_RECORDING, RECORDING, RECORDINGS, SESSIONS, MEETING)
 NO_STATUS = "none"
-# The name of the malformed field where it is not in the body.
+# The name under which malformed rate limit headers are counted.
 RATELIMIT_FIELD = "ratelimit"
 
 
 class CallObserver(Protocol):
-    """What is told of each call: the exporter's own counters."""
+    """Counts the calls and their results."""
 
     def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
-        """Note a call that was made; *code* is the HTTP status or `none`."""
+        """Count a call; *code* is the HTTP status or `none`."""
 
     def failed(self, endpoint: str, reason: Reason) -> None:
-        """Note a call that gave no reading."""
+        """Count a failed call."""
 
     def malformed(self, fields: Iterable[str]) -> None:
-        """Note the fields that were lost in an answer that was otherwise fine."""
+        """Count the malformed *fields* of an answer that is otherwise valid."""
 
 
 class RealtimeKitClient:
@@ -83,6 +79,7 @@ class RealtimeKitClient:
             f"{base_url.rstrip('/')}/accounts/{_segment(app.account_id)}"
             f"/realtime/kit/{_segment(app.app_id)}"
         )
+        self._app = app.name
         self._pool = pool
         self._limiter = limiter
         self._observer = observer
@@ -93,20 +90,18 @@ class RealtimeKitClient:
         """Return how many calls can run at a time; more of them wait."""
         return self._pool.size
 
-    async def active_recordings(self, meeting_id: str, context: PassContext) -> ActiveRecordings:
-        """Return the recordings of a meeting that are in progress ("Fetch active recording")."""
+    async def active_recordings(
+        self, meeting_id: str, context: PassContext
+    ) -> tuple[Recording, ...]:
+        """Return a meeting's recordings in progress, newest first ("Fetch active recording")."""
         path = f"/recordings/active-recording/{_segment(meeting_id)}"
-        active = await self._call(ACTIVE_RECORDING, path, parse_active_recordings, context)
-        self._observer.malformed(active.malformed_fields)
-        return active
+        return await self._call(ACTIVE_RECORDING, path, parse_active_recordings, context)
 
-    async def recording(self, recording_id: str, context: PassContext) -> RecordingDetails:
-        """Return a recording, in whichever state it is ("Fetch details of a recording")."""
+    async def recording(self, recording_id: str, context: PassContext) -> Recording | None:
+        """Return a recording, or None if it does not exist ("Fetch details of a recording")."""
         path = f"/recordings/{_segment(recording_id)}"
         parse = partial(parse_recording, recording_id=recording_id)
-        details = await self._call(RECORDING, path, parse, context)
-        self._observer.malformed(details.malformed_fields)
-        return details
+        return await self._call(RECORDING, path, parse, context)
 
     async def recordings_page(
         self,
@@ -115,12 +110,12 @@ class RealtimeKitClient:
         *,
         status: Status | None,
         since: datetime | None = None,
-    ) -> RecordingsPage:
+    ) -> Page[ListedRecording]:
         """
         Return a page of the app's recordings, newest first ("Fetch all recordings").
 
-        Only those in one *status*, or invoked *since* a time, where these are given. Several
-        statuses in one call are written in two ways by the API's own documents.
+        *status* selects recordings in one status, *since* those invoked after a time. Several
+        statuses are not possible: the API's documents contradict each other about the syntax.
         """
         query = {"page_no": str(page_no), "per_page": str(PER_PAGE)}
         query |= {"sort_by": "invokedTime", "sort_order": "DESC"}
@@ -129,36 +124,34 @@ class RealtimeKitClient:
         if since is not None:
             query["start_time"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         path = f"/recordings?{urlencode(query)}"
-        page = await self._call(RECORDINGS, path, parse_recordings_page, context)
-        self._observer.malformed(page.malformed_fields)
-        return page
+        return await self._call(RECORDINGS, path, parse_recordings_page, context)
 
-    async def live_sessions_page(self, page_no: int, context: PassContext) -> SessionsPage:
-        """Return a page of the app's sessions that are live now ("Fetch all sessions")."""
+    async def live_sessions_page(self, page_no: int, context: PassContext) -> Page[LiveSession]:
+        """Return a page of the app's live sessions ("Fetch all sessions")."""
         query = {"status": "LIVE", "page_no": str(page_no), "per_page": str(PER_PAGE)}
         path = f"/sessions?{urlencode(query)}"
-        page = await self._call(SESSIONS, path, parse_sessions_page, context)
-        self._observer.malformed(page.malformed_fields)
-        return page
+        return await self._call(SESSIONS, path, parse_sessions_page, context)
 
     async def meeting_settings(self, meeting_id: str, context: PassContext) -> MeetingSettings:
         """Return the settings of a meeting ("Fetch a meeting")."""
         path = f"/meetings/{_segment(meeting_id)}"
-        settings = await self._call(MEETING, path, parse_meeting, context)
-        self._observer.malformed(settings.malformed_fields)
-        return settings
+        return await self._call(MEETING, path, parse_meeting, context)
 
     async def close(self) -> None:
         """Close all connections; no call may be running."""
         await self._pool.close()
 
     async def _call(
-        self, endpoint: str, path: str, parse: Callable[[int, bytes], T], context: PassContext
+        self,
+        endpoint: str,
+        path: str,
+        parse: Callable[[int, bytes], Parsed[T]],
+        context: PassContext,
     ) -> T:
         loop = asyncio.get_running_loop()
         deadline = math.inf
 
-        async def call() -> T:
+        async def call() -> Parsed[T]:
             nonlocal deadline
             async with self._limiter.acquire(context):
                 # The time that the call waited for the rate limiter is not the API's fault.
@@ -168,18 +161,22 @@ class RealtimeKitClient:
                 self._limiter.observe(context, self._policies(answer))
                 return _parsed(answer, parse)
 
+        connection = await self._pool.acquire()
         try:
-            async with self._pool.connection() as connection:
+            try:
+                parsed = await call()
+            except ConnectionStale as stale:
                 try:
-                    return await call()
-                except ConnectionStale as stale:
-                    try:
-                        return await call()
-                    except RateLimitWait:
-                        raise stale from None
+                    parsed = await call()
+                except RateLimitWait:
+                    raise stale from None
         except ApiError as error:
             self._observer.failed(endpoint, error.reason)
             raise
+        finally:
+            self._pool.release(connection)
+        self._report(parsed, path)
+        return parsed.value
 
     async def _get(
         self, connection: Connection, endpoint: str, path: str, token: Secret, deadline: float
@@ -193,6 +190,19 @@ class RealtimeKitClient:
         finally:
             self._observer.called(endpoint, code, loop.time() - begun)
         return answer
+
+    def _report(self, parsed: Parsed[T], path: str) -> None:
+        """Count and log differences between an answer and the documentation."""
+        if not parsed.malformed_fields and not parsed.unknown_statuses:
+            return
+        self._observer.malformed(parsed.malformed_fields)
+        fields = {
+            "app": self._app,
+            "path": path,
+            "malformed": ",".join(parsed.malformed_fields),
+            "unknown_status": ",".join(parsed.unknown_statuses),
+        }
+        logger.debug("API answer differs from its documentation", extra=fields)
 
     def _policies(self, answer: Answer) -> tuple[RateLimitPolicy, ...]:
         try:

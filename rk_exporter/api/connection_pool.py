@@ -1,9 +1,6 @@
 """A fixed number of connections to the API, each used by one call at a time."""
 
 import asyncio
-import contextlib
-
-from collections.abc import AsyncIterator
 
 from rk_exporter.api.connection import ClientFactory, Connection
 
@@ -19,14 +16,13 @@ class ConnectionPool:
         for connection in self._connections:
             self._idle.put_nowait(connection)
 
-    @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lend an idle connection, which nobody else uses in this context."""
-        connection = await self._idle.get()
-        try:
-            yield connection
-        finally:
-            self._idle.put_nowait(connection)
+    async def acquire(self) -> Connection:
+        """Return a connection that no other call uses until its `release`."""
+        return await self._idle.get()
+
+    def release(self, connection: Connection) -> None:
+        """Take back a *connection*, whatever the result of its call."""
+        self._idle.put_nowait(connection)
 
     async def close(self) -> None:
         """Close all connections; the calls that use them must have ended."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from rk_exporter.api.pagination import walk
-from rk_exporter.api.results import RecordingsPage
+from rk_exporter.api.results import Page
 from rk_exporter.collector.protocols import RecordingsClient
 from rk_exporter.model.errors import ApiError, ClientError
 from rk_exporter.model.failure import Failure, Reason
@@ -44,7 +44,7 @@ class ListResult:
     """Whether the rate limiter did not let all calls through."""
     page_count: int = 0
 
-    def add(self, page: RecordingsPage) -> RecordingsPage:
+    def add(self, page: Page[ListedRecording]) -> Page[ListedRecording]:
         """Add what is in progress on *page*; a later answer replaces an earlier one."""
         self.page_count += 1
         for listed in page.items:
@@ -143,7 +143,7 @@ class ActiveRecordingsLister:
     async def _read_status(
         self, client: RecordingsClient, status: Status, context: PassContext, result: ListResult
     ) -> None:
-        async def fetch(page_no: int) -> RecordingsPage:
+        async def fetch(page_no: int) -> Page[ListedRecording]:
             page = await client.recordings_page(page_no, context, status=status)
             # One or two may have changed their state while the page was made.
             expected = {status, Status.UNKNOWN}
@@ -161,7 +161,7 @@ class ActiveRecordingsLister:
         result = ListResult()
         since = datetime.fromtimestamp(self._clock.wall(), UTC) - _LONGEST_LIFE
 
-        async def fetch(page_no: int) -> RecordingsPage:
+        async def fetch(page_no: int) -> Page[ListedRecording]:
             page = await client.recordings_page(page_no, context, status=None, since=since)
             return result.add(page)
 
@@ -172,7 +172,7 @@ class ActiveRecordingsLister:
         return result
 
     async def _walk(
-        self, fetch: Callable[[int], Awaitable[RecordingsPage]], result: ListResult
+        self, fetch: Callable[[int], Awaitable[Page[ListedRecording]]], result: ListResult
     ) -> None:
         """Read all pages, and note in *result* what stopped that; raises ClientError."""
         try:

@@ -204,12 +204,12 @@ class AppPass:
                 missing = tracker.observe_meeting(meeting, read.outcome)
                 return [partial(self._read_recording, key) for key in missing]
         elif isinstance(result, RecordingRead):
-            if result.details is None:
-                tracker.observe_failure(result.recording_id)
-            elif result.details.recording is None:
+            if result.outcome is None:
                 tracker.observe_missing(result.recording_id)
+            elif isinstance(result.outcome, Failure):
+                tracker.observe_failure(result.recording_id)
             else:
-                tracker.observe_details(result.details.recording)
+                tracker.observe_details(result.outcome)
         return ()
 
     async def _read_recording(self, recording_id: str) -> JobResult:

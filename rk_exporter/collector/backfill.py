@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from rk_exporter.api.pagination import PER_PAGE, walk
-from rk_exporter.api.results import RecordingsPage
+from rk_exporter.api.results import Page
 from rk_exporter.collector.protocols import RecordingsClient
 from rk_exporter.model.errors import ApiError, ApiTimeout
 from rk_exporter.model.failure import Reason
-from rk_exporter.model.meeting import Meeting
+from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Recording
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.backoff import Backoff
@@ -81,7 +81,7 @@ class Backfill:
         self._whole_due_at = -math.inf if not newest_ids else math.inf
         self.newest_ids = newest_ids
         """The ids on the first page of the last poll."""
-        self._first_page: RecordingsPage | None = None
+        self._first_page: Page[ListedRecording] | None = None
         self._next_page_no = 1
         self._is_whole = False
         self._has_progress = False
@@ -118,7 +118,7 @@ class Backfill:
 
     async def _fetch(
         self, page_no: int, client: RecordingsClient, context: PassContext
-    ) -> RecordingsPage:
+    ) -> Page[ListedRecording]:
         asked_at = self._clock.wall()
         retain_seconds = max(URL_LIFETIME_SECONDS, self._tracker.rules.retain_seconds)
         since = datetime.fromtimestamp(
@@ -133,7 +133,7 @@ class Backfill:
         self._has_progress = True
         return page
 
-    def _is_enough(self, page: RecordingsPage) -> bool:
+    def _is_enough(self, page: Page[ListedRecording]) -> bool:
         if self._next_page_no > self._most_pages:
             return True
         return not self._is_whole and not set(self.newest_ids).isdisjoint(page.item_ids)

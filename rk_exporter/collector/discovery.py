@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from rk_exporter.api.pagination import walk
-from rk_exporter.api.results import LiveSession, SessionsPage
+from rk_exporter.api.results import LiveSession, Page
 from rk_exporter.collector.protocols import DiscoveryClient
 from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
@@ -65,7 +65,7 @@ class Discovery:
         if now - self._tried_at < interval_seconds:
             return
 
-        async def fetch(page_no: int) -> SessionsPage:
+        async def fetch(page_no: int) -> Page[LiveSession]:
             self.usual_calls = max(self.usual_calls, page_no)
             return await client.live_sessions_page(page_no, context)
 

@@ -3,14 +3,9 @@
 from datetime import datetime
 from typing import Protocol
 
-from rk_exporter.api.results import (
-    ActiveRecordings,
-    MeetingSettings,
-    RecordingDetails,
-    RecordingsPage,
-    SessionsPage,
-)
-from rk_exporter.model.recording import Status
+from rk_exporter.api.results import LiveSession, MeetingSettings, Page
+from rk_exporter.model.meeting import ListedRecording
+from rk_exporter.model.recording import Recording, Status
 from rk_exporter.ratelimit.pass_context import PassContext
 
 
@@ -29,7 +24,7 @@ class RecordingsClient(Protocol):
         *,
         status: Status | None,
         since: datetime | None = None,
-    ) -> RecordingsPage:
+    ) -> Page[ListedRecording]:
         """Return a page of the recordings in one *status*, or invoked *since* a time."""
         ...
 
@@ -37,7 +32,7 @@ class RecordingsClient(Protocol):
 class DiscoveryClient(Protocol):
     """Reads live sessions and the settings of their meetings."""
 
-    async def live_sessions_page(self, page_no: int, context: PassContext) -> SessionsPage:
+    async def live_sessions_page(self, page_no: int, context: PassContext) -> Page[LiveSession]:
         """Return a page of the live sessions."""
         ...
 
@@ -49,12 +44,14 @@ class DiscoveryClient(Protocol):
 class Client(RecordingsClient, DiscoveryClient, Protocol):
     """The API client of one app."""
 
-    async def active_recordings(self, meeting_id: str, context: PassContext) -> ActiveRecordings:
+    async def active_recordings(
+        self, meeting_id: str, context: PassContext
+    ) -> tuple[Recording, ...]:
         """Return the meeting's recordings in progress."""
         ...
 
-    async def recording(self, recording_id: str, context: PassContext) -> RecordingDetails:
-        """Return a recording."""
+    async def recording(self, recording_id: str, context: PassContext) -> Recording | None:
+        """Return a recording; None if the API says that there is none."""
         ...
 
     async def close(self) -> None:

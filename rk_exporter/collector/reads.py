@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rk_exporter.api.results import RecordingDetails
 from rk_exporter.collector.protocols import Client
 from rk_exporter.collector.readings import ReadResult
 from rk_exporter.model.errors import ApiError
-from rk_exporter.model.failure import Reason
+from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import Meeting
+from rk_exporter.model.recording import Recording
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.clock import Clock
 
@@ -30,10 +30,10 @@ class MeetingRead:
 
 @dataclass(frozen=True, slots=True)
 class RecordingRead:
-    """A recording that was read by its id; no *details* if that failed."""
+    """The result of an attempt to read a recording by its id; None: the API has none."""
 
     recording_id: str
-    details: RecordingDetails | None
+    outcome: Recording | Failure | None
 
 
 # None: there is nothing to merge, because the job belongs to the part that keeps the result.
@@ -52,28 +52,23 @@ class CallReader:
 
     async def meeting(self, meeting: Meeting) -> MeetingRead:
         """Return what the call for a meeting shows, or why it failed."""
-        fields = {"app": self._app, "meeting_id": meeting.meeting_id}
         try:
-            active = await self._client.active_recordings(meeting.meeting_id, self._context)
+            recordings = await self._client.active_recordings(meeting.meeting_id, self._context)
         except ApiError as error:
-            logger.debug("%s", error, extra=fields)
+            logger.debug("%s", error, extra={"app": self._app, "meeting_id": meeting.meeting_id})
             return MeetingRead(meeting, self._failed(meeting, error))
-        if active.malformed_fields or active.unknown_statuses:
-            fields["malformed"] = ",".join(active.malformed_fields)
-            fields["unknown_status"] = ",".join(active.unknown_statuses)
-            logger.debug("answer differs from the API's documentation", extra=fields)
         now = self._clock.wall()
-        return MeetingRead(meeting, ReadResult(meeting.meeting_id, now, active.recordings))
+        return MeetingRead(meeting, ReadResult(meeting.meeting_id, now, recordings))
 
     async def recording(self, recording_id: str) -> RecordingRead:
         """Return what the recording's own endpoint shows."""
         try:
-            details = await self._client.recording(recording_id, self._context)
+            recording = await self._client.recording(recording_id, self._context)
         except ApiError as error:
             fields = {"app": self._app, "recording_id": recording_id}
             logger.debug("recording could not be read: %s", error, extra=fields)
-            return RecordingRead(recording_id, None)
-        return RecordingRead(recording_id, details)
+            return RecordingRead(recording_id, error.failure)
+        return RecordingRead(recording_id, recording)
 
     def _failed(self, meeting: Meeting, error: ApiError) -> ReadResult:
         is_late = asyncio.get_running_loop().time() >= self._context.deadline

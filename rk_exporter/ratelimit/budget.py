@@ -41,7 +41,7 @@ _SHORTEST_QUOTA_SECONDS = 10.0
 class _ReportedQuota:
     """The calls that the last report of one policy still allows."""
 
-    spendable: int
+    remaining: int
     until: float
     is_probed: bool = False
     """A running call finds out whether more calls are allowed now."""
@@ -74,7 +74,7 @@ class SlidingWindowBudget:
         waits = (
             self._calls[0] + WINDOW_SECONDS + _ROUNDING_SECONDS - now,
             self._paid_from(now, interval_seconds) + self._seconds_per_call - early - now,
-            *(quota.until - now for quota in self._quotas.values() if quota.spendable < 1),
+            *(quota.until - now for quota in self._quotas.values() if quota.remaining < 1),
         )
         return max(0.0, *waits)
 
@@ -84,7 +84,7 @@ class SlidingWindowBudget:
         paid = now + early - self._paid_from(now, interval_seconds)
         # The last call needs its own time only, each call before it needs its whole price.
         by_pace = 1 + math.floor((paid - self._seconds_per_call) / self._price(now))
-        by_report = [quota.spendable for quota in self._quotas.values() if now < quota.until]
+        by_report = [quota.remaining for quota in self._quotas.values() if now < quota.until]
         return max(0, min(self.remaining(now), by_pace, *by_report))
 
     def acquire(self, now: float, *, interval_seconds: float) -> None:
@@ -92,8 +92,8 @@ class SlidingWindowBudget:
         self._paid_until = self._paid_from(now, interval_seconds) + self._price(now)
         for policy, quota in list(self._quotas.items()):
             if now < quota.until:
-                quota.spendable -= 1
-            elif quota.spendable < 1:
+                quota.remaining -= 1
+            elif quota.remaining < 1:
                 # This call finds out whether more are allowed now; the others wait for its answer.
                 until = now + _SHORTEST_QUOTA_SECONDS
                 self._quotas[policy] = _ReportedQuota(0, until, is_probed=True)
@@ -132,16 +132,16 @@ class SlidingWindowBudget:
         # The report includes the call that brings it, but maybe not the others in flight.
         others_in_flight = self._in_flight - 1
         reserve = math.ceil(limit * self._reserve_ratio)
-        spendable = policy.remaining - reserve - others_in_flight
+        remaining = policy.remaining - reserve - others_in_flight
         seconds = WINDOW_SECONDS if policy.reset_seconds is None else policy.reset_seconds
-        seconds = max(seconds, _SHORTEST_QUOTA_SECONDS if spendable < 1 else 0.0)
-        return _ReportedQuota(spendable, now + min(seconds, LONGEST_WAIT_SECONDS))
+        seconds = max(seconds, _SHORTEST_QUOTA_SECONDS if remaining < 1 else 0.0)
+        return _ReportedQuota(remaining, now + min(seconds, LONGEST_WAIT_SECONDS))
 
     def _price(self, now: float) -> float:
         """Return how many seconds of waiting a call costs."""
         # The last remaining calls are spread over the time until the reset.
         spread = [
-            (quota.until - now) / max(1, quota.spendable)
+            (quota.until - now) / max(1, quota.remaining)
             for quota in self._quotas.values()
             if now < quota.until
         ]

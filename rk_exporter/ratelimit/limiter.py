@@ -10,7 +10,7 @@ import contextlib
 import math
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rk_exporter.model.errors import ApiError, RateLimited, Unauthorized
 from rk_exporter.model.secret import Secret
@@ -98,10 +98,15 @@ class RateLimiter:
         self._limits_by_token = limits
         self._budget = budget
         self._monotonic = limits.monotonic
-        self.counts = CallCounts()
+        self._calls_made = self._calls_succeeded = 0
         self._token = token
         self._limits = limits.of(token, budget=budget)
         self._trust_token()
+
+    @property
+    def counts(self) -> CallCounts:
+        """Return the number of calls since the start."""
+        return CallCounts(self._calls_made, self._calls_succeeded)
 
     @property
     def fair_share(self) -> float:
@@ -120,7 +125,7 @@ class RateLimiter:
         if any(breaker.wait_seconds(now) > 0 for breaker in self._breakers):
             return 0
         return self._limits.budget.affordable(
-            now + _patience_seconds(context), interval_seconds=context.interval_seconds
+            now + _max_wait_seconds(context), interval_seconds=context.interval_seconds
         )
 
     def budget_status(self, unix_seconds: float) -> BudgetStatus:
@@ -149,7 +154,7 @@ class RateLimiter:
         self._use_token(context.token)
         limits, auth_breaker = self._limits, self._auth_breaker
         await self._wait_turn(context, limits, auth_breaker)
-        self.counts = replace(self.counts, made=self.counts.made + 1)
+        self._calls_made += 1
         breakers = (limits.breaker, auth_breaker)
         trials = [breaker for breaker in breakers if breaker.start_call()]
         try:
@@ -165,7 +170,7 @@ class RateLimiter:
             _close(trials)
             raise
         else:
-            self.counts = replace(self.counts, succeeded=self.counts.succeeded + 1)
+            self._calls_succeeded += 1
             self._rejections_until_open = _REJECTIONS_OF_A_VALID_TOKEN
             _close(trials)
         finally:
@@ -206,9 +211,9 @@ class RateLimiter:
         """Wait until a call may be made, and count it."""
         breakers = (auth_breaker, limits.breaker)
         try:
-            async with asyncio.timeout(_patience_seconds(context)):
+            async with asyncio.timeout(_max_wait_seconds(context)):
                 while True:
-                    # Not in the queue, where it would hold up other apps.
+                    # Outside the queue, because other apps must not wait for this trial.
                     await self._wait_for_trial(auth_breaker, limits)
                     async with limits.turn:
                         await self._wait_for_trial(limits.breaker, limits)
@@ -234,7 +239,7 @@ class RateLimiter:
             )
             if seconds == 0:
                 return
-            if seconds > _patience_seconds(context):
+            if seconds > _max_wait_seconds(context):
                 raise RateLimitWait
             await limits.wait(seconds)
 
@@ -250,7 +255,7 @@ class RateLimiter:
             auth_breaker.open(self._monotonic())
 
 
-def _patience_seconds(context: PassContext) -> float:
+def _max_wait_seconds(context: PassContext) -> float:
     """Return for how long a call may still wait for the rate limiter."""
     return max(0.0, context.wait_until - asyncio.get_running_loop().time())
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rk_exporter.api.pagination import PER_PAGE
-from rk_exporter.api.results import Paging, RecordingsPage
+from rk_exporter.api.results import Page, Paging
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.model.errors import (
     ApiError,
@@ -85,7 +85,7 @@ class Pages:
         *,
         status: Status | None,
         since: datetime | None = None,
-    ) -> RecordingsPage:
+    ) -> Page[ListedRecording]:
         """Return a page of all of them."""
         assert status is None
         self.asked.append(page_no)
@@ -96,7 +96,7 @@ class Pages:
             raise trouble
         end = page_no * PER_PAGE
         shown = self.recordings[end - PER_PAGE : end]
-        return RecordingsPage(
+        return Page(
             tuple(ListedRecording(MEETING, each) for each in shown),
             tuple(each.recording_id for each in shown),
             Paging(len(self.recordings), min(end, len(self.recordings))),
