@@ -120,10 +120,9 @@ class Exporter:
             )
         tracker = RecordingTracker(
             app.name,
-            self._follow_rules(),
+            self._follow_rules(any_meeting=config.discover),
             clock=self._clock,
             server_clock=server_clock,
-            any_meeting=config.discover,
             state=saved.tracker if saved else None,
         )
         review = None
@@ -152,7 +151,7 @@ class Exporter:
             readings=saved.readings if saved else (),
         )
 
-    def _follow_rules(self) -> FollowRules:
+    def _follow_rules(self, *, any_meeting: bool) -> FollowRules:
         config = self._config
         return FollowRules(
             retain_seconds=config.follow_retain_seconds,
@@ -161,6 +160,7 @@ class Exporter:
             keep_removed=config.follow_keep_removed,
             # Before what it showed last is too old to be shown.
             longest_pause_seconds=_OFTEN_ENOUGH * config.stale_after_seconds,
+            any_meeting=any_meeting,
         )
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:

@@ -50,14 +50,12 @@ class Watch:
         *meetings: Meeting,
         past: TrackerState | None = None,
         ahead: float = 0.0,
-        any_meeting: bool = False,
         is_listed: bool = True,
         **rules: Any,
     ) -> None:
         self.time = Time()
         self.server_clock = ServerClock(self.time)
         self.server_clock.offset_seconds = ahead
-        self.any_meeting = any_meeting
         self.rules = replace(RULES, **rules)
         self.meetings = meetings or (MEETING,)
         self.restart(past)
@@ -71,7 +69,6 @@ class Watch:
             self.rules,
             clock=self.time,
             server_clock=self.server_clock,
-            any_meeting=self.any_meeting,
             state=past,
         )
         self.tracker.keep(self.meetings)
@@ -406,7 +403,7 @@ class TestReadings:
         watch.tracker.observe_missing(ID)
         assert [] == watch.ids
         assert 1 == watch.counters.finished[Outcome.VANISHED]
-        told = [each for each in caplog.records if "has vanished" in each.message]
+        told = [each for each in caplog.records if "no longer exists" in each.message]
         assert [("app-1", "meeting-1", ID)] == [
             (vars(each)["app"], vars(each)["meeting_id"], vars(each)["recording_id"])
             for each in told
@@ -441,7 +438,7 @@ class TestReadings:
             watch.see(recording(status), after=15)
         told = [each.message for each in caplog.records if each.levelno == logging.WARNING]
         assert warnings == len(told)
-        assert all("which is not possible" in each for each in told)
+        assert all("impossible status change of a recording" == each for each in told)
 
     def test_what_is_kept_for_the_next_process(self) -> None:
         """The next process knows all of it, and what is told does not change with what follows."""
