@@ -83,7 +83,7 @@ class TestHistogram:
     @given(BOUNDS, st.lists(WHOLE, max_size=30))
     def test_counts(self, bounds: tuple[float, ...], values: list[float]) -> None:
         """A bucket holds the values above the bound before it, up to its own and that included."""
-        histogram = Histogram.of(bounds)
+        histogram = Histogram.empty(bounds)
         for value in [*values, *bounds]:
             histogram = histogram.observe(value)
         seen = sorted([*values, *bounds])
@@ -95,7 +95,7 @@ class TestHistogram:
 
     def test_frozen(self) -> None:
         """A value more leaves the histogram that a snapshot holds as it was."""
-        before = Histogram.of((1.0, 2.0)).observe(1.5)
+        before = Histogram.empty((1.0, 2.0)).observe(1.5)
         before.observe(9.0)
         assert Histogram((1.0, 2.0), (0, 1, 0), 1.5) == before
 
@@ -157,9 +157,9 @@ class TestTally:
         assert before == flat(counters)
 
     @given(TALLIES)
-    def test_continued(self, counters: RecordingCounters) -> None:
+    def test_resumed(self, counters: RecordingCounters) -> None:
         """A tally of this version goes on as it is."""
-        assert counters == counters.continued()
+        assert counters == counters.resumed()
 
     @pytest.mark.parametrize(
         "odd",
@@ -174,10 +174,10 @@ class TestTally:
     def test_other_bounds_begin_anew(self, odd: Histogram) -> None:
         """A histogram of a version with other bounds begins anew; all else goes on."""
         kept = RecordingCounters().start(2.0).upload(3.0).finish(Outcome.ERRORED)
-        other_starts = replace(kept, start_delay=odd).continued()
+        other_starts = replace(kept, start_delay=odd).resumed()
         assert {"start_delay 2": -1, "start_delay sum": -2} == changes(kept, other_starts)
         assert 1 == sum(other_starts.start(1.0).start_delay.counts)
-        other_uploads = replace(kept, upload_delay=odd).continued()
+        other_uploads = replace(kept, upload_delay=odd).resumed()
         assert {"upload_delay 0": -1, "upload_delay sum": -3} == changes(kept, other_uploads)
         assert 1 == sum(other_uploads.upload(1.0).upload_delay.counts)
 
@@ -189,9 +189,9 @@ class TestTally:
             "finished errored": 3,
             "transitions UNKNOWN PAUSED": 4,
             "transitions INVOKED RECORDING": 5,
-        } == changes(RecordingCounters(), old.continued())
-        assert flat(RecordingCounters()).keys() <= flat(old.continued()).keys()
-        assert 1 == old.continued().finish(Outcome.VANISHED).finished[Outcome.VANISHED]
+        } == changes(RecordingCounters(), old.resumed())
+        assert flat(RecordingCounters()).keys() <= flat(old.resumed()).keys()
+        assert 1 == old.resumed().finish(Outcome.VANISHED).finished[Outcome.VANISHED]
 
 
 class TestTransitions:

@@ -26,9 +26,9 @@ from rk_exporter.tracking.lifecycle import (
     due_at,
     ended_at,
     has_labels,
-    leaves_at,
     overdue,
     revive,
+    shown_until,
     track,
     with_details,
 )
@@ -276,7 +276,9 @@ class TestUnderWay:
 
     def test_it_has_no_end(self) -> None:
         """It is shown as long as it goes on."""
-        assert leaves_at(seen(recording(download_url_expiry_timestamp_seconds=NOW)), RULES) is None
+        assert (
+            shown_until(seen(recording(download_url_expiry_timestamp_seconds=NOW)), RULES) is None
+        )
 
     def test_details_of_what_goes_on(self) -> None:
         """Its own endpoint says that it goes on: it is to be asked again once that has ended."""
@@ -336,7 +338,7 @@ class TestFinished:
     def test_it_leaves_when_its_url_expires(self) -> None:
         """With a URL it is shown until that expires, however long what has none is retained."""
         known = seen(recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=EXPIRES_AT))
-        assert EXPIRES_AT == leaves_at(known, RULES)
+        assert EXPIRES_AT == shown_until(known, RULES)
 
     @pytest.mark.parametrize(
         ("moments", "expected"),
@@ -359,13 +361,13 @@ class TestFinished:
         """Without a URL it is retained from its end on, or from what is known nearest to that."""
         known = seen(recording(Status.ERRORED, **moments))
         assert expected == ended_at(known)
-        assert expected + 3600 == leaves_at(known, RULES)
+        assert expected + 3600 == shown_until(known, RULES)
 
     def test_an_outcome_outlives_its_state(self) -> None:
         """One that has ended stays so while its state cannot be read."""
         known = seen(recording(Status.ERRORED), recording(Status.UNKNOWN))
         assert known.is_finished
-        assert leaves_at(known, RULES) is not None
+        assert shown_until(known, RULES) is not None
 
     @pytest.mark.parametrize(
         ("outcome", "expected"),
@@ -381,4 +383,4 @@ class TestFinished:
         """One that was taken to have vanished, and is seen again, has not ended."""
         known = replace(seen(recording()), outcome=Outcome.VANISHED)
         assert not known.is_finished
-        assert leaves_at(known, RULES) is None
+        assert shown_until(known, RULES) is None

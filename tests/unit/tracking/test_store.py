@@ -50,14 +50,14 @@ def known(
 
 
 def holding(*recordings: KnownRecording, largest: int = ROOMY) -> RecordingStore:
-    register = RecordingStore(largest, {})
+    store = RecordingStore(largest, {})
     for each in recordings:
-        register.put(each)
-    return register
+        store.upsert(each)
+    return store
 
 
-def ids(register: RecordingStore) -> list[str]:
-    return [each.recording_id for each in register]
+def ids(store: RecordingStore) -> list[str]:
+    return [each.recording_id for each in store]
 
 
 def numbered(standings: Sequence[tuple[int, bool]]) -> list[KnownRecording]:
@@ -74,7 +74,7 @@ class TestKnown:
     @example([("a", "M", True), ("b", "M", True), ("a", "M", None), ("b", "M", None)])
     def test_any_order(self, steps: list[Step]) -> None:
         """Each is found by its id while it is known, and by its meeting until it has ended."""
-        register = holding()
+        store = holding()
         expected: dict[str, KnownRecording] = {}
         for recording_id, meeting_id, has_ended in steps:
             if has_ended is not None:
@@ -82,36 +82,36 @@ class TestKnown:
                 its_meeting = before.meeting.meeting_id if before else meeting_id
                 each = known(recording_id, has_ended=has_ended, meeting_id=its_meeting)
                 expected[recording_id] = each
-                register.put(each)
+                store.upsert(each)
             elif recording_id in expected:
-                register.remove(expected.pop(recording_id))
-            assert list(expected.values()) == list(register)
-            assert all(register.get(each) == expected.get(each) for each in "abcd")
+                store.evict(expected.pop(recording_id))
+            assert list(expected.values()) == list(store)
+            assert all(store.get(each) == expected.get(each) for each in "abcd")
             goes_on = {key for key, each in expected.items() if not each.is_finished}
-            assert goes_on == register.all_in_progress()
+            assert goes_on == store.all_in_progress()
             for meeting in "MN":
                 here = {each for each in goes_on if expected[each].meeting.meeting_id == meeting}
-                assert here == register.in_progress(meeting)
+                assert here == store.in_progress(meeting)
 
     def test_changed_while_it_is_looked_through(self) -> None:
         """Who looks through all of them may let them go."""
-        register = holding(known("a"), known("b"))
-        for each in register:
-            register.remove(each)
-        assert [] == ids(register)
+        store = holding(known("a"), known("b"))
+        for each in store:
+            store.evict(each)
+        assert [] == ids(store)
 
     def test_revision(self) -> None:
         """Each change raises the revision; a recording that was only read again is none."""
-        register = holding()
-        revisions = [register.revision]
-        register.put(known("a"))
-        revisions.append(register.revision)
-        register.put(known("a", has_ended=True))
-        revisions.append(register.revision)
-        register.put(replace(known("a", has_ended=True), read_at=NOW + 15))
-        assert revisions[-1] == register.revision
-        register.remove(known("a", has_ended=True))
-        revisions.append(register.revision)
+        store = holding()
+        revisions = [store.revision]
+        store.upsert(known("a"))
+        revisions.append(store.revision)
+        store.upsert(known("a", has_ended=True))
+        revisions.append(store.revision)
+        store.upsert(replace(known("a", has_ended=True), read_at=NOW + 15))
+        assert revisions[-1] == store.revision
+        store.evict(known("a", has_ended=True))
+        revisions.append(store.revision)
         assert sorted(set(revisions)) == revisions
 
 
@@ -122,13 +122,13 @@ class TestLargest:
     def test_what_is_dropped(self, standings: list[tuple[int, bool]], largest: int) -> None:
         """What ended longest ago leaves first, then what began longest ago."""
         recordings = numbered(standings)
-        register = holding(*recordings, largest=largest)
-        dropped = register.drop_surplus()
+        store = holding(*recordings, largest=largest)
+        dropped = store.evict_surplus()
         assert max(0, len(recordings) - largest) == dropped
         oldest_first = sorted(
             range(len(standings)), key=lambda each: (not standings[each][1], standings[each][0])
         )
-        assert [str(each) for each in sorted(oldest_first[dropped:])] == ids(register)
+        assert [str(each) for each in sorted(oldest_first[dropped:])] == ids(store)
 
     @given(STANDINGS, st.integers(1, 12), st.tuples(st.integers(0, 50), st.booleans()))
     @example([(1, True), (2, True)], 2, (0, False))
@@ -137,29 +137,29 @@ class TestLargest:
         self, standings: list[tuple[int, bool]], largest: int, standing: tuple[int, bool]
     ) -> None:
         """There is room for a recording that would not be dropped at once."""
-        register = holding(*numbered(standings), largest=largest)
-        register.drop_surplus()
+        store = holding(*numbered(standings), largest=largest)
+        store.evict_surplus()
         at, has_ended = standing
         new = known("new", at=at + 0.5, has_ended=has_ended)
-        has_room = register.has_room(new)
-        register.put(new)
-        register.drop_surplus()
-        assert has_room == (register.get("new") is not None)
+        has_room = store.has_room(new)
+        store.upsert(new)
+        store.evict_surplus()
+        assert has_room == (store.get("new") is not None)
 
     @pytest.mark.parametrize("has_ended", [False, True])
     def test_no_room_for_its_equal(self, *, has_ended: bool) -> None:
         """Of two of the same time the one that is there stays: they do not take turns."""
-        register = holding(known("a", has_ended=has_ended), largest=1)
-        register.drop_surplus()
-        assert not register.has_room(known("b", has_ended=has_ended))
+        store = holding(known("a", has_ended=has_ended), largest=1)
+        store.evict_surplus()
+        assert not store.has_room(known("b", has_ended=has_ended))
 
     def test_full_again(self) -> None:
         """Once one has left there is room for what had to leave before."""
-        register = holding(known("old", has_ended=True), known("new", at=1), largest=1)
-        register.drop_surplus()
-        assert not register.has_room(known("old", has_ended=True))
-        register.remove(known("new", at=1))
-        assert register.has_room(known("old", has_ended=True))
+        store = holding(known("old", has_ended=True), known("new", at=1), largest=1)
+        store.evict_surplus()
+        assert not store.has_room(known("old", has_ended=True))
+        store.evict(known("new", at=1))
+        assert store.has_room(known("old", has_ended=True))
 
 
 class TestDeparted:
@@ -179,42 +179,42 @@ class TestDeparted:
     ) -> None:
         """Its end as it was known, else as it is told, and its start are kept until it is back."""
         each = known("a", has_ended=has_ended)
-        register = holding(each)
-        assert register.departure("a") is None
-        register.remove(each, told)
+        store = holding(each)
+        assert store.tombstone("a") is None
+        store.evict(each, told)
         expected = Tombstone(outcome, each.recording.started_timestamp_seconds)
-        assert expected == register.departure("a")
-        assert {"a": expected} == register.departed
-        register.put(each)
-        assert register.departure("a") is None
+        assert expected == store.tombstone("a")
+        assert {"a": expected} == store.tombstones
+        store.upsert(each)
+        assert store.tombstone("a") is None
 
     def test_dropped(self) -> None:
         """What was dropped is kept in mind as well."""
-        register = holding(known("a", has_ended=True), known("b"), largest=1)
-        register.drop_surplus()
-        assert ["a"] == list(register.departed)
+        store = holding(known("a", has_ended=True), known("b"), largest=1)
+        store.evict_surplus()
+        assert ["a"] == list(store.tombstones)
 
     def test_from_before_the_start(self) -> None:
         """What a process before this one has let go is kept in mind."""
         departed = {"a": Tombstone(Outcome.ERRORED, NOW), "b": Tombstone()}
-        register = RecordingStore(ROOMY, departed)
-        register.put(known("b"))
-        assert Tombstone(Outcome.ERRORED, NOW) == register.departure("a")
-        assert ["a"] == list(register.departed)
+        store = RecordingStore(ROOMY, departed)
+        store.upsert(known("b"))
+        assert Tombstone(Outcome.ERRORED, NOW) == store.tombstone("a")
+        assert ["a"] == list(store.tombstones)
         assert 2 == len(departed)
 
     def test_only_the_last_ones(self) -> None:
         """Of a great many that have left the last ones are kept in mind."""
-        register = holding()
+        store = holding()
         for number in range(REMEMBERED + 5):
             each = known(str(number), has_ended=True)
-            register.put(each)
-            register.remove(each)
-        assert [str(number) for number in range(5, REMEMBERED + 5)] == list(register.departed)
+            store.upsert(each)
+            store.evict(each)
+        assert [str(number) for number in range(5, REMEMBERED + 5)] == list(store.tombstones)
 
     def test_a_snapshot_of_them(self) -> None:
         """What was told of them does not change with them."""
-        register = holding(known("a"))
-        before = register.departed
-        register.remove(known("a"))
+        store = holding(known("a"))
+        before = store.tombstones
+        store.evict(known("a"))
         assert {} == before

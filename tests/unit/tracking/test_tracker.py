@@ -50,14 +50,12 @@ class Watch:
         *meetings: Meeting,
         past: TrackerState | None = None,
         ahead: float = 0.0,
-        any_meeting: bool = False,
         is_listed: bool = True,
         **rules: Any,
     ) -> None:
         self.time = Time()
         self.server_clock = ServerClock(self.time)
         self.server_clock.offset_seconds = ahead
-        self.any_meeting = any_meeting
         self.rules = replace(RULES, **rules)
         self.meetings = meetings or (MEETING,)
         self.restart(past)
@@ -71,8 +69,7 @@ class Watch:
             self.rules,
             clock=self.time,
             server_clock=self.server_clock,
-            any_meeting=self.any_meeting,
-            past=past,
+            state=past,
         )
         self.tracker.keep(self.meetings)
 
@@ -126,7 +123,7 @@ LEAVING: dict[str, Sighting] = {
     "vanished": lambda watch, _: watch.tracker.observe_missing(ID),
     "its meeting removed": lambda watch, _: watch.tracker.keep([]),
     "a week of downtime": lambda watch, _: elapse(watch, 7 * DAY),
-    "a restart": lambda watch, _: watch.restart(watch.tracker.past),
+    "a restart": lambda watch, _: watch.restart(watch.tracker.state),
 }
 
 
@@ -275,7 +272,7 @@ class TestCounts:
     def test_between_two_processes(self, invoked_at: float, expected: int) -> None:
         """With what a process before knew, what happened after it had looked is counted."""
         watch = Watch()
-        watch.restart(watch.tracker.past)
+        watch.restart(watch.tracker.state)
         watch.time.now += HOUR
         watch.list(recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at))
         assert expected == watch.counters.finished[Outcome.ERRORED]
@@ -297,7 +294,7 @@ class TestCounts:
         """A time that lies years ahead does not have all later recordings taken for old ones."""
         watch = Watch(is_listed=False)
         watch.tracker.is_listed_up_to(NOW + 3650 * DAY)
-        watch.restart(watch.tracker.past)
+        watch.restart(watch.tracker.state)
         watch.see(recording(Status.ERRORED, invoked_timestamp_seconds=NOW + 20), after=30)
         assert 1 == watch.counters.finished[Outcome.ERRORED]
 
@@ -406,7 +403,7 @@ class TestReadings:
         watch.tracker.observe_missing(ID)
         assert [] == watch.ids
         assert 1 == watch.counters.finished[Outcome.VANISHED]
-        told = [each for each in caplog.records if "has vanished" in each.message]
+        told = [each for each in caplog.records if "no longer exists" in each.message]
         assert [("app-1", "meeting-1", ID)] == [
             (vars(each)["app"], vars(each)["meeting_id"], vars(each)["recording_id"])
             for each in told
@@ -441,7 +438,7 @@ class TestReadings:
             watch.see(recording(status), after=15)
         told = [each.message for each in caplog.records if each.levelno == logging.WARNING]
         assert warnings == len(told)
-        assert all("which is not possible" in each for each in told)
+        assert all("impossible status change of a recording" == each for each in told)
 
     def test_what_is_kept_for_the_next_process(self) -> None:
         """The next process knows all of it, and what is told does not change with what follows."""
@@ -449,14 +446,14 @@ class TestReadings:
         watch.see(recording(), recording(recording_id="gone"))
         watch.see(recording(), after=15)
         watch.tracker.observe_missing("gone")
-        past = watch.tracker.past
+        past = watch.tracker.state
         assert [ID] == [each.recording_id for each in past.recordings]
-        assert {"gone": Tombstone(Outcome.VANISHED)} == past.departed
+        assert {"gone": Tombstone(Outcome.VANISHED)} == past.tombstones
         assert (1, NOW) == (past.counters.finished[Outcome.VANISHED], past.listed_until)
         watch.tracker.observe_missing(ID)
-        assert ["gone"] == list(past.departed)
+        assert ["gone"] == list(past.tombstones)
         watch.restart(past)
-        assert past == watch.tracker.past
+        assert past == watch.tracker.state
 
     def test_what_is_worth_to_be_kept(self) -> None:
         """A recording that is only read again is nothing new; a state that changed is."""
