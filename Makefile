@@ -49,7 +49,7 @@ test: $(DEVELOPING)  ## Run all tests, with the locked versions and the same exa
 test-random: $(DEVELOPING)  ## Run the property tests with many new random examples
 	$(BIN)/$(PYTEST) --hypothesis-profile=random -m "hypothesis and not no_cover"
 
-test-pythons: $(PYTHONS:%=test-python-%)  ## Run the unit tests on every supported Python
+test-pythons: $(patsubst %,test-python-%,$(filter-out $(WITHOUT),$(PYTHONS)))  ## Run the unit tests on every supported Python
 
 # A missing interpreter is skipped, except in CI.
 test-python-%:

@@ -23,7 +23,7 @@ def pyproject(root: Path) -> Any:
 
 
 def locked(root: Path, name: str) -> dict[str, Requirement]:
-    """Return the packages of a lock file, each of which has hashes."""
+    """Return the packages of a lock file, and check that each has hashes."""
     text = (root / "requirements" / f"{name}.txt").read_text()
     entries = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", "").splitlines()
     assert all(re.search(r" --hash=sha256:[0-9a-f]{64}$", entry) for entry in entries)
