@@ -24,12 +24,6 @@ COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 
 # Tests without processes, real servers and simulated fleets.
 UNIT := tests/unit
-ifeq ($(wildcard $(UNIT)),)
-UNIT := $(filter-out $(addprefix tests/test_,$(addsuffix .py, \
-  alerting assets bench_following cli demo demo_stack docs fleet fleet_hours panels prometheus \
-  rules rules_lint runbook secrets server simulator_sdk stories whole_lives)), \
-  $(wildcard tests/test_*.py))
-endif
 
 .PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format bench lock dist clean
 
@@ -81,10 +75,11 @@ test-lowest:  ## Run all tests with the lowest version of every runtime dependen
 	$(VENV)-lowest/bin/python -m pip check
 	$(VENV)-lowest/bin/$(PYTEST)
 
-lint: $(DEVELOPING)  ## Check style and types
+lint: $(DEVELOPING)  ## Check style, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(DEVELOPING)  ## Format the code
 	$(BIN)/ruff check --fix
