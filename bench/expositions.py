@@ -1,4 +1,4 @@
-"""What it costs to turn a snapshot into an exposition."""
+"""The cost of turning a snapshot into an exposition."""
 
 import statistics
 import time

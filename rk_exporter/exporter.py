@@ -133,10 +133,9 @@ class Exporter:
         server_clock = ServerClock(clock.wall)
         tracker = RecordingTracker(
             app.name,
-            self._follow_rules(),
+            self._follow_rules(any_meeting=config.discover),
             clock=clock.wall,
             server_clock=server_clock,
-            any_meeting=config.discover,
             state=restored.tracker if restored else None,
         )
         newest_ids = restored.newest_ids if restored else ()
@@ -169,7 +168,7 @@ class Exporter:
             stale_after_seconds=stale_after_seconds,
         )
 
-    def _follow_rules(self) -> FollowRules:
+    def _follow_rules(self, *, any_meeting: bool) -> FollowRules:
         config = self._config
         return FollowRules(
             retain_seconds=config.follow_retain_seconds,
@@ -177,6 +176,7 @@ class Exporter:
             reread_seconds=config.follow_reread_seconds,
             keep_removed=config.follow_keep_removed,
             longest_pause_seconds=_REREAD_RATIO * config.stale_after_seconds,
+            any_meeting=any_meeting,
         )
 
 

@@ -53,7 +53,7 @@ SNAPSHOTS = st.builds(
 
 @given(st.lists(SNAPSHOTS, min_size=2, max_size=5))
 def test_an_exposition_depends_on_its_snapshot_alone(snapshots: list[Snapshot]) -> None:
-    """Whatever was shown before, and kept from it, a snapshot looks as if it were the first."""
+    """An exposition depends on its snapshot only, not on the snapshots before it."""
     families = SnapshotFamilies()
     for snapshot in snapshots:
         page = encode(families(snapshot), Format.TEXT)
@@ -61,7 +61,7 @@ def test_an_exposition_depends_on_its_snapshot_alone(snapshots: list[Snapshot]) 
 
 
 def test_a_recording_read_again_shows_the_new_reading() -> None:
-    """If the API reports no change, only what depends on the time of the reading changes."""
+    """If the API reports no change, only the samples that depend on time change."""
     running = Recording(
         recording_id="recording-1", status=Status.RECORDING, started_timestamp_seconds=NOW - 100
     )
@@ -79,7 +79,7 @@ def test_a_recording_read_again_shows_the_new_reading() -> None:
 
 
 def test_label_sets_are_kept_while_they_are_used() -> None:
-    """A meeting keeps its label set; one that is gone for a snapshot has it made again."""
+    """A meeting keeps its label set until a snapshot does not contain it."""
     label_sets = LabelSets()
     first = label_sets.of_meeting("app", "meeting-1")
     label_sets.next_snapshot()

@@ -221,7 +221,7 @@ class TestVersion1:
         assert (0, 1, 1, 0, 0, 1, 1) == second.start_delay.counts[:7]
         assert (28.0, 55.0) == (second.start_delay.total, second.upload_delay.total)
         assert (0, 1, 2, 0) == second.upload_delay.counts[:4]
-        assert second == second.continued()
+        assert second == second.resumed()
 
     def test_readings(self) -> None:
         """Each meeting that was read shows its recordings again, without an attempt."""
@@ -241,7 +241,7 @@ class TestVersion1:
         app = {"name": "app", "account_id": "account", "app_id": "app-id"}
         content = json.dumps({"version": 1, "apps": [{"app": app, "past": {}}]})
         (saved,) = decode(content.encode())
-        assert RecordingCounters() == saved.tracker.counters.continued()
+        assert RecordingCounters() == saved.tracker.counters.resumed()
         assert TrackerState(counters=saved.tracker.counters) == saved.tracker
 
 
