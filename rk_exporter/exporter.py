@@ -25,6 +25,7 @@ from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.internal_errors import InternalErrorMetrics
+from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
 from rk_exporter.runtime.clock import Clock, SystemClock
@@ -75,18 +76,11 @@ class Exporter:
         self._registry = CollectorRegistry()
         names = [app.app.name for app in config.apps]
         self._call_metrics = ApiCallMetrics(names, registry=self._registry)
-        errors = InternalErrorMetrics(names, registry=self._registry)
+        self._error_metrics = InternalErrorMetrics(names, registry=self._registry)
         ProcessCollector(registry=self._registry)
         self._snapshot_families = SnapshotFamilies()
-        tokens = [app.token.current() for app in config.apps]
         self.collector = Collector(
-            [
-                (
-                    self._app_collector(app, token, _budget(token, tokens, config.apps)),
-                    ErrorBoundary(app.app.name, count=errors.counter(app.app.name)),
-                )
-                for app, token in zip(config.apps, tokens, strict=True)
-            ],
+            self._apps(),
             clock=self._clock,
             stale_after_seconds=config.stale_after_seconds,
             store=self._state_file,
@@ -114,10 +108,22 @@ class Exporter:
                 self._state_file.close()
             self.exposition.close()
 
+    def _apps(self) -> list[tuple[AppCollector, ErrorBoundary]]:
+        apps = self._config.apps
+        tokens = [app.token.current() for app in apps]
+        return [
+            (
+                self._app_collector(app, token, _budget(token, tokens, apps)),
+                ErrorBoundary(app.app.name, count=self._error_metrics.counter(app.app.name)),
+            )
+            for app, token in zip(apps, tokens, strict=True)
+        ]
+
     def _app_collector(self, config: AppConfig, token: Secret, budget: int) -> AppCollector:
         restored = self._state_file.restored(config.app) if self._state_file else None
+        limiter = RateLimiter(self._limits, token=token, budget=budget)
         return AppCollector(
-            self._app_parts(config, token, budget, restored),
+            self._app_parts(config, limiter, restored),
             MeetingList(config.meetings, config.meeting_files),
             config.token,
             min_interval_seconds=self._config.min_interval_seconds,
@@ -125,11 +131,10 @@ class Exporter:
         )
 
     def _app_parts(
-        self, config: AppConfig, token: Secret, budget: int, restored: SavedApp | None
+        self, config: AppConfig, limiter: RateLimiter, restored: SavedApp | None
     ) -> AppParts:
         app, clock = config.app, self._clock
         stale_after_seconds = self._config.stale_after_seconds
-        limiter = RateLimiter(self._limits, token=token, budget=budget)
         server_clock = ServerClock(clock.wall)
         tracker = RecordingTracker(
             app.name,
@@ -138,34 +143,36 @@ class Exporter:
             server_clock=server_clock,
             state=restored.tracker if restored else None,
         )
-        newest_ids = restored.newest_ids if restored else ()
+        discovery = backfill = None
+        if config.discover:
+            discovery = Discovery(app.name, clock=clock, stale_after_seconds=stale_after_seconds)
+        if self._persistent:
+            newest_ids = restored.newest_ids if restored else ()
+            backfill = Backfill(app.name, tracker, clock=clock, newest_ids=newest_ids)
         return AppParts(
             app=app,
             clock=clock,
-            client=RealtimeKitClient(
-                app,
-                base_url=self._config.base_url,
-                pool=ConnectionPool(self._make_client, size=self._workers_per_app),
-                limiter=limiter,
-                observer=self._call_metrics.of(app.name),
-                server_clock=server_clock,
-            ),
+            client=self._client(app, limiter, server_clock),
             limiter=limiter,
             server_clock=server_clock,
             tracker=tracker,
             lister=ActiveRecordingsLister(app.name, clock=clock),
             selector=ReadModeSelector(app.name, config.read),
-            discovery=(
-                Discovery(app.name, clock=clock, stale_after_seconds=stale_after_seconds)
-                if config.discover
-                else None
-            ),
-            backfill=(
-                Backfill(app.name, tracker, clock=clock, newest_ids=newest_ids)
-                if self._persistent
-                else None
-            ),
+            discovery=discovery,
+            backfill=backfill,
             stale_after_seconds=stale_after_seconds,
+        )
+
+    def _client(
+        self, app: App, limiter: RateLimiter, server_clock: ServerClock
+    ) -> RealtimeKitClient:
+        return RealtimeKitClient(
+            app,
+            base_url=self._config.base_url,
+            pool=ConnectionPool(self._make_client, size=self._workers_per_app),
+            limiter=limiter,
+            observer=self._call_metrics.of(app.name),
+            server_clock=server_clock,
         )
 
     def _follow_rules(self, *, any_meeting: bool) -> FollowRules:

@@ -22,8 +22,8 @@ from rk_exporter.tracking.lifecycle import LONGEST_LIFE_SECONDS
 
 
 logger = logging.getLogger(__name__)
-# In the order of a recording's life: one that changes its state meanwhile is found twice, and not
-# missed.
+# In the order of a recording's life: if one changes its state between
+# two calls, it is found twice rather than missed.
 _STATUSES = (Status.INVOKED, Status.RECORDING, Status.PAUSED, Status.UPLOADING)
 _SHOWN = IN_PROGRESS | {Status.UNKNOWN}
 _LONGEST_LIFE = timedelta(seconds=LONGEST_LIFE_SECONDS)

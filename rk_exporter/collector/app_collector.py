@@ -54,7 +54,7 @@ class AppCollector:
         self._min_interval_seconds = min_interval_seconds
         self._failure_log = FailureLog(parts.app.name)
         self.state = parts.initial_state(meetings.meetings, restored)
-        """What the last pass left: replaced as a whole, never changed."""
+        """The state after the last pass; it is replaced as a whole, and never changed."""
 
     async def run_pass(self, deadline: float) -> None:
         """Read the meetings that are due, as far as there are calls and time until *deadline*."""

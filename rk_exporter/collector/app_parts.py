@@ -22,7 +22,7 @@ from rk_exporter.tracking.tracker import RecordingTracker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppParts:
-    """The parts of one app, each of which changes its own state only; its collector owns them."""
+    """The parts of one app; its collector owns them, and each part changes only itself."""
 
     app: App
     clock: Clock
@@ -91,7 +91,7 @@ class AppParts:
         return Load(meetings, state.interval.seconds, self.limiter.fair_share)
 
     def list_calls(self, state: AppState) -> int:
-        """Return how many calls it takes to read the list and, in part, what was left over."""
+        """Return how many calls to save for the list and for a part of the calls left over."""
         return self.lister.usual_calls + min(state.left_over, self.lister.usual_calls)
 
     def pass_calls(self, state: AppState) -> int:

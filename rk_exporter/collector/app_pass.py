@@ -13,7 +13,7 @@ from rk_exporter.collector.reads import CallReader, Job, JobResult, MeetingRead,
 from rk_exporter.collector.work_queue import run_jobs
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import Meeting, Reading, ReadMode
-from rk_exporter.ratelimit.budget import WINDOW_SECONDS
+from rk_exporter.ratelimit.limiter import CallCounts
 from rk_exporter.ratelimit.pass_context import PassContext
 
 
@@ -47,39 +47,32 @@ class AppPass:
         self._fresh_seconds = fresh_seconds
         self._reader = CallReader(parts.app.name, parts.client, context, parts.clock)
         self.results: dict[str, ReadResult] = {}
-        """What the pass has read, by the meetings' ids."""
+        """The result for each meeting that was read, by its id."""
 
     async def run(self) -> AppState:
         """Return the state after the pass."""
         parts, begun_at = self._parts, self._parts.clock.wall()
         counts_before = parts.limiter.counts
         await self._discover()
-        state = parts.sync_meetings(self._before, self._configured)
-        state = self._with_read_mode(state)
-        waiting = due(
-            state.snapshot.readings, now=parts.clock.wall(), fresh_seconds=self._fresh_seconds
-        )
-        fresh_count = len(state.snapshot.readings) - len(waiting)
+        state = self._with_read_mode(parts.sync_meetings(self._before, self._configured))
+        readings, now = state.snapshot.readings, parts.clock.wall()
+        waiting = due(readings, now=now, fresh_seconds=self._fresh_seconds)
         if state.snapshot.read_mode is ReadMode.LIST:
             state = await self._read_list(state)
         else:
             state = await self._read_each(state, waiting)
-        state = parts.sync_meetings(state, self._configured)
-        has_called = parts.limiter.counts.made > counts_before.made
-        up = state.snapshot.up
-        if has_called:
-            up = parts.limiter.counts.succeeded > counts_before.succeeded
-        elif parts.limiter.is_blocked:
-            up = False
         state = replace(
-            state,
+            parts.sync_meetings(state, self._configured),
             token=self._context.token,
             last_pass_at=begun_at,
             has_read=state.has_read or bool(self.results),
-            urgent_first=state.urgent_first != has_called,
-            snapshot=replace(state.snapshot, up=up),
         )
-        return self._merged(state, fresh_count=fresh_count)
+        state = self._with_calls(state, counts_before)
+        return self._merged(state, fresh_count=len(readings) - len(waiting))
+
+    @property
+    def _is_first(self) -> bool:
+        return self._before.last_pass_at is None
 
     async def _discover(self) -> None:
         """List the live sessions, unless that would take calls that the readings need."""
@@ -89,10 +82,9 @@ class AppPass:
         # Here and not after the last pass, so that a scrape shows the end of the recording.
         discovery.forget_ended(self._before.snapshot.readings)
         # Not some of the pages only, and not as the trial call after a block.
-        is_first = self._before.last_pass_at is None
         is_affordable = parts.limiter.affordable(self._context) >= discovery.usual_calls
         is_blocked = parts.limiter.is_blocked and self._before.snapshot.readings
-        if not is_blocked and (is_first or is_affordable):
+        if not is_blocked and (self._is_first or is_affordable):
             await discovery.refresh(
                 parts.client, self._context, calls_per_second=parts.calls_per_second
             )
@@ -150,14 +142,12 @@ class AppPass:
         """
         parts = self._parts
         # Half of the list does not show which recordings have ended.
-        is_first = self._before.last_pass_at is None
-        if not is_first and parts.limiter.affordable(self._context) < parts.list_calls(state):
+        if not self._is_first and parts.limiter.affordable(self._context) < parts.list_calls(state):
             return state
         result = await parts.lister.read(parts.client, self._context)
         self._take_list(result, state.snapshot.readings)
-        overdue = sorted(
-            parts.tracker.due(now=parts.clock.wall()), key=lambda pair: pair[0], reverse=True
-        )
+        now = parts.clock.wall()
+        overdue = sorted(parts.tracker.due(now=now), key=lambda pair: pair[0], reverse=True)
         backfill, settings = self._backfill_jobs(), self._settings_jobs()
         left = await self._run(
             *(partial(self._read_recording, known.recording_id) for _, known in overdue),
@@ -169,8 +159,7 @@ class AppPass:
         # The next passes save calls for what is left, but only for a few settings; and if the
         # budget is small, recordings in progress are more urgent than the whole list.
         left = min(left, max(_SETTINGS_FIRST, left - len(settings)))
-        window_calls = parts.calls_per_second * WINDOW_SECONDS
-        if window_calls < _LISTS_IN_SMALL_BUDGET * parts.lister.usual_calls:
+        if parts.limiter.fair_share < _LISTS_IN_SMALL_BUDGET * parts.lister.usual_calls:
             left = max(0, left - len(backfill))
         return replace(state, left_over=left)
 
@@ -213,7 +202,7 @@ class AppPass:
         return ()
 
     async def _read_recording(self, recording_id: str) -> JobResult:
-        """Read a recording by its id, unless another answer has shown it meanwhile."""
+        """Read a recording by its id, unless a later answer has shown it already."""
         parts = self._parts
         if parts.tracker.due_one(recording_id, now=parts.clock.wall()) is None:
             return None
@@ -236,6 +225,18 @@ class AppPass:
             partial(discovery.read_settings, meeting_id, self._parts.client, self._context)
             for meeting_id in discovery.unknown_settings()
         ]
+
+    def _with_calls(self, state: AppState, counts_before: CallCounts) -> AppState:
+        """Return *state* with what the calls of the pass show of the API and the token."""
+        limiter, up = self._parts.limiter, state.snapshot.up
+        has_called = limiter.counts.made > counts_before.made
+        if has_called:
+            up = limiter.counts.succeeded > counts_before.succeeded
+        elif limiter.is_blocked:
+            up = False
+        # If a pass has one call only, the two queues take turns.
+        urgent_first = state.urgent_first != has_called
+        return replace(state, urgent_first=urgent_first, snapshot=replace(state.snapshot, up=up))
 
     def _merged(self, state: AppState, *, fresh_count: int) -> AppState:
         parts, now = self._parts, self._parts.clock.wall()

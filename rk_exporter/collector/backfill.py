@@ -36,7 +36,7 @@ _INTERVAL_SECONDS = 59.0
 # If the budget is small, one call in 50 at most.
 _CALLS_PER_POLL = 50
 _BACKOFF = Backoff(first_seconds=10.0, longest_seconds=600.0)
-# After so many failures in a row, readiness no longer waits for the list.
+# After this number of failures in a row, readiness no longer waits for the list.
 _FAILURES_TO_GIVE_UP = 5
 _NOT_OF_THE_LIST = frozenset({Reason.AUTH, Reason.RATE_LIMITED, Reason.CONNECT, Reason.TLS})
 

@@ -1,4 +1,4 @@
-"""Passes over all apps, one at a time, shared by all scrapes that come meanwhile."""
+"""Passes over all apps, one at a time: scrapes that come during a pass share it."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ class AppPasses(Protocol):
 
 
 class StateStore(Protocol):
-    """Where the state is saved that outlives the process."""
+    """A place to save the state that outlives the process."""
 
     @property
     def status(self) -> StateFileStatus:

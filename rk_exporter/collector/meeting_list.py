@@ -15,7 +15,7 @@ class MeetingSource(Protocol):
 
     @property
     def path(self) -> Path:
-        """Return where the file is."""
+        """Return the path of the file."""
         ...
 
     @property

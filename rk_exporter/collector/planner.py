@@ -59,17 +59,21 @@ def plan(
     longest_first = sorted(waits, key=_first, reverse=True)
     new = [reading.meeting for wait, reading in longest_first if math.isinf(wait)]
     round_robin = [reading.meeting for wait, reading in longest_first if math.isfinite(wait)]
-    early: list[tuple[float, Target]] = [
-        (wait / wanted, reading.meeting)
-        for wait, reading in longest_first
-        if math.isfinite(wait)
-        and (wanted := _wanted_seconds(reading, in_progress))
-        and wait >= wanted
-    ]
+    early = _early(longest_first, in_progress)
     by_urgency = sorted(chain(overdue, early), key=_first, reverse=True)
     urgent = [target for _, target in by_urgency]
     queues = (urgent, round_robin) if urgent_first else (round_robin, urgent)
     return [*new, *_in_turn(*queues)]
+
+
+def _early(
+    waits: Iterable[tuple[float, Reading]], in_progress: Mapping[str, Collection[Status]]
+) -> Iterator[tuple[float, Target]]:
+    """Return the meetings that are due before their turn, with how often their time has passed."""
+    for wait, reading in waits:
+        wanted = _wanted_seconds(reading, in_progress)
+        if wanted and wanted <= wait < math.inf:
+            yield wait / wanted, reading.meeting
 
 
 def _wait_seconds(reading: Reading, *, now: float) -> float:

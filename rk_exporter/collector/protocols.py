@@ -1,4 +1,4 @@
-"""What the collector needs of the API client."""
+"""The parts of the API client that the collector uses."""
 
 from datetime import datetime
 from typing import Protocol

@@ -4,27 +4,27 @@ import asyncio
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from rk_exporter.ratelimit.limiter import RateLimitWait
 
 
 R = TypeVar("R")
+Job: TypeAlias = Callable[[], Awaitable[R]]
 
 
 async def run_jobs(
-    jobs: Iterable[Callable[[], Awaitable[R]]],
+    jobs: Iterable[Job[R]],
     *,
     workers: int,
     deadline: float,
-    merge: Callable[[R], Iterable[Callable[[], Awaitable[R]]]],
+    merge: Callable[[R], Iterable[Job[R]]],
 ) -> int:
     """
     Run *jobs* in order, and return how many were not run.
 
-    *merge* takes in the result of a job as soon as the job ends, and returns the jobs that follow
-    from it: these are next. No job starts after *deadline* (loop time), or while the rate limiter
-    blocks the first job of the queue.
+    *merge* takes in each result immediately, and returns the jobs that follow from it, which run
+    next. No job starts after *deadline* (loop time), or if the rate limiter blocks its call.
     """
     loop, queue = asyncio.get_running_loop(), deque(jobs)
 

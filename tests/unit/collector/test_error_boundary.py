@@ -132,10 +132,13 @@ class TestRedactedTraceback:
     def test_group(self) -> None:
         """It shows each exception of a group."""
 
+        async def fail_soon() -> None:
+            fail()
+
         async def group() -> None:
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(2):
-                    tasks.create_task(asyncio.to_thread(fail))
+                    tasks.create_task(fail_soon())
 
         text = self.traceback_of(lambda: asyncio.run(group()))
         assert [part.rpartition(" ")[2] for part in text.split("; ")] == ["Bug", "Bug"]
