@@ -97,7 +97,7 @@ class Shelf:
 def recorded(listing: ListResult) -> dict[str, list[Status]]:
     """Return the states of each meeting's recordings in progress."""
     return {
-        meeting_id: [each.status for each in recordings]
+        meeting_id: [recording.status for recording in recordings]
         for meeting_id, recordings in sorted(listing.by_meeting().items())
     }
 
@@ -143,7 +143,7 @@ class TestByStatus:
         listing = run(shelf.read())
         assert (listing.by_meeting(), listing.is_complete) == ({}, True)
         wanted = {"path", "status", "page_no", "per_page", "start_time"}
-        calls = [{"path": each.path, **each.query} for each in shelf.front.calls]
+        calls = [{"path": call.path, **call.query} for call in shelf.front.calls]
         assert [{key: call[key] for key in wanted & call.keys()} for call in calls] == [
             {"path": "recordings", "status": status, "page_no": "1", "per_page": "100"}
             for status in STATUSES
@@ -185,7 +185,7 @@ class TestByStatus:
         shelf = Shelf(old, new)
         shelf.time.now = NOW + 65
         recordings = run(shelf.read()).by_meeting()["meeting-1"]
-        assert [(each.recording_id, each.status) for each in recordings] == [
+        assert [(recording.recording_id, recording.status) for recording in recordings] == [
             ("new", Status.INVOKED),
             ("old", Status.UPLOADING),
         ]
@@ -260,7 +260,9 @@ class TestUnfiltered:
         }
         assert shelf.list.usual_calls == 1
         (record,) = (
-            each for each in log.records if each.name == "rk_exporter.collector.active_recordings"
+            record
+            for record in log.records
+            if record.name == "rk_exporter.collector.active_recordings"
         )
         assert (record.levelno, record.__dict__["app"]) == (logging.WARNING, "production")
         return record.getMessage()

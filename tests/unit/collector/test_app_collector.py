@@ -70,12 +70,12 @@ def read_mode(text: str) -> str:
 
 
 def messages(log: pytest.LogCaptureFixture) -> list[str]:
-    return [each.getMessage() for each in told(log)]
+    return [record.getMessage() for record in told(log)]
 
 
 def told(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     """Return what was logged of how recordings are read."""
-    return [each for each in log.records if each.name == "rk_exporter.collector.read_mode"]
+    return [record for record in log.records if record.name == "rk_exporter.collector.read_mode"]
 
 
 def written(path: Path, meeting_ids: Sequence[str]) -> str:
@@ -319,8 +319,14 @@ class TestSmallBudgetForTheList:
 
         async def scenario(stage: Stage) -> int:
             texts = await stage.scrapes(25)
-            over = {each.meeting_id for each in story if each.phases[-1].at < stage.now() - 60}
-            return len([each for each in over if states(texts[-1]).get(each) == "RECORDING"])
+            over = {
+                recording.meeting_id
+                for recording in story
+                if recording.phases[-1].at < stage.now() - 60
+            }
+            return len(
+                [recording for recording in over if states(texts[-1]).get(recording) == "RECORDING"]
+            )
 
         # Of these calls, each scrape's share is what the list takes.
         assert play(scenario, *story, configuration=listing(*names, api__budget="80")) == 0
@@ -382,7 +388,7 @@ class TestAuto:
             "1,000 meetings at a 15 s scrape interval need 20,000 calls per 5 minutes, "
             "the budget is 600: recordings in progress are read through the list"
         )
-        assert [each.levelname for each in told(caplog)] == ["INFO"]
+        assert [record.levelname for record in told(caplog)] == ["INFO"]
 
     def test_rhythm(self) -> None:
         """What counts is how often scrapes come: 100 meetings a minute are 25 in 15 s."""
@@ -453,7 +459,9 @@ class TestAuto:
         async def scenario(stage: Stage) -> list[str]:
             modes = []
             for _ in range(15):
-                modes += [read_mode(await stage.scrape(each)) for each in (15.0 - phase, phase)]
+                modes += [
+                    read_mode(await stage.scrape(interval)) for interval in (15.0 - phase, phase)
+                ]
             return modes
 
         modes = play(scenario, configuration=self.auto(count))
@@ -500,7 +508,7 @@ class TestOneByOne:
         assert second.startswith("30 meetings at a 15 s scrape interval need 600 calls")
         assert second.endswith(": idle meetings will be read every 2.5 minutes to 5 minutes")
         assert over == "each meeting can be read at every scrape"
-        assert [each.levelname for each in told(caplog)] == ["WARNING", "WARNING", "INFO"]
+        assert [record.levelname for record in told(caplog)] == ["WARNING", "WARNING", "INFO"]
 
     def test_unsteady_rhythm(self, caplog: pytest.LogCaptureFixture) -> None:
         """A scrape that is early or late is no news for the log."""
@@ -587,16 +595,16 @@ class TestOneByOne:
             return [at for at, text in texts if samples(text, "rk_recording_stop_reason")]
 
         # Of three calls in a scrape, one or two are for recordings that want twelve.
-        told = play(
+        seconds_shown = play(
             scenario,
             *map(running, names[:-1]),
             short,
             configuration=config(meeting_ids=names, api__budget="60"),
             linger_seconds=0,
         )
-        assert told
+        assert seconds_shown
         # It was found in the list 525 s after the start.
-        assert told[0] <= 525 + 300
+        assert seconds_shown[0] <= 525 + 300
 
     @pytest.mark.parametrize("uploading_is_active", [True, False])
     def test_ends(self, *, uploading_is_active: bool) -> None:
@@ -612,8 +620,12 @@ class TestOneByOne:
             seen = []
             for _ in range(40):
                 text = await stage.scrape()
-                over = [each for each in story if each.phases[-1].at < stage.now() - patience]
-                seen += [states(text)[each.meeting_id] for each in over]
+                over = [
+                    recording
+                    for recording in story
+                    if recording.phases[-1].at < stage.now() - patience
+                ]
+                seen += [states(text)[recording.meeting_id] for recording in over]
             return seen
 
         shown = play(
@@ -646,15 +658,15 @@ class TestMinInterval:
 
     MEETING = "recordings/active-recording/meeting-1"
 
-    def scrape_at(self, each: Setup, *moments: float) -> list[tuple[list[str], str]]:
+    def scrape_at(self, given: Setup, *moments: float) -> list[tuple[list[str], str]]:
         """Return what the scrapes at these moments called, and what they showed."""
 
         async def scrapes() -> list[tuple[list[str], str]]:
             seen = []
             for moment in moments:
-                each.time.now = NOW + moment
-                text = (await each.get()).text
-                seen.append((paths(each.front.take()), text))
+                given.time.now = NOW + moment
+                text = (await given.get()).text
+                seen.append((paths(given.front.take()), text))
             return seen
 
         return run(scrapes())
@@ -662,9 +674,9 @@ class TestMinInterval:
     def test_two_scrapers(self) -> None:
         """The second of two scrapers costs no call, and gets the same bytes."""
         configuration = config(scrape__min_interval="5s")
-        each = setup(life(), configuration=configuration, workers_per_app=1)
+        given = setup(life(), configuration=configuration, workers_per_app=1)
         # Who scrapes each 5 s is early now and then.
-        first, second, third = self.scrape_at(each, 0, 4.4, 4.6)
+        first, second, third = self.scrape_at(given, 0, 4.4, 4.6)
         assert (first[0], second[0]) == ([self.MEETING, "recordings"], [])
         assert third[0] == [self.MEETING]
         assert first[1] == second[1] != third[1]
@@ -690,9 +702,9 @@ class TestMinInterval:
     @pytest.mark.parametrize("mode", ["active-recording", "list"])
     def test_failure(self, mode: str) -> None:
         """What failed is not tried again within the interval either."""
-        each = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
-        each.simulator.inject("*", Fault.SERVER_ERROR)
-        (first, text), (second, _), (third, _) = self.scrape_at(each, 0, 4, 5)
+        given = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
+        given.simulator.inject("*", Fault.SERVER_ERROR)
+        (first, text), (second, _), (third, _) = self.scrape_at(given, 0, 4, 5)
         assert (bool(first), second, bool(third)) == (True, [], True)
         assert value(text, "rk_up") == 0
 
@@ -705,19 +717,19 @@ class TestMinInterval:
             f"  - {{app_id: one, meetings: {{ids: [a], files: [{written(path, ['b'])}]}}}}\n"
             "  - {app_id: two, meetings: {ids: [c, d]}}\n"
         )
-        given = settings(scrape__min_interval="5s")
+        options = settings(scrape__min_interval="5s")
         for single in ("account_id", "app_id", "meeting_ids"):
-            del given[single]
-        two_apps = load(file, given, {TOKEN_VARIABLE: "simulated"})
-        each = setup(life("e"), configuration=two_apps)
-        assert self.scrape_at(each, 0, 2)[1][0] == []
+            del options[single]
+        two_apps = load(file, options, {TOKEN_VARIABLE: "simulated"})
+        given = setup(life("e"), configuration=two_apps)
+        assert self.scrape_at(given, 0, 2)[1][0] == []
         written(path, ["b", "e"])
 
         async def scrape() -> str:
-            return (await each.get()).text
+            return (await given.get()).text
 
         text = run(scrape())
-        assert [(call.app_id, call.path[-2:]) for call in each.front.calls] == [("one", "/e")]
+        assert [(call.app_id, call.path[-2:]) for call in given.front.calls] == [("one", "/e")]
         assert states(text) == {"e": "RECORDING"}
         assert samples(text, "rk_meetings_deferred") == {'{app="one"}': 0, '{app="two"}': 0}
 
@@ -726,10 +738,10 @@ class TestMinInterval:
         file = tmp_path / "token"
         file.write_text("refused")
         choice = config(scrape__min_interval="5s", api__token_file=str(file))
-        each = setup(life(), configuration=choice, workers_per_app=1)
-        refused, kept = self.scrape_at(each, 0, 1)
+        given = setup(life(), configuration=choice, workers_per_app=1)
+        refused, kept = self.scrape_at(given, 0, 1)
         file.write_text("simulated")
-        (accepted,) = self.scrape_at(each, 2)
+        (accepted,) = self.scrape_at(given, 2)
         # With a token that is refused nothing else is asked for.
         assert [calls for calls, _ in (refused, kept)] == [[self.MEETING], []]
         assert sorted(accepted[0]) == ["recordings", self.MEETING]
@@ -738,6 +750,6 @@ class TestMinInterval:
     @pytest.mark.parametrize("mode", ["active-recording", "list"])
     def test_clock_that_is_set_back(self, mode: str) -> None:
         """Readings from the future count for nothing; after one more the interval counts again."""
-        each = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
-        is_read = [bool(calls) for calls, _ in self.scrape_at(each, 7200, 10, 12, 3610)]
+        given = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
+        is_read = [bool(calls) for calls, _ in self.scrape_at(given, 7200, 10, 12, 3610)]
         assert is_read == [True, True, False, True]

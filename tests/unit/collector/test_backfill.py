@@ -64,7 +64,7 @@ def invoked(at: float, recording_id: str | None = None) -> Recording:
 
 def older(count: int) -> list[Recording]:
     """Return so many recordings from before NOW, newest first."""
-    return [invoked(-1.0 - each, f"old-{each}") for each in range(count)]
+    return [invoked(-1.0 - number, f"old-{number}") for number in range(count)]
 
 
 class Pages:
@@ -97,8 +97,8 @@ class Pages:
         end = page_no * PER_PAGE
         shown = self.recordings[end - PER_PAGE : end]
         return Page(
-            tuple(ListedRecording(MEETING, each) for each in shown),
-            tuple(each.recording_id for each in shown),
+            tuple(ListedRecording(MEETING, recording) for recording in shown),
+            tuple(recording.recording_id for recording in shown),
             Paging(len(self.recordings), min(end, len(self.recordings))),
         )
 
@@ -151,7 +151,7 @@ class Desk:
 
     @property
     def shown(self) -> list[str]:
-        return [each.recording_id for each in self.all_shown]
+        return [known.recording_id for known in self.all_shown]
 
     def take(self) -> list[int]:
         """Return the pages that were asked for since the last time."""
@@ -208,7 +208,7 @@ class TestRestoring:
             assert not desk.is_restored()
             assert [1, 2, 3] == await desk.look()
             assert desk.is_restored()
-            assert sorted(each.recording_id for each in older(250)) == sorted(desk.shown)
+            assert sorted(recording.recording_id for recording in older(250)) == sorted(desk.shown)
             assert not desk.backfill.is_due()
 
         at_desk(scenario, older(250))
@@ -280,7 +280,7 @@ class TestRestoring:
             assert desk.is_restored()
             assert [1] == await desk.look_when_due()
 
-        newest_ids = tuple(each.recording_id for each in older(1000)[150:250])
+        newest_ids = tuple(recording.recording_id for recording in older(1000)[150:250])
         at_desk(scenario, older(1000), newest_ids=newest_ids)
 
 
@@ -293,7 +293,7 @@ class TestCatchingUp:
 
         async def scenario(desk: Desk) -> None:
             await desk.look()
-            come = [invoked(30 + each) for each in reversed(range(new))]
+            come = [invoked(30 + number) for number in reversed(range(new))]
             desk.pages.recordings = [*come, *desk.pages.recordings]
             assert list(range(1, pages + 1)) == await desk.look_when_due()
             assert new == desk.tracker.counters.started
@@ -358,7 +358,7 @@ class TestCatchingUp:
                     whole = desk.now() - NOW
             assert 1800 == pytest.approx(whole, abs=120)
 
-        newest_ids = tuple(each.recording_id for each in older(100))
+        newest_ids = tuple(recording.recording_id for recording in older(100))
         at_desk(scenario, older(250), reread_seconds=1800.0, newest_ids=newest_ids)
 
     def test_a_url_that_was_refreshed(self) -> None:
@@ -373,7 +373,7 @@ class TestCatchingUp:
             )
             desk.pages.recordings[240] = changed
             await desk.look(after=6 * HOUR)
-            (known,) = (each for each in desk.all_shown if each.recording_id == "old-240")
+            (known,) = (known for known in desk.all_shown if known.recording_id == "old-240")
             assert NOW + 9 * DAY == known.recording.download_url_expiry_timestamp_seconds
 
         at_desk(scenario, older(250))
@@ -388,7 +388,7 @@ class TestCatchingUp:
             ended = Recording(recording_id="old-1", status=Status.UPLOADED)
             desk.tracker.observe_meeting(MEETING, [ended])
             await looking
-            states = {each.recording_id: each.recording.status for each in desk.all_shown}
+            states = {known.recording_id: known.recording.status for known in desk.all_shown}
             assert {"old-0": Status.ERRORED, "old-1": Status.UPLOADED} == states
 
         at_desk(scenario, older(2))
@@ -485,8 +485,8 @@ class TestInterruptions:
             for is_restored in [False] * 4 + [True] * 5:
                 await desk.look_when_due()
                 assert is_restored == desk.is_restored()
-            (told,) = (each for each in caplog.records if each.levelno == logging.WARNING)
-            assert "list of recordings cannot be read (no)" in told.message
+            (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
+            assert "list of recordings cannot be read (no)" in warning.message
             # All is read once it can be; what came since it was given up counts.
             desk.pages.recordings = [invoked(200), invoked(100), *older(250)]
             assert [1, 2, 3] == await desk.look_when_due()
@@ -504,7 +504,7 @@ class TestInterruptions:
             for _ in range(20):
                 await desk.look_when_due()
                 assert not desk.is_restored()
-            assert not [each for each in caplog.records if each.levelno == logging.WARNING]
+            assert not [record for record in caplog.records if record.levelno == logging.WARNING]
             await desk.look_when_due()
             assert desk.is_restored()
 

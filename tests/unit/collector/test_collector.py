@@ -56,19 +56,19 @@ class TestPass:
 
     def test_twenty_scrapes_at_once_are_one_pass(self) -> None:
         """Twenty parallel scrapes cost one call a meeting, and get the same bytes."""
-        each = setup(*[life(f"meeting-{number}") for number in range(30)])
-        texts = scrape_all(each, count=20)
-        assert [1] * 30 == list(each.simulator.requests.by_meeting.values())
+        given = setup(*[life(f"meeting-{number}") for number in range(30)])
+        texts = scrape_all(given, count=20)
+        assert [1] * 30 == list(given.simulator.requests.by_meeting.values())
         assert 1 == len(set(texts))
 
     def test_every_scrape_reads_anew(self) -> None:
         """A scrape after the end of a pass begins the next, and sees what has changed."""
-        each = setup(life())
+        given = setup(life())
 
         async def scrapes() -> list[str]:
-            texts = [(await each.get()).text]
-            each.time.now += 10
-            return [*texts, (await each.get()).text]
+            texts = [(await given.get()).text]
+            given.time.now += 10
+            return [*texts, (await given.get()).text]
 
         first, second = run(scrapes())
         assert [1, 0] == [
@@ -79,15 +79,15 @@ class TestPass:
     def test_late_meetings(self) -> None:
         """What the deadline leaves unread is deferred, keeps its reading, and leads the next."""
         names = ["meeting-1", "meeting-2", "meeting-3"]
-        each = setup(*[life(name) for name in names], workers_per_app=1)
+        given = setup(*[life(name) for name in names], workers_per_app=1)
 
         async def scrapes() -> list[str]:
-            first = await each.get()
-            each.time.now += 10
-            each.simulator.inject("meeting-1", Fault.HANG)
-            each.simulator.inject("meeting-2", Fault.HANG)
-            second = await each.get(headers=SHORT)
-            third = await each.get(headers=SHORT)
+            first = await given.get()
+            given.time.now += 10
+            given.simulator.inject("meeting-1", Fault.HANG)
+            given.simulator.inject("meeting-2", Fault.HANG)
+            second = await given.get(headers=SHORT)
+            third = await given.get(headers=SHORT)
             return [first.text, second.text, third.text]
 
         first, second, third = run(scrapes())
@@ -105,13 +105,13 @@ class TestPass:
     @pytest.mark.parametrize("fault", [f for f in Fault if f not in HOLDING_BACK])
     def test_one_bad_meeting_costs_no_other(self, fault: Fault) -> None:
         """Whatever is wrong with one meeting, the others are shown as if nothing was."""
-        each = setup(life("bad"), life("good-1"), life("good-2"))
-        each.time.now += 120
-        good = scrape_all(each)[0]
-        each = setup(life("bad"), life("good-1"), life("good-2"))
-        each.time.now += 120
-        each.simulator.inject("bad", fault)
-        text = scrape_all(each, headers=SHORT)[0]
+        given = setup(life("bad"), life("good-1"), life("good-2"))
+        given.time.now += 120
+        good = scrape_all(given)[0]
+        given = setup(life("bad"), life("good-1"), life("good-2"))
+        given.time.now += 120
+        given.simulator.inject("bad", fault)
+        text = scrape_all(given, headers=SHORT)[0]
         for name in ("rk_recording_status", "rk_recording_file_size_bytes", "rk_meeting_up"):
             unharmed = {
                 series: number for series, number in samples(good, name).items() if "good" in series
@@ -122,10 +122,10 @@ class TestPass:
     def test_hanging_meetings_cost_no_other(self) -> None:
         """Where as many meetings hang as there are workers, the others are read all the same."""
         hanging = [f"a-hanging-{number}" for number in range(8)]
-        each = setup(*[life(name) for name in hanging], life("good-1"), life("good-2"))
+        given = setup(*[life(name) for name in hanging], life("good-1"), life("good-2"))
         for name in hanging:
-            each.simulator.inject(name, Fault.HANG)
-        text = scrape_all(each, headers=SHORT)[0]
+            given.simulator.inject(name, Fault.HANG)
+        text = scrape_all(given, headers=SHORT)[0]
         ups = samples(text, "rk_meeting_up")
         assert [0] * 8 + [1] * 2 == list(ups.values())
         assert 0 == value(text, "rk_meetings_deferred")
@@ -142,14 +142,14 @@ class TestPass:
             "  - {app_id: fast, meetings: {ids: [fast]}}\n"
         )
         two_apps = load(file, {}, {TOKEN_VARIABLE: "simulated"})
-        each = setup(life("fast"), *[life(name) for name in slow], configuration=two_apps)
+        given = setup(life("fast"), *[life(name) for name in slow], configuration=two_apps)
 
         def hang(call: Call) -> None:
             if call.app_id == "slow":
-                each.simulator.inject("*", Fault.HANG, times=1)
+                given.simulator.inject("*", Fault.HANG, times=1)
 
-        each.front.before = hang
-        text = scrape_all(each, headers=SHORT)[0]
+        given.front.before = hang
+        text = scrape_all(given, headers=SHORT)[0]
         # Of eight calls one was for the list of recordings.
         assert 13 == value(text, "rk_meetings_deferred", app="slow")
         assert 0 == value(text, "rk_meetings_deferred", app="fast")
@@ -159,15 +159,15 @@ class TestPass:
     def test_failures_are_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
         """The log says what fails when that changes, not at every scrape."""
         caplog.set_level(logging.INFO)
-        each = setup(life("bad"), life("good"))
+        given = setup(life("bad"), life("good"))
 
         async def scrapes() -> None:
-            each.simulator.inject("bad", Fault.SERVER_ERROR)
+            given.simulator.inject("bad", Fault.SERVER_ERROR)
             for _ in range(3):
-                await each.get()
-            each.simulator.clear()
+                await given.get()
+            given.simulator.clear()
             for _ in range(3):
-                await each.get()
+                await given.get()
 
         run(scrapes())
         ours = [
@@ -186,14 +186,14 @@ class TestPass:
 
     def test_stale_series_leave(self) -> None:
         """Series of a meeting that cannot be read leave after `stale_after`; its age stays."""
-        each = setup(life(), configuration=config(scrape__stale_after="1m"))
+        given = setup(life(), configuration=config(scrape__stale_after="1m"))
 
         async def scrapes() -> list[str]:
-            texts = [(await each.get()).text]
-            each.simulator.inject("meeting-1", Fault.UNAVAILABLE)
+            texts = [(await given.get()).text]
+            given.simulator.inject("meeting-1", Fault.UNAVAILABLE)
             for later in (60, 1):
-                each.time.now += later
-                texts.append((await each.get()).text)
+                given.time.now += later
+                texts.append((await given.get()).text)
             return texts
 
         texts = run(scrapes())
@@ -215,8 +215,8 @@ class TestCalls:
             return [call.path for call in stage.front.calls]
 
         called = play(scenario, configuration=config(meeting_ids=[*"abc"]), workers_per_app=1)
-        each = [f"recordings/active-recording/{name}" for name in "abc"]
-        assert [each[0], "recordings", *each[1:]] == called
+        paths = [f"recordings/active-recording/{name}" for name in "abc"]
+        assert [paths[0], "recordings", *paths[1:]] == called
 
     @pytest.mark.parametrize(
         ("interval", "seconds"),
@@ -264,10 +264,10 @@ class TestCalls:
             workers_per_app=1,
             linger_seconds=0,
         )
-        each = {name: f"recordings/active-recording/{name}" for name in "abc"}
+        paths = {name: f"recordings/active-recording/{name}" for name in "abc"}
         # The state of b passes quickly, and it is the express lane's turn to lead.
-        assert [each["b"], f"recordings/{ending.id}", each["a"], each["c"]] == called
-        assert sorted(each.values()) == sorted(later)
+        assert [paths["b"], f"recordings/{ending.id}", paths["a"], paths["c"]] == called
+        assert sorted(paths.values()) == sorted(later)
 
 
 class TestHeldBack:

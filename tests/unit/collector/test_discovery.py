@@ -114,7 +114,7 @@ class TestLiveMeetings:
             assert calls(stage, "active_recording") == 5
             return text
 
-        titled = [Meeting(each, f"title of {each}") for each in ("named", "both", "live", "id")]
+        titled = [Meeting(name, f"title of {name}") for name in ("named", "both", "live", "id")]
         text = play(
             scenario,
             meetings=titled,
@@ -163,8 +163,10 @@ class TestLiveMeetings:
             configuration=discovering(api__read="list"),
             latency_seconds=0.1,
         )
-        assert [len(each) for each in shown[:2]] == [150, 150]
-        assert [len(each.keys() - {"meeting-000", "meeting-149"}) for each in shown] == [148] * 8
+        assert [len(names_shown) for names_shown in shown[:2]] == [150, 150]
+        assert [
+            len(names_shown.keys() - {"meeting-000", "meeting-149"}) for names_shown in shown
+        ] == [148] * 8
         assert len(shown[-1]) == 148
 
     @pytest.mark.parametrize(
@@ -199,7 +201,7 @@ class TestLiveMeetings:
         assert {value(text, "rk_meeting_up") for text in texts} == {1}
         failures = "rk_api_request_failures_total"
         assert value(texts[-1], failures, endpoint="sessions", reason="server_error") == 10
-        logged = [each.getMessage() for each in caplog.records]
+        logged = [record.getMessage() for record in caplog.records]
         assert logged == ["live sessions could not be listed: the API answered 500"]
 
     @MODES
@@ -245,8 +247,10 @@ class TestEnd:
             *["UPLOADING"] * 2,
             *["UPLOADED"] * 4,
         ]
-        told = {line.split("{")[0] for line in texts[-1].splitlines() if 'meeting_id="a"' in line}
-        assert {name for name in told if not name.startswith("rk_recording_")} == {
+        metrics = {
+            line.split("{")[0] for line in texts[-1].splitlines() if 'meeting_id="a"' in line
+        }
+        assert {name for name in metrics if not name.startswith("rk_recording_")} == {
             "rk_meeting_info"
         }
         assert not [line for line in texts[-1].splitlines() if 'meeting_id="b"' in line]
@@ -282,14 +286,14 @@ class TestEnd:
             scenario,
             recorded("recorded"),
             sessions=[
-                *(live(each, end=20) for each in ("idle", "recorded")),
-                *(live(each, 110, people=5) for each in ("idle", "recorded")),
+                *(live(name, end=20) for name in ("idle", "recorded")),
+                *(live(name, 110, people=5) for name in ("idle", "recorded")),
             ],
             configuration=discovering(api__read=read),
         )
         lives = [by_meeting(text, "rk_meeting_live") for text in texts]
-        assert [each.get("idle") for each in lives] == [1, 1, 0, *[None] * 5, *[1] * 6]
-        assert [each.get("recorded") for each in lives] == [1, 1, *[0] * 6, *[1] * 6]
+        assert [live.get("idle") for live in lives] == [1, 1, 0, *[None] * 5, *[1] * 6]
+        assert [live.get("recorded") for live in lives] == [1, 1, *[0] * 6, *[1] * 6]
         assert by_meeting(texts[-1], "rk_meeting_live_participants")["recorded"] == 5
 
     def test_recordings_without_a_session(self) -> None:
@@ -376,7 +380,7 @@ class TestRooms:
         )
         assert wanted == {"to-be-recorded": 1, "recorded": 1, "private": 0}
         assert set(by_meeting(text, "rk_meeting_live_participants").values()) == {3}
-        assert [each for each in lives if lives[each] and wanted[each] and not active[each]] == [
+        assert [live for live in lives if lives[live] and wanted[live] and not active[live]] == [
             "to-be-recorded"
         ]
 
@@ -475,7 +479,7 @@ class TestBudget:
             return (await stage.scrapes(120))[-1]
 
         tight = discovering(api__budget="10", api__read=read)
-        sessions = [live("a"), *(live(f"other-{each}") for each in range(others))]
+        sessions = [live("a"), *(live(f"other-{number}") for number in range(others))]
         text = play(scenario, recorded("a"), sessions=sessions, configuration=tight)
         assert by_meeting(text, "rk_meeting_active_recordings")["a"] == 1
 

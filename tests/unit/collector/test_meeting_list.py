@@ -30,7 +30,7 @@ READ_AT = "rk_meetings_file_last_read_success_timestamp_seconds"
 
 def named(*ids: str) -> tuple[Meeting, ...]:
     """Return meetings that are called by their ids."""
-    return tuple(Meeting(each, each) for each in ids)
+    return tuple(Meeting(name, name) for name in ids)
 
 
 def settled(path: Path) -> Path:
@@ -154,8 +154,10 @@ def log(caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, str]]]
     caplog.set_level(logging.INFO, logger="rk_exporter")
 
     def records() -> list[tuple[str, str]]:
-        ours = [each for each in caplog.records if each.name == "rk_exporter.config.meeting_file"]
-        return [(each.levelname, each.getMessage()) for each in ours]
+        ours = [
+            record for record in caplog.records if record.name == "rk_exporter.config.meeting_file"
+        ]
+        return [(record.levelname, record.getMessage()) for record in ours]
 
     return records
 

@@ -63,8 +63,10 @@ class Passes:
         statuses: list[Status | None],
         follows: Iterable[float] = (),
     ) -> None:
-        self._follows = [follow(f"f{each}", times) for each, times in enumerate(follows)]
-        self.readings = {str(each): reading(str(each), wait) for each, wait in enumerate(waits)}
+        self._follows = [follow(f"f{number}", times) for number, times in enumerate(follows)]
+        self.readings = {
+            str(number): reading(str(number), wait) for number, wait in enumerate(waits)
+        }
         self.longest_wait = 0
         self._statuses = statuses
         self._number = 0
@@ -83,8 +85,8 @@ class Passes:
         )
         if calls:
             self._urgent_first = not self._urgent_first
-        ids = [id_of(each) for each in planned]
-        assert sorted(ids) == sorted([*self.readings, *(id_of(each) for _, each in self._follows)])
+        ids = [id_of(target) for target in planned]
+        assert sorted(ids) == sorted([*self.readings, *(id_of(pair) for _, pair in self._follows)])
         for meeting_id in ids[:calls]:
             if meeting_id not in self.readings:
                 continue
@@ -271,7 +273,7 @@ class TestPlan:
         fresh = sum(1 for wait in waits if wait is None or wait < -15)
         for _ in range(math.ceil(fresh / calls)):
             passes.run(calls)
-        assert all(each.last_attempt_timestamp_seconds for each in passes.readings.values())
+        assert all(reading.last_attempt_timestamp_seconds for reading in passes.readings.values())
 
     @given(
         st.lists(st.floats(0.0, 1e4), max_size=14),
@@ -282,13 +284,13 @@ class TestPlan:
         self, waits: list[float], calls: int, follows: list[float]
     ) -> None:
         """Every other call of a pass is for a recording, however many meetings are idle."""
-        readings = [reading(str(each), wait) for each, wait in enumerate(waits)]
-        due = [follow(f"f{each}", times) for each, times in enumerate(follows)]
+        readings = [reading(str(number), wait) for number, wait in enumerate(waits)]
+        due = [follow(f"f{number}", times) for number, times in enumerate(follows)]
         planned = plan(readings, now=NOW, overdue=due)[:calls]
-        followed = [each for each in planned if isinstance(each, KnownRecording)]
+        followed = [target for target in planned if isinstance(target, KnownRecording)]
         assert len(followed) >= min(calls // 2, len(follows))
-        by_urgency = sorted(due, key=lambda each: each[0], reverse=True)
-        assert followed == [each for _, each in by_urgency[: len(followed)]]
+        by_urgency = sorted(due, key=lambda pair: pair[0], reverse=True)
+        assert followed == [pair for _, pair in by_urgency[: len(followed)]]
 
     @given(
         st.integers(1, 40),

@@ -36,8 +36,8 @@ class Selection:
 
     def told(self) -> list[tuple[str, str]]:
         """Return the levels of what was logged since the last time, and how it ends."""
-        records = [(each.levelname, each.getMessage()) for each in self._log.records]
-        assert {each.__dict__["app"] for each in self._log.records} <= {"production"}
+        records = [(record.levelname, record.getMessage()) for record in self._log.records]
+        assert {record.__dict__["app"] for record in self._log.records} <= {"production"}
         self._log.clear()
         return [(level, text.rpartition(": ")[2]) for level, text in records]
 
@@ -92,11 +92,11 @@ def test_list_that_fails(caplog: pytest.LogCaptureFixture) -> None:
 def test_what_is_worth_telling(caplog: pytest.LogCaptureFixture) -> None:
     """A need that has changed by a quarter since it was told is told again, step by step too."""
     selection = Selection(caplog, EACH)
-    told = []
+    logged = []
     for count in (100, 110, 120, 130, 120, 105, 100):
         selection.select(count)
-        told += [count] * len(selection.told())
-    assert told == [100, 130, 100]
+        logged += [count] * len(selection.told())
+    assert logged == [100, 130, 100]
 
 
 def test_enough_calls(caplog: pytest.LogCaptureFixture) -> None:
@@ -155,10 +155,10 @@ class TestLoad:
     ) -> None:
         """Scrapes that are a little early or late change once at most what is too much."""
         demands = [Load(meetings, interval + early, calls) for early in jitter]
-        for told in ([False], [True]):
+        for states in ([False], [True]):
             for demand in demands:
-                told.append(demand.is_over_budget(was_over_budget=told[-1]))
-            assert sum(1 for before, after in pairwise(told) if before != after) <= 1
+                states.append(demand.is_over_budget(was_over_budget=states[-1]))
+            assert sum(1 for before, after in pairwise(states) if before != after) <= 1
 
     def test_explanation_for_single_calls(self) -> None:
         """People are told what each scrape needs, what there is, and what follows."""

@@ -107,7 +107,7 @@ ROOMS = {"a": Room(is_live=True, participants=2), "b": Room(is_live=False)}
 
 def listed(*readings: Reading, names: str, titles: str = "") -> tuple[Reading, ...]:
     """Return the readings after a list of meetings with single letters as ids."""
-    meetings = [Meeting(*each) for each in zip(names, titles or names, strict=True)]
+    meetings = [Meeting(*fields) for fields in zip(names, titles or names, strict=True)]
     return sync_meetings(readings, meetings, room=ROOMS.get)
 
 
@@ -129,7 +129,7 @@ class TestSyncMeetings:
         """Readings come in the order of the list, and are kept as they are."""
         readings = [known("a"), known("b"), known("c")]
         found = listed(*readings, names="cab")
-        assert ["c", "a", "b"] == [each.meeting.meeting_id for each in found]
+        assert ["c", "a", "b"] == [reading.meeting.meeting_id for reading in found]
         assert found[0] is readings[2]
         assert found[1] is readings[0]
         assert found[2] is readings[1]
