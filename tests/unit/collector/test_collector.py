@@ -47,22 +47,22 @@ def scrape_all(
     return run(scrapes())
 
 
-# A pass of a second, in which a call may take half of one: room for a busy machine.
+# A pass of 1 s, in which a call may take 0.5 s, even on a busy machine.
 SHORT = {"X-Prometheus-Scrape-Timeout-Seconds": "1.5"}
 
 
 class TestPass:
     """Whole scrapes, in process, against the simulator."""
 
-    def test_twenty_scrapes_at_once_are_one_pass(self) -> None:
-        """Twenty parallel scrapes cost one call a meeting, and get the same bytes."""
+    def test_parallel_scrapes_share_a_pass(self) -> None:
+        """Twenty parallel scrapes cost one call per meeting, and get the same bytes."""
         given = setup(*[life(f"meeting-{number}") for number in range(30)])
         texts = scrape_all(given, count=20)
         assert [1] * 30 == list(given.simulator.requests.by_meeting.values())
         assert 1 == len(set(texts))
 
-    def test_every_scrape_reads_anew(self) -> None:
-        """A scrape after the end of a pass begins the next, and sees what has changed."""
+    def test_every_scrape_reads(self) -> None:
+        """A scrape after the end of a pass starts the next one, and sees changes."""
         given = setup(life())
 
         async def scrapes() -> list[str]:
@@ -77,7 +77,7 @@ class TestPass:
         assert 1 == value(second, "rk_recording_status", status="RECORDING")
 
     def test_late_meetings(self) -> None:
-        """What the deadline leaves unread is deferred, keeps its reading, and leads the next."""
+        """Meetings that the deadline leaves unread keep their reading, and are first next time."""
         names = ["meeting-1", "meeting-2", "meeting-3"]
         given = setup(*[life(name) for name in names], workers_per_app=1)
 
@@ -91,7 +91,8 @@ class TestPass:
             return [first.text, second.text, third.text]
 
         first, second, third = run(scrapes())
-        # One timed out, one was cut off, one was not begun; then only the second was.
+        # The first call timed out, the second was cut off, the third did not start. Then only the
+        # second call did not start.
         assert [0, 2, 1] == [value(text, "rk_meetings_deferred") for text in (first, second, third)]
         age = "rk_meeting_last_success_timestamp_seconds"
         assert [NOW] * 3 == [value(second, age, meeting_id=name) for name in names]
@@ -104,7 +105,7 @@ class TestPass:
 
     @pytest.mark.parametrize("fault", [f for f in Fault if f not in HOLDING_BACK])
     def test_one_bad_meeting_costs_no_other(self, fault: Fault) -> None:
-        """Whatever is wrong with one meeting, the others are shown as if nothing was."""
+        """Whatever is wrong with one meeting, the others are shown as usual."""
         given = setup(life("bad"), life("good-1"), life("good-2"))
         given.time.now += 120
         good = scrape_all(given)[0]
@@ -120,7 +121,7 @@ class TestPass:
         assert 1 == value(text, "rk_up")
 
     def test_hanging_meetings_cost_no_other(self) -> None:
-        """Where as many meetings hang as there are workers, the others are read all the same."""
+        """If as many meetings hang as there are workers, the others are still read."""
         hanging = [f"a-hanging-{number}" for number in range(8)]
         given = setup(*[life(name) for name in hanging], life("good-1"), life("good-2"))
         for name in hanging:
@@ -134,7 +135,7 @@ class TestPass:
         )
 
     def test_slow_app_costs_no_other(self, tmp_path: Path) -> None:
-        """An app whose calls all hang does not keep another's meetings from being read."""
+        """An app whose calls all hang does not delay another app."""
         slow = [f"slow-{number}" for number in range(20)]
         file = tmp_path / "rk.yml"
         file.write_text(
@@ -150,14 +151,14 @@ class TestPass:
 
         given.front.before = hang
         text = scrape_all(given, headers=SHORT)[0]
-        # Of eight calls one was for the list of recordings.
+        # One of eight calls was for the list of recordings.
         assert 13 == value(text, "rk_meetings_deferred", app="slow")
         assert 0 == value(text, "rk_meetings_deferred", app="fast")
         assert [0, 1] == [value(text, "rk_up", app=app) for app in ("slow", "fast")]
         assert 7 == len(samples(text, "rk_recording_status"))
 
     def test_failures_are_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
-        """The log says what fails when that changes, not at every scrape."""
+        """Failures are logged when their reasons change, not at every scrape."""
         caplog.set_level(logging.INFO)
         given = setup(life("bad"), life("good"))
 
@@ -185,7 +186,7 @@ class TestPass:
         )
 
     def test_stale_series_leave(self) -> None:
-        """Series of a meeting that cannot be read leave after `stale_after`; its age stays."""
+        """Series of a meeting that cannot be read end after `stale_after`; its read time stays."""
         given = setup(life(), configuration=config(scrape__stale_after="1m"))
 
         async def scrapes() -> list[str]:
@@ -205,10 +206,10 @@ class TestPass:
 
 
 class TestCalls:
-    """Which calls a pass makes besides those for the meetings, and when."""
+    """The calls of a pass that are not for meetings."""
 
     def test_list_after_the_first_meeting(self) -> None:
-        """The app's list is looked at second: what is wrong with a token is told of a meeting."""
+        """The list of recordings is second, so that a meeting shows problems with the token."""
 
         async def scenario(stage: Stage) -> list[str]:
             await stage.scrape()
@@ -223,7 +224,7 @@ class TestCalls:
         [(15.0, 60.0), (14.8, 59.2), (5.0, 60.0), (60.0, 60.0), (120.0, 120.0)],
     )
     def test_list_each_minute(self, interval: float, seconds: float) -> None:
-        """It is looked at each minute, or at each scrape if these are rarer."""
+        """The list is polled each minute, or at each scrape if scrapes are rarer."""
 
         async def scenario(stage: Stage) -> int:
             await stage.scrapes(1 + round(10 * seconds / interval), interval)
@@ -232,7 +233,7 @@ class TestCalls:
         assert 11 == play(scenario, configuration=config())
 
     def test_list_with_a_small_budget(self) -> None:
-        """With a small budget it takes no more than one call in fifty."""
+        """With a small budget, polls take at most one call in fifty."""
 
         async def scenario(stage: Stage) -> tuple[int, int]:
             await stage.scrapes(400)
@@ -244,7 +245,7 @@ class TestCalls:
         assert total / 50 - 3 <= looks <= total / 50 + 1
 
     def test_recording_that_is_gone(self) -> None:
-        """What a meeting no longer shows is read by its id at once, before other meetings."""
+        """A recording that its meeting no longer shows is read by its id next."""
         ending = life("b", paused=(), stopped_at=NOW + 10, uploaded_at=NOW + 12)
 
         async def scenario(stage: Stage) -> list[list[str]]:
@@ -265,16 +266,16 @@ class TestCalls:
             linger_seconds=0,
         )
         paths = {name: f"recordings/active-recording/{name}" for name in "abc"}
-        # The state of b passes quickly, and it is the express lane's turn to lead.
+        # The state of b is short, and the urgent queue starts in this pass.
         assert [paths["b"], f"recordings/{ending.id}", paths["a"], paths["c"]] == called
         assert sorted(paths.values()) == sorted(later)
 
 
-class TestHeldBack:
-    """What is shown while calls are held back."""
+class TestBlocked:
+    """The exposition while calls are blocked."""
 
     def test_nothing_vanishes_for_a_block(self) -> None:
-        """A block as long as `stale_after` makes no series vanish, before or after it ends."""
+        """A block as long as `stale_after` ends no series, during or after the block."""
 
         async def scenario(stage: Stage) -> list[str]:
             texts = await stage.scrapes(4)
@@ -292,8 +293,8 @@ class TestHeldBack:
         assert 19 <= sum(blocked) <= 22
         assert [value(text, "rk_up") for text in texts][-1] == 1
 
-    def test_nothing_is_shown_for_ever(self) -> None:
-        """What was read before a token was refused leaves in time."""
+    def test_nothing_is_shown_forever(self) -> None:
+        """Readings from before a token was rejected end in time."""
 
         async def scenario(stage: Stage) -> list[str]:
             texts = await stage.scrapes(2)
