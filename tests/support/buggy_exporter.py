@@ -1,5 +1,5 @@
 """
-A program that serves an exporter of two apps, of which one has a bug in each call.
+A program that serves an exporter of two apps; one has a bug in each call.
 
 It takes the path of a configuration file. The API is simulated in the same process.
 """

@@ -95,7 +95,7 @@ def free_limiter(token: Secret = TOKEN) -> RateLimiter:
 
 
 def limiter_of(calls: int, token: Secret = TOKEN) -> RateLimiter:
-    """Return a rate limiter that lets so many *calls* of *token* pass without waiting."""
+    """Return a rate limiter that lets this number of *calls* pass without waiting."""
     clock = Time()
     limits = LimitsByToken(reserve_ratio=0.0, monotonic=clock.monotonic)
     limiter = RateLimiter(limits, token=token, budget=calls)
@@ -154,7 +154,7 @@ class Time:
         return time.monotonic() + self._advanced_seconds
 
     def fill_budget(self) -> None:
-        """Let so much monotonic time pass that a new budget, which is used up, is full."""
+        """Let monotonic time pass until a new budget, which is used up at first, is full."""
         self._advanced_seconds += 301.0
 
 
@@ -193,8 +193,8 @@ class Front:
     """
     An application before a simulator that notes all calls.
 
-    *before* is told of each before it is answered, and *after* with the body of the answer, which
-    then is *delayed* by so many seconds; of a call's query what is *ignored* is dropped.
+    *before* gets each call before its answer. *after* gets the call and the answer's body, which is
+    then *delayed* in seconds. Query parameters that are *ignored* are dropped.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -278,7 +278,7 @@ def setup(
 
 
 class AtOnce(ThreadPoolExecutor):
-    """Does at once what is submitted: no thread can tell a loop in virtual time that it is done."""
+    """Runs functions immediately: a thread could not wake a loop in virtual time."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call *fn*."""
@@ -341,7 +341,7 @@ class Stage:
         return NOW + (self._begun_at or 0.0)
 
     async def scrape(self, after: float = 15.0, *, timeout_seconds: float = 9.5) -> str:
-        """Scrape *after* so many seconds since the last scrape began, at first at once."""
+        """Scrape *after* seconds from the start of the last scrape, or immediately."""
         snapshot = await self.look(after, timeout_seconds=timeout_seconds)
         return encode(self.exporter.families(snapshot), Format.TEXT).decode()
 
@@ -353,7 +353,7 @@ class Stage:
         return await self.exporter.collector.scrape(timeout_seconds)
 
     async def scrapes(self, count: int, after: float = 15.0) -> list[str]:
-        """Scrape so often, each *after* so many seconds."""
+        """Scrape *count* times, *after* seconds each."""
         return [await self.scrape(after) for _ in range(count)]
 
 

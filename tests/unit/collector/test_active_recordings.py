@@ -272,7 +272,7 @@ class TestUnfiltered:
         listed = Listing(*in_each_state(), workers=1, refuse_later_statuses=True)
         message = self.check(listed, ["INVOKED", "RECORDING", "PAUSED", None], caplog)
         assert message == (
-            "recordings cannot be listed by status (the API answered 400); result all recordings "
+            "recordings cannot be listed by status (the API answered 400); listing all recordings "
             "of the last 25 hours for one hour"
         )
 
