@@ -18,7 +18,7 @@ from rk_exporter.cli.options import configuration_options, given_settings
 from rk_exporter.cli.process import leave_at_once, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
 from rk_exporter.config.config import Config, load
-from rk_exporter.config.parsers import travels_in_clear
+from rk_exporter.config.parsers import is_sent_in_clear_text
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
@@ -161,7 +161,7 @@ def _load(config_file: Path | None) -> Config:
 
 
 def _exporter(config: Config, *, remembers: bool = True) -> Exporter:
-    if travels_in_clear(config.base_url):
+    if is_sent_in_clear_text(config.base_url):
         logger.warning("the API token travels in clear text; give an api.base_url with https")
     largest = max(app.budget for app in config.apps)
     if largest > CLOUDFLARE_LIMIT:

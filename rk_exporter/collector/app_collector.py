@@ -104,6 +104,7 @@ class AppCollector:
             # Here and not after a pass, so that the end of its recording is shown once.
             self._discovery.forget_ended(self.snapshot.readings)
         self._relist()
+        await self._token.refresh()
         token = self._token.current()
         fresh_seconds = _FRESH * self._rules.min_interval_seconds
         if token != self._used_token:

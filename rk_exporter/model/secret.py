@@ -31,6 +31,10 @@ class Secret:
 class TokenSource(Protocol):
     """Where an app's token comes from."""
 
+    async def refresh(self) -> object:
+        """Read the token again if its file has changed; wait for a bounded time only."""
+        ...
+
     def current(self) -> Secret:
-        """Return the token to be used now."""
+        """Return the last good token, without I/O."""
         ...

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from rk_exporter import __version__
-from rk_exporter.cli.options import OPTIONS
+from rk_exporter.config.config import OPTIONS
 from rk_exporter.simulator import Fault, ScriptedStory, Simulator
 from tests.support.building import NOW, life, samples, value
 from tests.support.processes import TOKEN, invoke, started, url_in

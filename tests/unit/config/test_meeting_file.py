@@ -14,8 +14,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.config.meeting_file import MeetingFile, MeetingFileError, parse_meetings
+from rk_exporter.config.meeting_file import MeetingFile, parse_meeting_file
 from rk_exporter.model.meeting import Meeting
+from rk_exporter.runtime.files import FileError
 from tests.support.building import NOW, Time, run
 
 
@@ -24,7 +25,7 @@ NAMES = st.text(max_size=30).filter(str.isprintable)
 
 
 def parsed(text: str | bytes) -> tuple[Meeting, ...]:
-    return parse_meetings(Path("list"), text.encode() if isinstance(text, str) else text)
+    return parse_meeting_file(Path("list"), text.encode() if isinstance(text, str) else text)
 
 
 def named(*ids: str) -> tuple[Meeting, ...]:
@@ -102,7 +103,7 @@ class TestParsing:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("", "list: is empty; list meetings there, or write [] if there are none"),
+            ("", "list: is empty; list meetings in it, or write [] if there are none"),
             ("\ufeff", "list: is empty"),
             (" \n\t\r\n", "list: is empty"),
             ("# a\n  # b\n", "list: is empty"),
@@ -116,36 +117,38 @@ class TestParsing:
             ("a\n" + "/" * 100_000, f"list:2: {'/' * 40!r} is no id"),
             ("a\x0bb\n", "list:1: 'a\\x0bb' is no id"),
             ("- a\n- b/c\n", "list:2: [1]: 'b/c' is no id"),
-            ("- a\n-\n", "list:2: [1]: has to be an id, or a mapping like {id: a, name: b}"),
-            ("- a\n- [b]\n", "list:2: [1]: has to be an id, or a mapping"),
-            ("- a\n- name: b\n", "list:2: [1]: `id` is missing"),
-            ("- id: [a]\n", "list:1: [0].id: has to be one text"),
-            ("- id: a\n  nmae: b\n", "list:2: [0].nmae: is no option; is `name` meant?"),
-            ("- id: a\n  app_id: b\n", "list:2: [0].app_id: is no option; here may stand id, name"),
-            ("- id: a\n  id: b\n", "list:2: id stands here a second time"),
-            (f"- id: a\n  {'x' * 1_000}: b\n", f"list:2: [0].{'x' * 76}: is no option"),
-            (f"- ? {'x' * 100_000}\n  : *a\n", f"list:2: [0].{'x' * 76}: write the value out"),
-            ('- a\n- id: b\n  name: "\\e"\n', "list:3: [1].name: has to be printable"),
-            (f"- id: b\n  name: {'x' * 129}\n", "list:2: [0].name: has to be printable and at m"),
-            ("meetings: [a]\n", "list:1: has to be a list, like [a, b]"),
-            ("{a: b}\n", "list:1: has to be a list"),
-            ("'a'\n", "list:1: has to be a list"),
+            ("- a\n-\n", "list:2: [1]: expected an id, or a mapping, e.g. {id: abc, name:"),
+            ("- a\n- [b]\n", "list:2: [1]: expected an id, or a mapping"),
+            ("- a\n- name: b\n", "list:2: [1]: id: missing"),
+            ("- id: [a]\n", "list:1: [0].id: expected text"),
+            ("- id: a\n  nmae: b\n", "list:2: [0].nmae: unknown option; did you mean name?"),
+            (
+                "- id: a\n  app_id: b\n",
+                "list:2: [0].app_id: unknown option; expected one of id, name",
+            ),
+            ("- id: a\n  id: b\n", "list:2: [0].id: duplicate key"),
+            (f"- id: a\n  {'x' * 1_000}: b\n", f"list:2: [0].{'x' * 76}: unknown option"),
+            (f"- ? {'x' * 100_000}\n  : *a\n", f"list:2: [0].{'x' * 76}: aliases are not allowed"),
+            ('- a\n- id: b\n  name: "\\e"\n', "list:3: [1].name: must be printable"),
+            (f"- id: b\n  name: {'x' * 129}\n", "list:2: [0].name: must be printable and at m"),
+            ("meetings: [a]\n", "list:1: expected a list of meetings, e.g. [id1, id2]"),
+            ("{a: b}\n", "list:1: expected a list of meetings"),
+            ("'a'\n", "list:1: expected a list of meetings"),
             ("- a\n---\n- b\n", "list:3: a second document begins here"),
             ("- a: b: c\n", "list:1: not YAML: "),
             ("[a,\n b\n", "list:3: not YAML: "),
-            ('["a", "b/c"]', "list: [1]: 'b/c' is no id"),
-            ('[{"id": "a", "name": "\\u001b"}]', "list: [0].name: has to be printable"),
-            ('["a",\n{"nmae": "b"}]', "list:2: [1].nmae: is no option; is `name` meant?"),
+            ('["a", "b/c"]', "list:1: [1]: 'b/c' is no id"),
+            ('[{"id": "a", "name": "\\u001b"}]', "list:1: [0].name: must be printable"),
+            ('["a",\n{"nmae": "b"}]', "list:2: [1].nmae: unknown option; did you mean name?"),
             ("[" * 100_000 + "]" * 100_000, "list:1: nested too deeply"),
             (b"- a\n- \xff\n", "list:2: not UTF-8"),
             ("- a\n".encode("utf-16"), "list:1: not UTF-8"),
-            (b"- a\n" + b"#" * (16 << 20), "list: larger than 16 MiB"),
         ],
         ids=lambda value: str(value)[:30],
     )
     def test_what_is_refused(self, text: str | bytes, message: str) -> None:
         """What is no list of meetings is refused with file and line, and never at length."""
-        with pytest.raises(MeetingFileError, match=re.escape(message)) as caught:
+        with pytest.raises(FileError, match=re.escape(message)) as caught:
             parsed(text)
         assert str(caught.value).startswith(message)
         assert len(str(caught.value)) < 150
@@ -155,10 +158,10 @@ class TestParsing:
     @example(b'[{"id": "a", "name": "\\ud83c"}]')
     @example(b'- {id: a, name: "\\ud83c"}')
     def test_any_bytes_at_all(self, text: bytes) -> None:
-        """Any bytes are a list of meetings or a MeetingFileError."""
+        """Any bytes are a list of meetings or a FileError."""
         try:
             assert all(each.meeting_id and each.name for each in parsed(text))
-        except MeetingFileError as error:
+        except FileError as error:
             assert str(error).startswith("list")
 
     @given(entries=st.lists(st.tuples(IDS, NAMES)))
@@ -252,11 +255,11 @@ class TestReading:
         ("prepare", "message"),
         [
             (Path.unlink, "cannot be read (No such file or directory)"),
-            (lambda path: path.write_text(""), "is empty; list meetings there"),
+            (lambda path: path.write_text(""), "is empty; list meetings in it"),
             (lambda path: path.write_text("a\n/\n"), "'/' is no id"),
-            (in_place_of(Path.mkdir), "has to be a file, with a list in it"),
-            (in_place_of(os.mkfifo), "has to be a file, with a list in it"),
-            (in_place_of(lambda path: path.symlink_to("/dev/zero")), "has to be a file"),
+            (in_place_of(Path.mkdir), "must be a regular file"),
+            (in_place_of(os.mkfifo), "must be a regular file"),
+            (in_place_of(lambda path: path.symlink_to("/dev/zero")), "must be a regular file"),
             (in_place_of(lambda path: path.symlink_to(path)), "cannot be read (Too many"),
         ],
         ids=["missing", "empty", "no id", "folder", "fifo", "device", "loop"],
@@ -266,7 +269,7 @@ class TestReading:
     ) -> None:
         """Where the list is bad from the beginning it is refused, and nothing hangs."""
         prepare(listed.path)
-        with pytest.raises(MeetingFileError, match=re.escape(message)) as caught:
+        with pytest.raises(FileError, match=re.escape(message)) as caught:
             listed.open()
         assert str(caught.value).startswith(str(listed.path))
 
@@ -331,7 +334,7 @@ class TestReading:
 
     def test_changed_while_it_is_read(self, listed: Listed) -> None:
         """A file that changes between a look at it and its reading is left for the next time."""
-        with pytest.raises(MeetingFileError, match="changed while it was read; try again"):
+        with pytest.raises(FileError, match="changed while it was read; try again"):
             MeetingFile(Restless(listed.path), option="o", clock=listed.time)
         listed.write("a\nb\nc\n")
         file = listed.open()
@@ -348,14 +351,14 @@ class TestTrouble:
     @pytest.mark.parametrize(
         ("spoil", "message"),
         [
-            (lambda path: path.write_text(""), "is empty; list meetings there"),
-            (lambda path: path.write_text("# later\n"), "is empty; list meetings there"),
+            (lambda path: path.write_text(""), "is empty; list meetings in it"),
+            (lambda path: path.write_text("# later\n"), "is empty; list meetings in it"),
             (lambda path: path.write_text("a\n../b\n"), ":2: '../b' is no id"),
             (lambda path: path.write_bytes(b"\xff"), ":1: not UTF-8"),
             (lambda path: os.truncate(path, (16 << 20) + 1), "larger than 16 MiB"),
             (Path.unlink, "cannot be read (No such file or directory)"),
-            (in_place_of(Path.mkdir), "has to be a file, with a list in it"),
-            (in_place_of(os.mkfifo), "has to be a file, with a list in it"),
+            (in_place_of(Path.mkdir), "must be a regular file"),
+            (in_place_of(os.mkfifo), "must be a regular file"),
         ],
         ids=["emptied", "comments", "no id", "bytes", "huge", "deleted", "folder", "fifo"],
     )
@@ -381,7 +384,7 @@ class TestTrouble:
         )
         (warning,) = warnings(caplog)
         assert message in warning
-        assert warning.endswith("; the last good list stays in use")
+        assert "the last good list stays in use: " in warning
         if listed.path.is_dir():
             listed.path.rmdir()
         listed.path.unlink(missing_ok=True)
@@ -392,7 +395,7 @@ class TestTrouble:
             file.last_read_successful,
             file.last_success_timestamp_seconds,
         )
-        assert "it can be read again" in caplog.text
+        assert "can be used again" in caplog.text
         assert {("meetings.files[0]", str(listed.path))} == {
             (record.__dict__["option"], record.__dict__["path"]) for record in caplog.records
         }
@@ -463,8 +466,8 @@ def test_file_system_that_hangs(tmp_path: Path, caplog: pytest.LogCaptureFixture
 
     run(looks())
     (trouble, end) = (record.getMessage() for record in caplog.records)
-    assert "the file system does not answer; the last good list stays in use" in trouble
-    assert "it can be read again" in end
+    assert "the last good list stays in use: " in trouble
+    assert "can be used again" in end
     assert named("a") == file.meetings
 
 
