@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rk_exporter.config.meeting_file import MeetingFile
-from rk_exporter.config.option import API, APP, Option, options_of
+from rk_exporter.config.option import Option, options_of
 from rk_exporter.config.parsers import (
     READ_CHOICES,
     parse_budget,
@@ -34,131 +34,113 @@ class AppOptions:
 
     name: Annotated[
         str | None,
-        Option(
-            path_in_app="name",
-            parse=parse_name,
-            metavar="NAME",
-            example="production",
-            group=APP,
-            help="Value of the label `app`; without it, the app's id.",
-        ),
+        Option("", parse_name, metavar="NAME", example="production", path_in_app="name"),
+        "Value of the label `app`; without it, the app's id.",
     ]
     account_id: Annotated[
         str | None,
         Option(
-            path="account_id",
+            "account_id",
+            parse_id,
+            metavar="ID",
+            example="023e105f4ecef8ad9ca31a8372d0c353",
             path_in_app="account_id",
             is_inherited=True,
             custom_variable="CLOUDFLARE_ACCOUNT_ID",
-            parse=parse_id,
-            metavar="ID",
-            example="023e105f4ecef8ad9ca31a8372d0c353",
-            group=APP,
-            help="Cloudflare account that owns the app.",
         ),
+        "Cloudflare account that owns the app.",
     ]
     app_id: Annotated[
         str | None,
         Option(
-            path="app_id",
-            path_in_app="app_id",
-            parse=parse_id,
+            "app_id",
+            parse_id,
             metavar="ID",
             example="2a95132c-1573-2412-d22c-16fd0a01e000",
-            group=APP,
-            help="RealtimeKit app.",
+            path_in_app="app_id",
         ),
+        "RealtimeKit app.",
     ]
     meetings: Annotated[
         tuple[Meeting, ...],
         Option(
-            path="meeting_ids",
-            path_in_app="meetings.ids",
-            custom_flag="--meeting-id",
-            parse=parse_meetings,
+            "meeting_ids",
+            parse_meetings,
             metavar="ID",
             example="[id1, {id: id2, name: weekly review}]",
+            path_in_app="meetings.ids",
             is_list=True,
-            group=APP,
-            help="Meeting to read; repeatable. In the variable, separate with commas or spaces.",
+            custom_flag="--meeting-id",
         ),
+        "Meeting to read; repeatable. In the variable, separate with commas or spaces.",
     ]
     meeting_files: Annotated[
         tuple[Path, ...],
         Option(
-            path="meetings.files",
-            path_in_app="meetings.files",
-            custom_flag="--meetings.file",
-            custom_variable="RK_MEETINGS_FILE",
-            parse=parse_paths,
+            "meetings.files",
+            parse_paths,
             metavar="PATH",
             example="[meetings.yml]",
+            path_in_app="meetings.files",
             is_list=True,
             is_file=True,
-            group=APP,
-            help="File with a list of meetings, reloaded when it changes; repeatable.",
+            custom_flag="--meetings.file",
+            custom_variable="RK_MEETINGS_FILE",
         ),
+        "File with a list of meetings, reloaded when it changes; repeatable.",
     ]
     discover: Annotated[
         bool,
-        Option(
-            path="meetings.discover",
-            path_in_app="meetings.discover",
-            parse=parse_switch,
-            group=APP,
-            help="Also read live meetings, which the API lists.",
-        ),
+        Option("meetings.discover", parse_switch, path_in_app="meetings.discover"),
+        "Also read live meetings, which the API lists.",
     ]
     token_file: Annotated[
         Path | None,
         Option(
-            path="api.token_file",
-            path_in_app="api_token_file",
-            is_inherited=True,
-            parse=Path,
+            "api.token_file",
+            Path,
             metavar="PATH",
             example="/run/secrets/cloudflare-api-token",
+            path_in_app="api_token_file",
+            is_inherited=True,
             is_file=True,
-            group=API,
-            help=f"File with the API token, reloaded when it changes; or set {TOKEN_VARIABLE}.",
         ),
+        f"File with the API token, reloaded when it changes; or set {TOKEN_VARIABLE}.",
     ]
     token_variable: Annotated[
         str | None,
         Option(
-            path_in_app="api_token_env",
-            parse=parse_variable_name,
+            "",
+            parse_variable_name,
             metavar="NAME",
             example="ACME_API_TOKEN",
-            group=API,
-            help="Environment variable with the API token.",
+            path_in_app="api_token_env",
         ),
+        "Environment variable with the API token.",
     ]
     budget: Annotated[
         int,
         Option(
-            path="api.budget",
-            path_in_app="budget",
-            is_inherited=True,
-            parse=parse_budget,
+            "api.budget",
+            parse_budget,
             metavar="N",
             default="600",
-            group=API,
-            help="Calls per 5 minutes and token; Cloudflare allows 1200 for all tools of a user.",
+            path_in_app="budget",
+            is_inherited=True,
         ),
+        "Calls per 5 minutes and token; Cloudflare allows 1200 for all tools of a user.",
     ]
     read: Annotated[
         ReadMode | None,
         Option(
-            path="api.read",
-            path_in_app="read",
-            is_inherited=True,
-            parse=parse_read,
+            "api.read",
+            parse_read,
             metavar="|".join(READ_CHOICES),
             default="auto",
-            group=API,
-            help="Read each meeting's active recording, or the app's list of recordings.",
+            path_in_app="read",
+            is_inherited=True,
         ),
+        "Read each meeting's active recording, or the app's list of recordings.",
     ]
 
 

@@ -6,17 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rk_exporter.config.apps import APP_OPTIONS, TOKEN_VARIABLE, AppConfig, app_configs
-from rk_exporter.config.option import (
-    API,
-    FOLLOWING,
-    LOG,
-    SCRAPES,
-    STATE,
-    WEB,
-    Option,
-    in_groups,
-    options_of,
-)
+from rk_exporter.config.option import Option, in_groups, options_of
 from rk_exporter.config.parsers import (
     DEFAULT_BASE_URL,
     Address,
@@ -57,167 +47,84 @@ class Config:
     warnings: tuple[str, ...] = ()
     base_url: Annotated[
         str,
-        Option(
-            path="api.base_url",
-            parse=parse_base_url,
-            metavar="URL",
-            default=DEFAULT_BASE_URL,
-            group=API,
-            help="Base URL of the API.",
-        ),
+        Option("api.base_url", parse_base_url, metavar="URL", default=DEFAULT_BASE_URL),
+        "Base URL of the API.",
     ]
     reserve_ratio: Annotated[
         float,
-        Option(
-            path="api.reserve",
-            parse=parse_reserve,
-            metavar="PERCENT",
-            default="20",
-            group=API,
-            help="Percentage of Cloudflare's reported limit reserved for other clients.",
-        ),
+        Option("api.reserve", parse_reserve, metavar="PERCENT", default="20"),
+        "Percentage of Cloudflare's reported limit reserved for other clients.",
     ]
     min_interval_seconds: Annotated[
         float,
-        Option(
-            path="scrape.min_interval",
-            parse=parse_duration,
-            metavar="DURATION",
-            default="5s",
-            group=SCRAPES,
-            help="Scrapes within this time get the same values, without new API calls.",
-        ),
+        Option("scrape.min_interval", parse_duration, metavar="DURATION", default="5s"),
+        "Scrapes within this time get the same values, without new API calls.",
     ]
     stale_after_seconds: Annotated[
         float,
-        Option(
-            path="scrape.stale_after",
-            parse=parse_positive_duration,
-            metavar="DURATION",
-            default="5m",
-            group=SCRAPES,
-            help="How long a meeting that cannot be read keeps its last values.",
-        ),
+        Option("scrape.stale_after", parse_positive_duration, metavar="DURATION", default="5m"),
+        "How long a meeting that cannot be read keeps its last values.",
     ]
     timeout_offset_seconds: Annotated[
         float,
-        Option(
-            path="scrape.timeout_offset",
-            parse=parse_duration,
-            metavar="DURATION",
-            default="500ms",
-            group=SCRAPES,
-            help="How long before Prometheus's scrape timeout the exporter responds.",
-        ),
+        Option("scrape.timeout_offset", parse_duration, metavar="DURATION", default="500ms"),
+        "How long before Prometheus's scrape timeout the exporter responds.",
     ]
     follow_retain_seconds: Annotated[
         float,
-        Option(
-            path="follow.retain",
-            parse=parse_positive_duration,
-            metavar="DURATION",
-            default="7d",
-            group=FOLLOWING,
-            help="How long a finished recording is shown if it has no download URL.",
-        ),
+        Option("follow.retain", parse_positive_duration, metavar="DURATION", default="7d"),
+        "How long a finished recording is shown if it has no download URL.",
     ]
     follow_max_recordings: Annotated[
         int,
-        Option(
-            path="follow.max_recordings",
-            parse=parse_max_recordings,
-            metavar="N",
-            default="1000",
-            group=FOLLOWING,
-            help="Recordings shown per app; the oldest finished ones are dropped first.",
-        ),
+        Option("follow.max_recordings", parse_max_recordings, metavar="N", default="1000"),
+        "Recordings shown per app; the oldest finished ones are dropped first.",
     ]
     follow_reread_seconds: Annotated[
         float,
-        Option(
-            path="follow.reread_interval",
-            parse=parse_reread_interval,
-            metavar="DURATION",
-            default="6h",
-            group=FOLLOWING,
-            help="How often finished recordings are read again, to detect a new download URL.",
-        ),
+        Option("follow.reread_interval", parse_reread_interval, metavar="DURATION", default="6h"),
+        "How often finished recordings are read again, to detect a new download URL.",
     ]
     follow_keep_removed: Annotated[
         bool,
-        Option(
-            path="follow.keep_removed",
-            parse=parse_switch,
-            group=FOLLOWING,
-            help="Keep showing finished recordings of meetings that you remove from the list.",
-        ),
+        Option("follow.keep_removed", parse_switch),
+        "Keep showing finished recordings of meetings that you remove from the list.",
     ]
     state_file: Annotated[
         Path | None,
         Option(
-            path="state.file",
-            parse=parse_state_file,
+            "state.file",
+            parse_state_file,
             metavar="PATH",
             example="/var/lib/rk-exporter/state",
             is_file=True,
-            group=STATE,
-            help="File that keeps counters and readings across restarts; off if not set.",
         ),
+        "File that keeps counters and readings across restarts; off if not set.",
     ]
     listen_addresses: Annotated[
         tuple[Address, ...],
-        Option(
-            path="web.listen_address",
-            parse=parse_addresses,
-            metavar="ADDRESS",
-            default=":10058",
-            group=WEB,
-            help="Comma-separated addresses to listen on (host:port); port 0 is any free port.",
-        ),
+        Option("web.listen_address", parse_addresses, metavar="ADDRESS", default=":10058"),
+        "Comma-separated addresses to listen on (host:port); port 0 is any free port.",
     ]
     telemetry_path: Annotated[
         str,
-        Option(
-            path="web.telemetry_path",
-            parse=parse_telemetry_path,
-            metavar="PATH",
-            default="/metrics",
-            group=WEB,
-            help="Path of the metrics.",
-        ),
+        Option("web.telemetry_path", parse_telemetry_path, metavar="PATH", default="/metrics"),
+        "Path of the metrics.",
     ]
     max_requests: Annotated[
         int,
-        Option(
-            path="web.max_requests",
-            parse=parse_count,
-            metavar="N",
-            default="40",
-            group=WEB,
-            help="Maximum number of concurrent scrapes; further ones get a 503.",
-        ),
+        Option("web.max_requests", parse_count, metavar="N", default="40"),
+        "Maximum number of concurrent scrapes; further ones get a 503.",
     ]
     log_level: Annotated[
         str,
-        Option(
-            path="log.level",
-            parse=parse_log_level,
-            metavar="|".join(LEVELS),
-            default="info",
-            group=LOG,
-            help="Lowest severity that is logged.",
-        ),
+        Option("log.level", parse_log_level, metavar="|".join(LEVELS), default="info"),
+        "Lowest severity that is logged.",
     ]
     log_format: Annotated[
         str,
-        Option(
-            path="log.format",
-            parse=parse_log_format,
-            metavar="|".join(FORMATS),
-            default="logfmt",
-            group=LOG,
-            help="Log format.",
-        ),
+        Option("log.format", parse_log_format, metavar="|".join(FORMATS), default="logfmt"),
+        "Log format.",
     ]
 
 

@@ -1,42 +1,41 @@
 """What an option is: everything that the command line, the file and the documentation derive."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from rk_exporter.config.yaml_document import PlainValue
 
 
-APP, API, SCRAPES, FOLLOWING, STATE, WEB, LOG = GROUPS = (
-    "App and meetings",
-    "API",
-    "Scrapes",
-    "Finished recordings",
-    "State",
-    "Web server",
-    "Logging",
-)
+_APP_GROUP = "App and meetings"
+_GROUPS = {
+    "meetings": _APP_GROUP,
+    "api": "API",
+    "scrape": "Scrapes",
+    "follow": "Finished recordings",
+    "state": "State",
+    "web": "Web server",
+    "log": "Logging",
+}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Option:
     """
-    One option; the annotation of a field in Config or AppOptions declares it.
+    One option; the annotation of a field in Config or AppOptions declares it, followed by its help.
 
     *path* is its key in the file, e.g. `scrape.stale_after`, and *path_in_app* its key in an entry
-    of `apps`. *parse* gets text, a list, or a mapping, and raises ValueError. Without a *metavar*
-    the option is a switch.
+    of `apps`. *parse* gets text or a list, and raises ValueError. Without a *metavar* the option is
+    a switch.
     """
 
+    path: str
     parse: Callable[[Any], Any]
-    group: str
-    help: str
     metavar: str | None = None
     default: str | None = None
     """As people type it."""
     example: str | None = None
     """What the documentation and messages show if there is no default."""
-    path: str = ""
     path_in_app: str = ""
     is_inherited: bool = False
     """Whether apps without a value of their own get that of *path*."""
@@ -45,6 +44,7 @@ class Option:
     """Whether the value is a path, relative to the file that contains it."""
     custom_flag: str = ""
     custom_variable: str = ""
+    help: str = ""
 
     @property
     def flag(self) -> str:
@@ -54,8 +54,13 @@ class Option:
     @property
     def variable(self) -> str:
         """Return the environment variable; empty if there is none."""
-        default = self.path and f"RK_{self.path.replace('.', '_').upper()}"
-        return self.custom_variable or default
+        derived = self.path and f"RK_{self.path.replace('.', '_').upper()}"
+        return self.custom_variable or derived
+
+    @property
+    def group(self) -> str:
+        """Return the subject of the option."""
+        return _GROUPS.get(self.path.partition(".")[0], _APP_GROUP)
 
     @property
     def is_switch(self) -> bool:
@@ -71,24 +76,25 @@ class Option:
 
     def check_shape(self, value: PlainValue) -> None:
         """Raise ValueError if *value* is not text where text is needed, or not a list."""
+        if isinstance(value, list if self.is_list else str):
+            return
         if self.is_list:
-            if not isinstance(value, list):
-                raise ValueError(f"expected a list, e.g. {self.example}")
-        elif not isinstance(value, str):
-            expected = "true or false" if self.is_switch else "a single value"
-            example = self.default or self.example
-            raise ValueError(f"expected {expected}" + (f", e.g. {example}" if example else ""))
+            raise ValueError(f"expected a list, e.g. {self.example}")
+        if self.is_switch:
+            raise ValueError("must be true or false")
+        raise ValueError(f"expected a single value, e.g. {self.default or self.example}")
 
 
 def options_of(declaring: type) -> dict[str, Option]:
     """Return the options that the fields of a dataclass declare, by the field's name."""
     return {
-        field.name: option
+        field.name: replace(field.type.__metadata__[0], help=field.type.__metadata__[1])
         for field in fields(declaring)
-        for option in getattr(field.type, "__metadata__", ())
+        if hasattr(field.type, "__metadata__")
     }
 
 
 def in_groups(options: Iterable[Option]) -> tuple[Option, ...]:
-    """Return the *options* sorted by subject, and in a subject as they are declared."""
-    return tuple(sorted(options, key=lambda option: GROUPS.index(option.group)))
+    """Return the *options* sorted by subject, and within a subject as they are declared."""
+    order = list(_GROUPS.values())
+    return tuple(sorted(options, key=lambda option: order.index(option.group)))
