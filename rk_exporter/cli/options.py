@@ -69,7 +69,7 @@ class Command(click.Command):
     def get_short_help_str(self, limit: int = 0) -> str:
         """Return the first sentence of the help, without cutting it off."""
         del limit
-        return (self.help or "").partition("\n\n")[0].replace("\n", " ")
+        return " ".join((self.help or "").strip().partition("\n\n")[0].split())
 
 
 def configuration_options(command: F) -> F:
