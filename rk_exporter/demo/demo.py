@@ -70,8 +70,10 @@ async def run(
         exporter = Exporter(_config(f"{simulator_listener.url}/client/v4", meetings))
         exporter_listener = Listener(exporter.application, exporter_socket)
 
+        # A server that stops closes its socket, which then has no address any more.
+        exporter_url, simulator_url = exporter_listener.url, simulator_listener.url
+
         def show_welcome(running: RunningStack | None) -> None:
-            exporter_url, simulator_url = exporter_listener.url, simulator_listener.url
             show(
                 welcome(running, exporter_url=exporter_url, simulator_url=simulator_url, seed=seed)
             )
@@ -80,7 +82,7 @@ async def run(
             # The servers start first, because they handle signals.
             await _until_one_ends(
                 serve([simulator_listener, exporter_listener]),
-                _show_all(exporter, show, show_welcome, stack, _target(exporter_listener.url)),
+                _show_all(exporter, show, show_welcome, stack, _target(exporter_url)),
             )
         except BrokenPipeError:
             pass  # nobody reads the output any more
