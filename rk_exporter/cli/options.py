@@ -59,7 +59,8 @@ class Command(click.Command):
         """Write each group of options below its heading."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
-            if record := parameter.get_help_record(ctx):
+            record = parameter.get_help_record(ctx)
+            if record and isinstance(parameter, click.Option):
                 group = getattr(parameter, "group", "Options")
                 groups.setdefault(group, []).append(record)
         for group, records in groups.items():
@@ -88,7 +89,7 @@ def configuration_options(command: F) -> F:
             multiple=option.is_list,
             is_flag=option.is_switch,
             type=_Switch() if option.is_switch else _Text(),
-            help=option.help,
+            help=option.flag_help,
         )(command)
     return click.option(
         "config_file",

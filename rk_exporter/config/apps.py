@@ -72,7 +72,7 @@ class AppOptions:
             is_list=True,
             custom_flag="--meeting-id",
         ),
-        "Meeting to read; repeatable. In the variable, separate with commas or spaces.",
+        "Meetings to read.",
     ]
     meeting_files: Annotated[
         tuple[Path, ...],
@@ -87,7 +87,7 @@ class AppOptions:
             custom_flag="--meetings.file",
             custom_variable="RK_MEETINGS_FILE",
         ),
-        "File with a list of meetings, reloaded when it changes; repeatable.",
+        "Files with lists of meetings, reloaded when they change.",
     ]
     discover: Annotated[
         bool,

@@ -58,6 +58,14 @@ class Option:
         return self.custom_variable or derived
 
     @property
+    def flag_help(self) -> str:
+        """Return the help for the command line."""
+        hint = (
+            " Repeatable; in the variable, separate with commas or spaces." if self.is_list else ""
+        )
+        return f"{self.help}{hint}"
+
+    @property
     def group(self) -> str:
         """Return the subject of the option."""
         return _GROUPS.get(self.path.partition(".")[0], _APP_GROUP)
