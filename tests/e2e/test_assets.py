@@ -47,7 +47,7 @@ def in_checkout(root: Path) -> dict[str, Path]:
 
 
 def force_included(root: Path) -> dict[str, str]:
-    """Return what a wheel contains besides the package: the target of each source."""
+    """Return the target in a wheel of each file outside the package."""
     project = tomllib.loads((root / "pyproject.toml").read_text())
     targets: dict[str, str] = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     return targets

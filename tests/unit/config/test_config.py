@@ -29,19 +29,19 @@ SMALLEST: dict[str, str | list[str]] = {
 }
 
 
-def given(**values: str | list[str]) -> dict[str, Setting]:
+def settings(**values: str | list[str]) -> dict[str, Setting]:
     options = {**SMALLEST, **{key.replace("__", "."): value for key, value in values.items()}}
-    return {place: Setting(value, f"--{place}") for place, value in options.items()}
+    return {path: Setting(value, f"--{path}") for path, value in options.items()}
 
 
 def from_file(folder: Path, text: str, **flags: str) -> Config:
     path = folder / "rk.yml"
     path.write_text(text)
-    settings = {place.replace("__", "."): Setting(flag, "--flag") for place, flag in flags.items()}
-    return load(path, settings, ENVIRONMENT)
+    overrides = {key.replace("__", "."): Setting(flag, "--flag") for key, flag in flags.items()}
+    return load(path, overrides, ENVIRONMENT)
 
 
-def refusal(folder: Path, text: str, **flags: str) -> str:
+def error_of(folder: Path, text: str, **flags: str) -> str:
     with pytest.raises(ConfigError) as caught:
         from_file(folder, text, **flags)
     assert CANARY not in str(caught.value)
@@ -65,8 +65,8 @@ apps:
 
 
 def test_smallest_configuration() -> None:
-    """Account, app, a meeting and a token are all that has to be given."""
-    config = load(None, given(), ENVIRONMENT)
+    """Account, app, a meeting and a token are a complete configuration."""
+    config = load(None, settings(), ENVIRONMENT)
     (app,) = config.apps
     assert App("app", "account", "app") == app.app
     assert (Meeting("a", "a"), Meeting("b", "b")) == app.meetings
@@ -95,7 +95,7 @@ def test_smallest_configuration() -> None:
 
 
 def test_several_apps(tmp_path: Path) -> None:
-    """Each app has its own account, token and meetings; what it leaves out the top gives."""
+    """Each app has its own account, token and meetings, or those at the top of the file."""
     (tmp_path / "tokens").mkdir()
     (tmp_path / "tokens/one").write_text("first-token\n")
     path = tmp_path / "rk.yml"
@@ -104,15 +104,15 @@ def test_several_apps(tmp_path: Path) -> None:
     assert [
         App("production", "account-1", "app-1"),
         App("app-2", "shared", "app-2"),
-    ] == [each.app for each in config.apps]
-    tokens = [each.token.current().reveal() for each in config.apps]
+    ] == [app.app for app in config.apps]
+    tokens = [app.token.current().reveal() for app in config.apps]
     assert ["first-token", "second-token"] == tokens
     assert (Meeting("a", "daily"), Meeting("b", "weekly review")) == config.apps[0].meetings
     assert (Meeting("0123", "0123"),) == config.apps[1].meetings
 
 
-def test_flags_win_over_the_file(tmp_path: Path) -> None:
-    """A value from outside replaces the file's, in a section or not."""
+def test_flags_override_the_file(tmp_path: Path) -> None:
+    """A flag replaces the value in the file, in a section or at the top."""
     text = f"{ONE}scrape: {{stale_after: 10m}}\nweb:\n"
     config = from_file(tmp_path, text, scrape__stale_after="1h30m", web__max_requests="7")
     assert (5400, 7) == (config.stale_after_seconds, config.max_requests)
@@ -120,7 +120,7 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
 
 
 def test_meetings_from_files_and_discovery(tmp_path: Path) -> None:
-    """Meetings can come from files and from the API alone; a path in the file is relative to it."""
+    """An app needs no ids; paths in the configuration file are relative to it."""
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists/one.yml").write_text("[a, {id: b, name: daily}]")
     (tmp_path / "two.txt").write_text("c\n")
@@ -133,19 +133,19 @@ def test_meetings_from_files_and_discovery(tmp_path: Path) -> None:
     assert [
         (tmp_path / "lists/one.yml", (Meeting("a", "a"), Meeting("b", "daily"))),
         (tmp_path / "two.txt", (Meeting("c", "c"),)),
-    ] == [(each.path, each.meetings) for each in app.meeting_files]
+    ] == [(file.path, file.meetings) for file in app.meeting_files]
 
 
 def test_paths_of_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path that a flag or variable gives is relative to where the exporter is started."""
+    """A path in a flag or variable is relative to the working directory."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/list.txt").write_text("c\n")
     path = tmp_path / "rk.yml"
     path.write_text("account_id: account\napp_id: app\n")
     monkeypatch.chdir(tmp_path / "elsewhere")
-    settings = {"meetings.files": Setting(["list.txt"], "--meetings.file")}
-    (app,) = load(path, settings, ENVIRONMENT).apps
-    assert [Path("list.txt")] == [each.path for each in app.meeting_files]
+    flags = {"meetings.files": Setting(["list.txt"], "--meetings.file")}
+    (app,) = load(path, flags, ENVIRONMENT).apps
+    assert [Path("list.txt")] == [file.path for file in app.meeting_files]
 
 
 @pytest.mark.parametrize(
@@ -157,16 +157,16 @@ def test_paths_of_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ({"api__read": "active-recording"}, (False, 600, ReadMode.ACTIVE_RECORDING)),
     ],
 )
-def test_how_an_app_is_read(
+def test_read_options(
     changes: dict[str, str | list[str]], expected: tuple[bool, int, ReadMode | None]
 ) -> None:
-    """Budget, way of reading and discovery can be given as text, by flags and variables."""
-    (app,) = load(None, given(**changes), ENVIRONMENT).apps
+    """Flags and variables can set budget, read mode and discovery, as text."""
+    (app,) = load(None, settings(**changes), ENVIRONMENT).apps
     assert expected == (app.discover, app.budget, app.read)
 
 
 def test_budgets_of_several_apps(tmp_path: Path) -> None:
-    """An app's own budget and way of reading win over those under `api`."""
+    """An app's own budget and read mode override those in `api`."""
     text = (
         "account_id: x\napi: {budget: 300, read: list}\napps:\n"
         "  - {app_id: a, meetings: {discover: true}}\n"
@@ -180,18 +180,18 @@ def test_budgets_of_several_apps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "ratio"), [("20", 0.2), ("20%", 0.2), ("0", 0), ("90", 0.9)])
 def test_reserve(text: str, ratio: float) -> None:
-    """The reserve is a percentage, with its sign or without."""
-    assert ratio == load(None, given(api__reserve=text), ENVIRONMENT).reserve_ratio
+    """The reserve is a percentage, with or without its sign."""
+    assert ratio == load(None, settings(api__reserve=text), ENVIRONMENT).reserve_ratio
 
 
 def test_no_interval() -> None:
-    """With an interval of 0s each scrape calls the API."""
-    assert 0 == load(None, given(scrape__min_interval="0s"), ENVIRONMENT).min_interval_seconds
+    """The minimum interval can be 0s, so that each scrape calls the API."""
+    assert 0 == load(None, settings(scrape__min_interval="0s"), ENVIRONMENT).min_interval_seconds
 
 
 def test_finished_recordings(tmp_path: Path) -> None:
-    """How finished recordings are followed can be given by flags, variables and the file."""
-    flags = given(
+    """Flags, variables and the file can set the options of finished recordings."""
+    flags = settings(
         follow__retain="1d12h",
         follow__max_recordings="100000",
         follow__reread_interval="10m",
@@ -212,24 +212,24 @@ def test_finished_recordings(tmp_path: Path) -> None:
         (1209600, 1, 86400, False),
     ] == [
         (
-            each.follow_retain_seconds,
-            each.follow_max_recordings,
-            each.follow_reread_seconds,
-            each.follow_keep_removed,
+            config.follow_retain_seconds,
+            config.follow_max_recordings,
+            config.follow_reread_seconds,
+            config.follow_keep_removed,
         )
-        for each in configs
+        for config in configs
     ]
 
 
 def test_state_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path in the file is relative to it; the file need not be there, and is not made."""
+    """A path in the file is relative to it; the state file may be missing and is not created."""
     (tmp_path / "there").mkdir()
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     text = f"{ONE}state:\n  file: there/state\n"
     assert tmp_path / "there/state" == from_file(tmp_path, text).state_file
     assert Path("state") == from_file(tmp_path, text, state__file="state").state_file
-    assert Path("state") == load(None, given(state__file="state"), ENVIRONMENT).state_file
+    assert Path("state") == load(None, settings(state__file="state"), ENVIRONMENT).state_file
     assert from_file(tmp_path, f"{ONE}state:\n  file:\n").state_file is None
     assert [] == [*(tmp_path / "here").iterdir(), *(tmp_path / "there").iterdir()]
     (tmp_path / "there/state").write_text("kept")
@@ -251,12 +251,12 @@ def test_state_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("[state]", "expected a single value, e.g. /var"),
     ],
 )
-def test_refused_state_files(tmp_path: Path, name: str, message: str) -> None:
-    """Where no file can stand, that is refused at the start, with the folder that it is about."""
+def test_invalid_state_files(tmp_path: Path, name: str, message: str) -> None:
+    """A path at which no file can be created is an error that names the folder."""
     (tmp_path / "there").mkdir()
     (tmp_path / "linked").symlink_to("there")
-    refused = refusal(tmp_path, f"{ONE}state:\n  file: {name}\n")
-    assert refused.startswith(f"rk.yml:5: state.file: {message.format(folder=tmp_path)}")
+    error = error_of(tmp_path, f"{ONE}state:\n  file: {name}\n")
+    assert error.startswith(f"rk.yml:5: state.file: {message.format(folder=tmp_path)}")
 
 
 @pytest.mark.parametrize(
@@ -275,19 +275,19 @@ def test_token_precedence(
     in_environment: str | None,
     expected: str,
 ) -> None:
-    """A token file given as a flag wins over the environment's token, that over the file's."""
-    settings = {}
+    """A token file in a flag wins over the token in the environment, and this over the file's."""
+    flags = {}
     text = ONE
     if flag:
         (tmp_path / "flag-token").write_text(flag)
-        settings["api.token_file"] = Setting(str(tmp_path / "flag-token"), "--api.token-file")
+        flags["api.token_file"] = Setting(str(tmp_path / "flag-token"), "--api.token-file")
     if in_file:
         (tmp_path / "file-token").write_text(in_file)
         text += "api: {token_file: file-token}\n"
     path = tmp_path / "rk.yml"
     path.write_text(text)
     environment = {TOKEN_VARIABLE: in_environment} if in_environment else {}
-    (app,) = load(path, settings, environment).apps
+    (app,) = load(path, flags, environment).apps
     assert expected == app.token.current().reveal()
 
 
@@ -296,7 +296,7 @@ def test_token_precedence(
     [("500ms", 0.5), ("0s", 0), ("1h30m", 5400), ("7d", 604800), ("2w", 1209600)],
 )
 def test_durations(text: str, seconds: float) -> None:
-    """Durations are written as Prometheus writes them."""
+    """Durations have Prometheus's format."""
     assert seconds == parse_duration(text)
 
 
@@ -312,13 +312,13 @@ def test_durations(text: str, seconds: float) -> None:
     ],
 )
 def test_tokens_in_clear_text(base_url: str, expected: bool) -> None:  # noqa: FBT001 # parameter of a test
-    """Only on this machine itself does a token not travel in clear text over http."""
+    """Without TLS, the token is safe only within this machine."""
     assert expected == is_sent_in_clear_text(base_url)
 
 
 def test_listen_addresses() -> None:
-    """A list of addresses with commas, for one host, for all, and in IPv6."""
-    config = load(None, given(web__listen_address=":1, 127.0.0.1:0,[::1]:65535"), ENVIRONMENT)
+    """Commas separate addresses: of one host, of all hosts, and in IPv6."""
+    config = load(None, settings(web__listen_address=":1, 127.0.0.1:0,[::1]:65535"), ENVIRONMENT)
     expected = (Address("", 1), Address("127.0.0.1", 0), Address("::1", 65535))
     assert expected == config.listen_addresses
 
@@ -407,10 +407,10 @@ def test_listen_addresses() -> None:
         ({"api__token_file": CANARY}, "--api.token_file: cannot be read"),
     ],
 )
-def test_refused_flags(changes: dict[str, str | list[str]], message: str) -> None:
-    """A bad value is refused with the flag that gave it and what would be right."""
+def test_invalid_flags(changes: dict[str, str | list[str]], message: str) -> None:
+    """An invalid value is an error with its flag and what is valid."""
     with pytest.raises(ConfigError, match=re.escape(message)) as caught:
-        load(None, given(**changes), ENVIRONMENT)
+        load(None, settings(**changes), ENVIRONMENT)
     assert CANARY not in str(caught.value)
 
 
@@ -563,17 +563,17 @@ def test_refused_flags(changes: dict[str, str | list[str]], message: str) -> Non
         ),
     ],
 )
-def test_refused_files(tmp_path: Path, text: str, message: str) -> None:
-    """A bad file is refused whole, with file, line, path and what would be right."""
-    assert refusal(tmp_path, text).startswith(message)
+def test_invalid_files(tmp_path: Path, text: str, message: str) -> None:
+    """A mistake in a file is an error with file, line, path and what is valid."""
+    assert error_of(tmp_path, text).startswith(message)
 
 
-def test_bad_list_of_meetings(tmp_path: Path) -> None:
-    """A bad list is refused with the place that names it, and its own."""
+def test_invalid_list_of_meetings(tmp_path: Path) -> None:
+    """The error about an invalid list has the position that names it, and the one in the list."""
     (tmp_path / "list.yml").write_text("- a\n- ../b\n")
     text = "account_id: x\napps:\n  - app_id: y\n    meetings:\n      files:\n        - list.yml\n"
     expected = f"rk.yml:6: apps[0].meetings.files[0]: {tmp_path}/list.yml:2: [1]: '../b' is no id"
-    assert refusal(tmp_path, text).startswith(expected)
+    assert error_of(tmp_path, text).startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -588,13 +588,13 @@ def test_bad_list_of_meetings(tmp_path: Path) -> None:
 def test_options_of_a_single_app_with_several(
     tmp_path: Path, option: str, value: str | list[str]
 ) -> None:
-    """Where the file lists apps, it is not guessed which of them a flag is about."""
+    """An option of a single app is an error if the file lists several."""
     text = "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]}}\n"
-    settings = {option: Setting(value, f"--{option}")}
+    flags = {option: Setting(value, f"--{option}")}
     path = tmp_path / "rk.yml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=f"--{option}: the file has `apps`"):
-        load(path, settings, ENVIRONMENT)
+        load(path, flags, ENVIRONMENT)
 
 
 @pytest.mark.parametrize(
@@ -605,21 +605,21 @@ def test_options_of_a_single_app_with_several(
         ({TOKEN_VARIABLE: f"{CANARY} x"}, "CLOUDFLARE_API_TOKEN: has characters"),
     ],
 )
-def test_missing_and_bad_tokens(environment: dict[str, str], message: str) -> None:
-    """Without a token, or with what is none, nothing starts; the text is not repeated."""
+def test_missing_and_invalid_tokens(environment: dict[str, str], message: str) -> None:
+    """A missing or invalid token is an error that does not repeat the text."""
     with pytest.raises(ConfigError, match=message) as caught:
-        load(None, given(), environment)
+        load(None, settings(), environment)
     assert CANARY not in str(caught.value)
 
 
 def test_missing_file() -> None:
-    """A configuration file that is not there is named."""
+    """The error about a missing configuration file has its path."""
     with pytest.raises(ConfigError, match=r"missing.yml: cannot be read \(No such file"):
-        load(Path("missing.yml"), given(), ENVIRONMENT)
+        load(Path("missing.yml"), settings(), ENVIRONMENT)
 
 
 def test_example_in_the_documentation(root: Path, tmp_path: Path) -> None:
-    """The example file of the documentation can be used as it is, but for tokens and folders."""
+    """The example in the documentation is valid, except for tokens and folders."""
     page = (root / "docs/configuration.md").read_text()
     (example,) = re.findall(r"```yaml\n(apps:\n.*?)```", page, re.DOTALL)
     text = re.sub(r"api_token_file: .*", "api_token_env: TOKEN", example)
@@ -631,8 +631,8 @@ def test_example_in_the_documentation(root: Path, tmp_path: Path) -> None:
 
 
 def test_config_is_frozen() -> None:
-    """A configuration is replaced, never changed."""
-    config = load(None, given(), ENVIRONMENT)
+    """A configuration cannot be changed, only replaced."""
+    config = load(None, settings(), ENVIRONMENT)
     with pytest.raises(AttributeError):
         config.max_requests = 1  # type: ignore[misc] # that is the point
     assert 1 == replace(config, max_requests=1).max_requests
@@ -666,7 +666,7 @@ def test_parsers_return_the_type_of_their_field(declaring: type) -> None:
 def test_all_mistakes_in_one_message(tmp_path: Path) -> None:
     """Mistakes of the file come first, by line; then those of flags; then what is missing."""
     text = "acount_id: x\nscrape:\n  stale_after: 5\n  stale_after: 5m\nweb: [1]\n"
-    folder, lines = tmp_path, refusal(tmp_path, text, log__level="loud").splitlines()
+    folder, lines = tmp_path, error_of(tmp_path, text, log__level="loud").splitlines()
     assert "5 problems in the configuration:" == lines[0]
     assert [
         f"  {folder}/rk.yml:1: acount_id: unknown option; did you mean account_id?",
@@ -688,7 +688,7 @@ apps:
   - {app_id: y, budget: 0, read: all}
   - 3
 """
-    lines = refusal(tmp_path, text).replace(f"{tmp_path}/", "").splitlines()
+    lines = error_of(tmp_path, text).replace(f"{tmp_path}/", "").splitlines()
     assert [
         "rk.yml:3: apps[0].app_id",
         "rk.yml:4: apps[0].meetings.files[0]",
@@ -724,9 +724,9 @@ def test_unknown_variables(name: str, message: str | None) -> None:
     """A variable that looks like ours is a warning, which does not show its value."""
     environment = {**ENVIRONMENT, name: CANARY}
     expected = (message,) if message else ()
-    assert expected == load(None, given(), environment).warnings
+    assert expected == load(None, settings(), environment).warnings
     with pytest.raises(ConfigError) as caught:
-        load(None, given(log__level="loud"), environment)
+        load(None, settings(log__level="loud"), environment)
     assert (message or "loud") in str(caught.value)
     assert CANARY not in str(caught.value)
 
