@@ -1,4 +1,4 @@
-"""The apps in a configuration: the place of each, its token, its meetings and its budget."""
+"""The apps in a configuration: their ids, tokens, meetings and budgets."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -200,7 +200,8 @@ def app_configs(source: ConfigSource, environment: Mapping[str, str]) -> tuple[A
         app = _AppBuilder(source, environment, at="").build()
         return (app,) if app else ()
     for option in APP_OPTIONS.values():
-        if option.path_in_app and not option.is_inherited and source.is_given(option.path):
+        # Parsing reports mistakes in values that no app inherits.
+        if source.parse(option, option.path) and not option.is_inherited:
             source.fail(option.path, "the file has `apps`; give this option in one of the apps")
     if not (source.app_count or source.is_wrong("apps")):
         source.fail("apps", "must not be empty; add an app, or remove the key")

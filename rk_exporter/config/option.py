@@ -1,4 +1,4 @@
-"""What an option is: everything that the command line, the file and the documentation derive."""
+"""Options: the source of the command line, the file format and the documentation."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
@@ -35,7 +35,7 @@ class Option:
     default: str | None = None
     """As people type it."""
     example: str | None = None
-    """What the documentation and messages show if there is no default."""
+    """Shown in the documentation and in messages if there is no default."""
     path_in_app: str = ""
     is_inherited: bool = False
     """Whether apps without a value of their own get that of *path*."""

@@ -26,7 +26,7 @@ _Version = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ReadResult(Generic[T]):
-    """What a read found: a value, or the *problem* with the file."""
+    """The result of a read: a value, or the *problem* with the file."""
 
     version: _Version | None
     """None makes the next refresh read the file again."""
@@ -44,9 +44,9 @@ class WatchedFile(ABC, Generic[T]):
     """
 
     kind: ClassVar[str]
-    """What the file is, as log messages name it."""
+    """The kind of file in log messages."""
     content: ClassVar[str]
-    """What the file holds, as log messages name it."""
+    """The content of the file in log messages."""
     max_bytes: ClassVar[int]
     is_path_shown: ClassVar[bool] = True
     waits_until_settled: ClassVar[bool] = False

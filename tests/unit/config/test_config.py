@@ -597,6 +597,21 @@ def test_options_of_a_single_app_with_several(
         load(path, flags, ENVIRONMENT)
 
 
+def test_discovery_that_is_off_with_several_apps(tmp_path: Path) -> None:
+    """A variable that says false is no mistake if the file lists several apps."""
+    text = "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]}}\n"
+    (app,) = from_file(tmp_path, text, meetings__discover="false").apps
+    assert not app.discover
+
+
+def test_invalid_option_that_no_app_inherits(tmp_path: Path) -> None:
+    """A mistake at the top of the file is an error, even if each app has a value of its own."""
+    text = (
+        "account_id: x\napi: {budget: 0}\napps:\n  - {app_id: y, budget: 5, meetings: {ids: [a]}}\n"
+    )
+    assert error_of(tmp_path, text).startswith("rk.yml:2: api.budget: must be between")
+
+
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
