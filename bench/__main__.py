@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("section", nargs="?", choices=SECTIONS, help="all of them by default")
     chosen = parser.parse_args().section
-    # That a fleet is larger than its budget is what is measured, not news.
+    # Warnings about the budget are expected: fleets larger than the budget are measured.
     logging.getLogger("rk_exporter").setLevel(logging.ERROR)
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     print(

@@ -1,4 +1,4 @@
-"""The fleets that are measured, and what must be true of each."""
+"""The measured fleets, and the requirements for each."""
 
 import math
 
@@ -27,9 +27,9 @@ _DISCOVERED = {**_ONE_BY_ONE, "meetings.discover": "true"}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """
-    A fleet, and what *must* be true of it.
+    A fleet, and the requirement (*must*) that it has to meet.
 
-    Whether it is, *holds* tells from the case's own outcome and from that of the first case.
+    *holds* decides from the case's own outcome and that of the first case.
     """
 
     name: str
@@ -39,11 +39,11 @@ class Case:
     holds: Callable[[Outcome, Outcome], bool]
 
     def run(self) -> Outcome:
-        """Let the fleet go through its course."""
+        """Run the fleet."""
         return run_fleet(improvise(SEED, self.meetings, STARTS_AT, REAL_PACE), self.course)
 
     def is_met(self, outcome: Outcome, first: Outcome) -> bool:
-        """Tell whether all is as it must be; what is shown must be true in any case."""
+        """Return whether the requirement is met; shown values must be true in any case."""
         return not outcome.differences and self.holds(outcome, first)
 
 
@@ -65,7 +65,7 @@ def _two_scrapers(phase_seconds: float) -> Case:
         name=f"two scrapers, {phase_seconds:.0f} s apart",
         meetings=30,
         course=Course(
-            # By itself it would go over to the list, which costs less than either.
+            # The automatic mode would read the list, which costs less than both.
             settings=_ONE_BY_ONE,
             scrapers=(
                 Prometheus(INTERVAL_SECONDS),
@@ -144,7 +144,7 @@ CASES = (
 
 
 def print_fleets() -> None:
-    """Run all cases, and print what came of them."""
+    """Run all cases and print the results."""
     print(
         f"fleets, one simulated hour each: scraped each {INTERVAL_SECONDS:.0f} s, with a budget of "
         f"{BUDGET} calls in 5 minutes\n"

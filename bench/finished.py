@@ -1,4 +1,4 @@
-"""What it takes to show finished recordings, and to find them again at the start."""
+"""The cost of showing finished recordings and of restoring them at the start."""
 
 import math
 import tempfile
@@ -17,7 +17,7 @@ from rk_exporter.simulator.endpoints import Endpoint
 
 
 SCRAPES = 10
-# What the exporter costs without any is to be told from what they cost.
+# The baseline: the exporter without finished recordings.
 COUNTS = (0, 2000, 10_000)
 MOST_CPU_SECONDS = 1.5
 MOST_MIB = 150.0
@@ -26,19 +26,19 @@ PROMISED = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What so many finished recordings cost: until they are all shown, and then at each scrape."""
+    """The cost of a number of finished recordings: until all are shown, and per scrape."""
 
     finished: int
     restore_calls: int
     """Calls to the list until the exporter says that it is ready."""
     restore_cpu_seconds: float
     follow_calls: int
-    """Calls for recordings by their ids until there is no more of them."""
+    """Calls for recordings by id, until there are no more."""
     costs: ScrapeCosts
 
     @property
     def is_met(self) -> bool | None:
-        """Tell whether all is as it must be; None of a number for which nothing is promised."""
+        """Return whether the requirement is met; None if nothing is promised for this number."""
         if self.finished != PROMISED:
             return None
         return (
@@ -89,14 +89,14 @@ def _measure(count: int) -> Shown:
 
 
 def _restore(exporter: Running, simulator: Running) -> int:
-    """Scrape until the exporter is ready; return how many calls to the list that took."""
+    """Scrape until the exporter is ready; return the number of calls to the list."""
     while httpx.get(f"{exporter.url}/-/ready").status_code != HTTPStatus.OK:
         scrape(exporter)
     return _calls(simulator, Endpoint.RECORDINGS)
 
 
 def _settle(exporter: Running, simulator: Running) -> int:
-    """Scrape until no recording is asked for by its id any more; return how many were."""
+    """Scrape until no recording is read by id any more; return how many were."""
     earlier = -1
     while (calls := _calls(simulator, Endpoint.RECORDING)) > earlier:
         earlier = calls

@@ -1,4 +1,4 @@
-"""The simulated API of an account with many finished recordings, run by its own process."""
+"""A simulated account with many finished recordings, in a separate process."""
 
 import argparse
 import asyncio
@@ -13,13 +13,13 @@ MEETINGS = 30
 LATENCY_SECONDS = 0.05
 _RECORDED_SECONDS = 1200.0
 _UPLOAD_SECONDS = 60.0
-# None leaves while it is measured: a download URL is good for 7 days.
+# No recording expires during the measurement: a download URL is valid for 7 days.
 _YOUNGEST_SECONDS = 3600.0
 _OLDEST_SECONDS = 7 * 86_400.0 - 2 * 3600.0
 
 
 def finished_story(count: int, now: float) -> ScriptedStory:
-    """Return a week in which *count* recordings were uploaded, evenly, in some meetings."""
+    """Return a week in which *count* recordings were uploaded at a steady rate."""
     meetings = [f"00000000-0000-4000-8000-{number:012x}" for number in range(MEETINGS)]
     step = (_OLDEST_SECONDS - _YOUNGEST_SECONDS) / max(1, count)
     recordings = []

@@ -1,4 +1,4 @@
-"""What it costs to follow recordings to their end: calls for each, and calls to the list."""
+"""The cost of following recordings to their end: calls per recording and to the list."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ _HOUR, _DAY = 3600.0, 86_400.0
 MEETINGS = 30
 HOURS = 2
 DAYS = 8
-# What is asked of recordings that have ended is the same with one each minute, which takes minutes.
+# One recording per minute needs the same calls for finished recordings, and takes minutes.
 _DAYS_INTERVAL_SECONDS = 300.0
 # A URL is checked 24 hours before it expires, after 7 days: first that of a recording that had
 # ended a day before the start, which is as far as the story goes back.
@@ -36,19 +36,19 @@ _CHECKED_DAY = 7
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """Recordings that *ended*, and the calls for recordings by their ids meanwhile."""
+    """Recordings that *ended*, and the calls for recordings by id in the same time."""
 
     ended: int
     calls: int
 
     @property
     def calls_each(self) -> float:
-        """How many calls there were for each."""
+        """Return the number of calls per recording."""
         return self.calls / max(1, self.ended)
 
     @property
     def is_met(self) -> bool:
-        """Tell whether there were no more calls than there may be, and something to follow."""
+        """Return whether recordings were followed within the allowed number of calls."""
         return self.ended > 0 and self.calls_each <= MOST_CALLS_EACH
 
 
@@ -61,7 +61,7 @@ class Case:
 
     @property
     def course(self) -> Course:
-        """What the fleet goes through."""
+        """The course of the fleet."""
         return Course(
             settings={"api.budget": str(_BUDGET), "api.read": self.read.value},
             seconds=HOURS * _HOUR,
@@ -73,14 +73,14 @@ CASES = tuple(Case(read, shows_uploading) for read in ReadMode for shows_uploadi
 
 
 def print_following() -> None:
-    """Print what finished recordings cost, and what it takes to follow others to their end."""
+    """Print the cost of finished recordings and of following others to their end."""
     print_finished()
     _print_hours()
     _print_days()
 
 
 def followed(story: Story, requests: RequestLog, seconds: float) -> Followed:
-    """Return what was followed in the first *seconds*, in which the API was asked *requests*."""
+    """Return what was followed in the first *seconds*, in which the API got *requests*."""
     ends = _ends(recordings_between(story, STARTS_AT, STARTS_AT + seconds))
     ended = sum(0 < at <= seconds for at in ends)
     return Followed(ended, requests.by_endpoint[Endpoint.RECORDING])
@@ -141,7 +141,7 @@ def _print_days() -> None:
 
 
 def _live_days() -> tuple[Followed, Followed]:
-    """Return what was followed before any URL was about to expire, and when some were each day."""
+    """Return what was followed before any URL came close to its expiry, and after that."""
     calls: dict[int, int] = {}
 
     def note(day: int, simulator: Simulator) -> None:

@@ -1,4 +1,4 @@
-"""Whole processes, measured from outside: passes, their processor time and their memory."""
+"""Whole processes measured from outside: passes, CPU time and memory."""
 
 import math
 import statistics
@@ -24,7 +24,7 @@ DEFAULT_BUDGET = 600
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one size of fleet costs: medians over the passes."""
+    """The cost of one size of fleet: medians over the passes."""
 
     pass_seconds: float
     floor_seconds: float
@@ -35,7 +35,7 @@ class Measured:
 
 
 def print_processes() -> None:
-    """Print what starts, passes and scrapes cost."""
+    """Print the cost of starts, passes and scrapes."""
     with tempfile.TemporaryDirectory() as folder:
         _print_start(Path(folder))
         _print_passes(Path(folder))
@@ -72,7 +72,7 @@ def _print_passes(folder: Path) -> None:
     )
     for count in PASSES:
         with _simulator(count) as simulator:
-            # One recording a meeting: what those that have ended cost is measured by itself.
+            # One recording per meeting: the cost of finished recordings is measured separately.
             more = {"follow": {"max_recordings": count}}
             config = write_config(folder, simulator, more=more)
             with exporting(config) as exporter:
@@ -137,7 +137,7 @@ def _print_listed(folder: Path) -> None:
 
 
 def _simulator(meeting_count: int, *, pace: str = "demo") -> AbstractContextManager[Running]:
-    # In the demo's pace every meeting shows a recording at any time.
+    # At the demo's pace every meeting always shows a recording.
     linger = ("--linger", "1e6") if pace == "demo" else ()
     return running(
         "rk_exporter",

@@ -1,4 +1,4 @@
-"""Processes to be measured: started, told apart by their addresses, read from /proc."""
+"""Processes under measurement: started here, read from /proc."""
 
 import os
 import re
@@ -24,16 +24,16 @@ class Running:
     started_at: float
 
     def cpu_seconds(self) -> float:
-        """Return the processor time that it has used so far."""
+        """Return the CPU time that the process has used."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
 
     def resident_mib(self) -> float:
-        """Return the memory that it holds now."""
+        """Return the process's memory."""
         return self._memory_mib("VmRSS")
 
     def peak_mib(self) -> float:
-        """Return the most memory that it has held."""
+        """Return the process's peak memory."""
         return self._memory_mib("VmHWM")
 
     def _memory_mib(self, name: str) -> float:
@@ -48,7 +48,7 @@ class Running:
 def running(
     module: str, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[Running]:
-    """Run a *module* until the end of the block; the address is read from what it says."""
+    """Run a *module* until the end of the block; its output contains the address."""
     started_at = time.monotonic()
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments],

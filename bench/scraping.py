@@ -1,4 +1,4 @@
-"""An exporter process: what it is told, how it is scraped, and what a scrape costs."""
+"""An exporter process: its configuration, scrapes, and their cost."""
 
 import itertools
 import json
@@ -17,10 +17,10 @@ import httpx
 from bench.processes import Running, running
 
 
-# What calls may be made is not measured here.
+# The budget is not measured here.
 BUDGET = 100_000
 
-# As Prometheus asks.
+# The headers of Prometheus.
 HEADERS = {
     "Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
     "Accept-Encoding": "gzip",
@@ -30,10 +30,10 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class ScrapeCosts:
-    """What a scrape costs from outside: medians."""
+    """The cost of a scrape, measured from outside: medians."""
 
     recordings: int
-    """How many are shown."""
+    """The number of recordings shown."""
     seconds: float
     cpu_seconds: float
     peak_mib: float
@@ -41,7 +41,7 @@ class ScrapeCosts:
 
 
 def exporting(config: Path) -> AbstractContextManager[Running]:
-    """Run an exporter that is told what stands in *config*."""
+    """Run an exporter with the configuration file *config*."""
     environment = {"CLOUDFLARE_API_TOKEN": "simulated"}
     return running("rk_exporter", "serve", "--config.file", str(config), environment=environment)
 
@@ -77,7 +77,7 @@ def scrape(exporter: Running) -> httpx.Response:
 
 
 def measure_scrapes(exporter: Running, count: int) -> ScrapeCosts:
-    """Scrape an exporter so often, one scrape right after the other."""
+    """Scrape an exporter *count* times in a row."""
     seconds, cpu, sizes, recordings = [], [], [], []
     for _ in range(count):
         cpu_before, begun = exporter.cpu_seconds(), time.monotonic()
@@ -96,7 +96,7 @@ def measure_scrapes(exporter: Running, count: int) -> ScrapeCosts:
 
 
 def figure(answer: httpx.Response, name: str) -> float:
-    """Return the value of a metric of which there is one series."""
+    """Return the value of a metric that has one series."""
     match = re.search(rf"^{name}{{.*}} (\S+)$", answer.text, re.MULTILINE)
     if not match:
         raise LookupError(name)

@@ -131,9 +131,9 @@ def check_command(
         for module in ("app_collector", "discovery", "active_recordings"):
             logging.getLogger(f"rk_exporter.collector.{module}").setLevel(logging.ERROR)
     if offline:
-        snapshot = _exporter(config, remembers=False).scraper.snapshot
+        snapshot = _exporter(config, persistent=False).collector.snapshot
     else:
-        _, snapshot = run(_read_once(config, remembers=False))
+        _, snapshot = run(_read_once(config, persistent=False))
     if output_format == "json":
         _print(json.dumps(report.document(snapshot, offline=offline), indent=2) + "\n")
     else:
@@ -162,7 +162,7 @@ def _configured(config_file: Path | None) -> Config:
     return config
 
 
-def _exporter(config: Config, *, remembers: bool = True) -> Exporter:
+def _exporter(config: Config, *, persistent: bool = True) -> Exporter:
     if is_sent_in_clear_text(config.base_url):
         logger.warning("API token is sent in clear text; use https in api.base_url")
     largest = max(app.budget for app in config.apps)
@@ -173,19 +173,19 @@ def _exporter(config: Config, *, remembers: bool = True) -> Exporter:
             CLOUDFLARE_LIMIT,
         )
     try:
-        return Exporter(config, remembers=remembers)
+        return Exporter(config, persistent=persistent)
     except SetupError as error:
         raise UsageError(str(error)) from None
     except StateFileError as error:
         raise UsageError(f"state.file: {error}") from None
 
 
-async def _read_once(config: Config, *, remembers: bool = True) -> tuple[Exporter, Snapshot]:
-    exporter = _exporter(config, remembers=remembers)
+async def _read_once(config: Config, *, persistent: bool = True) -> tuple[Exporter, Snapshot]:
+    exporter = _exporter(config, persistent=persistent)
     # A new process assumes that the budget is used up, however often people run the command.
     budget_seconds = sum(
         len(snapshot.readings) * WINDOW_SECONDS / app.budget
-        for snapshot, app in zip(exporter.scraper.snapshot.apps, config.apps, strict=True)
+        for snapshot, app in zip(exporter.collector.snapshot.apps, config.apps, strict=True)
     )
     if budget_seconds > _ANNOUNCED_FROM_SECONDS:
         logger.info(
@@ -197,7 +197,7 @@ async def _read_once(config: Config, *, remembers: bool = True) -> tuple[Exporte
         is_discovering = any(app.discover for app in config.apps)
         discovery_seconds = _DISCOVERY_SECONDS if is_discovering else 0.0
         seconds = _ONE_PASS_SECONDS + budget_seconds + discovery_seconds
-        return exporter, await exporter.scraper.scrape(seconds)
+        return exporter, await exporter.collector.scrape(seconds)
     finally:
         await exporter.close()
 

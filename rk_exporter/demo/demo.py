@@ -199,9 +199,9 @@ def _invoked_at(recording: Recording) -> float:
 
 
 async def _show_changes(exporter: Exporter, show: Callable[[str], None]) -> None:
-    before = exporter.scraper.snapshot
+    before = exporter.collector.snapshot
     while True:
-        after = await exporter.scraper.scrape(_POLL_INTERVAL_SECONDS)
+        after = await exporter.collector.scrape(_POLL_INTERVAL_SECONDS)
         for line in changes(before, after):
             show(f"{time.strftime('%H:%M:%S')}  {line}")
         before = after

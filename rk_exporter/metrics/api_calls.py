@@ -1,4 +1,4 @@
-"""The exporter's counters of its own calls to the API."""
+"""Metrics of API calls."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from rk_exporter.api.schema import MALFORMABLE_FIELDS
 from rk_exporter.model.failure import Reason
 
 
-# What the API's documentation and third parties know it to answer; others are added when seen.
+# The statuses that the API's documentation and third parties name; others appear when observed.
 _KNOWN_CODES = (
     "200", "400", "401", "403", "404", "422", "429", "500", "502", "503", "504", NO_STATUS,
 )  # fmt: skip
@@ -18,33 +18,33 @@ _LATENCY_BUCKETS_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class ApiCallMetrics:
-    """The exporter's counters of its own calls, each known child at 0 from the start."""
+    """The counters of API calls; every known child starts at 0."""
 
     def __init__(self, app_names: Iterable[str], *, registry: CollectorRegistry) -> None:
-        # The library's only switch for the series that say when each counter was made.
+        # The library's only switch for the _created series.
         disable_created_metrics()  # type: ignore[no-untyped-call] # has no annotations
         self._requests = Counter(
             "rk_api_requests",
-            "Calls made to the API, by HTTP status; `none` where no complete answer came.",
+            "API calls by HTTP status; `none` if no complete response arrived.",
             ["app", "endpoint", "code"],
             registry=registry,
         )
         self._failures = Counter(
             "rk_api_request_failures",
-            "Calls that gave no reading, by reason.",
+            "Failed API calls, by reason.",
             ["app", "endpoint", "reason"],
             registry=registry,
         )
         self._durations = Histogram(
             "rk_api_request_duration_seconds",
-            "How long calls to the API took.",
+            "Duration of API calls.",
             ["app", "endpoint"],
             buckets=_LATENCY_BUCKETS_SECONDS,
             registry=registry,
         )
         self._malformed = Counter(
             "rk_api_malformed_fields",
-            "Fields in otherwise sound answers that were left out because they were malformed.",
+            "Malformed fields that were ignored in otherwise valid API responses.",
             ["app", "field"],
             registry=registry,
         )
@@ -82,10 +82,10 @@ class AppCallMetrics:
         self.durations.labels(self.app, endpoint).observe(duration_seconds)
 
     def failed(self, endpoint: str, reason: Reason) -> None:
-        """Count a call that gave no reading."""
+        """Count a failed call."""
         self.failures.labels(self.app, endpoint, reason.value).inc()
 
     def malformed(self, fields: Iterable[str]) -> None:
-        """Count fields that were left out."""
+        """Count ignored fields."""
         for field in fields:
             self.malformed_fields.labels(self.app, field).inc()

@@ -1,33 +1,20 @@
-"""Metrics that are gauges of one value each: their names, their HELP and where it comes from."""
+"""Metrics of apps, their API budget and the state file."""
+
+from collections.abc import Iterator
 
 from prometheus_client.metrics_core import Metric
 
-from rk_exporter.metrics.builders import Gauge, info
+from rk_exporter.metrics.builders import Gauge, LabelSet, gauges, info
+from rk_exporter.metrics.meetings import DISCOVERY_GAUGES, FILE_GAUGES
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from rk_exporter.snapshot import AppSnapshot, Snapshot
-from rk_exporter.tracking.state_file import StateFileState
-
-
-def _app_info(snapshot: Snapshot) -> Metric:
-    return info(
-        "rk_app",
-        "The app's account and id, and how its recordings are read.",
-        (
-            {
-                "app": app.app.name,
-                "account_id": app.app.account_id,
-                "app_id": app.app.app_id,
-                "read": app.read_mode.value,
-            }
-            for app in snapshot.apps
-        ),
-    )
+from rk_exporter.tracking.state_file import StateFileStatus
 
 
 APP_GAUGES: tuple[Gauge[AppSnapshot], ...] = (
     Gauge(
         "rk_up",
-        "Whether the last pass could reach the API and was let in: at least one call succeeded.",
+        "Whether at least one API call of the last pass succeeded.",
         lambda app: app.up,
     ),
     Gauge(
@@ -37,56 +24,93 @@ APP_GAUGES: tuple[Gauge[AppSnapshot], ...] = (
     ),
     Gauge(
         "rk_meetings_deferred",
-        "Meetings that the last pass did not read, for want of budget or time, or since calls were "
-        "held back (rk_api_blocked_until_timestamp_seconds).",
+        "Meetings not read in the last pass because the budget or the time ran out, or calls were "
+        "blocked (rk_api_blocked_until_timestamp_seconds).",
         lambda app: app.deferred,
     ),
     Gauge(
         "rk_scrape_duration_seconds",
-        "How long the last pass over the app's meetings took.",
+        "Duration of the last pass over the app's meetings.",
         lambda app: app.duration_seconds,
     ),
 )
 BUDGET_GAUGES: tuple[Gauge[BudgetStatus], ...] = (
     Gauge(
         "rk_api_budget_limit",
-        "Calls that the exporter may make in any 5 minutes with the app's token, whichever app "
-        "they are for.",
-        lambda budget_status: budget_status.limit,
+        "API calls that the exporter may make in any 5 minutes with the app's token, for all apps "
+        "that share it.",
+        lambda budget: budget.limit,
     ),
     Gauge(
         "rk_api_budget_remaining",
-        "Calls that are left of rk_api_budget_limit.",
-        lambda budget_status: budget_status.remaining,
+        "API calls left of rk_api_budget_limit.",
+        lambda budget: budget.remaining,
     ),
     Gauge(
         "rk_api_blocked_until_timestamp_seconds",
-        "Until when no calls are made, since the API's rate limit was exceeded or the token was "
-        "refused; absent while calls are made.",
-        lambda budget_status: budget_status.blocked_until_timestamp_seconds,
+        "Time until which API calls are suspended after a 429 or a rejected token; absent "
+        "otherwise.",
+        lambda budget: budget.blocked_until_timestamp_seconds,
     ),
 )
 POLICY_GAUGES: tuple[Gauge[RateLimitPolicy], ...] = (
     Gauge(
         "rk_api_ratelimit_limit",
-        "Calls that the API allows by each of its policies (header Ratelimit-Policy, q).",
+        "Calls that each of the API's rate limit policies allows (header Ratelimit-Policy, q).",
         lambda policy: policy.limit,
     ),
     Gauge(
         "rk_api_ratelimit_remaining",
-        "Calls that the API said to be left by each of its policies (header Ratelimit, r).",
+        "Calls that the API reports as left by each of its policies (header Ratelimit, r).",
         lambda policy: policy.remaining,
     ),
 )
-STATE_FILE_GAUGES: tuple[Gauge[StateFileState], ...] = (
+STATE_FILE_GAUGES: tuple[Gauge[StateFileStatus], ...] = (
     Gauge(
         "rk_state_file_last_write_successful",
-        "Whether the state file could be written the last time. With state.file only.",
+        "Whether the last write of the state file succeeded. Only with state.file.",
         lambda file: file.is_written,
     ),
     Gauge(
         "rk_state_file_last_write_success_timestamp_seconds",
-        "When the state file was last written. With state.file only.",
+        "When the state file was last written. Only with state.file.",
         lambda file: file.last_success_timestamp_seconds,
     ),
 )
+
+
+def app_families(snapshot: Snapshot) -> Iterator[Metric]:
+    """Return the metric families of the apps in *snapshot* and of the state file."""
+    apps = [(LabelSet(app=app.app.name), app) for app in snapshot.apps]
+    yield from gauges(APP_GAUGES, apps)
+    discoveries = [(labels, app.discovery) for labels, app in apps if app.discovery]
+    yield from gauges(DISCOVERY_GAUGES, discoveries)
+    budgets = [(labels, app.budget_status) for labels, app in apps if app.budget_status]
+    yield from gauges(BUDGET_GAUGES, budgets)
+    policies = [
+        (labels.plus(policy=policy.policy), policy)
+        for labels, budget in budgets
+        for policy in budget.policies
+    ]
+    yield from gauges(POLICY_GAUGES, policies)
+    files = [(labels.plus(file=file.path), file) for labels, app in apps for file in app.files]
+    yield from gauges(FILE_GAUGES, files)
+    state_files = [(LabelSet(), file) for file in [snapshot.state_file] if file]
+    yield from gauges(STATE_FILE_GAUGES, state_files)
+    yield _app_info(snapshot)
+
+
+def _app_info(snapshot: Snapshot) -> Metric:
+    return info(
+        "rk_app",
+        "The app's account and id, and how its recordings are read.",
+        (
+            LabelSet(
+                app=app.app.name,
+                account_id=app.app.account_id,
+                app_id=app.app.app_id,
+                read=app.read_mode.value,
+            )
+            for app in snapshot.apps
+        ),
+    )

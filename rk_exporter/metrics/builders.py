@@ -1,6 +1,6 @@
-"""Metric families made of labels and values; what has no value gives no sample."""
+"""Build metric families from label sets and values; an unknown value has no sample."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Generic, TypeVar
@@ -14,27 +14,71 @@ from rk_exporter.tracking.counters import Histogram
 
 T = TypeVar("T")
 
+_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+
+
+class LabelSet(dict[str, str]):
+    """
+    The labels of a series, and their text in an exposition.
+
+    Rendering labels costs more than all else of a sample, so a label set that is kept from one
+    snapshot to the next keeps its text. It must not change once it is made.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, labels: Mapping[str, str] | None = None, /, **more: str) -> None:
+        super().__init__(labels or {}, **more)
+        pairs = ",".join(
+            f'{name}="{value.translate(_ESCAPES)}"' for name, value in sorted(self.items())
+        )
+        self.text = f"{{{pairs}}}" if pairs else ""
+
+    def plus(self, **more: str) -> "LabelSet":
+        """Return these labels and *more*."""
+        return LabelSet(self, **more)
+
+
+class LabelSets:
+    """The label sets in use, each made once; those of the last two snapshots are kept."""
+
+    def __init__(self) -> None:
+        self._used: dict[tuple[str, ...], LabelSet] = {}
+        self._before: dict[tuple[str, ...], LabelSet] = {}
+
+    def next_snapshot(self) -> None:
+        """Forget the label sets that the last snapshot did not use."""
+        self._before, self._used = self._used, {}
+
+    def of_meeting(self, app: str, meeting_id: str) -> LabelSet:
+        """Return the labels of a meeting's series."""
+        key = (app, meeting_id)
+        labels = self._used.get(key) or self._before.get(key)
+        if labels is None:
+            labels = LabelSet(app=app, meeting_id=meeting_id)
+        self._used[key] = labels
+        return labels
+
 
 @dataclass(frozen=True, slots=True)
 class Gauge(Generic[T]):
-    """A metric's *name*, its HELP, and what its value is; None is "no sample"."""
+    """A gauge's *name*, its HELP line, and its value; None means that there is no sample."""
 
     name: str
     documentation: str
     value: Callable[[T], float | None]
 
 
-Labels = dict[str, str]
-
-
-def gauges(tables: Iterable[Gauge[T]], measured: Sequence[tuple[Labels, T]]) -> Iterator[Metric]:
-    """Return a gauge for each of the *tables*, with the samples of all that was *measured*."""
+def gauges(tables: Iterable[Gauge[T]], measured: Sequence[tuple[LabelSet, T]]) -> Iterator[Metric]:
+    """Return a gauge for each of the *tables*, with a sample for each thing that was *measured*."""
     for table in tables:
-        samples = ((labels, table.value(each)) for labels, each in measured)
+        samples = ((labels, table.value(thing)) for labels, thing in measured)
         yield gauge(table.name, table.documentation, samples)
 
 
-def gauge(name: str, documentation: str, samples: Iterable[tuple[Labels, float | None]]) -> Metric:
+def gauge(
+    name: str, documentation: str, samples: Iterable[tuple[LabelSet, float | None]]
+) -> Metric:
     """Return a gauge with a sample for each value that is not None."""
     family = Metric(name, documentation, "gauge")
     family.samples = [
@@ -43,30 +87,34 @@ def gauge(name: str, documentation: str, samples: Iterable[tuple[Labels, float |
     return family
 
 
-def info(name: str, documentation: str, labels: Iterable[Labels]) -> Metric:
-    """Return a metric whose labels are what it tells; *name* is without its suffix."""
+def info(name: str, documentation: str, labels: Iterable[LabelSet]) -> Metric:
+    """Return an info metric, whose labels are its content; *name* has no suffix."""
     family = Metric(name, documentation, "info")
-    family.samples = [Sample(f"{name}_info", each, 1.0) for each in labels]
+    family.samples = [Sample(f"{name}_info", label_set, 1.0) for label_set in labels]
     return family
 
 
-def counter(name: str, documentation: str, samples: Iterable[tuple[Labels, float]]) -> Metric:
-    """Return a counter; *name* is without its suffix."""
+def counter(name: str, documentation: str, samples: Iterable[tuple[LabelSet, float]]) -> Metric:
+    """Return a counter; *name* has no suffix."""
     family = Metric(name, documentation, "counter")
     family.samples = [Sample(f"{name}_total", labels, float(value)) for labels, value in samples]
     return family
 
 
-def histogram(name: str, documentation: str, samples: Iterable[tuple[Labels, Histogram]]) -> Metric:
+def histogram(
+    name: str, documentation: str, samples: Iterable[tuple[LabelSet, Histogram]]
+) -> Metric:
     """Return a histogram."""
     family = Metric(name, documentation, "histogram")
-    family.samples = [sample for labels, each in samples for sample in _buckets(name, labels, each)]
+    family.samples = [
+        sample for labels, measured in samples for sample in _buckets(name, labels, measured)
+    ]
     return family
 
 
-def _buckets(name: str, labels: Labels, measured: Histogram) -> Iterator[Sample]:
+def _buckets(name: str, labels: LabelSet, measured: Histogram) -> Iterator[Sample]:
     bounds = [floatToGoString(bound) for bound in (*measured.bounds, float("inf"))]  # type: ignore[no-untyped-call] # unannotated
     for bound, count in zip(bounds, accumulate(measured.counts), strict=True):
-        yield Sample(f"{name}_bucket", {**labels, "le": bound}, float(count))
+        yield Sample(f"{name}_bucket", labels.plus(le=bound), float(count))
     yield Sample(f"{name}_count", labels, float(sum(measured.counts)))
     yield Sample(f"{name}_sum", labels, measured.total)

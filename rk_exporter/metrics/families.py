@@ -1,8 +1,8 @@
 """
-What users see: a snapshot as metric families.
+All metric families of a snapshot.
 
-The families are built afresh from each snapshot by pure functions. Absent is not zero: what was
-not measured gives no sample (Prometheus, "Writing exporters", "Failed scrapes").
+Absent is not zero: what was not measured has no sample (Prometheus, "Writing exporters", "Failed
+scrapes").
 """
 
 import platform
@@ -12,59 +12,40 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import Metric
 
 from rk_exporter import __version__
-from rk_exporter.metrics.apps import (
-    APP_GAUGES,
-    BUDGET_GAUGES,
-    POLICY_GAUGES,
-    STATE_FILE_GAUGES,
-    _app_info,
-)
-from rk_exporter.metrics.builders import gauges, info
-from rk_exporter.metrics.meetings import (
-    DISCOVERY_GAUGES,
-    FILE_GAUGES,
-    MEETING_GAUGES,
-    ROOM_GAUGES,
-    _meeting_info,
-    _meetings,
-)
-from rk_exporter.metrics.recordings import counter_families, recording_families
+from rk_exporter.metrics.apps import app_families
+from rk_exporter.metrics.builders import LabelSet, LabelSets, info
+from rk_exporter.metrics.meetings import meeting_families
+from rk_exporter.metrics.recording_counters import counter_families
+from rk_exporter.metrics.recordings import AllRecordingSeries
 from rk_exporter.snapshot import Snapshot
 
 
-def families(snapshot: Snapshot) -> Iterator[Metric]:
-    """Return the metric families of *snapshot*, always all of them and in the same order."""
-    yield from recording_families(snapshot)
-    yield from counter_families(snapshot.apps)
-    meetings = [each for app in snapshot.apps for each in _meetings(app)]
-    yield _meeting_info(snapshot)
-    yield from gauges(MEETING_GAUGES, meetings)
-    rooms = [(labels, each.reading.room) for labels, each in meetings if each.reading.room]
-    yield from gauges(ROOM_GAUGES, rooms)
-    apps = [({"app": app.app.name}, app) for app in snapshot.apps]
-    yield from gauges(APP_GAUGES, apps)
-    discoveries = [(labels, app.discovery) for labels, app in apps if app.discovery]
-    yield from gauges(DISCOVERY_GAUGES, discoveries)
-    spendings = [(labels, app.budget_status) for labels, app in apps if app.budget_status]
-    yield from gauges(BUDGET_GAUGES, spendings)
-    policies = [
-        ({**labels, "policy": policy.policy}, policy)
-        for labels, budget_status in spendings
-        for policy in budget_status.policies
-    ]
-    yield from gauges(POLICY_GAUGES, policies)
-    yield from gauges(
-        FILE_GAUGES,
-        [({**labels, "file": file.path}, file) for labels, app in apps for file in app.files],
-    )
-    yield from gauges(STATE_FILE_GAUGES, [({}, each) for each in [snapshot.state_file] if each])
-    yield _app_info(snapshot)
-    yield _build_info()
+class SnapshotFamilies:
+    """
+    Builds the families of one snapshot after another.
+
+    The result depends on the snapshot alone. Label sets and the samples of recordings that were
+    not read again are kept from one snapshot to the next, because rendering them is what an
+    exposition costs.
+    """
+
+    def __init__(self) -> None:
+        self._recordings = AllRecordingSeries()
+        self._label_sets = LabelSets()
+
+    def __call__(self, snapshot: Snapshot) -> Iterator[Metric]:
+        """Return the metric families of *snapshot*: always all of them, in the same order."""
+        self._label_sets.next_snapshot()
+        yield from self._recordings.families(snapshot)
+        yield from counter_families(snapshot.apps)
+        yield from meeting_families(snapshot, self._label_sets)
+        yield from app_families(snapshot)
+        yield _build_info()
 
 
 def _build_info() -> Metric:
     return info(
         "rk_exporter_build",
         "The exporter's version.",
-        [{"version": __version__, "python_version": platform.python_version()}],
+        [LabelSet(version=__version__, python_version=platform.python_version())],
     )

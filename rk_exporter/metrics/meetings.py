@@ -6,17 +6,19 @@ from dataclasses import dataclass
 
 from prometheus_client.metrics_core import Metric
 
-from rk_exporter.metrics.builders import Gauge, Labels, info
+from rk_exporter.metrics.builders import Gauge, LabelSet, LabelSets, gauges, info
 from rk_exporter.model.meeting import DiscoveryState, FileState, Meeting, Reading, Room
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
 MEETING_AGE = "As old as rk_meeting_last_success_timestamp_seconds."
+_DISCOVERY_ONLY = "Only with meetings.discover."
+_ROOM_AGE = f"{_DISCOVERY_ONLY} As old as rk_discovery_last_success_timestamp_seconds."
 
 
 @dataclass(frozen=True, slots=True)
 class ReadMeeting:
-    """A meeting as it was read, and how many of its recordings have not ended."""
+    """A meeting as it was last read, and how many of its recordings are in progress."""
 
     reading: Reading
     in_progress: int
@@ -25,8 +27,8 @@ class ReadMeeting:
 MEETING_GAUGES: tuple[Gauge[ReadMeeting], ...] = (
     Gauge(
         "rk_meeting_active_recordings",
-        "The meeting's recordings that are INVOKED, RECORDING, PAUSED or UPLOADING; 0 where the "
-        "API says that there is none. " + MEETING_AGE,
+        "The meeting's recordings that are INVOKED, RECORDING, PAUSED or UPLOADING; 0 if the API "
+        "says that there is none. " + MEETING_AGE,
         lambda read: None if read.reading.recordings is None else read.in_progress,
     ),
     Gauge(
@@ -43,71 +45,80 @@ MEETING_GAUGES: tuple[Gauge[ReadMeeting], ...] = (
 DISCOVERY_GAUGES: tuple[Gauge[DiscoveryState], ...] = (
     Gauge(
         "rk_discovery_up",
-        "Whether the live sessions could be listed the last time. With meetings.discover only.",
+        f"Whether the last attempt to list the live sessions succeeded. {_DISCOVERY_ONLY}",
         lambda discovery: discovery.failure is None,
     ),
     Gauge(
         "rk_discovery_last_success_timestamp_seconds",
-        "When the live sessions were last listed. With meetings.discover only.",
+        f"When the live sessions were last listed. {_DISCOVERY_ONLY}",
         lambda discovery: discovery.last_success_timestamp_seconds,
     ),
 )
 ROOM_GAUGES: tuple[Gauge[Room], ...] = (
     Gauge(
         "rk_meeting_live",
-        "Whether the meeting has a live session (API field status of its sessions). With "
-        "meetings.discover only; as old as rk_discovery_last_success_timestamp_seconds.",
+        f"Whether the meeting has a live session (API field status of its sessions). {_ROOM_AGE}",
         lambda room: room.is_live,
     ),
     Gauge(
         "rk_meeting_live_participants",
         "People in the meeting's live session (API field live_participants); a recorder may count "
-        "as one. With meetings.discover only; as old as "
-        "rk_discovery_last_success_timestamp_seconds.",
+        f"as one. {_ROOM_AGE}",
         lambda room: room.participants,
     ),
     Gauge(
         "rk_meeting_record_on_start",
-        "Whether the meeting is to be recorded as soon as somebody joins (API field "
-        "record_on_start). With meetings.discover only; read once for each meeting that is live.",
+        "Whether the meeting records as soon as somebody joins (API field record_on_start). "
+        f"{_DISCOVERY_ONLY} Read once for each live meeting.",
         lambda room: room.record_on_start,
     ),
 )
 FILE_GAUGES: tuple[Gauge[FileState], ...] = (
     Gauge(
         "rk_meetings_file_last_read_successful",
-        "Whether what the file of meetings holds now is what is read; if not, the last good list "
-        "stays in use.",
+        "Whether the last reload of the meetings file succeeded; after a failure the last good "
+        "list stays in use.",
         lambda file: file.is_read,
     ),
     Gauge(
         "rk_meetings_file_last_read_success_timestamp_seconds",
-        "When a good list was last taken from the file of meetings.",
+        "When the meetings file was last read successfully.",
         lambda file: file.last_success_timestamp_seconds,
     ),
 )
 
 
-def _meetings(app: AppSnapshot) -> Iterator[tuple[Labels, ReadMeeting]]:
+def meeting_families(snapshot: Snapshot, label_sets: LabelSets) -> Iterator[Metric]:
+    """Return the metric families of the meetings in *snapshot*."""
+    meetings = [read for app in snapshot.apps for read in _read_meetings(app, label_sets)]
+    yield _meeting_info(snapshot)
+    yield from gauges(MEETING_GAUGES, meetings)
+    rooms = [(labels, read.reading.room) for labels, read in meetings if read.reading.room]
+    yield from gauges(ROOM_GAUGES, rooms)
+
+
+def _read_meetings(
+    app: AppSnapshot, label_sets: LabelSets
+) -> Iterator[tuple[LabelSet, ReadMeeting]]:
     in_progress = Counter(
         known.meeting.meeting_id for known in app.recordings if known.recording.in_progress
     )
     for reading in app.readings:
         meeting_id = reading.meeting.meeting_id
-        labels = {"app": app.app.name, "meeting_id": meeting_id}
+        labels = label_sets.of_meeting(app.app.name, meeting_id)
         yield labels, ReadMeeting(reading, in_progress[meeting_id])
 
 
 def _meeting_info(snapshot: Snapshot) -> Metric:
     named = (
-        {"app": app.app.name, "meeting_id": meeting.meeting_id, "name": meeting.name}
+        LabelSet(app=app.app.name, meeting_id=meeting.meeting_id, name=meeting.name)
         for app in snapshot.apps
         for meeting in _named_meetings(app)
     )
     return info(
         "rk_meeting",
-        "The meeting's name in the configuration, in a file or of its session; its id without one. "
-        "Also of meetings that are no longer read, and have a recording that is shown.",
+        "The meeting's name in the configuration, in a file or of its session; its id if it has no "
+        "name. Includes meetings that are no longer read but whose recordings are still shown.",
         named,
     )
 

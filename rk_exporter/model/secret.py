@@ -29,7 +29,7 @@ class Secret:
 
 
 class TokenSource(Protocol):
-    """Where an app's token comes from."""
+    """The source of an app's token."""
 
     async def refresh(self) -> object:
         """Read the token again if its file has changed; wait for a bounded time only."""

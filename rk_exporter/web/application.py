@@ -19,13 +19,14 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 SCRAPE_TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
-# Prometheus' own default. Beyond the longest a connection that hangs would hold a pass for ever.
+# Prometheus's own default.
 _DEFAULT_SCRAPE_TIMEOUT_SECONDS = 10.0
+# A connection that hangs must not hold a pass forever.
 _LONGEST_SCRAPE_TIMEOUT_SECONDS = 120.0
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-# Nothing here takes a body; a small one is ignored.
+# No path takes a body; a small one is ignored.
 _LARGEST_REQUEST_BODY_BYTES = 64 * 1024
-# A slow reader holds no more than this in the server's memory.
+# A slow reader keeps no more than this in the server's memory.
 _SLICE_BYTES = 64 * 1024
 _METHODS = ("GET", "HEAD")
 _LANDING_PAGE = """\
@@ -42,7 +43,7 @@ _LANDING_PAGE = """\
 <ul>
 <li><a href="{metrics}">Metrics</a></li>
 <li><a href="/-/healthy">Health</a>: the exporter is alive</li>
-<li><a href="/-/ready">Readiness</a>: what it shows is complete and not out of date</li>
+<li><a href="/-/ready">Readiness</a>: the metrics are complete and up to date</li>
 </ul>
 </body>
 </html>
@@ -61,10 +62,11 @@ class Response:
 
 def scrape_timeout_seconds(header: str | None, *, offset_seconds: float) -> float:
     """
-    Return how long a pass may take, from the value of X-Prometheus-Scrape-Timeout-Seconds.
+    Return how long a pass may take, given the value of X-Prometheus-Scrape-Timeout-Seconds.
 
-    That is the timeout, at most 120 s, less *offset_seconds* for the way back, but at least half
-    of it. Where the header is absent or no number above zero, Prometheus' default of 10 s counts.
+    The result is the timeout, at most 120 s, minus *offset_seconds* for the response, but at
+    least half of it. If the header is missing or not a positive number, assume Prometheus's
+    default of 10 s.
     """
     timeout = _DEFAULT_SCRAPE_TIMEOUT_SECONDS
     if header is not None and _SECONDS.fullmatch(header) and float(header) > 0:
@@ -73,7 +75,7 @@ def scrape_timeout_seconds(header: str | None, *, offset_seconds: float) -> floa
 
 
 class Application:
-    """Answer HTTP requests: *scrape* runs a pass of at most so many seconds."""
+    """Answers HTTP requests; *scrape* runs a pass within the given number of seconds."""
 
     def __init__(
         self,
@@ -106,15 +108,15 @@ class Application:
         try:
             response = await self._respond(scope)
         except Exception:
-            # The server would print the traceback and close without a word to the client.
-            logger.exception("a request failed")
-            response = _line(500, "internal error; the exporter's log tells more")
+            # The server would print the traceback and close the connection without a response.
+            logger.exception("request failed")
+            response = _line(500, "internal error; see the exporter's log")
         await _send(response, send, with_body=scope["method"] != "HEAD")
 
     async def _respond(self, scope: Scope) -> Response:
         handle = self._routes.get(_path(scope))
         if handle is None:
-            return _line(404, "there is nothing here; the metrics are linked at /")
+            return _line(404, "not found; see / for the available pages")
         if scope["method"] not in _METHODS:
             return _line(405, "use GET", {"Allow": ", ".join(_METHODS)})
         length = _header(scope, "content-length") or "0"
@@ -124,7 +126,7 @@ class Application:
 
     async def _metrics(self, scope: Scope) -> Response:
         if self._requests_in_flight >= self._max_requests:
-            message = f"{self._max_requests} requests are being answered already"
+            message = f"too many requests: {self._max_requests} are being answered"
             return _line(503, message, {"Retry-After": "1"})
         form = negotiate(_header(scope, "accept") or "")
         gzipped = accepts_gzip(_header(scope, "accept-encoding") or "")
@@ -167,13 +169,13 @@ def _line(status: int, text: str, headers: Mapping[str, str] | None = None) -> R
 
 
 def _path(scope: Scope) -> str:
-    """Return the path of the request, which may name a whole URL (RFC 9112, 3.2.2)."""
+    """Return the path of the request, whose target may be a whole URL (RFC 9112, 3.2.2)."""
     target: str = scope["path"]
     return target if target.startswith("/") else urlsplit(target).path
 
 
 def _header(scope: Scope, name: str) -> str | None:
-    """Return the value of a header; several of the same name are one list (RFC 9110, 5.3)."""
+    """Return the value of a header; repeated headers are one list (RFC 9110, 5.3)."""
     pairs: Iterable[tuple[bytes, bytes]] = scope["headers"]
     values = [value.decode("latin-1") for key, value in pairs if key == name.encode()]
     return ", ".join(values) if values else None

@@ -1,4 +1,4 @@
-"""Serving applications by uvicorn until a signal comes, where no client can cost another."""
+"""Serve applications with uvicorn until a signal arrives."""
 
 import asyncio
 import contextlib
@@ -20,9 +20,9 @@ _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
 AsgiApplication = Callable[[_Message, _Receive, _Send], Awaitable[None]]
-# Beside the requests that are answered at once: Prometheus' idle connections, probes, people.
+# For idle connections of Prometheus, probes and people, beyond the requests being answered.
 SPARE_CONNECTIONS = 24
-# Prometheus keeps its connection between scrapes.
+# Prometheus keeps its connection open between scrapes.
 KEEP_ALIVE_SECONDS = 120
 GRACE_SECONDS = 10
 _LARGEST_HEAD_BYTES = 16 * 1024
@@ -42,7 +42,7 @@ class AddressError(Exception):
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to *serve*: uvicorn raises them again at the end, and dies of them."""
+        """Leave signals to *serve*, because uvicorn raises them again at the end."""
         yield
 
 
@@ -60,13 +60,13 @@ def bind(address: Address) -> socket.socket:
             (host, port), family=family, dualstack_ipv6=dual_stack, backlog=_BACKLOG
         )
     except OSError as error:
-        # The standard library adds "(while attempting to bind on address …)".
+        # The standard library appends "(while attempting to bind on address …)".
         reason = (error.strerror or str(error)).partition(" (while")[0]
     except UnicodeError:
-        reason = "its host is no name"
+        reason = "invalid host name"
     else:
-        # asyncio would do it for each connection, but not for those of a ready-made socket; with
-        # Nagle's algorithm every answer in two pieces takes 40 ms longer.
+        # asyncio does not set this for the connections of a socket that it did not make. With
+        # Nagle's algorithm a response in two pieces takes 40 ms longer.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
     raise AddressError(address, reason)
@@ -74,24 +74,24 @@ def bind(address: Address) -> socket.socket:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """An application and the socket that it is served on."""
+    """An application and the socket on which it is served."""
 
     application: AsgiApplication
     socket: socket.socket
     max_requests: int = 40
-    """How many requests the application answers at once; the cap on connections follows."""
+    """How many requests the application answers in parallel; limits the connections too."""
     date_header: bool = True
-    """Whether the server adds a Date of its own; the simulated API tells its own time."""
+    """Whether the server adds a Date header; the simulated API sends its own."""
 
     @property
     def address(self) -> str:
-        """Return what it listens on, as host:port."""
+        """Return the address, as host:port."""
         host, port = self.socket.getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
     def url(self) -> str:
-        """Return the URL to reach it by on this machine."""
+        """Return the URL of the application on this machine."""
         host, port = self.socket.getsockname()[:2]
         if host in _ANY_HOST:
             host = "127.0.0.1"
@@ -102,30 +102,30 @@ async def serve(listeners: Iterable[Listener]) -> None:
     """
     Serve each application on its socket until SIGTERM or SIGINT.
 
-    Responses that have begun get 10 s to end; a second signal ends them at once.
+    Running responses get 10 s to finish; a second signal aborts them.
     """
-    servers = [(_Server(_configuration(each)), each.socket) for each in listeners]
+    servers = [(_Server(_configuration(listener)), listener.socket) for listener in listeners]
 
     def stop() -> None:
         for server, _ in servers:
             server.force_exit = server.should_exit
             server.should_exit = True
             if server.force_exit:
-                # From Python 3.12 on, uvicorn waits for them even so.
-                for each in server.server_state.connections:
-                    each.transport.abort()
+                # Since Python 3.12, uvicorn would wait for them.
+                for connection in server.server_state.connections:
+                    connection.transport.abort()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    await asyncio.gather(*(server.serve(sockets=[each]) for server, each in servers))
-    # What is left to do needs no grace: a signal now ends the process.
+    await asyncio.gather(*(server.serve(sockets=[listening]) for server, listening in servers))
+    # The rest of the shutdown needs no grace: a signal now ends the process.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
 
 
 def _ending_quietly(application: AsgiApplication) -> AsgiApplication:
-    """Return *application* such that uvicorn logs no traceback of a request that it gives up."""
+    """Wrap *application* so that uvicorn logs no traceback of requests that it cancels."""
 
     async def answer(scope: _Message, receive: _Receive, send: _Send) -> None:
         with contextlib.suppress(asyncio.CancelledError):
@@ -140,7 +140,7 @@ def _configuration(listener: Listener) -> uvicorn.Config:
     )
     return uvicorn.Config(
         _ending_quietly(listener.application),
-        http=protocol,  # type: ignore[arg-type] # called like the class that is asked for
+        http=protocol,  # type: ignore[arg-type] # called like the expected class
         ws="none",
         lifespan="off",
         log_config=None,

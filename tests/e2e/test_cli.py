@@ -120,7 +120,10 @@ class TestErrors:
         """A mistake in the configuration is a line that names the option, and exit code 2."""
         result = invoke(command, *IDS, "--meeting-id", "../escape")
         assert 2 == result.exit_code
-        assert "Error: --meeting-id: '../escape' is no id: 1 to 128 letters" in result.output
+        assert (
+            "Error: --meeting-id: '../escape' is not a valid id: use 1 to 128 letters"
+            in result.output
+        )
         assert 1 == result.output.count("\n")
 
     def test_variables_are_named(self) -> None:
@@ -142,7 +145,7 @@ class TestErrors:
         ("environment", "base_url", "message"),
         [
             ({"SSL_CERT_FILE": "/nowhere"}, "https://api.test", "SSL_CERT_FILE and SSL_CERT_DIR: "),
-            ({}, "https://xn--a", "api.base_url: its host can be no name"),
+            ({}, "https://xn--a", "api.base_url: invalid host name"),
         ],
     )
     def test_no_way_to_the_api(

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rk_exporter.metrics.families import families
+from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.simulator import (
     DEMO_PACE,
     MeetingInList,
@@ -163,7 +163,7 @@ class Prometheus:
         """Return the numbers of a snapshot; counters begin at 0 where the exporter is *fresh*."""
         numbers = {
             (sample.name, tuple(sample.labels.items())): sample.value
-            for family in families(snapshot)
+            for family in SnapshotFamilies()(snapshot)
             if family.name in GAUGES or family.type in {"counter", "histogram"}
             for sample in family.samples
             if sample.value or family.name != STATUS
@@ -220,7 +220,7 @@ def watch(story: Story, context: Terms, seconds: float) -> Watched:
     count = math.ceil(seconds / context.interval)
 
     async def scenario(stage: Stage) -> Watched:
-        stage.ahead_seconds = context.ahead_seconds
+        stage.clock.ahead_seconds = context.ahead_seconds
         witness, prometheus = Witness(stage), Prometheus()
         recordings: dict[str, Recording] = {}
         processes: list[Process] = []

@@ -442,7 +442,7 @@ def watched(life: Life, folder: Path) -> Watch:
     dropped = ["app"] if len(life.meetings) > 1 else ["app", "meeting_id"]
 
     async def scenario(stage: Stage) -> Watch:
-        stage.ahead_seconds = life.ahead_seconds
+        stage.clock.ahead_seconds = life.ahead_seconds
         watch = Watch(stage, folder, dropped=dropped)
         await life.course(watch)
         return watch

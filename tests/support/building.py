@@ -20,6 +20,7 @@ from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.simulator import (
     Fault,
     Meeting,
@@ -39,6 +40,7 @@ P = ParamSpec("P")
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 APP = "2a95132c-1573-2412-d22c-16fd0a01e000"
 NOW = 1_795_000_000.0
+TOKEN = Secret("simulated")
 BASE_URL = "https://api.cloudflare.test/client/v4"
 
 # Refusals and the rate limit hold all calls back; a shortened body is for the wire.
@@ -87,25 +89,36 @@ def in_process(application: Any) -> Callable[[], httpx.AsyncClient]:
     return lambda: httpx.AsyncClient(transport=httpx.ASGITransport(app=application))
 
 
-def free_throttle() -> RateLimiter:
-    """Return a throttle for tests that are not about the budget: it lets everything through."""
-    return throttle_of(100_000, max_wait_seconds=math.inf)
+def free_limiter(token: Secret = TOKEN) -> RateLimiter:
+    """Return a rate limiter for tests that are not about the budget: all calls pass."""
+    return limiter_of(100_000, token)
 
 
-def throttle_of(calls: int, *, max_wait_seconds: float = 0.0) -> RateLimiter:
-    """Return a throttle that lets so many *calls* through at once."""
-    token, lapse = Secret("simulated"), Lapse()
-    limiter = RateLimiter(
-        LimitsByToken(reserve_ratio=0.0, monotonic=lapse),
-        token=token,
-        budget=calls,
-        clock=time.time,
-        monotonic=lapse,
-    )
-    # A budget begins spent.
-    lapse.seconds += 301
-    limiter.begin_pass(token, interval_seconds=300.0, max_wait_seconds=max_wait_seconds)
+def limiter_of(calls: int, token: Secret = TOKEN) -> RateLimiter:
+    """Return a rate limiter that lets so many *calls* of *token* pass without waiting."""
+    clock = Time()
+    limits = LimitsByToken(reserve_ratio=0.0, monotonic=clock.monotonic)
+    limiter = RateLimiter(limits, token=token, budget=calls)
+    clock.fill_budget()
     return limiter
+
+
+def pass_context(
+    *,
+    token: Secret = TOKEN,
+    deadline: float = math.inf,
+    call_timeout_seconds: float = 5.0,
+    wait_until: float = math.inf,
+    interval_seconds: float = 300.0,
+) -> PassContext:
+    """Return the context of a pass that has time for everything."""
+    return PassContext(
+        token=token,
+        deadline=deadline,
+        call_timeout_seconds=call_timeout_seconds,
+        wait_until=wait_until,
+        interval_seconds=interval_seconds,
+    )
 
 
 def life(meeting_id: str = "meeting-1", **changes: Any) -> Recording:
@@ -122,25 +135,49 @@ def life(meeting_id: str = "meeting-1", **changes: Any) -> Recording:
 
 
 class Time:
-    """A clock that stands still until it is set."""
+    """A clock whose wall time stands still until it is set; its monotonic time can be advanced."""
 
     def __init__(self, now: float = NOW) -> None:
         self.now = now
+        self._advanced_seconds = 0.0
 
     def __call__(self) -> float:
         """Return unix seconds."""
         return self.now
 
+    def wall(self) -> float:
+        """Return unix seconds."""
+        return self.now
 
-class Lapse:
-    """A monotonic clock on which time has passed between scrapes, so that the budget is full."""
+    def monotonic(self) -> float:
+        """Return the machine's seconds, and those by which this clock was advanced."""
+        return time.monotonic() + self._advanced_seconds
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+    def fill_budget(self) -> None:
+        """Let so much monotonic time pass that a new budget, which is used up, is full."""
+        self._advanced_seconds += 301.0
 
-    def __call__(self) -> float:
-        """Return seconds."""
-        return time.monotonic() + self.seconds
+
+class VirtualClock:
+    """The clock of a loop in virtual time that begins at *starts_at* unix seconds."""
+
+    def __init__(self, starts_at: float = NOW) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._starts_at = starts_at
+        self.ahead_seconds = 0.0
+        """By how much the wall time is wrong."""
+
+    def true_time(self) -> float:
+        """Return the right unix seconds."""
+        return self._starts_at + self._loop.time()
+
+    def wall(self) -> float:
+        """Return unix seconds."""
+        return self.true_time() + self.ahead_seconds
+
+    def monotonic(self) -> float:
+        """Return the loop's seconds."""
+        return self._loop.time()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +235,12 @@ class Setup:
     simulator: Simulator
     exporter: Exporter
     time: Time
-    lapse: Lapse
     front: Front
 
     async def get(
         self, path: str = "/metrics", headers: Mapping[str, str] | None = None, method: str = "GET"
     ) -> httpx.Response:
         """Send a request to the exporter."""
-        self.lapse.seconds += 300
         transport = httpx.ASGITransport(app=self.exporter.application)
         async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
             client.headers.pop("accept-encoding")
@@ -223,11 +258,10 @@ def setup(
 ) -> Setup:
     """Return a setup whose story is *recordings*, all of whose *meetings* are listed."""
     listed = meetings or sorted({each.meeting_id for each in recordings}) or ["meeting-1"]
-    time = Time()
-    lapse = Lapse()
+    clock = Time()
     simulator = Simulator(
         ScriptedStory(meetings=listed, recordings=recordings, sessions=sessions),
-        clock=time,
+        clock=clock.wall,
         linger_seconds=linger_seconds,
         **{"rate_limit": 0, **simulator_options},
     )
@@ -236,11 +270,11 @@ def setup(
     exporter = Exporter(
         configuration or config(meeting_ids=ids),
         make_client=in_process(front),
-        clock=time,
-        monotonic=lapse,
+        clock=clock,
         workers_per_app=workers_per_app,
     )
-    return Setup(simulator, exporter, time, lapse, front)
+    clock.fill_budget()
+    return Setup(simulator, exporter, clock, front)
 
 
 class AtOnce(ThreadPoolExecutor):
@@ -267,8 +301,7 @@ class Stage:
         self._loop = asyncio.get_running_loop()
         self._loop.set_default_executor(AtOnce())
         self._begun_at: float | None = None
-        self.ahead_seconds = 0.0
-        """By how much the exporter's clock is wrong."""
+        self.clock = VirtualClock()
         self.simulator = Simulator(
             story, clock=self.now, **{"rate_limit": 0, "linger_seconds": 600, **simulator_options}
         )
@@ -281,8 +314,7 @@ class Stage:
         return Exporter(
             self._configuration,
             make_client=in_process(self.front),
-            clock=lambda: self.now() + self.ahead_seconds,
-            monotonic=self._loop.time,
+            clock=self.clock,
             workers_per_app=self._workers_per_app,
         )
 
@@ -301,7 +333,7 @@ class Stage:
 
     def now(self) -> float:
         """Return unix seconds."""
-        return NOW + self._loop.time()
+        return self.clock.true_time()
 
     @property
     def scraped_at(self) -> float:
@@ -318,7 +350,7 @@ class Stage:
         if self._begun_at is not None:
             await asyncio.sleep(self._begun_at + after - self._loop.time())
         self._begun_at = self._loop.time()
-        return await self.exporter.scraper.scrape(timeout_seconds)
+        return await self.exporter.collector.scrape(timeout_seconds)
 
     async def scrapes(self, count: int, after: float = 15.0) -> list[str]:
         """Scrape so often, each *after* so many seconds."""

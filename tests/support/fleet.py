@@ -17,6 +17,7 @@ from rk_exporter.config.sources import Setting
 from rk_exporter.exporter import Exporter
 from rk_exporter.simulator import Session, Simulator, Story
 from tests.support import virtual_time
+from tests.support.building import VirtualClock
 from tests.support.changes import Lookout, recordings_between
 from tests.support.observer import Observer, Outcome
 from tests.support.truth import Truth
@@ -159,8 +160,7 @@ class _Run:
         return Exporter(
             self._config,
             make_client=lambda: httpx.AsyncClient(transport=transport),
-            clock=self._clock,
-            monotonic=self._loop.time,
+            clock=VirtualClock(STARTS_AT),
         )
 
     async def _scrape_on(self, scraper: Prometheus) -> None:
@@ -176,7 +176,7 @@ class _Run:
     async def _scrape(self) -> None:
         begun_at = self._clock()
         # It belongs to the exporter, and is to die with it.
-        scrape = self._loop.create_task(self._exporter.scraper.scrape(SCRAPE_TIMEOUT_SECONDS))
+        scrape = self._loop.create_task(self._exporter.collector.scrape(SCRAPE_TIMEOUT_SECONDS))
         await asyncio.wait([scrape])
         if scrape.cancelled():
             self._lost_scrapes += 1

@@ -10,8 +10,8 @@ import pytest
 
 from prometheus_client import CollectorRegistry
 
-from rk_exporter.api.client import PassContext, RealtimeKit
-from rk_exporter.api.connection import Connection
+from rk_exporter.api.client import RealtimeKitClient
+from rk_exporter.api.connection_pool import ConnectionPool
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister, ListResult
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.model.failure import Reason
@@ -29,9 +29,10 @@ from tests.support.building import (
     Call,
     Front,
     Time,
-    free_throttle,
+    free_limiter,
     in_process,
     life,
+    pass_context,
 )
 from tests.support.virtual_time import run
 
@@ -58,30 +59,31 @@ class Shelf:
             **{"rate_limit": 0, "latency_seconds": 0.05, **simulator_options},
         )
         self.front = Front(self.simulator)
-        self.list = ActiveRecordingsLister(app="production", clock=self.time)
+        self.list = ActiveRecordingsLister("production", clock=self.time)
         metrics = ApiCallMetrics(["production"], registry=CollectorRegistry())
-        self._readers = [
-            RealtimeKit(
-                App("production", ACCOUNT, APP),
-                base_url=BASE_URL,
-                connection=Connection(in_process(self.front)),
-                limiter=limiter or free_throttle(),
-                observer=metrics.of("production"),
-                server_clock=ServerClock(time.time),
-            )
-            for _ in range(workers)
-        ]
+        self._client = RealtimeKitClient(
+            App("production", ACCOUNT, APP),
+            base_url=BASE_URL,
+            pool=ConnectionPool(in_process(self.front), size=workers),
+            limiter=limiter or free_limiter(),
+            observer=metrics.of("production"),
+            server_clock=ServerClock(time.time),
+        )
 
     async def read(self, timeout_seconds: float = 5.0) -> ListResult:
         """Read the list."""
-        deadline = asyncio.get_running_loop().time() + 9.0
+        now = asyncio.get_running_loop().time()
+        context = pass_context(
+            token=TOKEN,
+            deadline=now + 9.0,
+            call_timeout_seconds=timeout_seconds,
+            wait_until=now + 1.0,
+            interval_seconds=24.0,
+        )
         try:
-            return await self.list.read(
-                self._readers, PassContext(TOKEN, deadline, timeout_seconds)
-            )
+            return await self.list.read(self._client, context)
         finally:
-            for reader in self._readers:
-                await reader.close()
+            await self._client.close()
 
     async def reads(self, count: int) -> list[ListResult]:
         """Read the list so many times."""
@@ -268,8 +270,8 @@ class TestUnfiltered:
         shelf = Shelf(*in_each_state(), workers=1, refuse_later_statuses=True)
         message = self.check(shelf, ["INVOKED", "RECORDING", "PAUSED", None], caplog)
         assert message == (
-            "recordings cannot be listed by status (the API answered 400): for an hour all of the "
-            "last 25 hours are listed"
+            "recordings cannot be listed by status (the API answered 400); listing all recordings "
+            "of the last 25 hours for one hour"
         )
 
     def test_refused_for_an_hour(self) -> None:
@@ -351,12 +353,9 @@ class TestHeldBack:
                 LimitsByToken(reserve_ratio=0.0, monotonic=clock),
                 token=TOKEN,
                 budget=30,
-                clock=clock,
-                monotonic=clock,
             )
             # Half a minute is saved up: three calls, and the next is due in ten seconds.
             await asyncio.sleep(30)
-            limiter.begin_pass(TOKEN, interval_seconds=24.0, max_wait_seconds=1.0)
             await scenario(Shelf(*in_each_state(), limiter=limiter, **options))
 
         run(act())
@@ -368,7 +367,7 @@ class TestHeldBack:
         async def scenario(shelf: Shelf) -> None:
             listing = await shelf.read()
             assert recorded(listing) == dict(list(IN_PROGRESS.items())[:3])
-            assert (listing.is_held_back, listing.failure) == (True, None)
+            assert (listing.is_rate_limited, listing.failure) == (True, None)
             assert not listing.is_complete
             assert shelf.statuses() == STATUSES[:3]
 
@@ -388,7 +387,7 @@ class TestHeldBack:
 
         async def scenario(shelf: Shelf) -> None:
             listing = await shelf.read()
-            assert (listing.by_meeting(), listing.is_held_back) == ({}, True)
+            assert (listing.by_meeting(), listing.is_rate_limited) == ({}, True)
             assert shelf.list.usual_calls >= 4
 
         self.play(scenario, refuse_status_filter=True)
@@ -396,8 +395,5 @@ class TestHeldBack:
 
 def test_patience_of_a_call() -> None:
     """A call is given up in time for others, and at the end of the pass at the latest."""
-
-    async def deadlines() -> list[float]:
-        return [PassContext(TOKEN, at, 5.0).call_deadline() for at in (2.0, 9.0, math.inf)]
-
-    assert run(deadlines()) == [2.0, 5.0, 5.0]
+    deadlines = [pass_context(deadline=at).call_deadline(1.0) for at in (2.0, 9.0, math.inf)]
+    assert deadlines == [2.0, 6.0, 6.0]

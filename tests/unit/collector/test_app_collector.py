@@ -544,7 +544,7 @@ class TestOneByOne:
 
         async def scenario(stage: Stage) -> str:
             text = (await stage.scrapes(200))[-1]
-            assert stage.exporter.why_not_ready() is None
+            assert stage.exporter.collector.why_not_ready() is None
             return text
 
         few = config(meeting_ids=names, api__budget=budget, scrape__stale_after="1h")

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter.api.client import PassContext
 from rk_exporter.api.pagination import PER_PAGE
-from rk_exporter.api.results import Paging, RecordingsPage
+from rk_exporter.api.results import Page, Paging
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.model.errors import (
     ApiError,
@@ -26,14 +25,24 @@ from rk_exporter.model.errors import (
 )
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Recording, Status
-from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import RateLimitWait
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.simulator import Fault
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
 from rk_exporter.tracking.tracker import RecordingTracker
 from tests.support import virtual_time
-from tests.support.building import NOW, Call, Stage, config, life, play, value
+from tests.support.building import (
+    NOW,
+    Call,
+    Stage,
+    VirtualClock,
+    config,
+    life,
+    pass_context,
+    play,
+    value,
+)
 
 
 T = TypeVar("T")
@@ -66,6 +75,7 @@ class Pages:
         self.asked: list[int] = []
         self.since: list[datetime | None] = []
         self.seconds = 0.0
+        self.max_concurrency = 1
         self.troubles: Callable[[int], Exception | None] = lambda _: None
 
     async def recordings_page(
@@ -75,7 +85,7 @@ class Pages:
         *,
         status: Status | None,
         since: datetime | None = None,
-    ) -> RecordingsPage:
+    ) -> Page[ListedRecording]:
         """Return a page of all of them."""
         assert status is None
         self.asked.append(page_no)
@@ -86,7 +96,7 @@ class Pages:
             raise trouble
         end = page_no * PER_PAGE
         shown = self.recordings[end - PER_PAGE : end]
-        return RecordingsPage(
+        return Page(
             tuple(ListedRecording(MEETING, each) for each in shown),
             tuple(each.recording_id for each in shown),
             Paging(len(self.recordings), min(end, len(self.recordings))),
@@ -94,7 +104,7 @@ class Pages:
 
     async def _answer(self, context: PassContext) -> None:
         try:
-            async with asyncio.timeout_at(context.call_deadline()):
+            async with asyncio.timeout_at(context.call_deadline(asyncio.get_running_loop().time())):
                 await asyncio.sleep(self.seconds)
         except TimeoutError:
             raise ApiTimeout("no answer") from None
@@ -125,7 +135,7 @@ class Desk:
             "app-1", rules, clock=self.now, server_clock=ServerClock(self.now)
         )
         self.tracker.keep([MEETING])
-        self.review = Backfill("app-1", self.tracker, clock=self.now, newest_ids=newest_ids)
+        self.backfill = Backfill("app-1", self.tracker, clock=VirtualClock(), newest_ids=newest_ids)
 
     def now(self) -> float:
         """Return unix seconds."""
@@ -133,7 +143,7 @@ class Desk:
 
     def is_restored(self) -> bool:
         """Tell whether what was shown before the start is shown again, or cannot be."""
-        return self.review.is_restored
+        return self.backfill.is_restored
 
     @property
     def all_shown(self) -> Sequence[KnownRecording]:
@@ -158,14 +168,14 @@ class Desk:
     ) -> list[int]:
         """Look at the list after a pause; return the pages that were asked for."""
         await asyncio.sleep(after)
-        context = PassContext(Secret("simulated"), self._loop.time() + timeout_seconds, 5.0)
-        await self.review.look(self.pages, context, calls_per_second=calls_per_second)
+        context = pass_context(deadline=self._loop.time() + timeout_seconds)
+        await self.backfill.poll(self.pages, context, calls_per_second=calls_per_second)
         return self.take()
 
     async def due_after(self) -> float:
         """Return after how many whole seconds the list is due, once they have passed."""
         seconds = 0.0
-        while not self.review.is_due() and seconds < 1e5:
+        while not self.backfill.is_due() and seconds < 1e5:
             await asyncio.sleep(1)
             seconds += 1
         return seconds
@@ -194,12 +204,12 @@ class TestRestoring:
         """Page by page the whole list is read, and shown; then all is restored."""
 
         async def scenario(desk: Desk) -> None:
-            assert desk.review.is_due()
+            assert desk.backfill.is_due()
             assert not desk.is_restored()
             assert [1, 2, 3] == await desk.look()
             assert desk.is_restored()
             assert sorted(each.recording_id for each in older(250)) == sorted(desk.shown)
-            assert not desk.review.is_due()
+            assert not desk.backfill.is_due()
 
         at_desk(scenario, older(250))
 
@@ -287,8 +297,8 @@ class TestCatchingUp:
             desk.pages.recordings = [*come, *desk.pages.recordings]
             assert list(range(1, pages + 1)) == await desk.look_when_due()
             assert new == desk.tracker.counters.started
-            assert desk.pages.recordings[0].recording_id == desk.review.newest_ids[0]
-            assert 100 == len(desk.review.newest_ids)
+            assert desk.pages.recordings[0].recording_id == desk.backfill.newest_ids[0]
+            assert 100 == len(desk.backfill.newest_ids)
 
         at_desk(scenario, older(800))
 
@@ -322,7 +332,7 @@ class TestCatchingUp:
             await desk.look()
             for _ in range(5):
                 await asyncio.sleep(59.1)
-                assert desk.review.is_due()
+                assert desk.backfill.is_due()
                 await desk.look()
 
         at_desk(scenario, older(5))
@@ -396,7 +406,7 @@ class TestInterruptions:
                 await desk.look()
             assert [1, 2, 3] == desk.take()
             for after in (15.0, 0.0):
-                assert desk.review.is_due()
+                assert desk.backfill.is_due()
                 assert not desk.is_restored()
                 if after:
                     with pytest.raises(RateLimitWait):
@@ -405,7 +415,7 @@ class TestInterruptions:
             assert [3, 4, 5] == await desk.look(15)
             assert desk.is_restored()
             assert 450 == len(desk.shown)
-            assert "old-0" == desk.review.newest_ids[0]
+            assert "old-0" == desk.backfill.newest_ids[0]
             # What came meanwhile is seen by the next look.
             desk.pages.recordings = [invoked(10), *desk.pages.recordings]
             assert [1] == await desk.look_when_due()
@@ -432,7 +442,7 @@ class TestInterruptions:
                 try:
                     await desk.look(15)
                 except RateLimitWait:
-                    assert desk.review.is_due()
+                    assert desk.backfill.is_due()
             assert [1, 2, 3, 4, 5] == read
 
         at_desk(scenario, older(450))
@@ -476,7 +486,7 @@ class TestInterruptions:
                 await desk.look_when_due()
                 assert is_restored == desk.is_restored()
             (told,) = (each for each in caplog.records if each.levelno == logging.WARNING)
-            assert "the list of recordings cannot be read (no)" in told.message
+            assert "list of recordings cannot be read (no)" in told.message
             # All is read once it can be; what came since it was given up counts.
             desk.pages.recordings = [invoked(200), invoked(100), *older(250)]
             assert [1, 2, 3] == await desk.look_when_due()
@@ -559,9 +569,9 @@ def test_a_clock_that_is_wrong() -> None:
                 stage.simulator.inject("*", Fault.SERVER_ERROR, times=1)
 
         stage.front.before = refuse
-        stage.ahead_seconds = HOUR
+        stage.clock.ahead_seconds = HOUR
         await stage.scrapes(20)
-        assert stage.exporter.why_not_ready() is None
+        assert stage.exporter.collector.why_not_ready() is None
         return value(await stage.scrape(60), "rk_recordings_started_total")
 
     come = life(

@@ -1,25 +1,31 @@
 import asyncio
 import logging
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rk_exporter.collector.collector import Collector
+from rk_exporter.collector.app_state import AppState
+from rk_exporter.collector.collector import AppPasses, Collector
+from rk_exporter.collector.error_boundary import ErrorBoundary
+from rk_exporter.collector.readings import StalenessGrace
 from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import load
 from rk_exporter.model.meeting import App
 from rk_exporter.simulator import Fault
 from rk_exporter.snapshot import AppSnapshot, Snapshot
-from rk_exporter.tracking.state_file import StateFileState
+from rk_exporter.tracking.state_file import StateFileStatus
+from rk_exporter.tracking.state_records import SavedApp
+from rk_exporter.tracking.tracker import TrackerState
 from tests.support.building import (
     HOLDING_BACK,
     NOW,
     Call,
     Setup,
     Stage,
+    Time,
     config,
     life,
     play,
@@ -306,61 +312,90 @@ class SlowApp:
 
     def __init__(self) -> None:
         self.released = asyncio.Event()
-        self.snapshot = AppSnapshot(app=App("app", "account", "id"), readings=())
+        app = App("app", "account", "id")
+        self.state = AppState(
+            snapshot=AppSnapshot(app=app, readings=()),
+            saved=SavedApp(app=app, tracker=TrackerState()),
+            revision=0,
+            grace=StalenessGrace(300.0),
+        )
         self.passes = 0
 
-    async def run_pass(self, deadline: float) -> AppSnapshot:
+    async def run_pass(self, deadline: float) -> None:
         del deadline
         self.passes += 1
         await self.released.wait()
-        return replace(self.snapshot, up=True)
+        self.state = replace(self.state, snapshot=replace(self.state.snapshot, up=True))
 
     async def close(self) -> None:
         self.released.set()
 
 
-class TestKeep:
-    """What is written down before it is shown."""
+class Store:
+    """A place for the state whose writes take until *saving* has returned."""
 
-    def test_kept_before_it_is_shown(self) -> None:
-        """Until what a pass brought is kept, whoever asks gets what was shown before."""
+    def __init__(self, saving: Callable[[], Awaitable[object]], *written_at: float) -> None:
+        self._saving = saving
+        self._written_at = iter(written_at or (NOW,))
+        self.status = StateFileStatus(is_written=True, last_success_timestamp_seconds=None)
+        self.writes = 0
+
+    def is_due(self) -> bool:
+        return True
+
+    async def save(self, apps: Iterable[SavedApp], *, max_wait_seconds: float = 0.0) -> bool:
+        del apps, max_wait_seconds
+        self.writes += 1
+        await self._saving()
+        self.status = replace(
+            self.status, last_success_timestamp_seconds=next(self._written_at, NOW)
+        )
+        return True
+
+
+async def immediately() -> None:
+    """Take no time."""
+
+
+def collector_of(*apps: AppPasses, store: Store | None = None) -> Collector:
+    """Return a collector of apps without bugs."""
+    bounded = [(app, ErrorBoundary("app", count=lambda: None)) for app in apps]
+    return Collector(bounded, clock=Time(), stale_after_seconds=300.0, store=store)
+
+
+class TestSave:
+    """The state is saved before it is shown."""
+
+    def test_saved_before_it_is_shown(self) -> None:
+        """Until the result of a pass is saved, scrapes get the previous snapshot."""
 
         async def scrapes() -> tuple[list[bool | None], Snapshot]:
             app = SlowApp()
             app.released.set()
             shown_meanwhile: list[bool | None] = []
 
-            async def keep() -> StateFileState:
-                hasty = await scraper.scrape(0.01)
+            async def look() -> None:
+                hasty = await collector.scrape(0.01)
                 shown_meanwhile.append(hasty.apps[0].up)
-                return StateFileState(is_written=True, last_success_timestamp_seconds=NOW)
 
-            scraper = Collector([app], clock=lambda: NOW, keep=keep)
-            return shown_meanwhile, await scraper.scrape(30)
+            collector = collector_of(app, store=Store(look))
+            return shown_meanwhile, await collector.scrape(30)
 
         shown_meanwhile, snapshot = run(scrapes())
         assert [None] == shown_meanwhile
         assert snapshot.apps[0].up
-        assert snapshot.state_file == StateFileState(
+        assert snapshot.state_file == StateFileStatus(
             is_written=True, last_success_timestamp_seconds=NOW
         )
 
     def test_nothing_new(self) -> None:
-        """Where neither an app nor the file has changed, the snapshot is the very same one."""
-        written = [NOW, NOW, NOW + 60]
+        """If neither an app nor the state file has changed, the snapshot is the same object."""
 
         async def scrapes() -> list[Snapshot]:
             app = SlowApp()
-            app.snapshot = replace(app.snapshot, up=True)
             app.released.set()
-
-            async def keep() -> StateFileState:
-                return StateFileState(
-                    is_written=True, last_success_timestamp_seconds=written.pop(0)
-                )
-
-            scraper = Collector([app], keep=keep)
-            return [await scraper.scrape(30) for _ in range(3)]
+            collector = collector_of(app, store=Store(immediately, NOW, NOW, NOW + 60))
+            return [await collector.scrape(30) for _ in range(3)]
 
         first, second, third = run(scrapes())
         assert first is second
@@ -368,43 +403,42 @@ class TestKeep:
 
 
 class TestSingleFlight:
-    """Who shares a pass, and for how long."""
+    """Scrapes share a pass."""
 
     def test_joiner_with_less_time_gets_the_last_snapshot(self) -> None:
-        """A scrape that joins a pass longer than its own time is answered with what there is."""
+        """A scrape that joins a pass longer than its own time gets the previous snapshot."""
 
         async def scrapes() -> tuple[Snapshot, Snapshot, int]:
             app = SlowApp()
-            scraper = Collector([app], clock=lambda: NOW)
-            patient = asyncio.create_task(scraper.scrape(30))
+            collector = collector_of(app)
+            patient = asyncio.create_task(collector.scrape(30))
             await asyncio.sleep(0)
-            hasty = await scraper.scrape(0.01)
+            hasty = await collector.scrape(0.01)
             app.released.set()
             return hasty, await patient, app.passes
 
         hasty, patient, passes = run(scrapes())
         assert (None, True, 1) == (hasty.apps[0].up, patient.apps[0].up, passes)
 
-    def test_a_pass_that_overruns_holds_up_nobody(self) -> None:
-        """Should a pass not end at its deadline, its scrapes are answered all the same."""
+    def test_a_pass_that_overruns_delays_no_scrape(self) -> None:
+        """If a pass does not end at its deadline, its scrapes get their answer all the same."""
 
         async def scrapes() -> Snapshot:
-            app = SlowApp()
-            scraper = Collector([app])
-            snapshot = await scraper.scrape(0.01)
-            await scraper.close()
+            collector = collector_of(SlowApp())
+            snapshot = await collector.scrape(0.01)
+            await collector.close()
             return snapshot
 
         assert run(scrapes()).apps[0].up is None
 
     def test_a_scrape_given_up_leaves_the_pass_running(self) -> None:
-        """When the client of one scrape is gone, the pass goes on for the others."""
+        """When the client of one scrape gives up, the pass goes on for the others."""
 
         async def scrapes() -> Snapshot:
             app = SlowApp()
-            scraper = Collector([app])
-            first = asyncio.create_task(scraper.scrape(30))
-            second = asyncio.create_task(scraper.scrape(30))
+            collector = collector_of(app)
+            first = asyncio.create_task(collector.scrape(30))
+            second = asyncio.create_task(collector.scrape(30))
             await asyncio.sleep(0)
             first.cancel()
             app.released.set()
@@ -416,10 +450,10 @@ class TestSingleFlight:
         """Closing does not wait for the deadline of the pass."""
 
         async def scrapes() -> None:
-            scraper = Collector([SlowApp()])
-            waiting = asyncio.create_task(scraper.scrape(30))
+            collector = collector_of(SlowApp())
+            waiting = asyncio.create_task(collector.scrape(30))
             await asyncio.sleep(0)
-            await scraper.close()
+            await collector.close()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
 

@@ -2,11 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from rk_exporter.collector.readings import ReadResult, merge, sync_meetings
+from rk_exporter.collector.readings import ReadResult, count_deferred, merge, sync_meetings
 from rk_exporter.model.failure import Failure, Reason
-from rk_exporter.model.meeting import App, Meeting, Reading, Room
+from rk_exporter.model.meeting import Meeting, Reading, Room
 from rk_exporter.model.recording import Recording, Status
-from rk_exporter.snapshot import AppSnapshot
 from tests.support.building import NOW
 
 
@@ -14,97 +13,93 @@ RECORDING = Recording(recording_id="recording-1", status=Status.RECORDING)
 FAILURE = Failure(Reason.TIMEOUT, "too late")
 
 
-def before(**last_attempts: float | None) -> AppSnapshot:
-    readings = tuple(
+def before(**last_attempts: float | None) -> tuple[Reading, ...]:
+    return tuple(
         Reading(meeting=Meeting(name, name), last_attempt_timestamp_seconds=at)
         for name, at in last_attempts.items()
     )
-    return AppSnapshot(app=App("app", "account", "id"), readings=readings)
 
 
 def after_pass(
-    previous: AppSnapshot, *attempts: ReadResult, ended_at: float = NOW, stale_after: float = 300
-) -> AppSnapshot:
-    return merge(
-        previous, attempts, ended_at=ended_at, duration_seconds=1, stale_after_seconds=stale_after
-    )
+    previous: tuple[Reading, ...], *results: ReadResult, ended_at: float = NOW
+) -> tuple[Reading, ...]:
+    """Return the readings after a pass whose results are old after 300 s."""
+    by_meeting = {result.meeting_id: result for result in results}
+    return merge(previous, by_meeting, oldest=ended_at - 300)
+
+
+def deferred(readings: tuple[Reading, ...], *results: ReadResult, fresh_count: int = 0) -> int:
+    """Return how many meetings a pass with these results left for later."""
+    by_meeting = {result.meeting_id: result for result in results}
+    return count_deferred(readings, by_meeting, fresh_count=fresh_count)
 
 
 def test_success() -> None:
     """A success replaces the recordings and is remembered with its time."""
-    snapshot = after_pass(before(a=None), ReadResult("a", NOW - 1, (RECORDING,)))
-    (reading,) = snapshot.readings
+    (reading,) = after_pass(before(a=None), ReadResult("a", NOW - 1, (RECORDING,)))
     assert ((RECORDING,), NOW - 1, True) == (
         reading.recordings,
         reading.last_success_timestamp_seconds,
         reading.up,
     )
-    assert (0, 1) == (snapshot.deferred, snapshot.duration_seconds)
 
 
 def test_failure_keeps_the_last_reading() -> None:
-    """A failure is shown as such, beside what was read last."""
+    """A failure is shown, and so is the last successful reading."""
     known = after_pass(before(a=None), ReadResult("a", NOW - 60, (RECORDING,)))
-    snapshot = after_pass(known, ReadResult("a", NOW, FAILURE))
-    (reading,) = snapshot.readings
-    assert ((RECORDING,), NOW - 60) == (
+    (reading,) = after_pass(known, ReadResult("a", NOW, FAILURE))
+    assert ((RECORDING,), NOW - 60, False) == (
         reading.recordings,
         reading.last_success_timestamp_seconds,
+        reading.up,
     )
-    assert (False, 0) == (reading.up, snapshot.deferred)
 
 
 def test_success_after_a_failure() -> None:
-    """The next success forgets the failure."""
+    """The next success removes the failure."""
     failed = after_pass(before(a=None), ReadResult("a", NOW - 60, FAILURE))
-    assert after_pass(failed, ReadResult("a", NOW, ())).readings[0].up
+    assert after_pass(failed, ReadResult("a", NOW, ()))[0].up
 
 
 def test_unread_meeting_keeps_its_reading() -> None:
-    """A meeting that the pass did not come to keeps its reading, and is counted as deferred."""
+    """A meeting that the pass did not get to keeps its reading."""
     known = after_pass(before(a=None, b=None), ReadResult("a", NOW - 60, (RECORDING,)))
-    snapshot = after_pass(known, ReadResult("b", NOW, ()))
-    assert known.readings[0] == snapshot.readings[0]
-    assert 1 == snapshot.deferred
+    assert known[0] == after_pass(known, ReadResult("b", NOW, ()))[0]
 
 
 def test_meeting_cut_off_by_the_deadline() -> None:
-    """A call that the deadline ends failed, and its meeting was not read for want of time."""
-    snapshot = after_pass(before(a=None), ReadResult("a", NOW, FAILURE, deadline_exceeded=True))
-    assert (False, 1) == (snapshot.readings[0].up, snapshot.deferred)
+    """A call that the end of the pass cuts off has failed, and its meeting counts as deferred."""
+    result = ReadResult("a", NOW, FAILURE, deadline_exceeded=True)
+    assert not after_pass(before(a=None), result)[0].up
+    assert 1 == deferred(before(a=None), result)
 
 
 def test_stale_reading_is_dropped() -> None:
-    """A reading older than the limit is shown no more, but when it was is."""
+    """A reading that is too old is no longer shown, but its time is."""
     known = after_pass(before(a=None), ReadResult("a", NOW - 300, (RECORDING,)))
-    assert (RECORDING,) == after_pass(known, ended_at=NOW).readings[0].recordings
-    (reading,) = after_pass(known, ended_at=NOW + 0.1).readings
+    assert (RECORDING,) == after_pass(known, ended_at=NOW)[0].recordings
+    (reading,) = after_pass(known, ended_at=NOW + 0.1)
     assert (None, NOW - 300) == (reading.recordings, reading.last_success_timestamp_seconds)
 
 
 @pytest.mark.parametrize(
-    ("fresh_count", "attempted", "deferred"),
+    ("fresh_count", "attempted", "expected"),
     [
         (0, "b", 2),
         (1, "b", 1),
         (2, "b", 0),
-        # A fresh one was read all the same.
+        # A fresh meeting was read all the same.
         (2, "ab", 0),
-        # What is in the API's list of recordings need not be in ours of meetings.
+        # The API's list has recordings of meetings that are not in ours.
         (1, "bxyz", 1),
+        (0, "abc", 0),
     ],
 )
-def test_deferred(fresh_count: int, attempted: str, deferred: int) -> None:
-    """Those are counted that the pass did not come to, without those that needed no reading."""
-    snapshot = merge(
-        before(a=NOW - 1, b=NOW - 60, c=NOW - 60),
-        [ReadResult(name, NOW, ()) for name in attempted],
-        ended_at=NOW,
-        duration_seconds=1,
-        stale_after_seconds=300,
-        fresh_count=fresh_count,
-    )
-    assert deferred == snapshot.deferred
+def test_deferred(fresh_count: int, attempted: str, expected: int) -> None:
+    """Meetings that the pass did not get to are counted, without those that are fresh."""
+    readings = before(a=NOW - 1, b=NOW - 60, c=NOW - 60)
+    results = [ReadResult(name, NOW, ()) for name in attempted]
+    assert expected == deferred(readings, *results, fresh_count=fresh_count)
 
 
 ROOMS = {"a": Room(is_live=True, participants=2), "b": Room(is_live=False)}
@@ -127,7 +122,7 @@ def known(name: str) -> Reading:
     )
 
 
-class TestRelist:
+class TestSyncMeetings:
     """The readings after the list of meetings has changed."""
 
     def test_order_is_that_of_the_list(self) -> None:

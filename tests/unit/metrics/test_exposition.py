@@ -18,7 +18,7 @@ from prometheus_client.openmetrics import exposition as openmetrics_encoder
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from rk_exporter.metrics.builders import histogram
+from rk_exporter.metrics.builders import LabelSet, histogram
 from rk_exporter.metrics.exposition import Exposition, Format, accepts_gzip, encode, negotiate
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.counters import Histogram
@@ -38,7 +38,7 @@ PROMETHEUS_3 = (
 
 
 class Families(CollectorRegistry):
-    """Families as the library's encoders want them: something to collect from."""
+    """A registry that yields given families, which is what the library's encoders take."""
 
     def __init__(self, families: list[Metric]) -> None:
         self._families = families
@@ -79,7 +79,7 @@ def by_the_library(families: list[Metric], form: Format) -> bytes:
     ],
 )
 def test_negotiation(accept: str, expected: Format) -> None:
-    """The preferred of the two formats is taken, the text format where neither is named."""
+    """The client gets the format that it prefers, or the text format if it names neither."""
     assert expected is negotiate(accept)
 
 
@@ -97,21 +97,21 @@ def test_negotiation(accept: str, expected: Format) -> None:
     ],
 )
 def test_gzip_is_asked_for(accept_encoding: str, expected: bool) -> None:  # noqa: FBT001 # parameter of a test
-    """The answer is packed where the client allows it."""
+    """The response is compressed if the client accepts gzip."""
     assert expected == accepts_gzip(accept_encoding)
 
 
 @pytest.mark.parametrize("form", Format)
 def test_bytes_are_those_of_the_library(form: Format) -> None:
-    """What all metrics of a scrape look like is, byte by byte, what prometheus_client makes."""
+    """A whole exposition equals that of prometheus_client, byte by byte."""
     recordings = [life("meeting-1", invoked_at=NOW + 1), life("meeting-2", invoked_at=NOW + 1)]
     each = setup(*recordings, meetings=["meeting-1", "meeting-2", "idle"])
 
     async def looks() -> Snapshot:
-        snapshot = await each.exporter.scraper.scrape(5)
+        snapshot = await each.exporter.collector.scrape(5)
         for seconds in (50, 120):
             each.time.now = NOW + seconds
-            snapshot = await each.exporter.scraper.scrape(5)
+            snapshot = await each.exporter.collector.scrape(5)
         return snapshot
 
     families = list(each.exporter.families(run(looks())))
@@ -126,7 +126,7 @@ def test_bytes_are_those_of_the_library(form: Format) -> None:
     number=st.floats(allow_nan=False) | st.integers(0, 2**63),
 )
 def test_any_label_and_value(form: Format, text: str, number: float) -> None:
-    """Any text in a label or a HELP line, and any number, is encoded as the library does."""
+    """Any label, HELP line and number is encoded exactly as the library encodes it."""
     gauge = GaugeMetricFamily("gauge", text, labels=["b", "a"])
     gauge.add_metric([text, "x"], number)
     info = InfoMetricFamily("some", "help", labels=["a"])
@@ -134,7 +134,7 @@ def test_any_label_and_value(form: Format, text: str, number: float) -> None:
     counter = CounterMetricFamily("counted", text, labels=["from"])
     counter.add_metric([text], abs(number))
     delays = Histogram((0.5, 1e9), (1, 0, 2), abs(number))
-    measured = histogram("delay", text, [({"a": text}, delays)])
+    measured = histogram("delay", text, [(LabelSet(a=text), delays)])
     families = [gauge, info, counter, measured]
     encoded = encode(families, form)
     assert by_the_library(families, form) == encoded
@@ -146,7 +146,7 @@ def test_any_label_and_value(form: Format, text: str, number: float) -> None:
 
 
 def test_each_format_is_rendered_once_for_a_snapshot() -> None:
-    """However many ask at once, packed or not, each format of a snapshot is rendered once."""
+    """Each format of a snapshot is rendered once, however many scrapers ask in parallel."""
     rendered: list[str] = []
 
     def families(snapshot: Snapshot) -> list[Metric]:
@@ -173,7 +173,7 @@ def test_each_format_is_rendered_once_for_a_snapshot() -> None:
 
 
 def test_snapshots_in_flight_do_not_mix() -> None:
-    """A page that is being packed while another snapshot takes over stays its own."""
+    """A page that is being compressed while a new snapshot arrives keeps its own content."""
 
     def families(snapshot: Snapshot) -> list[Metric]:
         gauge = GaugeMetricFamily("taken_at", "help")

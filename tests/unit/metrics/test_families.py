@@ -14,15 +14,16 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from rk_exporter.api.client import ENDPOINTS
 from rk_exporter.api.schema import MALFORMABLE_FIELDS
 from rk_exporter.metrics.exposition import Format, encode
-from rk_exporter.metrics.families import families
-from rk_exporter.metrics.recordings import RECORDING_AGE, counter_families, recording_families
+from rk_exporter.metrics.families import SnapshotFamilies
+from rk_exporter.metrics.recording_counters import counter_families
+from rk_exporter.metrics.recordings import RECORDING_AGE, AllRecordingSeries
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Recording as ReadRecording
 from rk_exporter.model.recording import Status, StopReason
 from rk_exporter.simulator import Fault
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
-from rk_exporter.tracking.state_file import StateFileState
+from rk_exporter.tracking.state_file import StateFileStatus
 from tests.support.building import (
     NOW,
     Setup,
@@ -39,7 +40,7 @@ from tests.support.exporters import end, failing, full, held_back, scrape, watch
 Build = Callable[[Path], Setup]
 
 GOLDEN = Path(__file__).parent / "golden"
-# What one process has of its own, and what time has passed.
+# These values depend on the process or on the time.
 VOLATILE = re.compile(
     r"^(#.* )?(process_|rk_exporter_build|rk_scrape_duration|rk_api_request_duration|"
     r"rk_api_budget_remaining|rk_api_ratelimit_remaining|rk_meetings_file_last_read_success_).*\n",
@@ -54,7 +55,7 @@ def known(**fields: Any) -> KnownRecording:
 
 
 def exposed(*recordings: KnownRecording, **fields: Any) -> str:
-    """Return what is shown of an app at NOW."""
+    """Return the exposition of an app at NOW."""
     app = AppSnapshot(
         **{
             "app": App("production", "account", "app-id"),
@@ -63,12 +64,12 @@ def exposed(*recordings: KnownRecording, **fields: Any) -> str:
             **fields,
         }
     )
-    return encode(families(Snapshot((app,), NOW)), Format.TEXT).decode()
+    return encode(SnapshotFamilies()(Snapshot((app,), NOW)), Format.TEXT).decode()
 
 
 @pytest.mark.parametrize("form", Format)
 def test_golden_exposition(tmp_path: Path, form: Format) -> None:
-    """All metrics of a fleet in every state look as they did when somebody looked at them."""
+    """The exposition of an app with every state equals the reviewed golden file."""
     each = full(tmp_path)
     text = VOLATILE.sub("", watched(each, form)).replace(str(tmp_path), "/etc/rk-exporter")
     golden = GOLDEN / f"every-state.{form.name.lower()}"
@@ -79,7 +80,7 @@ def test_golden_exposition(tmp_path: Path, form: Format) -> None:
 
 @pytest.mark.parametrize("build", [full, failing, held_back])
 def test_promtool_finds_nothing(tmp_path: Path, promtool: str, build: Build) -> None:
-    """Prometheus' own linter has nothing to say, whether all is well or everything fails."""
+    """The linter of promtool finds no fault, whether all calls succeed or all fail."""
     text = watched(build(tmp_path))
     result = subprocess.run(
         [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
@@ -88,7 +89,7 @@ def test_promtool_finds_nothing(tmp_path: Path, promtool: str, build: Build) -> 
 
 
 def test_openmetrics_is_understood(tmp_path: Path) -> None:
-    """The strict parser of OpenMetrics takes the exposition; each metric has its type."""
+    """The strict OpenMetrics parser accepts the exposition, and each metric has its type."""
     text = watched(full(tmp_path), Format.OPENMETRICS)
     parsed = {each.name: each.type for each in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call] # has no annotations
     assert text.endswith("# EOF\n")
@@ -99,7 +100,7 @@ def test_openmetrics_is_understood(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("build", [full, failing])
 def test_every_line_is_sound(tmp_path: Path, build: Build) -> None:
-    """No sample twice, no timestamp, no `_created`, no NaN; the order is the same each time."""
+    """There are no duplicates, timestamps, `_created` series or NaN, and the order is stable."""
     each = build(tmp_path)
 
     async def twice() -> list[str]:
@@ -120,7 +121,7 @@ def test_every_line_is_sound(tmp_path: Path, build: Build) -> None:
     [("rk_recording_status", "status", 10), ("rk_recording_stop_reason", "reason", 3)],
 )
 def test_states_are_exclusive(tmp_path: Path, name: str, label: str, count: int) -> None:
-    """Of the states of a recording exactly one is 1, and so of what may have ended it."""
+    """Exactly one state of a recording is 1, and at most one stop reason."""
     sums: dict[str, float] = {}
     for labels, number in labelled(watched(full(tmp_path)), name):
         labels.pop(label)
@@ -130,10 +131,10 @@ def test_states_are_exclusive(tmp_path: Path, name: str, label: str, count: int)
 
 
 def test_nothing_is_shown_before_it_is_known() -> None:
-    """Before the first pass there are the list, the counters at 0, and no readings."""
+    """Before the first pass the meetings and zero counters are shown, but no readings."""
     each = setup(life())
-    snapshot = each.exporter.scraper.snapshot
-    shown = {family.name: family.samples for family in families(snapshot)}
+    snapshot = each.exporter.collector.snapshot
+    shown = {family.name: family.samples for family in SnapshotFamilies()(snapshot)}
     counted = {family.name for family in counter_families(snapshot.apps)}
     assert {"rk_meeting", "rk_meetings", "rk_app", "rk_exporter_build", *counted} == {
         name for name, found in shown.items() if found
@@ -142,7 +143,7 @@ def test_nothing_is_shown_before_it_is_known() -> None:
 
 
 def test_counters_begin_at_zero() -> None:
-    """Every reason for a failure, every known status and every field has its series at once."""
+    """Every failure reason, known status code and field has a series from the start."""
     each = setup(meetings=["idle"])
     text = scrape(each)
     reasons = samples(text, "rk_api_request_failures_total")
@@ -160,7 +161,7 @@ def test_counters_begin_at_zero() -> None:
 
 
 def test_counts_of_recordings_begin_at_zero() -> None:
-    """Every end and every change of state that is possible has its series at once."""
+    """Every possible outcome and state change has a series from the start."""
     text = scrape(setup(meetings=["idle"]))
     finished = labelled(text, "rk_recordings_finished_total")
     assert {("uploaded", 0), ("errored", 0), ("vanished", 0)} == {
@@ -185,7 +186,7 @@ def test_counts_of_recordings_begin_at_zero() -> None:
 
 
 def test_what_became_of_recordings_is_counted(tmp_path: Path) -> None:
-    """Each start, each end and each change of state that was seen is counted, by app."""
+    """Each observed start, end and state change is counted per app."""
     text = watched(full(tmp_path))
     telehealth = {"app": "telehealth"}
     finished = {
@@ -194,7 +195,7 @@ def test_what_became_of_recordings_is_counted(tmp_path: Path) -> None:
         if labels["app"] == "telehealth"
     }
     assert {"uploaded": 1, "errored": 1, "vanished": 1} == finished
-    # recording, paused, uploading, uploaded, and the one that vanished.
+    # The recordings recording, paused, uploading, uploaded, and the one that vanished.
     assert 5 == value(text, "rk_recordings_started_total", **telehealth)
     moves = {
         (labels["from"], labels["to"]): number
@@ -214,11 +215,11 @@ def test_what_became_of_recordings_is_counted(tmp_path: Path) -> None:
 
 
 def test_delays_are_measured(tmp_path: Path) -> None:
-    """Of a delay each bucket has those that are no longer than it, and the last has all."""
+    """Histogram buckets are cumulative, and the last bucket counts all delays."""
     text = watched(full(tmp_path))
     app = {"app": "7f0c5d2e-0000-4000-8000-000000000001"}
     name = "rk_recording_upload_delay_seconds"
-    # no-bucket stopped 20 s before it was seen UPLOADED, and track 41 s.
+    # Reads showed no-bucket UPLOADED 20 s after it stopped, and track after 41 s.
     buckets = {
         le: value(text, f"{name}_bucket", le=le, **app)
         for le in ("5.0", "15.0", "30.0", "60.0", "7200.0", "+Inf")
@@ -233,7 +234,7 @@ def test_delays_are_measured(tmp_path: Path) -> None:
 
 
 def test_recordings_that_were_dropped_are_counted() -> None:
-    """What is no longer shown, since there is too much, is counted."""
+    """Recordings hidden by the limit are counted."""
     recordings = [life(id=each, invoked_at=NOW - 1) for each in ("a", "b", "c")]
     configuration = config(follow__max_recordings="1")
     each = setup(*recordings, configuration=configuration, active_as_list=True)
@@ -243,7 +244,7 @@ def test_recordings_that_were_dropped_are_counted() -> None:
 
 
 def test_absent_is_not_zero() -> None:
-    """A recording that has only been asked for has no size, no duration and no expiry."""
+    """An INVOKED recording has no size, duration or expiry."""
     each = setup(life(started_at=None, paused=(), stopped_at=None, uploaded_at=None))
     text = scrape(each)
     for name in (
@@ -273,7 +274,7 @@ def test_absent_is_not_zero() -> None:
 def test_whether_the_file_can_be_fetched(
     details: dict[str, Any], after_upload: dict[str, float]
 ) -> None:
-    """It cannot before the upload, and where the API gives no URL; the sound is another file."""
+    """A download is available once the API returns a URL; audio is a separate file."""
     each = setup(life(**details), linger_seconds=0)
 
     async def looks() -> list[dict[str, float]]:
@@ -291,7 +292,7 @@ def test_whether_the_file_can_be_fetched(
 
 @pytest.mark.parametrize(("kind", "other"), [("composite", "audio"), ("audio", "composite")])
 def test_a_url_that_cannot_be_read_is_not_known(kind: str, other: str) -> None:
-    """Where a URL is malformed, whether there is one is left out."""
+    """A malformed download URL costs only the sample about that URL."""
     unknown = {"composite": "has_download_url", "audio": "has_audio_download_url"}[kind]
     text = exposed(known(**{unknown: None}))
     name = "rk_recording_download_available"
@@ -300,7 +301,7 @@ def test_a_url_that_cannot_be_read_is_not_known(kind: str, other: str) -> None:
 
 @pytest.mark.parametrize(("track", "kind"), [(False, "composite"), (True, "track")])
 def test_kinds_of_recordings(*, track: bool, kind: str) -> None:
-    """A recording with a file for each participant is told from one with a file for all."""
+    """The label kind separates one file per participant from one file for all."""
     text = scrape(setup(life(track=track)))
     assert 1 == value(text, "rk_recording_info", kind=kind)
 
@@ -316,7 +317,7 @@ def test_kinds_of_recordings(*, track: bool, kind: str) -> None:
     ],
 )
 def test_what_ended_a_recording(stop_reason: str | None, expected: str | None) -> None:
-    """It is told once the end was seen; what the API does not document is UNKNOWN."""
+    """The stop reason appears when the end is observed; undocumented reasons are UNKNOWN."""
     each = setup(life(stop_reason=stop_reason), linger_seconds=0)
 
     async def looks() -> list[dict[str, float]]:
@@ -332,12 +333,12 @@ def test_what_ended_a_recording(stop_reason: str | None, expected: str | None) -
 
 
 def test_labels_of_a_recording_never_change() -> None:
-    """A session that comes late is waited for; afterwards no answer changes what was shown."""
+    """The info metric waits for the session; after that its labels never change."""
     each = setup(life(started_at=NOW + 8), linger_seconds=0)
 
     async def looks() -> list[list[dict[str, str]]]:
         found = []
-        # Until the session is told, and then each time that another state is reached.
+        # Until the session is known, and then at each new state.
         for seconds, is_garbled in [(0, True), (1, True), (5, False), (10, True), (35, True)]:
             found.append(await look(seconds, is_garbled=is_garbled))
         for seconds, is_garbled in [(36, False), (70, True), (110, True), (111, False)]:
@@ -368,14 +369,14 @@ def test_labels_of_a_recording_never_change() -> None:
     ],
 )
 def test_when_labels_are_settled(fields: dict[str, Any], expected: float | None) -> None:
-    """The session is waited for until the recording begins; then what is not told is empty."""
+    """The info metric waits for the session until the start; unknown labels are then empty."""
     session_id: str = fields.get("session_id", "")
     text = exposed(known(**fields))
     assert expected == value(text, "rk_recording_info", session_id=session_id, output_file_name="")
 
 
 def test_the_age_of_a_finished_recording() -> None:
-    """What has ended is as old as its own last reading, however often its meeting is read."""
+    """The age of a finished recording is that of its own last read, not its meeting's."""
     each = setup(life(), linger_seconds=0)
 
     async def looks() -> str:
@@ -390,7 +391,7 @@ def test_the_age_of_a_finished_recording() -> None:
 
 
 def test_an_upload_is_in_progress_though_its_meeting_no_longer_shows_it() -> None:
-    """A meeting's count takes in what is followed by its id."""
+    """A meeting's count includes recordings that are followed by id."""
     each = setup(life(), uploading_is_active=False)
 
     async def looks() -> list[float | None]:
@@ -404,7 +405,7 @@ def test_an_upload_is_in_progress_though_its_meeting_no_longer_shows_it() -> Non
 
 
 def test_times_are_by_the_apis_clock() -> None:
-    """What the API dates is measured by its clock, and readings are dated by this machine's."""
+    """API timestamps use the API's clock; read times use this machine's clock."""
     running = known(
         started_timestamp_seconds=NOW - 5,
         download_url_expiry_timestamp_seconds=NOW + 1000,
@@ -416,7 +417,7 @@ def test_times_are_by_the_apis_clock() -> None:
 
 
 def test_names_of_meetings_that_are_no_longer_read() -> None:
-    """A meeting of a recording that is shown has its name, also when it is not in the list."""
+    """A shown recording's meeting keeps its name, even if it has left the list."""
     gone = replace(known(), meeting=Meeting("gone", "Ward round"))
     listed = Reading(meeting=Meeting("listed", "Biology"))
     text = exposed(
@@ -432,16 +433,16 @@ def test_names_of_meetings_that_are_no_longer_read() -> None:
     ("state", "expected"),
     [
         (None, (None, None)),
-        (StateFileState(is_written=False, last_success_timestamp_seconds=None), (0, None)),
-        (StateFileState(is_written=True, last_success_timestamp_seconds=NOW), (1, NOW)),
-        (StateFileState(is_written=False, last_success_timestamp_seconds=NOW), (0, NOW)),
+        (StateFileStatus(is_written=False, last_success_timestamp_seconds=None), (0, None)),
+        (StateFileStatus(is_written=True, last_success_timestamp_seconds=NOW), (1, NOW)),
+        (StateFileStatus(is_written=False, last_success_timestamp_seconds=NOW), (0, NOW)),
     ],
 )
 def test_state_file(
-    state: StateFileState | None, expected: tuple[float | None, float | None]
+    state: StateFileStatus | None, expected: tuple[float | None, float | None]
 ) -> None:
-    """Whether the state file could be written is told where there is one, and when that was."""
-    text = encode(families(Snapshot((), NOW, state)), Format.TEXT).decode()
+    """With a state file, metrics show whether and when it was written."""
+    text = encode(SnapshotFamilies()(Snapshot((), NOW, state)), Format.TEXT).decode()
     assert expected == (
         value(text, "rk_state_file_last_write_successful"),
         value(text, "rk_state_file_last_write_success_timestamp_seconds"),
@@ -449,7 +450,7 @@ def test_state_file(
 
 
 def test_expiry_counts_down() -> None:
-    """The time until the download URL expires falls from scrape to scrape; then it is gone."""
+    """The time until the download URL expires decreases with each scrape, then disappears."""
     each = setup(life())
     name = "rk_recording_download_url_expires_in_seconds"
 
@@ -465,7 +466,7 @@ def test_expiry_counts_down() -> None:
 
 
 def test_malformed_fields_are_counted() -> None:
-    """Each field that was left out is counted under its name; the recording is shown."""
+    """Each malformed field is counted by name, and the recording is still shown."""
     each = setup(life())
     each.simulator.inject("meeting-1", Fault.GARBAGE_FIELDS)
     text = scrape(each)
@@ -476,11 +477,11 @@ def test_malformed_fields_are_counted() -> None:
 
 
 def test_every_family_explains_itself() -> None:
-    """Each metric has a HELP line; those with API values name the field and tell their age."""
+    """Each metric has a HELP line; API values name their field and their age."""
     nothing = Snapshot((), NOW)
-    for family in families(nothing):
+    for family in SnapshotFamilies()(nothing):
         assert family.documentation.endswith(".")
     own = {"rk_recording_last_success_timestamp_seconds", "rk_recording_stop_reason"}
-    for family in recording_families(nothing):
+    for family in AllRecordingSeries().families(nothing):
         assert ("API field" in family.documentation) == (family.name != min(own))
         assert (family.name not in own) == family.documentation.endswith(RECORDING_AGE)

@@ -12,7 +12,7 @@ import pytest
 from rk_exporter.config.config import load
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Exposition, Format
-from rk_exporter.metrics.families import families
+from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.simulator import Recording
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.web.application import Application, scrape_timeout_seconds
@@ -53,14 +53,14 @@ from tests.support.building import (
     ],
 )
 def test_timeout_of_a_scrape(header: str | None, expected: float) -> None:
-    """The header's timeout less the offset counts; what is no number is as if it were absent."""
+    """The timeout is the header minus the offset; an invalid header counts as missing."""
     assert expected == scrape_timeout_seconds(header, offset_seconds=0.5)
 
 
 class TestMetricsPage:
     @pytest.mark.parametrize("form", Format)
     def test_formats(self, form: Format) -> None:
-        """Each format is announced with its version, and is what was announced."""
+        """The Content-Type names the format and its version, and the body matches it."""
         answer = run(setup(life()).get(headers={"Accept": form.value}))
         assert (200, form.value) == (answer.status_code, answer.headers["Content-Type"])
         assert (form is Format.OPENMETRICS) == answer.text.endswith("# EOF\n")
@@ -68,7 +68,7 @@ class TestMetricsPage:
         assert "Accept, Accept-Encoding" == answer.headers["Vary"]
 
     def test_gzip(self) -> None:
-        """Packed, the answer is the same."""
+        """The compressed response has the same content."""
 
         async def both() -> tuple[bytes, bytes]:
             application = _application(_nothing_new)
@@ -79,7 +79,7 @@ class TestMetricsPage:
         assert plain == gzip.decompress(packed)
 
     def test_head_costs_nothing(self) -> None:
-        """HEAD has the headers of GET and no body, and calls nothing."""
+        """HEAD returns the headers of GET without a body, and calls no API."""
         each = setup(life())
         answer = run(each.get(method="HEAD"))
         assert (200, b"", 0) == (
@@ -90,14 +90,14 @@ class TestMetricsPage:
         assert Format.TEXT.value == answer.headers["Content-Type"]
 
     def test_other_path(self) -> None:
-        """The metrics can stand under another path, and then no more under the usual one."""
+        """A configured path for the metrics replaces the default path."""
         each = setup(life(), configuration=config(web__telemetry_path="/recordings/metrics"))
         assert 200 == run(each.get("/recordings/metrics")).status_code
         assert 404 == run(each.get("/metrics")).status_code
         assert 'href="/recordings/metrics"' in run(each.get("/")).text
 
     def test_too_many_at_once(self) -> None:
-        """Beyond the maximum a scrape is asked to come again, and the others are answered."""
+        """Above the limit a scrape gets 503 with Retry-After, and the others are answered."""
 
         async def scrapes() -> list[int]:
             each = setup(life(), configuration=config(web__max_requests="3"))
@@ -111,7 +111,7 @@ def _application(scrape: Callable[[float], Awaitable[Snapshot]]) -> Application:
     return Application(
         scrape=scrape,
         why_not_ready=lambda: None,
-        exposition=Exposition(families),
+        exposition=Exposition(SnapshotFamilies()),
         telemetry_path="/metrics",
         timeout_offset_seconds=0.5,
         max_requests=1,
@@ -141,7 +141,7 @@ async def _raw(
 
 @pytest.mark.parametrize("path", ["/nope", "/metrics/", "/-/reload", "/metrics.php"])
 def test_other_paths(path: str) -> None:
-    """Any other path is a 404 with a line of text that does not repeat it, and calls nothing."""
+    """An unknown path gets 404 with a line of text that does not repeat the path."""
     each = setup(life())
     answer = run(each.get(path))
     assert 404 == answer.status_code
@@ -153,7 +153,7 @@ def test_other_paths(path: str) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"])
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
 def test_other_methods(path: str, method: str) -> None:
-    """Any other method is a 405 that names the right ones, and calls nothing."""
+    """Any other method gets 405 with the allowed methods."""
     each = setup(life())
     answer = run(each.get(path, method=method))
     assert (405, "GET, HEAD") == (answer.status_code, answer.headers["Allow"])
@@ -162,14 +162,14 @@ def test_other_methods(path: str, method: str) -> None:
 
 @pytest.mark.parametrize("length", ["65537", "-1", "many"])
 def test_bodies_are_refused(length: str) -> None:
-    """A request with a large body, or one of no known length, is a 413."""
+    """A request with a large body, or an invalid length, gets 413."""
     answer = run(setup(life()).get(headers={"Content-Length": length}))
     assert (413, "send no body\n") == (answer.status_code, answer.text)
 
 
 class TestHealth:
     def test_healthy_calls_nothing(self) -> None:
-        """Health is the exporter's alone: it never calls the API."""
+        """Health never calls the API."""
         each = setup(life())
         assert (200, "healthy\n") == (
             run(each.get("/-/healthy")).status_code,
@@ -178,7 +178,7 @@ class TestHealth:
         assert 0 == each.simulator.requests.total
 
     def test_ready(self) -> None:
-        """It is ready after the first pass, until the last pass is out of date; asking is free."""
+        """The exporter is ready from the first pass on, while the last pass is recent."""
         each = setup(life())
 
         async def over_time() -> list[tuple[int, str]]:
@@ -200,7 +200,7 @@ class TestHealth:
         assert (503, "not ready: the last pass is out of date; is the exporter scraped?\n") == old
 
     def test_not_ready_while_recordings_are_restored(self) -> None:
-        """Where the budget is small it takes some passes until all is shown again that was."""
+        """With a small budget it takes several passes to restore all recordings."""
         meetings = ["meeting-1", "meeting-2", "meeting-3"]
 
         async def scrapes(stage: Stage) -> list[tuple[int, int]]:
@@ -222,7 +222,7 @@ class TestHealth:
 
     @pytest.mark.parametrize("budget", ["10", "20"])
     def test_ready_at_last(self, budget: str) -> None:
-        """Also with no more than a call for each pass, or for every other, it becomes ready."""
+        """The exporter becomes ready even with one call per pass, or per two passes."""
 
         async def scrapes(stage: Stage) -> int:
             await stage.scrapes(30)
@@ -233,7 +233,7 @@ class TestHealth:
         assert 200 == play(scrapes, *recordings, configuration=configuration, linger_seconds=0)
 
     def test_which_app_is_not_ready(self, tmp_path: Path) -> None:
-        """Of several apps those are named whose list could not be read yet."""
+        """The reason names the apps whose list was not read yet."""
         file = tmp_path / "rk.yml"
         file.write_text(
             f"account_id: {ACCOUNT}\napi: {{budget: 100000, base_url: '{BASE_URL}'}}\napps:\n"
@@ -252,7 +252,7 @@ class TestHealth:
 
 
 async def ready(exporter: Exporter) -> tuple[int, str]:
-    """Return the status and the text of the page of readiness."""
+    """Return the status and the text of `/-/ready`."""
     transport = httpx.ASGITransport(app=exporter.application)
     async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
         answer = await client.get("/-/ready")
@@ -260,7 +260,7 @@ async def ready(exporter: Exporter) -> tuple[int, str]:
 
 
 def ended(number: int, meeting_id: str) -> Recording:
-    """Return a recording that ended before NOW, one a minute."""
+    """Return a recording that ended *number* minutes before NOW."""
     at = NOW - 60 * (number + 2)
     return life(
         meeting_id,
@@ -274,7 +274,7 @@ def ended(number: int, meeting_id: str) -> Recording:
 
 
 def test_landing_page() -> None:
-    """The landing page says what this is, links to the metrics, and may load nothing."""
+    """The landing page names the exporter, links to the metrics, and loads nothing."""
     answer = run(setup(life()).get("/"))
     assert "text/html; charset=utf-8" == answer.headers["Content-Type"]
     assert '<a href="/metrics">' in answer.text
@@ -283,7 +283,7 @@ def test_landing_page() -> None:
 
 
 def test_a_bug_is_a_500_and_the_next_scrape_works(caplog: pytest.LogCaptureFixture) -> None:
-    """An error that nobody expected is logged, tells the client nothing, and harms no more."""
+    """An unexpected error is logged, and the client gets a 500 without details."""
     caplog.set_level(logging.ERROR, logger="rk_exporter")
     results: list[RuntimeError | Snapshot] = [RuntimeError("secret detail"), Snapshot((), NOW)]
 
@@ -298,20 +298,20 @@ def test_a_bug_is_a_500_and_the_next_scrape_works(caplog: pytest.LogCaptureFixtu
         return [await _raw(application, []) for _ in range(2)]
 
     first, second = run(twice())
-    assert b"internal error; the exporter's log tells more\n" == first
+    assert b"internal error; see the exporter's log\n" == first
     assert second.startswith(b"# HELP rk_recording_status")
     assert "secret detail" in caplog.text
 
 
 @pytest.mark.parametrize("target", ["http://exporter/metrics", "https://exporter:1/metrics?a=b"])
 def test_whole_urls_as_targets(target: str) -> None:
-    """A request may name the whole URL, as it does on its way through a proxy."""
+    """A request's target may be a whole URL, as proxies send it."""
     body = run(_raw(_application(_nothing_new), [], target=target))
     assert body.startswith(b"# HELP")
 
 
 def test_many_meetings_are_sent_in_slices() -> None:
-    """A large exposition arrives whole, in pieces that a slow reader cannot pile up."""
+    """A large exposition arrives complete, in slices that limit memory use."""
     each = setup(*[life(f"meeting-{number}") for number in range(300)])
     body = run(_raw(each.exporter.application, []))
     assert len(body) > 5 * 64 * 1024

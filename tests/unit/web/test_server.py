@@ -1,4 +1,4 @@
-"""The server on real sockets: what slow, silent and rude clients can and cannot do to others."""
+"""The server on real sockets, with slow, silent and misbehaving clients."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ from rk_exporter.web.protocol import LimitedH11Protocol
 from rk_exporter.web.server import AddressError, Listener, bind, serve
 
 
-# Far more than anything here takes, on the slowest machine.
+# Much longer than any test takes on the slowest machine.
 PATIENCE_SECONDS = 20.0
 SHORT_SECONDS = 0.2
 MAX_CONNECTIONS = 40 + server.SPARE_CONNECTIONS
@@ -47,7 +47,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 @dataclass(slots=True)
 class Application:
-    """An application that answers at once, when told to, at length, or without end."""
+    """An application that answers immediately, on demand, with a long body, or never ends."""
 
     held: int = 0
     sent_bytes: int = 0
@@ -116,7 +116,7 @@ class Peer:
             return status, await self.reader.readexactly(length)
 
     async def rest(self) -> bytes:
-        """Return all that still comes before the server ends the connection."""
+        """Return everything that arrives until the server closes the connection."""
         received = bytearray()
         async with asyncio.timeout(PATIENCE_SECONDS):
             with contextlib.suppress(ConnectionError):
@@ -125,7 +125,7 @@ class Peer:
         return bytes(received)
 
     async def drip(self, data: bytes) -> int:
-        """Send *data* byte by byte until the server ends the connection; return how much went."""
+        """Send *data* byte by byte until the server closes; return the number of bytes sent."""
         end = asyncio.ensure_future(self.rest())
         sent = 0
         for number in data:
@@ -138,7 +138,7 @@ class Peer:
         return sent
 
     def reset(self) -> None:
-        """End the connection with a reset."""
+        """Reset the connection."""
         raw: socket.socket = self.writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
@@ -151,7 +151,7 @@ def request(path: str, *headers: str) -> bytes:
 
 @dataclass(slots=True)
 class Site:
-    """A server that runs, and the ways to reach it."""
+    """A running server, and connections to it."""
 
     application: Application
     listener: Listener
@@ -159,7 +159,7 @@ class Site:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Return where it listens."""
+        """Return the server's address."""
         host, port = self.listener.socket.getsockname()[:2]
         return host, port
 
@@ -168,12 +168,12 @@ class Site:
         raw = socket.socket()
         if receive_buffer_bytes:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        raw.setblocking(False)  # noqa: FBT003 # the standard library's
+        raw.setblocking(False)  # noqa: FBT003 # the standard library's signature
         await asyncio.get_running_loop().sock_connect(raw, self.address)
         return await self.adopt(raw)
 
     async def adopt(self, raw: socket.socket) -> Peer:
-        """Return the peer on a socket that is connected."""
+        """Return a client on a connected socket."""
         peer = Peer(*await asyncio.open_connection(sock=raw, limit=1 << 12))
         self.peers.append(peer)
         return peer
@@ -181,11 +181,11 @@ class Site:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until *condition* holds."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not condition():  # noqa: ASYNC110 # not all that is awaited has an event
+            while not condition():  # noqa: ASYNC110 # some conditions have no event
                 await asyncio.sleep(DRIP_EVERY_SECONDS)
 
     async def until_head_deadline(self) -> None:
-        """Wait until a connection that is made now, and stays silent, was cut."""
+        """Wait until the server closes a new, silent connection."""
         silent = await self.connect()
         assert await silent.rest() == b""
 
@@ -197,17 +197,17 @@ def with_site(
     max_requests: int = 40,
     date_header: bool = True,
 ) -> None:
-    """Run *test* on a server of its own, which ends by a signal as it does in earnest."""
+    """Run *test* on a new server, which a signal stops as in production."""
 
     async def run() -> None:
         application = Application()
         listening = bind(Address("127.0.0.1", 0))
         listener = Listener(application, listening, max_requests, date_header=date_header)
         if send_buffer_bytes:
-            # Each connection inherits it.
+            # Each connection inherits this setting.
             listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
         serving = asyncio.create_task(serve([listener]))
-        # From its first step on it handles signals.
+        # The server handles signals from its first step on.
         await asyncio.sleep(0)
         site = Site(application, listener)
         try:
@@ -227,17 +227,17 @@ def with_site(
 
 @pytest.fixture
 def short_head_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the time for a request's head."""
+    """Shorten the deadline for a request's head."""
     monkeypatch.setattr(guarded, "HEAD_DEADLINE_SECONDS", SHORT_SECONDS)
 
 
 @pytest.fixture
 def short_response_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the time for fetching a response."""
+    """Shorten the deadline for reading a response."""
     monkeypatch.setattr(guarded, "RESPONSE_DEADLINE_SECONDS", SHORT_SECONDS)
 
 
-# Requests as they should be.
+# Well-formed requests.
 
 
 def test_connection_is_kept() -> None:
@@ -253,7 +253,7 @@ def test_connection_is_kept() -> None:
 
 
 def test_pipelined_requests() -> None:
-    """Requests that are sent at once are answered all, in their order."""
+    """Pipelined requests are all answered, in order."""
 
     async def test(site: Site) -> None:
         peer = await site.connect()
@@ -283,7 +283,7 @@ def test_head_in_pieces() -> None:
 
 @pytest.mark.parametrize("date_header", [True, False])
 def test_date(*, date_header: bool) -> None:
-    """A response has the server's Date, unless the application is to tell its own time."""
+    """A response has the server's Date header unless the application sends its own."""
 
     async def test(site: Site) -> None:
         peer = await site.connect()
@@ -295,7 +295,7 @@ def test_date(*, date_header: bool) -> None:
 
 
 def test_large_response_is_whole() -> None:
-    """A large response reaches a client that reads it at its own pace."""
+    """A client that reads slowly receives a large response completely."""
 
     async def test(site: Site) -> None:
         peer = await site.connect(receive_buffer_bytes=4096)
@@ -309,7 +309,7 @@ def test_large_response_is_whole() -> None:
 
 
 def test_connection_is_closed_where_asked() -> None:
-    """A response to a client that wants no further one is sent whole, and ends the connection."""
+    """With `Connection: close` the response is complete and the connection closes."""
 
     async def test(site: Site) -> None:
         peer = await site.connect(receive_buffer_bytes=4096)
@@ -325,7 +325,7 @@ def test_connection_is_closed_where_asked() -> None:
 
 @pytest.mark.usefixtures("short_head_deadline")
 def test_silent_connection_is_cut() -> None:
-    """A connection on which nothing is sent is cut."""
+    """A connection on which nothing is sent is closed."""
 
     async def test(site: Site) -> None:
         silent = [await site.connect() for _ in range(10)]
@@ -337,7 +337,7 @@ def test_silent_connection_is_cut() -> None:
 @pytest.mark.usefixtures("short_head_deadline")
 @pytest.mark.parametrize("first", ["", "/first"], ids=["at first", "on a kept connection"])
 def test_dripped_head_is_cut(first: str) -> None:
-    """A head has to be whole at its deadline, however often a byte of it comes."""
+    """A head must be complete at its deadline, however steadily its bytes arrive."""
 
     async def test(site: Site) -> None:
         peer = await site.connect()
@@ -352,7 +352,7 @@ def test_dripped_head_is_cut(first: str) -> None:
 
 @pytest.mark.usefixtures("short_head_deadline")
 def test_dripped_body_is_cut() -> None:
-    """The rest of a request that was answered already has to come within the same deadline."""
+    """The rest of a request that is already answered has the same deadline."""
 
     async def test(site: Site) -> None:
         peer = await site.connect()
@@ -365,7 +365,7 @@ def test_dripped_body_is_cut() -> None:
 
 @pytest.mark.usefixtures("short_head_deadline")
 def test_head_begun_behind_a_request_is_cut() -> None:
-    """A head that was begun while the request before it was answered has the same deadline."""
+    """A head that starts during the previous response has the same deadline."""
 
     async def test(site: Site) -> None:
         peer = await site.connect()
@@ -379,7 +379,7 @@ def test_head_begun_behind_a_request_is_cut() -> None:
 
 
 async def kept_connections(site: Site) -> tuple[Peer, Peer]:
-    """Return two after a request: one had no body, the other's came after the response."""
+    """Return two connections after a request: one without a body, one with a late body."""
     peers = await site.connect(), await site.connect()
     for peer, body in zip(peers, (b"", b"late"), strict=True):
         await peer.get("/first", f"Content-Length: {len(body)}")
@@ -390,7 +390,7 @@ async def kept_connections(site: Site) -> tuple[Peer, Peer]:
 
 @pytest.mark.usefixtures("short_head_deadline")
 def test_kept_connection_outlives_the_head_deadline() -> None:
-    """Between two requests a connection may be silent for longer than within one."""
+    """A connection may be idle longer between requests than within one."""
 
     async def test(site: Site) -> None:
         peers = await kept_connections(site)
@@ -403,7 +403,7 @@ def test_kept_connection_outlives_the_head_deadline() -> None:
 
 
 def test_kept_connection_is_cut_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that is kept without any further request is cut."""
+    """A kept-alive connection without another request is closed."""
     monkeypatch.setattr(server, "KEEP_ALIVE_SECONDS", SHORT_SECONDS)
 
     async def test(site: Site) -> None:
@@ -429,15 +429,15 @@ def test_slow_application_is_not_cut() -> None:
 
 @pytest.mark.usefixtures("short_response_deadline")
 def test_response_that_is_not_read() -> None:
-    """A client that reads nothing is cut, and the response is never held in memory."""
+    """A client that reads nothing is disconnected, and the response is not buffered."""
 
     async def test(site: Site) -> None:
         peer = await site.connect()
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined] # a ReadTransport too
         await peer.get(f"/large/{LARGE_BYTES}")
         await site.until(lambda: site.application.finished == 1)
-        peer.writer.transport.resume_reading()  # type: ignore[attr-defined] # likewise
-        # The kernel's buffers, and one slice; the rest went nowhere.
+        peer.writer.transport.resume_reading()  # type: ignore[attr-defined] # also a ReadTransport
+        # The kernel's buffers and one slice; the rest was not produced.
         assert len(await peer.rest()) < 32 << 20
 
     with_site(test)
@@ -445,7 +445,7 @@ def test_response_that_is_not_read() -> None:
 
 @pytest.mark.usefixtures("short_response_deadline")
 def test_response_that_is_read_slowly() -> None:
-    """A client that reads too slowly is cut, also where the application is done long since."""
+    """A client that reads too slowly is disconnected, even if the application has finished."""
 
     async def read_slowly(site: Site, path: str, connection: str) -> int:
         peer = await site.connect(receive_buffer_bytes=4096)
@@ -470,15 +470,15 @@ def test_response_that_is_read_slowly() -> None:
     with_site(test, send_buffer_bytes=4096)
 
 
-# Caps.
+# Limits.
 
 
 def test_idle_connections_do_not_prevent_a_scrape() -> None:
-    """At the cap the connection that was silent for longest makes room."""
+    """At the limit the connection that has been idle longest is closed."""
 
     async def test(site: Site) -> None:
         first, second, *others = [await site.connect() for _ in range(MAX_CONNECTIONS)]
-        # One that has been used is silent since then only.
+        # A used connection has been idle only since its last request.
         await first.get("/used")
         await first.response()
         scraper = await site.connect()
@@ -493,12 +493,12 @@ def test_idle_connections_do_not_prevent_a_scrape() -> None:
 
 
 def test_cap_holds_in_a_rush() -> None:
-    """Connections that are made at once need room each."""
+    """Connections that arrive in the same moment each need room."""
     count = MAX_CONNECTIONS // 2
 
     async def test(site: Site) -> None:
         old = [await site.connect() for _ in range(MAX_CONNECTIONS)]
-        # While this waits for the kernel the server's loop stands still.
+        # While this waits for the kernel, the server's loop does not run.
         rush = [socket.create_connection(site.address) for _ in range(count)]
         new = [await site.adopt(each) for each in rush]
         assert [await peer.rest() for peer in old[:count]] == [b""] * count
@@ -510,7 +510,7 @@ def test_cap_holds_in_a_rush() -> None:
 
 
 def test_request_in_flight_is_never_cut() -> None:
-    """Silent connections make room, whatever their number; one that waits for its answer never."""
+    """Any number of idle connections makes room; a waiting request is never dropped."""
 
     async def test(site: Site) -> None:
         busy = await site.connect()
@@ -525,7 +525,7 @@ def test_request_in_flight_is_never_cut() -> None:
 
 
 def test_response_in_flight_is_never_cut() -> None:
-    """A response that is being fetched is not cut for another's sake, nor its last bytes."""
+    """A response that is being read is never dropped to make room, nor are its last bytes."""
 
     async def test(site: Site) -> None:
         busy = await site.connect(receive_buffer_bytes=4096)
@@ -539,7 +539,7 @@ def test_response_in_flight_is_never_cut() -> None:
 
 
 def test_cap_follows_the_requests() -> None:
-    """An application that answers many requests at once gets as many connections."""
+    """An application that answers many requests in parallel gets enough connections."""
 
     async def test(site: Site) -> None:
         busy = [await site.connect() for _ in range(150)]
@@ -553,7 +553,7 @@ def test_cap_follows_the_requests() -> None:
 
 
 def test_refusal_where_all_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where every connection is being answered a further one is refused, and the others go on."""
+    """If every connection is busy, a new one is refused, and the others continue."""
     monkeypatch.setattr(server, "SPARE_CONNECTIONS", 1)
 
     async def test(site: Site) -> None:
@@ -575,7 +575,7 @@ def test_refusal_where_all_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_reset_connection_leaves_nothing() -> None:
-    """Nothing is kept of a connection that its client reset."""
+    """A connection that its client reset leaves nothing behind."""
 
     async def test(site: Site) -> None:
         for _ in range(20):
@@ -593,11 +593,11 @@ def test_reset_connection_leaves_nothing() -> None:
     with_site(test)
 
 
-# Requests as they should not be.
+# Malformed requests.
 
 
 def test_head_too_large() -> None:
-    """A head of 20 kB is refused with a line of text, however and whenever it comes."""
+    """A head of 20 kB gets 431 with a line of text, however it is split up."""
     head = request("/", f"X-Large: {'x' * 20_000}")
 
     async def test(site: Site) -> None:
@@ -616,13 +616,13 @@ def test_head_too_large() -> None:
 
 
 def test_malformed_request() -> None:
-    """What is no request is refused with a line of text."""
+    """Bytes that are no request get 400 with a line of text."""
     raws = (
         b"garbage\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET /\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        # A TLS client's first words.
+        # The first bytes of a TLS client.
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     )
 
@@ -642,7 +642,7 @@ def test_malformed_request() -> None:
     ids=["answered", "being worked on", "being answered"],
 )
 def test_malformed_body(path: str, status: int, caplog: pytest.LogCaptureFixture) -> None:
-    """A body that turns out malformed ends its connection, and is nothing to log an error for."""
+    """A malformed body ends its connection without an error in the log."""
     head, body = request(path, "Transfer-Encoding: chunked"), b"zz\r\n"
 
     async def test(site: Site) -> None:
@@ -661,11 +661,11 @@ def test_malformed_body(path: str, status: int, caplog: pytest.LogCaptureFixture
     assert [each.message for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
-# The end.
+# Shutdown.
 
 
 def test_grace_period(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """A request that is not answered within the grace period is given up, without a traceback."""
+    """A request that outlives the grace period is cancelled without a traceback."""
     monkeypatch.setattr(server, "GRACE_SECONDS", SHORT_SECONDS)
 
     async def run() -> None:
@@ -685,7 +685,7 @@ def test_grace_period(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapture
     assert not [record for record in caplog.records if record.exc_info]
 
 
-# Signals, in a program of its own.
+# Signals, in a separate process.
 
 
 @contextlib.contextmanager
@@ -714,10 +714,10 @@ def ended(program: "subprocess.Popen[str]") -> tuple[int, str]:
 
 
 def in_flight(address: tuple[str, int]) -> socket.socket:
-    """Return a connection whose request has surely been received."""
+    """Return a connection whose request the server has received."""
     connection = socket.create_connection(address, timeout=PATIENCE_SECONDS)
     connection.sendall(request("/client/v4/accounts/a/realtime/kit/b/recordings"))
-    # One that came later was refused already.
+    # A later one would have been refused.
     with socket.create_connection(address, timeout=PATIENCE_SECONDS) as later:
         later.sendall(b"garbage\r\n\r\n")
         assert later.recv(100).startswith(b"HTTP/1.1 400")
@@ -725,7 +725,7 @@ def in_flight(address: tuple[str, int]) -> socket.socket:
 
 
 def test_simulator_tells_its_own_time() -> None:
-    """Each answer of the simulated API has one Date, and no server adds another."""
+    """Each response of the simulated API has exactly one Date header."""
     with (
         simulation() as (_, address),
         socket.create_connection(address, timeout=PATIENCE_SECONDS) as connection,
@@ -739,7 +739,7 @@ def test_simulator_tells_its_own_time() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_the_program(number: signal.Signals) -> None:
-    """A signal ends the program soon and well, whoever is connected."""
+    """A signal ends the program quickly with exit code 0, whoever is connected."""
     with (
         simulation() as (program, address),
         socket.create_connection(address, timeout=PATIENCE_SECONDS) as kept,
@@ -755,7 +755,7 @@ def test_signal_ends_the_program(number: signal.Signals) -> None:
 
 
 def test_signal_lets_a_response_end() -> None:
-    """A request that is being answered when the signal comes gets its whole response."""
+    """A request that is running when the signal arrives gets its complete response."""
     with simulation("--latency", "1") as (program, address), in_flight(address) as connection:
         program.send_signal(signal.SIGTERM)
         with connection.makefile("rb") as file:
@@ -770,7 +770,7 @@ def test_second_signal_ends_at_once() -> None:
     with simulation("--latency", "60") as (program, address), in_flight(address) as connection:
         begin = time.monotonic()
         program.send_signal(signal.SIGTERM)
-        # Connections that wait for nothing are closed first: so the signal has been seen.
+        # The server closes idle connections first, so it has received the signal.
         with contextlib.suppress(OSError), socket.create_connection(address) as other:
             other.settimeout(PATIENCE_SECONDS)
             other.recv(1)
@@ -784,7 +784,7 @@ def test_second_signal_ends_at_once() -> None:
 
 
 def has_ipv6() -> bool:
-    """Tell whether this machine has an IPv6 loopback."""
+    """Return whether this machine has an IPv6 loopback."""
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6):
             return True
@@ -803,7 +803,7 @@ def reach(listening: socket.socket, host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_bind_ipv4(host: str) -> None:
-    """A host of IPv4 is listened on, and its URL leads there."""
+    """The server listens on an IPv4 host, and the URL reaches it."""
     with bind(Address(host, 0)) as listening:
         port = listening.getsockname()[1]
         assert Listener(Application(), listening).url == f"http://127.0.0.1:{port}"
@@ -812,7 +812,7 @@ def test_bind_ipv4(host: str) -> None:
 
 @needs_ipv6
 def test_bind_ipv6() -> None:
-    """A host of IPv6 is listened on, and its URL leads there."""
+    """The server listens on an IPv6 host, and the URL reaches it."""
     with bind(Address("::1", 0)) as listening:
         port = listening.getsockname()[1]
         assert Listener(Application(), listening).url == f"http://[::1]:{port}"
@@ -822,7 +822,7 @@ def test_bind_ipv6() -> None:
 @needs_ipv6
 @pytest.mark.parametrize("host", ["", "::"])
 def test_bind_both(host: str) -> None:
-    """The empty host, and that of IPv6 for any, are listened on in both protocols."""
+    """The empty host and `::` accept both protocols."""
     with bind(Address(host, 0)) as listening:
         port = listening.getsockname()[1]
         assert Listener(Application(), listening).url == f"http://127.0.0.1:{port}"
@@ -831,15 +831,15 @@ def test_bind_both(host: str) -> None:
 
 
 def test_bind_every_ipv4_address() -> None:
-    """The host of IPv4 for any can be reached at the loopback."""
-    with bind(Address("0.0.0.0", 0)) as listening:  # noqa: S104 # so that is what it is
+    """A server on 0.0.0.0 can be reached at the loopback."""
+    with bind(Address("0.0.0.0", 0)) as listening:  # noqa: S104 # the address under test
         port = listening.getsockname()[1]
         assert Listener(Application(), listening).url == f"http://127.0.0.1:{port}"
         reach(listening, "127.0.0.1")
 
 
 def test_port_in_use() -> None:
-    """A port that is taken is told in one line."""
+    """A port in use gives one line of error."""
     with bind(Address("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(AddressError) as caught:
@@ -849,7 +849,7 @@ def test_port_in_use() -> None:
 
 @needs_ipv6
 def test_port_in_use_ipv6() -> None:
-    """An address of IPv6 is told as it was given."""
+    """An error shows an IPv6 address in brackets."""
     with bind(Address("::1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(AddressError) as caught:
@@ -859,7 +859,7 @@ def test_port_in_use_ipv6() -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "a..b", f"{'a' * 64}.example", "1:2:3"])
 def test_bad_address(host: str) -> None:
-    """An address that is not this machine's, or none at all, is told in one line."""
+    """An invalid or foreign address gives one line of error."""
     with pytest.raises(AddressError) as caught:
         bind(Address(host, 10058))
     assert str(caught.value).startswith("cannot listen on ")
@@ -867,7 +867,7 @@ def test_bad_address(host: str) -> None:
     assert "while attempting" not in str(caught.value)
 
 
-# What of uvicorn and h11 is relied on.
+# The parts of uvicorn and h11 on which the server depends.
 
 
 @pytest.mark.parametrize(
@@ -892,7 +892,7 @@ def test_bad_address(host: str) -> None:
     ],
 )
 def test_method_exists(owner: type, name: str) -> None:
-    """A method that is overridden or called stands in this version of uvicorn."""
+    """The installed uvicorn has the method that the server overrides or calls."""
     assert callable(vars(owner)[name])
 
 
@@ -922,12 +922,12 @@ def test_method_exists(owner: type, name: str) -> None:
     ],
 )
 def test_attribute_exists(owner: type, name: str) -> None:
-    """An attribute that is read or set stands in this version of uvicorn."""
+    """The installed uvicorn has the attribute that the server reads or sets."""
     assert name in owner.__init__.__code__.co_names  # type: ignore[misc] # of the class itself
 
 
 def test_reasons_of_h11() -> None:
-    """Errors of h11 say when a head was too large, and each status has a phrase."""
+    """h11's errors report a head that is too large, and each status has a phrase."""
     assert h11.RemoteProtocolError("x", error_status_hint=431).error_status_hint == 431
     assert (STATUS_PHRASES[400], STATUS_PHRASES[431]) == (
         b"Bad Request",
