@@ -18,6 +18,10 @@ class FileMissing(FileError):
     """There is no such file."""
 
 
+class FileTooLarge(FileError):
+    """The file is larger than any valid one."""
+
+
 def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
     """
     Return the content of the regular file at *path*.
@@ -37,7 +41,7 @@ def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
     except OSError as error:
         raise FileError(f"cannot be read ({error.strerror})") from None
     if content is None or len(content) > max_bytes:
-        raise FileError(f"larger than {_size_text(max_bytes)}")
+        raise FileTooLarge(f"larger than {_size_text(max_bytes)}")
     return content
 
 

@@ -495,10 +495,10 @@ class TestOneByOne:
         first, second, over = messages(caplog)
         assert first == (
             "12 meetings at a 15 s scrape interval need 240 calls per 5 minutes, "
-            "the budget is 60: idle meetings will be read every 60 s to 120 s"
+            "the budget is 60: idle meetings will be read every 1m to 2m"
         )
         assert second.startswith("30 meetings at a 15 s scrape interval need 600 calls")
-        assert second.endswith(": idle meetings will be read every 2.5 minutes to 5 minutes")
+        assert second.endswith(": idle meetings will be read every 2m 30s to 5m")
         assert over == "each meeting can be read at every scrape"
         assert [each.levelname for each in told(caplog)] == ["WARNING", "WARNING", "INFO"]
 
