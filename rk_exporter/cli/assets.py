@@ -1,41 +1,25 @@
 """The command `assets`."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from rk_exporter import assets
-from rk_exporter.cli.options import Command
-
-
-class _Parsed(click.ParamType[str]):
-    """A text that *parse* accepts; its error is shown otherwise."""
-
-    def __init__(self, name: str, parse: Callable[[str], str]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text, or fail with the parser's error."""
-        try:
-            return self._parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+from rk_exporter.cli.options import Command, Parsed
 
 
 @click.command("assets", cls=Command)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--job",
-    type=_Parsed("name", assets.parse_job),
+    type=Parsed("name", assets.parse_job),
     default=assets.DEFAULT_JOB,
     show_default=True,
     help="Prometheus job_name of the exporter.",
 )
 @click.option(
     "--runbook-url",
-    type=_Parsed("url", assets.parse_runbook_url),
+    type=Parsed("url", assets.parse_runbook_url),
     help="URL of your copy of docs/runbook.md; alerts link to it.",
 )
 @click.option("--overwrite", is_flag=True, help="Overwrite files that have other content.")

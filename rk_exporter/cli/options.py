@@ -20,6 +20,7 @@ from rk_exporter.config.option import Option
 from rk_exporter.config.sources import Setting
 
 
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -42,6 +43,25 @@ class _Switch(click.types.BoolParamType):
         """Return *value* as text."""
         del param, ctx
         return "true" if value is True else value
+
+
+class Parsed(click.ParamType[T]):
+    """A value that *parse* makes of text; the message of its ValueError is shown."""
+
+    def __init__(self, name: str, parse: Callable[[str], T]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(
+        self, value: str | T, param: click.Parameter | None, ctx: click.Context | None
+    ) -> T:
+        """Return the value, or fail with the parser's message."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class GroupedOption(click.Option):

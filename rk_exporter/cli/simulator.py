@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-from rk_exporter.cli.options import Command
+from rk_exporter.cli.options import Command, Parsed
 from rk_exporter.cli.process import run
-from rk_exporter.config.parsers import Address, parse_addresses
+from rk_exporter.config.parsers import Address, parse_address
 from rk_exporter.demo import demo
 from rk_exporter.demo.demo import StackAddresses
 from rk_exporter.demo.programs import StackError
@@ -35,26 +35,6 @@ ALERTMANAGER_ADDRESS = "127.0.0.1:9093"
 _PORT_DISTANCE, _LARGE_PORT = 1000, 64_000
 
 
-class _Address(click.ParamType[Address]):
-    """A host:port."""
-
-    name = "address"
-
-    def convert(
-        self, value: str | Address, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Address:
-        """Return the address, or fail with an example."""
-        if isinstance(value, Address):
-            return value
-        try:
-            addresses = parse_addresses(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if len(addresses) > 1:
-            self.fail("must be one address", param, ctx)
-        return addresses[0]
-
-
 class _Number(click.FloatRange):
     """A number in a range; NaN is in no range."""
 
@@ -68,30 +48,23 @@ class _Number(click.FloatRange):
         return number
 
 
-class _MeetingFault(click.ParamType[tuple[str, Fault]]):
-    """A `MEETING=KIND` pair."""
-
-    name = "fault"
-
-    def convert(
-        self,
-        value: str | tuple[str, Fault],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[str, Fault]:
-        """Return the meeting's id and the fault, or fail with the kinds of faults."""
-        if isinstance(value, tuple):
-            return value
-        meeting_id, _, kind = value.rpartition("=")
-        if not meeting_id or kind not in list(Fault):
-            kinds = ", ".join(Fault)
-            self.fail(f"invalid fault {value!r}; write MEETING=KIND with KIND {kinds}", param, ctx)
-        return meeting_id, Fault(kind)
+def _parse_fault(text: str) -> tuple[str, Fault]:
+    """Return the meeting's id and the fault in a `MEETING=KIND` pair."""
+    meeting_id, _, kind = text.rpartition("=")
+    if not meeting_id or kind not in list(Fault):
+        kinds = ", ".join(Fault)
+        raise ValueError(f"invalid fault {text!r}; write MEETING=KIND with KIND {kinds}")
+    return meeting_id, Fault(kind)
 
 
 def _address_option(name: str, flag: str, default: str, help_text: str) -> Callable[[F], F]:
     return click.option(
-        name, flag, type=_Address(), default=default, show_default=True, help=help_text
+        name,
+        flag,
+        type=Parsed("address", parse_address),
+        default=default,
+        show_default=True,
+        help=help_text,
     )
 
 
@@ -219,7 +192,7 @@ def demo_command(
 @click.option(
     "faults",
     "--fault",
-    type=_MeetingFault(),
+    type=Parsed("fault", _parse_fault),
     multiple=True,
     metavar="MEETING=KIND",
     help="Let calls for a meeting fail, or for all meetings (*); repeatable.",

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from rk_exporter.config.apps import APP_OPTIONS, TOKEN_VARIABLE, AppConfig, app_configs
+from rk_exporter.config.app_options import APP_OPTIONS
+from rk_exporter.config.apps import AppConfig, app_configs
 from rk_exporter.config.option import Option, in_groups, options_of
 from rk_exporter.config.parsers import (
     DEFAULT_BASE_URL,
@@ -26,6 +27,7 @@ from rk_exporter.config.parsers import (
 )
 from rk_exporter.config.sources import ConfigError, ConfigSource, Setting
 from rk_exporter.config.suggestions import unknown_variables
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.config.yaml_document import read_document
 from rk_exporter.runtime.files import FileError
 from rk_exporter.runtime.logs import FORMATS, LEVELS

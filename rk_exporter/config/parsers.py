@@ -165,10 +165,11 @@ def parse_reread_interval(text: str) -> float:
 
 def parse_addresses(text: str) -> tuple[Address, ...]:
     """Return the addresses in a list that is separated by commas."""
-    return tuple(_address(part.strip()) for part in text.split(","))
+    return tuple(parse_address(part.strip()) for part in text.split(","))
 
 
-def _address(text: str) -> Address:
+def parse_address(text: str) -> Address:
+    """Return one address."""
     match = _ADDRESS.fullmatch(text)
     if not match or int(match[2]) > _LARGEST_PORT:
         shown = text[:_LONGEST_SHOWN]

@@ -6,6 +6,7 @@ from rk_exporter.model.secret import Secret
 from rk_exporter.runtime.watched_file import WatchedFile
 
 
+TOKEN_VARIABLE = "CLOUDFLARE_API_TOKEN"  # noqa: S105 # the name of the variable
 # RFC 6750, b64token. Anything else, above all a line break, would appear in the error message of
 # the HTTP library.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rk_exporter import assets
-from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import Setting
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.demo import stack as demo_stack
 from rk_exporter.demo.stack import RunningStack, Stack
 from rk_exporter.exporter import Exporter

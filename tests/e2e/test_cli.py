@@ -343,7 +343,7 @@ class TestSimulator:
         [
             (("simulate", "--fault", "x=explode"), "write MEETING=KIND with KIND unauthorized,"),
             (("simulate", "--web.listen-address", "nowhere"), "invalid address 'nowhere'"),
-            (("demo", "--web.listen-address", ":1,:2"), "must be one address"),
+            (("demo", "--web.listen-address", ":1,:2"), "invalid address ':1,:2'"),
             (("simulate", "--speed", "nan"), "is not a number"),
             (("simulate", "--latency", "-1"), "is not in the range"),
             (("simulate", "--meetings", "-1"), "is not in the range"),

@@ -7,7 +7,7 @@ from typing import get_type_hints
 
 import pytest
 
-from rk_exporter.config.apps import TOKEN_VARIABLE, AppOptions
+from rk_exporter.config.app_options import AppOptions
 from rk_exporter.config.config import OPTIONS, Config, load
 from rk_exporter.config.option import options_of
 from rk_exporter.config.parsers import (
@@ -17,6 +17,7 @@ from rk_exporter.config.parsers import (
     parse_duration,
 )
 from rk_exporter.config.sources import ConfigError, Setting
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.model.meeting import App, Meeting, ReadMode
 
 
