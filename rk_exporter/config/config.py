@@ -152,7 +152,10 @@ def load(
     values = {name: source.parse(option, option.path) for name, option in _GLOBAL_OPTIONS.items()}
     is_too_long = values["min_interval_seconds"] >= values["stale_after_seconds"]
     if is_too_long and not source.is_wrong("scrape"):
-        source.fail("scrape.min_interval", "must be shorter than scrape.stale_after")
+        if source.is_given("scrape.min_interval"):
+            source.fail("scrape.min_interval", "must be shorter than scrape.stale_after")
+        else:
+            source.fail("scrape.stale_after", "must be longer than scrape.min_interval")
     apps = app_configs(source, environment)
     known = [TOKEN_VARIABLE, CONFIG_FILE_VARIABLE]
     known += [option.variable for option in OPTIONS if option.variable]

@@ -183,7 +183,7 @@ class ConfigSource:
         elif self._document:
             self._problems.add(self._document.problem(path, message))
         else:
-            self.fail_whole(f"{path}: {message}" if path else message)
+            self.fail_whole(message)
 
     def fail_whole(self, message: str) -> None:
         """Record a mistake that has no position."""

@@ -107,18 +107,22 @@ class TestChanges:
 
         found = recordings_between(story, STARTS_AT, STARTS_AT + 300)
 
-        assert {each.id for each in found} == {long.id, short.id, LIFE.id}
+        assert {recording.id for recording in found} == {long.id, short.id, LIFE.id}
 
     def test_between_improvised(self) -> None:
         """Whatever a story ever tells as under way is found."""
         story = improvise(3, 400, STARTS_AT, REAL_PACE)
-        found = {each.id for each in recordings_between(story, STARTS_AT, STARTS_AT + 900)}
+        found = {
+            recording.id for recording in recordings_between(story, STARTS_AT, STARTS_AT + 900)
+        }
 
         for seconds in range(0, 900, 30):
             now = STARTS_AT + seconds
-            told = {each.id for m in story.meetings() for each in story.active(m.id, now)}
-            assert told
-            assert told <= found
+            expected = {
+                recording.id for m in story.meetings() for recording in story.active(m.id, now)
+            }
+            assert expected
+            assert expected <= found
 
     def test_delays(self) -> None:
         """What was never seen counts as infinitely late."""
@@ -313,7 +317,7 @@ class TestTruth:
         assert truth.ended_by(BEGUN - 1) == {before.id, gone.id}
         assert truth.ended_by(BEGUN + 149) == {before.id, failed.id}
         assert truth.ended_by(BEGUN + 150) == {before.id, failed.id, LIFE.id}
-        ends = [truth.ended_at(each.id) - BEGUN for each in (LIFE, failed, before)]
+        ends = [truth.ended_at(recording.id) - BEGUN for recording in (LIFE, failed, before)]
         assert ends == [133, 0, 133 - 600]
 
     def test_kept(self) -> None:
@@ -321,10 +325,10 @@ class TestTruth:
         gone = replace(life("gone"), vanishes_at=BEGUN + 1000)
         again = replace(life("again"), url_refreshed_at=BEGUN + 86_400)
         truth = Truth([LIFE, gone, again])
-        ids = {each.id: each.meeting_id for each in (LIFE, gone, again)}
+        ids = {recording.id: recording.meeting_id for recording in (LIFE, gone, again)}
 
         kept = [
-            {ids[each] for each in truth.kept(ids.keys(), BEGUN + at)}
+            {ids[recording] for recording in truth.kept(ids.keys(), BEGUN + at)}
             for at in (999, 1000, 7 * 86_400 + 132, 7 * 86_400 + 133, 8 * 86_400)
         ]
 
@@ -336,9 +340,9 @@ class TestObserver:
     """What is noted of each scrape."""
 
     def observer(self, *recordings: Recording, most: int = 1000, **truth: Any) -> Observer:
-        told = recordings or [LIFE]
-        lookout = Lookout(told, counted_from=0.0, counted_until=math.inf)
-        return Observer(lookout, Truth(told, **truth), most_recordings=most)
+        story = recordings or [LIFE]
+        lookout = Lookout(story, counted_from=0.0, counted_until=math.inf)
+        return Observer(lookout, Truth(story, **truth), most_recordings=most)
 
     def snapshot(
         self,
@@ -461,12 +465,10 @@ class TestObserver:
         """Where there are too many to be shown, what ended first has to go, and nothing else."""
         lives = {"old": life("old", after=-600), "new": life("new", after=-400), "last": LIFE}
         observer = self.observer(*lives.values(), most=2)
-        ended = {
-            name: shown(Status.UPLOADED, recording=each, at=160) for name, each in lives.items()
-        }
+        ended = {name: shown(Status.UPLOADED, recording=at, at=160) for name, at in lives.items()}
         before = [ended["old"], ended["new"]]
         observer.observe(self.snapshot(*before, at=161), BEGUN + 159, BEGUN + 161)
-        after = [each for name, each in ended.items() if name != gone]
+        after = [at for name, at in ended.items() if name != gone]
         observer.observe(self.snapshot(*after, at=171), BEGUN + 169, BEGUN + 171)
         assert bool(self.differences(observer)) == is_wrong
 
@@ -532,7 +534,7 @@ class TestFleet:
 
         assert outcome.last_snapshot
         (app,) = outcome.last_snapshot.apps
-        assert {each.recording_id for each in app.recordings} == {before.id, LIFE.id}
+        assert {known.recording_id for known in app.recordings} == {before.id, LIFE.id}
         assert outcome.differences == []
         assert outcome.visibility.recordings == 1
 

@@ -138,7 +138,8 @@ class Process:
         """Return how many recordings ended in which way."""
         outcomes = ("uploaded", "errored", "vanished")
         return {
-            each: int(self.total("rk_recordings_finished_total", outcome=each)) for each in outcomes
+            outcome: int(self.total("rk_recordings_finished_total", outcome=outcome))
+            for outcome in outcomes
         }
 
     @property
@@ -195,9 +196,9 @@ class Prometheus:
 
 def statuses(numbers: Numbers) -> dict[str, str]:
     """Return in which state each recording is shown."""
-    told = [dict(labels) for name, labels in numbers if name == STATUS]
-    states = {each["recording_id"]: each["status"] for each in told}
-    assert len(states) == len(told)
+    shown = [dict(labels) for name, labels in numbers if name == STATUS]
+    states = {labels["recording_id"]: labels["status"] for labels in shown}
+    assert len(states) == len(shown)
     return states
 
 
@@ -215,8 +216,8 @@ class Watched:
 
 def watch(story: Story, context: Terms, seconds: float) -> Watched:
     """Return what came of scraping a story for so many *seconds*."""
-    meeting_ids = [each.id for each in story.meetings() if each.id != NOT_LISTED]
-    restarts = {each.after: each for each in context.restarts}
+    meeting_ids = [meeting.id for meeting in story.meetings() if meeting.id != NOT_LISTED]
+    restarts = {restart.after: restart for restart in context.restarts}
     count = math.ceil(seconds / context.interval)
 
     async def scenario(stage: Stage) -> Watched:
@@ -231,15 +232,19 @@ def watch(story: Story, context: Terms, seconds: float) -> Watched:
                 processes.append(Process(stage.scraped_at))
             processes[-1].numbers = prometheus.take(snapshot, is_fresh=is_fresh)
             for now in (stage.scraped_at, stage.now()):
-                recordings |= {each.id: each for each in story.recordings(now)}
+                recordings |= {recording.id: recording for recording in story.recordings(now)}
             is_fresh, after = False, context.interval
             restart = restarts.get(number)
             if restart:
                 await stage.restart(is_killed=restart.is_killed)
                 is_fresh = not context.has_state_file
                 after *= 1 + restart.missed
-        listed = {id_: each for id_, each in recordings.items() if each.meeting_id in meeting_ids}
-        sights = {id_: each for id_, each in witness.sights.items() if id_ in listed}
+        listed = {
+            id_: recording
+            for id_, recording in recordings.items()
+            if recording.meeting_id in meeting_ids
+        }
+        sights = {id_: sights for id_, sights in witness.sights.items() if id_ in listed}
         return Watched(stage.now(), listed, sights, witness.lists_at, processes)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -263,15 +268,15 @@ class Truth:
 
     def add(self, recording: Recording, sights: Sequence[Sight], *, is_inherited: bool) -> None:
         """Count what *sights* show of a recording; the first of an *inherited* one counts not."""
-        shown = [each for each in sights if each.status]
-        states = [each.status or "" for each in shown]
+        shown = [sight for sight in sights if sight.status]
+        states = [sight.status or "" for sight in shown]
         self.transitions.update((was, now) for was, now in pairwise(states) if was != now)
         inherited = shown[:1] if is_inherited else []
-        started = next((each for each in shown if each.has_started), None)
+        started = next((sight for sight in shown if sight.has_started), None)
         if started and started not in inherited:
             self.started += 1
             self.start_seconds += (recording.started_at or math.nan) - recording.invoked_at
-        end = next((each for each in sights if each.status not in ONWARDS), None)
+        end = next((sight for sight in sights if sight.status not in ONWARDS), None)
         if end and end not in inherited:
             self.finished[ENDED.get(end.status or "", "vanished")] += 1
             if end.status == "UPLOADED":
@@ -282,9 +287,9 @@ def truth_of(watched: Watched, process: Process, until: float = math.inf) -> Tru
     """Return what a process has to count that is there *until* another takes its place."""
     truth = Truth()
     # Until it has seen the list, a process takes nothing for new.
-    listed_at = min(each for each in watched.lists_at if each >= process.begun_at)
+    listed_at = min(at for at in watched.lists_at if at >= process.begun_at)
     for recording_id, all_sights in watched.sights.items():
-        sights = [each for each in all_sights if process.begun_at <= each.at < until]
+        sights = [sight for sight in all_sights if process.begun_at <= sight.at < until]
         if sights:
             recording = watched.recordings[recording_id]
             is_inherited = recording.invoked_at <= listed_at
@@ -294,7 +299,7 @@ def truth_of(watched: Watched, process: Process, until: float = math.inf) -> Tru
 
 def check_counts(watched: Watched, *, ahead_seconds: float) -> None:
     """Check that each process has counted what it saw, and nothing else."""
-    begins = [each.begun_at for each in watched.processes]
+    begins = [process.begun_at for process in watched.processes]
     for process, until in zip(watched.processes, [*begins[1:], math.inf], strict=True):
         truth = truth_of(watched, process, until)
         assert truth.started == process.total("rk_recordings_started_total")
@@ -313,15 +318,15 @@ def check_counts(watched: Watched, *, ahead_seconds: float) -> None:
 def check_sums(watched: Watched) -> None:
     """Check that all processes together count nothing more than once."""
     truth = truth_of(watched, watched.processes[0])
-    started = sum(each.total("rk_recordings_started_total") for each in watched.processes)
+    started = sum(process.total("rk_recordings_started_total") for process in watched.processes)
     assert started <= truth.started
-    finished = sum((Counter(each.finished) for each in watched.processes), Counter[str]())
+    finished = sum((Counter(process.finished) for process in watched.processes), Counter[str]())
     assert finished <= truth.finished
 
 
 def check_ends(watched: Watched, context: Terms) -> None:
     """Check that all was seen that was there to be seen, soon, and is shown as it ended."""
-    away = sum(each.missed for each in context.restarts)
+    away = sum(restart.missed for restart in context.restarts)
     soon = CATCH_UP_SECONDS + (2 + away) * context.interval
     last_process = watched.processes[-1]
     states = statuses(last_process.numbers)
@@ -333,9 +338,9 @@ def check_ends(watched: Watched, context: Terms) -> None:
         sights = watched.sights.get(recording_id, [])
         if recording.vanishes_at == math.inf:
             assert states[recording_id] == end.status
-            seen_at = min(each.at for each in sights if each.status == end.status)
+            seen_at = min(sight.at for sight in sights if sight.status == end.status)
             assert seen_at <= max(end.at, NOW) + soon
-        elif any(each.at >= last_process.begun_at for each in sights):
+        elif any(sight.at >= last_process.begun_at for sight in sights):
             assert sights[-1].status not in ONWARDS
 
 
@@ -375,7 +380,8 @@ RESTART = st.builds(
 )
 TERMS = st.builds(
     Terms,
-    interval=st.sampled_from([5.0, 15.0, 60.0]) | st.integers(50, 600).map(lambda each: each / 10),
+    interval=st.sampled_from([5.0, 15.0, 60.0])
+    | st.integers(50, 600).map(lambda tenths: tenths / 10),
     read=st.sampled_from(["active-recording", "list"]),
     ahead_seconds=st.sampled_from([0.0, 0.0, 300.0, -300.0]),
     simulator=st.fixed_dictionaries(
@@ -392,8 +398,8 @@ TERMS = st.builds(
 def watch_to_the_end(recordings: Sequence[Recording], context: Terms) -> Watched:
     """Return what came of scraping until all has happened, and some minutes more."""
     story = ScriptedStory(meetings=[*LISTED, NOT_LISTED], recordings=recordings)
-    end = max((each.phases[-1].at - NOW for each in recordings), default=0.0)
-    away = sum(each.missed for each in context.restarts)
+    end = max((recording.phases[-1].at - NOW for recording in recordings), default=0.0)
+    away = sum(restart.missed for restart in context.restarts)
     watched = watch(story, context, end + SETTLED_SECONDS + (3 + away) * context.interval)
     assert 0 == watched.processes[-1].total("rk_meeting_active_recordings")
     return watched

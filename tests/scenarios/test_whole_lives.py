@@ -121,7 +121,7 @@ def recording(
     **moments: float,
 ) -> Recording:
     """Return a recording; its *moments*, like invoked and vanishes, are in seconds."""
-    told: dict[str, Any] = {f"{each}_at": NOW + at for each, at in moments.items()}
+    told: dict[str, Any] = {f"{moment}_at": NOW + at for moment, at in moments.items()}
     told["paused"] = [(NOW + begin, None if end is None else NOW + end) for begin, end in paused]
     names = {"id": name, "session_id": f"session-of-{name}", "output_file_name": f"{name}.mp4"}
     return Recording.scripted(meeting_id, **{**names, **told, **(details or {})})
@@ -130,7 +130,7 @@ def recording(
 def usual(name: str = "first", later: float = 0.0, **changes: Any) -> Recording:
     """Return a recording that goes as it should, *later* than usual by so many seconds."""
     moments = {"invoked": 20.0, "started": 22.0, "stopped": 82.0, "uploaded": 112.0}
-    changes |= {each: at + later for each, at in moments.items()}
+    changes |= {moment: at + later for moment, at in moments.items()}
     return recording(name, **changes)
 
 
@@ -460,13 +460,15 @@ def watched(life: Life, folder: Path) -> Watch:
 def story(life: Life) -> list[str]:
     """Return what happens in a *life*, as lines."""
     lines = [f"# {life.tells}"]
-    for each in life.recordings:
-        moments = [f"{phase.status.value} {time_text(phase.at - NOW)}" for phase in each.phases]
-        if each.url_refreshed_at is not None:
-            moments.append(f"URL refreshed {time_text(each.url_refreshed_at - NOW)}")
-        if each.vanishes_at < math.inf:
-            moments.append(f"vanished {time_text(each.vanishes_at - NOW)}")
-        lines.append(f"# {each.id}: {', '.join(moments)}")
+    for recording in life.recordings:
+        moments = [
+            f"{phase.status.value} {time_text(phase.at - NOW)}" for phase in recording.phases
+        ]
+        if recording.url_refreshed_at is not None:
+            moments.append(f"URL refreshed {time_text(recording.url_refreshed_at - NOW)}")
+        if recording.vanishes_at < math.inf:
+            moments.append(f"vanished {time_text(recording.vanishes_at - NOW)}")
+        lines.append(f"# {recording.id}: {', '.join(moments)}")
     return lines
 
 
@@ -498,7 +500,7 @@ def test_golden_timeline(tmp_path: Path, name: str) -> None:
 def test_no_other_timelines() -> None:
     """There is no golden timeline of a life that is no longer watched."""
     names = {name.replace(",", "").replace(" ", "-") for name in LIVES}
-    assert names == {each.stem for each in GOLDEN.iterdir()}
+    assert names == {path.stem for path in GOLDEN.iterdir()}
 
 
 @pytest.mark.parametrize("name", [name for name in LIVES if "by list" in name])
@@ -520,7 +522,7 @@ def test_no_sign_of_a_restart(tmp_path: Path, status: str, *, is_killed: bool) -
     course = restarted(STATES[status], is_killed=is_killed)
     life = Life(tells="", recordings=[slow()], course=course, has_state_file=True)
     undisturbed = Life(tells="", recordings=[slow()], course=until(210))
-    lines = [each for each in watched(life, tmp_path).timeline.lines if "#" not in each]
+    lines = [line for line in watched(life, tmp_path).timeline.lines if "#" not in line]
     assert watched(undisturbed, tmp_path).timeline.lines == lines
 
 

@@ -212,7 +212,7 @@ class Front:
         call = Call(app_id, path, query)
         self.calls.append(call)
         self.before(call)
-        kept = {key: each for key, each in query.items() if key not in self.ignored}
+        kept = {key: text for key, text in query.items() if key not in self.ignored}
 
         async def pass_on(message: Any) -> None:
             if message["type"] == "http.response.body":
@@ -257,7 +257,7 @@ def setup(
     **simulator_options: Any,
 ) -> Setup:
     """Return a setup whose story is *recordings*, all of whose *meetings* are listed."""
-    listed = meetings or sorted({each.meeting_id for each in recordings}) or ["meeting-1"]
+    listed = meetings or sorted({recording.meeting_id for recording in recordings}) or ["meeting-1"]
     clock = Time()
     simulator = Simulator(
         ScriptedStory(meetings=listed, recordings=recordings, sessions=sessions),
@@ -266,7 +266,7 @@ def setup(
         **{"rate_limit": 0, **simulator_options},
     )
     front = Front(simulator)
-    ids = [each.id if isinstance(each, Meeting) else each for each in listed]
+    ids = [meeting.id if isinstance(meeting, Meeting) else meeting for meeting in listed]
     exporter = Exporter(
         configuration or config(meeting_ids=ids),
         make_client=in_process(front),
@@ -405,7 +405,7 @@ def by_meeting(text: str, name: str) -> dict[str, float]:
 
 def value(text: str, name: str, **labels: str) -> float | None:
     """Return the value of the one sample of *name* that has *labels*; None if there is none."""
-    wanted = [f'{key}="{each}"' for key, each in labels.items()]
+    wanted = [f'{key}="{label}"' for key, label in labels.items()]
     matching = [
         number
         for series, number in samples(text, name).items()

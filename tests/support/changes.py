@@ -17,11 +17,18 @@ _SHORTEST_SECONDS = 1.0
 
 def recordings_between(story: Story, begin: float, end: float) -> list[Recording]:
     """Return what is under way at some time from *begin* to *end*, also what vanishes meanwhile."""
-    found = {each.id: each for each in story.recordings(begin, since=begin - story.longest_seconds)}
+    found = {
+        recording.id: recording
+        for recording in story.recordings(begin, since=begin - story.longest_seconds)
+    }
     for step in range(1, math.ceil((end - begin) / _SHORTEST_SECONDS) + 1):
         now = begin + step * _SHORTEST_SECONDS
         found.update((r.id, r) for r in story.recordings(now, since=now - _SHORTEST_SECONDS))
-    return [each for each in found.values() if each.invoked_at <= end and ends_at(each) > begin]
+    return [
+        recording
+        for recording in found.values()
+        if recording.invoked_at <= end and ends_at(recording) > begin
+    ]
 
 
 def ends_at(recording: Recording) -> float:

@@ -131,19 +131,21 @@ class _Recordings:
 
     def look(self, snapshot: Snapshot, asked_at: float, begun_at: float) -> Iterator[str]:
         """Tell what is wrong in a scrape; what is new in it was asked for since *asked_at*."""
-        known = [each for app in snapshot.apps for each in app.recordings]
-        for each in known:
-            if each.read_at != self.read_at.get(each.recording_id):
-                since = min(asked_at if each.read_at < begun_at else begun_at, each.read_at)
-                difference = self._truth.difference(each, since, each.read_at)
+        recordings = [known for app in snapshot.apps for known in app.recordings]
+        for known in recordings:
+            if known.read_at != self.read_at.get(known.recording_id):
+                since = min(asked_at if known.read_at < begun_at else begun_at, known.read_at)
+                difference = self._truth.difference(known, since, known.read_at)
                 if difference:
                     yield difference
-        self.read_at = {each.recording_id: each.read_at for each in known}
-        self.meetings = frozenset(each.meeting.meeting_id for each in known if not each.is_finished)
-        self._finished |= {each.recording_id for each in known if each.is_finished}
+        self.read_at = {known.recording_id: known.read_at for known in recordings}
+        self.meetings = frozenset(
+            known.meeting.meeting_id for known in recordings if not known.is_finished
+        )
+        self._finished |= {known.recording_id for known in recordings if known.is_finished}
         is_restored = all(app.is_restored for app in snapshot.apps)
         self._expect_restored(begun_at, is_restored=is_restored)
-        for recording_id in sorted(self._lacking(known, snapshot.taken_at)):
+        for recording_id in sorted(self._lacking(recordings, snapshot.taken_at)):
             yield f"{recording_id} is not shown, but has ended"
 
     def _expect_restored(self, begun_at: float, *, is_restored: bool) -> None:
@@ -158,7 +160,7 @@ class _Recordings:
     def _is_full(self) -> bool:
         return len(self.read_at) >= self._most
 
-    def _lacking(self, known: Iterable[KnownRecording], now: float) -> set[str]:
+    def _lacking(self, recordings: Iterable[KnownRecording], now: float) -> set[str]:
         """Return the recordings that have ended and left too early, each once."""
         gone = self._finished - self.read_at.keys()
         self._finished -= gone
@@ -166,9 +168,13 @@ class _Recordings:
         if not self._is_full:
             return lacking
         # Where there are too many, those that ended first have to go.
-        ends = [self._truth.ended_at(each.recording_id) for each in known if each.is_finished]
+        ends = [
+            self._truth.ended_at(known.recording_id) for known in recordings if known.is_finished
+        ]
         oldest = min(ends, default=math.inf)
-        return {each for each in lacking if self._truth.ended_at(each) > oldest}
+        return {
+            recording_id for recording_id in lacking if self._truth.ended_at(recording_id) > oldest
+        }
 
 
 class Observer:

@@ -98,14 +98,14 @@ class Timeline:
         for match in _SERIES.finditer(exposition):
             name, value = match["name"], float(match["value"])
             labels = {
-                _SHORTER.get(key, key): each
-                for key, each in _LABEL.findall(match["labels"])
+                _SHORTER.get(key, key): pair
+                for key, pair in _LABEL.findall(match["labels"])
                 if key not in self._dropped
             }
             state = labels.pop(_STATES[name]) if name in _STATES else None
             if name.endswith("_bucket") or (state and not value):
                 continue
-            first = [each for each in ("meeting", "recording") if each in labels]
+            first = [name for name in ("meeting", "recording") if name in labels]
             ordered = tuple((key, labels[key]) for key in dict.fromkeys([*first, *labels]))
             yield Series(name, ordered), state or _value_text(name, value)
 
@@ -144,5 +144,5 @@ def _line(series: Series, shown: str) -> str:
     labels = dict(series.labels)
     if series.name in _STATES and shown != "gone":
         labels[_STATES[series.name]], shown = shown, "1"
-    text = ",".join(f'{key}="{each}"' for key, each in labels.items())
+    text = ",".join(f'{key}="{label}"' for key, label in labels.items())
     return f"{series.name}{{{text}}} {shown}" if text else f"{series.name} {shown}"

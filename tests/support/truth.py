@@ -58,11 +58,15 @@ class Truth:
 
     def ended_by(self, at: float) -> set[str]:
         """Return the ids of what had been uploaded or failed by then."""
-        return {each.id for each in self._by_id.values() if _has_ended(each, at)}
+        return {recording.id for recording in self._by_id.values() if _has_ended(recording, at)}
 
     def kept(self, recording_ids: Collection[str], at: float) -> set[str]:
         """Return those of the recordings that are there, and whose file has not expired."""
-        return {each for each in recording_ids if _is_kept(self._by_id[each], at)}
+        return {
+            recording_id
+            for recording_id in recording_ids
+            if _is_kept(self._by_id[recording_id], at)
+        }
 
     def ended_at(self, recording_id: str) -> float:
         """Return when a recording stopped; where it never began, when it was to."""

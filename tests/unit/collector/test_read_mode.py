@@ -15,7 +15,7 @@ LIST, EACH = ReadMode.LIST, ReadMode.ACTIVE_RECORDING
 
 
 class Selection:
-    """A chooser for an app with a budget of 600 that is scraped each 15 s."""
+    """The read mode of an app with a budget of 600 and a scrape interval of 15 s."""
 
     def __init__(self, log: pytest.LogCaptureFixture, forced: ReadMode | None = None) -> None:
         log.set_level(logging.INFO, logger="rk_exporter")
@@ -34,10 +34,10 @@ class Selection:
         )
         return self.choice.mode
 
-    def told(self) -> list[tuple[str, str]]:
-        """Return the levels of what was logged since the last time, and how it ends."""
-        records = [(each.levelname, each.getMessage()) for each in self._log.records]
-        assert {each.__dict__["app"] for each in self._log.records} <= {"production"}
+    def messages(self) -> list[tuple[str, str]]:
+        """Return the level and the end of each message since the last time."""
+        records = [(record.levelname, record.getMessage()) for record in self._log.records]
+        assert {record.__dict__["app"] for record in self._log.records} <= {"production"}
         self._log.clear()
         return [(level, text.rpartition(": ")[2]) for level, text in records]
 
@@ -47,7 +47,7 @@ AT_EVERY_SCRAPE = ("INFO", "each meeting can be read at every scrape")
 
 
 def test_before_the_first_choice(caplog: pytest.LogCaptureFixture) -> None:
-    """Until something is known meetings are read one by one, unless the list is forced."""
+    """Before the load is known, meetings are read one by one, unless the list is forced."""
     assert [Selection(caplog, forced).choice.mode for forced in (None, EACH, LIST)] == [
         EACH,
         EACH,
@@ -56,17 +56,17 @@ def test_before_the_first_choice(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_forced_list(caplog: pytest.LogCaptureFixture) -> None:
-    """A list that was asked for is read whatever a call for each would take; nothing is told."""
+    """A forced list is read whatever the load is, and nothing is logged."""
     selection = Selection(caplog, LIST)
     modes = [selection.select(count, list_is_failing=True, list_calls=99) for count in (1, 1000, 1)]
-    assert (modes, selection.told()) == ([LIST] * 3, [])
+    assert (modes, selection.messages()) == ([LIST] * 3, [])
 
 
 def test_forced_calls(caplog: pytest.LogCaptureFixture) -> None:
-    """Calls for each are made whatever they take, and people are warned of what follows."""
+    """Forced calls per meeting are made whatever the load is, with a warning."""
     selection = Selection(caplog, EACH)
     assert [selection.select(1000), selection.choice.is_over_budget] == [EACH, True]
-    ((level, text),) = selection.told()
+    ((level, text),) = selection.messages()
     assert (level, text.partition(" read ")[0]) == ("WARNING", "idle meetings will be")
 
 
@@ -74,48 +74,48 @@ def test_forced_calls(caplog: pytest.LogCaptureFixture) -> None:
 def test_list_that_gains_nothing(
     list_calls: int, mode: ReadMode, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A list that takes as many calls as there are meetings is no way out."""
+    """A list that takes as many calls as there are meetings does not help."""
     assert Selection(caplog).select(40, list_calls=list_calls) is mode
 
 
 def test_list_that_fails(caplog: pytest.LogCaptureFixture) -> None:
-    """While the list fails meetings are read one by one; each change is told, and once."""
+    """While the list fails, meetings are read one by one; each change is logged once."""
     selection = Selection(caplog)
     assert [selection.select(100), selection.select(100)] == [LIST, LIST]
-    assert selection.told() == [THROUGH_THE_LIST]
+    assert selection.messages() == [THROUGH_THE_LIST]
     assert [selection.select(100, list_is_failing=True) for _ in range(3)] == [EACH] * 3
-    assert [level for level, _ in selection.told()] == ["WARNING"]
+    assert [level for level, _ in selection.messages()] == ["WARNING"]
     assert [selection.select(100), selection.select(100)] == [LIST, LIST]
-    assert selection.told() == [THROUGH_THE_LIST]
+    assert selection.messages() == [THROUGH_THE_LIST]
 
 
-def test_what_is_worth_telling(caplog: pytest.LogCaptureFixture) -> None:
-    """A need that has changed by a quarter since it was told is told again, step by step too."""
+def test_notable_changes(caplog: pytest.LogCaptureFixture) -> None:
+    """The load is logged again if it has changed by a quarter since the last message."""
     selection = Selection(caplog, EACH)
-    told = []
+    logged = []
     for count in (100, 110, 120, 130, 120, 105, 100):
         selection.select(count)
-        told += [count] * len(selection.told())
-    assert told == [100, 130, 100]
+        logged += [count] * len(selection.messages())
+    assert logged == [100, 130, 100]
 
 
 def test_enough_calls(caplog: pytest.LogCaptureFixture) -> None:
-    """That each can be read is told to those who were told otherwise, and only once."""
+    """The end of an overload is logged once, and only after the overload was logged."""
     selection = Selection(caplog)
     for count in (30, 30, 40, 30, 30, 40):
         selection.select(count)
-    assert selection.told() == [THROUGH_THE_LIST, AT_EVERY_SCRAPE, THROUGH_THE_LIST]
+    assert selection.messages() == [THROUGH_THE_LIST, AT_EVERY_SCRAPE, THROUGH_THE_LIST]
 
 
 def test_near_the_border(caplog: pytest.LogCaptureFixture) -> None:
-    """Where a call for each takes a little more than there is, all stays as it was."""
+    """Near the threshold, the mode stays."""
     selection = Selection(caplog)
     counts = (32, 34, 32, 31, 30, 32)
     assert [selection.select(count) for count in counts] == [EACH, LIST, LIST, LIST, EACH, EACH]
 
 
 class TestLoad:
-    """What a call for each meeting takes, and what follows of it."""
+    """The load of one call per meeting and pass, and what it means."""
 
     @pytest.mark.parametrize(
         ("meetings", "interval", "calls", "ratio"),
@@ -124,19 +124,19 @@ class TestLoad:
             (240, 15, 600, 8.0),
             (0, 15, 600, 0.0),
             (100, 300, 600, 1 / 6),
-            # Three passes fall into some windows.
+            # Some windows have three passes.
             (100, 140, 300, 1.0),
-            # No more than twenty, though scrapes come a little early.
+            # A window has twenty passes, even if scrapes are a little early.
             (30, 14.99, 600, 1.0),
         ],
     )
     def test_ratio(self, meetings: int, interval: float, calls: float, ratio: float) -> None:
-        """It is the calls that the passes of a window want, by those that there are."""
+        """The ratio is the calls that a window needs, divided by those that it has."""
         assert Load(meetings, interval, calls).ratio == pytest.approx(ratio)
 
     @pytest.mark.parametrize("was_over_budget", [False, True])
-    def test_too_much(self, *, was_over_budget: bool) -> None:
-        """What needs more calls than there are is too much; near the border it stays as it was."""
+    def test_over_budget(self, *, was_over_budget: bool) -> None:
+        """A load above the budget is over budget; near the threshold, the answer stays."""
         assert not Load(30, 15, 600).is_over_budget(was_over_budget=was_over_budget)
         assert Load(34, 15, 600).is_over_budget(was_over_budget=was_over_budget)
         assert was_over_budget == Load(32, 15, 600).is_over_budget(was_over_budget=was_over_budget)
@@ -153,22 +153,22 @@ class TestLoad:
     def test_jitter_does_not_flap(
         self, meetings: int, interval: float, calls: float, jitter: list[float]
     ) -> None:
-        """Scrapes that are a little early or late change once at most what is too much."""
-        demands = [Load(meetings, interval + early, calls) for early in jitter]
-        for told in ([False], [True]):
-            for demand in demands:
-                told.append(demand.is_over_budget(was_over_budget=told[-1]))
-            assert sum(1 for before, after in pairwise(told) if before != after) <= 1
+        """Scrapes that are a little early or late change the answer at most once."""
+        loads = [Load(meetings, interval + early, calls) for early in jitter]
+        for states in ([False], [True]):
+            for load in loads:
+                states.append(load.is_over_budget(was_over_budget=states[-1]))
+            assert sum(1 for before, after in pairwise(states) if before != after) <= 1
 
     def test_explanation_for_single_calls(self) -> None:
-        """People are told what each scrape needs, what there is, and what follows."""
+        """The text has the calls needed, the budget, and the consequence."""
         assert (
             "240 meetings at a 15 s scrape interval need 4,800 calls per 5 minutes, "
             "the budget is 600: idle meetings will be read every 2m to 4m"
         ) == Load(240, 15.0, 600.0).explain(ReadMode.ACTIVE_RECORDING)
 
     def test_explanation_for_the_list(self) -> None:
-        """Where the list is read instead, that is what follows."""
+        """If the list is read instead, that is the consequence."""
         assert (
             "1,000 meetings at a 30 s scrape interval need 10,000 calls per 5 minutes, "
             "the budget is 1,200: recordings in progress are read through the list"
@@ -177,6 +177,6 @@ class TestLoad:
     @given(st.integers(1, 100_000), st.floats(0.2, 300.0), st.floats(1.0, 1e5))
     @example(2400, 15.0, 10.0)
     def test_any_explanation(self, meetings: int, interval: float, calls: float) -> None:
-        """Whatever the figures are, they are written as people write them."""
+        """All numbers are written as people write them."""
         text = Load(meetings, interval, calls).explain(ReadMode.ACTIVE_RECORDING)
         assert "e+" not in text

@@ -106,13 +106,13 @@ ROOMS = {"a": Room(is_live=True, participants=2), "b": Room(is_live=False)}
 
 
 def listed(*readings: Reading, names: str, titles: str = "") -> tuple[Reading, ...]:
-    """Return the readings after a list of meetings with single letters as ids."""
-    meetings = [Meeting(*each) for each in zip(names, titles or names, strict=True)]
+    """Return *readings* after they are reconciled with meetings whose ids are single letters."""
+    meetings = [Meeting(*fields) for fields in zip(names, titles or names, strict=True)]
     return sync_meetings(readings, meetings, room=ROOMS.get)
 
 
 def known(name: str) -> Reading:
-    """Return what a pass found out about a meeting that is listed."""
+    """Return the reading of a listed meeting."""
     return Reading(
         meeting=Meeting(name, name),
         recordings=(RECORDING,),
@@ -126,41 +126,41 @@ class TestSyncMeetings:
     """The readings after the list of meetings has changed."""
 
     def test_order_is_that_of_the_list(self) -> None:
-        """Readings come in the order of the list, and are kept as they are."""
+        """Readings are in the order of the list, and are the same objects."""
         readings = [known("a"), known("b"), known("c")]
         found = listed(*readings, names="cab")
-        assert ["c", "a", "b"] == [each.meeting.meeting_id for each in found]
+        assert ["c", "a", "b"] == [reading.meeting.meeting_id for reading in found]
         assert found[0] is readings[2]
         assert found[1] is readings[0]
         assert found[2] is readings[1]
 
     def test_new_meeting(self) -> None:
-        """A meeting that is new has never been tried."""
+        """A new meeting has an empty reading."""
         old, new = listed(known("c"), names="cd")
         assert known("c") == old
         assert Reading(meeting=Meeting("d", "d")) == new
         assert new.up is None
 
     def test_removed_meeting(self) -> None:
-        """What is not listed is forgotten, and new when it is listed again."""
+        """A removed meeting is forgotten; if it comes back, it is new."""
         readings = listed(known("c"), known("d"), names="d")
         assert (known("d"),) == readings
         assert Reading(meeting=Meeting("c", "c")) == listed(*readings, names="dc")[1]
         assert () == listed(known("c"), names="")
 
     def test_renamed_meeting(self) -> None:
-        """A meeting whose name changes keeps what is known of it."""
+        """A renamed meeting keeps its reading."""
         (reading,) = listed(known("c"), names="c", titles="x")
         assert replace(known("c"), meeting=Meeting("c", "x")) == reading
 
     def test_swapped_names(self) -> None:
-        """It is the id that tells which meeting it is."""
+        """The id identifies a meeting."""
         first, second = listed(known("c"), known("d"), names="cd", titles="dc")
         assert ("c", "d") == (first.meeting.meeting_id, second.meeting.meeting_id)
         assert ("d", "c") == (first.meeting.name, second.meeting.name)
 
     def test_rooms(self) -> None:
-        """Each reading has what is known of its room now, new ones as well, or nothing."""
+        """Each reading has the present state of its room, or none."""
         stale = replace(known("b"), room=Room(is_live=True, participants=9))
         gone = replace(known("c"), room=Room(is_live=True))
         new, changed, lost = listed(stale, gone, names="abc")

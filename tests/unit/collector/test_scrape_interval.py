@@ -18,13 +18,13 @@ def interval_after(starts: Iterable[float]) -> ScrapeInterval:
     [
         ([], 15),
         ([5], 15),
-        # Somebody looks twice, before the second scrape comes.
+        # Somebody scrapes twice before Prometheus does.
         ([0, 1], 15),
         ([0, 1, 2, 3], 15),
         ([0, 60], 60),
         ([0, 30, 60, 90], 30),
         (range(0, 100, 5), 5),
-        # Two Prometheis, each with its own time.
+        # Two Prometheus servers, each with its own phase.
         (sorted([*range(0, 300, 15), *range(6, 300, 15)]), 7.5),
         # Only the last ones count.
         ([*range(0, 150, 15), *range(150, 1350, 60)], 60),
@@ -33,7 +33,7 @@ def interval_after(starts: Iterable[float]) -> ScrapeInterval:
     ],
 )
 def test_usual_interval(starts: Iterable[float], expected: float) -> None:
-    """It is learnt from the last passes: 300 s at most, and at first no less than 15 s."""
+    """The interval comes from the last passes: at most 300 s, and at first at least 15 s."""
     assert expected == interval_after(starts).seconds
 
 
@@ -45,7 +45,7 @@ def test_usual_interval(starts: Iterable[float], expected: float) -> None:
     ],
 )
 def test_one_odd_pass(before: Iterable[float], after: Iterable[float]) -> None:
-    """Neither a single scrape out of turn nor one pause changes what is usual."""
+    """Neither one extra scrape nor one pause changes the usual interval."""
     interval = interval_after(before)
     for start in after:
         interval = interval.observe(start)
@@ -53,5 +53,5 @@ def test_one_odd_pass(before: Iterable[float], after: Iterable[float]) -> None:
 
 
 def test_passes_at_one_moment() -> None:
-    """Where a clock is so coarse that passes seem to come at once, there is an interval."""
+    """If a coarse clock shows all passes at the same moment, the interval is not 0."""
     assert interval_after([5.0] * 20).seconds > 0

@@ -361,6 +361,10 @@ def test_listen_addresses() -> None:
         ({"api__reserve": "0.2"}, "invalid percentage '0.2'"),
         ({"scrape__min_interval": "5"}, "--scrape.min_interval: invalid duration '5'"),
         ({"scrape__min_interval": "5m"}, "must be shorter than scrape.stale_after"),
+        (
+            {"scrape__stale_after": "5s"},
+            "--scrape.stale_after: must be longer than scrape.min_interval",
+        ),
         ({"scrape__stale_after": "0s"}, "must be longer than 0s"),
         ({"scrape__stale_after": "5 minutes"}, "invalid duration '5 minutes'; write e.g. 500ms"),
         ({"scrape__timeout_offset": "-1s"}, "invalid duration '-1s'"),
@@ -433,6 +437,10 @@ def test_invalid_flags(changes: dict[str, str | list[str]], message: str) -> Non
         ),
         (
             f"{ONE}meetings:\n  discover: often\n",
+            "rk.yml:5: meetings.discover: must be true or false",
+        ),
+        (
+            f"{ONE}meetings:\n  discover: [often]\n",
             "rk.yml:5: meetings.discover: must be true or false",
         ),
         (
