@@ -48,6 +48,30 @@ SCENARIO = ScriptedScenario(
 )
 
 
+# Recorded for 90 s, in two parts.
+INVOKED_AT = 1_772_366_400.0  # 2026-03-01T12:00:00Z
+WHOLE_LIFE = Recording.scripted(
+    "m1",
+    invoked_at=INVOKED_AT,
+    started_at=INVOKED_AT + 2,
+    paused=[(INVOKED_AT + 62, INVOKED_AT + 92)],
+    stopped_at=INVOKED_AT + 122,
+    uploaded_at=INVOKED_AT + 140,
+)
+
+
+def uploaded(**details: object) -> Recording:
+    """Return a recording of m1 that was invoked at 0, stopped at 50 and uploaded at 60."""
+    return Recording.scripted(
+        "m1",
+        invoked_at=0,
+        started_at=2,
+        stopped_at=50,
+        uploaded_at=60,
+        **details,  # type: ignore[arg-type]
+    )
+
+
 def make_simulator(**options: Any) -> Simulator:
     """Simulate the account above at NOW."""
     return Simulator(SCENARIO, clock=lambda: NOW, **options)
