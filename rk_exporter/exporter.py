@@ -27,7 +27,7 @@ from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.lifecycle import FollowRules
-from rk_exporter.tracking.state_file import LAST_PATIENCE_SECONDS, StateFile, StateFileState
+from rk_exporter.tracking.state_file import LAST_MAX_WAIT_SECONDS, StateFile, StateFileStatus
 from rk_exporter.tracking.tracker import RecordingTracker
 from rk_exporter.web.application import Application
 
@@ -97,7 +97,7 @@ class Exporter:
             self._limits, token=token, budget=budget, clock=self._clock, monotonic=self._monotonic
         )
         server_clock = ServerClock(self._clock)
-        kept = self._state_file.state_of(app) if self._state_file else None
+        saved = self._state_file.restored(app) if self._state_file else None
         readers = [
             RealtimeKit(
                 app,
@@ -121,15 +121,14 @@ class Exporter:
             )
         tracker = RecordingTracker(
             app.name,
-            self._follow_rules(),
+            self._follow_rules(any_meeting=config.discover),
             clock=self._clock,
             server_clock=server_clock,
-            any_meeting=config.discover,
-            past=kept.past if kept else None,
+            state=saved.tracker if saved else None,
         )
         review = None
         if self._remembers:
-            newest_ids = kept.newest_ids if kept else ()
+            newest_ids = saved.newest_ids if saved else ()
             review = Backfill(app.name, tracker, clock=self._clock, newest_ids=newest_ids)
         return AppCollector(
             app,
@@ -150,10 +149,10 @@ class Exporter:
             tracker=tracker,
             server_clock=server_clock,
             discovery=discovery,
-            readings=kept.readings if kept else (),
+            readings=saved.readings if saved else (),
         )
 
-    def _follow_rules(self) -> FollowRules:
+    def _follow_rules(self, *, any_meeting: bool) -> FollowRules:
         config = self._config
         return FollowRules(
             retain_seconds=config.follow_retain_seconds,
@@ -162,6 +161,7 @@ class Exporter:
             keep_removed=config.follow_keep_removed,
             # Before what it showed last is too old to be shown.
             longest_pause_seconds=_OFTEN_ENOUGH * config.stale_after_seconds,
+            any_meeting=any_meeting,
         )
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
@@ -179,16 +179,16 @@ class Exporter:
             return f"recordings from before the start are being restored by scrapes: {names}"
         return None
 
-    async def _keep(self) -> StateFileState | None:
+    async def _keep(self) -> StateFileStatus | None:
         """Write the state file where that is worth it."""
         file = self._state_file
         if file is None:
             return None
         revisions = [app.revision for app in self._app_scrapers]
         if revisions != self._kept_revisions or file.is_due():
-            is_kept = await file.keep([app.state for app in self._app_scrapers])
+            is_kept = await file.save([app.saved for app in self._app_scrapers])
             self._kept_revisions = revisions if is_kept else None
-        return StateFileState(file.last_write_successful, file.last_success_timestamp_seconds)
+        return file.status
 
     async def close(self) -> None:
         """Close all connections to the API, and stop the thread that renders."""
@@ -196,8 +196,8 @@ class Exporter:
             await self.scraper.close()
         finally:
             if self._state_file:
-                states = [app.state for app in self._app_scrapers]
-                await self._state_file.keep(states, max_wait_seconds=LAST_PATIENCE_SECONDS)
+                apps = [app.saved for app in self._app_scrapers]
+                await self._state_file.save(apps, max_wait_seconds=LAST_MAX_WAIT_SECONDS)
                 self._state_file.close()
             self.exposition.close()
 

@@ -6,7 +6,7 @@ from rk_exporter.model.meeting import App, DiscoveryState, FileState, Reading, R
 from rk_exporter.ratelimit.status import BudgetStatus
 from rk_exporter.tracking.counters import RecordingCounters
 from rk_exporter.tracking.lifecycle import KnownRecording
-from rk_exporter.tracking.state_file import StateFileState
+from rk_exporter.tracking.state_file import StateFileStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,4 +37,4 @@ class Snapshot:
 
     apps: tuple[AppSnapshot, ...]
     taken_at: float
-    state_file: StateFileState | None = None
+    state_file: StateFileStatus | None = None

@@ -22,7 +22,7 @@ from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.snapshot import AppSnapshot
-from rk_exporter.tracking.state_file import AppState, app_state
+from rk_exporter.tracking.state_records import SavedApp
 from rk_exporter.tracking.tracker import RecordingTracker
 
 
@@ -134,13 +134,13 @@ class AppCollector:
         return self._tracker.revision
 
     @property
-    def state(self) -> AppState:
-        """Return what the next process has to know."""
-        return app_state(
-            self.snapshot.app,
-            self._tracker.past,
-            self.snapshot.readings,
-            self._reader.newest_ids,
+    def saved(self) -> SavedApp:
+        """Return the state that outlives the process."""
+        return SavedApp(
+            app=self.snapshot.app,
+            tracker=self._tracker.state,
+            readings=self.snapshot.readings,
+            newest_ids=self._reader.newest_ids,
         )
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from rk_exporter.snapshot import AppSnapshot, Snapshot
-from rk_exporter.tracking.state_file import StateFileState
+from rk_exporter.tracking.state_file import StateFileStatus
 
 
 # After its deadline a pass has broken connections to close, and a snapshot to make.
@@ -43,7 +43,7 @@ class Collector:
         apps: Sequence[AppPasses],
         *,
         clock: Callable[[], float] = time.time,
-        keep: Callable[[], Awaitable[StateFileState | None]] | None = None,
+        keep: Callable[[], Awaitable[StateFileStatus | None]] | None = None,
     ) -> None:
         self._apps = apps
         self._clock = clock

@@ -8,7 +8,7 @@ from rk_exporter.metrics.builders import Gauge, LabelSet, gauges, info
 from rk_exporter.metrics.meetings import DISCOVERY_GAUGES, FILE_GAUGES
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from rk_exporter.snapshot import AppSnapshot, Snapshot
-from rk_exporter.tracking.state_file import StateFileState
+from rk_exporter.tracking.state_file import StateFileStatus
 
 
 APP_GAUGES: tuple[Gauge[AppSnapshot], ...] = (
@@ -65,7 +65,7 @@ POLICY_GAUGES: tuple[Gauge[RateLimitPolicy], ...] = (
         lambda policy: policy.remaining,
     ),
 )
-STATE_FILE_GAUGES: tuple[Gauge[StateFileState], ...] = (
+STATE_FILE_GAUGES: tuple[Gauge[StateFileStatus], ...] = (
     Gauge(
         "rk_state_file_last_write_successful",
         "Whether the last write of the state file succeeded. Only with state.file.",

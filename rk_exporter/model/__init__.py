@@ -1,1 +1,1 @@
-"""What the exporter knows: frozen values without behaviour of their own."""
+"""The values that the packages share, all of them frozen."""

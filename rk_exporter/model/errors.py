@@ -1,20 +1,20 @@
 """
-Every way in which a call can fail, each with the bounded reason that its metric shows.
+The ways in which a call can fail, each with the bounded reason for its metric.
 
     ApiError
       ApiTimeout        no complete answer in time
-      ConnectFailed     no connection, or it broke
-        ConnectionStale   a kept connection was closed by the other side before it answered
-      TlsFailed         no trusted connection
+      ConnectFailed     no connection, or a broken one
+        ConnectionStale   the server closed a kept-alive connection before it answered
+      TlsFailed         no trusted TLS connection
       Unauthorized      401, 403, or the gateway's 400 for a malformed token
       RateLimited       429, or a rate limit's error code at any status
       ServerError       5xx
       ClientError       any other 4xx
-      NotFound          404 that is not "no active recording"
-      InvalidResponse   an answer that is not the documented one
-      BodyTooLarge      more bytes than any documented answer has
+      NotFound          404, except for "no active recording"
+      InvalidResponse   an answer that differs from the documentation
+      BodyTooLarge      an answer larger than any documented one
 
-Messages are our own words: what the API sent may hold a token or a presigned URL.
+Messages are in our own words, because the API's may contain a token or a presigned URL.
 """
 
 from typing import ClassVar
@@ -23,40 +23,40 @@ from rk_exporter.model.failure import Failure, Reason
 
 
 class ApiError(Exception):
-    """A call that gave no reading."""
+    """A failed call."""
 
     reason: ClassVar[Reason]
 
     @property
     def failure(self) -> Failure:
-        """Return what outlives the call: its reason and explanation."""
+        """Return the reason and the explanation as a value that outlives the call."""
         return Failure(self.reason, str(self))
 
 
 class ApiTimeout(ApiError):
-    """No complete answer in time."""
+    """The answer was not complete in time."""
 
     reason = Reason.TIMEOUT
 
 
 class ConnectFailed(ApiError):
-    """The connection could not be made, or broke."""
+    """The connection could not be opened, or broke."""
 
     reason = Reason.CONNECT
 
 
 class ConnectionStale(ConnectFailed):
-    """A kept connection was closed before it answered: trying once more is safe."""
+    """The server closed a kept-alive connection before it answered; one retry is safe."""
 
 
 class TlsFailed(ApiError):
-    """No trusted connection could be made."""
+    """The TLS connection could not be opened or trusted."""
 
     reason = Reason.TLS
 
 
 class Unauthorized(ApiError):
-    """The token was refused."""
+    """The API rejected the token."""
 
     reason = Reason.AUTH
 
@@ -68,25 +68,25 @@ class RateLimited(ApiError):
 
 
 class ServerError(ApiError):
-    """The API, or what stands in front of it, failed."""
+    """The API, or a proxy in front of it, failed."""
 
     reason = Reason.SERVER_ERROR
 
 
 class ClientError(ApiError):
-    """The API refused the request itself."""
+    """The API rejected the request."""
 
     reason = Reason.CLIENT_ERROR
 
 
 class NotFound(ApiError):
-    """The API knows no such account, app or route."""
+    """The API does not know the account, the app or the route."""
 
     reason = Reason.NOT_FOUND
 
 
 class InvalidResponse(ApiError):
-    """The answer is not the documented one."""
+    """The answer differs from the documentation."""
 
     reason = Reason.INVALID_RESPONSE
 

@@ -1,4 +1,4 @@
-"""Why a call failed."""
+"""The reasons why calls fail."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +21,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed call: its bounded *reason*, and an *explanation* in our own words for people."""
+    """Why a call failed: a bounded *reason*, and an *explanation* for people in our own words."""
 
     reason: Reason
     explanation: str

@@ -1,4 +1,4 @@
-"""The API's identifiers: accounts, apps, meetings and recordings."""
+"""The ids of accounts, apps, meetings and recordings."""
 
 import re
 
@@ -8,7 +8,8 @@ _LONGEST_SHOWN = 40
 
 
 def parse_id(text: str) -> str:
-    """Return an id of an account, app or meeting; the API's paths are made of them."""
+    """Return *text* if it is a valid id, or raise ValueError; ids become parts of URL paths."""
     if not ID_PATTERN.fullmatch(text):
-        raise ValueError(f"{text[:_LONGEST_SHOWN]!r} is no id: 1 to 128 letters, digits, - and _")
+        shown = text[:_LONGEST_SHOWN]
+        raise ValueError(f"{shown!r} is not a valid id: use 1 to 128 letters, digits, - and _")
     return text

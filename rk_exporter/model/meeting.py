@@ -1,4 +1,4 @@
-"""Meetings, apps, and the last reading of each meeting."""
+"""Apps, their meetings, and the last reading of each meeting."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from rk_exporter.model.recording import Recording
 
 
 class ReadMode(StrEnum):
-    """How an app's recordings are read: the label `read` of rk_app_info."""
+    """How an app's recordings are read: the values of the label `read` of rk_app_info."""
 
     ACTIVE_RECORDING = "active-recording"
     LIST = "list"
@@ -16,7 +16,7 @@ class ReadMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """A meeting to be read. Without a name of its own it is called by its id."""
+    """A meeting to read; its id is the *name* if it has no other."""
 
     meeting_id: str
     name: str
@@ -24,7 +24,7 @@ class Meeting:
 
 @dataclass(frozen=True, slots=True)
 class ListedRecording:
-    """A recording, and the meeting that it is of."""
+    """A recording from a list of all meetings, and its meeting."""
 
     meeting: Meeting
     recording: Recording
@@ -32,7 +32,7 @@ class ListedRecording:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What discovery knows of a meeting: whether people are in it, and its settings."""
+    """What discovery knows about a meeting: its participants and its settings."""
 
     is_live: bool | None = None
     participants: int | None = None
@@ -42,10 +42,10 @@ class Room:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """
-    What is known of one meeting after the last attempt to read it.
+    The result of the last attempts to read one meeting.
 
-    *recordings* is None until a read has succeeded, and again when the last success is too old
-    to be shown; the empty tuple is the API's word that there is none.
+    *recordings* is None before the first success, and again when the last success is too old to
+    be shown; it is empty if the API says that there are none.
     """
 
     meeting: Meeting
@@ -57,7 +57,7 @@ class Reading:
 
     @property
     def up(self) -> bool | None:
-        """Tell whether the last attempt succeeded; None before there was one."""
+        """Return whether the last attempt succeeded; None before the first one."""
         return None if self.last_attempt_timestamp_seconds is None else self.failure is None
 
 
@@ -72,7 +72,7 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryState:
-    """How the live sessions were listed: the last *failure*, None where it succeeded."""
+    """The result of listing the live sessions; *failure* is None after a success."""
 
     failure: Failure | None = None
     last_success_timestamp_seconds: float | None = None
@@ -80,7 +80,7 @@ class DiscoveryState:
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """A file with meetings: whether what it holds now is what is read."""
+    """A file of meetings; *is_read* says whether its present content is in use."""
 
     path: str
     is_read: bool

@@ -1,11 +1,11 @@
-"""What the exporter knows: recordings, and the readings of meetings."""
+"""Recordings as the API describes them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Status(StrEnum):
-    """State of a recording, as the API names it; UNKNOWN stands for any that it does not name."""
+    """State of a recording in the API; UNKNOWN stands for every undocumented state."""
 
     INVOKED = "INVOKED"
     RECORDING = "RECORDING"
@@ -17,7 +17,7 @@ class Status(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> "Status":
-        """Answer UNKNOWN for *value*, so that a new state adds no new label value."""
+        """Return UNKNOWN for *value*, so that a new state adds no new label value."""
         del value
         return cls.UNKNOWN
 
@@ -27,7 +27,7 @@ TERMINAL = frozenset({Status.UPLOADED, Status.ERRORED})
 
 
 class StopReason(StrEnum):
-    """What ended a recording, as the API names it; UNKNOWN stands for any that it does not name."""
+    """Why a recording stopped; UNKNOWN stands for every undocumented reason."""
 
     API_CALL = "API_CALL"
     INTERNAL_ERROR = "INTERNAL_ERROR"
@@ -36,7 +36,7 @@ class StopReason(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> "StopReason":
-        """Answer UNKNOWN for *value*, so that a new reason adds no new label value."""
+        """Return UNKNOWN for *value*, so that a new reason adds no new label value."""
         del value
         return cls.UNKNOWN
 
@@ -54,7 +54,7 @@ OUTCOME_OF = {Status.UPLOADED: Outcome.UPLOADED, Status.ERRORED: Outcome.ERRORED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """One recording as the API last described it. Times are unix seconds; None is "not said"."""
+    """One recording as last read. Times are unix seconds; None stands for a missing field."""
 
     recording_id: str
     status: Status
@@ -67,25 +67,24 @@ class Recording:
     started_timestamp_seconds: float | None = None
     stopped_timestamp_seconds: float | None = None
     is_track: bool = False
-    """Whether it has a file for each participant, instead of one for all."""
+    """Whether there is one file per participant instead of one for all."""
     has_download_url: bool | None = False
     has_audio_download_url: bool | None = False
     stop_reason: StopReason | None = None
-    """Told by the recording's own endpoint alone."""
+    """Only the recording's own endpoint returns it."""
 
     @property
     def in_progress(self) -> bool:
-        """Tell whether the recording has yet to end."""
+        """Return whether the recording has not ended yet."""
         return self.status in IN_PROGRESS
 
     def duration_seconds(self, *, as_of: float) -> float | None:
         """
-        Return how long the recording is in seconds, or None where nothing tells.
+        Return the length of the recording, pauses included, or None if it is unknown.
 
-        The API's `recording_duration` counts where it is above zero. It is absent until the file
-        is uploaded, and a vendor's own sample says 0 for 47 seconds: then *stopped* minus
-        *started*, and while the recording runs *as_of* (unix seconds) minus *started*, pauses
-        included.
+        The API's `recording_duration` is missing until the upload, and the vendor's own sample has
+        0 for 47 seconds. Without a positive value the length is *stopped* minus *started*, or
+        *as_of* (unix seconds) minus *started* while the recording runs.
         """
         if self.reported_duration_seconds:
             return self.reported_duration_seconds

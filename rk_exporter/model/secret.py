@@ -1,10 +1,10 @@
-"""Secrets, and where tokens come from."""
+"""Secrets, and the source of tokens."""
 
 from typing import NoReturn, Protocol
 
 
 class Secret:
-    """A text that shows itself to nobody but the caller of *reveal*."""
+    """A text that appears in no repr, log line or error; only *reveal* returns it."""
 
     __slots__ = ("_text",)
 
@@ -25,12 +25,12 @@ class Secret:
         return "<secret>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not to be pickled or copied")
+        raise TypeError("a secret cannot be pickled or copied")
 
 
 class TokenSource(Protocol):
-    """Where an app's token comes from."""
+    """The source of an app's token."""
 
     def current(self) -> Secret:
-        """Return the token to be used now."""
+        """Return the token to use now."""
         ...

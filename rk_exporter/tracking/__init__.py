@@ -1,1 +1,1 @@
-"""Recordings over time: what is known of each, how it ended, and what a restart keeps."""
+"""Recordings over time: their lives, their counters, and the state file."""

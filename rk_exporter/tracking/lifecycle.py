@@ -1,8 +1,8 @@
 """
-The life of a recording as it is pieced together from one reading after another: pure functions.
+The life of one recording, put together from one reading after the other by pure functions.
 
-A meeting shows a recording while it lasts; what became of it, its own endpoint tells. All times
-are unix seconds of the API's clock, but for those of readings, which are by this machine's.
+A meeting shows its recordings in progress. Only a recording's own endpoint says how it ended.
+All times are unix seconds: timestamps by the API's clock, times of readings by this machine's.
 """
 
 from dataclasses import dataclass, replace
@@ -12,28 +12,34 @@ from rk_exporter.model.recording import OUTCOME_OF, TERMINAL, Outcome, Recording
 from rk_exporter.tracking.counters import RecordingCounters
 
 
-_ENDED = frozenset(OUTCOME_OF.values())
+# A recording ends within 24 hours ("Start recording" page); then the upload follows.
+LONGEST_LIFE_SECONDS = 25 * 3600.0
+# The API keeps a file, and its URL works, for 7 days ("Data retention" page).
+URL_LIFETIME_SECONDS = 7 * 86_400.0
+# A missing recording is read immediately, and again after one scrape. After that the app's list,
+# which is polled more often than this, usually shows its end.
+_SHORTEST_PAUSE_SECONDS = 10.0
+_PAUSE_BESIDE_LIST_SECONDS = 90.0
+_CHECKED_BEFORE_EXPIRY_SECONDS = 86_400.0
+# The reason why a recording ended can wait for other calls, but not forever.
+_LATE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRecording:
-    """
-    A recording that was seen: what it was like the last time, and how far it has been followed.
-
-    Times are unix seconds.
-    """
+    """A recording as last read at *read_at* (unix seconds), and what was done to follow it."""
 
     meeting: Meeting
     recording: Recording
     read_at: float
     missing_since: float | None = None
-    """Since when its meeting no longer shows it, though it has not ended as far as is known."""
+    """When its meeting stopped showing it, if its end is not known."""
     outcome: Outcome | None = None
-    """How it ended, once that has been counted, or was known before there was a count."""
+    """How it ended, as counted or as known before counting began."""
     has_details: bool = False
-    """Whether its own endpoint was asked after it had ended."""
+    """Whether its own endpoint was read after its end."""
     is_expiry_checked: bool = False
-    """Whether it was asked again shortly before its download URL was to expire."""
+    """Whether it was read again shortly before its download URL expires."""
 
     @property
     def recording_id(self) -> str:
@@ -42,29 +48,17 @@ class KnownRecording:
 
     @property
     def is_finished(self) -> bool:
-        """Tell whether nothing more will come of it."""
-        return self.recording.status in TERMINAL or self.outcome in _ENDED
-
-
-# A recording ends after 24 hours at the latest ("Start recording" page), and is uploaded then.
-LONGEST_LIFE_SECONDS = 25 * 3600.0
-# A file is kept, and its URL is good, for 7 days ("Data retention" page).
-URL_LIFETIME_SECONDS = 7 * 86_400.0
-# What has gone missing is read at once, and after a scrape. From then on the app's list, which is
-# looked at more often than this, mostly tells; where it does not, ever more rarely.
-_SHORTEST_PAUSE_SECONDS = 10.0
-_PAUSE_BESIDE_LIST_SECONDS = 90.0
-_CHECKED_BEFORE_EXPIRY_SECONDS = 86_400.0
-# Why a recording ended can wait for others, but not for ever.
-_LATE_SECONDS = 60.0
+        """Return whether it has reached its final state."""
+        return self.recording.status in TERMINAL or self.outcome in OUTCOME_OF.values()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowRules:
     """
-    How recordings are followed, and for how long they are shown.
+    Which recordings are followed, how often they are read, and how long they are shown.
 
-    *longest_pause_seconds* is the most that lies between two readings of one that has not ended.
+    *longest_pause_seconds* limits the time between two readings of a recording in progress. With
+    *any_meeting*, recordings of meetings that are not in the list are followed as well.
     """
 
     retain_seconds: float
@@ -72,21 +66,40 @@ class FollowRules:
     reread_seconds: float
     keep_removed: bool
     longest_pause_seconds: float
+    any_meeting: bool = False
+
+
+def track(
+    meeting: Meeting, recording: Recording, *, read_at: float, is_inherited: bool
+) -> KnownRecording:
+    """
+    Return a recording after its first reading.
+
+    The details of an *inherited* recording, which ended before counting began, are not read.
+    """
+    outcome = OUTCOME_OF.get(recording.status)
+    return KnownRecording(
+        meeting=meeting,
+        recording=recording,
+        read_at=read_at,
+        outcome=outcome,
+        has_details=is_inherited and outcome is not None,
+    )
 
 
 def apply_reading(known: KnownRecording, recording: Recording, *, read_at: float) -> KnownRecording:
     """
-    Return what is known of a recording after another reading.
+    Return the recording after another reading.
 
-    What it said once of its beginning and end stays known, and so do the labels that were shown:
-    a field that is missing for once must neither end a series nor begin another.
+    Known times and labels stay if the new reading lacks them: a field that is missing once must
+    not end a series or start another one.
     """
     if recording != known.recording:
-        recording = _with_what_was_known(recording, known.recording)
+        recording = _keep_known_fields(recording, known.recording)
     expires_at = recording.download_url_expiry_timestamp_seconds
-    was, is_now = known.recording.status, recording.status
-    # After its end: its own endpoint is to put that right.
-    seems_to_go_on = is_now is not was and is_now not in TERMINAL
+    before, after = known.recording.status, recording.status
+    # A recording that seems to go on after its end needs another look at its own endpoint.
+    seems_to_go_on = after is not before and after not in TERMINAL
     is_refreshed = expires_at != known.recording.download_url_expiry_timestamp_seconds
     return replace(
         known,
@@ -99,52 +112,34 @@ def apply_reading(known: KnownRecording, recording: Recording, *, read_at: float
 
 
 def with_details(known: KnownRecording, *, now: float) -> KnownRecording:
-    """Return what is known after its own endpoint was asked, at *now* by the API's time."""
+    """Return the recording after its own endpoint was read; *now* is the API's time."""
     return replace(with_expiry(known, now=now), has_details=True) if known.is_finished else known
 
 
 def with_expiry(known: KnownRecording, *, now: float) -> KnownRecording:
-    """Return what is known after the API told when its URL expires, at *now* by its time."""
+    """Return the recording after the expiry of its URL was read; *now* is the API's time."""
     check_at = _check_expiry_at(known)
     return replace(known, is_expiry_checked=check_at is not None and now >= check_at)
-
-
-def track(
-    meeting: Meeting, recording: Recording, *, read_at: float, is_inherited: bool
-) -> KnownRecording:
-    """
-    Return what is known of a recording after the first reading.
-
-    What an *inherited* one, of before the exporter's time, has come to is not asked for anew.
-    """
-    outcome = OUTCOME_OF.get(recording.status)
-    return KnownRecording(
-        meeting=meeting,
-        recording=recording,
-        read_at=read_at,
-        outcome=outcome,
-        has_details=is_inherited and outcome is not None,
-    )
 
 
 def revive(
     known: KnownRecording, outcome: Outcome | None, started_timestamp_seconds: float | None
 ) -> KnownRecording:
-    """Return what was known of a recording that had left, given what has been counted of it."""
+    """Return an evicted recording that is back, with its *outcome* and start as counted before."""
     recording = replace(known.recording, started_timestamp_seconds=started_timestamp_seconds)
     has_ended = outcome in OUTCOME_OF.values()
     return replace(known, recording=recording, outcome=outcome, has_details=has_ended)
 
 
 def has_labels(recording: Recording) -> bool:
-    """Tell whether what rk_recording_info shows is settled; a session may come with the start."""
+    """Return whether the labels are final; the session may be missing before the start."""
     return recording.session_id is not None or recording.status is not Status.INVOKED
 
 
 def count_transition(
     counters: RecordingCounters, before: KnownRecording | None, after: KnownRecording, *, now: float
 ) -> RecordingCounters:
-    """Return *counters* with all that has happened to a recording; *now* is the API's time."""
+    """Return *counters* plus what happened between two readings; *now* is the API's time."""
     recording = after.recording
     started_at = recording.started_timestamp_seconds
     if started_at is not None and (
@@ -166,9 +161,9 @@ def due_at(
     known: KnownRecording, rules: FollowRules, *, api_ahead_seconds: float = 0.0
 ) -> float | None:
     """
-    Return from when on a recording is to be read by its id; None while that tells no more.
+    Return when to read a recording by its id, by this machine's clock; None for no reading.
 
-    That is by this machine's clock, of which the API's is ahead by so many seconds.
+    The API's clock is *api_ahead_seconds* ahead of this machine's.
     """
     if not known.is_finished:
         if known.missing_since is None:
@@ -190,14 +185,14 @@ def overdue(
     known: KnownRecording, rules: FollowRules, *, now: float, api_ahead_seconds: float = 0.0
 ) -> float | None:
     """
-    Return how often over the time to the next reading has passed, at least 1; None before.
+    Return the waiting time as a multiple of the wanted one, at least 1; None if not due.
 
-    A recording that has gone missing counts as if it were in a state that passes quickly.
+    A missing recording is as urgent as one in a state that should pass quickly.
     """
     due = due_at(known, rules, api_ahead_seconds=api_ahead_seconds)
     if due is None:
         return None
-    # A clock that is set back must not put off what the last reading made due.
+    # If the clock was set back, the reading is due nevertheless.
     is_set_back = now < known.read_at and not known.has_details
     if now < due and not is_set_back:
         return None
@@ -209,7 +204,7 @@ def overdue(
 
 
 def ended_at(known: KnownRecording) -> float:
-    """Return when a finished recording ended, as well as can be told."""
+    """Return the best known time for the end of a finished recording."""
     recording = known.recording
     return (
         recording.stopped_timestamp_seconds
@@ -219,12 +214,23 @@ def ended_at(known: KnownRecording) -> float:
     )
 
 
-def leaves_at(known: KnownRecording, rules: FollowRules) -> float | None:
-    """Return when a recording is no longer shown; None for one that has not ended."""
+def shown_until(known: KnownRecording, rules: FollowRules) -> float | None:
+    """Return until when, by the API's clock, a recording is shown; None while in progress."""
     if not known.is_finished:
         return None
     expires_at = known.recording.download_url_expiry_timestamp_seconds
     return ended_at(known) + rules.retain_seconds if expires_at is None else expires_at
+
+
+def has_expired(known: KnownRecording, rules: FollowRules, *, now: float) -> bool:
+    """Return whether a recording is no longer shown at *now*, by the API's clock."""
+    until = shown_until(known, rules)
+    return until is not None and until <= now
+
+
+def survives_removal(known: KnownRecording, rules: FollowRules) -> bool:
+    """Return whether a recording stays when its meeting is removed from the list."""
+    return rules.any_meeting or (rules.keep_removed and known.is_finished)
 
 
 def _check_expiry_at(known: KnownRecording) -> float | None:
@@ -232,11 +238,11 @@ def _check_expiry_at(known: KnownRecording) -> float | None:
     return None if expires_at is None else expires_at - _CHECKED_BEFORE_EXPIRY_SECONDS
 
 
-def _with_what_was_known(recording: Recording, before: Recording) -> Recording:
+def _keep_known_fields(recording: Recording, before: Recording) -> Recording:
     settled = has_labels(before)
     return replace(
         recording,
-        # An empty one is settled as well.
+        # An empty session is final as well.
         session_id=before.session_id or "" if settled else recording.session_id,
         output_file_name=before.output_file_name if settled else recording.output_file_name,
         is_track=before.is_track if settled else recording.is_track,

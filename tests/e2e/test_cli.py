@@ -117,7 +117,10 @@ class TestRefusals:
         """A bad configuration is one line that names the option, and exit code 2."""
         result = invoke(command, *IDS, "--meeting-id", "../escape")
         assert 2 == result.exit_code
-        assert "Error: --meeting-id: '../escape' is no id: 1 to 128 letters" in result.output
+        assert (
+            "Error: --meeting-id: '../escape' is not a valid id: use 1 to 128 letters"
+            in result.output
+        )
         assert 1 == result.output.count("\n")
 
     def test_variables_are_named(self) -> None:

@@ -13,7 +13,7 @@ from rk_exporter.config.config import load
 from rk_exporter.model.meeting import App
 from rk_exporter.simulator import Fault
 from rk_exporter.snapshot import AppSnapshot, Snapshot
-from rk_exporter.tracking.state_file import StateFileState
+from rk_exporter.tracking.state_file import StateFileStatus
 from tests.support.building import (
     HOLDING_BACK,
     NOW,
@@ -330,10 +330,10 @@ class TestKeep:
             app.released.set()
             shown_meanwhile: list[bool | None] = []
 
-            async def keep() -> StateFileState:
+            async def keep() -> StateFileStatus:
                 hasty = await scraper.scrape(0.01)
                 shown_meanwhile.append(hasty.apps[0].up)
-                return StateFileState(is_written=True, last_success_timestamp_seconds=NOW)
+                return StateFileStatus(is_written=True, last_success_timestamp_seconds=NOW)
 
             scraper = Collector([app], clock=lambda: NOW, keep=keep)
             return shown_meanwhile, await scraper.scrape(30)
@@ -341,7 +341,7 @@ class TestKeep:
         shown_meanwhile, snapshot = run(scrapes())
         assert [None] == shown_meanwhile
         assert snapshot.apps[0].up
-        assert snapshot.state_file == StateFileState(
+        assert snapshot.state_file == StateFileStatus(
             is_written=True, last_success_timestamp_seconds=NOW
         )
 
@@ -354,8 +354,8 @@ class TestKeep:
             app.snapshot = replace(app.snapshot, up=True)
             app.released.set()
 
-            async def keep() -> StateFileState:
-                return StateFileState(
+            async def keep() -> StateFileStatus:
+                return StateFileStatus(
                     is_written=True, last_success_timestamp_seconds=written.pop(0)
                 )
 

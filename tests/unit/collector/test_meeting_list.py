@@ -274,7 +274,7 @@ SPOILED = {
     "commented out": (lambda path: write(path, "# a\n# b\n"), "is empty; list meetings there"),
     "deleted": (Path.unlink, "cannot be read (No such file or directory)"),
     "half an entry": (lambda path: write(path, "- a\n- {id: b"), "not YAML"),
-    "no id": (lambda path: write(path, "a\nb c\n"), "'b c' is no id"),
+    "no id": (lambda path: write(path, "a\nb c\n"), "'b c' is not a valid id"),
 }
 
 

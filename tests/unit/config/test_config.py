@@ -321,12 +321,12 @@ def test_listen_addresses() -> None:
     [
         ({"account_id": ""}, "missing: account_id (--account-id)"),
         ({"account_id": "", "meeting_ids": []}, "missing: account_id (--account-id), meeting_ids"),
-        ({"account_id": "a/b"}, "--account_id: 'a/b' is no id: 1 to 128 letters"),
-        ({"app_id": ".."}, "--app_id: '..' is no id"),
-        ({"meeting_ids": ["a", "../b"]}, "--meeting_ids: '../b' is no id"),
-        ({"meeting_ids": ["x" * 129]}, "is no id"),
-        ({"meeting_ids": ["é"]}, "is no id"),
-        ({"meeting_ids": ["x" * 100_000 + "/"]}, f"{'x' * 40!r} is no id"),
+        ({"account_id": "a/b"}, "--account_id: 'a/b' is not a valid id: use 1 to 128 letters"),
+        ({"app_id": ".."}, "--app_id: '..' is not a valid id"),
+        ({"meeting_ids": ["a", "../b"]}, "--meeting_ids: '../b' is not a valid id"),
+        ({"meeting_ids": ["x" * 129]}, "is not a valid id"),
+        ({"meeting_ids": ["é"]}, "is not a valid id"),
+        ({"meeting_ids": ["x" * 100_000 + "/"]}, f"{'x' * 40!r} is not a valid id"),
         (
             {"meeting_ids": []},
             (
@@ -494,7 +494,7 @@ def test_refused_flags(changes: dict[str, str | list[str]], message: str) -> Non
                 "account_id: x\napps:\n  - app_id: y\n    meetings:\n      ids:\n        - ok\n"
                 "        - not/ok\n"
             ),
-            "rk.yml:7: apps[0].meetings.ids[1]: 'not/ok' is no id",
+            "rk.yml:7: apps[0].meetings.ids[1]: 'not/ok' is not a valid id",
         ),
         (
             'account_id: x\napps:\n  - app_id: y\n    meetings: {ids: [{id: a, name: "\\e"}]}\n',
@@ -547,7 +547,9 @@ def test_bad_list_of_meetings(tmp_path: Path) -> None:
     """A bad list is refused with the place that names it, and its own."""
     (tmp_path / "list.yml").write_text("- a\n- ../b\n")
     text = "account_id: x\napps:\n  - app_id: y\n    meetings:\n      files:\n        - list.yml\n"
-    expected = f"rk.yml:6: apps[0].meetings.files[0]: {tmp_path}/list.yml:2: [1]: '../b' is no id"
+    expected = (
+        f"rk.yml:6: apps[0].meetings.files[0]: {tmp_path}/list.yml:2: [1]: '../b' is not a valid id"
+    )
     assert refusal(tmp_path, text).startswith(expected)
 
 

@@ -23,7 +23,7 @@ from rk_exporter.model.recording import Status, StopReason
 from rk_exporter.simulator import Fault
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
-from rk_exporter.tracking.state_file import StateFileState
+from rk_exporter.tracking.state_file import StateFileStatus
 from tests.support.building import (
     NOW,
     Setup,
@@ -433,13 +433,13 @@ def test_names_of_meetings_that_are_no_longer_read() -> None:
     ("state", "expected"),
     [
         (None, (None, None)),
-        (StateFileState(is_written=False, last_success_timestamp_seconds=None), (0, None)),
-        (StateFileState(is_written=True, last_success_timestamp_seconds=NOW), (1, NOW)),
-        (StateFileState(is_written=False, last_success_timestamp_seconds=NOW), (0, NOW)),
+        (StateFileStatus(is_written=False, last_success_timestamp_seconds=None), (0, None)),
+        (StateFileStatus(is_written=True, last_success_timestamp_seconds=NOW), (1, NOW)),
+        (StateFileStatus(is_written=False, last_success_timestamp_seconds=NOW), (0, NOW)),
     ],
 )
 def test_state_file(
-    state: StateFileState | None, expected: tuple[float | None, float | None]
+    state: StateFileStatus | None, expected: tuple[float | None, float | None]
 ) -> None:
     """With a state file, metrics show whether and when it was written."""
     text = encode(SnapshotFamilies()(Snapshot((), NOW, state)), Format.TEXT).decode()

@@ -7,47 +7,47 @@ def recording(status: Status = Status.RECORDING, **fields: float) -> Recording:
     return Recording(recording_id="recording-1", status=status, **fields)  # type: ignore[arg-type] # floats only
 
 
-def test_reported_duration_counts_first() -> None:
-    """What the API reports is the duration, whatever the timestamps say."""
-    each = recording(
+def test_reported_duration() -> None:
+    """The duration in the API's answer wins over the timestamps."""
+    reported = recording(
         reported_duration_seconds=47,
         started_timestamp_seconds=100,
         stopped_timestamp_seconds=200,
     )
-    assert 47 == each.duration_seconds(as_of=1000)
+    assert 47 == reported.duration_seconds(as_of=1000)
 
 
-def test_duration_of_zero_is_corrected_by_timestamps() -> None:
-    """The vendor's own sample reports 0 for a recording of 47 seconds: the timestamps count."""
-    each = recording(
+def test_timestamps_replace_a_duration_of_zero() -> None:
+    """The timestamps replace a reported 0, as in the vendor's own sample of 47 seconds."""
+    reported = recording(
         Status.UPLOADED,
         reported_duration_seconds=0,
         started_timestamp_seconds=100,
         stopped_timestamp_seconds=147,
     )
-    assert 47 == each.duration_seconds(as_of=1000)
+    assert 47 == reported.duration_seconds(as_of=1000)
 
 
 @pytest.mark.parametrize("status", [Status.RECORDING, Status.PAUSED])
-def test_duration_grows_while_it_records(status: Status) -> None:
-    """A recording that has not ended is as long as it has lasted at the time of the reading."""
+def test_duration_grows_while_recording(status: Status) -> None:
+    """The duration of a running recording grows until the time of the reading."""
     assert 25 == recording(status, started_timestamp_seconds=100).duration_seconds(as_of=125)
 
 
 def test_duration_of_a_recording_ahead_of_our_clock() -> None:
-    """A clock that is behind the API's makes no negative duration."""
+    """The duration is not negative, even if our clock is behind the API's."""
     assert 0 == recording(started_timestamp_seconds=100).duration_seconds(as_of=90)
 
 
 @pytest.mark.parametrize("status", [Status.INVOKED, Status.ERRORED, Status.UPLOADED])
 def test_unknown_duration_is_none(status: Status) -> None:
-    """Where neither the API nor the timestamps tell a duration there is none."""
+    """The duration is None if neither the API nor the timestamps give one."""
     assert recording(status).duration_seconds(as_of=100) is None
     assert recording(status, started_timestamp_seconds=50).duration_seconds(as_of=100) is None
 
 
 def test_duration_reported_as_zero_without_timestamps() -> None:
-    """A reported 0 that nothing corrects stays 0."""
+    """A reported 0 without timestamps stays 0."""
     assert 0 == recording(Status.ERRORED, reported_duration_seconds=0).duration_seconds(as_of=1)
 
 

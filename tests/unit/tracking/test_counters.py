@@ -13,7 +13,7 @@ from rk_exporter.model.recording import Outcome, Status
 from rk_exporter.tracking.counters import Histogram, RecordingCounters, is_possible
 
 
-# How a recording moves on, step by step.
+# The possible next states, step by step.
 NEXT: Mapping[Status, set[Status]] = {
     Status.INVOKED: {Status.RECORDING, Status.ERRORED},
     Status.RECORDING: {Status.PAUSED, Status.UPLOADING, Status.ERRORED},
@@ -24,7 +24,9 @@ NEXT: Mapping[Status, set[Status]] = {
 }
 
 WHOLE = st.integers(-1000, 1000).map(float)
-BOUNDS = st.lists(WHOLE, min_size=1, max_size=8, unique=True).map(lambda each: tuple(sorted(each)))
+BOUNDS = st.lists(WHOLE, min_size=1, max_size=8, unique=True).map(
+    lambda bounds: tuple(sorted(bounds))
+)
 EVENTS: st.SearchStrategy[Callable[[RecordingCounters], RecordingCounters]] = st.one_of(
     st.builds(lambda delay: lambda counters: counters.start(delay), st.none() | WHOLE),
     st.builds(lambda outcome: lambda counters: counters.finish(outcome), st.sampled_from(Outcome)),
@@ -45,11 +47,11 @@ def after_all(events: list[Callable[[RecordingCounters], RecordingCounters]]) ->
     return counters
 
 
-TALLIES = st.lists(EVENTS, max_size=9).map(after_all)
+COUNTERS = st.lists(EVENTS, max_size=9).map(after_all)
 
 
 def changes(before: RecordingCounters, after: RecordingCounters) -> dict[str, float]:
-    """Return what counts more or less than *before*, and by how much."""
+    """Return the counts that differ from *before*, and the differences."""
     return {
         key: number - flat(before).get(key, 0)
         for key, number in flat(after).items()
@@ -59,9 +61,9 @@ def changes(before: RecordingCounters, after: RecordingCounters) -> dict[str, fl
 
 def flat(counters: RecordingCounters) -> dict[str, float]:
     return {
-        f"{each.name} {key}".strip(): number
-        for each in fields(counters)
-        for key, number in numbers(getattr(counters, each.name))
+        f"{field.name} {key}".strip(): number
+        for field in fields(counters)
+        for key, number in numbers(getattr(counters, field.name))
     }
 
 
@@ -82,39 +84,42 @@ class TestHistogram:
 
     @given(BOUNDS, st.lists(WHOLE, max_size=30))
     def test_counts(self, bounds: tuple[float, ...], values: list[float]) -> None:
-        """A bucket holds the values above the bound before it, up to its own and that included."""
-        histogram = Histogram.of(bounds)
+        """A bucket counts the values above the previous bound, up to and including its own."""
+        histogram = Histogram.empty(bounds)
         for value in [*values, *bounds]:
             histogram = histogram.observe(value)
-        seen = sorted([*values, *bounds])
-        upto = [sum(1 for value in seen if value <= bound) for bound in bounds]
-        expected = [more - less for less, more in zip([0, *upto], [*upto, len(seen)], strict=True)]
+        observed = sorted([*values, *bounds])
+        upto = [sum(1 for value in observed if value <= bound) for bound in bounds]
+        expected = [
+            more - less for less, more in zip([0, *upto], [*upto, len(observed)], strict=True)
+        ]
         assert tuple(expected) == histogram.counts
-        assert sum(seen) == histogram.total
+        assert sum(observed) == histogram.total
         assert bounds == histogram.bounds
 
     def test_frozen(self) -> None:
-        """A value more leaves the histogram that a snapshot holds as it was."""
-        before = Histogram.of((1.0, 2.0)).observe(1.5)
+        """Another value does not change the histogram in a snapshot."""
+        before = Histogram.empty((1.0, 2.0)).observe(1.5)
         before.observe(9.0)
         assert Histogram((1.0, 2.0), (0, 1, 0), 1.5) == before
 
 
-class TestTally:
-    """What became of recordings."""
+class TestCounters:
+    """The counters of an app."""
 
-    def test_it_begins_with_zeros(self) -> None:
-        """All outcomes and all possible transitions are there from the start, at 0."""
+    def test_start_at_zero(self) -> None:
+        """All outcomes and all possible transitions start at 0."""
         counters = RecordingCounters()
         assert set(Outcome) == set(counters.finished)
         moves = [(before, to) for before, onwards in counters.transitions.items() for to in onwards]
-        documented = [each for each in Status if each is not Status.UNKNOWN]
-        assert {each for each in permutations(documented, 2) if is_possible(*each)} == set(moves)
+        documented = [status for status in Status if status is not Status.UNKNOWN]
+        possible = {pair for pair in permutations(documented, 2) if is_possible(*pair)}
+        assert possible == set(moves)
         assert not any(flat(counters).values())
 
-    @given(TALLIES, st.none() | WHOLE)
+    @given(COUNTERS, st.none() | WHOLE)
     def test_start(self, counters: RecordingCounters, delay: float | None) -> None:
-        """A start counts once, with its delay where that is known; one below zero is zero."""
+        """A start counts once, with its delay if known; a negative delay is 0."""
         expected: dict[str, float] = {"started": 1}
         if delay is not None:
             seconds = max(0.0, delay)
@@ -122,44 +127,44 @@ class TestTally:
             expected |= {f"start_delay {at}": 1} | ({"start_delay sum": seconds} if seconds else {})
         assert expected == changes(counters, counters.start(delay))
 
-    @given(TALLIES, st.sampled_from(Outcome))
+    @given(COUNTERS, st.sampled_from(Outcome))
     def test_finish(self, counters: RecordingCounters, outcome: Outcome) -> None:
         """An end counts once, by its outcome."""
         assert {f"finished {outcome}": 1} == changes(counters, counters.finish(outcome))
 
-    @given(TALLIES, WHOLE)
+    @given(COUNTERS, WHOLE)
     def test_upload(self, counters: RecordingCounters, delay: float) -> None:
-        """An upload is one value, that of its delay; one below zero is zero."""
+        """An upload counts as one delay; a negative delay is 0."""
         seconds = max(0.0, delay)
         at = bisect_left(counters.upload_delay.bounds, seconds)
         expected = {f"upload_delay {at}": 1} | ({"upload_delay sum": seconds} if seconds else {})
         assert expected == changes(counters, counters.upload(delay))
 
-    @given(TALLIES, st.integers(1, 9))
+    @given(COUNTERS, st.integers(1, 9))
     def test_drop(self, counters: RecordingCounters, count: int) -> None:
-        """What was dropped counts by its number."""
+        """Dropped recordings count by their number."""
         assert {"dropped": count} == changes(counters, counters.drop(count))
 
-    @given(TALLIES, st.sampled_from(Status), st.sampled_from(Status))
+    @given(COUNTERS, st.sampled_from(Status), st.sampled_from(Status))
     def test_move(self, counters: RecordingCounters, before: Status, after: Status) -> None:
-        """A transition counts once, one that cannot be as well."""
+        """A transition counts once, even an impossible one."""
         assert {f"transitions {before} {after}": 1} == changes(
             counters, counters.move(before, after)
         )
 
-    @given(TALLIES, EVENTS)
+    @given(COUNTERS, EVENTS)
     def test_frozen(
         self, counters: RecordingCounters, event: Callable[[RecordingCounters], RecordingCounters]
     ) -> None:
-        """Whatever is counted leaves the tally that a snapshot holds as it was."""
+        """Another event does not change the counters in a snapshot."""
         before = flat(counters)
         event(counters)
         assert before == flat(counters)
 
-    @given(TALLIES)
-    def test_continued(self, counters: RecordingCounters) -> None:
-        """A tally of this version goes on as it is."""
-        assert counters == counters.continued()
+    @given(COUNTERS)
+    def test_resumed(self, counters: RecordingCounters) -> None:
+        """Counters of this version continue unchanged."""
+        assert counters == counters.resumed()
 
     @pytest.mark.parametrize(
         "odd",
@@ -171,38 +176,38 @@ class TestTally:
             ),
         ],
     )
-    def test_other_bounds_begin_anew(self, odd: Histogram) -> None:
-        """A histogram of a version with other bounds begins anew; all else goes on."""
-        kept = RecordingCounters().start(2.0).upload(3.0).finish(Outcome.ERRORED)
-        other_starts = replace(kept, start_delay=odd).continued()
-        assert {"start_delay 2": -1, "start_delay sum": -2} == changes(kept, other_starts)
+    def test_other_buckets(self, odd: Histogram) -> None:
+        """A histogram with the buckets of another version starts at 0; other counts continue."""
+        saved = RecordingCounters().start(2.0).upload(3.0).finish(Outcome.ERRORED)
+        other_starts = replace(saved, start_delay=odd).resumed()
+        assert {"start_delay 2": -1, "start_delay sum": -2} == changes(saved, other_starts)
         assert 1 == sum(other_starts.start(1.0).start_delay.counts)
-        other_uploads = replace(kept, upload_delay=odd).continued()
-        assert {"upload_delay 0": -1, "upload_delay sum": -3} == changes(kept, other_uploads)
+        other_uploads = replace(saved, upload_delay=odd).resumed()
+        assert {"upload_delay 0": -1, "upload_delay sum": -3} == changes(saved, other_uploads)
         assert 1 == sum(other_uploads.upload(1.0).upload_delay.counts)
 
-    def test_what_another_version_did_not_count(self) -> None:
-        """An outcome or a transition that another version did not know is 0, and can be counted."""
+    def test_missing_counts(self) -> None:
+        """Outcomes and transitions that another version did not count start at 0."""
         moved = {Status.UNKNOWN: {Status.PAUSED: 4}, Status.INVOKED: {Status.RECORDING: 5}}
         old = replace(RecordingCounters(), finished={Outcome.ERRORED: 3}, transitions=moved)
         assert {
             "finished errored": 3,
             "transitions UNKNOWN PAUSED": 4,
             "transitions INVOKED RECORDING": 5,
-        } == changes(RecordingCounters(), old.continued())
-        assert flat(RecordingCounters()).keys() <= flat(old.continued()).keys()
-        assert 1 == old.continued().finish(Outcome.VANISHED).finished[Outcome.VANISHED]
+        } == changes(RecordingCounters(), old.resumed())
+        assert flat(RecordingCounters()).keys() <= flat(old.resumed()).keys()
+        assert 1 == old.resumed().finish(Outcome.VANISHED).finished[Outcome.VANISHED]
 
 
 class TestTransitions:
-    """Which states can follow which."""
+    """Which states can follow each other."""
 
     @pytest.mark.parametrize("before", NEXT)
     def test_possible(self, before: Status) -> None:
-        """Whatever lies further on in a life is possible, and nothing else."""
+        """Every later state is possible, and no other."""
         later = set(NEXT[before])
         for _ in Status:
-            later |= {further for each in later for further in NEXT[each]}
+            later |= {further for status in later for further in NEXT[status]}
         expected = later - {before}
         assert expected == {
             after for after in NEXT if after != before and is_possible(before, after)
@@ -210,6 +215,6 @@ class TestTransitions:
 
     @pytest.mark.parametrize("status", Status)
     def test_unknown(self, status: Status) -> None:
-        """Of a state that the API does not document nothing is known, so all is possible."""
+        """Undocumented states allow everything."""
         assert is_possible(status, Status.UNKNOWN)
         assert is_possible(Status.UNKNOWN, status)

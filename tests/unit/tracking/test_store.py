@@ -14,28 +14,28 @@ from tests.support.building import NOW
 
 
 ROOMY = 1000
-REMEMBERED = 10_000
+MOST_TOMBSTONES = 10_000
 
-# A recording's id, its meeting, and whether it has ended; None: it is let go.
+# A recording's id, its meeting, and whether it has ended; None evicts it.
 Step = tuple[str, str, bool | None]
 STEPS = st.lists(
     st.tuples(st.sampled_from("abcd"), st.sampled_from("MN"), st.none() | st.booleans()),
     max_size=20,
 )
-# For recordings in the order in which they become known: when each began or ended, and whether it
-# has ended.
-STANDINGS = st.lists(
+# For recordings in the order of their first readings: when they started or ended, and whether they
+# have ended.
+MOMENTS = st.lists(
     st.tuples(st.integers(0, 50), st.booleans()),
     min_size=1,
     max_size=12,
-    unique_by=lambda each: each[0],
+    unique_by=lambda item: item[0],
 )
 
 
 def known(
     recording_id: str, *, at: float = 0.0, has_ended: bool = False, meeting_id: str = "meeting-1"
 ) -> KnownRecording:
-    """Return a recording that began or *has_ended* so many seconds after NOW."""
+    """Return a recording that started, or *has_ended*, *at* seconds after NOW."""
     return KnownRecording(
         meeting=Meeting(meeting_id, meeting_id),
         recording=Recording(
@@ -50,123 +50,123 @@ def known(
 
 
 def holding(*recordings: KnownRecording, largest: int = ROOMY) -> RecordingStore:
-    register = RecordingStore(largest, {})
-    for each in recordings:
-        register.put(each)
-    return register
+    store = RecordingStore(largest, {})
+    for recording in recordings:
+        store.upsert(recording)
+    return store
 
 
-def ids(register: RecordingStore) -> list[str]:
-    return [each.recording_id for each in register]
+def ids(store: RecordingStore) -> list[str]:
+    return [recording.recording_id for recording in store]
 
 
-def numbered(standings: Sequence[tuple[int, bool]]) -> list[KnownRecording]:
+def numbered(moments: Sequence[tuple[int, bool]]) -> list[KnownRecording]:
     return [
         known(str(number), at=at, has_ended=has_ended)
-        for number, (at, has_ended) in enumerate(standings)
+        for number, (at, has_ended) in enumerate(moments)
     ]
 
 
 class TestKnown:
-    """Recordings that are known."""
+    """Known recordings."""
 
     @given(STEPS)
     @example([("a", "M", True), ("b", "M", True), ("a", "M", None), ("b", "M", None)])
     def test_any_order(self, steps: list[Step]) -> None:
-        """Each is found by its id while it is known, and by its meeting until it has ended."""
-        register = holding()
+        """A recording is found by id while it is known, and by meeting until it has ended."""
+        store = holding()
         expected: dict[str, KnownRecording] = {}
         for recording_id, meeting_id, has_ended in steps:
             if has_ended is not None:
                 before = expected.get(recording_id)
-                its_meeting = before.meeting.meeting_id if before else meeting_id
-                each = known(recording_id, has_ended=has_ended, meeting_id=its_meeting)
-                expected[recording_id] = each
-                register.put(each)
+                first_meeting = before.meeting.meeting_id if before else meeting_id
+                recording = known(recording_id, has_ended=has_ended, meeting_id=first_meeting)
+                expected[recording_id] = recording
+                store.upsert(recording)
             elif recording_id in expected:
-                register.remove(expected.pop(recording_id))
-            assert list(expected.values()) == list(register)
-            assert all(register.get(each) == expected.get(each) for each in "abcd")
-            goes_on = {key for key, each in expected.items() if not each.is_finished}
-            assert goes_on == register.all_in_progress()
+                store.evict(expected.pop(recording_id))
+            assert list(expected.values()) == list(store)
+            assert all(store.get(key) == expected.get(key) for key in "abcd")
+            in_progress = {key for key, recording in expected.items() if not recording.is_finished}
+            assert in_progress == store.all_in_progress()
             for meeting in "MN":
-                here = {each for each in goes_on if expected[each].meeting.meeting_id == meeting}
-                assert here == register.in_progress(meeting)
+                here = {key for key in in_progress if expected[key].meeting.meeting_id == meeting}
+                assert here == store.in_progress(meeting)
 
-    def test_changed_while_it_is_looked_through(self) -> None:
-        """Who looks through all of them may let them go."""
-        register = holding(known("a"), known("b"))
-        for each in register:
-            register.remove(each)
-        assert [] == ids(register)
+    def test_evict_while_iterating(self) -> None:
+        """Recordings can be evicted during an iteration over all of them."""
+        store = holding(known("a"), known("b"))
+        for recording in store:
+            store.evict(recording)
+        assert [] == ids(store)
 
     def test_revision(self) -> None:
-        """Each change raises the revision; a recording that was only read again is none."""
-        register = holding()
-        revisions = [register.revision]
-        register.put(known("a"))
-        revisions.append(register.revision)
-        register.put(known("a", has_ended=True))
-        revisions.append(register.revision)
-        register.put(replace(known("a", has_ended=True), read_at=NOW + 15))
-        assert revisions[-1] == register.revision
-        register.remove(known("a", has_ended=True))
-        revisions.append(register.revision)
+        """Every change increments the revision, except a reading without news."""
+        store = holding()
+        revisions = [store.revision]
+        store.upsert(known("a"))
+        revisions.append(store.revision)
+        store.upsert(known("a", has_ended=True))
+        revisions.append(store.revision)
+        store.upsert(replace(known("a", has_ended=True), read_at=NOW + 15))
+        assert revisions[-1] == store.revision
+        store.evict(known("a", has_ended=True))
+        revisions.append(store.revision)
         assert sorted(set(revisions)) == revisions
 
 
 class TestLargest:
-    """No more recordings than so many."""
+    """The limit on the number of recordings."""
 
-    @given(STANDINGS, st.integers(1, 12))
-    def test_what_is_dropped(self, standings: list[tuple[int, bool]], largest: int) -> None:
-        """What ended longest ago leaves first, then what began longest ago."""
-        recordings = numbered(standings)
-        register = holding(*recordings, largest=largest)
-        dropped = register.drop_surplus()
-        assert max(0, len(recordings) - largest) == dropped
+    @given(MOMENTS, st.integers(1, 12))
+    def test_order_of_eviction(self, moments: list[tuple[int, bool]], largest: int) -> None:
+        """The recordings that ended longest ago are evicted first, then those that started so."""
+        recordings = numbered(moments)
+        store = holding(*recordings, largest=largest)
+        evicted = store.evict_surplus()
+        assert max(0, len(recordings) - largest) == evicted
         oldest_first = sorted(
-            range(len(standings)), key=lambda each: (not standings[each][1], standings[each][0])
+            range(len(moments)), key=lambda index: (not moments[index][1], moments[index][0])
         )
-        assert [str(each) for each in sorted(oldest_first[dropped:])] == ids(register)
+        assert [str(index) for index in sorted(oldest_first[evicted:])] == ids(store)
 
-    @given(STANDINGS, st.integers(1, 12), st.tuples(st.integers(0, 50), st.booleans()))
+    @given(MOMENTS, st.integers(1, 12), st.tuples(st.integers(0, 50), st.booleans()))
     @example([(1, True), (2, True)], 2, (0, False))
     @example([(1, False), (2, False)], 1, (0, False))
     def test_room(
-        self, standings: list[tuple[int, bool]], largest: int, standing: tuple[int, bool]
+        self, moments: list[tuple[int, bool]], largest: int, moment: tuple[int, bool]
     ) -> None:
-        """There is room for a recording that would not be dropped at once."""
-        register = holding(*numbered(standings), largest=largest)
-        register.drop_surplus()
-        at, has_ended = standing
+        """There is room for a recording if the store would not evict it immediately."""
+        store = holding(*numbered(moments), largest=largest)
+        store.evict_surplus()
+        at, has_ended = moment
         new = known("new", at=at + 0.5, has_ended=has_ended)
-        has_room = register.has_room(new)
-        register.put(new)
-        register.drop_surplus()
-        assert has_room == (register.get("new") is not None)
+        has_room = store.has_room(new)
+        store.upsert(new)
+        store.evict_surplus()
+        assert has_room == (store.get("new") is not None)
 
     @pytest.mark.parametrize("has_ended", [False, True])
-    def test_no_room_for_its_equal(self, *, has_ended: bool) -> None:
-        """Of two of the same time the one that is there stays: they do not take turns."""
-        register = holding(known("a", has_ended=has_ended), largest=1)
-        register.drop_surplus()
-        assert not register.has_room(known("b", has_ended=has_ended))
+    def test_no_room_for_an_equal(self, *, has_ended: bool) -> None:
+        """Of two recordings of the same time the first stays, so that they do not take turns."""
+        store = holding(known("a", has_ended=has_ended), largest=1)
+        store.evict_surplus()
+        assert not store.has_room(known("b", has_ended=has_ended))
 
     def test_full_again(self) -> None:
-        """Once one has left there is room for what had to leave before."""
-        register = holding(known("old", has_ended=True), known("new", at=1), largest=1)
-        register.drop_surplus()
-        assert not register.has_room(known("old", has_ended=True))
-        register.remove(known("new", at=1))
-        assert register.has_room(known("old", has_ended=True))
+        """After an eviction there is room for a recording that had none before."""
+        store = holding(known("old", has_ended=True), known("new", at=1), largest=1)
+        store.evict_surplus()
+        assert not store.has_room(known("old", has_ended=True))
+        store.evict(known("new", at=1))
+        assert store.has_room(known("old", has_ended=True))
 
 
-class TestDeparted:
-    """Recordings that were known, and were let go."""
+class TestTombstones:
+    """What stays of evicted recordings."""
 
     @pytest.mark.parametrize(
-        ("has_ended", "told", "outcome"),
+        ("has_ended", "given_outcome", "outcome"),
         [
             (True, None, Outcome.UPLOADED),
             (True, Outcome.VANISHED, Outcome.UPLOADED),
@@ -174,47 +174,47 @@ class TestDeparted:
             (False, None, None),
         ],
     )
-    def test_what_is_kept(
-        self, told: Outcome | None, outcome: Outcome | None, *, has_ended: bool
+    def test_content(
+        self, given_outcome: Outcome | None, outcome: Outcome | None, *, has_ended: bool
     ) -> None:
-        """Its end as it was known, else as it is told, and its start are kept until it is back."""
-        each = known("a", has_ended=has_ended)
-        register = holding(each)
-        assert register.departure("a") is None
-        register.remove(each, told)
-        expected = Tombstone(outcome, each.recording.started_timestamp_seconds)
-        assert expected == register.departure("a")
-        assert {"a": expected} == register.departed
-        register.put(each)
-        assert register.departure("a") is None
+        """A tombstone has the known outcome, or else the given one, and the start."""
+        recording = known("a", has_ended=has_ended)
+        store = holding(recording)
+        assert store.tombstone("a") is None
+        store.evict(recording, given_outcome)
+        expected = Tombstone(outcome, recording.recording.started_timestamp_seconds)
+        assert expected == store.tombstone("a")
+        assert {"a": expected} == store.tombstones
+        store.upsert(recording)
+        assert store.tombstone("a") is None
 
-    def test_dropped(self) -> None:
-        """What was dropped is kept in mind as well."""
-        register = holding(known("a", has_ended=True), known("b"), largest=1)
-        register.drop_surplus()
-        assert ["a"] == list(register.departed)
+    def test_surplus(self) -> None:
+        """A surplus recording leaves a tombstone as well."""
+        store = holding(known("a", has_ended=True), known("b"), largest=1)
+        store.evict_surplus()
+        assert ["a"] == list(store.tombstones)
 
-    def test_from_before_the_start(self) -> None:
-        """What a process before this one has let go is kept in mind."""
-        departed = {"a": Tombstone(Outcome.ERRORED, NOW), "b": Tombstone()}
-        register = RecordingStore(ROOMY, departed)
-        register.put(known("b"))
-        assert Tombstone(Outcome.ERRORED, NOW) == register.departure("a")
-        assert ["a"] == list(register.departed)
-        assert 2 == len(departed)
+    def test_of_an_earlier_process(self) -> None:
+        """Tombstones of an earlier process count as well."""
+        tombstones = {"a": Tombstone(Outcome.ERRORED, NOW), "b": Tombstone()}
+        store = RecordingStore(ROOMY, tombstones)
+        store.upsert(known("b"))
+        assert Tombstone(Outcome.ERRORED, NOW) == store.tombstone("a")
+        assert ["a"] == list(store.tombstones)
+        assert 2 == len(tombstones)
 
-    def test_only_the_last_ones(self) -> None:
-        """Of a great many that have left the last ones are kept in mind."""
-        register = holding()
-        for number in range(REMEMBERED + 5):
-            each = known(str(number), has_ended=True)
-            register.put(each)
-            register.remove(each)
-        assert [str(number) for number in range(5, REMEMBERED + 5)] == list(register.departed)
+    def test_limit(self) -> None:
+        """The store keeps only the latest tombstones."""
+        store = holding()
+        for number in range(MOST_TOMBSTONES + 5):
+            recording = known(str(number), has_ended=True)
+            store.upsert(recording)
+            store.evict(recording)
+        assert [str(number) for number in range(5, MOST_TOMBSTONES + 5)] == list(store.tombstones)
 
-    def test_a_snapshot_of_them(self) -> None:
-        """What was told of them does not change with them."""
-        register = holding(known("a"))
-        before = register.departed
-        register.remove(known("a"))
+    def test_snapshot(self) -> None:
+        """Returned tombstones do not change later."""
+        store = holding(known("a"))
+        before = store.tombstones
+        store.evict(known("a"))
         assert {} == before

@@ -1,4 +1,3 @@
-import logging
 import math
 
 from collections import Counter
@@ -42,37 +41,34 @@ def recording(
     return Recording(recording_id=recording_id, status=status, **fields)
 
 
-class Watch:
-    """A history of an app, and the clocks that it goes by."""
+class Harness:
+    """A tracker of one app, with the clocks and meetings that it uses."""
 
     def __init__(
         self,
         *meetings: Meeting,
-        past: TrackerState | None = None,
+        state: TrackerState | None = None,
         ahead: float = 0.0,
-        any_meeting: bool = False,
         is_listed: bool = True,
         **rules: Any,
     ) -> None:
         self.time = Time()
         self.server_clock = ServerClock(self.time)
         self.server_clock.offset_seconds = ahead
-        self.any_meeting = any_meeting
         self.rules = replace(RULES, **rules)
         self.meetings = meetings or (MEETING,)
-        self.restart(past)
+        self.restart(state)
         if is_listed:
             self.tracker.is_listed_up_to(NOW)
 
-    def restart(self, past: TrackerState | None) -> None:
-        """Begin with what a process before this one knew."""
+    def restart(self, state: TrackerState | None) -> None:
+        """Replace the tracker by one with the state of an earlier process."""
         self.tracker = RecordingTracker(
             "app-1",
             self.rules,
             clock=self.time,
             server_clock=self.server_clock,
-            any_meeting=self.any_meeting,
-            past=past,
+            state=state,
         )
         self.tracker.keep(self.meetings)
 
@@ -86,53 +82,52 @@ class Watch:
 
     @property
     def ids(self) -> list[str]:
-        return [each.recording_id for each in self.shown]
+        return [known.recording_id for known in self.shown]
 
     @property
     def due(self) -> list[str]:
-        return [each.recording_id for _, each in self.tracker.due(now=self.time.now)]
+        return [known.recording_id for _, known in self.tracker.due(now=self.time.now)]
 
-    def see(self, *recordings: Recording, after: float = 0.0) -> list[str]:
-        """Read what the first meeting shows, after so many seconds."""
+    def read_meeting(self, *recordings: Recording, after: float = 0.0) -> list[str]:
+        """Read the first meeting after some seconds; return the missing ids."""
         self.time.now += after
         return self.tracker.observe_meeting(self.meetings[0], recordings)
 
-    def list(self, *recordings: Recording, meeting: Meeting = MEETING, takes: float = 0.0) -> None:
-        """Look at the app's list, which was asked for so long ago."""
-        for each in recordings:
-            self.tracker.observe_listed(meeting, each, asked_at=self.time.now - takes)
+    def read_list(
+        self, *recordings: Recording, meeting: Meeting = MEETING, takes: float = 0.0
+    ) -> None:
+        """Read the app's list, in an answer that took some seconds."""
+        for recording in recordings:
+            self.tracker.observe_listed(meeting, recording, asked_at=self.time.now - takes)
 
 
-# What of a recording is seen, and how.
-Sighting: TypeAlias = Callable[[Watch, Recording], object]
+Event: TypeAlias = Callable[[Harness, Recording], object]
 
-SIGHTINGS: dict[str, Sighting] = {
-    "its meeting": lambda watch, each: watch.see(each),
-    "the list": lambda watch, each: watch.list(each),
-    "those in progress": lambda watch, each: watch.tracker.observe_in_progress(
-        [ListedRecording(MEETING, each)], is_complete=False
+READINGS: dict[str, Event] = {
+    "meeting": lambda harness, read: harness.read_meeting(read),
+    "list": lambda harness, read: harness.read_list(read),
+    "list in progress": lambda harness, read: harness.tracker.observe_in_progress(
+        [ListedRecording(MEETING, read)], is_complete=False
     ),
-    "itself": lambda watch, each: watch.tracker.observe_details(each),
+    "details": lambda harness, read: harness.tracker.observe_details(read),
 }
-ELSEWHERE: dict[str, Sighting] = {
-    "its meeting, without it": lambda watch, _: watch.see(),
-    "all in progress, without it": lambda watch, _: watch.tracker.observe_in_progress(
-        [], is_complete=True
-    ),
-    "nowhere": lambda watch, _: watch.tracker.observe_failure(ID),
-    "a scrape": lambda watch, _: watch.tracker.keep(watch.meetings),
+OTHER_EVENTS: dict[str, Event] = {
+    "not in its meeting": lambda harness, _: harness.read_meeting(),
+    "not in progress": lambda harness, _: harness.tracker.observe_in_progress([], is_complete=True),
+    "failure": lambda harness, _: harness.tracker.observe_failure(ID),
+    "scrape": lambda harness, _: harness.tracker.keep(harness.meetings),
 }
-LEAVING: dict[str, Sighting] = {
-    "vanished": lambda watch, _: watch.tracker.observe_missing(ID),
-    "its meeting removed": lambda watch, _: watch.tracker.keep([]),
-    "a week of downtime": lambda watch, _: elapse(watch, 7 * DAY),
-    "a restart": lambda watch, _: watch.restart(watch.tracker.past),
+EVICTIONS: dict[str, Event] = {
+    "vanished": lambda harness, _: harness.tracker.observe_missing(ID),
+    "meeting removed": lambda harness, _: harness.tracker.keep([]),
+    "week of downtime": lambda harness, _: elapse(harness, 7 * DAY),
+    "restart": lambda harness, _: harness.restart(harness.tracker.state),
 }
 
 
-def elapse(watch: Watch, seconds: float) -> None:
-    watch.time.now += seconds
-    watch.tracker.keep(watch.meetings)
+def elapse(harness: Harness, seconds: float) -> None:
+    harness.time.now += seconds
+    harness.tracker.keep(harness.meetings)
 
 
 MOMENTS = st.none() | st.integers(1, 100).map(lambda seconds: NOW + seconds)
@@ -146,15 +141,15 @@ RECORDINGS = st.builds(
     download_url_expiry_timestamp_seconds=st.none() | st.just(NOW + 7 * DAY),
     stop_reason=st.none() | st.sampled_from(StopReason),
 )
-Seen: TypeAlias = list[tuple[str, Recording]]
+Events: TypeAlias = list[tuple[str, Recording]]
 STARTED = recording(started_timestamp_seconds=NOW + 1)
 
 
-def seen_at(places: Iterable[str]) -> st.SearchStrategy[Seen]:
-    return st.lists(st.tuples(st.sampled_from(sorted(places)), RECORDINGS), max_size=10)
+def events(names: Iterable[str]) -> st.SearchStrategy[Events]:
+    return st.lists(st.tuples(st.sampled_from(sorted(names)), RECORDINGS), max_size=10)
 
 
-def counters(counters: RecordingCounters) -> dict[str, float]:
+def flat(counters: RecordingCounters) -> dict[str, float]:
     return {
         "started": counters.started,
         "dropped": counters.dropped,
@@ -170,58 +165,58 @@ def counters(counters: RecordingCounters) -> dict[str, float]:
 
 
 class TestCounts:
-    """Whatever is read of a recording, it is counted once."""
+    """A recording counts once, whatever the readings are."""
 
     @pytest.mark.parametrize("is_listed", [False, True])
-    @given(sightings=seen_at([*SIGHTINGS, *ELSEWHERE]))
-    def test_of_one_that_is_followed(self, sightings: Seen, *, is_listed: bool) -> None:
+    @given(sequence=events([*READINGS, *OTHER_EVENTS]))
+    def test_any_readings(self, sequence: Events, *, is_listed: bool) -> None:
         """
-        A recording starts once and ends once, and moves from each state it was read in to the next.
+        A recording starts once, ends once, and counts each change between two readings.
 
-        What was so at the first sight does not count for one that was there before.
+        For an inherited recording the first reading counts nothing.
         """
-        watch = Watch(is_listed=is_listed)
+        harness = Harness(is_listed=is_listed)
         read: list[Recording] = []
-        for place, each in sightings:
-            watch.time.now += 1
-            if place in SIGHTINGS and (read or place != "itself"):
-                read.append(each)
-            (SIGHTINGS | ELSEWHERE)[place](watch, each)
-        from_before = 0 if is_listed else 1
-        starts = [each.started_timestamp_seconds for each in read]
-        has_started = any(starts) and not any(starts[:from_before])
-        assert int(has_started) == watch.counters.started
-        ends = [OUTCOME_OF.get(each.status) for each in read]
-        counted = [] if any(ends[:from_before]) else [each for each in ends if each][:1]
-        assert Counter(counted) == Counter(watch.counters.finished)
+        for name, item in sequence:
+            harness.time.now += 1
+            if name in READINGS and (read or name != "details"):
+                read.append(item)
+            (READINGS | OTHER_EVENTS)[name](harness, item)
+        uncounted = 0 if is_listed else 1
+        starts = [item.started_timestamp_seconds for item in read]
+        has_started = any(starts) and not any(starts[:uncounted])
+        assert int(has_started) == harness.counters.started
+        ends = [OUTCOME_OF.get(item.status) for item in read]
+        counted = [] if any(ends[:uncounted]) else [end for end in ends if end][:1]
+        assert Counter(counted) == Counter(harness.counters.finished)
         steps = [(one.status, other.status) for one, other in pairwise(read)]
         moved = {
             (before, after): count
-            for before, onwards in watch.counters.transitions.items()
+            for before, onwards in harness.counters.transitions.items()
             for after, count in onwards.items()
         }
-        assert Counter(each for each in steps if each[0] is not each[1]) == Counter(moved)
+        assert Counter(step for step in steps if step[0] is not step[1]) == Counter(moved)
 
-    @given(seen_at([*SIGHTINGS, *ELSEWHERE, *LEAVING]))
-    # It vanished, or its meeting was gone for a while; a reading leaves out its start.
-    @example([("its meeting", STARTED), ("vanished", STARTED), ("its meeting", recording()),
-              ("its meeting", STARTED)])  # fmt: skip
-    @example([("its meeting", STARTED), ("its meeting removed", STARTED), ("a scrape", STARTED),
-              ("the list", recording()), ("itself", STARTED)])  # fmt: skip
-    def test_of_one_that_leaves(self, sightings: Seen) -> None:
-        """It may leave, come back, and be seen by another process: it is counted once at most."""
-        watch = Watch()
-        before = counters(watch.counters)
-        for place, each in sightings:
-            watch.time.now += 1
-            (SIGHTINGS | ELSEWHERE | LEAVING)[place](watch, each)
-            after = counters(watch.counters)
+    @given(events([*READINGS, *OTHER_EVENTS, *EVICTIONS]))
+    # It vanished, or its meeting was removed for a while; one reading lacks its start.
+    @example([("meeting", STARTED), ("vanished", STARTED), ("meeting", recording()),
+              ("meeting", STARTED)])  # fmt: skip
+    @example([("meeting", STARTED), ("meeting removed", STARTED), ("scrape", STARTED),
+              ("list", recording()), ("details", STARTED)])  # fmt: skip
+    def test_evictions(self, sequence: Events) -> None:
+        """A recording counts once, even if it is evicted, comes back, or the process restarts."""
+        harness = Harness()
+        before = flat(harness.counters)
+        for name, item in sequence:
+            harness.time.now += 1
+            (READINGS | OTHER_EVENTS | EVICTIONS)[name](harness, item)
+            after = flat(harness.counters)
             assert all(after[key] >= count for key, count in before.items())
             before = after
-        assert watch.counters.started <= 1
-        assert sum(watch.counters.finished.values()) <= 1
-        assert sum(watch.counters.start_delay.counts) <= 1
-        assert sum(watch.counters.upload_delay.counts) <= 1
+        assert harness.counters.started <= 1
+        assert sum(harness.counters.finished.values()) <= 1
+        assert sum(harness.counters.start_delay.counts) <= 1
+        assert sum(harness.counters.upload_delay.counts) <= 1
 
     @pytest.mark.parametrize(
         ("first", "started", "finished"),
@@ -232,26 +227,26 @@ class TestCounts:
         ],
     )
     @pytest.mark.parametrize("is_listed", [False, True])
-    def test_from_before_the_start(
+    def test_inherited(
         self, first: Recording, started: int, finished: int, *, is_listed: bool
     ) -> None:
-        """What had happened to a recording of before is not counted, what happens later is."""
-        watch = Watch(is_listed=is_listed)
+        """Only later events of an inherited recording count."""
+        harness = Harness(is_listed=is_listed)
         first = replace(first, invoked_timestamp_seconds=NOW)
-        watch.list(first)
-        watch.tracker.is_listed_up_to(NOW)
+        harness.read_list(first)
+        harness.tracker.is_listed_up_to(NOW)
         ended = replace(STARTED, status=Status.ERRORED, invoked_timestamp_seconds=NOW)
-        watch.see(ended, after=15)
-        assert started == watch.counters.started
-        assert finished == watch.counters.finished[Outcome.ERRORED]
+        harness.read_meeting(ended, after=15)
+        assert started == harness.counters.started
+        assert finished == harness.counters.finished[Outcome.ERRORED]
 
     @pytest.mark.parametrize("invoked_at", [None, NOW + 0.5])
-    def test_from_after_the_start(self, invoked_at: float | None) -> None:
-        """What was not there when the list was read first is counted, though it came and went."""
-        watch = Watch()
-        watch.time.now += 90
-        watch.tracker.is_listed_up_to(NOW + 60)
-        watch.list(
+    def test_not_inherited(self, invoked_at: float | None) -> None:
+        """A recording counts if it started after the list was first read, even if it has ended."""
+        harness = Harness()
+        harness.time.now += 90
+        harness.tracker.is_listed_up_to(NOW + 60)
+        harness.read_list(
             recording(
                 Status.UPLOADED,
                 invoked_timestamp_seconds=invoked_at,
@@ -259,168 +254,178 @@ class TestCounts:
                 stopped_timestamp_seconds=NOW + 80,
             )
         )
-        assert 1 == watch.counters.started == watch.counters.finished[Outcome.UPLOADED]
-        assert (invoked_at and 1.5) == (watch.counters.start_delay.total or None)
-        assert 10 == watch.counters.upload_delay.total
+        assert 1 == harness.counters.started == harness.counters.finished[Outcome.UPLOADED]
+        assert (invoked_at and 1.5) == (harness.counters.start_delay.total or None)
+        assert 10 == harness.counters.upload_delay.total
 
     @pytest.mark.parametrize(("invoked_at", "expected"), [(NOW + 59, 0), (NOW + 61, 1)])
     def test_without_a_list(self, invoked_at: float, expected: int) -> None:
-        """Where the list cannot be read, what was asked for until now by the API's clock is old."""
-        watch = Watch(is_listed=False, ahead=60)
-        watch.tracker.begin_unlisted()
-        watch.see(recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at), after=15)
-        assert expected == watch.counters.finished[Outcome.ERRORED]
+        """Without a list, recordings invoked until now by the API's clock are inherited."""
+        harness = Harness(is_listed=False, ahead=60)
+        harness.tracker.begin_unlisted()
+        harness.read_meeting(
+            recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at), after=15
+        )
+        assert expected == harness.counters.finished[Outcome.ERRORED]
 
     @pytest.mark.parametrize(("invoked_at", "expected"), [(NOW - 1, 0), (NOW + 1, 1)])
     def test_between_two_processes(self, invoked_at: float, expected: int) -> None:
-        """With what a process before knew, what happened after it had looked is counted."""
-        watch = Watch()
-        watch.restart(watch.tracker.past)
-        watch.time.now += HOUR
-        watch.list(recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at))
-        assert expected == watch.counters.finished[Outcome.ERRORED]
+        """After a restart, recordings invoked after the last reading of the list count."""
+        harness = Harness()
+        harness.restart(harness.tracker.state)
+        harness.time.now += HOUR
+        harness.read_list(recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at))
+        assert expected == harness.counters.finished[Outcome.ERRORED]
 
-    def test_delays_go_by_the_clock_of_the_api(self) -> None:
-        """How long an upload took is told by the clock that wrote when the recording stopped."""
-        watch = Watch(ahead=-300.0)
-        watch.see(recording(Status.UPLOADING))
-        watch.see(recording(Status.UPLOADED, stopped_timestamp_seconds=NOW - 300), after=20)
-        assert 20 == watch.counters.upload_delay.total
+    def test_delays_use_the_api_clock(self) -> None:
+        """The API's clock measures an upload, because it wrote the stop time."""
+        harness = Harness(ahead=-300.0)
+        harness.read_meeting(recording(Status.UPLOADING))
+        harness.read_meeting(
+            recording(Status.UPLOADED, stopped_timestamp_seconds=NOW - 300), after=20
+        )
+        assert 20 == harness.counters.upload_delay.total
 
-    def test_the_list_is_read_to_where_it_was(self) -> None:
-        """A list whose newest recordings were deleted takes nothing back."""
-        watch = Watch()
-        watch.tracker.is_listed_up_to(NOW - HOUR)
-        assert NOW == watch.tracker.listed_until
+    def test_listed_until_never_decreases(self) -> None:
+        """Deleting the newest recordings does not set the list back."""
+        harness = Harness()
+        harness.tracker.is_listed_up_to(NOW - HOUR)
+        assert NOW == harness.tracker.listed_until
 
     def test_a_recording_from_the_future(self) -> None:
-        """A time that lies years ahead does not have all later recordings taken for old ones."""
-        watch = Watch(is_listed=False)
-        watch.tracker.is_listed_up_to(NOW + 3650 * DAY)
-        watch.restart(watch.tracker.past)
-        watch.see(recording(Status.ERRORED, invoked_timestamp_seconds=NOW + 20), after=30)
-        assert 1 == watch.counters.finished[Outcome.ERRORED]
+        """An invocation time in the far future does not make later recordings inherited."""
+        harness = Harness(is_listed=False)
+        harness.tracker.is_listed_up_to(NOW + 3650 * DAY)
+        harness.restart(harness.tracker.state)
+        harness.read_meeting(
+            recording(Status.ERRORED, invoked_timestamp_seconds=NOW + 20), after=30
+        )
+        assert 1 == harness.counters.finished[Outcome.ERRORED]
 
-    def test_other_bounds(self) -> None:
-        """A histogram of a version with other bounds begins anew."""
+    def test_other_buckets(self) -> None:
+        """A histogram with the buckets of another version starts at 0."""
         odd = RecordingCounters(started=3, start_delay=Histogram((1.0,), (2, 1), 5.0))
-        watch = Watch(past=TrackerState(counters=odd))
-        assert RecordingCounters(started=3) == watch.counters
+        harness = Harness(state=TrackerState(counters=odd))
+        assert RecordingCounters(started=3) == harness.counters
 
 
 class TestReadings:
-    """What readings tell."""
+    """What follows from readings."""
 
-    def test_gone(self) -> None:
-        """What its meeting no longer shows is told once, and is due at once."""
-        watch = Watch()
-        assert [] == watch.see(recording())
-        assert [ID] == watch.see(after=15)
-        assert [ID] == watch.due
-        assert [] == watch.see(after=1)
+    def test_missing(self) -> None:
+        """A recording that its meeting stops showing is returned once, and due immediately."""
+        harness = Harness()
+        assert [] == harness.read_meeting(recording())
+        assert [ID] == harness.read_meeting(after=15)
+        assert [ID] == harness.due
+        assert [] == harness.read_meeting(after=1)
 
     def test_shown_again(self) -> None:
-        """What its meeting shows again is no longer to be read by its id."""
-        watch = Watch()
-        watch.see(recording())
-        watch.see(after=15)
-        watch.see(recording(), after=15)
-        assert [] == watch.due
-        assert watch.tracker.due_one(ID, now=watch.time.now) is None
-        assert [ID] == watch.see(after=15)
-        assert ID == getattr(watch.tracker.due_one(ID, now=watch.time.now), "recording_id", None)
+        """A recording that its meeting shows again is no longer due."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        harness.read_meeting(after=15)
+        harness.read_meeting(recording(), after=15)
+        assert [] == harness.due
+        assert harness.tracker.due_one(ID, now=harness.time.now) is None
+        assert [ID] == harness.read_meeting(after=15)
+        assert ID == getattr(
+            harness.tracker.due_one(ID, now=harness.time.now), "recording_id", None
+        )
 
-    def test_of_another_meeting(self) -> None:
-        """A meeting tells nothing of the recordings of others."""
-        watch = Watch(MEETING, OTHER)
-        watch.list(recording(recording_id="other"), meeting=OTHER)
-        assert [] == watch.see()
+    def test_another_meeting(self) -> None:
+        """A meeting says nothing about the recordings of other meetings."""
+        harness = Harness(MEETING, OTHER)
+        harness.read_list(recording(recording_id="other"), meeting=OTHER)
+        assert [] == harness.read_meeting()
 
-    def test_a_list_of_those_in_progress(self) -> None:
-        """What is not in a list of all in progress is gone; half of a list tells nothing."""
-        watch = Watch(MEETING, OTHER)
+    def test_list_in_progress(self) -> None:
+        """A recording that a complete list lacks is missing; an incomplete list says nothing."""
+        harness = Harness(MEETING, OTHER)
         both = [
             ListedRecording(MEETING, recording()),
             ListedRecording(OTHER, recording(recording_id="other")),
         ]
-        assert [] == watch.tracker.observe_in_progress(both, is_complete=True)
-        watch.time.now += 15
-        assert [] == watch.tracker.observe_in_progress(both[:1], is_complete=False)
-        assert ["other"] == watch.tracker.observe_in_progress(both[:1], is_complete=True)
-        assert ["other"] == watch.due
+        assert [] == harness.tracker.observe_in_progress(both, is_complete=True)
+        harness.time.now += 15
+        assert [] == harness.tracker.observe_in_progress(both[:1], is_complete=False)
+        assert ["other"] == harness.tracker.observe_in_progress(both[:1], is_complete=True)
+        assert ["other"] == harness.due
 
-    def test_the_list_does_not_show_what_goes_on(self) -> None:
-        """A recording that its meeting has lost is followed, though the list has it in progress."""
-        watch = Watch()
-        watch.see(recording())
-        watch.see(after=15)
-        watch.list(recording())
-        watch.time.now += 10
-        assert [ID] == watch.due
+    def test_missing_but_listed(self) -> None:
+        """A recording that its meeting lost is followed, even if the list has it in progress."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        harness.read_meeting(after=15)
+        harness.read_list(recording())
+        harness.time.now += 10
+        assert [ID] == harness.due
 
     @pytest.mark.parametrize(
         ("shown_after", "expected"),
         [(4.0, Status.UPLOADED), (6.0, Status.RECORDING), (HOUR, Status.UPLOADED)],
     )
-    def test_a_list_that_takes_long(self, shown_after: float, expected: Status) -> None:
+    def test_slow_list(self, shown_after: float, expected: Status) -> None:
         """
-        What the list shows is older than a reading that was made since that was asked for.
+        A reading that was made after the request of the list wins.
 
-        Not so, where the clock was set back since that reading.
+        A reading from the future, before the clock was set back, does not.
         """
-        watch = Watch()
-        watch.see(recording(), after=shown_after)
-        watch.time.now = NOW + 10
-        watch.list(recording(Status.UPLOADED), takes=5)
-        assert [expected] == [each.recording.status for each in watch.shown]
+        harness = Harness()
+        harness.read_meeting(recording(), after=shown_after)
+        harness.time.now = NOW + 10
+        harness.read_list(recording(Status.UPLOADED), takes=5)
+        assert [expected] == [known.recording.status for known in harness.shown]
 
-    def test_under_way(self) -> None:
-        """It is told in which states a meeting shows recordings, though others have told that."""
-        watch = Watch(MEETING, OTHER)
-        watch.see(recording(), recording(Status.ERRORED, "ended"), recording(recording_id="gone"))
-        watch.see(recording(), after=15)
-        watch.list(recording(Status.PAUSED, "b"), recording(recording_id="c"))
-        watch.list(recording(Status.ERRORED, "d"), meeting=OTHER)
-        assert {"meeting-1": {Status.RECORDING, Status.PAUSED}} == watch.tracker.in_progress()
+    def test_in_progress(self) -> None:
+        """The result has the states that each meeting should show, whatever the source."""
+        harness = Harness(MEETING, OTHER)
+        harness.read_meeting(
+            recording(), recording(Status.ERRORED, "ended"), recording(recording_id="gone")
+        )
+        harness.read_meeting(recording(), after=15)
+        harness.read_list(recording(Status.PAUSED, "b"), recording(recording_id="c"))
+        harness.read_list(recording(Status.ERRORED, "d"), meeting=OTHER)
+        assert {"meeting-1": {Status.RECORDING, Status.PAUSED}} == harness.tracker.in_progress()
 
     def test_finished(self) -> None:
-        """A recording that its meeting shows to have ended is not missed when that stops."""
-        watch = Watch()
-        watch.see(recording(Status.UPLOADED))
-        assert [] == watch.see(after=15)
+        """A finished recording does not become missing."""
+        harness = Harness()
+        harness.read_meeting(recording(Status.UPLOADED))
+        assert [] == harness.read_meeting(after=15)
 
-    def test_details_of_what_is_not_known(self) -> None:
-        """An answer about a recording that has left meanwhile tells nothing."""
-        watch = Watch()
-        watch.see(recording())
-        watch.tracker.keep([])
-        watch.tracker.observe_details(recording(Status.UPLOADED))
-        watch.tracker.observe_missing(ID)
-        assert [] == watch.ids
-        assert not any(watch.counters.finished.values())
+    def test_details_of_an_evicted_recording(self) -> None:
+        """An answer about a recording that was evicted in the meantime is ignored."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        harness.tracker.keep([])
+        harness.tracker.observe_details(recording(Status.UPLOADED))
+        harness.tracker.observe_missing(ID)
+        assert [] == harness.ids
+        assert not any(harness.counters.finished.values())
 
     def test_vanished(self, caplog: pytest.LogCaptureFixture) -> None:
-        """What had not ended, and is not known to the API, has vanished: counted, and told."""
-        watch = Watch()
-        watch.see(recording())
-        watch.tracker.observe_missing(ID)
-        assert [] == watch.ids
-        assert 1 == watch.counters.finished[Outcome.VANISHED]
-        told = [each for each in caplog.records if "has vanished" in each.message]
+        """A running recording that the API no longer knows is logged and counts as vanished."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        harness.tracker.observe_missing(ID)
+        assert [] == harness.ids
+        assert 1 == harness.counters.finished[Outcome.VANISHED]
+        records = [record for record in caplog.records if "no longer exists" in record.message]
         assert [("app-1", "meeting-1", ID)] == [
-            (vars(each)["app"], vars(each)["meeting_id"], vars(each)["recording_id"])
-            for each in told
+            (vars(record)["app"], vars(record)["meeting_id"], vars(record)["recording_id"])
+            for record in records
         ]
 
     def test_deleted(self) -> None:
-        """A finished one that is not known to the API any more leaves, and counts as it ended."""
-        watch = Watch()
-        watch.see(recording(Status.UPLOADED))
-        watch.tracker.observe_missing(ID)
-        assert [] == watch.ids
+        """A finished recording that the API no longer knows is evicted, and keeps its outcome."""
+        harness = Harness()
+        harness.read_meeting(recording(Status.UPLOADED))
+        harness.tracker.observe_missing(ID)
+        assert [] == harness.ids
         assert (1, 0) == (
-            watch.counters.finished[Outcome.UPLOADED],
-            watch.counters.finished[Outcome.VANISHED],
+            harness.counters.finished[Outcome.UPLOADED],
+            harness.counters.finished[Outcome.VANISHED],
         )
 
     @pytest.mark.parametrize(
@@ -435,313 +440,314 @@ class TestReadings:
     def test_impossible(
         self, statuses: Sequence[Status], warnings: int, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A state that cannot follow the one before it is logged."""
-        watch = Watch()
+        """An impossible status change is logged."""
+        harness = Harness()
         for status in statuses:
-            watch.see(recording(status), after=15)
-        told = [each.message for each in caplog.records if each.levelno == logging.WARNING]
-        assert warnings == len(told)
-        assert all("which is not possible" in each for each in told)
+            harness.read_meeting(recording(status), after=15)
+        messages = [record.message for record in caplog.records]
+        assert ["impossible status change of a recording"] * warnings == messages
 
-    def test_what_is_kept_for_the_next_process(self) -> None:
-        """The next process knows all of it, and what is told does not change with what follows."""
-        watch = Watch()
-        watch.see(recording(), recording(recording_id="gone"))
-        watch.see(recording(), after=15)
-        watch.tracker.observe_missing("gone")
-        past = watch.tracker.past
-        assert [ID] == [each.recording_id for each in past.recordings]
-        assert {"gone": Tombstone(Outcome.VANISHED)} == past.departed
-        assert (1, NOW) == (past.counters.finished[Outcome.VANISHED], past.listed_until)
-        watch.tracker.observe_missing(ID)
-        assert ["gone"] == list(past.departed)
-        watch.restart(past)
-        assert past == watch.tracker.past
+    def test_state(self) -> None:
+        """The next process restores the whole state; later events do not change it."""
+        harness = Harness()
+        harness.read_meeting(recording(), recording(recording_id="gone"))
+        harness.read_meeting(recording(), after=15)
+        harness.tracker.observe_missing("gone")
+        state = harness.tracker.state
+        assert [ID] == [known.recording_id for known in state.recordings]
+        assert {"gone": Tombstone(Outcome.VANISHED)} == state.tombstones
+        assert (1, NOW) == (state.counters.finished[Outcome.VANISHED], state.listed_until)
+        harness.tracker.observe_missing(ID)
+        assert ["gone"] == list(state.tombstones)
+        harness.restart(state)
+        assert state == harness.tracker.state
 
-    def test_what_is_worth_to_be_kept(self) -> None:
-        """A recording that is only read again is nothing new; a state that changed is."""
-        watch = Watch()
-        watch.see(recording())
-        before = watch.tracker.revision
-        watch.see(recording(), after=15)
-        assert before == watch.tracker.revision
-        watch.see(recording(Status.PAUSED), after=15)
-        assert before < watch.tracker.revision
+    def test_revision(self) -> None:
+        """A new status increments the revision; a reading without news does not."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        before = harness.tracker.revision
+        harness.read_meeting(recording(), after=15)
+        assert before == harness.tracker.revision
+        harness.read_meeting(recording(Status.PAUSED), after=15)
+        assert before < harness.tracker.revision
 
     def test_shown(self) -> None:
-        """What goes on is shown while its last reading is young enough, what has ended longer."""
-        watch = Watch()
-        watch.see(recording(), recording(Status.UPLOADED, "ended"))
-        assert {ID, "ended"} == {each.recording_id for each in watch.tracker.shown(oldest=NOW)}
-        assert ["ended"] == [each.recording_id for each in watch.tracker.shown(oldest=NOW + 1)]
+        """Recordings in progress are shown until their reading is too old, finished ones longer."""
+        harness = Harness()
+        harness.read_meeting(recording(), recording(Status.UPLOADED, "ended"))
+        assert {ID, "ended"} == {known.recording_id for known in harness.tracker.shown(oldest=NOW)}
+        assert ["ended"] == [known.recording_id for known in harness.tracker.shown(oldest=NOW + 1)]
 
 
 class TestFollowing:
-    """Recordings that are read by their ids until nothing more will come of it."""
+    """Recordings that are read by their ids until their final state is known."""
 
     @pytest.mark.parametrize("ahead", [-1.5 * HOUR, -60.0, 0.0, 60.0, 1.5 * HOUR])
     @pytest.mark.parametrize("is_refreshed", [False, True])
     def test_finished(self, ahead: float, *, is_refreshed: bool) -> None:
         """
-        A finished one is read for its details, and again a day before its URL expires.
+        A finished recording is read for its details, and again a day before its URL expires.
 
-        It leaves when that has expired by the API's clock, whatever this machine's says.
+        It is evicted when the URL expires by the API's clock, not by this machine's.
         """
-        watch = Watch(ahead=ahead)
+        harness = Harness(ahead=ahead)
         expires_at = NOW + 3 * DAY
         read_at: list[float] = []
-        watch.see(recording(Status.UPLOADING))
-        watch.see(
+        harness.read_meeting(recording(Status.UPLOADING))
+        harness.read_meeting(
             recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=expires_at), after=600
         )
-        while watch.ids and len(read_at) < 9:
-            for _ in watch.due:
+        while harness.ids and len(read_at) < 9:
+            for _ in harness.due:
                 if is_refreshed and len(read_at) == 1:
                     expires_at += 4 * DAY
-                read_at.append(watch.time.now)
-                watch.tracker.observe_details(
+                read_at.append(harness.time.now)
+                harness.tracker.observe_details(
                     recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=expires_at)
                 )
-            elapse(watch, 600)
+            elapse(harness, 600)
         days = [2, 6] if is_refreshed else [2]
-        assert [NOW + 600, *(NOW + each * DAY for each in days)] == pytest.approx(
+        assert [NOW + 600, *(NOW + day * DAY for day in days)] == pytest.approx(
             read_at, abs=abs(ahead) + 600
         )
-        assert expires_at <= watch.server_clock() <= expires_at + 600
+        assert expires_at <= harness.server_clock() <= expires_at + 600
 
-    def test_the_list_tells_of_its_url(self) -> None:
-        """What the list shows when a day of the URL is left is not asked for, as it was before."""
-        watch = Watch()
+    def test_expiry_in_the_list(self) -> None:
+        """An item of the list less than a day before the expiry saves that reading."""
+        harness = Harness()
         uploaded = recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=NOW + 3 * DAY)
-        watch.see(uploaded)
-        watch.tracker.observe_details(uploaded)
-        watch.time.now = NOW + 2 * DAY - 1
-        watch.list(uploaded)
-        assert [] == watch.due
-        watch.time.now += 1
-        assert [ID] == watch.due
-        watch.list(uploaded)
-        assert [] == watch.due
+        harness.read_meeting(uploaded)
+        harness.tracker.observe_details(uploaded)
+        harness.time.now = NOW + 2 * DAY - 1
+        harness.read_list(uploaded)
+        assert [] == harness.due
+        harness.time.now += 1
+        assert [ID] == harness.due
+        harness.read_list(uploaded)
+        assert [] == harness.due
 
     def test_without_a_url(self) -> None:
-        """One without a URL is read once, and leaves when it was retained for long enough."""
-        watch = Watch()
+        """A recording without a URL is read once, and evicted after the retention time."""
+        harness = Harness()
         failed = recording(Status.ERRORED, stopped_timestamp_seconds=NOW - HOUR)
-        watch.see(failed)
-        assert [ID] == watch.due
-        watch.tracker.observe_details(failed)
-        elapse(watch, 23 * HOUR - 1)
-        assert ([ID], []) == (watch.ids, watch.due)
-        elapse(watch, 1)
-        assert [] == watch.ids
+        harness.read_meeting(failed)
+        assert [ID] == harness.due
+        harness.tracker.observe_details(failed)
+        elapse(harness, 23 * HOUR - 1)
+        assert ([ID], []) == (harness.ids, harness.due)
+        elapse(harness, 1)
+        assert [] == harness.ids
 
-    def test_expired_at_the_first_sight(self) -> None:
-        """What would have to leave at once is not taken in."""
-        watch = Watch()
-        watch.list(recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=NOW - 1))
-        assert [] == watch.ids
-        assert not any(watch.counters.finished.values())
+    def test_expired_at_first(self) -> None:
+        """A recording that has expired already is not tracked."""
+        harness = Harness()
+        harness.read_list(recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=NOW - 1))
+        assert [] == harness.ids
+        assert not any(harness.counters.finished.values())
 
     def test_failures(self) -> None:
-        """What cannot be read is tried again after 15 s, then twice as long, up to an hour."""
-        watch = Watch()
-        watch.see(recording(Status.UPLOADED))
+        """Failed readings are repeated after 15 s, then twice as long, up to an hour."""
+        harness = Harness()
+        harness.read_meeting(recording(Status.UPLOADED))
         for pause in [15, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600]:
-            assert [ID] == watch.due
-            watch.tracker.observe_failure(ID)
-            watch.time.now += pause - 0.01
-            assert [] == watch.due
-            assert watch.tracker.due_one(ID, now=watch.time.now) is None
-            watch.time.now += 0.01
+            assert [ID] == harness.due
+            harness.tracker.observe_failure(ID)
+            harness.time.now += pause - 0.01
+            assert [] == harness.due
+            assert harness.tracker.due_one(ID, now=harness.time.now) is None
+            harness.time.now += 0.01
 
-    def test_failures_go_on(self) -> None:
-        """That the list shows it does not have its own endpoint, which fails, asked more often."""
-        watch = Watch()
-        watch.see(recording(Status.UPLOADED))
-        asked = 0
+    def test_failures_of_a_listed_recording(self) -> None:
+        """The list does not shorten the back-off of a recording's own endpoint."""
+        harness = Harness()
+        harness.read_meeting(recording(Status.UPLOADED))
+        calls = 0
         for scrape in range(240):
-            if watch.due:
-                asked += 1
-                watch.tracker.observe_failure(ID)
+            if harness.due:
+                calls += 1
+                harness.tracker.observe_failure(ID)
             if scrape % 4 == 0:
-                watch.list(recording(Status.UPLOADED))
-            elapse(watch, 15)
+                harness.read_list(recording(Status.UPLOADED))
+            elapse(harness, 15)
         # After 0, 15, 45, 105, 225, 465, 945 and 1905 s.
-        assert 8 == asked
+        assert 8 == calls
 
-    def test_failures_are_over(self) -> None:
-        """What could be read by its id after all is read as often as if that had never failed."""
-        watch = Watch()
-        watch.see(recording())
-        watch.see(after=15)
+    def test_success_after_failures(self) -> None:
+        """A success ends the back-off."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        harness.read_meeting(after=15)
         for _ in range(9):
-            watch.tracker.observe_failure(ID)
-        watch.tracker.observe_details(recording())
-        watch.time.now += 10
-        assert [ID] == watch.due
+            harness.tracker.observe_failure(ID)
+        harness.tracker.observe_details(recording())
+        harness.time.now += 10
+        assert [ID] == harness.due
 
-    @pytest.mark.parametrize("again", ["details", "its meeting", "its meeting listed again"])
+    @pytest.mark.parametrize("again", ["details", "meeting", "meeting listed again"])
     def test_failures_end(self, again: str) -> None:
-        """What could be read after all is due as ever when it is gone the next time."""
-        watch = Watch()
-        watch.see(recording())
-        watch.see(after=15)
+        """After any success a recording that is missing again is due immediately."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        harness.read_meeting(after=15)
         for _ in range(9):
-            watch.tracker.observe_failure(ID)
+            harness.tracker.observe_failure(ID)
         match again:
             case "details":
-                watch.tracker.observe_details(recording())
-            case "its meeting listed again":
-                watch.tracker.keep([])
-                watch.tracker.keep(watch.meetings)
-        watch.see(recording(), after=15)
-        assert [ID] == watch.see(after=15)
-        assert [ID] == watch.due
+                harness.tracker.observe_details(recording())
+            case "meeting listed again":
+                harness.tracker.keep([])
+                harness.tracker.keep(harness.meetings)
+        harness.read_meeting(recording(), after=15)
+        assert [ID] == harness.read_meeting(after=15)
+        assert [ID] == harness.due
 
     @pytest.mark.parametrize("is_failing", [False, True])
     def test_a_clock_that_is_set_back(self, *, is_failing: bool) -> None:
-        """A clock that was an hour ahead puts off no reading by that hour."""
-        watch = Watch()
-        watch.see(recording())
-        watch.see(after=15)
+        """After the clock was set back by an hour, readings do not wait for an hour."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        harness.read_meeting(after=15)
         if is_failing:
-            watch.tracker.observe_failure(ID)
-        watch.time.now -= HOUR
+            harness.tracker.observe_failure(ID)
+        harness.time.now -= HOUR
         read_at = []
         for _ in range(20):
-            if watch.due:
-                read_at.append(watch.time.now)
-                watch.tracker.observe_details(recording())
-            watch.time.now += 15
+            if harness.due:
+                read_at.append(harness.time.now)
+                harness.tracker.observe_details(recording())
+            harness.time.now += 15
         assert len(read_at) >= 3
 
 
 class TestKept:
-    """What stays while meetings come and go."""
+    """Which recordings stay when the list of meetings changes."""
 
     def test_a_meeting_is_removed(self) -> None:
-        """A meeting that is removed takes all of its recordings along, and no other's."""
-        watch = Watch(MEETING, OTHER)
-        watch.list(recording(), recording(Status.UPLOADED, "ended"), recording(Status.ERRORED, "x"))
-        watch.list(recording(recording_id="other"), meeting=OTHER)
-        watch.tracker.keep([OTHER])
-        assert ["other"] == watch.ids
+        """Removing a meeting evicts its recordings, and no others."""
+        harness = Harness(MEETING, OTHER)
+        harness.read_list(
+            recording(), recording(Status.UPLOADED, "ended"), recording(Status.ERRORED, "x")
+        )
+        harness.read_list(recording(recording_id="other"), meeting=OTHER)
+        harness.tracker.keep([OTHER])
+        assert ["other"] == harness.ids
 
     def test_removed_but_kept(self) -> None:
-        """With follow.keep_removed those that have ended stay, and are still brought up to date."""
-        watch = Watch(MEETING, OTHER, keep_removed=True)
+        """With follow.keep_removed finished recordings stay, and are still updated."""
+        harness = Harness(MEETING, OTHER, keep_removed=True)
         ended = recording(Status.UPLOADED, "ended")
-        watch.list(recording(), ended)
-        watch.tracker.keep([OTHER])
-        assert ["ended"] == watch.ids
-        watch.list(replace(ended, file_size_bytes=5.0), recording(Status.UPLOADED, "new"))
-        assert [5.0] == [each.recording.file_size_bytes for each in watch.shown]
+        harness.read_list(recording(), ended)
+        harness.tracker.keep([OTHER])
+        assert ["ended"] == harness.ids
+        harness.read_list(replace(ended, file_size_bytes=5.0), recording(Status.UPLOADED, "new"))
+        assert [5.0] == [known.recording.file_size_bytes for known in harness.shown]
 
     def test_listed_again(self) -> None:
-        """What comes back with its meeting is shown again, and not counted anew."""
-        watch = Watch()
-        watch.see(STARTED, replace(STARTED, recording_id="ended", status=Status.ERRORED))
-        before = watch.counters
-        watch.tracker.keep([])
-        watch.tracker.keep([MEETING])
-        watch.see(STARTED, after=15)
-        watch.list(replace(STARTED, recording_id="ended", status=Status.ERRORED))
-        assert {ID, "ended"} == set(watch.ids)
-        assert before == watch.counters
-        watch.see(replace(STARTED, status=Status.ERRORED), after=15)
-        assert 2 == watch.counters.finished[Outcome.ERRORED]
-        assert before.started == watch.counters.started
+        """Recordings that come back with their meeting are shown again, and count once."""
+        harness = Harness()
+        harness.read_meeting(STARTED, replace(STARTED, recording_id="ended", status=Status.ERRORED))
+        before = harness.counters
+        harness.tracker.keep([])
+        harness.tracker.keep([MEETING])
+        harness.read_meeting(STARTED, after=15)
+        harness.read_list(replace(STARTED, recording_id="ended", status=Status.ERRORED))
+        assert {ID, "ended"} == set(harness.ids)
+        assert before == harness.counters
+        harness.read_meeting(replace(STARTED, status=Status.ERRORED), after=15)
+        assert 2 == harness.counters.finished[Outcome.ERRORED]
+        assert before.started == harness.counters.started
 
-    def test_ended_while_it_was_not_listed(self) -> None:
-        """What went on when its meeting was removed, and has ended since, ends once."""
-        watch = Watch()
-        watch.see(STARTED)
-        watch.tracker.keep([])
-        watch.tracker.keep([MEETING])
+    def test_ended_while_removed(self) -> None:
+        """A recording that ended while its meeting was removed ends once."""
+        harness = Harness()
+        harness.read_meeting(STARTED)
+        harness.tracker.keep([])
+        harness.tracker.keep([MEETING])
         for _ in range(2):
-            watch.list(replace(STARTED, status=Status.ERRORED))
-        assert (1, 1) == (watch.counters.started, watch.counters.finished[Outcome.ERRORED])
+            harness.read_list(replace(STARTED, status=Status.ERRORED))
+        assert (1, 1) == (harness.counters.started, harness.counters.finished[Outcome.ERRORED])
 
-    def test_seen_again_after_it_vanished(self) -> None:
-        """What the API denied, and shows again, is followed again, and ends no second time."""
-        watch = Watch()
-        watch.see(recording())
-        watch.tracker.observe_missing(ID)
-        watch.see(recording(), after=15)
-        watch.see(recording(Status.UPLOADED), after=15)
-        assert [ID] == watch.ids == watch.due
+    def test_reappears_after_it_vanished(self) -> None:
+        """A vanished recording that reappears is followed again, and does not end twice."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        harness.tracker.observe_missing(ID)
+        harness.read_meeting(recording(), after=15)
+        harness.read_meeting(recording(Status.UPLOADED), after=15)
+        assert [ID] == harness.ids == harness.due
         assert {
             Outcome.VANISHED: 1,
             Outcome.UPLOADED: 0,
             Outcome.ERRORED: 0,
-        } == watch.counters.finished
+        } == harness.counters.finished
 
     def test_not_in_the_list(self) -> None:
-        """Recordings of meetings that are not in the list are passed over."""
-        watch = Watch()
-        watch.list(recording(Status.UPLOADED), recording(recording_id="b"), meeting=OTHER)
-        assert [] == watch.ids
+        """Recordings of meetings that are not in the list are ignored."""
+        harness = Harness()
+        harness.read_list(recording(Status.UPLOADED), recording(recording_id="b"), meeting=OTHER)
+        assert [] == harness.ids
 
     def test_any_meeting(self) -> None:
-        """Where meetings are found, those of all count; what nobody else reads is followed."""
-        watch = Watch(any_meeting=True)
-        watch.list(recording(Status.UPLOADED, "ended"), recording(), meeting=OTHER)
-        assert ["ended", ID] == watch.ids
-        watch.tracker.observe_details(recording(Status.UPLOADED, "ended"))
-        assert [] == watch.due
-        elapse(watch, 10)
-        assert [ID] == watch.due
+        """With discovery recordings of all meetings count; those in no list are followed."""
+        harness = Harness(any_meeting=True)
+        harness.read_list(recording(Status.UPLOADED, "ended"), recording(), meeting=OTHER)
+        assert ["ended", ID] == harness.ids
+        harness.tracker.observe_details(recording(Status.UPLOADED, "ended"))
+        assert [] == harness.due
+        elapse(harness, 10)
+        assert [ID] == harness.due
 
-    def test_a_found_meeting_is_over(self) -> None:
-        """The recording of a meeting that is no longer read is followed by its id."""
-        watch = Watch(any_meeting=True)
-        watch.see(recording())
-        watch.time.now += 15
-        watch.tracker.keep([])
-        assert [ID] == watch.ids == watch.due
+    def test_discovered_meeting_ends(self) -> None:
+        """A recording is followed by its id after its meeting has ended."""
+        harness = Harness(any_meeting=True)
+        harness.read_meeting(recording())
+        harness.time.now += 15
+        harness.tracker.keep([])
+        assert [ID] == harness.ids == harness.due
 
-    def test_a_found_meeting_shows_it(self) -> None:
-        """What a meeting that is not in the list yet shows itself is not taken for missing."""
-        watch = Watch(any_meeting=True)
+    def test_discovered_meeting_shows_it(self) -> None:
+        """A recording that its meeting shows is not missing, even if the list lacks the meeting."""
+        harness = Harness(any_meeting=True)
         listed = [ListedRecording(OTHER, recording())]
-        watch.tracker.observe_in_progress(listed, is_complete=True)
-        watch.tracker.keep([MEETING, OTHER])
-        watch.time.now += HOUR
-        assert [] == watch.due
+        harness.tracker.observe_in_progress(listed, is_complete=True)
+        harness.tracker.keep([MEETING, OTHER])
+        harness.time.now += HOUR
+        assert [] == harness.due
 
-    def test_a_name_of_its_own(self) -> None:
-        """A meeting is called as it is in the list, also after that has changed."""
-        watch = Watch()
-        watch.list(recording(), meeting=Meeting("meeting-1", "Title"))
-        assert ["Daily"] == [each.meeting.name for each in watch.shown]
-        watch.tracker.keep([Meeting("meeting-1", "Standup")])
-        watch.see(recording(), after=15)
-        assert ["Standup"] == [each.meeting.name for each in watch.shown]
+    def test_meeting_name(self) -> None:
+        """The meeting's name comes from the list, even after the list has changed."""
+        harness = Harness()
+        harness.read_list(recording(), meeting=Meeting("meeting-1", "Title"))
+        assert ["Daily"] == [known.meeting.name for known in harness.shown]
+        harness.tracker.keep([Meeting("meeting-1", "Standup")])
+        harness.read_meeting(recording(), after=15)
+        assert ["Standup"] == [known.meeting.name for known in harness.shown]
 
     def test_too_many(self) -> None:
-        """What is more than there may be is dropped, and counted once."""
-        watch = Watch(max_recordings=2)
+        """Surplus finished recordings are dropped, and counted once."""
+        harness = Harness(max_recordings=2)
         ended = [
-            recording(Status.ERRORED, str(each), stopped_timestamp_seconds=NOW + each)
-            for each in range(5)
+            recording(Status.ERRORED, str(number), stopped_timestamp_seconds=NOW + number)
+            for number in range(5)
         ]
         for _ in range(3):
-            watch.list(*ended)
-            watch.tracker.keep([MEETING])
-            assert ["3", "4"] == watch.ids
-            assert 3 == watch.counters.dropped
-            assert 5 == watch.counters.finished[Outcome.ERRORED]
+            harness.read_list(*ended)
+            harness.tracker.keep([MEETING])
+            assert ["3", "4"] == harness.ids
+            assert 3 == harness.counters.dropped
+            assert 5 == harness.counters.finished[Outcome.ERRORED]
 
-    def test_too_many_at_once(self) -> None:
-        """What goes on and is more than there may be is dropped, and counted once."""
-        watch = Watch(max_recordings=2)
-        going_on = [
-            recording(recording_id=str(each), started_timestamp_seconds=NOW + each)
-            for each in range(1, 6)
+    def test_too_many_in_progress(self) -> None:
+        """Surplus recordings in progress are dropped, and counted once."""
+        harness = Harness(max_recordings=2)
+        in_progress = [
+            recording(recording_id=str(number), started_timestamp_seconds=NOW + number)
+            for number in range(1, 6)
         ]
         for _ in range(3):
-            watch.see(*going_on, after=15)
-            watch.tracker.keep([MEETING])
-            assert ["4", "5"] == watch.ids
-            assert 3 == watch.counters.dropped
-            assert 5 == watch.counters.started
+            harness.read_meeting(*in_progress, after=15)
+            harness.tracker.keep([MEETING])
+            assert ["4", "5"] == harness.ids
+            assert 3 == harness.counters.dropped
+            assert 5 == harness.counters.started

@@ -1,0 +1,181 @@
+"""
+The state file's content as records of its own.
+
+Attributes have the names of the domain, JSON keys those of the file's version: after a rename in
+the domain `msgspec.field(name=...)` keeps the key. A golden file per version holds the format.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from rk_exporter.model.meeting import App, Meeting, Reading
+from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
+from rk_exporter.tracking.tracker import TrackerState
+
+
+VERSION = 1
+# Larger numbers lose precision as samples, so they show that the file is damaged.
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Sum: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0)]
+
+
+class UnreadableState(Exception):
+    """Content that this version cannot read; the message completes "the file ..."."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedApp:
+    """The state of one app that outlives the process."""
+
+    app: App
+    tracker: TrackerState
+    readings: tuple[Reading, ...] = ()
+    newest_ids: tuple[str, ...] = ()
+    """The ids at the head of the app's list of recordings."""
+
+
+class _AppId(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    account_id: str
+    app_id: str
+
+
+class _Meeting(msgspec.Struct, frozen=True, kw_only=True):
+    meeting_id: str
+    name: str
+
+
+class _Recording(msgspec.Struct, frozen=True, kw_only=True):
+    recording_id: str
+    status: Status
+    session_id: str | None = None
+    output_file_name: str | None = None
+    file_size_bytes: float | None = None
+    reported_duration_seconds: float | None = None
+    download_url_expiry_timestamp_seconds: float | None = None
+    invoked_timestamp_seconds: float | None = None
+    started_timestamp_seconds: float | None = None
+    stopped_timestamp_seconds: float | None = None
+    is_track: bool = False
+    has_download_url: bool | None = False
+    has_audio_download_url: bool | None = False
+    stop_reason: StopReason | None = None
+
+
+class _KnownRecording(msgspec.Struct, frozen=True, kw_only=True):
+    meeting: _Meeting
+    recording: _Recording
+    read_at: float
+    missing_since: float | None = None
+    outcome: Outcome | None = None
+    has_details: bool = False
+    is_expiry_checked: bool = False
+
+
+class _Tombstone(msgspec.Struct, frozen=True, kw_only=True):
+    outcome: Outcome | None = None
+    started_timestamp_seconds: float | None = None
+
+
+class _Histogram(msgspec.Struct, frozen=True, kw_only=True):
+    bounds: tuple[float, ...] = ()
+    counts: tuple[_Count, ...] = ()
+    total: _Sum = 0.0
+
+
+class _Counters(msgspec.Struct, frozen=True, kw_only=True):
+    started: _Count = 0
+    finished: dict[Outcome, _Count] = {}
+    dropped: _Count = 0
+    transitions: dict[Status, dict[Status, _Count]] = {}
+    start_delay: _Histogram = _Histogram()
+    upload_delay: _Histogram = _Histogram()
+
+
+class _Tracker(msgspec.Struct, frozen=True, kw_only=True):
+    recordings: tuple[_KnownRecording, ...] = ()
+    tombstones: dict[str, _Tombstone] = msgspec.field(name="departed", default_factory=dict)
+    counters: _Counters = msgspec.field(name="tally", default=_Counters())
+    listed_until: float | None = None
+
+
+class _Reading(msgspec.Struct, frozen=True, kw_only=True):
+    meeting_id: str
+    read_at: float
+    recordings: tuple[_Recording, ...] = ()
+
+
+class _SavedApp(msgspec.Struct, frozen=True, kw_only=True):
+    app: _AppId
+    tracker: _Tracker = msgspec.field(name="past")
+    newest_ids: tuple[str, ...] = ()
+    readings: tuple[_Reading, ...] = msgspec.field(name="meetings", default=())
+
+
+class _Version(msgspec.Struct, frozen=True, kw_only=True):
+    version: int
+
+
+class _Content(_Version, frozen=True, kw_only=True):
+    apps: tuple[_SavedApp, ...]
+
+
+_version_decoder = msgspec.json.Decoder(_Version)
+_decoder = msgspec.json.Decoder(_Content)
+_encoder = msgspec.json.Encoder()
+
+
+def encode(apps: Iterable[SavedApp]) -> bytes:
+    """Return the content of a state file; of the readings it keeps the successful ones."""
+    return _encoder.encode(_Content(version=VERSION, apps=tuple(map(_to_record, apps))))
+
+
+def decode(content: bytes) -> tuple[SavedApp, ...]:
+    """Return the apps in the *content* of a state file, or raise UnreadableState."""
+    try:
+        if _version_decoder.decode(content).version == VERSION:
+            return tuple(map(_from_record, _decoder.decode(content).apps))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise UnreadableState("is damaged") from None
+    raise UnreadableState("was written by another version")
+
+
+def _to_record(saved: SavedApp) -> _SavedApp:
+    return _SavedApp(
+        app=msgspec.convert(saved.app, _AppId, from_attributes=True),
+        tracker=msgspec.convert(saved.tracker, _Tracker, from_attributes=True),
+        newest_ids=saved.newest_ids,
+        readings=tuple(
+            _Reading(
+                meeting_id=reading.meeting.meeting_id,
+                read_at=reading.last_success_timestamp_seconds,
+                recordings=msgspec.convert(
+                    reading.recordings, tuple[_Recording, ...], from_attributes=True
+                ),
+            )
+            for reading in saved.readings
+            if reading.recordings is not None and reading.last_success_timestamp_seconds is not None
+        ),
+    )
+
+
+def _from_record(record: _SavedApp) -> SavedApp:
+    """Return the app in *record*; its readings count no attempt, so all meetings are read again."""
+    return SavedApp(
+        app=msgspec.convert(record.app, App, from_attributes=True),
+        tracker=msgspec.convert(record.tracker, TrackerState, from_attributes=True),
+        newest_ids=record.newest_ids,
+        readings=tuple(
+            Reading(
+                meeting=Meeting(reading.meeting_id, reading.meeting_id),
+                recordings=msgspec.convert(
+                    reading.recordings, tuple[Recording, ...], from_attributes=True
+                ),
+                last_success_timestamp_seconds=reading.read_at,
+            )
+            for reading in record.readings
+        ),
+    )
