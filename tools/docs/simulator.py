@@ -4,7 +4,6 @@ import ast
 import inspect
 import re
 
-from collections.abc import Iterable
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +21,7 @@ from rk_exporter.simulator import (
 from rk_exporter.simulator.api.control import CONTROL_ENDPOINTS
 from rk_exporter.simulator.api.endpoints import APP_PREFIX, PATHS
 from rk_exporter.simulator.scenarios import pace
+from tools.docs.tables import code, table
 
 
 PAGE = Path("docs/reference/simulator.md")
@@ -60,7 +60,6 @@ The simulator imports nothing of the exporter, so that they cannot share mistake
 Paths begin with `{prefix}`. All endpoints are read-only.
 
 {endpoints}
-
 Lists have pages: `page_no` starts at 1, `per_page` is 25 by default and at most 100.
 
 ## Tokens and rate limit
@@ -77,7 +76,6 @@ switches it off. The headers `RateLimit`, `RateLimit-Policy` and `Retry-After` r
 They need no token.
 
 {control}
-
 The request log at `/simulator/requests` counts all calls (`total`), those that the rate limit
 rejected (`refused`), and the maximum in any 5 minutes (`peak`).
 
@@ -87,7 +85,6 @@ A fault affects all calls about one meeting, or about any meeting if its id is `
 `--fault MEETING=KIND` injects a fault at the start; `PUT /simulator/faults/MEETING` does it later.
 
 {faults}
-
 ## Scenarios
 
 A scenario decides what the simulated account contains at each moment. The simulator generates it
@@ -96,9 +93,7 @@ chooses the durations and shares below, `--meetings` the number of meetings, and
 speed of the simulated clock.
 
 {paces}
-
 {durations}
-
 The shares are parts of all recordings, except `busy_share` (meetings) and `unrecorded_share`
 (sessions). The lists contain the recordings of the last eight days.
 
@@ -117,11 +112,9 @@ Tests in Python can change the behaviour of the API. `--latency`, `--linger` and
 `rk-exporter simulate` set three of these arguments of `Simulator`.
 
 {switches}
-
 `meeting_in_list` is one of:
 
-{meeting_in_list}
-"""
+{meeting_in_list}"""
 
 
 def simulator_reference() -> str:
@@ -129,50 +122,50 @@ def simulator_reference() -> str:
     return _TEMPLATE.format(
         prefix=APP_PREFIX,
         endpoints=_endpoints(),
-        control=_table(
-            "request | what it does",
+        control=table(
+            ("request", "what it does"),
             ((f"`{item.method} {item.path}`", item.description) for item in CONTROL_ENDPOINTS),
         ),
-        faults=_members("kind | response", Fault),
+        faults=_members(("kind", "response"), Fault),
         paces=_paces(),
         durations=_durations(),
         switches=_switches(),
-        meeting_in_list=_members("value | how an item names its meeting", MeetingInList),
+        meeting_in_list=_members(("value", "how an item names its meeting"), MeetingInList),
     )
 
 
 def _endpoints() -> str:
     descriptions = _descriptions(Endpoint)
-    return _table(
-        "path | name in the request log | response",
+    return table(
+        ("path", "name in the request log", "response"),
         (
-            (f"`{path}`", f"`{endpoint}`", descriptions[endpoint.name])
+            (code(path), code(endpoint), descriptions[endpoint.name])
             for endpoint, path in PATHS.items()
         ),
     )
 
 
-def _members(header: str, enumeration: type[StrEnum]) -> str:
+def _members(heads: tuple[str, str], enumeration: type[StrEnum]) -> str:
     """List the members of an enumeration with their docstrings."""
     descriptions = _descriptions(enumeration)
-    return _table(header, ((f"`{member}`", descriptions[member.name]) for member in enumeration))
+    return table(heads, ((code(member), descriptions[member.name]) for member in enumeration))
 
 
 def _paces() -> str:
     descriptions = _descriptions(pace)
     names = ("real", "demo")
-    return _table(
-        "pace | account", ((f"`{name}`", descriptions[f"{name.upper()}_PACE"]) for name in names)
+    return table(
+        ("pace", "account"), ((code(name), descriptions[f"{name.upper()}_PACE"]) for name in names)
     )
 
 
 def _durations() -> str:
     """List the values of both paces."""
-    return _table(
-        "property | real | demo | meaning",
+    return table(
+        ("property", "real", "demo", "meaning"),
         (
             (
-                f"`{name}`",
+                code(name),
                 *(_value(getattr(values, name)) for values in (REAL_PACE, DEMO_PACE)),
                 text,
             )
@@ -192,9 +185,9 @@ def _switches() -> str:
     """List the arguments that the docstring of `Simulator` describes."""
     parameters = inspect.signature(Simulator).parameters
     described = re.findall(r"- \*(\w+)\*: (.+)", inspect.getdoc(Simulator) or "")
-    return _table(
-        "argument | default | meaning",
-        ((f"`{name}`", f"`{_default(parameters[name])}`", text) for name, text in described),
+    return table(
+        ("argument", "default", "meaning"),
+        ((code(name), code(_default(parameters[name])), text) for name, text in described),
     )
 
 
@@ -218,13 +211,6 @@ def _descriptions(subject: type | ModuleType) -> dict[str, str]:
             ):
                 found[name] = " ".join(text.split())
     return found
-
-
-def _table(header: str, rows: Iterable[Iterable[str]]) -> str:
-    """Format a Markdown table; *header* has its column titles, separated by bars."""
-    lines = [header, " | ".join("---" for _ in header.split("|"))]
-    lines += [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines)
 
 
 if __name__ == "__main__":
