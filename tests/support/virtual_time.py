@@ -48,6 +48,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Return the virtual seconds since the loop was made."""
         return self._jumping.now
 
+    async def shutdown_default_executor(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 # asyncio's signature
+    ) -> None:
+        """Do nothing: asyncio would wait for a thread, which takes no virtual time."""
+        del timeout
+
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run *coroutine* in a loop of its own, in virtual time."""

@@ -253,6 +253,8 @@ class TestVersion1:
         (b'{"version": 1}', "is damaged"),
         (VERSION_1[:-1], "is damaged"),
         (VERSION_1.replace(b'"vanished"', b'"exploded"'), "is damaged"),
+        (VERSION_1.replace(b'"total":28.0', b'"total":-28.0'), "is damaged"),
+        (VERSION_1.replace(b'"started":4', b'"started":9007199254740993'), "is damaged"),
     ],
 )
 def test_unreadable(content: bytes, message: str) -> None:
