@@ -1,4 +1,4 @@
-"""What every scrape is answered from: the readings of all apps, and how each is doing."""
+"""The answer to every scrape: the readings of all apps, and how their passes went."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from rk_exporter.tracking.state_file import StateFileStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppSnapshot:
-    """All readings of one app, and how its last pass went; None stands before the first pass."""
+    """The readings of one app, and how its last pass went; None before the first pass."""
 
     app: App
     readings: tuple[Reading, ...]
@@ -23,17 +23,17 @@ class AppSnapshot:
     files: tuple[FileState, ...] = ()
     discovery: DiscoveryState | None = None
     recordings: tuple[KnownRecording, ...] = ()
-    """Those in progress, and those that have ended and are still of interest."""
+    """Recordings in progress, and finished ones until they expire."""
     counters: RecordingCounters = field(default_factory=RecordingCounters)
     is_restored: bool = False
     """Whether the recordings from before the start are among them."""
     clock_offset_seconds: float = 0.0
-    """By how much the API's clock, which timestamps are by, is ahead of this machine's."""
+    """How far the API's clock, which makes its timestamps, is ahead of this machine's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What every scrape is answered from: replaced whole, never changed. *taken_at* is unix s."""
+    """What a scrape shows: replaced as a whole, never changed. *taken_at* is in unix seconds."""
 
     apps: tuple[AppSnapshot, ...]
     taken_at: float

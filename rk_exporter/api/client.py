@@ -1,41 +1,38 @@
-"""RealtimeKit's REST API: a method per endpoint, each call within the budget and counted."""
+"""The client of RealtimeKit's REST API: one method per endpoint, rate limited and counted."""
 
 import asyncio
-import time
+import logging
+import math
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 from rk_exporter.api.connection import Answer, Connection
+from rk_exporter.api.connection_pool import ConnectionPool
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.api.recordings import (
     parse_active_recordings,
     parse_recording,
     parse_recordings_page,
 )
-from rk_exporter.api.results import (
-    ActiveRecordings,
-    MeetingSettings,
-    RecordingDetails,
-    RecordingsPage,
-    SessionsPage,
-)
+from rk_exporter.api.results import LiveSession, MeetingSettings, Page, Parsed
 from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
-from rk_exporter.model.errors import ApiError, ConnectionStale
+from rk_exporter.model.errors import ApiError, ConnectionStale, RateLimited
 from rk_exporter.model.failure import Reason
-from rk_exporter.model.meeting import App
-from rk_exporter.model.recording import Status
+from rk_exporter.model.meeting import App, ListedRecording
+from rk_exporter.model.recording import Recording, Status
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.headers import MalformedHeader, parse_policies, retry_after_seconds
-from rk_exporter.ratelimit.limiter import Admission, RateLimiter, RateLimitWait
+from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.ratelimit.status import RateLimitPolicy
 from rk_exporter.runtime.server_clock import ServerClock
 
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 ACTIVE_RECORDING = "active-recording"
 RECORDINGS = "recordings"
@@ -44,78 +41,67 @@ MEETING = "meeting"
 RECORDING = "recording"
 ENDPOINTS = (ACTIVE_RECORDING, RECORDING, RECORDINGS, SESSIONS, MEETING)
 NO_STATUS = "none"
-# The name of the malformed field where it is not in the body.
+# The name under which malformed rate limit headers are counted.
 RATELIMIT_FIELD = "ratelimit"
 
 
 class CallObserver(Protocol):
-    """What is told of each call: the exporter's own counters."""
+    """Counts the calls and their results."""
 
     def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
-        """Note a call that was made; *code* is the HTTP status or `none`."""
+        """Count a call; *code* is the HTTP status or `none`."""
 
     def failed(self, endpoint: str, reason: Reason) -> None:
-        """Note a call that gave no reading."""
+        """Count a failed call."""
 
     def malformed(self, fields: Iterable[str]) -> None:
-        """Note the fields that were lost in an answer that was otherwise fine."""
+        """Count the malformed *fields* of an answer that is otherwise valid."""
 
 
-@dataclass(frozen=True, slots=True)
-class PassContext:
-    """What counts for all calls of a pass: its *deadline* is in loop time."""
-
-    token: Secret
-    deadline: float
-    timeout_seconds: float
-
-    def call_deadline(self) -> float:
-        """Return when a call that begins now is given up, so that others get their turn."""
-        return min(self.deadline, asyncio.get_running_loop().time() + self.timeout_seconds)
-
-
-class RealtimeKit:
+class RealtimeKitClient:
     """
-    The API as one app's token sees it, over one connection.
+    The API of one app; up to `max_concurrency` calls at a time.
 
-    Each method raises ApiError, or RateLimitWait where the call may not be made now.
+    Each method raises ApiError, or RateLimitWait if the rate limiter does not allow the call now.
     """
 
-    def __init__(  # noqa: PLR0913 # the parts that it is made of
+    def __init__(
         self,
         app: App,
         *,
         base_url: str,
-        connection: Connection,
+        pool: ConnectionPool,
         limiter: RateLimiter,
         observer: CallObserver,
         server_clock: ServerClock,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._root = (
             f"{base_url.rstrip('/')}/accounts/{_segment(app.account_id)}"
             f"/realtime/kit/{_segment(app.app_id)}"
         )
-        self._connection = connection
+        self._app = app.name
+        self._pool = pool
         self._limiter = limiter
         self._observer = observer
         self._server_clock = server_clock
-        self._monotonic = monotonic
 
-    async def active_recordings(self, meeting_id: str, context: PassContext) -> ActiveRecordings:
-        """Return the recordings of a meeting that are in progress ("Fetch active recording")."""
+    @property
+    def max_concurrency(self) -> int:
+        """Return how many calls can run at a time; more of them wait."""
+        return self._pool.size
+
+    async def active_recordings(
+        self, meeting_id: str, context: PassContext
+    ) -> tuple[Recording, ...]:
+        """Return a meeting's recordings in progress, newest first ("Fetch active recording")."""
         path = f"/recordings/active-recording/{_segment(meeting_id)}"
-        active = await self._call(ACTIVE_RECORDING, path, parse_active_recordings, context)
-        self._observer.malformed(active.malformed_fields)
-        return active
+        return await self._call(ACTIVE_RECORDING, path, parse_active_recordings, context)
 
-    async def recording(self, recording_id: str, context: PassContext) -> RecordingDetails:
-        """Return a recording, in whichever state it is ("Fetch details of a recording")."""
+    async def recording(self, recording_id: str, context: PassContext) -> Recording | None:
+        """Return a recording, or None if it does not exist ("Fetch details of a recording")."""
         path = f"/recordings/{_segment(recording_id)}"
         parse = partial(parse_recording, recording_id=recording_id)
-        details = await self._call(RECORDING, path, parse, context)
-        self._observer.malformed(details.malformed_fields)
-        return details
+        return await self._call(RECORDING, path, parse, context)
 
     async def recordings_page(
         self,
@@ -124,12 +110,12 @@ class RealtimeKit:
         *,
         status: Status | None,
         since: datetime | None = None,
-    ) -> RecordingsPage:
+    ) -> Page[ListedRecording]:
         """
         Return a page of the app's recordings, newest first ("Fetch all recordings").
 
-        Only those in one *status*, or invoked *since* a time, where these are given. Several
-        statuses in one call are written in two ways by the API's own documents.
+        *status* selects recordings in one status, *since* those invoked after a time. Several
+        statuses are not possible: the API's documents contradict each other about the syntax.
         """
         query = {"page_no": str(page_no), "per_page": str(PER_PAGE)}
         query |= {"sort_by": "invokedTime", "sort_order": "DESC"}
@@ -138,70 +124,85 @@ class RealtimeKit:
         if since is not None:
             query["start_time"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         path = f"/recordings?{urlencode(query)}"
-        page = await self._call(RECORDINGS, path, parse_recordings_page, context)
-        self._observer.malformed(page.malformed_fields)
-        return page
+        return await self._call(RECORDINGS, path, parse_recordings_page, context)
 
-    async def live_sessions_page(self, page_no: int, context: PassContext) -> SessionsPage:
-        """Return a page of the app's sessions that are live now ("Fetch all sessions")."""
+    async def live_sessions_page(self, page_no: int, context: PassContext) -> Page[LiveSession]:
+        """Return a page of the app's live sessions ("Fetch all sessions")."""
         query = {"status": "LIVE", "page_no": str(page_no), "per_page": str(PER_PAGE)}
         path = f"/sessions?{urlencode(query)}"
-        page = await self._call(SESSIONS, path, parse_sessions_page, context)
-        self._observer.malformed(page.malformed_fields)
-        return page
+        return await self._call(SESSIONS, path, parse_sessions_page, context)
 
     async def meeting_settings(self, meeting_id: str, context: PassContext) -> MeetingSettings:
         """Return the settings of a meeting ("Fetch a meeting")."""
         path = f"/meetings/{_segment(meeting_id)}"
-        settings = await self._call(MEETING, path, parse_meeting, context)
-        self._observer.malformed(settings.malformed_fields)
-        return settings
+        return await self._call(MEETING, path, parse_meeting, context)
 
     async def close(self) -> None:
-        """Close the connection."""
-        await self._connection.close()
+        """Close all connections; no call may be running."""
+        await self._pool.close()
 
     async def _call(
-        self, endpoint: str, path: str, parse: Callable[[int, bytes], T], context: PassContext
+        self,
+        endpoint: str,
+        path: str,
+        parse: Callable[[int, bytes], Parsed[T]],
+        context: PassContext,
     ) -> T:
-        deadline: float | None = None
+        loop = asyncio.get_running_loop()
+        deadline = math.inf
 
-        async def call() -> T:
+        async def call() -> Parsed[T]:
             nonlocal deadline
-            async with self._limiter.admitted() as admission:
-                # What it has waited for the budget is not the API's doing.
-                deadline = deadline or context.call_deadline()
-                answer = await self._get(endpoint, path, token=context.token, deadline=deadline)
-                self._note_rate_limit(admission, answer)
-                return parse(answer.status, answer.body)
+            async with self._limiter.acquire(context):
+                # The time that the call waited for the rate limiter is not the API's fault.
+                deadline = min(deadline, context.call_deadline(loop.time()))
+                answer = await self._get(connection, endpoint, path, context.token, deadline)
+                self._server_clock.observe(answer.ratelimit_headers.date)
+                self._limiter.observe(context, self._policies(answer))
+                return _parsed(answer, parse)
 
+        connection = await self._pool.acquire()
         try:
             try:
-                return await call()
+                parsed = await call()
             except ConnectionStale as stale:
                 try:
-                    return await call()
+                    parsed = await call()
                 except RateLimitWait:
                     raise stale from None
         except ApiError as error:
             self._observer.failed(endpoint, error.reason)
             raise
+        finally:
+            self._pool.release(connection)
+        self._report(parsed, path)
+        return parsed.value
 
-    async def _get(self, endpoint: str, path: str, *, token: Secret, deadline: float) -> Answer:
-        begun = self._monotonic()
+    async def _get(
+        self, connection: Connection, endpoint: str, path: str, token: Secret, deadline: float
+    ) -> Answer:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         code = NO_STATUS
         try:
-            answer = await self._connection.get(self._root + path, token=token, deadline=deadline)
+            answer = await connection.get(self._root + path, token=token, deadline=deadline)
             code = str(answer.status)
         finally:
-            self._observer.called(endpoint, code, self._monotonic() - begun)
+            self._observer.called(endpoint, code, loop.time() - begun)
         return answer
 
-    def _note_rate_limit(self, admission: Admission, answer: Answer) -> None:
-        headers = answer.ratelimit_headers
-        self._server_clock.note(headers.date)
-        admission.policies = self._policies(answer)
-        admission.retry_after_seconds = retry_after_seconds(headers, now=datetime.now(UTC))
+    def _report(self, parsed: Parsed[T], path: str) -> None:
+        """Count and log differences between an answer and the documentation."""
+        if not parsed.malformed_fields and not parsed.unknown_statuses:
+            return
+        self._observer.malformed(parsed.malformed_fields)
+        fields = {
+            "app": self._app,
+            "path": path,
+            "malformed": ",".join(parsed.malformed_fields),
+            "unknown_status": ",".join(parsed.unknown_statuses),
+        }
+        logger.debug("API answer differs from its documentation", extra=fields)
 
     def _policies(self, answer: Answer) -> tuple[RateLimitPolicy, ...]:
         try:
@@ -209,6 +210,14 @@ class RealtimeKit:
         except MalformedHeader:
             self._observer.malformed((RATELIMIT_FIELD,))
             return ()
+
+
+def _parsed(answer: Answer, parse: Callable[[int, bytes], T]) -> T:
+    try:
+        return parse(answer.status, answer.body)
+    except RateLimited as error:
+        seconds = retry_after_seconds(answer.ratelimit_headers, now=datetime.now(UTC))
+        raise RateLimited(str(error), retry_after_seconds=seconds) from None
 
 
 def _segment(identifier: str) -> str:

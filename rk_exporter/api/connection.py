@@ -1,10 +1,10 @@
 """
-One connection to the API, over httpx: the only module that knows it.
+One connection to the API. Only this module uses httpx.
 
-As it is usually used, httpx fails here: requests gathered on one client time out waiting for its
-pool, and a cancelled request leaks its place in the pool for ever (encode/httpcore issue 1093).
-So each Connection has a client of its own, makes one request at a time, and throws the client
-away after anything that is not a complete answer.
+The usual way to use httpx fails here. Many concurrent requests on one client time out while they
+wait for its pool, and a cancelled request leaks its place in the pool (encode/httpcore issue 1093).
+So each Connection has its own client, makes one request at a time, and discards the client after
+anything but a complete answer.
 """
 
 import asyncio
@@ -37,13 +37,13 @@ from rk_exporter.ratelimit.headers import RateLimitHeaders
 
 LARGEST_BODY_BYTES = 1 << 20
 CONNECT_TIMEOUT_SECONDS = 5.0
-# Longer than the scrape intervals that make sense: a handshake costs more than a call.
+# Longer than usual scrape intervals, because a handshake costs more than a call.
 KEEPALIVE_SECONDS = 150.0
 ClientFactory = Callable[[], httpx.AsyncClient]
 
 
 class SetupError(Exception):
-    """The way to the API cannot be set up on this machine; the message says what is wrong."""
+    """Connections to the API cannot be set up on this machine; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,65 +56,64 @@ class Answer:
 
 
 class _NoCookies(http.cookiejar.CookieJar):
-    """Keep no cookies: the API's are not wanted, and sorting them costs as much as parsing."""
+    """Keeps no cookies: nothing needs them, and handling them costs as much CPU as parsing."""
 
     def extract_cookies(self, response: object, request: object) -> None:
-        """Ignore them."""
+        """Ignore all cookies."""
 
 
 async def _forget_location(response: httpx.Response) -> None:
-    """Drop where an answer redirects to: httpx parses it unasked, and some values break it."""
+    """Remove the Location header, because httpx always parses it and some values raise."""
     response.headers.pop("Location", None)
 
 
 def client_factory(base_url: str) -> ClientFactory:
     """
-    Return a maker of clients for *base_url* that hold one connection each.
+    Return a factory of clients for *base_url*, with one connection each.
 
-    They share one TLS context, which costs 50 ms to make, so that throwing a client away is cheap.
-    Raises SetupError.
+    The clients share one TLS context, because creating one takes 50 ms. Raises SetupError.
     """
     context = _tls_context(base_url)
     limits = httpx.Limits(
         max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
     )
-    # The deadline of a call is its caller's; only connecting has a limit of its own. The
-    # environment's proxies and .netrc would send the token elsewhere.
+    # Callers set the deadline of a call; only connecting has its own timeout.
     timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS)
 
-    def make() -> httpx.AsyncClient:
+    def make_client() -> httpx.AsyncClient:
         return httpx.AsyncClient(
             verify=context,
             limits=limits,
             timeout=timeout,
+            # Proxies and .netrc in the environment would send the token elsewhere.
             trust_env=False,
             cookies=_NoCookies(),
             event_hooks={"response": [_forget_location]},
         )
 
-    return make
+    return make_client
 
 
 def _tls_context(base_url: str) -> ssl.SSLContext:
     try:
         url = httpx.URL(base_url)
-        _ = url.host  # is decoded only when it is read
+        _ = url.host  # decodes the host
     except (httpx.InvalidURL, UnicodeError):
-        raise SetupError("api.base_url: its host can be no name") from None
+        raise SetupError("api.base_url: invalid host name") from None
     if url.scheme != "https":
-        # Without certificates of authorities it trusts nobody, should it ever be used.
+        # Has no certificate authorities, so that it rejects all servers if it is ever used.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         return httpx.create_ssl_context()
     except OSError as error:
         raise SetupError(
-            "SSL_CERT_FILE and SSL_CERT_DIR: no certificates can be read there "
-            f"({error.strerror or error})"
+            "SSL_CERT_FILE and SSL_CERT_DIR: cannot read certificates "
+            f"({error.strerror or error}): correct or unset these variables"
         ) from None
 
 
 class Connection:
-    """One request at a time over one kept connection, which is made anew after any failure."""
+    """A kept connection for one request at a time, which is replaced after any failure."""
 
     def __init__(self, make_client: ClientFactory) -> None:
         self._make_client = make_client
@@ -123,13 +122,13 @@ class Connection:
 
     async def get(self, url: str, *, token: Secret, deadline: float) -> Answer:
         """
-        Return the complete answer to a GET of *url*, at the latest at *deadline* (loop time).
+        Return the complete answer to a GET of *url*.
 
-        Raises ApiError for anything else.
+        Raises ApiError for anything else; ApiTimeout at *deadline* (loop time).
         """
         client = self._client or self._make_client()
         was_proven = self._is_proven
-        # Whatever ends this method early, cancellation included, leaves no client behind.
+        # If anything ends this method early, even cancellation, the client is not used again.
         self._client, self._is_proven = None, False
         opened = _OpenedStreams()
         try:
@@ -154,22 +153,21 @@ class Connection:
 
 class _OpenedStreams:
     """
-    The TCP connections that were made during a call.
+    The TCP connections that were opened during a call.
 
-    httpx forgets the one whose TLS handshake is cancelled, by a deadline for instance, and leaves
-    it open.
+    If a deadline cancels a TLS handshake, httpx leaves the TCP connection open.
     """
 
     def __init__(self) -> None:
         self._closers: list[Callable[[], Awaitable[None]]] = []
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Be told by httpx of each step of a call (its request extension "trace")."""
+        """Record opened connections: httpx calls this at each step (request extension "trace")."""
         if event == "connection.connect_tcp.complete":
             self._closers.append(info["return_value"].aclose)
 
     async def close(self) -> None:
-        """Close them, however they are."""
+        """Close all connections, even broken ones."""
         for close in self._closers:
             with contextlib.suppress(OSError):
                 await close()
@@ -181,14 +179,14 @@ async def _get(
     headers = {
         "Authorization": f"Bearer {token.reveal()}",
         "Accept": "application/json",
-        # httpx unpacks whatever arrives at once: 800 bytes can become a gigabyte.
+        # httpx decompresses each chunk completely: 800 bytes can become a gigabyte.
         "Accept-Encoding": "identity",
         "User-Agent": f"rk-exporter/{__version__}",
     }
     extensions = {"trace": opened.trace}
     async with client.stream("GET", url, headers=headers, extensions=extensions) as response:
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise InvalidResponse("the API packed its answer although asked not to")
+            raise InvalidResponse("the API compressed its answer although the request forbids it")
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk
@@ -207,52 +205,52 @@ def _ratelimit_headers(headers: httpx.Headers) -> RateLimitHeaders:
 
 
 async def _close(client: httpx.AsyncClient) -> None:
-    """Close *client*, whose connection may be broken in any way."""
+    """Close *client*, even if its connection is broken."""
     with contextlib.suppress(httpx.HTTPError, OSError):
         await client.aclose()
 
 
 def _translate(error: BaseException, *, was_proven: bool) -> ApiError | None:
-    """Return the ApiError for what httpx raised; None for what is not the network's doing."""
+    """Return the ApiError for an error of httpx; None for errors unrelated to the network."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return ApiTimeout("the API did not answer in time")
     if isinstance(error, httpx.TransportError | OSError):
-        return _broken(list(_causes(error)), was_proven=was_proven)
+        return _connection_error(list(_causes(error)), was_proven=was_proven)
     return None
 
 
-def _broken(causes: list[BaseException], *, was_proven: bool) -> ApiError:
+def _connection_error(causes: list[BaseException], *, was_proven: bool) -> ApiError:
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return TlsFailed(f"no trusted connection to the API ({_tls_trouble(causes)})")
+        return TlsFailed(f"no trusted connection to the API ({_tls_problem(causes)})")
     if any(isinstance(cause, h11.RemoteProtocolError) for cause in causes):
         return InvalidResponse("the API's answer is not complete HTTP")
     if was_proven:
         return ConnectionStale("the API closed the connection")
-    return ConnectFailed(f"no connection to the API ({_connect_trouble(causes)})")
+    return ConnectFailed(f"no connection to the API ({_connect_problem(causes)})")
 
 
 def _causes(error: BaseException | None) -> Iterable[BaseException]:
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):
-            for each in error.exceptions:
-                yield from _causes(each)
+            for member in error.exceptions:
+                yield from _causes(member)
         error = error.__cause__ or error.__context__
 
 
-def _tls_trouble(causes: Iterable[BaseException]) -> str:
+def _tls_problem(causes: Iterable[BaseException]) -> str:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"certificate: {cause.verify_message}"
     return "handshake failed"
 
 
-def _connect_trouble(causes: Iterable[BaseException]) -> str:
+def _connect_problem(causes: Iterable[BaseException]) -> str:
     for cause in causes:
         if isinstance(cause, socket.gaierror):
-            return "its name cannot be resolved"
+            return "the host name cannot be resolved"
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno)
-    return "it was closed before an answer came"
+    return "it was closed before the answer"

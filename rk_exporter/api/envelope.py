@@ -1,9 +1,9 @@
 """
-The envelopes around every answer: a status and a body go in, the payload or an ApiError comes out.
+The envelope of every answer: turns a status and a body into the payload or an ApiError.
 
-A success is `{"success": true, "data": …}`, with `paging` beside `data` in lists. RealtimeKit's own
-errors have an `error` object; those of Cloudflare's gateway in front of it have a list, `errors`;
-and what stands in front of both answers with HTML or nothing at all.
+A success is `{"success": true, "data": ...}`; lists have `paging` beside `data`. Errors of
+RealtimeKit have an `error` object. Errors of Cloudflare's gateway in front of RealtimeKit have a
+list `errors`. Proxies in front of both answer with HTML or with nothing.
 """
 
 from typing import Generic, TypeVar
@@ -23,17 +23,17 @@ from rk_exporter.model.errors import (
 
 
 T = TypeVar("T")
-# Cloudflare's gateway: "Authentication error", and "Invalid request headers" for a token that
-# cannot be one, which comes as a 400.
+# Cloudflare's gateway: "Authentication error", and a 400 "Invalid request headers" for a malformed
+# token.
 AUTH_CODES = frozenset({10000, 6003})
-# The rate limit's codes over the years; 971 was seen with a status of 500.
+# Error codes of the rate limit over the years; 971 was seen with status 500.
 RATE_LIMIT_CODES = frozenset({971, 10429, 10100})
 _OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 400, 401, 403, 404
 _TOO_MANY_REQUESTS, _INTERNAL_SERVER_ERROR = 429, 500
 
 
 class Success(msgspec.Struct, Generic[T], gc=False):
-    """The envelope of a success; its decoder knows what `data` is."""
+    """The envelope of a success; the decoder knows the type of `data`."""
 
     success: bool
     data: T | msgspec.UnsetType = msgspec.UNSET
@@ -45,7 +45,7 @@ class _ErrorCode(msgspec.Struct, gc=False):
 
 
 class _Failure(msgspec.Struct, gc=False):
-    """Both envelopes of an error, of which an answer has one."""
+    """The two envelopes of an error; an answer has one of them."""
 
     error: _ErrorCode | None = None
     errors: list[_ErrorCode] | None = None
@@ -61,26 +61,26 @@ def unwrap(
     """
     Return the `data` of a success and the `paging` beside it.
 
-    Raises ApiError for any answer that is not a documented success.
+    Raises ApiError unless the answer is a documented success.
     """
     if status != _OK:
-        raise _refusal(status, body)
+        raise _error(status, body)
     try:
         answer = decoder.decode(body)
     except UNREADABLE:
-        # Without the cause: its traceback would carry the body's bytes along.
+        # Without the cause, because its traceback would contain the body.
         raise InvalidResponse(
             "the API answered 200 with a body that is not the documented JSON"
         ) from None
     if not answer.success:
-        raise _refusal(status, body)
+        raise _error(status, body)
     if answer.data is msgspec.UNSET:
         raise InvalidResponse("the API answered 200 without `data`")
     return answer.data, answer.paging
 
 
 def is_not_found(status: int, body: bytes) -> bool:
-    """Tell whether RealtimeKit itself answered 404; the gateway's 404 is of another kind."""
+    """Return whether RealtimeKit itself answered 404, and not the gateway in front of it."""
     if status != _NOT_FOUND:
         return False
     failure = _failure(body)
@@ -88,7 +88,7 @@ def is_not_found(status: int, body: bytes) -> bool:
 
 
 def _failure(body: bytes) -> _Failure:
-    """Return the errors in the *body*; none where it holds no such thing."""
+    """Return the errors in the *body*, if it has any."""
     try:
         return _failure_decoder.decode(body)
     except UNREADABLE:
@@ -108,18 +108,18 @@ def _code(error: _ErrorCode) -> int | None:
         return None
 
 
-def _refusal(status: int, body: bytes) -> ApiError:
-    """Return the error that an answer stands for."""
+def _error(status: int, body: bytes) -> ApiError:
+    """Return the error for an answer that is not a success."""
     codes = _error_codes(body)
     shown = ", ".join(str(code) for code in sorted(codes) if code != status)
-    said = f"the API answered {status}" + (f" with the error code {shown}" if shown else "")
-    error = _refusal_type(status, codes)
+    message = f"the API answered {status}" + (f" with the error code {shown}" if shown else "")
+    error = _error_type(status, codes)
     if error is InvalidResponse:
-        said += ', but not "success": true' if status == _OK else ", which it does not document"
-    return error(said)
+        message += ', but not "success": true' if status == _OK else ", which it does not document"
+    return error(message)
 
 
-def _refusal_type(status: int, codes: frozenset[int]) -> type[ApiError]:
+def _error_type(status: int, codes: frozenset[int]) -> type[ApiError]:
     if status == _TOO_MANY_REQUESTS or codes & RATE_LIMIT_CODES:
         return RateLimited
     if status in {_UNAUTHORIZED, _FORBIDDEN}:

@@ -1,8 +1,9 @@
 """
-Parsers of one field each, given nothing but the field's own bytes.
+Parsers of single fields, which get the field's own bytes only.
 
-What is absent is None: null, the empty string, and the vendor's "null". What is malformed raises
-one of UNREADABLE, and `Oddities` turns that into a note, so that a field loses itself alone.
+Absent is None: null, the empty string, and the vendor's "null". A malformed field raises one of
+UNREADABLE. `ParseIssues` collects the names of malformed fields, so that one malformed field costs
+nothing else.
 """
 
 import re
@@ -14,23 +15,22 @@ from typing import TypeVar
 
 import msgspec
 
+from rk_exporter.api.results import Parsed
 from rk_exporter.model.ids import ID_PATTERN
 
 
 T = TypeVar("T")
+# All that decoding can raise.
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-
-
-"""Whatever decoding can raise."""
 ABSENT = msgspec.Raw(b"null")
 _TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?", re.ASCII
 )
-# Below it lie the zero times of other languages (0001-01-01, 1970-01-01): "not set".
+# Earlier are the zero times of other languages (0001-01-01, 1970-01-01), which mean "not set".
 _EARLIEST_YEAR = 2000
 _NUMBER = re.compile(r"\d{1,19}(\.\d{1,9})?", re.ASCII)
 _LARGEST_NUMBER = 2.0**63
-# As long as file systems let a name be.
+# The longest file name in usual file systems.
 _LONGEST_LABEL_BYTES = 255
 _text_decoder: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 _number_decoder: msgspec.json.Decoder[int | float | str | None] = msgspec.json.Decoder(
@@ -43,43 +43,52 @@ _boolean_decoder: msgspec.json.Decoder[bool | None] = msgspec.json.Decoder(bool 
 
 @dataclass(slots=True)
 class ParseIssues:
-    """What in an answer is not as documented, noted while the answer is read."""
+    """Collects the differences between an answer and the documentation during parsing."""
 
     malformed_fields: list[str] = field(default_factory=list)
     unknown_statuses: list[str] = field(default_factory=list)
 
     def read(self, name: str, raw: msgspec.Raw, parse: Callable[[msgspec.Raw], T]) -> T | None:
-        """Return what *parse* makes of *raw*, or None with the field's *name* noted."""
+        """Return what *parse* returns for *raw*, or record the field *name* and return None."""
         try:
             return parse(raw)
         except UNREADABLE:
             self.malformed_fields.append(name)
             return None
 
+    def parsed(self, value: T) -> Parsed[T]:
+        """Return *value* together with the issues."""
+        return Parsed(value, tuple(self.malformed_fields), tuple(self.unknown_statuses))
+
 
 def present(value: T | None) -> T:
-    """Return the value of a field that is never absent."""
+    """Return the *value* of a required field."""
     if value is None:
         raise ValueError("absent")
     return value
 
 
 def text(raw: msgspec.Raw) -> str | None:
-    """Return a string as it was sent."""
+    """Return a string unchanged."""
     value = _text_decoder.decode(raw)
     return None if value in {None, "", "null"} else value
 
 
 def identifier(raw: msgspec.Raw) -> str | None:
-    """Return an id, which is fit for a path and for a label."""
+    """Return an id that is safe in a path and in a label."""
     value = text(raw)
     if value is not None and not ID_PATTERN.fullmatch(value):
         raise ValueError("not an id")
     return value
 
 
+def present_identifier(raw: msgspec.Raw) -> str:
+    """Return a required id."""
+    return present(identifier(raw))
+
+
 def label(raw: msgspec.Raw) -> str | None:
-    """Return a label value: no control characters, and no longer than a file's name may be."""
+    """Return a label value: without control characters, at most as long as a file name."""
     value = text(raw)
     if value is None:
         return None
@@ -90,7 +99,7 @@ def label(raw: msgspec.Raw) -> str | None:
 
 def is_given(raw: msgspec.Raw) -> bool:
     """
-    Tell whether a text or a list is there and not empty, without decoding what it says.
+    Return whether there is a string or a list that is not empty, without decoding its content.
 
     A presigned URL never becomes a Python string.
     """
@@ -100,17 +109,17 @@ def is_given(raw: msgspec.Raw) -> bool:
     if content.startswith(b"["):
         return bool(_list_decoder.decode(raw))
     if not content.startswith(b'"'):
-        raise ValueError("neither a text nor a list")
+        raise ValueError("neither a string nor a list")
     return True
 
 
 def boolean(raw: msgspec.Raw) -> bool | None:
-    """Return a switch."""
+    """Return true or false."""
     return _boolean_decoder.decode(raw)
 
 
 def number(raw: msgspec.Raw) -> float | None:
-    """Return a number from 0 to 2**63; webhooks send sizes as strings, so strings count too."""
+    """Return a number from 0 to 2**63, also from a string: webhooks send sizes as strings."""
     value = _number_decoder.decode(raw)
     if isinstance(value, str):
         if value in {"", "null"}:
@@ -120,14 +129,14 @@ def number(raw: msgspec.Raw) -> float | None:
         value = float(value)
     if value is None:
         return None
-    # NaN is not in this range either; integers may be larger than any float.
+    # NaN fails this test too, and an integer may be larger than any float.
     if not 0 <= value < _LARGEST_NUMBER:
         raise ValueError("out of range")
     return float(value)
 
 
 def count(raw: msgspec.Raw) -> int | None:
-    """Return a number of things, of which there are no halves; 3.0 is 3."""
+    """Return a whole number; 3.0 is 3."""
     value = number(raw)
     if value is None:
         return None
@@ -138,10 +147,10 @@ def count(raw: msgspec.Raw) -> int | None:
 
 def timestamp(raw: msgspec.Raw) -> float | None:
     """
-    Return unix seconds; without an offset the time is UTC.
+    Return unix seconds; a time without an offset is UTC.
 
-    RFC 3339 with the liberties that the API takes: a blank for the T, up to nine digits of
-    fraction (those past the sixth are cut).
+    The API deviates from RFC 3339: a space instead of T, and up to nine digits of fraction (digits
+    after the sixth are cut).
     """
     value = text(raw)
     if value is None:

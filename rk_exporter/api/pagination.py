@@ -1,81 +1,31 @@
-"""Lists that come in pages."""
+"""Lists that the API returns in pages."""
 
 import itertools
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
-import msgspec
-
-from rk_exporter.api import schema as shapes
-from rk_exporter.api.fields import ParseIssues, count, identifier, present
-from rk_exporter.api.results import Paging
+from rk_exporter.api.results import Page
 
 
-# The most that clients in production are known to ask for; the API documents no maximum.
+# The most that clients in production are known to ask for. The API documents no maximum.
 PER_PAGE = 100
-ItemT = TypeVar("ItemT", bound=shapes.Item)
-
-
-def _identified(
-    raws: Iterable[msgspec.Raw], decoder: msgspec.json.Decoder[ItemT], issues: ParseIssues
-) -> list[tuple[str, ItemT]]:
-    """Return a list's items with their ids; what has no usable one is left out and counted."""
-
-    def parse(raw: msgspec.Raw) -> tuple[str, ItemT]:
-        item = decoder.decode(raw)
-        return _present_identifier(item.id), item
-
-    read = (issues.read("id", raw, parse) for raw in raws)
-    return [each for each in read if each is not None]
-
-
-def _present_identifier(raw: msgspec.Raw) -> str:
-    return present(identifier(raw))
-
-
-def _paging(raw: msgspec.Raw) -> Paging | None:
-    item = shapes.paging.decode(raw)
-    if item is None:
-        return None
-    return Paging(present(count(item.total_count)), present(count(item.end_offset)))
-
-
-class Page(Protocol):
-    """A page of any list."""
-
-    @property
-    def item_ids(self) -> Sequence[str]:
-        """Return the ids of what is on the page."""
-        ...
-
-    @property
-    def paging(self) -> Paging | None:
-        """Return where the page stands in the list, if the API says so."""
-        ...
-
-
-P = TypeVar("P", bound=Page)
-
-
-def _never(page: Page) -> bool:
-    del page
-    return False
+T = TypeVar("T")
 
 
 async def walk(
-    fetch: Callable[[int], Awaitable[P]],
+    fetch: Callable[[int], Awaitable[Page[T]]],
     *,
     first: int = 1,
-    is_enough: Callable[[P], bool] = _never,
-) -> list[P]:
+    is_enough: Callable[[Page[T]], bool] = lambda _: False,
+) -> list[Page[T]]:
     """
-    Return the pages of a list that *fetch* gives by number, from the *first* until *is_enough*.
+    Return the pages that *fetch* returns by number, from the *first* to the last one needed.
 
-    There is no cursor: the last is the one whose end is the list's, else a short one; a page that
-    is empty or repeats the one before it ends the walk too.
+    The API has no cursor. If it gives the list's length, the last page is the one that reaches it;
+    otherwise a short page is the last. An empty or repeated page ends the list, too.
     """
-    pages: list[P] = []
+    pages: list[Page[T]] = []
     for number in itertools.count(first):
         page = await fetch(number)
         if not page.item_ids or (pages and page.item_ids == pages[-1].item_ids):

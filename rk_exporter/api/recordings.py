@@ -1,10 +1,10 @@
-"""Recordings as the API shows them, alone or in a list, read field by field."""
+"""Parsers of recordings, alone or in a list."""
 
 import re
 
 import msgspec
 
-from rk_exporter.api import schema as shapes
+from rk_exporter.api import schema
 from rk_exporter.api.envelope import is_not_found, unwrap
 from rk_exporter.api.fields import (
     ParseIssues,
@@ -16,32 +16,34 @@ from rk_exporter.api.fields import (
     text,
     timestamp,
 )
-from rk_exporter.api.pagination import _identified, _paging
-from rk_exporter.api.results import ActiveRecordings, RecordingDetails, RecordingsPage
-from rk_exporter.api.schema import (
-    ListedRecordingItem,
-    RecordingItem,
-    StopReasonItem,
-    reference,
-    stop_reason,
-)
+from rk_exporter.api.items import identified_items, paging
+from rk_exporter.api.results import Page, Parsed
 from rk_exporter.model.errors import InvalidResponse
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Recording, Status, StopReason
 
 
-def parse_active_recordings(status: int, body: bytes) -> ActiveRecordings:
+_TRACK = "TRACK"
+# "<meeting id>_<epoch ms>.mp4", and "..._{{peer_id}}.webm" for tracks. Customers may configure a
+# prefix, which looks like a part of the id unless the id is a UUID.
+_FILE_NAME = re.compile(
+    r"(?:.*?(?P<uuid>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
+    r"|(?P<other>[A-Za-z0-9_-]{1,128}?))_[0-9]{10,}[._].*"
+)
+
+
+def parse_active_recordings(status: int, body: bytes) -> Parsed[tuple[Recording, ...]]:
     """
-    Return what "Fetch active recording" answered; no recording at all is a success.
+    Return the recordings in the answer of "Fetch active recording", newest first.
 
-    The endpoint's page documents one object in `data`; its ancestor returned a list, so both are
-    read. A 404 with RealtimeKit's `error` object says "no active recording".
+    The documentation shows one object in `data`, the API's predecessor returned a list: both are
+    read. A 404 with RealtimeKit's `error` object means that there is no active recording.
 
-    Raises ApiError for any answer that is not a documented success.
+    Raises ApiError unless the answer is a documented success.
     """
     if is_not_found(status, body):
-        return ActiveRecordings(())
-    data, _ = unwrap(status, body, shapes.active_recordings)
+        return Parsed(())
+    data, _ = unwrap(status, body, schema.active_recordings)
     issues = ParseIssues()
     recordings = {}
     for item in data if isinstance(data, list) else [data]:
@@ -50,72 +52,60 @@ def parse_active_recordings(status: int, body: bytes) -> ActiveRecordings:
         recording_id = issues.read("id", item.id, identifier)
         if recording_id is None:
             raise InvalidResponse("the API answered 200 with a recording that has no usable id")
-        recordings[recording_id] = recording_of(item, recording_id, issues)
+        recordings[recording_id] = _recording(item, recording_id, issues)
     newest_first = sorted(
-        recordings.values(), key=lambda each: each.invoked_timestamp_seconds or 0.0, reverse=True
+        recordings.values(),
+        key=lambda recording: recording.invoked_timestamp_seconds or 0.0,
+        reverse=True,
     )
-    return ActiveRecordings(
-        tuple(newest_first), tuple(issues.malformed_fields), tuple(issues.unknown_statuses)
-    )
+    return issues.parsed(tuple(newest_first))
 
 
-def parse_recording(status: int, body: bytes, *, recording_id: str) -> RecordingDetails:
+def parse_recording(status: int, body: bytes, *, recording_id: str) -> Parsed[Recording | None]:
     """
-    Return what "Fetch details of a recording" answered; a 404 of RealtimeKit itself is an answer.
+    Return the recording in the answer of "Fetch details of a recording".
 
-    Raises ApiError for any answer that is not a documented success, InvalidResponse also where it
-    is about another recording.
+    None means that the recording does not exist: RealtimeKit itself answered 404.
+
+    Raises ApiError unless the answer is a documented success about the requested recording.
     """
     if is_not_found(status, body):
-        return RecordingDetails(None)
-    item, _ = unwrap(status, body, shapes.recording)
+        return Parsed(None)
+    item, _ = unwrap(status, body, schema.recording)
     issues = ParseIssues()
     if item is None or issues.read("id", item.id, identifier) != recording_id:
-        raise InvalidResponse("the API answered 200 without the recording that was asked for")
-    recording = recording_of(item, recording_id, issues)
-    return RecordingDetails(
-        recording, tuple(issues.malformed_fields), tuple(issues.unknown_statuses)
-    )
+        raise InvalidResponse("the API answered 200 without the requested recording")
+    return issues.parsed(_recording(item, recording_id, issues))
 
 
-def parse_recordings_page(status: int, body: bytes) -> RecordingsPage:
+def parse_recordings_page(status: int, body: bytes) -> Parsed[Page[ListedRecording]]:
     """
-    Return what "Fetch all recordings" answered; of a recording that comes twice, the later.
+    Return the recordings in the answer of "Fetch all recordings".
 
-    A recording without a usable id, or of a meeting that is not told, is left out and counted.
+    Recordings without a usable id, or whose meeting is unknown, are skipped and counted.
 
-    Raises ApiError for any answer that is not a documented success.
+    Raises ApiError unless the answer is a documented success.
     """
-    data, paging = unwrap(status, body, shapes.recordings_page)
+    data, raw_paging = unwrap(status, body, schema.recordings_page)
     issues = ParseIssues()
-    found = _identified(data or (), shapes.listed_recording, issues)
+    found = identified_items(data or (), schema.listed_recording, issues)
     listed = []
+    # If a recording appears twice, the later one counts.
     for recording_id, item in dict(found).items():
-        recording = recording_of(item, recording_id, issues)
-        meeting = recording_meeting(item, recording.output_file_name, issues)
+        recording = _recording(item, recording_id, issues)
+        meeting = _meeting(item, recording.output_file_name, issues)
         if meeting is not None:
             listed.append(ListedRecording(meeting, recording))
-    return RecordingsPage(
+    page = Page(
         tuple(listed),
         tuple(recording_id for recording_id, _ in found),
-        issues.read("paging", paging, _paging),
-        tuple(issues.malformed_fields),
-        tuple(issues.unknown_statuses),
+        issues.read("paging", raw_paging, paging),
     )
+    return issues.parsed(page)
 
 
-_TRACK = "TRACK"
-# "<meeting's id>_<epoch ms>.mp4", and "…_{{peer_id}}.webm" for tracks. Customers may have a prefix
-# put before it, which cannot be told from an id that is no UUID.
-_FILE_NAME = re.compile(
-    r"(?:.*?(?P<uuid>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
-    r"|(?P<other>[A-Za-z0-9_-]{1,128}?))_[0-9]{10,}[._].*"
-)
-
-
-def recording_of(item: RecordingItem, recording_id: str, issues: ParseIssues) -> Recording:
-    """Return the recording that *item* shows."""
-    word = issues.read("status", item.status, _word)
+def _recording(item: schema.RecordingItem, recording_id: str, issues: ParseIssues) -> Recording:
+    word = issues.read("status", item.status, _status_word)
     status = Status(word) if word else Status.UNKNOWN
     if word and status is Status.UNKNOWN:
         issues.unknown_statuses.append(word)
@@ -141,58 +131,53 @@ def recording_of(item: RecordingItem, recording_id: str, issues: ParseIssues) ->
     )
 
 
-def _is_track(item: RecordingItem, file_name: str | None, issues: ParseIssues) -> bool:
-    """
-    Tell whether a recording has a file for each participant.
-
-    It may say so, but third parties have seen that left empty: then its file is named as WebM
-    files are, and its URL is a list.
-    """
-    says_so = issues.read("type", item.type, text) == _TRACK
-    named_so = (file_name or "").endswith(".webm")
-    return says_so or named_so or bytes(item.download_url).startswith(b"[")
-
-
-def _stop_reason(raw: msgspec.Raw) -> StopReason | None:
-    """Return what ended a recording; a webhook's sample has a text where the API has an object."""
-    item = stop_reason.decode(raw)
-    word = text(item.reason if isinstance(item, StopReasonItem) else raw)
-    return StopReason(word) if word else None
-
-
-def _word(raw: msgspec.Raw) -> str:
-    """Return a recording's status, which is never absent."""
+def _status_word(raw: msgspec.Raw) -> str:
     return present(label(raw))
 
 
-def recording_meeting(
-    item: ListedRecordingItem, file_name: str | None, issues: ParseIssues
-) -> Meeting | None:
+def _is_track(item: schema.RecordingItem, file_name: str | None, issues: ParseIssues) -> bool:
     """
-    Return the meeting of a recording: as it says itself, or as its file is named after it.
+    Return whether a recording has one file per participant.
 
-    Without a title it is called by its id.
+    Third parties have seen `type` empty. Then the file name ends in .webm, or the URL is a list.
     """
-    own = ParseIssues()
-    meeting = own.read("meeting_id", item.meeting, _reference)
+    has_track_type = issues.read("type", item.type, text) == _TRACK
+    has_track_name = (file_name or "").endswith(".webm")
+    return has_track_type or has_track_name or bytes(item.download_url).startswith(b"[")
+
+
+def _stop_reason(raw: msgspec.Raw) -> StopReason | None:
+    """Return why a recording stopped: the API has an object, a sample of a webhook has a string."""
+    item = schema.stop_reason.decode(raw)
+    word = text(item.reason if isinstance(item, schema.StopReasonItem) else raw)
+    return StopReason(word) if word else None
+
+
+def _meeting(
+    item: schema.ListedRecordingItem, file_name: str | None, issues: ParseIssues
+) -> Meeting | None:
+    """Return the meeting of a recording, from its own fields or else from its file name."""
+    own_issues = ParseIssues()
+    meeting = own_issues.read("meeting_id", item.meeting, _referenced_meeting)
     if meeting is None:
-        meeting_id = own.read("meeting_id", item.meeting_id, identifier) or _named_in(file_name)
+        meeting_id = own_issues.read("meeting_id", item.meeting_id, identifier)
+        meeting_id = meeting_id or _id_in_file_name(file_name)
         meeting = None if meeting_id is None else Meeting(meeting_id, meeting_id)
-    if meeting is None or own.malformed_fields:
+    if meeting is None or own_issues.malformed_fields:
         issues.malformed_fields.append("meeting_id")
     return meeting
 
 
-def _reference(raw: msgspec.Raw) -> Meeting | None:
-    referred = reference.decode(raw)
-    meeting_id = None if referred is None else identifier(referred.id)
-    if referred is None or meeting_id is None:
+def _referenced_meeting(raw: msgspec.Raw) -> Meeting | None:
+    reference = schema.reference.decode(raw)
+    meeting_id = None if reference is None else identifier(reference.id)
+    if reference is None or meeting_id is None:
         return None
-    # A title that cannot be read must not cost the recording.
-    title = ParseIssues().read("title", referred.title, label)
+    # A malformed title must not cost the recording.
+    title = ParseIssues().read("title", reference.title, label)
     return Meeting(meeting_id, title or meeting_id)
 
 
-def _named_in(file_name: str | None) -> str | None:
+def _id_in_file_name(file_name: str | None) -> str | None:
     match = _FILE_NAME.fullmatch(file_name or "")
     return (match["uuid"] or match["other"]) if match else None

@@ -1,56 +1,46 @@
-"""What the client's calls return."""
+"""The results of the client's calls."""
 
 from dataclasses import dataclass
-
-from rk_exporter.model.meeting import ListedRecording
-from rk_exporter.model.recording import Recording
+from typing import Generic, TypeVar
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveRecordings:
-    """A meeting's recordings, newest first, and what in the answer was not as documented."""
-
-    recordings: tuple[Recording, ...]
-    malformed_fields: tuple[str, ...] = ()
-    unknown_statuses: tuple[str, ...] = ()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class RecordingDetails:
-    """A recording by its id; None where the API says that there is no such recording."""
+class Parsed(Generic[T]):
+    """The *value* of an answer, and the differences from the documentation."""
 
-    recording: Recording | None
+    value: T
     malformed_fields: tuple[str, ...] = ()
     unknown_statuses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """How long a list is, and where in it a page ends; offsets count from 1, inclusive."""
+    """The length of a list, and the position of a page's last item, counted from 1."""
 
     total_count: int
     end_offset: int
 
 
 @dataclass(frozen=True, slots=True)
-class RecordingsPage:
+class Page(Generic[T]):
     """
-    A page of an app's recordings.
+    A page of a list.
 
-    *item_ids* are the ids of all recordings on it as they stand there, also of those whose meeting
-    is not told: a page that repeats has the same.
+    *item_ids* are the ids of everything on the page, including what *items* leaves out. A page
+    that the API repeats has the same ids.
     """
 
-    items: tuple[ListedRecording, ...]
+    items: tuple[T, ...]
     item_ids: tuple[str, ...]
     paging: Paging | None
-    malformed_fields: tuple[str, ...] = ()
-    unknown_statuses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """A session that goes on; a recorder may be among its *participants*."""
+    """A live session; a recorder may be one of its *participants*."""
 
     session_id: str
     meeting_id: str
@@ -59,18 +49,7 @@ class LiveSession:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionsPage:
-    """A page of an app's sessions: *items* are the live ones, *item_ids* the ids of all."""
-
-    items: tuple[LiveSession, ...]
-    item_ids: tuple[str, ...]
-    paging: Paging | None
-    malformed_fields: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class MeetingSettings:
-    """How a meeting is set up; None is "not said"."""
+    """A meeting's settings; None is unknown."""
 
     record_on_start: bool | None
-    malformed_fields: tuple[str, ...] = ()

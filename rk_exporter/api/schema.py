@@ -1,9 +1,9 @@
 """
-What of the API's answers is decoded, and nothing else is.
+The parts of the API's answers that are decoded.
 
-Only the fields named here ever become Python objects: msgspec skips the rest, so a storage's key or
-a stream's is gone with the bytes it came in. Each field stays raw until its own parser has looked
-at it; that of a presigned URL sees no more than whether there is one.
+Only the fields named here become Python objects. msgspec skips all others, so that storage and
+stream keys never leave the bytes of the answer. Each field stays raw until its own parser reads it;
+the parser of a presigned URL only checks whether there is one.
 """
 
 import msgspec
@@ -13,13 +13,13 @@ from rk_exporter.api.fields import ABSENT
 
 
 class Item(msgspec.Struct, gc=False):
-    """Anything that has an id."""
+    """An object with an id."""
 
     id: msgspec.Raw = ABSENT
 
 
 class RecordingItem(Item, gc=False):
-    """A recording, as all endpoints show it."""
+    """A recording, as all endpoints return it."""
 
     status: msgspec.Raw = ABSENT
     session_id: msgspec.Raw = ABSENT
@@ -37,26 +37,26 @@ class RecordingItem(Item, gc=False):
 
 
 class StopReasonItem(msgspec.Struct, gc=False):
-    """What ended a recording; who did is of no concern here."""
+    """Why a recording stopped; who stopped it is skipped."""
 
     reason: msgspec.Raw = ABSENT
 
 
 class ListedRecordingItem(RecordingItem, gc=False):
-    """A recording in a list; *meeting_id* is not documented, but has been seen."""
+    """A recording in a list; *meeting_id* is undocumented but has been seen."""
 
     meeting: msgspec.Raw = ABSENT
     meeting_id: msgspec.Raw = ABSENT
 
 
 class ReferenceItem(Item, gc=False):
-    """A meeting, as a recording in a list refers to it."""
+    """A reference to a meeting in a listed recording."""
 
     title: msgspec.Raw = ABSENT
 
 
 class SessionItem(Item, gc=False):
-    """A session; *associated_id* is its meeting's."""
+    """A session; *associated_id* is the id of its meeting."""
 
     status: msgspec.Raw = ABSENT
     associated_id: msgspec.Raw = ABSENT
@@ -65,7 +65,7 @@ class SessionItem(Item, gc=False):
 
 
 class Sessions(msgspec.Struct, gc=False):
-    """The list of sessions stands one level deeper than other lists."""
+    """The list of sessions, which is one level deeper than other lists."""
 
     sessions: list[msgspec.Raw] | None = None
 
@@ -77,12 +77,13 @@ class MeetingItem(msgspec.Struct, gc=False):
 
 
 class PagingItem(msgspec.Struct, gc=False):
-    """What stands beside a list."""
+    """The paging beside a list."""
 
     total_count: msgspec.Raw = ABSENT
     end_offset: msgspec.Raw = ABSENT
 
 
+# The names under which malformed fields are counted.
 MALFORMABLE_FIELDS = (
     *RecordingItem.__struct_fields__,
     "meeting_id",
@@ -93,10 +94,8 @@ MALFORMABLE_FIELDS = (
     "record_on_start",
 )
 
-
-"""The names under which malformed fields are counted."""
 active_recordings = msgspec.json.Decoder(Success[RecordingItem | list[RecordingItem] | None])
-# A list's items stay raw as well: one that is no object must not cost its page.
+# The items of a list stay raw as well: one malformed item must not cost the whole page.
 recording = msgspec.json.Decoder(Success[RecordingItem | None])
 recordings_page = msgspec.json.Decoder(Success[list[msgspec.Raw] | None])
 sessions_page = msgspec.json.Decoder(Success[Sessions | list[msgspec.Raw] | None])

@@ -1,58 +1,59 @@
-"""
-The API's answers, parsed once: a status and a body go in, what they say or an ApiError comes out.
+"""Parsers of live sessions and of the settings of meetings."""
 
-A malformed field loses itself and nothing else: it is left out, and its name is told.
-"""
-
-from rk_exporter.api import schema as shapes
+from rk_exporter.api import schema
 from rk_exporter.api.envelope import unwrap
-from rk_exporter.api.fields import ParseIssues, boolean, count, label, text
-from rk_exporter.api.pagination import _identified, _paging, _present_identifier
-from rk_exporter.api.results import LiveSession, MeetingSettings, SessionsPage
+from rk_exporter.api.fields import ParseIssues, boolean, count, label, present_identifier, text
+from rk_exporter.api.items import identified_items, paging
+from rk_exporter.api.results import LiveSession, MeetingSettings, Page, Parsed
 
 
 _LIVE = "LIVE"
 
 
-def parse_sessions_page(status: int, body: bytes) -> SessionsPage:
+def parse_sessions_page(status: int, body: bytes) -> Parsed[Page[LiveSession]]:
     """
-    Return the live ones of what "Fetch all sessions" answered; live ones were asked for.
+    Return the live sessions in the answer of "Fetch all sessions".
 
-    A session without a usable id or meeting is left out and counted.
+    Sessions without a usable id or meeting are skipped and counted.
 
-    Raises ApiError for any answer that is not a documented success.
+    Raises ApiError unless the answer is a documented success.
     """
-    data, paging = unwrap(status, body, shapes.sessions_page)
-    sessions = data.sessions if isinstance(data, shapes.Sessions) else data
+    data, raw_paging = unwrap(status, body, schema.sessions_page)
+    sessions = data.sessions if isinstance(data, schema.Sessions) else data
     issues = ParseIssues()
-    found = _identified(sessions or (), shapes.session, issues)
-    live = []
-    for session_id, item in dict(found).items():
-        if issues.read("status", item.status, text) not in {None, _LIVE}:
-            continue
-        meeting_id = issues.read("associated_id", item.associated_id, _present_identifier)
-        if meeting_id is None:
-            continue
-        name = issues.read("meeting_display_name", item.meeting_display_name, label)
-        participants = issues.read("live_participants", item.live_participants, count)
-        live.append(LiveSession(session_id, meeting_id, name, participants))
-    return SessionsPage(
-        tuple(live),
+    found = identified_items(sessions or (), schema.session, issues)
+    # If a session appears twice, the later one counts.
+    live = [_live_session(session_id, item, issues) for session_id, item in dict(found).items()]
+    page = Page(
+        tuple(session for session in live if session is not None),
         tuple(session_id for session_id, _ in found),
-        issues.read("paging", paging, _paging),
-        tuple(issues.malformed_fields),
+        issues.read("paging", raw_paging, paging),
     )
+    return issues.parsed(page)
 
 
-def parse_meeting(status: int, body: bytes) -> MeetingSettings:
+def _live_session(
+    session_id: str, item: schema.SessionItem, issues: ParseIssues
+) -> LiveSession | None:
+    if issues.read("status", item.status, text) not in {None, _LIVE}:
+        return None
+    meeting_id = issues.read("associated_id", item.associated_id, present_identifier)
+    if meeting_id is None:
+        return None
+    name = issues.read("meeting_display_name", item.meeting_display_name, label)
+    participants = issues.read("live_participants", item.live_participants, count)
+    return LiveSession(session_id, meeting_id, name, participants)
+
+
+def parse_meeting(status: int, body: bytes) -> Parsed[MeetingSettings]:
     """
-    Return what "Fetch a meeting" answered; a 404 says that there is no such meeting: NotFound.
+    Return the settings in the answer of "Fetch a meeting".
 
-    Raises ApiError for any answer that is not a documented success.
+    Raises ApiError unless the answer is a documented success; NotFound if there is no such meeting.
     """
-    item, _ = unwrap(status, body, shapes.meeting)
+    item, _ = unwrap(status, body, schema.meeting)
     if item is None:
-        return MeetingSettings(None)
+        return Parsed(MeetingSettings(None))
     issues = ParseIssues()
     record_on_start = issues.read("record_on_start", item.record_on_start, boolean)
-    return MeetingSettings(record_on_start, tuple(issues.malformed_fields))
+    return issues.parsed(MeetingSettings(record_on_start))

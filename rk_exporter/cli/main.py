@@ -134,9 +134,9 @@ def check_command(
         for module in ("app_collector", "discovery", "active_recordings"):
             logging.getLogger(f"rk_exporter.collector.{module}").setLevel(logging.ERROR)
     if offline:
-        snapshot = _exporter(config, remembers=False).scraper.snapshot
+        snapshot = _exporter(config, persistent=False).collector.snapshot
     else:
-        _, snapshot = run(_read_once(config, remembers=False))
+        _, snapshot = run(_read_once(config, persistent=False))
     if form == "json":
         _print(json.dumps(report.document(snapshot, offline=offline), indent=2) + "\n")
     else:
@@ -160,7 +160,7 @@ def _load(config_file: Path | None) -> Config:
         raise ConfigRefused(str(error)) from None
 
 
-def _exporter(config: Config, *, remembers: bool = True) -> Exporter:
+def _exporter(config: Config, *, persistent: bool = True) -> Exporter:
     if travels_in_clear(config.base_url):
         logger.warning("the API token travels in clear text; give an api.base_url with https")
     largest = max(app.budget for app in config.apps)
@@ -172,19 +172,19 @@ def _exporter(config: Config, *, remembers: bool = True) -> Exporter:
             CLOUDFLARE_LIMIT,
         )
     try:
-        return Exporter(config, remembers=remembers)
+        return Exporter(config, persistent=persistent)
     except SetupError as error:
         raise ConfigRefused(str(error)) from None
     except StateFileError as error:
         raise ConfigRefused(f"state.file: {error}") from None
 
 
-async def _read_once(config: Config, *, remembers: bool = True) -> tuple[Exporter, Snapshot]:
-    exporter = _exporter(config, remembers=remembers)
+async def _read_once(config: Config, *, persistent: bool = True) -> tuple[Exporter, Snapshot]:
+    exporter = _exporter(config, persistent=persistent)
     # A budget begins spent, so that it holds however often the command is run.
     spent_seconds = sum(
         len(app.readings) * WINDOW_SECONDS / each.budget
-        for app, each in zip(exporter.scraper.snapshot.apps, config.apps, strict=True)
+        for app, each in zip(exporter.collector.snapshot.apps, config.apps, strict=True)
     )
     if spent_seconds > _WORTH_TELLING_SECONDS:
         logger.info("a call for each meeting takes up to %.0f s, by the budget", spent_seconds)
@@ -192,7 +192,7 @@ async def _read_once(config: Config, *, remembers: bool = True) -> tuple[Exporte
         # How many live meetings there are is not known yet.
         found_seconds = _DISCOVERY_SECONDS if any(app.discover for app in config.apps) else 0.0
         seconds = _ONE_PASS_SECONDS + spent_seconds + found_seconds
-        return exporter, await exporter.scraper.scrape(seconds)
+        return exporter, await exporter.collector.scrape(seconds)
     finally:
         await exporter.close()
 

@@ -1,110 +1,139 @@
 """
-The app's list of recordings, looked through now and then, newest first.
+Poll the app's list of recordings, newest first, for what the calls per meeting do not show.
 
-At the start it shows again what the exporter before this one showed. Then, each minute, its first
-page shows what came and went between two readings of a meeting. And every few hours all of it
-shows whose download URL was refreshed: a hundred with a call.
+The first poll reads the whole list, which restores what was shown before a restart. After that,
+the first page is read each minute: it has the recordings that came and went between two reads of a
+meeting. Every few hours the whole list is read again, because it has the download URLs that were
+refreshed, a hundred per call.
 """
 
-import asyncio
 import logging
 import math
 
-from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Protocol
 
-from rk_exporter.api.client import PassContext
 from rk_exporter.api.pagination import PER_PAGE, walk
-from rk_exporter.api.results import RecordingsPage
-from rk_exporter.collector.protocols import RecordingsPageReader
+from rk_exporter.api.results import Page
+from rk_exporter.collector.protocols import RecordingsClient
 from rk_exporter.model.errors import ApiError, ApiTimeout
 from rk_exporter.model.failure import Reason
-from rk_exporter.tracking.lifecycle import LONGEST_LIFE_SECONDS, URL_LIFETIME_SECONDS
-from rk_exporter.tracking.tracker import RecordingTracker
+from rk_exporter.model.meeting import ListedRecording, Meeting
+from rk_exporter.model.recording import Recording
+from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.runtime.backoff import Backoff
+from rk_exporter.runtime.clock import Clock
+from rk_exporter.tracking.lifecycle import (
+    LONGEST_LIFE_SECONDS,
+    URL_LIFETIME_SECONDS,
+    FollowRules,
+)
 
 
 logger = logging.getLogger(__name__)
-# Each minute, less what a scrape may come early.
-_EVERY_SECONDS = 59.0
-# With a small budget, no more than one call in so many.
-_CALLS_FOR_EACH = 50
-_FIRST_RETRY_SECONDS = 10.0
-_LONGEST_RETRY_SECONDS = 600.0
-# A list that fails so often is not waited for any longer.
-_FAILURES_IN_A_ROW = 5
-_NOT_ITS_OWN = frozenset({Reason.AUTH, Reason.RATE_LIMITED, Reason.CONNECT, Reason.TLS})
+# A minute, minus the time that a scrape may be early.
+_INTERVAL_SECONDS = 59.0
+# If the budget is small, one call in 50 at most.
+_CALLS_PER_POLL = 50
+_BACKOFF = Backoff(first_seconds=10.0, longest_seconds=600.0)
+# After this number of failures in a row, readiness no longer waits for the list.
+_FAILURES_TO_GIVE_UP = 5
+_NOT_OF_THE_LIST = frozenset({Reason.AUTH, Reason.RATE_LIMITED, Reason.CONNECT, Reason.TLS})
+
+
+class ListObserver(Protocol):
+    """What takes in the recordings of the list: the tracker."""
+
+    @property
+    def rules(self) -> FollowRules:
+        """Return how recordings are followed."""
+        ...
+
+    def observe_listed(self, meeting: Meeting, recording: Recording, *, asked_at: float) -> None:
+        """Take in a recording that the list showed."""
+        ...
+
+    def is_listed_up_to(self, newest_invoked_at: float) -> None:
+        """Take in that the list has been read up to this invocation time."""
+        ...
+
+    def begin_unlisted(self) -> None:
+        """Start to count without the list."""
+        ...
 
 
 class Backfill:
-    """The looks at one app's list, all of which its *tracker* takes in; *clock* gives unix s."""
+    """Polls the list of one app for a *tracker*; *newest_ids* began the list before a restart."""
 
     def __init__(
         self,
         app: str,
-        tracker: RecordingTracker,
+        tracker: ListObserver,
         *,
-        clock: Callable[[], float],
+        clock: Clock,
         newest_ids: tuple[str, ...] = (),
     ) -> None:
         self._app = app
         self._tracker = tracker
         self._clock = clock
         self._due_at = -math.inf
-        # What a process before this one has written down need not be looked for.
+        # The state file has what the whole list would show.
         self._whole_due_at = -math.inf if not newest_ids else math.inf
         self.newest_ids = newest_ids
-        """What the first page of the last look showed."""
-        self._first_page: RecordingsPage | None = None
+        """The ids on the first page of the last poll."""
+        self._first_page: Page[ListedRecording] | None = None
         self._next_page_no = 1
         self._is_whole = False
-        self._has_got_on = False
-        self._failures = self._own_failures = 0
+        self._has_progress = False
+        self._backoff = _BACKOFF
+        self._own_failures = 0
         self.is_restored = False
-        """Whether what was shown before the start is shown again, or cannot be."""
+        """Whether what was shown before the start is shown again, or cannot be read."""
 
     def is_due(self) -> bool:
-        """Tell whether the list is to be looked at now, or has been in part."""
-        return asyncio.get_running_loop().time() >= self._due_at
+        """Return whether to poll now; also if the last poll read only some of the pages."""
+        return self._clock.monotonic() >= self._due_at
 
-    async def look(
-        self, reader: RecordingsPageReader, context: PassContext, *, calls_per_second: float
+    async def poll(
+        self, client: RecordingsClient, context: PassContext, *, calls_per_second: float
     ) -> None:
         """
-        Look at the list, or at what is left of it; a failure is left for later.
+        Read the list, or the pages that the last poll left; after a failure, back off.
 
-        Raises RateLimitWait where there are calls for a part of it only.
+        Raises RateLimitWait if there are only calls for some of the pages.
         """
-        begun = asyncio.get_running_loop().time()
+        now = self._clock.monotonic()
         if self._next_page_no == 1:
-            self._is_whole = begun >= self._whole_due_at
+            self._is_whole = now >= self._whole_due_at
         try:
             await walk(
-                lambda page_no: self._fetch(page_no, reader, context),
+                lambda page_no: self._fetch(page_no, client, context),
                 first=self._next_page_no,
                 is_enough=self._is_enough,
             )
         except ApiError as error:
-            self._fail(error, begun)
+            self._fail(error, now)
             return
-        self._finish(begun, calls_per_second)
+        self._finish(now, calls_per_second)
 
     async def _fetch(
-        self, page_no: int, reader: RecordingsPageReader, context: PassContext
-    ) -> RecordingsPage:
-        kept_seconds = max(URL_LIFETIME_SECONDS, self._tracker.rules.retain_seconds)
-        oldest = max(0.0, self._clock() - kept_seconds - LONGEST_LIFE_SECONDS)
-        since = datetime.fromtimestamp(oldest, UTC)
-        asked_at = self._clock()
-        page = await reader.recordings_page(page_no, context, status=None, since=since)
+        self, page_no: int, client: RecordingsClient, context: PassContext
+    ) -> Page[ListedRecording]:
+        asked_at = self._clock.wall()
+        retain_seconds = max(URL_LIFETIME_SECONDS, self._tracker.rules.retain_seconds)
+        since = datetime.fromtimestamp(
+            max(0.0, asked_at - retain_seconds - LONGEST_LIFE_SECONDS), UTC
+        )
+        page = await client.recordings_page(page_no, context, status=None, since=since)
         if page_no == 1:
             self._first_page = page
         for listed in page.items:
             self._tracker.observe_listed(listed.meeting, listed.recording, asked_at=asked_at)
         self._next_page_no = page_no + 1
-        self._has_got_on = True
+        self._has_progress = True
         return page
 
-    def _is_enough(self, page: RecordingsPage) -> bool:
+    def _is_enough(self, page: Page[ListedRecording]) -> bool:
         if self._next_page_no > self._most_pages:
             return True
         return not self._is_whole and not set(self.newest_ids).isdisjoint(page.item_ids)
@@ -117,20 +146,21 @@ class Backfill:
         logger.debug("%s", error, extra={"app": self._app})
         if not isinstance(error, ApiTimeout):
             self._next_page_no = 1
-        elif self._has_got_on:
-            # Slow is not broken: page by page it comes to its end.
-            self._failures = self._own_failures = 0
-        self._has_got_on = False
-        self._failures += 1
-        pause = _FIRST_RETRY_SECONDS * 2 ** min(self._failures - 1, 10)
-        self._due_at = now + min(pause, _LONGEST_RETRY_SECONDS)
-        if error.reason in _NOT_ITS_OWN:
+        elif self._has_progress:
+            # A slow list is not a broken one: page by page it is read to its end.
+            self._forget_failures()
+        self._has_progress = False
+        self._backoff = self._backoff.after_failure()
+        self._due_at = now + self._backoff.delay_seconds
+        if error.reason in _NOT_OF_THE_LIST:
             return
         self._own_failures += 1
-        if self._own_failures != _FAILURES_IN_A_ROW:
-            return
+        if self._own_failures == _FAILURES_TO_GIVE_UP:
+            self._give_up(error)
+
+    def _give_up(self, error: ApiError) -> None:
         logger.warning(
-            "the list of recordings cannot be read (%s): recordings that come and go between two "
+            "list of recordings cannot be read (%s); recordings that come and go between two "
             "scrapes, or ended before the start, are not shown",
             error,
             extra={"app": self._app},
@@ -139,14 +169,16 @@ class Backfill:
             self.is_restored = True
             self._tracker.begin_unlisted()
 
-    def _finish(self, begun: float, calls_per_second: float) -> None:
-        pause = max(_EVERY_SECONDS, _CALLS_FOR_EACH / calls_per_second)
-        self._due_at = begun + pause
+    def _forget_failures(self) -> None:
+        self._backoff, self._own_failures = self._backoff.after_success(), 0
+
+    def _finish(self, now: float, calls_per_second: float) -> None:
+        self._due_at = now + max(_INTERVAL_SECONDS, _CALLS_PER_POLL / calls_per_second)
         if self._is_whole or self._whole_due_at == math.inf:
-            self._whole_due_at = begun + self._tracker.rules.reread_seconds
-        page, self._first_page = self._first_page, None
-        self._next_page_no, self.is_restored = 1, True
-        self._failures = self._own_failures = 0
-        self.newest_ids = page.item_ids if page else ()
-        invoked = [each.recording.invoked_timestamp_seconds for each in page.items] if page else []
-        self._tracker.is_listed_up_to(max((at for at in invoked if at is not None), default=0.0))
+            self._whole_due_at = now + self._tracker.rules.reread_seconds
+        items = self._first_page.items if self._first_page else ()
+        self.newest_ids = self._first_page.item_ids if self._first_page else ()
+        self._first_page, self._next_page_no, self.is_restored = None, 1, True
+        self._forget_failures()
+        invoked = (listed.recording.invoked_timestamp_seconds or 0.0 for listed in items)
+        self._tracker.is_listed_up_to(max(invoked, default=0.0))

@@ -1,17 +1,20 @@
-"""Passes over all apps, one at a time, shared by all who ask while one runs."""
+"""Passes over all apps, one at a time: scrapes that come during a pass share it."""
 
 import asyncio
 import contextlib
-import time
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from rk_exporter.snapshot import AppSnapshot, Snapshot
-from rk_exporter.tracking.state_file import StateFileStatus
+from rk_exporter.collector.app_state import AppState
+from rk_exporter.collector.error_boundary import ErrorBoundary
+from rk_exporter.runtime.clock import Clock
+from rk_exporter.snapshot import Snapshot
+from rk_exporter.tracking.state_file import LAST_MAX_WAIT_SECONDS, StateFileStatus
+from rk_exporter.tracking.state_records import SavedApp
 
 
-# After its deadline a pass has broken connections to close, and a snapshot to make.
+# After its deadline, a pass still has to close broken connections and to make a snapshot.
 _OVERRUN_SECONDS = 0.25
 
 
@@ -19,74 +22,122 @@ class AppPasses(Protocol):
     """The passes over one app."""
 
     @property
-    def snapshot(self) -> AppSnapshot:
+    def state(self) -> AppState:
         """Return what the last pass left."""
         ...
 
-    async def run_pass(self, deadline: float) -> AppSnapshot:
-        """Return the snapshot after a pass that ends at *deadline* (loop time)."""
+    async def run_pass(self, deadline: float) -> None:
+        """Make a pass that ends at *deadline* (loop time)."""
         ...
 
     async def close(self) -> None:
-        """Close what it holds."""
+        """Close all connections."""
+
+
+class StateStore(Protocol):
+    """A place to save the state that outlives the process."""
+
+    @property
+    def status(self) -> StateFileStatus:
+        """Return how the last write went."""
+        ...
+
+    def is_due(self) -> bool:
+        """Return whether to save even if nothing has changed."""
+        ...
+
+    async def save(self, apps: Iterable[SavedApp], *, max_wait_seconds: float = ...) -> bool:
+        """Save *apps*, and return whether that succeeded in time."""
+        ...
 
 
 class Collector:
     """
-    Passes over all apps, one at a time, shared by all who ask while one runs.
+    Makes passes over all *apps*, each within its boundary, and publishes what they found.
 
-    What a pass brought is shown after *keep*, which writes it down where that is wanted.
+    The result of a pass is shown after it has been saved, if there is a *store*.
     """
 
     def __init__(
         self,
-        apps: Sequence[AppPasses],
+        apps: Sequence[tuple[AppPasses, ErrorBoundary]],
         *,
-        clock: Callable[[], float] = time.time,
-        keep: Callable[[], Awaitable[StateFileStatus | None]] | None = None,
+        clock: Clock,
+        stale_after_seconds: float,
+        store: StateStore | None = None,
     ) -> None:
         self._apps = apps
         self._clock = clock
-        self._keep = keep
+        self._stale_after_seconds = stale_after_seconds
+        self._store = store
+        self._saved_revisions: list[int] | None = None
         self._running: asyncio.Task[None] | None = None
         self._deadline = 0.0
-        self.last_pass_ended_at: float | None = None
-        self.snapshot = Snapshot(tuple(app.snapshot for app in apps), clock())
+        self._last_pass_ended_at: float | None = None
+        self.snapshot = Snapshot(tuple(app.state.snapshot for app, _ in apps), clock.wall())
 
     async def scrape(self, timeout_seconds: float) -> Snapshot:
         """
         Return the snapshot after a pass that ends within *timeout_seconds*.
 
-        Who joins a pass that may take longer than he has gets the last snapshot when his own
-        time is over.
+        If a pass is running, the caller joins it. A caller whose deadline comes before the end of
+        that pass gets the previous snapshot.
         """
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         if self._running is None or self._running.done():
             self._deadline = deadline
             self._running = asyncio.create_task(self._run_pass(deadline))
-        patience = _OVERRUN_SECONDS if deadline >= self._deadline else 0.0
+        overrun_seconds = _OVERRUN_SECONDS if deadline >= self._deadline else 0.0
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(deadline + patience):
-                # A scrape that is given up must not take the pass of the others with it.
+            async with asyncio.timeout_at(deadline + overrun_seconds):
+                # The pass goes on for the others if the client of one scrape gives up.
                 await asyncio.shield(self._running)
         return self.snapshot
 
+    def why_not_ready(self) -> str | None:
+        """Return why the snapshot is incomplete or too old; None if it is neither."""
+        ended_at, now = self._last_pass_ended_at, self._clock.wall()
+        if ended_at is not None and now - ended_at > self._stale_after_seconds:
+            return "the last pass is out of date; is the exporter scraped?"
+        names = [app.app.name for app in self.snapshot.apps if not app.is_restored]
+        if names:
+            apps = ", ".join(names)
+            return f"recordings from before the start are being restored by scrapes: {apps}"
+        return None
+
     async def close(self) -> None:
-        """End a running pass and close all connections."""
+        """End a running pass, close all connections, and save the state."""
         if self._running is not None:
             self._running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._running
-        for app in self._apps:
-            await app.close()
+            await asyncio.wait({self._running})
+        for app, boundary in self._apps:
+            with boundary.contain():
+                await app.close()
+        if self._store is not None:
+            await self._store.save(self._saved(), max_wait_seconds=LAST_MAX_WAIT_SECONDS)
 
     async def _run_pass(self, deadline: float) -> None:
         async with asyncio.TaskGroup() as passes:
-            tasks = [passes.create_task(app.run_pass(deadline)) for app in self._apps]
-        # What is shown has to outlive the process.
-        state_file = await self._keep() if self._keep else None
-        self.last_pass_ended_at = self._clock()
-        apps = tuple(task.result() for task in tasks)
-        # What has not changed stays as it was rendered.
+            for app, boundary in self._apps:
+                passes.create_task(_contained(app, boundary, deadline))
+        state_file = await self._save(self._store) if self._store else None
+        ended_at = self._last_pass_ended_at = self._clock.wall()
+        apps = tuple(app.state.snapshot for app, _ in self._apps)
+        # An unchanged snapshot need not be rendered again.
         if (apps, state_file) != (self.snapshot.apps, self.snapshot.state_file):
-            self.snapshot = Snapshot(apps, self.last_pass_ended_at, state_file)
+            self.snapshot = Snapshot(apps, ended_at, state_file)
+
+    async def _save(self, store: StateStore) -> StateFileStatus:
+        revisions = [app.state.revision for app, _ in self._apps]
+        if revisions != self._saved_revisions or store.is_due():
+            is_saved = await store.save(self._saved())
+            self._saved_revisions = revisions if is_saved else None
+        return store.status
+
+    def _saved(self) -> list[SavedApp]:
+        return [app.state.saved for app, _ in self._apps]
+
+
+async def _contained(app: AppPasses, boundary: ErrorBoundary, deadline: float) -> None:
+    with boundary.contain():
+        await app.run_pass(deadline)

@@ -1,42 +1,45 @@
 """The meetings that people are in now, found through the app's live sessions."""
 
-import asyncio
 import logging
+import math
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from rk_exporter.api.client import PassContext
 from rk_exporter.api.pagination import walk
-from rk_exporter.api.results import LiveSession, SessionsPage
-from rk_exporter.collector.protocols import DiscoveryReader
+from rk_exporter.api.results import LiveSession, Page
+from rk_exporter.collector.protocols import DiscoveryClient
 from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
 from rk_exporter.ratelimit.limiter import RateLimitWait
+from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.runtime.clock import Clock
+from rk_exporter.runtime.last_logged import LastLogged
 
 
 logger = logging.getLogger(__name__)
-# Every half minute, less what a scrape may come early.
-_LIST_EVERY_SECONDS = 29.0
-_TRY_SETTINGS_AGAIN_SECONDS = 600.0
+# Half a minute, minus the time that a scrape may be early.
+_INTERVAL_SECONDS = 29.0
+_SETTINGS_RETRY_SECONDS = 600.0
 
 
 class Discovery:
     """
-    Live meetings, and those that were live and have a recording that is not finished.
+    Live meetings, and meetings that were live and whose recording has not finished.
 
-    What was listed counts for *stale_after_seconds*; *clock* gives unix seconds.
+    A list of sessions is valid for *stale_after_seconds*.
     """
 
-    def __init__(self, *, app: str, clock: Callable[[], float], stale_after_seconds: float) -> None:
+    def __init__(self, app: str, *, clock: Clock, stale_after_seconds: float) -> None:
         self._app = app
         self._clock = clock
         self._stale_after_seconds = stale_after_seconds
         self.usual_calls = 1
-        """How many calls it takes to list the live sessions, as far as it is known."""
-        self._listed_at: float | None = None
-        self._tried_at: float | None = None
-        self._failure: Failure | None = None
+        """How many calls it takes to list the live sessions, as far as known."""
+        self.state = DiscoveryState()
+        """How listing the sessions went the last time, and when it last succeeded."""
+        self._logged_failure: LastLogged[Failure | None] = LastLogged(None)
+        self._tried_at = -math.inf
         self._live: dict[str, LiveSession] = {}
         self._overlooked: set[str] = set()
         self._meetings: dict[str, Meeting] = {}
@@ -46,25 +49,25 @@ class Discovery:
 
     @property
     def meetings(self) -> Iterable[Meeting]:
-        """Return the meetings found, longest known first."""
+        """Return the meetings, in the order in which they were found."""
         return self._meetings.values()
 
     async def refresh(
-        self, reader: DiscoveryReader, context: PassContext, *, calls_per_second: float
+        self, client: DiscoveryClient, context: PassContext, *, calls_per_second: float
     ) -> None:
         """
-        List the live sessions, where that is half a minute ago; a failure is left for later.
+        List the live sessions if half a minute has passed; retry a failure as late.
 
-        With a budget of few *calls_per_second* it takes no more than half of them.
+        If the budget is small, this uses at most half of its *calls_per_second*.
         """
-        now = asyncio.get_running_loop().time()
-        pause_seconds = max(_LIST_EVERY_SECONDS, 2 * self.usual_calls / calls_per_second)
-        if self._tried_at is not None and now - self._tried_at < pause_seconds:
+        now = self._clock.monotonic()
+        interval_seconds = max(_INTERVAL_SECONDS, 2 * self.usual_calls / calls_per_second)
+        if now - self._tried_at < interval_seconds:
             return
 
-        async def fetch(page_no: int) -> SessionsPage:
+        async def fetch(page_no: int) -> Page[LiveSession]:
             self.usual_calls = max(self.usual_calls, page_no)
-            return await reader.live_sessions_page(page_no, context)
+            return await client.live_sessions_page(page_no, context)
 
         try:
             pages = await walk(fetch)
@@ -72,53 +75,46 @@ class Discovery:
             return
         except ApiError as error:
             self._tried_at = now
-            self._report(error.failure)
+            self._set_state(error.failure, self.state.last_success_timestamp_seconds)
             return
         self._tried_at = now
-        self._report(None)
+        self._set_state(None, self._clock.wall())
         self.usual_calls = max(1, len(pages))
         self._take({session.meeting_id: session for page in pages for session in page.items})
 
-    @property
-    def state(self) -> DiscoveryState:
-        """Return how the sessions were listed the last time, and when they could be."""
-        return DiscoveryState(self._failure, self._listed_at)
-
-    def _report(self, failure: Failure | None) -> None:
-        """Log that sessions cannot be listed, or can again, once each time that it changes."""
-        if failure == self._failure:
+    def _set_state(self, failure: Failure | None, last_success: float | None) -> None:
+        self.state = DiscoveryState(failure, last_success)
+        if not self._logged_failure.changes_to(failure):
             return
-        self._failure = failure
-        if failure:
-            logger.warning(
-                "live sessions could not be listed: %s",
-                failure.explanation,
-                extra={"app": self._app},
-            )
+        fields = {"app": self._app}
+        if failure is None:
+            logger.info("live sessions can be listed again", extra=fields)
         else:
-            logger.info("live sessions can be listed again", extra={"app": self._app})
+            logger.warning(
+                "live sessions could not be listed: %s", failure.explanation, extra=fields
+            )
 
     def _take(self, listed: dict[str, LiveSession]) -> None:
-        self._listed_at = self._clock()
-        # A list of several pages may shift between them: what is missing once is only overlooked.
+        # If the list has several pages, a session may move to a page that was already read. So one
+        # that is missing for the first time counts as live.
         overlooked = self._live.keys() - listed.keys() - self._overlooked
         self._overlooked = overlooked if self.usual_calls > 1 else set()
-        self._live = listed | {each: self._live[each] for each in self._overlooked}
+        self._live = listed | {key: self._live[key] for key in self._overlooked}
         for meeting_id, session in self._live.items():
             self._ended_at.pop(meeting_id, None)
             self._meetings[meeting_id] = Meeting(meeting_id, session.meeting_name or meeting_id)
         for meeting_id in self._meetings.keys() - self._live.keys():
-            self._ended_at.setdefault(meeting_id, self._listed_at)
+            self._ended_at.setdefault(meeting_id, self._clock.wall())
 
     def add_recorded(self, meetings: Iterable[Meeting]) -> None:
-        """Add meetings of which a recording was found, live or not."""
+        """Add meetings that have a recording, live or not."""
         for meeting in meetings:
             if meeting.meeting_id not in self._meetings:
                 self._meetings[meeting.meeting_id] = meeting
-                self._ended_at[meeting.meeting_id] = self._clock()
+                self._ended_at[meeting.meeting_id] = self._clock.wall()
 
     def forget_ended(self, readings: Iterable[Reading]) -> None:
-        """Drop the meetings that ended, and had no recording in progress when read after that."""
+        """Drop the meetings that ended and, as read after that, have no recording in progress."""
         for reading in readings:
             meeting_id = reading.meeting.meeting_id
             ended_at = self._ended_at.get(meeting_id)
@@ -128,8 +124,9 @@ class Discovery:
                 self._settings_tried_at.pop(meeting_id, None)
 
     def room(self, meeting_id: str) -> Room | None:
-        """Return what is known of a meeting's room; None where sessions could not be listed."""
-        if self._listed_at is None or self._clock() - self._listed_at > self._stale_after_seconds:
+        """Return what is known of a meeting's room; None if there is no valid list of sessions."""
+        listed_at = self.state.last_success_timestamp_seconds
+        if listed_at is None or self._clock.wall() - listed_at > self._stale_after_seconds:
             return None
         session = self._live.get(meeting_id)
         return Room(
@@ -139,32 +136,32 @@ class Discovery:
         )
 
     def unknown_settings(self) -> Iterator[str]:
-        """Return the live meetings whose settings are still to be read."""
-        oldest = self._clock() - _TRY_SETTINGS_AGAIN_SECONDS
+        """Return the live meetings whose settings must be read."""
+        oldest = self._clock.wall() - _SETTINGS_RETRY_SECONDS
         for meeting_id in self._live:
             tried_at = self._settings_tried_at.get(meeting_id)
             if meeting_id not in self._record_on_start and (tried_at is None or tried_at < oldest):
                 yield meeting_id
 
     async def read_settings(
-        self, meeting_id: str, reader: DiscoveryReader, context: PassContext
+        self, meeting_id: str, client: DiscoveryClient, context: PassContext
     ) -> None:
-        """Read the settings of a meeting once; where that fails, once more after a while."""
+        """Read the settings of a meeting; they are read once, and after a failure again later."""
         try:
-            settings = await reader.meeting_settings(meeting_id, context)
+            settings = await client.meeting_settings(meeting_id, context)
         except NotFound:
             self._record_on_start[meeting_id] = None
         except ApiError as error:
-            self._settings_tried_at[meeting_id] = self._clock()
+            self._settings_tried_at[meeting_id] = self._clock.wall()
             fields = {"app": self._app, "meeting_id": meeting_id}
-            logger.debug("settings could not be read: %s", error, extra=fields)
+            logger.debug("meeting's settings could not be read: %s", error, extra=fields)
         else:
             self._record_on_start[meeting_id] = settings.record_on_start
 
     def _is_over(self, reading: Reading, ended_at: float) -> bool:
         if reading.recordings is None:
-            # It could not be read; in time it is given up.
-            return self._clock() - ended_at > self._stale_after_seconds
+            # It could not be read, so drop it after a while.
+            return self._clock.wall() - ended_at > self._stale_after_seconds
         if any(recording.in_progress for recording in reading.recordings):
             return False
         return (reading.last_success_timestamp_seconds or 0.0) >= ended_at

@@ -1,13 +1,35 @@
-"""Which meetings are read: those configured, those in files, and those found live, as one list."""
+"""The configured meetings and those in files, as one list."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
 
-from rk_exporter.config.meeting_file import MeetingFile
 from rk_exporter.model.meeting import FileState, Meeting
 
 
+class MeetingSource(Protocol):
+    """A file that lists meetings and may change at any time."""
+
+    last_read_successful: bool
+    last_success_timestamp_seconds: float | None
+
+    @property
+    def path(self) -> Path:
+        """Return the path of the file."""
+        ...
+
+    @property
+    def meetings(self) -> tuple[Meeting, ...]:
+        """Return the meetings of the last good list."""
+        ...
+
+    async def refresh(self) -> bool:
+        """Read the file again if it has changed; return whether the list has."""
+        ...
+
+
 def combine(meetings: Iterable[Meeting]) -> tuple[Meeting, ...]:
-    """Return each of the *meetings* once, with the first name of its own that it was given."""
+    """Return each of the *meetings* once, with the first name that is not its id."""
     combined: dict[str, Meeting] = {}
     for meeting in meetings:
         known = combined.get(meeting.meeting_id)
@@ -17,10 +39,10 @@ def combine(meetings: Iterable[Meeting]) -> tuple[Meeting, ...]:
 
 
 class MeetingList:
-    """The meetings of one app: *fixed* ones, and what stands in *files* at the time."""
+    """The meetings of one app: the *configured* ones, and those that *files* list now."""
 
-    def __init__(self, fixed: Sequence[Meeting], files: Sequence[MeetingFile] = ()) -> None:
-        self._fixed = fixed
+    def __init__(self, configured: Sequence[Meeting], files: Sequence[MeetingSource] = ()) -> None:
+        self._configured = configured
         self._files = files
         self.meetings = self._combined()
 
@@ -32,7 +54,7 @@ class MeetingList:
 
     @property
     def files(self) -> tuple[FileState, ...]:
-        """Return whether what each file holds now is what is read."""
+        """Return for each file whether the list in use is the one that it holds now."""
         return tuple(
             FileState(
                 str(file.path), file.last_read_successful, file.last_success_timestamp_seconds
@@ -42,4 +64,4 @@ class MeetingList:
 
     def _combined(self) -> tuple[Meeting, ...]:
         in_files = (meeting for file in self._files for meeting in file.meetings)
-        return combine([*self._fixed, *in_files])
+        return combine([*self._configured, *in_files])

@@ -1,9 +1,9 @@
 """
-What a pass reads, and in which way: pure functions of the last readings, the budget and the clock.
+Plan what a pass reads: pure functions of the last readings, the clock, and what is overdue.
 
-A list that one call per meeting and scrape cannot cover is read in two lanes, a call for each in
-turn: the sweep takes whichever meeting waits longest, so that none waits for ever; the express
-takes those whose news is due, most overdue first.
+If the calls of a pass are not enough for all meetings, two queues take turns. The round robin reads
+the meeting that has waited longest, so that every meeting is read in time. The urgent queue reads
+whatever is overdue, most overdue first.
 """
 
 import math
@@ -19,59 +19,65 @@ from rk_exporter.model.recording import Status
 from rk_exporter.tracking.lifecycle import KnownRecording
 
 
-# How often news is wanted, a little less than in a whole number of usual scrapes: of states that
-# ought to pass quickly, and of a room that people are in, at each; of a recording at every other.
+# How soon a meeting is read again, a little less than a whole number of usual scrapes: at every
+# scrape while its recording is in a short state or people are in it, at every other scrape while
+# it is recorded.
 _CHANGING_SECONDS = 10.0
 _RUNNING_SECONDS = 25.0
 _CHANGING = frozenset({Status.INVOKED, Status.UPLOADING})
 _RUNNING = frozenset({Status.RECORDING, Status.PAUSED, Status.UNKNOWN})
+# What one call reads: a meeting, or a recording by its id.
 Target: TypeAlias = Meeting | KnownRecording
 
 
-"""What one call reads: a meeting, or a recording by its id."""
-
-
 def due(readings: Iterable[Reading], *, now: float, fresh_seconds: float) -> list[Reading]:
-    """Return those that were not tried within the last *fresh_seconds* before *now* (unix s)."""
-    return [each for each in readings if _waited_seconds(each, now=now) >= fresh_seconds]
+    """Return the readings whose last attempt is at least *fresh_seconds* before *now* (unix s)."""
+    return [reading for reading in readings if _wait_seconds(reading, now=now) >= fresh_seconds]
 
 
 def plan(
     readings: Iterable[Reading],
     *,
     now: float,
-    follows: Iterable[tuple[float, KnownRecording]] = (),
+    overdue: Iterable[tuple[float, KnownRecording]] = (),
     in_progress: Mapping[str, Collection[Status]] = MappingProxyType({}),
     urgent_first: bool = False,
 ) -> list[Target]:
     """
-    Return what to read, as far as calls and time suffice; *now* is in unix seconds.
+    Return what to read at *now* (unix seconds), in the order of the calls.
 
-    Meetings never tried come first; then a meeting that waits longest and whatever is most overdue
-    in turn: a meeting whose news is due, or one of *follows*, recordings with how overdue each is.
-    So if each pass reads at least *n* of *m* meetings, each is read within m / ceil(n / 2) passes;
-    within 2 m / n, if every other pass takes the *urgent_first*, which may be all it can read.
-    What is *in_progress* in a meeting may be known by other readings than its own.
+    New meetings come first. Then the round robin and the urgent queue take turns. The urgent queue
+    has the meetings that are due early and the *overdue* recordings, each with how often its time
+    has passed. *in_progress* are the states of recordings that are known from other answers than
+    the meeting's own.
+
+    If each pass makes *n* calls for *m* meetings, each meeting is read within m / ceil(n / 2)
+    passes; within 2 m / n if the urgent queue starts in every other pass (*urgent_first*). A pass
+    with one call then takes it from each queue in turn.
     """
-    waits = [(_waited_seconds(reading, now=now), reading) for reading in readings]
+    waits = [(_wait_seconds(reading, now=now), reading) for reading in readings]
     longest_first = sorted(waits, key=_first, reverse=True)
-    never_tried = [reading.meeting for wait, reading in longest_first if math.isinf(wait)]
-    sweep = [reading.meeting for wait, reading in longest_first if math.isfinite(wait)]
-    overdue: list[tuple[float, Target]] = [
-        (wait / wanted, reading.meeting)
-        for wait, reading in longest_first
-        if math.isfinite(wait)
-        and (wanted := _wanted_seconds(reading, in_progress))
-        and wait >= wanted
-    ]
-    by_urgency = sorted(chain(follows, overdue), key=_first, reverse=True)
-    express = [target for _, target in by_urgency]
-    lanes = (express, sweep) if urgent_first else (sweep, express)
-    return [*never_tried, *_in_turn(*lanes)]
+    new = [reading.meeting for wait, reading in longest_first if math.isinf(wait)]
+    round_robin = [reading.meeting for wait, reading in longest_first if math.isfinite(wait)]
+    early = _early(longest_first, in_progress)
+    by_urgency = sorted(chain(overdue, early), key=_first, reverse=True)
+    urgent = [target for _, target in by_urgency]
+    queues = (urgent, round_robin) if urgent_first else (round_robin, urgent)
+    return [*new, *_in_turn(*queues)]
 
 
-def _waited_seconds(reading: Reading, *, now: float) -> float:
-    """Return how long ago it was tried; infinity if never, or if the clock was set back."""
+def _early(
+    waits: Iterable[tuple[float, Reading]], in_progress: Mapping[str, Collection[Status]]
+) -> Iterator[tuple[float, Target]]:
+    """Return the meetings that are due before their turn, with how often their time has passed."""
+    for wait, reading in waits:
+        wanted = _wanted_seconds(reading, in_progress)
+        if wanted and wanted <= wait < math.inf:
+            yield wait / wanted, reading.meeting
+
+
+def _wait_seconds(reading: Reading, *, now: float) -> float:
+    """Return the time since the last attempt; infinity if none, or if the clock was set back."""
     last = reading.last_attempt_timestamp_seconds
     return math.inf if last is None or last > now else now - last
 
@@ -79,7 +85,7 @@ def _waited_seconds(reading: Reading, *, now: float) -> float:
 def _wanted_seconds(
     reading: Reading, in_progress: Mapping[str, Collection[Status]]
 ) -> float | None:
-    """Return how often news of the meeting is wanted; None where the sweep is enough."""
+    """Return how soon to read the meeting again; None if the round robin is enough."""
     statuses = {recording.status for recording in reading.recordings or ()}
     statuses |= set(in_progress.get(reading.meeting.meeting_id, ()))
     if statuses & _CHANGING or (reading.room and reading.room.is_live and not statuses):
@@ -88,22 +94,23 @@ def _wanted_seconds(
 
 
 def _in_turn(first: Iterable[Target], second: Iterable[Target]) -> Iterator[Target]:
-    """Return one of each in turn, none twice; where one lane ends, the rest of the other."""
-    told: set[tuple[type, str]] = set()
-    lanes = deque([iter(first), iter(second)])
-    while lanes:
-        lane = lanes.popleft()
-        target = next((each for each in lane if _key_of(each) not in told), None)
+    """Return a target of each queue in turn, none twice; if one queue ends, the other's rest."""
+    seen: set[tuple[type, str]] = set()
+    queues = deque([iter(first), iter(second)])
+    while queues:
+        queue = queues.popleft()
+        target = next((target for target in queue if _key(target) not in seen), None)
         if target is not None:
-            told.add(_key_of(target))
+            seen.add(_key(target))
             yield target
-            lanes.append(lane)
+            queues.append(queue)
 
 
 def _first(pair: tuple[float, object]) -> float:
     return pair[0]
 
 
-def _key_of(target: Target) -> tuple[type, str]:
-    its_id = target.meeting_id if isinstance(target, Meeting) else target.recording_id
-    return type(target), its_id
+def _key(target: Target) -> tuple[type, str]:
+    if isinstance(target, Meeting):
+        return Meeting, target.meeting_id
+    return KnownRecording, target.recording_id

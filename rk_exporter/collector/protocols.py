@@ -1,22 +1,21 @@
-"""What the collector needs of the API's client."""
+"""The parts of the API client that the collector uses."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-from rk_exporter.api.client import PassContext
-from rk_exporter.api.results import (
-    ActiveRecordings,
-    MeetingSettings,
-    RecordingDetails,
-    RecordingsPage,
-    SessionsPage,
-)
-from rk_exporter.model.recording import Status
+from rk_exporter.api.results import LiveSession, MeetingSettings, Page
+from rk_exporter.model.meeting import ListedRecording
+from rk_exporter.model.recording import Recording, Status
+from rk_exporter.ratelimit.pass_context import PassContext
 
 
-class RecordingsPageReader(Protocol):
-    """One connection to the API, used by one worker at a time."""
+class RecordingsClient(Protocol):
+    """Reads an app's list of recordings."""
+
+    @property
+    def max_concurrency(self) -> int:
+        """Return how many calls can run at a time."""
+        ...
 
     async def recordings_page(
         self,
@@ -25,15 +24,15 @@ class RecordingsPageReader(Protocol):
         *,
         status: Status | None,
         since: datetime | None = None,
-    ) -> RecordingsPage:
+    ) -> Page[ListedRecording]:
         """Return a page of the recordings in one *status*, or invoked *since* a time."""
         ...
 
 
-class DiscoveryReader(Protocol):
-    """One connection to the API, used by one worker at a time."""
+class DiscoveryClient(Protocol):
+    """Reads live sessions and the settings of their meetings."""
 
-    async def live_sessions_page(self, page_no: int, context: PassContext) -> SessionsPage:
+    async def live_sessions_page(self, page_no: int, context: PassContext) -> Page[LiveSession]:
         """Return a page of the live sessions."""
         ...
 
@@ -42,19 +41,18 @@ class DiscoveryReader(Protocol):
         ...
 
 
-class Reader(RecordingsPageReader, DiscoveryReader, Protocol):
-    """One connection to the API, used by one worker at a time."""
+class Client(RecordingsClient, DiscoveryClient, Protocol):
+    """The API client of one app."""
 
-    async def active_recordings(self, meeting_id: str, context: PassContext) -> ActiveRecordings:
-        """Return the meeting's recordings."""
+    async def active_recordings(
+        self, meeting_id: str, context: PassContext
+    ) -> tuple[Recording, ...]:
+        """Return the meeting's recordings in progress."""
         ...
 
-    async def recording(self, recording_id: str, context: PassContext) -> RecordingDetails:
-        """Return a recording."""
+    async def recording(self, recording_id: str, context: PassContext) -> Recording | None:
+        """Return a recording; None if the API says that there is none."""
         ...
 
     async def close(self) -> None:
-        """Close the connection."""
-
-
-Job: TypeAlias = Callable[[Reader], Awaitable[None]]
+        """Close all connections."""

@@ -1,54 +1,53 @@
-"""The readings of an app brought up to date: by what a pass read, and by a list that changed."""
+"""Bring the readings of an app up to date, after a pass and after a change of the meeting list."""
 
 import math
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rk_exporter.model.failure import Failure, Reason
+from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import Meeting, Reading, Room
 from rk_exporter.model.recording import Recording
-from rk_exporter.snapshot import AppSnapshot
 
 
-# After that, what is shown is too old whatever the reason.
-_LONGEST_SECONDS = 900.0
+# Longer blocks do not keep old readings alive.
+_LONGEST_GRACE_SECONDS = 900.0
 
 
+@dataclass(frozen=True, slots=True)
 class StalenessGrace:
-    """The last time that calls were held back; its end counts for *stale_after_seconds*."""
+    """
+    How much longer readings are shown because calls were blocked; times are unix seconds.
 
-    def __init__(self, stale_after_seconds: float) -> None:
-        self._stale_after_seconds = stale_after_seconds
-        self._began_at = self._ended_at = -math.inf
+    A block counts until *stale_after_seconds* after its end.
+    """
 
-    def note(self, now: float, interval_seconds: float) -> None:
-        """Note that calls are held back *now* (unix seconds); passes come each interval."""
-        if now - self._ended_at > self._stale_after_seconds:
-            self._began_at = now - interval_seconds
-        self._ended_at = now
+    stale_after_seconds: float
+    began_at: float = -math.inf
+    ended_at: float = -math.inf
 
-    def extra_seconds(self, now: float, interval_seconds: float) -> float:
-        """Return for how much longer than usual readings are shown."""
-        if now - self._ended_at > self._stale_after_seconds:
+    def record_block(self, now: float, interval_seconds: float) -> "StalenessGrace":
+        """Return the grace after a pass whose calls are blocked *now*."""
+        is_new = now - self.ended_at > self.stale_after_seconds
+        began_at = now - interval_seconds if is_new else self.began_at
+        return replace(self, began_at=began_at, ended_at=now)
+
+    def grace_seconds(self, now: float, interval_seconds: float) -> float:
+        """Return how much longer than usual readings are shown."""
+        if now - self.ended_at > self.stale_after_seconds:
             return 0.0
-        return min(self._ended_at - self._began_at, _LONGEST_SECONDS) + interval_seconds
+        return min(self.ended_at - self.began_at, _LONGEST_GRACE_SECONDS) + interval_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """One try to read a meeting, made at *made_at* (unix seconds)."""
+    """The result of one attempt to read a meeting, at *made_at* (unix seconds)."""
 
     meeting_id: str
     made_at: float
     outcome: tuple[Recording, ...] | Failure
     deadline_exceeded: bool = False
-    """The pass ended before the answer came."""
-
-    @property
-    def timed_out(self) -> bool:
-        """Tell whether no answer came in time."""
-        return isinstance(self.outcome, Failure) and self.outcome.reason is Reason.TIMEOUT
+    """Whether the pass ended before the answer came."""
 
 
 def sync_meetings(
@@ -58,49 +57,42 @@ def sync_meetings(
     room: Callable[[str], Room | None],
 ) -> tuple[Reading, ...]:
     """
-    Return the reading of each of the *meetings*, in their order; a new one where there is none.
+    Return the reading of each of the *meetings*, in their order; a new meeting has an empty one.
 
-    *room* tells what is known of a meeting's room.
+    *room* returns what is known of a meeting's room.
     """
     known = {reading.meeting.meeting_id: reading for reading in readings}
     return tuple(
-        _listed(known.get(meeting.meeting_id), meeting, room(meeting.meeting_id))
+        _synced(known.get(meeting.meeting_id), meeting, room(meeting.meeting_id))
         for meeting in meetings
     )
 
 
 def merge(
-    previous: AppSnapshot,
-    attempts: Sequence[ReadResult],
-    *,
-    ended_at: float,
-    duration_seconds: float,
-    stale_after_seconds: float,
-    fresh_count: int = 0,
-) -> AppSnapshot:
+    readings: Iterable[Reading], results: Mapping[str, ReadResult], *, oldest: float
+) -> tuple[Reading, ...]:
     """
-    Return *previous* brought up to date by the *attempts* of a pass that ended at *ended_at*.
+    Return *readings* after the *results* of a pass, by meeting id.
 
-    A meeting that was not read keeps its last reading, until that is *stale_after_seconds* old.
-    *fresh_count* meetings needed no reading.
+    A meeting that was not read keeps its last reading, until its last success is before *oldest*
+    (unix seconds).
     """
-    by_meeting = {attempt.meeting_id: attempt for attempt in attempts}
-    oldest = ended_at - stale_after_seconds
-    readings = tuple(
-        _after(reading, by_meeting.get(reading.meeting.meeting_id), oldest=oldest)
-        for reading in previous.readings
+    return tuple(
+        _after(reading, results.get(reading.meeting.meeting_id), oldest=oldest)
+        for reading in readings
     )
+
+
+def count_deferred(
+    readings: Sequence[Reading], results: Mapping[str, ReadResult], *, fresh_count: int
+) -> int:
+    """Return how many meetings the pass did not get to; *fresh_count* needed no reading."""
     listed = {reading.meeting.meeting_id for reading in readings}
-    answered = listed & {each.meeting_id for each in attempts if not each.deadline_exceeded}
-    return replace(
-        previous,
-        readings=readings,
-        deferred=max(0, len(readings) - len(answered) - fresh_count),
-        duration_seconds=duration_seconds,
-    )
+    read = {meeting_id for meeting_id, result in results.items() if not result.deadline_exceeded}
+    return max(0, len(readings) - len(listed & read) - fresh_count)
 
 
-def _listed(reading: Reading | None, meeting: Meeting, room: Room | None) -> Reading:
+def _synced(reading: Reading | None, meeting: Meeting, room: Room | None) -> Reading:
     if reading is None:
         return Reading(meeting=meeting, room=room)
     if reading.meeting == meeting and reading.room == room:
@@ -108,20 +100,20 @@ def _listed(reading: Reading | None, meeting: Meeting, room: Room | None) -> Rea
     return replace(reading, meeting=meeting, room=room)
 
 
-def _after(reading: Reading, attempt: ReadResult | None, *, oldest: float) -> Reading:
-    if attempt is None:
+def _after(reading: Reading, result: ReadResult | None, *, oldest: float) -> Reading:
+    if result is None:
         return _without_stale(reading, oldest=oldest)
-    if isinstance(attempt.outcome, Failure):
+    if isinstance(result.outcome, Failure):
         failed = replace(
-            reading, last_attempt_timestamp_seconds=attempt.made_at, failure=attempt.outcome
+            reading, last_attempt_timestamp_seconds=result.made_at, failure=result.outcome
         )
         return _without_stale(failed, oldest=oldest)
-    # Ten thousand times a pass, where `replace` takes several times as long.
+    # This runs up to 10,000 times per pass, and `replace` takes several times as long.
     return Reading(
         meeting=reading.meeting,
-        recordings=attempt.outcome,
-        last_attempt_timestamp_seconds=attempt.made_at,
-        last_success_timestamp_seconds=attempt.made_at,
+        recordings=result.outcome,
+        last_attempt_timestamp_seconds=result.made_at,
+        last_success_timestamp_seconds=result.made_at,
         room=reading.room,
     )
 

@@ -1,39 +1,40 @@
 """The interval between passes, measured from the passes themselves."""
 
-from collections import deque
+from dataclasses import dataclass
 from statistics import median
 
 
-# Until the rhythm of the scrapes is known, Prometheus' usual one is assumed.
+# Prometheus's usual interval, assumed until there are enough passes to measure.
 USUAL_INTERVAL_SECONDS = 15.0
 _LONGEST_INTERVAL_SECONDS = 300.0
-_BEATS = 9
 _SHORTEST_INTERVAL_SECONDS = 1.0
+_PASSES = 9
 
 
+@dataclass(frozen=True, slots=True)
 class ScrapeInterval:
-    """The interval at which passes come, learnt from the last of them."""
+    """The interval between passes; *starts* are when the last ones started, in monotonic s."""
 
-    def __init__(self) -> None:
-        self._beats: deque[float] = deque(maxlen=_BEATS)
+    starts: tuple[float, ...] = ()
 
-    def beat(self, now: float) -> None:
-        """Note a pass that begins at *now* (monotonic seconds)."""
-        self._beats.append(now)
+    def observe(self, now: float) -> "ScrapeInterval":
+        """Return the interval after a pass that starts *now*."""
+        return ScrapeInterval((*self.starts, now)[-_PASSES:])
 
     @property
-    def interval_seconds(self) -> float:
+    def seconds(self) -> float:
         """
         Return the usual interval of the last passes, at most five minutes.
 
-        Over two intervals each time: those of two Prometheis are short and long in turn. Until
-        there are enough of them, a short one may be a scrape out of turn.
+        It is the median over two intervals each, because the scrapes of two Prometheus servers
+        alternate between a short and a long interval. While there are only a few passes, a short
+        interval may be an extra scrape, so the result is at least the usual one.
         """
-        beats = list(self._beats)
-        if len(beats) < _BEATS:
-            mean = (beats[-1] - beats[0]) / (len(beats) - 1) if len(beats) > 1 else 0.0
+        starts = self.starts
+        if len(starts) < _PASSES:
+            mean = (starts[-1] - starts[0]) / (len(starts) - 1) if len(starts) > 1 else 0.0
             usual = max(mean, USUAL_INTERVAL_SECONDS)
         else:
-            pairs = zip(beats, beats[2:], strict=False)
+            pairs = zip(starts, starts[2:], strict=False)
             usual = median((later - earlier) / 2 for earlier, later in pairs)
         return min(max(usual, _SHORTEST_INTERVAL_SECONDS), _LONGEST_INTERVAL_SECONDS)

@@ -1,54 +1,45 @@
-"""Calls to be made, one after the other, by as many workers as there are connections."""
+"""Run the calls of a pass with a few workers."""
 
 import asyncio
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeAlias, TypeVar
 
 from rk_exporter.ratelimit.limiter import RateLimitWait
 
 
 R = TypeVar("R")
+Job: TypeAlias = Callable[[], Awaitable[R]]
 
 
-class WorkQueue(Generic[R]):
+async def run_jobs(
+    jobs: Iterable[Job[R]],
+    *,
+    workers: int,
+    deadline: float,
+    merge: Callable[[R], Iterable[Job[R]]],
+) -> int:
     """
-    What the *readers* are to do, in its order, until a *deadline* in loop time.
+    Run *jobs* in order, and return how many were not run.
 
-    Each errand is called with the reader that runs it.
+    *merge* takes in each result immediately, and returns the jobs that follow from it, which run
+    next. No job starts after *deadline* (loop time), or if the rate limiter blocks its call.
     """
+    loop, queue = asyncio.get_running_loop(), deque(jobs)
 
-    def __init__(self, readers: Sequence[R], deadline: float) -> None:
-        self._readers = readers
-        self._deadline = deadline
-        self._queue: deque[Callable[[R], Awaitable[None]]] = deque()
-
-    def __len__(self) -> int:
-        """Return how many are left."""
-        return len(self._queue)
-
-    def add(self, *errands: Callable[[R], Awaitable[None]]) -> None:
-        """Add errands behind those that are there."""
-        self._queue.extend(errands)
-
-    def add_next(self, errands: Iterable[Callable[[R], Awaitable[None]]]) -> None:
-        """Add errands before those that are there."""
-        self._queue.extendleft(reversed(list(errands)))
-
-    async def run(self) -> None:
-        """Run errands, also those added meanwhile, while there is time and calls may be made."""
-        async with asyncio.TaskGroup() as workers:
-            for reader in self._readers[: len(self._queue)]:
-                workers.create_task(self._work(reader))
-
-    async def _work(self, reader: R) -> None:
-        loop = asyncio.get_running_loop()
-        while self._queue and loop.time() < self._deadline:
-            errand = self._queue.popleft()
+    async def work() -> None:
+        while queue and loop.time() < deadline:
+            job = queue.popleft()
             try:
-                await errand(reader)
+                result = await job()
             except RateLimitWait:
-                # Another worker may be let through yet.
-                self._queue.appendleft(errand)
+                # Another worker may still get its call through.
+                queue.appendleft(job)
                 return
+            queue.extendleft(reversed(list(merge(result))))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(workers, len(queue))):
+            group.create_task(work())
+    return len(queue)

@@ -182,9 +182,9 @@ def _invoked_at(recording: Recording) -> float:
 
 
 async def _tell(exporter: Exporter, say: Callable[[str], None]) -> None:
-    before = exporter.scraper.snapshot
+    before = exporter.collector.snapshot
     while True:
-        after = await exporter.scraper.scrape(_LOOK_EVERY_SECONDS)
+        after = await exporter.collector.scrape(_LOOK_EVERY_SECONDS)
         for line in changes(before, after):
             say(f"{time.strftime('%H:%M:%S')}  {line}")
         before = after

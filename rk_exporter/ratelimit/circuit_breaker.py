@@ -1,47 +1,53 @@
-"""A gate that closes when calls are refused: after a while one call alone tries it."""
+"""A circuit breaker: after refused calls it blocks all calls, then lets one call try."""
 
 import math
+
+from rk_exporter.runtime.backoff import Backoff
 
 
 class CircuitBreaker:
     """
-    Open at first; once closed, it lets one call through when its time has come.
+    Closed at first. While it is open it blocks calls, for as long as *backoff* says.
 
-    What comes of that call decides: it opens the gate, or closes it again for longer. All times
-    are seconds of one monotonic clock.
+    After that it is half-open: one call passes. The result of that trial call closes the breaker,
+    or opens it for longer. All times are seconds of one monotonic clock.
     """
 
-    def __init__(self, *, first_seconds: float, longest_seconds: float) -> None:
-        self._first_seconds = first_seconds
-        self._longest_seconds = longest_seconds
-        self._closings = 0
-        self._is_tried = False
-        self.closed_until: float | None = None
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._has_trial = False
+        self.open_until: float | None = None
+        """The end of the block; None while the breaker is closed."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Return whether all calls pass."""
+        return self.open_until is None
 
     def wait_seconds(self, now: float) -> float:
-        """Return how long the gate stays shut: 0 if not at all, infinity while it is tried."""
-        if self.closed_until is None:
+        """Return how long calls are blocked: infinity while a trial call runs."""
+        if self.open_until is None:
             return 0.0
-        return math.inf if self._is_tried else max(0.0, self.closed_until - now)
+        return math.inf if self._has_trial else max(0.0, self.open_until - now)
 
-    def enter(self) -> bool:
-        """Let a call through that need not wait; return whether it is the one that tries."""
-        self._is_tried = self.closed_until is not None
-        return self._is_tried
+    def start_call(self) -> bool:
+        """Let a call pass that does not have to wait; return whether it is the trial call."""
+        self._has_trial = not self.is_closed
+        return self._has_trial
 
-    def leave(self) -> None:
-        """End the try, whatever came of it."""
-        self._is_tried = False
+    def end_trial(self) -> None:
+        """End the trial call, whatever its result."""
+        self._has_trial = False
 
-    def open(self) -> None:
-        """Let all calls through."""
-        self.closed_until = None
-        self._closings = 0
+    def close(self) -> None:
+        """Let all calls pass."""
+        self.open_until = None
+        self._backoff = self._backoff.after_success()
 
-    def close(self, now: float, *, seconds: float | None = None) -> None:
-        """Let no call through for *seconds*, else for twice as long as the last time."""
-        if self.closed_until is None or self._is_tried:
-            self._closings += 1
-        doubled = self._first_seconds * 2 ** min(self._closings - 1, 32)
-        until = now + (min(doubled, self._longest_seconds) if seconds is None else seconds)
-        self.closed_until = max(until, self.closed_until or until)
+    def open(self, now: float, *, seconds: float | None = None) -> None:
+        """Block all calls for *seconds*; without a number, for the delay of the back-off."""
+        # Calls that ran when the breaker opened do not count as further failures.
+        if self.is_closed or self._has_trial:
+            self._backoff = self._backoff.after_failure()
+        until = now + (self._backoff.delay_seconds if seconds is None else seconds)
+        self.open_until = max(until, self.open_until or until)

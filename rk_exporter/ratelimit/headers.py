@@ -1,12 +1,12 @@
 """
-What Cloudflare says of its rate limit in the headers of an answer.
+The rate limit in the headers of Cloudflare's answers.
 
-    Ratelimit: "default";r=50;t=30           r calls are left, for t seconds
+    Ratelimit: "default";r=50;t=30           r calls remain for t seconds
     Ratelimit-Policy: "default";q=100;w=60   q calls are allowed in w seconds
     Retry-After: 30                          with a 429 only
 
-The first two are lists of structured-field items (RFC 9651), as the draft "RateLimit header fields
-for HTTP" has them; Cloudflare's page "API limits" shows one item each. Absent means unknown.
+The first two are lists of structured-field items (RFC 9651), as in the draft "RateLimit header
+fields for HTTP". Cloudflare's page "API limits" shows one item in each. Absent means unknown.
 """
 
 import re
@@ -22,23 +22,23 @@ from rk_exporter.ratelimit.status import RateLimitPolicy
 from rk_exporter.runtime.server_clock import http_date
 
 
-# Calls in 5 minutes for a user, over all tokens and the dashboard ("API limits" page).
+# Calls per user in 5 minutes, over all tokens and the dashboard ("API limits" page).
 CLOUDFLARE_LIMIT = 1200
-# As long as Cloudflare blocks a user who went over the limit ("API limits" page).
+# Cloudflare blocks a user who exceeds the limit for this time ("API limits" page).
 BLOCK_SECONDS = 300.0
-# Longer ones are cut: a slip at the other end must not silence an exporter for a week.
+# Longer times are cut: an error of the API must not silence an exporter for a week.
 LONGEST_WAIT_SECONDS = 3600.0
 _SHORTEST_WAIT_SECONDS = 1.0
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_NAME = 64
-# The values of a label are to be few, whatever a header holds.
+# A header must not create an unlimited number of label values.
 _MOST_POLICIES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitHeaders:
-    """The headers of one answer as they came."""
+    """The raw headers of one answer."""
 
     ratelimit: str | None = None
     ratelimit_policy: str | None = None
@@ -47,43 +47,43 @@ class RateLimitHeaders:
 
 
 class MalformedHeader(Exception):
-    """A header that is no list of structured-field items; it tells nothing."""
+    """A header that is not a list of structured-field items."""
 
 
 def parse_policies(headers: RateLimitHeaders) -> tuple[RateLimitPolicy, ...]:
     """
-    Return what is left by each policy, the tightest first, at most eight.
+    Return up to eight policies, the one with the fewest remaining calls first.
 
-    Where one policy stands in each header they belong together, whatever they are called: the
-    two examples on Cloudflare's page have different names. Raises MalformedHeader.
+    If each header has one item, the two belong together, whatever their names: the examples on
+    Cloudflare's page have different names. Raises MalformedHeader.
     """
-    standings = _items(headers.ratelimit)
+    remainders = _items(headers.ratelimit)
     quotas = _items(headers.ratelimit_policy)
-    if len(standings) == len(quotas) == 1:
-        quotas = [(standings[0][0], quotas[0][1])]
+    if len(remainders) == len(quotas) == 1:
+        quotas = [(remainders[0][0], quotas[0][1])]
     quota_of = dict(quotas)
     policies = [
         RateLimitPolicy(
             policy=name,
-            remaining=max(0, int(standing["r"])),
+            remaining=max(0, int(remainder["r"])),
             limit=_whole(quota_of.get(name, {}).get("q")),
-            reset_seconds=standing.get("t", quota_of.get(name, {}).get("w")),
+            reset_seconds=remainder.get("t", quota_of.get(name, {}).get("w")),
         )
-        for name, standing in standings
-        if "r" in standing
+        for name, remainder in remainders
+        if "r" in remainder
     ]
-    tightest_first = sorted(policies, key=lambda each: each.remaining)
-    # Of one name in several partitions the tightest counts.
-    distinct = {each.policy: each for each in reversed(tightest_first)}
-    return tuple(sorted(distinct.values(), key=lambda each: each.remaining)[:_MOST_POLICIES])
+    tightest_first = sorted(policies, key=lambda policy: policy.remaining)
+    # A name may appear for several partitions: the tightest one counts.
+    distinct = {policy.policy: policy for policy in reversed(tightest_first)}
+    return tuple(sorted(distinct.values(), key=lambda policy: policy.remaining)[:_MOST_POLICIES])
 
 
 def retry_after_seconds(headers: RateLimitHeaders, *, now: datetime) -> float | None:
     """
-    Return how long to wait after a 429, from a second to an hour; None where it is not said.
+    Return how long to wait after a 429, from a second to an hour; None if unknown.
 
-    Retry-After is a number of seconds or a date (RFC 9110, 10.2.3). A date is held against the
-    answer's own Date, so that this machine's clock may be wrong; without one against *now*.
+    Retry-After is a number of seconds or a date (RFC 9110, 10.2.3). A date is compared with the
+    answer's Date header, because this machine's clock may be wrong; without that, with *now*.
     """
     text = (headers.retry_after or "").strip()
     if _SECONDS.fullmatch(text):
@@ -96,22 +96,22 @@ def retry_after_seconds(headers: RateLimitHeaders, *, now: datetime) -> float | 
 
 
 def _items(header: str | None) -> list[tuple[str, dict[str, float]]]:
-    """Return each item of a list: its name, and those of its parameters that are numbers."""
+    """Return the name and the numeric parameters of each item of a list."""
     if header is None:
         return []
     try:
         parsed = http_sf.parse(header.encode(), tltype="list")
     except ValueError as error:
         raise MalformedHeader(str(error)) from None
-    # The library's types leave open what it does return for a list.
+    # The library's type annotations do not say what it returns for a list.
     items = cast("list[tuple[object, dict[str, object]]]", parsed)
     return [
         (
-            _NOT_IN_A_NAME.sub("_", str(value))[:_LONGEST_NAME],
-            {key: float(each) for key, each in parameters.items() if _is_number(each)},
+            _NOT_IN_A_NAME.sub("_", str(name))[:_LONGEST_NAME],
+            {key: float(value) for key, value in parameters.items() if _is_number(value)},
         )
-        for value, parameters in items
-        if isinstance(value, str | http_sf.Token)
+        for name, parameters in items
+        if isinstance(name, str | http_sf.Token)
     ]
 
 

@@ -1,8 +1,8 @@
 """
-Calls held back until they may be made: by the token's budget, after a 429, after a refusal.
+The rate limiter: each call waits for its token's budget, and for the end of a block.
 
-Apps that use the same token share what holds for the token; a refusal holds for one app alone,
-since a token may be good for one account and not for another.
+Apps that use the same token share its budget and its block after a 429. A rejected token blocks
+one app only, because a token may be valid for one account and not for another.
 """
 
 import asyncio
@@ -14,262 +14,252 @@ from dataclasses import dataclass
 
 from rk_exporter.model.errors import ApiError, RateLimited, Unauthorized
 from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.budget import Budget
+from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
 from rk_exporter.ratelimit.headers import BLOCK_SECONDS
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
+from rk_exporter.runtime.backoff import Backoff
 
 
-# A refused token is tried again after this, then after twice as long, up to five minutes.
-_FIRST_BACK_OFF_SECONDS = 15.0
-_LONGEST_BACK_OFF_SECONDS = 300.0
-_REFUSALS_OF_A_GOOD_TOKEN = 2
-# Where a second 429 does not say how long, the block is doubled, up to this.
-_LONGEST_BLOCK_SECONDS = 900.0
+_REJECTED_TOKEN = Backoff(first_seconds=15.0, longest_seconds=300.0)
+_REJECTIONS_OF_A_VALID_TOKEN = 2
+# For a 429 without Retry-After.
+_RATE_LIMITED = Backoff(first_seconds=BLOCK_SECONDS, longest_seconds=900.0)
 
 
 class RateLimitWait(Exception):
-    """A call that was not made, since there was no time to wait until it may be."""
+    """The call was not made, because it would have to wait for longer than the pass allows."""
 
 
 class TokenLimits:
-    """What holds for all calls of one token."""
+    """What all calls with one token share."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: SlidingWindowBudget) -> None:
         self.budget = budget
-        self.gate = CircuitBreaker(
-            first_seconds=BLOCK_SECONDS, longest_seconds=_LONGEST_BLOCK_SECONDS
-        )
+        self.breaker = CircuitBreaker(_RATE_LIMITED)
         self.policies: tuple[RateLimitPolicy, ...] = ()
         self.users: set[RateLimiter] = set()
         # Calls wait in the order in which they came, whichever app they are for.
         self.turn = asyncio.Lock()
-        self._try_over = asyncio.Event()
+        self._call_ended = asyncio.Event()
 
     async def wait(self, seconds: float) -> None:
-        """Wait so long, or until a call that tried a gate has ended."""
+        """Wait for *seconds*, or until a call ends."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if math.isinf(seconds) else seconds):
-                await self._try_over.wait()
+                await self._call_ended.wait()
 
     def is_idle(self, now: float) -> bool:
-        """Tell whether nobody uses the token, and nothing is left that would hold a call back."""
-        is_shut = self.gate.wait_seconds(now) > 0
-        return not self.users and not is_shut and self.budget.remaining(now) == self.budget.limit
+        """Return whether no app uses the token, and no earlier call limits a new one."""
+        is_blocked = self.breaker.wait_seconds(now) > 0
+        return not self.users and not is_blocked and self.budget.remaining(now) == self.budget.limit
 
-    def announce(self) -> None:
-        """Wake who waits for a call that tried a gate."""
-        self._try_over.set()
-        self._try_over = asyncio.Event()
+    def wake_waiting(self) -> None:
+        """Wake the calls that wait for the end of a trial call."""
+        self._call_ended.set()
+        self._call_ended = asyncio.Event()
 
 
 class LimitsByToken:
-    """The limits of all tokens in use."""
+    """The limits of all tokens in use; *monotonic* is the clock of all of them."""
 
     def __init__(self, *, reserve_ratio: float, monotonic: Callable[[], float]) -> None:
         self._reserve_ratio = reserve_ratio
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._limits: dict[Secret, TokenLimits] = {}
 
     def of(self, token: Secret, *, budget: int) -> TokenLimits:
-        """Return what holds for *token*; one that is new begins with *budget*, spent."""
+        """Return the limits of *token*; a new token starts with a used up *budget*."""
         limits = self._limits.get(token)
         if limits is None:
-            now = self._monotonic()
-            limits = TokenLimits(Budget(budget, now=now, reserve_ratio=self._reserve_ratio))
-            # What a token that was rolled has spent, and who holds it back, is forgotten in time.
-            in_use = {each: its for each, its in self._limits.items() if not its.is_idle(now)}
+            now = self.monotonic()
+            limits = TokenLimits(
+                SlidingWindowBudget(budget, now=now, reserve_ratio=self._reserve_ratio)
+            )
+            # Otherwise each rotated token would stay in memory forever.
+            in_use = {key: value for key, value in self._limits.items() if not value.is_idle(now)}
             self._limits = {**in_use, token: limits}
         return limits
 
 
-@dataclass(slots=True)
-class Admission:
-    """A call that may be made now; it is told what came back of the rate limit."""
+@dataclass(frozen=True, slots=True)
+class CallCounts:
+    """The calls of one app since the start: *made*, and of these *succeeded*."""
 
-    policies: tuple[RateLimitPolicy, ...] = ()
-    retry_after_seconds: float | None = None
+    made: int = 0
+    succeeded: int = 0
 
 
 class RateLimiter:
-    """
-    Lets the calls of one app through.
+    """The rate limiter of one app, whose token may make *budget* calls in 300 s."""
 
-    *budget* is the number of calls in 300 s; *clock* gives unix seconds and *monotonic* seconds
-    that nobody sets.
-    """
-
-    def __init__(
-        self,
-        limits: LimitsByToken,
-        *,
-        token: Secret,
-        budget: int,
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
-    ) -> None:
+    def __init__(self, limits: LimitsByToken, *, token: Secret, budget: int) -> None:
         self._limits_by_token = limits
         self._budget = budget
-        self._clock = clock
-        self._monotonic = monotonic
+        self._monotonic = limits.monotonic
+        self._calls_made = self._calls_succeeded = 0
         self._token = token
         self._limits = limits.of(token, budget=budget)
-        self._trust_anew()
-        self._interval_seconds = 0.0
-        self._wait_until = 0.0
-        self.has_called = False
-        """Whether a call was made in this pass."""
-        self.has_succeeded = False
-        """Whether a call of this pass was let in and answered."""
+        self._trust_token()
 
-    def begin_pass(
-        self, token: Secret, *, interval_seconds: float, max_wait_seconds: float
-    ) -> None:
-        """
-        Set what counts for the calls of a pass: its *token*, and for how long of it they may wait.
-
-        Passes come each *interval_seconds*. A new token is tried at once, even if the one before
-        it was refused.
-        """
-        if token != self._token:
-            self._token = token
-            self._trust_anew()
-        self._limits.users.discard(self)
-        self._limits = self._limits_by_token.of(token, budget=self._budget)
-        self._limits.users.add(self)
-        self._interval_seconds = interval_seconds
-        self._wait_until = self._monotonic() + max_wait_seconds
-        self.has_called = self.has_succeeded = False
+    @property
+    def counts(self) -> CallCounts:
+        """Return the number of calls since the start."""
+        return CallCounts(self._calls_made, self._calls_succeeded)
 
     @property
     def fair_share(self) -> float:
-        """Return how many calls in 300 s are this app's, if all that share the token want them."""
+        """Return this app's part of the 300 s budget, shared evenly among the token's apps."""
         return self._limits.budget.limit / max(1, len(self._limits.users))
 
     @property
-    def is_held_back(self) -> bool:
-        """Tell whether calls were refused, so that the next one tries whether they still are."""
-        return any(gate.closed_until is not None for gate in self._gates)
+    def is_blocked(self) -> bool:
+        """Return whether calls were refused and no call has succeeded since."""
+        return not all(breaker.is_closed for breaker in self._breakers)
 
-    def affordable(self) -> int:
-        """Return how many calls could be made in the time that they may wait."""
+    def affordable(self, context: PassContext) -> int:
+        """Return how many calls could be made in the time that calls of this pass may wait."""
+        self._use_token(context.token)
         now = self._monotonic()
-        if any(gate.wait_seconds(now) > 0 for gate in self._gates):
+        if any(breaker.wait_seconds(now) > 0 for breaker in self._breakers):
             return 0
-        until = max(now, self._wait_until)
-        return self._limits.budget.affordable(until, interval_seconds=self._interval_seconds)
+        return self._limits.budget.affordable(
+            now + _max_wait_seconds(context), interval_seconds=context.interval_seconds
+        )
 
-    def budget_status(self) -> BudgetStatus:
-        """Return what is left, and until when calls are held back."""
+    def budget_status(self, unix_seconds: float) -> BudgetStatus:
+        """Return what is left now, at *unix_seconds*, and until when calls are blocked."""
         now = self._monotonic()
-        closings = [gate.closed_until for gate in self._gates if gate.closed_until is not None]
+        open_until = [
+            breaker.open_until for breaker in self._breakers if breaker.open_until is not None
+        ]
         return BudgetStatus(
             limit=self._limits.budget.limit,
             remaining=self._limits.budget.remaining(now),
             blocked_until_timestamp_seconds=(
-                self._clock() + max(closings) - now if closings else None
+                unix_seconds + max(open_until) - now if open_until else None
             ),
             policies=self._limits.policies,
         )
 
     @contextlib.asynccontextmanager
-    async def admitted(self) -> AsyncIterator[Admission]:
+    async def acquire(self, context: PassContext) -> AsyncIterator[None]:
         """
-        Make the call in this context, when it may be made.
+        Wait until a call may be made, and count the call that is made in this context.
 
-        Raises RateLimitWait, without a call, where that would be later than the pass allows.
+        An ApiError that leaves the context decides about later calls. Raises RateLimitWait
+        without a call if the wait would be longer than the pass allows.
         """
-        limits, refusals = self._limits, self._refusals
-        await self._wait_turn(limits, refusals)
-        self.has_called = True
-        tried = [gate for gate in (limits.gate, refusals) if gate.enter()]
-        admission = Admission()
+        self._use_token(context.token)
+        limits, auth_breaker = self._limits, self._auth_breaker
+        await self._wait_turn(context, limits, auth_breaker)
+        self._calls_made += 1
+        breakers = (limits.breaker, auth_breaker)
+        trials = [breaker for breaker in breakers if breaker.start_call()]
         try:
-            yield admission
-        except RateLimited:
-            limits.gate.close(self._monotonic(), seconds=admission.retry_after_seconds)
+            yield
+        except RateLimited as error:
+            limits.breaker.open(self._monotonic(), seconds=error.retry_after_seconds)
             raise
         except Unauthorized:
-            self._refused()
+            self._reject(auth_breaker)
             raise
         except ApiError:
-            # Whatever it is, it is neither a refusal nor the rate limit.
-            _open(tried)
+            # The API neither rejected the token nor limited the rate.
+            _close(trials)
             raise
         else:
-            self.has_succeeded = True
-            self._refusals_to_close = _REFUSALS_OF_A_GOOD_TOKEN
-            _open(tried)
+            self._calls_succeeded += 1
+            self._rejections_until_open = _REJECTIONS_OF_A_VALID_TOKEN
+            _close(trials)
         finally:
-            self._end(limits, tried, admission)
+            limits.budget.release()
+            for breaker in trials:
+                breaker.end_trial()
+            limits.wake_waiting()
+
+    def observe(self, context: PassContext, policies: tuple[RateLimitPolicy, ...]) -> None:
+        """Take in the *policies* that an answer reports, before its call leaves `acquire`."""
+        if policies:
+            limits = self._limits_by_token.of(context.token, budget=self._budget)
+            limits.policies = policies
+            limits.budget.observe(self._monotonic(), policies)
 
     @property
-    def _gates(self) -> tuple[CircuitBreaker, CircuitBreaker]:
-        return self._limits.gate, self._refusals
+    def _breakers(self) -> tuple[CircuitBreaker, CircuitBreaker]:
+        return self._limits.breaker, self._auth_breaker
 
-    def _trust_anew(self) -> None:
-        self._refusals = CircuitBreaker(
-            first_seconds=_FIRST_BACK_OFF_SECONDS, longest_seconds=_LONGEST_BACK_OFF_SECONDS
-        )
-        self._refusals_to_close = 1
+    def _use_token(self, token: Secret) -> None:
+        """Count this app among the users of *token*; a new token is tried immediately."""
+        if token == self._token and self in self._limits.users:
+            return
+        if token != self._token:
+            self._token = token
+            self._trust_token()
+        self._limits.users.discard(self)
+        self._limits = self._limits_by_token.of(token, budget=self._budget)
+        self._limits.users.add(self)
 
-    async def _wait_turn(self, limits: TokenLimits, refusals: CircuitBreaker) -> None:
+    def _trust_token(self) -> None:
+        self._auth_breaker = CircuitBreaker(_REJECTED_TOKEN)
+        self._rejections_until_open = 1
+
+    async def _wait_turn(
+        self, context: PassContext, limits: TokenLimits, auth_breaker: CircuitBreaker
+    ) -> None:
         """Wait until a call may be made, and count it."""
-        patience = max(0.0, self._wait_until - self._monotonic())
+        breakers = (auth_breaker, limits.breaker)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(_max_wait_seconds(context)):
                 while True:
-                    # Not in the queue, where it would hold up other apps.
-                    await self._wait_for_try(refusals, limits)
+                    # Outside the queue, because other apps must not wait for this trial.
+                    await self._wait_for_trial(auth_breaker, limits)
                     async with limits.turn:
-                        await self._wait_for_try(limits.gate, limits)
-                        await self._wait_for_budget(limits)
+                        await self._wait_for_trial(limits.breaker, limits)
+                        await self._wait_for_budget(context, limits)
                         now = self._monotonic()
-                        if all(gate.wait_seconds(now) == 0 for gate in (refusals, limits.gate)):
-                            limits.budget.spend(now, interval_seconds=self._interval_seconds)
+                        if all(breaker.wait_seconds(now) == 0 for breaker in breakers):
+                            limits.budget.acquire(now, interval_seconds=context.interval_seconds)
                             return
         except TimeoutError:
             raise RateLimitWait from None
 
-    async def _wait_for_try(self, gate: CircuitBreaker, limits: TokenLimits) -> None:
-        """Wait while another call tries *gate*, but not until there is a call to try it."""
-        while (seconds := gate.wait_seconds(self._monotonic())) > 0:
+    async def _wait_for_trial(self, breaker: CircuitBreaker, limits: TokenLimits) -> None:
+        """Wait for the end of a running trial call; if none can run yet, raise RateLimitWait."""
+        while (seconds := breaker.wait_seconds(self._monotonic())) > 0:
             if math.isfinite(seconds):
                 raise RateLimitWait
             await limits.wait(seconds)
 
-    async def _wait_for_budget(self, limits: TokenLimits) -> None:
+    async def _wait_for_budget(self, context: PassContext, limits: TokenLimits) -> None:
         while True:
-            now = self._monotonic()
-            seconds = limits.budget.wait_seconds(now, interval_seconds=self._interval_seconds)
+            seconds = limits.budget.wait_seconds(
+                self._monotonic(), interval_seconds=context.interval_seconds
+            )
             if seconds == 0:
                 return
-            if now + seconds > self._wait_until:
+            if seconds > _max_wait_seconds(context):
                 raise RateLimitWait
             await limits.wait(seconds)
 
-    def _refused(self) -> None:
+    def _reject(self, auth_breaker: CircuitBreaker) -> None:
         """
-        Close the gate of this app.
+        Open this app's breaker.
 
-        A token that has been accepted is believed to be good until it is refused twice in a row:
-        one meeting that it may not read must not hide all others.
+        After a success the token counts as valid until it is rejected twice in a row: one meeting
+        that it may not read must not block all others.
         """
-        self._refusals_to_close -= 1
-        if self._refusals_to_close <= 0:
-            self._refusals.close(self._monotonic())
-
-    def _end(
-        self, limits: TokenLimits, tried: Iterable[CircuitBreaker], admission: Admission
-    ) -> None:
-        if admission.policies:
-            limits.policies = admission.policies
-        limits.budget.settle(self._monotonic(), admission.policies)
-        for gate in tried:
-            gate.leave()
-        limits.announce()
+        self._rejections_until_open -= 1
+        if self._rejections_until_open <= 0:
+            auth_breaker.open(self._monotonic())
 
 
-def _open(gates: Iterable[CircuitBreaker]) -> None:
-    for gate in gates:
-        gate.open()
+def _max_wait_seconds(context: PassContext) -> float:
+    """Return for how long a call may still wait for the rate limiter."""
+    return max(0.0, context.wait_until - asyncio.get_running_loop().time())
+
+
+def _close(breakers: Iterable[CircuitBreaker]) -> None:
+    for breaker in breakers:
+        breaker.close()

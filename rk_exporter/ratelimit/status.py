@@ -1,11 +1,11 @@
-"""What is left of the budget, as values."""
+"""The state of the rate limit, as frozen values."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimitPolicy:
-    """What one policy allows: *remaining* calls until *reset_seconds* from now; None: not said."""
+    """One reported policy: *remaining* calls for the next *reset_seconds*; None is unknown."""
 
     policy: str
     remaining: int
@@ -15,10 +15,10 @@ class RateLimitPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetStatus:
-    """What an app's token may spend: calls in 300 s, and what the API itself says of its limit."""
+    """The budget of an app's token in calls per 300 s, and the policies that the API reports."""
 
     limit: int
     remaining: int
     blocked_until_timestamp_seconds: float | None = None
-    """Until when calls are held back, after a 429 or a refused token."""
+    """The time until which calls are blocked, after a 429 or a rejected token."""
     policies: tuple[RateLimitPolicy, ...] = ()

@@ -1,4 +1,4 @@
-"""The API's clock, told by the Date of its answers: what it timestamps is by that one."""
+"""The clock of the API, which its timestamps follow, estimated from Date headers."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 
 def http_date(text: str) -> datetime | None:
-    """Return the moment that an HTTP date names (RFC 9110, 5.6.7), None where it is none."""
+    """Return the moment of an HTTP date (RFC 9110, 5.6.7), or None if *text* is not a date."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
@@ -14,27 +14,27 @@ def http_date(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-# A Date is cut to whole seconds, and takes a moment to arrive.
+# A Date is cut to whole seconds, and its answer takes some time to arrive.
 _HALF_A_SECOND = 0.5
 _ROUNDING_SECONDS = 2.0
-# A Date that is further away is no clock that is wrong, but a Date that is.
+# An even larger offset means a wrong header, not a wrong clock.
 _LARGEST_OFFSET_SECONDS = 30 * 86_400.0
 
 
 class ServerClock:
-    """The API's time: that of this machine, *clock* (unix seconds), put right by an offset."""
+    """The API's time: this machine's *clock* (unix seconds) plus an offset."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.offset_seconds = 0.0
-        """By how much the API is ahead; 0 where that is no more than rounding."""
+        """How far the API's clock is ahead; 0 if the difference may be rounding."""
 
     def __call__(self) -> float:
         """Return the API's time in unix seconds."""
         return self._clock() + self.offset_seconds
 
-    def note(self, date: str | None) -> None:
-        """Take in the *date* header of an answer that came just now (RFC 9110, 6.6.1)."""
+    def observe(self, date: str | None) -> None:
+        """Learn from the Date header of an answer that has just arrived (RFC 9110, 6.6.1)."""
         moment = http_date(date.strip()) if date else None
         if moment is None:
             return

@@ -139,7 +139,7 @@ class TestRefusals:
         ("environment", "base_url", "message"),
         [
             ({"SSL_CERT_FILE": "/nowhere"}, "https://api.test", "SSL_CERT_FILE and SSL_CERT_DIR: "),
-            ({}, "https://xn--a", "api.base_url: its host can be no name"),
+            ({}, "https://xn--a", "api.base_url: invalid host name"),
         ],
     )
     def test_no_way_to_the_api(

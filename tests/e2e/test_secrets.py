@@ -117,7 +117,7 @@ def test_pages_logs_objects_and_the_state_file(
     for page in end(each, looks):
         assert_no_canary(page, where="a page")
     assert_no_canary("\n".join(map(logging.Formatter().format, caplog.records)), where="the log")
-    assert_no_canary(repr(each.exporter.scraper.snapshot), where="the snapshot")
+    assert_no_canary(repr(each.exporter.collector.snapshot), where="the snapshot")
     kept = file.read_text()
     assert all(meeting_id in kept for meeting_id in MEETINGS)
     assert_no_canary(kept, where="the state file")

@@ -31,7 +31,7 @@ from tests.support.virtual_time import NothingToWaitFor, run
 
 
 def life(meeting_id: str = "meeting-1", *, after: float = 100.0, **changes: Any) -> Recording:
-    """Return a recording that is invoked *after* so many seconds, and uploaded 150 s later."""
+    """Return a recording that is invoked *after* seconds, and uploaded 150 s later."""
     begun = STARTS_AT + after
     moments = {"started_at": 2.0, "stopped_at": 133.0, "uploaded_at": 150.0, **changes}
     return Recording.scripted(
@@ -43,7 +43,7 @@ LIFE = life()
 BEGUN = LIFE.invoked_at
 STORY = ScriptedScenario(meetings=["meeting-1", "meeting-2", "meeting-3"], recordings=[LIFE])
 COURSE = Course(
-    # Far more than three meetings need: how calls are rationed is not looked at here.
+    # Far more calls than three meetings need, so the budget plays no role.
     settings={"api.budget": "100000", "api.read": "active-recording"},
     seconds=300.0,
     warm_up_seconds=60.0,
@@ -51,10 +51,10 @@ COURSE = Course(
 
 
 class TestVirtualTime:
-    """Time that passes only while everybody waits."""
+    """Time that passes only while all tasks wait."""
 
     def test_an_hour(self) -> None:
-        """An hour's sleep returns at once, an hour later; others wake meanwhile."""
+        """A sleep of an hour takes no real time; other tasks wake before its end."""
         woken = []
 
         async def sleep(seconds: float) -> None:
@@ -82,13 +82,13 @@ class TestVirtualTime:
         assert run(wait()) == 10
 
     def test_nothing_to_wait_for(self) -> None:
-        """What would hang for ever fails instead."""
+        """A program that would hang forever fails instead."""
         with pytest.raises(NothingToWaitFor):
             run(asyncio.Event().wait())
 
 
 class TestChanges:
-    """What changes, and when."""
+    """The changes of a story, and their times."""
 
     def test_of_a_recording(self) -> None:
         """A recording changes whenever it enters a state, and when it vanishes."""
@@ -100,28 +100,32 @@ class TestChanges:
         assert ends_at(Recording.scripted("m", invoked_at=0)) == math.inf
 
     def test_between(self) -> None:
-        """All that was under way in a stretch of time is found, also what has vanished since."""
+        """All recordings in a period are found, including those that have vanished since."""
         before, after = life(after=-500), life(after=400)
         long, short = life("m2", after=-90), replace(life("m3"), vanishes_at=BEGUN + 8)
         story = ScriptedScenario(recordings=[before, after, long, short, LIFE])
 
         found = recordings_between(story, STARTS_AT, STARTS_AT + 300)
 
-        assert {each.id for each in found} == {long.id, short.id, LIFE.id}
+        assert {recording.id for recording in found} == {long.id, short.id, LIFE.id}
 
     def test_between_improvised(self) -> None:
-        """Whatever a story ever tells as under way is found."""
-        story = GeneratedScenario(3, 400, STARTS_AT, REAL_PACE)
-        found = {each.id for each in recordings_between(story, STARTS_AT, STARTS_AT + 900)}
+        """Every recording that a story ever shows is found."""
+        story = improvise(3, 400, STARTS_AT, REAL_PACE)
+        found = {
+            recording.id for recording in recordings_between(story, STARTS_AT, STARTS_AT + 900)
+        }
 
         for seconds in range(0, 900, 30):
             now = STARTS_AT + seconds
-            told = {each.id for m in story.meetings() for each in story.active(m.id, now)}
-            assert told
-            assert told <= found
+            expected = {
+                recording.id for m in story.meetings() for recording in story.active(m.id, now)
+            }
+            assert expected
+            assert expected <= found
 
     def test_delays(self) -> None:
-        """What was never seen counts as infinitely late."""
+        """A change that was never seen has an infinite delay."""
         delays = Delays((1.0, 2.0, 3.0), unseen=1)
 
         assert (delays.count, delays.median, delays.p99) == (4, 2.0, math.inf)
@@ -130,19 +134,19 @@ class TestChanges:
 
 
 class TestLookout:
-    """From a change to the scrape that shows it."""
+    """The time from a change to the scrape that shows it."""
 
     def lookout(self, *recordings: Recording, counted_from: float = 0.0) -> Lookout:
         return Lookout(recordings, counted_from=counted_from, counted_until=BEGUN + 1000)
 
     def read(self, lookout: Lookout, *moments: float, recording: Recording = LIFE) -> None:
-        """Let a recording be read at moments, each in a scrape that ends 2 s later."""
+        """Let a recording be read at these moments, each in a scrape that ends 2 s later."""
         for at in moments:
             now = BEGUN + at
             lookout.observe({recording.id: now}, now + 2)
 
     def test_start_and_progress(self) -> None:
-        """Delays end with the scrape; what came before the first sight is found with it."""
+        """Delays end with the scrape; earlier changes are seen with the first sight."""
         lookout = self.lookout(LIFE)
         lookout.observe({}, BEGUN - 3)
         self.read(lookout, 10, 132, 141, 160)
@@ -167,7 +171,7 @@ class TestLookout:
         assert (seen.progress.count, seen.progress.unseen) == (2, 2)
 
     def test_end_alone(self) -> None:
-        """A recording that is shown first when it has ended was not missed."""
+        """A recording that is first shown after its end was not missed."""
         lookout = self.lookout(LIFE)
         self.read(lookout, 200)
 
@@ -177,7 +181,7 @@ class TestLookout:
         assert (seen.recordings, seen.missed_share) == (1, 0.0)
 
     def test_missed(self) -> None:
-        """A recording that no scrape ever showed was never seen, nor was that it vanished."""
+        """A recording that no scrape showed was missed, and so was its end."""
         vanishing = replace(LIFE, vanishes_at=BEGUN + 50)
         lookout = self.lookout(vanishing)
         for at in (-5, 60, 200):
@@ -189,7 +193,7 @@ class TestLookout:
         assert seen.missed_share == 1.0
 
     def test_counted(self) -> None:
-        """Only the changes of the time that counts do; who was seen before is remembered."""
+        """Only changes in the counted period count; earlier sights are remembered."""
         lookout = self.lookout(LIFE, counted_from=BEGUN + 100)
         self.read(lookout, 10, 145)
 
@@ -199,7 +203,7 @@ class TestLookout:
         assert (seen.start.count, seen.recordings) == (0, 0)
 
     def test_vanished(self) -> None:
-        """That a recording has vanished is seen when it is no longer shown, and not before."""
+        """The end of a vanished recording is seen when it is no longer shown."""
         vanishing = replace(LIFE, vanishes_at=BEGUN + 50)
         lookout = self.lookout(vanishing)
         self.read(lookout, 10, recording=vanishing)
@@ -212,7 +216,7 @@ class TestLookout:
         assert seen.all.unseen == 0
 
     def test_gone(self) -> None:
-        """A recording that is no longer shown although it goes on has not ended by that."""
+        """A recording that is no longer shown, and goes on, has not ended."""
         lookout = self.lookout(LIFE)
         self.read(lookout, 10)
         lookout.observe({}, BEGUN + 161)
@@ -225,7 +229,7 @@ class TestLookout:
 def shown(
     status: Status | None = None, *, recording: Recording = LIFE, at: float = 0.0
 ) -> KnownRecording:
-    """Return a recording as it is shown, read *at* so many seconds after BEGUN."""
+    """Return a recording as an exposition shows it, read *at* seconds after BEGUN."""
     return KnownRecording(
         meeting=Meeting(recording.meeting_id, recording.meeting_id),
         recording=Shown(recording_id=recording.id, status=status or Status.RECORDING),
@@ -234,7 +238,7 @@ def shown(
 
 
 class TestTruth:
-    """What is shown against what the story says."""
+    """Expositions compared with the story."""
 
     @pytest.mark.parametrize(
         ("begun", "ended", "status"),
@@ -250,7 +254,7 @@ class TestTruth:
         ],
     )
     def test_true(self, begun: float, ended: float, status: Status) -> None:
-        """A recording may be shown in any state that it had since it was asked for."""
+        """A recording may be shown in any state that it had since the request."""
         assert self.difference(begun, ended, status) is None
 
     @pytest.mark.parametrize(
@@ -265,18 +269,18 @@ class TestTruth:
         ],
     )
     def test_false(self, begun: float, ended: float, status: Status, was: str) -> None:
-        """What was over or is yet to come is not to be shown."""
+        """Earlier and later states must not be shown."""
         text = f"{LIFE.id} is shown as {status}, but was {was}"
         assert self.difference(begun, ended, status) == text
 
     def test_vanished(self) -> None:
-        """What has vanished is not there, whatever it would have come to."""
+        """A recording that has vanished must not be shown."""
         truth = Truth([replace(LIFE, vanishes_at=BEGUN + 50)])
         assert truth.difference(shown(), BEGUN + 40, BEGUN + 51) is None
         assert truth.difference(shown(), BEGUN + 50, BEGUN + 51)
 
     def test_unheard_of(self) -> None:
-        """A recording that no story tells of is not true."""
+        """A recording that is not in the story must not be shown."""
         assert Truth([]).difference(shown(), BEGUN, BEGUN + 1)
         assert Truth([], before=[LIFE]).difference(shown(), BEGUN + 9, BEGUN + 9) is None
 
@@ -295,7 +299,7 @@ class TestTruth:
         ],
     )
     def test_lacking(self, begun: float, ended: float, *, is_lacking: bool) -> None:
-        """What goes on all the time has to be shown of its meeting."""
+        """A recording that goes on all the time must be shown."""
         truth = Truth([LIFE])
         begun, ended = BEGUN + begun, BEGUN + ended
 
@@ -304,7 +308,7 @@ class TestTruth:
         assert truth.lacking("meeting-2", (), begun, ended) is None
 
     def test_ended(self) -> None:
-        """What had ended by a moment is told, and when it stopped; nothing that has vanished."""
+        """The truth knows which recordings have ended by a moment, and when they stopped."""
         before, running = life("before", after=-500), Recording.scripted("r", invoked_at=BEGUN)
         failed = Recording.scripted("failed", invoked_at=BEGUN, errored_at=BEGUN + 9)
         gone = replace(life("gone", after=-400), vanishes_at=BEGUN)
@@ -313,18 +317,18 @@ class TestTruth:
         assert truth.ended_by(BEGUN - 1) == {before.id, gone.id}
         assert truth.ended_by(BEGUN + 149) == {before.id, failed.id}
         assert truth.ended_by(BEGUN + 150) == {before.id, failed.id, LIFE.id}
-        ends = [truth.ended_at(each.id) - BEGUN for each in (LIFE, failed, before)]
+        ends = [truth.ended_at(recording.id) - BEGUN for recording in (LIFE, failed, before)]
         assert ends == [133, 0, 133 - 600]
 
     def test_kept(self) -> None:
-        """A file is there until its URL expires, a week after it was made, or it vanishes."""
+        """A file exists for a week, until its URL expires, or until it vanishes."""
         gone = replace(life("gone"), vanishes_at=BEGUN + 1000)
         again = replace(life("again"), url_refreshed_at=BEGUN + 86_400)
         truth = Truth([LIFE, gone, again])
-        ids = {each.id: each.meeting_id for each in (LIFE, gone, again)}
+        ids = {recording.id: recording.meeting_id for recording in (LIFE, gone, again)}
 
         kept = [
-            {ids[each] for each in truth.kept(ids.keys(), BEGUN + at)}
+            {ids[recording] for recording in truth.kept(ids.keys(), BEGUN + at)}
             for at in (999, 1000, 7 * 86_400 + 132, 7 * 86_400 + 133, 8 * 86_400)
         ]
 
@@ -333,12 +337,12 @@ class TestTruth:
 
 
 class TestObserver:
-    """What is noted of each scrape."""
+    """The checks of each scrape."""
 
     def observer(self, *recordings: Recording, most: int = 1000, **truth: Any) -> Observer:
-        told = recordings or [LIFE]
-        lookout = Lookout(told, counted_from=0.0, counted_until=math.inf)
-        return Observer(lookout, Truth(told, **truth), most_recordings=most)
+        story = recordings or [LIFE]
+        lookout = Lookout(story, counted_from=0.0, counted_until=math.inf)
+        return Observer(lookout, Truth(story, **truth), most_recordings=most)
 
     def snapshot(
         self,
@@ -347,7 +351,7 @@ class TestObserver:
         restored: bool = True,
         at: float = 0.0,
     ) -> Snapshot:
-        """Return what shows recordings, and meetings that were read at a moment each."""
+        """Return a snapshot of recordings, and of meetings with their read times."""
         readings = [
             Reading(
                 meeting=Meeting(meeting_id, meeting_id), last_success_timestamp_seconds=BEGUN + at
@@ -370,7 +374,7 @@ class TestObserver:
         return [text.partition(": ")[2] for text in self.outcome(observer).differences]
 
     def test_gaps(self) -> None:
-        """Only what lies between two readings without recording is the rhythm of idle meetings."""
+        """Only the time between two readings without a recording is a gap of an idle meeting."""
         observer = self.observer()
         for at, known in ((-60, ()), (-30, ()), (-30, ()), (5, [shown(at=5)])):
             observer.observe(
@@ -385,7 +389,7 @@ class TestObserver:
         assert outcome.median_deferred == 2
 
     def test_complete(self) -> None:
-        """A scrape is complete if all meetings were read since it began."""
+        """A scrape is complete if all meetings were read after it began."""
         observer = self.observer()
         for others_at in (-50, -40, -50, -40):
             observer.observe(
@@ -400,7 +404,7 @@ class TestObserver:
         assert outcome.longest_scrape_seconds == 15.0
 
     def test_differences(self) -> None:
-        """A recording that is shown wrongly is told, and one that is not shown of its meeting."""
+        """A wrong recording is reported, and so is a missing one."""
         observer = self.observer()
         for at, status in ((50, Status.RECORDING), (70, Status.PAUSED), (70, Status.PAUSED)):
             known = shown(status, at=at)
@@ -415,7 +419,7 @@ class TestObserver:
         ]
 
     def test_meeting_that_goes(self) -> None:
-        """A meeting that is no longer shown while it is recorded is told, but after a restart."""
+        """A recorded meeting that is no longer shown is reported, except after a restart."""
         observer = self.observer()
         for at in (50, 90):
             known = shown(at=at)
@@ -429,7 +433,7 @@ class TestObserver:
         assert self.differences(observer) == [f"{LIFE.id} is not shown, but was RECORDING"]
 
     def test_pass_of_another(self) -> None:
-        """What was read before a scrape began was asked for since the one before it."""
+        """A reading from before a scrape was requested after the start of the previous one."""
         observer = self.observer()
         observer.observe(self.snapshot(), BEGUN - 20, BEGUN - 19)
         observer.observe(self.snapshot(), BEGUN - 1, BEGUN + 1)
@@ -439,7 +443,7 @@ class TestObserver:
         assert len(self.differences(observer)) == 1
 
     def test_finished_recording_that_leaves(self) -> None:
-        """What has ended has to be shown until it expires; where it is not, that is told once."""
+        """A finished recording must be shown until it expires; a missing one is reported once."""
         observer = self.observer()
         known = shown(Status.UPLOADED, at=160)
         observer.observe(self.snapshot(known, at=161), BEGUN + 159, BEGUN + 161)
@@ -449,7 +453,7 @@ class TestObserver:
 
     @pytest.mark.parametrize("after", [7 * 86_400, 8 * 86_400])
     def test_finished_recording_that_expires(self, after: float) -> None:
-        """What has expired may go."""
+        """An expired recording may go."""
         observer = self.observer()
         known = shown(Status.UPLOADED, at=160)
         observer.observe(self.snapshot(known, at=161), BEGUN + 159, BEGUN + 161)
@@ -458,21 +462,19 @@ class TestObserver:
 
     @pytest.mark.parametrize(("gone", "is_wrong"), [("old", False), ("new", True)])
     def test_too_many(self, gone: str, *, is_wrong: bool) -> None:
-        """Where there are too many to be shown, what ended first has to go, and nothing else."""
+        """If there are too many recordings, only those that ended first may go."""
         lives = {"old": life("old", after=-600), "new": life("new", after=-400), "last": LIFE}
         observer = self.observer(*lives.values(), most=2)
-        ended = {
-            name: shown(Status.UPLOADED, recording=each, at=160) for name, each in lives.items()
-        }
+        ended = {name: shown(Status.UPLOADED, recording=at, at=160) for name, at in lives.items()}
         before = [ended["old"], ended["new"]]
         observer.observe(self.snapshot(*before, at=161), BEGUN + 159, BEGUN + 161)
-        after = [each for name, each in ended.items() if name != gone]
+        after = [at for name, at in ended.items() if name != gone]
         observer.observe(self.snapshot(*after, at=171), BEGUN + 169, BEGUN + 171)
         assert bool(self.differences(observer)) == is_wrong
 
     @pytest.mark.parametrize(("restored", "is_wrong"), [(False, False), (True, True)])
     def test_ended_before_the_start(self, *, restored: bool, is_wrong: bool) -> None:
-        """What had ended before has to be shown from when all of that is said to be."""
+        """Recordings that ended before the start must be shown once they are restored."""
         before = life("before", after=-600)
         observer = self.observer(before=[before])
         for at in (0, 15):
@@ -486,7 +488,7 @@ class TestCases:
     """The table of the benchmark."""
 
     def test_row(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        """A case is run and printed, with whether all is as it must be."""
+        """A case is run, and its row shows whether it reaches its goals."""
         small = replace(cases.CASES[0], course=replace(COURSE, seconds=30.0))
         impossible = replace(small, name="impossible", holds=lambda _outcome, _first: False)
         monkeypatch.setattr(cases, "CASES", (small, impossible))
@@ -498,12 +500,12 @@ class TestCases:
         assert [row.split(" | ")[-2] for row in rows[2:]] == ["yes", "NO"]
 
     def test_names(self) -> None:
-        """No two cases have one name."""
+        """All cases have different names."""
         assert len({case.name for case in cases.CASES}) == len(cases.CASES)
 
 
 class TestFleet:
-    """An exporter on a simulated account."""
+    """An exporter of a simulated account."""
 
     def test_delays(self) -> None:
         """Each change is seen at the end of the next scrape, every 15 s."""
@@ -517,14 +519,14 @@ class TestFleet:
         assert outcome.complete_share == 1.0
         assert outcome.requests.by_endpoint == {
             "active_recording": 3 * 26,
-            # One look at the list in each minute, and one at what the recording ended with.
+            # One poll of the list per minute, and one read of the finished recording.
             "recordings": 7,
             "recording": 1,
         }
         assert (outcome.idle_gaps.median, outcome.lost_scrapes) == (15.0, 0)
 
     def test_recordings_that_have_ended(self) -> None:
-        """What had ended before the first scrape is shown to the last, and what ends meanwhile."""
+        """Recordings that ended before the start, or during the run, are shown to the end."""
         before = life("meeting-2", after=-5000)
         story = ScriptedScenario(meetings=["meeting-3"], recordings=[before, LIFE])
 
@@ -532,12 +534,12 @@ class TestFleet:
 
         assert outcome.last_snapshot
         (app,) = outcome.last_snapshot.apps
-        assert {each.recording_id for each in app.recordings} == {before.id, LIFE.id}
+        assert {known.recording_id for known in app.recordings} == {before.id, LIFE.id}
         assert outcome.differences == []
         assert outcome.visibility.recordings == 1
 
     def test_between_two_scrapes(self) -> None:
-        """A recording that comes and goes between two scrapes is seen within a minute."""
+        """A recording that starts and ends between two scrapes is seen within a minute."""
         short = Recording.scripted("meeting-1", invoked_at=BEGUN + 6, errored_at=BEGUN + 16)
 
         seen = run_fleet(ScriptedScenario(recordings=[short]), COURSE).visibility
@@ -546,7 +548,7 @@ class TestFleet:
         assert (seen.all.count, seen.missed) == (2, 0)
 
     def test_scrapers(self) -> None:
-        """Several scrapers have rhythms of their own."""
+        """Several servers scrape at their own intervals."""
         scrapers = (Prometheus(30.0), Prometheus(60.0, phase_seconds=7.0))
 
         outcome = run_fleet(STORY, replace(COURSE, scrapers=scrapers))
@@ -555,7 +557,7 @@ class TestFleet:
         assert begun[:5] == [0, 7, 30, 60, 67]
 
     def test_events(self) -> None:
-        """What happens to the API happens at its time."""
+        """Events of the API happen at their times."""
         course = replace(
             COURSE,
             events=(
@@ -569,17 +571,17 @@ class TestFleet:
         assert seen.start.seconds == pytest.approx((108, 110), abs=0.5)
 
     def test_deaths(self) -> None:
-        """What an exporter was about to tell dies with it, the next one begins anew."""
+        """A scrape of a killed exporter is lost, and the next exporter starts without state."""
         hang = (99.0, lambda simulator: simulator.inject("*", Fault.HANG))
         course = replace(COURSE, killed_each_seconds=107.0, events=(hang,))
 
         outcome = run_fleet(STORY, course)
 
-        # Of the hanging ones two are under way when it is time to die, after 107 and 214 s.
+        # Two of the hanging scrapes run when the exporter is killed, after 107 and 214 s.
         assert (len(outcome.scrapes), outcome.lost_scrapes) == (24, 2)
 
     def test_discovery_looks_at_sessions(self) -> None:
-        """Where no meetings are listed, what cannot be found by a live session is not counted."""
+        """Without listed meetings, recordings that discovery cannot find do not count."""
         found, lost = life("found"), life("lost")
         sessions = [
             Session(str(found.session_id), "found", STARTS_AT - 60, BEGUN + 140),
@@ -594,7 +596,7 @@ class TestFleet:
         assert outcome.visibility.all.count == 4
 
     def test_options_of_the_simulator(self) -> None:
-        """The simulated API can be told anything."""
+        """The simulated API takes any option."""
         outcome = run_fleet(STORY, replace(COURSE, simulator={"latency_seconds": 1.0}))
 
         assert outcome.longest_scrape_seconds >= 1.0

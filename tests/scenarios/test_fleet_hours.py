@@ -1,4 +1,4 @@
-"""Simulated hours of whole fleets, on an API that enforces its rate limit and counts."""
+"""Simulated hours of whole fleets, against an API that enforces its rate limit."""
 
 import math
 
@@ -24,7 +24,7 @@ from tests.support.fleet import STARTS_AT, Course, Event, Prometheus, run_fleet
 from tests.support.observer import Outcome
 
 
-# What runs here is covered by other tests: see the Makefile.
+# Other tests cover the code that runs here: see the Makefile.
 pytestmark = pytest.mark.no_cover
 
 BUDGET = 600
@@ -40,8 +40,8 @@ def small() -> Outcome:
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_what_a_fleet_must_reach(case: Case) -> None:
-    """Each fleet that is measured reaches what it must, and shows nothing that is not so."""
-    # The largest would take as long as a third of these tests; `make bench` runs it whole.
+    """Each measured fleet reaches its goals, and shows nothing wrong."""
+    # The largest fleet would take a third of the time of these tests; `make bench` runs it.
     case = replace(case, meetings=min(case.meetings, 2_000))
     outcome = small() if case == CASES[0] else case.run()
     assert [] == outcome.differences
@@ -51,7 +51,7 @@ def test_what_a_fleet_must_reach(case: Case) -> None:
 
 
 def budget_status(count_each_15_s: int) -> Sequence[Event]:
-    """Return that somebody else makes so many calls each 15 seconds, for more than an hour."""
+    """Return events: another client makes this number of calls each 15 s, for over an hour."""
 
     def spend(simulator: Simulator) -> None:
         simulator.consume_quota(count_each_15_s)
@@ -80,33 +80,33 @@ def hour(
     ],
     ids=["missing", "malformed", "misnamed", "several policies"],
 )
-def test_whatever_the_headers_say(simulator: Mapping[str, Any]) -> None:
-    """Whether the headers are missing, malformed, or tell of more policies: there is no 429."""
+def test_any_rate_limit_headers(simulator: Mapping[str, Any]) -> None:
+    """If the headers are missing, malformed, or have more policies, there is still no 429."""
     outcome = hour(simulator=simulator)
     assert (0, True) == (outcome.requests.refused, outcome.requests.peak <= BUDGET)
     assert [] == outcome.differences
 
 
 @pytest.mark.parametrize("others", [35, 45, 54], ids=["700", "900", "1,080"])
-def test_somebody_else_spends(others: int) -> None:
-    """Calls of other tools are counted: the exporter gives way, and goes on as far as it can."""
+def test_another_client(others: int) -> None:
+    """The exporter leaves calls to other clients, and uses the rest."""
     outcome = hour(events=budget_status(others), scrapers=(Prometheus(phase_seconds=400.0),))
     assert 0 == outcome.requests.refused
     left = 1200 - others * 20 - 240
-    # Below the reserve one call a pass asks whether there is more again; the first calls find out.
+    # Below the reserve, one call per pass checks for more; the first calls find the reserve.
     assert max(left, 0) * 0.5 <= outcome.requests.peak <= max(left, 0) + 20 + 8
 
 
-def test_somebody_else_goes_over_the_limit() -> None:
-    """While all calls are blocked for what others did, the exporter does not add to it."""
-    outcome = hour(events=[(1000.0, lambda simulator: simulator.consume_quota(1300))])
-    # One call meets the block, besides those on their way; then all wait until it is over.
+def test_another_client_exceeds_the_limit() -> None:
+    """While another client's calls cause a block, the exporter does not prolong it."""
+    outcome = hour(events=[(1000.0, lambda simulator: simulator.spend(1300))])
+    # One call, and those in flight, meet the block; then all calls wait for its end.
     assert 1 <= outcome.requests.refused <= 8
     assert outcome.scrapes[-1].deferred < 200
 
 
 def test_bursts() -> None:
-    """Scrapes in bursts, a second apart and then none for minutes, keep to the budget as well."""
+    """Bursts of scrapes, a second apart and then none for minutes, keep to the budget."""
     scrapers = tuple(Prometheus(240.0, phase_seconds=phase) for phase in range(12))
     outcome = hour(scrapers=scrapers, settings={**ONE_BY_ONE, "scrape.min_interval": "0s"})
     assert (0, True) == (outcome.requests.refused, outcome.requests.peak <= BUDGET)
@@ -114,14 +114,14 @@ def test_bursts() -> None:
 
 @pytest.mark.parametrize("lived_seconds", [7.0, 31.0, 140.0, 410.0])
 def test_restarts(lived_seconds: float) -> None:
-    """Restarts at any pace keep to the budget, but for one pass of the exporter that was killed."""
+    """Frequent restarts keep to the budget, except for one pass of each killed exporter."""
     outcome = hour(killed_each_seconds=lived_seconds)
     assert 0 == outcome.requests.refused
     assert outcome.requests.peak <= BUDGET + BUDGET * 15 / 300
 
 
-def test_four_prometheis() -> None:
-    """However many scrape, at whatever pace, the budget is the same."""
+def test_four_prometheus_servers() -> None:
+    """The number of Prometheus servers does not change the budget."""
     scrapers = tuple(
         Prometheus(seconds, phase_seconds=phase)
         for seconds, phase in ((15.0, 0.0), (15.0, 6.0), (10.0, 3.0), (60.0, 11.0))
@@ -132,7 +132,7 @@ def test_four_prometheis() -> None:
 
 
 def test_the_list_with_a_small_budget() -> None:
-    """A budget too small for the list at each scrape is saved up for it; nothing flaps."""
+    """A budget that is too small for the list at each scrape is saved up; nothing flaps."""
     settings = {"api.budget": "30", "api.read": "list"}
     outcome = hour(settings=settings)
     assert (0, True) == (outcome.requests.refused, outcome.requests.peak <= 30)
@@ -142,9 +142,9 @@ def test_the_list_with_a_small_budget() -> None:
 
 
 def test_a_slow_scraper() -> None:
-    """At a scrape each 2 minutes 195 meetings are read at every scrape, a call for each."""
+    """With a scrape every 2 minutes, 195 meetings are read one by one at every scrape."""
     outcome = hour(
-        # The app's list of recordings and those that end take some calls as well.
+        # The list of recordings and finished recordings take some calls as well.
         meetings=195,
         settings={"api.budget": str(BUDGET)},
         scrapers=(Prometheus(120.0),),

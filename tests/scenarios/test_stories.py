@@ -1,9 +1,9 @@
 """
-Whatever the API tells of recordings, each is counted once, by how it ended.
+Whatever the API shows of recordings, each is counted once, by its outcome.
 
-A witness hears all that the simulated API answers, and so knows what there was to be seen. What
-cannot be seen is a recording that vanishes before any answer shows it, the end of one that vanishes
-before any answer shows that, and a state that begins and ends between two answers.
+An answer log records all answers of the simulated API. No answer shows a recording that vanishes
+before the first one, an end after which the recording vanishes before the next one, and a state
+that starts and ends between two answers.
 """
 
 import json
@@ -40,9 +40,9 @@ from tests.support.building import NOW, Call, Stage, config, play_story
 LISTED = ("meeting-1", "meeting-2", "meeting-3")
 NOT_LISTED = "elsewhere"
 SETTLED_SECONDS = 180.0
-# The first page of the list is looked at each minute, by the scrape that comes then.
+# The first scrape of each minute reads the first page of the list.
 CATCH_UP_SECONDS = 60.0
-# How far the API's clock is known where this machine's is wrong.
+# How exactly the exporter knows the API's clock if this machine's clock is wrong.
 CLOCK_SECONDS = 2.5
 ENDED = {"UPLOADED": "uploaded", "ERRORED": "errored"}
 ONWARDS = {
@@ -66,24 +66,24 @@ Numbers = dict[tuple[str, Labels], float]
 
 
 class Sight(NamedTuple):
-    """What one answer showed of a recording *at* unix seconds; no status: that it was denied."""
+    """What one answer showed of a recording *at* unix seconds; no status: it does not exist."""
 
     at: float
     status: str | None
     has_started: bool = False
 
 
-class Witness:
-    """Hears what the API answers of each recording."""
+class AnswerLog:
+    """Records what the API's answers show of each recording."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self.sights: dict[str, list[Sight]] = {}
         self.lists_at: list[float] = []
-        """When the list of all recordings was told."""
-        stage.front.after = self._hear
+        """When the API answered with the list of all recordings."""
+        stage.front.after = self._record
 
-    def _hear(self, call: Call, body: bytes) -> None:
+    def _record(self, call: Call, body: bytes) -> None:
         now, data = self._stage.now(), json.loads(body).get("data")
         if call.path == "recordings" and "status" not in call.query:
             self.lists_at.append(now)
@@ -98,7 +98,7 @@ class Witness:
 
 
 class Restart(NamedTuple):
-    """A restart *after* so many scrapes, for which some are *missed*."""
+    """A restart *after* this number of scrapes; some scrapes are *missed*."""
 
     after: int
     missed: int
@@ -106,27 +106,27 @@ class Restart(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
-    """How a story is watched."""
+class Conditions:
+    """The conditions under which a story is scraped."""
 
     interval: float
     read: str
     simulator: Mapping[str, Any]
     ahead_seconds: float = 0.0
-    """By how much the exporter's clock is wrong."""
+    """How far the exporter's clock is ahead."""
     restarts: Sequence[Restart] = ()
     has_state_file: bool = False
 
 
 @dataclass
 class Process:
-    """What one exporter, *begun_at* unix seconds, showed last."""
+    """The last exposition of one exporter, started at *begun_at* (unix seconds)."""
 
     begun_at: float
     numbers: Numbers = field(default_factory=dict)
 
     def total(self, name: str, **labels: str) -> float:
-        """Return the sum over the series of a metric that have *labels*."""
+        """Return the sum of the metric's series that have *labels*."""
         return sum(
             number
             for (its_name, its_labels), number in self.numbers.items()
@@ -135,15 +135,16 @@ class Process:
 
     @property
     def finished(self) -> dict[str, int]:
-        """Return how many recordings ended in which way."""
+        """Return the number of recordings by outcome."""
         outcomes = ("uploaded", "errored", "vanished")
         return {
-            each: int(self.total("rk_recordings_finished_total", outcome=each)) for each in outcomes
+            outcome: int(self.total("rk_recordings_finished_total", outcome=outcome))
+            for outcome in outcomes
         }
 
     @property
     def transitions(self) -> dict[tuple[str, str], int]:
-        """Return how often each transition was seen, if it was."""
+        """Return the number of each transition that was seen."""
         return {
             (dict(labels)["from"], dict(labels)["to"]): int(number)
             for (name, labels), number in self.numbers.items()
@@ -152,7 +153,7 @@ class Process:
 
 
 class Prometheus:
-    """Looks at one exposition after the other: nothing may fall, flap or go back."""
+    """Checks one exposition after the other: no counter may fall, no series may flap."""
 
     def __init__(self) -> None:
         self._numbers: Numbers = {}
@@ -160,7 +161,7 @@ class Prometheus:
         self._gone: set[str] = set()
 
     def take(self, snapshot: Snapshot, *, is_fresh: bool) -> Numbers:
-        """Return the numbers of a snapshot; counters begin at 0 where the exporter is *fresh*."""
+        """Return the numbers of a snapshot; counters start at 0 if the exporter is *fresh*."""
         numbers = {
             (sample.name, tuple(sample.labels.items())): sample.value
             for family in SnapshotFamilies()(snapshot)
@@ -194,34 +195,34 @@ class Prometheus:
 
 
 def statuses(numbers: Numbers) -> dict[str, str]:
-    """Return in which state each recording is shown."""
-    told = [dict(labels) for name, labels in numbers if name == STATUS]
-    states = {each["recording_id"]: each["status"] for each in told}
-    assert len(states) == len(told)
+    """Return the state of each recording."""
+    shown = [dict(labels) for name, labels in numbers if name == STATUS]
+    states = {labels["recording_id"]: labels["status"] for labels in shown}
+    assert len(states) == len(shown)
     return states
 
 
 @dataclass
 class Watched:
-    """What came of watching a story until it *ended_at* unix seconds."""
+    """The result of scraping a story until *ended_at* (unix seconds)."""
 
     ended_at: float
     recordings: Mapping[str, Recording]
-    """Those of the meetings in the list that were in the API's list at a scrape."""
+    """Recordings of listed meetings that were in the API's list at a scrape."""
     sights: Mapping[str, Sequence[Sight]]
     lists_at: Sequence[float]
     processes: Sequence[Process]
 
 
-def watch(story: Scenario, context: Terms, seconds: float) -> Watched:
-    """Return what came of scraping a story for so many *seconds*."""
-    meeting_ids = [each.id for each in story.meetings() if each.id != NOT_LISTED]
-    restarts = {each.after: each for each in context.restarts}
-    count = math.ceil(seconds / context.interval)
+def watch(story: Story, conditions: Conditions, seconds: float) -> Watched:
+    """Return the result of scraping a story for this number of *seconds*."""
+    meeting_ids = [meeting.id for meeting in story.meetings() if meeting.id != NOT_LISTED]
+    restarts = {restart.after: restart for restart in conditions.restarts}
+    count = math.ceil(seconds / conditions.interval)
 
     async def scenario(stage: Stage) -> Watched:
-        stage.ahead_seconds = context.ahead_seconds
-        witness, prometheus = Witness(stage), Prometheus()
+        stage.clock.ahead_seconds = conditions.ahead_seconds
+        answer_log, prometheus = AnswerLog(stage), Prometheus()
         recordings: dict[str, Recording] = {}
         processes: list[Process] = []
         is_fresh, after = True, 0.0
@@ -231,29 +232,35 @@ def watch(story: Scenario, context: Terms, seconds: float) -> Watched:
                 processes.append(Process(stage.scraped_at))
             processes[-1].numbers = prometheus.take(snapshot, is_fresh=is_fresh)
             for now in (stage.scraped_at, stage.now()):
-                recordings |= {each.id: each for each in story.recordings(now)}
-            is_fresh, after = False, context.interval
+                recordings |= {recording.id: recording for recording in story.recordings(now)}
+            is_fresh, after = False, conditions.interval
             restart = restarts.get(number)
             if restart:
                 await stage.restart(is_killed=restart.is_killed)
-                is_fresh = not context.has_state_file
+                is_fresh = not conditions.has_state_file
                 after *= 1 + restart.missed
-        listed = {id_: each for id_, each in recordings.items() if each.meeting_id in meeting_ids}
-        sights = {id_: each for id_, each in witness.sights.items() if id_ in listed}
-        return Watched(stage.now(), listed, sights, witness.lists_at, processes)
+        listed = {
+            id_: recording
+            for id_, recording in recordings.items()
+            if recording.meeting_id in meeting_ids
+        }
+        sights = {id_: sights for id_, sights in answer_log.sights.items() if id_ in listed}
+        return Watched(stage.now(), listed, sights, answer_log.lists_at, processes)
 
     with tempfile.TemporaryDirectory() as folder:
-        file = {"state__file": str(Path(folder) / "state.json")} if context.has_state_file else {}
-        # Enough, and quicker to set up than what is usual here.
-        configuration = config(
-            meeting_ids=meeting_ids, api__read=context.read, api__budget="20000", **file
+        file = (
+            {"state__file": str(Path(folder) / "state.json")} if conditions.has_state_file else {}
         )
-        return play_story(scenario, story, configuration=configuration, **context.simulator)
+        # This budget is enough, and quicker to set up than the usual one.
+        configuration = config(
+            meeting_ids=meeting_ids, api__read=conditions.read, api__budget="20000", **file
+        )
+        return play_story(scenario, story, configuration=configuration, **conditions.simulator)
 
 
 @dataclass
 class Truth:
-    """What the counters have to say; sums are in seconds."""
+    """The right values of the counters; sums are in seconds."""
 
     started: int = 0
     start_seconds: float = 0.0
@@ -262,16 +269,16 @@ class Truth:
     transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, recording: Recording, sights: Sequence[Sight], *, is_inherited: bool) -> None:
-        """Count what *sights* show of a recording; the first of an *inherited* one counts not."""
-        shown = [each for each in sights if each.status]
-        states = [each.status or "" for each in shown]
+        """Count what *sights* show of a recording, except the first sight of an *inherited* one."""
+        shown = [sight for sight in sights if sight.status]
+        states = [sight.status or "" for sight in shown]
         self.transitions.update((was, now) for was, now in pairwise(states) if was != now)
         inherited = shown[:1] if is_inherited else []
-        started = next((each for each in shown if each.has_started), None)
+        started = next((sight for sight in shown if sight.has_started), None)
         if started and started not in inherited:
             self.started += 1
             self.start_seconds += (recording.started_at or math.nan) - recording.invoked_at
-        end = next((each for each in sights if each.status not in ONWARDS), None)
+        end = next((sight for sight in sights if sight.status not in ONWARDS), None)
         if end and end not in inherited:
             self.finished[ENDED.get(end.status or "", "vanished")] += 1
             if end.status == "UPLOADED":
@@ -279,12 +286,12 @@ class Truth:
 
 
 def truth_of(watched: Watched, process: Process, until: float = math.inf) -> Truth:
-    """Return what a process has to count that is there *until* another takes its place."""
+    """Return what a process must count that runs *until* another one replaces it."""
     truth = Truth()
-    # Until it has seen the list, a process takes nothing for new.
-    listed_at = min(each for each in watched.lists_at if each >= process.begun_at)
+    # Until a process has read the list, no recording counts as new.
+    listed_at = min(at for at in watched.lists_at if at >= process.begun_at)
     for recording_id, all_sights in watched.sights.items():
-        sights = [each for each in all_sights if process.begun_at <= each.at < until]
+        sights = [sight for sight in all_sights if process.begun_at <= sight.at < until]
         if sights:
             recording = watched.recordings[recording_id]
             is_inherited = recording.invoked_at <= listed_at
@@ -293,8 +300,8 @@ def truth_of(watched: Watched, process: Process, until: float = math.inf) -> Tru
 
 
 def check_counts(watched: Watched, *, ahead_seconds: float) -> None:
-    """Check that each process has counted what it saw, and nothing else."""
-    begins = [each.begun_at for each in watched.processes]
+    """Check that each process has counted exactly what it saw."""
+    begins = [process.begun_at for process in watched.processes]
     for process, until in zip(watched.processes, [*begins[1:], math.inf], strict=True):
         truth = truth_of(watched, process, until)
         assert truth.started == process.total("rk_recordings_started_total")
@@ -311,18 +318,18 @@ def check_counts(watched: Watched, *, ahead_seconds: float) -> None:
 
 
 def check_sums(watched: Watched) -> None:
-    """Check that all processes together count nothing more than once."""
+    """Check that all processes together count nothing twice."""
     truth = truth_of(watched, watched.processes[0])
-    started = sum(each.total("rk_recordings_started_total") for each in watched.processes)
+    started = sum(process.total("rk_recordings_started_total") for process in watched.processes)
     assert started <= truth.started
-    finished = sum((Counter(each.finished) for each in watched.processes), Counter[str]())
+    finished = sum((Counter(process.finished) for process in watched.processes), Counter[str]())
     assert finished <= truth.finished
 
 
-def check_ends(watched: Watched, context: Terms) -> None:
-    """Check that all was seen that was there to be seen, soon, and is shown as it ended."""
-    away = sum(each.missed for each in context.restarts)
-    soon = CATCH_UP_SECONDS + (2 + away) * context.interval
+def check_ends(watched: Watched, conditions: Conditions) -> None:
+    """Check that every end that an answer could show was seen soon, and is shown."""
+    away = sum(restart.missed for restart in conditions.restarts)
+    soon = CATCH_UP_SECONDS + (2 + away) * conditions.interval
     last_process = watched.processes[-1]
     states = statuses(last_process.numbers)
     for recording_id, recording in watched.recordings.items():
@@ -333,9 +340,9 @@ def check_ends(watched: Watched, context: Terms) -> None:
         sights = watched.sights.get(recording_id, [])
         if recording.vanishes_at == math.inf:
             assert states[recording_id] == end.status
-            seen_at = min(each.at for each in sights if each.status == end.status)
+            seen_at = min(sight.at for sight in sights if sight.status == end.status)
             assert seen_at <= max(end.at, NOW) + soon
-        elif any(each.at >= last_process.begun_at for each in sights):
+        elif any(sight.at >= last_process.begun_at for sight in sights):
             assert sights[-1].status not in ONWARDS
 
 
@@ -366,16 +373,17 @@ def lives(draw: st.DrawFn, name: str) -> Recording:
 
 @st.composite
 def recordings_of_a_story(draw: st.DrawFn) -> list[Recording]:
-    """Draw up to eight recordings in four meetings, of which three are in the list."""
+    """Draw up to eight recordings in four meetings; three of these are in the list."""
     return [draw(lives(f"recording-{number}")) for number in range(draw(st.integers(0, 8)))]
 
 
 RESTART = st.builds(
     Restart, after=st.integers(0, 40), missed=st.integers(0, 6), is_killed=st.booleans()
 )
-TERMS = st.builds(
-    Terms,
-    interval=st.sampled_from([5.0, 15.0, 60.0]) | st.integers(50, 600).map(lambda each: each / 10),
+CONDITIONS = st.builds(
+    Conditions,
+    interval=st.sampled_from([5.0, 15.0, 60.0])
+    | st.integers(50, 600).map(lambda tenths: tenths / 10),
     read=st.sampled_from(["active-recording", "list"]),
     ahead_seconds=st.sampled_from([0.0, 0.0, 300.0, -300.0]),
     simulator=st.fixed_dictionaries(
@@ -389,56 +397,58 @@ TERMS = st.builds(
 )
 
 
-def watch_to_the_end(recordings: Sequence[Recording], context: Terms) -> Watched:
-    """Return what came of scraping until all has happened, and some minutes more."""
-    story = ScriptedScenario(meetings=[*LISTED, NOT_LISTED], recordings=recordings)
-    end = max((each.phases[-1].at - NOW for each in recordings), default=0.0)
-    away = sum(each.missed for each in context.restarts)
-    watched = watch(story, context, end + SETTLED_SECONDS + (3 + away) * context.interval)
+def watch_to_the_end(recordings: Sequence[Recording], conditions: Conditions) -> Watched:
+    """Return the result of scraping until some minutes after the last event."""
+    story = ScriptedStory(meetings=[*LISTED, NOT_LISTED], recordings=recordings)
+    end = max((recording.phases[-1].at - NOW for recording in recordings), default=0.0)
+    away = sum(restart.missed for restart in conditions.restarts)
+    watched = watch(story, conditions, end + SETTLED_SECONDS + (3 + away) * conditions.interval)
     assert 0 == watched.processes[-1].total("rk_meeting_active_recordings")
     return watched
 
 
 @settings(max_examples=60)
-@given(recordings_of_a_story(), TERMS)
-def test_each_recording_is_counted_once(recordings: list[Recording], context: Terms) -> None:
-    """Each recording that any answer showed has one outcome, and the sums are the story's."""
-    watched = watch_to_the_end(recordings, context)
-    check_counts(watched, ahead_seconds=context.ahead_seconds)
-    check_ends(watched, context)
+@given(recordings_of_a_story(), CONDITIONS)
+def test_each_recording_is_counted_once(
+    recordings: list[Recording], conditions: Conditions
+) -> None:
+    """Each recording that an answer showed has one outcome, and the sums are right."""
+    watched = watch_to_the_end(recordings, conditions)
+    check_counts(watched, ahead_seconds=conditions.ahead_seconds)
+    check_ends(watched, conditions)
 
 
 @settings(max_examples=10)
-@given(st.integers(0, 10_000), TERMS)
-def test_improvised_stories_are_counted(seed: int, context: Terms) -> None:
-    """What a lively account tells is counted as it is told."""
-    story = GeneratedScenario(seed, 2, NOW, DEMO_PACE)
-    watched = watch(story, context, 600.0)
-    check_counts(watched, ahead_seconds=context.ahead_seconds)
-    check_ends(watched, context)
+@given(st.integers(0, 10_000), CONDITIONS)
+def test_improvised_stories_are_counted(seed: int, conditions: Conditions) -> None:
+    """The events of a busy account are counted as the API shows them."""
+    story = improvise(seed, 2, NOW, DEMO_PACE)
+    watched = watch(story, conditions, 600.0)
+    check_counts(watched, ahead_seconds=conditions.ahead_seconds)
+    check_ends(watched, conditions)
 
 
 @settings(max_examples=40)
-@given(recordings_of_a_story(), TERMS, st.lists(RESTART, max_size=3))
+@given(recordings_of_a_story(), CONDITIONS, st.lists(RESTART, max_size=3))
 def test_restarts_with_a_state_file(
-    recordings: list[Recording], context: Terms, restarts: list[Restart]
+    recordings: list[Recording], conditions: Conditions, restarts: list[Restart]
 ) -> None:
-    """With a state file all is counted as if there had been one exporter all the time."""
-    context = replace(context, restarts=restarts, has_state_file=True)
-    watched = watch_to_the_end(recordings, context)
+    """With a state file, restarts change no counter."""
+    conditions = replace(conditions, restarts=restarts, has_state_file=True)
+    watched = watch_to_the_end(recordings, conditions)
     assert 1 == len(watched.processes)
-    check_counts(watched, ahead_seconds=context.ahead_seconds)
-    check_ends(watched, context)
+    check_counts(watched, ahead_seconds=conditions.ahead_seconds)
+    check_ends(watched, conditions)
 
 
 @settings(max_examples=40)
-@given(recordings_of_a_story(), TERMS, st.lists(RESTART, max_size=3))
+@given(recordings_of_a_story(), CONDITIONS, st.lists(RESTART, max_size=3))
 def test_restarts_without_a_state_file(
-    recordings: list[Recording], context: Terms, restarts: list[Restart]
+    recordings: list[Recording], conditions: Conditions, restarts: list[Restart]
 ) -> None:
-    """Without one nothing is counted twice; what begins and ends within a process is counted."""
-    context = replace(context, restarts=restarts)
-    watched = watch_to_the_end(recordings, context)
-    check_counts(watched, ahead_seconds=context.ahead_seconds)
+    """Without a state file, nothing is counted twice, and each process counts what it sees."""
+    conditions = replace(conditions, restarts=restarts)
+    watched = watch_to_the_end(recordings, conditions)
+    check_counts(watched, ahead_seconds=conditions.ahead_seconds)
     check_sums(watched)
-    check_ends(watched, context)
+    check_ends(watched, conditions)

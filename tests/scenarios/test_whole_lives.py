@@ -1,9 +1,9 @@
 """
-Whole lives of recordings, as a Prometheus that scrapes every 15 s would have seen them.
+Whole lives of recordings, as Prometheus sees them with a scrape every 15 s.
 
-Each life has a timeline in `golden/lives`, which tells of each scrape what had changed since the
-one before; at its end are the calls that it took. UPDATE_GOLDEN=1 writes them anew; then they are
-to be read line by line, since they have to be true, not what came out.
+Each life has a timeline in `golden`, with the changes at each scrape, and at its end the number of
+calls. UPDATE_GOLDEN=1 writes new timelines. Read each line of a new one: it must be true, not just
+what the exporter showed.
 """
 
 import math
@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parent / "golden"
 FIVE_MINUTES = 300.0
 HOUR = 3600.0
 DAY = 24 * HOUR
-# While nothing happens; the list is reread every six hours, by the scrape that comes then.
+# The interval while nothing happens; the whole list is read every six hours.
 CALM = 3.5 * HOUR
 COUNTERS = (
     "rk_recordings_started_total",
@@ -40,7 +40,7 @@ COUNTERS = (
 
 
 class Watch:
-    """A Prometheus before a *stage*; *folder* is for files."""
+    """A Prometheus server that scrapes the exporter of a *stage*; *folder* is for files."""
 
     def __init__(self, stage: Stage, folder: Path, *, dropped: Sequence[str]) -> None:
         self.stage = stage
@@ -50,7 +50,7 @@ class Watch:
         self._at: float | None = None
 
     async def until(self, last: float, every: float = 15.0) -> None:
-        """Scrape *every* so many seconds, and *last* at a time; all times count from the start."""
+        """Scrape *every* few seconds until *last*, in seconds from the start."""
         while self._at is None or self._at < last:
             before = self._at or 0.0
             at = 0.0 if self._at is None else min(before + every, last)
@@ -59,8 +59,8 @@ class Watch:
             self._at = at
 
     async def restart(self, *, is_killed: bool = False) -> None:
-        """Put a new exporter in the place of the old one."""
-        self.note("the exporter is killed and started anew" if is_killed else "restart")
+        """Replace the exporter by a new one."""
+        self.note("the exporter is killed and restarted" if is_killed else "restart")
         await self.stage.restart(is_killed=is_killed)
 
     def list_meetings(self, *ids: str) -> None:
@@ -69,7 +69,7 @@ class Watch:
         write_meetings(self._folder, *ids)
 
     def note(self, what: str) -> None:
-        """Tell what happens after a scrape."""
+        """Add what happens after a scrape to the timeline."""
         self.timeline.note(self._at or 0.0, what)
 
 
@@ -78,9 +78,9 @@ Course: TypeAlias = Callable[[Watch], Awaitable[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Life:
-    """What a life *tells*, its *recordings* and its *course*."""
+    """A life: what it is *about*, its *recordings* and its *course*."""
 
-    tells: str
+    about: str
     recordings: Sequence[Recording]
     course: Course
     others: Sequence[Recording] = ()
@@ -92,7 +92,7 @@ class Life:
     """Whether a file lists the meetings."""
     has_state_file: bool = False
     ahead_seconds: float = 0.0
-    """By how much the exporter's clock is wrong."""
+    """How far the exporter's clock is ahead."""
 
 
 def until(last: float) -> Course:
@@ -101,7 +101,7 @@ def until(last: float) -> Course:
 
 
 def days(*parts: tuple[float, float], last: float) -> Course:
-    """Return a course whose *parts*, each from one time to another, are watched every 15 s."""
+    """Return a course of scrapes every 15 s in its *parts*, and rarely between them."""
 
     async def course(watch: Watch) -> None:
         for begin, end in ((0.0, 180.0), *parts):
@@ -121,16 +121,16 @@ def recording(
     **moments: float,
 ) -> Recording:
     """Return a recording; its *moments*, like invoked and vanishes, are in seconds."""
-    told: dict[str, Any] = {f"{each}_at": NOW + at for each, at in moments.items()}
-    told["paused"] = [(NOW + begin, None if end is None else NOW + end) for begin, end in paused]
+    fields: dict[str, Any] = {f"{moment}_at": NOW + at for moment, at in moments.items()}
+    fields["paused"] = [(NOW + begin, None if end is None else NOW + end) for begin, end in paused]
     names = {"id": name, "session_id": f"session-of-{name}", "output_file_name": f"{name}.mp4"}
-    return Recording.scripted(meeting_id, **{**names, **told, **(details or {})})
+    return Recording.scripted(meeting_id, **{**names, **fields, **(details or {})})
 
 
 def usual(name: str = "first", later: float = 0.0, **changes: Any) -> Recording:
-    """Return a recording that goes as it should, *later* than usual by so many seconds."""
+    """Return a recording without problems, *later* seconds after the usual one."""
     moments = {"invoked": 20.0, "started": 22.0, "stopped": 82.0, "uploaded": 112.0}
-    changes |= {each: at + later for each, at in moments.items()}
+    changes |= {moment: at + later for moment, at in moments.items()}
     return recording(name, **changes)
 
 
@@ -139,7 +139,7 @@ def slow() -> Recording:
     return recording(invoked=25, started=35, paused=[(65, 95)], stopped=125, uploaded=155)
 
 
-# After which scrape a slow recording is in which state.
+# The scrapes after which a slow recording is in each state.
 STATES = {"INVOKED": 30.0, "RECORDING": 45.0, "PAUSED": 75.0, "UPLOADING": 135.0, "UPLOADED": 165.0}
 ERRORED = recording(invoked=20, started=22, errored=82)
 VANISHED = recording(invoked=20, started=22, vanishes=82)
@@ -152,7 +152,7 @@ IN_TWO_MEETINGS = (
     usual("ended", meeting_id="of-the-ended"),
     recording("running", "of-the-running", invoked=20, started=22, stopped=262, uploaded=277),
 )
-# So many that the first page of the app's list is full of them.
+# Enough recordings to fill the first page of the list.
 CROWD = tuple(
     usual(f"other-{number}", 100 + number / 10, meeting_id="elsewhere") for number in range(100)
 )
@@ -171,7 +171,7 @@ def restarted(*times: float, is_killed: bool = False) -> Course:
 
 
 async def down(watch: Watch) -> None:
-    """Restart the exporter, which takes ten minutes."""
+    """Restart the exporter, with a pause of ten minutes."""
     await watch.until(45)
     await watch.restart()
     await watch.until(660, every=615)
@@ -179,7 +179,7 @@ async def down(watch: Watch) -> None:
 
 
 async def removed(watch: Watch) -> None:
-    """Take two meetings from the list, and put them back."""
+    """Remove two meetings from the list, and add them again."""
     await watch.until(150)
     watch.list_meetings("stays")
     await watch.until(210)
@@ -188,7 +188,7 @@ async def removed(watch: Watch) -> None:
 
 
 async def removed_for_good(watch: Watch) -> None:
-    """Take a meeting from the list."""
+    """Remove a meeting from the list."""
     await watch.until(150)
     watch.list_meetings("stays")
     await watch.until(180)
@@ -196,13 +196,13 @@ async def removed_for_good(watch: Watch) -> None:
 
 LIVES = {
     "happy": Life(
-        tells="A recording is invoked, records, and is uploaded.",
+        about="A recording is invoked, records, and is uploaded.",
         recordings=[usual()],
         course=until(180),
     ),
     "paused and resumed": Life(
-        tells="A recording is paused twice, the second time between two scrapes. Its length "
-        "counts pauses until the API tells what it is without them.",
+        about="A recording is paused twice, the second time between two scrapes. Its length "
+        "includes pauses until the API reports the length without them.",
         recordings=[
             recording(
                 invoked=20, started=22, paused=[(40, 70), (77, 83)], stopped=112, uploaded=127
@@ -211,154 +211,154 @@ LIVES = {
         course=until(180),
     ),
     "errored while INVOKED": Life(
-        tells="No worker is found: the recording never starts.",
+        about="No worker is found: the recording never starts.",
         recordings=[recording(invoked=20, errored=82)],
         course=until(180),
     ),
     "errored while RECORDING": Life(
-        tells="A recording breaks off.", recordings=[ERRORED], course=until(180)
+        about="A recording fails.", recordings=[ERRORED], course=until(180)
     ),
     "errored while PAUSED": Life(
-        tells="A recording breaks off while it is paused.",
+        about="A recording fails while it is paused.",
         recordings=[recording(invoked=20, started=22, paused=[(40, None)], errored=82)],
         course=until(180),
     ),
     "errored while UPLOADING": Life(
-        tells="The file cannot be uploaded; of its size the API tells nothing any more.",
+        about="The file cannot be uploaded, and the API no longer reports its size.",
         recordings=[recording(invoked=20, started=22, stopped=52, errored=82)],
         course=until(180),
     ),
     "very short": Life(
-        tells="What is under 5 s ends ERRORED. It comes and goes between two scrapes: the app's "
-        "list tells of it a minute after the last look, the scrape after that what ended it.",
+        about="A recording under 5 s ends ERRORED. It starts and ends between two scrapes: the "
+        "list shows it with the next poll, a minute later, and the scrape after that its reason.",
         recordings=[recording(invoked=31, started=33, errored=36)],
         course=until(180),
     ),
     "zero-byte file": Life(
-        tells="The file is empty, and the API says that it is 0 seconds long.",
+        about="The file is empty, and the API says that it is 0 seconds long.",
         recordings=[usual(details={"file_size_bytes": 0, "zero_duration": True})],
         course=until(180),
     ),
     "no bucket": Life(
-        tells="Without RealtimeKit's bucket there is no URL: it is shown for 7 days after its end, "
+        about="Without RealtimeKit's bucket there is no URL: it is shown for 7 days after its end, "
         "which is follow.retain.",
         recordings=[usual(details={"bucket_enabled": False})],
         course=days((7 * DAY, 7 * DAY + 120), last=7 * DAY + HOUR),
     ),
     "own bucket": Life(
-        tells="The file goes to the customer's own bucket alone: there is no URL.",
+        about="The file goes to the customer's own bucket alone: there is no URL.",
         recordings=[usual(details={"bucket_enabled": False, "storage_type": "aws"})],
         course=until(180),
     ),
     "track": Life(
-        tells="Each participant has a file, and the API tells no size of all.",
+        about="Each participant has a file, and the API reports no total size.",
         recordings=[usual(details={"track": True, "output_file_name": "first_{{peer_id}}.webm"})],
         course=until(180),
     ),
     "several at once, all told": Life(
-        tells="Three recordings of a meeting overlap, and the API tells all of them.",
+        about="Three recordings of a meeting overlap, and the API shows all of them.",
         recordings=OVERLAPPING,
         course=until(180),
         simulator={"active_as_list": True},
     ),
     "several at once, newest told": Life(
-        tells="Three recordings of a meeting overlap, and the API tells the newest. The others are "
-        "asked for by their ids at first, then the app's list tells of them each minute.",
+        about="Three recordings of a meeting overlap, and the API shows the newest. The others are "
+        "read by their ids at first, and then the list shows them each minute.",
         recordings=OVERLAPPING,
         course=until(180),
     ),
     "ten in a row": Life(
-        tells="A meeting is recorded ten times; each recording has its own series.",
+        about="A meeting is recorded ten times; each recording has its own series.",
         recordings=[usual(f"no-{number}", 105.0 * number) for number in range(10)],
         course=until(1200),
     ),
     "more than can be shown": Life(
-        tells="Two recordings are shown at most: the one that ended longest ago leaves.",
+        about="At most two recordings are shown: the one that ended first leaves.",
         recordings=[usual(f"no-{number}", 105.0 * number) for number in range(4)],
         course=until(600),
         settings={"follow__max_recordings": "2"},
     ),
     "URL expires": Life(
-        tells="A recording leaves when its URL expires, 7 days after it stopped.",
+        about="A recording leaves when its URL expires, 7 days after it stopped.",
         recordings=[usual()],
         course=days((7 * DAY, 7 * DAY + 120), last=7 * DAY + HOUR),
     ),
     "two URLs expire at once": Life(
-        tells="Two recordings of one meeting leave at the same scrape.",
+        about="Two recordings of one meeting leave at the same scrape.",
         recordings=[usual(), usual("second", 3)],
         course=days((7 * DAY, 7 * DAY + 120), last=7 * DAY + HOUR),
     ),
     "URL refreshed": Life(
-        tells="The URL is refreshed after a day and an hour. The recording is no longer on the "
-        "first page of the app's list: the next whole reading of it, each 7 hours here, shows "
+        about="The URL is refreshed after a day and an hour. The recording is no longer on the "
+        "first page of the list: the next read of the whole list, each 7 hours here, shows "
         "that.",
         recordings=[usual(url_refreshed=DAY + HOUR)],
         others=CROWD,
         course=days((8 * DAY + HOUR, 8 * DAY + HOUR + 60), last=8 * DAY + 2 * HOUR),
     ),
     "URL refreshed, list seldom read": Life(
-        tells="The URL is refreshed after a day, and the whole list read once a month: it shows "
-        "when the recording is asked for, since the URL seems to have 24 hours left.",
+        about="The URL is refreshed after a day, and the whole list is read once a month: it shows "
+        "when the recording is read, because the URL seems to have 24 hours left.",
         recordings=[usual(url_refreshed=DAY)],
         others=CROWD,
         course=days((6 * DAY, 6 * DAY + 120), (8 * DAY, 8 * DAY + 60), last=8 * DAY + HOUR),
         settings={"follow__reread_interval": "30d"},
     ),
     "stuck in INVOKED": Life(
-        tells="A recording waits for a day for a worker that never comes.",
+        about="A recording waits for a day for a worker that never comes.",
         recordings=[recording(invoked=20, errored=DAY + 20)],
         course=days((DAY, DAY + 60), last=DAY + HOUR),
     ),
     "vanished while RECORDING": Life(
-        tells="The room was empty, so the recording is thrown away: the API denies it.",
+        about="The room was empty, so the recording is discarded: the API answers 404.",
         recordings=[VANISHED],
         course=until(180),
     ),
     "vanished after UPLOADED": Life(
-        tells="A recording is deleted two days after its upload. It has been counted, and is shown "
-        "until it is asked for, when its URL has 24 hours left.",
+        about="A recording is deleted two days after its upload. It has been counted, and is shown "
+        "until it is read, when its URL has 24 hours left.",
         recordings=[usual(vanishes=2 * DAY)],
         course=days((6 * DAY, 6 * DAY + 120), last=7 * DAY + HOUR),
     ),
     "clock ahead": Life(
-        tells="The exporter's clock is 5 minutes ahead. All that is measured is right, but for "
-        "half a second; only when the recording was read is told by the clock that is wrong.",
+        about="The exporter's clock is 5 minutes ahead. All measurements are right within "
+        "half a second; only the read times use the wrong clock.",
         recordings=[slow()],
         course=days((6 * DAY - 400, 6 * DAY + 500), (7 * DAY, 7 * DAY + 240), last=7 * DAY + HOUR),
         ahead_seconds=FIVE_MINUTES,
     ),
     "clock behind": Life(
-        tells="The exporter's clock is 5 minutes behind. All that is measured is right, but for "
-        "half a second; only when the recording was read is told by the clock that is wrong.",
+        about="The exporter's clock is 5 minutes behind. All measurements are right within "
+        "half a second; only the read times use the wrong clock.",
         recordings=[slow()],
         course=days((6 * DAY - 400, 6 * DAY + 500), (7 * DAY, 7 * DAY + 240), last=7 * DAY + HOUR),
         ahead_seconds=-FIVE_MINUTES,
     ),
     "UPLOADING hidden": Life(
-        tells="A meeting does not show what is UPLOADING. The recording is asked for by its id at "
-        "first, then the app's list tells of it each minute.",
+        about="A meeting does not show UPLOADING recordings. The recording is read by its id at "
+        "first, and then the list shows it each minute.",
         recordings=[recording(invoked=20, started=22, stopped=82, uploaded=412)],
         course=until(480),
         simulator={"uploading_is_active": False},
     ),
     "UPLOADING hidden, then errored": Life(
-        tells="A meeting does not show what is UPLOADING, and the upload fails.",
+        about="A meeting does not show UPLOADING recordings, and the upload fails.",
         recordings=[recording(invoked=20, started=22, stopped=52, errored=82)],
         course=until(180),
         simulator={"uploading_is_active": False},
     ),
     "removed": Life(
-        tells="Two meetings leave the list, of which one is recorded, and one was: their "
-        "recordings leave too. Back in the list, the meeting shows the first at once, the app's "
-        "list the other at the next look; each is counted once.",
+        about="Two meetings leave the list; one is recorded, and one was: their "
+        "recordings leave too. Back in the list, the meeting shows the first immediately, the "
+        "list shows the other at the next poll; each is counted once.",
         recordings=IN_TWO_MEETINGS,
         course=removed,
         meetings=("of-the-running", "stays", "of-the-ended"),
         has_list_file=True,
     ),
     "removed, finished kept": Life(
-        tells="Two meetings leave the list, of which one is recorded, and one was: with "
-        "follow.keep_removed the recording that has ended stays.",
+        about="Two meetings leave the list; one is recorded, and one was: with "
+        "follow.keep_removed the finished recording stays.",
         recordings=IN_TWO_MEETINGS,
         course=removed,
         meetings=("of-the-running", "stays", "of-the-ended"),
@@ -366,28 +366,28 @@ LIVES = {
         has_list_file=True,
     ),
     "removed with two": Life(
-        tells="A meeting leaves the list with two recordings that have ended.",
+        about="A meeting with two finished recordings leaves the list.",
         recordings=[usual("one", meeting_id="leaves"), usual("two", 3, meeting_id="leaves")],
         course=removed_for_good,
         meetings=("leaves", "stays"),
         has_list_file=True,
     ),
     "down": Life(
-        tells="While the exporter is down a recording ends, and another comes and goes: what was "
-        "kept tells that neither was counted.",
+        about="While the exporter is down, a recording ends, and another starts and ends. The "
+        "state file shows that neither was counted.",
         recordings=[usual(), usual("second", 200)],
         course=down,
         has_state_file=True,
     ),
     "down, nothing kept": Life(
-        tells="While the exporter is down a recording ends, and another comes and goes: both are "
-        "shown, but not counted, since for all that is known they were.",
+        about="While the exporter is down, a recording ends, and another starts and ends: both are "
+        "shown, but not counted, because they may have been counted already.",
         recordings=[usual(), usual("second", 200)],
         course=down,
     ),
     "killed in every state": Life(
-        tells="The exporter is killed after each state that it has shown. What it has shown was "
-        "written down before.",
+        about="The exporter is killed after each state that it has shown. It saved each state "
+        "before it showed it.",
         recordings=[slow()],
         course=restarted(*STATES.values(), is_killed=True),
         has_state_file=True,
@@ -396,15 +396,15 @@ LIVES = {
 LIVES |= {
     f"{name}, by list": replace(
         LIVES[name],
-        tells=f"{LIVES[name].tells} All is read through the list of what is in progress.",
+        about=f"{LIVES[name].about} The list of recordings in progress is read.",
         settings={"api__read": "list"},
     )
     for name in ("happy", "errored while RECORDING", "vanished while RECORDING")
 }
 LIVES |= {
     f"restarted after {status}": Life(
-        tells=f"The exporter is restarted when the recording is {status}. With a state file the "
-        "counters go on where they were.",
+        about=f"The exporter is restarted when the recording is {status}. With a state file the "
+        "counters continue.",
         recordings=[slow()],
         course=restarted(at),
         has_state_file=True,
@@ -413,8 +413,8 @@ LIVES |= {
 }
 LIVES |= {
     f"restarted after {status}, nothing kept": Life(
-        tells=f"The exporter is restarted when the recording is {status}. The counters begin at 0, "
-        "and what was to be counted by then is not counted again.",
+        about=f"The exporter is restarted when the recording is {status}. The counters start at 0, "
+        "and earlier events are not counted again.",
         recordings=[slow()],
         course=restarted(at),
     )
@@ -423,7 +423,7 @@ LIVES |= {
 
 
 def write_meetings(folder: Path, *ids: str) -> Path:
-    """Write a file with the list of meetings, as if a minute ago."""
+    """Write the list of meetings to a file with an old timestamp."""
     path = folder / "meetings.txt"
     path.write_text("\n".join(ids))
     moment = time.time() - 60
@@ -432,7 +432,7 @@ def write_meetings(folder: Path, *ids: str) -> Path:
 
 
 def watched(life: Life, folder: Path) -> Watch:
-    """Return the watch of a *life*."""
+    """Return the Prometheus server that has scraped a *life*."""
     settings: dict[str, Any] = {**life.settings, "meeting_ids": list(life.meetings)}
     if life.has_list_file:
         file = write_meetings(folder, *life.meetings)
@@ -442,7 +442,7 @@ def watched(life: Life, folder: Path) -> Watch:
     dropped = ["app"] if len(life.meetings) > 1 else ["app", "meeting_id"]
 
     async def scenario(stage: Stage) -> Watch:
-        stage.ahead_seconds = life.ahead_seconds
+        stage.clock.ahead_seconds = life.ahead_seconds
         watch = Watch(stage, folder, dropped=dropped)
         await life.course(watch)
         return watch
@@ -458,32 +458,34 @@ def watched(life: Life, folder: Path) -> Watch:
 
 
 def story(life: Life) -> list[str]:
-    """Return what happens in a *life*, as lines."""
-    lines = [f"# {life.tells}"]
-    for each in life.recordings:
-        moments = [f"{phase.status.value} {time_text(phase.at - NOW)}" for phase in each.phases]
-        if each.url_refreshed_at is not None:
-            moments.append(f"URL refreshed {time_text(each.url_refreshed_at - NOW)}")
-        if each.vanishes_at < math.inf:
-            moments.append(f"vanished {time_text(each.vanishes_at - NOW)}")
-        lines.append(f"# {each.id}: {', '.join(moments)}")
+    """Return the events of a *life*, as lines."""
+    lines = [f"# {life.about}"]
+    for recording in life.recordings:
+        moments = [
+            f"{phase.status.value} {time_text(phase.at - NOW)}" for phase in recording.phases
+        ]
+        if recording.url_refreshed_at is not None:
+            moments.append(f"URL refreshed {time_text(recording.url_refreshed_at - NOW)}")
+        if recording.vanishes_at < math.inf:
+            moments.append(f"vanished {time_text(recording.vanishes_at - NOW)}")
+        lines.append(f"# {recording.id}: {', '.join(moments)}")
     return lines
 
 
 def calls_made(calls: Sequence[Call]) -> str:
-    """Return how many calls there were to each endpoint, as a line."""
+    """Return the number of calls to each endpoint, as a line."""
     kinds = Counter(re.sub(r"^recordings/(active-recording)?.*", r"by \1", c.path) for c in calls)
-    told = {
+    paths = {
         "of a meeting": "by active-recording",
         "of a recording": "by ",
         "of the list": "recordings",
     }
-    return "# calls: " + ", ".join(f"{kinds[each]} {name}" for name, each in told.items())
+    return "# calls: " + ", ".join(f"{kinds[path]} {name}" for name, path in paths.items())
 
 
 @pytest.mark.parametrize("name", LIVES)
 def test_golden_timeline(tmp_path: Path, name: str) -> None:
-    """Prometheus sees of each life what somebody who knew the story found to be true."""
+    """Prometheus sees of each life what a reviewer has found to be true."""
     life = LIVES[name]
     watch = watched(life, tmp_path)
     calls = calls_made(watch.stage.front.calls)
@@ -496,14 +498,14 @@ def test_golden_timeline(tmp_path: Path, name: str) -> None:
 
 
 def test_no_other_timelines() -> None:
-    """There is no golden timeline of a life that is no longer watched."""
+    """Each golden timeline belongs to a life."""
     names = {name.replace(",", "").replace(" ", "-") for name in LIVES}
-    assert names == {each.stem for each in GOLDEN.iterdir()}
+    assert names == {path.stem for path in GOLDEN.iterdir()}
 
 
 @pytest.mark.parametrize("name", [name for name in LIVES if "by list" in name])
 def test_counters_by_list(tmp_path: Path, name: str) -> None:
-    """However recordings are read, the same is counted."""
+    """Both read modes count the same."""
     by_list = watched(LIVES[name], tmp_path)
     one_by_one = watched(LIVES[name.removesuffix(", by list")], tmp_path)
     assert COUNTERS
@@ -516,18 +518,18 @@ def test_counters_by_list(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("is_killed", [False, True], ids=["restarted", "killed"])
 @pytest.mark.parametrize("status", STATES)
 def test_no_sign_of_a_restart(tmp_path: Path, status: str, *, is_killed: bool) -> None:
-    """With a state file nothing but a note of ours tells that there was a restart."""
+    """With a state file, only the note of the restart is in the timeline."""
     course = restarted(STATES[status], is_killed=is_killed)
-    life = Life(tells="", recordings=[slow()], course=course, has_state_file=True)
-    undisturbed = Life(tells="", recordings=[slow()], course=until(210))
-    lines = [each for each in watched(life, tmp_path).timeline.lines if "#" not in each]
+    life = Life(about="", recordings=[slow()], course=course, has_state_file=True)
+    undisturbed = Life(about="", recordings=[slow()], course=until(210))
+    lines = [line for line in watched(life, tmp_path).timeline.lines if "#" not in line]
     assert watched(undisturbed, tmp_path).timeline.lines == lines
 
 
-def test_an_answer_that_was_overtaken() -> None:
-    """What the app's list tells late does not set back what a meeting has shown meanwhile."""
+def test_late_answer() -> None:
+    """A late answer of the list does not replace a newer answer of a meeting."""
     meetings = [f"meeting-{number}" for number in range(10)]
-    # At 60 s the list is asked for, and tells of some that they are INVOKED; it takes 4 s, in
+    # At 60 s the list is requested, and shows some recordings as INVOKED. It takes 4 s, in
     # which two connections read the meetings, one after the other.
     recordings = [
         usual(meeting_id, 32.0 + number, meeting_id=meeting_id, details={"id": meeting_id})
@@ -550,8 +552,8 @@ def test_an_answer_that_was_overtaken() -> None:
     assert [] == [labels for labels, number in moves if number and labels["to"] == "INVOKED"]
 
 
-def test_the_list_is_reread_though_it_failed_at_the_start(tmp_path: Path) -> None:
-    """With a state file, too, a list that fails at the start is read whole some hours later."""
+def test_whole_list_after_a_failure_at_the_start(tmp_path: Path) -> None:
+    """With a state file, a list that fails at the start is read whole some hours later."""
 
     async def scenario(stage: Stage) -> list[float]:
         watch = Watch(stage, tmp_path, dropped=())

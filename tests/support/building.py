@@ -20,6 +20,7 @@ from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.simulator import (
     Fault,
     Meeting,
@@ -39,6 +40,7 @@ P = ParamSpec("P")
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 APP = "2a95132c-1573-2412-d22c-16fd0a01e000"
 NOW = 1_795_000_000.0
+TOKEN = Secret("simulated")
 BASE_URL = "https://api.cloudflare.test/client/v4"
 
 # Refusals and the rate limit hold all calls back; a shortened body is for the wire.
@@ -87,25 +89,36 @@ def in_process(application: Any) -> Callable[[], httpx.AsyncClient]:
     return lambda: httpx.AsyncClient(transport=httpx.ASGITransport(app=application))
 
 
-def free_throttle() -> RateLimiter:
-    """Return a throttle for tests that are not about the budget: it lets everything through."""
-    return throttle_of(100_000, max_wait_seconds=math.inf)
+def free_limiter(token: Secret = TOKEN) -> RateLimiter:
+    """Return a rate limiter for tests that are not about the budget: all calls pass."""
+    return limiter_of(100_000, token)
 
 
-def throttle_of(calls: int, *, max_wait_seconds: float = 0.0) -> RateLimiter:
-    """Return a throttle that lets so many *calls* through at once."""
-    token, lapse = Secret("simulated"), Lapse()
-    limiter = RateLimiter(
-        LimitsByToken(reserve_ratio=0.0, monotonic=lapse),
-        token=token,
-        budget=calls,
-        clock=time.time,
-        monotonic=lapse,
-    )
-    # A budget begins spent.
-    lapse.seconds += 301
-    limiter.begin_pass(token, interval_seconds=300.0, max_wait_seconds=max_wait_seconds)
+def limiter_of(calls: int, token: Secret = TOKEN) -> RateLimiter:
+    """Return a rate limiter that lets this number of *calls* pass without waiting."""
+    clock = Time()
+    limits = LimitsByToken(reserve_ratio=0.0, monotonic=clock.monotonic)
+    limiter = RateLimiter(limits, token=token, budget=calls)
+    clock.fill_budget()
     return limiter
+
+
+def pass_context(
+    *,
+    token: Secret = TOKEN,
+    deadline: float = math.inf,
+    call_timeout_seconds: float = 5.0,
+    wait_until: float = math.inf,
+    interval_seconds: float = 300.0,
+) -> PassContext:
+    """Return the context of a pass that has time for everything."""
+    return PassContext(
+        token=token,
+        deadline=deadline,
+        call_timeout_seconds=call_timeout_seconds,
+        wait_until=wait_until,
+        interval_seconds=interval_seconds,
+    )
 
 
 def life(meeting_id: str = "meeting-1", **changes: Any) -> Recording:
@@ -122,25 +135,49 @@ def life(meeting_id: str = "meeting-1", **changes: Any) -> Recording:
 
 
 class Time:
-    """A clock that stands still until it is set."""
+    """A clock whose wall time stands still until it is set; its monotonic time can be advanced."""
 
     def __init__(self, now: float = NOW) -> None:
         self.now = now
+        self._advanced_seconds = 0.0
 
     def __call__(self) -> float:
         """Return unix seconds."""
         return self.now
 
+    def wall(self) -> float:
+        """Return unix seconds."""
+        return self.now
 
-class Lapse:
-    """A monotonic clock on which time has passed between scrapes, so that the budget is full."""
+    def monotonic(self) -> float:
+        """Return the machine's seconds, and those by which this clock was advanced."""
+        return time.monotonic() + self._advanced_seconds
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+    def fill_budget(self) -> None:
+        """Let monotonic time pass until a new budget, which is used up at first, is full."""
+        self._advanced_seconds += 301.0
 
-    def __call__(self) -> float:
-        """Return seconds."""
-        return time.monotonic() + self.seconds
+
+class VirtualClock:
+    """The clock of a loop in virtual time that begins at *starts_at* unix seconds."""
+
+    def __init__(self, starts_at: float = NOW) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._starts_at = starts_at
+        self.ahead_seconds = 0.0
+        """By how much the wall time is wrong."""
+
+    def true_time(self) -> float:
+        """Return the right unix seconds."""
+        return self._starts_at + self._loop.time()
+
+    def wall(self) -> float:
+        """Return unix seconds."""
+        return self.true_time() + self.ahead_seconds
+
+    def monotonic(self) -> float:
+        """Return the loop's seconds."""
+        return self._loop.time()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +193,8 @@ class Front:
     """
     An application before a simulator that notes all calls.
 
-    *before* is told of each before it is answered, and *after* with the body of the answer, which
-    then is *delayed* by so many seconds; of a call's query what is *ignored* is dropped.
+    *before* gets each call before its answer. *after* gets the call and the answer's body, which is
+    then *delayed* in seconds. Query parameters that are *ignored* are dropped.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -175,7 +212,7 @@ class Front:
         call = Call(app_id, path, query)
         self.calls.append(call)
         self.before(call)
-        kept = {key: each for key, each in query.items() if key not in self.ignored}
+        kept = {key: text for key, text in query.items() if key not in self.ignored}
 
         async def pass_on(message: Any) -> None:
             if message["type"] == "http.response.body":
@@ -198,14 +235,12 @@ class Setup:
     simulator: Simulator
     exporter: Exporter
     time: Time
-    lapse: Lapse
     front: Front
 
     async def get(
         self, path: str = "/metrics", headers: Mapping[str, str] | None = None, method: str = "GET"
     ) -> httpx.Response:
         """Send a request to the exporter."""
-        self.lapse.seconds += 300
         transport = httpx.ASGITransport(app=self.exporter.application)
         async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
             client.headers.pop("accept-encoding")
@@ -222,29 +257,28 @@ def setup(
     **simulator_options: Any,
 ) -> Setup:
     """Return a setup whose story is *recordings*, all of whose *meetings* are listed."""
-    listed = meetings or sorted({each.meeting_id for each in recordings}) or ["meeting-1"]
-    time = Time()
-    lapse = Lapse()
+    listed = meetings or sorted({recording.meeting_id for recording in recordings}) or ["meeting-1"]
+    clock = Time()
     simulator = Simulator(
-        ScriptedScenario(meetings=listed, recordings=recordings, sessions=sessions),
-        clock=time,
+        ScriptedStory(meetings=listed, recordings=recordings, sessions=sessions),
+        clock=clock.wall,
         linger_seconds=linger_seconds,
         **{"rate_limit": 0, **simulator_options},
     )
     front = Front(simulator)
-    ids = [each.id if isinstance(each, Meeting) else each for each in listed]
+    ids = [meeting.id if isinstance(meeting, Meeting) else meeting for meeting in listed]
     exporter = Exporter(
         configuration or config(meeting_ids=ids),
         make_client=in_process(front),
-        clock=time,
-        monotonic=lapse,
+        clock=clock,
         workers_per_app=workers_per_app,
     )
-    return Setup(simulator, exporter, time, lapse, front)
+    clock.fill_budget()
+    return Setup(simulator, exporter, clock, front)
 
 
 class AtOnce(ThreadPoolExecutor):
-    """Does at once what is submitted: no thread can tell a loop in virtual time that it is done."""
+    """Runs functions immediately: a thread could not wake a loop in virtual time."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call *fn*."""
@@ -267,8 +301,7 @@ class Stage:
         self._loop = asyncio.get_running_loop()
         self._loop.set_default_executor(AtOnce())
         self._begun_at: float | None = None
-        self.ahead_seconds = 0.0
-        """By how much the exporter's clock is wrong."""
+        self.clock = VirtualClock()
         self.simulator = Simulator(
             story, clock=self.now, **{"rate_limit": 0, "linger_seconds": 600, **simulator_options}
         )
@@ -281,8 +314,7 @@ class Stage:
         return Exporter(
             self._configuration,
             make_client=in_process(self.front),
-            clock=lambda: self.now() + self.ahead_seconds,
-            monotonic=self._loop.time,
+            clock=self.clock,
             workers_per_app=self._workers_per_app,
         )
 
@@ -301,7 +333,7 @@ class Stage:
 
     def now(self) -> float:
         """Return unix seconds."""
-        return NOW + self._loop.time()
+        return self.clock.true_time()
 
     @property
     def scraped_at(self) -> float:
@@ -309,7 +341,7 @@ class Stage:
         return NOW + (self._begun_at or 0.0)
 
     async def scrape(self, after: float = 15.0, *, timeout_seconds: float = 9.5) -> str:
-        """Scrape *after* so many seconds since the last scrape began, at first at once."""
+        """Scrape *after* seconds from the start of the last scrape, or immediately."""
         snapshot = await self.look(after, timeout_seconds=timeout_seconds)
         return encode(self.exporter.families(snapshot), Format.TEXT).decode()
 
@@ -318,10 +350,10 @@ class Stage:
         if self._begun_at is not None:
             await asyncio.sleep(self._begun_at + after - self._loop.time())
         self._begun_at = self._loop.time()
-        return await self.exporter.scraper.scrape(timeout_seconds)
+        return await self.exporter.collector.scrape(timeout_seconds)
 
     async def scrapes(self, count: int, after: float = 15.0) -> list[str]:
-        """Scrape so often, each *after* so many seconds."""
+        """Scrape *count* times, *after* seconds each."""
         return [await self.scrape(after) for _ in range(count)]
 
 
@@ -373,7 +405,7 @@ def by_meeting(text: str, name: str) -> dict[str, float]:
 
 def value(text: str, name: str, **labels: str) -> float | None:
     """Return the value of the one sample of *name* that has *labels*; None if there is none."""
-    wanted = [f'{key}="{each}"' for key, each in labels.items()]
+    wanted = [f'{key}="{label}"' for key, label in labels.items()]
     matching = [
         number
         for series, number in samples(text, name).items()

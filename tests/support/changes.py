@@ -1,4 +1,4 @@
-"""What changes in a story, and how long it takes until a scrape shows it."""
+"""The changes in a story, and how soon scrapes show them."""
 
 import math
 
@@ -10,21 +10,28 @@ from typing import NamedTuple
 from rk_exporter.simulator import TERMINAL, Recording, Scenario
 
 
-# No recording of a story comes and vanishes within less.
+# Every recording of a story exists for at least this time.
 _SHORTEST_SECONDS = 1.0
 
 
-def recordings_between(story: Scenario, begin: float, end: float) -> list[Recording]:
-    """Return what is under way at some time from *begin* to *end*, also what vanishes meanwhile."""
-    found = {each.id: each for each in story.recordings(begin, since=begin - story.longest_seconds)}
+def recordings_between(story: Story, begin: float, end: float) -> list[Recording]:
+    """Return all recordings that exist at some time from *begin* to *end*."""
+    found = {
+        recording.id: recording
+        for recording in story.recordings(begin, since=begin - story.longest_seconds)
+    }
     for step in range(1, math.ceil((end - begin) / _SHORTEST_SECONDS) + 1):
         now = begin + step * _SHORTEST_SECONDS
         found.update((r.id, r) for r in story.recordings(now, since=now - _SHORTEST_SECONDS))
-    return [each for each in found.values() if each.invoked_at <= end and ends_at(each) > begin]
+    return [
+        recording
+        for recording in found.values()
+        if recording.invoked_at <= end and ends_at(recording) > begin
+    ]
 
 
 def ends_at(recording: Recording) -> float:
-    """Tell when a recording reaches its last state or vanishes; inf if it never does."""
+    """Return when a recording reaches its last state or vanishes; inf if it never does."""
     status, at = recording.phases[-1]
     return min(at if status in TERMINAL else math.inf, recording.vanishes_at)
 
@@ -37,7 +44,7 @@ class Change(NamedTuple):
 
     @property
     def is_vanishing(self) -> bool:
-        """Tell whether the recording vanishes."""
+        """Return whether the recording vanishes."""
         return self.at == self.recording.vanishes_at
 
 
@@ -67,16 +74,16 @@ class Delays:
 
     @property
     def median(self) -> float:
-        """What half of the changes did not exceed."""
+        """The median delay."""
         return self.quantile(0.5)
 
     @property
     def p99(self) -> float:
-        """What 99 in 100 changes did not exceed."""
+        """The 99th percentile of the delays."""
         return self.quantile(0.99)
 
     def quantile(self, share: float) -> float:
-        """Return what a *share* of the changes did not exceed: inf if so many were never seen."""
+        """Return the longest delay of a *share* of the changes; inf if they were not seen."""
         rank = max(0, math.ceil(share * self.count) - 1)
         if not self.count:
             return math.nan
@@ -108,7 +115,7 @@ class Lookout:
     Watches for changes of *recordings*; counts those from *counted_from* until *counted_until*.
 
     A change is seen at the end of the first scrape that shows its recording as it was read after
-    the change. That a recording has vanished is seen where it is no longer shown.
+    the change. The end of a vanished recording is seen when it is no longer shown.
     """
 
     def __init__(
@@ -124,7 +131,7 @@ class Lookout:
         self._progress: list[float] = []
 
     def observe(self, read_at: Mapping[str, float], ended_at: float) -> None:
-        """Note what a scrape showed: *read_at* tells when recordings were read, by their ids."""
+        """Record what a scrape showed: *read_at* has the read times of recordings, by their ids."""
         while self._to_come and self._to_come[0].at <= ended_at:
             change = self._to_come.popleft()
             self._pending[change.recording.id].append(change)
@@ -138,7 +145,7 @@ class Lookout:
                 del self._pending[recording_id]
 
     def result(self) -> Visibility:
-        """Return what was seen, and count what was not."""
+        """Return the result, including the changes that were never seen."""
         for change in self._to_come:
             self._pending[change.recording.id].append(change)
         self._to_come.clear()
@@ -158,7 +165,7 @@ class Lookout:
         )
 
     def _miss(self, pending: deque[Change], ended_at: float) -> None:
-        """Note what has happened to a recording that was shown, and no longer is."""
+        """Record the end of a recording that was shown, and no longer is."""
         if pending and pending[-1].is_vanishing:
             while pending:
                 self._see(pending.popleft(), ended_at)
@@ -166,7 +173,7 @@ class Lookout:
     def _see(self, change: Change, ended_at: float) -> None:
         first_seen = self._first_seen.setdefault(change.recording.id, ended_at)
         if self._counts(change):
-            # What happens before a recording is first seen is found with it, not by following it.
+            # Changes before the first sight of a recording are seen with it, not by following it.
             delays = self._progress if first_seen <= change.at else self._start
             delays.append(ended_at - change.at)
             self._note_start(change, is_seen=True)

@@ -1,4 +1,4 @@
-"""A server on the loopback that answers with whatever bytes, or silence, a test asks for."""
+"""A server on the loopback interface that answers with any bytes, or not at all."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 
-# Far more than anything here takes, on the slowest machine.
-PATIENCE_SECONDS = 20.0
+# Far longer than any test takes on a slow machine.
+TEST_TIMEOUT_SECONDS = 20.0
 _DRIP_EVERY_SECONDS = 0.01
 _TLS_SHUTDOWN_SECONDS = 0.1
 _FLOOD_PIECE = bytes(64 * 1024)
@@ -19,7 +19,7 @@ _FLOOD_PIECE = bytes(64 * 1024)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it came: on which connection, for which path, with which headers."""
+    """A received request; *connection* is the number of its connection."""
 
     connection: int
     path: str
@@ -28,7 +28,7 @@ class Request:
 
 @dataclass(slots=True)
 class Exchange:
-    """What a behaviour works with."""
+    """The streams of one connection."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -39,19 +39,19 @@ class Exchange:
         await self.writer.drain()
 
 
-# Tells whether the connection stays open for a further request.
+# Returns whether the connection stays open for another request.
 Behaviour = Callable[[Exchange], Awaitable[bool]]
 
 
 def answer(
     status: int = 200, body: bytes = b'{"success":true,"data":null}', *headers: str
 ) -> Behaviour:
-    """Answer completely."""
+    """Send a complete answer."""
     return send(head(status, f"Content-Length: {len(body)}", *headers) + body)
 
 
 def head(status: int, *headers: str) -> bytes:
-    """Return a response's head."""
+    """Return the status line and the headers of a response."""
     lines = [f"HTTP/1.1 {status} Whatever", "Content-Type: application/json", *headers, "", ""]
     return "\r\n".join(lines).encode("latin-1")
 
@@ -81,8 +81,8 @@ def reset(data: bytes = b"") -> Behaviour:
 
     async def behave(exchange: Exchange) -> bool:
         await exchange.send(data)
-        its_socket: socket.socket = exchange.writer.get_extra_info("socket")
-        its_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection: socket.socket = exchange.writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         exchange.writer.transport.abort()
         return False
 
@@ -90,7 +90,7 @@ def reset(data: bytes = b"") -> Behaviour:
 
 
 def hang(data: bytes = b"") -> Behaviour:
-    """Send *data*, and then nothing until the client leaves."""
+    """Send *data*, then nothing until the client closes the connection."""
 
     async def behave(exchange: Exchange) -> bool:
         await exchange.send(data)
@@ -101,7 +101,7 @@ def hang(data: bytes = b"") -> Behaviour:
 
 
 def drip(data: bytes, *, head: bytes = b"") -> Behaviour:
-    """Send *head*, and then *data* byte by byte."""
+    """Send *head*, then *data* byte by byte."""
 
     async def behave(exchange: Exchange) -> bool:
         await exchange.send(head)
@@ -115,14 +115,14 @@ def drip(data: bytes, *, head: bytes = b"") -> Behaviour:
 
 @dataclass(slots=True)
 class Flood:
-    """Send *head*, and then up to *most_bytes* for as long as the client takes them."""
+    """Sends *head*, then up to *most_bytes* until the client closes the connection."""
 
     head: bytes
     most_bytes: int
     sent_bytes: int = 0
 
     async def __call__(self, exchange: Exchange) -> bool:
-        """Send until the client leaves."""
+        """Send until the client closes the connection."""
         await exchange.send(self.head)
         while self.sent_bytes < self.most_bytes:
             await exchange.send(_FLOOD_PIECE)
@@ -133,10 +133,9 @@ class Flood:
 @dataclass(slots=True)
 class FaultServer:
     """
-    The server: a behaviour for each request to a path, in order, the last one for all others.
+    The server: it has a list of behaviours per path, and repeats the last one.
 
-    Paths are known by their last segment. A *greeting* is sent, and nothing else, to a client
-    that connects.
+    The last segment identifies a path. A server with a *greeting* sends only that to each client.
     """
 
     greeting: bytes | None = None
@@ -154,12 +153,12 @@ class FaultServer:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def script(self, path: str, *behaviours: Behaviour) -> None:
-        """Behave like so for the next requests to *path*."""
+        """Set the *behaviours* for the next requests to *path*."""
         self._scripts[path] = list(behaviours)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until *condition* holds, which is looked at whenever a connection changes."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        """Wait until *condition* is true; it is checked whenever a connection changes."""
+        async with asyncio.timeout(TEST_TIMEOUT_SECONDS):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
@@ -178,10 +177,10 @@ class FaultServer:
                 await self._handle(reader, writer)
             handlers.discard(task)
 
-        # Clients that keep a connection do not answer that it ends.
-        patience = _TLS_SHUTDOWN_SECONDS if context else None
+        # Clients that keep a connection do not answer a TLS shutdown.
+        shutdown_timeout = _TLS_SHUTDOWN_SECONDS if context else None
         server = await asyncio.start_server(
-            handle, "127.0.0.1", 0, ssl=context, ssl_shutdown_timeout=patience
+            handle, "127.0.0.1", 0, ssl=context, ssl_shutdown_timeout=shutdown_timeout
         )
         self.port = server.sockets[0].getsockname()[1]
         try:
@@ -191,7 +190,7 @@ class FaultServer:
             for task in list(handlers):
                 task.cancel()
             if handlers:
-                await asyncio.wait(handlers, timeout=PATIENCE_SECONDS)
+                await asyncio.wait(handlers, timeout=TEST_TIMEOUT_SECONDS)
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -209,7 +208,7 @@ class FaultServer:
                 if not await self._next_behaviour(request.path)(exchange):
                     break
         except (OSError, asyncio.IncompleteReadError):
-            pass  # the client left
+            pass  # the client closed the connection
         finally:
             writer.close()
             with contextlib.suppress(OSError):

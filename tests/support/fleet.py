@@ -1,4 +1,4 @@
-"""A simulated fleet: an exporter on a simulated account, scraped for hours that take seconds."""
+"""A simulated fleet: an exporter of a simulated account; simulated hours take seconds."""
 
 import asyncio
 import itertools
@@ -17,6 +17,7 @@ from rk_exporter.config.sources import Setting
 from rk_exporter.exporter import Exporter
 from rk_exporter.simulator import Scenario, Session, Simulator
 from tests.support import virtual_time
+from tests.support.building import VirtualClock
 from tests.support.changes import Lookout, recordings_between
 from tests.support.observer import Observer, Outcome
 from tests.support.truth import Truth
@@ -25,10 +26,10 @@ from tests.support.truth import Truth
 STARTS_AT = 1_795_000_000.0
 LATENCY_SECONDS = 0.05
 SCRAPE_TIMEOUT_SECONDS = 9.5
-"""What is left of Prometheus' own 10 s."""
+"""Prometheus's default of 10 s, minus the offset of the exporter."""
 
 Event: TypeAlias = tuple[float, Callable[[Simulator], None]]
-"""What happens to the simulated API, so many seconds after the start."""
+"""A change of the simulated API, and its time in seconds after the start."""
 
 _SETTINGS: Mapping[str, str | list[str]] = {
     "account_id": "023e105f4ecef8ad9ca31a8372d0c353",
@@ -39,7 +40,7 @@ _SETTINGS: Mapping[str, str | list[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """Somebody who scrapes at each *interval_seconds*, beginning after *phase_seconds*."""
+    """A server that scrapes each *interval_seconds*, starting after *phase_seconds*."""
 
     interval_seconds: float = 15.0
     phase_seconds: float = 0.0
@@ -48,34 +49,34 @@ class Prometheus:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """
-    What happens to a fleet.
+    The events of a fleet.
 
-    The changes of *seconds* are counted, after *warm_up_seconds* in which the exporter gets to
-    know its meetings; in *cool_down_seconds* the last of them may still be seen.
+    Changes count for *seconds*, after *warm_up_seconds* in which the exporter reads all of its
+    meetings; in the *cool_down_seconds* at the end the last changes may still be seen.
     """
 
     settings: Mapping[str, str | list[str]] = field(default_factory=dict)
-    """Options by their place in a configuration file, like `api.budget`."""
+    """Options by their path in a configuration file, e.g. `api.budget`."""
     scrapers: tuple[Prometheus, ...] = (Prometheus(),)
     seconds: float = 3600.0
     warm_up_seconds: float = 300.0
     cool_down_seconds: float = 30.0
     killed_each_seconds: float = math.inf
-    """How long an exporter lives; the next one knows nothing of the one before."""
+    """How long an exporter runs; the next one starts without its state."""
     lists_meetings: bool = True
-    """Whether the configuration names all meetings of the story."""
+    """Whether the configuration lists all meetings of the story."""
     simulator: Mapping[str, Any] = field(default_factory=dict)
     """More arguments for the `Simulator`."""
     events: Sequence[Event] = ()
 
     @property
     def total_seconds(self) -> float:
-        """How long all of it takes."""
+        """The length of the course."""
         return self.warm_up_seconds + self.seconds + self.cool_down_seconds
 
 
-def run_fleet(story: Scenario, course: Course) -> Outcome:
-    """Let an exporter with an account like *story* go through *course*, in virtual time."""
+def run_fleet(story: Story, course: Course) -> Outcome:
+    """Run an exporter of an account like *story* through *course*, in virtual time."""
     begun = time.perf_counter()
 
     async def drive() -> _Run:
@@ -87,8 +88,8 @@ def run_fleet(story: Scenario, course: Course) -> Outcome:
     return run.outcome(took_seconds=time.perf_counter() - begun)
 
 
-def fleet_config(story: Scenario, course: Course) -> Config:
-    """Return what the exporter of a fleet is told."""
+def fleet_config(story: Story, course: Course) -> Config:
+    """Return the configuration of a fleet's exporter."""
     values = {**_SETTINGS, **course.settings}
     if course.lists_meetings:
         values["meeting_ids"] = [meeting.id for meeting in story.meetings()]
@@ -101,7 +102,7 @@ def _observer(story: Scenario, course: Course) -> Observer:
     recordings = recordings_between(story, STARTS_AT, ends_at)
     watched = recordings
     if not course.lists_meetings:
-        # Live sessions do not lead to what still goes on after a session that was over before.
+        # Discovery does not find recordings that go on after their session has ended.
         sessions = {session.id: session for session in story.sessions(ends_at)}
         watched = [
             recording
@@ -136,7 +137,7 @@ class _Run:
         self._lost_scrapes = 0
 
     async def drive(self) -> None:
-        """Let all of it happen."""
+        """Run the course."""
         for after_seconds, happen in self._course.events:
             self._loop.call_later(after_seconds, happen, self._simulator)
         workers = [self._scrape_on(scraper) for scraper in self._course.scrapers]
@@ -146,7 +147,7 @@ class _Run:
         await self._exporter.close()
 
     def outcome(self, *, took_seconds: float) -> Outcome:
-        """Tell how it went."""
+        """Return the result."""
         return self._observer.outcome(
             self._simulator.requests, lost_scrapes=self._lost_scrapes, took_seconds=took_seconds
         )
@@ -159,8 +160,7 @@ class _Run:
         return Exporter(
             self._config,
             make_client=lambda: httpx.AsyncClient(transport=transport),
-            clock=self._clock,
-            monotonic=self._loop.time,
+            clock=VirtualClock(STARTS_AT),
         )
 
     async def _scrape_on(self, scraper: Prometheus) -> None:
@@ -168,15 +168,15 @@ class _Run:
         while due < self._course.total_seconds:
             await asyncio.sleep(due - self._loop.time())
             await self._scrape()
-            # Whatever became due while it ran is left out.
+            # Scrapes that became due during this one are skipped.
             passed = self._loop.time() - scraper.phase_seconds
             rounds = math.floor(passed / scraper.interval_seconds) + 1
             due = scraper.phase_seconds + rounds * scraper.interval_seconds
 
     async def _scrape(self) -> None:
         begun_at = self._clock()
-        # It belongs to the exporter, and is to die with it.
-        scrape = self._loop.create_task(self._exporter.scraper.scrape(SCRAPE_TIMEOUT_SECONDS))
+        # This task belongs to the exporter, and must die with it.
+        scrape = self._loop.create_task(self._exporter.collector.scrape(SCRAPE_TIMEOUT_SECONDS))
         await asyncio.wait([scrape])
         if scrape.cancelled():
             self._lost_scrapes += 1

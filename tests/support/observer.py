@@ -1,4 +1,4 @@
-"""What is looked at after each scrape of a simulated fleet, and what comes of it in the end."""
+"""Checks after each scrape of a simulated fleet, and their results."""
 
 import math
 import statistics
@@ -15,41 +15,41 @@ from tests.support.changes import Lookout, Visibility
 from tests.support.truth import Truth
 
 
-# In the first scrapes calls are still to come by.
+# In the first scrapes, there are few calls yet.
 _SETTLED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """One scrape that was answered."""
+    """One scrape and its answer."""
 
     begun_at: float
     ended_at: float
     meetings: int
     unread: int
-    """Those of them that were not read after it had begun."""
+    """Meetings that were not read after the scrape began."""
     deferred: int
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """The duration of the scrape."""
         return self.ended_at - self.begun_at
 
     @property
     def is_complete(self) -> bool:
-        """Whether every meeting was read after it had begun."""
+        """Whether every meeting was read after the scrape began."""
         return self.unread == 0
 
 
 @dataclass(frozen=True, slots=True)
 class IdleGaps:
-    """How often so many seconds lay between two readings of a meeting without recording."""
+    """How often two readings of an idle meeting were this number of seconds apart."""
 
     counts: Mapping[float, int]
 
     @property
     def median(self) -> float:
-        """How far apart two such readings mostly are."""
+        """The median time between two such readings."""
         left = sum(self.counts.values()) / 2
         for gap in sorted(self.counts):
             left -= self.counts[gap]
@@ -59,47 +59,47 @@ class IdleGaps:
 
     @property
     def longest(self) -> float:
-        """How far apart two such readings ever were."""
+        """The longest time between two such readings."""
         return max(self.counts, default=math.nan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a fleet's scrapes showed, and what they took."""
+    """The result of a fleet's scrapes, and their cost."""
 
     visibility: Visibility
     idle_gaps: IdleGaps
     scrapes: Sequence[Scrape]
     lost_scrapes: int
-    """Those whose exporter was killed meanwhile."""
+    """Scrapes whose exporter was killed."""
     differences: Sequence[str]
-    """Where what was shown was not what the story says."""
+    """Differences between the expositions and the story."""
     requests: RequestLog
     last_snapshot: Snapshot | None
     took_seconds: float
-    """In real time."""
+    """The real time of the run."""
 
     @property
     def complete_share(self) -> float:
-        """The part of the scrapes, but for the first two, in which every meeting was read."""
+        """The part of the scrapes, except the first two, that read every meeting."""
         settled = self.scrapes[_SETTLED:]
         return sum(scrape.is_complete for scrape in settled) / max(1, len(settled))
 
     @property
     def read_share(self) -> float:
-        """The part of the meetings that one of the same scrapes reads, on average."""
+        """The part of the meetings that one of these scrapes reads, on average."""
         settled = self.scrapes[_SETTLED:]
         meetings = sum(scrape.meetings for scrape in settled)
         return 1.0 - sum(scrape.unread for scrape in settled) / max(1, meetings)
 
     @property
     def median_deferred(self) -> float:
-        """How many meetings a scrape left for another."""
+        """The median number of deferred meetings."""
         return statistics.median(scrape.deferred for scrape in self.scrapes)
 
     @property
     def longest_scrape_seconds(self) -> float:
-        """How long the slowest scrape took."""
+        """The duration of the slowest scrape."""
         return max((scrape.seconds for scrape in self.scrapes), default=0.0)
 
 
@@ -111,43 +111,45 @@ class _Last(NamedTuple):
 
 
 class _Recordings:
-    """The recordings that an exporter shows, *most* of them at most, held against the *truth*."""
+    """Compares the recordings that an exporter shows, at most *most*, with the *truth*."""
 
     def __init__(self, truth: Truth, most: int) -> None:
         self._truth = truth
         self._most = most
         self.read_at: Mapping[str, float] = {}
-        """When those that the last scrape showed were read, by their ids."""
+        """The read times of the recordings in the last scrape, by their ids."""
         self.meetings: frozenset[str] = frozenset()
-        """The ids of the meetings of those among them that have not ended."""
+        """The ids of meetings with a recording that has not ended."""
         self._finished: set[str] = set()
         self._since: float | None = None
         self._is_restored = False
 
     def restart(self) -> None:
-        """Expect nothing of the next scrape: a new exporter answers it."""
+        """Expect nothing of the next scrape, because a new exporter answers it."""
         self._finished = set()
         self._since, self._is_restored = None, False
 
-    def look(self, snapshot: Snapshot, asked_at: float, begun_at: float) -> Iterator[str]:
-        """Tell what is wrong in a scrape; what is new in it was asked for since *asked_at*."""
-        known = [each for app in snapshot.apps for each in app.recordings]
-        for each in known:
-            if each.read_at != self.read_at.get(each.recording_id):
-                since = min(asked_at if each.read_at < begun_at else begun_at, each.read_at)
-                difference = self._truth.difference(each, since, each.read_at)
+    def check(self, snapshot: Snapshot, asked_at: float, begun_at: float) -> Iterator[str]:
+        """Return what is wrong in a scrape; its new readings were requested after *asked_at*."""
+        recordings = [known for app in snapshot.apps for known in app.recordings]
+        for known in recordings:
+            if known.read_at != self.read_at.get(known.recording_id):
+                since = min(asked_at if known.read_at < begun_at else begun_at, known.read_at)
+                difference = self._truth.difference(known, since, known.read_at)
                 if difference:
                     yield difference
-        self.read_at = {each.recording_id: each.read_at for each in known}
-        self.meetings = frozenset(each.meeting.meeting_id for each in known if not each.is_finished)
-        self._finished |= {each.recording_id for each in known if each.is_finished}
+        self.read_at = {known.recording_id: known.read_at for known in recordings}
+        self.meetings = frozenset(
+            known.meeting.meeting_id for known in recordings if not known.is_finished
+        )
+        self._finished |= {known.recording_id for known in recordings if known.is_finished}
         is_restored = all(app.is_restored for app in snapshot.apps)
         self._expect_restored(begun_at, is_restored=is_restored)
-        for recording_id in sorted(self._lacking(known, snapshot.taken_at)):
+        for recording_id in sorted(self._lacking(recordings, snapshot.taken_at)):
             yield f"{recording_id} is not shown, but has ended"
 
     def _expect_restored(self, begun_at: float, *, is_restored: bool) -> None:
-        """Expect what had ended before the start, as soon as all that was before it is shown."""
+        """Expect recordings that ended before the start, as soon as they are restored."""
         if self._since is None:
             self._since = begun_at
         if is_restored and not self._is_restored and not self._is_full:
@@ -158,21 +160,25 @@ class _Recordings:
     def _is_full(self) -> bool:
         return len(self.read_at) >= self._most
 
-    def _lacking(self, known: Iterable[KnownRecording], now: float) -> set[str]:
-        """Return the recordings that have ended and left too early, each once."""
+    def _lacking(self, recordings: Iterable[KnownRecording], now: float) -> set[str]:
+        """Return the finished recordings that left too early, each once."""
         gone = self._finished - self.read_at.keys()
         self._finished -= gone
         lacking = self._truth.kept(gone, now)
         if not self._is_full:
             return lacking
-        # Where there are too many, those that ended first have to go.
-        ends = [self._truth.ended_at(each.recording_id) for each in known if each.is_finished]
+        # If there are too many, the ones that ended first must go.
+        ends = [
+            self._truth.ended_at(known.recording_id) for known in recordings if known.is_finished
+        ]
         oldest = min(ends, default=math.inf)
-        return {each for each in lacking if self._truth.ended_at(each) > oldest}
+        return {
+            recording_id for recording_id in lacking if self._truth.ended_at(recording_id) > oldest
+        }
 
 
 class Observer:
-    """Looks at each scrape of an exporter that shows at most so many recordings."""
+    """Checks each scrape of an exporter that shows at most *most_recordings*."""
 
     def __init__(self, lookout: Lookout, truth: Truth, *, most_recordings: int) -> None:
         self._lookout = lookout
@@ -186,11 +192,11 @@ class Observer:
         self._snapshot: Snapshot | None = None
 
     def observe(self, snapshot: Snapshot, begun_at: float, ended_at: float) -> None:
-        """Look at the answer to a scrape."""
-        # The pass may have been another's, and have gone on after his scrape.
+        """Check the answer to a scrape."""
+        # Another scrape may have started the pass.
         asked_at = self._scrapes[-1].begun_at if self._scrapes else begun_at
-        for difference in self._recordings.look(snapshot, asked_at, begun_at):
-            self._tell(difference, ended_at)
+        for difference in self._recordings.check(snapshot, asked_at, begun_at):
+            self._report(difference, ended_at)
         unread = 0
         readings = [reading for app in snapshot.apps for reading in app.readings]
         for reading in readings:
@@ -208,12 +214,12 @@ class Observer:
         self._snapshot = snapshot
 
     def restart(self) -> None:
-        """Expect nothing of the next scrape: a new exporter answers it."""
+        """Expect nothing of the next scrape, because a new exporter answers it."""
         self._shown = set()
         self._recordings.restart()
 
     def outcome(self, requests: RequestLog, *, lost_scrapes: int, took_seconds: float) -> Outcome:
-        """Tell what came of it, once the last scrape was looked at."""
+        """Return the result after the last scrape."""
         return Outcome(
             visibility=self._lookout.result(),
             idle_gaps=IdleGaps(self._gaps),
@@ -226,19 +232,19 @@ class Observer:
         )
 
     def _note(self, meeting_id: str, read_at: float) -> bool:
-        """Note a reading, and tell whether it is a new one."""
+        """Record a reading, and return whether it is a new one."""
         last = self._last.get(meeting_id)
         if last is not None and last.read_at == read_at:
             return False
         is_idle = meeting_id not in self._recordings.meetings
         if last is not None and last.is_idle and is_idle:
-            # There may be millions; a tenth of a second is near enough.
+            # There may be millions of gaps, so a tenth of a second is exact enough.
             self._gaps[round(read_at - last.read_at, 1)] += 1
         self._last[meeting_id] = _Last(read_at, is_idle)
         return True
 
     def _miss(self, shown: set[str], begun_at: float, ended_at: float) -> None:
-        """Note which meetings are no longer shown; only what has ended may go."""
+        """Check the meetings that are no longer shown: their recordings must have ended."""
         for meeting_id in self._shown - shown:
             self._compare(meeting_id, (), begun_at, ended_at)
         self._shown = shown
@@ -246,10 +252,10 @@ class Observer:
     def _compare(
         self, meeting_id: str, shown_ids: Collection[str], begun_at: float, ended_at: float
     ) -> None:
-        """Tell what is not shown of a meeting."""
+        """Record the recordings of a meeting that are missing."""
         lacking = self._truth.lacking(meeting_id, shown_ids, begun_at, ended_at)
         if lacking:
-            self._tell(lacking, ended_at)
+            self._report(lacking, ended_at)
 
-    def _tell(self, difference: str, ended_at: float) -> None:
+    def _report(self, difference: str, ended_at: float) -> None:
         self._differences.append(f"scraped at {ended_at:.3f}: {difference}")

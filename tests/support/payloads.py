@@ -1,4 +1,4 @@
-"""Answers of the API, as its documentation shows them."""
+"""Answers from the API's documentation."""
 
 import json
 
@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 
-# The sample response on the endpoint's own page, to the letter.
+# The exact sample response on the endpoint's page.
 SAMPLE = """
 {
   "data": {
@@ -27,7 +27,7 @@ SAMPLE = """
   "success": true
 }
 """
-# What "Fetch details of a recording" shows besides.
+# "Fetch details of a recording" has more fields.
 DETAILS: dict[str, Any] = {
     **json.loads(SAMPLE)["data"],
     "start_reason": {

@@ -1,6 +1,5 @@
 """What tests of the state file share: configurations, the file's content, and the series."""
 
-import asyncio
 import json
 
 from collections.abc import Callable, Iterable
@@ -108,6 +107,5 @@ async def restart(
     stage.exporter = Exporter(
         configuration,
         make_client=in_process(Front(simulator) if simulator else stage.front),
-        clock=stage.now,
-        monotonic=asyncio.get_running_loop().time,
+        clock=stage.clock,
     )

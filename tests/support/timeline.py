@@ -1,4 +1,4 @@
-"""What Prometheus would have seen of recordings, as lines for people: only what has changed."""
+"""The changes that Prometheus sees of recordings, as lines of text."""
 
 import re
 
@@ -19,9 +19,9 @@ _SHORTER = {
     "session_id": "session",
     "output_file_name": "file",
 }
-# Of these metrics one label tells which of several states it is: that whose value is 1.
+# One label of these metrics is the state: the series with the value 1 counts.
 _STATES = {"rk_recording_status": "status", "rk_recording_stop_reason": "reason"}
-# What moves at each scrape is told when something else about the recording is.
+# Values that change at each scrape are shown only with other changes of the recording.
 _MOVING = frozenset(
     {
         "rk_recording_last_success_timestamp_seconds",
@@ -35,83 +35,85 @@ _HOUR = 3600
 
 
 class Series(NamedTuple):
-    """A series, but for the label that tells a state."""
+    """A series without the label of its state."""
 
     name: str
     labels: tuple[tuple[str, str], ...]
 
     @property
     def recording(self) -> str | None:
-        """Return which recording it is about, if it is about one."""
+        """Return the id of its recording, if it has one."""
         return dict(self.labels).get("recording")
 
 
 Seen = Mapping[Series, str]
-"""Series with what is told of each: its value, or which state it is in."""
+"""The value or the state of series series."""
 
 
 class Timeline:
-    """What one scrape after the other shows, as *lines*; the labels *dropped* tell nothing."""
+    """The changes from scrape to scrape, as *lines* without the labels *dropped*."""
 
     def __init__(self, *, dropped: Iterable[str]) -> None:
         self.lines: list[str] = []
         self._dropped = frozenset(dropped)
-        self._told: Seen = {}
+        self._shown: Seen = {}
 
     def add(self, exposition: str, at: float) -> None:
-        """Tell what has changed in an *exposition*, scraped *at* so many seconds."""
+        """Add the changes in an *exposition*, scraped *at* this number of seconds."""
         seen = dict(self._read(exposition))
-        changed = {each for each in seen if self._has_changed(each, seen)}
-        recordings = {each.recording for each in changed} - {None}
-        told = {
-            each: shown
-            for each, shown in seen.items()
-            if each in changed or (_is_moving(each, seen) and each.recording in recordings)
+        changed = {series for series in seen if self._has_changed(series, seen)}
+        recordings = {series.recording for series in changed} - {None}
+        news = {
+            series: shown
+            for series, shown in seen.items()
+            if series in changed or (_is_moving(series, seen) and series.recording in recordings)
         }
-        lines = [*(_line(each, shown) for each, shown in told.items()), *self._gone(seen)]
+        lines = [*(_line(series, shown) for series, shown in news.items()), *self._gone(seen)]
         self.lines += [f"+{time_text(at):>10}  {line}" for line in lines]
-        self._told = {each: shown for each, shown in self._told.items() if each in seen} | told
+        self._shown = {
+            series: shown for series, shown in self._shown.items() if series in seen
+        } | news
 
     def note(self, at: float, what: str) -> None:
-        """Tell what happened *at* so many seconds, after the scrape."""
+        """Add an event that happened *at* this number of seconds, after the scrape."""
         self.lines.append(f"+{time_text(at):>10}  # {what}")
 
     def _has_changed(self, series: Series, seen: Seen) -> bool:
-        if series not in self._told and series.name.endswith(_COUNTED):
-            # Counters are there from the beginning.
+        if series not in self._shown and series.name.endswith(_COUNTED):
+            # Counters exist from the start.
             return seen[series] != "0"
-        return not _is_moving(series, seen) and self._told.get(series) != seen[series]
+        return not _is_moving(series, seen) and self._shown.get(series) != seen[series]
 
     def _gone(self, seen: Seen) -> Iterator[str]:
-        recordings = {each.recording for each in seen}
+        recordings = {series.recording for series in seen}
         gone = set()
-        for series in self._told:
+        for series in self._shown:
             if series in seen:
                 continue
             if series.recording is None or series.recording in recordings:
                 yield _line(series, "gone")
             else:
                 gone.add(series.recording)
-        yield from (f'rk_recording_*{{recording="{each}"}} gone' for each in sorted(gone))
+        yield from (f'rk_recording_*{{recording="{recording}"}} gone' for recording in sorted(gone))
 
     def _read(self, exposition: str) -> Iterator[tuple[Series, str]]:
         for match in _SERIES.finditer(exposition):
             name, value = match["name"], float(match["value"])
             labels = {
-                _SHORTER.get(key, key): each
-                for key, each in _LABEL.findall(match["labels"])
+                _SHORTER.get(key, key): label
+                for key, label in _LABEL.findall(match["labels"])
                 if key not in self._dropped
             }
             state = labels.pop(_STATES[name]) if name in _STATES else None
             if name.endswith("_bucket") or (state and not value):
                 continue
-            first = [each for each in ("meeting", "recording") if each in labels]
+            first = [name for name in ("meeting", "recording") if name in labels]
             ordered = tuple((key, labels[key]) for key in dict.fromkeys([*first, *labels]))
             yield Series(name, ordered), state or _value_text(name, value)
 
 
 def time_text(seconds: float) -> str:
-    """Return a length of time; from an hour on in days, hours, minutes and seconds."""
+    """Return a duration; from one hour, in days, hours, minutes and seconds."""
     rest, parts = abs(seconds), []
     if rest >= _HOUR:
         for unit, size in (("d", 24 * _HOUR), ("h", _HOUR), ("m", 60)):
@@ -144,5 +146,5 @@ def _line(series: Series, shown: str) -> str:
     labels = dict(series.labels)
     if series.name in _STATES and shown != "gone":
         labels[_STATES[series.name]], shown = shown, "1"
-    text = ",".join(f'{key}="{each}"' for key, each in labels.items())
+    text = ",".join(f'{key}="{label}"' for key, label in labels.items())
     return f"{series.name}{{{text}}} {shown}" if text else f"{series.name} {shown}"

@@ -1,4 +1,4 @@
-"""Whether what is shown is what the story says."""
+"""Compare recordings in an exposition with the story."""
 
 import math
 
@@ -45,7 +45,7 @@ class Truth:
         """
         Tell how a recording read between *begun* and *ended* differs from the story, if it does.
 
-        It may be shown in any state that it had meanwhile.
+        Any state that it had in that time is right.
         """
         recording = self._by_id.get(known.recording_id)
         states = _states(recording, begun, ended) if recording else []
@@ -56,15 +56,19 @@ class Truth:
         return f"{known.recording_id} is shown as {status}, but was {was}"
 
     def ended_by(self, at: float) -> set[str]:
-        """Return the ids of what had been uploaded or failed by then."""
-        return {each.id for each in self._by_id.values() if _has_ended(each, at)}
+        """Return the ids of the recordings that were uploaded or had failed by then."""
+        return {recording.id for recording in self._by_id.values() if _has_ended(recording, at)}
 
     def kept(self, recording_ids: Collection[str], at: float) -> set[str]:
-        """Return those of the recordings that are there, and whose file has not expired."""
-        return {each for each in recording_ids if _is_kept(self._by_id[each], at)}
+        """Return the recordings that exist and whose file has not expired."""
+        return {
+            recording_id
+            for recording_id in recording_ids
+            if _is_kept(self._by_id[recording_id], at)
+        }
 
     def ended_at(self, recording_id: str) -> float:
-        """Return when a recording stopped; where it never began, when it was to."""
+        """Return when a recording stopped; if it never started, when it was invoked."""
         recording = self._by_id[recording_id]
         return recording.stopped_at or recording.started_at or recording.invoked_at
 

@@ -1,4 +1,4 @@
-"""Time that passes only while everybody waits: an hour of it takes as long as the work in it."""
+"""Virtual time, which passes only while all tasks wait."""
 
 import asyncio
 import selectors
@@ -15,7 +15,7 @@ class NothingToWaitFor(RuntimeError):
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Select what is ready at once, else let the time pass until the next timer is due."""
+    """Select what is ready; if nothing is, let the time pass until the next timer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """
     An event loop whose time begins with 0 and jumps to the next timer when nothing is ready.
 
-    What is simulated must wait by way of the loop: it knows nothing of threads or processes.
+    Simulated parts must wait through the loop: it knows nothing of threads or processes.
     """
 
     def __init__(self) -> None:

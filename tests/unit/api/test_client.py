@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import time
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -16,18 +17,18 @@ from rk_exporter.api.client import (
     ACTIVE_RECORDING,
     RATELIMIT_FIELD,
     RECORDING,
-    PassContext,
-    RealtimeKit,
+    RealtimeKitClient,
 )
 from rk_exporter.api.connection import Connection, client_factory
-from rk_exporter.api.results import ActiveRecordings, RecordingDetails
+from rk_exporter.api.connection_pool import ConnectionPool
 from rk_exporter.model import errors as api_errors
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
-from rk_exporter.model.recording import Status, StopReason
+from rk_exporter.model.recording import Recording, Status, StopReason
 from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.server_clock import ServerClock
-from tests.support.building import ACCOUNT, APP, BASE_URL, free_throttle, run
+from tests.support.building import ACCOUNT, APP, BASE_URL, free_limiter, pass_context, run
 from tests.support.payloads import DETAILS, RECORDING_ID, SAMPLE
 
 
@@ -39,7 +40,7 @@ PREFIX = f"{RECORDINGS_URL}/active-recording"
 
 
 class Log:
-    """An observer that remembers what it was told of calls to one *endpoint*."""
+    """An observer that records the calls to one *endpoint*."""
 
     def __init__(self, endpoint: str = ACTIVE_RECORDING) -> None:
         self.endpoint = endpoint
@@ -60,24 +61,24 @@ class Log:
 
 
 def ask(
-    question: Callable[[RealtimeKit, PassContext], Awaitable[T]],
+    question: Callable[[RealtimeKitClient, PassContext], Awaitable[T]],
     *,
     log: Log,
     app: App | None = None,
     server_clock: ServerClock | None = None,
 ) -> T:
     async def call() -> T:
-        api = RealtimeKit(
+        api = RealtimeKitClient(
             app or App("production", ACCOUNT, APP),
             base_url=BASE_URL,
-            connection=Connection(client_factory(BASE_URL)),
-            limiter=free_throttle(),
+            pool=ConnectionPool(client_factory(BASE_URL), size=1),
+            limiter=free_limiter(Secret(CANARY)),
             observer=log,
             server_clock=server_clock or ServerClock(time.time),
         )
         deadline = asyncio.get_running_loop().time() + 5
         try:
-            return await question(api, PassContext(Secret(CANARY), deadline, 5.0))
+            return await question(api, pass_context(token=Secret(CANARY), deadline=deadline))
         finally:
             await api.close()
 
@@ -90,7 +91,7 @@ def read(
     log: Log | None = None,
     app: App | None = None,
     server_clock: ServerClock | None = None,
-) -> ActiveRecordings:
+) -> tuple[Recording, ...]:
     return ask(
         lambda api, context: api.active_recordings(meeting_id, context),
         log=log or Log(),
@@ -101,7 +102,7 @@ def read(
 
 def read_recording(
     recording_id: str = RECORDING_ID, *, log: Log | None = None, app: App | None = None
-) -> RecordingDetails:
+) -> Recording | None:
     return ask(
         lambda api, context: api.recording(recording_id, context),
         log=log or Log(RECORDING),
@@ -110,8 +111,8 @@ def read_recording(
 
 
 @respx.mock
-def test_the_call_that_is_made() -> None:
-    """The documented path is asked for with the bearer token, unpacked, and without cookies."""
+def test_request() -> None:
+    """The request has the documented path, the bearer token, no compression and no cookies."""
     route = respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE)
     read()
     (call,) = route.calls
@@ -124,51 +125,51 @@ def test_the_call_that_is_made() -> None:
 
 @respx.mock
 def test_sample_of_the_endpoints_page() -> None:
-    """The sample response of the endpoint's own page is a recording that is INVOKED."""
+    """The sample response on the endpoint's page is a recording in the status INVOKED."""
     respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE)
     log = Log()
-    (recording,) = read(log=log).recordings
+    (recording,) = read(log=log)
     assert Status.INVOKED is recording.status
     assert (["200"], [], []) == (log.codes, log.reasons, log.fields)
 
 
 @respx.mock
 def test_no_active_recording_is_a_success() -> None:
-    """A 404 with RealtimeKit's `error` object is counted as a call and not as a failure."""
+    """A 404 with RealtimeKit's `error` object counts as a call and not as a failure."""
     body = {"success": False, "error": {"code": 404, "message": "none"}}
     respx.get(f"{PREFIX}/meeting-1").respond(404, json=body)
     log = Log()
-    assert () == read(log=log).recordings
+    assert () == read(log=log)
     assert (["404"], []) == (log.codes, log.reasons)
 
 
 class TestRecording:
-    """One recording, by its id."""
+    """One recording by its id."""
 
     @respx.mock
-    def test_the_call_that_is_made(self) -> None:
-        """The documented path is asked for, and what ended the recording comes back."""
+    def test_request(self) -> None:
+        """The request has the documented path, and the answer has the stop reason."""
         route = respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}")
         route.respond(200, json={"success": True, "data": DETAILS})
         log = Log(RECORDING)
-        answer = read_recording(log=log)
-        assert answer.recording
-        assert StopReason.ALL_PEERS_LEFT is answer.recording.stop_reason
+        recording = read_recording(log=log)
+        assert recording
+        assert StopReason.ALL_PEERS_LEFT is recording.stop_reason
         assert f"Bearer {CANARY}" == route.calls[0].request.headers["Authorization"]
         assert (["200"], [], []) == (log.codes, log.reasons, log.fields)
 
     @respx.mock
-    def test_none_is_a_success(self) -> None:
-        """That there is no such recording is counted as a call and not as a failure."""
+    def test_missing_recording_is_a_success(self) -> None:
+        """A missing recording counts as a call and not as a failure."""
         body = {"success": False, "error": {"code": 404, "message": "none"}}
         respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}").respond(404, json=body)
         log = Log(RECORDING)
-        assert RecordingDetails(None) == read_recording(log=log)
+        assert read_recording(log=log) is None
         assert (["404"], []) == (log.codes, log.reasons)
 
     @respx.mock
     def test_another_recording_is_a_failure(self) -> None:
-        """An answer about another recording is counted as an invalid response."""
+        """An answer about another recording counts as an invalid response."""
         data = {**DETAILS, "id": "another"}
         route = respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}")
         route.respond(200, json={"success": True, "data": data})
@@ -179,7 +180,7 @@ class TestRecording:
 
     @respx.mock
     def test_malformed_fields_are_reported(self) -> None:
-        """The names of fields that were left out reach the observer."""
+        """The observer gets the names of malformed fields."""
         data = {**DETAILS, "stop_reason": 7, "audio_download_url": 7}
         route = respx.get(f"{RECORDINGS_URL}/{RECORDING_ID}")
         route.respond(200, json={"success": True, "data": data})
@@ -188,8 +189,8 @@ class TestRecording:
         assert ["audio_download_url", "stop_reason"] == sorted(log.fields)
 
     @respx.mock
-    def test_its_id_stays_in_its_place(self) -> None:
-        """Whatever the id holds, it is one segment of the path."""
+    def test_unusual_id(self) -> None:
+        """Any id is one segment of the path."""
         odd = "a/b?c#d e%2f"
         route = respx.get(url__startswith=BASE_URL).respond(404, json={"error": {}})
         read_recording(odd)
@@ -211,10 +212,10 @@ class TestRecording:
     ],
 )
 @respx.mock
-def test_the_query_of_a_list(
+def test_query_of_a_list(
     status: Status | None, since: datetime | None, expected: dict[str, str]
 ) -> None:
-    """The list is asked for newest first, of one status or of all, from a time on or in whole."""
+    """The query asks for the newest first, and optionally for one status and for a start time."""
     route = respx.get(url__startswith=RECORDINGS_URL)
     route.respond(200, json={"success": True, "data": []})
     ask(
@@ -228,8 +229,8 @@ def test_the_query_of_a_list(
 
 @pytest.mark.parametrize("status_code", [200, 404, 429, 502])
 @respx.mock
-def test_every_answer_tells_the_apis_time(status_code: int) -> None:
-    """The Date of any answer, of a refusal too, tells how far the API's clock is ahead."""
+def test_every_answer_sets_the_server_clock(status_code: int) -> None:
+    """The Date of any answer, even of an error, shows how far the API's clock is ahead."""
     now = datetime(2026, 2, 3, tzinfo=UTC)
     clock = ServerClock(now.timestamp)
     date = format_datetime(now + timedelta(seconds=90), usegmt=True)
@@ -242,11 +243,11 @@ def test_every_answer_tells_the_apis_time(status_code: int) -> None:
 
 @respx.mock
 def test_malformed_rate_limit_header() -> None:
-    """A header that cannot be understood is counted and costs nothing else."""
+    """A malformed header is counted and has no other effect."""
     headers = {"Ratelimit": '"default;r=50;t=30'}
     respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE, headers=headers)
     log = Log()
-    assert 1 == len(read(log=log).recordings)
+    assert 1 == len(read(log=log))
     assert [RATELIMIT_FIELD] == log.fields
 
 
@@ -265,15 +266,57 @@ def test_malformed_rate_limit_header() -> None:
     ],
 )
 @respx.mock
-def test_answers_that_are_failures(
+def test_error_answers(
     answer: dict[str, Any], code: str, expected: type[api_errors.ApiError]
 ) -> None:
-    """Each answer that is no reading is counted by its status and by its reason."""
+    """Each error answer is counted by its status and by its reason."""
     respx.get(f"{PREFIX}/meeting-1").respond(**answer)
     log = Log()
     with pytest.raises(expected):
         read(log=log)
     assert ([code], [expected.reason]) == (log.codes, log.reasons)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "7"}, 7),
+        (
+            {
+                "Retry-After": "Tue, 03 Feb 2026 00:02:00 GMT",
+                "Date": "Tue, 03 Feb 2026 00:00:00 GMT",
+            },
+            120,
+        ),
+    ],
+)
+@respx.mock
+def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
+    """The error for a 429 has the time of Retry-After."""
+    respx.get(f"{PREFIX}/meeting-1").respond(429, headers=headers)
+    with pytest.raises(api_errors.RateLimited) as caught:
+        read()
+    assert "the API answered 429" == str(caught.value)
+    assert expected == caught.value.retry_after_seconds
+
+
+@respx.mock
+def test_unusual_answers_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A debug message names malformed fields and unknown statuses, but not their values."""
+    caplog.set_level(logging.DEBUG, logger="rk_exporter")
+    data = {**json.loads(SAMPLE)["data"], "status": "TRANSCODING", "file_size": CANARY}
+    respx.get(f"{PREFIX}/meeting-1").respond(200, json={"success": True, "data": data})
+    read()
+    (record,) = caplog.records
+    assert "API answer differs from its documentation" == record.getMessage()
+    fields = vars(record)
+    assert ("production", "/recordings/active-recording/meeting-1") == (
+        fields["app"],
+        fields["path"],
+    )
+    assert ("file_size", "TRANSCODING") == (fields["malformed"], fields["unknown_status"])
 
 
 @pytest.mark.parametrize(
@@ -289,10 +332,10 @@ def test_answers_that_are_failures(
     ],
 )
 @respx.mock
-def test_errors_of_the_network(
+def test_network_errors(
     error: type[httpx.TransportError], expected: type[api_errors.ApiError]
 ) -> None:
-    """Each error of the network has its reason; its own text, which may hold a URL, is dropped."""
+    """Each network error has its reason; its own text is dropped, because it may contain a URL."""
     respx.get(f"{PREFIX}/meeting-1").mock(side_effect=error(CANARY))
     log = Log()
     with pytest.raises(expected) as caught:
@@ -303,7 +346,7 @@ def test_errors_of_the_network(
 
 @respx.mock
 def test_malformed_fields_are_reported() -> None:
-    """The names of fields that were left out reach the observer."""
+    """The observer gets the names of malformed fields."""
     data = {**json.loads(SAMPLE)["data"], "file_size": "large", "stopped_time": "soon"}
     respx.get(f"{PREFIX}/meeting-1").respond(200, json={"success": True, "data": data})
     log = Log()
@@ -312,8 +355,8 @@ def test_malformed_fields_are_reported() -> None:
 
 
 @respx.mock
-def test_ids_stay_in_their_place() -> None:
-    """Whatever an id holds, it is one segment of the path."""
+def test_unusual_ids() -> None:
+    """Any id is one segment of the path."""
     odd = "a/b?c#d e%2f"
     route = respx.get(url__startswith=BASE_URL).respond(200, text=SAMPLE)
     read(odd, app=App("x", odd, odd))
@@ -325,8 +368,8 @@ def test_ids_stay_in_their_place() -> None:
 
 
 @respx.mock
-def test_a_connection_lives_from_call_to_call() -> None:
-    """After a complete answer, whatever its status, the same client is used again."""
+def test_the_client_is_kept_after_a_complete_answer() -> None:
+    """After a complete answer with any status, the same client is used again."""
     respx.get(f"{PREFIX}/meeting-1").respond(404, json={"error": {}})
     made: list[httpx.AsyncClient] = []
     make = client_factory(BASE_URL)
@@ -348,8 +391,8 @@ def test_a_connection_lives_from_call_to_call() -> None:
 
 
 @respx.mock
-def test_a_failure_costs_the_client() -> None:
-    """After anything but a complete answer the client is closed, and another takes its place."""
+def test_the_client_is_replaced_after_a_failure() -> None:
+    """After anything but a complete answer, the client is closed and replaced."""
     answers: list[httpx.Response | Exception] = [
         httpx.ReadError("reset"),
         httpx.Response(404, json={"error": {}}),

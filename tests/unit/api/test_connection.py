@@ -1,4 +1,4 @@
-"""What becomes of each fault of a real connection, over real sockets."""
+"""Faults of real connections over real sockets."""
 
 import asyncio
 import contextlib
@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from rk_exporter.api.client import ACTIVE_RECORDING, NO_STATUS, PassContext, RealtimeKit
+from rk_exporter.api.client import ACTIVE_RECORDING, NO_STATUS, RealtimeKitClient
 from rk_exporter.api.connection import LARGEST_BODY_BYTES, Connection, client_factory
-from rk_exporter.api.results import ActiveRecordings
+from rk_exporter.api.connection_pool import ConnectionPool
 from rk_exporter.model.errors import (
     ApiError,
     ApiTimeout,
@@ -32,12 +32,13 @@ from rk_exporter.model.errors import (
 )
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
+from rk_exporter.model.recording import Recording
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.runtime.server_clock import ServerClock
-from tests.support.building import free_throttle, throttle_of
+from tests.support.building import free_limiter, limiter_of, pass_context
 from tests.support.fault_server import (
-    PATIENCE_SECONDS,
+    TEST_TIMEOUT_SECONDS,
     Behaviour,
     FaultServer,
     Flood,
@@ -53,7 +54,7 @@ from tests.support.fault_server import (
 
 TOKEN = "canary-token-7f3a9c51"
 APP = App(name="studio", account_id="account", app_id="app")
-NOTHING = ActiveRecordings(())
+NOTHING = ()
 SHORT_SECONDS = 0.2
 
 MEETING = "meeting"
@@ -61,66 +62,72 @@ MEETING = "meeting"
 
 @dataclass(slots=True)
 class Observer:
-    """Remember the calls that were made, and the failures."""
+    """Records the calls and the failures."""
 
     codes: list[str] = field(default_factory=list)
     failures: list[Reason] = field(default_factory=list)
 
     def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
-        """Note the call's status."""
+        """Record the status of a call."""
         assert endpoint == ACTIVE_RECORDING
         assert duration_seconds >= 0
         self.codes.append(code)
 
     def failed(self, endpoint: str, reason: Reason) -> None:
-        """Note the failure's reason."""
+        """Record the reason of a failure."""
         assert endpoint == ACTIVE_RECORDING
         self.failures.append(reason)
 
     def malformed(self, fields: Iterable[str]) -> None:
-        """Expect none."""
+        """Expect no malformed fields."""
         assert not tuple(fields)
 
 
 @dataclass(slots=True)
 class Client:
-    """The API as the exporter calls it, on a connection of its own."""
+    """The API client of the exporter, with one connection."""
 
     url: str
     observer: Observer = field(default_factory=Observer)
-    limiter: RateLimiter = field(default_factory=free_throttle)
-    api: RealtimeKit = field(init=False)
+    limiter: RateLimiter = field(default_factory=lambda: free_limiter(Secret(TOKEN)))
+    api: RealtimeKitClient = field(init=False)
 
     def __post_init__(self) -> None:
         base_url = f"{self.url}/client/v4"
-        self.api = RealtimeKit(
+        self.api = RealtimeKitClient(
             APP,
             base_url=base_url,
-            connection=Connection(client_factory(base_url)),
+            pool=ConnectionPool(client_factory(base_url), size=1),
             limiter=self.limiter,
             observer=self.observer,
             server_clock=ServerClock(time.time),
         )
 
-    async def call(self, seconds: float = PATIENCE_SECONDS) -> ActiveRecordings:
-        """Read the meeting within so many *seconds*."""
+    async def call(self, seconds: float = TEST_TIMEOUT_SECONDS) -> tuple[Recording, ...]:
+        """Read the meeting within *seconds*."""
         deadline = asyncio.get_running_loop().time() + seconds
         return await self.api.active_recordings(
-            MEETING, PassContext(Secret(TOKEN), deadline, PATIENCE_SECONDS)
+            MEETING,
+            pass_context(
+                token=Secret(TOKEN),
+                deadline=deadline,
+                call_timeout_seconds=TEST_TIMEOUT_SECONDS,
+                wait_until=0.0,
+            ),
         )
 
-    async def failure(self, seconds: float = PATIENCE_SECONDS) -> ApiError:
-        """Return the error of a call that has to fail, well before the test loses patience."""
+    async def failure(self, seconds: float = TEST_TIMEOUT_SECONDS) -> ApiError:
+        """Return the error of a call that must fail before the test times out."""
         with pytest.raises(ApiError) as caught:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TEST_TIMEOUT_SECONDS):
                 await self.call(seconds)
         return caught.value
 
 
 @contextlib.asynccontextmanager
 async def client_of(url: str, limiter: RateLimiter | None = None) -> AsyncIterator[Client]:
-    """Yield a client that is closed at the end."""
-    client = Client(url, limiter=limiter or free_throttle())
+    """Yield a client, and close it at the end."""
+    client = Client(url, limiter=limiter or free_limiter(Secret(TOKEN)))
     try:
         yield client
     finally:
@@ -134,7 +141,7 @@ def with_server(
     scheme: str | None = None,
     limiter: RateLimiter | None = None,
 ) -> None:
-    """Run *test* with a server that behaves so, and a client of it."""
+    """Run *test* with a server that has these *behaviours*, and with a client of it."""
 
     async def run() -> None:
         server = FaultServer()
@@ -151,7 +158,7 @@ def with_server(
 
 
 def test_answer_is_read() -> None:
-    """A complete answer is parsed, and the request said who asks for what."""
+    """A complete answer is parsed; the request has the path, the token and the program's name."""
 
     async def test(server: FaultServer, client: Client) -> None:
         assert await client.call() == NOTHING
@@ -168,20 +175,20 @@ def test_answer_is_read() -> None:
 
 
 def test_connection_is_kept() -> None:
-    """Many calls use one connection, also in passes that follow each other."""
+    """Many calls use one connection, even over several passes."""
 
     async def test(server: FaultServer, client: Client) -> None:
         for _ in range(3):
             for _ in range(5):
                 await client.call()
-            # The loop turns between two passes.
+            # The event loop runs between two passes.
             await asyncio.sleep(0)
         assert (server.connections, len(server.requests)) == (1, 15)
 
     with_server(test, answer())
 
 
-def test_refusal_keeps_the_connection() -> None:
+def test_error_answer_keeps_the_connection() -> None:
     """An answer with an error status is complete, so its connection stays in use."""
 
     async def test(server: FaultServer, client: Client) -> None:
@@ -219,13 +226,13 @@ BODY = b'{"success":true,"data":null}'
             1,
             id="after a hint",
         ),
-        pytest.param(answer(200, BODY, "Content-Encoding: Identity"), 1, id="not packed"),
+        pytest.param(answer(200, BODY, "Content-Encoding: Identity"), 1, id="not compressed"),
         pytest.param(close(b"HTTP/1.0 200 OK\r\n\r\n" + BODY), 2, id="until closed"),
         pytest.param(drip(BODY, head=head(200, "Content-Length: 28")), 1, id="slowly"),
     ],
 )
 def test_framings(behaviour: Behaviour, connections: int) -> None:
-    """An answer may come in any of HTTP's framings, and at any speed within the deadline."""
+    """An answer may have any HTTP framing, and any speed within the deadline."""
 
     async def test(server: FaultServer, client: Client) -> None:
         assert await client.call() == NOTHING
@@ -237,7 +244,7 @@ def test_framings(behaviour: Behaviour, connections: int) -> None:
 
 
 def test_cookies_are_not_sent_back() -> None:
-    """The API's cookies are forgotten."""
+    """Cookies of the API are dropped."""
 
     async def test(server: FaultServer, client: Client) -> None:
         await client.call()
@@ -251,7 +258,7 @@ def test_cookies_are_not_sent_back() -> None:
 def test_proxies_of_the_environment_are_ignored(
     variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The token is sent to the API only, whatever proxy the environment names."""
+    """The token is sent to the API only, even if the environment sets a proxy."""
 
     async def test(server: FaultServer, client: Client) -> None:
         proxy = FaultServer()
@@ -263,11 +270,11 @@ def test_proxies_of_the_environment_are_ignored(
     with_server(test, answer())
 
 
-# Connections that were closed while they were kept.
+# Kept connections that the API closes.
 
 
 def test_closed_between_calls() -> None:
-    """A connection that the API closed between two calls is made anew unseen."""
+    """A connection that the API closed between two calls is replaced without a failure."""
 
     async def test(server: FaultServer, client: Client) -> None:
         await client.call()
@@ -280,7 +287,7 @@ def test_closed_between_calls() -> None:
 
 
 def test_no_calls_left_to_try_again() -> None:
-    """A kept connection that closes under the last call of the budget is a failure."""
+    """A kept connection that closes during the last call of the budget is a failure."""
 
     async def test(server: FaultServer, client: Client) -> None:
         await client.call()
@@ -289,12 +296,12 @@ def test_no_calls_left_to_try_again() -> None:
         assert client.observer == Observer(codes=["200", NO_STATUS], failures=[Reason.CONNECT])
         assert server.connections == 1
 
-    with_server(test, answer(), close(), limiter=throttle_of(2))
+    with_server(test, answer(), close(), limiter=limiter_of(2, Secret(TOKEN)))
 
 
 @pytest.mark.parametrize("end", [close(), reset()], ids=["closed", "reset"])
-def test_closed_under_a_call(end: Behaviour) -> None:
-    """A kept connection that closes just as it is used costs a second call, and no failure."""
+def test_closed_during_a_call(end: Behaviour) -> None:
+    """A kept connection that closes during a call costs a second call, but no failure."""
 
     async def test(server: FaultServer, client: Client) -> None:
         await client.call()
@@ -306,7 +313,7 @@ def test_closed_under_a_call(end: Behaviour) -> None:
 
 
 def test_closed_twice() -> None:
-    """A call is tried once more, not more often."""
+    """A call is retried only once."""
 
     async def test(server: FaultServer, client: Client) -> None:
         await client.call()
@@ -321,7 +328,7 @@ def test_closed_twice() -> None:
 
 
 def test_retry_has_the_same_deadline() -> None:
-    """A second try gets what time the first has left."""
+    """The retry must end before the deadline of the first try."""
 
     async def test(server: FaultServer, client: Client) -> None:
         await client.call()
@@ -333,18 +340,18 @@ def test_retry_has_the_same_deadline() -> None:
     with_server(test, answer(), close(), hang())
 
 
-# Faults: each is one call with one failure of the right reason, and the next call works.
+# Faults: each is one call with one failure, and the next call works.
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What the server does, and what is to become of it."""
+    """A behaviour of the server, and the expected error."""
 
     behaviour: Behaviour
     error: type[ApiError]
     reason: Reason
     explanation: str
-    seconds: float = PATIENCE_SECONDS
+    seconds: float = TEST_TIMEOUT_SECONDS
 
 
 def late(behaviour: Behaviour) -> Fault:
@@ -368,8 +375,8 @@ def garbled(raw: bytes, behave: Callable[[bytes], Behaviour] = close) -> Fault:
 CHUNKED = head(200, "Transfer-Encoding: chunked")
 LENGTH_100 = head(200, "Content-Length: 100")
 FAULTS = {
-    "closed without an answer": broken(close(), "it was closed before an answer came"),
-    "closed within the head": broken(close(LENGTH_100[:30]), "it was closed before an answer came"),
+    "closed without an answer": broken(close(), "it was closed before the answer"),
+    "closed within the head": broken(close(LENGTH_100[:30]), "it was closed before the answer"),
     "reset": broken(reset(), "Connection reset by peer"),
     "hangs": late(hang()),
     "hangs within the head": late(hang(LENGTH_100[:30])),
@@ -380,17 +387,17 @@ FAULTS = {
     "drips its head": late(drip(LENGTH_100 + bytes(100))),
     "drips its body": late(drip(bytes(100), head=LENGTH_100)),
     "drips its chunks": late(drip(b"1\r\nx\r\n" * 100, head=CHUNKED)),
-    "hints for ever": late(drip(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)),
+    "endless hints": late(drip(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)),
     "body is too short": garbled(LENGTH_100 + BODY),
     "there is no body": garbled(LENGTH_100),
     "chunk is too short": garbled(CHUNKED + b"ff\r\n" + BODY),
     "no last chunk": garbled(CHUNKED + b"1c\r\n" + BODY + b"\r\n"),
-    "chunk's size is no number": garbled(CHUNKED + b"zz\r\n" + BODY + b"\r\n0\r\n\r\n", hang),
+    "chunk's size is not a number": garbled(CHUNKED + b"zz\r\n" + BODY + b"\r\n0\r\n\r\n", hang),
     "chunk's size is negative": garbled(CHUNKED + b"-1\r\n\r\n", hang),
     "chunk's end is missing": garbled(CHUNKED + b"1c\r\n" + BODY + b"0\r\n\r\n", hang),
     "status line is garbage": garbled(b"\x00\x01garbage\r\n\r\n", hang),
     "status line is another protocol's": garbled(b"SSH-2.0-OpenSSH_9.9\r\n\r\n", hang),
-    "status is no number": garbled(b"HTTP/1.1 OK 200\r\n\r\n", hang),
+    "status is not a number": garbled(b"HTTP/1.1 OK 200\r\n\r\n", hang),
     "header without a name": garbled(head(200, ": nameless"), hang),
     "lengths contradict": garbled(head(200, "Content-Length: 1", "Content-Length: 2"), hang),
     "length is negative": garbled(head(200, "Content-Length: -1"), hang),
@@ -402,24 +409,24 @@ FAULTS = {
 
 
 def everything_about(error: BaseException) -> Iterator[str]:
-    """Yield all texts of *error* and of whatever led to it."""
+    """Yield all texts of *error* and of its causes."""
     yield from traceback.format_exception(error)
     seen: list[BaseException] = []
     left: list[BaseException | None] = [error]
     while left:
-        each = left.pop()
-        if each is None or each in seen:
+        cause = left.pop()
+        if cause is None or cause in seen:
             continue
-        seen.append(each)
-        yield from (str(each), repr(each), repr(each.args), repr(vars(each)))
-        left += [each.__cause__, each.__context__]
-        if isinstance(each, BaseExceptionGroup):
-            left += each.exceptions
+        seen.append(cause)
+        yield from (str(cause), repr(cause), repr(cause.args), repr(vars(cause)))
+        left += [cause.__cause__, cause.__context__]
+        if isinstance(cause, BaseExceptionGroup):
+            left += cause.exceptions
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_fault(name: str) -> None:
-    """A fault has its reason, tells no token, and the same Connection goes on working."""
+    """A fault has its reason, never shows the token, and the same Connection works afterwards."""
     fault = FAULTS[name]
 
     async def test(server: FaultServer, client: Client) -> None:
@@ -427,7 +434,7 @@ def test_fault(name: str) -> None:
         assert (type(error), error.reason) == (fault.error, fault.reason)
         assert str(error) == error.failure.explanation == fault.explanation
         assert [text for text in everything_about(error) if TOKEN in text] == []
-        # The connection is gone, also where the server would have held it.
+        # The connection is closed, even if the server would have kept it.
         await server.until(lambda: server.open_connections == 0)
         assert await client.call() == NOTHING
         assert client.observer == Observer(codes=[NO_STATUS, "200"], failures=[fault.reason])
@@ -437,7 +444,7 @@ def test_fault(name: str) -> None:
 
 
 def test_deadline_in_the_past() -> None:
-    """A call whose deadline has passed fails at once."""
+    """A call whose deadline is over fails immediately."""
 
     async def test(server: FaultServer, client: Client) -> None:
         assert (await client.failure(-1)).reason is Reason.TIMEOUT
@@ -447,7 +454,7 @@ def test_deadline_in_the_past() -> None:
 
 
 def test_timeout_ends_soon() -> None:
-    """The deadline is of the whole call, however often a byte comes."""
+    """The deadline counts for the whole call, however often a byte comes."""
 
     async def test(_: FaultServer, client: Client) -> None:
         begun = time.monotonic()
@@ -459,7 +466,7 @@ def test_timeout_ends_soon() -> None:
 
 
 def test_reset_within_the_body() -> None:
-    """A connection that is reset within an answer has failed."""
+    """A connection that is reset during an answer is a failure."""
 
     async def test(_: FaultServer, client: Client) -> None:
         assert (await client.failure()).reason in {Reason.CONNECT, Reason.INVALID_RESPONSE}
@@ -470,10 +477,10 @@ def test_reset_within_the_body() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_refused(host: str) -> None:
-    """A refused connection is told as such, also where the name has several addresses."""
+    """The error says that a connection was refused, even if the name has several addresses."""
 
     async def run() -> None:
-        # Bound but not listening: nobody else can have the port.
+        # Bound but not listening, so that no other program can use the port.
         with socket.socket() as idle:
             idle.bind(("127.0.0.1", 0))
             async with client_of(f"http://{host}:{idle.getsockname()[1]}") as client:
@@ -485,7 +492,7 @@ def test_refused(host: str) -> None:
 
 
 def test_unknown_name() -> None:
-    """A name that cannot be resolved is told as such."""
+    """The error says that a name cannot be resolved."""
     name = "rk-exporter.invalid"
 
     async def run() -> None:
@@ -498,18 +505,18 @@ def test_unknown_name() -> None:
             pass
         async with client_of(f"https://{name}") as client:
             error = await client.failure()
-            assert str(error) == "no connection to the API (its name cannot be resolved)"
+            assert str(error) == "no connection to the API (the host name cannot be resolved)"
             assert client.observer == Observer([NO_STATUS], [Reason.CONNECT])
 
     asyncio.run(run())
 
 
-# What an answer may not do.
+# Answers that are rejected.
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "identity, gzip", "x-unknown"])
-def test_packed_answer(encoding: str) -> None:
-    """An answer that was packed unasked is refused, and never unpacked."""
+def test_compressed_answer(encoding: str) -> None:
+    """A compressed answer is rejected and never decompressed."""
     bomb = gzip.compress(bytes(32 << 20), 1)
 
     async def test(server: FaultServer, client: Client) -> None:
@@ -520,7 +527,7 @@ def test_packed_answer(encoding: str) -> None:
         finally:
             tracemalloc.stop()
         assert (type(error), error.reason) == (InvalidResponse, Reason.INVALID_RESPONSE)
-        assert str(error) == "the API packed its answer although asked not to"
+        assert str(error) == "the API compressed its answer although the request forbids it"
         assert peak_bytes < 8 << 20
         await server.until(lambda: server.open_connections == 0)
         assert await client.call() == NOTHING
@@ -532,14 +539,14 @@ def test_packed_answer(encoding: str) -> None:
     "framing", ["Content-Length: 1073741824", "Connection: close"], ids=["length", "no length"]
 )
 def test_body_too_large(framing: str) -> None:
-    """An endless answer is dropped when it passes 1 MiB."""
+    """An endless answer is dropped after 1 MiB."""
     flood = Flood(head(200, framing), most_bytes=1 << 30)
 
     async def test(server: FaultServer, client: Client) -> None:
         error = await client.failure()
         assert (type(error), error.reason) == (BodyTooLarge, Reason.TOO_LARGE)
         await server.until(lambda: server.open_connections == 0)
-        # What the kernel holds between the two is counted too.
+        # This includes the buffers of the kernel.
         assert flood.sent_bytes < 32 << 20
         assert await client.call() == NOTHING
         assert client.observer.failures == [Reason.TOO_LARGE]
@@ -561,7 +568,7 @@ def test_largest_body() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirect_is_not_followed(status: int) -> None:
-    """A redirect is no answer: nobody else is asked, and nobody else sees the token."""
+    """A redirect is an error: no other server gets a request or the token."""
 
     async def run() -> None:
         elsewhere, server = FaultServer(), FaultServer()
@@ -584,7 +591,7 @@ def test_redirect_is_not_followed(status: int) -> None:
     ["unknown:thing", "http://xn--a/", "http://\x80/", "http://[::1", "http://h:99999/", ""],
 )
 def test_redirect_to_nowhere(location: str) -> None:
-    """A redirect whose target is no URL at all is an invalid response as any other."""
+    """A redirect with an invalid URL is an invalid response, too."""
 
     async def test(_: FaultServer, client: Client) -> None:
         error = await client.failure()
@@ -600,7 +607,7 @@ def test_redirect_to_nowhere(location: str) -> None:
 
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
-    """Return an authority that clients trust, and no other."""
+    """Return the only authority that clients trust."""
     authority = trustme.CA()
     path = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(path)
@@ -616,7 +623,7 @@ def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
 
 
 def test_trusted_certificate(authority: trustme.CA) -> None:
-    """With a trusted certificate calls work, and keep their connection."""
+    """With a trusted certificate, calls work and keep their connection."""
 
     async def test(server: FaultServer, client: Client) -> None:
         for _ in range(5):
@@ -627,8 +634,8 @@ def test_trusted_certificate(authority: trustme.CA) -> None:
     with_server(test, answer(), context=server_context(authority.issue_cert("127.0.0.1")))
 
 
-def test_closed_under_a_tls_call(authority: trustme.CA) -> None:
-    """A kept TLS connection that closes as it is used, or between calls, costs no failure."""
+def test_closed_during_a_tls_call(authority: trustme.CA) -> None:
+    """A kept TLS connection that closes during or between calls causes no failure."""
 
     async def test(server: FaultServer, client: Client) -> None:
         await client.call()
@@ -644,13 +651,13 @@ def test_closed_under_a_tls_call(authority: trustme.CA) -> None:
 
 
 def untrusted(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
-    """Return a context whose certificate another authority issued."""
+    """Return a context with a certificate of another authority."""
     del authority, folder
     return server_context(trustme.CA().issue_cert("127.0.0.1"))
 
 
 def self_signed(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
-    """Return a context whose certificate nobody else signed."""
+    """Return a context with a self-signed certificate."""
     del authority
     own = trustme.CA()
     own.cert_pem.write_to_path(folder / "own.pem")
@@ -661,13 +668,13 @@ def self_signed(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
 
 
 def other_host(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
-    """Return a context whose certificate is another host's."""
+    """Return a context with the certificate of another host."""
     del folder
     return server_context(authority.issue_cert("other.example"))
 
 
 def expired(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
-    """Return a context whose certificate is out of date."""
+    """Return a context with an expired certificate."""
     del folder
     old = datetime(2020, 1, 1, tzinfo=UTC)
     return server_context(authority.issue_cert("127.0.0.1", not_after=old))
@@ -690,7 +697,7 @@ def test_bad_certificate(
     authority: trustme.CA,
     tmp_path: Path,
 ) -> None:
-    """A certificate that proves nothing is refused before the token is sent, and told why."""
+    """An invalid certificate is rejected before the token is sent, and the error says why."""
 
     async def test(server: FaultServer, client: Client) -> None:
         error = await client.failure()
@@ -704,7 +711,7 @@ def test_bad_certificate(
 
 
 def test_no_tls_behind_https(authority: trustme.CA) -> None:
-    """A server that speaks plain HTTP on an https URL is told as a failed handshake."""
+    """A server that speaks plain HTTP on an https URL is reported as a failed handshake."""
     del authority
 
     async def run() -> None:
@@ -718,7 +725,7 @@ def test_no_tls_behind_https(authority: trustme.CA) -> None:
 
 
 def test_handshake_hangs(authority: trustme.CA) -> None:
-    """A server that never answers a handshake costs no more than the deadline."""
+    """A server that never answers a handshake causes a timeout at the deadline."""
     del authority
 
     async def run() -> None:
@@ -731,8 +738,8 @@ def test_handshake_hangs(authority: trustme.CA) -> None:
     asyncio.run(run())
 
 
-def test_context_of_plain_http_trusts_nobody() -> None:
-    """A client that was made for plain HTTP never takes an unproven certificate."""
+def test_context_of_plain_http_trusts_no_server() -> None:
+    """A client for plain HTTP never accepts an untrusted certificate."""
 
     async def run() -> None:
         server = FaultServer()
@@ -740,7 +747,7 @@ def test_context_of_plain_http_trusts_nobody() -> None:
         context = server_context(trustme.CA().issue_cert("127.0.0.1"))
         async with server.running(context):
             connection = Connection(client_factory("http://127.0.0.1"))
-            deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+            deadline = asyncio.get_running_loop().time() + TEST_TIMEOUT_SECONDS
             with pytest.raises(TlsFailed):
                 await connection.get(server.url, token=Secret(TOKEN), deadline=deadline)
             await connection.close()
@@ -753,14 +760,14 @@ def test_context_of_plain_http_trusts_nobody() -> None:
 
 
 def open_files() -> int:
-    """Return how many file descriptors this process has open."""
+    """Return the number of open file descriptors of this process."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count files")
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])
 def test_nothing_leaks(encrypted: bool, authority: trustme.CA) -> None:  # noqa: FBT001 # a parameter
-    """However calls end, and whenever, each Connection works afterwards and nothing is left."""
+    """However and whenever calls end, each Connection works afterwards and nothing leaks."""
     chance = random.Random(1)  # noqa: S311 # not a secret
     kinds = (
         answer(),
@@ -777,13 +784,13 @@ def test_nothing_leaks(encrypted: bool, authority: trustme.CA) -> None:  # noqa:
 
     async def churn(client: Client, count: int) -> None:
         for _ in range(count):
-            # Either its own deadline ends a call, or its caller gives it up.
+            # Either its own deadline ends a call, or its caller cancels it.
             own, callers = chance.choice([(0.02, 1.0), (1.0, 0.02)])
             call = asyncio.ensure_future(client.call(chance.uniform(0, own)))
             await asyncio.wait({call}, timeout=chance.uniform(0, callers))
             call.cancel()
             (outcome,) = await asyncio.gather(call, return_exceptions=True)
-            assert isinstance(outcome, ActiveRecordings | ApiError | asyncio.CancelledError)
+            assert isinstance(outcome, tuple | ApiError | asyncio.CancelledError)
 
     async def run() -> None:
         server = FaultServer()
@@ -808,7 +815,7 @@ def test_nothing_leaks(encrypted: bool, authority: trustme.CA) -> None:  # noqa:
 
 
 def test_token_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The token stands in no line of any log, nor in what any of them was made of."""
+    """The token is in no log line and in no log record."""
     for name in (None, *logging.root.manager.loggerDict):
         caplog.set_level(logging.DEBUG, logger=name)
     faults = [fault for fault in FAULTS.values() if fault.error is not ApiTimeout]

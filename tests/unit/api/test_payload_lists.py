@@ -9,25 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter.api import schema as shapes
+from rk_exporter.api import schema
 from rk_exporter.api.recordings import parse_recordings_page
-from rk_exporter.api.results import (
-    LiveSession,
-    MeetingSettings,
-    Paging,
-    RecordingsPage,
-    SessionsPage,
-)
+from rk_exporter.api.results import LiveSession, MeetingSettings, Page, Paging, Parsed
 from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
 from rk_exporter.model import errors as api_errors
-from rk_exporter.model.meeting import Meeting
+from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Status
 from tests.support.payloads import CANARY, JSON_VALUES, SAMPLE, gateway
 
 
 PARSERS = (parse_recordings_page, parse_sessions_page, parse_meeting)
-Parser = Callable[[int, bytes], RecordingsPage | SessionsPage | MeetingSettings]
-each_parser = pytest.mark.parametrize("parse", PARSERS, ids=lambda parse: parse.__name__)
+Recordings = Parsed[Page[ListedRecording]]
+Sessions = Parsed[Page[LiveSession]]
+Parser = Callable[[int, bytes], Recordings | Sessions | Parsed[MeetingSettings]]
+with_each_parser = pytest.mark.parametrize("parse", PARSERS, ids=lambda parse: parse.__name__)
 
 UUID = "6379f432-18c2-429a-a299-a9f5714959fe"
 RECORDING: dict[str, Any] = {
@@ -51,11 +47,11 @@ def encoded(data: Any, **beside: Any) -> bytes:
     return json.dumps({"success": True, "data": data, **beside}).encode()
 
 
-def recordings(*items: Any, **beside: Any) -> RecordingsPage:
+def recordings(*items: Any, **beside: Any) -> Recordings:
     return parse_recordings_page(200, encoded(items, **beside))
 
 
-def sessions(*items: Any, **beside: Any) -> SessionsPage:
+def sessions(*items: Any, **beside: Any) -> Sessions:
     return parse_sessions_page(200, encoded({"sessions": items}, **beside))
 
 
@@ -67,17 +63,17 @@ class TestRecordingsPage:
     """The list of an app's recordings."""
 
     def test_a_page(self) -> None:
-        """Each recording is read as it is elsewhere, with its meeting; the paging goes along."""
+        """Each recording is read like a single one, with its meeting; the paging is read, too."""
         page = recordings(RECORDING, {**RECORDING, "id": "recording-2"}, paging=PAGING)
-        assert Paging(total_count=30, end_offset=30) == page.paging
-        assert ("recording-1", "recording-2") == page.item_ids
-        assert [Meeting("meeting-1", "Biology")] * 2 == [each.meeting for each in page.items]
-        assert Status.INVOKED is page.items[0].recording.status
-        assert 1577470279.117 == page.items[0].recording.stopped_timestamp_seconds
+        assert Paging(total_count=30, end_offset=30) == page.value.paging
+        assert ("recording-1", "recording-2") == page.value.item_ids
+        assert [Meeting("meeting-1", "Biology")] * 2 == [item.meeting for item in page.value.items]
+        assert Status.INVOKED is page.value.items[0].recording.status
+        assert 1577470279.117 == page.value.items[0].recording.stopped_timestamp_seconds
         assert ((), ()) == (page.malformed_fields, page.unknown_statuses)
 
     @pytest.mark.parametrize(
-        ("told", "expected"),
+        ("fields", "expected"),
         [
             ({"meeting": {"id": "first"}, "meeting_id": "second"}, "first"),
             ({"meeting": None, "meeting_id": "second"}, "second"),
@@ -93,10 +89,10 @@ class TestRecordingsPage:
             ({"output_file_name": f"{UUID}_{UUID}_1577470279117.mp4"}, UUID),
         ],
     )
-    def test_which_meeting(self, told: dict[str, Any], expected: str) -> None:
-        """The meeting is `meeting.id`, else `meeting_id`, else what the file is named after."""
-        page = recordings(recording_without("meeting", **told))
-        assert [expected] == [each.meeting.meeting_id for each in page.items]
+    def test_which_meeting(self, fields: dict[str, Any], expected: str) -> None:
+        """The meeting is `meeting.id`, else `meeting_id`, else the id in the file name."""
+        page = recordings(recording_without("meeting", **fields))
+        assert [expected] == [item.meeting.meeting_id for item in page.value.items]
         assert () == page.malformed_fields
 
     @pytest.mark.parametrize(
@@ -114,24 +110,24 @@ class TestRecordingsPage:
         ],
     )
     def test_no_meeting(self, name: str | None) -> None:
-        """A recording whose meeting is not told is left out and counted, and its id is kept."""
+        """A recording with an unknown meeting is skipped and counted, but its id is kept."""
         lost = recording_without("meeting", id="lost", output_file_name=name)
         page = recordings(lost, RECORDING)
-        assert ["recording-1"] == [each.recording.recording_id for each in page.items]
-        assert ("lost", "recording-1") == page.item_ids
+        assert ["recording-1"] == [item.recording.recording_id for item in page.value.items]
+        assert ("lost", "recording-1") == page.value.item_ids
         assert ("meeting_id",) == page.malformed_fields
 
     @pytest.mark.parametrize("meeting", ["meeting-1", 7, [], {"id": "../x"}, {"id": 7}])
     def test_malformed_meeting(self, meeting: Any) -> None:
-        """A malformed `meeting` is counted, and the next that tells the meeting is asked."""
+        """A malformed `meeting` is counted, and the next field is used."""
         page = recordings({**RECORDING, "meeting": meeting})
-        assert ["meeting-1"] == [each.meeting.meeting_id for each in page.items]
+        assert ["meeting-1"] == [item.meeting.meeting_id for item in page.value.items]
         assert ("meeting_id",) == page.malformed_fields
 
-    def test_all_that_tells_the_meeting_is_malformed(self) -> None:
-        """Where nothing tells the meeting, that is counted once, however much is malformed."""
+    def test_all_fields_of_the_meeting_are_malformed(self) -> None:
+        """An unknown meeting is counted once, however many fields are malformed."""
         page = recordings({**RECORDING, "meeting": 7, "meeting_id": "../x", "output_file_name": ""})
-        assert ((), ("meeting_id",)) == (page.items, page.malformed_fields)
+        assert ((), ("meeting_id",)) == (page.value.items, page.malformed_fields)
 
     @pytest.mark.parametrize(
         ("title", "expected"),
@@ -147,120 +143,124 @@ class TestRecordingsPage:
             ({"title": ["Biology"]}, "meeting-1"),
         ],
     )
-    def test_the_meetings_title(self, title: dict[str, Any], expected: str) -> None:
-        """A title is the meeting's name, fit for a label; without one it is called by its id."""
+    def test_title_of_the_meeting(self, title: dict[str, Any], expected: str) -> None:
+        """The title is the meeting's name, cleaned for a label; without a title it is the id."""
         page = recordings({**RECORDING, "meeting": {"id": "meeting-1", **title}})
-        assert [Meeting("meeting-1", expected)] == [each.meeting for each in page.items]
+        assert [Meeting("meeting-1", expected)] == [item.meeting for item in page.value.items]
         assert () == page.malformed_fields
 
-    def test_no_title_where_the_meeting_is_told_otherwise(self) -> None:
-        """A meeting that is told by its id or by the file's name alone is called by its id."""
+    def test_no_title(self) -> None:
+        """The name of a meeting is its id if only the id or the file name is known."""
         by_id = recording_without("meeting", meeting_id="second")
         by_file = recording_without("meeting", id="recording-2")
         page = recordings(by_id, by_file)
         expected = [Meeting("second", "second"), Meeting("meeting-1", "meeting-1")]
-        assert expected == [each.meeting for each in page.items]
+        assert expected == [item.meeting for item in page.value.items]
 
     def test_new_status(self) -> None:
-        """A status that is not documented is UNKNOWN and remembered."""
+        """An undocumented status is UNKNOWN and reported."""
         page = recordings({**RECORDING, "status": "TRANSCODING"})
-        assert Status.UNKNOWN is page.items[0].recording.status
+        assert Status.UNKNOWN is page.value.items[0].recording.status
         assert ((), ("TRANSCODING",)) == (page.malformed_fields, page.unknown_statuses)
 
-    def test_the_later_of_two_counts(self) -> None:
-        """A recording that moved while the page was made is shown once, as it stands there last."""
+    def test_duplicate(self) -> None:
+        """If a recording is on a page twice, the later entry counts."""
         page = recordings(RECORDING, {**RECORDING, "status": "UPLOADED"})
-        assert [Status.UPLOADED] == [each.recording.status for each in page.items]
-        assert ("recording-1", "recording-1") == page.item_ids
+        assert [Status.UPLOADED] == [item.recording.status for item in page.value.items]
+        assert ("recording-1", "recording-1") == page.value.item_ids
 
 
 class TestSessionsPage:
     """The list of an app's sessions."""
 
     def test_a_page(self) -> None:
-        """A live session has its meeting, the meeting's name and its participants."""
+        """A live session has its meeting, the meeting's name and the participants."""
         expected = LiveSession("session-1", "meeting-1", "Biology", 3)
         page = sessions(SESSION, paging=PAGING)
-        assert SessionsPage((expected,), ("session-1",), Paging(30, 30)) == page
+        assert Parsed(Page((expected,), ("session-1",), Paging(30, 30))) == page
 
     def test_a_list_in_data(self) -> None:
-        """A list that stands in `data` itself is read as well."""
+        """A list directly in `data` is read, too."""
         assert sessions(SESSION) == parse_sessions_page(200, encoded([SESSION]))
 
     @pytest.mark.parametrize("status", ["ENDED", "live", "SCHEDULED"])
-    def test_others_than_live(self, status: str) -> None:
-        """A session that is not live is left out; its id still tells the page."""
+    def test_not_live(self, status: str) -> None:
+        """A session that is not live is skipped, but its id is kept."""
         page = sessions({**SESSION, "status": status, "associated_id": None}, paging=PAGING)
-        assert SessionsPage((), ("session-1",), Paging(30, 30)) == page
+        assert Parsed(Page((), ("session-1",), Paging(30, 30))) == page
 
     @pytest.mark.parametrize("status", [{}, {"status": None}, {"status": "null"}])
     def test_no_status(self, status: dict[str, Any]) -> None:
-        """Without a status a session counts as live: only live ones were asked for."""
+        """A session without a status counts as live, because only live ones were requested."""
         bare = {"id": "session-1", "associated_id": "abcdef-ghijkl", **status}
         expected = LiveSession("session-1", "abcdef-ghijkl", None, None)
-        assert SessionsPage((expected,), ("session-1",), None) == sessions(bare)
+        assert Parsed(Page((expected,), ("session-1",), None)) == sessions(bare)
 
     @pytest.mark.parametrize("meeting", [None, "", "../x", 7])
     def test_no_meeting(self, meeting: Any) -> None:
-        """A session without a usable meeting is left out and counted."""
+        """A session without a usable meeting is skipped and counted."""
         page = sessions({**SESSION, "id": "lost", "associated_id": meeting}, SESSION)
-        assert ["session-1"] == [each.session_id for each in page.items]
-        assert (("lost", "session-1"), ("associated_id",)) == (page.item_ids, page.malformed_fields)
+        assert ["session-1"] == [item.session_id for item in page.value.items]
+        assert ("lost", "session-1") == page.value.item_ids
+        assert ("associated_id",) == page.malformed_fields
 
-    @pytest.mark.parametrize(("told", "expected"), [(0, 0), (2.0, 2), ("12", 12), (None, None)])
-    def test_participants(self, told: Any, expected: int | None) -> None:
-        """Nobody is 0; the number may be a float or a string; null is not said."""
-        page = sessions({**SESSION, "live_participants": told})
-        assert (expected, ()) == (page.items[0].participants, page.malformed_fields)
+    @pytest.mark.parametrize(("number", "expected"), [(0, 0), (2.0, 2), ("12", 12), (None, None)])
+    def test_participants(self, number: Any, expected: int | None) -> None:
+        """The number may be 0, a float or a string; null is unknown."""
+        page = sessions({**SESSION, "live_participants": number})
+        assert (expected, ()) == (page.value.items[0].participants, page.malformed_fields)
 
-    @pytest.mark.parametrize("told", [-1, 2.5, "many", True, [3]])
-    def test_malformed_participants(self, told: Any) -> None:
-        """A malformed number of participants loses itself alone."""
-        page = sessions({**SESSION, "live_participants": told})
-        assert [LiveSession("session-1", "meeting-1", "Biology", None)] == list(page.items)
+    @pytest.mark.parametrize("number", [-1, 2.5, "many", True, [3]])
+    def test_malformed_participants(self, number: Any) -> None:
+        """A malformed number of participants costs nothing else."""
+        page = sessions({**SESSION, "live_participants": number})
+        assert [LiveSession("session-1", "meeting-1", "Biology", None)] == list(page.value.items)
         assert ("live_participants",) == page.malformed_fields
 
-    def test_names_are_fit_for_a_label(self) -> None:
-        """A title has blanks for control characters, ends after 255 bytes, and "" is none."""
+    def test_names_are_cleaned_for_labels(self) -> None:
+        """Control characters become spaces, a title ends after 255 bytes, and "" is no title."""
         titles = ["a\nb", "ä" * 5000, ""]
         page = sessions(
             *({**SESSION, "id": str(i), "meeting_display_name": t} for i, t in enumerate(titles))
         )
-        assert ["a b", "ä" * 127, None] == [each.meeting_name for each in page.items]
+        assert ["a b", "ä" * 127, None] == [item.meeting_name for item in page.value.items]
 
-    def test_the_later_of_two_counts(self) -> None:
-        """A session that ended while the page was made is no longer live."""
+    def test_duplicate(self) -> None:
+        """A session that ended while the API built the page is no longer live."""
         page = sessions(SESSION, {**SESSION, "status": "ENDED"})
-        assert ((), ("session-1", "session-1")) == (page.items, page.item_ids)
+        assert ((), ("session-1", "session-1")) == (page.value.items, page.value.item_ids)
 
 
 class TestMeeting:
     """The settings of one meeting."""
 
     @pytest.mark.parametrize(
-        ("data", "expected"),
+        ("data", "expected", "malformed"),
         [
-            ({"id": "meeting-1", "record_on_start": True}, MeetingSettings(True)),  # noqa: FBT003
-            ({"id": "meeting-1", "record_on_start": False}, MeetingSettings(False)),  # noqa: FBT003
-            ({"id": "meeting-1", "record_on_start": None}, MeetingSettings(None)),
-            ({"id": "meeting-1"}, MeetingSettings(None)),
-            ({"record_on_start": "true"}, MeetingSettings(None, ("record_on_start",))),
-            ({"record_on_start": 1}, MeetingSettings(None, ("record_on_start",))),
-            (None, MeetingSettings(None)),
+            ({"id": "meeting-1", "record_on_start": True}, True, ()),
+            ({"id": "meeting-1", "record_on_start": False}, False, ()),
+            ({"id": "meeting-1", "record_on_start": None}, None, ()),
+            ({"id": "meeting-1"}, None, ()),
+            ({"record_on_start": "true"}, None, ("record_on_start",)),
+            ({"record_on_start": 1}, None, ("record_on_start",)),
+            (None, None, ()),
         ],
     )
-    def test_record_on_start(self, data: Any, expected: MeetingSettings) -> None:
-        """Whether it records on start is true, false or not said; anything else is malformed."""
-        assert expected == parse_meeting(200, encoded(data))
+    def test_record_on_start(
+        self, data: Any, malformed: tuple[str, ...], *, expected: bool | None
+    ) -> None:
+        """The setting is true, false or absent; any other value is malformed."""
+        settings = Parsed(MeetingSettings(expected), malformed)
+        assert settings == parse_meeting(200, encoded(data))
 
 
 @pytest.mark.parametrize("data", [None, [], {"sessions": None}, {"sessions": []}, {}])
 def test_empty_pages(data: Any) -> None:
-    """Null and an empty list are a page with nothing on it."""
+    """Null and an empty list are an empty page."""
     body = encoded(data, paging={"total_count": 0, "end_offset": 0})
-    assert SessionsPage((), (), Paging(0, 0)) == parse_sessions_page(200, body)
+    assert Parsed(Page((), (), Paging(0, 0))) == parse_sessions_page(200, body)
     if not isinstance(data, dict):
-        assert RecordingsPage((), (), Paging(0, 0)) == parse_recordings_page(200, body)
+        assert Parsed(Page((), (), Paging(0, 0))) == parse_recordings_page(200, body)
 
 
 @pytest.mark.parametrize(
@@ -280,20 +280,21 @@ def test_empty_pages(data: Any) -> None:
     ],
 )
 def test_paging(paging: dict[str, Any], expected: Paging | None, malformed: tuple[str]) -> None:
-    """Paging is read from numbers of any kind; absent or malformed it is None, the page is kept."""
+    """Paging may have numbers of any type; without valid paging the page is kept."""
     for page in (recordings(RECORDING, **paging), sessions(SESSION, **paging)):
-        assert (1, expected, malformed) == (len(page.items), page.paging, page.malformed_fields)
+        assert (1, expected) == (len(page.value.items), page.value.paging)
+        assert malformed == page.malformed_fields
 
 
 @pytest.mark.parametrize("bad", [{}, {"id": None}, {"id": "../x"}, {"id": 7}, None, 7, "x", [{}]])
-def test_an_item_without_id_is_lost_alone(bad: Any) -> None:
-    """An item that has no usable id, or is no object at all, costs no other on its page."""
+def test_item_without_id(bad: Any) -> None:
+    """An item without a usable id, or that is not an object, costs no other item."""
     for page in (recordings(bad, RECORDING, bad), sessions(bad, SESSION, bad)):
-        assert (1, 1) == (len(page.items), len(page.item_ids))
+        assert (1, 1) == (len(page.value.items), len(page.value.item_ids))
         assert ("id", "id") == page.malformed_fields
 
 
-@each_parser
+@with_each_parser
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
@@ -316,10 +317,8 @@ def test_an_item_without_id_is_lost_alone(bad: Any) -> None:
         (200, b'{"success": true, "data": ' + b"[" * 100_000, api_errors.InvalidResponse),
     ],
 )
-def test_refusals(
-    parse: Parser, status: int, body: Any, expected: type[api_errors.ApiError]
-) -> None:
-    """Whatever is not a documented success has its error, and no 404 says "none" here."""
+def test_errors(parse: Parser, status: int, body: Any, expected: type[api_errors.ApiError]) -> None:
+    """Everything but a documented success is an error, even a 404 of RealtimeKit."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(api_errors.ApiError) as caught:
         parse(status, raw)
@@ -336,61 +335,61 @@ def test_refusals(
     ],
 )
 def test_data_of_another_shape(parse: Parser, data: Any) -> None:
-    """Data in a shape that no documentation has is no documented answer."""
+    """Data of an undocumented type is an invalid response."""
     with pytest.raises(api_errors.InvalidResponse):
         parse(200, encoded(data))
 
 
-# No field may be any of them.
+# No field accepts any of these values.
 GARBAGE = st.sampled_from([[], [None], [[CANARY]], -1.5])
 COUNTED_AS = {"meeting": "meeting_id"}
-# Nobody looks at `meeting_id` where `meeting` is told. A URL may be a list, and where it cannot be
-# read that is not as if there were none.
+# `meeting_id` is not read if there is a `meeting`. A URL may be a list, and a malformed URL differs
+# from an absent one.
 URLS = ["download_url", "audio_download_url"]
 READ = [
     name
-    for name in shapes.listed_recording.type.__struct_fields__
+    for name in schema.listed_recording.type.__struct_fields__
     if name not in {"meeting_id", *URLS}
 ]
 
 
 @given(field=st.sampled_from(READ), garbage=GARBAGE)
-def test_a_garbled_field_of_a_recording_loses_itself_alone(field: str, garbage: Any) -> None:
-    """Whichever field is garbled, all is as if it were absent, and its name is counted."""
+def test_malformed_field_of_a_recording(field: str, garbage: Any) -> None:
+    """Any malformed field is counted, and everything else is as if the field were absent."""
     neighbour = {**RECORDING, "id": "neighbour"}
     absent = recordings(neighbour, recording_without(field), neighbour)
-    garbled = recordings(neighbour, {**RECORDING, field: garbage}, neighbour)
-    assert (absent.items, absent.item_ids) == (garbled.items, garbled.item_ids)
-    assert (COUNTED_AS.get(field, field),) == garbled.malformed_fields
+    malformed = recordings(neighbour, {**RECORDING, field: garbage}, neighbour)
+    assert absent.value == malformed.value
+    assert (COUNTED_AS.get(field, field),) == malformed.malformed_fields
 
 
 @pytest.mark.parametrize("field", URLS)
 @pytest.mark.parametrize("garbage", [True, -1.5, {"url": CANARY}])
-def test_a_garbled_url_loses_itself_alone(field: str, garbage: Any) -> None:
-    """Whether there is a URL is not known where it is garbled, and its name is counted."""
-    whole = recordings(RECORDING).items[0]
+def test_malformed_url(field: str, garbage: Any) -> None:
+    """A malformed URL is unknown, and counted."""
+    whole = recordings(RECORDING).value.items[0]
     page = recordings({**RECORDING, field: garbage})
     unknown: dict[str, Any] = {f"has_{field}": None}
     expected = replace(whole.recording, **unknown)
-    assert ((field,), expected) == (page.malformed_fields, page.items[0].recording)
-    assert whole.meeting == page.items[0].meeting
+    assert ((field,), expected) == (page.malformed_fields, page.value.items[0].recording)
+    assert whole.meeting == page.value.items[0].meeting
 
 
-@given(field=st.sampled_from(shapes.session.type.__struct_fields__), garbage=GARBAGE)
-def test_a_garbled_field_of_a_session_loses_itself_alone(field: str, garbage: Any) -> None:
-    """Whichever field is garbled, all is as if it were absent, and its name is counted."""
+@given(field=st.sampled_from(schema.session.type.__struct_fields__), garbage=GARBAGE)
+def test_malformed_field_of_a_session(field: str, garbage: Any) -> None:
+    """Any malformed field is counted, and everything else is as if the field were absent."""
     neighbour = {**SESSION, "id": "neighbour"}
     others = {name: value for name, value in SESSION.items() if name != field}
     absent = sessions(neighbour, others, neighbour)
-    garbled = sessions(neighbour, {**others, field: garbage}, neighbour)
-    assert (absent.items, absent.item_ids) == (garbled.items, garbled.item_ids)
-    assert (field,) == garbled.malformed_fields
+    malformed = sessions(neighbour, {**others, field: garbage}, neighbour)
+    assert absent.value == malformed.value
+    assert (field,) == malformed.malformed_fields
 
 
 FIELDS = st.sampled_from(
     [
-        *shapes.listed_recording.type.__struct_fields__,
-        *shapes.session.type.__struct_fields__,
+        *schema.listed_recording.type.__struct_fields__,
+        *schema.session.type.__struct_fields__,
         "record_on_start",
         "sessions",
         "download_url",
@@ -400,24 +399,25 @@ FIELDS = st.sampled_from(
 ITEMS = JSON_VALUES | st.dictionaries(FIELDS, JSON_VALUES | st.sampled_from(["a-b", "LIVE", 1]))
 
 
-@each_parser
+@with_each_parser
 @given(
     data=ITEMS | st.lists(ITEMS) | st.fixed_dictionaries({"sessions": st.lists(ITEMS)}),
     paging=JSON_VALUES | st.dictionaries(st.sampled_from([*PAGING]), JSON_VALUES),
 )
 def test_any_value_in_any_field(parse: Parser, data: Any, paging: Any) -> None:
-    """Any JSON in any field is read or refused; what is counted has a name that is known."""
+    """Any JSON in any field is read or is an error; only known fields are counted."""
     try:
         answer = parse(200, encoded(data, paging=paging))
     except api_errors.ApiError as error:
         assert CANARY not in str(error)
         return
-    assert {*answer.malformed_fields} <= {*shapes.MALFORMABLE_FIELDS}
-    if isinstance(answer, SessionsPage):
-        assert all(type(each.participants) in {int, type(None)} for each in answer.items)
+    assert {*answer.malformed_fields} <= {*schema.MALFORMABLE_FIELDS}
+    if isinstance(answer.value, Page):
+        sessions = [item for item in answer.value.items if isinstance(item, LiveSession)]
+        assert all(type(session.participants) in {int, type(None)} for session in sessions)
 
 
-@each_parser
+@with_each_parser
 @given(body=st.binary() | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
 def test_any_body_at_all(parse: Parser, body: bytes) -> None:
     """Any body is either a success or an ApiError."""

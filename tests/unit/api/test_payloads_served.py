@@ -1,4 +1,4 @@
-"""What the simulated API serves over HTTP, parsed."""
+"""The parsers with the simulated API over HTTP."""
 
 import asyncio
 
@@ -14,13 +14,15 @@ from rk_exporter.api.recordings import parse_recording, parse_recordings_page
 from rk_exporter.api.results import (
     LiveSession,
     MeetingSettings,
+    Page,
     Paging,
-    RecordingDetails,
-    RecordingsPage,
+    Parsed,
 )
 from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
 from rk_exporter.model import errors as api_errors
+from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.model.meeting import Meeting as NamedMeeting
+from rk_exporter.model.recording import Recording as Recorded
 from rk_exporter.model.recording import StopReason
 from rk_exporter.simulator import (
     CANARY,
@@ -41,8 +43,8 @@ T = TypeVar("T")
 APP = "/client/v4/accounts/account-1/realtime/kit/app_1"
 NOW = 1_772_000_000.0  # 2026-02-25T06:13:20Z
 
-# What is secret in it: URLs, storage and stream keys, in the recordings and in their meetings.
-STORY = ScriptedScenario(
+# It contains secrets: URLs, storage and stream keys, in recordings and in meetings.
+STORY = ScriptedStory(
     meetings=[
         Meeting(id="m1", title="Biology", record_on_start=True, storage_type="aws"),
         Meeting(id="m2", title="Algebra"),
@@ -77,7 +79,7 @@ STORY = ScriptedScenario(
 
 
 def served(path: str, parse: Callable[[int, bytes], T], simulator: Simulator | None = None) -> T:
-    """Parse what a simulator answers, by default that of the story above."""
+    """Return the parsed answer of a simulator, by default with the recordings above."""
 
     async def get() -> httpx.Response:
         transport = httpx.ASGITransport(simulator or simulated())
@@ -96,27 +98,28 @@ def simulated(fault: Fault | None = None, **options: Any) -> Simulator:
     return simulator
 
 
-def details(recording_id: str, simulator: Simulator | None = None) -> RecordingDetails:
+def details(recording_id: str, simulator: Simulator | None = None) -> Parsed[Recorded | None]:
     parse = partial(parse_recording, recording_id=recording_id)
     return served(f"/recordings/{recording_id}", parse, simulator)
 
 
-def shown(page: RecordingsPage) -> list[tuple[str, str, str]]:
+def shown(page: Parsed[Page[ListedRecording]]) -> list[tuple[str, str, str]]:
     return [
-        (each.meeting.meeting_id, each.recording.recording_id, each.recording.status.value)
-        for each in page.items
+        (item.meeting.meeting_id, item.recording.recording_id, item.recording.status.value)
+        for item in page.value.items
     ]
 
 
 def test_recordings() -> None:
-    """Recordings come with their meetings, and without anything secret."""
+    """Recordings have their meetings, and no secrets."""
     page = served("/recordings", parse_recordings_page)
     assert [
         ("m2", "running", "RECORDING"),
         ("m2", "track", "UPLOADED"),
         ("m1", "uploaded", "UPLOADED"),
     ] == shown(page)
-    assert (Paging(3, 3), (), ()) == (page.paging, page.malformed_fields, page.unknown_statuses)
+    assert Paging(3, 3) == page.value.paging
+    assert ((), ()) == (page.malformed_fields, page.unknown_statuses)
     assert CANARY not in repr(page)
 
 
@@ -129,11 +132,11 @@ def test_recordings() -> None:
     ],
 )
 def test_titles(meeting_in_list: MeetingInList, titles: dict[str, str]) -> None:
-    """A meeting is called by its title where the list tells it, and by its id where it does not."""
+    """The name of a meeting is its title if the list has it, else its id."""
     simulator = simulated(meeting_in_list=meeting_in_list)
     page = served("/recordings", parse_recordings_page, simulator)
-    expected = [NamedMeeting(each, titles[each]) for each in ("m2", "m2", "m1")]
-    assert expected == [each.meeting for each in page.items]
+    expected = [NamedMeeting(meeting_id, titles[meeting_id]) for meeting_id in ("m2", "m2", "m1")]
+    assert expected == [item.meeting for item in page.value.items]
 
 
 @pytest.mark.parametrize(
@@ -147,76 +150,86 @@ def test_titles(meeting_in_list: MeetingInList, titles: dict[str, str]) -> None:
 def test_a_recording(
     recording_id: str, expected: tuple[bool, bool, bool, StopReason | None]
 ) -> None:
-    """By its id a recording tells what the list does, and what ended it; no secret comes along."""
+    """A single recording has the fields of the list and the stop reason, and no secrets."""
     answer = details(recording_id)
-    assert answer.recording
-    each = answer.recording
-    told = (each.is_track, each.has_download_url, each.has_audio_download_url, each.stop_reason)
-    assert (expected, (), ()) == (told, answer.malformed_fields, answer.unknown_statuses)
+    assert answer.value
+    recording = answer.value
+    found = (
+        recording.is_track,
+        recording.has_download_url,
+        recording.has_audio_download_url,
+        recording.stop_reason,
+    )
+    assert (expected, (), ()) == (found, answer.malformed_fields, answer.unknown_statuses)
     page = served("/recordings", parse_recordings_page)
-    (listed,) = [each for each in page.items if each.recording.recording_id == recording_id]
-    assert listed.recording == replace(each, stop_reason=None)
+    (listed,) = [item for item in page.value.items if item.recording.recording_id == recording_id]
+    assert listed.recording == replace(recording, stop_reason=None)
     assert CANARY not in repr(answer)
 
 
 def test_a_recording_that_does_not_exist() -> None:
-    """RealtimeKit itself says that there is no such recording."""
-    assert RecordingDetails(None) == details("nothing")
+    """RealtimeKit itself answers that the recording does not exist."""
+    assert Parsed(None) == details("nothing")
 
 
-def test_a_garbled_recording() -> None:
-    """Garbled fields lose themselves alone: the status, the file's name and what ended it stay."""
-    sound = details("uploaded").recording
-    garbled = details("uploaded", simulated(Fault.GARBAGE_FIELDS)).recording
+def test_malformed_recording() -> None:
+    """Malformed fields cost no other fields."""
+    sound = details("uploaded").value
+    malformed = details("uploaded", simulated(Fault.GARBAGE_FIELDS)).value
     assert sound
-    assert garbled
-    kept = [(each.status, each.output_file_name, each.stop_reason) for each in (sound, garbled)]
+    assert malformed
+    kept = [
+        (recording.status, recording.output_file_name, recording.stop_reason)
+        for recording in (sound, malformed)
+    ]
     assert kept[0] == kept[1]
-    assert (None, None) == (garbled.has_audio_download_url, garbled.file_size_bytes)
+    assert (None, None) == (malformed.has_audio_download_url, malformed.file_size_bytes)
 
 
 def test_sessions() -> None:
-    """Of all sessions the live one is told, whether it alone was asked for or not."""
+    """Only the live session is returned, even if all sessions were requested."""
     expected = (LiveSession("live", "m2", "Algebra", 3),)
     page = served("/sessions?status=LIVE", parse_sessions_page)
     assert (expected, ("live",), Paging(1, 1), ()) == (
-        page.items,
-        page.item_ids,
-        page.paging,
+        page.value.items,
+        page.value.item_ids,
+        page.value.paging,
         page.malformed_fields,
     )
     every = served("/sessions", parse_sessions_page)
-    assert (expected, ("live", "over")) == (every.items, every.item_ids)
+    assert (expected, ("live", "over")) == (every.value.items, every.value.item_ids)
 
 
 def test_meetings() -> None:
-    """A meeting tells whether it records on start; one that does not exist is not found."""
+    """A meeting has its setting `record_on_start`; a missing meeting is not found."""
     settings = served("/meetings/m1", parse_meeting)
-    assert MeetingSettings(record_on_start=True) == settings
-    assert MeetingSettings(record_on_start=False) == served("/meetings/m2", parse_meeting)
+    assert Parsed(MeetingSettings(record_on_start=True)) == settings
+    assert Parsed(MeetingSettings(record_on_start=False)) == served("/meetings/m2", parse_meeting)
     with pytest.raises(api_errors.NotFound):
         served("/meetings/m9", parse_meeting)
 
 
-def test_pages_of_an_improvised_story() -> None:
-    """Page by page, every recording of a busy account is read, each with its own meeting."""
-    story = GeneratedScenario(7, 60, NOW - 3 * 86400, REAL_PACE)
+def test_pages_of_a_generated_story() -> None:
+    """All recordings of a busy account are read page by page, with their meetings."""
+    story = improvise(7, 60, NOW - 3 * 86400, REAL_PACE)
     simulator = Simulator(story, clock=lambda: NOW)
     found: list[tuple[str, str]] = []
     for number in (1, 2, 3):
         path = f"/recordings?per_page=100&page_no={number}"
         page = served(path, parse_recordings_page, simulator)
         assert ((), ()) == (page.malformed_fields, page.unknown_statuses)
-        found += [(each.meeting.meeting_id, each.recording.recording_id) for each in page.items]
-        assert page.paging is not None
-        assert len(found) == page.paging.end_offset
-    told = [(each.meeting_id, each.id) for each in story.recordings(NOW)]
-    assert 200 < len(told) < 300
-    assert told == found
+        found += [
+            (item.meeting.meeting_id, item.recording.recording_id) for item in page.value.items
+        ]
+        assert page.value.paging is not None
+        assert len(found) == page.value.paging.end_offset
+    expected = [(recording.meeting_id, recording.id) for recording in story.recordings(NOW)]
+    assert 200 < len(expected) < 300
+    assert expected == found
 
 
-def test_garbled_recordings() -> None:
-    """Garbled fields lose themselves alone: ids, statuses and meetings stay."""
+def test_malformed_recordings() -> None:
+    """Malformed fields cost neither ids nor statuses nor meetings."""
     sound = served("/recordings", parse_recordings_page)
     page = served("/recordings", parse_recordings_page, simulated(Fault.GARBAGE_FIELDS))
     assert shown(sound) == shown(page)
@@ -233,25 +246,25 @@ def test_garbled_recordings() -> None:
 
 @pytest.mark.parametrize("fault", [Fault.ODD_TIMESTAMPS, Fault.DATA_LIST])
 def test_other_styles(fault: Fault) -> None:
-    """Times and sizes that are written in other ways are the same times and sizes."""
+    """Other formats of times and sizes give the same values."""
     sound = served("/recordings", parse_recordings_page)
     assert sound == served("/recordings", parse_recordings_page, simulated(fault))
 
 
 def test_other_styles_of_one_recording() -> None:
-    """Those of a single recording as well."""
+    """Other formats in a single recording give the same values."""
     assert details("uploaded") == details("uploaded", simulated(Fault.ODD_TIMESTAMPS))
 
 
 def test_no_data() -> None:
-    """Null in the place of a list is an empty page."""
+    """Null instead of a list is an empty page."""
     page = served("/recordings", parse_recordings_page, simulated(Fault.DATA_NULL))
-    assert ((), (), Paging(3, 3)) == (page.items, page.item_ids, page.paging)
+    assert ((), (), Paging(3, 3)) == (page.value.items, page.value.item_ids, page.value.paging)
 
 
 @pytest.mark.parametrize("fault", [Fault.DATA_NULL, Fault.DATA_LIST])
 def test_no_single_recording(fault: Fault) -> None:
-    """Null or a list in the place of one recording is no answer, and no word that it is gone."""
+    """Null or a list instead of one recording is an error, not a missing recording."""
     with pytest.raises(api_errors.InvalidResponse):
         details("uploaded", simulated(fault))
 
@@ -288,7 +301,7 @@ def test_faults(
     path: str,
     parse: Callable[[int, bytes], object],
 ) -> None:
-    """Each fault ends in the error that names it, at each endpoint."""
+    """Each fault causes the right error, at each endpoint."""
     with pytest.raises(api_errors.ApiError) as caught:
         served(path, parse, simulated(fault))
     assert expected is type(caught.value)

@@ -10,8 +10,8 @@ import pytest
 
 from prometheus_client import CollectorRegistry
 
-from rk_exporter.api.client import PassContext, RealtimeKit
-from rk_exporter.api.connection import Connection
+from rk_exporter.api.client import RealtimeKitClient
+from rk_exporter.api.connection_pool import ConnectionPool
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister, ListResult
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.model.failure import Reason
@@ -29,9 +29,10 @@ from tests.support.building import (
     Call,
     Front,
     Time,
-    free_throttle,
+    free_limiter,
     in_process,
     life,
+    pass_context,
 )
 from tests.support.virtual_time import run
 
@@ -41,8 +42,8 @@ HOUR = 3600.0
 STATUSES = ["INVOKED", "RECORDING", "PAUSED", "UPLOADING"]
 
 
-class Shelf:
-    """A simulator's list of recordings, and who reads it."""
+class Listing:
+    """A simulated list of recordings, with a lister that reads it."""
 
     def __init__(
         self,
@@ -58,50 +59,51 @@ class Shelf:
             **{"rate_limit": 0, "latency_seconds": 0.05, **simulator_options},
         )
         self.front = Front(self.simulator)
-        self.list = ActiveRecordingsLister(app="production", clock=self.time)
+        self.list = ActiveRecordingsLister("production", clock=self.time)
         metrics = ApiCallMetrics(["production"], registry=CollectorRegistry())
-        self._readers = [
-            RealtimeKit(
-                App("production", ACCOUNT, APP),
-                base_url=BASE_URL,
-                connection=Connection(in_process(self.front)),
-                limiter=limiter or free_throttle(),
-                observer=metrics.of("production"),
-                server_clock=ServerClock(time.time),
-            )
-            for _ in range(workers)
-        ]
+        self._client = RealtimeKitClient(
+            App("production", ACCOUNT, APP),
+            base_url=BASE_URL,
+            pool=ConnectionPool(in_process(self.front), size=workers),
+            limiter=limiter or free_limiter(),
+            observer=metrics.of("production"),
+            server_clock=ServerClock(time.time),
+        )
 
     async def read(self, timeout_seconds: float = 5.0) -> ListResult:
         """Read the list."""
-        deadline = asyncio.get_running_loop().time() + 9.0
+        now = asyncio.get_running_loop().time()
+        context = pass_context(
+            token=TOKEN,
+            deadline=now + 9.0,
+            call_timeout_seconds=timeout_seconds,
+            wait_until=now + 1.0,
+            interval_seconds=24.0,
+        )
         try:
-            return await self.list.read(
-                self._readers, PassContext(TOKEN, deadline, timeout_seconds)
-            )
+            return await self.list.read(self._client, context)
         finally:
-            for reader in self._readers:
-                await reader.close()
+            await self._client.close()
 
     async def reads(self, count: int) -> list[ListResult]:
-        """Read the list so many times."""
+        """Read the list *count* times."""
         return [await self.read() for _ in range(count)]
 
     def statuses(self) -> list[str | None]:
-        """Return the status that each call since the last time asked for."""
+        """Return the status filter of each call since the last time."""
         return [call.query.get("status") for call in self.front.take()]
 
 
-def recorded(listing: ListResult) -> dict[str, list[Status]]:
+def recorded(result: ListResult) -> dict[str, list[Status]]:
     """Return the states of each meeting's recordings in progress."""
     return {
-        meeting_id: [each.status for each in recordings]
-        for meeting_id, recordings in sorted(listing.by_meeting().items())
+        meeting_id: [recording.status for recording in recordings]
+        for meeting_id, recordings in sorted(result.by_meeting().items())
     }
 
 
 def in_each_state() -> Sequence[Recording]:
-    """Return recordings of meetings that are called by their states."""
+    """Return a recording in each state, in a meeting named after the state."""
     states = {
         "a-invoked": 0,
         "b-recording": 10,
@@ -136,74 +138,74 @@ class TestByStatus:
     """One status per call."""
 
     def test_idle_app(self) -> None:
-        """Four calls tell that nothing is recorded, whatever there was before."""
-        shelf = Shelf(life(invoked_at=NOW - 200, uploaded_at=NOW - 100))
-        listing = run(shelf.read())
-        assert (listing.by_meeting(), listing.is_complete) == ({}, True)
+        """Four calls show that nothing is recorded, whatever has ended before."""
+        listed = Listing(life(invoked_at=NOW - 200, uploaded_at=NOW - 100))
+        result = run(listed.read())
+        assert (result.by_meeting(), result.is_complete) == ({}, True)
         wanted = {"path", "status", "page_no", "per_page", "start_time"}
-        calls = [{"path": each.path, **each.query} for each in shelf.front.calls]
+        calls = [{"path": call.path, **call.query} for call in listed.front.calls]
         assert [{key: call[key] for key in wanted & call.keys()} for call in calls] == [
             {"path": "recordings", "status": status, "page_no": "1", "per_page": "100"}
             for status in STATUSES
         ]
-        assert shelf.list.usual_calls == 4
+        assert listed.list.usual_calls == 4
 
     def test_each_state(self) -> None:
-        """Recordings in progress are found in their states; what has ended is not."""
-        listing = run(Shelf(*in_each_state()).read())
-        assert recorded(listing) == IN_PROGRESS
-        assert listing.is_complete
+        """Recordings in progress are found in their states; finished recordings are not."""
+        result = run(Listing(*in_each_state()).read())
+        assert recorded(result) == IN_PROGRESS
+        assert result.is_complete
 
     @pytest.mark.parametrize("workers", [1, 8])
     def test_pages_of_a_hundred(self, workers: int) -> None:
         """250 recordings in one state take three pages, and the other states one each."""
         names = [f"meeting-{number:03}" for number in range(250)]
-        shelf = Shelf(*[life(name, invoked_at=NOW - 1) for name in names], workers=workers)
-        shelf.time.now = NOW + 10
-        listing = run(shelf.read())
-        assert recorded(listing) == {name: [Status.RECORDING] for name in names}
-        assert listing.is_complete
-        pages = [int(call.query["page_no"]) for call in shelf.front.calls]
+        listed = Listing(*[life(name, invoked_at=NOW - 1) for name in names], workers=workers)
+        listed.time.now = NOW + 10
+        result = run(listed.read())
+        assert recorded(result) == {name: [Status.RECORDING] for name in names}
+        assert result.is_complete
+        pages = [int(call.query["page_no"]) for call in listed.front.calls]
         assert sorted(pages) == [1, 1, 1, 1, 2, 3]
-        assert shelf.list.usual_calls == 6
+        assert listed.list.usual_calls == 6
 
     @pytest.mark.parametrize("meeting_in_list", MeetingInList)
-    def test_ways_to_tell_the_meeting(self, meeting_in_list: MeetingInList) -> None:
-        """The meeting is told by itself, by its id, or by the name of the file."""
+    def test_meeting_of_a_recording(self, meeting_in_list: MeetingInList) -> None:
+        """The API names the meeting by an object, by its id, or in the name of the file."""
         uuid = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
-        shelf = Shelf(life("abcdef-ghijkl"), life(uuid), meeting_in_list=meeting_in_list)
-        assert recorded(run(shelf.read())) == {
+        listed = Listing(life("abcdef-ghijkl"), life(uuid), meeting_in_list=meeting_in_list)
+        assert recorded(run(listed.read())) == {
             uuid: [Status.INVOKED],
             "abcdef-ghijkl": [Status.INVOKED],
         }
 
     def test_several_of_one_meeting(self) -> None:
-        """All recordings of a meeting are its own, the newest first, whichever call tells them."""
+        """A meeting has all of its recordings, newest first, whichever call shows them."""
         old, new = life(id="old"), life(id="new", invoked_at=NOW + 65, started_at=NOW + 66)
-        shelf = Shelf(old, new)
-        shelf.time.now = NOW + 65
-        recordings = run(shelf.read()).by_meeting()["meeting-1"]
-        assert [(each.recording_id, each.status) for each in recordings] == [
+        listed = Listing(old, new)
+        listed.time.now = NOW + 65
+        recordings = run(listed.read()).by_meeting()["meeting-1"]
+        assert [(recording.recording_id, recording.status) for recording in recordings] == [
             ("new", Status.INVOKED),
             ("old", Status.UPLOADING),
         ]
 
     def test_recording_that_moves_on(self) -> None:
-        """A recording that two calls tell of is there once, in its later state."""
-        shelf = Shelf(life(), workers=1)
+        """A recording that two calls show is found once, in its later state."""
+        listed = Listing(life(), workers=1)
 
         def move_on(call: Call) -> None:
-            shelf.time.now += {"RECORDING": 5, "PAUSED": 30}.get(call.query["status"], 0)
+            listed.time.now += {"RECORDING": 5, "PAUSED": 30}.get(call.query["status"], 0)
 
-        shelf.front.before = move_on
-        assert recorded(run(shelf.read())) == {"meeting-1": [Status.PAUSED]}
+        listed.front.before = move_on
+        assert recorded(run(listed.read())) == {"meeting-1": [Status.PAUSED]}
 
     def test_undocumented_state(self) -> None:
-        """What is in a state that nobody knows is shown, and is no reason to do without filters."""
-        shelf = Shelf(life())
-        shelf.simulator.inject("*", Fault.UNKNOWN_STATUS)
-        assert recorded(run(shelf.reads(2))[1]) == {"meeting-1": [Status.UNKNOWN]}
-        assert shelf.statuses() == STATUSES * 2
+        """A recording in an undocumented state is shown, and the filters stay in use."""
+        listed = Listing(life())
+        listed.simulator.inject("*", Fault.UNKNOWN_STATUS)
+        assert recorded(run(listed.reads(2))[1]) == {"meeting-1": [Status.UNKNOWN]}
+        assert listed.statuses() == STATUSES * 2
 
     @pytest.mark.parametrize(
         ("fault", "reason"),
@@ -215,123 +217,125 @@ class TestByStatus:
         ],
     )
     def test_failure(self, fault: Fault, reason: Reason) -> None:
-        """Where a call fails, what was found is there, the rest is unknown and is not asked for."""
+        """If a call fails, earlier results are kept, and no more calls are made."""
 
         async def read() -> tuple[ListResult, int]:
-            shelf = Shelf(*in_each_state(), workers=1)
+            listed = Listing(*in_each_state(), workers=1)
 
             def fail(call: Call) -> None:
                 if call.query["status"] == "PAUSED":
-                    shelf.simulator.inject("*", fault)
+                    listed.simulator.inject("*", fault)
 
-            shelf.front.before = fail
-            listing = await shelf.read()
-            assert shelf.statuses() == STATUSES[:3]
-            shelf.simulator.clear()
-            shelf.front.before = lambda _: None
-            assert (await shelf.read()).is_complete
-            return listing, shelf.list.usual_calls
+            listed.front.before = fail
+            result = await listed.read()
+            assert listed.statuses() == STATUSES[:3]
+            listed.simulator.clear()
+            listed.front.before = lambda _: None
+            assert (await listed.read()).is_complete
+            return result, listed.list.usual_calls
 
-        listing, usual_calls = run(read())
-        assert listing.failure
-        assert (listing.failure.reason, listing.is_complete) == (reason, False)
-        assert list(recorded(listing)) == ["a-invoked", "b-recording"]
+        result, usual_calls = run(read())
+        assert result.failure
+        assert (result.failure.reason, result.is_complete) == (reason, False)
+        assert list(recorded(result)) == ["a-invoked", "b-recording"]
         assert usual_calls == 4
 
 
 class TestUnfiltered:
-    """Where the API does not filter by status, all of the last 25 hours."""
+    """If the API does not filter by status, all recordings of the last 25 hours are read."""
 
     SINCE = "2026-11-17T10:06:40Z"
 
     def check(
-        self, shelf: Shelf, first: Sequence[str | None], log: pytest.LogCaptureFixture
+        self, listed: Listing, first: Sequence[str | None], log: pytest.LogCaptureFixture
     ) -> str:
-        """Read three times, of which the first takes those calls, and return what was logged."""
-        for number, listing in enumerate(run(shelf.reads(3))):
-            assert recorded(listing) == IN_PROGRESS, number
-            assert listing.is_complete
-        calls = shelf.front.calls
+        """Read three times, check the calls of the *first* read, and return the log message."""
+        for number, result in enumerate(run(listed.reads(3))):
+            assert recorded(result) == IN_PROGRESS, number
+            assert result.is_complete
+        calls = listed.front.calls
         assert [call.query.get("status") for call in calls] == [*first, None, None]
         assert {call.query["start_time"] for call in calls if "status" not in call.query} == {
             self.SINCE
         }
-        assert shelf.list.usual_calls == 1
+        assert listed.list.usual_calls == 1
         (record,) = (
-            each for each in log.records if each.name == "rk_exporter.collector.active_recordings"
+            record
+            for record in log.records
+            if record.name == "rk_exporter.collector.active_recordings"
         )
         assert (record.levelno, record.__dict__["app"]) == (logging.WARNING, "production")
         return record.getMessage()
 
     def test_refused_filters(self, caplog: pytest.LogCaptureFixture) -> None:
-        """An API that refuses one of the states is asked for all, and the log says so."""
-        shelf = Shelf(*in_each_state(), workers=1, refuse_later_statuses=True)
-        message = self.check(shelf, ["INVOKED", "RECORDING", "PAUSED", None], caplog)
+        """If the API rejects one status, all recordings are listed, and the log says so."""
+        listed = Listing(*in_each_state(), workers=1, refuse_later_statuses=True)
+        message = self.check(listed, ["INVOKED", "RECORDING", "PAUSED", None], caplog)
         assert message == (
-            "recordings cannot be listed by status (the API answered 400): for an hour all of the "
-            "last 25 hours are listed"
+            "recordings cannot be listed by status (the API answered 400); listing all recordings "
+            "of the last 25 hours for one hour"
         )
 
     def test_refused_for_an_hour(self) -> None:
-        """After an hour the states are tried again: one odd answer does not cost for ever."""
-        shelf = Shelf(*in_each_state(), workers=1, refuse_later_statuses=True)
+        """After an hour the filters are tried again, so one odd answer has no lasting effect."""
+        listed = Listing(*in_each_state(), workers=1, refuse_later_statuses=True)
 
         async def reads() -> None:
             for later in (0, 3599, 1):
-                shelf.time.now += later
-                await shelf.read()
+                listed.time.now += later
+                await listed.read()
 
         run(reads())
         tries = ["INVOKED", "RECORDING", "PAUSED", None]
-        assert shelf.statuses() == [*tries, None, *tries]
+        assert listed.statuses() == [*tries, None, *tries]
 
     @pytest.mark.parametrize(("workers", "tries"), [(1, 1), (2, 2), (8, 4)])
     def test_no_filter_at_all(
         self, workers: int, tries: int, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """An API that refuses all states costs a call for each worker, once."""
-        shelf = Shelf(*in_each_state(), workers=workers, refuse_status_filter=True)
-        assert "the API answered 400" in self.check(shelf, [*STATUSES[:tries], None], caplog)
+        """An API that rejects all filters costs one call per worker, once."""
+        listed = Listing(*in_each_state(), workers=workers, refuse_status_filter=True)
+        assert "the API answered 400" in self.check(listed, [*STATUSES[:tries], None], caplog)
 
     def test_ignored_filter(self, caplog: pytest.LogCaptureFixture) -> None:
-        """An API that ignores the state is found out by what it returns."""
-        shelf = Shelf(*in_each_state(), workers=1)
-        shelf.front.ignored = frozenset({"status"})
-        assert "the API ignores the status" in self.check(shelf, ["INVOKED", None], caplog)
+        """An API that ignores the filter is recognised by its answer."""
+        listed = Listing(*in_each_state(), workers=1)
+        listed.front.ignored = frozenset({"status"})
+        assert "the API ignores the status" in self.check(listed, ["INVOKED", None], caplog)
 
     def test_ignored_filter_and_a_long_history(self) -> None:
-        """An API that ignores the state is not asked for all recordings that ever were."""
+        """If the API ignores the filter, only recent recordings are listed."""
         month = 30 * 24 * HOUR
         tracker = [
             life(f"old-{number}", invoked_at=NOW - month - number, uploaded_at=NOW - month)
             for number in range(500)
         ]
-        shelf = Shelf(*tracker, *in_each_state(), workers=1)
-        shelf.front.ignored = frozenset({"status"})
-        listing = run(shelf.read())
-        assert recorded(listing) == IN_PROGRESS
-        assert shelf.statuses() == ["INVOKED", None]
+        listed = Listing(*tracker, *in_each_state(), workers=1)
+        listed.front.ignored = frozenset({"status"})
+        result = run(listed.read())
+        assert recorded(result) == IN_PROGRESS
+        assert listed.statuses() == ["INVOKED", None]
 
     def test_window(self) -> None:
-        """What was invoked within 25 hours is found, on however many pages, and nothing older."""
+        """All recordings of the last 25 hours are found, on all pages, and no older ones."""
         names = [f"meeting-{number:03}" for number in range(250)]
         young = [life(name, invoked_at=NOW - 24.9 * HOUR, stopped_at=NOW) for name in names]
-        shelf = Shelf(*young, life("old", invoked_at=NOW - 26 * HOUR), refuse_status_filter=True)
-        shelf.time.now = NOW + 1
-        listing = run(shelf.reads(2))[1]
-        assert sorted(listing.by_meeting()) == names
-        assert shelf.statuses() == [*STATUSES, *[None] * 6]
-        assert shelf.list.usual_calls == 3
+        listed = Listing(*young, life("old", invoked_at=NOW - 26 * HOUR), refuse_status_filter=True)
+        listed.time.now = NOW + 1
+        result = run(listed.reads(2))[1]
+        assert sorted(result.by_meeting()) == names
+        assert listed.statuses() == [*STATUSES, *[None] * 6]
+        assert listed.list.usual_calls == 3
 
     def test_refused_as_well(self) -> None:
-        """An API that refuses that too has failed, and may answer the next time."""
-        shelf = Shelf(*in_each_state())
+        """If the API rejects that as well, the read fails, and the next one tries again."""
+        listed = Listing(*in_each_state())
 
         async def read() -> list[ListResult]:
-            shelf.simulator.inject("*", Fault.BAD_REQUEST)
-            first = await shelf.read()
-            shelf.simulator.clear()
-            return [first, await shelf.read()]
+            listed.simulator.inject("*", Fault.BAD_REQUEST)
+            first = await listed.read()
+            listed.simulator.clear()
+            return [first, await listed.read()]
 
         refused, answered = run(read())
         assert refused.failure
@@ -339,11 +343,11 @@ class TestUnfiltered:
         assert recorded(answered) == IN_PROGRESS
 
 
-class TestHeldBack:
-    """A list for which the budget does not suffice."""
+class TestRateLimited:
+    """A list that takes more calls than the budget has."""
 
-    def play(self, scenario: Callable[[Shelf], Awaitable[None]], **options: Any) -> None:
-        """Let a scenario happen in virtual time, with a budget of one call in 10 s."""
+    def play(self, scenario: Callable[[Listing], Awaitable[None]], **options: Any) -> None:
+        """Run a scenario in virtual time, with a budget of one call per 10 s."""
 
         async def act() -> None:
             clock = asyncio.get_running_loop().time
@@ -351,53 +355,47 @@ class TestHeldBack:
                 LimitsByToken(reserve_ratio=0.0, monotonic=clock),
                 token=TOKEN,
                 budget=30,
-                clock=clock,
-                monotonic=clock,
             )
-            # Half a minute is saved up: three calls, and the next is due in ten seconds.
+            # Half a minute is saved up: three calls, and the next one in ten seconds.
             await asyncio.sleep(30)
-            limiter.begin_pass(TOKEN, interval_seconds=24.0, max_wait_seconds=1.0)
-            await scenario(Shelf(*in_each_state(), limiter=limiter, **options))
+            await scenario(Listing(*in_each_state(), limiter=limiter, **options))
 
         run(act())
 
     @pytest.mark.parametrize("workers", [1, 8])
     def test_midway(self, workers: int) -> None:
-        """What was found until then is there; of what was not there nothing is known."""
+        """Earlier results are kept; whether there are other recordings is unknown."""
 
-        async def scenario(shelf: Shelf) -> None:
-            listing = await shelf.read()
-            assert recorded(listing) == dict(list(IN_PROGRESS.items())[:3])
-            assert (listing.is_held_back, listing.failure) == (True, None)
-            assert not listing.is_complete
-            assert shelf.statuses() == STATUSES[:3]
+        async def scenario(listed: Listing) -> None:
+            result = await listed.read()
+            assert recorded(result) == dict(list(IN_PROGRESS.items())[:3])
+            assert (result.is_rate_limited, result.failure) == (True, None)
+            assert not result.is_complete
+            assert listed.statuses() == STATUSES[:3]
 
         self.play(scenario, workers=workers)
 
     def test_usual_calls(self) -> None:
-        """Half of the list does not tell that the list takes fewer calls."""
+        """An incomplete list does not lower the number of calls that a list takes."""
 
-        async def scenario(shelf: Shelf) -> None:
-            await shelf.read()
-            assert shelf.list.usual_calls >= 4
+        async def scenario(listed: Listing) -> None:
+            await listed.read()
+            assert listed.list.usual_calls >= 4
 
         self.play(scenario)
 
     def test_unfiltered(self) -> None:
-        """Where the budget ends after it was found out that filters are refused, all is open."""
+        """If the budget ends after the filters are rejected, nothing is known."""
 
-        async def scenario(shelf: Shelf) -> None:
-            listing = await shelf.read()
-            assert (listing.by_meeting(), listing.is_held_back) == ({}, True)
-            assert shelf.list.usual_calls >= 4
+        async def scenario(listed: Listing) -> None:
+            result = await listed.read()
+            assert (result.by_meeting(), result.is_rate_limited) == ({}, True)
+            assert listed.list.usual_calls >= 4
 
         self.play(scenario, refuse_status_filter=True)
 
 
-def test_patience_of_a_call() -> None:
-    """A call is given up in time for others, and at the end of the pass at the latest."""
-
-    async def deadlines() -> list[float]:
-        return [PassContext(TOKEN, at, 5.0).call_deadline() for at in (2.0, 9.0, math.inf)]
-
-    assert run(deadlines()) == [2.0, 5.0, 5.0]
+def test_call_deadline() -> None:
+    """A call times out early enough for other calls, and never after the end of the pass."""
+    deadlines = [pass_context(deadline=at).call_deadline(1.0) for at in (2.0, 9.0, math.inf)]
+    assert deadlines == [2.0, 6.0, 6.0]

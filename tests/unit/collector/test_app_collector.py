@@ -32,30 +32,30 @@ def ids(count: int) -> list[str]:
     return [f"meeting-{number:03}" for number in range(count)]
 
 
-def listing(*meeting_ids: str, **changes: Any) -> Config:
+def list_config(*meeting_ids: str, **changes: Any) -> Config:
     """Return a config that reads the list."""
     return config(**{"meeting_ids": list(meeting_ids), "api__read": "list", **changes})
 
 
 def running(meeting_id: str, **changes: Any) -> Recording:
-    """Return a recording that goes on for ever, or until it is told to end."""
+    """Return a recording that never ends, unless *changes* say so."""
     moments = {"invoked_at": NOW - 60, "started_at": NOW - 58, **changes}
     return Recording.scripted(meeting_id, **moments)
 
 
 def states(text: str) -> dict[str, str]:
-    """Return the state of each recording that is shown, by its meeting's id."""
+    """Return the state of each recording, by its meeting's id."""
     shown = labelled(text, "rk_recording_status")
     return {labels["meeting_id"]: labels["status"] for labels, number in shown if number}
 
 
 def paths(calls: Sequence[Call]) -> list[str]:
-    """Return what was called: the state of a call for the list, the path of any other."""
+    """Return the status filter of calls that have one, and the path of the other calls."""
     return [call.query.get("status", call.path) for call in calls]
 
 
 def failing(stage: Stage, status: str) -> Callable[[Call], None]:
-    """Return what lets the list of one state fail, and nothing else."""
+    """Return a hook that lets the calls for one status fail."""
 
     def fail(call: Call) -> None:
         if call.query.get("status") == status:
@@ -70,16 +70,16 @@ def read_mode(text: str) -> str:
 
 
 def messages(log: pytest.LogCaptureFixture) -> list[str]:
-    return [each.getMessage() for each in told(log)]
+    return [record.getMessage() for record in records(log)]
 
 
-def told(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """Return what was logged of how recordings are read."""
-    return [each for each in log.records if each.name == "rk_exporter.collector.read_mode"]
+def records(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return the log records about the read mode."""
+    return [record for record in log.records if record.name == "rk_exporter.collector.read_mode"]
 
 
 def written(path: Path, meeting_ids: Sequence[str]) -> str:
-    """Write a file with meetings, as if long ago, and return its name."""
+    """Write a file of meetings with an old timestamp, and return its name."""
     path.write_text("\n".join(meeting_ids) or "[]")
     os.utime(path, (NOW - 1e8, NOW - 1e8))
     return str(path)
@@ -89,7 +89,7 @@ class TestList:
     """Recordings in progress, read through the list."""
 
     def test_same_as_one_by_one(self) -> None:
-        """At any time of a recording's life the list shows what a call per meeting shows."""
+        """In every phase of a recording, the list shows the same as one call per meeting."""
         story = [
             life(
                 name,
@@ -118,28 +118,28 @@ class TestList:
         assert len(set(moments[0])) > 12
 
     def recording_lines(self, text: str) -> str:
-        """Return the lines of recordings, but for how old they are and what comes a bit later."""
+        """Return the lines of recordings, except read times and values that come later."""
         prefixes = ("rk_recording", "rk_meeting_active_recordings")
-        # An end that the app's list shows is read by its id with the next scrape.
+        # The reason is read by the recording's id, one scrape after the list shows the end.
         others = ("rk_recording_last_success_timestamp_seconds", "rk_recording_stop_reason")
         lines = [line for line in text.splitlines() if line.startswith(prefixes)]
         return "\n".join(sorted(line for line in lines if not line.startswith(others)))
 
     def test_others(self) -> None:
-        """Meetings that nobody asked for are not shown, nor counted as read."""
+        """Meetings that are not in the configuration are neither shown nor counted."""
 
         async def scenario(stage: Stage) -> str:
             return await stage.scrape()
 
         text = play(
-            scenario, *map(running, [*ids(5), "mine"]), configuration=listing("mine", "idle")
+            scenario, *map(running, [*ids(5), "mine"]), configuration=list_config("mine", "idle")
         )
         assert states(text) == {"mine": "RECORDING"}
         assert not [line for line in text.splitlines() if "meeting-00" in line]
         assert (value(text, "rk_meetings"), value(text, "rk_meetings_deferred")) == (2, 0)
 
     def test_end(self) -> None:
-        """A recording that has left the list is asked for once, and shown on as it ended."""
+        """A recording that has left the list is read once by its id, and shown as finished."""
 
         async def scenario(stage: Stage) -> list[tuple[list[str], dict[str, str]]]:
             seen = []
@@ -150,7 +150,7 @@ class TestList:
 
         ending = running("a", stopped_at=NOW + 10, uploaded_at=NOW + 20)
         before, uploading, after, later = play(
-            scenario, ending, running("b"), configuration=listing("a", "b", "c")
+            scenario, ending, running("b"), configuration=list_config("a", "b", "c")
         )
         whole = ["INVOKED", "PAUSED", "RECORDING", "UPLOADING"]
         assert before == ([*whole, "recordings"], {"a": "RECORDING", "b": "RECORDING"})
@@ -160,20 +160,20 @@ class TestList:
         assert later == (whole, {"a": "UPLOADED", "b": "RECORDING"})
 
     def test_recording_that_vanishes(self) -> None:
-        """A recording that has left the list, and that the API denies, is counted, and leaves."""
+        """A recording that has left the list and no longer exists is counted and dropped."""
 
         async def scenario(stage: Stage) -> list[str]:
             return await stage.scrapes(2)
 
         vanishing = running("a", vanishes_at=NOW + 10)
-        first, second = play(scenario, vanishing, running("b"), configuration=listing("a", "b"))
+        first, second = play(scenario, vanishing, running("b"), configuration=list_config("a", "b"))
         assert states(first) == {"a": "RECORDING", "b": "RECORDING"}
         assert states(second) == {"b": "RECORDING"}
         assert value(second, "rk_recordings_finished_total", outcome="vanished") == 1
 
     def test_state_that_changes_between_two_calls(self) -> None:
-        """A recording that goes from one state to another behind the reader is not lost."""
-        # It goes on after the answer to RECORDING, and before that to PAUSED.
+        """A recording that changes its state between two calls is not lost."""
+        # It resumes after the answer for RECORDING, and before the answer for PAUSED.
         resumed = running("a", paused=[(NOW + 5, NOW + 15.75)])
 
         async def scenario(stage: Stage) -> list[dict[str, str]]:
@@ -187,16 +187,16 @@ class TestList:
         first, second = play(
             scenario,
             resumed,
-            configuration=listing("a"),
+            configuration=list_config("a"),
             workers_per_app=1,
             latency_seconds=0.3,
         )
         assert (first, second) == ({"a": "RECORDING"}, {"a": "RECORDING"})
 
     def test_page_that_shifts(self) -> None:
-        """A recording that moves to a page that was read already is not taken for ended."""
+        """A recording that moves to a page that was already read does not count as ended."""
         names = ids(150)
-        # Lists are told newest first, or oldest first: one on each end is over between two pages.
+        # Whichever end the list starts with, its first recording ends between two pages.
         ends = {names[0]: NOW + 15.75, names[-1]: NOW + 15.75}
         story = [
             running(name, invoked_at=NOW - 200 + number, started_at=NOW, stopped_at=ends.get(name))
@@ -209,15 +209,19 @@ class TestList:
             return states(await stage.scrape()), paths(stage.front.calls)
 
         shown, called = play(
-            scenario, *story, configuration=listing(*names), workers_per_app=1, latency_seconds=0.3
+            scenario,
+            *story,
+            configuration=list_config(*names),
+            workers_per_app=1,
+            latency_seconds=0.3,
         )
         assert sorted(shown) == names
         assert {shown[name] for name in names[1:-1]} == {"RECORDING"}
-        # The one that moved.
+        # This is the recording that moved.
         assert 1 == sum(path.startswith("recordings/") for path in called)
 
     def test_one_state_fails(self) -> None:
-        """Where a state cannot be read, what was found is news, and the others keep what was."""
+        """If one status cannot be read, the recordings found are shown, the others are kept."""
 
         async def scenario(stage: Stage) -> tuple[str, list[str]]:
             await stage.scrape()
@@ -229,18 +233,18 @@ class TestList:
             scenario,
             running("a", paused=[(NOW + 20, None)]),
             running("b", stopped_at=NOW - 1),
-            configuration=listing("a", "b", "idle"),
+            configuration=list_config("a", "b", "idle"),
         )
         assert states(text) == {"a": "PAUSED", "b": "UPLOADING"}
         assert by_meeting(text, "rk_meeting_up") == {"a": 1, "b": 0, "idle": 0}
         read_at = by_meeting(text, "rk_meeting_last_success_timestamp_seconds")
         assert [round(at - NOW) for at in read_at.values()] == [30, 0, 0]
         assert (value(text, "rk_up"), value(text, "rk_meetings_deferred")) == (1, 0)
-        # There is no point in asking for b now.
+        # Reading b by its id would not help.
         assert sorted(called) == ["INVOKED", "PAUSED", "RECORDING", "UPLOADING"]
 
     def test_one_state_of_a_meeting_fails(self) -> None:
-        """Of a meeting's two recordings, the one whose state cannot be read does not vanish."""
+        """If a meeting has two recordings, the one whose status cannot be read stays."""
 
         async def scenario(stage: Stage) -> list[str]:
             first = await stage.scrape()
@@ -248,15 +252,15 @@ class TestList:
             return [first, await stage.scrape()]
 
         old = running("a", invoked_at=NOW - 500, started_at=NOW - 498, stopped_at=NOW - 70)
-        texts = play(scenario, old, running("a"), configuration=listing("a"))
+        texts = play(scenario, old, running("a"), configuration=list_config("a"))
         assert [value(text, "rk_meeting_active_recordings") for text in texts] == [2, 2]
 
 
 class TestSmallBudgetForTheList:
-    """A budget that does not suffice for the whole list in each scrape."""
+    """A budget that is too small for the whole list at each scrape."""
 
     def test_saved_up(self) -> None:
-        """The calls are saved until the whole list can be read: half of it would tell little."""
+        """Calls are saved until the whole list can be read, because half of it is of little use."""
 
         async def scenario(stage: Stage) -> list[int]:
             await stage.scrapes(4)
@@ -267,13 +271,13 @@ class TestSmallBudgetForTheList:
                 counts.append(sum("status" in call.query for call in stage.front.calls))
             return counts
 
-        counts = play(scenario, running("a"), configuration=listing("a", "b", api__budget="40"))
+        counts = play(scenario, running("a"), configuration=list_config("a", "b", api__budget="40"))
         assert set(counts) == {0, 4}
-        # Four calls of 7.5 s each: as good as every other time.
+        # Four calls take 30 s of the budget: about every other scrape.
         assert counts.count(4) >= 8
 
     def test_half_of_the_list(self) -> None:
-        """Where calls end midway, what was found is shown; of all others nothing is known."""
+        """If the calls end midway, the recordings found are shown; nothing else is known."""
 
         async def scenario(stage: Stage) -> str:
             return await stage.scrape()
@@ -282,7 +286,7 @@ class TestSmallBudgetForTheList:
             scenario,
             running("invoked", started_at=None),
             running("recording"),
-            configuration=listing("invoked", "recording", "idle", api__budget="40"),
+            configuration=list_config("invoked", "recording", "idle", api__budget="40"),
         )
         assert by_meeting(text, "rk_meeting_active_recordings") == {"invoked": 1}
         assert by_meeting(text, "rk_meeting_up") == {"invoked": 1}
@@ -290,7 +294,7 @@ class TestSmallBudgetForTheList:
 
     @pytest.mark.parametrize("read", ["list", "auto"])
     def test_from_the_start(self, read: str) -> None:
-        """However small the budget, the first list is read when there are calls for it."""
+        """However small the budget is, the first list is read when there are calls for it."""
 
         async def scenario(stage: Stage) -> str:
             return (await stage.scrapes(20))[-1]
@@ -299,18 +303,18 @@ class TestSmallBudgetForTheList:
         assert states(play(scenario, running("a"), configuration=few)) == {"a": "RECORDING"}
 
     def test_long_list(self) -> None:
-        """A list that is longer than could be read at once is saved up for as well."""
+        """Calls are also saved for a list that is longer than a full budget."""
         names = ids(400)
 
         async def scenario(stage: Stage) -> str:
             return (await stage.scrapes(16))[-1]
 
         ending = [running(name, stopped_at=NOW + 60) for name in names]
-        text = play(scenario, *ending, configuration=listing(*names, api__budget="60"))
+        text = play(scenario, *ending, configuration=list_config(*names, api__budget="60"))
         assert set(states(text).values()) == {"UPLOADING"}
 
     def test_ends_are_confirmed(self) -> None:
-        """Calls are left to ask for recordings that have ended, also where one ends each time."""
+        """There are calls for recordings that have ended, even if one ends at each scrape."""
         names = ids(20)
         story = [
             running(name, stopped_at=NOW + 95 + 15 * number, uploaded_at=NOW + 98 + 15 * number)
@@ -319,42 +323,48 @@ class TestSmallBudgetForTheList:
 
         async def scenario(stage: Stage) -> int:
             texts = await stage.scrapes(25)
-            over = {each.meeting_id for each in story if each.phases[-1].at < stage.now() - 60}
-            return len([each for each in over if states(texts[-1]).get(each) == "RECORDING"])
+            over = {
+                recording.meeting_id
+                for recording in story
+                if recording.phases[-1].at < stage.now() - 60
+            }
+            return len(
+                [recording for recording in over if states(texts[-1]).get(recording) == "RECORDING"]
+            )
 
-        # Of these calls, each scrape's share is what the list takes.
-        assert play(scenario, *story, configuration=listing(*names, api__budget="80")) == 0
+        # The list takes each scrape's share of these calls.
+        assert play(scenario, *story, configuration=list_config(*names, api__budget="80")) == 0
 
     def test_deferred(self) -> None:
-        """Other apps' and rooms' recordings in the list are none of the meetings that were read."""
+        """Recordings of other meetings in the list do not count as read meetings."""
 
         async def scenario(stage: Stage) -> str:
             return await stage.scrape()
 
         story = [running(name, started_at=None) for name in ids(20)]
-        text = play(scenario, *story, configuration=listing("a", "b", api__budget="40"))
+        text = play(scenario, *story, configuration=list_config("a", "b", api__budget="40"))
         assert samples(text, "rk_meeting_up") == {}
         assert value(text, "rk_meetings_deferred") == 2
 
     def test_readings_do_not_flap(self) -> None:
-        """What is read as seldom as the budget allows is shown until it is read again."""
+        """Readings are shown until the next list, however rarely the budget allows one."""
 
         async def scenario(stage: Stage) -> list[str]:
             return await stage.scrapes(30)
 
-        seldom = listing("a", "b", api__budget="30", scrape__stale_after="30s")
+        seldom = list_config("a", "b", api__budget="30", scrape__stale_after="30s")
         texts = play(scenario, running("a"), configuration=seldom)
         assert [states(text) for text in texts[4:]] == [{"a": "RECORDING"}] * 26
 
 
 class TestAuto:
-    """The way of reading that the budget affords."""
+    """The read mode that the budget allows."""
 
     def auto(self, count: int, budget: str = "600") -> Config:
         return config(meeting_ids=ids(count), api__read="auto", api__budget=budget)
 
     def test_few_meetings(self, caplog: pytest.LogCaptureFixture) -> None:
-        """While there is a call for each meeting in each scrape, each gets one."""
+        """While the budget allows one call per meeting and scrape, the exporter makes them."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
         async def scenario(stage: Stage) -> list[str]:
@@ -368,7 +378,7 @@ class TestAuto:
         assert messages(caplog) == []
 
     def test_many_meetings(self, caplog: pytest.LogCaptureFixture) -> None:
-        """Beyond that the list is read, from the first scrape on; the log says so, and why."""
+        """Beyond that, the list is read from the first scrape; the log gives the reason."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
         async def scenario(stage: Stage) -> list[str]:
@@ -382,10 +392,10 @@ class TestAuto:
             "1,000 meetings at a 15 s scrape interval need 20,000 calls per 5 minutes, "
             "the budget is 600: recordings in progress are read through the list"
         )
-        assert [each.levelname for each in told(caplog)] == ["INFO"]
+        assert [record.levelname for record in records(caplog)] == ["INFO"]
 
-    def test_rhythm(self) -> None:
-        """What counts is how often scrapes come: 100 meetings a minute are 25 in 15 s."""
+    def test_interval(self) -> None:
+        """The scrape interval counts: 100 meetings per minute are 25 per 15 s."""
 
         async def scenario(stage: Stage) -> list[str]:
             return [read_mode(text) for text in await stage.scrapes(6, 60.0)]
@@ -394,7 +404,7 @@ class TestAuto:
         assert modes == ["list", *["active-recording"] * 5]
 
     def test_list_that_fails(self) -> None:
-        """Where the list fails time and again meetings are read one by one; it is tried later."""
+        """If the list fails repeatedly, meetings are read one by one; the list is tried later."""
 
         async def scenario(stage: Stage) -> list[str]:
             def fail_lists(call: Call) -> None:
@@ -415,7 +425,7 @@ class TestAuto:
     def test_list_of_meetings_that_changes(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """When meetings come it goes over to the list, and back when they leave."""
+        """The mode changes to the list when meetings are added, and back when they leave."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
         path = tmp_path / "meetings"
         file = written(path, ids(20))
@@ -432,7 +442,7 @@ class TestAuto:
 
         assert play(scenario, running(ids(1)[0]), configuration=choice) == [
             ("active-recording", 20),
-            # Near the border it stays as it is.
+            # Near the threshold, the mode stays.
             ("active-recording", 32),
             ("list", 36),
             ("list", 32),
@@ -447,22 +457,26 @@ class TestAuto:
     @pytest.mark.parametrize("phase", [5.0, 6.0])
     @pytest.mark.parametrize("count", [15, 20])
     def test_two_scrapers(self, phase: float, count: int, caplog: pytest.LogCaptureFixture) -> None:
-        """Two scrapers whose scrapes are now closer, now farther apart, have one rhythm."""
+        """Two Prometheus servers with alternating intervals have one usual interval."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
         async def scenario(stage: Stage) -> list[str]:
             modes = []
             for _ in range(15):
-                modes += [read_mode(await stage.scrape(each)) for each in (15.0 - phase, phase)]
+                modes += [
+                    read_mode(await stage.scrape(interval)) for interval in (15.0 - phase, phase)
+                ]
             return modes
 
         modes = play(scenario, configuration=self.auto(count))
-        # It takes a while until it is known.
+        # The first passes are not enough to measure it.
         assert len(set(modes[8:])) == 1
         assert len(messages(caplog)) <= 2
 
     @pytest.mark.parametrize(("count", "mode"), [(30, "active-recording"), (34, "list")])
-    def test_unsteady_rhythm(self, count: int, mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    def test_unsteady_interval(
+        self, count: int, mode: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """A scrape that is early or late does not change how recordings are read."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
@@ -477,10 +491,10 @@ class TestAuto:
 
 
 class TestOneByOne:
-    """A call per meeting, as asked for, whatever the budget affords."""
+    """One call per meeting, as configured, whatever the budget allows."""
 
     def test_log(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """The log tells what a small budget means, again with another list, and when it is over."""
+        """The log explains a small budget, again after a change, and reports its end."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
         path = tmp_path / "meetings"
         file = written(path, ids(12))
@@ -500,10 +514,10 @@ class TestOneByOne:
         assert second.startswith("30 meetings at a 15 s scrape interval need 600 calls")
         assert second.endswith(": idle meetings will be read every 2.5 minutes to 5 minutes")
         assert over == "each meeting can be read at every scrape"
-        assert [each.levelname for each in told(caplog)] == ["WARNING", "WARNING", "INFO"]
+        assert [record.levelname for record in records(caplog)] == ["WARNING", "WARNING", "INFO"]
 
-    def test_unsteady_rhythm(self, caplog: pytest.LogCaptureFixture) -> None:
-        """A scrape that is early or late is no news for the log."""
+    def test_unsteady_interval(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A scrape that is early or late is not logged."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
         async def scenario(stage: Stage) -> None:
@@ -521,11 +535,11 @@ class TestOneByOne:
 
         texts = play(scenario, configuration=config(meeting_ids=ids(12), api__budget="60"))
         assert [value(text, "rk_meetings_deferred") for text in texts[2:]] == [9] * 10
-        # Three a scrape, so all of them in four.
+        # Three meetings per scrape, so all of them in four scrapes.
         assert all(len(samples(text, "rk_meeting_up")) == 12 for text in texts[5:])
 
     def test_readings_do_not_flap(self) -> None:
-        """A meeting that waits its turn for longer than `stale_after` stays as it was read."""
+        """A meeting that waits for longer than `stale_after` keeps its reading."""
 
         async def scenario(stage: Stage) -> list[str]:
             return await stage.scrapes(120)
@@ -538,13 +552,13 @@ class TestOneByOne:
     @pytest.mark.parametrize("budget", ["10", "20", "21"])
     @pytest.mark.parametrize("count", [1, 3])
     def test_one_call_in_a_pass(self, count: int, budget: str) -> None:
-        """Where there is one call for each scrape, the app's list and ends have their turn too."""
+        """If each scrape has one call, the list and ended recordings have their turn too."""
         names = ids(count)
         ending = running(names[0], stopped_at=NOW + 1000, uploaded_at=NOW + 1030)
 
         async def scenario(stage: Stage) -> str:
             text = (await stage.scrapes(200))[-1]
-            assert stage.exporter.why_not_ready() is None
+            assert stage.exporter.collector.why_not_ready() is None
             return text
 
         few = config(meeting_ids=names, api__budget=budget, scrape__stale_after="1h")
@@ -553,9 +567,9 @@ class TestOneByOne:
         assert value(text, "rk_recording_stop_reason", reason="ALL_PEERS_LEFT") == 1
 
     def test_beginning_that_the_list_shows(self) -> None:
-        """A recording found through the app's list is read with its meeting from then on."""
+        """After the list shows a recording, its meeting is read often."""
         names = ids(40)
-        # The list is looked at each 4 minutes, an idle meeting is read each 3 to 7.
+        # The list is polled every 4 minutes, and an idle meeting is read every 3 to 7.
         found = running(names[0], invoked_at=NOW + 500, started_at=NOW + 545)
 
         async def scenario(stage: Stage) -> dict[str, float]:
@@ -571,7 +585,7 @@ class TestOneByOne:
         assert first_shown["RECORDING"] - 545 <= 30
 
     def test_end_that_the_list_shows(self) -> None:
-        """Whatever is due more often, why a recording ended is read within minutes."""
+        """The reason of an end is read within minutes, whatever else is due."""
         names = ids(21)
         short = running(
             names[-1],
@@ -586,21 +600,21 @@ class TestOneByOne:
             assert states(texts[-1][1])[short.meeting_id] == "UPLOADED"
             return [at for at, text in texts if samples(text, "rk_recording_stop_reason")]
 
-        # Of three calls in a scrape, one or two are for recordings that want twelve.
-        told = play(
+        # One or two of three calls per scrape are for recordings that need twelve.
+        seconds_shown = play(
             scenario,
             *map(running, names[:-1]),
             short,
             configuration=config(meeting_ids=names, api__budget="60"),
             linger_seconds=0,
         )
-        assert told
-        # It was found in the list 525 s after the start.
-        assert told[0] <= 525 + 300
+        assert seconds_shown
+        # The list showed it 525 s after the start.
+        assert seconds_shown[0] <= 525 + 300
 
     @pytest.mark.parametrize("uploading_is_active", [True, False])
     def test_ends(self, *, uploading_is_active: bool) -> None:
-        """However many meetings wait for their turn, ends are followed without much delay."""
+        """Ends are followed quickly, however many meetings wait for their turn."""
         names = ids(40)
         patience = 40 if uploading_is_active else 100
         story = [
@@ -612,8 +626,12 @@ class TestOneByOne:
             seen = []
             for _ in range(40):
                 text = await stage.scrape()
-                over = [each for each in story if each.phases[-1].at < stage.now() - patience]
-                seen += [states(text)[each.meeting_id] for each in over]
+                over = [
+                    recording
+                    for recording in story
+                    if recording.phases[-1].at < stage.now() - patience
+                ]
+                seen += [states(text)[recording.meeting_id] for recording in over]
             return seen
 
         shown = play(
@@ -627,7 +645,7 @@ class TestOneByOne:
 
     @pytest.mark.parametrize(("budget", "seconds"), [("600", 300), ("40", 300 + 75)])
     def test_when_readings_go(self, budget: str, seconds: float) -> None:
-        """What cannot be read goes after `stale_after`, later only by how long a turn takes."""
+        """Unreadable meetings end after `stale_after`, plus the time that a turn takes."""
 
         async def scenario(stage: Stage) -> float:
             await stage.scrapes(12)
@@ -642,19 +660,19 @@ class TestOneByOne:
 
 
 class TestMinInterval:
-    """A reading that is young enough serves the next scrape, too."""
+    """A fresh reading also answers the next scrape."""
 
     MEETING = "recordings/active-recording/meeting-1"
 
-    def scrape_at(self, each: Setup, *moments: float) -> list[tuple[list[str], str]]:
-        """Return what the scrapes at these moments called, and what they showed."""
+    def scrape_at(self, given: Setup, *moments: float) -> list[tuple[list[str], str]]:
+        """Return the calls and the exposition of a scrape at each of these *moments*."""
 
         async def scrapes() -> list[tuple[list[str], str]]:
             seen = []
             for moment in moments:
-                each.time.now = NOW + moment
-                text = (await each.get()).text
-                seen.append((paths(each.front.take()), text))
+                given.time.now = NOW + moment
+                text = (await given.get()).text
+                seen.append((paths(given.front.take()), text))
             return seen
 
         return run(scrapes())
@@ -662,9 +680,9 @@ class TestMinInterval:
     def test_two_scrapers(self) -> None:
         """The second of two scrapers costs no call, and gets the same bytes."""
         configuration = config(scrape__min_interval="5s")
-        each = setup(life(), configuration=configuration, workers_per_app=1)
-        # Who scrapes each 5 s is early now and then.
-        first, second, third = self.scrape_at(each, 0, 4.4, 4.6)
+        given = setup(life(), configuration=configuration, workers_per_app=1)
+        # A scraper with an interval of 5 s is sometimes early.
+        first, second, third = self.scrape_at(given, 0, 4.4, 4.6)
         assert (first[0], second[0]) == ([self.MEETING, "recordings"], [])
         assert third[0] == [self.MEETING]
         assert first[1] == second[1] != third[1]
@@ -672,7 +690,7 @@ class TestMinInterval:
 
     @pytest.mark.parametrize("phase", [3.0, 7.0])
     def test_one_bill(self, phase: float) -> None:
-        """Two scrapers that are close to each other cost as much as one."""
+        """Two scrapers that are close in time cost as much as one."""
 
         async def scenario(stage: Stage) -> int:
             for _ in range(10):
@@ -689,15 +707,15 @@ class TestMinInterval:
 
     @pytest.mark.parametrize("mode", ["active-recording", "list"])
     def test_failure(self, mode: str) -> None:
-        """What failed is not tried again within the interval either."""
-        each = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
-        each.simulator.inject("*", Fault.SERVER_ERROR)
-        (first, text), (second, _), (third, _) = self.scrape_at(each, 0, 4, 5)
+        """A failure is not retried within the interval."""
+        given = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
+        given.simulator.inject("*", Fault.SERVER_ERROR)
+        (first, text), (second, _), (third, _) = self.scrape_at(given, 0, 4, 5)
         assert (bool(first), second, bool(third)) == (True, [], True)
         assert value(text, "rk_up") == 0
 
     def test_apps(self, tmp_path: Path) -> None:
-        """Each app has readings of its own: a new meeting of one costs the other nothing."""
+        """A new meeting of one app costs the other app nothing."""
         path = tmp_path / "meetings"
         file = tmp_path / "rk.yml"
         file.write_text(
@@ -705,39 +723,39 @@ class TestMinInterval:
             f"  - {{app_id: one, meetings: {{ids: [a], files: [{written(path, ['b'])}]}}}}\n"
             "  - {app_id: two, meetings: {ids: [c, d]}}\n"
         )
-        given = settings(scrape__min_interval="5s")
+        options = settings(scrape__min_interval="5s")
         for single in ("account_id", "app_id", "meeting_ids"):
-            del given[single]
-        two_apps = load(file, given, {TOKEN_VARIABLE: "simulated"})
-        each = setup(life("e"), configuration=two_apps)
-        assert self.scrape_at(each, 0, 2)[1][0] == []
+            del options[single]
+        two_apps = load(file, options, {TOKEN_VARIABLE: "simulated"})
+        given = setup(life("e"), configuration=two_apps)
+        assert self.scrape_at(given, 0, 2)[1][0] == []
         written(path, ["b", "e"])
 
         async def scrape() -> str:
-            return (await each.get()).text
+            return (await given.get()).text
 
         text = run(scrape())
-        assert [(call.app_id, call.path[-2:]) for call in each.front.calls] == [("one", "/e")]
+        assert [(call.app_id, call.path[-2:]) for call in given.front.calls] == [("one", "/e")]
         assert states(text) == {"e": "RECORDING"}
         assert samples(text, "rk_meetings_deferred") == {'{app="one"}': 0, '{app="two"}': 0}
 
     def test_new_token(self, tmp_path: Path) -> None:
-        """A token that was put in place of one that is refused is tried at once."""
+        """A token that replaces a rejected one is tried immediately."""
         file = tmp_path / "token"
         file.write_text("refused")
         choice = config(scrape__min_interval="5s", api__token_file=str(file))
-        each = setup(life(), configuration=choice, workers_per_app=1)
-        refused, kept = self.scrape_at(each, 0, 1)
+        given = setup(life(), configuration=choice, workers_per_app=1)
+        refused, kept = self.scrape_at(given, 0, 1)
         file.write_text("simulated")
-        (accepted,) = self.scrape_at(each, 2)
-        # With a token that is refused nothing else is asked for.
+        (accepted,) = self.scrape_at(given, 2)
+        # With a rejected token, no other call is made.
         assert [calls for calls, _ in (refused, kept)] == [[self.MEETING], []]
         assert sorted(accepted[0]) == ["recordings", self.MEETING]
         assert [value(text, "rk_up") for _, text in (refused, kept, accepted)] == [0, 0, 1]
 
     @pytest.mark.parametrize("mode", ["active-recording", "list"])
     def test_clock_that_is_set_back(self, mode: str) -> None:
-        """Readings from the future count for nothing; after one more the interval counts again."""
-        each = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
-        is_read = [bool(calls) for calls, _ in self.scrape_at(each, 7200, 10, 12, 3610)]
+        """Readings from the future are not fresh; after the next pass the interval counts."""
+        given = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
+        is_read = [bool(calls) for calls, _ in self.scrape_at(given, 7200, 10, 12, 3610)]
         assert is_read == [True, True, False, True]

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter.api.client import PassContext
 from rk_exporter.api.pagination import PER_PAGE
-from rk_exporter.api.results import Paging, RecordingsPage
+from rk_exporter.api.results import Page, Paging
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.model.errors import (
     ApiError,
@@ -26,14 +25,24 @@ from rk_exporter.model.errors import (
 )
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Recording, Status
-from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import RateLimitWait
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.simulator import Fault
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
 from rk_exporter.tracking.tracker import RecordingTracker
 from tests.support import virtual_time
-from tests.support.building import NOW, Call, Stage, config, life, play, value
+from tests.support.building import (
+    NOW,
+    Call,
+    Stage,
+    VirtualClock,
+    config,
+    life,
+    pass_context,
+    play,
+    value,
+)
 
 
 T = TypeVar("T")
@@ -44,7 +53,7 @@ HOUR = 3600.0
 
 
 def invoked(at: float, recording_id: str | None = None) -> Recording:
-    """Return a recording that was asked for at that time after NOW, and failed at once."""
+    """Return a recording that was invoked, and failed, *at* seconds after NOW."""
     return Recording(
         recording_id=recording_id or f"recording-{at}",
         status=Status.ERRORED,
@@ -54,19 +63,20 @@ def invoked(at: float, recording_id: str | None = None) -> Recording:
 
 
 def older(count: int) -> list[Recording]:
-    """Return so many recordings from before NOW, newest first."""
-    return [invoked(-1.0 - each, f"old-{each}") for each in range(count)]
+    """Return *count* recordings from before NOW, newest first."""
+    return [invoked(-1.0 - number, f"old-{number}") for number in range(count)]
 
 
 class Pages:
-    """A list of recordings that comes in pages, each of which may fail."""
+    """A list of recordings in pages; any page may fail."""
 
     def __init__(self, recordings: list[Recording]) -> None:
         self.recordings = recordings
         self.asked: list[int] = []
         self.since: list[datetime | None] = []
         self.seconds = 0.0
-        self.troubles: Callable[[int], Exception | None] = lambda _: None
+        self.max_concurrency = 1
+        self.problem_of: Callable[[int], Exception | None] = lambda _: None
 
     async def recordings_page(
         self,
@@ -75,33 +85,33 @@ class Pages:
         *,
         status: Status | None,
         since: datetime | None = None,
-    ) -> RecordingsPage:
-        """Return a page of all of them."""
+    ) -> Page[ListedRecording]:
+        """Return a page of the list."""
         assert status is None
         self.asked.append(page_no)
         self.since.append(since)
         await self._answer(context)
-        trouble = self.troubles(page_no)
-        if trouble:
-            raise trouble
+        problem = self.problem_of(page_no)
+        if problem:
+            raise problem
         end = page_no * PER_PAGE
         shown = self.recordings[end - PER_PAGE : end]
-        return RecordingsPage(
-            tuple(ListedRecording(MEETING, each) for each in shown),
-            tuple(each.recording_id for each in shown),
+        return Page(
+            tuple(ListedRecording(MEETING, recording) for recording in shown),
+            tuple(recording.recording_id for recording in shown),
             Paging(len(self.recordings), min(end, len(self.recordings))),
         )
 
     async def _answer(self, context: PassContext) -> None:
         try:
-            async with asyncio.timeout_at(context.call_deadline()):
+            async with asyncio.timeout_at(context.call_deadline(asyncio.get_running_loop().time())):
                 await asyncio.sleep(self.seconds)
         except TimeoutError:
             raise ApiTimeout("no answer") from None
 
 
-class Desk:
-    """A review of an app's list, in virtual time that begins at NOW."""
+class Poller:
+    """The backfill of one app, in virtual time that begins at NOW."""
 
     def __init__(
         self,
@@ -125,15 +135,15 @@ class Desk:
             "app-1", rules, clock=self.now, server_clock=ServerClock(self.now)
         )
         self.tracker.keep([MEETING])
-        self.review = Backfill("app-1", self.tracker, clock=self.now, newest_ids=newest_ids)
+        self.backfill = Backfill("app-1", self.tracker, clock=VirtualClock(), newest_ids=newest_ids)
 
     def now(self) -> float:
         """Return unix seconds."""
         return NOW + self._loop.time()
 
     def is_restored(self) -> bool:
-        """Tell whether what was shown before the start is shown again, or cannot be."""
-        return self.review.is_restored
+        """Return whether recordings from before the start are shown, or cannot be read."""
+        return self.backfill.is_restored
 
     @property
     def all_shown(self) -> Sequence[KnownRecording]:
@@ -141,417 +151,419 @@ class Desk:
 
     @property
     def shown(self) -> list[str]:
-        return [each.recording_id for each in self.all_shown]
+        return [known.recording_id for known in self.all_shown]
 
     def take(self) -> list[int]:
-        """Return the pages that were asked for since the last time."""
+        """Return the numbers of the pages that were requested since the last time."""
         asked, self.pages.asked = self.pages.asked, []
         return asked
 
     def fail(self, *errors: Exception | None) -> None:
-        """Let the next calls fail so, one after the other, and those after them succeed."""
+        """Let the next calls fail with these *errors*, None for a success; later calls succeed."""
         coming = iter(errors)
-        self.pages.troubles = lambda _: next(coming, None)
+        self.pages.problem_of = lambda _: next(coming, None)
 
-    async def look(
+    async def poll(
         self, after: float = 0.0, *, calls_per_second: float = 2.0, timeout_seconds: float = 9.5
     ) -> list[int]:
-        """Look at the list after a pause; return the pages that were asked for."""
+        """Poll the list *after* a pause, and return the pages that were requested."""
         await asyncio.sleep(after)
-        context = PassContext(Secret("simulated"), self._loop.time() + timeout_seconds, 5.0)
-        await self.review.look(self.pages, context, calls_per_second=calls_per_second)
+        context = pass_context(deadline=self._loop.time() + timeout_seconds)
+        await self.backfill.poll(self.pages, context, calls_per_second=calls_per_second)
         return self.take()
 
     async def due_after(self) -> float:
-        """Return after how many whole seconds the list is due, once they have passed."""
+        """Wait until the list is due, and return how many seconds that took."""
         seconds = 0.0
-        while not self.review.is_due() and seconds < 1e5:
+        while not self.backfill.is_due() and seconds < 1e5:
             await asyncio.sleep(1)
             seconds += 1
         return seconds
 
-    async def look_when_due(self, **options: Any) -> list[int]:
-        """Look at the list as soon as it is due."""
+    async def poll_when_due(self, **options: Any) -> list[int]:
+        """Poll the list as soon as it is due."""
         await self.due_after()
-        return await self.look(**options)
+        return await self.poll(**options)
 
 
-def at_desk(
-    scenario: Callable[[Desk], Awaitable[T]], recordings: list[Recording], **options: Any
+def with_poller(
+    scenario: Callable[[Poller], Awaitable[T]], recordings: list[Recording], **options: Any
 ) -> T:
-    """Return what comes of a *scenario* with a list of *recordings*, newest first."""
+    """Return the result of a *scenario* with a list of *recordings*, newest first."""
 
     async def act() -> T:
-        return await scenario(Desk(recordings, **options))
+        return await scenario(Poller(recordings, **options))
 
     return virtual_time.run(act())
 
 
 class TestRestoring:
-    """The look at the start."""
+    """The first poll."""
 
     def test_all_that_was_shown_before(self) -> None:
-        """Page by page the whole list is read, and shown; then all is restored."""
+        """The whole list is read page by page, and shown; then the app is restored."""
 
-        async def scenario(desk: Desk) -> None:
-            assert desk.review.is_due()
-            assert not desk.is_restored()
-            assert [1, 2, 3] == await desk.look()
-            assert desk.is_restored()
-            assert sorted(each.recording_id for each in older(250)) == sorted(desk.shown)
-            assert not desk.review.is_due()
+        async def scenario(poller: Poller) -> None:
+            assert poller.backfill.is_due()
+            assert not poller.is_restored()
+            assert [1, 2, 3] == await poller.poll()
+            assert poller.is_restored()
+            assert sorted(recording.recording_id for recording in older(250)) == sorted(
+                poller.shown
+            )
+            assert not poller.backfill.is_due()
 
-        at_desk(scenario, older(250))
+        with_poller(scenario, older(250))
 
     def test_an_empty_list(self) -> None:
-        """An app without recordings is restored by one call; its first recording counts."""
+        """One call restores an app without recordings; its first recording counts."""
 
-        async def scenario(desk: Desk) -> None:
-            assert [1] == await desk.look()
-            assert desk.is_restored()
-            desk.pages.recordings = [invoked(30)]
-            assert [1] == await desk.look_when_due()
-            assert 1 == desk.tracker.counters.started
+        async def scenario(poller: Poller) -> None:
+            assert [1] == await poller.poll()
+            assert poller.is_restored()
+            poller.pages.recordings = [invoked(30)]
+            assert [1] == await poller.poll_when_due()
+            assert 1 == poller.tracker.counters.started
 
-        at_desk(scenario, [])
+        with_poller(scenario, [])
 
     def test_nothing_of_before_is_counted(self) -> None:
-        """What the list shows at the start is not counted, what it shows later is."""
+        """Recordings in the first list are not counted, later ones are."""
 
-        async def scenario(desk: Desk) -> None:
-            await desk.look()
-            assert NOW - 1 == desk.tracker.listed_until
-            assert 0 == desk.tracker.counters.started
-            desk.pages.recordings = [invoked(20), *older(150)]
-            await desk.look_when_due()
-            assert 1 == desk.tracker.counters.started
-            assert NOW + 20 == desk.tracker.listed_until
+        async def scenario(poller: Poller) -> None:
+            await poller.poll()
+            assert NOW - 1 == poller.tracker.listed_until
+            assert 0 == poller.tracker.counters.started
+            poller.pages.recordings = [invoked(20), *older(150)]
+            await poller.poll_when_due()
+            assert 1 == poller.tracker.counters.started
+            assert NOW + 20 == poller.tracker.listed_until
 
-        at_desk(scenario, older(150))
+        with_poller(scenario, older(150))
 
     @pytest.mark.parametrize(
         ("max_recordings", "pages"), [(1, 2), (100, 2), (101, 3), (1000, 11), (1001, 12)]
     )
     def test_no_further_than_what_may_be_shown(self, max_recordings: int, pages: int) -> None:
-        """As many are read as may be shown, and a page more, however long the list is."""
+        """The poll stops one page after the limit of recordings, however long the list is."""
 
-        async def scenario(desk: Desk) -> None:
-            assert list(range(1, pages + 1)) == await desk.look()
-            assert desk.is_restored()
+        async def scenario(poller: Poller) -> None:
+            assert list(range(1, pages + 1)) == await poller.poll()
+            assert poller.is_restored()
 
-        at_desk(scenario, older(2000), max_recordings=max_recordings)
+        with_poller(scenario, older(2000), max_recordings=max_recordings)
 
     @pytest.mark.parametrize(("retain", "days"), [(HOUR, 7), (7 * DAY, 7), (30 * DAY, 30)])
     def test_how_far_back(self, retain: float, days: int) -> None:
-        """Nothing is asked for that could not be shown: a file is kept for seven days."""
+        """Only recordings that may be shown are requested: a file is kept for seven days."""
 
-        async def scenario(desk: Desk) -> None:
-            await desk.look()
-            (since,) = desk.pages.since
+        async def scenario(poller: Poller) -> None:
+            await poller.poll()
+            (since,) = poller.pages.since
             assert since is not None
             assert NOW - days * DAY - 25 * HOUR == since.timestamp()
 
-        at_desk(scenario, older(5), retain_seconds=retain)
+        with_poller(scenario, older(5), retain_seconds=retain)
 
-    def test_retained_for_ever(self) -> None:
-        """What is retained for longer than there has been time is asked for as well."""
+    def test_retained_forever(self) -> None:
+        """A retention that is longer than the unix epoch works as well."""
 
-        async def scenario(desk: Desk) -> None:
-            assert [1] == await desk.look()
-            assert 5 == len(desk.shown)
+        async def scenario(poller: Poller) -> None:
+            assert [1] == await poller.poll()
+            assert 5 == len(poller.shown)
 
-        at_desk(scenario, older(5), retain_seconds=1e12)
+        with_poller(scenario, older(5), retain_seconds=1e12)
 
-    def test_what_is_known_from_a_file(self) -> None:
-        """Where it is known what the list began with, it is read to there and no further."""
+    def test_known_from_the_state_file(self) -> None:
+        """If the state file has the ids of an earlier first page, the poll ends at one of them."""
 
-        async def scenario(desk: Desk) -> None:
-            assert [1, 2] == await desk.look()
-            assert desk.is_restored()
-            assert [1] == await desk.look_when_due()
+        async def scenario(poller: Poller) -> None:
+            assert [1, 2] == await poller.poll()
+            assert poller.is_restored()
+            assert [1] == await poller.poll_when_due()
 
-        newest_ids = tuple(each.recording_id for each in older(1000)[150:250])
-        at_desk(scenario, older(1000), newest_ids=newest_ids)
+        newest_ids = tuple(recording.recording_id for recording in older(1000)[150:250])
+        with_poller(scenario, older(1000), newest_ids=newest_ids)
 
 
 class TestCatchingUp:
-    """The looks after the first one, each minute."""
+    """The later polls, each minute."""
 
     @pytest.mark.parametrize(("new", "pages"), [(0, 1), (1, 1), (99, 1), (100, 2), (230, 3)])
-    def test_as_far_as_it_is_new(self, new: int, pages: int) -> None:
-        """One call shows what is new; more are made until what they show is known."""
+    def test_new_recordings(self, new: int, pages: int) -> None:
+        """Pages are read until one has a known recording."""
 
-        async def scenario(desk: Desk) -> None:
-            await desk.look()
-            come = [invoked(30 + each) for each in reversed(range(new))]
-            desk.pages.recordings = [*come, *desk.pages.recordings]
-            assert list(range(1, pages + 1)) == await desk.look_when_due()
-            assert new == desk.tracker.counters.started
-            assert desk.pages.recordings[0].recording_id == desk.review.newest_ids[0]
-            assert 100 == len(desk.review.newest_ids)
+        async def scenario(poller: Poller) -> None:
+            await poller.poll()
+            come = [invoked(30 + number) for number in reversed(range(new))]
+            poller.pages.recordings = [*come, *poller.pages.recordings]
+            assert list(range(1, pages + 1)) == await poller.poll_when_due()
+            assert new == poller.tracker.counters.started
+            assert poller.pages.recordings[0].recording_id == poller.backfill.newest_ids[0]
+            assert 100 == len(poller.backfill.newest_ids)
 
-        at_desk(scenario, older(800))
+        with_poller(scenario, older(800))
 
-    def test_the_list_does_not_begin_as_it_did(self) -> None:
-        """Where the newest were deleted, what is left of them tells how far to read."""
+    def test_newest_recordings_deleted(self) -> None:
+        """If the newest recordings were deleted, the others of their page end the poll."""
 
-        async def scenario(desk: Desk) -> None:
-            await desk.look()
-            desk.pages.recordings = desk.pages.recordings[99:]
-            assert [1] == await desk.look_when_due()
+        async def scenario(poller: Poller) -> None:
+            await poller.poll()
+            poller.pages.recordings = poller.pages.recordings[99:]
+            assert [1] == await poller.poll_when_due()
 
-        at_desk(scenario, older(800))
+        with_poller(scenario, older(800))
 
     @pytest.mark.parametrize(
         ("calls_per_second", "pause"), [(100.0, 59), (2.0, 59), (0.5, 100), (10 / 300, 1500)]
     )
     def test_how_often(self, calls_per_second: float, pause: float) -> None:
-        """Each minute, but no more than one call of fifty that the budget affords."""
+        """The list is polled each minute, but uses at most one call in fifty of the budget."""
 
-        async def scenario(desk: Desk) -> None:
+        async def scenario(poller: Poller) -> None:
             for _ in range(3):
-                assert await desk.look(calls_per_second=calls_per_second)
-                assert pause == await desk.due_after()
+                assert await poller.poll(calls_per_second=calls_per_second)
+                assert pause == await poller.due_after()
 
-        at_desk(scenario, older(5))
+        with_poller(scenario, older(5))
 
     def test_a_scrape_each_minute(self) -> None:
-        """With a scrape each minute each of them looks, though it may be a little early."""
+        """If scrapes come each minute, each of them polls, even if it is a little early."""
 
-        async def scenario(desk: Desk) -> None:
-            await desk.look()
+        async def scenario(poller: Poller) -> None:
+            await poller.poll()
             for _ in range(5):
                 await asyncio.sleep(59.1)
-                assert desk.review.is_due()
-                await desk.look()
+                assert poller.backfill.is_due()
+                await poller.poll()
 
-        at_desk(scenario, older(5))
+        with_poller(scenario, older(5))
 
-    def test_all_of_it_now_and_then(self) -> None:
-        """After follow.reread_interval, and only then, the whole list is read."""
+    def test_whole_list_again(self) -> None:
+        """The whole list is read again after follow.reread_interval, and not before."""
 
-        async def scenario(desk: Desk) -> None:
-            looks = [(await desk.look_when_due(), desk.now() - NOW) for _ in range(100)]
-            whole = [at for pages, at in looks if pages == [1, 2, 3]]
+        async def scenario(poller: Poller) -> None:
+            polls = [(await poller.poll_when_due(), poller.now() - NOW) for _ in range(100)]
+            whole = [at for pages, at in polls if pages == [1, 2, 3]]
             assert [0, 1800, 3600, 5400] == pytest.approx(whole, abs=120)
-            assert 96 == sum(1 for pages, _ in looks if pages == [1])
+            assert 96 == sum(1 for pages, _ in polls if pages == [1])
 
-        at_desk(scenario, older(250), reread_seconds=1800.0)
+        with_poller(scenario, older(250), reread_seconds=1800.0)
 
-    def test_all_of_it_after_a_file(self) -> None:
-        """What began with a file is read whole as long after the start."""
+    def test_whole_list_after_a_state_file(self) -> None:
+        """After a start with a state file, the whole list is read after the same interval."""
 
-        async def scenario(desk: Desk) -> None:
+        async def scenario(poller: Poller) -> None:
             whole = None
             while whole is None:
-                if len(await desk.look_when_due()) > 1:
-                    whole = desk.now() - NOW
+                if len(await poller.poll_when_due()) > 1:
+                    whole = poller.now() - NOW
             assert 1800 == pytest.approx(whole, abs=120)
 
-        newest_ids = tuple(each.recording_id for each in older(100))
-        at_desk(scenario, older(250), reread_seconds=1800.0, newest_ids=newest_ids)
+        newest_ids = tuple(recording.recording_id for recording in older(100))
+        with_poller(scenario, older(250), reread_seconds=1800.0, newest_ids=newest_ids)
 
     def test_a_url_that_was_refreshed(self) -> None:
-        """What the whole list shows of recordings that are known is noted."""
+        """The whole list updates known recordings."""
 
-        async def scenario(desk: Desk) -> None:
-            await desk.look()
+        async def scenario(poller: Poller) -> None:
+            await poller.poll()
             changed = Recording(
                 recording_id="old-240",
                 status=Status.UPLOADED,
                 download_url_expiry_timestamp_seconds=NOW + 9 * DAY,
             )
-            desk.pages.recordings[240] = changed
-            await desk.look(after=6 * HOUR)
-            (known,) = (each for each in desk.all_shown if each.recording_id == "old-240")
+            poller.pages.recordings[240] = changed
+            await poller.poll(after=6 * HOUR)
+            (known,) = (known for known in poller.all_shown if known.recording_id == "old-240")
             assert NOW + 9 * DAY == known.recording.download_url_expiry_timestamp_seconds
 
-        at_desk(scenario, older(250))
+        with_poller(scenario, older(250))
 
-    def test_overtaken(self) -> None:
-        """What a meeting shows while the list is on its way is newer than what that shows."""
+    def test_late_answer(self) -> None:
+        """An answer for a meeting that arrives during the poll is newer than the list."""
 
-        async def scenario(desk: Desk) -> None:
-            desk.pages.seconds = 2.0
-            looking = asyncio.create_task(desk.look())
+        async def scenario(poller: Poller) -> None:
+            poller.pages.seconds = 2.0
+            polling = asyncio.create_task(poller.poll())
             await asyncio.sleep(1)
             ended = Recording(recording_id="old-1", status=Status.UPLOADED)
-            desk.tracker.observe_meeting(MEETING, [ended])
-            await looking
-            states = {each.recording_id: each.recording.status for each in desk.all_shown}
+            poller.tracker.observe_meeting(MEETING, [ended])
+            await polling
+            states = {known.recording_id: known.recording.status for known in poller.all_shown}
             assert {"old-0": Status.ERRORED, "old-1": Status.UPLOADED} == states
 
-        at_desk(scenario, older(2))
+        with_poller(scenario, older(2))
 
 
 class TestInterruptions:
-    """Looks that cannot be made at once, or fail."""
+    """Polls that are rate limited, or fail."""
 
-    def test_held_back(self) -> None:
-        """Where the budget affords a part, the rest is read as soon as there are calls for it."""
+    def test_rate_limited(self) -> None:
+        """If the budget allows some of the pages, the rest is read as soon as there are calls."""
 
-        async def scenario(desk: Desk) -> None:
-            desk.fail(None, None, RateLimitWait(), RateLimitWait())
+        async def scenario(poller: Poller) -> None:
+            poller.fail(None, None, RateLimitWait(), RateLimitWait())
             with pytest.raises(RateLimitWait):
-                await desk.look()
-            assert [1, 2, 3] == desk.take()
+                await poller.poll()
+            assert [1, 2, 3] == poller.take()
             for after in (15.0, 0.0):
-                assert desk.review.is_due()
-                assert not desk.is_restored()
+                assert poller.backfill.is_due()
+                assert not poller.is_restored()
                 if after:
                     with pytest.raises(RateLimitWait):
-                        await desk.look(after)
-                    assert [3] == desk.take()
-            assert [3, 4, 5] == await desk.look(15)
-            assert desk.is_restored()
-            assert 450 == len(desk.shown)
-            assert "old-0" == desk.review.newest_ids[0]
-            # What came meanwhile is seen by the next look.
-            desk.pages.recordings = [invoked(10), *desk.pages.recordings]
-            assert [1] == await desk.look_when_due()
-            assert 1 == desk.tracker.counters.started
+                        await poller.poll(after)
+                    assert [3] == poller.take()
+            assert [3, 4, 5] == await poller.poll(15)
+            assert poller.is_restored()
+            assert 450 == len(poller.shown)
+            assert "old-0" == poller.backfill.newest_ids[0]
+            # The next poll sees the new recordings.
+            poller.pages.recordings = [invoked(10), *poller.pages.recordings]
+            assert [1] == await poller.poll_when_due()
+            assert 1 == poller.tracker.counters.started
 
-        at_desk(scenario, older(450))
+        with_poller(scenario, older(450))
 
     @given(st.lists(st.booleans(), max_size=40))
-    def test_held_back_at_any_time(self, is_let_through: list[bool]) -> None:
-        """However calls are held back, each page is read once, and all of the bound."""
+    def test_rate_limited_at_any_time(self, is_allowed: list[bool]) -> None:
+        """Whichever calls are rate limited, each page is read once."""
 
-        async def scenario(desk: Desk) -> None:
-            coming = iter(is_let_through)
+        async def scenario(poller: Poller) -> None:
+            coming = iter(is_allowed)
             read = []
 
-            def trouble(page_no: int) -> Exception | None:
+            def problem(page_no: int) -> Exception | None:
                 if not next(coming, True):
                     return RateLimitWait()
                 read.append(page_no)
                 return None
 
-            desk.pages.troubles = trouble
-            while not desk.is_restored():
+            poller.pages.problem_of = problem
+            while not poller.is_restored():
                 try:
-                    await desk.look(15)
+                    await poller.poll(15)
                 except RateLimitWait:
-                    assert desk.review.is_due()
+                    assert poller.backfill.is_due()
             assert [1, 2, 3, 4, 5] == read
 
-        at_desk(scenario, older(450))
+        with_poller(scenario, older(450))
 
     def test_failures(self) -> None:
-        """A look that fails begins again after 10 s, twice as long each time, up to ten minutes."""
+        """A failed poll starts again after 10 s, doubled each time up to ten minutes."""
 
-        async def scenario(desk: Desk) -> None:
-            desk.fail(*[None, ServerError("no")] * 12)
+        async def scenario(poller: Poller) -> None:
+            poller.fail(*[None, ServerError("no")] * 12)
             for pause in [10, 20, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600]:
-                assert [1, 2] == await desk.look()
-                assert pause == await desk.due_after()
-            assert [1, 2, 3] == await desk.look()
-            assert 59 == await desk.due_after()
-            # Then it is as it was at first.
-            desk.fail(InvalidResponse("no"))
-            assert [1] == await desk.look()
-            assert 10 == await desk.due_after()
-            assert [1] == await desk.look()
+                assert [1, 2] == await poller.poll()
+                assert pause == await poller.due_after()
+            assert [1, 2, 3] == await poller.poll()
+            assert 59 == await poller.due_after()
+            # After a success, the back-off starts again.
+            poller.fail(InvalidResponse("no"))
+            assert [1] == await poller.poll()
+            assert 10 == await poller.due_after()
+            assert [1] == await poller.poll()
 
-        at_desk(scenario, older(250))
+        with_poller(scenario, older(250))
 
-    def test_a_failure_of_the_whole(self) -> None:
-        """A look at the whole list that failed is one again."""
+    def test_whole_list_fails(self) -> None:
+        """After a failed poll of the whole list, the next poll reads the whole list."""
 
-        async def scenario(desk: Desk) -> None:
-            await desk.look()
-            desk.fail(None, ServerError("no"))
-            assert [1, 2] == await desk.look(after=1800)
-            assert [1, 2, 3] == await desk.look_when_due()
-            assert [1] == await desk.look_when_due()
+        async def scenario(poller: Poller) -> None:
+            await poller.poll()
+            poller.fail(None, ServerError("no"))
+            assert [1, 2] == await poller.poll(after=1800)
+            assert [1, 2, 3] == await poller.poll_when_due()
+            assert [1] == await poller.poll_when_due()
 
-        at_desk(scenario, older(250), reread_seconds=1800.0)
+        with_poller(scenario, older(250), reread_seconds=1800.0)
 
     def test_given_up(self, caplog: pytest.LogCaptureFixture) -> None:
-        """A list that fails five times is waited for no longer, which is told once."""
+        """After five failures, readiness no longer waits for the list; this is logged once."""
 
-        async def scenario(desk: Desk) -> None:
-            desk.fail(*[ServerError("no")] * 9)
+        async def scenario(poller: Poller) -> None:
+            poller.fail(*[ServerError("no")] * 9)
             for is_restored in [False] * 4 + [True] * 5:
-                await desk.look_when_due()
-                assert is_restored == desk.is_restored()
-            (told,) = (each for each in caplog.records if each.levelno == logging.WARNING)
-            assert "the list of recordings cannot be read (no)" in told.message
-            # All is read once it can be; what came since it was given up counts.
-            desk.pages.recordings = [invoked(200), invoked(100), *older(250)]
-            assert [1, 2, 3] == await desk.look_when_due()
-            assert 252 == len(desk.shown)
-            assert 1 == desk.tracker.counters.started
+                await poller.poll_when_due()
+                assert is_restored == poller.is_restored()
+            (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
+            assert "list of recordings cannot be read (no)" in warning.message
+            # The whole list is read once that works; recordings since the fifth failure count.
+            poller.pages.recordings = [invoked(200), invoked(100), *older(250)]
+            assert [1, 2, 3] == await poller.poll_when_due()
+            assert 252 == len(poller.shown)
+            assert 1 == poller.tracker.counters.started
 
-        at_desk(scenario, [])
+        with_poller(scenario, [])
 
     @pytest.mark.parametrize("error", [Unauthorized, RateLimited, ConnectFailed, TlsFailed])
     def test_not_given_up(self, error: type[ApiError], caplog: pytest.LogCaptureFixture) -> None:
-        """A list that cannot be asked for is waited for: nothing is known of it."""
+        """If the list cannot be requested, readiness waits for it."""
 
-        async def scenario(desk: Desk) -> None:
-            desk.fail(*[error("no")] * 20)
+        async def scenario(poller: Poller) -> None:
+            poller.fail(*[error("no")] * 20)
             for _ in range(20):
-                await desk.look_when_due()
-                assert not desk.is_restored()
-            assert not [each for each in caplog.records if each.levelno == logging.WARNING]
-            await desk.look_when_due()
-            assert desk.is_restored()
+                await poller.poll_when_due()
+                assert not poller.is_restored()
+            assert not [record for record in caplog.records if record.levelno == logging.WARNING]
+            await poller.poll_when_due()
+            assert poller.is_restored()
 
-        at_desk(scenario, older(5))
+        with_poller(scenario, older(5))
 
     @pytest.mark.parametrize("others", [1, 4, 5, 9])
     def test_given_up_after_other_failures(self, others: int) -> None:
-        """A network that was down at the start keeps nobody waiting for a list that fails."""
+        """Other failures do not delay giving up a list that fails."""
 
-        async def scenario(desk: Desk) -> None:
-            desk.fail(*[ConnectFailed("no")] * others, *[ServerError("no")] * 99)
+        async def scenario(poller: Poller) -> None:
+            poller.fail(*[ConnectFailed("no")] * others, *[ServerError("no")] * 99)
             for _ in range(others):
-                await desk.look_when_due()
-                assert not desk.is_restored()
+                await poller.poll_when_due()
+                assert not poller.is_restored()
             for _ in range(5):
-                await desk.look_when_due()
-            assert desk.is_restored()
+                await poller.poll_when_due()
+            assert poller.is_restored()
 
-        at_desk(scenario, older(5))
+        with_poller(scenario, older(5))
 
     def test_slow_pages(self, caplog: pytest.LogCaptureFixture) -> None:
-        """A list that takes several scrapes to read is read on by each: that is no failure."""
+        """If the list takes several scrapes, each of them continues; that is no failure."""
 
-        async def scenario(desk: Desk) -> None:
-            desk.pages.seconds = 3.0
+        async def scenario(poller: Poller) -> None:
+            poller.pages.seconds = 3.0
             read: list[int] = []
             for _ in range(10):
-                assert not desk.is_restored()
-                read += await desk.look(15)
-                if desk.is_restored():
+                assert not poller.is_restored()
+                read += await poller.poll(15)
+                if poller.is_restored():
                     break
-            # The one that was under way when a scrape ended is asked for again.
+            # A page that was requested when the pass ended is requested again.
             assert list(range(1, 21)) == sorted(set(read))
             assert read == sorted(read)
-            assert 1950 == len(desk.shown)
+            assert 1950 == len(poller.shown)
             assert not caplog.records
 
-        at_desk(scenario, older(1950), max_recordings=10_000)
+        with_poller(scenario, older(1950), max_recordings=10_000)
 
     def test_a_page_that_hangs(self) -> None:
-        """A page that never comes in time fails as any other, and is given up."""
+        """A page that never comes in time counts as a failure."""
 
-        async def scenario(desk: Desk) -> None:
-            desk.pages.troubles = lambda page_no: ApiTimeout("no") if page_no == 2 else None
-            assert [1, 2] == await desk.look()
+        async def scenario(poller: Poller) -> None:
+            poller.pages.problem_of = lambda page_no: ApiTimeout("no") if page_no == 2 else None
+            assert [1, 2] == await poller.poll()
             pauses = []
-            while not desk.is_restored():
-                pauses.append(await desk.due_after())
-                assert [2] == await desk.look()
+            while not poller.is_restored():
+                pauses.append(await poller.due_after())
+                assert [2] == await poller.poll()
             assert pauses == sorted(pauses)
             assert len(pauses) in {4, 5}
 
-        at_desk(scenario, older(250))
+        with_poller(scenario, older(250))
 
 
 def test_a_clock_that_is_wrong() -> None:
-    """When a list is given up, what is counted from then on is told by the API's clock."""
+    """After the list is given up, recordings count from that moment of the API's clock."""
 
     async def scenario(stage: Stage) -> float | None:
         def refuse(call: Call) -> None:
@@ -559,9 +571,9 @@ def test_a_clock_that_is_wrong() -> None:
                 stage.simulator.inject("*", Fault.SERVER_ERROR, times=1)
 
         stage.front.before = refuse
-        stage.ahead_seconds = HOUR
+        stage.clock.ahead_seconds = HOUR
         await stage.scrapes(20)
-        assert stage.exporter.why_not_ready() is None
+        assert stage.exporter.collector.why_not_ready() is None
         return value(await stage.scrape(60), "rk_recordings_started_total")
 
     come = life(

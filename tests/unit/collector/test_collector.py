@@ -1,25 +1,31 @@
 import asyncio
 import logging
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rk_exporter.collector.collector import Collector
+from rk_exporter.collector.app_state import AppState
+from rk_exporter.collector.collector import AppPasses, Collector
+from rk_exporter.collector.error_boundary import ErrorBoundary
+from rk_exporter.collector.readings import StalenessGrace
 from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import load
 from rk_exporter.model.meeting import App
 from rk_exporter.simulator import Fault
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.tracking.state_file import StateFileStatus
+from rk_exporter.tracking.state_records import SavedApp
+from rk_exporter.tracking.tracker import TrackerState
 from tests.support.building import (
     HOLDING_BACK,
     NOW,
     Call,
     Setup,
     Stage,
+    Time,
     config,
     life,
     play,
@@ -41,28 +47,28 @@ def scrape_all(
     return run(scrapes())
 
 
-# A pass of a second, in which a call may take half of one: room for a busy machine.
+# A pass of 1 s, in which a call may take 0.5 s, even on a busy machine.
 SHORT = {"X-Prometheus-Scrape-Timeout-Seconds": "1.5"}
 
 
 class TestPass:
     """Whole scrapes, in process, against the simulator."""
 
-    def test_twenty_scrapes_at_once_are_one_pass(self) -> None:
-        """Twenty parallel scrapes cost one call a meeting, and get the same bytes."""
-        each = setup(*[life(f"meeting-{number}") for number in range(30)])
-        texts = scrape_all(each, count=20)
-        assert [1] * 30 == list(each.simulator.requests.by_meeting.values())
+    def test_parallel_scrapes_share_a_pass(self) -> None:
+        """Twenty parallel scrapes cost one call per meeting, and get the same bytes."""
+        given = setup(*[life(f"meeting-{number}") for number in range(30)])
+        texts = scrape_all(given, count=20)
+        assert [1] * 30 == list(given.simulator.requests.by_meeting.values())
         assert 1 == len(set(texts))
 
-    def test_every_scrape_reads_anew(self) -> None:
-        """A scrape after the end of a pass begins the next, and sees what has changed."""
-        each = setup(life())
+    def test_every_scrape_reads(self) -> None:
+        """A scrape after the end of a pass starts the next one, and sees changes."""
+        given = setup(life())
 
         async def scrapes() -> list[str]:
-            texts = [(await each.get()).text]
-            each.time.now += 10
-            return [*texts, (await each.get()).text]
+            texts = [(await given.get()).text]
+            given.time.now += 10
+            return [*texts, (await given.get()).text]
 
         first, second = run(scrapes())
         assert [1, 0] == [
@@ -71,21 +77,22 @@ class TestPass:
         assert 1 == value(second, "rk_recording_status", status="RECORDING")
 
     def test_late_meetings(self) -> None:
-        """What the deadline leaves unread is deferred, keeps its reading, and leads the next."""
+        """Meetings that the deadline leaves unread keep their reading, and are first next time."""
         names = ["meeting-1", "meeting-2", "meeting-3"]
-        each = setup(*[life(name) for name in names], workers_per_app=1)
+        given = setup(*[life(name) for name in names], workers_per_app=1)
 
         async def scrapes() -> list[str]:
-            first = await each.get()
-            each.time.now += 10
-            each.simulator.inject("meeting-1", Fault.HANG)
-            each.simulator.inject("meeting-2", Fault.HANG)
-            second = await each.get(headers=SHORT)
-            third = await each.get(headers=SHORT)
+            first = await given.get()
+            given.time.now += 10
+            given.simulator.inject("meeting-1", Fault.HANG)
+            given.simulator.inject("meeting-2", Fault.HANG)
+            second = await given.get(headers=SHORT)
+            third = await given.get(headers=SHORT)
             return [first.text, second.text, third.text]
 
         first, second, third = run(scrapes())
-        # One timed out, one was cut off, one was not begun; then only the second was.
+        # The first call timed out, the second was cut off, the third did not start. Then only the
+        # second call did not start.
         assert [0, 2, 1] == [value(text, "rk_meetings_deferred") for text in (first, second, third)]
         age = "rk_meeting_last_success_timestamp_seconds"
         assert [NOW] * 3 == [value(second, age, meeting_id=name) for name in names]
@@ -98,14 +105,14 @@ class TestPass:
 
     @pytest.mark.parametrize("fault", [f for f in Fault if f not in HOLDING_BACK])
     def test_one_bad_meeting_costs_no_other(self, fault: Fault) -> None:
-        """Whatever is wrong with one meeting, the others are shown as if nothing was."""
-        each = setup(life("bad"), life("good-1"), life("good-2"))
-        each.time.now += 120
-        good = scrape_all(each)[0]
-        each = setup(life("bad"), life("good-1"), life("good-2"))
-        each.time.now += 120
-        each.simulator.inject("bad", fault)
-        text = scrape_all(each, headers=SHORT)[0]
+        """Whatever is wrong with one meeting, the others are shown as usual."""
+        given = setup(life("bad"), life("good-1"), life("good-2"))
+        given.time.now += 120
+        good = scrape_all(given)[0]
+        given = setup(life("bad"), life("good-1"), life("good-2"))
+        given.time.now += 120
+        given.simulator.inject("bad", fault)
+        text = scrape_all(given, headers=SHORT)[0]
         for name in ("rk_recording_status", "rk_recording_file_size_bytes", "rk_meeting_up"):
             unharmed = {
                 series: number for series, number in samples(good, name).items() if "good" in series
@@ -114,12 +121,12 @@ class TestPass:
         assert 1 == value(text, "rk_up")
 
     def test_hanging_meetings_cost_no_other(self) -> None:
-        """Where as many meetings hang as there are workers, the others are read all the same."""
+        """If as many meetings hang as there are workers, the others are still read."""
         hanging = [f"a-hanging-{number}" for number in range(8)]
-        each = setup(*[life(name) for name in hanging], life("good-1"), life("good-2"))
+        given = setup(*[life(name) for name in hanging], life("good-1"), life("good-2"))
         for name in hanging:
-            each.simulator.inject(name, Fault.HANG)
-        text = scrape_all(each, headers=SHORT)[0]
+            given.simulator.inject(name, Fault.HANG)
+        text = scrape_all(given, headers=SHORT)[0]
         ups = samples(text, "rk_meeting_up")
         assert [0] * 8 + [1] * 2 == list(ups.values())
         assert 0 == value(text, "rk_meetings_deferred")
@@ -128,7 +135,7 @@ class TestPass:
         )
 
     def test_slow_app_costs_no_other(self, tmp_path: Path) -> None:
-        """An app whose calls all hang does not keep another's meetings from being read."""
+        """An app whose calls all hang does not delay another app."""
         slow = [f"slow-{number}" for number in range(20)]
         file = tmp_path / "rk.yml"
         file.write_text(
@@ -136,32 +143,32 @@ class TestPass:
             "  - {app_id: fast, meetings: {ids: [fast]}}\n"
         )
         two_apps = load(file, {}, {TOKEN_VARIABLE: "simulated"})
-        each = setup(life("fast"), *[life(name) for name in slow], configuration=two_apps)
+        given = setup(life("fast"), *[life(name) for name in slow], configuration=two_apps)
 
         def hang(call: Call) -> None:
             if call.app_id == "slow":
-                each.simulator.inject("*", Fault.HANG, times=1)
+                given.simulator.inject("*", Fault.HANG, times=1)
 
-        each.front.before = hang
-        text = scrape_all(each, headers=SHORT)[0]
-        # Of eight calls one was for the list of recordings.
+        given.front.before = hang
+        text = scrape_all(given, headers=SHORT)[0]
+        # One of eight calls was for the list of recordings.
         assert 13 == value(text, "rk_meetings_deferred", app="slow")
         assert 0 == value(text, "rk_meetings_deferred", app="fast")
         assert [0, 1] == [value(text, "rk_up", app=app) for app in ("slow", "fast")]
         assert 7 == len(samples(text, "rk_recording_status"))
 
     def test_failures_are_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
-        """The log says what fails when that changes, not at every scrape."""
+        """Failures are logged when their reasons change, not at every scrape."""
         caplog.set_level(logging.INFO)
-        each = setup(life("bad"), life("good"))
+        given = setup(life("bad"), life("good"))
 
         async def scrapes() -> None:
-            each.simulator.inject("bad", Fault.SERVER_ERROR)
+            given.simulator.inject("bad", Fault.SERVER_ERROR)
             for _ in range(3):
-                await each.get()
-            each.simulator.clear()
+                await given.get()
+            given.simulator.clear()
             for _ in range(3):
-                await each.get()
+                await given.get()
 
         run(scrapes())
         ours = [
@@ -179,15 +186,15 @@ class TestPass:
         )
 
     def test_stale_series_leave(self) -> None:
-        """Series of a meeting that cannot be read leave after `stale_after`; its age stays."""
-        each = setup(life(), configuration=config(scrape__stale_after="1m"))
+        """Series of a meeting that cannot be read end after `stale_after`; its read time stays."""
+        given = setup(life(), configuration=config(scrape__stale_after="1m"))
 
         async def scrapes() -> list[str]:
-            texts = [(await each.get()).text]
-            each.simulator.inject("meeting-1", Fault.UNAVAILABLE)
+            texts = [(await given.get()).text]
+            given.simulator.inject("meeting-1", Fault.UNAVAILABLE)
             for later in (60, 1):
-                each.time.now += later
-                texts.append((await each.get()).text)
+                given.time.now += later
+                texts.append((await given.get()).text)
             return texts
 
         texts = run(scrapes())
@@ -199,25 +206,25 @@ class TestPass:
 
 
 class TestCalls:
-    """Which calls a pass makes besides those for the meetings, and when."""
+    """The calls of a pass that are not for meetings."""
 
     def test_list_after_the_first_meeting(self) -> None:
-        """The app's list is looked at second: what is wrong with a token is told of a meeting."""
+        """The list of recordings is second, so that a meeting shows problems with the token."""
 
         async def scenario(stage: Stage) -> list[str]:
             await stage.scrape()
             return [call.path for call in stage.front.calls]
 
         called = play(scenario, configuration=config(meeting_ids=[*"abc"]), workers_per_app=1)
-        each = [f"recordings/active-recording/{name}" for name in "abc"]
-        assert [each[0], "recordings", *each[1:]] == called
+        paths = [f"recordings/active-recording/{name}" for name in "abc"]
+        assert [paths[0], "recordings", *paths[1:]] == called
 
     @pytest.mark.parametrize(
         ("interval", "seconds"),
         [(15.0, 60.0), (14.8, 59.2), (5.0, 60.0), (60.0, 60.0), (120.0, 120.0)],
     )
     def test_list_each_minute(self, interval: float, seconds: float) -> None:
-        """It is looked at each minute, or at each scrape if these are rarer."""
+        """The list is polled each minute, or at each scrape if scrapes are rarer."""
 
         async def scenario(stage: Stage) -> int:
             await stage.scrapes(1 + round(10 * seconds / interval), interval)
@@ -226,7 +233,7 @@ class TestCalls:
         assert 11 == play(scenario, configuration=config())
 
     def test_list_with_a_small_budget(self) -> None:
-        """With a small budget it takes no more than one call in fifty."""
+        """With a small budget, polls take at most one call in fifty."""
 
         async def scenario(stage: Stage) -> tuple[int, int]:
             await stage.scrapes(400)
@@ -238,7 +245,7 @@ class TestCalls:
         assert total / 50 - 3 <= looks <= total / 50 + 1
 
     def test_recording_that_is_gone(self) -> None:
-        """What a meeting no longer shows is read by its id at once, before other meetings."""
+        """A recording that its meeting no longer shows is read by its id next."""
         ending = life("b", paused=(), stopped_at=NOW + 10, uploaded_at=NOW + 12)
 
         async def scenario(stage: Stage) -> list[list[str]]:
@@ -258,17 +265,17 @@ class TestCalls:
             workers_per_app=1,
             linger_seconds=0,
         )
-        each = {name: f"recordings/active-recording/{name}" for name in "abc"}
-        # The state of b passes quickly, and it is the express lane's turn to lead.
-        assert [each["b"], f"recordings/{ending.id}", each["a"], each["c"]] == called
-        assert sorted(each.values()) == sorted(later)
+        paths = {name: f"recordings/active-recording/{name}" for name in "abc"}
+        # The state of b is short, and the urgent queue starts in this pass.
+        assert [paths["b"], f"recordings/{ending.id}", paths["a"], paths["c"]] == called
+        assert sorted(paths.values()) == sorted(later)
 
 
-class TestHeldBack:
-    """What is shown while calls are held back."""
+class TestBlocked:
+    """The exposition while calls are blocked."""
 
     def test_nothing_vanishes_for_a_block(self) -> None:
-        """A block as long as `stale_after` makes no series vanish, before or after it ends."""
+        """A block as long as `stale_after` ends no series, during or after the block."""
 
         async def scenario(stage: Stage) -> list[str]:
             texts = await stage.scrapes(4)
@@ -286,8 +293,8 @@ class TestHeldBack:
         assert 19 <= sum(blocked) <= 22
         assert [value(text, "rk_up") for text in texts][-1] == 1
 
-    def test_nothing_is_shown_for_ever(self) -> None:
-        """What was read before a token was refused leaves in time."""
+    def test_nothing_is_shown_forever(self) -> None:
+        """Readings from before a token was rejected end in time."""
 
         async def scenario(stage: Stage) -> list[str]:
             texts = await stage.scrapes(2)
@@ -306,37 +313,74 @@ class SlowApp:
 
     def __init__(self) -> None:
         self.released = asyncio.Event()
-        self.snapshot = AppSnapshot(app=App("app", "account", "id"), readings=())
+        app = App("app", "account", "id")
+        self.state = AppState(
+            snapshot=AppSnapshot(app=app, readings=()),
+            saved=SavedApp(app=app, tracker=TrackerState()),
+            revision=0,
+            grace=StalenessGrace(300.0),
+        )
         self.passes = 0
 
-    async def run_pass(self, deadline: float) -> AppSnapshot:
+    async def run_pass(self, deadline: float) -> None:
         del deadline
         self.passes += 1
         await self.released.wait()
-        return replace(self.snapshot, up=True)
+        self.state = replace(self.state, snapshot=replace(self.state.snapshot, up=True))
 
     async def close(self) -> None:
         self.released.set()
 
 
-class TestKeep:
-    """What is written down before it is shown."""
+class Store:
+    """A place for the state whose writes take until *saving* has returned."""
 
-    def test_kept_before_it_is_shown(self) -> None:
-        """Until what a pass brought is kept, whoever asks gets what was shown before."""
+    def __init__(self, saving: Callable[[], Awaitable[object]], *written_at: float) -> None:
+        self._saving = saving
+        self._written_at = iter(written_at or (NOW,))
+        self.status = StateFileStatus(is_written=True, last_success_timestamp_seconds=None)
+        self.writes = 0
+
+    def is_due(self) -> bool:
+        return True
+
+    async def save(self, apps: Iterable[SavedApp], *, max_wait_seconds: float = 0.0) -> bool:
+        del apps, max_wait_seconds
+        self.writes += 1
+        await self._saving()
+        self.status = replace(
+            self.status, last_success_timestamp_seconds=next(self._written_at, NOW)
+        )
+        return True
+
+
+async def immediately() -> None:
+    """Take no time."""
+
+
+def collector_of(*apps: AppPasses, store: Store | None = None) -> Collector:
+    """Return a collector of apps without bugs."""
+    bounded = [(app, ErrorBoundary("app", count=lambda: None)) for app in apps]
+    return Collector(bounded, clock=Time(), stale_after_seconds=300.0, store=store)
+
+
+class TestSave:
+    """The state is saved before it is shown."""
+
+    def test_saved_before_it_is_shown(self) -> None:
+        """Until the result of a pass is saved, scrapes get the previous snapshot."""
 
         async def scrapes() -> tuple[list[bool | None], Snapshot]:
             app = SlowApp()
             app.released.set()
             shown_meanwhile: list[bool | None] = []
 
-            async def keep() -> StateFileStatus:
-                hasty = await scraper.scrape(0.01)
+            async def look() -> None:
+                hasty = await collector.scrape(0.01)
                 shown_meanwhile.append(hasty.apps[0].up)
-                return StateFileStatus(is_written=True, last_success_timestamp_seconds=NOW)
 
-            scraper = Collector([app], clock=lambda: NOW, keep=keep)
-            return shown_meanwhile, await scraper.scrape(30)
+            collector = collector_of(app, store=Store(look))
+            return shown_meanwhile, await collector.scrape(30)
 
         shown_meanwhile, snapshot = run(scrapes())
         assert [None] == shown_meanwhile
@@ -346,21 +390,13 @@ class TestKeep:
         )
 
     def test_nothing_new(self) -> None:
-        """Where neither an app nor the file has changed, the snapshot is the very same one."""
-        written = [NOW, NOW, NOW + 60]
+        """If neither an app nor the state file has changed, the snapshot is the same object."""
 
         async def scrapes() -> list[Snapshot]:
             app = SlowApp()
-            app.snapshot = replace(app.snapshot, up=True)
             app.released.set()
-
-            async def keep() -> StateFileStatus:
-                return StateFileStatus(
-                    is_written=True, last_success_timestamp_seconds=written.pop(0)
-                )
-
-            scraper = Collector([app], keep=keep)
-            return [await scraper.scrape(30) for _ in range(3)]
+            collector = collector_of(app, store=Store(immediately, NOW, NOW, NOW + 60))
+            return [await collector.scrape(30) for _ in range(3)]
 
         first, second, third = run(scrapes())
         assert first is second
@@ -368,43 +404,42 @@ class TestKeep:
 
 
 class TestSingleFlight:
-    """Who shares a pass, and for how long."""
+    """Scrapes share a pass."""
 
     def test_joiner_with_less_time_gets_the_last_snapshot(self) -> None:
-        """A scrape that joins a pass longer than its own time is answered with what there is."""
+        """A scrape that joins a pass longer than its own time gets the previous snapshot."""
 
         async def scrapes() -> tuple[Snapshot, Snapshot, int]:
             app = SlowApp()
-            scraper = Collector([app], clock=lambda: NOW)
-            patient = asyncio.create_task(scraper.scrape(30))
+            collector = collector_of(app)
+            patient = asyncio.create_task(collector.scrape(30))
             await asyncio.sleep(0)
-            hasty = await scraper.scrape(0.01)
+            hasty = await collector.scrape(0.01)
             app.released.set()
             return hasty, await patient, app.passes
 
         hasty, patient, passes = run(scrapes())
         assert (None, True, 1) == (hasty.apps[0].up, patient.apps[0].up, passes)
 
-    def test_a_pass_that_overruns_holds_up_nobody(self) -> None:
-        """Should a pass not end at its deadline, its scrapes are answered all the same."""
+    def test_a_pass_that_overruns_delays_no_scrape(self) -> None:
+        """If a pass does not end at its deadline, its scrapes get their answer all the same."""
 
         async def scrapes() -> Snapshot:
-            app = SlowApp()
-            scraper = Collector([app])
-            snapshot = await scraper.scrape(0.01)
-            await scraper.close()
+            collector = collector_of(SlowApp())
+            snapshot = await collector.scrape(0.01)
+            await collector.close()
             return snapshot
 
         assert run(scrapes()).apps[0].up is None
 
     def test_a_scrape_given_up_leaves_the_pass_running(self) -> None:
-        """When the client of one scrape is gone, the pass goes on for the others."""
+        """When the client of one scrape gives up, the pass goes on for the others."""
 
         async def scrapes() -> Snapshot:
             app = SlowApp()
-            scraper = Collector([app])
-            first = asyncio.create_task(scraper.scrape(30))
-            second = asyncio.create_task(scraper.scrape(30))
+            collector = collector_of(app)
+            first = asyncio.create_task(collector.scrape(30))
+            second = asyncio.create_task(collector.scrape(30))
             await asyncio.sleep(0)
             first.cancel()
             app.released.set()
@@ -416,10 +451,10 @@ class TestSingleFlight:
         """Closing does not wait for the deadline of the pass."""
 
         async def scrapes() -> None:
-            scraper = Collector([SlowApp()])
-            waiting = asyncio.create_task(scraper.scrape(30))
+            collector = collector_of(SlowApp())
+            waiting = asyncio.create_task(collector.scrape(30))
             await asyncio.sleep(0)
-            await scraper.close()
+            await collector.close()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
 

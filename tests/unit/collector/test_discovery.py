@@ -27,12 +27,12 @@ SETTLED = NOW - 1e8
 
 
 def discovering(**changes: Any) -> Config:
-    """Return a config that finds all meetings itself."""
+    """Return a configuration that discovers all meetings."""
     return config(**{"meeting_ids": [], "meetings__discover": "true", **changes})
 
 
 def live(meeting_id: str, begin: int = -60, end: int | None = None, people: int = 2) -> Session:
-    """Return a session that lasts from *begin* to *end*, in seconds after NOW."""
+    """Return a session from *begin* to *end*, in seconds after NOW."""
     ended_at = None if end is None else NOW + end
     return Session(f"{meeting_id}_{begin}", meeting_id, NOW + begin, ended_at, people)
 
@@ -40,7 +40,7 @@ def live(meeting_id: str, begin: int = -60, end: int | None = None, people: int 
 def recorded(
     meeting_id: str, stop: float | None = None, uploaded: float | None = None
 ) -> Recording:
-    """Return a recording that goes on until *stop* and is a file when *uploaded*."""
+    """Return a recording that stops at *stop* and is *uploaded* then, in seconds after NOW."""
     return Recording.scripted(
         meeting_id,
         invoked_at=NOW - 60,
@@ -51,7 +51,7 @@ def recorded(
 
 
 def failing(stage: Stage, path: str, fault: Fault = Fault.SERVER_ERROR) -> Callable[[Call], None]:
-    """Return what lets calls fail whose path begins so, and no others."""
+    """Return a hook that lets the calls fail whose path starts with *path*."""
 
     def fail(call: Call) -> None:
         if call.path.startswith(path):
@@ -66,8 +66,8 @@ def names(text: str) -> dict[str, str]:
     return {labels["meeting_id"]: labels["name"] for labels, _ in infos}
 
 
-def read_ones(text: str) -> list[str]:
-    """Return the ids of the meetings that are read, not only named for a recording."""
+def read_ids(text: str) -> list[str]:
+    """Return the ids of the meetings that are read."""
     return list(by_meeting(text, "rk_meeting_up"))
 
 
@@ -87,7 +87,7 @@ class TestLiveMeetings:
 
     @MODES
     def test_names(self, read: str) -> None:
-        """Live sessions are meetings with their names; what is over or yet to come is not."""
+        """Meetings with a live session are shown with their titles; other meetings are not."""
 
         async def scenario(stage: Stage) -> str:
             return await stage.scrape()
@@ -104,7 +104,7 @@ class TestLiveMeetings:
         assert value(text, "rk_meetings") == 2
 
     def test_one_list(self, tmp_path: Path) -> None:
-        """Meetings from options, files and sessions are one list; a name of one's own wins."""
+        """Meetings from options, files and sessions are one list; configured names win."""
         file = tmp_path / "meetings.yml"
         file.write_text("- {id: named, name: mine}\n- both\n- only-in-file\n")
         os.utime(file, (SETTLED, SETTLED))
@@ -114,7 +114,7 @@ class TestLiveMeetings:
             assert calls(stage, "active_recording") == 5
             return text
 
-        titled = [Meeting(each, f"title of {each}") for each in ("named", "both", "live", "id")]
+        titled = [Meeting(name, f"title of {name}") for name in ("named", "both", "live", "id")]
         text = play(
             scenario,
             meetings=titled,
@@ -130,7 +130,7 @@ class TestLiveMeetings:
         ]
 
     def test_pages(self) -> None:
-        """250 live sessions are three pages, and 250 meetings."""
+        """250 live sessions are read from three pages."""
 
         async def scenario(stage: Stage) -> str:
             text = await stage.scrape()
@@ -144,8 +144,8 @@ class TestLiveMeetings:
         assert len(names(text)) == len(samples(text, "rk_meeting_up")) == 250
 
     def test_page_that_shifts(self) -> None:
-        """A live meeting that moves to a page that was read already does not vanish meanwhile."""
-        # The first of the list ends between two pages, the newest or the oldest.
+        """A live meeting that moves to a page that was already read stays."""
+        # Whichever end the list starts with, its first session ends between two pages.
         sessions = [
             live(f"meeting-{number:03}", number - 1000, 30 if number in {0, 149} else None)
             for number in range(150)
@@ -163,15 +163,17 @@ class TestLiveMeetings:
             configuration=discovering(api__read="list"),
             latency_seconds=0.1,
         )
-        assert [len(each) for each in shown[:2]] == [150, 150]
-        assert [len(each.keys() - {"meeting-000", "meeting-149"}) for each in shown] == [148] * 8
+        assert [len(names_shown) for names_shown in shown[:2]] == [150, 150]
+        assert [
+            len(names_shown.keys() - {"meeting-000", "meeting-149"}) for names_shown in shown
+        ] == [148] * 8
         assert len(shown[-1]) == 148
 
     @pytest.mark.parametrize(
         ("interval", "seconds"), [(15.0, 30.0), (14.8, 29.6), (5.0, 30.0), (60.0, 60.0)]
     )
-    def test_rhythm(self, interval: float, seconds: float) -> None:
-        """Sessions are listed every half minute, or at each scrape if these are rarer."""
+    def test_interval(self, interval: float, seconds: float) -> None:
+        """Sessions are listed every half minute, or at each scrape if scrapes are rarer."""
 
         async def scenario(stage: Stage) -> int:
             await stage.scrapes(1 + round(10 * seconds / interval), interval)
@@ -181,7 +183,7 @@ class TestLiveMeetings:
 
     @MODES
     def test_failure(self, read: str, caplog: pytest.LogCaptureFixture) -> None:
-        """While sessions cannot be listed the last list stays; the log says so once."""
+        """While sessions cannot be listed, the last list stays; this is logged once."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
         async def scenario(stage: Stage) -> list[str]:
@@ -199,13 +201,13 @@ class TestLiveMeetings:
         assert {value(text, "rk_meeting_up") for text in texts} == {1}
         failures = "rk_api_request_failures_total"
         assert value(texts[-1], failures, endpoint="sessions", reason="server_error") == 10
-        logged = [each.getMessage() for each in caplog.records]
+        logged = [record.getMessage() for record in caplog.records]
         assert logged == ["live sessions could not be listed: the API answered 500"]
 
     @MODES
     @pytest.mark.parametrize("interval", [15.0, 60.0])
     def test_token_that_may_not_list_sessions(self, interval: float, read: str) -> None:
-        """Where sessions are refused, the meetings that were named are read all the same."""
+        """If the token may not list sessions, configured meetings are still read."""
 
         async def scenario(stage: Stage) -> list[str]:
             stage.front.before = failing(stage, "sessions", Fault.FORBIDDEN)
@@ -214,17 +216,17 @@ class TestLiveMeetings:
         texts = play(
             scenario, recorded("a"), configuration=discovering(meeting_ids=["a"], api__read=read)
         )
-        # A new token that is refused is given up at first, and tried again after a while.
+        # A rejected token blocks all calls at first, and is tried again after a while.
         assert [value(text, "rk_up") for text in texts[4:]] == [1] * 8
         assert value(texts[-1], "rk_meeting_active_recordings") == 1
 
 
 class TestEnd:
-    """When meetings leave that were found."""
+    """When discovered meetings end."""
 
     @MODES
     def test_recording_that_is_not_finished(self, read: str) -> None:
-        """A meeting whose session is over is read until its recording has ended, which stays."""
+        """A meeting whose session is over is read until its recording has ended."""
 
         async def scenario(stage: Stage) -> list[str]:
             return await stage.scrapes(12)
@@ -235,8 +237,8 @@ class TestEnd:
             sessions=[live("a", end=40), live("b", end=40), live("c")],
             configuration=discovering(api__read=read),
         )
-        # At 60 s it is known that a and b are over; at 120 s the recording is found uploaded.
-        meetings = [" ".join(sorted(read_ones(text))) for text in texts]
+        # At 60 s, discovery finds that a and b are over; at 120 s, the recording is uploaded.
+        meetings = [" ".join(sorted(read_ids(text))) for text in texts]
         assert meetings == [*["a b c"] * 5, *["a c"] * 4, *["c"] * 3]
         lives = [by_meeting(text, "rk_meeting_live").get("a") for text in texts]
         assert lives == [*[1] * 4, *[0] * 5, *[None] * 3]
@@ -245,14 +247,16 @@ class TestEnd:
             *["UPLOADING"] * 2,
             *["UPLOADED"] * 4,
         ]
-        told = {line.split("{")[0] for line in texts[-1].splitlines() if 'meeting_id="a"' in line}
-        assert {name for name in told if not name.startswith("rk_recording_")} == {
+        metrics = {
+            line.split("{")[0] for line in texts[-1].splitlines() if 'meeting_id="a"' in line
+        }
+        assert {name for name in metrics if not name.startswith("rk_recording_")} == {
             "rk_meeting_info"
         }
         assert not [line for line in texts[-1].splitlines() if 'meeting_id="b"' in line]
 
     def test_meeting_that_cannot_be_read(self) -> None:
-        """A meeting that is over and fails is given up after `stale_after`, not its recording."""
+        """An ended meeting that cannot be read leaves after `stale_after`; its recording stays."""
 
         async def scenario(stage: Stage) -> list[str]:
             texts = await stage.scrapes(2)
@@ -265,15 +269,15 @@ class TestEnd:
             sessions=[live("a", end=40)],
             configuration=discovering(scrape__stale_after="1m"),
         )
-        # Known to be over at 60 s.
-        assert [read_ones(text) for text in texts] == [*[["a"]] * 9, *[[]] * 3]
+        # Discovery finds at 60 s that it is over.
+        assert [read_ids(text) for text in texts] == [*[["a"]] * 9, *[[]] * 3]
         assert [states(text) for text in texts] == [{"a": "RECORDING"}] * 12
         read_at = by_meeting(texts[-1], "rk_recording_last_success_timestamp_seconds")
         assert read_at["a"] > NOW + 120
 
     @MODES
     def test_live_again(self, read: str) -> None:
-        """A meeting that people come back to is there again, with a recording from before too."""
+        """A meeting that people return to is shown again, also if it has an older recording."""
 
         async def scenario(stage: Stage) -> list[str]:
             return await stage.scrapes(14)
@@ -282,18 +286,18 @@ class TestEnd:
             scenario,
             recorded("recorded"),
             sessions=[
-                *(live(each, end=20) for each in ("idle", "recorded")),
-                *(live(each, 110, people=5) for each in ("idle", "recorded")),
+                *(live(name, end=20) for name in ("idle", "recorded")),
+                *(live(name, 110, people=5) for name in ("idle", "recorded")),
             ],
             configuration=discovering(api__read=read),
         )
         lives = [by_meeting(text, "rk_meeting_live") for text in texts]
-        assert [each.get("idle") for each in lives] == [1, 1, 0, *[None] * 5, *[1] * 6]
-        assert [each.get("recorded") for each in lives] == [1, 1, *[0] * 6, *[1] * 6]
+        assert [live.get("idle") for live in lives] == [1, 1, 0, *[None] * 5, *[1] * 6]
+        assert [live.get("recorded") for live in lives] == [1, 1, *[0] * 6, *[1] * 6]
         assert by_meeting(texts[-1], "rk_meeting_live_participants")["recorded"] == 5
 
     def test_recordings_without_a_session(self) -> None:
-        """What the list finds is read, live or not, until it has ended, and shown on."""
+        """Meetings with a recording in the list are read until it has ended, live or not."""
 
         async def scenario(stage: Stage) -> list[str]:
             return await stage.scrapes(6)
@@ -304,7 +308,7 @@ class TestEnd:
             recorded("b"),
             configuration=discovering(api__read="list"),
         )
-        assert [read_ones(text) for text in texts] == [*[["a", "b"]] * 4, *[["b"]] * 2]
+        assert [read_ids(text) for text in texts] == [*[["a", "b"]] * 4, *[["b"]] * 2]
         assert {tuple(sorted(names(text))) for text in texts} == {("a", "b")}
         assert [states(text)["a"] for text in texts] == [
             *["RECORDING"] * 2,
@@ -315,7 +319,7 @@ class TestEnd:
         assert by_meeting(texts[0], "rk_meeting_live_participants") == {}
 
     def test_recordings_without_a_session_one_by_one(self) -> None:
-        """Where meetings are read one by one, such recordings are followed by their ids."""
+        """If meetings are read one by one, such recordings are read by their ids."""
 
         async def scenario(stage: Stage) -> list[str]:
             texts = await stage.scrapes(6)
@@ -323,15 +327,15 @@ class TestEnd:
             return texts
 
         texts = play(scenario, recorded("a", stop=20, uploaded=40), configuration=discovering())
-        assert {tuple(read_ones(text)) for text in texts} == {()}
-        # After 10 s, and then by the list, each minute.
+        assert {tuple(read_ids(text)) for text in texts} == {()}
+        # It is read after 10 s, and then the list shows it each minute.
         assert [states(text)["a"] for text in texts] == [
             *["RECORDING"] * 4,
             *["UPLOADED"] * 2,
         ]
         assert value(texts[-1], "rk_recordings_finished_total", outcome="uploaded") == 1
 
-    def test_meeting_that_was_asked_for(self) -> None:
+    def test_configured_meeting(self) -> None:
         """A meeting in the configuration stays, live or not."""
 
         async def scenario(stage: Stage) -> list[str]:
@@ -348,7 +352,7 @@ class TestEnd:
 
 
 class TestRooms:
-    """What is told of the rooms."""
+    """The metrics of rooms."""
 
     MEETINGS = (
         Meeting("to-be-recorded", record_on_start=True),
@@ -358,7 +362,7 @@ class TestRooms:
 
     @MODES
     def test_alert(self, read: str) -> None:
-        """What is live, should be recorded, and is not, can be told from the others."""
+        """A live meeting that should be recorded and is not can be told apart from others."""
 
         async def scenario(stage: Stage) -> str:
             return (await stage.scrapes(2))[-1]
@@ -376,12 +380,12 @@ class TestRooms:
         )
         assert wanted == {"to-be-recorded": 1, "recorded": 1, "private": 0}
         assert set(by_meeting(text, "rk_meeting_live_participants").values()) == {3}
-        assert [each for each in lives if lives[each] and wanted[each] and not active[each]] == [
+        assert [live for live in lives if lives[live] and wanted[live] and not active[live]] == [
             "to-be-recorded"
         ]
 
     def test_without_discovery(self) -> None:
-        """Of rooms that nobody looks at nothing is said."""
+        """Without discovery, there are no metrics of rooms."""
 
         async def scenario(stage: Stage) -> str:
             return await stage.scrape()
@@ -401,7 +405,7 @@ class TestRooms:
             assert samples(text, name) == {}
 
     def test_sessions_that_cannot_be_listed(self) -> None:
-        """What was said of rooms goes after `stale_after`; the meetings are read on."""
+        """Metrics of rooms end after `stale_after`; the meetings are still read."""
 
         async def scenario(stage: Stage) -> list[str]:
             texts = [await stage.scrape()]
@@ -417,7 +421,7 @@ class TestRooms:
     @MODES
     @pytest.mark.parametrize("fault", [None, Fault.GATEWAY_NOT_FOUND])
     def test_settings_once(self, read: str, fault: Fault | None) -> None:
-        """Settings are read once for each meeting; if there are none, likewise."""
+        """Settings are read once per meeting, even if the API has none."""
 
         async def scenario(stage: Stage) -> str:
             if fault:
@@ -435,7 +439,7 @@ class TestRooms:
         assert len(samples(text, "rk_meeting_record_on_start")) == (0 if fault else 3)
 
     def test_settings_that_cannot_be_read(self) -> None:
-        """Where settings could not be read they are tried again after ten minutes."""
+        """Settings that could not be read are read again after ten minutes."""
 
         async def scenario(stage: Stage) -> list[str]:
             stage.front.before = failing(stage, "meetings/")
@@ -450,11 +454,11 @@ class TestRooms:
 
 
 class TestBudget:
-    """Discovery is paid from the same budget."""
+    """Discovery uses the same budget."""
 
     @MODES
     def test_settings(self, read: str) -> None:
-        """However tight the budget is, settings get their turn, and recordings too."""
+        """Settings and recordings are read even if the budget is small."""
 
         async def scenario(stage: Stage) -> str:
             return (await stage.scrapes(40))[-1]
@@ -469,18 +473,18 @@ class TestBudget:
         ("read", "others"), [("active-recording", 0), ("active-recording", 3), ("list", 0)]
     )
     def test_recordings(self, others: int, read: str) -> None:
-        """However tight the budget is, listing sessions leaves calls to read recordings with."""
+        """Listing sessions leaves calls for recordings even if the budget is small."""
 
         async def scenario(stage: Stage) -> str:
             return (await stage.scrapes(120))[-1]
 
         tight = discovering(api__budget="10", api__read=read)
-        sessions = [live("a"), *(live(f"other-{each}") for each in range(others))]
+        sessions = [live("a"), *(live(f"other-{number}") for number in range(others))]
         text = play(scenario, recorded("a"), sessions=sessions, configuration=tight)
         assert by_meeting(text, "rk_meeting_active_recordings")["a"] == 1
 
     def test_many_sessions(self) -> None:
-        """Sessions on more pages than could be read at once are listed all the same."""
+        """Sessions on more pages than a full budget are still listed."""
 
         async def scenario(stage: Stage) -> list[int]:
             return [len(names(text)) for text in await stage.scrapes(20)]
@@ -491,8 +495,8 @@ class TestBudget:
 
 
 @MODES
-def test_up_while_nobody_is_there(read: str) -> None:
-    """Where no meeting is live, whether the API can be reached is shown all the same."""
+def test_up_without_live_meetings(read: str) -> None:
+    """Without live meetings, rk_up still shows whether the API can be reached."""
 
     async def scenario(stage: Stage) -> list[float | None]:
         first = await stage.scrape()

@@ -29,12 +29,12 @@ READ_AT = "rk_meetings_file_last_read_success_timestamp_seconds"
 
 
 def named(*ids: str) -> tuple[Meeting, ...]:
-    """Return meetings that are called by their ids."""
-    return tuple(Meeting(each, each) for each in ids)
+    """Return meetings whose names are their ids."""
+    return tuple(Meeting(name, name) for name in ids)
 
 
 def settled(path: Path) -> Path:
-    """Let a file be as if it had been written a minute ago."""
+    """Let a file seem to be written a minute ago."""
     moment = time.time() - 60
     os.utime(path, (moment, moment))
     return path
@@ -47,73 +47,73 @@ def write(path: Path, *lines: str) -> Path:
 
 
 def replace(path: Path, *ids: str) -> None:
-    """Put another file in the place of one."""
+    """Replace a file by another one."""
     write(path.with_suffix(".new"), *ids).replace(path)
 
 
 class TestCombine:
     def test_each_once(self) -> None:
-        """Meetings come once, in the order in which they were first named."""
+        """Each meeting comes once, in the order of its first mention."""
         assert combine(named("b", "a", "b", "c", "a")) == named("b", "a", "c")
 
     def test_names(self) -> None:
-        """The first name of its own counts, whether it stands there first or an id does."""
+        """The first name that is not the id counts."""
         given = [Meeting("a", "a"), Meeting("a", "daily"), Meeting("a", "weekly"), *named("a")]
         assert combine(given) == (Meeting("a", "daily"),)
         assert combine(reversed(given)) == (Meeting("a", "weekly"),)
 
     def test_name_of_another(self) -> None:
-        """A meeting may be called by another's id."""
+        """A meeting may have another meeting's id as its name."""
         given = (Meeting("a", "b"), Meeting("b", "a"))
         assert combine([*given, *named("b", "a")]) == given
 
     def test_none(self) -> None:
-        """Of no meetings there are none."""
+        """Without meetings, the list is empty."""
         assert combine([]) == ()
 
 
-class TestDirectory:
+class TestMeetingList:
     def file(self, path: Path, *ids: str) -> MeetingFile:
         return MeetingFile(write(path, *ids), option="meetings.files[0]", clock=lambda: 7.0)
 
     def test_fixed(self) -> None:
-        """Without files it is what was configured, each once."""
-        directory = MeetingList(named("a", "b", "a"))
-        run(directory.refresh())
-        assert (directory.meetings, directory.files) == (named("a", "b"), ())
+        """Without files, the list has each configured meeting once."""
+        meeting_list = MeetingList(named("a", "b", "a"))
+        run(meeting_list.refresh())
+        assert (meeting_list.meetings, meeting_list.files) == (named("a", "b"), ())
 
     def test_files(self, tmp_path: Path) -> None:
-        """Those configured come first, then file by file; a change shows after a refresh."""
+        """Configured meetings come first, then file by file; a refresh shows changes."""
         files = [self.file(tmp_path / "one", "a", "b"), self.file(tmp_path / "two", "c", "b")]
-        directory = MeetingList(named("c"), files)
-        assert directory.meetings == named("c", "a", "b")
+        meeting_list = MeetingList(named("c"), files)
+        assert meeting_list.meetings == named("c", "a", "b")
         write(tmp_path / "one", "- {id: b, name: weekly}\n- d\n")
-        assert directory.meetings == named("c", "a", "b")
-        run(directory.refresh())
-        assert directory.meetings == (*named("c"), Meeting("b", "weekly"), *named("d"))
+        assert meeting_list.meetings == named("c", "a", "b")
+        run(meeting_list.refresh())
+        assert meeting_list.meetings == (*named("c"), Meeting("b", "weekly"), *named("d"))
 
     def test_nothing_new(self, tmp_path: Path) -> None:
-        """While no file changes the list is the very same one."""
-        directory = MeetingList((), [self.file(tmp_path / "one", "a")])
-        before = directory.meetings
-        run(directory.refresh())
-        assert directory.meetings is before
+        """While no file changes, the list is the same object."""
+        meeting_list = MeetingList((), [self.file(tmp_path / "one", "a")])
+        before = meeting_list.meetings
+        run(meeting_list.refresh())
+        assert meeting_list.meetings is before
 
     def test_states(self, tmp_path: Path) -> None:
-        """Each file's state is told."""
+        """The list has the state of each file."""
         files = [self.file(tmp_path / "one", "a"), self.file(tmp_path / "two", "b")]
-        directory = MeetingList((), files)
+        meeting_list = MeetingList((), files)
         (tmp_path / "two").unlink()
-        run(directory.refresh())
-        assert directory.meetings == named("a", "b")
-        assert directory.files == (
+        run(meeting_list.refresh())
+        assert meeting_list.meetings == named("a", "b")
+        assert meeting_list.files == (
             FileState(str(tmp_path / "one"), is_read=True, last_success_timestamp_seconds=7.0),
             FileState(str(tmp_path / "two"), is_read=False, last_success_timestamp_seconds=7.0),
         )
 
 
 class Watched:
-    """An exporter that reads a file with meetings, in all of which a recording goes on."""
+    """An exporter that reads files of meetings, all of which are recorded."""
 
     def __init__(self, *paths: Path, ids: Iterable[str] = (), **changes: str) -> None:
         files = [str(path) for path in paths]
@@ -121,7 +121,7 @@ class Watched:
         self.setup = setup(*map(life, "abcdef"), configuration=configuration)
 
     def scrape(self) -> str:
-        """Return an exposition, ten seconds after the last."""
+        """Return the exposition ten seconds after the last one."""
         self.setup.time.now += 10
 
         async def get() -> str:
@@ -130,7 +130,7 @@ class Watched:
         return run(get())
 
     def meetings(self) -> str:
-        """Return the ids of the meetings in the next scrape, all of which show a recording."""
+        """Return the ids of the meetings in the next scrape; each must show a recording."""
         text = self.scrape()
         ids = list(by_meeting(text, "rk_meeting_up"))
         assert set(by_meeting(text, "rk_meeting_info")) == set(ids)
@@ -150,12 +150,14 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, str]]]:
-    """Return a function for what was logged of files."""
+    """Return a function that returns the log of meetings files."""
     caplog.set_level(logging.INFO, logger="rk_exporter")
 
     def records() -> list[tuple[str, str]]:
-        ours = [each for each in caplog.records if each.name == "rk_exporter.config.meeting_file"]
-        return [(each.levelname, each.getMessage()) for each in ours]
+        ours = [
+            record for record in caplog.records if record.name == "rk_exporter.config.meeting_file"
+        ]
+        return [(record.levelname, record.getMessage()) for record in ours]
 
     return records
 
@@ -163,7 +165,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, str]]]
 @pytest.mark.parametrize("read", ["active-recording", "list"])
 @pytest.mark.parametrize("change", [replace, write])
 def test_changes(path: Path, change: Callable[..., object], read: str) -> None:
-    """However a file is written anew, meetings come and go without a restart."""
+    """However a file is changed, meetings come and go without a restart."""
     watched = Watched(path, api__read=read)
     assert watched.meetings() == "abc"
     for ids in ("abcd", "bd", "fb"):
@@ -172,8 +174,8 @@ def test_changes(path: Path, change: Callable[..., object], read: str) -> None:
     assert not [line for line in watched.scrape().splitlines() if 'meeting_id="a"' in line]
 
 
-def test_no_call_for_who_has_left(path: Path) -> None:
-    """A meeting that is no longer listed is not asked for."""
+def test_no_calls_for_removed_meetings(path: Path) -> None:
+    """A meeting that was removed from the list is not read."""
     watched = Watched(path)
     watched.scrape()
     write(path, *"ac")
@@ -183,7 +185,7 @@ def test_no_call_for_who_has_left(path: Path) -> None:
 
 
 def test_change_within_the_interval(path: Path) -> None:
-    """A meeting that comes is read at once, while the others' readings are young enough."""
+    """A new meeting is read immediately, even while the other readings are fresh."""
     watched = Watched(path, scrape__min_interval="1h", scrape__stale_after="2h")
     watched.scrape()
     write(path, *"acd")
@@ -194,7 +196,7 @@ def test_change_within_the_interval(path: Path) -> None:
 
 
 def test_meeting_that_comes_back(path: Path) -> None:
-    """What was known of a meeting before it was taken from the list is not shown again."""
+    """Old readings of a meeting that was removed and comes back are not shown."""
     watched = Watched(path)
     watched.scrape()
     write(path, *"bc")
@@ -210,10 +212,10 @@ def test_meeting_that_comes_back(path: Path) -> None:
     ("at", "keep_removed", "is_shown"),
     [(200, "true", True), (200, "false", False), (10, "true", False)],
 )
-def test_recordings_of_who_has_left(
+def test_recordings_of_removed_meetings(
     path: Path, at: float, keep_removed: str, *, is_shown: bool
 ) -> None:
-    """They leave with the meeting, but for finished ones where these are to be kept."""
+    """They leave with the meeting, except finished ones with follow.keep_removed."""
     watched = Watched(path, follow__keep_removed=keep_removed)
     watched.setup.time.now = NOW + at
     watched.scrape()
@@ -234,7 +236,7 @@ def test_names(path: Path) -> None:
 
 
 def test_several_files(path: Path, tmp_path: Path) -> None:
-    """A meeting stays as long as anything names it; a bad file costs the others nothing."""
+    """A meeting stays while any source lists it; a bad file does not affect other files."""
     other = write(tmp_path / "other", *"cd")
     watched = Watched(path, other, ids=["e"])
     assert watched.meetings() == "eabcd"
@@ -248,7 +250,7 @@ def test_several_files(path: Path, tmp_path: Path) -> None:
 
 
 def test_no_meetings(path: Path, log: Callable[[], list[tuple[str, str]]]) -> None:
-    """A list without meetings is one, as long as it is written as such."""
+    """An explicitly empty list is valid."""
     watched = Watched(path)
     assert watched.meetings() == "abc"
     write(path, "[]")
@@ -259,7 +261,7 @@ def test_no_meetings(path: Path, log: Callable[[], list[tuple[str, str]]]) -> No
 
 
 def test_file_that_is_being_written(path: Path) -> None:
-    """What was written this very moment is left for a later scrape."""
+    """A file that was written just now is read at a later scrape."""
     watched = Watched(path)
     path.write_text("a\nb")
     assert watched.meetings() == "abc"
@@ -278,14 +280,14 @@ SPOILED = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "trouble"), SPOILED.values(), ids=SPOILED)
+@pytest.mark.parametrize(("spoil", "problem"), SPOILED.values(), ids=SPOILED)
 def test_bad_file(
     path: Path,
     spoil: Callable[[Path], object],
-    trouble: str,
+    problem: str,
     log: Callable[[], list[tuple[str, str]]],
 ) -> None:
-    """A bad file leaves the last good list in use; a metric and the log, once, say so."""
+    """A bad file leaves the last good list in use; a metric and one log line show it."""
     watched = Watched(path)
     begun = time.time()
     good = watched.scrape()
@@ -301,7 +303,7 @@ def test_bad_file(
     assert (value(bad, READ), value(bad, READ_AT)) == (0, read_at)
     ((level, message),) = log()
     assert level == "WARNING"
-    assert trouble in message
+    assert problem in message
     assert message.endswith("; the last good list stays in use")
 
     write(path, *"abcd")
@@ -314,7 +316,7 @@ def test_bad_file(
 
 
 def test_same_list_restored(path: Path) -> None:
-    """A file that comes back as it was is read again, and nobody has left meanwhile."""
+    """A file that comes back unchanged is read again, and no meeting has left."""
     watched = Watched(path)
     path.unlink()
     assert watched.meetings() == "abc"
@@ -324,6 +326,6 @@ def test_same_list_restored(path: Path) -> None:
 
 
 def test_without_files() -> None:
-    """Where there is no file, nothing is said of any."""
+    """Without files, there are no metrics of files."""
     text = Watched(ids="ab").scrape()
     assert (samples(text, READ), samples(text, READ_AT)) == ({}, {})

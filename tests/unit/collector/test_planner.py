@@ -2,7 +2,6 @@ import math
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,8 +11,7 @@ from hypothesis import strategies as st
 
 from rk_exporter.collector.planner import due, plan
 from rk_exporter.collector.read_mode import Load
-from rk_exporter.collector.scrape_interval import ScrapeInterval
-from rk_exporter.model.meeting import Meeting, Reading, ReadMode, Room
+from rk_exporter.model.meeting import Meeting, Reading, Room
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.tracking.lifecycle import KnownRecording
 from tests.support.building import NOW
@@ -21,7 +19,7 @@ from tests.support.building import NOW
 
 LIVE = Room(is_live=True)
 STATUSES = st.lists(st.none() | st.sampled_from(Status), min_size=1, max_size=7)
-FOLLOWS = st.lists(st.floats(1.0, 1e9), max_size=30)
+OVERDUE = st.lists(st.floats(1.0, 1e9), max_size=30)
 
 
 def reading(
@@ -36,8 +34,8 @@ def reading(
     )
 
 
-def follow(name: str, overdue: float = 1.0) -> tuple[float, KnownRecording]:
-    """Return a recording that is to be read by its id, and by how much that is overdue."""
+def overdue_recording(name: str, overdue: float = 1.0) -> tuple[float, KnownRecording]:
+    """Return a recording that must be read by its id, and how overdue it is."""
     recording = Recording(recording_id=name, status=Status.UPLOADING)
     return overdue, KnownRecording(meeting=Meeting("m", "m"), recording=recording, read_at=NOW)
 
@@ -47,26 +45,30 @@ def id_of(target: Meeting | KnownRecording) -> str:
 
 
 def order(*readings: Reading, now: float = NOW, **options: Any) -> str:
-    """Return what is planned: meetings and recordings, whose names are single letters."""
+    """Return the plan as a string; meetings and recordings have single letters as names."""
     return "".join(id_of(target) for target in plan(readings, now=now, **options))
 
 
 class Passes:
     """
-    Passes, 15 s apart, each of which makes the first few calls of its plan.
+    Passes, 15 s apart, that make the first few calls of their plans.
 
-    To each pass *follows* are due, which stay due although they are read. After a pass that made
-    a call the other lane leads.
+    The recordings with these *overdue* times stay overdue although they are read. After a pass with
+    a call, the other queue starts.
     """
 
     def __init__(
         self,
         waits: list[float | None],
         statuses: list[Status | None],
-        follows: Iterable[float] = (),
+        overdue: Iterable[float] = (),
     ) -> None:
-        self._follows = [follow(f"f{each}", times) for each, times in enumerate(follows)]
-        self.readings = {str(each): reading(str(each), wait) for each, wait in enumerate(waits)}
+        self._follows = [
+            overdue_recording(f"f{number}", times) for number, times in enumerate(overdue)
+        ]
+        self.readings = {
+            str(number): reading(str(number), wait) for number, wait in enumerate(waits)
+        }
         self.longest_wait = 0
         self._statuses = statuses
         self._number = 0
@@ -74,19 +76,19 @@ class Passes:
         self._read_in = dict.fromkeys(self.readings, 0)
 
     def run(self, calls: int) -> None:
-        """Make a pass that finds meetings in any state."""
+        """Make a pass with this number of *calls*."""
         self._number += 1
         now = NOW + 15.0 * self._number
         planned = plan(
             self.readings.values(),
             now=now,
-            follows=self._follows,
+            overdue=self._follows,
             urgent_first=self._urgent_first,
         )
         if calls:
             self._urgent_first = not self._urgent_first
-        ids = [id_of(each) for each in planned]
-        assert sorted(ids) == sorted([*self.readings, *(id_of(each) for _, each in self._follows)])
+        ids = [id_of(target) for target in planned]
+        assert sorted(ids) == sorted([*self.readings, *(id_of(pair) for _, pair in self._follows)])
         for meeting_id in ids[:calls]:
             if meeting_id not in self.readings:
                 continue
@@ -98,7 +100,7 @@ class Passes:
             )
 
     def end(self) -> None:
-        """Count the meetings that are still waiting as well."""
+        """Count the meetings that are still waiting."""
         for meeting_id in self.readings:
             self._note_wait(meeting_id)
 
@@ -109,25 +111,25 @@ class Passes:
 
 
 class TestPlan:
-    """Which meetings a pass reads, and in which order."""
+    """The order of the calls of a pass."""
 
     def test_longest_wait_first(self) -> None:
-        """Idle meetings are read in the order in which they were tried, then as listed."""
+        """Idle meetings are read in the order of their last attempts, then as listed."""
         waits = {"a": 10, "b": 30, "c": 20, "d": 30, "e": 20}
         assert "bdcea" == order(*(reading(name, wait) for name, wait in waits.items()))
 
     def test_never_tried_first(self) -> None:
-        """Those never tried come first, as listed, whatever else is due."""
+        """New meetings come first, as listed, whatever else is due."""
         tried = [reading("a", 500, Status.INVOKED), reading("c", 1e6)]
         assert "bdca" == order(tried[0], reading("b"), tried[1], reading("d"))
 
     def test_failure_is_an_attempt(self) -> None:
-        """A meeting that was tried and has never been read waits its turn like the others."""
+        """A meeting whose reads have all failed waits for its turn like the others."""
         failed = replace(reading("a", 10), recordings=None)
         assert "cba" == order(failed, reading("b", 20), reading("c"))
 
     def test_in_turn(self) -> None:
-        """One that waits longest and one whose news is due are read in turn, none twice."""
+        """The longest wait and the most urgent target are read in turn, none twice."""
         idle = [reading(name, wait) for name, wait in zip("ABCD", (90, 80, 70, 60), strict=True)]
         busy = [reading(name, 50, Status.RECORDING) for name in "xy"]
         assert "AxByCD" == order(*idle, *busy)
@@ -135,7 +137,7 @@ class TestPlan:
         assert "xyzABCD" == order(*idle, *busy)
 
     def test_most_overdue_first(self) -> None:
-        """Of what is due that comes first which waits longest by what is wanted for its state."""
+        """Of the urgent meetings, the one comes first whose time has passed most often."""
         idle = [reading(name, 90) for name in "ABCD"]
         recording = reading("r", 50, Status.RECORDING)
         invoked = reading("i", 30, Status.INVOKED)
@@ -148,7 +150,7 @@ class TestPlan:
             ([Status.INVOKED], None, 10),
             ([Status.UPLOADING], LIVE, 10),
             ([Status.RECORDING], None, 25),
-            # A room is live while it is recorded: the recording tells how often.
+            # A recorded room is always live, so the recording counts.
             ([Status.RECORDING], LIVE, 25),
             ([Status.PAUSED], None, 25),
             ([Status.UNKNOWN], None, 25),
@@ -161,10 +163,10 @@ class TestPlan:
             ([Status.ERRORED], Room(is_live=False), None),
         ],
     )
-    def test_when_news_is_due(
+    def test_urgent_meetings(
         self, statuses: list[Status], room: Room | None, wanted: float | None
     ) -> None:
-        """What passes quickly is wanted soon, what runs less often, the rest in the sweep."""
+        """Short states are soon urgent, long ones later; others wait for the round robin."""
         idle = [reading("A", 90), reading("B", 80)]
         seconds = wanted or 79.0
         assert ("AxB" if wanted else "ABx") == order(
@@ -173,14 +175,14 @@ class TestPlan:
         assert "ABx" == order(*idle, reading("x", seconds - 0.1, *statuses, room=room))
 
     def test_clock_set_back(self) -> None:
-        """What seems to have been tried in the future is tried now, and then waits its turn."""
+        """A meeting with an attempt in the future is read now, and then waits for its turn."""
         readings = [reading("a", 10), reading("b", -3600), reading("c", 30)]
         assert "bca" == order(*readings)
         assert "cab" == order(readings[0], reading("b", 0), readings[2])
 
     @pytest.mark.parametrize("shift", [-3600.0, 3600.0])
     def test_clock_set_for_all(self, shift: float) -> None:
-        """After the clock was set all meetings are read, each once before any is read again."""
+        """After the clock was set, each meeting is read once before any is read again."""
         passes = Passes([10.0 + shift] * 5, [None])
         for _ in range(5):
             passes.run(1)
@@ -188,67 +190,73 @@ class TestPlan:
         assert passes.longest_wait <= 5
 
     def test_nothing_to_read(self) -> None:
-        """Without meetings there is no plan."""
+        """Without meetings, the plan is empty."""
         assert [] == plan([], now=NOW)
 
-    def test_follows_before_idle_meetings(self) -> None:
-        """A recording that is to be read by its id comes second, before the next idle meeting."""
+    def test_overdue_recordings_before_idle_meetings(self) -> None:
+        """An overdue recording comes second, before the next idle meeting."""
         idle = [reading(name, wait) for name, wait in zip("ABCD", (90, 80, 70, 60), strict=True)]
-        assert "AxByCD" == order(*idle, follows=[follow("x", 2), follow("y")])
+        assert "AxByCD" == order(*idle, overdue=[overdue_recording("x", 2), overdue_recording("y")])
 
-    def test_express_first(self) -> None:
-        """Where the express leads, even a single call is for what is overdue."""
+    def test_urgent_first(self) -> None:
+        """If the urgent queue starts, a single call is for an overdue target."""
         idle = [reading(name, wait) for name, wait in zip("ABCD", (90, 80, 70, 60), strict=True)]
         busy = reading("r", 50, Status.RECORDING)
-        planned = order(*idle, busy, follows=[follow("x", 3)], urgent_first=True)
+        planned = order(*idle, busy, overdue=[overdue_recording("x", 3)], urgent_first=True)
         assert planned == "xArBCD"
         assert order(*idle, urgent_first=True) == "ABCD"
 
-    def test_what_is_known_otherwise(self) -> None:
-        """What is under way in a meeting counts, though it did not show that itself."""
+    def test_known_from_other_answers(self) -> None:
+        """Recordings in progress count even if the meeting itself has not shown them."""
         idle = [reading(name, wait) for name, wait in zip("ABC", (90, 80, 20), strict=True)]
         known = {"C": [Status.INVOKED], "B": [Status.UPLOADED], "other": [Status.INVOKED]}
         assert order(*idle, in_progress=known) == "ACB"
         assert order(*idle, in_progress={"C": [Status.RECORDING]}) == "ABC"
 
-    def test_follows_after_new_meetings(self) -> None:
-        """Of a meeting never tried nothing is known at all: it comes first."""
+    def test_overdue_recordings_after_new_meetings(self) -> None:
+        """A new meeting comes first, because nothing is known of it."""
         readings = [reading("A", 90), reading("n")]
-        assert "nAx" == order(*readings, follows=[follow("x", 100)])
-        assert "nxA" == order(*readings, follows=[follow("x", 100)], urgent_first=True)
+        assert "nAx" == order(*readings, overdue=[overdue_recording("x", 100)])
+        assert "nxA" == order(*readings, overdue=[overdue_recording("x", 100)], urgent_first=True)
 
     def test_most_overdue_of_all(self) -> None:
-        """Recordings and meetings whose news is due are read by how overdue they are."""
+        """Urgent recordings and meetings are read by how overdue they are."""
         idle = [reading(name, 90) for name in "ABCD"]
         running = reading("r", 50, Status.RECORDING)
         invoked = reading("i", 30, Status.INVOKED)
-        follows = [follow("x", 1), follow("y", 2.5), follow("z", 9)]
-        assert "AzBiCyDrx" == order(*idle, running, invoked, follows=follows)
+        overdue = [
+            overdue_recording("x", 1),
+            overdue_recording("y", 2.5),
+            overdue_recording("z", 9),
+        ]
+        assert "AzBiCyDrx" == order(*idle, running, invoked, overdue=overdue)
 
-    def test_follows_alone(self) -> None:
-        """Where no meeting is to be read, recordings are, the most overdue first."""
-        assert "yxz" == order(follows=[follow("x", 2), follow("y", 3), follow("z")])
+    def test_overdue_recordings_alone(self) -> None:
+        """Without meetings, recordings are read, the most overdue first."""
+        assert "yxz" == order(
+            overdue=[overdue_recording("x", 2), overdue_recording("y", 3), overdue_recording("z")]
+        )
 
     def test_recording_with_the_id_of_a_meeting(self) -> None:
-        """What has the same id is not taken for the same."""
-        assert "AAB" == order(reading("A", 90), reading("B", 80), follows=[follow("A")])
+        """A recording and a meeting may have the same id."""
+        assert "AAB" == order(reading("A", 90), reading("B", 80), overdue=[overdue_recording("A")])
 
     @given(
         st.lists(st.floats(0.0, 1e4), min_size=1, max_size=14),
         STATUSES,
         st.integers(1, 9),
-        FOLLOWS,
+        OVERDUE,
     )
     @example([5.0] * 12, [Status.INVOKED], 1, [])
     @example([5.0] * 12, [None, Status.UPLOADING], 3, [])
     @example([5.0] * 12, [None, Status.UPLOADING], 3, [1e6] * 12)
     @example([5.0] * 12, [None], 2, [math.inf] * 30)
     def test_none_starves(
-        self, waits: list[float], statuses: list[Status | None], calls: int, follows: list[float]
+        self, waits: list[float], statuses: list[Status | None], calls: int, overdue: list[float]
     ) -> None:
-        """With n calls in a pass each of m meetings is read within 2 m / n passes."""
+        """With n calls per pass, each of m meetings is read within 2 m / n passes."""
         bound = math.ceil(2 * len(waits) / calls)
-        passes = Passes([*waits], statuses, follows)
+        passes = Passes([*waits], statuses, overdue)
         for _ in range(3 * bound):
             passes.run(calls)
         passes.end()
@@ -258,39 +266,39 @@ class TestPlan:
         st.lists(st.none() | st.floats(-1e4, 1e4), min_size=1, max_size=14),
         STATUSES,
         st.integers(1, 9),
-        FOLLOWS,
+        OVERDUE,
     )
     def test_new_meetings_do_not_wait(
         self,
         waits: list[float | None],
         statuses: list[Status | None],
         calls: int,
-        follows: list[float],
+        overdue: list[float],
     ) -> None:
-        """As many passes as the new meetings need read them all."""
-        passes = Passes(waits, statuses, follows)
-        # One that was tried in the future, once the clock is set back, counts as new.
+        """All new meetings are read in as few passes as their number allows."""
+        passes = Passes(waits, statuses, overdue)
+        # A meeting with an attempt in the future counts as new.
         fresh = sum(1 for wait in waits if wait is None or wait < -15)
         for _ in range(math.ceil(fresh / calls)):
             passes.run(calls)
-        assert all(each.last_attempt_timestamp_seconds for each in passes.readings.values())
+        assert all(reading.last_attempt_timestamp_seconds for reading in passes.readings.values())
 
     @given(
         st.lists(st.floats(0.0, 1e4), max_size=14),
         st.integers(2, 9),
         st.lists(st.floats(1.0, 1e9), min_size=1, max_size=30),
     )
-    def test_no_follow_waits_for_idle_meetings(
-        self, waits: list[float], calls: int, follows: list[float]
+    def test_no_recording_waits_for_idle_meetings(
+        self, waits: list[float], calls: int, overdue: list[float]
     ) -> None:
-        """Every other call of a pass is for a recording, however many meetings are idle."""
-        readings = [reading(str(each), wait) for each, wait in enumerate(waits)]
-        due = [follow(f"f{each}", times) for each, times in enumerate(follows)]
-        planned = plan(readings, now=NOW, follows=due)[:calls]
-        followed = [each for each in planned if isinstance(each, KnownRecording)]
-        assert len(followed) >= min(calls // 2, len(follows))
-        by_urgency = sorted(due, key=lambda each: each[0], reverse=True)
-        assert followed == [each for _, each in by_urgency[: len(followed)]]
+        """Every other call of a pass is for an overdue recording, if there are enough."""
+        readings = [reading(str(number), wait) for number, wait in enumerate(waits)]
+        due = [overdue_recording(f"f{number}", times) for number, times in enumerate(overdue)]
+        planned = plan(readings, now=NOW, overdue=due)[:calls]
+        followed = [target for target in planned if isinstance(target, KnownRecording)]
+        assert len(followed) >= min(calls // 2, len(overdue))
+        by_urgency = sorted(due, key=lambda pair: pair[0], reverse=True)
+        assert followed == [pair for _, pair in by_urgency[: len(followed)]]
 
     @given(
         st.integers(1, 40),
@@ -298,25 +306,25 @@ class TestPlan:
         st.sampled_from([7.0, 15.0, 30.0, 60.0]),
         st.integers(0, 7),
         STATUSES,
-        FOLLOWS,
+        OVERDUE,
     )
-    # Passes of two and three calls: each of three is the one in which the express leads.
+    # Passes of two and three calls: the urgent queue starts in each pass of three.
     @example(10, 20, 15.0, 0, [None], [1.0, 1.0])
     @example(10, 20, 15.0, 4, [None], [1.0, 1.0])
-    # Almost two calls a pass: the short passes are rare.
+    # Almost two calls per pass: passes of one call are rare.
     @example(10, 15, 60.0, 0, [None], [1.0] * 3)
-    def test_the_sweep_takes_no_longer_than_told(
+    def test_the_round_robin_keeps_its_promise(
         self,
         meetings: int,
         eighths: int,
         interval: float,
         first_eighth: int,
         statuses: list[Status | None],
-        follows: list[float],
+        overdue: list[float],
     ) -> None:
         """Passes with any number of eighths of calls keep to `round_robin_seconds`."""
         promised = Load(meetings, interval, eighths / 8 * 300 / interval).round_robin_seconds
-        passes = Passes([0.0] * meetings, statuses, follows)
+        passes = Passes([0.0] * meetings, statuses, overdue)
         affordable = first_eighth
         for _ in range(2 * round(promised / interval)):
             calls, affordable = divmod(affordable + eighths, 8)
@@ -326,140 +334,20 @@ class TestPlan:
 
 
 class TestDue:
-    """Which meetings are left out, because they were tried just now."""
+    """Meetings that are fresh are left out."""
 
     def test_fresh_ones_are_left_out(self) -> None:
-        """What was tried less than the given time ago is not due; the rest is, as listed."""
+        """Meetings tried less than the given time ago are not due; the others are, as listed."""
         readings = [reading("a", 5), reading("b", 4.9), reading("c", 0), reading("d", 60)]
         found = due(readings, now=NOW, fresh_seconds=5.0)
         assert [readings[0], readings[3]] == found
 
     def test_new_ones_are_due(self) -> None:
-        """What was never tried, or in the future, is due however long the time."""
+        """New meetings, and those with an attempt in the future, are always due."""
         readings = [reading("a"), reading("b", -1)]
         assert readings == due(readings, now=NOW, fresh_seconds=1e9)
 
     def test_without_a_time_all_are_due(self) -> None:
-        """Where no time is given all are due, even what was tried in this moment."""
+        """With a time of 0, all meetings are due."""
         readings = [reading("a", 0)]
         assert readings == due(readings, now=NOW, fresh_seconds=0.0)
-
-
-class TestRhythm:
-    """The interval at which passes come."""
-
-    @staticmethod
-    def after(beats: Iterable[float]) -> ScrapeInterval:
-        rhythm = ScrapeInterval()
-        for beat in beats:
-            rhythm.beat(beat)
-        return rhythm
-
-    @pytest.mark.parametrize(
-        ("beats", "expected"),
-        [
-            ([], 15),
-            ([5], 15),
-            # Somebody looks twice, before the second scrape comes.
-            ([0, 1], 15),
-            ([0, 1, 2, 3], 15),
-            ([0, 60], 60),
-            ([0, 30, 60, 90], 30),
-            (range(0, 100, 5), 5),
-            # Two Prometheis, each with its own time.
-            (sorted([*range(0, 300, 15), *range(6, 300, 15)]), 7.5),
-            # Only the last ones count.
-            ([*range(0, 150, 15), *range(150, 1350, 60)], 60),
-            ([0, 3600, 7200], 300),
-            (range(0, 72_000, 3600), 300),
-        ],
-    )
-    def test_usual_interval(self, beats: Iterable[float], expected: float) -> None:
-        """It is learnt from the last passes: 300 s at most, and at first no less than 15 s."""
-        assert expected == self.after(beats).interval_seconds
-
-    @pytest.mark.parametrize(
-        ("before", "after"),
-        [
-            pytest.param(range(0, 300, 15), [292, *range(300, 450, 15)], id="out of turn"),
-            pytest.param(range(0, 300, 15), range(900, 1050, 15), id="after a pause"),
-        ],
-    )
-    def test_one_odd_pass(self, before: Iterable[float], after: Iterable[float]) -> None:
-        """Neither a single scrape out of turn nor one pause changes what is usual."""
-        rhythm = self.after(before)
-        for beat in after:
-            rhythm.beat(beat)
-            assert 15 == rhythm.interval_seconds
-
-    def test_passes_at_one_moment(self) -> None:
-        """Where a clock is so coarse that passes seem to come at once, there is an interval."""
-        assert self.after([5.0] * 20).interval_seconds > 0
-
-
-class TestDemand:
-    """What a call for each meeting takes, and what follows of it."""
-
-    @pytest.mark.parametrize(
-        ("meetings", "interval", "calls", "ratio"),
-        [
-            (30, 15, 600, 1.0),
-            (240, 15, 600, 8.0),
-            (0, 15, 600, 0.0),
-            (100, 300, 600, 1 / 6),
-            # Three passes fall into some windows.
-            (100, 140, 300, 1.0),
-            # No more than twenty, though scrapes come a little early.
-            (30, 14.99, 600, 1.0),
-        ],
-    )
-    def test_ratio(self, meetings: int, interval: float, calls: float, ratio: float) -> None:
-        """It is the calls that the passes of a window want, by those that there are."""
-        assert Load(meetings, interval, calls).ratio == pytest.approx(ratio)
-
-    @pytest.mark.parametrize("was_too_much", [False, True])
-    def test_too_much(self, *, was_too_much: bool) -> None:
-        """What needs more calls than there are is too much; near the border it stays as it was."""
-        assert not Load(30, 15, 600).is_too_much(was_too_much=was_too_much)
-        assert Load(34, 15, 600).is_too_much(was_too_much=was_too_much)
-        assert was_too_much == Load(32, 15, 600).is_too_much(was_too_much=was_too_much)
-
-    @given(
-        st.integers(1, 3000),
-        st.sampled_from([5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 150.0, 300.0]),
-        st.sampled_from([60.0, 200.0, 300.0, 600.0, 1000.0]),
-        st.lists(st.floats(-0.02, 0.02), min_size=30, max_size=30),
-    )
-    @example(30, 15.0, 600.0, [-0.02, 0.02] * 15)
-    @example(33, 15.0, 600.0, [-0.02, 0.02] * 15)
-    @example(120, 60.0, 600.0, [-0.02, 0.02] * 15)
-    def test_jitter_does_not_flap(
-        self, meetings: int, interval: float, calls: float, jitter: list[float]
-    ) -> None:
-        """Scrapes that are a little early or late change once at most what is too much."""
-        demands = [Load(meetings, interval + early, calls) for early in jitter]
-        for told in ([False], [True]):
-            for demand in demands:
-                told.append(demand.is_too_much(was_too_much=told[-1]))
-            assert sum(1 for before, after in pairwise(told) if before != after) <= 1
-
-    def test_explanation_for_single_calls(self) -> None:
-        """People are told what each scrape needs, what there is, and what follows."""
-        assert (
-            "240 meetings at a 15 s scrape interval need 4,800 calls per 5 minutes, "
-            "the budget is 600: idle meetings will be read every 120 s to 4 minutes"
-        ) == Load(240, 15.0, 600.0).explain(ReadMode.ACTIVE_RECORDING)
-
-    def test_explanation_for_the_list(self) -> None:
-        """Where the list is read instead, that is what follows."""
-        assert (
-            "1,000 meetings at a 30 s scrape interval need 10,000 calls per 5 minutes, "
-            "the budget is 1,200: recordings in progress are read through the list"
-        ) == Load(1000, 30.0, 1200.0).explain(ReadMode.LIST)
-
-    @given(st.integers(1, 100_000), st.floats(0.2, 300.0), st.floats(1.0, 1e5))
-    @example(2400, 15.0, 10.0)
-    def test_any_explanation(self, meetings: int, interval: float, calls: float) -> None:
-        """Whatever the figures are, they are written as people write them."""
-        text = Load(meetings, interval, calls).explain(ReadMode.ACTIVE_RECORDING)
-        assert "e+" not in text

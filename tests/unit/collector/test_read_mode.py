@@ -1,6 +1,11 @@
 import logging
 
+from itertools import pairwise
+
 import pytest
+
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rk_exporter.collector.read_mode import Load, ReadModeSelector
 from rk_exporter.model.meeting import ReadMode
@@ -9,26 +14,30 @@ from rk_exporter.model.meeting import ReadMode
 LIST, EACH = ReadMode.LIST, ReadMode.ACTIVE_RECORDING
 
 
-class Chooser:
-    """A chooser for an app with a budget of 600 that is scraped each 15 s."""
+class Selection:
+    """The read mode of an app with a budget of 600 and a scrape interval of 15 s."""
 
     def __init__(self, log: pytest.LogCaptureFixture, forced: ReadMode | None = None) -> None:
         log.set_level(logging.INFO, logger="rk_exporter")
-        self.chooser = ReadModeSelector("production", forced)
+        self._selector = ReadModeSelector("production", forced)
         self._log = log
+        self.choice = self._selector.initial
 
-    def choose(
+    def select(
         self, meetings: int, *, list_calls: int = 4, list_is_failing: bool = False
     ) -> ReadMode:
-        demand = Load(meetings, 15.0, 600.0)
-        mode = self.chooser.choose(demand, list_calls=list_calls, list_is_failing=list_is_failing)
-        assert mode is self.chooser.mode
-        return mode
+        self.choice = self._selector.select(
+            Load(meetings, 15.0, 600.0),
+            was_over_budget=self.choice.is_over_budget,
+            list_calls=list_calls,
+            list_is_failing=list_is_failing,
+        )
+        return self.choice.mode
 
-    def told(self) -> list[tuple[str, str]]:
-        """Return the levels of what was logged since the last time, and how it ends."""
-        records = [(each.levelname, each.getMessage()) for each in self._log.records]
-        assert {each.__dict__["app"] for each in self._log.records} <= {"production"}
+    def messages(self) -> list[tuple[str, str]]:
+        """Return the level and the end of each message since the last time."""
+        records = [(record.levelname, record.getMessage()) for record in self._log.records]
+        assert {record.__dict__["app"] for record in self._log.records} <= {"production"}
         self._log.clear()
         return [(level, text.rpartition(": ")[2]) for level, text in records]
 
@@ -38,8 +47,8 @@ AT_EVERY_SCRAPE = ("INFO", "each meeting can be read at every scrape")
 
 
 def test_before_the_first_choice(caplog: pytest.LogCaptureFixture) -> None:
-    """Until something is known meetings are read one by one, unless the list is forced."""
-    assert [Chooser(caplog, forced).chooser.mode for forced in (None, EACH, LIST)] == [
+    """Before the load is known, meetings are read one by one, unless the list is forced."""
+    assert [Selection(caplog, forced).choice.mode for forced in (None, EACH, LIST)] == [
         EACH,
         EACH,
         LIST,
@@ -47,17 +56,17 @@ def test_before_the_first_choice(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_forced_list(caplog: pytest.LogCaptureFixture) -> None:
-    """A list that was asked for is read whatever a call for each would take; nothing is told."""
-    chooser = Chooser(caplog, LIST)
-    modes = [chooser.choose(count, list_is_failing=True, list_calls=99) for count in (1, 1000, 1)]
-    assert (modes, chooser.told()) == ([LIST] * 3, [])
+    """A forced list is read whatever the load is, and nothing is logged."""
+    selection = Selection(caplog, LIST)
+    modes = [selection.select(count, list_is_failing=True, list_calls=99) for count in (1, 1000, 1)]
+    assert (modes, selection.messages()) == ([LIST] * 3, [])
 
 
 def test_forced_calls(caplog: pytest.LogCaptureFixture) -> None:
-    """Calls for each are made whatever they take, and people are warned of what follows."""
-    chooser = Chooser(caplog, EACH)
-    assert [chooser.choose(1000), chooser.chooser.is_over_budget] == [EACH, True]
-    ((level, text),) = chooser.told()
+    """Forced calls per meeting are made whatever the load is, with a warning."""
+    selection = Selection(caplog, EACH)
+    assert [selection.select(1000), selection.choice.is_over_budget] == [EACH, True]
+    ((level, text),) = selection.messages()
     assert (level, text.partition(" read ")[0]) == ("WARNING", "idle meetings will be")
 
 
@@ -65,41 +74,109 @@ def test_forced_calls(caplog: pytest.LogCaptureFixture) -> None:
 def test_list_that_gains_nothing(
     list_calls: int, mode: ReadMode, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A list that takes as many calls as there are meetings is no way out."""
-    assert Chooser(caplog).choose(40, list_calls=list_calls) is mode
+    """A list that takes as many calls as there are meetings does not help."""
+    assert Selection(caplog).select(40, list_calls=list_calls) is mode
 
 
 def test_list_that_fails(caplog: pytest.LogCaptureFixture) -> None:
-    """While the list fails meetings are read one by one; each change is told, and once."""
-    chooser = Chooser(caplog)
-    assert [chooser.choose(100), chooser.choose(100)] == [LIST, LIST]
-    assert chooser.told() == [THROUGH_THE_LIST]
-    assert [chooser.choose(100, list_is_failing=True) for _ in range(3)] == [EACH] * 3
-    assert [level for level, _ in chooser.told()] == ["WARNING"]
-    assert [chooser.choose(100), chooser.choose(100)] == [LIST, LIST]
-    assert chooser.told() == [THROUGH_THE_LIST]
+    """While the list fails, meetings are read one by one; each change is logged once."""
+    selection = Selection(caplog)
+    assert [selection.select(100), selection.select(100)] == [LIST, LIST]
+    assert selection.messages() == [THROUGH_THE_LIST]
+    assert [selection.select(100, list_is_failing=True) for _ in range(3)] == [EACH] * 3
+    assert [level for level, _ in selection.messages()] == ["WARNING"]
+    assert [selection.select(100), selection.select(100)] == [LIST, LIST]
+    assert selection.messages() == [THROUGH_THE_LIST]
 
 
-def test_what_is_worth_telling(caplog: pytest.LogCaptureFixture) -> None:
-    """A need that has changed by a quarter since it was told is told again, step by step too."""
-    chooser = Chooser(caplog, EACH)
-    told = []
+def test_notable_changes(caplog: pytest.LogCaptureFixture) -> None:
+    """The load is logged again if it has changed by a quarter since the last message."""
+    selection = Selection(caplog, EACH)
+    logged = []
     for count in (100, 110, 120, 130, 120, 105, 100):
-        chooser.choose(count)
-        told += [count] * len(chooser.told())
-    assert told == [100, 130, 100]
+        selection.select(count)
+        logged += [count] * len(selection.messages())
+    assert logged == [100, 130, 100]
 
 
 def test_enough_calls(caplog: pytest.LogCaptureFixture) -> None:
-    """That each can be read is told to those who were told otherwise, and only once."""
-    chooser = Chooser(caplog)
+    """The end of an overload is logged once, and only after the overload was logged."""
+    selection = Selection(caplog)
     for count in (30, 30, 40, 30, 30, 40):
-        chooser.choose(count)
-    assert chooser.told() == [THROUGH_THE_LIST, AT_EVERY_SCRAPE, THROUGH_THE_LIST]
+        selection.select(count)
+    assert selection.messages() == [THROUGH_THE_LIST, AT_EVERY_SCRAPE, THROUGH_THE_LIST]
 
 
 def test_near_the_border(caplog: pytest.LogCaptureFixture) -> None:
-    """Where a call for each takes a little more than there is, all stays as it was."""
-    chooser = Chooser(caplog)
+    """Near the threshold, the mode stays."""
+    selection = Selection(caplog)
     counts = (32, 34, 32, 31, 30, 32)
-    assert [chooser.choose(count) for count in counts] == [EACH, LIST, LIST, LIST, EACH, EACH]
+    assert [selection.select(count) for count in counts] == [EACH, LIST, LIST, LIST, EACH, EACH]
+
+
+class TestLoad:
+    """The load of one call per meeting and pass, and what it means."""
+
+    @pytest.mark.parametrize(
+        ("meetings", "interval", "calls", "ratio"),
+        [
+            (30, 15, 600, 1.0),
+            (240, 15, 600, 8.0),
+            (0, 15, 600, 0.0),
+            (100, 300, 600, 1 / 6),
+            # Some windows have three passes.
+            (100, 140, 300, 1.0),
+            # A window has twenty passes, even if scrapes are a little early.
+            (30, 14.99, 600, 1.0),
+        ],
+    )
+    def test_ratio(self, meetings: int, interval: float, calls: float, ratio: float) -> None:
+        """The ratio is the calls that a window needs, divided by those that it has."""
+        assert Load(meetings, interval, calls).ratio == pytest.approx(ratio)
+
+    @pytest.mark.parametrize("was_over_budget", [False, True])
+    def test_over_budget(self, *, was_over_budget: bool) -> None:
+        """A load above the budget is over budget; near the threshold, the answer stays."""
+        assert not Load(30, 15, 600).is_over_budget(was_over_budget=was_over_budget)
+        assert Load(34, 15, 600).is_over_budget(was_over_budget=was_over_budget)
+        assert was_over_budget == Load(32, 15, 600).is_over_budget(was_over_budget=was_over_budget)
+
+    @given(
+        st.integers(1, 3000),
+        st.sampled_from([5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 150.0, 300.0]),
+        st.sampled_from([60.0, 200.0, 300.0, 600.0, 1000.0]),
+        st.lists(st.floats(-0.02, 0.02), min_size=30, max_size=30),
+    )
+    @example(30, 15.0, 600.0, [-0.02, 0.02] * 15)
+    @example(33, 15.0, 600.0, [-0.02, 0.02] * 15)
+    @example(120, 60.0, 600.0, [-0.02, 0.02] * 15)
+    def test_jitter_does_not_flap(
+        self, meetings: int, interval: float, calls: float, jitter: list[float]
+    ) -> None:
+        """Scrapes that are a little early or late change the answer at most once."""
+        loads = [Load(meetings, interval + early, calls) for early in jitter]
+        for states in ([False], [True]):
+            for load in loads:
+                states.append(load.is_over_budget(was_over_budget=states[-1]))
+            assert sum(1 for before, after in pairwise(states) if before != after) <= 1
+
+    def test_explanation_for_single_calls(self) -> None:
+        """The text has the calls needed, the budget, and the consequence."""
+        assert (
+            "240 meetings at a 15 s scrape interval need 4,800 calls per 5 minutes, "
+            "the budget is 600: idle meetings will be read every 120 s to 4 minutes"
+        ) == Load(240, 15.0, 600.0).explain(ReadMode.ACTIVE_RECORDING)
+
+    def test_explanation_for_the_list(self) -> None:
+        """If the list is read instead, that is the consequence."""
+        assert (
+            "1,000 meetings at a 30 s scrape interval need 10,000 calls per 5 minutes, "
+            "the budget is 1,200: recordings in progress are read through the list"
+        ) == Load(1000, 30.0, 1200.0).explain(ReadMode.LIST)
+
+    @given(st.integers(1, 100_000), st.floats(0.2, 300.0), st.floats(1.0, 1e5))
+    @example(2400, 15.0, 10.0)
+    def test_any_explanation(self, meetings: int, interval: float, calls: float) -> None:
+        """All numbers are written as people write them."""
+        text = Load(meetings, interval, calls).explain(ReadMode.ACTIVE_RECORDING)
+        assert "e+" not in text

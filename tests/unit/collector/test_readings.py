@@ -2,11 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from rk_exporter.collector.readings import ReadResult, merge, sync_meetings
+from rk_exporter.collector.readings import ReadResult, count_deferred, merge, sync_meetings
 from rk_exporter.model.failure import Failure, Reason
-from rk_exporter.model.meeting import App, Meeting, Reading, Room
+from rk_exporter.model.meeting import Meeting, Reading, Room
 from rk_exporter.model.recording import Recording, Status
-from rk_exporter.snapshot import AppSnapshot
 from tests.support.building import NOW
 
 
@@ -14,110 +13,106 @@ RECORDING = Recording(recording_id="recording-1", status=Status.RECORDING)
 FAILURE = Failure(Reason.TIMEOUT, "too late")
 
 
-def before(**last_attempts: float | None) -> AppSnapshot:
-    readings = tuple(
+def before(**last_attempts: float | None) -> tuple[Reading, ...]:
+    return tuple(
         Reading(meeting=Meeting(name, name), last_attempt_timestamp_seconds=at)
         for name, at in last_attempts.items()
     )
-    return AppSnapshot(app=App("app", "account", "id"), readings=readings)
 
 
 def after_pass(
-    previous: AppSnapshot, *attempts: ReadResult, ended_at: float = NOW, stale_after: float = 300
-) -> AppSnapshot:
-    return merge(
-        previous, attempts, ended_at=ended_at, duration_seconds=1, stale_after_seconds=stale_after
-    )
+    previous: tuple[Reading, ...], *results: ReadResult, ended_at: float = NOW
+) -> tuple[Reading, ...]:
+    """Return the readings after a pass whose results are old after 300 s."""
+    by_meeting = {result.meeting_id: result for result in results}
+    return merge(previous, by_meeting, oldest=ended_at - 300)
+
+
+def deferred(readings: tuple[Reading, ...], *results: ReadResult, fresh_count: int = 0) -> int:
+    """Return how many meetings a pass with these results left for later."""
+    by_meeting = {result.meeting_id: result for result in results}
+    return count_deferred(readings, by_meeting, fresh_count=fresh_count)
 
 
 def test_success() -> None:
     """A success replaces the recordings and is remembered with its time."""
-    snapshot = after_pass(before(a=None), ReadResult("a", NOW - 1, (RECORDING,)))
-    (reading,) = snapshot.readings
+    (reading,) = after_pass(before(a=None), ReadResult("a", NOW - 1, (RECORDING,)))
     assert ((RECORDING,), NOW - 1, True) == (
         reading.recordings,
         reading.last_success_timestamp_seconds,
         reading.up,
     )
-    assert (0, 1) == (snapshot.deferred, snapshot.duration_seconds)
 
 
 def test_failure_keeps_the_last_reading() -> None:
-    """A failure is shown as such, beside what was read last."""
+    """A failure is shown, and so is the last successful reading."""
     known = after_pass(before(a=None), ReadResult("a", NOW - 60, (RECORDING,)))
-    snapshot = after_pass(known, ReadResult("a", NOW, FAILURE))
-    (reading,) = snapshot.readings
-    assert ((RECORDING,), NOW - 60) == (
+    (reading,) = after_pass(known, ReadResult("a", NOW, FAILURE))
+    assert ((RECORDING,), NOW - 60, False) == (
         reading.recordings,
         reading.last_success_timestamp_seconds,
+        reading.up,
     )
-    assert (False, 0) == (reading.up, snapshot.deferred)
 
 
 def test_success_after_a_failure() -> None:
-    """The next success forgets the failure."""
+    """The next success removes the failure."""
     failed = after_pass(before(a=None), ReadResult("a", NOW - 60, FAILURE))
-    assert after_pass(failed, ReadResult("a", NOW, ())).readings[0].up
+    assert after_pass(failed, ReadResult("a", NOW, ()))[0].up
 
 
 def test_unread_meeting_keeps_its_reading() -> None:
-    """A meeting that the pass did not come to keeps its reading, and is counted as deferred."""
+    """A meeting that the pass did not get to keeps its reading."""
     known = after_pass(before(a=None, b=None), ReadResult("a", NOW - 60, (RECORDING,)))
-    snapshot = after_pass(known, ReadResult("b", NOW, ()))
-    assert known.readings[0] == snapshot.readings[0]
-    assert 1 == snapshot.deferred
+    assert known[0] == after_pass(known, ReadResult("b", NOW, ()))[0]
 
 
 def test_meeting_cut_off_by_the_deadline() -> None:
-    """A call that the deadline ends failed, and its meeting was not read for want of time."""
-    snapshot = after_pass(before(a=None), ReadResult("a", NOW, FAILURE, deadline_exceeded=True))
-    assert (False, 1) == (snapshot.readings[0].up, snapshot.deferred)
+    """A call that the end of the pass cuts off has failed, and its meeting counts as deferred."""
+    result = ReadResult("a", NOW, FAILURE, deadline_exceeded=True)
+    assert not after_pass(before(a=None), result)[0].up
+    assert 1 == deferred(before(a=None), result)
 
 
 def test_stale_reading_is_dropped() -> None:
-    """A reading older than the limit is shown no more, but when it was is."""
+    """A reading that is too old is no longer shown, but its time is."""
     known = after_pass(before(a=None), ReadResult("a", NOW - 300, (RECORDING,)))
-    assert (RECORDING,) == after_pass(known, ended_at=NOW).readings[0].recordings
-    (reading,) = after_pass(known, ended_at=NOW + 0.1).readings
+    assert (RECORDING,) == after_pass(known, ended_at=NOW)[0].recordings
+    (reading,) = after_pass(known, ended_at=NOW + 0.1)
     assert (None, NOW - 300) == (reading.recordings, reading.last_success_timestamp_seconds)
 
 
 @pytest.mark.parametrize(
-    ("fresh_count", "attempted", "deferred"),
+    ("fresh_count", "attempted", "expected"),
     [
         (0, "b", 2),
         (1, "b", 1),
         (2, "b", 0),
-        # A fresh one was read all the same.
+        # A fresh meeting was read all the same.
         (2, "ab", 0),
-        # What is in the API's list of recordings need not be in ours of meetings.
+        # The API's list has recordings of meetings that are not in ours.
         (1, "bxyz", 1),
+        (0, "abc", 0),
     ],
 )
-def test_deferred(fresh_count: int, attempted: str, deferred: int) -> None:
-    """Those are counted that the pass did not come to, without those that needed no reading."""
-    snapshot = merge(
-        before(a=NOW - 1, b=NOW - 60, c=NOW - 60),
-        [ReadResult(name, NOW, ()) for name in attempted],
-        ended_at=NOW,
-        duration_seconds=1,
-        stale_after_seconds=300,
-        fresh_count=fresh_count,
-    )
-    assert deferred == snapshot.deferred
+def test_deferred(fresh_count: int, attempted: str, expected: int) -> None:
+    """Meetings that the pass did not get to are counted, without those that are fresh."""
+    readings = before(a=NOW - 1, b=NOW - 60, c=NOW - 60)
+    results = [ReadResult(name, NOW, ()) for name in attempted]
+    assert expected == deferred(readings, *results, fresh_count=fresh_count)
 
 
 ROOMS = {"a": Room(is_live=True, participants=2), "b": Room(is_live=False)}
 
 
 def listed(*readings: Reading, names: str, titles: str = "") -> tuple[Reading, ...]:
-    """Return the readings after a list of meetings with single letters as ids."""
-    meetings = [Meeting(*each) for each in zip(names, titles or names, strict=True)]
+    """Return *readings* after they are reconciled with meetings whose ids are single letters."""
+    meetings = [Meeting(*fields) for fields in zip(names, titles or names, strict=True)]
     return sync_meetings(readings, meetings, room=ROOMS.get)
 
 
 def known(name: str) -> Reading:
-    """Return what a pass found out about a meeting that is listed."""
+    """Return the reading of a listed meeting."""
     return Reading(
         meeting=Meeting(name, name),
         recordings=(RECORDING,),
@@ -127,45 +122,45 @@ def known(name: str) -> Reading:
     )
 
 
-class TestRelist:
+class TestSyncMeetings:
     """The readings after the list of meetings has changed."""
 
     def test_order_is_that_of_the_list(self) -> None:
-        """Readings come in the order of the list, and are kept as they are."""
+        """Readings are in the order of the list, and are the same objects."""
         readings = [known("a"), known("b"), known("c")]
         found = listed(*readings, names="cab")
-        assert ["c", "a", "b"] == [each.meeting.meeting_id for each in found]
+        assert ["c", "a", "b"] == [reading.meeting.meeting_id for reading in found]
         assert found[0] is readings[2]
         assert found[1] is readings[0]
         assert found[2] is readings[1]
 
     def test_new_meeting(self) -> None:
-        """A meeting that is new has never been tried."""
+        """A new meeting has an empty reading."""
         old, new = listed(known("c"), names="cd")
         assert known("c") == old
         assert Reading(meeting=Meeting("d", "d")) == new
         assert new.up is None
 
     def test_removed_meeting(self) -> None:
-        """What is not listed is forgotten, and new when it is listed again."""
+        """A removed meeting is forgotten; if it comes back, it is new."""
         readings = listed(known("c"), known("d"), names="d")
         assert (known("d"),) == readings
         assert Reading(meeting=Meeting("c", "c")) == listed(*readings, names="dc")[1]
         assert () == listed(known("c"), names="")
 
     def test_renamed_meeting(self) -> None:
-        """A meeting whose name changes keeps what is known of it."""
+        """A renamed meeting keeps its reading."""
         (reading,) = listed(known("c"), names="c", titles="x")
         assert replace(known("c"), meeting=Meeting("c", "x")) == reading
 
     def test_swapped_names(self) -> None:
-        """It is the id that tells which meeting it is."""
+        """The id identifies a meeting."""
         first, second = listed(known("c"), known("d"), names="cd", titles="dc")
         assert ("c", "d") == (first.meeting.meeting_id, second.meeting.meeting_id)
         assert ("d", "c") == (first.meeting.name, second.meeting.name)
 
     def test_rooms(self) -> None:
-        """Each reading has what is known of its room now, new ones as well, or nothing."""
+        """Each reading has the present state of its room, or none."""
         stale = replace(known("b"), room=Room(is_live=True, participants=9))
         gone = replace(known("c"), room=Room(is_live=True))
         new, changed, lost = listed(stale, gone, names="abc")

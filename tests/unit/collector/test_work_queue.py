@@ -1,137 +1,118 @@
 import asyncio
 
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from rk_exporter.collector.work_queue import WorkQueue
+from rk_exporter.collector.work_queue import run_jobs
 from rk_exporter.ratelimit.limiter import RateLimitWait
 from tests.support.virtual_time import run
 
 
+Job = Callable[[], Awaitable[str]]
+
+
 class Diary:
-    """Errands that take a second each, and who ran which of them, from when on."""
+    """Jobs that take a second each, and when each of them started."""
 
     def __init__(self) -> None:
-        self.entries: list[tuple[float, str, str]] = []
-        self._busy: set[str] = set()
+        self.entries: list[tuple[float, str]] = []
+        self.merged: list[str] = []
+        self.follow_ups: dict[str, Sequence[Job]] = {}
 
-    def errand(self, name: str) -> Callable[[str], Awaitable[None]]:
-        async def note(reader: str) -> None:
-            assert reader not in self._busy
-            self._busy.add(reader)
-            self.entries.append((asyncio.get_running_loop().time(), reader, name))
+    def jobs(self, names: str) -> list[Job]:
+        """Return jobs that have single letters as names."""
+        return [self._job(name) for name in names]
+
+    def _job(self, name: str) -> Job:
+        async def work() -> str:
+            self.entries.append((asyncio.get_running_loop().time(), name))
             await asyncio.sleep(1)
-            self._busy.remove(reader)
+            return name
 
-        return note
+        return work
+
+    def merge(self, name: str) -> Sequence[Job]:
+        """Take in a result, and return the jobs that follow from it."""
+        self.merged.append(name)
+        return self.follow_ups.get(name, ())
+
+    async def run(self, *jobs: Job, workers: int = 1, deadline: float = 100) -> int:
+        """Run jobs, and return how many are left."""
+        return await run_jobs(jobs, workers=workers, deadline=deadline, merge=self.merge)
 
     @property
     def names(self) -> str:
-        """The errands in the order in which they began."""
-        return "".join(name for _, _, name in self.entries)
+        """The jobs in the order in which they started."""
+        return "".join(name for _, name in self.entries)
 
 
-def errands(
-    diary: Diary, names: str, *, readers: str = "1", deadline: float = 100
-) -> WorkQueue[str]:
-    """Return errands that have single letters as names, for readers that have as well."""
-    found = WorkQueue(readers, deadline)
-    found.add(*map(diary.errand, names))
-    return found
-
-
-async def held_back(reader: str) -> None:
-    del reader
+async def blocked() -> str:
     raise RateLimitWait
 
 
-def test_one_reader() -> None:
-    """One reader runs them one after the other, as they were added."""
+def test_one_worker() -> None:
+    """One worker runs the jobs one after the other, in the order in which they were given."""
     diary = Diary()
-    run(errands(diary, "abc").run())
-    assert diary.entries == [(0, "1", "a"), (1, "1", "b"), (2, "1", "c")]
+    assert run(diary.run(*diary.jobs("abc"))) == 0
+    assert diary.entries == [(0, "a"), (1, "b"), (2, "c")]
+    assert diary.merged == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize(("readers", "seconds"), [("12", 4), ("1234567", 1), ("123456789", 1)])
-def test_several_readers(readers: str, seconds: int) -> None:
-    """Each reader runs one at a time; there may be more readers than errands."""
+@pytest.mark.parametrize(("workers", "seconds"), [(2, 4), (7, 1), (9, 1)])
+def test_several_workers(workers: int, seconds: int) -> None:
+    """Each worker runs one job at a time; there may be more workers than jobs."""
     diary = Diary()
 
     async def act() -> float:
-        await errands(diary, "abcdefg", readers=readers).run()
+        await diary.run(*diary.jobs("abcdefg"), workers=workers)
         return asyncio.get_running_loop().time()
 
     assert run(act()) == seconds
     assert diary.names == "abcdefg"
+    assert max(Counter(at for at, _ in diary.entries).values()) <= workers
 
 
-def test_none() -> None:
-    """Without errands there is nothing to run."""
-    given = errands(Diary(), "")
-    run(given.run())
-    assert len(given) == 0
+def test_no_jobs() -> None:
+    """Without jobs, nothing runs."""
+    assert run(Diary().run()) == 0
 
 
-def test_added_meanwhile() -> None:
-    """What an errand adds is run as well: next, or when all others are done."""
+def test_follow_ups() -> None:
+    """The jobs that follow from a result run next, in their order."""
     diary = Diary()
-    given = errands(diary, "")
-
-    async def first(reader: str) -> None:
-        await diary.errand("a")(reader)
-        given.add(diary.errand("z"))
-        given.add_next(map(diary.errand, "b"))
-
-    given.add(first, *map(diary.errand, "cd"))
-    run(given.run())
-    assert diary.names == "abcdz"
-
-
-def test_added_next_in_their_order() -> None:
-    """Several that are to be next are run in the order in which they were given."""
-    diary = Diary()
-    given = errands(diary, "d")
-    given.add_next(map(diary.errand, "abc"))
-    run(given.run())
-    assert diary.names == "abcd"
+    diary.follow_ups = {"a": diary.jobs("xyz"), "y": diary.jobs("w")}
+    assert run(diary.run(*diary.jobs("ab"))) == 0
+    assert diary.names == "axywzb"
 
 
 @pytest.mark.parametrize(("deadline", "names", "left"), [(2, "ab", 2), (2.5, "abc", 1), (0, "", 4)])
 def test_deadline(deadline: float, names: str, left: int) -> None:
-    """From the deadline on none is begun; those left are counted."""
+    """After the deadline, no job starts; the jobs that are left are counted."""
     diary = Diary()
-    given = errands(diary, "abcd", deadline=deadline)
-    run(given.run())
-    assert (diary.names, len(given)) == (names, left)
+    assert run(diary.run(*diary.jobs("abcd"), deadline=deadline)) == left
+    assert diary.names == names
 
 
-def test_held_back() -> None:
-    """Where calls are held back the errand is left, and those behind it; it is still the first."""
+def test_blocked() -> None:
+    """If the rate limiter blocks a job, that job and the jobs after it are left."""
     diary = Diary()
-    given = errands(diary, "a")
-    given.add(held_back, *map(diary.errand, "bc"))
-    run(given.run())
-    assert (diary.names, len(given)) == ("a", 3)
-    given.add_next([diary.errand("x")])
-    run(given.run())
-    assert (diary.names, len(given)) == ("ax", 3)
+    assert run(diary.run(*diary.jobs("a"), blocked, *diary.jobs("bc"))) == 3
+    assert diary.names == "a"
 
 
-def test_held_back_for_one_reader() -> None:
-    """A reader that is held back costs the others nothing: they may run its errand yet."""
+def test_blocked_for_one_worker() -> None:
+    """If one worker's call is blocked, the other workers may still run its job."""
     diary = Diary()
-    refused: list[str] = []
-    given = errands(diary, "a", readers="12")
+    (job_b,) = diary.jobs("b")
+    tries: list[str] = []
 
-    async def once(reader: str) -> None:
-        if not refused:
-            refused.append(reader)
+    async def once_blocked() -> str:
+        tries.append("b")
+        if len(tries) == 1:
             raise RateLimitWait
-        await diary.errand("b")(reader)
+        return await job_b()
 
-    given.add(once, diary.errand("c"))
-    run(given.run())
-    assert refused == ["2"]
-    assert diary.entries == [(0, "1", "a"), (1, "1", "b"), (2, "1", "c")]
-    assert len(given) == 0
+    assert run(diary.run(*diary.jobs("a"), once_blocked, *diary.jobs("c"), workers=2)) == 0
+    assert diary.entries == [(0, "a"), (1, "b"), (2, "c")]

@@ -108,10 +108,10 @@ def test_bytes_are_those_of_the_library(form: Format) -> None:
     each = setup(*recordings, meetings=["meeting-1", "meeting-2", "idle"])
 
     async def looks() -> Snapshot:
-        snapshot = await each.exporter.scraper.scrape(5)
+        snapshot = await each.exporter.collector.scrape(5)
         for seconds in (50, 120):
             each.time.now = NOW + seconds
-            snapshot = await each.exporter.scraper.scrape(5)
+            snapshot = await each.exporter.collector.scrape(5)
         return snapshot
 
     families = list(each.exporter.families(run(looks())))

@@ -133,7 +133,7 @@ def test_states_are_exclusive(tmp_path: Path, name: str, label: str, count: int)
 def test_nothing_is_shown_before_it_is_known() -> None:
     """Before the first pass the meetings and zero counters are shown, but no readings."""
     each = setup(life())
-    snapshot = each.exporter.scraper.snapshot
+    snapshot = each.exporter.collector.snapshot
     shown = {family.name: family.samples for family in SnapshotFamilies()(snapshot)}
     counted = {family.name for family in counter_families(snapshot.apps)}
     assert {"rk_meeting", "rk_meetings", "rk_app", "rk_exporter_build", *counted} == {

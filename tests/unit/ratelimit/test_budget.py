@@ -10,15 +10,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rk_exporter.ratelimit.budget import WINDOW_SECONDS, Budget
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS, SlidingWindowBudget
 from rk_exporter.ratelimit.status import RateLimitPolicy
 
 
-# Long enough for a budget that began spent to be full again.
+# A new budget is used up; after this time it is full.
 RESTED = 400.0
 INTERVAL = 15.0
-PATIENCE = 1.0
-# The last digits of sums differ with their order.
+MAX_WAIT_SECONDS = 1.0
+# Sums of floats differ in their last digits, depending on the order.
 TINY = 1e-6
 
 Arrival = tuple[float, int, bool]
@@ -26,7 +26,7 @@ Reports = tuple[RateLimitPolicy, ...]
 
 LIMITS = st.integers(1, 50)
 INTERVALS = st.sampled_from([0.0, 0.5, 5.0, 15.0, 60.0, 300.0]) | st.floats(0.1, 300.0)
-# How long after the last ones so many calls are wanted, and whether they wait as they are told.
+# Arrivals are: seconds since the last arrival, number of calls, and whether the calls wait.
 GAPS = st.sampled_from([0.0, 0.001, 15.0, 299.999, 300.0, 1e4]) | st.floats(0.0, 700.0)
 ARRIVALS = st.lists(st.tuples(GAPS, st.integers(1, 60), st.booleans()), max_size=25)
 REPORT = st.builds(
@@ -47,9 +47,9 @@ def policy(
 
 @dataclass
 class Caller:
-    """Makes the calls that a budget lets through, each answered at once, and notes when."""
+    """Makes the calls that a budget allows, gets an immediate answer, and records the times."""
 
-    budget: Budget
+    budget: SlidingWindowBudget
     now: float
     interval: float = INTERVAL
     answers: Sequence[Reports] = ((),)
@@ -67,18 +67,19 @@ class Caller:
         return self.budget.affordable(self.now, interval_seconds=self.interval)
 
     def begin(self) -> None:
-        self.budget.spend(self.now, interval_seconds=self.interval)
+        self.budget.acquire(self.now, interval_seconds=self.interval)
         self.calls.append(self.now)
 
     def end(self, *reports: RateLimitPolicy) -> None:
-        self.budget.settle(self.now, reports)
+        self.budget.observe(self.now, reports)
+        self.budget.release()
 
     def call(self, *reports: RateLimitPolicy) -> None:
         self.begin()
         self.end(*(reports or next(self._answers)))
 
     def burst(self, *, most: int = 10_000) -> int:
-        """Make all calls that may be made now, *most* of them; return how many."""
+        """Make all calls that are allowed now, at most *most*, and return their number."""
         made = 0
         while made < most and self.wait <= 0:
             self.call()
@@ -86,7 +87,7 @@ class Caller:
         return made
 
     def want(self, *arrivals: Arrival, until: float = math.inf) -> None:
-        """Make those calls of the *arrivals* that may be made."""
+        """Make the calls of the *arrivals* that are allowed."""
         for gap, count, waits in arrivals:
             self.now += gap
             for _ in range(count):
@@ -97,10 +98,10 @@ class Caller:
                 self.call()
 
     def run_pass(self, begins: float, count: int) -> int:
-        """Make up to *count* calls, each after waiting within the patience of a pass."""
+        """Make up to *count* calls, and wait for each no longer than a pass does."""
         self.now = max(self.now, begins)
         for made in range(count):
-            if self.now + self.wait > begins + PATIENCE:
+            if self.now + self.wait > begins + MAX_WAIT_SECONDS:
                 return made
             self.now += self.wait
             self.call()
@@ -108,12 +109,14 @@ class Caller:
 
 
 def rested(limit: int = 600, *, reserve_ratio: float = 0.0, interval: float = INTERVAL) -> Caller:
-    """Return a caller whose budget was begun long ago, and has not been used since."""
-    return Caller(Budget(limit, now=0.0, reserve_ratio=reserve_ratio), RESTED, interval)
+    """Return a caller whose budget is full."""
+    return Caller(
+        SlidingWindowBudget(limit, now=0.0, reserve_ratio=reserve_ratio), RESTED, interval
+    )
 
 
 def most_in_a_window(calls: Sequence[float], *, tolerance: float = 0.0) -> int:
-    """Return the most of the *calls* that any half-open window of 300 s holds."""
+    """Return the largest number of *calls* in any half-open window of 300 s."""
     most = first = 0
     for number, at in enumerate(calls):
         while at - calls[first] >= WINDOW_SECONDS - tolerance:
@@ -123,7 +126,7 @@ def most_in_a_window(calls: Sequence[float], *, tolerance: float = 0.0) -> int:
 
 
 def most_in_a_burst(limit: int, interval: float) -> int:
-    """Return how many calls may be made at once: the greater of 1.35 intervals' and one more."""
+    """Return the largest burst: the calls of 1.35 intervals, or of 1.1 intervals and one more."""
     calls = interval * limit / WINDOW_SECONDS
     return math.floor(max(1.25 * calls, calls + 1) + 0.1 * calls + TINY)
 
@@ -142,18 +145,18 @@ class TestWindow:
         answers: list[Reports],
         now: float,
     ) -> None:
-        """Whenever calls are wanted, by apps of any intervals, no window holds too many."""
-        caller = Caller(Budget(limit, now=now), now, answers=answers)
+        """No window has too many calls, whenever apps with any intervals need them."""
+        caller = Caller(SlidingWindowBudget(limit, now=now), now, answers=answers)
         for arrival, caller.interval in zip(arrivals, cycle(intervals), strict=False):
             caller.want(arrival)
         assert most_in_a_window(caller.calls) <= limit
 
     @given(LIMITS, INTERVALS, ARRIVALS)
-    def test_waiting_as_told_is_enough(
+    def test_the_wait_is_long_enough(
         self, limit: int, interval: float, arrivals: list[Arrival]
     ) -> None:
-        """Who waits for as long as told has no more to wait, and it is never more than 300 s."""
-        caller = Caller(Budget(limit, now=0.0), 0.0, interval)
+        """A caller waits once, and never longer than 300 s."""
+        caller = Caller(SlidingWindowBudget(limit, now=0.0), 0.0, interval)
         for gap, *_ in arrivals:
             caller.now += gap
             assert caller.wait <= WINDOW_SECONDS + 0.001 + TINY
@@ -162,7 +165,7 @@ class TestWindow:
             caller.call()
 
     def test_a_full_window_and_one_call_more(self) -> None:
-        """The call after the last that is allowed is made when the first is 300 s old."""
+        """After the last allowed call, the next call is allowed when the first is 300 s old."""
         caller = rested(limit=3, interval=300.0)
         assert 3 == caller.burst()
         assert 300 <= caller.wait < 300.01
@@ -173,18 +176,18 @@ class TestWindow:
 
 
 class TestRestart:
-    """A process that is killed, and started again with a new budget."""
+    """A process that is killed and starts again with a new budget."""
 
     @staticmethod
     def calls(
         lives: Iterable[tuple[float, float, list[Arrival]]], limit: int, interval: float
     ) -> list[float]:
-        """Return the calls of lives, each of which begins some time after the one before it."""
+        """Return the calls of several lives of a process, given their down time and up time."""
         calls: list[float] = []
         now = 0.0
         for down, up, arrivals in lives:
             now += down
-            caller = Caller(Budget(limit, now=now), now, interval)
+            caller = Caller(SlidingWindowBudget(limit, now=now), now, interval)
             caller.want(*arrivals, until=now + up)
             calls += caller.calls
             now += up
@@ -203,10 +206,10 @@ class TestRestart:
         self, lives: list[tuple[float, float, list[Arrival]]], limit: int, interval: float
     ) -> None:
         """
-        A restart adds at most the calls of one burst to any window, however many lives it spans.
+        Restarts add at most the calls of one burst to any window, however many lives it contains.
 
-        That is 1.35 intervals' worth of calls: what a pass may save up, and how far it may be
-        early. All later lives in the window spend no more than their time allows.
+        A burst has the calls of 1.35 intervals, because a pass may save calls and may be early. All
+        later lives in the window make no more calls than their time allows.
         """
         calls = self.calls(lives, limit, interval)
         assert most_in_a_window(calls, tolerance=TINY) <= limit + most_in_a_burst(limit, interval)
@@ -215,30 +218,30 @@ class TestRestart:
         ("last_life", "expected"),
         [
             pytest.param([(RESTED, 1000, False)], 639, id="a pass after idle time"),
-            pytest.param([(15.0, 30, True)] * 40, 629, id="passes that come regularly"),
+            pytest.param([(15.0, 30, True)] * 40, 629, id="regular passes"),
         ],
     )
     def test_the_worst_restart(self, last_life: list[Arrival], expected: int) -> None:
-        """A crash after a pass adds that pass's calls: up to 40 to 600, with passes each 15 s."""
+        """A crash after a pass adds the pass's calls: up to 40 to 600, with passes every 15 s."""
         up = sum(gap for gap, *_ in last_life) + 0.1
         calls = self.calls([(0.0, up, last_life), (0.0, 600.0, [(0.0, 1000, True)])], 600, INTERVAL)
         assert most_in_a_window(calls) == expected
 
     @pytest.mark.parametrize("down", [0.0, 0.3, 7.0])
     def test_crash_loop(self, down: float) -> None:
-        """A process that is killed every 20 s, and calls as soon as it may, keeps the limit."""
+        """A process that is killed every 20 s and makes all allowed calls keeps the limit."""
         calls = self.calls([(down, 20.0, [(0.0, 1000, True)])] * 60, 600, INTERVAL)
         assert 400 < most_in_a_window(calls) <= 600
 
     @given(ARRIVALS, LIMITS)
     def test_any_crash_loop(self, arrivals: list[Arrival], limit: int) -> None:
-        """Whatever the lives of 20 s do, as long as all do the same the limit is kept."""
+        """Any identical lives of 20 s keep the limit."""
         calls = self.calls([(0.0, 20.0, arrivals)] * 40, limit, INTERVAL)
         assert most_in_a_window(calls, tolerance=TINY) <= limit
 
     def test_a_start_waits(self) -> None:
-        """At the start nothing is left; the first call is due after its share of the window."""
-        caller = Caller(Budget(600, now=5.0), 5.0)
+        """A new budget is used up; the first call is due after its share of the window."""
+        caller = Caller(SlidingWindowBudget(600, now=5.0), 5.0)
         assert (0, 0) == (caller.affordable, caller.budget.remaining(caller.now))
         assert 0.5 <= caller.wait < 0.51
 
@@ -253,8 +256,8 @@ class TestPace:
     def test_regular_passes_get_all_their_calls(
         self, limit: int, count: int, interval: float, jitter: float
     ) -> None:
-        """Passes that need the whole budget get it for an hour, a little early or late as well."""
-        caller = Caller(Budget(limit, now=0.0), 0.0, interval)
+        """Passes that need the whole budget get it for an hour, even if they are not punctual."""
+        caller = Caller(SlidingWindowBudget(limit, now=0.0), 0.0, interval)
         made = [
             caller.run_pass(number * interval + jitter * (number * 7 % 11 - 5) / 5, count)
             for number in range(1, int(3600 / interval))
@@ -265,12 +268,12 @@ class TestPace:
     @given(LIMITS, INTERVALS, st.floats(0.0, 1e5))
     @example(600, 15.0, 3600.0)
     def test_burst_after_idle_time(self, limit: int, interval: float, idle: float) -> None:
-        """However long nothing was spent, a burst has no more than 1.35 intervals' calls."""
-        caller = Caller(Budget(limit, now=0.0), idle, interval)
+        """After any idle time, a burst has at most the calls of 1.35 intervals."""
+        caller = Caller(SlidingWindowBudget(limit, now=0.0), idle, interval)
         assert caller.burst() <= most_in_a_burst(limit, interval)
 
     def test_a_usual_burst(self) -> None:
-        """With 600 calls and passes each 15 s, a pass after idle time gets 40, not 600."""
+        """With 600 calls and passes every 15 s, a pass after idle time gets 40 calls, not 600."""
         caller = rested()
         assert (40, 40) == (caller.affordable, caller.burst())
 
@@ -278,33 +281,33 @@ class TestPace:
         ("limit", "calls_in_an_hour"), [(1, 12), (7, 84), (10, 120), (13, 156), (26, 312)]
     )
     def test_fractions_of_a_call_in_each_pass(self, limit: int, calls_in_an_hour: int) -> None:
-        """A budget that is no whole number of calls for each pass is used as well, evenly."""
+        """A budget with fractions of a call per pass is fully used, evenly."""
         caller = rested(limit)
         made = [caller.run_pass(RESTED + number * 15.0, 9) for number in range(240)]
         assert calls_in_an_hour * 0.9 <= sum(made) <= calls_in_an_hour + 2
         assert max(made) <= 2
 
     @given(LIMITS, INTERVALS, ARRIVALS)
-    def test_what_is_told_to_be_left(
+    def test_affordable_calls_and_remaining_calls(
         self, limit: int, interval: float, arrivals: list[Arrival]
     ) -> None:
-        """What is told to be left or affordable is what can be spent at once, and no more."""
-        caller = Caller(Budget(limit, now=0.0), 0.0, interval)
+        """Exactly the calls that are reported as remaining or affordable can be made now."""
+        caller = Caller(SlidingWindowBudget(limit, now=0.0), 0.0, interval)
         caller.want(*arrivals)
 
-        def spendable(now: float, interval: float) -> int:
+        def possible_calls(now: float, interval: float) -> int:
             return Caller(copy.deepcopy(caller.budget), now, interval).burst()
 
         now = caller.now
-        assert spendable(now - TINY, interval) <= caller.affordable
-        assert caller.affordable <= spendable(now + TINY, interval)
-        # Where passes are rare, the window alone counts.
-        assert spendable(now - TINY, 1e9) <= caller.budget.remaining(now)
-        assert caller.budget.remaining(now) <= spendable(now + TINY, 1e9)
+        assert possible_calls(now - TINY, interval) <= caller.affordable
+        assert caller.affordable <= possible_calls(now + TINY, interval)
+        # If passes are rare, only the window limits the calls.
+        assert possible_calls(now - TINY, 1e9) <= caller.budget.remaining(now)
+        assert caller.budget.remaining(now) <= possible_calls(now + TINY, 1e9)
 
 
 class TestReports:
-    """What Cloudflare says to be left."""
+    """The remaining calls that Cloudflare reports."""
 
     @given(
         st.integers(0, 60),
@@ -316,7 +319,7 @@ class TestReports:
     def test_no_more_than_reported(
         self, left: int, limit: int | None, resets: float, reserve_ratio: float, in_flight: int
     ) -> None:
-        """Until the reset no more is spent than was left, less the reserve and calls under way."""
+        """Until the reset, calls stay within the report, less the reserve and calls in flight."""
         caller = rested(reserve_ratio=reserve_ratio)
         for _ in range(in_flight):
             caller.begin()
@@ -329,8 +332,8 @@ class TestReports:
         reserve = math.ceil((limit or left) * reserve_ratio)
         assert len(caller.calls) <= max(0, left - reserve - in_flight)
 
-    def test_what_is_left_is_spread(self) -> None:
-        """Ten calls for a hundred seconds are made by seven passes, not by the first."""
+    def test_remaining_calls_are_spread(self) -> None:
+        """Seven passes share ten calls for a hundred seconds; the first does not take them all."""
         caller = rested()
         caller.call(policy(10, resets=100.0))
         made = [caller.run_pass(RESTED + number * INTERVAL, 30) for number in range(7)]
@@ -338,14 +341,14 @@ class TestReports:
         assert 9 <= sum(made) <= 10
 
     def test_affordable_by_a_report(self) -> None:
-        """Where a report leaves few calls, as many are told to be affordable as can be made."""
+        """If a report leaves few calls, exactly the affordable calls can be made."""
         caller = rested()
         caller.call(policy(10, resets=300.0))
         affordable = caller.affordable
         assert affordable == caller.burst()
 
     def test_reserve(self) -> None:
-        """A fifth of the limit is left to others; where no limit is told, of what was most left."""
+        """A fifth of the limit is reserved, or else a fifth of the most remaining calls."""
         caller = rested(reserve_ratio=0.2)
         caller.call(policy(241, limit=1200))
         assert 1 == caller.affordable
@@ -358,8 +361,8 @@ class TestReports:
         caller.call(policy(20))
         assert (0, 300) == (caller.affordable, caller.wait)
 
-    def test_calls_under_way(self) -> None:
-        """Calls that have no answer yet are not counted in the report, and taken off."""
+    def test_calls_in_flight(self) -> None:
+        """A report may not include calls without an answer yet, so they are subtracted."""
         caller = rested()
         for _ in range(3):
             caller.begin()
@@ -369,13 +372,13 @@ class TestReports:
         assert 1 == caller.affordable
 
     def test_the_strictest_policy_counts(self) -> None:
-        """Of several policies each is held to, however much the others leave."""
+        """All policies limit the calls, however much the others leave."""
         caller = rested()
         caller.call(policy(1000), policy(0, resets=30.0, name="burst"))
         assert (0, 30) == (caller.affordable, caller.wait)
 
     def test_exhausted(self) -> None:
-        """When nothing is left all wait for the reset; then one call asks, and others wait."""
+        """Without remaining calls all wait for the reset; then one call probes, and others wait."""
         caller = rested()
         caller.call(policy(0, resets=40.0))
         caller.now += 39
@@ -387,8 +390,8 @@ class TestReports:
         caller.end(policy(100))
         assert 0 == caller.wait
 
-    def test_no_answer_to_what_is_asked(self) -> None:
-        """Where the call that asks brings no report, another asks after 10 s."""
+    def test_probe_without_a_report(self) -> None:
+        """If the probing call brings no report, another call probes after 10 s."""
         caller = rested()
         caller.call(policy(0, resets=40.0))
         caller.now += 40
@@ -399,13 +402,13 @@ class TestReports:
         ("resets", "waits"), [(-5.0, 10), (0.0, 10), (9.0, 10), (11.0, 11), (None, 300)]
     )
     def test_how_long_it_is_exhausted(self, resets: float | None, waits: float) -> None:
-        """More is asked for each 10 s at the soonest; where no time is told after 300 s."""
+        """A probe comes after 10 s at the earliest, and after 300 s without a reported time."""
         caller = rested()
         caller.call(policy(0, resets=resets))
         assert waits == caller.wait
 
-    def test_policy_that_is_told_no_more(self) -> None:
-        """A policy that was exhausted once and is not told of again holds nobody back."""
+    def test_policy_that_is_no_longer_reported(self) -> None:
+        """An exhausted policy that is no longer reported blocks no calls."""
         caller = rested()
         caller.call(policy(0, resets=5.0, name="burst"))
         caller.now += 10
@@ -417,8 +420,8 @@ class TestReports:
         caller.call(policy(1000))
         assert 0 == caller.wait
 
-    def test_healthy_report_ends_with_its_time(self) -> None:
-        """When the time of a report is over, what it left counts no more."""
+    def test_a_report_expires(self) -> None:
+        """A report no longer limits calls after its reset time."""
         caller = rested()
         caller.call(policy(2, resets=30.0))
         assert caller.affordable <= 2
@@ -426,14 +429,14 @@ class TestReports:
         assert 40 == caller.affordable == caller.burst()
 
     def test_more_than_the_budget(self) -> None:
-        """A report of more than the budget changes nothing."""
+        """A report above the budget changes nothing."""
         caller = rested()
         caller.call(policy(1000, limit=1200))
         assert 39 == caller.affordable == caller.burst()
 
     @pytest.mark.parametrize("left", [0, 1, 5])
     def test_reset_in_the_far_future(self, left: int) -> None:
-        """A reset time that is a slip does not silence the exporter: an hour later it asks."""
+        """A wrong reset time does not silence the exporter: it probes an hour later."""
         caller = rested()
         caller.call(policy(left, resets=999_999_999_999_999.0))
         caller.burst()

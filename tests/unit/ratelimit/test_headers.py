@@ -16,7 +16,7 @@ from rk_exporter.ratelimit.status import RateLimitPolicy
 
 NOW = datetime(2026, 11, 18, 12, 0, 0, tzinfo=UTC)
 
-# Single characters and parts of structured fields: text that is almost right finds more.
+# Single characters and parts of structured fields, because almost valid text finds more bugs.
 FIELD_PARTS = st.one_of(
     st.sampled_from(['"default"', ";r=", ";t=", ";q=", "50", "0.5", ", ", ":aGk=:", "?1", "@1"]),
     st.sampled_from(['%"a%c3"', "999999999999999", "-1", "a/b", "()", "\ud800", "é", "\t", "\0"]),
@@ -43,15 +43,15 @@ def seconds(retry_after: str | None, date: str | None = None) -> float | None:
 
 
 class TestPolicies:
-    """What Ratelimit and Ratelimit-Policy tell."""
+    """The headers Ratelimit and Ratelimit-Policy."""
 
-    def test_the_examples_of_the_documents(self) -> None:
-        """The two examples belong together, though the policy has a name in each."""
+    def test_documented_examples(self) -> None:
+        """The two documented examples belong together, although their names differ."""
         expected = RateLimitPolicy(policy="default", remaining=50, limit=100, reset_seconds=30)
         assert [expected] == policies('"default";r=50;t=30', '"burst";q=100;w=60')
 
     def test_several_policies(self) -> None:
-        """Of several each has the quota of its name, and the tightest comes first."""
+        """Each policy has the quota with the same name, and the tightest comes first."""
         assert [
             RateLimitPolicy(policy="burst", remaining=3, limit=100, reset_seconds=1),
             RateLimitPolicy(policy="default", remaining=900, limit=1200, reset_seconds=200),
@@ -59,8 +59,8 @@ class TestPolicies:
             '"default";r=900;t=200, "burst";r=3;t=1', '"burst";q=100;w=60, "default";q=1200;w=300'
         )
 
-    def test_several_policies_of_other_names(self) -> None:
-        """A quota of another name is nobody's, where there is more than one of either."""
+    def test_several_policies_with_other_names(self) -> None:
+        """With several items in a header, a quota belongs only to a policy with its name."""
         assert [
             RateLimitPolicy(policy="a", remaining=1, limit=None, reset_seconds=1),
             RateLimitPolicy(policy="b", remaining=2, limit=9, reset_seconds=2),
@@ -77,7 +77,7 @@ class TestPolicies:
             ('"default"', '"default";q=1200;w=300', []),
             ('"default";t=30', None, []),
             ('"default";r=5', None, [("default", 5, None, None)]),
-            # Without a time of its own, what is left lasts for the policy's window at most.
+            # Without a reset time, the report is valid for the policy's window.
             ('"default";r=5', '"default";q=10;w=60', [("default", 5, 10, 60)]),
             ('"default";r=5;t=0', '"default";q=10;w=60', [("default", 5, 10, 0)]),
             ("default;r=5;t=1", "default;q=10", [("default", 5, 10, 1)]),
@@ -85,16 +85,16 @@ class TestPolicies:
             ('"default";r=5;pk=:aGVsbG8=:;t=1', None, [("default", 5, None, 1)]),
         ],
     )
-    def test_what_is_not_said_is_unknown(
+    def test_absent_values(
         self,
         ratelimit: str | None,
         ratelimit_policy: str | None,
         expected: list[tuple[str, int, int | None, float | None]],
     ) -> None:
-        """What no header says is None; a policy that does not say what is left is none."""
+        """Absent values are None; a policy without remaining calls is skipped."""
         assert expected == [
-            (each.policy, each.remaining, each.limit, each.reset_seconds)
-            for each in policies(ratelimit, ratelimit_policy)
+            (policy.policy, policy.remaining, policy.limit, policy.reset_seconds)
+            for policy in policies(ratelimit, ratelimit_policy)
         ]
 
     @pytest.mark.parametrize(
@@ -112,10 +112,10 @@ class TestPolicies:
             '"default";r=five',
         ],
     )
-    def test_items_of_other_types_tell_nothing(self, header: str) -> None:
-        """An item that is no name, or whose number is none, is passed over."""
+    def test_items_of_other_types(self, header: str) -> None:
+        """Items that are not names, or have no valid number, are skipped."""
         assert not policies(header)
-        assert ["good"] == [each.policy for each in policies(f'{header}, "good";r=1')]
+        assert ["good"] == [policy.policy for policy in policies(f'{header}, "good";r=1')]
 
     @pytest.mark.parametrize(
         "header",
@@ -137,59 +137,59 @@ class TestPolicies:
         ],
     )
     def test_malformed(self, header: str) -> None:
-        """What is no list of structured-field items is told apart from saying nothing."""
+        """A header that is not a list of structured-field items is malformed, not absent."""
         with pytest.raises(MalformedHeader):
             policies(header)
         with pytest.raises(MalformedHeader):
             policies('"default";r=5', header)
 
     def test_negative(self) -> None:
-        """Less than nothing left is nothing; a limit below one is none."""
+        """A negative number of remaining calls is 0; a limit below 1 is absent."""
         assert [RateLimitPolicy(policy="a", remaining=0, limit=None, reset_seconds=5)] == policies(
             '"a";r=-3;t=5', '"a";q=-100;w=-60'
         )
 
     def test_huge(self) -> None:
-        """The largest number that a header can hold is taken."""
+        """The largest number that a header can contain is read."""
         (policy,) = policies('"a";r=999999999999999;t=1', '"a";q=999999999999999')
         assert 999_999_999_999_999 == policy.remaining == policy.limit
 
     def test_odd_names(self) -> None:
-        """A name holds no more than letters, digits, `_`, `-` and `.`, and ends after 64."""
-        assert ["a_b_____"] == [each.policy for each in policies('"a b\\"{}\\\\~";r=1')]
-        assert ["x" * 64] == [each.policy for each in policies(f'"{"x" * 1000}";r=1')]
-        assert ["tok_en__1.2-3_"] == [each.policy for each in policies("tok/en:*1.2-3!;r=1")]
+        """A name keeps only letters, digits, `_`, `-` and `.`, and at most 64 characters."""
+        assert ["a_b_____"] == [policy.policy for policy in policies('"a b\\"{}\\\\~";r=1')]
+        assert ["x" * 64] == [policy.policy for policy in policies(f'"{"x" * 1000}";r=1')]
+        assert ["tok_en__1.2-3_"] == [policy.policy for policy in policies("tok/en:*1.2-3!;r=1")]
 
     def test_the_tightest_of_one_name(self) -> None:
-        """Of one policy in several partitions, that with the least left counts."""
+        """If a policy has several partitions, the one with the fewest remaining calls counts."""
         found = policies('"a";r=7;t=1;pk=:YQ==:, "a";r=2;t=9;pk=:Yg==:, "b";r=5, "a";r=3')
         assert [("a", 2, 9), ("b", 5, None)] == [
-            (each.policy, each.remaining, each.reset_seconds) for each in found
+            (policy.policy, policy.remaining, policy.reset_seconds) for policy in found
         ]
 
     def test_more_than_eight_policies(self) -> None:
-        """Of many policies the eight tightest count."""
+        """Only the eight tightest policies are kept."""
         header = ", ".join(f'"p{left}";r={left}' for left in reversed(range(20)))
-        assert list(range(8)) == [each.remaining for each in policies(header)]
+        assert list(range(8)) == [policy.remaining for policy in policies(header)]
 
     @given(text_of(FIELD_PARTS), text_of(FIELD_PARTS))
     @settings(max_examples=300)
     def test_arbitrary_text(self, ratelimit: str, ratelimit_policy: str) -> None:
-        """Whatever the headers hold, what comes of it is bounded, or they are malformed."""
+        """Any header gives bounded values or is malformed."""
         try:
             found = policies(ratelimit, ratelimit_policy)
         except MalformedHeader:
             return
         assert len(found) <= 8
-        assert len({each.policy for each in found}) == len(found)
-        for each in found:
-            assert each.remaining >= 0
-            assert each.limit is None or each.limit >= 1
-            assert len(each.policy) <= 64
+        assert len({policy.policy for policy in found}) == len(found)
+        for policy in found:
+            assert policy.remaining >= 0
+            assert policy.limit is None or policy.limit >= 1
+            assert len(policy.policy) <= 64
 
 
 class TestRetryAfter:
-    """What Retry-After tells."""
+    """The header Retry-After."""
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -205,7 +205,7 @@ class TestRetryAfter:
         ],
     )
     def test_seconds(self, text: str, expected: float) -> None:
-        """A number is seconds, from one to an hour."""
+        """A number is in seconds, limited to one second to one hour."""
         assert expected == seconds(text)
 
     @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ class TestRetryAfter:
             ("Wed, 18 Nov 2026 12:00:00 GMT", None, 1),
             ("Wed, 18 Nov 2026 11:00:00 GMT", None, 1),
             ("Thu, 19 Nov 2026 12:00:00 GMT", None, 3600),
-            # This machine's clock is an hour behind, or ahead by a year: it does not matter.
+            # This machine's clock is an hour behind or a year ahead, which does not matter.
             ("Wed, 18 Nov 2026 13:02:00 GMT", "Wed, 18 Nov 2026 13:00:00 GMT", 120),
             ("Tue, 18 Nov 2025 12:02:00 GMT", "Tue, 18 Nov 2025 12:00:00 GMT", 120),
             ("Tue, 18 Nov 2025 12:00:00 GMT", "Tue, 18 Nov 2025 12:02:00 GMT", 1),
@@ -227,7 +227,7 @@ class TestRetryAfter:
         ],
     )
     def test_date(self, until: str, answered_at: str | None, expected: float) -> None:
-        """A date is held against the answer's own, else against the clock."""
+        """A date is compared with the answer's Date, or else with the clock."""
         assert expected == seconds(until, answered_at)
 
     @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ class TestRetryAfter:
         ],
     )
     def test_garbage(self, text: str | None) -> None:
-        """What is neither a number of seconds nor a date says nothing."""
+        """Anything but a number of seconds or a date is ignored."""
         assert seconds(text) is None
 
     @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ class TestRetryAfter:
         ],
     )
     def test_numbers_that_are_too_large_for_a_date(self, text: str) -> None:
-        """A date with numbers that no clock has says nothing, as Retry-After and as Date."""
+        """A date with impossible numbers is ignored, in Retry-After and in Date."""
         assert seconds(text) is None
         assert seconds("Wed, 18 Nov 2026 12:02:00 GMT", text) == 120
 
@@ -276,6 +276,6 @@ class TestRetryAfter:
     @example("Wed, 18 Nov 9999 23:59:59 -2359", "Mon, 01 Jan 0001 00:00:00 +2359")
     @settings(max_examples=300)
     def test_arbitrary_text(self, retry_after: str, date: str | None) -> None:
-        """Whatever the headers hold, it is a time from a second to an hour, or nothing."""
+        """Any headers give a time from a second to an hour, or None."""
         found = seconds(retry_after, date)
         assert found is None or 1 <= found <= 3600

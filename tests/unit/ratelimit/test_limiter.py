@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from rk_exporter.model.errors import ApiError, ApiTimeout, RateLimited, ServerError, Unauthorized
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter, RateLimitWait
-from rk_exporter.ratelimit.status import RateLimitPolicy
+from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from tests.support import virtual_time
-from tests.support.building import NOW
+from tests.support.building import NOW, pass_context
 
 
 P = ParamSpec("P")
@@ -30,7 +31,7 @@ def unix_seconds() -> float:
 
 
 def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Make a test of a coroutine function, in whose loop time passes at once."""
+    """Run an asynchronous test in virtual time."""
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -41,75 +42,84 @@ def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P,
 
 @dataclass
 class Client:
-    """An app that makes calls, and notes when they begin."""
+    """An app that makes calls and records when they start."""
 
     limiter: RateLimiter
-    token: Secret
+    token: str
     begun: list[float]
+    context: PassContext = field(init=False)
 
-    def begin_pass(self, *, token: str | None = None, patience: float = 0.0) -> None:
-        self.token = Secret(token) if token else self.token
-        self.limiter.begin_pass(self.token, interval_seconds=15.0, max_wait_seconds=patience)
+    def begin_pass(self, *, token: str | None = None, max_wait: float = 0.0) -> None:
+        self.token = token or self.token
+        self.context = pass_context(
+            token=Secret(self.token), wait_until=now() + max_wait, interval_seconds=15.0
+        )
+        # Each pass asks for this first, which makes the limiter use the token.
+        assert self.affordable >= 0
+
+    @property
+    def affordable(self) -> int:
+        return self.limiter.affordable(self.context)
+
+    @property
+    def status(self) -> BudgetStatus:
+        return self.limiter.budget_status(unix_seconds())
 
     async def call(
         self,
         error: ApiError | None = None,
         *,
         lasts: float = 0.0,
-        retry_after: float | None = None,
         left: int | None = None,
     ) -> float | None:
-        """Make a call that ends in *error*; return how long it waited, or None if held back."""
+        """Make a call that ends in *error*; return how long it waited, or None without a call."""
         wanted = now()
         begun = None
         try:
-            async with self.limiter.admitted() as admission:
+            async with self.limiter.acquire(self.context):
                 begun = now()
                 self.begun.append(begun)
                 await asyncio.sleep(lasts)
-                admission.retry_after_seconds = retry_after
                 if left is not None:
-                    admission.policies = (RateLimitPolicy(policy="default", remaining=left),)
+                    policy = RateLimitPolicy(policy="default", remaining=left)
+                    self.limiter.observe(self.context, (policy,))
                 if error:
                     raise error
         except (ApiError, RateLimitWait) as raised:
             assert begun is None or raised is error
         return None if begun is None else round(begun - wanted, 3)
 
-    async def refused(self, *, lasts: float = 0.0) -> float | None:
-        return await self.call(Unauthorized("refused"), lasts=lasts)
+    async def rejected(self, *, lasts: float = 0.0) -> float | None:
+        return await self.call(Unauthorized("rejected"), lasts=lasts)
 
     async def limited(self, retry_after: float | None = None) -> float | None:
-        return await self.call(RateLimited("too many"), retry_after=retry_after)
+        return await self.call(RateLimited("too many", retry_after_seconds=retry_after))
 
     @property
-    def shut(self) -> float:
-        """For how many seconds a gate holds calls back."""
-        until = self.limiter.budget_status().blocked_until_timestamp_seconds
+    def blocked_seconds(self) -> float:
+        """For how many seconds calls are blocked."""
+        until = self.status.blocked_until_timestamp_seconds
         return 0.0 if until is None else max(0.0, round(until - unix_seconds(), 3))
 
 
 @dataclass
 class World:
-    """Apps whose throttles share what holds for a token."""
+    """Apps whose rate limiters share the limits of their tokens."""
 
     limits: LimitsByToken = field(
         default_factory=lambda: LimitsByToken(reserve_ratio=0.0, monotonic=now)
     )
     begun: list[float] = field(default_factory=list)
 
-    def app(self, name: str = "token", *, budget: int = 600, patience: float = 0.0) -> Client:
-        """Return an app whose token is *name*."""
-        token = Secret(name)
-        limiter = RateLimiter(
-            self.limits, token=token, budget=budget, clock=unix_seconds, monotonic=now
-        )
-        client = Client(limiter, token, self.begun)
-        client.begin_pass(patience=patience)
+    def app(self, name: str = "token", *, budget: int = 600, max_wait: float = 0.0) -> Client:
+        """Return an app with the token *name*."""
+        limiter = RateLimiter(self.limits, token=Secret(name), budget=budget)
+        client = Client(limiter, name, self.begun)
+        client.begin_pass(max_wait=max_wait)
         return client
 
     async def rest(self) -> None:
-        """Let the time pass in which the budgets of some tokens, which begin spent, fill up."""
+        """Wait until the new budgets of some tokens are full."""
         for token in ("token", "other", "new"):
             self.limits.of(Secret(token), budget=600)
         await asyncio.sleep(400)
@@ -133,12 +143,12 @@ async def together(*calls: Awaitable[float | None]) -> list[float | None]:
 
 
 class TestBudget:
-    """What apps that use a token may spend together."""
+    """The budget that apps with the same token share."""
 
     @in_virtual_time
-    async def test_calls_wait_in_their_order(self, world: World) -> None:
-        """Calls are made in the order in which they were wanted, whichever app they are for."""
-        apps = [world.app(budget=300, patience=1e4) for _ in range(2)]
+    async def test_calls_wait_in_order(self, world: World) -> None:
+        """Calls are made in the order in which they came, whichever app they are for."""
+        apps = [world.app(budget=300, max_wait=1e4) for _ in range(2)]
         made: list[int] = []
 
         async def call(number: int) -> None:
@@ -150,45 +160,45 @@ class TestBudget:
 
     @in_virtual_time
     async def test_apps_share_a_budget(self, world: World) -> None:
-        """Two apps with one token make no more calls together than it allows; a third its own."""
+        """Two apps with one token share its budget; an app with another token has its own."""
 
-        async def spend(app: Client) -> int:
+        async def use_up(app: Client) -> int:
             made = 0
-            app.begin_pass(patience=300)
+            app.begin_pass(max_wait=300)
             while await app.call(lasts=0.1) is not None:
                 made += 1
             return made
 
         apps = [world.app(token, budget=20) for token in ("token", "token", "other")]
-        one, two, other = await asyncio.gather(*map(spend, apps))
+        one, two, other = await asyncio.gather(*map(use_up, apps))
         assert min(one, two) > 0
         assert (19, 19) == (one + two, other)
 
     @in_virtual_time
-    async def test_wait_beyond_the_patience(self, world: World) -> None:
-        """A call that cannot be made in time is held back at once, and is not counted."""
+    async def test_no_time_to_wait(self, world: World) -> None:
+        """A call that cannot be made in time fails immediately and is not counted."""
         app = await world.rested_app()
         assert [0] * 40 == [await app.call() for _ in range(40)]
-        app.begin_pass(patience=0.1)
+        app.begin_pass(max_wait=0.1)
         with pytest.raises(RateLimitWait):
-            async with app.limiter.admitted():
+            async with app.limiter.acquire(app.context):
                 pytest.fail("the call was made")
-        assert (400, 560) == (now(), app.limiter.budget_status().remaining)
-        app.begin_pass(patience=1.0)
+        assert (400, 560) == (now(), app.status.remaining)
+        app.begin_pass(max_wait=1.0)
         assert 0 < (await app.call() or 0) < 1
-        assert 559 == app.limiter.budget_status().remaining
+        assert 559 == app.status.remaining
 
     @in_virtual_time
     async def test_wait_behind_others(self, world: World) -> None:
-        """A call whose patience ends while it waits behind others is held back then."""
-        long, short = world.app(budget=10, patience=100), world.app(patience=5)
+        """A call fails if its time is over while it waits behind other calls."""
+        long, short = world.app(budget=10, max_wait=100), world.app(max_wait=5)
         first, second, third = await together(long.call(), short.call(), long.call())
         assert second is None
         assert [30, 60] == pytest.approx([first, third], abs=3)
 
     @in_virtual_time
     async def test_fair_share(self, world: World) -> None:
-        """Each app that reads with a token has its part of the budget, until it takes another."""
+        """Apps with the same token get equal parts of its budget, until one uses another token."""
         await world.rest()
         one, two = world.app(), world.app()
         assert [300, 300] == [app.limiter.fair_share for app in (one, two)]
@@ -196,29 +206,29 @@ class TestBudget:
         assert [600, 600] == [app.limiter.fair_share for app in (one, two)]
 
     @in_virtual_time
-    async def test_what_is_told(self, world: World) -> None:
-        """The limit, what is left of it, and what the API said last are told."""
+    async def test_budget_status(self, world: World) -> None:
+        """The status has the limit, the remaining calls, and the last policies of the API."""
         app = await world.rested_app()
         await app.call(left=77)
         await app.call()
-        budget_status = app.limiter.budget_status()
+        budget_status = app.status
         assert (600, 598) == (budget_status.limit, budget_status.remaining)
         assert [77] == [policy.remaining for policy in budget_status.policies]
         assert budget_status.blocked_until_timestamp_seconds is None
 
 
 class TestRateLimited:
-    """What follows a 429, for all apps of the token."""
+    """The block after a 429, for all apps with the token."""
 
     @pytest.mark.parametrize(("retry_after", "block"), [(120.0, 120), (1.0, 1), (None, 300)])
     @in_virtual_time
     async def test_block(self, retry_after: float | None, block: float, world: World) -> None:
-        """For as long as the API says, else 300 s, no app calls with that token; others do."""
+        """Calls with that token are blocked for the time of Retry-After, or for 300 s."""
         await world.rest()
         apps = [one, two, other] = [world.app(), world.app(), world.app("other")]
         await one.limited(retry_after)
-        assert [block, block, 0] == [app.shut for app in apps]
-        assert [0, 0, 40] == [app.limiter.affordable() for app in apps]
+        assert [block, block, 0] == [app.blocked_seconds for app in apps]
+        assert [0, 0, 40] == [app.affordable for app in apps]
         assert [None, None, 0] == [await app.call() for app in apps]
         await asyncio.sleep(block - 0.01)
         assert await two.call() is None
@@ -227,155 +237,155 @@ class TestRateLimited:
         assert 0 == await two.call()
 
     @in_virtual_time
-    async def test_one_call_tries(self, world: World) -> None:
-        """After the block one call is made alone; the others wait for it, and follow at once."""
+    async def test_one_trial_call(self, world: World) -> None:
+        """After the block one call is made alone; the others wait for its end and follow."""
         await world.rest()
         apps = [world.app(), world.app()]
         await apps[0].limited(30.0)
         await asyncio.sleep(30)
         for app in apps:
-            app.begin_pass(patience=10)
-        waits = await together(*(apps[each % 2].call(lasts=2.0) for each in range(6)))
+            app.begin_pass(max_wait=10)
+        waits = await together(*(apps[number % 2].call(lasts=2.0) for number in range(6)))
         assert [0, 2, 2, 2, 2, 2] == waits
 
     @in_virtual_time
-    async def test_each_bad_try_doubles(self, world: World) -> None:
-        """A try that ends in a 429 without a time doubles the block, up to 900 s."""
+    async def test_each_failed_trial_doubles(self, world: World) -> None:
+        """A trial that ends in a 429 without Retry-After doubles the block, up to 900 s."""
         app = await world.rested_app()
         await app.limited()
-        blocks = [app.shut]
+        blocks = [app.blocked_seconds]
         for _ in range(3):
-            await asyncio.sleep(app.shut)
+            await asyncio.sleep(app.blocked_seconds)
             app.begin_pass()
-            # Neither while it is tried nor when that has failed is another call made.
+            # No other call is made during the trial or after its failure.
             assert [0, None] == await together(app.limited(), app.call())
-            blocks.append(app.shut)
+            blocks.append(app.blocked_seconds)
         assert [300, 600, 900, 900] == blocks
         await asyncio.sleep(900)
         await app.call()
-        assert 0 == app.shut
+        assert 0 == app.blocked_seconds
         await app.limited()
-        assert 300 == app.shut
+        assert 300 == app.blocked_seconds
 
     @in_virtual_time
-    async def test_calls_that_are_limited_together(self, world: World) -> None:
-        """Several calls under way that all get a 429 block once, for the longest time told."""
+    async def test_simultaneous_429s(self, world: World) -> None:
+        """Concurrent calls that all get a 429 block once, for the longest Retry-After."""
         await world.rest()
         apps = [world.app(), world.app()]
         times = [10.0, 40.0, 20.0]
         await asyncio.gather(*(apps[0].limited(seconds) for seconds in times), apps[1].limited(5.0))
-        assert 40 == apps[1].shut
+        assert 40 == apps[1].blocked_seconds
         await asyncio.sleep(40)
         await apps[1].limited()
-        assert 600 == apps[0].shut
+        assert 600 == apps[0].blocked_seconds
 
     @pytest.mark.parametrize("error", [ApiTimeout("late"), ServerError("503")])
     @in_virtual_time
-    async def test_any_other_answer_opens(self, error: ApiError, world: World) -> None:
-        """A try that fails in another way is no rate limit: the others follow."""
+    async def test_any_other_answer_ends_the_block(self, error: ApiError, world: World) -> None:
+        """A trial that fails in another way ends the block: the other calls follow."""
         app = await world.rested_app()
         await app.limited(30.0)
         await asyncio.sleep(30)
-        app.begin_pass(patience=10)
+        app.begin_pass(max_wait=10)
         calls = [app.call(error, lasts=5.0), app.call(lasts=1.0), app.call(lasts=1.0)]
         assert [0, 5, 5] == await together(*calls)
-        assert 0 == app.shut
+        assert 0 == app.blocked_seconds
 
     @in_virtual_time
     async def test_rotation_there_and_back(self, world: World) -> None:
-        """A block lasts while another token is used, and that one is not blocked."""
+        """A token stays blocked while another token is used, which is not blocked."""
         app = await world.rested_app()
         await app.limited()
         app.begin_pass(token="new")
         assert 0 == await app.call()
         await asyncio.sleep(100)
         app.begin_pass(token="token")
-        assert (200, None) == (app.shut, await app.call())
+        assert (200, None) == (app.blocked_seconds, await app.call())
 
 
-class TestRefused:
-    """What follows a 401 or 403, for one app alone."""
+class TestRejectedToken:
+    """The back-off after a 401 or 403, for one app."""
 
     @in_virtual_time
     async def test_back_off(self, world: World) -> None:
-        """A token that was never good is tried after 15 s, then after twice as long, to 300 s."""
+        """A token that was never valid is tried after 15 s, 30 s and so on, up to 300 s."""
         app = await world.rested_app()
         waits = []
         for _ in range(7):
             app.begin_pass()
-            assert [0, None] == [await app.refused(), await app.call()]
-            waits.append(app.shut)
-            await asyncio.sleep(app.shut)
+            assert [0, None] == [await app.rejected(), await app.call()]
+            waits.append(app.blocked_seconds)
+            await asyncio.sleep(app.blocked_seconds)
         assert [15, 30, 60, 120, 240, 300, 300] == waits
 
     @in_virtual_time
-    async def test_one_call_tries(self, world: World) -> None:
-        """When a refused token is tried again the other calls wait for what comes of it."""
+    async def test_one_trial_call(self, world: World) -> None:
+        """While one call tries a rejected token again, the other calls wait for its result."""
         app = await world.rested_app()
-        assert [0, 0] == await together(app.refused(), app.refused())
+        assert [0, 0] == await together(app.rejected(), app.rejected())
         await asyncio.sleep(15)
-        app.begin_pass(patience=10)
-        calls = [app.refused(lasts=1.0), app.call(), app.call()]
+        app.begin_pass(max_wait=10)
+        calls = [app.rejected(lasts=1.0), app.call(), app.call()]
         assert [0, None, None] == await together(*calls)
-        assert (416, 30) == (now(), app.shut)
+        assert (416, 30) == (now(), app.blocked_seconds)
         await asyncio.sleep(30)
-        app.begin_pass(patience=10)
+        app.begin_pass(max_wait=10)
         assert [0, 1] == await together(app.call(lasts=1.0), app.call())
 
     @in_virtual_time
     async def test_accepted_token(self, world: World) -> None:
-        """A token that was accepted is believed in until it is refused twice in a row."""
+        """A token that was accepted counts as valid until it is rejected twice in a row."""
         app = await world.rested_app()
         for _ in range(3):
             await app.call()
-            await app.refused()
-            assert 0 == app.shut
-        await app.refused()
-        assert 15 == app.shut
+            await app.rejected()
+            assert 0 == app.blocked_seconds
+        await app.rejected()
+        assert 15 == app.blocked_seconds
 
     @in_virtual_time
     async def test_other_apps_go_on(self, world: World) -> None:
-        """A token that one app is refused may be good for another."""
+        """A token that is rejected for one app may be valid for another."""
         await world.rest()
         one, two = world.app(), world.app()
-        await one.refused()
-        assert [15, 0] == [one.shut, two.shut]
+        await one.rejected()
+        assert [15, 0] == [one.blocked_seconds, two.blocked_seconds]
         assert [None, 0] == [await one.call(), await two.call()]
 
     @in_virtual_time
     async def test_other_apps_do_not_wait(self, world: World) -> None:
-        """They do not queue behind calls that wait for what comes of a try."""
+        """Other apps do not wait behind calls that wait for a trial call."""
         await world.rest()
         one, two = world.app(), world.app()
-        await one.refused()
+        await one.rejected()
         await asyncio.sleep(15)
-        one.begin_pass(patience=10)
-        waiting = asyncio.gather(one.refused(lasts=4.0), one.call())
+        one.begin_pass(max_wait=10)
+        waiting = asyncio.gather(one.rejected(lasts=4.0), one.call())
         await asyncio.sleep(1)
-        two.begin_pass(patience=1.0)
+        two.begin_pass(max_wait=1.0)
         wait = await two.call()
         await waiting
         assert wait == 0
 
     @in_virtual_time
     async def test_new_token(self, world: World) -> None:
-        """A new token is tried at once; if it is refused too, the back-off begins anew."""
+        """A new token is tried immediately; if it is rejected too, a new back-off starts."""
         app = await world.rested_app()
-        await app.refused()
+        await app.rejected()
         await asyncio.sleep(15)
-        await app.refused()
+        await app.rejected()
         app.begin_pass(token="new")
-        assert (0, 0) == (app.shut, await app.refused())
-        assert (15, None) == (app.shut, await app.call())
+        assert (0, 0) == (app.blocked_seconds, await app.rejected())
+        assert (15, None) == (app.blocked_seconds, await app.call())
 
 
 class TestCancelled:
-    """Calls that are given up."""
+    """Cancelled calls."""
 
     @in_virtual_time
     async def test_while_it_waits(self, world: World) -> None:
-        """A call that is given up while it waits is not counted, and the next takes its place."""
-        app = world.app(budget=10, patience=100)
+        """A call that is cancelled while it waits is not counted, and the next takes its place."""
+        app = world.app(budget=10, max_wait=100)
         calls = [asyncio.create_task(app.call()) for _ in range(3)]
         await asyncio.sleep(1)
         calls[0].cancel()
@@ -385,23 +395,23 @@ class TestCancelled:
 
     @in_virtual_time
     async def test_while_it_runs(self, world: World) -> None:
-        """A call that is given up has been counted, and is under way no more."""
+        """A cancelled call counts, and is no longer in flight."""
         app = await world.rested_app()
         call = asyncio.create_task(app.call(lasts=5.0))
         await asyncio.sleep(1)
         call.cancel()
         await asyncio.wait([call])
-        assert 599 == app.limiter.budget_status().remaining
+        assert 599 == app.status.remaining
         await app.call(left=1)
-        assert 1 == app.limiter.affordable()
+        assert 1 == app.affordable
 
     @in_virtual_time
-    async def test_while_it_tries(self, world: World) -> None:
-        """When the call that tries is given up, the next one tries."""
+    async def test_during_a_trial(self, world: World) -> None:
+        """When a trial call is cancelled, the next call is the trial."""
         app = await world.rested_app()
         await app.limited(30.0)
         await asyncio.sleep(30)
-        app.begin_pass(patience=10)
+        app.begin_pass(max_wait=10)
         calls = [asyncio.create_task(app.call(lasts=5.0)) for _ in range(3)]
         await asyncio.sleep(2)
         calls[0].cancel()
@@ -426,36 +436,38 @@ class TestCancelled:
     async def test_nothing_is_left_behind(
         self, calls: list[tuple[float, int, float, float, float | None, type[ApiError] | None]]
     ) -> None:
-        """Whatever ends or is given up when, the limit holds, and later calls are made."""
+        """However calls end or are cancelled, the limit holds and later calls are made."""
         world = World()
         apps = [world.app(budget=12) for _ in range(3)]
         tasks = []
-        for gap, number, patience, lasts, given_up_after, failure in calls:
+        for gap, number, max_wait, lasts, cancel_after, failure in calls:
             await asyncio.sleep(gap)
-            apps[number].begin_pass(patience=patience)
+            apps[number].begin_pass(max_wait=max_wait)
             error = failure("made up") if failure else None
-            call = apps[number].call(error, lasts=lasts, retry_after=20.0)
+            if isinstance(error, RateLimited):
+                error.retry_after_seconds = 20.0
+            call = apps[number].call(error, lasts=lasts)
             tasks.append(asyncio.create_task(call))
-            if given_up_after is not None:
-                asyncio.get_running_loop().call_later(given_up_after, tasks[-1].cancel)
+            if cancel_after is not None:
+                asyncio.get_running_loop().call_later(cancel_after, tasks[-1].cancel)
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(1000)
         for app in apps:
-            app.begin_pass(patience=60)
+            app.begin_pass(max_wait=60)
         assert None not in await asyncio.gather(*(app.call(lasts=1.0) for app in apps))
         await asyncio.sleep(100)
         await apps[0].call(left=1)
         await asyncio.sleep(100)
-        assert 1 == apps[0].limiter.affordable()
+        assert 1 == apps[0].affordable
         assert world.most_in_a_window <= 12
 
 
 class TestLimitsByToken:
-    """What is kept of each token."""
+    """The limits in memory of each token."""
 
     @in_virtual_time
     async def test_idle_tokens_are_forgotten(self, world: World) -> None:
-        """What a token has spent is kept for 300 s, and forgotten when a new one comes."""
+        """A token's calls are kept for 300 s, and forgotten when a new token comes."""
         limits = world.limits.of(Secret("token"), budget=20)
         await asyncio.sleep(299)
         world.limits.of(Secret("second"), budget=20)
@@ -466,8 +478,8 @@ class TestLimitsByToken:
 
     @in_virtual_time
     async def test_blocks_are_forgotten_in_time(self, world: World) -> None:
-        """A token that was blocked and is used no more is kept until its block is over."""
-        app = world.app(patience=10)
+        """A blocked token that is no longer used is kept until its block is over."""
+        app = world.app(max_wait=10)
         limits = world.limits.of(Secret("token"), budget=600)
         await app.limited(2000.0)
         app.begin_pass(token="new")
@@ -480,10 +492,10 @@ class TestLimitsByToken:
 
     @in_virtual_time
     async def test_tokens_in_use_are_kept(self, world: World) -> None:
-        """The budget of an app that calls rarely does not begin anew when another app's does."""
+        """A token in use is kept even if its app makes calls rarely."""
         await world.rest()
         rare, other = world.app(), world.app("other")
         await asyncio.sleep(400)
         other.begin_pass(token="rolled")
         rare.begin_pass()
-        assert 40 == rare.limiter.affordable()
+        assert 40 == rare.affordable

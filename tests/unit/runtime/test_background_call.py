@@ -59,7 +59,7 @@ def test_the_loop_goes_on() -> None:
 
 
 def test_error() -> None:
-    """What the function raises reaches the caller, and the next call may start."""
+    """The caller gets the function's exception, and the next call may start."""
 
     async def scenario() -> bool:
         call = BackgroundCall[int]()

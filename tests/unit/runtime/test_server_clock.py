@@ -14,7 +14,7 @@ DAY = 86_400.0
 
 
 class Upstream:
-    """An API whose clock is *ahead* of this machine's, and what is made of the Date it sends."""
+    """An API whose clock is *ahead* of this machine's, and the server clock that learns from it."""
 
     def __init__(self, ahead: float) -> None:
         self.ahead = ahead
@@ -26,32 +26,32 @@ class Upstream:
         return self.clock.offset_seconds
 
     def answer(self, latency: float = 0.0) -> float:
-        """Send an answer that takes so long to arrive; return the offset that is told then."""
+        """Send an answer that arrives after *latency* seconds; return the offset after that."""
         date = formatdate(self.time.now + self.ahead, usegmt=True)
         self.time.now += latency
-        self.clock.note(date)
+        self.clock.observe(date)
         return self.offset
 
 
 @pytest.mark.parametrize("date", [None, "", "  "])
 def test_without_a_date(date: str | None) -> None:
-    """An API that tells no Date is taken to have this machine's clock."""
+    """Without a Date, the API's clock counts as equal to this machine's."""
     clock = ServerClock(Time())
-    clock.note(date)
+    clock.observe(date)
     assert 0 == clock.offset_seconds
     assert NOW == clock()
 
 
 @given(st.floats(-0.5, 0.5), st.lists(LATENCIES, min_size=1, max_size=20))
-def test_a_clock_that_is_right(phase: float, latencies: list[float]) -> None:
-    """What is no more than the rounding of a Date and its way here is no offset."""
+def test_correct_clock(phase: float, latencies: list[float]) -> None:
+    """Rounding and latency of a Date do not count as an offset."""
     upstream = Upstream(phase)
     assert {0.0} == {upstream.answer(latency) for latency in latencies}
 
 
 @pytest.mark.parametrize("ahead", [-29 * DAY, -3600.0, -90.0, -3.0, 3.0, 90.0, 3600.0, 29 * DAY])
-def test_a_clock_that_is_wrong(ahead: float) -> None:
-    """Seconds to weeks, in both directions, are told to within a second."""
+def test_wrong_clock(ahead: float) -> None:
+    """Offsets from seconds to weeks, in both directions, are known to within a second."""
     upstream = Upstream(ahead)
     upstream.time.now += 0.7
     assert upstream.answer() == pytest.approx(ahead, abs=1)
@@ -62,23 +62,23 @@ def test_a_clock_that_is_wrong(ahead: float) -> None:
     st.floats(-5.0, 5.0) | st.floats(-29 * DAY, 29 * DAY),
     st.lists(st.tuples(st.floats(0.0, 30.0), LATENCIES), min_size=1, max_size=30),
 )
-# Where it is about as large as what passes for rounding.
+# The offset is close to the limit of rounding.
 @example(2.0, [(0.0, 0.0), (0.9, 0.0), (0.2, 0.0), (0.8, 0.0)])
 def test_jitter(ahead: float, answers: list[tuple[float, float]]) -> None:
-    """Answers that take a little longer or less do not move an offset that was told."""
+    """Different latencies do not change a known offset."""
     upstream = Upstream(ahead)
-    told = []
+    offsets = []
     for pause, latency in answers:
         upstream.time.now += pause
-        told.append(upstream.answer(latency))
-    moved = [each for each in told if each != 0]
-    assert moved == moved[:1] * len(moved)
-    # Once told it is not taken back either.
-    assert told == sorted(told, key=lambda each: each != 0)
+        offsets.append(upstream.answer(latency))
+    known = [offset for offset in offsets if offset != 0]
+    assert known == known[:1] * len(known)
+    # A known offset does not become 0 again.
+    assert offsets == sorted(offsets, key=lambda offset: offset != 0)
 
 
-def test_a_clock_that_is_set() -> None:
-    """A clock that is put right, or wrong, counts from the next answer on."""
+def test_clock_that_is_set() -> None:
+    """A clock that is corrected, or set to a wrong time, counts from the next answer."""
     upstream = Upstream(300.0)
     assert upstream.answer() == pytest.approx(300, abs=1)
     upstream.ahead = 0.0
@@ -90,7 +90,7 @@ def test_a_clock_that_is_set() -> None:
 
 @pytest.mark.parametrize("ahead", [-31 * DAY, 31 * DAY, -NOW])
 def test_absurd_dates(ahead: float) -> None:
-    """A Date that is months away is no clock that is wrong, and changes nothing."""
+    """A Date that is months away is ignored."""
     upstream = Upstream(60.0)
     offset = upstream.answer()
     upstream.ahead = ahead
@@ -116,15 +116,15 @@ def test_absurd_dates(ahead: float) -> None:
     ).map(" ".join)
 )
 def test_malformed_dates(date: str) -> None:
-    """What is no Date, or none of these days, changes nothing and breaks nothing."""
+    """An invalid or absurd Date is ignored."""
     upstream = Upstream(60.0)
     offset = upstream.answer()
-    upstream.clock.note(date)
+    upstream.clock.observe(date)
     assert offset == upstream.offset
 
 
-def test_blanks_around_a_date() -> None:
-    """A header is read as HTTP has it: blanks around its value do not count."""
+def test_spaces_around_a_date() -> None:
+    """Spaces around a header's value do not count."""
     upstream = Upstream(0.0)
-    upstream.clock.note(f" {formatdate(NOW + 60, usegmt=True)}\t")
+    upstream.clock.observe(f" {formatdate(NOW + 60, usegmt=True)}\t")
     assert upstream.offset == pytest.approx(60, abs=1)

@@ -123,7 +123,7 @@ class TestWriting:
 
         async def scenario(stage: Stage) -> bool:
             await stage.scrape()
-            stage.ahead_seconds = -3600.0
+            stage.clock.ahead_seconds = -3600.0
             await stage.scrape()
             before = file_version(path)
             await stage.scrapes(5)
@@ -137,7 +137,7 @@ class TestWriting:
 
         async def scenario(stage: Stage) -> list[int]:
             def compare(new: str) -> None:
-                snapshot = stage.exporter.scraper.snapshot
+                snapshot = stage.exporter.collector.snapshot
                 shown.append(snapshot.apps[0].counters.started)
                 saved.append(saved_counts(Path(new))[0])
 

@@ -1,0 +1,23 @@
+"""Facts that all calls of one pass share."""
+
+from dataclasses import dataclass
+
+from rk_exporter.model.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassContext:
+    """The token and the time limits of one pass; moments are in loop time."""
+
+    token: Secret
+    deadline: float
+    """The end of the pass."""
+    call_timeout_seconds: float
+    wait_until: float
+    """The moment after which no call waits for the rate limiter."""
+    interval_seconds: float
+    """The time between the starts of two passes."""
+
+    def call_deadline(self, now: float) -> float:
+        """Return when a call that begins *now* times out, so that other calls get their turn."""
+        return min(self.deadline, now + self.call_timeout_seconds)

@@ -1,0 +1,124 @@
+import asyncio
+import random
+
+import httpx
+
+from rk_exporter.api.connection import Connection
+from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.model.secret import Secret
+from tests.support import virtual_time
+
+
+def never_called() -> httpx.AsyncClient:
+    raise AssertionError("no client is needed")
+
+
+async def use(pool: ConnectionPool, seconds: float) -> Connection:
+    connection = await pool.acquire()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        pool.release(connection)
+    return connection
+
+
+async def assert_all_idle(pool: ConnectionPool) -> None:
+    """Check that exactly as many calls as the pool has connections run at a time."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    used = await asyncio.gather(*(use(pool, 1.0) for _ in range(2 * pool.size)))
+    assert loop.time() == begun + 2.0
+    assert len(set(map(id, used))) == pool.size
+
+
+def test_each_call_has_its_own_connection() -> None:
+    """Two calls never use one connection at a time; further calls wait."""
+    virtual_time.run(assert_all_idle(ConnectionPool(never_called, size=3)))
+
+
+def test_last_used_first() -> None:
+    """Calls one after the other use one connection, so that the others may expire."""
+
+    async def calls() -> None:
+        pool = ConnectionPool(never_called, size=3)
+        used = {id(await use(pool, 1.0)) for _ in range(5)}
+        assert len(used) == 1
+
+    virtual_time.run(calls())
+
+
+def test_cancelled_while_waiting() -> None:
+    """A cancelled wait loses no connection, even if a connection was just handed over."""
+
+    async def calls() -> None:
+        pool = ConnectionPool(never_called, size=1)
+        first, second = (asyncio.create_task(use(pool, 1.0)) for _ in range(2))
+        third = asyncio.create_task(use(pool, 1.0))
+        await asyncio.sleep(0.5)
+        third.cancel()
+        await first
+        # The connection is idle again, and the second call has not run since.
+        second.cancel()
+        await asyncio.wait([second, third])
+        await assert_all_idle(pool)
+
+    virtual_time.run(calls())
+
+
+def test_cancelled_while_in_use() -> None:
+    """A cancelled call gives its connection back."""
+
+    async def calls() -> None:
+        pool = ConnectionPool(never_called, size=2)
+        tasks = [asyncio.create_task(use(pool, 10.0)) for _ in range(4)]
+        await asyncio.sleep(0.5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await assert_all_idle(pool)
+
+    virtual_time.run(calls())
+
+
+def test_cancelled_at_any_time() -> None:
+    """However calls are cancelled, all connections can be used afterwards."""
+    chance = random.Random(1)  # noqa: S311 # not a secret
+
+    async def calls() -> None:
+        loop = asyncio.get_running_loop()
+        pool = ConnectionPool(never_called, size=3)
+        tasks = []
+        for _ in range(500):
+            tasks.append(asyncio.create_task(use(pool, chance.choice([0.0, 0.5, 1.0]))))
+            loop.call_later(chance.choice([0.0, 0.5, 1.0, 1.5]), tasks[-1].cancel)
+            await asyncio.sleep(chance.choice([0.0, 0.0, 0.5]))
+        await asyncio.wait(tasks)
+        await assert_all_idle(pool)
+
+    virtual_time.run(calls())
+
+
+def test_close() -> None:
+    """All connections are closed."""
+    clients: list[httpx.AsyncClient] = []
+
+    def make_client() -> httpx.AsyncClient:
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=httpx.ByteStream(b"")))
+        clients.append(httpx.AsyncClient(transport=transport))
+        return clients[-1]
+
+    async def call(pool: ConnectionPool) -> None:
+        deadline = asyncio.get_running_loop().time() + 5
+        connection = await pool.acquire()
+        await asyncio.sleep(0)
+        await connection.get("http://api.test/", token=Secret("x"), deadline=deadline)
+        pool.release(connection)
+
+    async def calls() -> None:
+        pool = ConnectionPool(make_client, size=2)
+        await asyncio.gather(call(pool), call(pool))
+        assert [False, False] == [client.is_closed for client in clients]
+        await pool.close()
+
+    asyncio.run(calls())
+    assert [True, True] == [client.is_closed for client in clients]

@@ -1,0 +1,470 @@
+import asyncio
+import logging
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rk_exporter.api.client import RealtimeKitClient
+from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.collector.active_recordings import ActiveRecordingsLister
+from rk_exporter.collector.app_collector import AppCollector
+from rk_exporter.collector.app_parts import AppParts
+from rk_exporter.collector.backfill import Backfill
+from rk_exporter.collector.collector import Collector
+from rk_exporter.collector.discovery import Discovery
+from rk_exporter.collector.error_boundary import ErrorBoundary, redacted_traceback
+from rk_exporter.collector.meeting_list import MeetingList
+from rk_exporter.collector.read_mode import ReadModeSelector
+from rk_exporter.config.apps import TOKEN_VARIABLE
+from rk_exporter.config.config import Config, load
+from rk_exporter.config.tokens import FixedToken
+from rk_exporter.model.failure import Reason
+from rk_exporter.model.meeting import App, Meeting, ReadMode
+from rk_exporter.model.secret import Secret
+from rk_exporter.runtime.clock import Clock
+from rk_exporter.runtime.server_clock import ServerClock
+from rk_exporter.simulator import Fault, Recording, ScriptedStory, Session, Simulator
+from rk_exporter.snapshot import AppSnapshot
+from rk_exporter.tracking.lifecycle import FollowRules
+from rk_exporter.tracking.state_file import StateFile
+from rk_exporter.tracking.tracker import RecordingTracker
+from tests.support import virtual_time
+from tests.support.building import (
+    BASE_URL,
+    NOW,
+    TOKEN,
+    Call,
+    Front,
+    Setup,
+    VirtualClock,
+    free_limiter,
+    in_process,
+    life,
+    run,
+    samples,
+    setup,
+    value,
+)
+
+
+SECRET = "https://bucket.test/file?signature=c0ffee"
+INTERNAL_ERRORS = "rk_exporter_internal_errors_total"
+TWO_APPS = """\
+account_id: account
+api: {budget: 100000}
+scrape: {min_interval: 0s}
+apps:
+  - {app_id: buggy, meetings: {ids: [a], discover: true}}
+  - {app_id: sound, meetings: {ids: [b]}}
+"""
+
+
+class Bug(Exception):
+    """An exception that nobody expects."""
+
+
+def fail() -> None:
+    raise Bug(SECRET)
+
+
+class TestContain:
+    """An app's boundary ends its unexpected exceptions, and no others."""
+
+    def boundary(self) -> tuple[ErrorBoundary, list[int]]:
+        """Return a boundary, and a list that has an item for each error counted."""
+        counted: list[int] = []
+        return ErrorBoundary("app-1", count=lambda: counted.append(1)), counted
+
+    def test_bug(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A bug is counted and logged, without the message of the exception."""
+        boundary, counted = self.boundary()
+        with boundary.contain():
+            fail()
+        assert len(counted) == 1
+        (record,) = caplog.records
+        assert (record.levelname, record.__dict__["app"]) == ("ERROR", "app-1")
+        assert record.__dict__["traceback"].endswith(": Bug")
+        assert SECRET not in str(record.__dict__)
+
+    def test_logged_on_change(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The same bug is logged once in a row, another one and one after a success again."""
+        boundary, counted = self.boundary()
+        bugs: Sequence[Callable[[], object]] = (fail, fail, lambda: 1 // 0, fail, dict, fail)
+        for bug in bugs:
+            with boundary.contain():
+                bug()
+        kinds = [record.__dict__["traceback"].rpartition(": ")[2] for record in caplog.records]
+        assert kinds == ["Bug", "ZeroDivisionError", "Bug", "Bug"]
+        assert len(counted) == 5
+
+    @pytest.mark.parametrize("kind", [asyncio.CancelledError, KeyboardInterrupt, SystemExit])
+    def test_not_contained(self, kind: type[BaseException]) -> None:
+        """Cancellation and the end of the process are no bugs of an app."""
+        boundary, counted = self.boundary()
+        with pytest.raises(kind), boundary.contain():
+            raise kind
+        assert counted == []
+
+
+class TestRedactedTraceback:
+    """The frames and types of an exception, without its values."""
+
+    def traceback_of(self, bug: Callable[[], object]) -> str:
+        try:
+            bug()
+        except Bug as error:
+            return redacted_traceback(error)
+        except ExceptionGroup as group:
+            return redacted_traceback(group)
+        raise AssertionError
+
+    def test_frames(self) -> None:
+        """It shows the file, line and function of each frame, and the type of the exception."""
+        text = self.traceback_of(fail)
+        _, fail_frame = text.split(" > ")
+        line = fail.__code__.co_firstlineno + 1
+        assert fail_frame == f"test_error_boundary.py:{line} fail: Bug"
+
+    def test_group(self) -> None:
+        """It shows each exception of a group."""
+
+        async def fail_soon() -> None:
+            fail()
+
+        async def group() -> None:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(2):
+                    tasks.create_task(fail_soon())
+
+        text = self.traceback_of(lambda: asyncio.run(group()))
+        assert [part.rpartition(" ")[2] for part in text.split("; ")] == ["Bug", "Bug"]
+        assert SECRET not in text
+
+    def test_cause(self) -> None:
+        """It shows the causes as well."""
+
+        def translate() -> None:
+            try:
+                int(SECRET)
+            except ValueError as error:
+                raise Bug(SECRET) from error
+
+        first, second = self.traceback_of(translate).split("; ")
+        assert first.endswith(" translate: Bug")
+        assert second.startswith("caused by ")
+        assert second.endswith(" translate: ValueError")
+
+    def test_never_raised(self) -> None:
+        """An exception without a traceback is its type."""
+        assert redacted_traceback(Bug(SECRET)) == "Bug"
+
+
+def two_apps(folder: Path) -> Config:
+    """Return a configuration of an app that will have a bug, and of one that will not."""
+    file = folder / "rk.yml"
+    file.write_text(TWO_APPS)
+    return load(file, {}, {TOKEN_VARIABLE: "simulated"})
+
+
+def with_buggy_app(config: Config, **changes: Any) -> Config:
+    """Return *config* with *changes* of the first app."""
+    buggy, sound = config.apps
+    return replace(config, apps=(replace(buggy, **changes), sound))
+
+
+class BuggyFile:
+    """A file of meetings whose refresh has a bug."""
+
+    path = Path("meetings")
+    meetings = (Meeting("a", "a"),)
+    last_read_successful = True
+    last_success_timestamp_seconds: float | None = NOW
+
+    async def refresh(self) -> bool:
+        fail()
+        return False
+
+
+class BuggyToken(FixedToken):
+    """A token that is there at the start, and then has a bug."""
+
+    def __init__(self) -> None:
+        super().__init__(Secret("simulated"))
+        self._uses = 0
+
+    def current(self) -> Secret:
+        self._uses += 1
+        if self._uses > 1:
+            fail()
+        return super().current()
+
+
+def bug_in(path: str) -> Callable[[Call], None]:
+    """Return a bug in calls for the buggy app whose path starts with *path*."""
+
+    def before(call: Call) -> None:
+        if call.app_id == "buggy" and call.path.startswith(path):
+            fail()
+
+    return before
+
+
+def setup_of(configuration: Config) -> Setup:
+    """Return an exporter of both apps, each of whose meetings is recorded and live."""
+    sessions = [Session(name, name, NOW - 60, None, 2) for name in "ab"]
+    return setup(life("a"), life("b"), sessions=sessions, configuration=configuration)
+
+
+def check(given: Setup, log: pytest.LogCaptureFixture) -> None:
+    """Check that three scrapes show the sound app, and count and log the bug of the other."""
+
+    async def scrapes() -> list[str]:
+        answers = []
+        for seconds in (0, 10, 20):
+            given.time.now = NOW + seconds
+            answers.append(await given.get())
+        assert [answer.status_code for answer in answers] == [200] * 3
+        await given.exporter.close()
+        return [answer.text for answer in answers]
+
+    for number, text in enumerate(run(scrapes()), start=1):
+        assert samples(text, INTERNAL_ERRORS) == {'{app="buggy"}': number, '{app="sound"}': 0}
+        assert value(text, "rk_meeting_active_recordings", app="sound") == 1
+        age = "rk_meeting_last_success_timestamp_seconds"
+        assert value(text, age, app="sound") == NOW + 10 * (number - 1)
+        assert value(text, "rk_up", app="buggy") is None
+    (record,) = (record for record in log.records if record.levelno == logging.ERROR)
+    assert record.__dict__["app"] == "buggy"
+    assert "Bug" in record.__dict__["traceback"]
+    for logged in log.records:
+        assert SECRET not in str(logged.__dict__)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"meeting_files": (BuggyFile(),)}, {"token": BuggyToken()}], ids=["file", "token"]
+)
+def test_bug_in_a_source(
+    changes: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug in an app's list of meetings or its token costs the other app nothing."""
+    check(setup_of(with_buggy_app(two_apps(tmp_path), **changes)), caplog)
+
+
+@pytest.mark.parametrize("path", ["sessions", "recordings", "recordings/active", "meetings"])
+def test_bug_in_a_call(path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A bug in a call of one app costs the other app nothing: discovery, lists and readings."""
+    given = setup_of(two_apps(tmp_path))
+    given.front.before = bug_in(path)
+    check(given, caplog)
+
+
+def test_bug_that_ends(tmp_path: Path) -> None:
+    """During a bug the app keeps its last snapshot; afterwards it is read again."""
+    given = setup_of(two_apps(tmp_path))
+
+    async def scrapes() -> list[str]:
+        texts = [(await given.get()).text]
+        for before in (bug_in(""), lambda _: None):
+            given.front.before = before
+            given.time.now += 10
+            texts.append((await given.get()).text)
+        return texts
+
+    texts = run(scrapes())
+    age = "rk_meeting_last_success_timestamp_seconds"
+    read_at = [value(text, age, app="buggy", meeting_id="a") for text in texts]
+    assert read_at == [NOW, NOW, NOW + 20]
+    assert [value(text, INTERNAL_ERRORS, app="buggy") for text in texts] == [0, 1, 1]
+    assert [value(text, "rk_up", app="buggy") for text in texts] == [1, 1, 1]
+
+
+def test_state_file(tmp_path: Path) -> None:
+    """The state of the sound app is saved, and that of the other app as it was last shown."""
+    file = tmp_path / "state.json"
+    given = setup_of(replace(two_apps(tmp_path), state_file=file))
+
+    async def scrapes() -> None:
+        await given.get()
+        given.front.before = bug_in("recordings/active")
+        for _ in range(7):
+            given.time.now += 20
+            assert (await given.get()).status_code == 200
+        await given.exporter.close()
+
+    run(scrapes())
+    store = StateFile(file, clock=given.time)
+    buggy, sound = (store.restored(App(name, "account", name)) for name in ("buggy", "sound"))
+    store.close()
+    assert buggy
+    assert sound
+    statuses = [
+        {known.recording.status.value for known in saved.tracker.recordings}
+        for saved in (buggy, sound)
+    ]
+    assert statuses == [{"INVOKED"}, {"UPLOADED"}]
+
+
+def test_deadline_is_no_bug(tmp_path: Path) -> None:
+    """A call that the deadline cuts off is a failed call, not an internal error."""
+    given = setup_of(two_apps(tmp_path))
+    given.simulator.inject("*", Fault.HANG)
+
+    async def scrape() -> str:
+        return (await given.get(headers={"X-Prometheus-Scrape-Timeout-Seconds": "1.5"})).text
+
+    text = run(scrape())
+    assert samples(text, INTERNAL_ERRORS) == {'{app="buggy"}': 0, '{app="sound"}': 0}
+    assert value(text, "rk_up", app="buggy") == 0
+
+
+@pytest.mark.parametrize("before", [bug_in(""), lambda _: None], ids=["bug", "no bug"])
+def test_close_during_a_pass(before: Callable[[Call], None], tmp_path: Path) -> None:
+    """Closing ends a running pass, with a bug in another app or without."""
+    given = setup_of(two_apps(tmp_path))
+    given.front.before = before
+    given.simulator.inject("b", Fault.HANG)
+
+    async def scrape() -> None:
+        waiting = asyncio.create_task(given.get())
+        await asyncio.sleep(0.1)
+        await given.exporter.close()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    run(scrape())
+
+
+class NoObserver:
+    """An observer of calls that counts nothing."""
+
+    def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
+        pass
+
+    def failed(self, endpoint: str, reason: Reason) -> None:
+        pass
+
+    def malformed(self, fields: object) -> None:
+        pass
+
+
+class BuggyClock:
+    """A clock whose wall time has a bug the *n*th time that it is read; 0: it has none."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.fails_at = 0
+        self.reads = 0
+
+    def wall(self) -> float:
+        self.reads += 1
+        if self.reads == self.fails_at:
+            fail()
+        return self._clock.wall()
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def restart(self, fails_at: int) -> None:
+        """Count anew."""
+        self.fails_at, self.reads = fails_at, 0
+
+
+def collector_of(name: str, clock: Clock, read: ReadMode) -> AppCollector:
+    """Return the collector of an app that discovers one meeting, in which a recording ends."""
+    story = ScriptedStory(
+        meetings=["a", "b"],
+        recordings=[Recording.scripted("a", invoked_at=NOW - 60, started_at=NOW - 58)],
+        sessions=[Session("s", "a", NOW - 60, None, 2)],
+    )
+    app = App(name, "account", name)
+    limiter, server_clock = free_limiter(), ServerClock(clock.wall)
+    rules = FollowRules(
+        retain_seconds=3600.0,
+        max_recordings=100,
+        reread_seconds=3600.0,
+        keep_removed=False,
+        longest_pause_seconds=225.0,
+        any_meeting=True,
+    )
+    tracker = RecordingTracker(name, rules, clock=clock.wall, server_clock=server_clock)
+    client = RealtimeKitClient(
+        app,
+        base_url=BASE_URL,
+        pool=ConnectionPool(
+            in_process(Front(Simulator(story, clock=VirtualClock().wall, rate_limit=0))), size=2
+        ),
+        limiter=limiter,
+        observer=NoObserver(),
+        server_clock=server_clock,
+    )
+    parts = AppParts(
+        app=app,
+        clock=clock,
+        client=client,
+        limiter=limiter,
+        server_clock=server_clock,
+        tracker=tracker,
+        lister=ActiveRecordingsLister(name, clock=clock),
+        selector=ReadModeSelector(name, read),
+        discovery=Discovery(name, clock=clock, stale_after_seconds=300.0),
+        backfill=Backfill(name, tracker, clock=clock),
+        stale_after_seconds=300.0,
+    )
+    meetings = MeetingList([Meeting("b", "b")])
+    return AppCollector(parts, meetings, FixedToken(TOKEN), min_interval_seconds=0.0)
+
+
+@pytest.mark.parametrize("read", ReadMode)
+def test_bug_anywhere(read: ReadMode) -> None:
+    """Wherever in its pass an app fails, it keeps its state, and the other app is read."""
+
+    async def scenario() -> None:
+        clock = VirtualClock()
+        buggy_clock = BuggyClock(clock)
+        buggy, sound = (
+            collector_of(name, app_clock, read)
+            for name, app_clock in (("buggy", buggy_clock), ("sound", clock))
+        )
+        counted: list[str] = []
+        collector = Collector(
+            [
+                (buggy, ErrorBoundary("buggy", count=lambda: counted.append("buggy"))),
+                (sound, ErrorBoundary("sound", count=lambda: counted.append("sound"))),
+            ],
+            clock=clock,
+            stale_after_seconds=300.0,
+        )
+        buggy_clock.restart(0)
+        await collector.scrape(9.5)
+        reads = buggy_clock.reads
+        assert reads > 15
+        for number in range(1, reads):
+            await asyncio.sleep(60)
+            buggy_clock.restart(number)
+            before = buggy.state
+            snapshot = await collector.scrape(9.5)
+            assert buggy.state is before, number
+            check_sound(snapshot.apps[1], clock.wall())
+            assert counted == ["buggy"] * number
+        await asyncio.sleep(60)
+        buggy_clock.restart(0)
+        snapshot = await collector.scrape(9.5)
+        for app in snapshot.apps:
+            check_sound(app, clock.wall())
+        await collector.close()
+
+    virtual_time.run(scenario())
+
+
+def check_sound(app: AppSnapshot, now: float) -> None:
+    """Check that both meetings of an app have just been read."""
+    found = {
+        reading.meeting.meeting_id: reading.last_success_timestamp_seconds
+        for reading in app.readings
+    }
+    assert found.keys() == {"a", "b"}
+    assert all(at is not None and now - at < 10 for at in found.values())
