@@ -111,7 +111,7 @@ class TestChanges:
 
     def test_between_improvised(self) -> None:
         """Every recording that a story ever shows is found."""
-        story = improvise(3, 400, STARTS_AT, REAL_PACE)
+        story = GeneratedScenario(3, 400, STARTS_AT, REAL_PACE)
         found = {
             recording.id for recording in recordings_between(story, STARTS_AT, STARTS_AT + 900)
         }

@@ -99,7 +99,7 @@ def test_another_client(others: int) -> None:
 
 def test_another_client_exceeds_the_limit() -> None:
     """While another client's calls cause a block, the exporter does not prolong it."""
-    outcome = hour(events=[(1000.0, lambda simulator: simulator.spend(1300))])
+    outcome = hour(events=[(1000.0, lambda simulator: simulator.consume_quota(1300))])
     # One call, and those in flight, meet the block; then all calls wait for its end.
     assert 1 <= outcome.requests.refused <= 8
     assert outcome.scrapes[-1].deferred < 200

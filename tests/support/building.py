@@ -260,7 +260,7 @@ def setup(
     listed = meetings or sorted({recording.meeting_id for recording in recordings}) or ["meeting-1"]
     clock = Time()
     simulator = Simulator(
-        ScriptedStory(meetings=listed, recordings=recordings, sessions=sessions),
+        ScriptedScenario(meetings=listed, recordings=recordings, sessions=sessions),
         clock=clock.wall,
         linger_seconds=linger_seconds,
         **{"rate_limit": 0, **simulator_options},
