@@ -1,4 +1,4 @@
-"""What is shipped beside the program: dashboards, rules, configuration examples, the runbook."""
+"""The files that come with the program: dashboards, rules, examples and the runbook."""
 
 import re
 
@@ -14,10 +14,10 @@ RULES = PurePosixPath("rules/rk-exporter.rules.yml")
 PROMETHEUS_EXAMPLE = PurePosixPath("examples/prometheus.yml")
 ALERTMANAGER_EXAMPLE = PurePosixPath("examples/alertmanager.yml")
 _PACKAGE = Path(__file__).parent
-# pyproject.toml lets a wheel have them in a folder of the package; a checkout has its own.
+# pyproject.toml puts them into this folder of a wheel; a checkout has them elsewhere.
 _IN_WHEEL = _PACKAGE / "assets"
 _CHECKOUT = _PACKAGE.parent
-# The folder that is written, the one in the checkout, and what of it.
+# The folder that is written, the folder in the checkout, and the files in it.
 _FOLDERS = (
     ("dashboards", "dashboards", "*.json"),
     ("rules", "dashboards/rules", "*.yml"),
@@ -25,26 +25,26 @@ _FOLDERS = (
     ("docs", "docs", "runbook.md"),
 )
 _RUNBOOK = "docs/runbook.md"
-# All that follows stands inside of quotes, or alone in a line, in PromQL, YAML and templates.
+# Safe inside quotes, and alone on a line, in PromQL, YAML and templates.
 _JOB_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,127}")
 _URL_PATTERN = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/?@!$&()*+,;=%\[\]-]*")
 
 
 class AssetsMissing(Exception):
-    """The program was installed without what should be shipped with it."""
+    """The installation lacks the files that come with the program."""
 
 
 class FilesDiffer(Exception):
-    """Files that would be overwritten have other content: *paths*."""
+    """The files at *paths* have other content and would be overwritten."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        super().__init__(", ".join(str(each) for each in paths))
+        super().__init__(", ".join(map(str, paths)))
         self.paths = tuple(paths)
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file: where it lies in the folder that assets are written to, and what it says."""
+    """A file: its path in the folder that assets are written to, and its text."""
 
     path: PurePosixPath
     text: str
@@ -52,15 +52,15 @@ class Asset:
 
 def shipped() -> tuple[Asset, ...]:
     """
-    Return all assets of the installed version, or of the checkout that it runs from.
+    Return all assets of the installed version, or of the checkout.
 
     Raises AssetsMissing.
     """
     found = tuple(_found())
-    missing = {RULES, PROMETHEUS_EXAMPLE, ALERTMANAGER_EXAMPLE} - {each.path for each in found}
+    missing = {RULES, PROMETHEUS_EXAMPLE, ALERTMANAGER_EXAMPLE} - {asset.path for asset in found}
     if missing:
-        listed = ", ".join(sorted(str(each) for each in missing))
-        raise AssetsMissing(f"this installation lacks {listed}; install the wheel again")
+        names = ", ".join(sorted(map(str, missing)))
+        raise AssetsMissing(f"files are missing from this installation: {names}; reinstall it")
     return found
 
 
@@ -73,21 +73,21 @@ def _found() -> Iterator[Asset]:
 
 
 def parse_job(text: str) -> str:
-    """Return a job's name that is safe in PromQL and in YAML."""
+    """Return a job name that is safe in PromQL and in YAML."""
     if not _JOB_PATTERN.fullmatch(text) or yaml.safe_load(text) != text:
         raise ValueError(
-            f"{text[:40]!r} is no job name like {DEFAULT_JOB} or monitoring/{DEFAULT_JOB}: a "
-            "letter or _, then letters, digits and any of _ . / -; and nothing like true or null"
+            f"invalid job name {text[:40]!r}; write e.g. {DEFAULT_JOB} or monitoring/{DEFAULT_JOB}:"
+            " a letter or _, then letters, digits, _ . / and -, but not a YAML value such as true"
         )
     return text
 
 
 def parse_runbook_url(text: str) -> str:
-    """Return the URL of a page, to which the name of a section can be appended."""
+    """Return the URL of a page, without a fragment."""
     if not _URL_PATTERN.fullmatch(text):
         raise ValueError(
-            f"{text[:80]!r} is no URL like https://wiki.example.org/runbook (with http or https, "
-            "and without a fragment)"
+            f"invalid URL {text[:80]!r}; write e.g. https://wiki.example.org/runbook, without a "
+            "fragment"
         )
     return text
 
@@ -95,8 +95,8 @@ def parse_runbook_url(text: str) -> str:
 def adapted(
     assets: Sequence[Asset], *, job: str = DEFAULT_JOB, runbook_url: str = _RUNBOOK
 ) -> tuple[Asset, ...]:
-    """Return the assets for an exporter that Prometheus knows by another job name."""
-    return tuple(replace(each, text=_adapted(each.text, job, runbook_url)) for each in assets)
+    """Return the assets with another job name and another URL of the runbook."""
+    return tuple(replace(asset, text=_adapted(asset.text, job, runbook_url)) for asset in assets)
 
 
 def _adapted(text: str, job: str, runbook_url: str) -> str:
@@ -110,11 +110,11 @@ def _adapted(text: str, job: str, runbook_url: str) -> str:
 
 def write(assets: Sequence[Asset], folder: Path, *, overwrite: bool = False) -> list[Path]:
     """
-    Write the assets below *folder*, and return the paths of those that were not there already.
+    Write the assets to *folder*, and return the paths of the files that have changed.
 
-    Raises FilesDiffer, in which case nothing is written, and OSError.
+    Raises FilesDiffer before it writes anything, and OSError.
     """
-    wanted = {folder / each.path: each.text.encode() for each in assets}
+    wanted = {folder / asset.path: asset.text.encode() for asset in assets}
     changing = [path for path, content in wanted.items() if _content(path) != content]
     differing = [path for path in changing if path.exists()]
     if differing and not overwrite:

@@ -1,49 +1,34 @@
 """The command `assets`."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from rk_exporter import assets
+from rk_exporter.cli.options import Command, Parsed
 
 
-class _Parsed(click.ParamType[str]):
-    """A text that a parser takes; what it says of others is shown."""
-
-    def __init__(self, name: str, parse: Callable[[str], str]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text, or fail with what would be right."""
-        try:
-            return self._parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-@click.command("assets")
+@click.command("assets", cls=Command)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--job",
-    type=_Parsed("name", assets.parse_job),
+    type=Parsed("name", assets.parse_job),
     default=assets.DEFAULT_JOB,
     show_default=True,
-    help="The job_name that Prometheus scrapes the exporter by.",
+    help="Prometheus job_name of the exporter.",
 )
 @click.option(
     "--runbook-url",
-    type=_Parsed("url", assets.parse_runbook_url),
-    help="Where docs/runbook.md is published; alerts link to it.",
+    type=Parsed("url", assets.parse_runbook_url),
+    help="URL of your copy of docs/runbook.md; alerts link to it.",
 )
 @click.option("--overwrite", is_flag=True, help="Overwrite files that have other content.")
 def assets_command(folder: Path, *, job: str, runbook_url: str | None, overwrite: bool) -> None:
     """
-    Write dashboards, rules, examples and the runbook into DIR.
+    Write dashboards, rules, examples and the runbook to DIR.
 
-    They are those of this version: dashboards/ for Grafana, rules/ for Prometheus, examples/ for
-    both and Alertmanager, docs/runbook.md for whoever gets an alert.
+    They belong to this version: dashboards/ for Grafana, rules/ for Prometheus, examples/ for both
+    and for Alertmanager, and docs/runbook.md for people on call.
     """
     try:
         shipped = assets.shipped()
@@ -54,9 +39,9 @@ def assets_command(folder: Path, *, job: str, runbook_url: str | None, overwrite
     except assets.AssetsMissing as error:
         raise click.ClickException(str(error)) from None
     except assets.FilesDiffer as error:
-        listed = "\n".join(f"  {each}" for each in error.paths)
+        paths = "\n".join(f"  {path}" for path in error.paths)
         raise click.ClickException(
-            f"nothing is written: these have other content; --overwrite replaces them:\n{listed}"
+            f"these files have other content; replace them with --overwrite:\n{paths}"
         ) from None
     except OSError as error:
         reason = error.strerror or str(error)
@@ -67,11 +52,11 @@ def assets_command(folder: Path, *, job: str, runbook_url: str | None, overwrite
 
 
 def _hint(folder: Path, *, is_changed: bool) -> str:
-    place = folder.absolute()
+    root = folder.absolute()
     return f"""\
-{"" if is_changed else "All is there already."}
-Prometheus: name {place / assets.RULES}
-  under rule_files in prometheus.yml, and reload it; examples/prometheus.yml is a whole one.
-Grafana: import the files in {place / "dashboards"},
+{"" if is_changed else "All files are up to date."}
+Prometheus: add {root / assets.RULES}
+  to rule_files in prometheus.yml and reload it; examples/prometheus.yml is a complete example.
+Grafana: import the files in {root / "dashboards"},
   or provision them as in examples/grafana/.
-Alertmanager: examples/alertmanager.yml has routes and inhibitions to take over."""
+Alertmanager: copy the routes and inhibitions from examples/alertmanager.yml."""

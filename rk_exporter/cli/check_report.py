@@ -1,4 +1,4 @@
-"""What `check` says of a snapshot: a line for each app and meeting, or the same as JSON."""
+"""The report of `check` about a snapshot, as lines of text or as JSON."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,39 +6,39 @@ from typing import Any
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import Reading, ReadMode, Room
 from rk_exporter.model.recording import Recording
+from rk_exporter.runtime.durations import duration_text
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
 _ADVICE = {
-    Reason.TIMEOUT: "check the way to the API, and Cloudflare's status page",
-    Reason.CONNECT: "check the network, DNS and firewall between here and the API",
-    Reason.TLS: "check this machine's certificates, its clock, and what intercepts TLS",
-    Reason.AUTH: 'give the token the permission "Realtime" for this account, or put a new one in',
-    Reason.RATE_LIMITED: "wait 5 minutes; if it comes again, lower api.budget: others spend too",
-    Reason.SERVER_ERROR: "try again later, and look at Cloudflare's status page",
-    Reason.CLIENT_ERROR: "check the meeting's id",
+    Reason.TIMEOUT: "check the network path to the API, and Cloudflare's status page",
+    Reason.CONNECT: "check network, DNS and firewall between this machine and the API",
+    Reason.TLS: "check this machine's certificates and clock, and any proxy that intercepts TLS",
+    Reason.AUTH: 'give the token the permission "Realtime" for this account, or create a new token',
+    Reason.RATE_LIMITED: "wait 5 minutes; if it recurs, lower --api.budget",
+    Reason.SERVER_ERROR: "try again later, and check Cloudflare's status page",
+    Reason.CLIENT_ERROR: "check the meeting id",
     Reason.NOT_FOUND: "check account_id and app_id",
-    Reason.INVALID_RESPONSE: "check api.base_url, and what stands between here and the API",
-    Reason.TOO_LARGE: "check api.base_url, and what stands between here and the API",
+    Reason.INVALID_RESPONSE: "check --api.base-url, and any proxy between this machine and the API",
+    Reason.TOO_LARGE: "check --api.base-url, and any proxy between this machine and the API",
 }
 _SIZE_UNITS = ("B", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
-_TIME_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def is_fine(snapshot: Snapshot) -> bool:
-    """Tell whether each app could be read, and the last attempt at each meeting succeeded."""
+    """Return whether the API accepts each app's token, and all meetings can be read."""
     return all(_is_fine(app) for app in snapshot.apps)
 
 
 def lines(snapshot: Snapshot, *, offline: bool = False) -> Iterator[str]:
-    """Return a line for each app and meeting; *offline* where nothing was read."""
+    """Return a line for each app and meeting; *offline* means that nothing was read."""
     for app in snapshot.apps:
         yield _app_line(app, offline=offline)
         if failure := _discovery_failure(app):
             yield f"  live meetings: FAILED {_failure_text(failure)}"
-        id_width = max((len(each.meeting.meeting_id) for each in app.readings), default=0)
-        name_width = max((len(_name(each)) for each in app.readings), default=0)
+        id_width = max((len(reading.meeting.meeting_id) for reading in app.readings), default=0)
+        name_width = max((len(_name(reading)) for reading in app.readings), default=0)
         for reading in app.readings:
             state = "listed" if offline else _state(reading, app, now=snapshot.taken_at)
             name = f"{_name(reading):{name_width}}  " if name_width else ""
@@ -46,7 +46,7 @@ def lines(snapshot: Snapshot, *, offline: bool = False) -> Iterator[str]:
 
 
 def document(snapshot: Snapshot, *, offline: bool = False) -> dict[str, Any]:
-    """Return the same for scripts, of JSON's types only."""
+    """Return the report for scripts, as JSON types."""
     return {
         "ok": offline or is_fine(snapshot),
         "apps": [
@@ -71,8 +71,8 @@ def document(snapshot: Snapshot, *, offline: bool = False) -> dict[str, Any]:
 
 
 def _is_fine(app: AppSnapshot) -> bool:
-    was_let_in = app.up is not False and _discovery_failure(app) is None
-    return was_let_in and all(reading.up for reading in app.readings)
+    is_accepted = app.up is not False and _discovery_failure(app) is None
+    return is_accepted and all(reading.up for reading in app.readings)
 
 
 def _discovery_failure(app: AppSnapshot) -> Failure | None:
@@ -80,15 +80,15 @@ def _discovery_failure(app: AppSnapshot) -> Failure | None:
 
 
 def _app_line(app: AppSnapshot, *, offline: bool) -> str:
-    known_as = f"{app.app.name}: account {app.app.account_id}, app {app.app.app_id}"
+    subject = f"{app.app.name}: account {app.app.account_id}, app {app.app.app_id}"
     total = len(app.readings)
     if offline:
         listed = "1 meeting" if total == 1 else f"{total} meetings"
-        return f"{known_as}: {listed} listed; nothing was asked of the API"
+        return f"{subject}: {listed} listed, no API calls made"
     read = sum(1 for reading in app.readings if reading.up)
     verdict = "ok" if _is_fine(app) else "FAILED"
-    through = " through the list" if app.read_mode is ReadMode.LIST else ""
-    return f"{known_as}: {verdict}, {read} of {total} meetings read{through}"
+    how = " through the list" if app.read_mode is ReadMode.LIST else ""
+    return f"{subject}: {verdict}, {read} of {total} meetings read{how}"
 
 
 def _name(reading: Reading) -> str:
@@ -99,16 +99,25 @@ def _name(reading: Reading) -> str:
 def _state(reading: Reading, app: AppSnapshot, *, now: float) -> str:
     if reading.failure:
         return f"FAILED {_failure_text(reading.failure)}"
-    if reading.recordings is None:  # as there was no attempt either
-        held_until = (
-            app.budget_status.blocked_until_timestamp_seconds if app.budget_status else None
-        )
-        if held_until is None:
-            return "FAILED: there was neither budget nor time to read it"
-        return f"FAILED: not tried, calls are held back for {_time_text(held_until - now)}"
+    if reading.recordings is None:
+        return _unread_text(app, now=now)
     if not reading.recordings:
         return "no active recording"
     return "; ".join(_recording_text(recording, now=now) for recording in reading.recordings)
+
+
+def _unread_text(app: AppSnapshot, *, now: float) -> str:
+    status = app.budget_status
+    blocked_until = status.blocked_until_timestamp_seconds if status else None
+    if blocked_until is None:
+        return (
+            "FAILED: not read, because the budget or the time ran out; raise --api.budget, or list "
+            "fewer meetings"
+        )
+    return (
+        "FAILED: not read, because a 429 or a rejected token suspends API calls for "
+        f"{duration_text(blocked_until - now)}; try again after that"
+    )
 
 
 def _failure_text(failure: Failure) -> str:
@@ -119,25 +128,15 @@ def _recording_text(recording: Recording, *, now: float) -> str:
     parts = [f"{recording.status} (recording {recording.recording_id})"]
     duration = recording.duration_seconds(as_of=now)
     if duration is not None:
-        parts.append(f"{_time_text(duration)} long")
+        parts.append(f"{duration_text(duration)} long")
     if recording.file_size_bytes:
         parts.append(_size_text(recording.file_size_bytes))
     expiry = recording.download_url_expiry_timestamp_seconds
     if expiry is not None:
-        left = f"in {_time_text(expiry - now)}" if expiry > now else "already"
-        parts.append(f"download URL expires {left}")
+        left_seconds = expiry - now
+        when = f"expires in {duration_text(left_seconds)}" if left_seconds > 0 else "has expired"
+        parts.append(f"download URL {when}")
     return ", ".join(parts)
-
-
-def _time_text(seconds: float) -> str:
-    """Return the two largest units, like 6d 23h."""
-    left = int(seconds)
-    parts: list[str] = []
-    for unit, size in _TIME_UNITS:
-        count, left = divmod(left, size)
-        if count or parts:
-            parts.append(f"{count}{unit}")
-    return " ".join(parts[:2]) or "0s"
 
 
 def _size_text(size_bytes: float) -> str:

@@ -1,4 +1,4 @@
-"""The command line: options become a Config, a Config runs. Knows click, signals, exit codes."""
+"""The command line: options become a Config, a Config runs. Knows click, signals and exit codes."""
 
 import json
 import logging
@@ -14,16 +14,17 @@ from rk_exporter import __version__
 from rk_exporter.api.connection import SetupError
 from rk_exporter.cli import check_report as report
 from rk_exporter.cli.assets import assets_command
-from rk_exporter.cli.options import configuration_options, given_settings
-from rk_exporter.cli.process import leave_at_once, run
+from rk_exporter.cli.options import Command, configuration_options, given_settings
+from rk_exporter.cli.process import exit_without_waiting, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
 from rk_exporter.config.config import Config, load
-from rk_exporter.config.parsers import travels_in_clear
+from rk_exporter.config.parsers import is_sent_in_clear_text
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
+from rk_exporter.runtime.durations import duration_text
 from rk_exporter.runtime.logs import configure
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.state_file import StateFileError
@@ -31,40 +32,41 @@ from rk_exporter.web.server import AddressError, Listener, bind, serve
 
 
 logger = logging.getLogger(__name__)
-# A person at a terminal, or a cron job, waits longer than Prometheus.
+# People at a terminal and cron jobs wait longer than Prometheus.
 _ONE_PASS_SECONDS = 60.0
 _DISCOVERY_SECONDS = 300.0
-_WORTH_TELLING_SECONDS = 5.0
+_ANNOUNCED_FROM_SECONDS = 5.0
 _EXIT_FAILED = 1
 
 
-class ConfigRefused(click.ClickException):
+class UsageError(click.ClickException):
     """A configuration error, as click shows it."""
 
     exit_code = 2
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    command_class = Command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="rk-exporter")
 def main() -> None:
     """Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings."""
 
 
-main.add_command(assets_command)
-
-
-main.add_command(demo_command)
-
-
-main.add_command(simulate_command)
+for _command in (assets_command, demo_command, simulate_command):
+    main.add_command(_command)
 
 
 @main.command("serve")
 @configuration_options
 def serve_command(config_file: Path | None, **_options: object) -> None:
     """Run the exporter."""
-    config = _load(config_file)
-    configure(level=config.log_level, form=config.log_format)
+    config = _configured(config_file)
     try:
         run(_serve(config))
     except AddressError as error:
@@ -75,7 +77,9 @@ async def _serve(config: Config) -> None:
     exporter = _exporter(config)
     with ExitStack() as bound:
         sockets = [bound.enter_context(bind(address)) for address in config.listen_addresses]
-        listeners = [Listener(exporter.application, each, config.max_requests) for each in sockets]
+        listeners = [
+            Listener(exporter.application, socket, config.max_requests) for socket in sockets
+        ]
         for listener in listeners:
             url = f"{listener.url}{config.telemetry_path}"
             logger.info("listening", extra={"address": listener.address, "url": url})
@@ -90,14 +94,12 @@ async def _serve(config: Config) -> None:
 @configuration_options
 def scrape_command(config_file: Path | None, **_options: object) -> None:
     """
-    Read all meetings once and print the exposition.
+    Read all meetings once and print the metrics.
 
-    For node_exporter's textfile collector. The exit code is 1 where an app could not be read; the
-    exposition, which says so too, is printed all the same.
+    Use it with the textfile collector of node_exporter. The exit code is 1 if an app cannot be
+    read. The command prints the metrics in this case too, and they include the failure.
     """
-    config = _load(config_file)
-    configure(level=config.log_level, form=config.log_format)
-    exporter, snapshot = run(_read_once(config))
+    exporter, snapshot = run(_read_once(_configured(config_file)))
     _print(encode(exporter.families(snapshot), Format.TEXT).decode())
     if any(app.up is False for app in snapshot.apps):
         sys.exit(_EXIT_FAILED)
@@ -105,39 +107,34 @@ def scrape_command(config_file: Path | None, **_options: object) -> None:
 
 @main.command("check")
 @configuration_options
-@click.option("--offline", is_flag=True, help="Check the configuration only; call nothing.")
+@click.option("--offline", is_flag=True, help="Check only the configuration, without API calls.")
 @click.option(
-    "form",
+    "output_format",
     "--format",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="For people, or for scripts.",
+    help="Output format: text for people, json for scripts.",
 )
 def check_command(
-    config_file: Path | None,
-    *,
-    offline: bool,
-    form: str,
-    **_options: object,
+    config_file: Path | None, *, offline: bool, output_format: str, **_options: object
 ) -> None:
-    """Check the configuration, the token, and that each meeting can be read."""
+    """Check the configuration, the token and each meeting."""
     try:
-        config = _load(config_file)
-    except ConfigRefused as refused:
-        if form == "json":
-            click.echo(json.dumps({"ok": False, "error": refused.message}))
+        config = _configured(config_file)
+    except UsageError as error:
+        if output_format == "json":
+            click.echo(json.dumps({"ok": False, "error": error.message}))
         raise
-    configure(level=config.log_level, form=config.log_format)
     if config.log_level != "debug":
-        # Failures are what it prints anyhow.
+        # The report shows the same failures.
         for module in ("app_collector", "discovery", "active_recordings"):
             logging.getLogger(f"rk_exporter.collector.{module}").setLevel(logging.ERROR)
     if offline:
         snapshot = _exporter(config, persistent=False).collector.snapshot
     else:
         _, snapshot = run(_read_once(config, persistent=False))
-    if form == "json":
+    if output_format == "json":
         _print(json.dumps(report.document(snapshot, offline=offline), indent=2) + "\n")
     else:
         _print("".join(f"{line}\n" for line in report.lines(snapshot, offline=offline)))
@@ -150,48 +147,56 @@ def _print(text: str) -> None:
         click.echo(text, nl=False)
         sys.stdout.flush()
     except OSError as error:
-        raise click.ClickException(f"cannot write: {error.strerror}") from None
+        raise click.ClickException(f"cannot write the output: {error.strerror}") from None
 
 
-def _load(config_file: Path | None) -> Config:
+def _configured(config_file: Path | None) -> Config:
+    """Load the configuration, and start logging as it says."""
     try:
-        return load(config_file, given_settings(click.get_current_context()), os.environ)
+        config = load(config_file, given_settings(click.get_current_context()), os.environ)
     except ConfigError as error:
-        raise ConfigRefused(str(error)) from None
+        raise UsageError(str(error)) from None
+    configure(level=config.log_level, form=config.log_format)
+    for warning in config.warnings:
+        logger.warning("%s", warning)
+    return config
 
 
 def _exporter(config: Config, *, persistent: bool = True) -> Exporter:
-    if travels_in_clear(config.base_url):
-        logger.warning("the API token travels in clear text; give an api.base_url with https")
+    if is_sent_in_clear_text(config.base_url):
+        logger.warning("API token is sent in clear text; use https in api.base_url")
     largest = max(app.budget for app in config.apps)
     if largest > CLOUDFLARE_LIMIT:
         logger.warning(
-            "a budget of %d calls is more than the %d that Cloudflare allows in 5 minutes, unless "
-            "it was asked for more",
+            "budget of %d calls exceeds Cloudflare's default limit of %d calls in 5 minutes",
             largest,
             CLOUDFLARE_LIMIT,
         )
     try:
         return Exporter(config, persistent=persistent)
     except SetupError as error:
-        raise ConfigRefused(str(error)) from None
+        raise UsageError(str(error)) from None
     except StateFileError as error:
-        raise ConfigRefused(f"state.file: {error}") from None
+        raise UsageError(f"state.file: {error}") from None
 
 
 async def _read_once(config: Config, *, persistent: bool = True) -> tuple[Exporter, Snapshot]:
     exporter = _exporter(config, persistent=persistent)
-    # A budget begins spent, so that it holds however often the command is run.
-    spent_seconds = sum(
-        len(app.readings) * WINDOW_SECONDS / each.budget
-        for app, each in zip(exporter.collector.snapshot.apps, config.apps, strict=True)
+    # A new process assumes that the budget is used up, however often people run the command.
+    budget_seconds = sum(
+        len(snapshot.readings) * WINDOW_SECONDS / app.budget
+        for snapshot, app in zip(exporter.collector.snapshot.apps, config.apps, strict=True)
     )
-    if spent_seconds > _WORTH_TELLING_SECONDS:
-        logger.info("a call for each meeting takes up to %.0f s, by the budget", spent_seconds)
+    if budget_seconds > _ANNOUNCED_FROM_SECONDS:
+        logger.info(
+            "reading each meeting takes up to %s, because of the budget",
+            duration_text(budget_seconds),
+        )
     try:
-        # How many live meetings there are is not known yet.
-        found_seconds = _DISCOVERY_SECONDS if any(app.discover for app in config.apps) else 0.0
-        seconds = _ONE_PASS_SECONDS + spent_seconds + found_seconds
+        # The number of live meetings is not known yet.
+        is_discovering = any(app.discover for app in config.apps)
+        discovery_seconds = _DISCOVERY_SECONDS if is_discovering else 0.0
+        seconds = _ONE_PASS_SECONDS + budget_seconds + discovery_seconds
         return exporter, await exporter.collector.scrape(seconds)
     finally:
         await exporter.close()
@@ -199,4 +204,4 @@ async def _read_once(config: Config, *, persistent: bool = True) -> tuple[Export
 
 def entry_point() -> None:
     """Run the command line as a program."""
-    leave_at_once(main)
+    exit_without_waiting(main)

@@ -1,4 +1,4 @@
-"""Running a program to its end, also where a thread of it never ends."""
+"""Running a program to its end, even if one of its threads never ends."""
 
 import asyncio
 import logging
@@ -16,32 +16,32 @@ T = TypeVar("T")
 
 def run(program: Coroutine[Any, Any, T]) -> T:
     """
-    Return what *program* returns, without waiting for the threads of its name look-ups.
+    Return the result of *program*, without waiting for the threads of its name look-ups.
 
-    asyncio.run would: a resolver that hangs, and cannot be cancelled, would keep the exporter from
-    ending for half a minute.
+    asyncio.run waits for them: a resolver that hangs cannot be cancelled, and would delay the end
+    of the exporter by half a minute.
     """
 
-    async def with_idle_threads_at_the_end() -> T:
+    async def replace_executor_at_the_end() -> T:
         try:
             return await program
         finally:
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
 
-    return asyncio.run(with_idle_threads_at_the_end())
+    return asyncio.run(replace_executor_at_the_end())
 
 
-def leave_at_once(command: Callable[[], object]) -> NoReturn:
+def exit_without_waiting(command: Callable[[], object]) -> NoReturn:
     """
     Run *command*, and end the process with the exit code that it asks for.
 
-    Python itself would wait for threads that hang.
+    A normal exit would wait for threads that hang.
     """
     code: object = 0
     try:
         command()
-    except SystemExit as leaving:
-        code = leaving.code
+    except SystemExit as request:
+        code = request.code
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):

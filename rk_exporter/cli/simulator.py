@@ -2,13 +2,14 @@
 
 import math
 
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import click
 
+from rk_exporter.cli.options import Command, Parsed
 from rk_exporter.cli.process import run
-from rk_exporter.config.parsers import Address, parse_addresses
+from rk_exporter.config.parsers import Address, parse_address
 from rk_exporter.demo import demo
 from rk_exporter.demo.demo import StackAddresses
 from rk_exporter.demo.programs import StackError
@@ -24,35 +25,18 @@ from rk_exporter.simulator import (
 from rk_exporter.web.server import AddressError, Listener, bind, serve
 
 
+F = TypeVar("F", bound=Callable[..., Any])
 _PACES = {"demo": DEMO_PACE, "real": REAL_PACE}
+EXPORTER_FLAG = "--web.listen-address"
 EXPORTER_ADDRESS = "127.0.0.1:10058"
 SIMULATOR_ADDRESS = "127.0.0.1:10059"
 PROMETHEUS_ADDRESS = "127.0.0.1:9090"
 ALERTMANAGER_ADDRESS = "127.0.0.1:9093"
-
-
-class _Address(click.ParamType[Address]):
-    """A host:port."""
-
-    name = "address"
-
-    def convert(
-        self, value: str | Address, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Address:
-        """Return the address, or fail with what would be right."""
-        if isinstance(value, Address):
-            return value
-        try:
-            addresses = parse_addresses(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if len(addresses) > 1:
-            self.fail("has to be one address", param, ctx)
-        return addresses[0]
+_PORT_DISTANCE, _LARGE_PORT = 1000, 64_000
 
 
 class _Number(click.FloatRange):
-    """A number in a range, in which NaN is not."""
+    """A number in a range; NaN is in no range."""
 
     def convert(
         self, value: float, param: click.Parameter | None, ctx: click.Context | None
@@ -60,125 +44,127 @@ class _Number(click.FloatRange):
         """Return the number, or fail with the range."""
         number = super().convert(value, param, ctx)
         if math.isnan(number):
-            self.fail(f"{value!r} is no number", param, ctx)
+            self.fail(f"{value!r} is not a number", param, ctx)
         return number
 
 
-class _MeetingFault(click.ParamType[tuple[str, Fault]]):
-    """A `MEETING=KIND` pair."""
-
-    name = "fault"
-
-    def convert(
-        self,
-        value: str | tuple[str, Fault],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[str, Fault]:
-        """Return the meeting's id and the fault, or fail with the kinds that there are."""
-        if isinstance(value, tuple):
-            return value
-        meeting_id, _, kind = value.rpartition("=")
-        if not meeting_id or kind not in list(Fault):
-            self.fail(f"{value!r}: write MEETING=KIND, KIND one of {', '.join(Fault)}", param, ctx)
-        return meeting_id, Fault(kind)
+def _parse_fault(text: str) -> tuple[str, Fault]:
+    """Return the meeting's id and the fault in a `MEETING=KIND` pair."""
+    meeting_id, _, kind = text.rpartition("=")
+    if not meeting_id or kind not in list(Fault):
+        kinds = ", ".join(Fault)
+        raise ValueError(f"invalid fault {text!r}; write MEETING=KIND with KIND {kinds}")
+    return meeting_id, Fault(kind)
 
 
-@click.command("demo")
-@click.option("--seed", default=1, show_default=True, help="Which story is told.")
-@click.option(
-    "exporter_address",
-    "--web.listen-address",
-    type=_Address(),
-    default=EXPORTER_ADDRESS,
-    show_default=True,
-    help="Where the exporter listens.",
+def _address_option(name: str, flag: str, default: str, help_text: str) -> Callable[[F], F]:
+    return click.option(
+        name,
+        flag,
+        type=Parsed("address", parse_address),
+        default=default,
+        show_default=True,
+        help=help_text,
+    )
+
+
+_seed_option = click.option(
+    "--seed", default=1, show_default=True, help="Seed of the generated meetings and recordings."
 )
-@click.option(
+
+
+@click.command("demo", cls=Command)
+@_seed_option
+@_address_option(
+    "exporter_address", EXPORTER_FLAG, EXPORTER_ADDRESS, "Address that the exporter listens on."
+)
+@_address_option(
     "simulator_address",
     "--simulator.listen-address",
-    type=_Address(),
-    default=SIMULATOR_ADDRESS,
-    show_default=True,
-    help="Where the simulated API listens.",
+    SIMULATOR_ADDRESS,
+    "Address that the simulated API listens on.",
 )
 @click.option(
-    "--stack", is_flag=True, help="Start Prometheus and Alertmanager too, with the shipped rules."
+    "--stack",
+    "has_stack",
+    is_flag=True,
+    help="Also start Prometheus and Alertmanager, with the shipped rules.",
 )
-@click.option(
+@_address_option(
     "prometheus_address",
     "--prometheus.listen-address",
-    type=_Address(),
-    default=PROMETHEUS_ADDRESS,
-    show_default=True,
-    help="Where Prometheus listens, with --stack.",
+    PROMETHEUS_ADDRESS,
+    "Address that Prometheus listens on, with --stack.",
 )
-@click.option(
+@_address_option(
     "alertmanager_address",
     "--alertmanager.listen-address",
-    type=_Address(),
-    default=ALERTMANAGER_ADDRESS,
-    show_default=True,
-    help="Where Alertmanager listens, with --stack.",
+    ALERTMANAGER_ADDRESS,
+    "Address that Alertmanager listens on, with --stack.",
 )
 def demo_command(
     *,
     seed: int,
     exporter_address: Address,
     simulator_address: Address,
-    stack: bool,
+    has_stack: bool,
     prometheus_address: Address,
     alertmanager_address: Address,
 ) -> None:
-    """Run the exporter on an embedded simulated API: no account, no token, no configuration."""
-    names = ["web", "simulator", *(["prometheus", "alertmanager"] if stack else [])]
-    *first, last = [f"--{name}.listen-address" for name in names]
-    _run(
-        demo.run(
-            seed=seed,
-            exporter_address=exporter_address,
-            simulator_address=simulator_address,
-            stack_addresses=(
-                StackAddresses(prometheus=prometheus_address, alertmanager=alertmanager_address)
-                if stack
-                else None
-            ),
-            say=click.echo,
-        ),
-        hint=f"{', '.join(first)} and {last} take others",
+    """
+    Run the exporter against a simulated API.
+
+    The demo needs no account, no token and no configuration.
+    """
+    stack = StackAddresses(prometheus=prometheus_address, alertmanager=alertmanager_address)
+    program = demo.run(
+        seed=seed,
+        exporter_address=exporter_address,
+        simulator_address=simulator_address,
+        stack_addresses=stack if has_stack else None,
+        show=click.echo,
     )
+    flags = {
+        exporter_address: EXPORTER_FLAG,
+        simulator_address: "--simulator.listen-address",
+        prometheus_address: "--prometheus.listen-address",
+        alertmanager_address: "--alertmanager.listen-address",
+    }
+    try:
+        _run(program)
+    except AddressError as error:
+        argument = _other_address(flags[error.address], error)
+        raise click.ClickException(
+            f'{error}; choose another with {argument}, or make demo ARGS="{argument}"'
+        ) from None
+    except StackError as error:
+        raise click.ClickException(str(error)) from None
 
 
-@click.command("simulate")
-@click.option(
-    "address",
-    "--web.listen-address",
-    type=_Address(),
-    default=SIMULATOR_ADDRESS,
-    show_default=True,
-    help="Where to listen.",
-)
-@click.option("--seed", default=1, show_default=True, help="Which story is told.")
+@click.command("simulate", cls=Command)
+@_address_option("address", EXPORTER_FLAG, SIMULATOR_ADDRESS, "Address to listen on.")
+@_seed_option
 @click.option(
     "--meetings",
+    "meeting_count",
     type=click.IntRange(min=0),
     default=12,
     show_default=True,
-    help="How many meetings there are.",
+    help="Number of meetings.",
 )
 @click.option(
     "--pace",
     type=click.Choice(list(_PACES)),
     default="real",
     show_default=True,
-    help="How long recordings last: hours, or about a minute.",
+    help="Length of recordings: hours (real), or about a minute (demo).",
 )
 @click.option(
     "--speed",
     type=_Number(min=0.01, max=1e6),
     default=1.0,
     show_default=True,
-    help="How fast the simulated clock runs.",
+    help="Speed of the simulated clock.",
 )
 @click.option(
     "--latency",
@@ -186,7 +172,7 @@ def demo_command(
     default=0.0,
     show_default=True,
     metavar="S",
-    help="Seconds before each answer.",
+    help="Seconds before each response.",
 )
 @click.option(
     "--linger",
@@ -194,28 +180,28 @@ def demo_command(
     default=0.0,
     show_default=True,
     metavar="S",
-    help="Seconds for which an ended recording is still called active.",
+    help="Seconds for which the API still shows a finished recording as active.",
 )
 @click.option(
     "--rate-limit",
     type=click.IntRange(min=0),
     default=1200,
     show_default=True,
-    help="Calls per 5 minutes and token; 0: none.",
+    help="Calls per 5 minutes and token; 0 means no limit.",
 )
 @click.option(
     "faults",
     "--fault",
-    type=_MeetingFault(),
+    type=Parsed("fault", _parse_fault),
     multiple=True,
     metavar="MEETING=KIND",
-    help="Trouble with a meeting, or with all (*); repeatable.",
+    help="Let calls for a meeting fail, or for all meetings (*); repeatable.",
 )
 def simulate_command(  # noqa: PLR0913 # an argument for each option
     *,
     address: Address,
     seed: int,
-    meetings: int,
+    meeting_count: int,
     pace: str,
     speed: float,
     latency: float,
@@ -223,10 +209,14 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
     rate_limit: int,
     faults: tuple[tuple[str, Fault], ...],
 ) -> None:
-    """Run the simulated API alone; any account and app id will do, the token is `simulated`."""
+    """
+    Run only the simulated API.
+
+    It accepts any account id and app id, and the token `simulated`.
+    """
     clock = AcceleratedClock(speed)
     simulator = Simulator(
-        GeneratedScenario(seed, meetings, clock(), _PACES[pace]),
+        improvise(seed, meeting_count, clock(), _PACES[pace]),
         clock=clock,
         latency_seconds=latency,
         linger_seconds=linger,
@@ -240,14 +230,19 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
         click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
         await serve([listener])
 
-    _run(simulate(), hint="--web.listen-address takes another")
-
-
-def _run(program: Coroutine[Any, Any, None], *, hint: str) -> None:
-    configure(level="warning", form="logfmt")
     try:
-        run(program)
+        _run(simulate())
     except AddressError as error:
-        raise click.ClickException(f"{error}; {hint}") from None
-    except StackError as error:
-        raise click.ClickException(str(error)) from None
+        argument = _other_address(EXPORTER_FLAG, error)
+        raise click.ClickException(f"{error}; choose another with {argument}") from None
+
+
+def _other_address(flag: str, error: AddressError) -> str:
+    """Return the argument that would avoid an address that is in use."""
+    port = error.address.port
+    return f"{flag} :{port + _PORT_DISTANCE if port < _LARGE_PORT else port - _PORT_DISTANCE}"
+
+
+def _run(program: Coroutine[Any, Any, None]) -> None:
+    configure(level="warning", form="logfmt")
+    run(program)

@@ -60,6 +60,7 @@ class AppCollector:
         """Read the meetings that are due, as far as there are calls and time until *deadline*."""
         begun = self._parts.clock.monotonic()
         await self._meetings.refresh()
+        await self._token.refresh()
         token = self._token.current()
         # A new token is used immediately: the one before it may have been rejected.
         is_new = token != self.state.token

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rk_exporter.model.meeting import ReadMode
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
+from rk_exporter.runtime.durations import duration_text
 
 
 logger = logging.getLogger(__name__)
@@ -14,8 +15,6 @@ logger = logging.getLogger(__name__)
 _OVER_BUDGET_FROM = 1.1
 _OVER_BUDGET_UNTIL = 1.0
 _EARLY_PASSES = 0.05
-_LONGEST_IN_SECONDS = 120.0
-_SHORTEST_WHOLE_MINUTES = 10.0
 # The load is logged again if it has changed by this factor.
 _NOTABLE_CHANGE = 1.25
 
@@ -78,21 +77,13 @@ class Load:
         if mode is ReadMode.LIST:
             consequence = "recordings in progress are read through the list"
         else:
-            often = _time_text(self.meetings * WINDOW_SECONDS / self.calls)
-            rarely = _time_text(self.round_robin_seconds)
+            often = duration_text(self.meetings * WINDOW_SECONDS / self.calls)
+            rarely = duration_text(self.round_robin_seconds)
             consequence = f"idle meetings will be read every {often} to {rarely}"
         return (
             f"{self.meetings:,} meetings at a {interval} s scrape interval need {wanted:,} calls "
             f"per 5 minutes, the budget is {self.calls:,.0f}: {consequence}"
         )
-
-
-def _time_text(seconds: float) -> str:
-    if seconds <= _LONGEST_IN_SECONDS:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    shown = f"{minutes:.1f}" if minutes < _SHORTEST_WHOLE_MINUTES else f"{minutes:,.0f}"
-    return f"{shown.removesuffix('.0')} minutes"
 
 
 @dataclass(frozen=True, slots=True)

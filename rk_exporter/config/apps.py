@@ -1,42 +1,52 @@
-"""The apps that a configuration names: where each is, its token, its meetings and its budget."""
+"""The apps in a configuration: their ids, tokens, meetings and budgets."""
 
-import re
-
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from rk_exporter.config.app_options import APP_OPTIONS, AppOptions
 from rk_exporter.config.meeting_file import MeetingFile
-from rk_exporter.config.parsers import (
-    EntryError,
-    distinct_meetings,
-    parse_budget,
-    parse_name,
-    parse_read,
-)
-from rk_exporter.config.schema import AppEntry, MeetingEntry, MeetingsEntry
+from rk_exporter.config.option import Option
 from rk_exporter.config.sources import ConfigSource
-from rk_exporter.config.tokens import FixedToken, TokenError, TokenFile, parse_token
-from rk_exporter.model.ids import parse_id
+from rk_exporter.config.tokens import TOKEN_VARIABLE, FixedToken, TokenFile, parse_token
 from rk_exporter.model.meeting import App, Meeting, ReadMode
 from rk_exporter.model.secret import TokenSource
 
 
-TOKEN_VARIABLE = "CLOUDFLARE_API_TOKEN"  # noqa: S105 # the name of the variable
-_MEETINGS = (
-    "meeting_ids (--meeting-id) or meetings.files (--meetings.file)"
-    " or meetings.discover (--meetings.discover)"
-)
-_VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
+_TOKEN_FILE_PATH = APP_OPTIONS["token_file"].path
+
+
+def _ways(*names: str) -> str:
+    """Return the flags and variables of the options with these *names*."""
+    options = [APP_OPTIONS[name] for name in names]
+    return "; ".join(f"{option.flag} or {option.variable}" for option in options)
+
+
+# How people give what is missing: in a configuration of one app, and in an entry of `apps`.
+_MISSING = {
+    "account_id": _ways("account_id"),
+    "app_id": _ways("app_id"),
+    "meetings": _ways("meetings", "meeting_files", "discover"),
+    "API token": f"{TOKEN_VARIABLE}; {_ways('token_file')}",
+}
+_MISSING_IN_APP = {
+    "account_id": ("account_id", "missing; the Cloudflare dashboard shows it"),
+    "app_id": ("app_id", "missing; the Cloudflare dashboard shows it"),
+    "meetings": ("meetings", "missing; give ids, files, or discover: true"),
+    "API token": (
+        "api_token_file",
+        f"missing; give a file here or with --api.token-file, or set {TOKEN_VARIABLE}",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppConfig:
     """
-    One app to read: where, with which token, which meetings, and how.
+    One app to read, its token, and its meetings.
 
-    To the *meetings* that are listed come those in *meeting_files*, and with *discover* the live
-    ones. *budget* is in calls per 5 minutes; *read* is None where it is left to the exporter.
+    Its meetings are *meetings*, those in *meeting_files*, and with *discover* the live ones.
+    *budget* is in calls per 5 minutes; *read* is None if the exporter chooses.
     """
 
     app: App
@@ -48,151 +58,126 @@ class AppConfig:
     read: ReadMode | None
 
 
-def app_configs(given: ConfigSource, environment: Mapping[str, str]) -> tuple[AppConfig, ...]:
+def app_configs(source: ConfigSource, environment: Mapping[str, str]) -> tuple[AppConfig, ...]:
     """
-    Return the apps that were *given*, or the single one; tokens are looked up in *environment*.
+    Return the apps in *source*, or the single app; *environment* has tokens.
 
-    Raises ConfigError.
+    The source records the mistakes, and an app with mistakes is left out.
     """
-    return _AppsBuilder(given, environment).build()
+    if source.app_count is None:
+        app = _AppBuilder(source, environment, at="").build()
+        return (app,) if app else ()
+    for option in APP_OPTIONS.values():
+        # Parsing reports mistakes in values that no app inherits.
+        if source.parse(option, option.path) and not option.is_inherited:
+            source.fail(option.path, "the file has `apps`; give this option in one of the apps")
+    if not (source.app_count or source.is_wrong("apps")):
+        source.fail("apps", "must not be empty; add an app, or remove the key")
+    apps: dict[str, AppConfig] = {}
+    for number in range(source.app_count):
+        app = _AppBuilder(source, environment, at=f"apps[{number}].").build()
+        if app and app.app.name in apps:
+            source.fail(f"apps[{number}].name", "duplicate name; give each app its own")
+        elif app:
+            apps[app.app.name] = app
+    return tuple(apps.values())
 
 
-class _AppsBuilder:
-    """Builds the apps of one configuration."""
+class _AppBuilder:
+    """Builds one app; *at* is the prefix of its paths: empty for the single app."""
 
-    def __init__(self, given: ConfigSource, environment: Mapping[str, str]) -> None:
-        self._given = given
-        self._options = given.options
+    def __init__(self, source: ConfigSource, environment: Mapping[str, str], *, at: str) -> None:
+        self._source = source
         self._environment = environment
-        api = given.options.api
-        self._budget = given.parsed("api.budget", parse_budget, api.budget)
-        self._read = given.parsed("api.read", parse_read, api.read)
-
-    def build(self) -> tuple[AppConfig, ...]:
-        if self._options.apps is None:
-            return (self._only_app(),)
-        self._refuse_options_of_a_single_app()
-        if not self._options.apps:
-            self._given.refuse("apps", "is empty; list an app, or leave it out")
-        apps: list[AppConfig] = []
-        for i, entry in enumerate(self._options.apps):
-            at = f"apps[{i}]."
-            app = self._app(at, entry, ids_at=f"{at}meetings.ids")
-            if app.app.name in {other.app.name for other in apps}:
-                self._given.refuse(f"{at}name", "another app has this name; give it one of its own")
-            apps.append(app)
-        return tuple(apps)
-
-    def _only_app(self) -> AppConfig:
-        options = self._options
-        meetings = MeetingsEntry(
-            ids=options.meeting_ids,
-            files=options.meetings.files,
-            discover=options.meetings.discover,
-        )
-        needed = {
-            "account_id (--account-id)": options.account_id,
-            "app_id (--app-id)": options.app_id,
-            _MEETINGS: _names_any(meetings),
+        self._at = at
+        self._paths = {name: self._path(option) for name, option in APP_OPTIONS.items()}
+        values = {
+            name: source.parse(option, self._paths[name]) for name, option in APP_OPTIONS.items()
         }
-        missing = [name for name, value in needed.items() if not value]
-        if missing:
-            self._given.refuse("", f"missing: {', '.join(missing)}")
-        entry = AppEntry(app_id=options.app_id, meetings=meetings)
-        return self._app("", entry, ids_at="meeting_ids")
+        self._options = AppOptions(**values)
 
-    def _refuse_options_of_a_single_app(self) -> None:
+    def _path(self, option: Option) -> str:
+        """Return the path of the value that counts for this app."""
+        own = f"{self._at}{option.path_in_app}" if self._at else option.path
+        inherits = option.is_inherited and not self._source.is_given(own)
+        return option.path if inherits and self._source.is_given(option.path) else own
+
+    def build(self) -> AppConfig | None:
+        """Return the app; None if something is missing or wrong that it cannot be built without."""
         options = self._options
-        for where, value in (
-            ("app_id", options.app_id),
-            ("meeting_ids", options.meeting_ids),
-            ("meetings.files", options.meetings.files),
-            ("meetings.discover", options.meetings.discover),
-        ):
-            if value:
-                self._given.refuse(
-                    where, "the file has `apps`; name it in the app that it belongs to"
-                )
-
-    def _app(self, at: str, entry: AppEntry, *, ids_at: str) -> AppConfig:
-        given, meetings = self._given, entry.meetings
-        if not _names_any(meetings):
-            given.refuse(f"{at}meetings", "names none; give it ids, files, or discover: true")
-        account_at = f"{at}account_id" if entry.account_id else "account_id"
-        account_id = self._id(account_at, entry.account_id or self._options.account_id)
-        app_id = self._id(f"{at}app_id", entry.app_id)
-        name = given.parsed(f"{at}name", parse_name, entry.name or app_id)
-        budget, read = self._budget, self._read
-        if entry.budget is not None:
-            budget = given.parsed(f"{at}budget", parse_budget, entry.budget)
-        if entry.read is not None:
-            read = given.parsed(f"{at}read", parse_read, entry.read)
+        token = self._token()
+        self._report_missing()
+        meeting_files = tuple(self._meeting_files())
+        if token is None or options.account_id is None or options.app_id is None:
+            return None
         return AppConfig(
-            app=App(name, account_id, app_id),
-            token=self._token(at, entry),
-            meetings=self._meetings(ids_at, meetings.ids),
-            meeting_files=self._meeting_files(f"{at}meetings.files", meetings.files),
-            discover=meetings.discover,
-            budget=budget,
-            read=read,
+            app=App(options.name or options.app_id, options.account_id, options.app_id),
+            token=token,
+            meetings=options.meetings,
+            meeting_files=meeting_files,
+            discover=options.discover,
+            budget=options.budget,
+            read=options.read,
         )
 
-    def _id(self, where: str, text: str | None) -> str:
-        if not text:
-            self._given.refuse(where, "is missing; the Cloudflare dashboard shows it")
-        return self._given.parsed(where, parse_id, text)
+    def _lacks(self, name: str) -> bool:
+        """Return whether an option has no value, and that is not because of a mistake in it."""
+        return not getattr(self._options, name) and not self._source.is_wrong(self._paths[name])
 
-    def _meetings(self, where: str, entries: Iterable[str | MeetingEntry]) -> tuple[Meeting, ...]:
-        try:
-            return distinct_meetings(entries)
-        except EntryError as error:
-            self._given.refuse(self._given.entry(where, error.at), str(error))
+    def _report_missing(self) -> None:
+        missing = {
+            "account_id": self._lacks("account_id"),
+            "app_id": self._lacks("app_id"),
+            "meetings": all(map(self._lacks, ("meetings", "meeting_files", "discover"))),
+            "API token": not self._environment.get(TOKEN_VARIABLE)
+            and all(map(self._lacks, ("token_file", "token_variable"))),
+        }
+        names = [name for name, is_missing in missing.items() if is_missing]
+        if self._at:
+            for name in names:
+                path, message = _MISSING_IN_APP[name]
+                self._source.fail(f"{self._at}{path}", message)
+        elif names:
+            lines = [f"{name} ({_MISSING[name]})" for name in names]
+            separator = "\n  " if len(lines) > 1 else " "
+            self._source.fail_whole(separator.join(["missing:", *lines]))
 
-    def _meeting_files(self, where: str, names: Iterable[str]) -> tuple[MeetingFile, ...]:
-        return tuple(
-            self._given.parsed(place, partial(MeetingFile, option=place), path)
-            for path, place in self._given.paths(where, names).items()
-        )
+    def _meeting_files(self) -> Iterator[MeetingFile]:
+        list_path = self._paths["meeting_files"]
+        paths = self._options.meeting_files
+        for number, path in enumerate(paths):
+            if path in paths[:number]:
+                continue
+            option = self._source.item_path(list_path, f"[{number}]")
+            file = self._source.attempt(option, partial(MeetingFile, path, option=option))
+            if file:
+                yield file
 
-    def _token(self, at: str, entry: AppEntry) -> TokenSource:
-        """Return the app's own token, else that of the flag, the environment or the file."""
-        if entry.api_token_file and entry.api_token_env:
-            self._given.refuse(
-                f"{at}api_token_env", "api_token_file is given too; leave one of them"
-            )
-        if entry.api_token_file:
-            return self._token_file(f"{at}api_token_file", entry.api_token_file)
-        if entry.api_token_env:
-            return self._token_variable(f"{at}api_token_env", entry.api_token_env)
-        if not self._given.is_setting("api.token_file") and self._environment.get(TOKEN_VARIABLE):
-            return self._token_variable("", TOKEN_VARIABLE)
-        token_file = self._options.api.token_file
-        if not token_file:
-            self._given.refuse(
-                f"{at}api_token_file" if at else "",
-                f"there is no API token: set {TOKEN_VARIABLE} or name a file (--api.token-file)",
-            )
-        return self._token_file("api.token_file", token_file)
+    def _token(self) -> TokenSource | None:
+        """Return the app's own token, else that of the flag, the environment, or the file."""
+        path, file = self._paths["token_file"], self._options.token_file
+        variable_path = self._paths["token_variable"]
+        is_own = file is not None and path != _TOKEN_FILE_PATH
+        if self._source.is_given(variable_path):
+            if is_own:
+                self._source.fail(variable_path, "api_token_file is given too; remove one of them")
+                return None
+            return self._token_in_variable(variable_path, self._options.token_variable)
+        if not (is_own or self._source.is_setting(path)) and self._environment.get(TOKEN_VARIABLE):
+            return self._token_in_variable("", TOKEN_VARIABLE)
+        if file is None:
+            return None
+        return self._source.attempt(path, lambda: TokenFile(file, option=path))
 
-    def _token_file(self, where: str, name: str) -> TokenSource:
-        path = self._given.path(where, name)
-        return self._given.parsed(where, partial(TokenFile, option=where), path)
-
-    def _token_variable(self, where: str, name: str) -> TokenSource:
-        if not _VARIABLE_NAME.fullmatch(name):
-            # Not the name: a token pasted in its place must not be printed.
-            self._given.refuse(where, "has to be the name of a variable, in capitals")
+    def _token_in_variable(self, path: str, name: str | None) -> TokenSource | None:
+        if name is None:
+            return None
         if name not in self._environment:
-            self._given.refuse(where, f"the variable {name} is not set")
-
-        def read(variable: str) -> TokenSource:
-            try:
-                return FixedToken(parse_token(self._environment[variable]))
-            except TokenError as error:
-                raise TokenError(f"{variable}: {error}") from None
-
-        return self._given.parsed(where, read, name)
-
-
-def _names_any(meetings: MeetingsEntry) -> bool:
-    return bool(meetings.ids or meetings.files or meetings.discover)
+            self._source.fail(path, f"the variable {name} is not set")
+            return None
+        try:
+            return FixedToken(parse_token(self._environment[name]))
+        except ValueError as error:
+            fail = partial(self._source.fail, path) if path else self._source.fail_whole
+            fail(f"{name}: {error}")
+            return None

@@ -1,113 +1,165 @@
-"""The configuration: a YAML file, the environment and flags become one frozen Config."""
+"""The configuration: a YAML file, environment variables and flags become one frozen Config."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Annotated
 
+from rk_exporter.config.app_options import APP_OPTIONS
 from rk_exporter.config.apps import AppConfig, app_configs
+from rk_exporter.config.option import Option, in_groups, options_of
 from rk_exporter.config.parsers import (
+    DEFAULT_BASE_URL,
     Address,
     parse_addresses,
     parse_base_url,
-    parse_choice,
     parse_count,
     parse_duration,
+    parse_log_format,
+    parse_log_level,
     parse_max_recordings,
     parse_positive_duration,
     parse_reread_interval,
     parse_reserve,
     parse_state_file,
+    parse_switch,
     parse_telemetry_path,
 )
 from rk_exporter.config.sources import ConfigError, ConfigSource, Setting
-from rk_exporter.config.yaml_document import DocumentError, read_document
+from rk_exporter.config.suggestions import unknown_variables
+from rk_exporter.config.tokens import TOKEN_VARIABLE
+from rk_exporter.config.yaml_document import read_document
+from rk_exporter.runtime.files import FileError
 from rk_exporter.runtime.logs import FORMATS, LEVELS
+
+
+CONFIG_FILE_FLAG, CONFIG_FILE_VARIABLE = "--config.file", "RK_CONFIG_FILE"
+CONFIG_FILE_HELP = "YAML file; it can contain every other option."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """
-    Everything that the exporter was told.
+    The complete configuration; the options of its apps are in AppOptions.
 
-    *reserve_ratio* is the part of the API's own limit that is left to others. Without a
-    *state_file* nothing is kept across restarts.
+    *warnings* are about settings that look like mistakes but can be ignored.
     """
 
     apps: tuple[AppConfig, ...]
-    base_url: str
-    reserve_ratio: float
-    min_interval_seconds: float
-    stale_after_seconds: float
-    timeout_offset_seconds: float
-    follow_retain_seconds: float
-    follow_max_recordings: int
-    follow_reread_seconds: float
-    follow_keep_removed: bool
-    state_file: Path | None
-    listen_addresses: tuple[Address, ...]
-    telemetry_path: str
-    max_requests: int
-    log_level: str
-    log_format: str
+    warnings: tuple[str, ...] = ()
+    base_url: Annotated[
+        str,
+        Option("api.base_url", parse_base_url, metavar="URL", default=DEFAULT_BASE_URL),
+        "Base URL of the API.",
+    ]
+    reserve_ratio: Annotated[
+        float,
+        Option("api.reserve", parse_reserve, metavar="PERCENT", default="20"),
+        "Percentage of Cloudflare's reported limit reserved for other clients.",
+    ]
+    min_interval_seconds: Annotated[
+        float,
+        Option("scrape.min_interval", parse_duration, metavar="DURATION", default="5s"),
+        "Scrapes within this time get the same values, without new API calls.",
+    ]
+    stale_after_seconds: Annotated[
+        float,
+        Option("scrape.stale_after", parse_positive_duration, metavar="DURATION", default="5m"),
+        "How long a meeting that cannot be read keeps its last values.",
+    ]
+    timeout_offset_seconds: Annotated[
+        float,
+        Option("scrape.timeout_offset", parse_duration, metavar="DURATION", default="500ms"),
+        "How long before Prometheus's scrape timeout the exporter responds.",
+    ]
+    follow_retain_seconds: Annotated[
+        float,
+        Option("follow.retain", parse_positive_duration, metavar="DURATION", default="7d"),
+        "How long a finished recording is shown if it has no download URL.",
+    ]
+    follow_max_recordings: Annotated[
+        int,
+        Option("follow.max_recordings", parse_max_recordings, metavar="N", default="1000"),
+        "Recordings shown per app; the oldest finished ones are dropped first.",
+    ]
+    follow_reread_seconds: Annotated[
+        float,
+        Option("follow.reread_interval", parse_reread_interval, metavar="DURATION", default="6h"),
+        "How often finished recordings are read again, to detect a new download URL.",
+    ]
+    follow_keep_removed: Annotated[
+        bool,
+        Option("follow.keep_removed", parse_switch),
+        "Keep showing finished recordings of meetings that you remove from the list.",
+    ]
+    state_file: Annotated[
+        Path | None,
+        Option(
+            "state.file",
+            parse_state_file,
+            metavar="PATH",
+            example="/var/lib/rk-exporter/state",
+            is_file=True,
+        ),
+        "File that keeps counters and readings across restarts; off if not set.",
+    ]
+    listen_addresses: Annotated[
+        tuple[Address, ...],
+        Option("web.listen_address", parse_addresses, metavar="ADDRESS", default=":10058"),
+        "Comma-separated addresses to listen on (host:port); port 0 is any free port.",
+    ]
+    telemetry_path: Annotated[
+        str,
+        Option("web.telemetry_path", parse_telemetry_path, metavar="PATH", default="/metrics"),
+        "Path of the metrics.",
+    ]
+    max_requests: Annotated[
+        int,
+        Option("web.max_requests", parse_count, metavar="N", default="40"),
+        "Maximum number of concurrent scrapes; further ones get a 503.",
+    ]
+    log_level: Annotated[
+        str,
+        Option("log.level", parse_log_level, metavar="|".join(LEVELS), default="info"),
+        "Lowest severity that is logged.",
+    ]
+    log_format: Annotated[
+        str,
+        Option("log.format", parse_log_format, metavar="|".join(FORMATS), default="logfmt"),
+        "Log format.",
+    ]
+
+
+_GLOBAL_OPTIONS = options_of(Config)
+OPTIONS = in_groups([*APP_OPTIONS.values(), *_GLOBAL_OPTIONS.values()])
+"""All options, also those that only an entry of `apps` can have."""
 
 
 def load(
     path: Path | None, settings: Mapping[str, Setting], environment: Mapping[str, str]
 ) -> Config:
     """
-    Return the configuration in the file at *path*, with *settings* laid over it.
+    Return the configuration in the file at *path*, overridden by *settings*.
 
-    The keys of *settings* are paths in the file, like `scrape.stale_after`. Tokens are looked up
-    in *environment*. Raises ConfigError.
+    The keys of *settings* are paths in the file, e.g. `scrape.stale_after`. Tokens may be in
+    *environment*. Raises ConfigError.
     """
     try:
         document = None if path is None else read_document(path)
-    except DocumentError as error:
+    except FileError as error:
         raise ConfigError(str(error)) from None
-    given = ConfigSource(document, settings)
-    api, scrape, follow, web, log = (
-        given.options.api,
-        given.options.scrape,
-        given.options.follow,
-        given.options.web,
-        given.options.log,
-    )
-    parsed = given.parsed
-    stale_after_seconds = parsed("scrape.stale_after", parse_positive_duration, scrape.stale_after)
-    min_interval_seconds = parsed("scrape.min_interval", parse_duration, scrape.min_interval)
-    if min_interval_seconds >= stale_after_seconds:
-        given.refuse("scrape.min_interval", "has to be shorter than scrape.stale_after")
-    return Config(
-        apps=app_configs(given, environment),
-        base_url=parsed("api.base_url", parse_base_url, api.base_url),
-        reserve_ratio=parsed("api.reserve", parse_reserve, api.reserve),
-        min_interval_seconds=min_interval_seconds,
-        stale_after_seconds=stale_after_seconds,
-        timeout_offset_seconds=parsed(
-            "scrape.timeout_offset", parse_duration, scrape.timeout_offset
-        ),
-        follow_retain_seconds=parsed("follow.retain", parse_positive_duration, follow.retain),
-        follow_max_recordings=parsed(
-            "follow.max_recordings", parse_max_recordings, follow.max_recordings
-        ),
-        follow_reread_seconds=parsed(
-            "follow.reread_interval", parse_reread_interval, follow.reread_interval
-        ),
-        follow_keep_removed=follow.keep_removed,
-        state_file=_state_file(given),
-        listen_addresses=parsed("web.listen_address", parse_addresses, web.listen_address),
-        telemetry_path=parsed("web.telemetry_path", parse_telemetry_path, web.telemetry_path),
-        max_requests=parsed("web.max_requests", parse_count, web.max_requests),
-        log_level=parsed("log.level", partial(parse_choice, choices=LEVELS), log.level),
-        log_format=parsed("log.format", partial(parse_choice, choices=FORMATS), log.format),
-    )
-
-
-def _state_file(given: ConfigSource) -> Path | None:
-    where, name = "state.file", given.options.state.file
-    if name is None:
-        return None
-    if not name.strip():
-        given.refuse(where, "is empty; give the path of a file, or leave it out to keep nothing")
-    return given.parsed(where, parse_state_file, given.path(where, name))
+    source = ConfigSource(document, settings, OPTIONS)
+    values = {name: source.parse(option, option.path) for name, option in _GLOBAL_OPTIONS.items()}
+    is_too_long = values["min_interval_seconds"] >= values["stale_after_seconds"]
+    if is_too_long and not source.is_wrong("scrape"):
+        if source.is_given("scrape.min_interval"):
+            source.fail("scrape.min_interval", "must be shorter than scrape.stale_after")
+        else:
+            source.fail("scrape.stale_after", "must be longer than scrape.min_interval")
+    apps = app_configs(source, environment)
+    known = [TOKEN_VARIABLE, CONFIG_FILE_VARIABLE]
+    known += [option.variable for option in OPTIONS if option.variable]
+    known += map(str, source.values_in_apps("api_token_env"))
+    warnings = tuple(unknown_variables(environment, known))
+    source.raise_problems(hints=warnings)
+    return Config(apps=apps, warnings=warnings, **values)

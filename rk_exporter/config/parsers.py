@@ -1,126 +1,200 @@
-"""Parsers of the values that options take; each raises ValueError that says what would be right."""
+"""Parsers for the values of options; each raises ValueError, which says what is expected."""
 
 import ipaddress
 import re
 import stat
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rk_exporter.config.schema import DEFAULT_BASE_URL, MeetingEntry
+from rk_exporter.config.suggestions import unknown_option
+from rk_exporter.config.yaml_document import PlainValue
 from rk_exporter.model.ids import parse_id
 from rk_exporter.model.meeting import Meeting, ReadMode
+from rk_exporter.runtime.logs import FORMATS, LEVELS
 
 
-class EntryError(ValueError):
-    """An entry of a list that cannot be used; *at* is its path there, like `[3].name`."""
-
-    def __init__(self, number: int, field: str, message: str) -> None:
-        super().__init__(message)
-        self.number = number
-        self.at = f"[{number}]{field}"
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen; the empty *host* is every address, the *port* 0 any free one."""
-
-    host: str
-    port: int
-
-
+DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
+_AUTO = "auto"
+READ_CHOICES = (_AUTO, *ReadMode)
+_SWITCH_VALUES = {"true": True, "1": True, "false": False, "0": False}
+# Python refuses to convert more digits.
+_NUMBER = re.compile(r"-?[0-9]{1,4000}")
+_LARGEST_BUDGET = 100_000
+_MOST_RECORDINGS = 100_000
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?:ms|s|m|h|d|w))+")
 _DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h|d|w)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):([0-9]{1,5})")
 _LARGEST_PORT = 65535
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 _LONGEST_NAME_BYTES = 128
 _LONGEST_SHOWN = 40
-_LARGEST_BUDGET = 100_000
-_MOST_RECORDINGS = 100_000
 _SHORTEST_REREAD_SECONDS = 600
 _PERCENTAGE = re.compile(r"([0-9]{1,2})%?")
 _LARGEST_RESERVE_PERCENT = 90
-_AUTO = "auto"
-READ_CHOICES = (_AUTO, *ReadMode)
-# No query, fragment, password or blank: paths are appended to it.
+_MEETING_KEYS = ("id", "name")
+_MEETING_EXAMPLE = "expected an id, or a mapping, e.g. {id: abc, name: weekly review}"
+# No query, fragment, password or blank: the client appends paths to the URL.
 _BASE_URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 _NOT_IN_BASE_URL = frozenset("?#@\\")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address to listen on; an empty *host* means all addresses, *port* 0 any free port."""
+
+    host: str
+    port: int
+
+
+class InvalidItems(ValueError):
+    """Mistakes in the items of a list: the path of each in the list, e.g. `[3].name`, and why."""
+
+    def __init__(self, items: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(message for _, message in items))
+        self.items = items
+
+    @property
+    def first(self) -> int:
+        """Return the number of the first item with a mistake."""
+        return int(self.items[0][0][1:].partition("]")[0])
 
 
 def parse_name(text: str) -> str:
     """Return the value of a label."""
     if not text.isprintable() or len(text.encode()) > _LONGEST_NAME_BYTES:
-        raise ValueError("has to be printable and at most 128 bytes long")
+        raise ValueError("must be printable and at most 128 bytes long")
     return text
 
 
-def distinct_meetings(entries: Iterable[str | MeetingEntry]) -> tuple[Meeting, ...]:
-    """
-    Return each meeting once, with the first name that it was given.
-
-    Raises EntryError.
-    """
+def parse_meetings(content: PlainValue) -> tuple[Meeting, ...]:
+    """Return the meetings in a list of ids and mappings, each once, with its first name."""
+    if not isinstance(content, list):
+        raise ValueError("expected a list of meetings, e.g. [id1, id2]")  # noqa: TRY004 # a parser
     names: dict[str, str] = {}
-    for number, entry in enumerate(entries):
-        text, name = (entry, None) if isinstance(entry, str) else (entry.id, entry.name)
+    mistakes: list[tuple[str, str]] = []
+    for number, item in enumerate(content):
         try:
-            meeting_id = parse_id(text)
-        except ValueError as error:
-            raise EntryError(number, "", str(error)) from None
-        try:
-            names[meeting_id] = names.get(meeting_id) or parse_name(name or "")
-        except ValueError as error:
-            raise EntryError(number, ".name", str(error)) from None
+            meeting_id, name = _parse_meeting(item)
+        except _MeetingMistake as error:
+            mistakes.append((f"[{number}]{error.field}", str(error)))
+        else:
+            names[meeting_id] = names.get(meeting_id) or name
+    if mistakes:
+        raise InvalidItems(mistakes)
     return tuple(Meeting(meeting_id, name or meeting_id) for meeting_id, name in names.items())
 
 
+class _MeetingMistake(ValueError):
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def _parse_meeting(item: PlainValue) -> tuple[str, str]:
+    """Return the id and the name of a meeting; the name is empty if there is none."""
+    values = item if isinstance(item, dict) else {"id": item}
+    for key in values:
+        if key not in _MEETING_KEYS:
+            raise _MeetingMistake(f".{key}", unknown_option(key, _MEETING_KEYS))
+    if isinstance(item, dict) and item.get("id") is None:
+        raise _MeetingMistake("", "id: missing")
+    for key, value in values.items():
+        if not (isinstance(value, str) or (key == "name" and value is None)):
+            is_mapping = isinstance(item, dict)
+            field, message = (f".{key}", "expected text") if is_mapping else ("", _MEETING_EXAMPLE)
+            raise _MeetingMistake(field, message)
+    try:
+        meeting_id = parse_id(str(values["id"]))
+    except ValueError as error:
+        raise _MeetingMistake("", str(error)) from None
+    try:
+        return meeting_id, parse_name(str(values.get("name") or ""))
+    except ValueError as error:
+        raise _MeetingMistake(".name", str(error)) from None
+
+
+def parse_paths(names: Sequence[str]) -> tuple[Path, ...]:
+    """Return the paths with these names."""
+    return tuple(Path(name) for name in names)
+
+
+def parse_switch(text: str) -> bool:
+    """Return whether a switch is on."""
+    value = _SWITCH_VALUES.get(text.lower())
+    if value is None:
+        raise ValueError("must be true or false")
+    return value
+
+
+def parse_variable_name(text: str) -> str:
+    """Return the name of an environment variable."""
+    if not _VARIABLE_NAME.fullmatch(text):
+        # Without the text: a token pasted here must not be printed.
+        raise ValueError("must be the name of an environment variable, in capital letters")
+    return text
+
+
 def parse_duration(text: str) -> float:
-    """Return seconds for a duration as Prometheus writes them, like 500ms, 5m or 1h30m."""
+    """Return the seconds of a duration in Prometheus's format, e.g. 500ms, 5m or 1h30m."""
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{text!r} is no duration; write 500ms, 5s, 5m or 1h30m")
+        shown = text[:_LONGEST_SHOWN]
+        raise ValueError(f"invalid duration {shown!r}; write e.g. 500ms, 5s, 5m or 1h30m")
     return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
 
 
 def parse_positive_duration(text: str) -> float:
-    """Return seconds, more than none, for a duration as Prometheus writes them."""
+    """Return the seconds of a duration that is longer than 0 s."""
     seconds = parse_duration(text)
     if seconds == 0:
-        raise ValueError("has to be longer than 0s")
+        raise ValueError("must be longer than 0s")
+    return seconds
+
+
+def parse_reread_interval(text: str) -> float:
+    """Return the seconds between two reads of a finished recording."""
+    seconds = parse_duration(text)
+    if seconds < _SHORTEST_REREAD_SECONDS:
+        raise ValueError("must be at least 10m; shorter intervals would use up the API budget")
     return seconds
 
 
 def parse_addresses(text: str) -> tuple[Address, ...]:
     """Return the addresses in a list that is separated by commas."""
-    return tuple(_address(part.strip()) for part in text.split(","))
+    return tuple(parse_address(part.strip()) for part in text.split(","))
 
 
-def _address(text: str) -> Address:
+def parse_address(text: str) -> Address:
+    """Return one address."""
     match = _ADDRESS.fullmatch(text)
     if not match or int(match[2]) > _LARGEST_PORT:
-        raise ValueError(f"{text!r} is no address; write :10058, 127.0.0.1:10058 or [::1]:10058")
+        shown = text[:_LONGEST_SHOWN]
+        raise ValueError(
+            f"invalid address {shown!r}; write e.g. :10058, 127.0.0.1:10058 or [::1]:10058"
+        )
     return Address(match[1].strip("[]"), int(match[2]))
 
 
 def parse_base_url(text: str) -> str:
-    """Return the URL that the paths of the API's endpoints are appended to."""
-    usable = bool(_BASE_URL.fullmatch(text)) and _NOT_IN_BASE_URL.isdisjoint(text)
+    """Return the base URL of the API, without a slash at its end."""
+    is_usable = bool(_BASE_URL.fullmatch(text)) and _NOT_IN_BASE_URL.isdisjoint(text)
     try:
         parts = urlsplit(text)
-        usable = usable and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # no port, or no IPv6 address
-        usable = False
-    if not usable:
-        # Not the text: it may hold a password.
-        raise ValueError(f"has to be a URL like {DEFAULT_BASE_URL}")
+        is_usable = is_usable and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an invalid port or IPv6 address
+        is_usable = False
+    if not is_usable:
+        # Without the text, because it may contain a password.
+        raise ValueError(f"must be a URL, e.g. {DEFAULT_BASE_URL}")
     return text.rstrip("/")
 
 
-def travels_in_clear(base_url: str) -> bool:
-    """Tell whether what is sent to *base_url* can be read on the way."""
+def is_sent_in_clear_text(base_url: str) -> bool:
+    """Return whether requests to *base_url* leave this machine without TLS."""
     parts = urlsplit(base_url)
     if parts.scheme == "https" or not parts.hostname:
         return False
@@ -133,41 +207,44 @@ def travels_in_clear(base_url: str) -> bool:
 def parse_telemetry_path(text: str) -> str:
     """Return the path of the metrics, which must not hide the other pages."""
     if not _PATH.fullmatch(text) or text.startswith("/-/"):
-        raise ValueError(f"{text!r} is no path like /metrics")
+        raise ValueError(f"invalid path {text[:_LONGEST_SHOWN]!r}; write e.g. /metrics")
     return text
 
 
-def parse_count(number: int) -> int:
-    """Return a number of things of which there has to be one."""
+def parse_count(text: str) -> int:
+    """Return a whole number that is at least 1."""
+    number = _whole_number(text)
     if number < 1:
-        raise ValueError("has to be at least 1")
+        raise ValueError("must be at least 1")
     return number
 
 
-def parse_budget(calls: int) -> int:
-    """Return how many calls may be made in 5 minutes."""
-    if not 1 <= calls <= _LARGEST_BUDGET:
-        raise ValueError(f"has to be between 1 and {_LARGEST_BUDGET}, in calls per 5 minutes")
-    return calls
+def parse_budget(text: str) -> int:
+    """Return how many calls are allowed in 5 minutes."""
+    return _number_up_to(_LARGEST_BUDGET, text, unit="calls per 5 minutes")
 
 
-def parse_max_recordings(number: int) -> int:
-    """Return how many recordings of an app may be shown."""
-    if not 1 <= number <= _MOST_RECORDINGS:
-        raise ValueError(f"has to be between 1 and {_MOST_RECORDINGS}, in recordings per app")
+def parse_max_recordings(text: str) -> int:
+    """Return how many recordings of an app have series."""
+    return _number_up_to(_MOST_RECORDINGS, text, unit="recordings per app")
+
+
+def _number_up_to(largest: int, text: str, *, unit: str) -> int:
+    number = _whole_number(text)
+    if not 1 <= number <= largest:
+        raise ValueError(f"must be between 1 and {largest} {unit}")
     return number
 
 
-def parse_reread_interval(text: str) -> float:
-    """Return seconds for how often finished recordings are read again."""
-    seconds = parse_duration(text)
-    if seconds < _SHORTEST_REREAD_SECONDS:
-        raise ValueError("has to be at least 10m: more often, it would spend the API budget")
-    return seconds
+def _whole_number(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("must be a whole number")
+    return int(text)
 
 
-def parse_state_file(path: Path) -> Path:
-    """Return a path where a file may stand; whether it can be written is not tried."""
+def parse_state_file(name: str) -> Path:
+    """Return a path at which a file can be created; its permissions are not checked."""
+    path = Path(name)
     if not _is_folder(path.parent):
         raise ValueError(f"there is no folder {path.parent}; create it, or give another path")
     if _is_folder(path):
@@ -181,26 +258,35 @@ def _is_folder(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise ValueError(f"cannot be looked at ({error.strerror})") from None
+        raise ValueError(f"cannot be used ({error.strerror})") from None
 
 
 def parse_reserve(text: str) -> float:
-    """Return the part of the whole that a percentage stands for."""
+    """Return the ratio of a percentage."""
     match = _PERCENTAGE.fullmatch(text)
     if not match or int(match[1]) > _LARGEST_RESERVE_PERCENT:
         shown = text[:_LONGEST_SHOWN]
-        raise ValueError(f"{shown!r} is no whole percentage from 0 to 90; write 20 or 20%")
+        raise ValueError(f"invalid percentage {shown!r}; write a whole number from 0 to 90")
     return int(match[1]) / 100
 
 
 def parse_read(text: str) -> ReadMode | None:
-    """Return how recordings are to be read; None leaves it to what the budget affords."""
-    chosen = parse_choice(text, READ_CHOICES)
+    """Return how to read recordings; None chooses by the budget."""
+    chosen = _choice(text, READ_CHOICES)
     return None if chosen == _AUTO else ReadMode(chosen)
 
 
-def parse_choice(text: str, choices: Sequence[str]) -> str:
-    """Return one of the *choices*."""
+def parse_log_level(text: str) -> str:
+    """Return the least severe level that is logged."""
+    return _choice(text, LEVELS)
+
+
+def parse_log_format(text: str) -> str:
+    """Return the format of log lines."""
+    return _choice(text, FORMATS)
+
+
+def _choice(text: str, choices: Sequence[str]) -> str:
     if text not in choices:
-        raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+        raise ValueError(f"invalid value {text[:_LONGEST_SHOWN]!r}; use {', '.join(choices)}")
     return text

@@ -1,35 +1,36 @@
 """
-What was given: a YAML file with variables and flags laid over it, and each value's place.
+The values that people give: a YAML file, and variables and flags that override it.
 
-All three are plain text first, the stronger laid over the weaker, and are checked once: the option
-`--a.b-c` stands in the file as `b_c` under `a`. So a value is refused in the same words wherever
-it came from, with its place: file and line, variable or flag.
+All values are plain text first and are parsed in one place, so a mistake has the same message
+wherever the value comes from, with its position: file and line, variable, or flag.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, TypeVar
 
-import msgspec
-
-from rk_exporter.config.meeting_file import MeetingFileError
-from rk_exporter.config.schema import Options, explain
-from rk_exporter.config.tokens import TokenError
-from rk_exporter.config.yaml_document import Document, PlainValue
+from rk_exporter.config.option import Option
+from rk_exporter.config.parsers import InvalidItems
+from rk_exporter.config.suggestions import unknown_option
+from rk_exporter.config.yaml_document import Document, PlainValue, Problem
 
 
 T = TypeVar("T")
-V = TypeVar("V")
+# Mistakes in the file come first, by line; then those in flags and variables; then what is missing.
+_SETTING_RANK = 1 << 32
+_LAST_RANK = _SETTING_RANK + 1
+_APPS = "apps"
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; the message names the place and what would be right."""
+    """A configuration that cannot be used; the message lists all mistakes and where they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value given outside the file, and its *origin*: the flag or variable that gave it."""
+    """A value from outside the file, and its *origin*: the flag or variable that gives it."""
 
     value: str | list[str]
     origin: str
@@ -37,80 +38,169 @@ class Setting:
 
 class ConfigSource:
     """
-    The *options* in a file and in the settings laid over it; every refusal names the place.
+    The values of a file and of the *settings* that override it, by their path in the file.
 
-    A place is a path in the file, like `apps[0].app_id`. Raises ConfigError.
+    It collects the mistakes; *raise_problems* raises ConfigError if there are any.
     """
 
-    def __init__(self, document: Document | None, settings: Mapping[str, Setting]) -> None:
+    def __init__(
+        self,
+        document: Document | None,
+        settings: Mapping[str, Setting],
+        options: Iterable[Option],
+    ) -> None:
         self._document = document
         self._settings = settings
-        self.options = self._checked()
+        self._problems = set(document.problems if document else ())
+        self._paths = [option.path for option in options if option.path]
+        self._paths_in_app = [option.path_in_app for option in options if option.path_in_app]
+        self._wrong: set[str] = set()
+        self._values: dict[str, PlainValue] = {}
+        self.app_count: int | None = None
+        """How many apps the file lists under `apps`; None if it has no such list."""
+        if document and document.content is not None:
+            self._read(document, document.content)
+        self._values |= {path: _copy(setting.value) for path, setting in settings.items()}
 
-    def _checked(self) -> Options:
-        content = (self._document and self._document.content) or {}
-        merged = _without_nulls(content)
-        if not isinstance(merged, dict):
-            self.refuse("", "the file has to hold options, like `account_id: …`")
-        for where, setting in self._settings.items():
-            _put(merged, where.split("."), setting.value)
+    def _read(self, document: Document, content: PlainValue) -> None:
+        """Read the values of the file, and collect unknown options."""
+        if not isinstance(content, dict):
+            message = "expected a mapping of options, e.g. account_id: abc"
+            raise ConfigError(document.problem("", message).text)
+        apps = content.get(_APPS)
+        others = {key: value for key, value in content.items() if key != _APPS}
+        self._values |= self._leaves(others, self._paths, at="")
+        if apps is None:
+            return
+        if not isinstance(apps, list):
+            self.fail(_APPS, "expected a list, e.g. [{app_id: abc, meetings: {discover: true}}]")
+            apps = []
+        self.app_count = len(apps)
+        for number, entry in enumerate(apps):
+            at = f"{_APPS}[{number}]"
+            if isinstance(entry, dict):
+                self._values |= self._leaves(entry, self._paths_in_app, at=f"{at}.")
+            else:
+                self.fail(at, "expected a mapping, e.g. {app_id: abc, meetings: {discover: true}}")
+
+    def _leaves(
+        self, mapping: Mapping[str, PlainValue], known: list[str], *, at: str, section: str = ""
+    ) -> Iterator[tuple[str, PlainValue]]:
+        """Return the values below *section* that have *known* paths, relative to *at*."""
+        for key, value in mapping.items():
+            path = f"{section}{key}"
+            if value is None:  # usually the lines below are commented out
+                continue
+            if path in known:
+                yield f"{at}{path}", value
+            elif not any(name.startswith(f"{path}.") for name in known):
+                names = dict.fromkeys(
+                    name.removeprefix(section).partition(".")[0]
+                    for name in [*known, *([] if at or section else [_APPS])]
+                    if name.startswith(section)
+                )
+                message = unknown_option(key, list(names), self._paths_of(key))
+                self.fail(f"{at}{path}", message)
+            elif isinstance(value, dict):
+                yield from self._leaves(value, known, at=at, section=f"{path}.")
+            else:
+                self.fail(f"{at}{path}", "expected a mapping, e.g. {key: value}")
+
+    def _paths_of(self, name: str) -> Iterator[str]:
+        """Return the paths of the options that have this *name* at their end."""
+        for path in [*self._paths, *(f"{_APPS}[].{path}" for path in self._paths_in_app)]:
+            if path.endswith(f".{name}"):
+                yield path
+
+    def is_given(self, path: str) -> bool:
+        """Return whether there is a value at *path* that is not empty."""
+        return bool(self._values.get(path))
+
+    def values_in_apps(self, path_in_app: str) -> Iterator[PlainValue]:
+        """Return the values of one option in all entries of `apps`."""
+        for path, value in self._values.items():
+            if path.startswith(f"{_APPS}[") and path.endswith(f".{path_in_app}"):
+                yield value
+
+    def is_setting(self, path: str) -> bool:
+        """Return whether a flag or variable gives the value at *path*."""
+        return path in self._settings
+
+    def item_path(self, path: str, item: str) -> str:
+        """Return the path of an item, e.g. `[0]`, in the list at *path*."""
+        # A flag or variable has one origin for all items.
+        return path if self.is_setting(path) else f"{path}{item}"
+
+    def parse(self, option: Option, path: str) -> Any:  # noqa: ANN401 # as the option's parser
+        """Return the value of *option* at *path*; after a mistake, or without one, its default."""
+        value = self._values.get(path)
+        if value is None or not (value or option.is_file or option.default is not None):
+            return option.fallback
+        parsed = self.attempt(path, lambda: option.parse(self._checked(option, path, value)))
+        return option.fallback if parsed is None else parsed
+
+    def _checked(self, option: Option, path: str, value: PlainValue) -> PlainValue:
+        """Return *value* with the shape that *option* needs, and paths resolved."""
+        option.check_shape(value)
+        if not option.is_file:
+            return value
+        names = value if isinstance(value, list) else [value]
+        if not all(isinstance(name, str) and name.strip() for name in names):
+            raise ValueError("expected the path of a file")
+        resolved: list[PlainValue] = [self._resolved(path, str(name)) for name in names]
+        return resolved if isinstance(value, list) else resolved[0]
+
+    def _resolved(self, path: str, name: str) -> str:
+        """Return the path *name* relative to the file that contains it, as Prometheus does."""
+        if self._document is None or self.is_setting(path):
+            return name
+        return str(self._document.path.parent / name)
+
+    def attempt(self, path: str, action: Callable[[], T]) -> T | None:
+        """Return the result of *action*; a ValueError is a mistake in the value at *path*."""
         try:
-            return msgspec.convert(merged, Options, strict=False)
-        except msgspec.ValidationError as error:
-            self.refuse(*explain(str(error)))
+            return action()
+        except InvalidItems as error:
+            for item, message in error.items:
+                self.fail(self.item_path(path, item), message)
+        except ValueError as error:
+            self.fail(path, str(error))
+        return None
 
-    def is_setting(self, where: str) -> bool:
-        """Tell whether a flag or variable gave the value at *where*."""
-        return where in self._settings
+    def is_wrong(self, path: str) -> bool:
+        """Return whether a mistake was recorded in the value at *path*, or in what encloses it."""
+        return any(
+            f"{path}.".startswith((f"{wrong}.", f"{wrong}["))
+            or wrong.startswith((f"{path}.", f"{path}["))
+            for wrong in self._wrong
+        )
 
-    def entry(self, where: str, at: str) -> str:
-        """Return the place of an entry, which is *at* in the list at *where*."""
-        # A flag or variable is named as a whole.
-        return where if self.is_setting(where) else f"{where}{at}"
+    def fail(self, path: str, message: str) -> None:
+        """Record a mistake in the value at *path*."""
+        self._wrong.add(path)
+        if path in self._settings:
+            self._problems.add(Problem(_SETTING_RANK, f"{self._settings[path].origin}: {message}"))
+        elif self._document:
+            self._problems.add(self._document.problem(path, message))
+        else:
+            self.fail_whole(message)
 
-    def path(self, where: str, name: str) -> Path:
-        """Return the path that is *name*d at *where*."""
-        # As with Prometheus' own files, a path in the file is relative to the file.
-        if self._document is None or self.is_setting(where):
-            return Path(name)
-        return self._document.path.parent / name
+    def fail_whole(self, message: str) -> None:
+        """Record a mistake that has no position."""
+        subject = f"{self._document.path}: " if self._document else ""
+        self._problems.add(Problem(_LAST_RANK, f"{subject}{message}"))
 
-    def paths(self, where: str, names: Iterable[str]) -> Mapping[Path, str]:
-        """Return the places of the paths in the list at *where*, each path once."""
-        places: dict[Path, str] = {}
-        for number, name in enumerate(names):
-            places.setdefault(self.path(where, name), self.entry(where, f"[{number}]"))
-        return places
-
-    def parsed(self, where: str, parse: Callable[[T], V], value: T) -> V:
-        """Return what *parse* makes of the *value* at *where*."""
-        try:
-            return parse(value)
-        except (ValueError, TokenError, MeetingFileError) as error:
-            self.refuse(where, str(error))
-
-    def refuse(self, where: str, message: str) -> NoReturn:
-        """Raise ConfigError for the value at *where*."""
-        if where in self._settings:
-            raise ConfigError(f"{self._settings[where].origin}: {message}")
-        if self._document:
-            raise ConfigError(self._document.about(where, message))
-        raise ConfigError(f"{where}: {message}" if where else message)
-
-
-def _without_nulls(value: PlainValue) -> PlainValue:
-    """Return a copy without keys that have no value: their lines are commented out, mostly."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
-    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
+    def raise_problems(self, hints: Iterable[str] = ()) -> None:
+        """Raise ConfigError if there are mistakes; *hints* may explain them."""
+        if not self._problems:
+            return
+        messages = [problem.text for problem in sorted(self._problems)]
+        messages += hints
+        if len(messages) == 1:
+            raise ConfigError(messages[0])
+        lines = "\n".join(re.sub("(?m)^", "  ", message) for message in messages)
+        raise ConfigError(f"{len(messages)} problems in the configuration:\n{lines}")
 
 
-def _put(mapping: dict[str, PlainValue], path: list[str], value: str | list[str]) -> None:
-    """Put *value* into nested mappings; what else stands in the way is replaced."""
-    *parents, last = path
-    for name in parents:
-        inner = mapping.get(name)
-        if not isinstance(inner, dict):
-            inner = mapping[name] = {}
-        mapping = inner
-    mapping[last] = [*value] if isinstance(value, list) else value
+def _copy(value: str | list[str]) -> PlainValue:
+    return [*value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The demo: the exporter on an embedded simulated API, with what happens told as it happens."""
+"""The demo: the exporter on an embedded simulated API, and lines about what it sees."""
 
 import asyncio
 import time
@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from rk_exporter import assets
-from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import Setting
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.demo import stack as demo_stack
 from rk_exporter.demo.stack import RunningStack, Stack
 from rk_exporter.exporter import Exporter
@@ -25,19 +24,24 @@ from rk_exporter.web.server import Listener, bind, serve
 
 
 MEETING_COUNT = 12
-# As many finished recordings as a page can show without being long.
+# As many finished recordings as a short page can show.
 _MAX_RECORDINGS = "50"
-_LOOK_EVERY_SECONDS = 3.0
-# A budget begins spent; a newcomer should not wait for it.
+_POLL_INTERVAL_SECONDS = 3.0
+# The exporter assumes at its start that the budget is used up; newcomers must not wait for it.
 _BUDGET = "30000"
-# Cloudflare's own is 1,200: a newcomer who scrapes in a loop should not end up blocked.
+# Cloudflare's own limit is 1,200. Newcomers who scrape in a loop must not get blocked.
 _RATE_LIMIT = 60_000
 _NO_RECORDING = "no recording"
+QUERIES = {
+    "rk_recording_status == 1": "current state of each recording",
+    "count by (status) (rk_recording_status == 1)": "number of recordings in each state",
+    "sort(rk_recording_download_url_expires_in_seconds / 86400)": "days until each file expires",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class StackAddresses:
-    """Where Prometheus and Alertmanager are to listen."""
+    """The addresses for Prometheus and Alertmanager to listen on."""
 
     prometheus: Address
     alertmanager: Address
@@ -49,31 +53,39 @@ async def run(
     exporter_address: Address,
     simulator_address: Address,
     stack_addresses: StackAddresses | None,
-    say: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> None:
     """
-    Run simulator and exporter until a signal comes; *say* shows a line to the user.
+    Run simulator and exporter until SIGTERM or SIGINT; *show* prints a line for the user.
 
-    With *stack_addresses* Prometheus and Alertmanager run beside them. Raises AddressError and
+    With *stack_addresses*, also run Prometheus and Alertmanager. Raises AddressError and
     StackError.
     """
     story = GeneratedScenario(seed, MEETING_COUNT, time.time(), DEMO_PACE)
     simulator = Simulator(story, rate_limit=_RATE_LIMIT)
-    meetings = tuple(Meeting(each.id, each.title) for each in story.meetings())
+    meetings = tuple(Meeting(meeting.id, meeting.title) for meeting in story.meetings())
     with bind(simulator_address) as simulator_socket, bind(exporter_address) as exporter_socket:
         stack = _prepared(stack_addresses)
-        simulated = Listener(simulator, simulator_socket, date_header=False)
-        exporter = Exporter(_config(f"{simulated.url}/client/v4", meetings))
-        exporting = Listener(exporter.application, exporter_socket)
-        told = partial(welcome, exporter_url=exporting.url, simulator_url=simulated.url, seed=seed)
+        simulator_listener = Listener(simulator, simulator_socket, date_header=False)
+        exporter = Exporter(_config(f"{simulator_listener.url}/client/v4", meetings))
+        exporter_listener = Listener(exporter.application, exporter_socket)
+
+        # A server that stops closes its socket, which then has no address any more.
+        exporter_url, simulator_url = exporter_listener.url, simulator_listener.url
+
+        def show_welcome(running: RunningStack | None) -> None:
+            show(
+                welcome(running, exporter_url=exporter_url, simulator_url=simulator_url, seed=seed)
+            )
+
         try:
-            # The servers first: they listen to signals from then on.
+            # The servers start first, because they handle signals.
             await _until_one_ends(
-                serve([simulated, exporting]),
-                _show(exporter, say, told=told, stack=stack, target=_target(exporting.url)),
+                serve([simulator_listener, exporter_listener]),
+                _show_all(exporter, show, show_welcome, stack, _target(exporter_url)),
             )
         except BrokenPipeError:
-            pass  # nobody looks at it any more
+            pass  # nobody reads the output any more
         finally:
             await exporter.close()
 
@@ -91,54 +103,58 @@ def _target(exporter_url: str) -> str:
 
 
 async def _until_one_ends(*programs: Coroutine[Any, Any, None]) -> None:
-    """Run all until the first has ended, then end the others; raise what one raised."""
-    tasks = [asyncio.create_task(each) for each in programs]
+    """Run all programs until one ends, then cancel the others; raise the error of any."""
+    tasks = [asyncio.create_task(program) for program in programs]
     try:
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for each in tasks:
-            each.cancel()
+        for task in tasks:
+            task.cancel()
         await asyncio.wait(tasks)
-    for each in (*ended, *tasks):
-        if not each.cancelled():
-            each.result()
+    for task in (*ended, *tasks):
+        if not task.cancelled():
+            task.result()
 
 
-async def _show(
+async def _show_all(
     exporter: Exporter,
-    say: Callable[[str], None],
-    *,
-    told: Callable[[RunningStack | None], str],
+    show: Callable[[str], None],
+    show_welcome: Callable[[RunningStack | None], None],
     stack: Stack | None,
     target: str,
 ) -> None:
-    """Tell what there is to see, and what happens; with a *stack* once that is ready."""
-    async with AsyncExitStack() as running:
-        its_stack: RunningStack | None = None
+    """Start the *stack* if there is one, then show the welcome and each change."""
+    async with AsyncExitStack() as context:
+        running: RunningStack | None = None
         if stack is not None:
-            started = demo_stack.started(stack, target=target)
-            its_stack = await running.enter_async_context(started)
-        say(told(its_stack))
-        failures = its_stack.failures() if its_stack else ()
-        await _until_one_ends(_tell(exporter, say), *failures)
+            running = await context.enter_async_context(demo_stack.started(stack, target=target))
+        show_welcome(running)
+        failures = running.failures() if running else ()
+        await _until_one_ends(_show_changes(exporter, show), *failures)
 
 
 def welcome(stack: RunningStack | None, *, exporter_url: str, simulator_url: str, seed: int) -> str:
     """Return what a newcomer needs to know."""
+    width = max(map(len, QUERIES))
+    queries = "\n".join(f"  {query:{width}}  # {text}" for query, text in QUERIES.items())
     return f"""\
 rk-exporter   {exporter_url}/metrics
 simulated API {simulator_url}  ({MEETING_COUNT} meetings, seed {seed}, token `simulated`)
 {_with_prometheus(_target(exporter_url)) if stack is None else _with_stack(stack)}
-Or try:  curl -s {exporter_url}/metrics | grep 'rk_recording_status.* 1.0'
+Three queries to try in Prometheus:
 
-What the exporter sees (Ctrl-C ends it):
+{queries}
+
+Or without Prometheus:  curl -s {exporter_url}/metrics | grep 'rk_recording_status.* 1.0'
+
+What the exporter sees (stop with Ctrl-C):
 """
 
 
 def _with_prometheus(target: str) -> str:
     return f"""\
 
-To see it in Prometheus, put this into prometheus.yml (or let --stack start one):
+To scrape it, add this to prometheus.yml (--stack starts a Prometheus for you):
 
 scrape_configs:
   - job_name: {assets.DEFAULT_JOB}
@@ -150,21 +166,22 @@ scrape_configs:
 
 def _with_stack(stack: RunningStack) -> str:
     return f"""\
-Prometheus    {stack.alerts_url}  (the first fire after about two minutes)
-Alertmanager  {stack.alertmanager_url}  (it sends nothing)
+Prometheus    {stack.alerts_url}  (the first alerts fire after about two minutes)
+Alertmanager  {stack.alertmanager_url}  (it sends no notifications)
 """
 
 
 def changes(before: Snapshot, after: Snapshot) -> Iterator[str]:
-    """Return a line for each meeting whose recording is in another state than before."""
+    """Return a line for each meeting whose recording has changed its state."""
     old = _states(before)
     for name, state in _states(after).items():
-        was = old.get(name)
-        if was != state:
-            yield f"{name:32} {state if was is None else f'{was} -> {state}'}"
+        old_state = old.get(name)
+        if state != old_state:
+            yield f"{name:32} {state if old_state is None else f'{old_state} -> {state}'}"
 
 
 def _states(snapshot: Snapshot) -> dict[str, str]:
+    """Return the state of the newest recording of each meeting, by the meeting's name."""
     states: dict[str, str] = {
         reading.meeting.name: _NO_RECORDING
         for app in snapshot.apps
@@ -172,7 +189,7 @@ def _states(snapshot: Snapshot) -> dict[str, str]:
         if reading.recordings is not None
     }
     for app in snapshot.apps:
-        for known in sorted(app.recordings, key=lambda each: _invoked_at(each.recording)):
+        for known in sorted(app.recordings, key=lambda known: _invoked_at(known.recording)):
             states[known.meeting.name] = known.recording.status
     return states
 
@@ -181,29 +198,29 @@ def _invoked_at(recording: Recording) -> float:
     return recording.invoked_timestamp_seconds or 0.0
 
 
-async def _tell(exporter: Exporter, say: Callable[[str], None]) -> None:
+async def _show_changes(exporter: Exporter, show: Callable[[str], None]) -> None:
     before = exporter.collector.snapshot
     while True:
-        after = await exporter.collector.scrape(_LOOK_EVERY_SECONDS)
+        after = await exporter.collector.scrape(_POLL_INTERVAL_SECONDS)
         for line in changes(before, after):
-            say(f"{time.strftime('%H:%M:%S')}  {line}")
+            show(f"{time.strftime('%H:%M:%S')}  {line}")
         before = after
-        await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        await asyncio.sleep(_POLL_INTERVAL_SECONDS)
 
 
 def _config(base_url: str, meetings: tuple[Meeting, ...]) -> Config:
-    given: dict[str, str | list[str]] = {
+    values: dict[str, str | list[str]] = {
         "account_id": "demo-account",
         "app_id": "demo",
         "meeting_ids": [meeting.meeting_id for meeting in meetings],
-        # Who is in them shows only so.
+        # Adds the metrics of participants.
         "meetings.discover": "true",
         "api.base_url": base_url,
         "api.budget": _BUDGET,
         "scrape.min_interval": "1s",
         "follow.max_recordings": _MAX_RECORDINGS,
     }
-    settings = {place: Setting(value, "the demo") for place, value in given.items()}
+    settings = {path: Setting(value, "the demo") for path, value in values.items()}
     config = load(None, settings, {TOKEN_VARIABLE: "simulated"})
-    named = tuple(replace(app, meetings=meetings) for app in config.apps)
-    return replace(config, apps=named)
+    named_apps = tuple(replace(app, meetings=meetings) for app in config.apps)
+    return replace(config, apps=named_apps)

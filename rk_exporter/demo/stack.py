@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager beside the demo, with the rules and the examples that are shipped."""
+"""Prometheus and Alertmanager beside the demo, with the shipped rules and examples."""
 
 import asyncio
 import signal
@@ -14,7 +14,7 @@ import yaml
 
 from rk_exporter import assets
 from rk_exporter.config.parsers import Address
-from rk_exporter.demo.programs import Place, Process, Program, StackError, answers, start
+from rk_exporter.demo.programs import Installation, Process, Program, StackError, has_page, start
 from rk_exporter.web.server import bind
 
 
@@ -29,65 +29,67 @@ ALERTMANAGER = Program(
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Both, not started yet."""
+    """Prometheus and Alertmanager before their start."""
 
-    prometheus: Place
-    alertmanager: Place
+    prometheus: Installation
+    alertmanager: Installation
 
 
 def prepare(*, prometheus_address: Address, alertmanager_address: Address) -> Stack:
     """
-    Find both programs, and see that they can listen where they are to; port 0 is any free one.
+    Find both programs, and check that their addresses are free; port 0 is any free port.
 
-    Raises StackError, and AddressError.
+    Raises StackError and AddressError.
     """
     programs = (PROMETHEUS, ALERTMANAGER)
-    missing = [each for each in programs if each.path() is None]
+    missing = [program for program in programs if program.path() is None]
     if missing:
-        titles = " and ".join(each.title for each in missing)
-        packages = " ".join(each.package for each in missing)
+        titles = " and ".join(program.title for program in missing)
+        packages = " ".join(program.package for program in missing)
         raise StackError(f"not installed: {titles}; on Debian: apt install {packages}")
     with ExitStack() as bound:
-        places = []
+        installations = []
         for program, address in zip(
             programs, (prometheus_address, alertmanager_address), strict=True
         ):
             port = bound.enter_context(bind(address)).getsockname()[1]
-            places.append(Place(program, program.path() or "", Address(address.host, port)))
-    return Stack(*places)
+            installations.append(
+                Installation(program, program.path() or "", Address(address.host, port))
+            )
+    return Stack(*installations)
 
 
 @dataclass(frozen=True, slots=True)
 class RunningStack:
-    """Both, while they run: *alerts_url* is Prometheus' page of alerts."""
+    """Prometheus and Alertmanager while they run; *alerts_url* is the page of alerts."""
 
     processes: Sequence[Process]
     alerts_url: str
     alertmanager_url: str
 
     def failures(self) -> Iterator[Coroutine[Any, Any, None]]:
-        """Give for each program what waits until it ends by itself, and raises StackError then."""
-        return (each.fail_when_it_ends() for each in self.processes)
+        """Return a coroutine for each program that raises StackError when the program ends."""
+        return (process.fail_when_it_ends() for process in self.processes)
 
 
 @asynccontextmanager
 async def started(stack: Stack, *, target: str) -> AsyncIterator[RunningStack]:
     """
-    Run both in a temporary folder, the exporter at *target* scraped, until the context ends.
+    Run both in a temporary folder until the context ends; Prometheus scrapes *target*.
 
-    They are ready when it begins. While they are stopped, a signal kills them. Raises StackError.
+    They are ready when the context begins. A signal during its end kills them. Raises StackError.
     """
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(prefix="rk-exporter-demo-") as name:
-        # A terminal that is closed would end the demo alone.
+        # Closing the terminal would otherwise end only the demo.
         loop.add_signal_handler(signal.SIGHUP, signal.raise_signal, signal.SIGTERM)
         commands = _prepared(stack, Path(name), target=target)
         processes: list[Process] = []
         try:
-            for place, command in commands:
-                processes.append(await start(place, command, Path(name)))
-            for each in processes:
-                await each.become_ready()
+            for installation, command in commands:
+                processes.append(await start(installation, command, Path(name)))
+            for process in processes:
+                await process.become_ready()
             yield RunningStack(
                 processes,
                 alerts_url=await asyncio.to_thread(_alerts_url, stack.prometheus),
@@ -96,26 +98,26 @@ async def started(stack: Stack, *, target: str) -> AsyncIterator[RunningStack]:
         finally:
             for number in _SIGNALS:
                 loop.add_signal_handler(number, _kill, processes)
-            await asyncio.gather(*(each.stop() for each in processes))
+            await asyncio.gather(*(process.stop() for process in processes))
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
 
 
-def _alerts_url(prometheus: Place) -> str:
-    # Debian's has the pages of old alone.
-    page = next((each for each in _ALERTS_PAGES if answers(prometheus, each)), "")
+def _alerts_url(prometheus: Installation) -> str:
+    # Debian's Prometheus has only the classic pages.
+    page = next((page for page in _ALERTS_PAGES if has_page(prometheus, page)), "")
     return f"{prometheus.url}{page}"
 
 
 def _kill(processes: Sequence[Process]) -> None:
-    for each in processes:
-        each.kill()
+    for process in processes:
+        process.kill()
 
 
-def _prepared(stack: Stack, folder: Path, *, target: str) -> list[tuple[Place, list[str]]]:
-    """Write what both read into *folder*, and return the command of each."""
+def _prepared(stack: Stack, folder: Path, *, target: str) -> list[tuple[Installation, list[str]]]:
+    """Write the configuration of both to *folder*, and return the command of each."""
     try:
-        texts = {each.path: each.text for each in assets.shipped()}
+        texts = {asset.path: asset.text for asset in assets.shipped()}
     except assets.AssetsMissing as error:
         raise StackError(str(error)) from None
     rules = folder / assets.RULES.name
@@ -137,21 +139,21 @@ def _prepared(stack: Stack, folder: Path, *, target: str) -> list[tuple[Place, l
         (stack.prometheus, [*prometheus, f"--storage.tsdb.path={folder}/prometheus"]),
         (
             stack.alertmanager,
-            # It has no peers.
+            # It runs alone, without a cluster.
             [*alertmanager, f"--storage.path={folder}/alertmanager", "--cluster.listen-address="],
         ),
     ]
 
 
-def _configured(place: Place, folder: Path, document: dict[str, Any]) -> list[str]:
-    """Write what a program is configured by, and return the command that both have in common."""
-    file = folder / f"{place.program.title}.yml"
+def _configured(installation: Installation, folder: Path, document: dict[str, Any]) -> list[str]:
+    """Write the configuration of a program, and return the part of its command that both share."""
+    file = folder / f"{installation.program.title}.yml"
     file.write_text(_dumped(document), encoding="utf-8")
     return [
-        place.path,
+        installation.path,
         f"--config.file={file}",
-        f"--web.listen-address={place.listen_address}",
-        f"--web.external-url={place.url}",
+        f"--web.listen-address={installation.listen_address}",
+        f"--web.external-url={installation.url}",
     ]
 
 
@@ -160,25 +162,25 @@ def _dumped(document: dict[str, Any]) -> str:
 
 
 def rule_groups(shipped: str) -> dict[str, Any]:
-    """Return the *shipped* rules, evaluated as often as a demo changes."""
+    """Return the *shipped* rules with a short evaluation interval."""
     document: dict[str, Any] = yaml.safe_load(shipped)
-    document["groups"] = [{**each, "interval": SCRAPE_INTERVAL} for each in document["groups"]]
+    document["groups"] = [{**group, "interval": SCRAPE_INTERVAL} for group in document["groups"]]
     return document
 
 
 def prometheus_configuration(
     example: str, *, target: str, alertmanager: str, rules: Path
 ) -> dict[str, Any]:
-    """Return the *example* for an exporter at *target*, with an interval that suits a demo."""
+    """Return the *example* for an exporter at *target*, with a short scrape interval."""
     document: dict[str, Any] = yaml.safe_load(example)
     document["global"] |= {
         "scrape_interval": SCRAPE_INTERVAL,
         "evaluation_interval": SCRAPE_INTERVAL,
     }
     document["scrape_configs"] = [
-        {**each, "static_configs": [{"targets": [target]}]}
-        for each in document["scrape_configs"]
-        if each["job_name"] == assets.DEFAULT_JOB
+        {**job, "static_configs": [{"targets": [target]}]}
+        for job in document["scrape_configs"]
+        if job["job_name"] == assets.DEFAULT_JOB
     ]
     document["rule_files"] = [str(rules)]
     document["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
@@ -186,7 +188,7 @@ def prometheus_configuration(
 
 
 def alertmanager_configuration(example: str) -> dict[str, Any]:
-    """Return the *example* with receivers that send nothing: nobody is there to be told."""
+    """Return the *example* with receivers that send no notifications."""
     document: dict[str, Any] = yaml.safe_load(example)
-    document["receivers"] = [{"name": each["name"]} for each in document["receivers"]]
+    document["receivers"] = [{"name": receiver["name"]} for receiver in document["receivers"]]
     return document

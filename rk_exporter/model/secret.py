@@ -1,10 +1,10 @@
-"""Secrets, and the source of tokens."""
+"""Secrets, and where tokens come from."""
 
 from typing import NoReturn, Protocol
 
 
 class Secret:
-    """A text that appears in no repr, log line or error; only *reveal* returns it."""
+    """A text that shows itself to nobody but the caller of *reveal*."""
 
     __slots__ = ("_text",)
 
@@ -25,12 +25,16 @@ class Secret:
         return "<secret>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret cannot be pickled or copied")
+        raise TypeError("a secret is not to be pickled or copied")
 
 
 class TokenSource(Protocol):
     """The source of an app's token."""
 
+    async def refresh(self) -> object:
+        """Read the token again if its file has changed; wait for a bounded time only."""
+        ...
+
     def current(self) -> Secret:
-        """Return the token to use now."""
+        """Return the last good token, without I/O."""
         ...

@@ -9,7 +9,6 @@ import asyncio
 import fcntl
 import logging
 import os
-import stat
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from rk_exporter.model.meeting import App
 from rk_exporter.runtime.background_call import BackgroundCall, StillRunning
+from rk_exporter.runtime.files import FileError, FileMissing, FileTooLarge, read_regular_file
 from rk_exporter.runtime.last_logged import LastLogged
 from rk_exporter.tracking.state_records import SavedApp, UnreadableState, decode, encode
 
@@ -119,14 +119,14 @@ class StateFile:
 
     def _load(self) -> tuple[SavedApp, ...]:
         try:
-            return decode(_read(self._path))
-        except FileNotFoundError:
+            return decode(read_regular_file(self._path, max_bytes=_LARGEST_FILE_BYTES))
+        except FileMissing:
             return ()
-        except OSError as error:
-            raise StateFileError(f"{self._path}: cannot be read ({error.strerror})") from None
-        except UnreadableState as error:
+        except (FileTooLarge, UnreadableState) as error:
             self._quarantine(str(error))
             return ()
+        except FileError as error:
+            raise StateFileError(f"{self._path}: {error}") from None
 
     def _quarantine(self, reason: str) -> None:
         """Move the file aside, so that the next write does not destroy it."""
@@ -167,18 +167,6 @@ def _lock(path: Path) -> int:
             f"{lock}: cannot be locked ({error.strerror}); choose a file on a local disk"
         ) from None
     return descriptor
-
-
-def _read(path: Path) -> bytes:
-    with open(path, "rb", opener=_open_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise StateFileError(f"{path}: must be a regular file")
-        return file.read(_LARGEST_FILE_BYTES)
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    # Opening a FIFO waits for a writer.
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -31,7 +31,12 @@ _ANY_HOST = frozenset({"::", "0.0.0.0"})  # noqa: S104 # recognised, not bound
 
 
 class AddressError(Exception):
-    """The exporter cannot listen on an address."""
+    """The server cannot listen on *address*."""
+
+    def __init__(self, address: Address, reason: str) -> None:
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        super().__init__(f"cannot listen on {host}:{address.port}: {reason}")
+        self.address = address
 
 
 class _Server(uvicorn.Server):
@@ -64,8 +69,7 @@ def bind(address: Address) -> socket.socket:
         # Nagle's algorithm a response in two pieces takes 40 ms longer.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
-    shown = f"[{host}]" if ":" in host else host
-    raise AddressError(f"cannot listen on {shown}:{port}: {reason}")
+    raise AddressError(address, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The files that come with the program, as `rk-exporter assets` writes them."""
+"""The files that `rk-exporter assets` writes."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ def assets(folder: Path, *options: str) -> Result:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Return what each file below a folder says, by its path there."""
+    """Return the text of each file below a folder, by its path in the folder."""
     return {
         str(path.relative_to(folder)): path.read_text()
         for path in folder.rglob("*")
@@ -37,7 +37,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def in_checkout(root: Path) -> dict[str, Path]:
-    """Return each file that has to be written, by where, and where the project has it."""
+    """Return the path in the project of each file, by the path at which it must be written."""
     found = {"docs/runbook.md": root / "docs/runbook.md"}
     for path in (root / "dashboards").rglob("*"):
         if path.is_file() and path.suffix not in {".py", ".pyc"}:
@@ -47,14 +47,14 @@ def in_checkout(root: Path) -> dict[str, Path]:
 
 
 def force_included(root: Path) -> dict[str, str]:
-    """Return what a wheel is given besides the package: from where, and where to."""
+    """Return the target in a wheel of each file outside the package."""
     project = tomllib.loads((root / "pyproject.toml").read_text())
-    given: dict[str, str] = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    return given
+    targets: dict[str, str] = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    return targets
 
 
 def run_copy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the package that was copied into *folder*."""
+    """Run the copy of the package in *folder*."""
     return subprocess.run(
         [sys.executable, "-m", "rk_exporter", *arguments],
         cwd=folder,
@@ -67,16 +67,16 @@ def run_copy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def package_copy(root: Path, tmp_path: Path) -> Path:
-    """Copy the package alone, as a wheel would have it without its assets."""
+    """Copy the package without its assets."""
     folder = tmp_path / "site-packages"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(root / "rk_exporter", folder / "rk_exporter", ignore=ignored)
     return folder
 
 
-class TestWhatIsWritten:
-    def test_all_of_it(self, root: Path, tmp_path: Path) -> None:
-        """Each dashboard, rule file, example and the runbook is written as the project has it."""
+class TestWriting:
+    def test_all_files(self, root: Path, tmp_path: Path) -> None:
+        """Dashboards, rules, examples and runbook are the files of the project."""
         result = assets(tmp_path / "new/folder")
         assert 0 == result.exit_code
         wanted = {name: path.read_text() for name, path in in_checkout(root).items()}
@@ -84,16 +84,16 @@ class TestWhatIsWritten:
         assert RULES in wanted
         assert any(name.endswith(".json") for name in wanted)
 
-    def test_what_is_told(self, tmp_path: Path) -> None:
-        """Standard output has the path of each file; what to do with them stands beside it."""
+    def test_output(self, tmp_path: Path) -> None:
+        """Standard output lists the files, and standard error says how to use them."""
         result = assets(tmp_path)
         written = {str(tmp_path / name) for name in contents(tmp_path)}
         assert written == set(result.stdout.splitlines())
-        assert f"{tmp_path / RULES}\n  under rule_files" in result.stderr
+        assert f"add {tmp_path / RULES}\n  to rule_files" in result.stderr
         assert "Grafana: import" in result.stderr
 
-    def test_a_wheel_has_them(self, root: Path, tmp_path: Path, package_copy: Path) -> None:
-        """What pyproject.toml lets a wheel have is what is written from there."""
+    def test_wheel(self, root: Path, tmp_path: Path, package_copy: Path) -> None:
+        """A wheel, as pyproject.toml defines it, writes the same files."""
         for source, target in force_included(root).items():
             path = package_copy / target
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,18 +104,18 @@ class TestWhatIsWritten:
         wanted = {name: path.read_text() for name, path in in_checkout(root).items()}
         assert wanted == contents(tmp_path / "out")
 
-    def test_an_installation_without_them(self, tmp_path: Path, package_copy: Path) -> None:
-        """A package that lacks them says so, and writes nothing."""
+    def test_installation_without_assets(self, tmp_path: Path, package_copy: Path) -> None:
+        """A package without assets is an error, and nothing is written."""
         result = run_copy(package_copy, "assets", str(tmp_path / "out"))
         assert 1 == result.returncode
-        assert result.stderr.startswith("Error: this installation lacks ")
+        assert result.stderr.startswith("Error: files are missing from this installation: ")
         assert RULES in result.stderr
         assert not (tmp_path / "out").exists()
 
 
 class TestAdapting:
-    def test_another_job(self, tmp_path: Path, promtool: str) -> None:
-        """Another job's name is in all places, the usual one in none, and Prometheus takes it."""
+    def test_other_job(self, tmp_path: Path, promtool: str) -> None:
+        """Another job name replaces the default everywhere, and Prometheus accepts the files."""
         assert 0 == assets(tmp_path / "usual").exit_code
         assert 0 == assets(tmp_path / "other", "--job", OTHER_JOB).exit_code
         usual, other = contents(tmp_path / "usual"), contents(tmp_path / "other")
@@ -126,7 +126,7 @@ class TestAdapting:
             assert not DEFAULT_JOB_NAMED.search(text), name
             assert named[name] == text.count(OTHER_JOB), name
         example = yaml.safe_load(other["examples/prometheus.yml"])
-        assert [OTHER_JOB] == [each["job_name"] for each in example["scrape_configs"]]
+        assert [OTHER_JOB] == [job["job_name"] for job in example["scrape_configs"]]
         for kind, file in (("rules", RULES), ("config", "examples/prometheus.yml")):
             checked = subprocess.run(
                 [promtool, "check", kind, tmp_path / "other" / file],
@@ -143,16 +143,16 @@ class TestAdapting:
             *("1", "true", "No", "null", "a" * 129),
         ],
     )
-    def test_refused_jobs(self, tmp_path: Path, name: str) -> None:
-        """A name that YAML or PromQL would read otherwise is refused, and nothing is written."""
+    def test_invalid_jobs(self, tmp_path: Path, name: str) -> None:
+        """A name that YAML or PromQL would misread is an error, and nothing is written."""
         result = assets(tmp_path / "out", "--job", name)
         assert 2 == result.exit_code
         assert "'--job'" in result.output
-        assert "job name like rk-exporter" in " ".join(result.output.split())
+        assert "invalid job name" in " ".join(result.output.split())
         assert not (tmp_path / "out").exists()
 
-    def test_another_runbook(self, tmp_path: Path) -> None:
-        """Alerts link to where the runbook is published, each to its own section still."""
+    def test_other_runbook(self, tmp_path: Path) -> None:
+        """Alerts link to their sections of the published runbook."""
         assert 0 == assets(tmp_path / "usual").exit_code
         assert 0 == assets(tmp_path / "other", "--runbook-url", RUNBOOK_URL).exit_code
         usual, other = (
@@ -165,8 +165,8 @@ class TestAdapting:
             for folder in ("usual", "other")
         )
         assert usual
-        assert [each.replace("docs/runbook.md", RUNBOOK_URL) for each in usual] == other
-        assert all(each.startswith(f"{RUNBOOK_URL}#rk") for each in other)
+        assert [url.replace("docs/runbook.md", RUNBOOK_URL) for url in usual] == other
+        assert all(url.startswith(f"{RUNBOOK_URL}#rk") for url in other)
 
     @pytest.mark.parametrize(
         "url",
@@ -175,40 +175,40 @@ class TestAdapting:
             *("https://x/{{y}}", 'https://x/"y'),
         ],
     )
-    def test_refused_runbooks(self, tmp_path: Path, url: str) -> None:
-        """What is no URL that a section's name can be appended to is refused."""
+    def test_invalid_runbooks(self, tmp_path: Path, url: str) -> None:
+        """A URL to which no fragment can be appended is an error."""
         result = assets(tmp_path / "out", "--runbook-url", url)
         assert 2 == result.exit_code
         assert "'--runbook-url'" in result.output
-        assert "no URL like https://" in " ".join(result.output.split())
+        assert "write e.g. https://" in " ".join(result.output.split())
         assert not (tmp_path / "out").exists()
 
 
-class TestFilesThatAreThere:
-    def test_the_same_ones(self, tmp_path: Path) -> None:
-        """Files that say the same already are fine, and not written again."""
+class TestExistingFiles:
+    def test_same_content(self, tmp_path: Path) -> None:
+        """Files with the same content are not written again."""
         assets(tmp_path)
         times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
         result = assets(tmp_path)
         assert (0, "") == (result.exit_code, result.stdout)
-        assert "All is there already." in result.stderr
+        assert "All files are up to date." in result.stderr
         assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
-    def test_others_are_kept(self, tmp_path: Path) -> None:
-        """Where files have other content all of them are named, and nothing is written."""
-        mine = {RULES: "groups: []\n", "examples/prometheus.yml": "global: {}\n"}
-        for name, text in mine.items():
+    def test_other_content(self, tmp_path: Path) -> None:
+        """Files with other content are listed, and nothing is written."""
+        own_files = {RULES: "groups: []\n", "examples/prometheus.yml": "global: {}\n"}
+        for name, text in own_files.items():
             (tmp_path / name).parent.mkdir()
             (tmp_path / name).write_text(text)
         result = assets(tmp_path)
         assert 1 == result.exit_code
         assert "--overwrite" in result.stderr
-        named = {line.strip() for line in result.stderr.splitlines()[1:]}
-        assert {str(tmp_path / name) for name in mine} == named
-        assert mine == contents(tmp_path)
+        listed = {line.strip() for line in result.stderr.splitlines()[1:]}
+        assert {str(tmp_path / name) for name in own_files} == listed
+        assert own_files == contents(tmp_path)
 
     def test_overwriting(self, root: Path, tmp_path: Path) -> None:
-        """They are overwritten where that is asked for; the path of no other file is shown."""
+        """With --overwrite they are replaced, and only their paths are shown."""
         assets(tmp_path)
         (tmp_path / RULES).write_text("groups: []\n")
         result = assets(tmp_path, "--overwrite")
@@ -216,8 +216,8 @@ class TestFilesThatAreThere:
         assert in_checkout(root)[RULES].read_text() == (tmp_path / RULES).read_text()
 
     @pytest.mark.parametrize("taken", ["", "rules"])
-    def test_a_file_where_a_folder_should_be(self, tmp_path: Path, taken: str) -> None:
-        """What cannot be written is one line that says why."""
+    def test_file_instead_of_folder(self, tmp_path: Path, taken: str) -> None:
+        """A file that cannot be written is an error of one line with the reason."""
         (tmp_path / "out" / taken).parent.mkdir(exist_ok=True)
         (tmp_path / "out" / taken).write_text("a file\n")
         result = assets(tmp_path / "out")
@@ -225,8 +225,8 @@ class TestFilesThatAreThere:
         assert result.stderr.startswith(f"Error: cannot write {tmp_path / 'out' / taken}")
         assert "Not a directory" in result.stderr
 
-    def test_a_folder_where_a_file_should_be(self, tmp_path: Path) -> None:
-        """A folder is no content to overwrite."""
+    def test_folder_instead_of_file(self, tmp_path: Path) -> None:
+        """A folder cannot be overwritten."""
         (tmp_path / RULES).mkdir(parents=True)
         result = assets(tmp_path, "--overwrite")
         assert 1 == result.exit_code

@@ -11,9 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from click.testing import CliRunner
+
 from rk_exporter import __version__
-from rk_exporter.cli.options import OPTIONS
-from rk_exporter.simulator import Fault, ScriptedScenario, Simulator
+from rk_exporter.cli.main import main
+from rk_exporter.config.config import OPTIONS
+from rk_exporter.simulator import Fault, ScriptedStory, Simulator
 from tests.support.building import NOW, life, samples, value
 from tests.support.processes import TOKEN, invoke, started, url_in
 from tests.support.serving import served
@@ -36,7 +39,7 @@ def base_url(simulator: Simulator) -> Iterator[str]:
 
 class TestServe:
     def test_from_start_to_stop(self, base_url: str, tmp_path: Path) -> None:
-        """It says where it listens, answers scrapes, and ends with 0 when it is asked to."""
+        """It logs its addresses, answers scrapes, and exits with 0 after SIGTERM."""
         (tmp_path / "token").write_text("simulated\n")
         arguments = (
             "serve",
@@ -65,7 +68,7 @@ class TestServe:
         assert "msg=stopped" in errors
 
     def test_configuration_from_the_environment(self, base_url: str) -> None:
-        """Everything can be given by variables, a list of meetings with commas and blanks."""
+        """Variables can set all options; commas and spaces separate meetings."""
         environment = {
             **TOKEN,
             "CLOUDFLARE_ACCOUNT_ID": "account",
@@ -82,7 +85,7 @@ class TestServe:
             assert 3 == value(httpx.get(event["url"]).text, "rk_meetings")
 
     def test_address_in_use(self, base_url: str) -> None:
-        """An address that is taken is one line and exit code 1."""
+        """An address in use is an error of one line, and exit code 1."""
         taken = base_url.removeprefix("http://").removesuffix("/client/v4")
         result = invoke("serve", *IDS, "--meeting-id", "x", "--web.listen-address", taken)
         assert (1, f"Error: cannot listen on {taken}: Address already in use\n") == (
@@ -91,7 +94,7 @@ class TestServe:
         )
 
     def test_hanging_name_lookups(self) -> None:
-        """A resolver that hangs keeps neither scrapes waiting nor the process from ending."""
+        """A resolver that hangs delays neither scrapes nor the end of the process."""
         hang = "import socket, time; socket.getaddrinfo = lambda *_, **__: time.sleep(60)"
         program = f"{hang}; from rk_exporter.cli.main import entry_point; entry_point()"
         arguments = (
@@ -111,10 +114,10 @@ class TestServe:
             assert 0 == process.wait(15)
 
 
-class TestRefusals:
+class TestErrors:
     @pytest.mark.parametrize("command", ["serve", "scrape", "check"])
     def test_configuration_errors(self, command: str) -> None:
-        """A bad configuration is one line that names the option, and exit code 2."""
+        """A mistake in the configuration is a line that names the option, and exit code 2."""
         result = invoke(command, *IDS, "--meeting-id", "../escape")
         assert 2 == result.exit_code
         assert (
@@ -124,12 +127,15 @@ class TestRefusals:
         assert 1 == result.output.count("\n")
 
     def test_variables_are_named(self) -> None:
-        """A bad value from the environment is refused by the variable's name."""
+        """An invalid value of a variable is an error with the variable's name."""
         environment = {**TOKEN, "RK_SCRAPE_STALE_AFTER": "soon"}
         result = invoke("check", *IDS, "--meeting-id", "x", environment=environment)
         assert (
             2,
-            "Error: RK_SCRAPE_STALE_AFTER: 'soon' is no duration; write 500ms, 5s, 5m or 1h30m\n",
+            (
+                "Error: RK_SCRAPE_STALE_AFTER: invalid duration 'soon'; "
+                "write e.g. 500ms, 5s, 5m or 1h30m\n"
+            ),
         ) == (
             result.exit_code,
             result.output,
@@ -145,21 +151,21 @@ class TestRefusals:
     def test_no_way_to_the_api(
         self, environment: dict[str, str], base_url: str, message: str
     ) -> None:
-        """Unreadable certificates, or a host that is none, are one line and exit code 2."""
+        """Unreadable certificates and an invalid host are an error of one line, and exit code 2."""
         arguments = ("check", *IDS, "--meeting-id", "x", "--api.base-url", base_url)
         result = invoke(*arguments, environment={**TOKEN, **environment})
         assert 2 == result.exit_code
         assert result.output.startswith(f"Error: {message}")
         assert 1 == result.output.count("\n")
 
-    def test_token_is_no_option(self) -> None:
-        """The token cannot be given on the command line, where everybody could read it."""
-        assert not any(option.flag.endswith(("token", "api-token")) for option in OPTIONS)
+    def test_token_is_not_an_option(self) -> None:
+        """No flag takes the token, because other users can read command lines."""
+        assert not any(option.flag.endswith("token") for option in OPTIONS)
 
 
 class TestScrape:
     def test_exposition_on_standard_output(self, base_url: str) -> None:
-        """It prints the exposition of one pass and nothing else."""
+        """It prints only the metrics of one pass."""
         result = invoke("scrape", *IDS, "--meeting-id", "weekly", "--api.base-url", base_url)
         assert 0 == result.exit_code
         assert result.output.startswith("# HELP rk_recording_status")
@@ -167,7 +173,7 @@ class TestScrape:
         assert "" == result.stderr
 
     def test_full_disk(self, base_url: str) -> None:
-        """Where the exposition cannot be written one line says so, and the exit code is 1."""
+        """If the metrics cannot be written, there is an error of one line, and exit code 1."""
         arguments = ("scrape", *IDS, "--meeting-id", "weekly", "--api.base-url", base_url)
         with Path("/dev/full").open("w") as full:
             result = subprocess.run(
@@ -178,20 +184,20 @@ class TestScrape:
                 env=TOKEN,
                 check=False,
             )
-        assert (1, "Error: cannot write: No space left on device\n") == (
+        assert (1, "Error: cannot write the output: No space left on device\n") == (
             result.returncode,
             result.stderr,
         )
 
     def test_failure(self, base_url: str, simulator: Simulator) -> None:
-        """Where an app could not be read the exposition says so, and the exit code is 1."""
+        """If an app cannot be read, the metrics include the failure, and the exit code is 1."""
         simulator.inject("weekly", Fault.UNAUTHORIZED)
         result = invoke("scrape", *IDS, "--meeting-id", "weekly", "--api.base-url", base_url)
         assert (1, 0) == (result.exit_code, value(result.stdout, "rk_up"))
         assert "reasons=auth:1" in result.stderr
 
-    def test_what_was_before_is_shown_and_not_counted(self) -> None:
-        """Also a recording that has ended is shown, as it is in the list of the app."""
+    def test_finished_recordings_are_shown_and_not_counted(self) -> None:
+        """A recording that has finished before the start is shown, but not counted."""
         begin = time.time() - 300
         uploaded = life(
             "weekly",
@@ -210,14 +216,14 @@ class TestScrape:
 
 
 class TestCheck:
-    def test_nothing_is_restored(self, base_url: str, simulator: Simulator) -> None:
-        """A check reads what goes on now: a call for each meeting, and none for the list."""
+    def test_calls(self, base_url: str, simulator: Simulator) -> None:
+        """A check makes one call per meeting, and none for the list of recordings."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
         result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
         assert (0, 2) == (result.exit_code, simulator.requests.total)
 
-    def test_all_is_well(self, base_url: str) -> None:
-        """A line for the app and one for each meeting, and exit code 0."""
+    def test_success(self, base_url: str) -> None:
+        """It prints a line for the app and each meeting, and exits with 0."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
         result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
         app, weekly, idle = result.output.splitlines()
@@ -227,7 +233,7 @@ class TestCheck:
         assert 0 == result.exit_code
 
     def test_hanging_meetings(self, base_url: str, simulator: Simulator) -> None:
-        """Meetings that hang do not keep the others from being read."""
+        """Meetings that hang do not prevent reading the others."""
         hanging = [f"hanging-{number}" for number in range(8)]
         for name in hanging:
             simulator.inject(name, Fault.HANG)
@@ -238,7 +244,7 @@ class TestCheck:
         assert "  weekly     PAUSED" in result.output
 
     def test_one_bad_app(self, base_url: str, tmp_path: Path) -> None:
-        """One app with a bad token makes the verdict bad, and the other is read."""
+        """An app with a rejected token makes the check fail, and the other app is read."""
         file = tmp_path / "rk.yml"
         file.write_text(
             f"account_id: account\napi: {{base_url: '{base_url}'}}\napps:\n"
@@ -251,8 +257,8 @@ class TestCheck:
         assert (1, True, True) == (result.exit_code, "ok, 1 of 1" in good, "FAILED, 0 of 1" in bad)
         assert "FAILED auth: the API answered 401" in failure
 
-    def test_what_is_wrong_and_what_to_do(self, base_url: str) -> None:
-        """A refused token is said for each meeting with what to do, and the exit code is 1."""
+    def test_rejected_token(self, base_url: str) -> None:
+        """A rejected token is a failure with a fix for each meeting, and exit code 1."""
         result = invoke(
             "check",
             *IDS,
@@ -266,12 +272,13 @@ class TestCheck:
         assert "" == result.stderr
 
     def test_json(self, base_url: str, simulator: Simulator) -> None:
-        """For scripts the same as JSON."""
+        """The report for scripts is JSON."""
         simulator.inject("weekly", Fault.SERVER_ERROR)
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
         result = invoke("check", *IDS, *meetings, "--api.base-url", base_url, "--format", "json")
         document = json.loads(result.stdout)
-        states = {each["meeting_id"]: each["ok"] for each in document["apps"][0]["meetings"]}
+        meetings_document = document["apps"][0]["meetings"]
+        states = {meeting["meeting_id"]: meeting["ok"] for meeting in meetings_document}
         assert (1, False, {"weekly": False, "idle": True}) == (
             result.exit_code,
             document["ok"],
@@ -279,45 +286,45 @@ class TestCheck:
         )
 
     def test_json_of_a_bad_configuration(self) -> None:
-        """A script gets JSON even where the configuration is refused."""
+        """The error about an invalid configuration is JSON too."""
         result = invoke("check", *IDS, "--format", "json")
         document = json.loads(result.stdout)
         assert (2, False) == (result.exit_code, document["ok"])
-        assert document["error"].startswith("missing: meeting_ids (--meeting-id) or ")
+        assert document["error"].startswith("missing: meetings (--meeting-id or ")
 
     @pytest.mark.parametrize(("budget", "warned"), [("1200", False), ("1201", True)])
     def test_budget_above_what_cloudflare_allows(self, *, budget: str, warned: bool) -> None:
-        """A budget that Cloudflare's own limit does not cover is taken, with a warning."""
+        """A budget above Cloudflare's default limit is a warning."""
         arguments = ("check", *IDS, "--meeting-id", "weekly", "--offline", "--api.budget", budget)
         result = invoke(*arguments)
         assert 0 == result.exit_code
-        assert warned == ("more than the 1200 that Cloudflare allows" in result.stderr)
+        assert warned == ("exceeds Cloudflare's default limit of 1200" in result.stderr)
 
-    def test_paced_calls_are_announced(self, base_url: str) -> None:
-        """Where calls have to wait for the budget, it says for how long."""
+    def test_announced_duration(self, base_url: str) -> None:
+        """If calls must wait for the budget, a log line says for how long."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle", "--api.base-url", base_url)
         result = invoke("check", *IDS, *meetings, "--api.budget", "100")
         assert "2 of 2 meetings read" in result.stdout
-        assert "a call for each meeting takes up to 6 s, by the budget" in result.stderr
+        assert "reading each meeting takes up to 6s, because of the budget" in result.stderr
 
     def test_offline(self, base_url: str, simulator: Simulator) -> None:
-        """Offline only the configuration is checked; nothing is called."""
+        """With --offline it checks only the configuration, without API calls."""
         result = invoke(
             *("check", *IDS, "--meeting-id", "weekly", "--offline", "--api.base-url", base_url)
         )
         assert (0, 0) == (result.exit_code, simulator.requests.total)
-        assert "1 meeting listed; nothing was asked of the API" in result.output
+        assert "1 meeting listed, no API calls made" in result.output
 
     def test_token_in_clear_text(self) -> None:
-        """That the token could be read on its way is said before anything is sent."""
+        """Sending the token without TLS is a warning."""
         base_url = ("--api.base-url", "http://api.test")
         result = invoke("check", *IDS, "--meeting-id", "x", "--offline", *base_url)
-        assert "the API token travels in clear text" in result.stderr
+        assert "API token is sent in clear text" in result.stderr
 
 
 class TestSimulator:
     def test_simulate(self) -> None:
-        """The simulated API runs alone, and `check` is content with it."""
+        """The simulated API runs alone, and `check` accepts it."""
         with started(
             "simulate", "--web.listen-address", "127.0.0.1:0", "--meetings", "3"
         ) as process:
@@ -327,23 +334,23 @@ class TestSimulator:
                 f"{base_url}/accounts/account/realtime/kit/app/meetings",
                 headers={"Authorization": "Bearer simulated"},
             ).json()["data"]
-            meetings = [part for each in listed for part in ("--meeting-id", each["id"])]
+            meetings = [part for meeting in listed for part in ("--meeting-id", meeting["id"])]
             result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
         assert (0, 3) == (result.exit_code, len(listed))
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("simulate", "--fault", "x=explode"), "write MEETING=KIND, KIND one of unauthorized,"),
-            (("simulate", "--web.listen-address", "nowhere"), "'nowhere' is no address"),
-            (("demo", "--web.listen-address", ":1,:2"), "has to be one address"),
-            (("simulate", "--speed", "nan"), "is no number"),
+            (("simulate", "--fault", "x=explode"), "write MEETING=KIND with KIND unauthorized,"),
+            (("simulate", "--web.listen-address", "nowhere"), "invalid address 'nowhere'"),
+            (("demo", "--web.listen-address", ":1,:2"), "invalid address ':1,:2'"),
+            (("simulate", "--speed", "nan"), "is not a number"),
             (("simulate", "--latency", "-1"), "is not in the range"),
             (("simulate", "--meetings", "-1"), "is not in the range"),
         ],
     )
     def test_bad_options(self, arguments: tuple[str, ...], message: str) -> None:
-        """A bad option is refused with what would be right."""
+        """An invalid option is an error that says what is valid."""
         result = invoke(*arguments)
         assert 2 == result.exit_code
         assert message in " ".join(result.output.split())
@@ -357,18 +364,21 @@ class TestSimulator:
         ],
     )
     def test_taken_address(self, base_url: str, command: str, option: str) -> None:
-        """An address that is taken is one line, with the option that takes another."""
+        """An address in use is an error of one line with the option that changes it."""
         taken = base_url.removeprefix("http://").removesuffix("/client/v4")
         anywhere = "127.0.0.1:0"
         others = ("--simulator.listen-address", anywhere) if command == "demo" else ()
         result = invoke(command, "--web.listen-address", anywhere, *others, option, taken)
         assert 1 == result.exit_code
-        last = result.output.splitlines()[-1]
-        assert last.startswith(f"Error: cannot listen on {taken}: Address already in use; ")
-        assert option in last
+        error = f"Error: cannot listen on {taken}: Address already in use; choose another with "
+        other_port = int(taken.rpartition(":")[2]) + 1000
+        expected = f"{error}{option} :{other_port}"
+        if command == "demo":
+            expected += f', or make demo ARGS="{option} :{other_port}"'
+        assert f"{expected}\n" == result.output
 
     def test_faults_on_request(self) -> None:
-        """A fault that is asked for on the command line is there."""
+        """A fault from the command line makes calls fail."""
         fault = ("--fault", "*=server_error")
         with started("simulate", "--web.listen-address", "127.0.0.1:0", *fault) as process:
             assert process.stdout
@@ -378,15 +388,49 @@ class TestSimulator:
 
 
 def test_version() -> None:
-    """The version is the package's."""
+    """The version is that of the package."""
     assert f"rk-exporter, version {__version__}\n" == invoke("--version").output
 
 
 @pytest.mark.parametrize("command", ["serve", "check", "scrape"])
 def test_every_option_is_explained(command: str) -> None:
-    """Each option shows its help, its variable and its default."""
+    """The help page groups options by subject, and shows variables and defaults."""
     shown = " ".join(invoke(command, "--help").output.split())
-    for option in OPTIONS:
+    groups = [option.group for option in OPTIONS]
+    positions = [shown.index(f"{group}: --") for group in dict.fromkeys(groups)]
+    assert sorted(positions) == positions
+    for option in filter(lambda option: option.flag, OPTIONS):
         assert option.flag in shown
         assert f"env var: {option.variable}" in shown
-    assert "default: (5m)" in shown
+    assert "default: 5m]" in shown
+
+
+def test_command_list() -> None:
+    """The list of commands has a whole sentence for each command, even in a narrow terminal."""
+    output = CliRunner().invoke(main, ["--help"], terminal_width=40).output
+    commands = " ".join(output.partition("Commands:")[2].split())
+    assert "..." not in commands
+    assert "serve Run the exporter." in commands
+    assert "assets Write dashboards, rules, examples and the runbook to DIR." in commands
+
+
+def test_unknown_variable(base_url: str) -> None:
+    """A variable that looks like ours and is unknown is a warning with a suggestion."""
+    arguments = ("check", *IDS, "--meeting-id", "weekly", "--offline", "--api.base-url", base_url)
+    result = invoke(*arguments, environment={**TOKEN, "RK_API_BUGDET": "canary"})
+    assert 0 == result.exit_code
+    assert "unknown variable RK_API_BUGDET; did you mean RK_API_BUDGET?" in result.stderr
+    assert "canary" not in result.stderr
+
+
+def test_several_mistakes() -> None:
+    """All mistakes are in one error, a line for each, with exit code 2."""
+    result = invoke("serve", "--api.budget", "0", environment={"RK_LOG_LEVEL": "loud"})
+    assert 2 == result.exit_code
+    assert [
+        "Error: 3 problems in the configuration:",
+        "  --api.budget: must be between 1 and 100000 calls per 5 minutes",
+        "  RK_LOG_LEVEL: invalid value 'loud'; use debug, info, warning, error",
+        "  missing:",
+    ] == result.output.splitlines()[:4]
+    assert "API token (CLOUDFLARE_API_TOKEN; --api.token-file" in result.output

@@ -17,7 +17,7 @@ from tests.support.processes import started
 
 
 def snapshot(*recordings: KnownRecording, **states: Status | None) -> Snapshot:
-    """Return one of meetings that have been read, each with a recording in its state if any."""
+    """Return a snapshot of meetings and the states of their recordings."""
     meetings = dict.fromkeys([*states, *(known.meeting.meeting_id for known in recordings)])
     found = [known(name, status) for name, status in states.items() if status]
     readings = tuple(Reading(meeting=Meeting(name, name), recordings=()) for name in meetings)
@@ -26,7 +26,7 @@ def snapshot(*recordings: KnownRecording, **states: Status | None) -> Snapshot:
 
 
 def default_seed() -> int:
-    (seed,) = (each.default for each in demo_command.params if each.name == "seed")
+    (seed,) = (parameter.default for parameter in demo_command.params if parameter.name == "seed")
     assert isinstance(seed, int)
     return seed
 
@@ -38,16 +38,16 @@ def known(name: str, status: Status, *, invoked_at: float | None = None) -> Know
     return KnownRecording(meeting=Meeting(name, name), recording=recording, read_at=NOW)
 
 
-def test_changes_are_told() -> None:
-    """A line for each meeting that is in another state than before, and none for the others."""
+def test_changes() -> None:
+    """Only meetings in another state than before have a line."""
     first = snapshot(a=Status.INVOKED, b=Status.RECORDING, c=None)
     second = snapshot(a=Status.RECORDING, b=Status.RECORDING, c=Status.INVOKED)
     lines = [line.split(maxsplit=1) for line in demo.changes(first, second)]
     assert [["a", "INVOKED -> RECORDING"], ["c", "no recording -> INVOKED"]] == lines
 
 
-def test_the_newest_recording_of_a_meeting_is_told() -> None:
-    """One that has ended stays, in whichever order they come, until another has begun."""
+def test_newest_recording() -> None:
+    """The newest recording of a meeting counts, in whatever order recordings come."""
     first = known("a", Status.UPLOADED, invoked_at=NOW - 90)
     second = known("a", Status.INVOKED, invoked_at=NOW)
     assert [] == list(demo.changes(snapshot(first), snapshot(first)))
@@ -56,44 +56,45 @@ def test_the_newest_recording_of_a_meeting_is_told() -> None:
         assert ["a", "UPLOADED -> INVOKED"] == line.split(maxsplit=1)
 
 
-def test_what_is_not_known_is_not_told() -> None:
-    """A meeting that has not been read has no state; its first is told without one before."""
+def test_unread_meeting() -> None:
+    """An unread meeting has no state, and its first state has no previous one."""
     unread = Reading(meeting=Meeting("a", "a"))
     nothing = Snapshot((AppSnapshot(app=App("a", "b", "c"), readings=(unread,)),), NOW)
     assert [] == list(demo.changes(nothing, nothing))
     assert ["a", "INVOKED"] == next(demo.changes(nothing, snapshot(a=Status.INVOKED))).split()
 
 
-def test_something_is_wrong_from_the_start() -> None:
-    """Who starts the demo sees an alert soon: a recording has hung for 5 minutes already."""
-    story = simulator.GeneratedScenario(
-        default_seed(), demo.MEETING_COUNT, NOW, simulator.DEMO_PACE
-    )
+def test_early_alert() -> None:
+    """An alert fires soon, because a recording is stuck for 5 minutes when the demo starts."""
+    story = simulator.improvise(default_seed(), demo.MEETING_COUNT, NOW, simulator.DEMO_PACE)
     for seconds in range(0, 121, 10):
         now = NOW + seconds
         assert [
-            each
-            for each in story.recordings(now)
-            if each.status(now) == simulator.Status.INVOKED and now - each.invoked_at > 300
+            recording
+            for recording in story.recordings(now)
+            if recording.status(now) == simulator.Status.INVOKED
+            and now - recording.invoked_at > 300
         ], seconds
 
 
-def test_the_demo_runs() -> None:
+def test_run() -> None:
     """
-    One command: addresses, a prometheus.yml, a dozen meetings that change within a minute.
+    The demo prints URLs, a prometheus.yml and queries, and shows changes within a minute.
 
-    What has ended is shown, but no more than a page can hold.
+    It shows finished recordings, but not more than fit on a page.
     """
-    anywhere = "127.0.0.1:0"
-    options = ("--web.listen-address", anywhere, "--simulator.listen-address", anywhere)
+    free_port = "127.0.0.1:0"
+    options = ("--web.listen-address", free_port, "--simulator.listen-address", free_port)
     with started("demo", *options) as process:
         assert process.stdout
-        lines = [process.stdout.readline() for _ in range(15)]
+        lines = [process.stdout.readline() for _ in range(25)]
         shown = "".join(lines)
         exporter, simulated = re.findall(r"http://127\.0\.0\.1:\d+", shown)[:2]
         assert "scrape_configs:" in shown
         assert f'targets: ["{exporter.removeprefix("http://")}"]' in shown
         assert "token `simulated`" in shown
+        assert all(query in shown for query in demo.QUERIES)
+        assert "Ctrl-C" in shown
         assert 200 == httpx.get(simulated).status_code
         text = httpx.get(f"{exporter}/metrics").text
         assert 12 == len(samples(text, "rk_meeting_up"))
@@ -102,7 +103,7 @@ def test_the_demo_runs() -> None:
         assert 1 == samples(text, "rk_discovery_up").popitem()[1]
         assert any(samples(text, "rk_meeting_live_participants").values())
         statuses = labelled(text, "rk_recording_status")
-        states = [labels["status"] for labels, is_its in statuses if is_its]
+        states = [labels["status"] for labels, is_current in statuses if is_current]
         assert len(states) <= 50
         assert "UPLOADED" in states
         assert 200 == httpx.get(f"{exporter}/-/ready").status_code
@@ -116,9 +117,9 @@ def test_the_demo_runs() -> None:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        begun = time.monotonic()
+        started_at = time.monotonic()
         assert changed.wait(60), "no recording changed within a minute"
-        assert time.monotonic() - begun < 60
+        assert time.monotonic() - started_at < 60
         process.send_signal(signal.SIGINT)
         assert 0 == process.wait(15)
         watcher.join()

@@ -1,4 +1,4 @@
-"""The demo with a real Prometheus and a real Alertmanager beside it."""
+"""The demo with a real Prometheus and a real Alertmanager."""
 
 import asyncio
 import os
@@ -19,26 +19,27 @@ import yaml
 
 from rk_exporter.config.parsers import Address
 from rk_exporter.demo import stack as demo_stack
+from rk_exporter.demo.demo import QUERIES
 from rk_exporter.demo.programs import GRACE_SECONDS
 from tests.monitoring import eventually
 from tests.support.processes import invoke, started
 
 
-ANYWHERE = "127.0.0.1:0"
+FREE_PORT = "127.0.0.1:0"
 ADDRESSES = (
-    *("--web.listen-address", ANYWHERE),
-    *("--simulator.listen-address", ANYWHERE),
-    *("--prometheus.listen-address", ANYWHERE),
-    *("--alertmanager.listen-address", ANYWHERE),
+    *("--web.listen-address", FREE_PORT),
+    *("--simulator.listen-address", FREE_PORT),
+    *("--prometheus.listen-address", FREE_PORT),
+    *("--alertmanager.listen-address", FREE_PORT),
 )
 needs_programs = pytest.mark.usefixtures("prometheus", "alertmanager")
 
 
 @pytest.fixture
 def environment(prometheus: str, alertmanager: str, tmp_path: Path) -> dict[str, str]:
-    """Return one with both programs, and with temporary folders in a folder of the test's."""
+    """Return variables with the path of both programs, and a folder for temporary files."""
     (tmp_path / "temporary").mkdir()
-    folders = (str(Path(each).parent) for each in (prometheus, alertmanager))
+    folders = (str(Path(program).parent) for program in (prometheus, alertmanager))
     return {"TMPDIR": str(tmp_path / "temporary"), "PATH": ":".join(folders)}
 
 
@@ -47,7 +48,7 @@ def left_in(folder: Path) -> list[str]:
 
 
 def running_in(folder: Path) -> dict[int, str]:
-    """Return the processes that have a folder in their command line, by their id."""
+    """Return the command lines that contain a folder, by the id of their process."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -60,7 +61,7 @@ def running_in(folder: Path) -> dict[int, str]:
 
 
 def urls_of(process: subprocess.Popen[str]) -> dict[str, str]:
-    """Return the addresses that the demo says, by what is there."""
+    """Return the URLs that the demo prints, by the program."""
     assert process.stdout
     found: dict[str, str] = {}
     for line in process.stdout:
@@ -69,10 +70,10 @@ def urls_of(process: subprocess.Popen[str]) -> dict[str, str]:
         if match := re.match(r"(rk-exporter|Prometheus|Alertmanager) +(http://\S+)", line):
             found[match[1]] = match[2]
     assert process.stderr
-    pytest.fail(f"the demo has ended: {process.stderr.read()}")
+    pytest.fail(f"the demo ended: {process.stderr.read()}")
 
 
-def answer(url: str) -> Any:
+def fetched(url: str) -> Any:
     return httpx.get(url).raise_for_status().json()
 
 
@@ -80,15 +81,15 @@ def answer(url: str) -> Any:
 def demo(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     with started("demo", "--stack", *ADDRESSES, environment=environment) as process:
         yield process
-        # What a failed test leaves running would hold the ports and the folder.
+        # After a failed test, the processes would keep the ports and the folder.
         process.terminate()
         process.communicate(timeout=30)
 
 
 def test_from_start_to_stop(demo: subprocess.Popen[str], tmp_path: Path) -> None:
-    """Prometheus scrapes the exporter by the rules, Alertmanager is there; then all is gone."""
+    """Prometheus scrapes the exporter and evaluates the rules; the end leaves nothing behind."""
     urls = urls_of(demo)
-    # Debian's has other pages than the project's own.
+    # Debian's Prometheus has other pages than the upstream one.
     assert urls["Prometheus"].endswith("/alerts")
     assert "Alerts" in httpx.get(urls["Prometheus"]).raise_for_status().text
     prometheus = urls["Prometheus"].removesuffix("/alerts").removesuffix("/classic")
@@ -96,23 +97,32 @@ def test_from_start_to_stop(demo: subprocess.Popen[str], tmp_path: Path) -> None
     target = urls["rk-exporter"].removeprefix("http://").removesuffix("/metrics")
 
     def is_scraped() -> bool:
-        targets = answer(f"{prometheus}/api/v1/targets")["data"]["activeTargets"]
-        shown = [(each["labels"], each["health"]) for each in targets]
+        targets = fetched(f"{prometheus}/api/v1/targets")["data"]["activeTargets"]
+        shown = [(target["labels"], target["health"]) for target in targets]
         return shown == [({"job": "rk-exporter", "instance": target}, "up")]
 
-    eventually(is_scraped, what="the exporter, and nothing else, is scraped")
+    eventually(is_scraped, what="Prometheus scrapes only the exporter")
 
     def is_evaluated() -> bool:
-        groups = answer(f"{prometheus}/api/v1/rules")["data"]["groups"]
+        groups = fetched(f"{prometheus}/api/v1/rules")["data"]["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
         assert [] == [rule for rule in rules if rule["health"] == "err"]
         return {"RKRecordingErrored", "RKRecordingStuckInvoked"} <= {
             rule["name"] for rule in rules if rule["health"] == "ok"
         }
 
-    eventually(is_evaluated, what="the rules are loaded, and can be evaluated")
-    alertmanagers = answer(f"{prometheus}/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
-    assert [f"{urls['Alertmanager']}/api/v2/alerts"] == [each["url"] for each in alertmanagers]
+    eventually(is_evaluated, what="Prometheus evaluates the rules")
+    alertmanagers = fetched(f"{prometheus}/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+    assert [f"{urls['Alertmanager']}/api/v2/alerts"] == [
+        alertmanager["url"] for alertmanager in alertmanagers
+    ]
+    for query in QUERIES:
+
+        def has_result(query: str = query) -> bool:
+            response = httpx.get(f"{prometheus}/api/v1/query", params={"query": query})
+            return bool(response.raise_for_status().json()["data"]["result"])
+
+        eventually(has_result, what=f"{query} has a result")
     assert 2 == len(running_in(tmp_path))
     (folder,) = left_in(tmp_path)
     assert folder.startswith("rk-exporter-demo-")
@@ -125,19 +135,19 @@ def test_from_start_to_stop(demo: subprocess.Popen[str], tmp_path: Path) -> None
 
 @needs_programs
 def test_both_are_ready() -> None:
-    """Both answer when the context begins, at the URLs that are told, and not when it has ended."""
-    anywhere = Address("", 0)
-    stack = demo_stack.prepare(prometheus_address=anywhere, alertmanager_address=anywhere)
+    """Both are ready when the context begins, and stopped when it has ended."""
+    free_port = Address("", 0)
+    stack = demo_stack.prepare(prometheus_address=free_port, alertmanager_address=free_port)
     urls = [stack.prometheus.url, stack.alertmanager.url]
 
-    async def look() -> list[int]:
+    async def statuses() -> list[int]:
         async with (
             demo_stack.started(stack, target="127.0.0.1:10058"),
             httpx.AsyncClient() as client,
         ):
             return [(await client.get(f"{url}/-/ready")).status_code for url in urls]
 
-    assert [200, 200] == asyncio.run(look())
+    assert [200, 200] == asyncio.run(statuses())
     for url in urls:
         with pytest.raises(httpx.ConnectError):
             httpx.get(url)
@@ -147,33 +157,33 @@ def test_both_are_ready() -> None:
 def test_stopped_while_it_starts(
     demo: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
 ) -> None:
-    """A signal that comes before all is ready ends what has been started."""
-    eventually(lambda: bool(running_in(tmp_path)), what="something is started")
+    """A signal before both programs are ready stops those that run."""
+    eventually(lambda: bool(running_in(tmp_path)), what="a program has started")
     demo.send_signal(number)
-    demo.communicate(timeout=30)
-    assert 0 == demo.returncode
+    _, errors = demo.communicate(timeout=30)
+    assert 0 == demo.returncode, errors
     assert ({}, []) == (running_in(tmp_path), left_in(tmp_path))
 
 
-def test_a_second_signal(demo: subprocess.Popen[str], tmp_path: Path) -> None:
-    """What does not end when it is asked to is killed by another signal, long before its time."""
+def test_second_signal(demo: subprocess.Popen[str], tmp_path: Path) -> None:
+    """A second signal kills programs that do not terminate, before their grace period ends."""
     urls_of(demo)
     for number in running_in(tmp_path):
         os.kill(number, signal.SIGSTOP)
-    begun = time.monotonic()
+    started_at = time.monotonic()
 
     def has_ended() -> bool:
         demo.send_signal(signal.SIGINT)
         return demo.poll() is not None
 
     eventually(has_ended, what="the demo has ended")
-    assert time.monotonic() - begun < GRACE_SECONDS
+    assert time.monotonic() - started_at < GRACE_SECONDS
     assert ({}, []) == (running_in(tmp_path), left_in(tmp_path))
 
 
 @pytest.mark.parametrize("title", ["Prometheus", "Alertmanager"])
 def test_one_dies(demo: subprocess.Popen[str], tmp_path: Path, title: str) -> None:
-    """When one of them ends by itself, so does the demo, with the end of its log."""
+    """If a program ends, the demo ends with an error and the last lines of the program's log."""
     urls_of(demo)
     (number,) = (
         number for number, command in running_in(tmp_path).items() if f"{title}.yml" in command
@@ -182,7 +192,7 @@ def test_one_dies(demo: subprocess.Popen[str], tmp_path: Path, title: str) -> No
     _, errors = demo.communicate(timeout=30)
     first, *log = errors.splitlines()
     assert 1 == demo.returncode
-    assert first.startswith(f"Error: {title} has ended with exit code ")
+    assert first.startswith(f"Error: {title} ended with exit code ")
     assert any("SIGTERM" in line for line in log)
     assert ({}, []) == (running_in(tmp_path), left_in(tmp_path))
 
@@ -190,19 +200,19 @@ def test_one_dies(demo: subprocess.Popen[str], tmp_path: Path, title: str) -> No
 def test_one_cannot_start(
     environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program that ends before it is ready is an error with the end of its log."""
+    """A program that ends before it is ready is an error with the last lines of its log."""
     (tmp_path / "prometheus").write_text("#!/bin/sh\necho out of luck >&2\nexit 3\n")
     (tmp_path / "prometheus").chmod(0o755)
     monkeypatch.setattr(tempfile, "tempdir", environment["TMPDIR"])
     path = f"{tmp_path}:{environment['PATH']}"
     result = invoke("demo", "--stack", *ADDRESSES, environment={"PATH": path})
     assert 1 == result.exit_code
-    assert "Error: Prometheus has ended with exit code 3:\n  out of luck\n" == result.output
+    assert "Error: Prometheus ended with exit code 3:\n  out of luck\n" == result.output
     assert ({}, []) == (running_in(tmp_path / "temporary"), left_in(tmp_path))
 
 
 def test_nothing_installed() -> None:
-    """Without the programs the error says which packages have them."""
+    """The error about missing programs names their packages."""
     result = invoke("demo", "--stack", *ADDRESSES, environment={"PATH": ""})
     assert 1 == result.exit_code
     assert (
@@ -213,8 +223,8 @@ def test_nothing_installed() -> None:
 
 @needs_programs
 @pytest.mark.parametrize("option", ["--prometheus.listen-address", "--alertmanager.listen-address"])
-def test_taken_address(option: str) -> None:
-    """An address that is taken is one line, with the option that takes another."""
+def test_address_in_use(option: str) -> None:
+    """An address in use is an error of one line with the option that changes it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         result = invoke("demo", "--stack", *ADDRESSES, option, address)
@@ -225,7 +235,7 @@ def test_taken_address(option: str) -> None:
 
 
 def test_prometheus_configuration(root: Path, tmp_path: Path) -> None:
-    """Of the example all is kept but addresses, the path of the rules, and intervals."""
+    """The example changes only in addresses, the path of the rules, and intervals."""
     example = (root / "dashboards/examples/prometheus.yml").read_text()
     made = demo_stack.prometheus_configuration(
         example, target="a:1", alertmanager="b:2", rules=tmp_path / "rules.yml"
@@ -240,19 +250,19 @@ def test_prometheus_configuration(root: Path, tmp_path: Path) -> None:
 
 
 def test_rules(root: Path) -> None:
-    """Of the shipped rules nothing is changed but how often they are evaluated."""
+    """The shipped rules change only in the evaluation interval."""
     shipped = (root / "dashboards/rules/rk-exporter.rules.yml").read_text()
     wanted = yaml.safe_load(shipped.replace("interval: 30s", "interval: 5s"))
     assert wanted == demo_stack.rule_groups(shipped)
 
 
 def test_alertmanager_configuration(root: Path) -> None:
-    """Of the example routes and inhibitions are kept, and nothing that is sent anywhere."""
+    """The example keeps routes and inhibitions, and loses all notifications."""
     example = (root / "dashboards/examples/alertmanager.yml").read_text()
     document = yaml.safe_load(example)
     made = demo_stack.alertmanager_configuration(example)
     assert (document["route"], document["inhibit_rules"]) == (made["route"], made["inhibit_rules"])
-    assert [each["name"] for each in document["receivers"]] == [
-        each["name"] for each in made["receivers"]
+    assert [receiver["name"] for receiver in document["receivers"]] == [
+        receiver["name"] for receiver in made["receivers"]
     ]
     assert "url" not in yaml.safe_dump(made)

@@ -1,4 +1,4 @@
-"""Canary secrets are searched for in everything that ever leaves the process."""
+"""No output of the process contains one of the canary secrets."""
 
 import logging
 import os
@@ -39,9 +39,9 @@ MEETINGS = [
     *("invoked", "recording", "paused", "uploading", "uploaded", "errored"),
     *("no-bucket", "several", "track"),
 ]
-# Enough for all that is read here at once, though it begins spent.
+# Enough for all calls here, although the exporter assumes at its start that it is used up.
 BUDGET = "100000"
-# How long before the moment of `every_state` some of the recordings have not ended yet.
+# Some recordings of `every_state` still run this long before its moment.
 BEFORE_SECONDS = 15
 
 
@@ -51,17 +51,17 @@ def assert_no_canary(text: str, *, where: str) -> None:
 
 
 def simulated(now: float = NOW) -> tuple[Simulator, Time]:
-    """Return a simulator that forgets what has ended, shortly before *now*, and its clock."""
+    """Return a simulator shortly before *now*, and its clock."""
     clock = Time(now - BEFORE_SECONDS)
     story = ScriptedScenario(recordings=every_state(now))
     return Simulator(story, clock=clock, token=TOKEN, rate_limit=0), clock
 
 
-def test_the_canaries_are_there_to_be_found() -> None:
-    """What the API sends holds the canaries: a search that finds nothing has searched something."""
+def test_canaries_exist() -> None:
+    """Responses of the API contain the canaries, so the searches below can fail."""
     simulator, clock = simulated()
     clock.now = NOW
-    (uploaded,) = (each for each in every_state() if each.meeting_id == "uploaded")
+    (uploaded,) = (recording for recording in every_state() if recording.meeting_id == "uploaded")
 
     async def ask(path: str) -> str:
         url = f"http://api/client/v4/accounts/{ACCOUNT}/realtime/kit/{APP}/recordings{path}"
@@ -78,12 +78,12 @@ def test_the_canaries_are_there_to_be_found() -> None:
 def test_pages_logs_objects_and_the_state_file(
     fault: Fault | None, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """No page in any format, no debug log, no object's text and no file has a secret."""
+    """Pages, debug logs, representations of objects and files contain no secret."""
     for name in (None, "rk_exporter", "httpx", "httpcore", "asyncio"):
         caplog.set_level(logging.DEBUG, logger=name)
     file = tmp_path / "state.json"
     configuration = config(meeting_ids=MEETINGS, state__file=str(file))
-    each = setup(*every_state(), configuration=configuration, linger_seconds=0)
+    system = setup(*every_state(), configuration=configuration, linger_seconds=0)
 
     followed = set()
 
@@ -91,33 +91,33 @@ def test_pages_logs_objects_and_the_state_file(
         if re.fullmatch(r"recordings/[^/]+", call.path):
             followed.add(call.path)
             if fault:
-                each.simulator.inject("*", fault, times=1)
+                system.simulator.inject("*", fault, times=1)
 
-    async def looks() -> list[str]:
-        each.time.now = NOW - BEFORE_SECONDS
+    async def collect_pages() -> list[str]:
+        system.time.now = NOW - BEFORE_SECONDS
         found = await pages()
-        each.time.now = NOW
-        # At first nothing but what is read by its id goes wrong, then all does.
-        each.front.before = spoil
+        system.time.now = NOW
+        # First only reads by id fail, then all calls.
+        system.front.before = spoil
         found += await pages()
         for meeting_id in (*MEETINGS, "*"):
             if fault:
-                each.simulator.inject(meeting_id, fault)
+                system.simulator.inject(meeting_id, fault)
         return found + await pages()
 
     async def pages() -> list[str]:
         short = {"X-Prometheus-Scrape-Timeout-Seconds": "0.2"}
         shown = [
-            (await each.get("/metrics", {"Accept": form.value, **short})).text for form in Format
+            (await system.get("/metrics", {"Accept": form.value, **short})).text for form in Format
         ]
         return shown + [
-            (await each.get(path)).text for path in ("/", "/-/healthy", "/-/ready", "/nope")
+            (await system.get(path)).text for path in ("/", "/-/healthy", "/-/ready", "/nope")
         ]
 
-    for page in end(each, looks):
+    for page in end(system, collect_pages):
         assert_no_canary(page, where="a page")
     assert_no_canary("\n".join(map(logging.Formatter().format, caplog.records)), where="the log")
-    assert_no_canary(repr(each.exporter.collector.snapshot), where="the snapshot")
+    assert_no_canary(repr(system.exporter.collector.snapshot), where="the snapshot")
     kept = file.read_text()
     assert all(meeting_id in kept for meeting_id in MEETINGS)
     assert_no_canary(kept, where="the state file")
@@ -127,7 +127,7 @@ def test_pages_logs_objects_and_the_state_file(
 @pytest.mark.parametrize("command", ["check", "scrape"])
 @pytest.mark.parametrize("fault", [None, Fault.UNAUTHORIZED, Fault.HTML, Fault.GARBAGE_FIELDS])
 def test_command_line(command: str, fault: Fault | None, tmp_path: Path) -> None:
-    """Neither what the commands print nor what they log or keep has a secret."""
+    """Output, logs and files of the commands contain no secret."""
     simulator, clock = simulated(time.time())
     front = Front(simulator)
     file = tmp_path / "state.json"
@@ -157,8 +157,8 @@ def test_command_line(command: str, fault: Fault | None, tmp_path: Path) -> None
         assert_no_canary(file.read_text(), where="the state file")
 
 
-def test_a_whole_process(tmp_path: Path) -> None:
-    """A running exporter lets no secret out: not by its pages, its log, its files, its name."""
+def test_process(tmp_path: Path) -> None:
+    """Pages, logs, files and the command line of a process contain no secret."""
     simulator, clock = simulated(time.time())
     front = Front(simulator)
     (tmp_path / "token").write_text(TOKEN)
@@ -181,7 +181,7 @@ def test_a_whole_process(tmp_path: Path) -> None:
         try:
             assert process.stderr
             lines = iter(process.stderr.readline, "")
-            match = next(filter(None, (re.search(r"http://127\S+?:\d+", each) for each in lines)))
+            match = next(filter(None, (re.search(r"http://127\S+?:\d+", line) for line in lines)))
             pages = [httpx.get(f"{match[0]}/metrics").text]
             assert "rk_recording_status{" in pages[0]
             clock.now += BEFORE_SECONDS
@@ -198,9 +198,9 @@ def test_a_whole_process(tmp_path: Path) -> None:
         finally:
             process.terminate()
             output, errors = process.communicate(timeout=10)
-    files = [each for each in tmp_path.iterdir() if each.name != "token"]
-    assert "state.json" in {each.name for each in files}
-    for text in (*pages, output, errors, *(each.read_text() for each in files)):
+    files = [path for path in tmp_path.iterdir() if path.name != "token"]
+    assert "state.json" in {path.name for path in files}
+    for text in (*pages, output, errors, *(path.read_text() for path in files)):
         assert_no_canary(text, where="the process")
     assert "level=debug" in errors
     assert "level=warning" in errors

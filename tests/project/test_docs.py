@@ -9,14 +9,13 @@ import pytest
 
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.cli.main import main
-from rk_exporter.cli.options import CONFIG_FILE_VARIABLE, OPTIONS
 from rk_exporter.collector.read_mode import Load
-from rk_exporter.config.schema import default_of
+from rk_exporter.config.config import CONFIG_FILE_VARIABLE, OPTIONS
 from tests.support.exporters import full, held_back, scrape, watched
 from tests.support.markdown import rows
 
 
-BUDGET = int(default_of("api.budget") or 0)
+BUDGET = int(next(option.default or 0 for option in OPTIONS if option.path == "api.budget"))
 PAGES = sorted(each.name for each in (Path(__file__).parents[2] / "docs").glob("*.md"))
 
 
@@ -28,7 +27,9 @@ def readme(root: Path) -> str:
 def test_options_table(readme: str) -> None:
     """The table has each option with its variable and default, and no other."""
     written = [tuple(cell.strip("`") for cell in row[:3]) for row in rows(readme, "## Options")]
-    actual = [(each.flag, each.variable, default_of(each.place) or "") for each in OPTIONS]
+    actual = [
+        (option.flag, option.variable, option.default or "") for option in OPTIONS if option.flag
+    ]
     assert [("--config.file", CONFIG_FILE_VARIABLE, ""), *actual] == written
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import Config, load
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from tests.support.building import Call, Stage, labelled, play
 
 

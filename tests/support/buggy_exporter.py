@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from rk_exporter.cli.process import leave_at_once, run
+from rk_exporter.cli.process import exit_without_waiting, run
 from rk_exporter.config.config import load
 from rk_exporter.exporter import Exporter
 from rk_exporter.runtime.logs import configure
@@ -56,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    leave_at_once(main)
+    exit_without_waiting(main)

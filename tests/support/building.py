@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl, urlencode
 
 import httpx
 
-from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.sources import Setting
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.model.secret import Secret

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.sources import Setting
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.exporter import Exporter
 from rk_exporter.simulator import Scenario, Session, Simulator
 from tests.support import virtual_time

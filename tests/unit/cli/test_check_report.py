@@ -28,7 +28,7 @@ def reading(*recordings: Recording, meeting: Meeting = MEETING, **fields: Any) -
 
 
 def test_states_and_names() -> None:
-    """A line for the app, then one for each meeting with its name and what it is doing."""
+    """The app has a line, followed by a line for each meeting with its name and state."""
     recording = Recording(
         recording_id="recording-1",
         status=Status.UPLOADED,
@@ -52,8 +52,8 @@ def test_states_and_names() -> None:
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_failures_tell_what_to_do(reason: Reason) -> None:
-    """For each reason the line says what is wrong and what to do, and the verdict is bad."""
+def test_failures_have_advice(reason: Reason) -> None:
+    """The line of a failed meeting has the reason and the fix, and the check fails."""
     shown = snapshot(reading(failure=Failure(reason, "what happened")), reading())
     app, failed, fine = report.lines(shown)
     assert app.endswith("FAILED, 1 of 2 meetings read")
@@ -65,24 +65,26 @@ def test_failures_tell_what_to_do(reason: Reason) -> None:
 
 
 def test_unread_meeting() -> None:
-    """A meeting that there was no time for is no success."""
+    """A meeting that the exporter had no time for is a failure with a fix."""
     shown = snapshot(Reading(meeting=MEETING))
-    assert "there was neither budget nor time to read it" in list(report.lines(shown))[1]
+    assert (
+        "because the budget or the time ran out; raise --api.budget" in list(report.lines(shown))[1]
+    )
     assert not report.is_fine(shown)
 
 
-def test_calls_held_back() -> None:
-    """Where no calls are made for a while, the lines say for how long."""
+def test_suspended_calls() -> None:
+    """If API calls are suspended, the line says for how long."""
     budget_status = BudgetStatus(limit=600, remaining=0, blocked_until_timestamp_seconds=NOW + 290)
     shown = snapshot(Reading(meeting=MEETING), up=False, budget_status=budget_status)
     _, meeting = report.lines(shown)
-    assert meeting.endswith("FAILED: not tried, calls are held back for 4m 50s")
+    assert meeting.endswith("suspends API calls for 4m 50s; try again after that")
     (app,) = report.document(shown)["apps"]
     assert NOW + 290 == app["blocked_until_timestamp_seconds"]
 
 
-def test_live_meetings_that_cannot_be_listed() -> None:
-    """A discovery that fails is told with what to do, and the verdict is bad."""
+def test_failed_discovery() -> None:
+    """A failed discovery has a line with the fix, and the check fails."""
     discovery = DiscoveryState(Failure(Reason.AUTH, "the API answered 403"))
     shown = snapshot(reading(), up=True, discovery=discovery)
     app, live, _ = report.lines(shown)
@@ -93,7 +95,7 @@ def test_live_meetings_that_cannot_be_listed() -> None:
 
 
 def test_read_through_the_list() -> None:
-    """The app's line says where meetings were read through the list."""
+    """The app's line says that the exporter reads the list."""
     shown = snapshot(reading(), read_mode=ReadMode.LIST)
     assert "ok, 1 of 1 meetings read through the list" in next(report.lines(shown))
     assert "list" == report.document(shown)["apps"][0]["read"]
@@ -101,7 +103,7 @@ def test_read_through_the_list() -> None:
 
 @pytest.mark.parametrize(("up", "verdict"), [(True, "ok"), (False, "FAILED")])
 def test_app_without_meetings(*, up: bool, verdict: str) -> None:
-    """Where nothing is live there is the app's line, by whether the API let the exporter in."""
+    """Without live meetings, the app's line says whether the API accepts the token."""
     shown = snapshot(up=up)
     assert [f"production: account account, app app-id: {verdict}, 0 of 0 meetings read"] == list(
         report.lines(shown)
@@ -110,7 +112,7 @@ def test_app_without_meetings(*, up: bool, verdict: str) -> None:
 
 
 def test_live_meeting() -> None:
-    """For scripts a meeting's room is told too."""
+    """The JSON report also has the live state of a meeting."""
     shown = snapshot(reading(room=Room(is_live=True, participants=3, record_on_start=False)))
     (meeting,) = report.document(shown)["apps"][0]["meetings"]
     assert (True, 3, False) == (
@@ -121,9 +123,9 @@ def test_live_meeting() -> None:
 
 
 def test_offline() -> None:
-    """Where nothing was asked of the API the lines say so."""
+    """An offline report says that there were no API calls."""
     app, meeting = report.lines(snapshot(Reading(meeting=MEETING)), offline=True)
-    assert app.endswith("1 meeting listed; nothing was asked of the API")
+    assert app.endswith("1 meeting listed, no API calls made")
     assert "  meeting-1  listed" == meeting
     assert report.document(snapshot(Reading(meeting=MEETING)), offline=True)["ok"]
 
@@ -136,18 +138,18 @@ def test_offline() -> None:
         ({"file_size_bytes": 5e15}, ", 5e+03 TB"),
         ({"reported_duration_seconds": 59.9}, ", 59s long"),
         ({"started_timestamp_seconds": NOW}, ", 0s long"),
-        ({"download_url_expiry_timestamp_seconds": NOW - 1}, ", download URL expires already"),
+        ({"download_url_expiry_timestamp_seconds": NOW - 1}, ", download URL has expired"),
     ],
 )
 def test_sizes_and_times(fields: dict[str, float], expected: str) -> None:
-    """Sizes and times are told in the units that people use."""
+    """Sizes and durations have units for people."""
     recording = Recording(recording_id="r", status=Status.RECORDING, **fields)  # type: ignore[arg-type] # floats only
     line = list(report.lines(snapshot(reading(recording))))[1]
     assert line.endswith(f"RECORDING (recording r){expected}")
 
 
 def test_document_is_json() -> None:
-    """For scripts the same is JSON, with None for what is not known."""
+    """The report for scripts is JSON, with null for unknown values."""
     recording = Recording(recording_id="r", status=Status.INVOKED, session_id="s")
     shown = snapshot(reading(recording), reading(), Reading(meeting=MEETING))
     document = json.loads(json.dumps(report.document(shown)))

@@ -8,7 +8,7 @@ from rk_exporter.config.sources import Setting
 
 
 def settings(*arguments: str, **environment: str) -> dict[str, Setting]:
-    """Return what a command is given by *arguments* and *environment*."""
+    """Return the settings in the *arguments* and the *environment* of a command."""
     found: dict[str, Setting] = {}
 
     @click.command()
@@ -23,29 +23,29 @@ def settings(*arguments: str, **environment: str) -> dict[str, Setting]:
 
 
 def test_nothing_given() -> None:
-    """What neither a flag nor a variable gives is left to the file, and to the defaults."""
+    """Without flags and variables there are no settings; empty variables do not count."""
     assert {} == settings()
     assert {} == settings(RK_MEETING_IDS="", RK_MEETINGS_FILE="", RK_MEETINGS_DISCOVER="")
     assert {} == settings(RK_FOLLOW_RETAIN="", RK_FOLLOW_KEEP_REMOVED="", RK_STATE_FILE="")
 
 
 @pytest.mark.parametrize(
-    ("flag", "variable", "place"),
+    ("flag", "variable", "path"),
     [
         ("--meetings.discover", "RK_MEETINGS_DISCOVER", "meetings.discover"),
         ("--follow.keep-removed", "RK_FOLLOW_KEEP_REMOVED", "follow.keep_removed"),
     ],
 )
-@pytest.mark.parametrize("said", ["true", "false", "maybe"])
-def test_switches(flag: str, variable: str, place: str, said: str) -> None:
-    """A flag without a value says true; what its variable says is passed on as it is."""
-    assert {place: Setting("true", flag)} == settings(flag)
-    assert {place: Setting(said, variable)} == settings(**{variable: said})
-    assert {place: Setting("true", flag)} == settings(flag, **{variable: said})
+@pytest.mark.parametrize("text", ["true", "false", "maybe"])
+def test_switches(flag: str, variable: str, path: str, text: str) -> None:
+    """A switch means true; the text of its variable is passed on unchanged."""
+    assert {path: Setting("true", flag)} == settings(flag)
+    assert {path: Setting(text, variable)} == settings(**{variable: text})
+    assert {path: Setting("true", flag)} == settings(flag, **{variable: text})
 
 
 @pytest.mark.parametrize(
-    ("flag", "variable", "place"),
+    ("flag", "variable", "path"),
     [
         ("--follow.retain", "RK_FOLLOW_RETAIN", "follow.retain"),
         ("--follow.max-recordings", "RK_FOLLOW_MAX_RECORDINGS", "follow.max_recordings"),
@@ -53,20 +53,20 @@ def test_switches(flag: str, variable: str, place: str, said: str) -> None:
         ("--state.file", "RK_STATE_FILE", "state.file"),
     ],
 )
-def test_single_values(flag: str, variable: str, place: str) -> None:
-    """What a flag or a variable says is passed on as it is; the flag wins."""
-    assert {place: Setting("a, b", flag)} == settings(flag, "a, b")
-    assert {place: Setting("a, b", variable)} == settings(**{variable: "a, b"})
-    assert {place: Setting("a", flag)} == settings(flag, "a", **{variable: "b"})
+def test_single_values(flag: str, variable: str, path: str) -> None:
+    """The text of a flag or variable is passed on unchanged; the flag wins."""
+    assert {path: Setting("a, b", flag)} == settings(flag, "a, b")
+    assert {path: Setting("a, b", variable)} == settings(**{variable: "a, b"})
+    assert {path: Setting("a", flag)} == settings(flag, "a", **{variable: "b"})
 
 
 def test_empty_text() -> None:
-    """A flag that is given the empty text is given, so that it can be refused."""
+    """An empty flag is a setting, so that the configuration can reject it."""
     assert {"state.file": Setting("", "--state.file")} == settings("--state.file", "")
 
 
 def test_lists() -> None:
-    """A flag can be repeated; in a variable commas or blanks stand between the parts."""
+    """A flag can be repeated; a variable separates items with commas or spaces."""
     flags = ("--meetings.file", "one list.yml", "--meetings.file", "b.yml")
     assert {"meetings.files": Setting(["one list.yml", "b.yml"], "--meetings.file")} == settings(
         *flags

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import Config, load
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.simulator import Fault, Recording
 from tests.support.building import (
     NOW,
@@ -509,10 +509,10 @@ class TestOneByOne:
         first, second, over = messages(caplog)
         assert first == (
             "12 meetings at a 15 s scrape interval need 240 calls per 5 minutes, "
-            "the budget is 60: idle meetings will be read every 60 s to 120 s"
+            "the budget is 60: idle meetings will be read every 1m to 2m"
         )
         assert second.startswith("30 meetings at a 15 s scrape interval need 600 calls")
-        assert second.endswith(": idle meetings will be read every 2.5 minutes to 5 minutes")
+        assert second.endswith(": idle meetings will be read every 2m 30s to 5m")
         assert over == "each meeting can be read at every scrape"
         assert [record.levelname for record in records(caplog)] == ["WARNING", "WARNING", "INFO"]
 

@@ -11,8 +11,8 @@ from rk_exporter.collector.app_state import AppState
 from rk_exporter.collector.collector import AppPasses, Collector
 from rk_exporter.collector.error_boundary import ErrorBoundary
 from rk_exporter.collector.readings import StalenessGrace
-from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import load
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.model.meeting import App
 from rk_exporter.simulator import Fault
 from rk_exporter.snapshot import AppSnapshot, Snapshot

@@ -19,9 +19,8 @@ from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.error_boundary import ErrorBoundary, redacted_traceback
 from rk_exporter.collector.meeting_list import MeetingList
 from rk_exporter.collector.read_mode import ReadModeSelector
-from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import Config, load
-from rk_exporter.config.tokens import FixedToken
+from rk_exporter.config.tokens import TOKEN_VARIABLE, FixedToken
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, Meeting, ReadMode
 from rk_exporter.model.secret import Secret

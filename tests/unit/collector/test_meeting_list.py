@@ -256,8 +256,8 @@ def test_no_meetings(path: Path, log: Callable[[], list[tuple[str, str]]]) -> No
     write(path, "[]")
     assert watched.meetings() == ""
     assert value(watched.scrape(), READ) == 1
-    warning = ("WARNING", "meetings file: more than half of it is gone at once")
-    assert log() == [("INFO", "meetings file: the list has changed"), warning]
+    warning = ("WARNING", "meetings file has lost more than half of its meetings")
+    assert log() == [("INFO", "meetings file has changed"), warning]
 
 
 def test_file_that_is_being_written(path: Path) -> None:
@@ -272,8 +272,8 @@ def test_file_that_is_being_written(path: Path) -> None:
 
 
 SPOILED = {
-    "emptied": (lambda path: write(path, ""), "is empty; list meetings there"),
-    "commented out": (lambda path: write(path, "# a\n# b\n"), "is empty; list meetings there"),
+    "emptied": (lambda path: write(path, ""), "is empty; list meetings in it"),
+    "commented out": (lambda path: write(path, "# a\n# b\n"), "is empty; list meetings in it"),
     "deleted": (Path.unlink, "cannot be read (No such file or directory)"),
     "half an entry": (lambda path: write(path, "- a\n- {id: b"), "not YAML"),
     "no id": (lambda path: write(path, "a\nb c\n"), "'b c' is not a valid id"),
@@ -304,15 +304,15 @@ def test_bad_file(
     ((level, message),) = log()
     assert level == "WARNING"
     assert problem in message
-    assert message.endswith("; the last good list stays in use")
+    assert "the last good list stays in use: " in message
 
     write(path, *"abcd")
     assert watched.meetings() == "abcd"
     restored = watched.scrape()
     assert value(restored, READ) == 1
     assert (value(restored, READ_AT) or 0) > read_at
-    again = ("INFO", "meetings file: it can be read again")
-    assert log()[1:] == [again, ("INFO", "meetings file: the list has changed")]
+    again = ("INFO", "meetings file can be used again")
+    assert log()[1:] == [again, ("INFO", "meetings file has changed")]
 
 
 def test_same_list_restored(path: Path) -> None:

@@ -164,7 +164,7 @@ class TestLoad:
         """The text has the calls needed, the budget, and the consequence."""
         assert (
             "240 meetings at a 15 s scrape interval need 4,800 calls per 5 minutes, "
-            "the budget is 600: idle meetings will be read every 120 s to 4 minutes"
+            "the budget is 600: idle meetings will be read every 2m to 4m"
         ) == Load(240, 15.0, 600.0).explain(ReadMode.ACTIVE_RECORDING)
 
     def test_explanation_for_the_list(self) -> None:

@@ -1,15 +1,23 @@
 import re
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
-from rk_exporter.config.apps import TOKEN_VARIABLE
-from rk_exporter.config.config import Config, load
-from rk_exporter.config.parsers import Address, parse_duration, travels_in_clear
-from rk_exporter.config.schema import DEFAULT_BASE_URL, Options, default_of
+from rk_exporter.config.app_options import AppOptions
+from rk_exporter.config.config import OPTIONS, Config, load
+from rk_exporter.config.option import options_of
+from rk_exporter.config.parsers import (
+    DEFAULT_BASE_URL,
+    Address,
+    is_sent_in_clear_text,
+    parse_duration,
+)
 from rk_exporter.config.sources import ConfigError, Setting
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.model.meeting import App, Meeting, ReadMode
 
 
@@ -22,19 +30,19 @@ SMALLEST: dict[str, str | list[str]] = {
 }
 
 
-def given(**values: str | list[str]) -> dict[str, Setting]:
+def settings(**values: str | list[str]) -> dict[str, Setting]:
     options = {**SMALLEST, **{key.replace("__", "."): value for key, value in values.items()}}
-    return {place: Setting(value, f"--{place}") for place, value in options.items()}
+    return {path: Setting(value, f"--{path}") for path, value in options.items()}
 
 
 def from_file(folder: Path, text: str, **flags: str) -> Config:
     path = folder / "rk.yml"
     path.write_text(text)
-    settings = {place.replace("__", "."): Setting(flag, "--flag") for place, flag in flags.items()}
-    return load(path, settings, ENVIRONMENT)
+    overrides = {key.replace("__", "."): Setting(flag, "--flag") for key, flag in flags.items()}
+    return load(path, overrides, ENVIRONMENT)
 
 
-def refusal(folder: Path, text: str, **flags: str) -> str:
+def error_of(folder: Path, text: str, **flags: str) -> str:
     with pytest.raises(ConfigError) as caught:
         from_file(folder, text, **flags)
     assert CANARY not in str(caught.value)
@@ -58,8 +66,8 @@ apps:
 
 
 def test_smallest_configuration() -> None:
-    """Account, app, a meeting and a token are all that has to be given."""
-    config = load(None, given(), ENVIRONMENT)
+    """Account, app, a meeting and a token are a complete configuration."""
+    config = load(None, settings(), ENVIRONMENT)
     (app,) = config.apps
     assert App("app", "account", "app") == app.app
     assert (Meeting("a", "a"), Meeting("b", "b")) == app.meetings
@@ -88,7 +96,7 @@ def test_smallest_configuration() -> None:
 
 
 def test_several_apps(tmp_path: Path) -> None:
-    """Each app has its own account, token and meetings; what it leaves out the top gives."""
+    """Each app has its own account, token and meetings, or those at the top of the file."""
     (tmp_path / "tokens").mkdir()
     (tmp_path / "tokens/one").write_text("first-token\n")
     path = tmp_path / "rk.yml"
@@ -97,15 +105,15 @@ def test_several_apps(tmp_path: Path) -> None:
     assert [
         App("production", "account-1", "app-1"),
         App("app-2", "shared", "app-2"),
-    ] == [each.app for each in config.apps]
-    tokens = [each.token.current().reveal() for each in config.apps]
+    ] == [app.app for app in config.apps]
+    tokens = [app.token.current().reveal() for app in config.apps]
     assert ["first-token", "second-token"] == tokens
     assert (Meeting("a", "daily"), Meeting("b", "weekly review")) == config.apps[0].meetings
     assert (Meeting("0123", "0123"),) == config.apps[1].meetings
 
 
-def test_flags_win_over_the_file(tmp_path: Path) -> None:
-    """A value from outside replaces the file's, in a section or not."""
+def test_flags_override_the_file(tmp_path: Path) -> None:
+    """A flag replaces the value in the file, in a section or at the top."""
     text = f"{ONE}scrape: {{stale_after: 10m}}\nweb:\n"
     config = from_file(tmp_path, text, scrape__stale_after="1h30m", web__max_requests="7")
     assert (5400, 7) == (config.stale_after_seconds, config.max_requests)
@@ -113,7 +121,7 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
 
 
 def test_meetings_from_files_and_discovery(tmp_path: Path) -> None:
-    """Meetings can come from files and from the API alone; a path in the file is relative to it."""
+    """An app needs no ids; paths in the configuration file are relative to it."""
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists/one.yml").write_text("[a, {id: b, name: daily}]")
     (tmp_path / "two.txt").write_text("c\n")
@@ -126,19 +134,19 @@ def test_meetings_from_files_and_discovery(tmp_path: Path) -> None:
     assert [
         (tmp_path / "lists/one.yml", (Meeting("a", "a"), Meeting("b", "daily"))),
         (tmp_path / "two.txt", (Meeting("c", "c"),)),
-    ] == [(each.path, each.meetings) for each in app.meeting_files]
+    ] == [(file.path, file.meetings) for file in app.meeting_files]
 
 
 def test_paths_of_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path that a flag or variable gives is relative to where the exporter is started."""
+    """A path in a flag or variable is relative to the working directory."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/list.txt").write_text("c\n")
     path = tmp_path / "rk.yml"
     path.write_text("account_id: account\napp_id: app\n")
     monkeypatch.chdir(tmp_path / "elsewhere")
-    settings = {"meetings.files": Setting(["list.txt"], "--meetings.file")}
-    (app,) = load(path, settings, ENVIRONMENT).apps
-    assert [Path("list.txt")] == [each.path for each in app.meeting_files]
+    flags = {"meetings.files": Setting(["list.txt"], "--meetings.file")}
+    (app,) = load(path, flags, ENVIRONMENT).apps
+    assert [Path("list.txt")] == [file.path for file in app.meeting_files]
 
 
 @pytest.mark.parametrize(
@@ -150,16 +158,16 @@ def test_paths_of_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ({"api__read": "active-recording"}, (False, 600, ReadMode.ACTIVE_RECORDING)),
     ],
 )
-def test_how_an_app_is_read(
+def test_read_options(
     changes: dict[str, str | list[str]], expected: tuple[bool, int, ReadMode | None]
 ) -> None:
-    """Budget, way of reading and discovery can be given as text, by flags and variables."""
-    (app,) = load(None, given(**changes), ENVIRONMENT).apps
+    """Flags and variables can set budget, read mode and discovery, as text."""
+    (app,) = load(None, settings(**changes), ENVIRONMENT).apps
     assert expected == (app.discover, app.budget, app.read)
 
 
 def test_budgets_of_several_apps(tmp_path: Path) -> None:
-    """An app's own budget and way of reading win over those under `api`."""
+    """An app's own budget and read mode override those in `api`."""
     text = (
         "account_id: x\napi: {budget: 300, read: list}\napps:\n"
         "  - {app_id: a, meetings: {discover: true}}\n"
@@ -173,18 +181,18 @@ def test_budgets_of_several_apps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "ratio"), [("20", 0.2), ("20%", 0.2), ("0", 0), ("90", 0.9)])
 def test_reserve(text: str, ratio: float) -> None:
-    """The reserve is a percentage, with its sign or without."""
-    assert ratio == load(None, given(api__reserve=text), ENVIRONMENT).reserve_ratio
+    """The reserve is a percentage, with or without its sign."""
+    assert ratio == load(None, settings(api__reserve=text), ENVIRONMENT).reserve_ratio
 
 
 def test_no_interval() -> None:
-    """With an interval of 0s each scrape calls the API."""
-    assert 0 == load(None, given(scrape__min_interval="0s"), ENVIRONMENT).min_interval_seconds
+    """The minimum interval can be 0s, so that each scrape calls the API."""
+    assert 0 == load(None, settings(scrape__min_interval="0s"), ENVIRONMENT).min_interval_seconds
 
 
 def test_finished_recordings(tmp_path: Path) -> None:
-    """How finished recordings are followed can be given by flags, variables and the file."""
-    flags = given(
+    """Flags, variables and the file can set the options of finished recordings."""
+    flags = settings(
         follow__retain="1d12h",
         follow__max_recordings="100000",
         follow__reread_interval="10m",
@@ -205,24 +213,24 @@ def test_finished_recordings(tmp_path: Path) -> None:
         (1209600, 1, 86400, False),
     ] == [
         (
-            each.follow_retain_seconds,
-            each.follow_max_recordings,
-            each.follow_reread_seconds,
-            each.follow_keep_removed,
+            config.follow_retain_seconds,
+            config.follow_max_recordings,
+            config.follow_reread_seconds,
+            config.follow_keep_removed,
         )
-        for each in configs
+        for config in configs
     ]
 
 
 def test_state_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path in the file is relative to it; the file need not be there, and is not made."""
+    """A path in the file is relative to it; the state file may be missing and is not created."""
     (tmp_path / "there").mkdir()
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     text = f"{ONE}state:\n  file: there/state\n"
     assert tmp_path / "there/state" == from_file(tmp_path, text).state_file
     assert Path("state") == from_file(tmp_path, text, state__file="state").state_file
-    assert Path("state") == load(None, given(state__file="state"), ENVIRONMENT).state_file
+    assert Path("state") == load(None, settings(state__file="state"), ENVIRONMENT).state_file
     assert from_file(tmp_path, f"{ONE}state:\n  file:\n").state_file is None
     assert [] == [*(tmp_path / "here").iterdir(), *(tmp_path / "there").iterdir()]
     (tmp_path / "there/state").write_text("kept")
@@ -232,24 +240,24 @@ def test_state_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ('""', "is empty; give the path of a file, or leave it out to keep nothing"),
-        ('" "', "is empty; give the path of a file"),
+        ('""', "expected the path of a file"),
+        ('" "', "expected the path of a file"),
         ("missing/state", "there is no folder {folder}/missing; create it, or give another path"),
         ("rk.yml/state", "there is no folder {folder}/rk.yml; create it"),
         ("rk.yml/folder/state", "there is no folder {folder}/rk.yml/folder; create it"),
         (".", "{folder} is a folder; give the path of a file in it"),
         ("there/", "{folder}/there is a folder; give the path of a file in it"),
         ("linked", "{folder}/linked is a folder; give"),
-        ("x" * 1_000, "cannot be looked at (File name too long)"),
-        ("[state]", "has to be one text"),
+        ("x" * 1_000, "cannot be used (File name too long)"),
+        ("[state]", "expected a single value, e.g. /var"),
     ],
 )
-def test_refused_state_files(tmp_path: Path, name: str, message: str) -> None:
-    """Where no file can stand, that is refused at the start, with the folder that it is about."""
+def test_invalid_state_files(tmp_path: Path, name: str, message: str) -> None:
+    """A path at which no file can be created is an error that names the folder."""
     (tmp_path / "there").mkdir()
     (tmp_path / "linked").symlink_to("there")
-    refused = refusal(tmp_path, f"{ONE}state:\n  file: {name}\n")
-    assert refused.startswith(f"rk.yml:5: state.file: {message.format(folder=tmp_path)}")
+    error = error_of(tmp_path, f"{ONE}state:\n  file: {name}\n")
+    assert error.startswith(f"rk.yml:5: state.file: {message.format(folder=tmp_path)}")
 
 
 @pytest.mark.parametrize(
@@ -268,19 +276,19 @@ def test_token_precedence(
     in_environment: str | None,
     expected: str,
 ) -> None:
-    """A token file given as a flag wins over the environment's token, that over the file's."""
-    settings = {}
+    """A token file in a flag wins over the token in the environment, and this over the file's."""
+    flags = {}
     text = ONE
     if flag:
         (tmp_path / "flag-token").write_text(flag)
-        settings["api.token_file"] = Setting(str(tmp_path / "flag-token"), "--api.token-file")
+        flags["api.token_file"] = Setting(str(tmp_path / "flag-token"), "--api.token-file")
     if in_file:
         (tmp_path / "file-token").write_text(in_file)
         text += "api: {token_file: file-token}\n"
     path = tmp_path / "rk.yml"
     path.write_text(text)
     environment = {TOKEN_VARIABLE: in_environment} if in_environment else {}
-    (app,) = load(path, settings, environment).apps
+    (app,) = load(path, flags, environment).apps
     assert expected == app.token.current().reveal()
 
 
@@ -289,7 +297,7 @@ def test_token_precedence(
     [("500ms", 0.5), ("0s", 0), ("1h30m", 5400), ("7d", 604800), ("2w", 1209600)],
 )
 def test_durations(text: str, seconds: float) -> None:
-    """Durations are written as Prometheus writes them."""
+    """Durations have Prometheus's format."""
     assert seconds == parse_duration(text)
 
 
@@ -305,13 +313,13 @@ def test_durations(text: str, seconds: float) -> None:
     ],
 )
 def test_tokens_in_clear_text(base_url: str, expected: bool) -> None:  # noqa: FBT001 # parameter of a test
-    """Only on this machine itself does a token not travel in clear text over http."""
-    assert expected == travels_in_clear(base_url)
+    """Without TLS, the token is safe only within this machine."""
+    assert expected == is_sent_in_clear_text(base_url)
 
 
 def test_listen_addresses() -> None:
-    """A list of addresses with commas, for one host, for all, and in IPv6."""
-    config = load(None, given(web__listen_address=":1, 127.0.0.1:0,[::1]:65535"), ENVIRONMENT)
+    """Commas separate addresses: of one host, of all hosts, and in IPv6."""
+    config = load(None, settings(web__listen_address=":1, 127.0.0.1:0,[::1]:65535"), ENVIRONMENT)
     expected = (Address("", 1), Address("127.0.0.1", 0), Address("::1", 65535))
     assert expected == config.listen_addresses
 
@@ -319,8 +327,11 @@ def test_listen_addresses() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"account_id": ""}, "missing: account_id (--account-id)"),
-        ({"account_id": "", "meeting_ids": []}, "missing: account_id (--account-id), meeting_ids"),
+        ({"account_id": ""}, "missing: account_id (--account-id or CLOUDFLARE_ACCOUNT_ID)"),
+        (
+            {"account_id": "", "meeting_ids": []},
+            "missing:\n  account_id (--account-id or CLOUDFLARE_ACCOUNT_ID)\n  meetings (--meet",
+        ),
         ({"account_id": "a/b"}, "--account_id: 'a/b' is not a valid id: use 1 to 128 letters"),
         ({"app_id": ".."}, "--app_id: '..' is not a valid id"),
         ({"meeting_ids": ["a", "../b"]}, "--meeting_ids: '../b' is not a valid id"),
@@ -330,164 +341,187 @@ def test_listen_addresses() -> None:
         (
             {"meeting_ids": []},
             (
-                "missing: meeting_ids (--meeting-id) or meetings.files (--meetings.file)"
-                " or meetings.discover (--meetings.discover)"
+                "missing: meetings (--meeting-id or RK_MEETING_IDS; --meetings.file or "
+                "RK_MEETINGS_FILE; --meetings.discover or RK_MEETINGS_DISCOVER)"
             ),
         ),
-        ({"meetings__discover": "maybe"}, "--meetings.discover: has to be true or false"),
+        ({"meetings__discover": "maybe"}, "--meetings.discover: must be true or false"),
         (
             {"meetings__files": ["missing.yml"]},
             "--meetings.files: missing.yml: cannot be read (No such file or directory)",
         ),
-        ({"api__budget": "0"}, "--api.budget: has to be between 1 and 100000, in calls per 5"),
-        ({"api__budget": "100001"}, "--api.budget: has to be between 1 and 100000"),
-        ({"api__budget": "9" * 30}, "--api.budget: has to be between 1 and 100000"),
-        ({"api__budget": "9" * 5000}, "--api.budget: Integer value out of range"),
-        ({"api__budget": "much"}, "--api.budget: has to be a whole number"),
-        ({"api__read": "both"}, "'both' is not one of auto, active-recording, list"),
-        ({"api__reserve": "91"}, "'91' is no whole percentage from 0 to 90; write 20 or 20%"),
-        ({"api__reserve": "-1"}, "'-1' is no whole percentage"),
-        ({"api__reserve": "0.2"}, "'0.2' is no whole percentage"),
-        ({"scrape__min_interval": "5"}, "--scrape.min_interval: '5' is no duration"),
-        ({"scrape__min_interval": "5m"}, "has to be shorter than scrape.stale_after"),
-        ({"scrape__stale_after": "0s"}, "has to be longer than 0s"),
-        ({"scrape__stale_after": "5 minutes"}, "'5 minutes' is no duration; write 500ms"),
-        ({"scrape__timeout_offset": "-1s"}, "'-1s' is no duration"),
-        ({"follow__retain": "0s"}, "--follow.retain: has to be longer than 0s"),
-        ({"follow__retain": "a week"}, "--follow.retain: 'a week' is no duration; write 500ms"),
+        ({"api__budget": "0"}, "--api.budget: must be between 1 and 100000 calls per 5"),
+        ({"api__budget": "100001"}, "--api.budget: must be between 1 and 100000"),
+        ({"api__budget": "9" * 30}, "--api.budget: must be between 1 and 100000"),
+        ({"api__budget": "9" * 5000}, "--api.budget: must be a whole number"),
+        ({"api__budget": "much"}, "--api.budget: must be a whole number"),
+        ({"api__read": "both"}, "invalid value 'both'; use auto, active-recording, list"),
+        ({"api__reserve": "91"}, "invalid percentage '91'; write a whole number from 0 to 90"),
+        ({"api__reserve": "-1"}, "invalid percentage '-1'"),
+        ({"api__reserve": "0.2"}, "invalid percentage '0.2'"),
+        ({"scrape__min_interval": "5"}, "--scrape.min_interval: invalid duration '5'"),
+        ({"scrape__min_interval": "5m"}, "must be shorter than scrape.stale_after"),
+        (
+            {"scrape__stale_after": "5s"},
+            "--scrape.stale_after: must be longer than scrape.min_interval",
+        ),
+        ({"scrape__stale_after": "0s"}, "must be longer than 0s"),
+        ({"scrape__stale_after": "5 minutes"}, "invalid duration '5 minutes'; write e.g. 500ms"),
+        ({"scrape__timeout_offset": "-1s"}, "invalid duration '-1s'"),
+        ({"follow__retain": "0s"}, "--follow.retain: must be longer than 0s"),
+        (
+            {"follow__retain": "a week"},
+            "--follow.retain: invalid duration 'a week'; write e.g. 500ms",
+        ),
         (
             {"follow__max_recordings": "0"},
-            "--follow.max_recordings: has to be between 1 and 100000, in recordings per app",
+            "--follow.max_recordings: must be between 1 and 100000 recordings per app",
         ),
-        ({"follow__max_recordings": "100001"}, "--follow.max_recordings: has to be between 1 and"),
-        ({"follow__max_recordings": "all"}, "--follow.max_recordings: has to be a whole number"),
+        ({"follow__max_recordings": "100001"}, "--follow.max_recordings: must be between 1 and"),
+        ({"follow__max_recordings": "all"}, "--follow.max_recordings: must be a whole number"),
         (
             {"follow__reread_interval": "9m59s"},
-            "--follow.reread_interval: has to be at least 10m: more often, it would spend the API",
+            "--follow.reread_interval: must be at least 10m; shorter intervals would use up the",
         ),
-        ({"follow__reread_interval": "0s"}, "--follow.reread_interval: has to be at least 10m"),
-        ({"follow__reread_interval": "6"}, "--follow.reread_interval: '6' is no duration; write"),
-        ({"follow__keep_removed": "some"}, "--follow.keep_removed: has to be true or false"),
-        ({"state__file": ""}, "--state.file: is empty; give the path of a file, or leave it out"),
+        ({"follow__reread_interval": "0s"}, "--follow.reread_interval: must be at least 10m"),
+        ({"follow__reread_interval": "6"}, "--follow.reread_interval: invalid duration '6'; write"),
+        ({"follow__keep_removed": "some"}, "--follow.keep_removed: must be true or false"),
+        ({"state__file": ""}, "--state.file: expected the path of a file"),
         ({"state__file": "missing/state"}, "--state.file: there is no folder missing; create it"),
         ({"state__file": "/"}, "--state.file: / is a folder; give the path of a file in it"),
-        ({"web__listen_address": "10058"}, "'10058' is no address; write :10058"),
-        ({"web__listen_address": ":99999"}, "is no address"),
-        ({"web__telemetry_path": "metrics"}, "'metrics' is no path like /metrics"),
-        ({"web__telemetry_path": "/"}, "is no path"),
-        ({"web__telemetry_path": "/-/healthy"}, "is no path"),
-        ({"web__max_requests": "many"}, "--web.max_requests: has to be a whole number"),
-        ({"web__max_requests": "0"}, "has to be at least 1"),
-        ({"log__level": "loud"}, "'loud' is not one of debug, info, warning, error"),
-        ({"log__format": "xml"}, "'xml' is not one of logfmt, json"),
-        ({"api__base_url": "api.cloudflare.com"}, "has to be a URL like https://api"),
-        ({"api__base_url": "ftp://x/"}, "has to be a URL"),
-        ({"api__base_url": f"https://user:{CANARY}@x/"}, "has to be a URL"),
-        ({"api__base_url": "https://x/?a=b"}, "has to be a URL"),
-        ({"api__base_url": "https://x?"}, "has to be a URL"),
-        ({"api__base_url": "https://x#"}, "has to be a URL"),
-        ({"api__base_url": "https://x y/"}, "has to be a URL"),
-        ({"api__base_url": "https://x\\y/"}, "has to be a URL"),
-        ({"api__base_url": "https://x/\n"}, "has to be a URL"),
-        ({"api__base_url": "https://x:port/"}, "has to be a URL"),
-        ({"api__base_url": "https://[::1/"}, "has to be a URL"),
-        ({"api__token_file": CANARY}, "--api.token_file: it cannot be read"),
+        ({"web__listen_address": "10058"}, "invalid address '10058'; write e.g. :10058"),
+        ({"web__listen_address": ":99999"}, "invalid address ':99999'"),
+        ({"web__telemetry_path": "metrics"}, "invalid path 'metrics'; write e.g. /metrics"),
+        ({"web__telemetry_path": "/"}, "invalid path '/'"),
+        ({"web__telemetry_path": "/-/healthy"}, "invalid path '/-/healthy'"),
+        ({"web__max_requests": "many"}, "--web.max_requests: must be a whole number"),
+        ({"web__max_requests": "0"}, "must be at least 1"),
+        ({"log__level": "loud"}, "invalid value 'loud'; use debug, info, warning, error"),
+        ({"log__format": "xml"}, "invalid value 'xml'; use logfmt, json"),
+        ({"api__base_url": "api.cloudflare.com"}, "must be a URL, e.g. https://api"),
+        ({"api__base_url": "ftp://x/"}, "must be a URL"),
+        ({"api__base_url": f"https://user:{CANARY}@x/"}, "must be a URL"),
+        ({"api__base_url": "https://x/?a=b"}, "must be a URL"),
+        ({"api__base_url": "https://x?"}, "must be a URL"),
+        ({"api__base_url": "https://x#"}, "must be a URL"),
+        ({"api__base_url": "https://x y/"}, "must be a URL"),
+        ({"api__base_url": "https://x\\y/"}, "must be a URL"),
+        ({"api__base_url": "https://x/\n"}, "must be a URL"),
+        ({"api__base_url": "https://x:port/"}, "must be a URL"),
+        ({"api__base_url": "https://[::1/"}, "must be a URL"),
+        ({"api__token_file": CANARY}, "--api.token_file: cannot be read"),
     ],
 )
-def test_refused_flags(changes: dict[str, str | list[str]], message: str) -> None:
-    """A bad value is refused with the flag that gave it and what would be right."""
+def test_invalid_flags(changes: dict[str, str | list[str]], message: str) -> None:
+    """An invalid value is an error with its flag and what is valid."""
     with pytest.raises(ConfigError, match=re.escape(message)) as caught:
-        load(None, given(**changes), ENVIRONMENT)
+        load(None, settings(**changes), ENVIRONMENT)
     assert CANARY not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"{ONE}acount_id: x\n", "rk.yml:4: acount_id: is no option; is `account_id` meant?"),
+        (f"{ONE}acount_id: x\n", "rk.yml:4: acount_id: unknown option; did you mean account_id?"),
         (
             f"{ONE}scrape:\n  stail_after: 5m\n",
-            "rk.yml:5: scrape.stail_after: is no option; is `stale_after` meant?",
+            "rk.yml:5: scrape.stail_after: unknown option; did you mean stale_after?",
         ),
         (
             f"{ONE}log:\n  x: 5m\n",
-            "rk.yml:5: log.x: is no option; here may stand level, format",
+            "rk.yml:5: log.x: unknown option; expected one of level, format",
         ),
         (
             f"{ONE}meetings: {{ids: [a]}}\n",
-            "rk.yml:4: meetings.ids: is no option here, but apps[].meetings.ids is one",
+            "rk.yml:4: meetings.ids: unknown option; did you mean apps[].meetings.ids?",
         ),
         (
             f"{ONE}meetings:\n  discover: often\n",
-            "rk.yml:5: meetings.discover: has to be true or false",
+            "rk.yml:5: meetings.discover: must be true or false",
+        ),
+        (
+            f"{ONE}meetings:\n  discover: [often]\n",
+            "rk.yml:5: meetings.discover: must be true or false",
         ),
         (
             f"{ONE}meetings:\n  files: list.yml\n",
-            "rk.yml:5: meetings.files: has to be a list, like [a, b]",
+            "rk.yml:5: meetings.files: expected a list, e.g. [",
         ),
         (
             f"{ONE}meetings:\n  file: list.yml\n",
-            (
-                "rk.yml:5: meetings.file: is no option here, but state.file is one;"
-                " or is `files` meant?"
-            ),
+            "rk.yml:5: meetings.file: unknown option; did you mean files or state.file?",
         ),
         (
             f"{ONE}follow:\n  retain: 0s\n",
-            "rk.yml:5: follow.retain: has to be longer than 0s",
+            "rk.yml:5: follow.retain: must be longer than 0s",
         ),
         (
             f"{ONE}follow:\n  retain: 7d\n  max_recordings: 0\n",
-            "rk.yml:6: follow.max_recordings: has to be between 1 and 100000, in recordings per",
+            "rk.yml:6: follow.max_recordings: must be between 1 and 100000 recordings per",
         ),
         (
             f"{ONE}follow:\n  reread_interval: 5m\n",
-            "rk.yml:5: follow.reread_interval: has to be at least 10m",
+            "rk.yml:5: follow.reread_interval: must be at least 10m",
         ),
         (
             f"{ONE}follow:\n  keep_removed: some\n",
-            "rk.yml:5: follow.keep_removed: has to be true or false",
+            "rk.yml:5: follow.keep_removed: must be true or false",
         ),
         (
             f"{ONE}follow:\n  max_recording: 5\n",
-            "rk.yml:5: follow.max_recording: is no option; is `max_recordings` meant?",
+            "rk.yml:5: follow.max_recording: unknown option; did you mean max_recordings?",
         ),
-        (f"{ONE}discover: true\n", "rk.yml:4: discover: is no option here, but meetings.discover"),
-        (f"{ONE}{'x' * 1_000}: 1\n", f"rk.yml:4: {'x' * 80}: is no option; here may stand"),
-        (f"{ONE}api_token: {CANARY}\n", "rk.yml:4: api_token: is no option; here may stand"),
-        (f"{ONE}web: [1]\n", "rk.yml:4: web: has to be a mapping, like {key: value}"),
-        (f"{ONE}apps: x\n", "rk.yml:4: apps: has to be a list, like [a, b]"),
-        (f"{ONE}web: {{telemetry_path: [a]}}\n", "rk.yml:4: web.telemetry_path: has to be one"),
-        ("account_id: x\napps: []\n", "rk.yml:2: apps: is empty; list an app"),
-        (f"{ONE}scrape:\n  stale_after: soon\n", "rk.yml:5: scrape.stale_after: 'soon' is no"),
-        (f"{ONE}account_id: other\n", "rk.yml:4: account_id stands here a second time"),
-        ("- a\n", "rk.yml:1: the file has to hold options"),
-        ("just text\n", "rk.yml:1: the file has to hold options"),
-        ("", "rk.yml: missing: account_id (--account-id), app_id (--app-id), meeting_ids (--meet"),
+        (
+            f"{ONE}discover: true\n",
+            "rk.yml:4: discover: unknown option; did you mean meetings.discover or",
+        ),
+        (f"{ONE}{'x' * 1_000}: 1\n", f"rk.yml:4: {'x' * 80}: unknown option; expected one of"),
+        (f"{ONE}api_token: {CANARY}\n", "rk.yml:4: api_token: unknown option; expected one of"),
+        (f"{ONE}web: [1]\n", "rk.yml:4: web: expected a mapping, e.g. {key: value}"),
+        ("account_id: x\napps: x\n", "rk.yml:2: apps: expected a list, e.g. ["),
+        (
+            f"{ONE}web: {{telemetry_path: [a]}}\n",
+            "rk.yml:4: web.telemetry_path: expected a single value, e.g. /metrics",
+        ),
+        ("account_id: x\napps: []\n", "rk.yml:2: apps: must not be empty; add an app"),
+        (
+            f"{ONE}scrape:\n  stale_after: soon\n",
+            "rk.yml:5: scrape.stale_after: invalid duration 'soon'",
+        ),
+        (f"{ONE}account_id: other\n", "rk.yml:4: account_id: duplicate key; remove one of them"),
+        ("- a\n", "rk.yml:1: expected a mapping of options"),
+        ("just text\n", "rk.yml:1: expected a mapping of options"),
+        (
+            "",
+            "rk.yml: missing:\n  account_id (--account-id or CLOUDFLARE_ACCOUNT_ID)\n  app_id (--",
+        ),
         (
             "account_id: x\napps:\n  - app_id: y\n",
-            "rk.yml:3: apps[0].meetings: names none; give it ids, files, or discover: true",
+            "rk.yml:3: apps[0].meetings: missing; give ids, files, or discover: true",
         ),
         (
             "account_id: x\napps:\n  - app_id: y\n    meetings: {ids: [], discover: false}\n",
-            "rk.yml:4: apps[0].meetings: names none",
+            "rk.yml:4: apps[0].meetings: missing",
         ),
         (
             "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]},\n     budget: some}\n",
-            "rk.yml:4: apps[0].budget: has to be a whole number",
+            "rk.yml:4: apps[0].budget: must be a whole number",
         ),
         (
             "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]},\n     budget: 0}\n",
-            "rk.yml:4: apps[0].budget: has to be between 1 and",
+            "rk.yml:4: apps[0].budget: must be between 1 and",
         ),
         (
             "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]},\n     read: all}\n",
-            "rk.yml:4: apps[0].read: 'all' is not one of auto,",
+            "rk.yml:4: apps[0].read: invalid value 'all'; use auto,",
         ),
-        ("apps:\n  - app_id: y\n    meetings: {ids: [a]}\n", "rk.yml:1: account_id: is missing"),
+        (
+            "apps:\n  - app_id: y\n    meetings: {ids: [a]}\n",
+            "rk.yml:2: apps[0].account_id: missing",
+        ),
         (
             "account_id: x\napps:\n  - meetings: {ids: [a]}\n",
-            "rk.yml:3: apps[0].app_id: is missing",
+            "rk.yml:3: apps[0].app_id: missing",
         ),
         (
             (
@@ -498,23 +532,23 @@ def test_refused_flags(changes: dict[str, str | list[str]], message: str) -> Non
         ),
         (
             'account_id: x\napps:\n  - app_id: y\n    meetings: {ids: [{id: a, name: "\\e"}]}\n',
-            "rk.yml:4: apps[0].meetings.ids[0].name: has to be printable",
+            "rk.yml:4: apps[0].meetings.ids[0].name: must be printable",
         ),
         (
             "account_id: x\napps:\n  - app_id: y\n    meetings: {ids: [{name: a}]}\n",
-            "rk.yml:4: apps[0].meetings.ids[0]: `id` is missing",
+            "rk.yml:4: apps[0].meetings.ids[0]: id: missing",
         ),
         (
             (
                 "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]}}\n"
                 "  - {app_id: y, meetings: {ids: [a]}}\n"
             ),
-            "rk.yml:4: apps[1].name: another app has this name",
+            "rk.yml:4: apps[1].name: duplicate name",
         ),
         (
             (
-                f"account_id: x\napps:\n  - {{app_id: y, meetings: {{ids: [a]}}, api_token_file: t,"
-                f" api_token_env: {CANARY}}}\n"
+                "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]}, api_token_file: t,"
+                " api_token_env: TOKEN}\n"
             ),
             "rk.yml:3: apps[0].api_token_env: api_token_file is given too",
         ),
@@ -523,7 +557,7 @@ def test_refused_flags(changes: dict[str, str | list[str]], message: str) -> Non
                 f"account_id: x\napps:\n  - {{app_id: y, meetings: {{ids: [a]}},"
                 f" api_token_env: {CANARY}}}\n"
             ),
-            "rk.yml:3: apps[0].api_token_env: has to be the name of a variable",
+            "rk.yml:3: apps[0].api_token_env: must be the name of an environment variable",
         ),
         (
             "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]}, api_token_env: NOT_SET}\n",
@@ -534,23 +568,23 @@ def test_refused_flags(changes: dict[str, str | list[str]], message: str) -> Non
                 f"account_id: x\napps:\n  - {{app_id: y, meetings: {{ids: [a]}},"
                 f" api_token_file: {CANARY}}}\n"
             ),
-            "rk.yml:3: apps[0].api_token_file: it cannot be read",
+            "rk.yml:3: apps[0].api_token_file: cannot be read",
         ),
     ],
 )
-def test_refused_files(tmp_path: Path, text: str, message: str) -> None:
-    """A bad file is refused whole, with file, line, path and what would be right."""
-    assert refusal(tmp_path, text).startswith(message)
+def test_invalid_files(tmp_path: Path, text: str, message: str) -> None:
+    """A mistake in a file is an error with file, line, path and what is valid."""
+    assert error_of(tmp_path, text).startswith(message)
 
 
-def test_bad_list_of_meetings(tmp_path: Path) -> None:
-    """A bad list is refused with the place that names it, and its own."""
+def test_invalid_list_of_meetings(tmp_path: Path) -> None:
+    """The error about an invalid list has the position that names it, and the one in the list."""
     (tmp_path / "list.yml").write_text("- a\n- ../b\n")
     text = "account_id: x\napps:\n  - app_id: y\n    meetings:\n      files:\n        - list.yml\n"
     expected = (
         f"rk.yml:6: apps[0].meetings.files[0]: {tmp_path}/list.yml:2: [1]: '../b' is not a valid id"
     )
-    assert refusal(tmp_path, text).startswith(expected)
+    assert error_of(tmp_path, text).startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -565,38 +599,53 @@ def test_bad_list_of_meetings(tmp_path: Path) -> None:
 def test_options_of_a_single_app_with_several(
     tmp_path: Path, option: str, value: str | list[str]
 ) -> None:
-    """Where the file lists apps, it is not guessed which of them a flag is about."""
+    """An option of a single app is an error if the file lists several."""
     text = "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]}}\n"
-    settings = {option: Setting(value, f"--{option}")}
+    flags = {option: Setting(value, f"--{option}")}
     path = tmp_path / "rk.yml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=f"--{option}: the file has `apps`"):
-        load(path, settings, ENVIRONMENT)
+        load(path, flags, ENVIRONMENT)
+
+
+def test_discovery_that_is_off_with_several_apps(tmp_path: Path) -> None:
+    """A variable that says false is no mistake if the file lists several apps."""
+    text = "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]}}\n"
+    (app,) = from_file(tmp_path, text, meetings__discover="false").apps
+    assert not app.discover
+
+
+def test_invalid_option_that_no_app_inherits(tmp_path: Path) -> None:
+    """A mistake at the top of the file is an error, even if each app has a value of its own."""
+    text = (
+        "account_id: x\napi: {budget: 0}\napps:\n  - {app_id: y, budget: 5, meetings: {ids: [a]}}\n"
+    )
+    assert error_of(tmp_path, text).startswith("rk.yml:2: api.budget: must be between")
 
 
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({}, "there is no API token: set CLOUDFLARE_API_TOKEN"),
-        ({TOKEN_VARIABLE: ""}, "there is no API token"),
-        ({TOKEN_VARIABLE: f"{CANARY} x"}, "CLOUDFLARE_API_TOKEN: it holds characters"),
+        ({}, "missing: API token \\(CLOUDFLARE_API_TOKEN; --api.token-file or"),
+        ({TOKEN_VARIABLE: ""}, "missing: API token"),
+        ({TOKEN_VARIABLE: f"{CANARY} x"}, "CLOUDFLARE_API_TOKEN: has characters"),
     ],
 )
-def test_missing_and_bad_tokens(environment: dict[str, str], message: str) -> None:
-    """Without a token, or with what is none, nothing starts; the text is not repeated."""
+def test_missing_and_invalid_tokens(environment: dict[str, str], message: str) -> None:
+    """A missing or invalid token is an error that does not repeat the text."""
     with pytest.raises(ConfigError, match=message) as caught:
-        load(None, given(), environment)
+        load(None, settings(), environment)
     assert CANARY not in str(caught.value)
 
 
 def test_missing_file() -> None:
-    """A configuration file that is not there is named."""
+    """The error about a missing configuration file has its path."""
     with pytest.raises(ConfigError, match=r"missing.yml: cannot be read \(No such file"):
-        load(Path("missing.yml"), given(), ENVIRONMENT)
+        load(Path("missing.yml"), settings(), ENVIRONMENT)
 
 
 def test_example_in_the_documentation(root: Path, tmp_path: Path) -> None:
-    """The example file of the documentation can be used as it is, but for tokens and folders."""
+    """The example in the documentation is valid, except for tokens and folders."""
     page = (root / "docs/configuration.md").read_text()
     (example,) = re.findall(r"```yaml\n(apps:\n.*?)```", page, re.DOTALL)
     text = re.sub(r"api_token_file: .*", "api_token_env: TOKEN", example)
@@ -608,25 +657,110 @@ def test_example_in_the_documentation(root: Path, tmp_path: Path) -> None:
 
 
 def test_config_is_frozen() -> None:
-    """A configuration is replaced, never changed."""
-    config = load(None, given(), ENVIRONMENT)
+    """A configuration cannot be changed, only replaced."""
+    config = load(None, settings(), ENVIRONMENT)
     with pytest.raises(AttributeError):
         config.max_requests = 1  # type: ignore[misc] # that is the point
     assert 1 == replace(config, max_requests=1).max_requests
 
 
-def test_defaults_are_written_once() -> None:
-    """What is shown as a default is what is used."""
-    assert "5m" == default_of("scrape.stale_after") == Options().scrape.stale_after
-    assert "600" == default_of("api.budget")
-    assert ("7d", "1000", "6h") == tuple(
-        default_of(f"follow.{name}") for name in ("retain", "max_recordings", "reread_interval")
+def test_each_option_is_declared_once() -> None:
+    """No two options share a path, a flag or a variable, and the defaults are valid."""
+    for name in ("path", "path_in_app", "flag", "variable"):
+        counts = Counter(filter(None, (getattr(option, name) for option in OPTIONS)))
+        assert {1} == set(counts.values())
+    assert all(option.help.endswith(".") for option in OPTIONS)
+    defaults = {option.path: option.default for option in OPTIONS if option.default}
+    assert ("5m", "600", "7d") == tuple(
+        defaults[path] for path in ("scrape.stale_after", "api.budget", "follow.retain")
     )
-    for option in (
-        "account_id",
-        "meetings.files",
-        "meetings.discover",
-        "follow.keep_removed",
-        "state.file",
-    ):
-        assert default_of(option) is None
+
+
+@pytest.mark.parametrize("declaring", [Config, AppOptions])
+def test_parsers_return_the_type_of_their_field(declaring: type) -> None:
+    """The annotation of a field and the parser of its option agree."""
+    types = get_type_hints(declaring)
+    for name, option in options_of(declaring).items():
+        parsed = (
+            option.parse
+            if isinstance(option.parse, type)
+            else (get_type_hints(option.parse)["return"])
+        )
+        assert types[name] in {parsed, parsed | None}, name
+
+
+def test_all_mistakes_in_one_message(tmp_path: Path) -> None:
+    """Mistakes of the file come first, by line; then those of flags; then what is missing."""
+    text = "acount_id: x\nscrape:\n  stale_after: 5\n  stale_after: 5m\nweb: [1]\n"
+    folder, lines = tmp_path, error_of(tmp_path, text, log__level="loud").splitlines()
+    assert "5 problems in the configuration:" == lines[0]
+    assert [
+        f"  {folder}/rk.yml:1: acount_id: unknown option; did you mean account_id?",
+        f"  {folder}/rk.yml:4: scrape.stale_after: duplicate key; remove one of them",
+        f"  {folder}/rk.yml:5: web: expected a mapping, e.g. {{key: value}}",
+        "  --flag: invalid value 'loud'; use debug, info, warning, error",
+        f"  {folder}/rk.yml: missing:",
+    ] == lines[1:6]
+    assert ["account_id", "app_id", "meetings"] == [line.split()[0] for line in lines[6:]]
+
+
+def test_all_mistakes_of_all_apps(tmp_path: Path) -> None:
+    """Each app and each item of a list can have mistakes of its own."""
+    text = """\
+account_id: x
+apps:
+  - app_id: a/b
+    meetings: {ids: [ok, b/c, {nmae: x}], files: [missing.yml]}
+  - {app_id: y, budget: 0, read: all}
+  - 3
+"""
+    lines = error_of(tmp_path, text).replace(f"{tmp_path}/", "").splitlines()
+    assert [
+        "rk.yml:3: apps[0].app_id",
+        "rk.yml:4: apps[0].meetings.files[0]",
+        "rk.yml:4: apps[0].meetings.ids[1]",
+        "rk.yml:4: apps[0].meetings.ids[2].nmae",
+        "rk.yml:5: apps[1].budget",
+        "rk.yml:5: apps[1].meetings",
+        "rk.yml:5: apps[1].read",
+        "rk.yml:6: apps[2]",
+    ] == [line.strip().rsplit(": ", line.count(": ") - 1)[0] for line in lines[1:]]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("RK_API_BUGDET", "unknown variable RK_API_BUGDET; did you mean RK_API_BUDGET?"),
+        ("RK_FOO", "unknown variable RK_FOO; it has no effect"),
+        (
+            "CLOUDFLARE_ACOUNT_ID",
+            "unknown variable CLOUDFLARE_ACOUNT_ID; did you mean CLOUDFLARE_ACCOUNT_ID?",
+        ),
+        # Other tools have these, and Kubernetes sets those.
+        ("CLOUDFLARE_API_KEY", None),
+        ("CLOUDFLARE_EMAIL", None),
+        ("RK_EXPORTER_SERVICE_HOST", None),
+        ("RK_EXPORTER_SERVICE_PORT_HTTP", None),
+        ("RK_EXPORTER_PORT_10058_TCP_ADDR", None),
+        ("RK_CONFIG_FILE", None),
+        ("PATH", None),
+    ],
+)
+def test_unknown_variables(name: str, message: str | None) -> None:
+    """A variable that looks like ours is a warning, which does not show its value."""
+    environment = {**ENVIRONMENT, name: CANARY}
+    expected = (message,) if message else ()
+    assert expected == load(None, settings(), environment).warnings
+    with pytest.raises(ConfigError) as caught:
+        load(None, settings(log__level="loud"), environment)
+    assert (message or "loud") in str(caught.value)
+    assert CANARY not in str(caught.value)
+
+
+def test_variables_of_tokens_are_known(tmp_path: Path) -> None:
+    """A variable that an app names is no typing mistake."""
+    path = tmp_path / "rk.yml"
+    path.write_text(
+        "account_id: x\napps: [{app_id: y, api_token_env: RK_T, meetings: {ids: [a]}}]\n"
+    )
+    assert () == load(path, {}, {"RK_T": "x"}).warnings

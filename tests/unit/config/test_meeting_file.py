@@ -14,8 +14,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.config.meeting_file import MeetingFile, MeetingFileError, parse_meetings
+from rk_exporter.config.meeting_file import MeetingFile, parse_meeting_file
 from rk_exporter.model.meeting import Meeting
+from rk_exporter.runtime.files import FileError
 from tests.support.building import NOW, Time, run
 
 
@@ -24,18 +25,20 @@ NAMES = st.text(max_size=30).filter(str.isprintable)
 
 
 def parsed(text: str | bytes) -> tuple[Meeting, ...]:
-    return parse_meetings(Path("list"), text.encode() if isinstance(text, str) else text)
+    return parse_meeting_file(Path("list"), text.encode() if isinstance(text, str) else text)
 
 
 def named(*ids: str) -> tuple[Meeting, ...]:
-    """Return meetings that are called by their ids."""
-    return tuple(Meeting(each, each) for each in ids)
+    """Return meetings without names of their own."""
+    return tuple(Meeting(meeting_id, meeting_id) for meeting_id in ids)
 
 
 def meetings(entries: Sequence[tuple[str, str]]) -> tuple[Meeting, ...]:
-    """Return each meeting once, with its first name, computed another way than by the code."""
-    first_named = {each: name for each, name in reversed(entries) if name}
-    return tuple(Meeting(each, first_named.get(each, each)) for each in dict(entries))
+    """Return each meeting once, with its first name, computed in another way than in the code."""
+    names = {meeting_id: name for meeting_id, name in reversed(entries) if name}
+    return tuple(
+        Meeting(meeting_id, names.get(meeting_id, meeting_id)) for meeting_id in dict(entries)
+    )
 
 
 class TestParsing:
@@ -54,7 +57,7 @@ class TestParsing:
         ],
     )
     def test_lists_with_names(self, text: str) -> None:
-        """YAML and JSON, in blocks or in brackets, with tabs in JSON, are the same list."""
+        """YAML and JSON can contain the same list, in blocks or brackets, and JSON with tabs."""
         assert (Meeting("a", "a"), Meeting("b", "weekly review"), Meeting("0123", "0123")) == (
             parsed(text)
         )
@@ -72,29 +75,31 @@ class TestParsing:
         ],
     )
     def test_lists_of_ids(self, text: str) -> None:
-        """Ids stand one a line, or in a list; they are text, whatever they look like."""
+        """Ids are on lines of their own, or in a list; they are text, whatever they look like."""
         assert named("a", "-b", "0123") == parsed(text)
 
     def test_numbers(self) -> None:
-        """What JSON takes for numbers is the id that is written there."""
+        """A number in JSON is an id with the same characters."""
         assert named("123", "1e3", "7") == parsed('[123, 1e3, {"id": 7}]')
 
     @pytest.mark.parametrize("text", ["[]", "[ ]\n", "---\n[]\n", "# none yet\n[] # soon\n"])
     def test_empty_lists(self, text: str) -> None:
-        """An empty list is a list."""
+        """An empty list is valid."""
         assert () == parsed(text)
 
     def test_examples_in_the_documentation(self, root: Path) -> None:
-        """The three examples of the documentation are one list, but for the name."""
+        """The three examples in the documentation are the same list; lines have no names."""
         section = (root / "docs/configuration.md").read_text().split("## Meetings in files\n")[1]
         examples = re.findall(r"```(?:yaml|json|text)\n(.*?)```", section, re.DOTALL)
-        in_yaml, in_json, in_lines = (parsed(each) for each in examples[:3])
+        in_yaml, in_json, in_lines = (parsed(example) for example in examples[:3])
         assert in_yaml == in_json
-        assert [each.meeting_id for each in in_yaml] == [each.meeting_id for each in in_lines]
+        assert [meeting.meeting_id for meeting in in_yaml] == [
+            meeting.meeting_id for meeting in in_lines
+        ]
         assert "weekly review" == in_yaml[1].name
 
-    def test_name_in_another_alphabet(self) -> None:
-        """JSON may write a name with escapes that YAML does not know."""
+    def test_unicode_name(self) -> None:
+        """JSON can contain escapes that YAML does not have."""
         text = json.dumps([{"id": "a", "name": "päd 🎥"}])
         assert "\\ud83c" in text
         assert (Meeting("a", "päd 🎥"),) == parsed(text)
@@ -102,7 +107,7 @@ class TestParsing:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("", "list: is empty; list meetings there, or write [] if there are none"),
+            ("", "list: is empty; list meetings in it, or write [] if there are none"),
             ("\ufeff", "list: is empty"),
             (" \n\t\r\n", "list: is empty"),
             ("# a\n  # b\n", "list: is empty"),
@@ -116,36 +121,38 @@ class TestParsing:
             ("a\n" + "/" * 100_000, f"list:2: {'/' * 40!r} is not a valid id"),
             ("a\x0bb\n", "list:1: 'a\\x0bb' is not a valid id"),
             ("- a\n- b/c\n", "list:2: [1]: 'b/c' is not a valid id"),
-            ("- a\n-\n", "list:2: [1]: has to be an id, or a mapping like {id: a, name: b}"),
-            ("- a\n- [b]\n", "list:2: [1]: has to be an id, or a mapping"),
-            ("- a\n- name: b\n", "list:2: [1]: `id` is missing"),
-            ("- id: [a]\n", "list:1: [0].id: has to be one text"),
-            ("- id: a\n  nmae: b\n", "list:2: [0].nmae: is no option; is `name` meant?"),
-            ("- id: a\n  app_id: b\n", "list:2: [0].app_id: is no option; here may stand id, name"),
-            ("- id: a\n  id: b\n", "list:2: id stands here a second time"),
-            (f"- id: a\n  {'x' * 1_000}: b\n", f"list:2: [0].{'x' * 76}: is no option"),
-            (f"- ? {'x' * 100_000}\n  : *a\n", f"list:2: [0].{'x' * 76}: write the value out"),
-            ('- a\n- id: b\n  name: "\\e"\n', "list:3: [1].name: has to be printable"),
-            (f"- id: b\n  name: {'x' * 129}\n", "list:2: [0].name: has to be printable and at m"),
-            ("meetings: [a]\n", "list:1: has to be a list, like [a, b]"),
-            ("{a: b}\n", "list:1: has to be a list"),
-            ("'a'\n", "list:1: has to be a list"),
+            ("- a\n-\n", "list:2: [1]: expected an id, or a mapping, e.g. {id: abc, name:"),
+            ("- a\n- [b]\n", "list:2: [1]: expected an id, or a mapping"),
+            ("- a\n- name: b\n", "list:2: [1]: id: missing"),
+            ("- id: [a]\n", "list:1: [0].id: expected text"),
+            ("- id: a\n  nmae: b\n", "list:2: [0].nmae: unknown option; did you mean name?"),
+            (
+                "- id: a\n  app_id: b\n",
+                "list:2: [0].app_id: unknown option; expected one of id, name",
+            ),
+            ("- id: a\n  id: b\n", "list:2: [0].id: duplicate key"),
+            (f"- id: a\n  {'x' * 1_000}: b\n", f"list:2: [0].{'x' * 76}: unknown option"),
+            (f"- ? {'x' * 100_000}\n  : *a\n", f"list:2: [0].{'x' * 76}: aliases are not allowed"),
+            ('- a\n- id: b\n  name: "\\e"\n', "list:3: [1].name: must be printable"),
+            (f"- id: b\n  name: {'x' * 129}\n", "list:2: [0].name: must be printable and at m"),
+            ("meetings: [a]\n", "list:1: expected a list of meetings, e.g. [id1, id2]"),
+            ("{a: b}\n", "list:1: expected a list of meetings"),
+            ("'a'\n", "list:1: expected a list of meetings"),
             ("- a\n---\n- b\n", "list:3: a second document begins here"),
             ("- a: b: c\n", "list:1: not YAML: "),
             ("[a,\n b\n", "list:3: not YAML: "),
-            ('["a", "b/c"]', "list: [1]: 'b/c' is not a valid id"),
-            ('[{"id": "a", "name": "\\u001b"}]', "list: [0].name: has to be printable"),
-            ('["a",\n{"nmae": "b"}]', "list:2: [1].nmae: is no option; is `name` meant?"),
+            ('["a", "b/c"]', "list:1: [1]: 'b/c' is not a valid id"),
+            ('[{"id": "a", "name": "\\u001b"}]', "list:1: [0].name: must be printable"),
+            ('["a",\n{"nmae": "b"}]', "list:2: [1].nmae: unknown option; did you mean name?"),
             ("[" * 100_000 + "]" * 100_000, "list:1: nested too deeply"),
             (b"- a\n- \xff\n", "list:2: not UTF-8"),
             ("- a\n".encode("utf-16"), "list:1: not UTF-8"),
-            (b"- a\n" + b"#" * (16 << 20), "list: larger than 16 MiB"),
         ],
         ids=lambda value: str(value)[:30],
     )
-    def test_what_is_refused(self, text: str | bytes, message: str) -> None:
-        """What is no list of meetings is refused with file and line, and never at length."""
-        with pytest.raises(MeetingFileError, match=re.escape(message)) as caught:
+    def test_mistakes(self, text: str | bytes, message: str) -> None:
+        """An invalid file is a short error with file and line."""
+        with pytest.raises(FileError, match=re.escape(message)) as caught:
             parsed(text)
         assert str(caught.value).startswith(message)
         assert len(str(caught.value)) < 150
@@ -155,16 +162,18 @@ class TestParsing:
     @example(b'[{"id": "a", "name": "\\ud83c"}]')
     @example(b'- {id: a, name: "\\ud83c"}')
     def test_any_bytes_at_all(self, text: bytes) -> None:
-        """Any bytes are a list of meetings or a MeetingFileError."""
+        """Any bytes are a list of meetings or a FileError."""
         try:
-            assert all(each.meeting_id and each.name for each in parsed(text))
-        except MeetingFileError as error:
+            assert all(meeting.meeting_id and meeting.name for meeting in parsed(text))
+        except FileError as error:
             assert str(error).startswith("list")
 
     @given(entries=st.lists(st.tuples(IDS, NAMES)))
     def test_same_list_in_yaml_and_json(self, entries: list[tuple[str, str]]) -> None:
-        """A list that is written as YAML or JSON comes back, each meeting once."""
-        items = [{"id": each, "name": name} if name else each for each, name in entries]
+        """A list written as YAML or JSON is read back, each meeting once."""
+        items = [
+            {"id": meeting_id, "name": name} if name else meeting_id for meeting_id, name in entries
+        ]
         for text in (
             json.dumps(items, indent="\t"),
             json.dumps(items, ensure_ascii=False),
@@ -176,13 +185,13 @@ class TestParsing:
     @given(ids=st.lists(IDS, min_size=1), line_break=st.sampled_from(["\n", "\r\n", "\n\n# x\n"]))
     @example(ids=["a", "-", "---", "null"], line_break="\n")
     def test_same_list_in_lines(self, ids: list[str], line_break: str) -> None:
-        """A list with one id a line comes back, each meeting once."""
-        # A dash alone begins YAML, in the first line.
+        """A list with one id per line is read back, each meeting once."""
+        # A single dash in the first line would begin YAML.
         assert named(*dict.fromkeys(["first", *ids])) == parsed(line_break.join(["first", *ids]))
 
 
-class Listed:
-    """A file with meetings, and the clock of the one who reads it."""
+class ListFile:
+    """A file with meetings, and the clock of its reader."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -190,25 +199,25 @@ class Listed:
         self.write("a\nb\nc\n")
 
     def write(self, text: str | bytes, *, age: float = 60.0) -> None:
-        """Write *text* to the file in place, as if *age* seconds ago."""
+        """Write *text* to the file in place, with a timestamp *age* seconds ago."""
         self.path.write_bytes(text.encode() if isinstance(text, str) else text)
         self.touch(age=age)
 
     def touch(self, *, age: float) -> None:
-        """Set the time that the file was written to *age* seconds ago."""
+        """Set the timestamp of the file to *age* seconds ago."""
         moment = self.time.now - age
         os.utime(self.path, (moment, moment))
 
     def open(self) -> MeetingFile:
-        """Begin to read the file."""
+        """Read the file for the first time."""
         return MeetingFile(self.path, option="meetings.files[0]", clock=self.time)
 
 
 class Restless(PosixPath):
-    """The path of a file that is written to whenever somebody has looked at it."""
+    """The path of a file that changes after each stat call."""
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        """Return what the file was like before it changes."""
+        """Return the status before the change."""
         status = super().stat(follow_symlinks=follow_symlinks)
         with self.open("a") as file:
             file.write("x\n")
@@ -217,12 +226,12 @@ class Restless(PosixPath):
 
 
 @pytest.fixture
-def listed(tmp_path: Path) -> Listed:
-    return Listed(tmp_path / "meetings.txt")
+def list_file(tmp_path: Path) -> ListFile:
+    return ListFile(tmp_path / "meetings.txt")
 
 
 def in_place_of(make: Callable[[Path], object]) -> Callable[[Path], object]:
-    """Return what removes a file and makes something else of its name."""
+    """Return a function that replaces a file with something else."""
 
     def replace(path: Path) -> None:
         path.unlink()
@@ -232,147 +241,147 @@ def in_place_of(make: Callable[[Path], object]) -> Callable[[Path], object]:
 
 
 def warnings(log: pytest.LogCaptureFixture) -> list[str]:
-    return [each.getMessage() for each in log.records if each.levelno == logging.WARNING]
+    return [record.getMessage() for record in log.records if record.levelno == logging.WARNING]
 
 
 class TestReading:
-    def test_begin(self, listed: Listed) -> None:
-        """The list is there from the beginning, even if it was written this very moment."""
-        listed.touch(age=0)
-        file = listed.open()
+    def test_first_read(self, list_file: ListFile) -> None:
+        """The first read takes the list even if it was written just now."""
+        list_file.touch(age=0)
+        file = list_file.open()
         assert named("a", "b", "c") == file.meetings
-        assert (listed.path, True, NOW) == (
+        assert (list_file.path, True, NOW) == (
             file.path,
             file.last_read_successful,
             file.last_success_timestamp_seconds,
         )
-        assert repr(file) == f"MeetingFile({str(listed.path)!r})"
+        assert repr(file) == f"MeetingFile({str(list_file.path)!r})"
 
     @pytest.mark.parametrize(
         ("prepare", "message"),
         [
             (Path.unlink, "cannot be read (No such file or directory)"),
-            (lambda path: path.write_text(""), "is empty; list meetings there"),
+            (lambda path: path.write_text(""), "is empty; list meetings in it"),
             (lambda path: path.write_text("a\n/\n"), "'/' is not a valid id"),
-            (in_place_of(Path.mkdir), "has to be a file, with a list in it"),
-            (in_place_of(os.mkfifo), "has to be a file, with a list in it"),
-            (in_place_of(lambda path: path.symlink_to("/dev/zero")), "has to be a file"),
+            (in_place_of(Path.mkdir), "must be a regular file"),
+            (in_place_of(os.mkfifo), "must be a regular file"),
+            (in_place_of(lambda path: path.symlink_to("/dev/zero")), "must be a regular file"),
             (in_place_of(lambda path: path.symlink_to(path)), "cannot be read (Too many"),
         ],
         ids=["missing", "empty", "no id", "folder", "fifo", "device", "loop"],
     )
-    def test_bad_begin(
-        self, listed: Listed, prepare: Callable[[Path], object], message: str
+    def test_invalid_at_the_start(
+        self, list_file: ListFile, prepare: Callable[[Path], object], message: str
     ) -> None:
-        """Where the list is bad from the beginning it is refused, and nothing hangs."""
-        prepare(listed.path)
-        with pytest.raises(MeetingFileError, match=re.escape(message)) as caught:
-            listed.open()
-        assert str(caught.value).startswith(str(listed.path))
+        """An invalid file at the start is an error, and nothing hangs."""
+        prepare(list_file.path)
+        with pytest.raises(FileError, match=re.escape(message)) as caught:
+            list_file.open()
+        assert str(caught.value).startswith(str(list_file.path))
 
-    def test_nothing_changed(self, listed: Listed) -> None:
-        """A file that has not changed is not read."""
-        file = listed.open()
-        listed.time.now += 100
+    def test_unchanged(self, list_file: ListFile) -> None:
+        """An unchanged file is not read again."""
+        file = list_file.open()
+        list_file.time.now += 100
         assert not run(file.refresh())
         assert (True, NOW) == (file.last_read_successful, file.last_success_timestamp_seconds)
 
-    def test_replaced(self, listed: Listed, tmp_path: Path) -> None:
-        """A file that takes another's place changes the list, and says when."""
-        file = listed.open()
-        other = Listed(tmp_path / "new")
+    def test_replaced(self, list_file: ListFile, tmp_path: Path) -> None:
+        """A file that replaces another changes the list and the time of the last success."""
+        file = list_file.open()
+        other = ListFile(tmp_path / "new")
         other.write("- a\n- {id: d, name: daily}\n")
-        other.path.replace(listed.path)
-        listed.time.now += 10
+        other.path.replace(list_file.path)
+        list_file.time.now += 10
         assert run(file.refresh())
         assert (Meeting("a", "a"), Meeting("d", "daily")) == file.meetings
         assert NOW + 10 == file.last_success_timestamp_seconds
         assert not run(file.refresh())
 
-    def test_same_list_written_again(self, listed: Listed) -> None:
-        """The same list in another form has been read, but has not changed."""
-        file = listed.open()
-        listed.time.now += 10
-        listed.write("[a, b, c]")
+    def test_same_list(self, list_file: ListFile) -> None:
+        """The same list in another format is a successful read, but no change."""
+        file = list_file.open()
+        list_file.time.now += 10
+        list_file.write("[a, b, c]")
         assert not run(file.refresh())
         assert NOW + 10 == file.last_success_timestamp_seconds
 
-    def test_same_length_and_time(self, listed: Listed) -> None:
-        """A tool that sets the time of a file back does not hide that the list has changed."""
-        file = listed.open()
-        status = listed.path.stat()
-        # The system's own note of the change is only as exact as its ticks.
-        while listed.path.stat().st_ctime_ns == status.st_ctime_ns:
-            listed.write("x\ny\nz\n")
-        assert status.st_mtime_ns == listed.path.stat().st_mtime_ns
+    def test_same_length_and_time(self, list_file: ListFile) -> None:
+        """A change is detected even if size and modification time stay the same."""
+        file = list_file.open()
+        status = list_file.path.stat()
+        # The time of the metadata change has the resolution of the system's clock ticks.
+        while list_file.path.stat().st_ctime_ns == status.st_ctime_ns:
+            list_file.write("x\ny\nz\n")
+        assert status.st_mtime_ns == list_file.path.stat().st_mtime_ns
         assert run(file.refresh())
         assert named("x", "y", "z") == file.meetings
 
     @pytest.mark.parametrize("age", [0.0, 0.9, -0.9])
-    def test_written_just_now(self, listed: Listed, age: float) -> None:
-        """Half a list is never taken: what was written just now is left for the next time."""
-        file = listed.open()
-        listed.write("", age=age)
+    def test_written_just_now(self, list_file: ListFile, age: float) -> None:
+        """A file written just now waits for the next refresh, so that no half list is used."""
+        file = list_file.open()
+        list_file.write("", age=age)
         assert not run(file.refresh())
-        listed.write("a\n", age=age)
+        list_file.write("a\n", age=age)
         assert not run(file.refresh())
         assert (named("a", "b", "c"), True) == (file.meetings, file.last_read_successful)
-        listed.write("a\nb\nc\nd\n", age=age)
-        listed.time.now += 2
+        list_file.write("a\nb\nc\nd\n", age=age)
+        list_file.time.now += 2
         assert run(file.refresh())
         assert named("a", "b", "c", "d") == file.meetings
 
-    def test_clock_of_another_machine(self, listed: Listed) -> None:
-        """A file from the future is read: its clock may never be caught up with."""
-        file = listed.open()
-        listed.write("d\n", age=-3600)
+    def test_clock_of_another_machine(self, list_file: ListFile) -> None:
+        """A file with a timestamp in the future is read, because the other clock may stay ahead."""
+        file = list_file.open()
+        list_file.write("d\n", age=-3600)
         assert run(file.refresh())
         assert named("d") == file.meetings
 
-    def test_changed_while_it_is_read(self, listed: Listed) -> None:
-        """A file that changes between a look at it and its reading is left for the next time."""
-        with pytest.raises(MeetingFileError, match="changed while it was read; try again"):
-            MeetingFile(Restless(listed.path), option="o", clock=listed.time)
-        listed.write("a\nb\nc\n")
-        file = listed.open()
-        listed.write("a\n")
-        file.path = Restless(listed.path)
+    def test_change_during_read(self, list_file: ListFile) -> None:
+        """A file that changes while it is read waits for the next refresh."""
+        with pytest.raises(FileError, match="changed while it was read; try again"):
+            MeetingFile(Restless(list_file.path), option="o", clock=list_file.time)
+        list_file.write("a\nb\nc\n")
+        file = list_file.open()
+        list_file.write("a\n")
+        file.path = Restless(list_file.path)
         assert not run(file.refresh())
         assert (named("a", "b", "c"), True) == (file.meetings, file.last_read_successful)
-        file.path = listed.path
+        file.path = list_file.path
         assert run(file.refresh())
         assert named("a", "x") == file.meetings
 
 
-class TestTrouble:
+class TestProblems:
     @pytest.mark.parametrize(
         ("spoil", "message"),
         [
-            (lambda path: path.write_text(""), "is empty; list meetings there"),
-            (lambda path: path.write_text("# later\n"), "is empty; list meetings there"),
+            (lambda path: path.write_text(""), "is empty; list meetings in it"),
+            (lambda path: path.write_text("# later\n"), "is empty; list meetings in it"),
             (lambda path: path.write_text("a\n../b\n"), ":2: '../b' is not a valid id"),
             (lambda path: path.write_bytes(b"\xff"), ":1: not UTF-8"),
             (lambda path: os.truncate(path, (16 << 20) + 1), "larger than 16 MiB"),
             (Path.unlink, "cannot be read (No such file or directory)"),
-            (in_place_of(Path.mkdir), "has to be a file, with a list in it"),
-            (in_place_of(os.mkfifo), "has to be a file, with a list in it"),
+            (in_place_of(Path.mkdir), "must be a regular file"),
+            (in_place_of(os.mkfifo), "must be a regular file"),
         ],
         ids=["emptied", "comments", "no id", "bytes", "huge", "deleted", "folder", "fifo"],
     )
     def test_last_good_list(
         self,
-        listed: Listed,
+        list_file: ListFile,
         spoil: Callable[[Path], object],
         message: str,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """What turns bad leaves the last good list in use; the log says so once, and its end."""
+        """An invalid file leaves the last good list in use, with one log line before and after."""
         caplog.set_level(logging.INFO)
-        file = listed.open()
-        spoil(listed.path)
-        if listed.path.is_file():
-            listed.touch(age=60)
-        listed.time.now += 100
+        file = list_file.open()
+        spoil(list_file.path)
+        if list_file.path.is_file():
+            list_file.touch(age=60)
+        list_file.time.now += 100
         assert [False] * 3 == [run(file.refresh()) for _ in range(3)]
         assert (named("a", "b", "c"), False, NOW) == (
             file.meetings,
@@ -381,50 +390,50 @@ class TestTrouble:
         )
         (warning,) = warnings(caplog)
         assert message in warning
-        assert warning.endswith("; the last good list stays in use")
-        if listed.path.is_dir():
-            listed.path.rmdir()
-        listed.path.unlink(missing_ok=True)
-        listed.write("a\nb\nc\nd\n")
+        assert "the last good list stays in use: " in warning
+        if list_file.path.is_dir():
+            list_file.path.rmdir()
+        list_file.path.unlink(missing_ok=True)
+        list_file.write("a\nb\nc\nd\n")
         assert run(file.refresh())
         assert (named("a", "b", "c", "d"), True, NOW + 100) == (
             file.meetings,
             file.last_read_successful,
             file.last_success_timestamp_seconds,
         )
-        assert "it can be read again" in caplog.text
-        assert {("meetings.files[0]", str(listed.path))} == {
+        assert "can be used again" in caplog.text
+        assert {("meetings.files[0]", str(list_file.path))} == {
             (record.__dict__["option"], record.__dict__["path"]) for record in caplog.records
         }
 
-    def test_other_trouble(self, listed: Listed, caplog: pytest.LogCaptureFixture) -> None:
-        """The log speaks again when something else is wrong."""
-        file = listed.open()
+    def test_other_problem(self, list_file: ListFile, caplog: pytest.LogCaptureFixture) -> None:
+        """Another problem is logged again."""
+        file = list_file.open()
         for text in ("/", "/", "\n/", "\n/"):
-            listed.write(text)
+            list_file.write(text)
             run(file.refresh())
         assert [":1: '/'", ":2: '/'"] == [
-            found for each in warnings(caplog) for found in re.findall(r":\d: '/'", each)
+            found for warning in warnings(caplog) for found in re.findall(r":\d: '/'", warning)
         ]
 
-    def test_same_file_comes_back(self, tmp_path: Path) -> None:
-        """A file that was away, like one on a disk that was not mounted, is good again."""
+    def test_file_that_returns(self, tmp_path: Path) -> None:
+        """A file that was missing for a while, e.g. on an unmounted disk, is valid again."""
         folder = tmp_path / "disk"
         folder.mkdir()
-        inside = Listed(folder / "list")
+        inside = ListFile(folder / "list")
         file = inside.open()
         folder.rename(tmp_path / "away")
         assert (False, False) == (run(file.refresh()), file.last_read_successful)
         (tmp_path / "away").rename(folder)
         assert (False, True) == (run(file.refresh()), file.last_read_successful)
 
-    def test_symlinks_of_kubernetes(self, tmp_path: Path) -> None:
-        """A volume whose content is swapped as a whole changes the list, however it is linked."""
-        volumes = [Listed(tmp_path / name) for name in ("first", "second")]
+    def test_kubernetes_volume(self, tmp_path: Path) -> None:
+        """A Kubernetes volume, which swaps all its content by a symbolic link, changes the list."""
+        volumes = [ListFile(tmp_path / name) for name in ("first", "second")]
         for volume, text in zip(volumes, ("a\nb\n", "a\nc\n"), strict=True):
             volume.path.unlink()
             volume.path.mkdir()
-            Listed(volume.path / "list").write(text)
+            ListFile(volume.path / "list").write(text)
         (tmp_path / "..data").symlink_to("first")
         (tmp_path / "list").symlink_to("..data/list")
         file = MeetingFile(tmp_path / "list", option="o", clock=Time())
@@ -435,36 +444,36 @@ class TestTrouble:
 
 
 class Hanging(PosixPath):
-    """A path on a file system that answers only when it is let."""
+    """A path on a file system that hangs until it is released."""
 
-    answers = threading.Event()
+    released = threading.Event()
 
     def stat(self, **options: Any) -> os.stat_result:
-        self.answers.wait(30)
+        self.released.wait(30)
         return super().stat(**options)
 
 
 def test_file_system_that_hangs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A look that hangs, as on NFS, holds nobody up: the last list stays, and the log says so."""
+    """A refresh waits for a bounded time for a file system that hangs, and keeps the last list."""
     caplog.set_level(logging.INFO)
     path = Hanging(tmp_path / "list")
     path.write_text("a\n")
-    path.answers.set()
+    path.released.set()
     file = MeetingFile(path, option="meetings.files", max_wait_seconds=0.001)
-    path.answers.clear()
+    path.released.clear()
 
-    async def looks() -> None:
+    async def refreshes() -> None:
         for _ in range(3):
             assert not await file.refresh()
             assert (named("a"), False) == (file.meetings, file.last_read_successful)
-        path.answers.set()
+        path.released.set()
         while not file.last_read_successful:
             await file.refresh()
 
-    run(looks())
-    (trouble, end) = (record.getMessage() for record in caplog.records)
-    assert "the file system does not answer; the last good list stays in use" in trouble
-    assert "it can be read again" in end
+    run(refreshes())
+    (problem, end) = (record.getMessage() for record in caplog.records)
+    assert "the last good list stays in use: " in problem
+    assert "can be used again" in end
     assert named("a") == file.meetings
 
 
@@ -482,17 +491,17 @@ class TestChanges:
     )
     def test_counts(
         self,
-        listed: Listed,
+        list_file: ListFile,
         text: str,
         counts: tuple[int, int, int],
         alarms: int,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """The log counts what came and went, and warns where most of it went; it is taken."""
+        """The log counts added and removed meetings, and warns if most are gone."""
         caplog.set_level(logging.INFO)
-        listed.write("a\nb\nc\nd\n")
-        file = listed.open()
-        listed.write(text)
+        list_file.write("a\nb\nc\nd\n")
+        file = list_file.open()
+        list_file.write(text)
         assert run(file.refresh())
         assert parsed(text) == file.meetings
         assert {counts} == {

@@ -1,14 +1,19 @@
 import copy
 import logging
+import os
 import pickle
+import threading
 
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PosixPath
+from typing import Any
 
 import pytest
 
-from rk_exporter.config.tokens import FixedToken, TokenError, TokenFile, parse_token
+from rk_exporter.config.tokens import FixedToken, TokenFile, parse_token
 from rk_exporter.model.secret import Secret
+from rk_exporter.runtime.files import FileError
+from tests.support.building import run
 
 
 CANARY = "canary-4f1b9a"
@@ -20,29 +25,41 @@ def token_file(folder: Path, content: str | bytes = CANARY) -> Path:
     return path
 
 
-def test_secret_shows_itself_to_nobody(tmp_path: Path) -> None:
-    """A secret is in no representation of itself, nor of what holds it, and is not copied."""
+def refreshed(source: TokenFile) -> str:
+    """Return the token after a refresh."""
+    run(source.refresh())
+    return source.current().reveal()
+
+
+def test_secret_does_not_show_its_text(tmp_path: Path) -> None:
+    """No representation contains the text of a secret, and a secret cannot be copied."""
     secret = Secret(CANARY)
-    holders = [secret, FixedToken(secret), TokenFile(token_file(tmp_path), option="o")]
-    for each in holders:
-        assert CANARY not in f"{each!r} {each!s} {each}"
+    for holder in (secret, FixedToken(secret), TokenFile(token_file(tmp_path), option="o")):
+        assert CANARY not in f"{holder!r} {holder!s} {holder}"
     for copying in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError):
             copying(secret)
     assert CANARY == secret.reveal()
 
 
+def test_fixed_token() -> None:
+    """A token from the environment stays the same."""
+    source = FixedToken(Secret(CANARY))
+    run(source.refresh())
+    assert CANARY == source.current().reveal()
+
+
 @pytest.mark.parametrize("text", [CANARY, f"{CANARY}\n", f"  {CANARY}\r\n"])
-def test_blanks_around_a_token(text: str) -> None:
-    """The line break at the end of a file is no part of the token."""
+def test_white_space_around_a_token(text: str) -> None:
+    """The line break at the end of a file is not part of the token."""
     assert CANARY == parse_token(text).reveal()
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "it is empty"),
-        (" \n", "it is empty"),
+        ("", "is empty"),
+        (" \n", "is empty"),
         (f"{CANARY} {CANARY}", "no API token has"),
         (f"{CANARY}\n{CANARY}", "no API token has"),
         (f"{CANARY}\0", "no API token has"),
@@ -50,9 +67,9 @@ def test_blanks_around_a_token(text: str) -> None:
         (f'"{CANARY}"', "no API token has"),
     ],
 )
-def test_what_is_no_token(text: str, message: str) -> None:
-    """A text that cannot be a token is refused, without being repeated."""
-    with pytest.raises(TokenError, match=message) as caught:
+def test_invalid_tokens(text: str, message: str) -> None:
+    """A text that cannot be a token is an error that does not repeat the text."""
+    with pytest.raises(ValueError, match=message) as caught:
         parse_token(text)
     assert CANARY not in str(caught.value)
 
@@ -61,50 +78,105 @@ def test_what_is_no_token(text: str, message: str) -> None:
     "rotate",
     [
         lambda path: path.write_text("second"),
+        lambda path: path.write_text("other"),
         lambda path: token_file(path.parent / "other", "second").replace(path),
     ],
-    ids=["in place", "replaced"],
+    ids=["in place", "same size", "replaced"],
 )
 def test_rotation(tmp_path: Path, rotate: Callable[[Path], object]) -> None:
-    """A file that changes, in place or by another taking its place, changes the token."""
+    """A refresh reads the new token immediately, whether a tool edits or replaces the file."""
     (tmp_path / "other").mkdir()
     path = token_file(tmp_path, "first")
     source = TokenFile(path, option="api.token_file")
     assert "first" == source.current().reveal()
     rotate(path)
-    assert "second" == source.current().reveal()
+    assert "first" == source.current().reveal()
+    assert "first" != refreshed(source)
+
+
+def in_place_of(make: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Return a function that replaces a file with something else."""
+
+    def replace(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return replace
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"two words", b"\xff\xfe", b"x" * 5000], ids=["empty", "words", "bytes", "big"]
+    "spoil",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"two words"),
+        lambda path: path.write_bytes(b"\xff\xfe"),
+        lambda path: path.write_bytes(b"x" * 5000),
+        Path.unlink,
+        in_place_of(Path.mkdir),
+        in_place_of(os.mkfifo),
+    ],
+    ids=["empty", "words", "bytes", "big", "missing", "folder", "fifo"],
 )
 def test_bad_rotation_keeps_the_last_good_token(
-    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, spoil: Callable[[Path], object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file that turns bad leaves the old token in use; the log says so once, and its end."""
+    """An invalid file leaves the old token in use; the log has one line for it, and one after."""
     caplog.set_level(logging.INFO)
     path = token_file(tmp_path)
     source = TokenFile(path, option="api.token_file")
-    path.write_bytes(content)
-    assert [CANARY] * 3 == [source.current().reveal() for _ in range(3)]
+    spoil(path)
+    assert [CANARY] * 3 == [refreshed(source) for _ in range(3)]
     assert 1 == caplog.text.count("the last good token stays in use")
+    if path.is_dir():
+        path.rmdir()
+    path.unlink(missing_ok=True)
     path.write_text("second")
-    assert "second" == source.current().reveal()
-    assert "it can be read again" in caplog.text
+    assert "second" == refreshed(source)
+    assert "can be used again" in caplog.text
     assert {"api.token_file"} == {record.__dict__["option"] for record in caplog.records}
     assert CANARY not in caplog.text
+    assert str(path) not in caplog.text
 
 
-def test_deleted_file_keeps_the_last_good_token(tmp_path: Path) -> None:
-    """A file that is gone leaves the old token in use."""
-    path = token_file(tmp_path)
-    source = TokenFile(path, option="api.token_file")
-    path.unlink()
-    assert CANARY == source.current().reveal()
+class Hanging(PosixPath):
+    """A path on a file system that hangs until it is released."""
+
+    released = threading.Event()
+
+    def stat(self, **options: Any) -> os.stat_result:
+        self.released.wait(30)
+        return super().stat(**options)
 
 
-def test_missing_file_is_refused_without_its_name() -> None:
-    """The path is not repeated: a token pasted in its place must not be printed."""
-    with pytest.raises(TokenError, match=r"cannot be read \(No such file or directory\)") as caught:
-        TokenFile(Path(CANARY), option="o")
+def test_file_system_that_hangs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A refresh waits for a bounded time, and the last good token stays in use."""
+    path = Hanging(token_file(tmp_path))
+    path.released.set()
+    source = TokenFile(path, option="o", max_wait_seconds=0.001)
+    path.released.clear()
+
+    async def scenario() -> None:
+        for _ in range(3):
+            await source.refresh()
+            assert CANARY == source.current().reveal()
+        path.released.set()
+
+    run(scenario())
+    assert 1 == caplog.text.count("the file system does not answer")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (Path.unlink, r"cannot be read \(No such file or directory\)"),
+        (in_place_of(os.mkfifo), "must be a regular file"),
+    ],
+)
+def test_unusable_file(tmp_path: Path, prepare: Callable[[Path], object], message: str) -> None:
+    """An error does not repeat the path, because people paste tokens in its place."""
+    (tmp_path / CANARY).mkdir()
+    path = token_file(tmp_path / CANARY)
+    prepare(path)
+    with pytest.raises(FileError, match=message) as caught:
+        TokenFile(path, option="o")
     assert CANARY not in str(caught.value)

@@ -1,4 +1,5 @@
 import contextlib
+import os
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rk_exporter.config.yaml_document import Document, DocumentError, parse_document, read_document
+from rk_exporter.config.yaml_document import Document, parse_document, read_document
+from rk_exporter.runtime.files import FileError
 
 
 Reader = Callable[[str | bytes], Document]
@@ -25,7 +27,7 @@ def read(tmp_path: Path) -> Reader:
 
 
 def test_scalars_stay_text(read: Reader) -> None:
-    """What YAML takes for numbers, dates and truth values stays as it is written."""
+    """Numbers, dates and booleans of YAML stay text."""
     text = "a: 0123\nb: 2026-11-22\nc: no\nd: 1e3\ne: '7'\nf: 12:30:45\ng: null\nh:\n"
     expected = {
         "a": "0123",
@@ -40,18 +42,23 @@ def test_scalars_stay_text(read: Reader) -> None:
     assert expected == read(text).content
 
 
-def test_places(read: Reader) -> None:
-    """Each value has its line, and what is not there has the line of what encloses it."""
+def line_of(document: Document, path: str) -> int:
+    return document.problem(path, "").rank
+
+
+def test_lines(read: Reader) -> None:
+    """Each value has its line, and a missing value has the line of what would enclose it."""
     document = read("a: 1\nlist:\n  - x\n  - y: 2\n")
-    lines = [document.place(where) for where in ("a", "list[1].y", "list[1].z", "list[9].z")]
-    assert [1, 4, 4, 2] == [int(place.rpartition(":")[2]) for place in lines]
-    assert document.place("nowhere.at.all").endswith("file.yml:1")
+    paths = ("a", "list[1].y", "list[1].z", "list[9].z", "nowhere.at.all")
+    assert [1, 4, 4, 2, 1] == [line_of(document, path) for path in paths]
+    assert document.problem("a", "bad").text.endswith("file.yml:1: a: bad")
 
 
-def test_text_that_was_read_before() -> None:
-    """Bytes that are at hand become the same document, with the places of the file they are of."""
+def test_text_in_memory() -> None:
+    """Text in memory becomes the same document as a file."""
     document = parse_document(Path("there.yml"), b"a: 1\nb: [x]\n")
-    assert ({"a": "1", "b": ["x"]}, "there.yml:2") == (document.content, document.place("b[0]"))
+    assert {"a": "1", "b": ["x"]} == document.content
+    assert "there.yml:2: b[0]: bad" == document.problem("b[0]", "bad").text
 
 
 def test_empty_file(read: Reader) -> None:
@@ -62,21 +69,43 @@ def test_empty_file(read: Reader) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3\n", "file.yml:3: a stands here a second time"),
-        ("a: &x 1\nb: *x\n", "write the value out, not an alias"),
-        ("a: &x [1]\nb: [*x, *x]\n", "write the value out, not an alias"),
-        ("[a]: 1\n", "file.yml:1: a key has to be a word"),
         ("a: [1\n", "file.yml:2: not YAML"),
-        ("a: 1\n---\nb: 2\n", "file.yml:3: a second document begins here"),
         (b"a: \xff\n", "not YAML in UTF-8"),
         (b"a: \x00\n", "not YAML in UTF-8"),
-        ("a: !!python/object/apply:os.system [x]\nb: 1\na: 2", "second time"),
     ],
 )
-def test_what_is_refused(read: Reader, text: str | bytes, message: str) -> None:
-    """What would be misread is refused, with file and line."""
-    with pytest.raises(DocumentError, match=message.replace("[", r"\[")):
+def test_not_yaml(read: Reader, text: str | bytes, message: str) -> None:
+    """A file that is not YAML is an error with file and line."""
+    with pytest.raises(FileError, match=message):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        ("a: 1\nb: 2\na: 3\n", ["3: a: duplicate key; remove one of them"]),
+        ("a: &x 1\nb: *x\n", ["2: b: aliases are not allowed; repeat the value"]),
+        (
+            "a: &x [1]\nb: [*x, *x]\n",
+            [f"2: b[{i}]: aliases are not allowed; repeat the value" for i in (0, 1)],
+        ),
+        ("[a]: 1\n", ["1: a key must be a word"]),
+        ("b:\n  {a: 1}: {x: y}\n", ["2: b: a key must be a word"]),
+        ("a: 1\n---\nb: 2\n", ["3: a second document begins here; remove one of them"]),
+        (
+            "a: !!python/object/apply:os.system [x]\nb: 1\na: 2\nb: *x",
+            [
+                "3: a: duplicate key; remove one of them",
+                "4: b: duplicate key; remove one of them",
+                "4: b: aliases are not allowed; repeat the value",
+            ],
+        ),
+    ],
+)
+def test_problems(read: Reader, text: str, messages: list[str]) -> None:
+    """YAML that is easy to misread is a problem with file and line; all of them are collected."""
+    found = [problem.text.partition("file.yml:")[2] for problem in read(text).problems]
+    assert messages == found
 
 
 def block_mappings(levels: int) -> str:
@@ -105,7 +134,7 @@ def test_deep_nesting(
 ) -> None:
     """Deep nesting has one message, whether this module or the parser refuses it first."""
     text = "\n" + opening * levels + "x" + (closing * levels if is_closed else "")
-    with pytest.raises(DocumentError) as caught:
+    with pytest.raises(FileError) as caught:
         read(text)
     # The first level that is too deep is the 22nd value, because the outermost has no level.
     line = 2 + 21 * opening.count("\n")
@@ -114,8 +143,8 @@ def test_deep_nesting(
 
 @pytest.mark.parametrize("levels", [22, 500, 1500])
 def test_deep_indentation(read: Reader, levels: int) -> None:
-    """Of deep indentation the message names the line of the first level that is too deep."""
-    with pytest.raises(DocumentError, match=r"file\.yml:22: nested too deeply"):
+    """The message about deep indentation names the line of the first level that is too deep."""
+    with pytest.raises(FileError, match=r"file\.yml:22: nested too deeply"):
         read(block_mappings(levels))
 
 
@@ -126,19 +155,22 @@ def test_deepest_nesting(read: Reader) -> None:
 
 
 def test_missing_and_huge_files(tmp_path: Path) -> None:
-    """A file that is not there, or too large to be a configuration, is refused."""
-    with pytest.raises(DocumentError, match="cannot be read"):
+    """A file that is missing, or too large for a configuration, is an error."""
+    with pytest.raises(FileError, match="cannot be read"):
         read_document(tmp_path / "missing.yml")
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(FileError, match="fifo: must be a regular file"):
+        read_document(tmp_path / "fifo")
     huge = tmp_path / "huge.yml"
     with huge.open("wb") as file:
         file.truncate((16 << 20) + 1)
-    with pytest.raises(DocumentError, match="larger than 16 MiB"):
+    with pytest.raises(FileError, match="larger than 16 MiB"):
         read_document(huge)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text() | st.binary())
 def test_any_text_at_all(read: Reader, text: str | bytes) -> None:
-    """Any bytes are either a document or a DocumentError."""
-    with contextlib.suppress(DocumentError):
+    """Any bytes are either a document or a FileError."""
+    with contextlib.suppress(FileError):
         read(text if isinstance(text, bytes) else text.encode(errors="replace"))

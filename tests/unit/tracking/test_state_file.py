@@ -19,8 +19,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rk_exporter.cli.main import main
-from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import load
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.simulator import CANARY, Recording
 from rk_exporter.tracking.state_file import StateFile, StateFileError
 from tests.support.building import (
@@ -388,7 +388,7 @@ class TestRefusals:
                 "state.file: {path}: must be a regular file",
             ),
             (occupy_by_socket, "state.file: {path}: cannot be read (No such device or address)"),
-            (lambda path: path.symlink_to(path), "--state.file: cannot be looked at (Too many"),
+            (lambda path: path.symlink_to(path), "--state.file: cannot be used (Too many"),
             (
                 lambda path: path.parent.rmdir(),
                 "--state.file: there is no folder {path.parent}; create it, or give another path",

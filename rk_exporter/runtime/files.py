@@ -1,0 +1,54 @@
+"""Reading files without waiting for anything that is not a file."""
+
+import os
+import stat
+
+from pathlib import Path
+
+
+_KIB = 1 << 10
+_MIB = 1 << 20
+
+
+class FileError(ValueError):
+    """A file cannot be used; the message gives the reason, and the path only if that is safe."""
+
+
+class FileMissing(FileError):
+    """There is no such file."""
+
+
+class FileTooLarge(FileError):
+    """The file is larger than any valid one."""
+
+
+def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
+    """
+    Return the content of the regular file at *path*.
+
+    Raises FileError, whose message does not name the path: a secret pasted in its place must not
+    be printed.
+    """
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise FileError("must be a regular file")
+            # Most large files need not be read to be refused.
+            content = file.read(max_bytes + 1) if status.st_size <= max_bytes else None
+    except FileNotFoundError as error:
+        raise FileMissing(f"cannot be read ({error.strerror})") from None
+    except OSError as error:
+        raise FileError(f"cannot be read ({error.strerror})") from None
+    if content is None or len(content) > max_bytes:
+        raise FileTooLarge(f"larger than {_size_text(max_bytes)}")
+    return content
+
+
+def _size_text(size_bytes: int) -> str:
+    return f"{size_bytes // _MIB} MiB" if size_bytes >= _MIB else f"{size_bytes // _KIB} KiB"
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # Opening a FIFO would wait for a writer.
+    return os.open(path, flags | os.O_NONBLOCK)

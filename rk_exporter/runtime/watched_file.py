@@ -1,0 +1,170 @@
+"""Values in files that people and tools replace at any time."""
+
+import logging
+import os
+import stat
+import time
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+from rk_exporter.runtime.background_call import BackgroundCall, StillRunning
+from rk_exporter.runtime.files import FileError, read_regular_file
+from rk_exporter.runtime.last_logged import LastLogged
+
+
+T = TypeVar("T")
+# A program that truncates a file and then writes it needs less. Within this time a second change
+# may also leave size and timestamps as they are.
+_SETTLED_AFTER_SECONDS = 1.0
+# Device, inode, size, and the times of the last change of content and of metadata.
+_Version = tuple[int, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReadResult(Generic[T]):
+    """The result of a read: a value, or the *problem* with the file."""
+
+    version: _Version | None
+    """None makes the next refresh read the file again."""
+    value: T | None = None
+    problem: str | None = None
+
+
+class WatchedFile(ABC, Generic[T]):
+    """
+    A value in a file that is read again when it changes.
+
+    If the file becomes unreadable or invalid, the last good value stays in use, and a warning with
+    the *option* that names the file is logged whenever the problem changes. A refresh waits at most
+    *max_wait_seconds* for the file system. Raises FileError if the first read fails.
+    """
+
+    kind: ClassVar[str]
+    """The kind of file in log messages."""
+    content: ClassVar[str]
+    """The content of the file in log messages."""
+    max_bytes: ClassVar[int]
+    is_path_shown: ClassVar[bool] = True
+    waits_until_settled: ClassVar[bool] = False
+    """Whether a file that was written just now is left for the next refresh."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        option: str,
+        clock: Callable[[], float] = time.time,
+        max_wait_seconds: float = 1.0,
+    ) -> None:
+        self.path = path
+        self.fields = {"option": option}
+        if self.is_path_shown:
+            self.fields["path"] = str(path)
+        self._logger = logging.getLogger(type(self).__module__)
+        self._clock = clock
+        self._max_wait_seconds = max_wait_seconds
+        self._call = BackgroundCall[_ReadResult[T] | None]()
+        self._logged_problem = LastLogged[str | None](None)
+        first = self._read(known=None, is_first=True)
+        if first is None:
+            raise FileError(self._about("changed while it was read; try again"))
+        if first.value is None:
+            raise FileError(first.problem)
+        self.value = first.value
+        self._version = first.version
+        self.last_read_successful = True
+        self.last_success_timestamp_seconds: float | None = clock()
+
+    @abstractmethod
+    def parse(self, content: bytes) -> T:
+        """Return the value in the *content* of the file, or raise ValueError."""
+
+    def log_change(self, before: T, after: T) -> None:
+        """Log that the value has changed, if that is worth a log line."""
+
+    async def refresh(self) -> bool:
+        """Read the file again if it has changed; return whether the value has."""
+        if not self._call.is_running:
+            known = self._version
+            self._call.start(lambda: self._read(known=known))
+        try:
+            result = await self._call.result(timeout_seconds=self._max_wait_seconds)
+        except StillRunning:
+            problem = self._about("the file system does not answer")
+            result = _ReadResult(version=None, problem=problem)
+        return result is not None and self._take(result)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    def _read(self, *, known: _Version | None, is_first: bool = False) -> _ReadResult[T] | None:
+        """Return what is in the file now; None if it is as *known*, or being written."""
+        try:
+            status = self.path.stat()
+            version = _version(status)
+            if version == known:
+                return None
+            if not stat.S_ISREG(status.st_mode):
+                problem = self._about("must be a regular file")
+                return _ReadResult(version=version, problem=problem)
+            is_settled = abs(self._clock() - status.st_mtime) >= _SETTLED_AFTER_SECONDS
+            if self.waits_until_settled and not (is_settled or is_first):
+                return None
+            content = read_regular_file(self.path, max_bytes=self.max_bytes)
+            if _version(self.path.stat()) != version:
+                return None
+        except FileError as error:
+            return _ReadResult(version=None, problem=self._about(str(error)))
+        except OSError as error:
+            return _ReadResult(
+                version=None, problem=self._about(f"cannot be read ({error.strerror})")
+            )
+        known_version = version if is_settled else None
+        try:
+            return _ReadResult(version=known_version, value=self.parse(content))
+        except ValueError as error:
+            return _ReadResult(version=known_version, problem=str(error))
+
+    def _take(self, result: _ReadResult[T]) -> bool:
+        self._version = result.version
+        self._log_problem(result.problem)
+        self.last_read_successful = result.value is not None
+        if result.value is None:
+            return False
+        self.last_success_timestamp_seconds = self._clock()
+        before, self.value = self.value, result.value
+        if before == self.value:
+            return False
+        self.log_change(before, self.value)
+        return True
+
+    def _log_problem(self, problem: str | None) -> None:
+        if not self._logged_problem.changes_to(problem):
+            return
+        if problem is None:
+            self._logger.info("%s can be used again", self.kind, extra=self.fields)
+        else:
+            self._logger.warning(
+                "%s cannot be used, the last good %s stays in use: %s",
+                self.kind,
+                self.content,
+                problem,
+                extra=self.fields,
+            )
+
+    def _about(self, message: str) -> str:
+        return f"{self.path}: {message}" if self.is_path_shown else message
+
+
+def _version(status: os.stat_result) -> _Version:
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )

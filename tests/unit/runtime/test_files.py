@@ -1,0 +1,40 @@
+import os
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rk_exporter.runtime.files import FileError, FileMissing, read_regular_file
+
+
+def test_content(tmp_path: Path) -> None:
+    """The content of a file is returned, up to the largest size."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 2048)
+    assert path.read_bytes() == read_regular_file(path, max_bytes=2048)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda _: None, "cannot be read (No such file or directory)"),
+        (Path.mkdir, "cannot be read (Is a directory)"),
+        (os.mkfifo, "must be a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "must be a regular file"),
+        (lambda path: path.write_bytes(b"x" * 2049), "larger than 2 KiB"),
+    ],
+    ids=["missing", "folder", "fifo", "device", "large"],
+)
+def test_errors(tmp_path: Path, prepare: Callable[[Path], object], message: str) -> None:
+    """An error gives the reason, never the path, and nothing waits for a writer of a FIFO."""
+    prepare(tmp_path / "file")
+    with pytest.raises(FileError) as caught:
+        read_regular_file(tmp_path / "file", max_bytes=2048)
+    assert message == str(caught.value)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """A missing file can be distinguished from one that cannot be read."""
+    with pytest.raises(FileMissing):
+        read_regular_file(tmp_path / "file", max_bytes=1)
