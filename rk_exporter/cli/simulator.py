@@ -19,8 +19,8 @@ from rk_exporter.simulator import (
     REAL_PACE,
     AcceleratedClock,
     Fault,
+    GeneratedScenario,
     Simulator,
-    improvise,
 )
 from rk_exporter.web.server import AddressError, Listener, bind, serve
 

@@ -27,7 +27,7 @@ IDS = ("--account-id", "account", "--app-id", "app")
 
 @pytest.fixture
 def simulator() -> Simulator:
-    story = ScriptedStory(meetings=["idle"], recordings=[life("weekly")])
+    story = ScriptedScenario(meetings=["idle"], recordings=[life("weekly")])
     return Simulator(story, clock=lambda: NOW + 35, linger_seconds=1e9)
 
 
@@ -207,7 +207,7 @@ class TestScrape:
             stopped_at=begin + 60,
             uploaded_at=begin + 70,
         )
-        with served(Simulator(ScriptedStory(recordings=[uploaded]))) as url:
+        with served(Simulator(ScriptedScenario(recordings=[uploaded]))) as url:
             base_url = ("--api.base-url", f"{url}/client/v4")
             result = invoke("scrape", *IDS, "--meeting-id", "weekly", *base_url)
         assert 1 == value(result.stdout, "rk_recording_status", status="UPLOADED")

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rk_exporter.cli.main import main
-from rk_exporter.simulator import Recording, ScriptedStory, Simulator
+from rk_exporter.simulator import Recording, ScriptedScenario, Simulator
 from tests.support.building import (
     Time,
     value,
@@ -52,7 +52,7 @@ class Account:
         self.begin = time.time()
         self.time = Time(self.begin)
         self.recordings = [self._recording(self.begin + 10 * number) for number in range(1, 400)]
-        story = ScriptedStory(meetings=["weekly"], recordings=self.recordings)
+        story = ScriptedScenario(meetings=["weekly"], recordings=self.recordings)
         self.simulator = Simulator(story, clock=self.time, rate_limit=0)
 
     @staticmethod

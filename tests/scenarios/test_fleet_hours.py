@@ -12,8 +12,14 @@ import pytest
 
 from bench.cases import CASES, Case
 from rk_exporter.model.meeting import ReadMode
-from rk_exporter.simulator import REAL_PACE, Simulator, improvise
-from rk_exporter.simulator.limit_headers import malformed_headers, misnamed_headers, no_headers
+from rk_exporter.simulator import (
+    REAL_PACE,
+    GeneratedScenario,
+    Simulator,
+    malformed_headers,
+    misnamed_headers,
+    no_headers,
+)
 from tests.support.fleet import STARTS_AT, Course, Event, Prometheus, run_fleet
 from tests.support.observer import Outcome
 
@@ -48,7 +54,7 @@ def budget_status(count_each_15_s: int) -> Sequence[Event]:
     """Return events: another client makes this number of calls each 15 s, for over an hour."""
 
     def spend(simulator: Simulator) -> None:
-        simulator.spend(count_each_15_s)
+        simulator.consume_quota(count_each_15_s)
 
     return [(seconds, spend) for seconds in takewhile(lambda at: at < 4200, count(7.0, 15.0))]
 
@@ -60,7 +66,7 @@ def hour(
     scrapers: tuple[Prometheus, ...] = (Prometheus(),),
     **course: Any,
 ) -> Outcome:
-    story = improvise(1, meetings, STARTS_AT, REAL_PACE)
+    story = GeneratedScenario(1, meetings, STARTS_AT, REAL_PACE)
     return run_fleet(story, Course(settings=settings, scrapers=scrapers, seconds=HOUR, **course))
 
 
@@ -93,7 +99,7 @@ def test_another_client(others: int) -> None:
 
 def test_another_client_exceeds_the_limit() -> None:
     """While another client's calls cause a block, the exporter does not prolong it."""
-    outcome = hour(events=[(1000.0, lambda simulator: simulator.spend(1300))])
+    outcome = hour(events=[(1000.0, lambda simulator: simulator.consume_quota(1300))])
     # One call, and those in flight, meet the block; then all calls wait for its end.
     assert 1 <= outcome.requests.refused <= 8
     assert outcome.scrapes[-1].deferred < 200

@@ -188,7 +188,7 @@ class TestRestart:
         async def scenario(stage: Stage) -> list[str]:
             texts = await stage.scrapes(4)
             simulator = Simulator(
-                ScriptedStory(recordings=[life(**moments)]),
+                ScriptedScenario(recordings=[life(**moments)]),
                 clock=stage.now,
                 rate_limit=0,
                 linger_seconds=600,

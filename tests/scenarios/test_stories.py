@@ -25,13 +25,13 @@ from hypothesis import strategies as st
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.simulator import (
     DEMO_PACE,
+    GeneratedScenario,
     MeetingInList,
     Phase,
     Recording,
-    ScriptedStory,
+    Scenario,
+    ScriptedScenario,
     Status,
-    Story,
-    improvise,
 )
 from rk_exporter.snapshot import Snapshot
 from tests.support.building import NOW, Call, Stage, config, play_story
@@ -107,7 +107,7 @@ class Restart(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """The conditions under which a story is scraped."""
+    """The conditions under which a scenario is scraped."""
 
     interval: float
     read: str
@@ -204,7 +204,7 @@ def statuses(numbers: Numbers) -> dict[str, str]:
 
 @dataclass
 class Watched:
-    """The result of scraping a story until *ended_at* (unix seconds)."""
+    """The result of scraping a scenario until *ended_at* (unix seconds)."""
 
     ended_at: float
     recordings: Mapping[str, Recording]
@@ -214,13 +214,13 @@ class Watched:
     processes: Sequence[Process]
 
 
-def watch(story: Story, conditions: Conditions, seconds: float) -> Watched:
-    """Return the result of scraping a story for this number of *seconds*."""
-    meeting_ids = [meeting.id for meeting in story.meetings() if meeting.id != NOT_LISTED]
+def watch(scenario: Scenario, conditions: Conditions, seconds: float) -> Watched:
+    """Return the result of scraping a scenario for this number of *seconds*."""
+    meeting_ids = [meeting.id for meeting in scenario.meetings() if meeting.id != NOT_LISTED]
     restarts = {restart.after: restart for restart in conditions.restarts}
     count = math.ceil(seconds / conditions.interval)
 
-    async def scenario(stage: Stage) -> Watched:
+    async def watching(stage: Stage) -> Watched:
         stage.clock.ahead_seconds = conditions.ahead_seconds
         answer_log, prometheus = AnswerLog(stage), Prometheus()
         recordings: dict[str, Recording] = {}
@@ -232,7 +232,7 @@ def watch(story: Story, conditions: Conditions, seconds: float) -> Watched:
                 processes.append(Process(stage.scraped_at))
             processes[-1].numbers = prometheus.take(snapshot, is_fresh=is_fresh)
             for now in (stage.scraped_at, stage.now()):
-                recordings |= {recording.id: recording for recording in story.recordings(now)}
+                recordings |= {recording.id: recording for recording in scenario.recordings(now)}
             is_fresh, after = False, conditions.interval
             restart = restarts.get(number)
             if restart:
@@ -255,7 +255,7 @@ def watch(story: Story, conditions: Conditions, seconds: float) -> Watched:
         configuration = config(
             meeting_ids=meeting_ids, api__read=conditions.read, api__budget="20000", **file
         )
-        return play_story(scenario, story, configuration=configuration, **conditions.simulator)
+        return play_story(watching, scenario, configuration=configuration, **conditions.simulator)
 
 
 @dataclass
@@ -399,10 +399,10 @@ CONDITIONS = st.builds(
 
 def watch_to_the_end(recordings: Sequence[Recording], conditions: Conditions) -> Watched:
     """Return the result of scraping until some minutes after the last event."""
-    story = ScriptedStory(meetings=[*LISTED, NOT_LISTED], recordings=recordings)
+    scenario = ScriptedScenario(meetings=[*LISTED, NOT_LISTED], recordings=recordings)
     end = max((recording.phases[-1].at - NOW for recording in recordings), default=0.0)
     away = sum(restart.missed for restart in conditions.restarts)
-    watched = watch(story, conditions, end + SETTLED_SECONDS + (3 + away) * conditions.interval)
+    watched = watch(scenario, conditions, end + SETTLED_SECONDS + (3 + away) * conditions.interval)
     assert 0 == watched.processes[-1].total("rk_meeting_active_recordings")
     return watched
 
@@ -422,8 +422,8 @@ def test_each_recording_is_counted_once(
 @given(st.integers(0, 10_000), CONDITIONS)
 def test_improvised_stories_are_counted(seed: int, conditions: Conditions) -> None:
     """The events of a busy account are counted as the API shows them."""
-    story = improvise(seed, 2, NOW, DEMO_PACE)
-    watched = watch(story, conditions, 600.0)
+    scenario = GeneratedScenario(seed, 2, NOW, DEMO_PACE)
+    watched = watch(scenario, conditions, 600.0)
     check_counts(watched, ahead_seconds=conditions.ahead_seconds)
     check_ends(watched, conditions)
 

@@ -25,10 +25,10 @@ from rk_exporter.simulator import (
     Fault,
     Meeting,
     Recording,
-    ScriptedStory,
+    Scenario,
+    ScriptedScenario,
     Session,
     Simulator,
-    Story,
 )
 from rk_exporter.snapshot import Snapshot
 from tests.support import virtual_time
@@ -260,7 +260,7 @@ def setup(
     listed = meetings or sorted({recording.meeting_id for recording in recordings}) or ["meeting-1"]
     clock = Time()
     simulator = Simulator(
-        ScriptedStory(meetings=listed, recordings=recordings, sessions=sessions),
+        ScriptedScenario(meetings=listed, recordings=recordings, sessions=sessions),
         clock=clock.wall,
         linger_seconds=linger_seconds,
         **{"rate_limit": 0, **simulator_options},
@@ -292,7 +292,7 @@ class Stage:
 
     def __init__(
         self,
-        story: Story,
+        story: Scenario,
         *,
         configuration: Config,
         workers_per_app: int = 8,
@@ -365,11 +365,11 @@ def play(
     **options: Any,
 ) -> T:
     """Return what comes of a *scenario* with a story of *recordings*, in virtual time."""
-    story = ScriptedStory(meetings=meetings, recordings=recordings, sessions=sessions)
+    story = ScriptedScenario(meetings=meetings, recordings=recordings, sessions=sessions)
     return play_story(scenario, story, **options)
 
 
-def play_story(scenario: Callable[[Stage], Awaitable[T]], story: Story, **options: Any) -> T:
+def play_story(scenario: Callable[[Stage], Awaitable[T]], story: Scenario, **options: Any) -> T:
     """Return what comes of a *scenario* with a *story*, in virtual time."""
 
     async def act() -> T:

@@ -1,4 +1,4 @@
-"""The changes in a story, and how soon scrapes show them."""
+"""The changes in a scenario, and how soon scrapes show them."""
 
 import math
 
@@ -7,23 +7,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rk_exporter.simulator import Recording, Story
-from rk_exporter.simulator.story import TERMINAL
+from rk_exporter.simulator import TERMINAL, Recording, Scenario
 
 
-# Every recording of a story exists for at least this time.
+# Every recording of a scenario exists for at least this time.
 _SHORTEST_SECONDS = 1.0
 
 
-def recordings_between(story: Story, begin: float, end: float) -> list[Recording]:
+def recordings_between(scenario: Scenario, begin: float, end: float) -> list[Recording]:
     """Return all recordings that exist at some time from *begin* to *end*."""
     found = {
         recording.id: recording
-        for recording in story.recordings(begin, since=begin - story.longest_seconds)
+        for recording in scenario.recordings(begin, since=begin - scenario.longest_seconds)
     }
     for step in range(1, math.ceil((end - begin) / _SHORTEST_SECONDS) + 1):
         now = begin + step * _SHORTEST_SECONDS
-        found.update((r.id, r) for r in story.recordings(now, since=now - _SHORTEST_SECONDS))
+        found.update((r.id, r) for r in scenario.recordings(now, since=now - _SHORTEST_SECONDS))
     return [
         recording
         for recording in found.values()

@@ -15,7 +15,7 @@ from rk_exporter.config.config import Config, load
 from rk_exporter.config.sources import Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.exporter import Exporter
-from rk_exporter.simulator import Session, Simulator, Story
+from rk_exporter.simulator import Scenario, Session, Simulator
 from tests.support import virtual_time
 from tests.support.building import VirtualClock
 from tests.support.changes import Lookout, recordings_between
@@ -64,7 +64,7 @@ class Course:
     killed_each_seconds: float = math.inf
     """How long an exporter runs; the next one starts without its state."""
     lists_meetings: bool = True
-    """Whether the configuration lists all meetings of the story."""
+    """Whether the configuration lists all meetings of the scenario."""
     simulator: Mapping[str, Any] = field(default_factory=dict)
     """More arguments for the `Simulator`."""
     events: Sequence[Event] = ()
@@ -75,12 +75,12 @@ class Course:
         return self.warm_up_seconds + self.seconds + self.cool_down_seconds
 
 
-def run_fleet(story: Story, course: Course) -> Outcome:
-    """Run an exporter of an account like *story* through *course*, in virtual time."""
+def run_fleet(scenario: Scenario, course: Course) -> Outcome:
+    """Run an exporter of an account like *scenario* through *course*, in virtual time."""
     begun = time.perf_counter()
 
     async def drive() -> _Run:
-        run = _Run(story, course)
+        run = _Run(scenario, course)
         await run.drive()
         return run
 
@@ -88,22 +88,22 @@ def run_fleet(story: Story, course: Course) -> Outcome:
     return run.outcome(took_seconds=time.perf_counter() - begun)
 
 
-def fleet_config(story: Story, course: Course) -> Config:
+def fleet_config(scenario: Scenario, course: Course) -> Config:
     """Return the configuration of a fleet's exporter."""
     values = {**_SETTINGS, **course.settings}
     if course.lists_meetings:
-        values["meeting_ids"] = [meeting.id for meeting in story.meetings()]
+        values["meeting_ids"] = [meeting.id for meeting in scenario.meetings()]
     settings = {place: Setting(value, f"--{place}") for place, value in values.items()}
     return load(None, settings, {TOKEN_VARIABLE: "simulated"})
 
 
-def _observer(story: Story, course: Course) -> Observer:
+def _observer(scenario: Scenario, course: Course) -> Observer:
     ends_at = STARTS_AT + course.total_seconds
-    recordings = recordings_between(story, STARTS_AT, ends_at)
+    recordings = recordings_between(scenario, STARTS_AT, ends_at)
     watched = recordings
     if not course.lists_meetings:
         # Discovery does not find recordings that go on after their session has ended.
-        sessions = {session.id: session for session in story.sessions(ends_at)}
+        sessions = {session.id: session for session in scenario.sessions(ends_at)}
         watched = [
             recording
             for recording in recordings
@@ -113,8 +113,8 @@ def _observer(story: Story, course: Course) -> Observer:
     lookout = Lookout(
         watched, counted_from=counted_from, counted_until=counted_from + course.seconds
     )
-    truth = Truth(recordings, before=story.recordings(STARTS_AT))
-    most_recordings = fleet_config(story, course).follow_max_recordings
+    truth = Truth(recordings, before=scenario.recordings(STARTS_AT))
+    most_recordings = fleet_config(scenario, course).follow_max_recordings
     return Observer(lookout, truth, most_recordings=most_recordings)
 
 
@@ -125,14 +125,14 @@ def _ends_after(session: Session | None, at: float) -> bool:
 class _Run:
     """One fleet on its course."""
 
-    def __init__(self, story: Story, course: Course) -> None:
+    def __init__(self, scenario: Scenario, course: Course) -> None:
         self._loop = asyncio.get_running_loop()
         self._course = course
-        self._config = fleet_config(story, course)
+        self._config = fleet_config(scenario, course)
         options: dict[str, Any] = {"latency_seconds": LATENCY_SECONDS, **course.simulator}
-        self._simulator = Simulator(story, clock=self._clock, **options)
+        self._simulator = Simulator(scenario, clock=self._clock, **options)
         self._exporter = self._start()
-        self._observer = _observer(story, course)
+        self._observer = _observer(scenario, course)
         self._own_tasks: set[asyncio.Task[Any] | None] = {asyncio.current_task()}
         self._lost_scrapes = 0
 

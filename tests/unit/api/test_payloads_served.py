@@ -28,13 +28,13 @@ from rk_exporter.simulator import (
     CANARY,
     REAL_PACE,
     Fault,
+    GeneratedScenario,
     Meeting,
     MeetingInList,
     Recording,
-    ScriptedStory,
+    ScriptedScenario,
     Session,
     Simulator,
-    improvise,
 )
 
 
@@ -44,7 +44,7 @@ APP = "/client/v4/accounts/account-1/realtime/kit/app_1"
 NOW = 1_772_000_000.0  # 2026-02-25T06:13:20Z
 
 # It contains secrets: URLs, storage and stream keys, in recordings and in meetings.
-STORY = ScriptedStory(
+STORY = ScriptedScenario(
     meetings=[
         Meeting(id="m1", title="Biology", record_on_start=True, storage_type="aws"),
         Meeting(id="m2", title="Algebra"),
@@ -211,7 +211,7 @@ def test_meetings() -> None:
 
 def test_pages_of_a_generated_story() -> None:
     """All recordings of a busy account are read page by page, with their meetings."""
-    story = improvise(7, 60, NOW - 3 * 86400, REAL_PACE)
+    story = GeneratedScenario(7, 60, NOW - 3 * 86400, REAL_PACE)
     simulator = Simulator(story, clock=lambda: NOW)
     found: list[tuple[str, str]] = []
     for number in (1, 2, 3):

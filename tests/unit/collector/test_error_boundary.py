@@ -26,7 +26,7 @@ from rk_exporter.model.meeting import App, Meeting, ReadMode
 from rk_exporter.model.secret import Secret
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.server_clock import ServerClock
-from rk_exporter.simulator import Fault, Recording, ScriptedStory, Session, Simulator
+from rk_exporter.simulator import Fault, Recording, ScriptedScenario, Session, Simulator
 from rk_exporter.snapshot import AppSnapshot
 from rk_exporter.tracking.lifecycle import FollowRules
 from rk_exporter.tracking.state_file import StateFile
@@ -374,7 +374,7 @@ class BuggyClock:
 
 def collector_of(name: str, clock: Clock, read: ReadMode) -> AppCollector:
     """Return the collector of an app that discovers one meeting, in which a recording ends."""
-    story = ScriptedStory(
+    story = ScriptedScenario(
         meetings=["a", "b"],
         recordings=[Recording.scripted("a", invoked_at=NOW - 60, started_at=NOW - 58)],
         sessions=[Session("s", "a", NOW - 60, None, 2)],
