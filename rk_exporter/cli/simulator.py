@@ -216,7 +216,7 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
     """
     clock = AcceleratedClock(speed)
     simulator = Simulator(
-        improvise(seed, meeting_count, clock(), _PACES[pace]),
+        GeneratedScenario(seed, meeting_count, clock(), _PACES[pace]),
         clock=clock,
         latency_seconds=latency,
         linger_seconds=linger,

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from rk_exporter import __version__
 from rk_exporter.cli.main import main
 from rk_exporter.config.config import OPTIONS
-from rk_exporter.simulator import Fault, ScriptedStory, Simulator
+from rk_exporter.simulator import Fault, ScriptedScenario, Simulator
 from tests.support.building import NOW, life, samples, value
 from tests.support.processes import TOKEN, invoke, started, url_in
 from tests.support.serving import served

@@ -66,12 +66,14 @@ def test_unread_meeting() -> None:
 
 def test_early_alert() -> None:
     """An alert fires soon, because a recording is stuck for 5 minutes when the demo starts."""
-    story = simulator.improvise(default_seed(), demo.MEETING_COUNT, NOW, simulator.DEMO_PACE)
+    scenario = simulator.GeneratedScenario(
+        default_seed(), demo.MEETING_COUNT, NOW, simulator.DEMO_PACE
+    )
     for seconds in range(0, 121, 10):
         now = NOW + seconds
         assert [
             recording
-            for recording in story.recordings(now)
+            for recording in scenario.recordings(now)
             if recording.status(now) == simulator.Status.INVOKED
             and now - recording.invoked_at > 300
         ], seconds

@@ -109,7 +109,7 @@ class TestChanges:
 
         assert {recording.id for recording in found} == {long.id, short.id, LIFE.id}
 
-    def test_between_improvised(self) -> None:
+    def test_between_generated(self) -> None:
         """Every recording that a story ever shows is found."""
         story = GeneratedScenario(3, 400, STARTS_AT, REAL_PACE)
         found = {

@@ -9,7 +9,7 @@ import pytest
 
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
-from rk_exporter.simulator import Fault, Recording, ScriptedStory, Simulator
+from rk_exporter.simulator import Fault, Recording, ScriptedScenario, Simulator
 from tests.support.building import (
     NOW,
     Stage,

@@ -420,7 +420,7 @@ def test_each_recording_is_counted_once(
 
 @settings(max_examples=10)
 @given(st.integers(0, 10_000), CONDITIONS)
-def test_improvised_stories_are_counted(seed: int, conditions: Conditions) -> None:
+def test_generated_scenarios_are_counted(seed: int, conditions: Conditions) -> None:
     """The events of a busy account are counted as the API shows them."""
     scenario = GeneratedScenario(seed, 2, NOW, DEMO_PACE)
     watched = watch(scenario, conditions, 600.0)
