@@ -9,7 +9,7 @@ import yaml
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.promql import Known, Labels, labels_of
+from tests.support.monitoring.promql import Known, Labels, labels_of
 from tests.test_metrics import full, held_back, scrape, watched
 
 

@@ -20,7 +20,7 @@ import yaml
 from rk_exporter import demo_stack
 from rk_exporter.demo_programs import GRACE_SECONDS
 from rk_exporter.option_values import Address
-from tests.monitoring import eventually
+from tests.support.monitoring.servers import eventually
 from tests.test_cli import invoke, started
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from rk_exporter.simulator import Fault, ScriptedStory, Simulator
 from tests.building import Time, life
-from tests.monitoring import Prometheus, eventually, exporter, started_prometheus
 from tests.serving import served
+from tests.support.monitoring.servers import Prometheus, eventually, exporter, started_prometheus
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.board import Json
-from tests.dashboard_lint import RULES, findings
-from tests.promql import Labels
+from tests.support.monitoring.board import Json
+from tests.support.monitoring.dashboard_lint import RULES, findings
+from tests.support.monitoring.promql import Labels
 
 
 TARGET = frozenset({"job", "instance"})

@@ -9,8 +9,18 @@ from itertools import combinations
 from promql_parser import MatchOp
 
 from rk_exporter.recordings import Status
-from tests.board import VARIABLE, Board, Json, Problem, Target, overrides, strings, title_of, uid_of
-from tests.promql import labels_of, selectors, unknown_labels, unknown_series
+from tests.support.monitoring.board import (
+    VARIABLE,
+    Board,
+    Json,
+    Problem,
+    Target,
+    overrides,
+    strings,
+    title_of,
+    uid_of,
+)
+from tests.support.monitoring.promql import labels_of, selectors, unknown_labels, unknown_series
 
 
 STATES = tuple(Status)

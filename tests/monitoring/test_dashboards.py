@@ -9,20 +9,20 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.board import Board, Json, strings
-from tests.dashboard_conventions import STATES, coloured_states
-from tests.dashboard_lint import findings
-from tests.promql import Known
 from tests.series import all_series, read_rules, rules_of
+from tests.support.monitoring.board import Board, Json, strings
+from tests.support.monitoring.dashboard_conventions import STATES, coloured_states
+from tests.support.monitoring.dashboard_lint import findings
+from tests.support.monitoring.promql import Known
 
 
-FILES = sorted((Path(__file__).parent.parent / "dashboards").glob("*.json"))
+FILES = sorted((Path(__file__).parents[2] / "dashboards").glob("*.json"))
 
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
     """Return the series that the exporter exposes and the rules record."""
-    rules = read_rules(Path(__file__).parent.parent)
+    rules = read_rules(Path(__file__).parents[2])
     return all_series(tmp_path_factory.mktemp("exporter"), rules)
 
 

@@ -22,7 +22,7 @@ from urllib.parse import quote_plus
 import pytest
 import yaml
 
-from tests.rule_timeline import (
+from tests.support.monitoring.rule_timeline import (
     DAYS,
     JOB,
     MEETING,
@@ -1201,7 +1201,7 @@ def test_two_pods_of_one_app(scene: Scene) -> None:
     """Other labels of the same series break no rule, and nothing is told twice."""
     for name in ("a", "b"):
         everything(scene.exporter(name, labels={"pod": name, "namespace": "rk"}))
-    rules = alert_rules(Path(__file__).parent.parent)
+    rules = alert_rules(Path(__file__).parents[2])
     others = {"RKExporterDown", "RKExporterAbsent"}
     for rule in rules:
         if rule["alert"] not in others and rule["labels"].get("what") != "discovery":
@@ -1225,7 +1225,7 @@ def told(
     **labels: str,
 ) -> dict[str, dict[str, str]]:
     """Return an alert's labels, and its annotations with the *value* as they have it."""
-    rules = alert_rules(Path(__file__).parent.parent)
+    rules = alert_rules(Path(__file__).parents[2])
     (rule,) = (
         each
         for each in rules

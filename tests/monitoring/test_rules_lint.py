@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.promql import Labels
-from tests.rules_lint import CHECKS, CHECKS_OF_ALERTS, findings
 from tests.series import all_series, read_rules, rules_of, with_alerts, with_recorded
+from tests.support.monitoring.promql import Labels
+from tests.support.monitoring.rules_lint import CHECKS, CHECKS_OF_ALERTS, findings
 
 
 ALERTS = (
@@ -226,7 +226,7 @@ def test_each_check_is_tested() -> None:
 
 @pytest.fixture(scope="module")
 def rules() -> Any:
-    return read_rules(Path(__file__).parent.parent)
+    return read_rules(Path(__file__).parents[2])
 
 
 def test_no_check_finds_anything(root: Path, rules: Any, tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from rk_exporter.recordings import Status
 from rk_exporter.simulator import Fault, Simulator
-from tests import every_state, shortened
 from tests.building import Time
-from tests.grafana import questions
-from tests.monitoring import Prometheus, eventually, exporter, started_prometheus
 from tests.serving import served
+from tests.support.monitoring import every_state, shortened
+from tests.support.monitoring.grafana import questions
+from tests.support.monitoring.servers import Prometheus, eventually, exporter, started_prometheus
 from tests.test_docs import rows
 
 

@@ -16,7 +16,7 @@ import promql_parser
 
 from promql_parser import AggregateExpr, BinaryExpr, Call, Expr, MatchOp, NumberLiteral
 
-from tests.promql import (
+from tests.support.monitoring.promql import (
     COMPARISONS,
     Known,
     children,

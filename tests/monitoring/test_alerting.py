@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from rk_exporter.simulator import ScriptedStory, Simulator
-from tests import shortened
 from tests.building import Time, life
-from tests.monitoring import (
+from tests.serving import served
+from tests.support.monitoring import shortened
+from tests.support.monitoring.servers import (
     Alertmanager,
     Notified,
     Prometheus,
@@ -26,7 +27,6 @@ from tests.monitoring import (
     started_prometheus,
     started_webhook_receiver,
 )
-from tests.serving import served
 
 
 FAILS_AFTER_SECONDS = 10

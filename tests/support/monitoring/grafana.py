@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.monitoring import Prometheus, QueryRefusedError
+from tests.support.monitoring.servers import Prometheus, QueryRefusedError
 
 
 RANGE_SECONDS = 300.0

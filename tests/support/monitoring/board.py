@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import promql_parser
 
-from tests.promql import Known
+from tests.support.monitoring.promql import Known
 
 
 Json: TypeAlias = Mapping[str, Any]

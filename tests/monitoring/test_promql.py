@@ -3,7 +3,13 @@ import pytest
 
 from promql_parser import MatchOp
 
-from tests.promql import is_scalar, labels_of, selectors, unknown_labels, unknown_series
+from tests.support.monitoring.promql import (
+    is_scalar,
+    labels_of,
+    selectors,
+    unknown_labels,
+    unknown_series,
+)
 
 
 KNOWN = {

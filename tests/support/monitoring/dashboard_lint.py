@@ -13,8 +13,8 @@ from functools import partial
 from grafana_foundation_sdk.models import units
 from promql_parser import MatchOp
 
-from tests import dashboard_conventions as conventions
-from tests.board import (
+from tests.support.monitoring import dashboard_conventions as conventions
+from tests.support.monitoring.board import (
     RATE_INTERVAL_SECONDS,
     Board,
     Json,
@@ -25,7 +25,7 @@ from tests.board import (
     title_of,
     uid_of,
 )
-from tests.promql import Known, selectors
+from tests.support.monitoring.promql import Known, selectors
 
 
 UNITS = {value for name, value in vars(units).items() if name[0].isupper()}
