@@ -22,12 +22,12 @@ _CHECKOUT = _PACKAGE.parent
 # The folder that is written, the one in the checkout, and what of it.
 _FOLDERS = (
     ("dashboards", "dashboards", "*.json"),
-    ("rules", "dashboards/rules", "*.yml"),
+    ("rules", "dashboards/rules", "**/*.yml"),
     ("examples", "dashboards/examples", "**/*.yml"),
-    ("docs", "docs", "runbook.md"),
+    ("docs", "docs", "how-to/runbook.md"),
 )
 
-_RUNBOOK = "docs/runbook.md"
+_RUNBOOK = "docs/how-to/runbook.md"
 # All that follows stands inside of quotes, or alone in a line, in PromQL, YAML and templates.
 _JOB_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,127}")
 _URL_PATTERN = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/?@!$&()*+,;=%\[\]-]*")
@@ -105,10 +105,11 @@ def adapted(
 def _adapted(text: str, job: str, runbook_url: str) -> str:
     for before, after in (
         (f'job="{DEFAULT_JOB}"', f'job="{job}"'),
+        (f"var-job={DEFAULT_JOB}", f"var-job={job}"),
         (f"runbook_url: {_RUNBOOK}#", f"runbook_url: {runbook_url}#"),
     ):
         text = text.replace(before, after)
-    return re.sub(rf"(?m)(job_name: ){re.escape(DEFAULT_JOB)}$", rf"\g<1>{job}", text)
+    return re.sub(rf"(?m)\b(job(?:_name)?: ){re.escape(DEFAULT_JOB)}$", rf"\g<1>{job}", text)
 
 
 def write(assets: Sequence[Asset], folder: Path, *, overwrite: bool = False) -> list[Path]:

@@ -35,7 +35,7 @@ class _Parsed(click.ParamType[str]):
 @click.option(
     "--runbook-url",
     type=_Parsed("url", assets.parse_runbook_url),
-    help="Where docs/runbook.md is published; alerts link to it.",
+    help="Where docs/how-to/runbook.md is published; alerts link to it.",
 )
 @click.option("--overwrite", is_flag=True, help="Overwrite files that have other content.")
 def assets_command(folder: Path, *, job: str, runbook_url: str | None, overwrite: bool) -> None:
@@ -43,7 +43,7 @@ def assets_command(folder: Path, *, job: str, runbook_url: str | None, overwrite
     Write dashboards, rules, examples and the runbook into DIR.
 
     They are those of this version: dashboards/ for Grafana, rules/ for Prometheus, examples/ for
-    both and Alertmanager, docs/runbook.md for whoever gets an alert.
+    both and Alertmanager, docs/how-to/runbook.md for whoever gets an alert.
     """
     try:
         shipped = assets.shipped()

@@ -61,7 +61,7 @@ def sound() -> dict[str, Any]:
                             "description": "{{ $value }} calls of app {{ $labels.app }} failed:"
                             ' {{ with printf "rk_up{app=%q}" $labels.app | query }}{{ end }}'
                             "{{ with $labels.instance }} {{ . }}{{ end }}",
-                            "runbook_url": "docs/runbook.md#rkfailing",
+                            "runbook_url": "docs/how-to/runbook.md#rkfailing",
                         },
                     },
                 ],
@@ -145,9 +145,9 @@ ANNOTATIONS = [
     ({"summary": ""}, "alerts/annotation"),
     ({"description": ""}, "alerts/annotation"),
     ({"runbook_url": ""}, "alerts/annotation"),
-    ({"runbook_url": "docs/runbook.md#rkfailed"}, "alerts/annotation"),
+    ({"runbook_url": "docs/how-to/runbook.md#rkfailed"}, "alerts/annotation"),
     ({"runbook_url": "docs/alerting.md#rkfailing"}, "alerts/annotation"),
-    ({"runbook_url": "https://example.org/docs/runbook.md#rkfailing"}, ""),
+    ({"runbook_url": "https://example.org/docs/how-to/runbook.md#rkfailing"}, ""),
     ({"description": "{{ $labels.code }}"}, "alerts/template"),
     ({"description": "{{ if $labels.code }}by code{{ end }}"}, ""),
     ({"more": '{{ printf "rk_ap{app=%q}" $labels.app | query }}'}, "alerts/template_query"),
@@ -231,7 +231,7 @@ def rules() -> Any:
 
 def test_no_check_finds_anything(root: Path, rules: Any, tmp_path: Path) -> None:
     """Nothing is wrong with the project's rules."""
-    runbook = (root / "docs/runbook.md").read_text()
+    runbook = (root / "docs/how-to/runbook.md").read_text()
     found = findings(rules, all_series(tmp_path, rules), runbook)
     assert [] == found, "\n".join(map(str, found))
 

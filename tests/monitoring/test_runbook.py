@@ -22,7 +22,7 @@ Rule = dict[str, Any]
 
 @pytest.fixture
 def runbook(root: Path) -> str:
-    return (root / "docs/runbook.md").read_text()
+    return (root / "docs/how-to/runbook.md").read_text()
 
 
 @pytest.fixture

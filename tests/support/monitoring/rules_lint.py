@@ -30,7 +30,7 @@ from tests.support.monitoring.promql import (
 )
 
 
-RUNBOOK = "docs/runbook.md"
+RUNBOOK = "docs/how-to/runbook.md"
 SEVERITIES = ("critical", "warning", "info")
 LONGEST_INTERVAL = timedelta(minutes=5)
 # Two scrapes and then some, for the slowest that the project tells of.
