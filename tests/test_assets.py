@@ -139,7 +139,9 @@ class TestAdapting:
     def test_rule_cases_of_another_job(self, tmp_path: Path, promtool: str) -> None:
         """The rule cases that users get pass for another job and another runbook as well."""
         assert 0 == assets(tmp_path, "--job", OTHER_JOB, "--runbook-url", RUNBOOK_URL).exit_code
-        cases = [tmp_path / f"rules/tests/{name}.yml" for name in ("notifications", "RKExporterDown")]
+        cases = [
+            tmp_path / f"rules/tests/{name}.yml" for name in ("notifications", "RKExporterDown")
+        ]
         tested = subprocess.run(
             [promtool, "test", "rules", *cases], capture_output=True, text=True, check=False
         )
@@ -180,7 +182,14 @@ class TestAdapting:
     @pytest.mark.parametrize(
         "url",
         [
-            *("", "docs/how-to/runbook.md", "ftp://x/y", "https://", "https://x/y#z", "https://x/ y"),
+            *(
+                "",
+                "docs/how-to/runbook.md",
+                "ftp://x/y",
+                "https://",
+                "https://x/y#z",
+                "https://x/ y",
+            ),
             *("https://x/{{y}}", 'https://x/"y'),
         ],
     )

@@ -1,4 +1,4 @@
-"""The dashboards' JSON is what their code says, and what Grafana's own types know."""
+"""The generated files are current, and Grafana's own types accept the dashboards."""
 
 import json
 
@@ -15,23 +15,23 @@ from dashboards.__main__ import DASHBOARDS, texts
 from dashboards.classic import SCHEMA_VERSION
 
 
-@pytest.mark.parametrize("name", [f"{name}.json" for name in DASHBOARDS])
-def test_the_files_are_those_of_the_code(root: Path, name: str) -> None:
-    """What is committed is what `python -m dashboards` writes."""
-    assert texts()[name] == (root / "dashboards" / name).read_text(), "run python -m dashboards"
+@pytest.mark.parametrize("path", texts())
+def test_generated_files_are_current(root: Path, path: str) -> None:
+    """The committed files are those that `python -m dashboards` writes."""
+    assert texts()[path] == (root / path).read_text(), "run python -m dashboards"
 
 
-def test_there_are_no_other_files(root: Path) -> None:
-    """No dashboard is left from code that is gone."""
-    written = {path.name for path in (root / "dashboards").glob("*.json")}
-    assert set(texts()) == written
+def test_every_dashboard_is_generated(root: Path) -> None:
+    """No dashboard remains after its code is gone."""
+    files = {f"dashboards/{path.name}" for path in (root / "dashboards").glob("*.json")}
+    assert files == {path for path in texts() if path.endswith(".json")}
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_grafanas_types_lose_nothing(name: str) -> None:
-    """Each option is one of Grafana's schema: what that does not know would be dropped."""
+def test_grafanas_schema_has_every_option(name: str) -> None:
+    """Grafana's schema has each option. Grafana would drop an unknown one."""
     register_default_plugins()
-    made = json.loads(texts()[f"{name}.json"])
+    made = json.loads(texts()[f"dashboards/{name}.json"])
     kept = Dashboard.from_json(made)
     again = json.loads(json.dumps(kept, cls=JSONEncoder))
     ours = {"__inputs", "__elements", "__requires", "id"}
@@ -39,7 +39,7 @@ def test_grafanas_types_lose_nothing(name: str) -> None:
 
 
 def _lost(before: Any, after: Any, path: str = "") -> list[str]:
-    """Return where *after* lacks, or has otherwise, what *before* holds."""
+    """Return the paths at which *after* differs from *before*."""
     if isinstance(before, dict) and isinstance(after, dict):
         return [
             lost
@@ -54,8 +54,8 @@ def _lost(before: Any, after: Any, path: str = "") -> list[str]:
 
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_grafana_10_reads_it(name: str) -> None:
-    """It is in the classic format, of a version that no Grafana since 10 has to refuse."""
-    made = json.loads(texts()[f"{name}.json"])
+    """The dashboard has the classic format in a version that Grafana 10 and newer accept."""
+    made = json.loads(texts()[f"dashboards/{name}.json"])
     assert SCHEMA_VERSION == made["schemaVersion"] == 39
     assert isinstance(made["refresh"], str)
     assert "apiVersion" not in made

@@ -1,4 +1,4 @@
-"""The runbook and the page about alerting say what the rules do."""
+"""The pages about alerts agree with the rules."""
 
 import math
 import re
@@ -9,11 +9,11 @@ from typing import Any
 
 import promql_parser
 import pytest
-import yaml
 
-from tests.test_docs import rows
+from tests.series import all_series, read_rules
 
 
+PAGES = ("docs/how-to/runbook.md", "docs/how-to/alertmanager.md", "docs/reference/alerts.md")
 PARTS = ("Meaning", "Impact", "Diagnosis", "What to do", "Threshold", "Resolves")
 UNITS = {"": 1, "%": 0.01, "s": 1, "min": 60, "h": 3600}
 
@@ -26,20 +26,14 @@ def runbook(root: Path) -> str:
 
 
 @pytest.fixture
-def alerting(root: Path) -> str:
-    return (root / "docs/alerting.md").read_text()
-
-
-@pytest.fixture
 def rules(root: Path) -> list[Rule]:
-    """Return all rules, in the order of the file."""
-    content = yaml.safe_load((root / "dashboards/rules/rk-exporter.rules.yml").read_text())
-    return [rule for group in content["groups"] for rule in group["rules"]]
+    """Return all rules in the order of the file."""
+    return [rule for group in read_rules(root)["groups"] for rule in group["rules"]]
 
 
 @pytest.fixture
 def alerts(rules: list[Rule]) -> dict[str, list[Rule]]:
-    """Return the rules of each alert; some have two."""
+    """Return the rules of each alert. Some alerts have two."""
     found: dict[str, list[Rule]] = {}
     for rule in rules:
         if "alert" in rule:
@@ -58,25 +52,25 @@ def thresholds(rules: list[Rule]) -> dict[str, float]:
 
 
 def entries(page: str) -> dict[str, str]:
-    """Return what the runbook says of each alert."""
+    """Return the runbook's entry for each alert."""
     sections = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
     headed = (section.split("\n", 1) for section in sections)
     return {heading: text for heading, text in headed if heading.startswith("RK")}
 
 
 def part(entry: str, name: str) -> str:
-    """Return a part of an entry; nothing where it is missing."""
+    """Return a part of an entry, or an empty string if it is missing."""
     found = re.search(rf"^\*\*{name}\b(.*?)(?=^\*\*|\Z)", entry, re.MULTILINE | re.DOTALL)
     return found[1] if found else ""
 
 
 def blocks(page: str) -> list[str]:
-    """Return the queries that stand by themselves."""
+    """Return the queries in code blocks."""
     return re.findall(r"^```promql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def mentions(page: str) -> list[str]:
-    """Return the queries and the names of series that stand within the text."""
+    """Return the queries and series names within sentences."""
     text = re.sub(r"^ *```.*?^ *```$", "", page, flags=re.MULTILINE | re.DOTALL)
     return re.findall(r"`((?:rk_|rk:|recording:|instance:|up{)[^`…]+)`", text)
 
@@ -84,11 +78,16 @@ def mentions(page: str) -> list[str]:
 def series(promql: str) -> set[str]:
     """Return the names of the series that a query reads."""
     names = re.findall(r"\b(?:(?:rk|recording|instance):[\w:]+|rk_\w+)", promql)
-    return {re.sub(r"^(rk_\w+)_(?:bucket|count|sum)$", r"\1", name) for name in names}
+    return {*map(series_name, names)}
+
+
+def series_name(sample: str) -> str:
+    """Return the metric's name without the suffix of a histogram's samples."""
+    return re.sub(r"^(rk_\w+)_(?:bucket|count|sum)$", r"\1", sample)
 
 
 def series_behind(promql: str, rules: list[Rule]) -> set[str]:
-    """Return the names of the series that a query reads, also through what is recorded."""
+    """Return the names of the series that a query reads, directly or through recording rules."""
     recorded = {rule["record"]: rule["expr"] for rule in rules if "record" in rule}
     found: set[str] = set()
     waiting = series(promql)
@@ -100,18 +99,18 @@ def series_behind(promql: str, rules: list[Rule]) -> set[str]:
 
 
 def values(text: str) -> Iterator[float]:
-    """Return the numbers of *text*, units applied."""
+    """Return the numbers in a text, converted to their base units."""
     for number, unit in re.findall(r"([\d.]+)(?: ([a-z%]+))?", text):
         yield float(number) * UNITS[unit]
 
 
 def test_each_alert_has_its_entry(runbook: str, alerts: dict[str, list[Rule]]) -> None:
-    """The runbook has an entry for each alert, in the order of the rules, and none besides."""
+    """The runbook has exactly one entry per alert, in the order of the rules."""
     assert list(alerts) == list(entries(runbook))
 
 
 def test_each_entry_has_its_parts(runbook: str) -> None:
-    """Whoever is woken finds the same parts in the same order in each entry."""
+    """Every entry has the same parts in the same order."""
     for alert, entry in entries(runbook).items():
         headings = re.findall(r"^\*\*(.+?)\.?\*\*", entry, re.MULTILINE)
         assert [*PARTS] == headings, alert
@@ -122,25 +121,32 @@ def test_each_entry_has_its_parts(runbook: str) -> None:
         assert "`rk-exporter check" in entry, alert
 
 
-def test_each_alert_leads_to_its_entry(alerts: dict[str, list[Rule]]) -> None:
-    """The link of an alert ends with the anchor that its heading has."""
-    for alert, its_rules in alerts.items():
-        for rule in its_rules:
+def test_each_alert_links_to_its_entry(alerts: dict[str, list[Rule]]) -> None:
+    """The `runbook_url` of each alert ends with the anchor of its entry."""
+    for alert, variants in alerts.items():
+        for rule in variants:
             assert rule["annotations"]["runbook_url"].endswith(f"runbook.md#{alert.lower()}")
 
 
-@pytest.mark.parametrize("page", ["runbook", "alerting"])
-def test_links_within_find_their_heading(page: str, request: pytest.FixtureRequest) -> None:
-    """Links to an entry, and to another heading of the runbook, lead there."""
-    headings = re.findall(r"^## (.+)$", request.getfixturevalue("runbook"), re.MULTILINE)
-    anchors = {heading.lower().replace(" ", "-") for heading in headings}
-    links = re.findall(r"\]\((?:runbook\.md)?#([^)]+)\)", request.getfixturevalue(page))
+def anchors(page: str) -> set[str]:
+    """Return the anchors of a page's headings."""
+    headings = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_reach_their_heading(page: str, root: Path) -> None:
+    """Links to a heading, of the same page or of another one, find it."""
+    path = root / page
+    links = re.findall(r"\]\(((?!https?:)[^)#]*)#([^)]+)\)", path.read_text())
     assert links
-    assert {*links} <= anchors
+    for target, anchor in links:
+        linked = path.parent / target if target else path
+        assert anchor in anchors(linked.read_text()), f"{target}#{anchor}"
 
 
 def test_every_query_is_promql(runbook: str) -> None:
-    """What is to be pasted can be: blocks, and queries within the text."""
+    """Prometheus can parse each query, in code blocks and within sentences."""
     for query in [*blocks(runbook), *mentions(runbook)]:
         try:
             promql_parser.parse(query)
@@ -148,14 +154,11 @@ def test_every_query_is_promql(runbook: str) -> None:
             pytest.fail(f"{query}\n{error}")
 
 
-@pytest.mark.parametrize("page", ["runbook", "alerting"])
-def test_every_series_exists(
-    page: str, root: Path, rules: list[Rule], request: pytest.FixtureRequest
-) -> None:
-    """Each series that is named is one of the exporter's, or is recorded by the rules."""
-    text = request.getfixturevalue(page)
-    table = rows((root / "README.md").read_text(), "## Metrics")
-    known = {row[0].strip("`") for row in table} | {rule.get("record", "") for rule in rules}
+@pytest.mark.parametrize("page", ["docs/how-to/runbook.md", "docs/reference/alerts.md"])
+def test_every_series_exists(page: str, root: Path, tmp_path: Path) -> None:
+    """The exporter exposes, or the rules record, each series that a page names."""
+    text = (root / page).read_text()
+    known = {series_name(name) for name in all_series(tmp_path, read_rules(root))}
     named = set[str]().union(*map(series, [*blocks(text), *mentions(text)]))
     assert named
     assert set() == named - known
@@ -164,7 +167,7 @@ def test_every_series_exists(
 def test_each_entry_has_its_thresholds(
     runbook: str, alerts: dict[str, list[Rule]], rules: list[Rule], thresholds: dict[str, float]
 ) -> None:
-    """An entry names the thresholds that its alert asks, no other, with the value they have."""
+    """An entry names exactly the thresholds that its alert uses, with their values."""
     named: set[str] = set()
     for alert, entry in entries(runbook).items():
         read = set[str]().union(*(series_behind(rule["expr"], rules) for rule in alerts[alert]))
@@ -176,28 +179,18 @@ def test_each_entry_has_its_thresholds(
     assert thresholds.keys() == named
 
 
-def test_table_of_alerts(
-    runbook: str, alerting: str, alerts: dict[str, list[Rule]], thresholds: dict[str, float]
-) -> None:
-    """The table has each alert once, with its severities, and the thresholds of its entry."""
-    table = rows(alerting, "## The alerts")
-    assert [f"[{alert}](runbook.md#{alert.lower()})" for alert in alerts] == [
-        row[0] for row in table
-    ]
-    for (alert, its_rules), row in zip(alerts.items(), table, strict=True):
-        severities = {rule["labels"]["severity"] for rule in its_rules}
-        assert severities == set(row[1].split(", ")), alert
-        names = re.findall(r"rk:\w+:threshold", part(entries(runbook)[alert], "Threshold"))
-        assert [thresholds[name] for name in names] == pytest.approx([*values(row[3])]), alert
+def test_the_reference_has_every_rule(root: Path, rules: list[Rule]) -> None:
+    """The reference page has a line for each alerting rule and each recording rule."""
+    page = (root / "docs/reference/alerts.md").read_text()
+    for rule in rules:
+        start = f"| [{rule['alert']}](" if "alert" in rule else f"| `{rule['record']}` | "
+        lines = [line for line in page.splitlines() if line.startswith(start)]
+        texts = [rule["annotations"]["summary"]] if "alert" in rule else []
+        assert any(all(text in line for text in texts) for line in lines), start
+        assert all("|  |" not in line for line in lines if "record" in rule), lines
 
 
-def test_how_many_alerts(alerting: str, alerts: dict[str, list[Rule]]) -> None:
-    """The page tells how many alerts there are."""
-    assert f"and {len(alerts)} alerts" in alerting
-
-
-def test_table_of_recorded_series(alerting: str, rules: list[Rule]) -> None:
-    """The page tells what each series is that is recorded for dashboards."""
-    table = rows(alerting, "## What the rules hold through")
-    recorded = [rule["record"] for rule in rules if rule.get("record", "").startswith("instance:")]
-    assert sorted(recorded) == sorted(row[0].strip("`") for row in table)
+@pytest.mark.parametrize("page", PAGES[1:])
+def test_how_many_alerts(page: str, root: Path, alerts: dict[str, list[Rule]]) -> None:
+    """The pages say how many alerts there are."""
+    assert f"{len(alerts)} alerts" in (root / page).read_text()
