@@ -22,8 +22,8 @@ _INTRODUCTION = """\
 <!-- Generated from dashboards/rules/rk-exporter.rules.yml by `python -m dashboards`. -->
 
 `rules/rk-exporter.rules.yml` has {alerts} alerts. Each links to its entry in the
-[runbook](../how-to/runbook.md). [Alerts and Alertmanager](../how-to/alertmanager.md) explains how to
-load, test and change the rules.
+[runbook](../how-to/runbook.md). [Alerts and Alertmanager](../how-to/alertmanager.md) explains how
+to load, test and change the rules.
 
 ## Alerts
 
@@ -42,7 +42,7 @@ _GAPS = """\
 - **Missed scrapes and restarts.** The last value of a missing series counts for ten minutes. Alerts
   use the API's timestamps if there are any, because `for` starts again after a gap. The API does
   not report since when a recording is PAUSED or ERRORED, so Prometheus remembers when it first saw
-  the state. It remembers ERRORED over gaps of two days, so that an old failure does not alert again.
+  the state. It remembers ERRORED over gaps of two days, so that old failures do not alert again.
 - **New addresses and pods.** Alerts about meetings and recordings aggregate by app, meeting and
   recording, not by `instance`.
 - **Two exporters for the same app** count once. The latest read of each recording wins, and each

@@ -10,6 +10,8 @@ from typing import Any
 import promql_parser
 import yaml
 
+from promql_parser import MatchOp
+
 from tests.support.monitoring.promql import selectors
 
 
@@ -56,7 +58,11 @@ def _expectations(group: Mapping[str, Any]) -> Iterator[Expectation]:
     for test in sorted(tests, key=lambda test: _minute(test["eval_time"])):
         for selector in selectors(promql_parser.parse(test["expr"])):
             if selector.name == "ALERTS":
-                labels = {matcher.name: matcher.value for matcher in selector.matchers}
+                labels = {
+                    matcher.name: matcher.value
+                    for matcher in selector.matchers
+                    if matcher.op == MatchOp.Equal
+                }
                 yield Expectation(_minute(test["eval_time"]), labels, bool(test["exp_samples"]))
 
 
