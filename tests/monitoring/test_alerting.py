@@ -1,4 +1,4 @@
-"""A real Prometheus and a real Alertmanager tell of what goes wrong, and when it is over."""
+"""A real Prometheus and a real Alertmanager notify about problems and their end."""
 
 import re
 import subprocess
@@ -36,7 +36,7 @@ RECEIVER_BY_SEVERITY = {"critical": "pager", "warning": "team", "info": "daily"}
 
 @dataclass(frozen=True, slots=True)
 class Monitored:
-    """An exporter that is scraped, whose alerts reach a *webhook*."""
+    """An exporter with a Prometheus, an Alertmanager and a webhook that receives notifications."""
 
     clock: Time
     begun_at: float
@@ -47,48 +47,50 @@ class Monitored:
     rules: Path
 
     def advance(self, seconds: float) -> None:
-        """Let the story be at least so many *seconds* old."""
+        """Advance the scenario to at least this age."""
         self.clock.now = max(self.clock.now, self.begun_at + seconds)
 
-    def told(self, status: str, labels: Mapping[str, str], *, after: int = 0) -> Notified:
+    def notification(self, status: str, labels: Mapping[str, str], *, after: int = 0) -> Notified:
         """
-        Wait for a notification that an alert with *labels* has a *status*, and return it.
+        Wait for a notification about an alert with these labels and status, and return it.
 
-        The first ones, as many as *after*, do not count.
+        It ignores the first *after* notifications.
         """
 
         def found() -> list[Notified]:
             return [
-                each
-                for each in self.webhook.notified[after:]
-                if each.status == status and labels.items() <= each.labels.items()
+                notified
+                for notified in self.webhook.notified[after:]
+                if notified.status == status and labels.items() <= notified.labels.items()
             ]
 
         eventually(
             lambda: bool(found()),
-            what=f"it is told that {labels} is {status}",
-            told=lambda: "\n".join(map(str, self.webhook.notified)),
+            what=f"a notification that {labels} is {status}",
+            details=lambda: "\n".join(map(str, self.webhook.notified)),
         )
         return found()[-1]
 
     @property
-    def times_told(self) -> int:
-        """Return how many alerts have been told of."""
+    def notification_count(self) -> int:
+        """Return the number of notifications so far."""
         return len(self.webhook.notified)
 
     def known(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Return the alerts with *labels* that Alertmanager knows of."""
+        """Return Alertmanager's alerts with these labels."""
         return [
-            each for each in self.alertmanager.alerts() if labels.items() <= each["labels"].items()
+            alert
+            for alert in self.alertmanager.alerts()
+            if labels.items() <= alert["labels"].items()
         ]
 
     def states(self, labels: Mapping[str, str]) -> list[str]:
-        """Return the states of those: active or suppressed."""
-        return [each["status"]["state"] for each in self.known(labels)]
+        """Return the states of these alerts: active or suppressed."""
+        return [alert["status"]["state"] for alert in self.known(labels)]
 
 
 def recordings(begin: float) -> ScriptedStory:
-    """Tell of a recording that starts late, of one that never does, and of one that fails."""
+    """Return a recording that starts late, one that never starts, and one that fails."""
     never: dict[str, Any] = {
         "started_at": None,
         "paused": (),
@@ -109,7 +111,7 @@ def recordings(begin: float) -> ScriptedStory:
 def monitored(
     prometheus: str, alertmanager: str, root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Monitored]:
-    """Start all servers; tests leave each other's recordings alone."""
+    """Start all servers. Every test uses its own recording."""
     folder = tmp_path_factory.mktemp("alerting")
     clock = Time(time.time())
     story = recordings(clock.now)
@@ -123,7 +125,7 @@ def monitored(
         exporting = exporter(
             folder,
             *("--account-id", "account", "--app-id", "telehealth"),
-            *(part for each in story.meetings() for part in ("--meeting-id", each.id)),
+            *(part for meeting in story.meetings() for part in ("--meeting-id", meeting.id)),
             *("--api.base-url", f"{api}/client/v4", "--api.budget", "100000"),
             *("--scrape.min-interval", "0s"),
             environment={"CLOUDFLARE_API_TOKEN": "simulated"},
@@ -150,76 +152,78 @@ def monitored(
             )
 
 
-def check(notified: Notified, rule: dict[str, Any], *named: str) -> None:
-    """Check that an alert is what its *rule* says, and that its description has what is *named*."""
+def check(notified: Notified, rule: dict[str, Any], *names: str) -> None:
+    """Check that a notification agrees with its rule, and that its description has these names."""
     severity, annotations = rule["labels"]["severity"], notified.annotations
     assert severity == notified.labels["severity"]
     assert RECEIVER_BY_SEVERITY[severity] == notified.receiver
     assert rule["annotations"]["summary"] == annotations["summary"]
-    assert all(each in annotations["description"] for each in named), annotations["description"]
+    assert all(name in annotations["description"] for name in names), annotations["description"]
     assert annotations["runbook_url"].endswith(f"#{rule['alert'].lower()}")
     assert not [text for text in annotations.values() if re.search("<error|<no value>|{{", text)]
 
 
 def test_a_recording_that_does_not_start(monitored: Monitored, root: Path) -> None:
-    """Somebody is paged for a recording that was asked for long ago, until it starts."""
+    """The pager is notified about a recording that does not start, until it starts."""
     labels = {
         "alertname": "RKRecordingStuckInvoked",
         "app": "telehealth",
         "meeting_id": "starts-late",
     }
     rule = shortened.alerting_rule(root, "RKRecordingStuckInvoked", "critical")
-    check(monitored.told("firing", labels), rule, "telehealth", "starts-late", "10m")
-    before = monitored.times_told
+    check(monitored.notification("firing", labels), rule, "telehealth", "starts-late", "10m")
+    before = monitored.notification_count
     monitored.advance(STARTS_AFTER_SECONDS)
-    monitored.told("resolved", labels, after=before)
+    monitored.notification("resolved", labels, after=before)
 
 
 def test_a_recording_that_fails(monitored: Monitored, root: Path) -> None:
-    """The team is told of a recording that failed, until that is old news."""
+    """The team is notified about a failed recording, until the failure is old."""
     labels = {"alertname": "RKRecordingErrored", "app": "telehealth", "meeting_id": "fails"}
     rule = shortened.alerting_rule(root, "RKRecordingErrored", "warning")
     monitored.advance(FAILS_AFTER_SECONDS)
-    check(monitored.told("firing", labels), rule, "telehealth", "fails")
-    # A day is too long to wait for.
+    check(monitored.notification("firing", labels), rule, "telehealth", "fails")
+    # Waiting for a day would take too long.
     threshold = {"rk:recording_ended_seconds:threshold": "0"}
     shortened.write_rules(root, monitored.rules, threshold)
-    before = monitored.times_told
+    before = monitored.notification_count
     monitored.prometheus.reload()
-    monitored.told("resolved", labels, after=before)
+    monitored.notification("resolved", labels, after=before)
 
 
 def test_an_exporter_that_stops(monitored: Monitored, root: Path) -> None:
     """
-    Somebody is paged while it is down; what was known of recordings then is no news.
+    The pager is notified while the exporter is down, and alerts about recordings are suppressed.
 
-    It is the only one, so nobody is told that others go on.
+    There is no warning about one of several exporters, because it is the only one.
     """
     down = {"alertname": "RKExporterDown", "app": "telehealth"}
     stuck = {"alertname": "RKRecordingStuckInvoked", "meeting_id": "never-starts"}
     rule = shortened.alerting_rule(root, "RKExporterDown", "critical")
-    monitored.told("firing", stuck)
+    monitored.notification("firing", stuck)
     monitored.exporting.stop()
-    check(monitored.told("firing", down), rule, "telehealth", monitored.exporting.address)
+    check(monitored.notification("firing", down), rule, "telehealth", monitored.exporting.address)
 
-    eventually(lambda: monitored.states(stuck) == ["suppressed"], what="it is suppressed")
+    eventually(lambda: monitored.states(stuck) == ["suppressed"], what="the alert is suppressed")
     (cause,), (suppressed,) = monitored.known(down), monitored.known(stuck)
     assert ["active"] == monitored.states(down)
     assert [cause["fingerprint"]] == suppressed["status"]["inhibitedBy"]
-    assert {"ok"} == {each["health"] for each in monitored.prometheus.rules()}
+    assert {"ok"} == {rule_state["health"] for rule_state in monitored.prometheus.rules()}
 
-    before = monitored.times_told
+    before = monitored.notification_count
     monitored.exporting.start()
-    monitored.told("resolved", down, after=before)
+    monitored.notification("resolved", down, after=before)
     of_several = {"alertname": "RKExporterDown", "severity": "warning"}
     assert [] == [
-        each for each in monitored.webhook.notified if of_several.items() <= each.labels.items()
+        notified
+        for notified in monitored.webhook.notified
+        if of_several.items() <= notified.labels.items()
     ]
-    eventually(lambda: monitored.states(stuck) == ["active"], what="it is told of again")
+    eventually(lambda: monitored.states(stuck) == ["active"], what="the alert is active again")
 
 
-def test_amtool_takes_the_example(amtool: str, root: Path) -> None:
-    """Alertmanager's own check has nothing to say of the example."""
+def test_amtool_accepts_the_example(amtool: str, root: Path) -> None:
+    """Alertmanager's own check finds nothing wrong with the example."""
     result = subprocess.run(
         [amtool, "check-config", root / shortened.ALERTMANAGER],
         capture_output=True,
@@ -231,13 +235,13 @@ def test_amtool_takes_the_example(amtool: str, root: Path) -> None:
 
 
 def test_routes(amtool: str, root: Path) -> None:
-    """The example sends each alert where its severity belongs, and no other alert to the pager."""
+    """The example routes each alert by its severity, and no other alert to the pager."""
     labels = {
-        (("alertname", each["alert"]), *each["labels"].items()): RECEIVER_BY_SEVERITY[
-            each["labels"]["severity"]
+        (("alertname", rule["alert"]), *rule["labels"].items()): RECEIVER_BY_SEVERITY[
+            rule["labels"]["severity"]
         ]
-        for each in shortened.rules(root)
-        if "alert" in each
+        for rule in shortened.rules(root)
+        if "alert" in rule
     }
     labels[("alertname", "DiskFull"), ("severity", "critical")] = "team"
     assert set(RECEIVER_BY_SEVERITY.values()) == set(labels.values())

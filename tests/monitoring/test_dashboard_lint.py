@@ -1,4 +1,4 @@
-"""Each rule for dashboards finds the fault that it is for, and lets pass what is none."""
+"""Each dashboard rule finds the faults that it is for, and nothing else."""
 
 import copy
 
@@ -53,17 +53,17 @@ def panel(panel_id: int, kind: str, expr: str, at: tuple[int, int], **more: Any)
 
 
 def with_state(text: str, colour: str | None) -> Json:
-    """Return what maps a value to a text."""
+    """Return a value mapping."""
     return {"type": "value", "options": {"1": {"text": text, "color": colour, "index": 0}}}
 
 
 def override(*properties: Json, name: str = "RECORDING") -> list[Json]:
-    """Return what sets properties of one field."""
+    """Return an override of one field's properties."""
     return [{"matcher": {"id": "byName", "options": name}, "properties": [*properties]}]
 
 
 def column_link(column: str) -> Json:
-    """Return a link that takes along what stands in a column."""
+    """Return a link that passes on the value of a column."""
     url = f'/d/rk-other?var-app=${{__data.fields["{column}"]}}&${{__url_time_range}}'
     return {"id": "links", "value": [{"url": url}]}
 
@@ -161,7 +161,7 @@ JOB, INSTANCE = "templating list 1", "templating list 2"
 RECORDINGS = f"recordings{{{CHOSEN}}}"
 
 
-# Where something is put in place of what is there, what it is, and the rules that find something.
+# A place in the dashboard, the value that replaces the present one, and the rules that find it.
 FAULTS: list[tuple[str, Any, str]] = [
     (
         "templating list 0 name",
@@ -317,19 +317,19 @@ PASSING: list[tuple[str, Any]] = [
     ("editable", REMOVED),
     (f"{STAT} targets 0 legendFormat", "{{__name__}}"),
     (f"{ORGANIZE} excludeByName app", False),
-    # A closed row has a grid of its own.
+    # A collapsed row has its own grid.
     (f"{SERIES} gridPos y", 0),
     ("templating list 3 current", {"value": "5"}),
 ]
 
 
 def changed(place: str, value: Any) -> Json:
-    """Return the sound dashboard with *value* at a place."""
+    """Return the correct dashboard with another value at a place."""
     dashboard = copy.deepcopy(SOUND)
-    *path, last = (int(each) if each.isdigit() else each for each in place.split())
+    *path, last = (int(key) if key.isdigit() else key for key in place.split())
     holder: Any = dashboard
-    for each in path:
-        holder = holder[each]
+    for key in path:
+        holder = holder[key]
     if value is REMOVED:
         del holder[last]
     else:
@@ -338,34 +338,34 @@ def changed(place: str, value: Any) -> Json:
 
 
 def found_in(dashboard: Json) -> set[str]:
-    """Return the rules that find something."""
-    return {each.rule for each in findings(dashboard, KNOWN)}
+    """Return the rules that find a problem."""
+    return {finding.rule for finding in findings(dashboard, KNOWN)}
 
 
-def test_a_sound_dashboard() -> None:
-    """Nothing is found where nothing is wrong."""
+def test_a_correct_dashboard() -> None:
+    """The rules find nothing in a correct dashboard."""
     assert [] == findings(SOUND, KNOWN)
 
 
 @pytest.mark.parametrize(("place", "value", "rules"), FAULTS)
-def test_what_is_found(place: str, value: Any, rules: str) -> None:
-    """A fault is found by the rules that it is against, and by no other."""
+def test_faults(place: str, value: Any, rules: str) -> None:
+    """Exactly the rules for a fault find it."""
     assert {*rules.split()} == found_in(changed(place, value))
 
 
 @pytest.mark.parametrize(("place", "value"), PASSING)
-def test_what_is_no_fault(place: str, value: Any) -> None:
-    """What the rules allow is not found."""
+def test_allowed_variants(place: str, value: Any) -> None:
+    """The rules do not report allowed variants."""
     assert set() == found_in(changed(place, value))
 
 
 def test_each_rule_is_tested() -> None:
-    """No rule is there that no fault has shown to find something."""
+    """For each rule there is a fault that it finds."""
     assert {*RULES} == {rule for *_, rules in FAULTS for rule in rules.split()}
 
 
 def test_columns_of_two_queries() -> None:
-    """Each query has a column of its own, by its refId."""
+    """If there are two queries, each has a column that is named after its refId."""
     dashboard = copy.deepcopy(SOUND)
     table = dashboard["panels"][3]
     table["targets"].append({**table["targets"][0], "refId": "B"})
@@ -376,8 +376,8 @@ def test_columns_of_two_queries() -> None:
     assert set() == found_in(dashboard)
 
 
-def test_what_a_finding_tells() -> None:
-    """It names the rule, the dashboard and the panel, or the variable."""
+def test_the_fields_of_a_finding() -> None:
+    """A finding names the rule, the dashboard, and the panel or variable."""
     (found,) = findings(changed(f"{STAT} fieldConfig defaults unit", "calls"), KNOWN)
     assert ("panel-units-rule", "RealtimeKit / Board", "A stat") == (
         found.rule,
@@ -390,19 +390,19 @@ def test_what_a_finding_tells() -> None:
 
 
 def test_another_data_source() -> None:
-    """What does not ask Prometheus is not judged as PromQL."""
+    """Queries of other data sources are not checked as PromQL."""
     dashboard = changed("templating list 0 query", "loki")
     dashboard["panels"][0]["targets"][0]["expr"] = "{job="
     assert not {"template-job-rule", "target-promql-rule"} & found_in(dashboard)
 
 
 def test_no_data_source() -> None:
-    """A dashboard without variables is found to lack one."""
+    """A dashboard without a data source variable is a fault."""
     assert "template-datasource-rule" in found_in(changed("templating", REMOVED))
 
 
 def test_two_data_sources() -> None:
-    """Only one alone may be called by no kind."""
+    """Only a single data source may have a name without its type."""
     dashboard = changed("templating list 3 name", "many")
     dashboard["templating"]["list"].append(
         {"type": "datasource", "name": "loki_datasource", "label": "Loki data source"}

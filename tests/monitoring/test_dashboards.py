@@ -1,4 +1,4 @@
-"""The dashboards keep to the rules of Grafana's linter and to the project's own."""
+"""The dashboards follow the rules of Grafana's linter and the project's own rules."""
 
 import json
 import re
@@ -30,54 +30,54 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
 def dashboards() -> dict[str, Json]:
     """Return all dashboards by their uid."""
     read = [json.loads(path.read_text()) for path in FILES]
-    return {each["uid"]: each for each in read}
+    return {dashboard["uid"]: dashboard for dashboard in read}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_no_rule_finds_anything(path: Path, known: Known) -> None:
-    """Nothing is wrong with a dashboard by itself."""
+def test_the_linter_finds_nothing(path: Path, known: Known) -> None:
+    """The linter finds no problem in any dashboard."""
     found = findings(json.loads(path.read_text()), known)
     assert [] == found, "\n".join(map(str, found))
 
 
-def test_which_dashboards_there_are(dashboards: dict[str, Json]) -> None:
-    """There are four, each with a uid of its own."""
+def test_the_set_of_dashboards(dashboards: dict[str, Json]) -> None:
+    """There are four dashboards with different uids."""
     assert len(FILES) == len(dashboards)
     assert {
         "RealtimeKit / Overview",
         "RealtimeKit / Recordings",
         "RealtimeKit / Recording",
         "RealtimeKit / Exporter",
-    } == {each["title"] for each in dashboards.values()}
+    } == {dashboard["title"] for dashboard in dashboards.values()}
 
 
 def test_one_tag_for_all(dashboards: dict[str, Json]) -> None:
-    """Each dashboard finds the others by the tag."""
-    assert 1 == len({tuple(each["tags"]) for each in dashboards.values()})
+    """All dashboards have the same tag, which links them."""
+    assert 1 == len({tuple(dashboard["tags"]) for dashboard in dashboards.values()})
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_what_can_be_chosen(path: Path) -> None:
-    """All offer the same choice, in the same order; some more after it."""
+def test_variables(path: Path) -> None:
+    """All dashboards start with the same variables in the same order."""
     variables = json.loads(path.read_text())["templating"]["list"]
-    names = [each["name"] for each in variables]
+    names = [variable["name"] for variable in variables]
     assert ["datasource", "job", "instance", "app", "meeting"] == names[:5]
 
 
 def test_one_colour_for_each_state(dashboards: dict[str, Json]) -> None:
-    """A state looks the same wherever it is shown, and no two states look alike."""
-    found = coloured_states([Board(each, {}) for each in dashboards.values()])
+    """A state has the same colour everywhere, and different states have different colours."""
+    found = coloured_states([Board(dashboard, {}) for dashboard in dashboards.values()])
     assert {*STATES} == found.keys()
     assert all(len(colours) == 1 for colours in found.values()), found
     assert len(STATES) == len({*chain(*found.values())})
 
 
-def test_links_set_variables_that_are_there(root: Path, dashboards: dict[str, Json]) -> None:
-    """Links of panels and of alerts lead to a dashboard that knows all that they choose."""
+def test_links_set_existing_variables(root: Path, dashboards: dict[str, Json]) -> None:
+    """Links of panels and alerts set only variables that the linked dashboard has."""
     of_panels = [
         text
-        for each in dashboards.values()
-        for key, text in strings(each["panels"])
+        for dashboard in dashboards.values()
+        for key, text in strings(dashboard["panels"])
         if key == "url"
     ]
     of_alerts = [
@@ -88,10 +88,10 @@ def test_links_set_variables_that_are_there(root: Path, dashboards: dict[str, Js
     assert of_panels
     assert of_alerts
     for link in (*of_panels, *of_alerts):
-        # What a template decides on is no part of the query.
+        # Conditions of a template are not part of the query.
         url = urlsplit(re.sub(r"\{\{ (with [^}]*|end) \}\}", "", link))
         dashboard = dashboards[url.path.removeprefix("/d/")]
-        names = {each["name"] for each in dashboard["templating"]["list"]}
+        names = {variable["name"] for variable in dashboard["templating"]["list"]}
         passed = {*re.findall(r"\$\{(\w+):queryparam\}", url.query)}
         given = {key.removeprefix("var-") for key, _ in parse_qsl(url.query) if "$" not in key}
         assert passed | given

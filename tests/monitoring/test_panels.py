@@ -1,4 +1,4 @@
-"""A real Prometheus answers every query of every dashboard with data."""
+"""A real Prometheus returns data for every query of every dashboard."""
 
 import json
 import re
@@ -12,16 +12,16 @@ import pytest
 from rk_exporter.recordings import Status
 from rk_exporter.simulator import Fault, Simulator
 from tests.building import Time
+from tests.series import all_series
 from tests.serving import served
 from tests.support.monitoring import every_state, shortened
 from tests.support.monitoring.grafana import questions
 from tests.support.monitoring.servers import Prometheus, eventually, exporter, started_prometheus
-from tests.test_docs import rows
 
 
-# Where a dashboard shows one meeting.
+# For dashboards that show one meeting.
 CHOSEN = {"meeting": every_state.WHOLE_LIFE}
-# What the story gives reason for.
+# The alerts that the scenario causes.
 ALERTS = {
     "RKDataStale",
     "RKDownloadURLExpiringSoon",
@@ -38,9 +38,9 @@ ALERTS = {
 def server(
     prometheus: str, root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    """Start a Prometheus that has watched, through two exporters, all that can happen."""
+    """Start a Prometheus that has scraped two exporters through the whole scenario."""
     folder = tmp_path_factory.mktemp("panels")
-    # It ends about now.
+    # The scenario ends about now.
     clock = Time(time.time() - len(every_state.STEPS) * every_state.STEP_SECONDS)
     simulator = every_state.simulator(clock)
     shortened.write_rules(root, folder / "rules.yml")
@@ -64,12 +64,12 @@ def server(
                 rule_files=[folder / "rules.yml"],
             ) as server,
         ):
-            tell(simulator, clock, server)
+            run_scenario(simulator, clock, server)
             yield server
 
 
-def tell(simulator: Simulator, clock: Time, server: Prometheus) -> None:
-    """Let all happen, one step after the other as soon as both exporters have shown the last."""
+def run_scenario(simulator: Simulator, clock: Time, server: Prometheus) -> None:
+    """Run the scenario. Each step starts when both exporters show the previous one."""
 
     def both_show(promql: str) -> None:
         eventually(lambda: server.number(f"count({promql})") == 2, what=promql)
@@ -85,53 +85,52 @@ def tell(simulator: Simulator, clock: Time, server: Prometheus) -> None:
         both_show(f'rk_recordings_finished_total{{outcome="{outcome}"}} == 1')
 
 
-def test_the_story_is_whole(server: Prometheus, root: Path) -> None:
-    """What is asked of holds each metric that is documented, and a recording in each state."""
-    documented = {row[0].strip("`") for row in rows((root / "README.md").read_text(), "## Metrics")}
-    stored = {re.sub("_bucket$", "", each) for each in server.label_values("__name__")}
-    assert set() == documented - stored
-    states = {each["metric"]["status"] for each in server.query("rk_recording_status == 1")}
+def test_the_scenario_is_complete(server: Prometheus, tmp_path: Path) -> None:
+    """Prometheus has every metric of the exporter, and a recording in each state."""
+    exposed = {name for name in all_series(tmp_path, {"groups": []}) if name.startswith("rk_")}
+    assert set() == exposed - {*server.label_values("__name__")}
+    states = {sample["metric"]["status"] for sample in server.query("rk_recording_status == 1")}
     assert set(Status) == states
 
 
 def test_every_query_has_data(server: Prometheus, root: Path) -> None:
-    """Of each panel, variable and annotation; no query is refused, and none gives only NaN."""
+    """Each query of a panel, variable or annotation succeeds and returns more than NaN."""
     files = sorted((root / "dashboards").glob("*.json"))
-    dashboards = [json.loads(each.read_text()) for each in files]
+    dashboards = [json.loads(file.read_text()) for file in files]
     assert {"rk-overview", "rk-recordings", "rk-recording", "rk-exporter"} == {
-        each["uid"] for each in dashboards
+        dashboard["uid"] for dashboard in dashboards
     }
-    lacking = [each for dashboard in dashboards for each in questions(dashboard, CHOSEN)]
+    lacking = [question for dashboard in dashboards for question in questions(dashboard, CHOSEN)]
 
-    def none_lacks() -> bool:
-        lacking[:] = [each for each in lacking if each.lack(server)]
+    def all_have_data() -> bool:
+        lacking[:] = [question for question in lacking if question.lack(server)]
         return not lacking
 
     eventually(
-        none_lacks,
+        all_have_data,
         what="every query has data",
-        told=lambda: "\n".join(
-            f"{each.place}: {each.lack(server)}: {each.promql}" for each in lacking
+        details=lambda: "\n".join(
+            f"{question.place}: {question.lack(server)}: {question.promql}" for question in lacking
         ),
     )
 
 
 def test_every_rule_is_evaluated(server: Prometheus) -> None:
-    """None has an error, though two exporters tell of the same; alerts say all that they should."""
+    """No rule has an error although two exporters report the same, and no template is broken."""
 
-    def raised() -> set[str]:
-        return {each["metric"]["alertname"] for each in server.query("ALERTS")}
+    def alert_names() -> set[str]:
+        return {sample["metric"]["alertname"] for sample in server.query("ALERTS")}
 
-    eventually(lambda: raised() >= ALERTS, what=f"all of {ALERTS} are there")
+    eventually(lambda: alert_names() >= ALERTS, what=f"all of {ALERTS} are pending or firing")
     rules = server.rules()
-    assert [] == [(each["name"], each["lastError"]) for each in rules if each["health"] != "ok"]
-    alerts = [alert for each in rules for alert in each.get("alerts", [])]
-    texts = [text for each in alerts for text in each["annotations"].values()]
+    assert [] == [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] != "ok"]
+    alerts = [alert for rule in rules for alert in rule.get("alerts", [])]
+    texts = [text for alert in alerts for text in alert["annotations"].values()]
     assert [] == [text for text in texts if re.search("<error|<no value>|{{", text)]
 
 
-def test_what_is_wrong_with_a_query_is_told(server: Prometheus) -> None:
-    """In rows too; no data, no values, only NaN and each kind of error are told apart."""
+def test_problems_with_answers(server: Prometheus) -> None:
+    """Missing data, missing values, NaN and each kind of error are distinguished, also in rows."""
     lacks = {
         'rk_meetings{app=~"$app"}': None,
         "rk_no_metric": "no data",
@@ -160,10 +159,12 @@ def test_what_is_wrong_with_a_query_is_told(server: Prometheus) -> None:
         "annotations": {"list": [{"builtIn": 1}, {"name": "Alerts", "expr": "ALERTS"}]},
         "panels": [{"title": "Row", "panels": [{"title": "Panel", "targets": targets}]}],
     }
-    told = {each.place: each.lack(server) for each in questions(dashboard, chosen={})}
-    assert None is told.pop("Board, $app") is told.pop("Board, annotation Alerts")
-    assert "no values" == told.pop("Board, $nothing")
-    assert len(told) == len(targets)
-    for place, lack in told.items():
+    problems = {
+        question.place: question.lack(server) for question in questions(dashboard, chosen={})
+    }
+    assert None is problems.pop("Board, $app") is problems.pop("Board, annotation Alerts")
+    assert "no values" == problems.pop("Board, $nothing")
+    assert len(problems) == len(targets)
+    for place, lack in problems.items():
         expected = lacks[place.removeprefix("Board, Panel, ").rpartition(", ")[0]]
         assert lack is None if expected is None else expected in str(lack), place

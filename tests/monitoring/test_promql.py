@@ -38,7 +38,7 @@ KNOWN = {
         ("1 > bool limit", "app job"),
         ("limit > scalar(info)", "app job"),
         ("limit - info", "app job"),
-        # One to one, a comparison too keeps only what is matched.
+        # In one-to-one matching, a comparison keeps the matched labels only, too.
         ("limit > on (app) info", "app"),
         ("limit > ignoring (app, name) info", "job"),
         ("limit * on (app) group_left (name) info", "app job name"),
@@ -55,7 +55,7 @@ KNOWN = {
     ],
 )
 def test_labels_of_a_result(promql: str, expected: str) -> None:
-    """They are those that Prometheus would give."""
+    """The labels are those that Prometheus returns."""
     assert {*expected.split()} == labels_of(promql_parser.parse(promql), KNOWN)
 
 
@@ -71,23 +71,23 @@ def test_labels_of_a_result(promql: str, expected: str) -> None:
         ("limit * ignoring (other) info", ["ignoring has no label other"]),
         ("limit * on (app) group_left (code) info", ["group_left has no label code"]),
         ("limit * on (app) group_right (name) info", ["group_right has no label name"]),
-        # Of what it reads nothing is known, so nothing is said.
+        # The labels of an unknown series are unknown.
         ("sum by (name) (absent_metric)", []),
     ],
 )
-def test_labels_that_are_not_there(promql: str, expected: list[str]) -> None:
-    """Each place where a label is named that the series there have not is told."""
+def test_unknown_labels(promql: str, expected: list[str]) -> None:
+    """Each use of a label that the series do not have is reported."""
     assert expected == list(unknown_labels(promql_parser.parse(promql), KNOWN))
 
 
-def test_series_that_are_not_there() -> None:
-    """They are found wherever they stand."""
+def test_unknown_series() -> None:
+    """Unknown series are found in every part of an expression."""
     expression = promql_parser.parse("sum(limit) / on () other and on () (time() - more > 3)")
     assert {"other", "more"} == unknown_series(expression, KNOWN)
 
 
 def test_selectors() -> None:
-    """Each series is told with its matchers, its window and the function that this is given to."""
+    """A selector has its matchers, its window, and the function around it."""
     found = list(
         selectors(
             promql_parser.parse(
@@ -101,10 +101,13 @@ def test_selectors() -> None:
         ("limit", None, "abs"),
         ("limit", None, ""),
         ("limit", None, ""),
-    ] == [(each.name, each.window and each.window.total_seconds(), each.function) for each in found]
+    ] == [
+        (selector.name, selector.window and selector.window.total_seconds(), selector.function)
+        for selector in found
+    ]
     assert found[0].has("job", MatchOp.Re, "$job")
     assert not found[0].has("job", MatchOp.Equal, "$job")
-    assert [True, False, False, False] == [each.is_counter for each in found]
+    assert [True, False, False, False] == [selector.is_counter for selector in found]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +120,6 @@ def test_selectors() -> None:
         ("vector(1)", False),
     ],
 )
-def test_what_is_one_number(promql: str, expected: bool) -> None:  # noqa: FBT001 # as pytest has it
-    """A scalar takes no part in the matching of vectors."""
+def test_scalars(promql: str, expected: bool) -> None:  # noqa: FBT001 # pytest passes parameters by position
+    """Scalars are distinguished from vectors."""
     assert expected == is_scalar(promql_parser.parse(promql))

@@ -53,7 +53,7 @@ def promtool_fails(promtool: str, file: Path) -> str:
 
 def expected_of(rule: dict[str, Any]) -> list[tuple[Case, list[bool]]]:
     """Return the cases about a rule, each with whether the alert fires, in the order of time."""
-    found = [(case, [each.fires for each in case.about(rule)]) for case in CASES]
+    found = [(case, [expectation.fires for expectation in case.about(rule)]) for case in CASES]
     return [(case, fires) for case, fires in found if fires]
 
 

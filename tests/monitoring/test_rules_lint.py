@@ -1,4 +1,4 @@
-"""The rules keep to pint's checks and to the project's own, and each check finds its fault."""
+"""The rules pass pint's checks and the project's own, and each check finds its faults."""
 
 import copy
 import subprocess
@@ -42,7 +42,7 @@ KNOWN: dict[str, Labels] = {
 
 @pytest.fixture
 def sound() -> dict[str, Any]:
-    """Return a file of rules with which nothing is wrong."""
+    """Return a correct file of rules."""
     return {
         "groups": [
             {
@@ -71,12 +71,12 @@ def sound() -> dict[str, Any]:
 
 
 def found_by(document: dict[str, Any]) -> list[str]:
-    """Return the checks that find something, each once."""
+    """Return the checks that find a problem."""
     known = with_alerts(with_recorded(KNOWN, document), document)
-    return sorted({each.check for each in findings(document, known, RUNBOOK)})
+    return sorted({finding.check for finding in findings(document, known, RUNBOOK)})
 
 
-# The expression of an alert, and what finds something.
+# The expression of an alert, and the check that finds a problem.
 EXPRESSIONS = [
     ("rk_up ==", "promql/syntax"),
     ("rk_up", "alerts/comparison"),
@@ -123,7 +123,7 @@ EXPRESSIONS = [
     ("rk_up > 0.9 * scalar(max(rk:calls:threshold))", ""),
     ("max by (app) (rk_up == 1) > 0", ""),
 ]
-# Fields of the alert, and what finds something.
+# Fields of the alert, and the check that finds a problem.
 FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"alert": "RKfailing"}, "rule/name"),
     ({"alert": "Failing"}, "rule/name"),
@@ -154,7 +154,7 @@ ANNOTATIONS = [
     ({"more": '{{ printf "rk_up{ap=%q}" $labels.app | query }}'}, "alerts/template_query"),
     ({"more": '{{ printf "rk_up{app=%q" $labels.app | query }}'}, "alerts/template_query"),
 ]
-# Rules that are added, and what finds something.
+# An additional rule, and the check that finds a problem.
 MORE: list[tuple[dict[str, Any], str]] = [
     ({"record": "rk:calls:threshold", "expr": "6"}, "rule/duplicate"),
     ({"record": "rk:calls:threshold", "expr": "6", "labels": {"of": "others"}}, ""),
@@ -166,21 +166,21 @@ MORE: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def test_a_sound_file(sound: dict[str, Any]) -> None:
-    """Nothing is found where nothing is wrong."""
+def test_a_correct_file(sound: dict[str, Any]) -> None:
+    """The checks find nothing in a correct file."""
     assert [] == found_by(sound)
 
 
 @pytest.mark.parametrize(("promql", "check"), EXPRESSIONS)
 def test_expressions(sound: dict[str, Any], promql: str, check: str) -> None:
-    """What is wrong with an expression is found, and nothing besides."""
+    """Exactly the check for a faulty expression finds it."""
     sound["groups"][0]["rules"][1]["expr"] = promql
     assert check.split() == found_by(sound)
 
 
 @pytest.mark.parametrize(("fields", "check"), FIELDS)
 def test_fields(sound: dict[str, Any], fields: dict[str, Any], check: str) -> None:
-    """What is wrong with an alert's name, duration or labels is found."""
+    """Exactly the check for a faulty name, duration or label finds it."""
     rule = sound["groups"][0]["rules"][1]
     rule.update(fields)
     sound["groups"][0]["rules"][1] = {k: v for k, v in rule.items() if v is not None}
@@ -189,20 +189,20 @@ def test_fields(sound: dict[str, Any], fields: dict[str, Any], check: str) -> No
 
 @pytest.mark.parametrize(("texts", "check"), ANNOTATIONS)
 def test_annotations(sound: dict[str, Any], texts: dict[str, str], check: str) -> None:
-    """What is wrong with the texts of an alert is found."""
+    """Exactly the check for a faulty annotation finds it."""
     sound["groups"][0]["rules"][1]["annotations"].update(texts)
     assert check.split() == found_by(sound)
 
 
 @pytest.mark.parametrize(("rule", "check"), MORE)
 def test_more_rules(sound: dict[str, Any], rule: dict[str, Any], check: str) -> None:
-    """What is wrong with recording rules is found."""
+    """Exactly the check for a faulty recording rule finds it."""
     sound["groups"][0]["rules"].append(rule)
     assert check.split() == found_by(sound)
 
 
 def test_an_alert_twice(sound: dict[str, Any]) -> None:
-    """Alerts of one name have other labels, so that they are two."""
+    """Two alerts with the same name must have different labels."""
     rules = sound["groups"][0]["rules"]
     rules.append(copy.deepcopy(rules[1]))
     assert ["rule/duplicate"] == found_by(sound)
@@ -211,7 +211,7 @@ def test_an_alert_twice(sound: dict[str, Any]) -> None:
 
 
 def test_the_interval_of_a_group(sound: dict[str, Any]) -> None:
-    """Series that are written less often than every 5 minutes have gaps."""
+    """An interval of more than 5 minutes is a fault, because it leaves gaps."""
     sound["groups"][0]["interval"] = "5m"
     assert [] == found_by(sound)
     sound["groups"][0]["interval"] = "6m"
@@ -219,7 +219,7 @@ def test_the_interval_of_a_group(sound: dict[str, Any]) -> None:
 
 
 def test_each_check_is_tested() -> None:
-    """No check is there that no fault has shown to find something."""
+    """For each check there is a fault that it finds."""
     shown = {check for _, check in (*EXPRESSIONS, *FIELDS, *ANNOTATIONS, *MORE)}
     assert {*CHECKS, *CHECKS_OF_ALERTS} == shown - {"", "promql/syntax", "rule/duplicate"}
 
@@ -229,20 +229,20 @@ def rules() -> Any:
     return read_rules(Path(__file__).parents[2])
 
 
-def test_no_check_finds_anything(root: Path, rules: Any, tmp_path: Path) -> None:
-    """Nothing is wrong with the project's rules."""
+def test_the_checks_find_nothing(root: Path, rules: Any, tmp_path: Path) -> None:
+    """The checks find no problem in the project's rules."""
     runbook = (root / "docs/how-to/runbook.md").read_text()
     found = findings(rules, all_series(tmp_path, rules), runbook)
     assert [] == found, "\n".join(map(str, found))
 
 
-def test_which_alerts_there_are(rules: Any) -> None:
-    """Each is there, some in two kinds, and none besides."""
+def test_the_set_of_alerts(rules: Any) -> None:
+    """The rules have exactly these alerts."""
     assert {*ALERTS} == {rule["alert"] for rule in rules_of(rules, "alert")}
 
 
-def test_promtool_is_content(root: Path, promtool: str) -> None:
-    """Prometheus takes the rules, and its own checks find nothing."""
+def test_promtool_accepts_the_rules(root: Path, promtool: str) -> None:
+    """Prometheus's own checks find nothing wrong with the rules."""
     file = root / "dashboards/rules/rk-exporter.rules.yml"
     done = subprocess.run(
         [promtool, "check", "rules", "--lint=all", "--lint-fatal", file],

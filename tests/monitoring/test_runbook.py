@@ -114,7 +114,7 @@ def test_each_entry_has_its_parts(runbook: str) -> None:
     for alert, entry in entries(runbook).items():
         headings = re.findall(r"^\*\*(.+?)\.?\*\*", entry, re.MULTILINE)
         assert [*PARTS] == headings, alert
-        assert all(part(entry, each).strip(". \n") for each in PARTS), alert
+        assert all(part(entry, name).strip(". \n") for name in PARTS), alert
         steps = re.findall(r"^(\d+)\. ", part(entry, "What to do"), re.MULTILINE)
         assert [str(number) for number in range(1, len(steps) + 1)] == steps != [], alert
         assert blocks(part(entry, "Diagnosis")), alert

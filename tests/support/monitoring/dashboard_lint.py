@@ -1,9 +1,9 @@
 """
-The rules of grafana/dashboard-linter for Prometheus, restated, and the table of all rules.
+Apply the rules of grafana/dashboard-linter for Prometheus, and the project's own rules.
 
-The linter itself takes Go and some two hundred modules. Ours differ on purpose in that warnings are
-findings, that `ALERTS` need not be of the chosen job, and that a counter is known by its name
-whatever its matchers.
+The linter itself needs Go and about two hundred modules. These rules differ on purpose: warnings
+are findings, `ALERTS` may have any job, and a counter is recognised by its name, whatever its
+matchers.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +29,7 @@ from tests.support.monitoring.promql import Known, selectors
 
 
 UNITS = {value for name, value in vars(units).items() if name[0].isupper()}
-# Of types that the linter does not know it says nothing.
+# The panel types that the linter knows.
 SHOWING = ("stat", "singlestat", "graph", "table", "timeseries", "gauge")
 QUERYING = ("singlestat", "gauge", "table", "stat", "state-timeline", "timeseries")
 WITH_DATASOURCE = ("singlestat", "graph", "table", "timeseries")
@@ -37,7 +37,7 @@ WITH_DATASOURCE = ("singlestat", "graph", "table", "timeseries")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a *rule* has against a dashboard; *panel* is empty where it is no panel's."""
+    """A problem that a rule found. *panel* is empty if it does not concern a panel."""
 
     rule: str
     dashboard: str
@@ -46,7 +46,7 @@ class Finding:
 
 
 def findings(dashboard: Json, known: Known) -> list[Finding]:
-    """Return all that is wrong with a dashboard, where the series in *known* are all there are."""
+    """Return all problems of a dashboard. *known* has all existing series."""
     board = Board(dashboard, known)
     title = str(dashboard.get("title", ""))
     return [
@@ -57,32 +57,37 @@ def findings(dashboard: Json, known: Known) -> list[Finding]:
 
 
 def template_datasource(board: Board) -> Iterator[Problem]:
-    """Find that no variable chooses the data source, or one by an unusual name or label."""
+    """Find a missing data source variable, and one with an unusual name or label."""
     sources = board.variables_of("datasource")
     if not sources:
-        yield "", "has no variable for its data source"
-    for each in sources:
-        kind = str(each.get("query", ""))
+        yield "", "has no variable for the data source"
+    for source in sources:
+        kind = str(source.get("query", ""))
         names, labels = [f"{kind.lower()}_datasource"], [f"{kind.title()} data source"]
         if len(sources) == 1:
             names.append("datasource")
             labels.append("Data source")
-        if each["name"] not in names:
-            yield "", f"the data source is called {each['name']}, not {' or '.join(names)}"
-        if each.get("label") not in labels:
-            yield "", f"the data source is labelled {each.get('label')}, not {' or '.join(labels)}"
+        if source["name"] not in names:
+            yield "", f"the data source is called {source['name']}, not {' or '.join(names)}"
+        if source.get("label") not in labels:
+            yield (
+                "",
+                f"the data source is labelled {source.get('label')}, not {' or '.join(labels)}",
+            )
 
 
 def template_of_target(board: Board, name: str) -> Iterator[Problem]:
-    """Find that not any number of jobs, or of instances, can be chosen."""
+    """Find a missing or restricted variable for jobs or instances."""
     if not board.asks_prometheus:
         return
-    variable = next((each for each in board.variables if each["name"] == name), None)
+    variable = next((item for item in board.variables if item["name"] == name), None)
     if variable is None:
         yield "", f"has no variable {name}"
         return
     sources = ("datasource", "prometheus_datasource")
-    if uid_of(variable) not in {text for each in sources for text in (f"${each}", f"${{{each}}}")}:
+    if uid_of(variable) not in {
+        text for source in sources for text in (f"${source}", f"${{{source}}}")
+    }:
         yield f"${name}", f"has the data source {uid_of(variable)}"
     expected: Json = {"type": "query", "multi": True, "allValue": ".+", "label": name.title()}
     for field, value in expected.items():
@@ -91,7 +96,7 @@ def template_of_target(board: Board, name: str) -> Iterator[Problem]:
 
 
 def template_label_promql(board: Board) -> Iterator[Problem]:
-    """Find variables that ask what is no function of Grafana's over PromQL."""
+    """Find query variables that are not one of Grafana's functions with PromQL."""
     if board.asks_prometheus:
         for variable in board.variables_of("query"):
             if error := board.query_of_variable(variable).error:
@@ -99,15 +104,15 @@ def template_label_promql(board: Board) -> Iterator[Problem]:
 
 
 def template_reload(board: Board) -> Iterator[Problem]:
-    """Find variables that are not asked for again when the time range changes."""
+    """Find query variables that do not refresh when the time range changes."""
     for variable in board.variables_of("query"):
         if variable.get("refresh") != 2:
             yield f"${variable['name']}", f"refresh is {variable.get('refresh')}, not 2"
 
 
 def panel_datasource(board: Board) -> Iterator[Problem]:
-    """Find panels that ask another data source than one that is chosen."""
-    names = [each["name"] for each in board.variables_of("datasource")]
+    """Find panels that do not use a data source variable."""
+    names = [variable["name"] for variable in board.variables_of("datasource")]
     allowed = {text for name in names for text in (f"${name}", f"${{{name}}}")}
     for panel in _panels(board, WITH_DATASOURCE):
         if uid_of(panel) not in allowed:
@@ -122,70 +127,79 @@ def panel_title_description(board: Board) -> Iterator[Problem]:
 
 
 def panel_units(board: Board) -> Iterator[Problem]:
-    """Find numbers without one of Grafana's units, unless they are shown as texts."""
+    """Find values without one of Grafana's units, unless mappings show them as texts."""
     for panel in _panels(board, SHOWING):
         config = panel.get("fieldConfig", {})
         defaults = config.get("defaults", {})
-        set_to = [each for _, each in overrides(panel)]
+        set_to = [override for _, override in overrides(panel)]
         of_stat = panel.get("options", {}).get("reduceOptions", {}).get("fields")
-        mapped = [each["value"] for each in set_to if each["id"] == "mappings"]
-        if (panel["type"] == "stat" and of_stat) or any(each is not None for each in mapped):
+        mapped = [override["value"] for override in set_to if override["id"] == "mappings"]
+        if (panel["type"] == "stat" and of_stat) or any(
+            mappings is not None for mappings in mapped
+        ):
             continue
         if defaults.get("mappings") is None:
-            given = [each["value"] for each in set_to if each["id"] == "unit" and each["value"]]
+            given = [
+                override["value"]
+                for override in set_to
+                if override["id"] == "unit" and override["value"]
+            ]
             unit = [defaults.get("unit"), *given][-1]
             if unit not in UNITS:
                 yield title_of(panel), f"the unit is {unit!r}"
 
 
 def panel_no_targets(board: Board) -> Iterator[Problem]:
-    """Find panels that ask nothing."""
+    """Find panels without targets."""
     for panel in _panels(board, SHOWING):
         if panel.get("targets") is None:
             yield title_of(panel), "has no targets"
 
 
 def target_promql(board: Board) -> Iterator[Problem]:
-    """Find queries that are no PromQL, or empty where no other panel's answer is taken."""
+    """Find queries that are not PromQL, and empty ones that do not use another panel's result."""
     ids = {panel.get("id") for panel in board.panels}
-    for each in _targets(board, QUERYING):
-        if each.query.error and (each.query.promql or each.json.get("panelId") not in ids):
-            yield each.query.place, f"{each.query.promql!r}: {each.query.error}"
+    for target in _targets(board, QUERYING):
+        if target.query.error and (target.query.promql or target.json.get("panelId") not in ids):
+            yield target.query.place, f"{target.query.promql!r}: {target.query.error}"
 
 
 def target_rate_interval(board: Board) -> Iterator[Problem]:
-    """Find rates over another range than Grafana's."""
+    """Find rates with a range other than `$__rate_interval`."""
     for target in _targets(board, QUERYING):
         if target.query.expression:
-            for each in selectors(target.query.expression):
-                other = each.window and each.window.total_seconds() != RATE_INTERVAL_SECONDS
-                if other and each.function in {"rate", "irate"}:
-                    yield target.query.place, f"{each.name}: not over $__rate_interval"
+            for selector in selectors(target.query.expression):
+                other = selector.window and selector.window.total_seconds() != RATE_INTERVAL_SECONDS
+                if other and selector.function in {"rate", "irate"}:
+                    yield target.query.place, f"{selector.name}: not over $__rate_interval"
 
 
 def target_matcher(board: Board, name: str) -> Iterator[Problem]:
-    """Find series of other jobs or instances than those chosen; alerts are Prometheus' own."""
+    """Find series without the selected jobs or instances. `ALERTS` comes from Prometheus itself."""
     if not board.asks_prometheus:
         return
     for target in board.targets:
         if target.query.expression:
-            for each in selectors(target.query.expression):
-                if each.name != "ALERTS" and not each.has(name, MatchOp.Re, f"${name}"):
-                    yield target.query.place, f'{each.name} lacks {name}=~"${name}"'
+            for selector in selectors(target.query.expression):
+                if selector.name != "ALERTS" and not selector.has(name, MatchOp.Re, f"${name}"):
+                    yield target.query.place, f'{selector.name} lacks {name}=~"${name}"'
 
 
 def target_counter_aggregation(board: Board) -> Iterator[Problem]:
-    """Find counters of which not the growth is shown."""
+    """Find counters outside of rate and increase."""
     for target in board.targets:
         if target.query.expression:
-            for each in selectors(target.query.expression):
-                grows = each.window and each.function in {"rate", "irate", "increase"}
-                if each.name.endswith("_total") and not grows:
-                    yield target.query.place, f"{each.name} is a counter, in no rate or increase"
+            for selector in selectors(target.query.expression):
+                grows = selector.window and selector.function in {"rate", "irate", "increase"}
+                if selector.name.endswith("_total") and not grows:
+                    yield (
+                        target.query.place,
+                        f"{selector.name} is a counter outside of rate and increase",
+                    )
 
 
 def uneditable(board: Board) -> Iterator[Problem]:
-    """Find that it can be edited in the browser, though the next file would undo that."""
+    """Find editable dashboards. The next provisioning would undo edits."""
     if board.json.get("editable"):
         yield "", "is editable"
 

@@ -1,4 +1,4 @@
-"""A fleet that has everything that dashboards show, and an exporter's configuration for it."""
+"""A scenario with everything that the dashboards show, and an exporter's configuration for it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,15 +19,15 @@ from tests.building import Time, life
 
 
 APPS = ("telehealth", "proctoring")
-"""The token of the second is refused."""
+"""The token of the second app is rejected."""
 ENVIRONMENT = {"TELEHEALTH_TOKEN": "simulated", "PROCTORING_TOKEN": "forbidden"}
 WHOLE_LIFE = "whole-life"
-"""The meeting whose recording, the newest, goes through all states while the story is told."""
+"""The meeting whose recording, the latest one, goes through all states in the scenario."""
 BREAKS = "breaks"
-"""The meeting that can be read, until somebody orders a fault; "broken" never can."""
+"""The meeting that can be read until a test injects a fault. "broken" can never be read."""
 STEP_SECONDS = 10.0
 STEPS = ("INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED")
-"""What that recording is after so many steps."""
+"""The states of that recording, one per step."""
 
 _PLENTY = 100_000
 _HOUR, _DAY = 3600.0, 86_400.0
@@ -40,7 +40,7 @@ _NOTHING: dict[str, Any] = {
 
 
 def simulator(clock: Time) -> Simulator:
-    """Return a simulated API that tells of its rate limits, and for which all is as of *clock*."""
+    """Return a simulated API that reports rate limits and runs on this clock."""
     begin = clock.now
     story = ScriptedStory(
         meetings=["idle", "broken", BREAKS, Meeting("unrecorded", record_on_start=True)],
@@ -50,18 +50,18 @@ def simulator(clock: Time) -> Simulator:
             Session("also-live", WHOLE_LIFE, begin - 300),
         ],
     )
-    each = Simulator(story, clock=clock, rate_limit=_PLENTY, burst_limit=_PLENTY)
-    each.inject("broken", Fault.SERVER_ERROR)
-    each.inject("odd", Fault.UNKNOWN_STATUS)
-    each.inject("garbled", Fault.GARBAGE_FIELDS)
-    return each
+    simulator = Simulator(story, clock=clock, rate_limit=_PLENTY, burst_limit=_PLENTY)
+    simulator.inject("broken", Fault.SERVER_ERROR)
+    simulator.inject("odd", Fault.UNKNOWN_STATUS)
+    simulator.inject("garbled", Fault.GARBAGE_FIELDS)
+    return simulator
 
 
 def write_configuration(folder: Path, story: Story, api: str) -> Path:
-    """Write an exporter's configuration, with a file of meetings beside it, into *folder*."""
+    """Write an exporter's configuration and a meeting file into a folder."""
     (folder / "meetings.yml").write_text("- {id: from-file, name: weekly review}\n")
-    # A meeting that is live is found; the others are listed.
-    listed = [each.id for each in story.meetings() if each.id != "unrecorded"]
+    # The exporter discovers the live meeting. The others are configured.
+    listed = [meeting.id for meeting in story.meetings() if meeting.id != "unrecorded"]
     of_app = {
         "telehealth": {"ids": listed, "files": ["meetings.yml"], "discover": True},
         "proctoring": {"ids": ["exam"]},
@@ -87,7 +87,7 @@ def write_configuration(folder: Path, story: Story, api: str) -> Path:
 
 
 def _that_stay(begin: float) -> Sequence[Recording]:
-    """Return recordings that stay in the state in which they are at *begin*."""
+    """Return recordings that keep their initial state."""
 
     def began(meeting_id: str, ago: float, **later: Any) -> Recording:
         moments = {**_NOTHING, "started_at": begin - ago + 2, **later}
@@ -119,7 +119,7 @@ def _that_stay(begin: float) -> Sequence[Recording]:
 
 
 def _that_change(begin: float) -> Sequence[Recording]:
-    """Return recordings that begin after *begin*, and end in each way that there is."""
+    """Return recordings that start during the scenario and end in every possible way."""
     whole = life(
         WHOLE_LIFE,
         invoked_at=begin + 1,

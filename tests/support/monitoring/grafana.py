@@ -1,4 +1,4 @@
-"""What Grafana asks Prometheus for, to show a dashboard."""
+"""The queries that Grafana sends to Prometheus for a dashboard."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from tests.support.monitoring.servers import Prometheus, QueryRefusedError
 
 RANGE_SECONDS = 300.0
 INTERVAL_SECONDS = 10.0
-# Long enough for all that a test does; at a scrape interval of 15 s it is as long.
+# This covers a whole test. It is also the value for a scrape interval of 15 s.
 _BUILT_IN = {
     "__rate_interval": "60s",
     "__interval": f"{INTERVAL_SECONDS:.0f}s",
@@ -27,7 +27,7 @@ _LABEL_VALUES = re.compile(r"label_values\((?:(?P<selector>.+), *)?(?P<label>\w+
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What *place* of a dashboard asks for: a query, or the values of a *label*."""
+    """A query of a panel, variable or annotation, or the values of a *label*."""
 
     place: str
     promql: str
@@ -35,7 +35,7 @@ class Question:
     is_range: bool = False
 
     def lack(self, prometheus: Prometheus) -> str | None:
-        """Tell what is wrong with the answer; None is that there are data."""
+        """Return the problem with the answer, or None if there is data."""
         try:
             if self.label:
                 selectors = [self.promql] if self.promql else []
@@ -52,30 +52,34 @@ class Question:
             series = prometheus.query_range(
                 self.promql, seconds=RANGE_SECONDS, step_seconds=INTERVAL_SECONDS
             )
-            yield from (float(number) for each in series for _, number in each["values"])
+            yield from (float(number) for result in series for _, number in result["values"])
         else:
-            yield from (float(each["value"][1]) for each in prometheus.query(self.promql))
+            yield from (float(sample["value"][1]) for sample in prometheus.query(self.promql))
 
 
 def questions(dashboard: Mapping[str, Any], chosen: Mapping[str, str]) -> Iterator[Question]:
     """
-    Give all that a *dashboard* asks for.
+    Yield all queries of a dashboard.
 
-    Of its variables all values are looked at, and what is *chosen* where that cannot be.
+    Variables select all values. *chosen* has values for variables that cannot select all.
     """
     title, variables = dashboard["title"], dashboard["templating"]["list"]
     values = dict(_BUILT_IN)
-    for each in variables:
-        name, kind, place = each["name"], each["type"], f"{title}, ${each['name']}"
+    for variable in variables:
+        name, kind, place = variable["name"], variable["type"], f"{title}, ${variable['name']}"
         if kind == "query":
-            yield _of_variable(place, each["query"], values)
-            values[name] = (each.get("allValue") or ".+") if each["includeAll"] else chosen[name]
+            yield _of_variable(place, variable["query"], values)
+            values[name] = (
+                (variable.get("allValue") or ".+") if variable["includeAll"] else chosen[name]
+            )
         elif kind != "datasource":
-            values[name] = str(each.get("current", {}).get("value") or each["query"].split(",")[0])
-    for each in dashboard["annotations"]["list"]:
-        if not each.get("builtIn"):
-            place = f"{title}, annotation {each['name']}"
-            yield Question(place, _filled(each["expr"], values), is_range=True)
+            values[name] = str(
+                variable.get("current", {}).get("value") or variable["query"].split(",")[0]
+            )
+    for annotation in dashboard["annotations"]["list"]:
+        if not annotation.get("builtIn"):
+            place = f"{title}, annotation {annotation['name']}"
+            yield Question(place, _filled(annotation["expr"], values), is_range=True)
     for panel in _panels(dashboard["panels"]):
         for target in panel.get("targets", []):
             yield Question(
@@ -86,20 +90,20 @@ def questions(dashboard: Mapping[str, Any], chosen: Mapping[str, str]) -> Iterat
 
 
 def _of_variable(place: str, query: str | Mapping[str, str], values: Mapping[str, str]) -> Question:
-    """Return what a variable asks for; of what Grafana knows, that which its editor writes."""
+    """Return the query of a variable, which must be label_values()."""
     text = query if isinstance(query, str) else query["query"]
     match = _LABEL_VALUES.fullmatch(text)
-    assert match, f"{place} asks for what this test does not know: {text}"
+    assert match, f"{place} has a query that this test does not support: {text}"
     return Question(place, _filled(match["selector"] or "", values), label=match["label"])
 
 
 def _filled(promql: str, values: Mapping[str, str]) -> str:
-    """Put in the values of variables; one that there is not fails."""
+    """Replace variables by their values. An unknown variable fails."""
     return _VARIABLE.sub(lambda match: values[match[match.lastindex or 0]], promql)
 
 
 def _panels(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Give all panels, those in rows too."""
-    for each in panels:
-        yield each
-        yield from _panels(each.get("panels", []))
+    """Yield all panels, including those in rows."""
+    for panel in panels:
+        yield panel
+        yield from _panels(panel.get("panels", []))

@@ -1,4 +1,4 @@
-"""PromQL expressions: the series that they read, and the labels that their results have."""
+"""The series that PromQL expressions read, and the labels of their results."""
 
 import re
 
@@ -30,18 +30,18 @@ from promql_parser import (
 
 Labels: TypeAlias = frozenset[str]
 Known: TypeAlias = Mapping[str, Labels]
-"""The labels of each series that there is, by its name."""
+"""The labels of each existing series, by its name."""
 
 NONE: Labels = frozenset()
 COMPARISONS = ("==", "!=", ">", "<", ">=", "<=")
 SET_OPERATORS = ("and", "or", "unless")
-# Of these the result is some of the series that were there, with all their labels.
+# These return some of their input series with all labels.
 _PICKING = ("topk", "bottomk", "limitk", "limit_ratio")
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """A series as an expression reads it, and the *function* that its *window* is given to."""
+    """A selector in an expression, with its *window* and the *function* around it."""
 
     name: str
     matchers: tuple[Matcher, ...]
@@ -49,17 +49,17 @@ class Selector:
     function: str = ""
 
     def has(self, label: str, op: MatchOp, value: str) -> bool:
-        """Tell whether it has this very matcher."""
+        """Return whether it has exactly this matcher."""
         return any((m.name, m.op, m.value) == (label, op, value) for m in self.matchers)
 
     @property
     def is_counter(self) -> bool:
-        """Tell whether its name says that it only grows."""
+        """Return whether its name is that of a counter."""
         return bool(re.fullmatch(r"[a-z]\w*_(total|bucket|count|sum)", self.name))
 
 
 def children(expr: Expr) -> list[Expr]:
-    """Return the expressions of which one is made."""
+    """Return the direct parts of an expression."""
     match expr:
         case BinaryExpr():
             return [expr.lhs, expr.rhs]
@@ -75,14 +75,14 @@ def children(expr: Expr) -> list[Expr]:
 
 
 def walk(expr: Expr, parents: tuple[Expr, ...] = ()) -> Iterator[tuple[Expr, tuple[Expr, ...]]]:
-    """Give each part of an expression, with the parts that it is in, the outermost first."""
+    """Yield each part of an expression with its parents, the outermost first."""
     yield expr, parents
     for child in children(expr):
         yield from walk(child, (*parents, expr))
 
 
 def selectors(expr: Expr) -> Iterator[Selector]:
-    """Give all series that an expression reads."""
+    """Yield all selectors of an expression."""
     for node, parents in walk(expr):
         if isinstance(node, VectorSelector):
             *_, outer, direct = (None, None, *parents)
@@ -97,7 +97,7 @@ def selectors(expr: Expr) -> Iterator[Selector]:
 
 
 def is_scalar(expr: Expr) -> bool:
-    """Tell whether an expression is one number, without labels."""
+    """Return whether an expression is a scalar."""
     match expr:
         case NumberLiteral() | StringLiteral():
             return True
@@ -109,13 +109,13 @@ def is_scalar(expr: Expr) -> bool:
 
 
 def is_matched_by_all_labels(expr: BinaryExpr) -> bool:
-    """Tell whether two vectors are matched, and not by labels that are named."""
+    """Return whether two vectors are matched without on() or ignoring()."""
     named = expr.modifier and expr.modifier.matching
     return not named and not is_scalar(expr.lhs) and not is_scalar(expr.rhs)
 
 
 def labels_of(expr: Expr, known: Known) -> Labels:
-    """Return the labels that the result of an expression can have."""
+    """Return the labels that a result can have."""
     match expr:
         case VectorSelector():
             return known.get(_name(expr), NONE)
@@ -129,18 +129,18 @@ def labels_of(expr: Expr, known: Known) -> Labels:
 
 
 def unknown_series(expr: Expr, known: Known) -> set[str]:
-    """Return the names of series that an expression reads and that there are not."""
-    return {each.name for each in selectors(expr)} - known.keys()
+    """Return the names of selected series that do not exist."""
+    return {selector.name for selector in selectors(expr)} - known.keys()
 
 
 def unknown_labels(expr: Expr, known: Known) -> Iterator[str]:
-    """Tell of labels that are named where no series has them; of series that there are."""
+    """Yield a message for each label that the existing series do not have."""
     if unknown_series(expr, known):
         return
     for node, _ in walk(expr):
         match node:
             case VectorSelector():
-                named = {each.name for each in node.matchers.matchers} - {"__name__"}
+                named = {matcher.name for matcher in node.matchers.matchers} - {"__name__"}
                 yield from _lacking(_name(node), named, labels_of(node, known))
             case AggregateExpr() if node.modifier:
                 of = str(node.modifier.type).removeprefix("AggModifierType.").lower()
@@ -168,7 +168,7 @@ def _unmatched_labels(expr: BinaryExpr, known: Known) -> Iterator[str]:
 
 
 def _name(selector: VectorSelector) -> str:
-    names = (each.value for each in selector.matchers.matchers if each.name == "__name__")
+    names = (matcher.value for matcher in selector.matchers.matchers if matcher.name == "__name__")
     return selector.name or next(names, "")
 
 
@@ -199,17 +199,17 @@ def _labels_matched(expr: BinaryExpr, known: Known) -> Labels:
         return right | (left & copied)
     if modifier.matching is None:
         return left
-    # Also a comparison drops what is not matched.
+    # Comparisons drop unmatched labels, too.
     if modifier.matching.type == LabelModifierType.Include:
         return left & {*modifier.matching.labels}
     return left - {*modifier.matching.labels}
 
 
 def _labels_returned(call: Call, known: Known) -> Labels:
-    inner = NONE.union(*(labels_of(each, known) for each in call.args))
+    inner = NONE.union(*(labels_of(argument, known) for argument in call.args))
     match call.func.name:
         case "absent" | "absent_over_time":
-            given = [m for each in selectors(call) for m in each.matchers]
+            given = [m for selector in selectors(call) for m in selector.matchers]
             return frozenset(m.name for m in given if m.op == MatchOp.Equal) - {"__name__"}
         case "label_replace" | "label_join":
             return inner | {call.args[1].val}

@@ -1,7 +1,7 @@
 """
-What is asked of recording and alerting rules: mostly checks of pint, restated.
+Check recording and alerting rules, mostly with pint's checks.
 
-Those that need a live server are left out.
+This omits the checks that need a live server.
 """
 
 import re
@@ -33,11 +33,11 @@ from tests.support.monitoring.promql import (
 RUNBOOK = "docs/how-to/runbook.md"
 SEVERITIES = ("critical", "warning", "info")
 LONGEST_INTERVAL = timedelta(minutes=5)
-# Two scrapes and then some, for the slowest that the project tells of.
+# At least two scrapes at the slowest documented interval.
 SHORTEST_WINDOW = timedelta(minutes=2)
 _NAME_OF_ALERT = re.compile(r"RK[A-Z]\w+")
 _NAME_OF_RECORD = re.compile(r"[a-z_]+:[a-z]\w*:[a-z0-9_]+")
-# Who asks whether a label is there knows that it may not be.
+# A label in a condition may be missing.
 _LABEL_IN_TEMPLATE = re.compile(r"(?<!with )(?<!if )(?:\$labels|\.Labels)\.(\w+)")
 _QUERY_IN_TEMPLATE = re.compile(r'printf\s+"((?:[^"\\]|\\.)*)"[^|}]*\|\s*query\b')
 _OF_COUNTERS = ("rate", "irate", "increase")
@@ -45,7 +45,7 @@ _OF_COUNTERS = ("rate", "irate", "increase")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a *check* has against a rule, or against a group of them."""
+    """A problem that a check found in a rule or a group."""
 
     check: str
     name: str
@@ -54,7 +54,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A rule, and what there is that it can name."""
+    """A rule, and the series and headings that it can refer to."""
 
     rule: Mapping[str, Any]
     known: Known
@@ -63,25 +63,25 @@ class Judged:
 
     @property
     def is_alert(self) -> bool:
-        """Tell whether it alerts."""
+        """Return whether it is an alerting rule."""
         return "alert" in self.rule
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Return the labels that it adds."""
+        """Return the labels that the rule adds."""
         return self.rule.get("labels") or {}
 
     @property
     def annotations(self) -> Mapping[str, str]:
-        """Return its texts."""
+        """Return the annotations of the rule."""
         return self.rule.get("annotations") or {}
 
 
 def findings(document: Mapping[str, Any], known: Known, runbook: str) -> list[Finding]:
     """
-    Return all that is wrong with a file of rules.
+    Return all problems of a file of rules.
 
-    The series in *known* are all there are, and the *runbook* is what the rules lead to.
+    *known* has all existing series. *runbook* is the text of the page that the alerts link to.
     """
     return [
         *(found for group in document["groups"] for found in _of_group(group)),
@@ -102,8 +102,8 @@ def _of_group(group: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _duplicates(rules: list[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Find rules that write the same series; an alert may be there twice, with other labels."""
-    written = Counter((_name(each), *sorted((each.get("labels") or {}).items())) for each in rules)
+    """Find rules that write the same series. Two alerts may differ in their labels."""
+    written = Counter((_name(rule), *sorted((rule.get("labels") or {}).items())) for rule in rules)
     for (name, *labels), count in written.items():
         if count > 1:
             yield Finding("rule/duplicate", str(name), f"{count} rules with the labels {labels}")
@@ -127,7 +127,9 @@ def _name(rule: Mapping[str, Any]) -> str:
 def _anchors(page: str) -> frozenset[str]:
     """Return the anchors of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
-    return frozenset(re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings)
+    return frozenset(
+        re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings
+    )
 
 
 def comparison(judged: Judged) -> Iterator[str]:
@@ -137,10 +139,10 @@ def comparison(judged: Judged) -> Iterator[str]:
 
 
 def _is_conditional(expr: Expr) -> bool:
-    """Tell whether the values decide if an expression has a result."""
+    """Return whether the result depends on values, and not only on existing series."""
     match expr:
         case BinaryExpr():
-            op, sides = str(expr.op), [_is_conditional(each) for each in children(expr)]
+            op, sides = str(expr.op), [_is_conditional(side) for side in children(expr)]
             if op in COMPARISONS and not (expr.modifier and expr.modifier.return_bool):
                 return True
             if op in {"or", "unless"}:
@@ -152,17 +154,17 @@ def _is_conditional(expr: Expr) -> bool:
 
 
 def absent(judged: Judged) -> Iterator[str]:
-    """Find alerts that a restart of Prometheus would fire."""
+    """Find alerts that fire after a restart of Prometheus."""
     names = {node.func.name for node, _ in walk(judged.expression) if isinstance(node, Call)}
     if names & {"absent", "absent_over_time"} and _duration(judged, "for") < SHORTEST_WINDOW:
         yield "absent() without a `for` that outlasts two scrapes"
 
 
 def durations(judged: Judged) -> Iterator[str]:
-    """Find alerts that do not wait for a second look."""
+    """Find alerts that fire on the first evaluation."""
     for field in ("for", "keep_firing_for"):
         if (field == "for" or field in judged.rule) and not _duration(judged, field):
-            yield f"`{field}` is zero, or left to its default"
+            yield f"`{field}` is missing or zero"
 
 
 def _duration(judged: Judged, field: str) -> timedelta:
@@ -171,18 +173,18 @@ def _duration(judged: Judged, field: str) -> timedelta:
 
 
 def template(judged: Judged) -> Iterator[str]:
-    """Find labels that change with the value, and texts with labels that are not left."""
+    """Find labels that contain the value, and texts with labels that the query drops."""
     for label, text in judged.labels.items():
         if re.search(r"\$value|\.Value", str(text)):
             yield f"the label {label} changes with the value"
     left = labels_of(judged.expression, judged.known) | judged.labels.keys()
     for text in (*judged.annotations.values(), *judged.labels.values()):
         for label in sorted({*_LABEL_IN_TEMPLATE.findall(str(text))} - left):
-            yield f"the query leaves no label {label} for: {text}"
+            yield f"the query drops the label {label} in: {text}"
 
 
 def queries_in_templates(judged: Judged) -> Iterator[str]:
-    """Find texts that ask for what there is not."""
+    """Find queries in texts that select missing series or labels."""
     for text in judged.annotations.values():
         for query in _QUERY_IN_TEMPLATE.findall(str(text)):
             try:
@@ -194,104 +196,105 @@ def queries_in_templates(judged: Judged) -> Iterator[str]:
 
 
 def annotations(judged: Judged) -> Iterator[str]:
-    """Find alerts that do not say what they are about, or where to read on."""
+    """Find alerts without a summary, a description or a link to the runbook."""
     for name in ("summary", "description", "runbook_url"):
         if not judged.annotations.get(name):
             yield f"has no {name}"
     summary = judged.annotations.get("summary", "")
     if not re.fullmatch(r"[A-Z][^{}.!?]*\.", summary):
-        yield f"the summary is not one constant sentence: {summary}"
+        yield f"the summary is not one sentence without templates: {summary}"
     page, _, anchor = judged.annotations.get("runbook_url", "").partition("#")
     if not page.endswith(RUNBOOK) or anchor not in judged.headings:
         yield f"the runbook has no heading for {page}#{anchor}"
 
 
 def severity(judged: Judged) -> Iterator[str]:
-    """Find alerts that cannot be routed."""
+    """Find alerts without a known severity."""
     if judged.labels.get("severity") not in SEVERITIES:
         yield f"the severity is {judged.labels.get('severity')}"
 
 
 def fragile(judged: Judged) -> Iterator[str]:
-    """Find alerts whose labels change from one evaluation to the next."""
+    """Find alerts whose series change from one evaluation to the next."""
     for node, _ in walk(judged.expression):
         if isinstance(node, AggregateExpr) and str(node.op) in {"topk", "bottomk", "limitk"}:
-            yield f"{node.op} takes other series each time"
+            yield f"{node.op} selects other series at each evaluation"
 
 
 def nan(judged: Judged) -> Iterator[str]:
-    """Find divisions of which one that gives NaN would spoil the whole aggregation."""
+    """Find divisions by zero within an aggregation, which becomes NaN."""
     for node, parents in walk(judged.expression):
         if isinstance(node, BinaryExpr) and str(node.op) == "/" and not is_scalar(node.rhs):
-            aggregated = any(isinstance(each, AggregateExpr) for each in parents)
+            aggregated = any(isinstance(parent, AggregateExpr) for parent in parents)
             if aggregated and not _is_conditional(node.rhs):
-                yield f"divides by what may be 0: {node.prettify()}"
+                yield f"may divide by 0: {node.prettify()}"
 
 
 def vector_matching(judged: Judged) -> Iterator[str]:
-    """Find vectors that are matched without saying by what; `or` may, of the same labels."""
+    """Find vector matching without on(). `or` may omit it if both sides have the same labels."""
     for node, _ in walk(judged.expression):
         if isinstance(node, BinaryExpr) and is_matched_by_all_labels(node):
-            left, right = (labels_of(each, judged.known) for each in children(node))
+            left, right = (labels_of(side, judged.known) for side in children(node))
             if str(node.op) != "or" or left != right:
-                yield f"{node.op} matches {sorted(left)} with {sorted(right)}, and not `on` any"
+                yield f"{node.op} matches {sorted(left)} with {sorted(right)}, without on()"
 
 
 def rate(judged: Judged) -> Iterator[str]:
-    """Find rates of what is no counter, and such as too few scrapes make."""
-    for each in selectors(judged.expression):
-        if each.function in _OF_COUNTERS:
-            if not each.is_counter:
-                yield f"{each.function} of {each.name}, which is no counter"
-            if each.window and each.window < SHORTEST_WINDOW:
-                yield f"{each.function} of {each.name} over {each.window} sees too few scrapes"
+    """Find rates of metrics that are not counters, and rates over too few scrapes."""
+    for selector in selectors(judged.expression):
+        if selector.function in _OF_COUNTERS:
+            if not selector.is_counter:
+                yield f"{selector.function} of {selector.name}, which is not a counter"
+            if selector.window and selector.window < SHORTEST_WINDOW:
+                rate_of = f"{selector.function} of {selector.name}"
+                yield f"{rate_of} over {selector.window} has too few scrapes"
 
 
 def counter(judged: Judged) -> Iterator[str]:
-    """Find counters that are read as they stand: a restart sets them back."""
-    for each in selectors(judged.expression):
+    """Find raw counters, which a restart resets."""
+    for selector in selectors(judged.expression):
         growth = (*_OF_COUNTERS, "resets", "changes", "absent", "absent_over_time")
-        if each.is_counter and each.function not in growth:
-            yield f"{each.name} is a counter, in no rate or increase"
+        if selector.is_counter and selector.function not in growth:
+            yield f"{selector.name} is a counter outside of rate and increase"
 
 
 def regexp(judged: Judged) -> Iterator[str]:
-    """Find patterns that are none, and anchors that are there anyway."""
-    for each in selectors(judged.expression):
-        for matcher in each.matchers:
+    """Find regular expressions that are plain strings, and needless anchors."""
+    for selector in selectors(judged.expression):
+        for matcher in selector.matchers:
             if matcher.op in (MatchOp.Re, MatchOp.NotRe):
                 if not re.search(r"[.*+?|()\[\]{}\\]", matcher.value):
-                    yield f"{matcher} is no pattern"
+                    yield f"{matcher} is a plain string"
                 if re.search(r"^\^|\$$", matcher.value):
-                    yield f"{matcher} has anchors anyway"
+                    yield f"{matcher} has needless anchors"
 
 
 def names(judged: Judged) -> Iterator[str]:
-    """Find names that do not say what kind of rule it is."""
+    """Find rules with unusual names."""
     pattern = _NAME_OF_ALERT if judged.is_alert else _NAME_OF_RECORD
     if not pattern.fullmatch(_name(judged.rule)):
         yield f"is not named {pattern.pattern}"
 
 
 def series(judged: Judged) -> Iterator[str]:
-    """Find series and labels that neither the exporter nor another rule has."""
+    """Find series and labels that do not exist."""
     yield from _unknown(judged.expression, judged.known)
 
 
 def _unknown(expression: Expr, known: Known) -> Iterator[str]:
-    yield from (f"there is no series {each}" for each in unknown_series(expression, known))
+    yield from (f"there is no series {name}" for name in unknown_series(expression, known))
     yield from unknown_labels(expression, known)
 
 
 def thresholds(judged: Judged) -> Iterator[str]:
-    """Find limits that users cannot adjust in one place; 0 and 1 are none."""
+    """Find limits outside of the thresholds group. 0 and 1 are not limits."""
     for node, _ in walk(judged.expression):
         if isinstance(node, BinaryExpr) and str(node.op) in COMPARISONS:
             for side in children(node):
-                parts = [each for each, _ in walk(side)]
-                literals = {each.val for each in parts if isinstance(each, NumberLiteral)}
+                parts = [part for part, _ in walk(side)]
+                literals = {part.val for part in parts if isinstance(part, NumberLiteral)}
                 if not list(selectors(side)) and literals - {0, 1}:
-                    yield f"compares with {side.prettify()}, which is no rk:…:threshold"
+                    yield f"compares with {side.prettify()}, which is not an rk:…:threshold"
 
 
 CHECKS: Mapping[str, Callable[[Judged], Iterator[str]]] = {

@@ -1,4 +1,4 @@
-"""Real servers for tests: exporters, Prometheus, Alertmanager, and who gets its notifications."""
+"""Real servers for tests: exporters, Prometheus, Alertmanager, and a webhook receiver."""
 
 import json
 import socket
@@ -24,33 +24,33 @@ _LOG_LINES = 30
 
 
 def free_port() -> int:
-    with socket.socket() as each:
-        each.bind(("127.0.0.1", 0))
-        port: int = each.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
         return port
 
 
 def eventually(
-    condition: Callable[[], bool], *, what: str, told: Callable[[], str] = lambda: ""
+    condition: Callable[[], bool], *, what: str, details: Callable[[], str] = lambda: ""
 ) -> None:
     """
-    Wait until *condition* holds; on a busy machine that may take a while.
+    Wait until a condition is true. On a busy machine this may take a while.
 
-    Where it never does, *what* was waited for is said, and what is *told* then.
+    The error message contains *what* was expected, and the *details*.
     """
-    waiting_for_nobody = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < waiting_for_nobody:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
         try:
             if condition():
                 return
-        except httpx.HTTPError:  # it is not up yet
+        except httpx.HTTPError:  # the server is not up yet
             pass
-        time.sleep(0.1)  # another program's pace
-    pytest.fail(f"not within {PATIENCE_SECONDS} s: {what}\n{told()}".rstrip())
+        time.sleep(0.1)  # another process needs time
+    pytest.fail(f"not within {PATIENCE_SECONDS} s: {what}\n{details()}".rstrip())
 
 
 class Server:
-    """A program in a process of its own that serves HTTP; once stopped it can start again."""
+    """An HTTP server in its own process. It can start again after a stop."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it is ready."""
+        """Start the server and wait until it is ready."""
         with self._log.open("ab") as log:
             self._process = process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, env=self._environment
@@ -81,10 +81,10 @@ class Server:
                 pytest.fail(f"{self._command[0]} has ended:\n{self._logged()}")
             return httpx.get(f"{self.url}{self._ready_path}").is_success
 
-        eventually(is_ready, what=f"{self._command[0]} is ready", told=self._logged)
+        eventually(is_ready, what=f"{self._command[0]} is ready", details=self._logged)
 
     def stop(self) -> None:
-        """Ask it to end, and wait until it has."""
+        """Stop the server and wait until it has ended."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -111,21 +111,21 @@ class Server:
 
 
 def exporter(folder: Path, *arguments: str, environment: Mapping[str, str]) -> Server:
-    """Return an exporter that is not started yet; it logs into *folder*."""
+    """Return an exporter that is not started yet and logs into a folder."""
     address = f"127.0.0.1:{free_port()}"
     program = (sys.executable, "-m", "rk_exporter", "serve", "--web.listen-address", address)
     return Server(
         [*program, *arguments],
         address=address,
         log=folder / "exporter.log",
-        # Ready it is once it was scraped.
+        # /-/ready fails before the first scrape.
         ready_path="/-/healthy",
         environment=environment,
     )
 
 
 class QueryRefusedError(Exception):
-    """Prometheus does not answer a query; it says why."""
+    """Prometheus rejected a query."""
 
 
 class Prometheus:
@@ -149,27 +149,27 @@ class Prometheus:
         return result
 
     def label_values(self, label: str, *selectors: str) -> list[str]:
-        """Return the values that a label has, in series that match one of the *selectors*."""
+        """Return the values of a label in the series that match one of the selectors."""
         given = {"match[]": list(selectors)} if selectors else {}
         values: list[str] = self._ask(f"label/{label}/values", **given)
         return values
 
     def number(self, promql: str) -> float | None:
-        """Return the value of a query with one result; None where there is none."""
+        """Return the value of a query with at most one result."""
         result = self.query(promql)
         assert len(result) <= 1, result
         return float(result[0]["value"][1]) if result else None
 
     def rules(self) -> list[dict[str, Any]]:
-        """Return its rules, with how each fares and its alerts."""
+        """Return all rules with their health and alerts."""
         return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
 
     def metrics(self) -> str:
-        """Return what it tells of itself."""
+        """Return Prometheus's own metrics."""
         return self._client.get("/metrics").raise_for_status().text
 
     def reload(self) -> None:
-        """Let it read its configuration and its rules again."""
+        """Reload the configuration and the rules."""
         self._client.post("/-/reload").raise_for_status()
 
     def _ask(self, path: str, **parameters: Any) -> Any:
@@ -189,10 +189,10 @@ def started_prometheus(
     rule_files: Sequence[Path] = (),
     alertmanager: str | None = None,
 ) -> Iterator[Prometheus]:
-    """Start a Prometheus that scrapes the *targets* of each job, and evaluates, each second."""
+    """Start a Prometheus that scrapes its targets and evaluates its rules every second."""
     configuration = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(each) for each in rule_files],
+        "rule_files": [str(file) for file in rule_files],
         "scrape_configs": [
             {"job_name": job, "static_configs": [{"targets": list(addresses)}]}
             for job, addresses in targets.items()
@@ -212,7 +212,7 @@ def started_prometheus(
         f"--storage.tsdb.path={folder}/prometheus",
         f"--web.listen-address={address}",
         "--web.enable-lifecycle",
-        # What it sends before it has found its Alertmanager, after a reload too, is lost.
+        # Alerts are lost that it sends before it has found its Alertmanager, even after a reload.
         "--rules.alert.resend-delay=3s",
     ]
     with (
@@ -224,12 +224,12 @@ def started_prometheus(
 
 @dataclass(frozen=True, slots=True)
 class Alertmanager:
-    """A server that groups and inhibits alerts, and notifies of them; it is at *address*."""
+    """An Alertmanager at an address."""
 
     address: str
 
     def alerts(self) -> list[dict[str, Any]]:
-        """Return the alerts that it knows of, those that are suppressed too."""
+        """Return all alerts, including suppressed ones."""
         answer = httpx.get(f"http://{self.address}/api/v2/alerts").raise_for_status()
         alerts: list[dict[str, Any]] = answer.json()
         return alerts
@@ -244,7 +244,7 @@ def started_alertmanager(program: str, folder: Path, config_path: Path) -> Itera
         f"--config.file={config_path}",
         f"--storage.path={folder}/alertmanager",
         f"--web.listen-address={address}",
-        # It has no peers.
+        # There are no peers.
         "--cluster.listen-address=",
     ]
     with Server(command, address=address, log=folder / "alertmanager.log"):
@@ -253,7 +253,7 @@ def started_alertmanager(program: str, folder: Path, config_path: Path) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """An alert in a notification that was sent to a *receiver*; *status* is firing or resolved."""
+    """An alert in a notification to a *receiver*. *status* is firing or resolved."""
 
     receiver: str
     status: str
@@ -262,13 +262,13 @@ class Notified:
 
 
 class WebhookReceiver:
-    """An ASGI application that keeps what Alertmanager's webhooks tell it, oldest first."""
+    """An ASGI application that collects Alertmanager's notifications, oldest first."""
 
     def __init__(self) -> None:
         self.notified: list[Notified] = []
 
     async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
-        """Take a notification."""
+        """Store a notification."""
         body, is_whole = b"", False
         while not is_whole:
             message = await receive()
@@ -278,11 +278,11 @@ class WebhookReceiver:
         self.notified += [
             Notified(
                 receiver=notification["receiver"],
-                status=each["status"],
-                labels=each["labels"],
-                annotations=each["annotations"],
+                status=alert["status"],
+                labels=alert["labels"],
+                annotations=alert["annotations"],
             )
-            for each in notification["alerts"]
+            for alert in notification["alerts"]
         ]
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
@@ -290,7 +290,7 @@ class WebhookReceiver:
 
 @contextmanager
 def started_webhook_receiver() -> Iterator[tuple[WebhookReceiver, str]]:
-    """Start one that takes notifications, and give it with its URL."""
+    """Start a webhook receiver and yield it with its URL."""
     receiver = WebhookReceiver()
     with served(receiver) as url:
         yield receiver, url

@@ -1,4 +1,4 @@
-"""The rules and the example for Alertmanager as they are shipped, but for how long they wait."""
+"""The shipped rules and Alertmanager example with shorter waiting times."""
 
 import re
 
@@ -12,27 +12,27 @@ import yaml
 RULES = Path("dashboards/rules/rk-exporter.rules.yml")
 ALERTMANAGER = Path("dashboards/examples/alertmanager.yml")
 JOB = "rk-exporter"
-"""The job that the rules are about."""
+"""The job name in the rules."""
 
 
 def rules(root: Path) -> Iterator[dict[str, Any]]:
-    """Give each rule that is shipped."""
+    """Yield each shipped rule."""
     for group in yaml.safe_load((root / RULES).read_text())["groups"]:
         yield from group["rules"]
 
 
 def alerting_rule(root: Path, alert: str, severity: str) -> dict[str, Any]:
-    """Return the rule of an *alert* that there is at several severities."""
+    """Return the rule of an alert with a severity."""
     (found,) = (
-        each
-        for each in rules(root)
-        if each.get("alert") == alert and each["labels"]["severity"] == severity
+        rule
+        for rule in rules(root)
+        if rule.get("alert") == alert and rule["labels"]["severity"] == severity
     )
     return found
 
 
 def write_rules(root: Path, file: Path, thresholds: Mapping[str, str] | None = None) -> None:
-    """Write the rules into a *file*, such that alerts fire soon, with other *thresholds*."""
+    """Write the rules into a file, so that alerts fire soon, with other thresholds."""
     thresholds = thresholds or {}
     document = yaml.safe_load((root / RULES).read_text())
     for group in document["groups"]:
@@ -48,10 +48,10 @@ def write_rules(root: Path, file: Path, thresholds: Mapping[str, str] | None = N
 
 def _shorten(rule: dict[str, Any]) -> None:
     """
-    Let a second do for each minute that an alert waits.
+    Replace minutes of waiting by seconds.
 
-    A window within that time is shortened like it: such a rule counts on the window's being over
-    before. Others stay as they are: they bridge gaps, and delay nothing.
+    This also shortens windows below the waiting time, because such a rule relies on the window
+    being shorter. Other windows bridge gaps and delay nothing.
     """
     minutes = int(rule["for"].removesuffix("m"))
 
@@ -63,24 +63,24 @@ def _shorten(rule: dict[str, Any]) -> None:
 
 
 def write_alertmanager_configuration(root: Path, file: Path, *, webhook_url: str) -> None:
-    """Write the example into a *file*, with *webhook_url* for each receiver, and no waiting."""
+    """Write the example into a file, with one webhook for all receivers and no waiting."""
     document = yaml.safe_load((root / ALERTMANAGER).read_text())
     _hasten(document["route"])
     document["receivers"] = [
-        {"name": each["name"], "webhook_configs": [{"url": webhook_url}]}
-        for each in document["receivers"]
+        {"name": receiver["name"], "webhook_configs": [{"url": webhook_url}]}
+        for receiver in document["receivers"]
     ]
     file.write_text(yaml.safe_dump(document, sort_keys=False))
 
 
 def _hasten(route: dict[str, Any]) -> None:
     """
-    Let a route, and those below it, tell what is new at once.
+    Make a route and its children notify immediately.
 
-    How often they tell what is not new (repeat_interval) delays nothing.
+    repeat_interval stays, because it does not delay new alerts.
     """
     for key in ("group_wait", "group_interval"):
         if key in route:
             route[key] = "1s"
-    for each in route.get("routes", []):
-        _hasten(each)
+    for child in route.get("routes", []):
+        _hasten(child)
