@@ -1,4 +1,4 @@
-"""What is shipped beside the program: dashboards, rules, configuration examples, the runbook."""
+"""The files that come with the program: dashboards, rules, example configurations, the runbook."""
 
 import re
 
@@ -15,11 +15,11 @@ PROMETHEUS_EXAMPLE = PurePosixPath("examples/prometheus.yml")
 ALERTMANAGER_EXAMPLE = PurePosixPath("examples/alertmanager.yml")
 
 _PACKAGE = Path(__file__).parent
-# pyproject.toml lets a wheel have them in a folder of the package; a checkout has its own.
+# A wheel has them inside the package (see pyproject.toml), a checkout in its own folders.
 _IN_WHEEL = _PACKAGE / "assets"
 _CHECKOUT = _PACKAGE.parent
 
-# The folder that is written, the one in the checkout, and what of it.
+# The folder to write, the folder in the checkout, and the pattern of its files.
 _FOLDERS = (
     ("dashboards", "dashboards", "*.json"),
     ("rules", "dashboards/rules", "**/*.yml"),
@@ -28,26 +28,26 @@ _FOLDERS = (
 )
 
 _RUNBOOK = "docs/how-to/runbook.md"
-# All that follows stands inside of quotes, or alone in a line, in PromQL, YAML and templates.
+# These values must be safe in quotes and as a whole line, in PromQL, YAML and templates.
 _JOB_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,127}")
 _URL_PATTERN = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/?@!$&()*+,;=%\[\]-]*")
 
 
 class AssetsMissing(Exception):
-    """The program was installed without what should be shipped with it."""
+    """The installation lacks files that should come with the program."""
 
 
 class FilesDiffer(Exception):
-    """Files that would be overwritten have other content: *paths*."""
+    """The files at *paths* exist with other content."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        super().__init__(", ".join(str(each) for each in paths))
+        super().__init__(", ".join(map(str, paths)))
         self.paths = tuple(paths)
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file: where it lies in the folder that assets are written to, and what it says."""
+    """A file with its path in the output folder and its text."""
 
     path: PurePosixPath
     text: str
@@ -55,15 +55,15 @@ class Asset:
 
 def shipped() -> tuple[Asset, ...]:
     """
-    Return all assets of the installed version, or of the checkout that it runs from.
+    Return all assets of the installed version or of the checkout.
 
     Raises AssetsMissing.
     """
     found = tuple(_found())
-    missing = {RULES, PROMETHEUS_EXAMPLE, ALERTMANAGER_EXAMPLE} - {each.path for each in found}
+    missing = {RULES, PROMETHEUS_EXAMPLE, ALERTMANAGER_EXAMPLE} - {asset.path for asset in found}
     if missing:
-        listed = ", ".join(sorted(str(each) for each in missing))
-        raise AssetsMissing(f"this installation lacks {listed}; install the wheel again")
+        listed = ", ".join(sorted(map(str, missing)))
+        raise AssetsMissing(f"this installation lacks {listed}; reinstall the wheel")
     return found
 
 
@@ -76,21 +76,21 @@ def _found() -> Iterator[Asset]:
 
 
 def parse_job(text: str) -> str:
-    """Return a job's name that is safe in PromQL and in YAML."""
+    """Return a job name that is safe in PromQL and in YAML."""
     if not _JOB_PATTERN.fullmatch(text) or yaml.safe_load(text) != text:
         raise ValueError(
-            f"{text[:40]!r} is no job name like {DEFAULT_JOB} or monitoring/{DEFAULT_JOB}: a "
-            "letter or _, then letters, digits and any of _ . / -; and nothing like true or null"
+            f"invalid job name {text[:40]!r}: it must start with a letter or _, contain only "
+            f"letters, digits and _ . / - and not be a YAML word like true, e.g. {DEFAULT_JOB}"
         )
     return text
 
 
 def parse_runbook_url(text: str) -> str:
-    """Return the URL of a page, to which the name of a section can be appended."""
+    """Return the URL of a page that accepts a fragment."""
     if not _URL_PATTERN.fullmatch(text):
         raise ValueError(
-            f"{text[:80]!r} is no URL like https://wiki.example.org/runbook (with http or https, "
-            "and without a fragment)"
+            f"invalid URL {text[:80]!r}: it must start with http:// or https:// and have no "
+            "fragment, e.g. https://wiki.example.org/runbook"
         )
     return text
 
@@ -98,8 +98,8 @@ def parse_runbook_url(text: str) -> str:
 def adapted(
     assets: Sequence[Asset], *, job: str = DEFAULT_JOB, runbook_url: str = _RUNBOOK
 ) -> tuple[Asset, ...]:
-    """Return the assets for an exporter that Prometheus knows by another job name."""
-    return tuple(replace(each, text=_adapted(each.text, job, runbook_url)) for each in assets)
+    """Return the assets with another job name and another address of the runbook."""
+    return tuple(replace(asset, text=_adapted(asset.text, job, runbook_url)) for asset in assets)
 
 
 def _adapted(text: str, job: str, runbook_url: str) -> str:
@@ -114,11 +114,11 @@ def _adapted(text: str, job: str, runbook_url: str) -> str:
 
 def write(assets: Sequence[Asset], folder: Path, *, overwrite: bool = False) -> list[Path]:
     """
-    Write the assets below *folder*, and return the paths of those that were not there already.
+    Write the assets into a folder and return the paths that changed.
 
-    Raises FilesDiffer, in which case nothing is written, and OSError.
+    Raises FilesDiffer before anything is written, and OSError.
     """
-    wanted = {folder / each.path: each.text.encode() for each in assets}
+    wanted = {folder / asset.path: asset.text.encode() for asset in assets}
     changing = [path for path, content in wanted.items() if _content(path) != content]
     differing = [path for path in changing if path.exists()]
     if differing and not overwrite:

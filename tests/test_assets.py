@@ -159,7 +159,7 @@ class TestAdapting:
         result = assets(tmp_path / "out", "--job", name)
         assert 2 == result.exit_code
         assert "'--job'" in result.output
-        assert "job name like rk-exporter" in " ".join(result.output.split())
+        assert "invalid job name" in " ".join(result.output.split())
         assert not (tmp_path / "out").exists()
 
     def test_another_runbook(self, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ class TestAdapting:
         result = assets(tmp_path / "out", "--runbook-url", url)
         assert 2 == result.exit_code
         assert "'--runbook-url'" in result.output
-        assert "no URL like https://" in " ".join(result.output.split())
+        assert "invalid URL" in " ".join(result.output.split())
         assert not (tmp_path / "out").exists()
 
 
