@@ -1,65 +1,127 @@
-# Everything runs in .venv, which the first target that needs it sets up.
+# The first target that needs it creates a virtual environment in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEVELOPING := $(VENV)/.developing
 
-# Debian's packages start services of their own on these ports: beside them the demo runs alone.
+# The versions that the classifiers in pyproject.toml promise; a test compares both.
+PYTHONS := 3.11 3.12 3.13
+
+# The lock files name every package with its hashes. Nothing else is downloaded, not even for the build.
+LOCKED := --quiet --require-hashes --requirement
+PROJECT := --quiet --no-deps --no-build-isolation --editable .
+
+# Debian's packages start services on these ports. If they run, the demo runs without the stack.
 WITH_STACK = $(shell command -v prometheus >/dev/null \
   && { command -v prometheus-alertmanager || command -v alertmanager; } >/dev/null \
   && $(PYTHON) -c 'import socket; [socket.create_server(("127.0.0.1", p)) for p in (9090, 9093)]' \
     2>/dev/null && echo --stack)
 
-# Counting the lines that fleets run through would take as long again, and tests of a file share servers.
-PARALLEL := --numprocesses=auto --maxprocesses=4
+# Tests of one file share servers. Coverage would double the time of the fleet tests, so they run without.
+PYTEST = python -m pytest --numprocesses=auto --maxprocesses=4
 COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 
-.PHONY: help demo demo-stack test lint format bench dist clean
+# Tests without processes, real servers and simulated fleets.
+UNIT := tests/unit
+ifeq ($(wildcard $(UNIT)),)
+UNIT := $(filter-out $(addprefix tests/test_,$(addsuffix .py, \
+  alerting assets bench_following cli demo demo_stack docs fleet fleet_hours panels prometheus \
+  rules rules_lint runbook secrets server simulator_sdk stories whole_lives)), \
+  $(wildcard tests/test_*.py))
+endif
+
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format bench lock dist clean
 
 help:  ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-demo: $(INSTALLED)  ## Run the exporter on an embedded simulated API, and Prometheus where it is installed
+demo: $(INSTALLED)  ## Run the exporter on a simulated API, with Prometheus if it is installed
 	$(BIN)/rk-exporter demo $(WITH_STACK)
 
-demo-stack: $(INSTALLED)  ## Run it with Prometheus and Alertmanager, and see alerts fire on port 9090
+demo-stack: $(INSTALLED)  ## Run the demo with Prometheus and Alertmanager; see alerts fire on port 9090
 	$(BIN)/rk-exporter demo --stack
 
-test: $(DEVELOPING)  ## Run all tests
-	$(BIN)/python -m pytest $(PARALLEL) $(COVERED)
-	$(BIN)/python -m pytest $(PARALLEL) -m no_cover
+test: $(DEVELOPING)  ## Run all tests, with the locked versions and the same examples every time
+	$(BIN)/$(PYTEST) $(COVERED)
+	$(BIN)/$(PYTEST) -m no_cover
+
+test-random: $(DEVELOPING)  ## Run the property tests with many new random examples
+	$(BIN)/$(PYTEST) --hypothesis-profile=random -m "hypothesis and not no_cover"
+
+test-pythons: $(patsubst %,test-python-%,$(filter-out $(WITHOUT),$(PYTHONS)))  ## Run the unit tests on every supported Python
+
+# A missing interpreter is skipped, except in CI.
+test-python-%:
+	@for python in $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$*.*/bin/python$* python$*; do \
+	  "$$python" -c '' 2>/dev/null || continue; \
+	  exec $(MAKE) --no-print-directory PYTHON=$$python VENV=$(VENV)-$* test-unit; \
+	done; \
+	if [ -n "$$CI" ]; then echo "Python $* is missing" >&2; exit 1; fi; \
+	echo "skipped: Python $* is not installed"
+
+.PHONY: test-unit
+test-unit: $(DEVELOPING)  ## Run the unit tests only
+	$(BIN)/python --version
+	$(BIN)/$(PYTEST) -q $(UNIT)
+
+test-latest:  ## Run all tests with the newest version of every dependency
+	rm -rf $(VENV)-latest
+	$(PYTHON) -m venv $(VENV)-latest
+	$(VENV)-latest/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)-latest/bin/python -m pip install --quiet --group dev --editable .
+	$(VENV)-latest/bin/$(PYTEST)
+
+test-lowest:  ## Run all tests with the lowest version of every runtime dependency
+	rm -rf $(VENV)-lowest
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install $(LOCKED) requirements/dev.txt
+	$(VENV)-lowest/bin/python -m pip install --no-deps $(LOCKED) requirements/lowest.txt
+	$(VENV)-lowest/bin/python -m pip install $(PROJECT)
+	$(VENV)-lowest/bin/python -m pip check
+	$(VENV)-lowest/bin/$(PYTEST)
 
 lint: $(DEVELOPING)  ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: $(DEVELOPING)  ## Put the code into shape
+format: $(DEVELOPING)  ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 bench: $(DEVELOPING)  ## Measure speed and memory
 	$(BIN)/python -m bench
 
+# uv resolves for all platforms and interpreters at the same time, which pip cannot do.
+COMPILE = $(VENV)-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+  --generate-hashes --no-annotate \
+  --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml --output-file
+
+lock:  ## Update all locked versions to the newest
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet --upgrade uv
+	$(COMPILE) requirements/dev.txt --group pyproject.toml:dev
+	$(COMPILE) requirements/runtime.txt --group pyproject.toml:build --constraints requirements/dev.txt
+	$(COMPILE) requirements/lowest.txt --resolution lowest-direct
+
 dist: $(DEVELOPING)  ## Build the wheel and the source archive
-	$(BIN)/python -m build
+	$(BIN)/python -m build --no-isolation
 
-clean:  ## Remove all that was made here
-	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+clean:  ## Remove everything that these targets created
+	rm -rf $(VENV) $(VENV)-* build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-$(VENV)/bin/python:
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 	  || { rm -rf $(VENV); echo "venv is missing; on Debian: apt install python3-venv" >&2; exit 1; }
 
-$(INSTALLED): pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+$(INSTALLED): pyproject.toml requirements/runtime.txt | $(BIN)/python
+	$(BIN)/python -m pip install $(LOCKED) requirements/runtime.txt
+	$(BIN)/python -m pip install $(PROJECT)
 	@touch $@
 
-# Dependency groups came with pip 25.1.
-$(DEVELOPING): pyproject.toml | $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --group dev --editable .
+$(DEVELOPING): requirements/dev.txt $(INSTALLED)
+	$(BIN)/python -m pip install $(LOCKED) requirements/dev.txt
 	@touch $@
