@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rk_exporter.simulator import REAL_PACE, improvise
+from rk_exporter.simulator import REAL_PACE, GeneratedScenario
 from tests.support.changes import Delays
 from tests.support.fleet import STARTS_AT, Course, Prometheus, run_fleet
 from tests.support.observer import Outcome
@@ -40,7 +40,7 @@ class Case:
 
     def run(self) -> Outcome:
         """Run the fleet."""
-        return run_fleet(improvise(SEED, self.meetings, STARTS_AT, REAL_PACE), self.course)
+        return run_fleet(GeneratedScenario(SEED, self.meetings, STARTS_AT, REAL_PACE), self.course)
 
     def is_met(self, outcome: Outcome, first: Outcome) -> bool:
         """Return whether the requirement is met; shown values must be true in any case."""

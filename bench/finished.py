@@ -13,7 +13,7 @@ from bench.finished_account import LATENCY_SECONDS, MEETINGS
 from bench.processes import Running, running
 from bench.scraping import ScrapeCosts, exporting, measure_scrapes, scrape, write_config
 from rk_exporter.api.pagination import PER_PAGE
-from rk_exporter.simulator.endpoints import Endpoint
+from rk_exporter.simulator import Endpoint
 
 
 SCRAPES = 10

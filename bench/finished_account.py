@@ -5,7 +5,7 @@ import asyncio
 import time
 
 from rk_exporter.config.parsers import Address
-from rk_exporter.simulator import Recording, ScriptedStory, Simulator
+from rk_exporter.simulator import Recording, ScriptedScenario, Simulator
 from rk_exporter.web.server import Listener, bind, serve
 
 
@@ -18,7 +18,7 @@ _YOUNGEST_SECONDS = 3600.0
 _OLDEST_SECONDS = 7 * 86_400.0 - 2 * 3600.0
 
 
-def finished_story(count: int, now: float) -> ScriptedStory:
+def finished_story(count: int, now: float) -> ScriptedScenario:
     """Return a week in which *count* recordings were uploaded at a steady rate."""
     meetings = [f"00000000-0000-4000-8000-{number:012x}" for number in range(MEETINGS)]
     step = (_OLDEST_SECONDS - _YOUNGEST_SECONDS) / max(1, count)
@@ -36,7 +36,7 @@ def finished_story(count: int, now: float) -> ScriptedStory:
                 uploaded_at=uploaded_at,
             )
         )
-    return ScriptedStory(meetings=meetings, recordings=recordings)
+    return ScriptedScenario(meetings=meetings, recordings=recordings)
 
 
 async def _serve(count: int) -> None:

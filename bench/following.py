@@ -6,8 +6,15 @@ from functools import partial
 
 from bench.finished import print_finished
 from rk_exporter.model.meeting import ReadMode
-from rk_exporter.simulator import REAL_PACE, Recording, RequestLog, Simulator, Story, improvise
-from rk_exporter.simulator.endpoints import Endpoint
+from rk_exporter.simulator import (
+    REAL_PACE,
+    Endpoint,
+    GeneratedScenario,
+    Recording,
+    RequestLog,
+    Scenario,
+    Simulator,
+)
 from tests.support.changes import ends_at, recordings_between
 from tests.support.fleet import STARTS_AT, Course, Prometheus, run_fleet
 from tests.support.observer import Outcome
@@ -79,7 +86,7 @@ def print_following() -> None:
     _print_days()
 
 
-def followed(story: Story, requests: RequestLog, seconds: float) -> Followed:
+def followed(story: Scenario, requests: RequestLog, seconds: float) -> Followed:
     """Return what was followed in the first *seconds*, in which the API got *requests*."""
     ends = _ends(recordings_between(story, STARTS_AT, STARTS_AT + seconds))
     ended = sum(0 < at <= seconds for at in ends)
@@ -96,7 +103,7 @@ def _print_hours() -> None:
         "| :--- | :--- | ---: | ---: | ---: | ---: | ---: | ---: | :--- | :--- | ---: |"
     )
     for case in CASES:
-        story = improvise(SEED, MEETINGS, STARTS_AT, PACE)
+        story = GeneratedScenario(SEED, MEETINGS, STARTS_AT, PACE)
         outcome = run_fleet(story, case.course)
         seconds = case.course.total_seconds
         print(hours_row(case, outcome, followed(story, outcome.requests, seconds)))
@@ -147,7 +154,7 @@ def _live_days() -> tuple[Followed, Followed]:
     def note(day: int, simulator: Simulator) -> None:
         calls[day] = simulator.requests.by_endpoint[Endpoint.RECORDING]
 
-    story = improvise(SEED, 1, STARTS_AT, PACE)
+    story = GeneratedScenario(SEED, 1, STARTS_AT, PACE)
     course = Course(
         settings={"api.budget": str(_BUDGET)},
         scrapers=(Prometheus(_DAYS_INTERVAL_SECONDS),),

@@ -10,10 +10,10 @@ from rk_exporter.simulator import (
     Fault,
     Meeting,
     Recording,
-    ScriptedStory,
+    Scenario,
+    ScriptedScenario,
     Session,
     Simulator,
-    Story,
 )
 from tests.support.building import Time, life
 
@@ -42,7 +42,7 @@ _NOTHING: dict[str, Any] = {
 def simulator(clock: Time) -> Simulator:
     """Return a simulated API that tells of its rate limits, and for which all is as of *clock*."""
     begin = clock.now
-    story = ScriptedStory(
+    story = ScriptedScenario(
         meetings=["idle", "broken", BREAKS, Meeting("unrecorded", record_on_start=True)],
         recordings=[*_that_stay(begin), *_that_change(begin)],
         sessions=[
@@ -57,7 +57,7 @@ def simulator(clock: Time) -> Simulator:
     return each
 
 
-def write_configuration(folder: Path, story: Story, api: str) -> Path:
+def write_configuration(folder: Path, story: Scenario, api: str) -> Path:
     """Write an exporter's configuration, with a file of meetings beside it, into *folder*."""
     (folder / "meetings.yml").write_text("- {id: from-file, name: weekly review}\n")
     # A meeting that is live is found; the others are listed.

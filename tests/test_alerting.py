@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rk_exporter.simulator import ScriptedStory, Simulator
+from rk_exporter.simulator import ScriptedScenario, Simulator
 from tests import shortened
 from tests.monitoring import (
     Alertmanager,
@@ -87,7 +87,7 @@ class Monitored:
         return [each["status"]["state"] for each in self.known(labels)]
 
 
-def recordings(begin: float) -> ScriptedStory:
+def recordings(begin: float) -> ScriptedScenario:
     """Tell of a recording that starts late, of one that never does, and of one that fails."""
     never: dict[str, Any] = {
         "started_at": None,
@@ -96,7 +96,7 @@ def recordings(begin: float) -> ScriptedStory:
         "uploaded_at": None,
     }
     late = {**never, "started_at": begin + STARTS_AFTER_SECONDS}
-    return ScriptedStory(
+    return ScriptedScenario(
         recordings=[
             life("starts-late", invoked_at=begin - 600, **late),
             life("never-starts", invoked_at=begin - 600, **never),

@@ -45,7 +45,7 @@ def server(
     simulator = every_state.simulator(clock)
     shortened.write_rules(root, folder / "rules.yml")
     with served(simulator) as api:
-        file = every_state.write_configuration(folder, simulator.story, api)
+        file = every_state.write_configuration(folder, simulator.scenario, api)
         first, second = (
             exporter(
                 folder,

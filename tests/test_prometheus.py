@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.simulator import Fault, ScriptedStory, Simulator
+from rk_exporter.simulator import Fault, ScriptedScenario, Simulator
 from tests.monitoring import Prometheus, eventually, exporter, started_prometheus
 from tests.support.building import Time, life
 from tests.support.serving import served
@@ -40,7 +40,7 @@ def simulator(clock: Time) -> Simulator:
         uploaded_at=None,
         errored_at=begin + 6,
     )
-    story = ScriptedStory(meetings=["idle", "broken"], recordings=[whole, failed])
+    story = ScriptedScenario(meetings=["idle", "broken"], recordings=[whole, failed])
     each = Simulator(story, clock=clock, rate_limit=0)
     each.inject("broken", Fault.SERVER_ERROR)
     return each

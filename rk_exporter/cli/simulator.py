@@ -18,8 +18,8 @@ from rk_exporter.simulator import (
     REAL_PACE,
     AcceleratedClock,
     Fault,
+    GeneratedScenario,
     Simulator,
-    improvise,
 )
 from rk_exporter.web.server import AddressError, Listener, bind, serve
 
@@ -226,7 +226,7 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
     """Run the simulated API alone; any account and app id will do, the token is `simulated`."""
     clock = AcceleratedClock(speed)
     simulator = Simulator(
-        improvise(seed, meetings, clock(), _PACES[pace]),
+        GeneratedScenario(seed, meetings, clock(), _PACES[pace]),
         clock=clock,
         latency_seconds=latency,
         linger_seconds=linger,

@@ -19,7 +19,7 @@ from rk_exporter.demo.stack import RunningStack, Stack
 from rk_exporter.exporter import Exporter
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import Recording
-from rk_exporter.simulator import DEMO_PACE, Simulator, improvise
+from rk_exporter.simulator import DEMO_PACE, GeneratedScenario, Simulator
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.web.server import Listener, bind, serve
 
@@ -57,7 +57,7 @@ async def run(
     With *stack_addresses* Prometheus and Alertmanager run beside them. Raises AddressError and
     StackError.
     """
-    story = improvise(seed, MEETING_COUNT, time.time(), DEMO_PACE)
+    story = GeneratedScenario(seed, MEETING_COUNT, time.time(), DEMO_PACE)
     simulator = Simulator(story, rate_limit=_RATE_LIMIT)
     meetings = tuple(Meeting(each.id, each.title) for each in story.meetings())
     with bind(simulator_address) as simulator_socket, bind(exporter_address) as exporter_socket:

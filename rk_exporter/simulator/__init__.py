@@ -1,37 +1,43 @@
-"""A simulated Cloudflare RealtimeKit REST API, to try, test and measure clients on."""
+"""A simulated Cloudflare RealtimeKit REST API for demos, tests and measurements of clients."""
 
-from rk_exporter.simulator.app import Simulator
-from rk_exporter.simulator.clock import AcceleratedClock
-from rk_exporter.simulator.faults import Fault
-from rk_exporter.simulator.improvise import improvise
-from rk_exporter.simulator.journal import RequestLog
-from rk_exporter.simulator.limit_headers import (
+from rk_exporter.simulator.api.app import Simulator
+from rk_exporter.simulator.api.endpoints import Endpoint
+from rk_exporter.simulator.api.faults import Fault
+from rk_exporter.simulator.api.payloads import CANARY, MeetingInList
+from rk_exporter.simulator.api.rate_limit_headers import (
     HeaderWriter,
     documented_headers,
     malformed_headers,
     misnamed_headers,
     no_headers,
 )
-from rk_exporter.simulator.pace import DEMO_PACE, REAL_PACE, Pace
-from rk_exporter.simulator.payloads import CANARY, MeetingInList
-from rk_exporter.simulator.ratelimit import Verdict
-from rk_exporter.simulator.scripted import ScriptedStory
-from rk_exporter.simulator.story import (
+from rk_exporter.simulator.api.request_log import RequestLog
+from rk_exporter.simulator.scenarios.clock import AcceleratedClock
+from rk_exporter.simulator.scenarios.generated import GeneratedScenario
+from rk_exporter.simulator.scenarios.model import (
+    TERMINAL,
+    URL_LIFETIME_SECONDS,
     Meeting,
     Phase,
     Recording,
     Session,
     Status,
-    Story,
 )
+from rk_exporter.simulator.scenarios.pace import DEMO_PACE, REAL_PACE, Pace
+from rk_exporter.simulator.scenarios.scenario import Scenario
+from rk_exporter.simulator.scenarios.scripted import ScriptedScenario
 
 
 __all__ = [
     "CANARY",
     "DEMO_PACE",
     "REAL_PACE",
+    "TERMINAL",
+    "URL_LIFETIME_SECONDS",
     "AcceleratedClock",
+    "Endpoint",
     "Fault",
+    "GeneratedScenario",
     "HeaderWriter",
     "Meeting",
     "MeetingInList",
@@ -39,14 +45,12 @@ __all__ = [
     "Phase",
     "Recording",
     "RequestLog",
-    "ScriptedStory",
+    "Scenario",
+    "ScriptedScenario",
     "Session",
     "Simulator",
     "Status",
-    "Story",
-    "Verdict",
     "documented_headers",
-    "improvise",
     "malformed_headers",
     "misnamed_headers",
     "no_headers",

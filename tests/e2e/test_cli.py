@@ -13,7 +13,7 @@ import pytest
 
 from rk_exporter import __version__
 from rk_exporter.cli.options import OPTIONS
-from rk_exporter.simulator import Fault, ScriptedStory, Simulator
+from rk_exporter.simulator import Fault, ScriptedScenario, Simulator
 from tests.support.building import NOW, life, samples, value
 from tests.support.processes import TOKEN, invoke, started, url_in
 from tests.support.serving import served
@@ -24,7 +24,7 @@ IDS = ("--account-id", "account", "--app-id", "app")
 
 @pytest.fixture
 def simulator() -> Simulator:
-    story = ScriptedStory(meetings=["idle"], recordings=[life("weekly")])
+    story = ScriptedScenario(meetings=["idle"], recordings=[life("weekly")])
     return Simulator(story, clock=lambda: NOW + 35, linger_seconds=1e9)
 
 
@@ -198,7 +198,7 @@ class TestScrape:
             stopped_at=begin + 60,
             uploaded_at=begin + 70,
         )
-        with served(Simulator(ScriptedStory(recordings=[uploaded]))) as url:
+        with served(Simulator(ScriptedScenario(recordings=[uploaded]))) as url:
             base_url = ("--api.base-url", f"{url}/client/v4")
             result = invoke("scrape", *IDS, "--meeting-id", "weekly", *base_url)
         assert 1 == value(result.stdout, "rk_recording_status", status="UPLOADED")

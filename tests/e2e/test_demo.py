@@ -66,7 +66,9 @@ def test_what_is_not_known_is_not_told() -> None:
 
 def test_something_is_wrong_from_the_start() -> None:
     """Who starts the demo sees an alert soon: a recording has hung for 5 minutes already."""
-    story = simulator.improvise(default_seed(), demo.MEETING_COUNT, NOW, simulator.DEMO_PACE)
+    story = simulator.GeneratedScenario(
+        default_seed(), demo.MEETING_COUNT, NOW, simulator.DEMO_PACE
+    )
     for seconds in range(0, 121, 10):
         now = NOW + seconds
         assert [

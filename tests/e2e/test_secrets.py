@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from rk_exporter.cli.main import main
 from rk_exporter.metrics.exposition import Format
-from rk_exporter.simulator import CANARY, Fault, ScriptedStory, Simulator
+from rk_exporter.simulator import CANARY, Fault, ScriptedScenario, Simulator
 from tests.support.building import (
     ACCOUNT,
     APP,
@@ -53,7 +53,7 @@ def assert_no_canary(text: str, *, where: str) -> None:
 def simulated(now: float = NOW) -> tuple[Simulator, Time]:
     """Return a simulator that forgets what has ended, shortly before *now*, and its clock."""
     clock = Time(now - BEFORE_SECONDS)
-    story = ScriptedStory(recordings=every_state(now))
+    story = ScriptedScenario(recordings=every_state(now))
     return Simulator(story, clock=clock, token=TOKEN, rate_limit=0), clock
 
 

@@ -9,7 +9,7 @@ from bench.finished_account import finished_story
 from bench.following import Case, Followed, followed, hours_row
 from bench.scraping import ScrapeCosts
 from rk_exporter.model.meeting import ReadMode
-from rk_exporter.simulator import Recording, ScriptedStory, Status
+from rk_exporter.simulator import Recording, ScriptedScenario, Status
 from tests.support.fleet import STARTS_AT, Course, run_fleet
 
 
@@ -38,7 +38,7 @@ def life(*, after: float, seconds: float) -> Recording:
 
 def test_only_what_ends_meanwhile_is_followed() -> None:
     """Calls by id are told for each recording that ended in the time that was simulated."""
-    story = ScriptedStory(
+    story = ScriptedScenario(
         recordings=[
             life(after=-900.0, seconds=600.0),
             life(after=50.0, seconds=100.0),

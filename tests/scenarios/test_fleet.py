@@ -15,11 +15,11 @@ from rk_exporter.model.recording import Status
 from rk_exporter.simulator import (
     REAL_PACE,
     Fault,
+    GeneratedScenario,
     Recording,
-    ScriptedStory,
+    ScriptedScenario,
     Session,
     Simulator,
-    improvise,
 )
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
@@ -41,7 +41,7 @@ def life(meeting_id: str = "meeting-1", *, after: float = 100.0, **changes: Any)
 
 LIFE = life()
 BEGUN = LIFE.invoked_at
-STORY = ScriptedStory(meetings=["meeting-1", "meeting-2", "meeting-3"], recordings=[LIFE])
+STORY = ScriptedScenario(meetings=["meeting-1", "meeting-2", "meeting-3"], recordings=[LIFE])
 COURSE = Course(
     # Far more than three meetings need: how calls are rationed is not looked at here.
     settings={"api.budget": "100000", "api.read": "active-recording"},
@@ -103,7 +103,7 @@ class TestChanges:
         """All that was under way in a stretch of time is found, also what has vanished since."""
         before, after = life(after=-500), life(after=400)
         long, short = life("m2", after=-90), replace(life("m3"), vanishes_at=BEGUN + 8)
-        story = ScriptedStory(recordings=[before, after, long, short, LIFE])
+        story = ScriptedScenario(recordings=[before, after, long, short, LIFE])
 
         found = recordings_between(story, STARTS_AT, STARTS_AT + 300)
 
@@ -111,7 +111,7 @@ class TestChanges:
 
     def test_between_improvised(self) -> None:
         """Whatever a story ever tells as under way is found."""
-        story = improvise(3, 400, STARTS_AT, REAL_PACE)
+        story = GeneratedScenario(3, 400, STARTS_AT, REAL_PACE)
         found = {each.id for each in recordings_between(story, STARTS_AT, STARTS_AT + 900)}
 
         for seconds in range(0, 900, 30):
@@ -526,7 +526,7 @@ class TestFleet:
     def test_recordings_that_have_ended(self) -> None:
         """What had ended before the first scrape is shown to the last, and what ends meanwhile."""
         before = life("meeting-2", after=-5000)
-        story = ScriptedStory(meetings=["meeting-3"], recordings=[before, LIFE])
+        story = ScriptedScenario(meetings=["meeting-3"], recordings=[before, LIFE])
 
         outcome = run_fleet(story, COURSE)
 
@@ -540,7 +540,7 @@ class TestFleet:
         """A recording that comes and goes between two scrapes is seen within a minute."""
         short = Recording.scripted("meeting-1", invoked_at=BEGUN + 6, errored_at=BEGUN + 16)
 
-        seen = run_fleet(ScriptedStory(recordings=[short]), COURSE).visibility
+        seen = run_fleet(ScriptedScenario(recordings=[short]), COURSE).visibility
 
         assert seen.start.seconds == pytest.approx((120 - 116, 120 - 106), abs=0.5)
         assert (seen.all.count, seen.missed) == (2, 0)
@@ -585,7 +585,7 @@ class TestFleet:
             Session(str(found.session_id), "found", STARTS_AT - 60, BEGUN + 140),
             Session(str(lost.session_id), "lost", STARTS_AT - 60, STARTS_AT - 5),
         ]
-        story = ScriptedStory(recordings=[found, lost], sessions=sessions)
+        story = ScriptedScenario(recordings=[found, lost], sessions=sessions)
         settings = {**COURSE.settings, "meetings.discover": "true"}
 
         outcome = run_fleet(story, replace(COURSE, settings=settings, lists_meetings=False))

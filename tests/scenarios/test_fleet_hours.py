@@ -12,8 +12,14 @@ import pytest
 
 from bench.cases import CASES, Case
 from rk_exporter.model.meeting import ReadMode
-from rk_exporter.simulator import REAL_PACE, Simulator, improvise
-from rk_exporter.simulator.limit_headers import malformed_headers, misnamed_headers, no_headers
+from rk_exporter.simulator import (
+    REAL_PACE,
+    GeneratedScenario,
+    Simulator,
+    malformed_headers,
+    misnamed_headers,
+    no_headers,
+)
 from tests.support.fleet import STARTS_AT, Course, Event, Prometheus, run_fleet
 from tests.support.observer import Outcome
 
@@ -48,7 +54,7 @@ def budget_status(count_each_15_s: int) -> Sequence[Event]:
     """Return that somebody else makes so many calls each 15 seconds, for more than an hour."""
 
     def spend(simulator: Simulator) -> None:
-        simulator.spend(count_each_15_s)
+        simulator.consume_quota(count_each_15_s)
 
     return [(seconds, spend) for seconds in takewhile(lambda at: at < 4200, count(7.0, 15.0))]
 
@@ -60,7 +66,7 @@ def hour(
     scrapers: tuple[Prometheus, ...] = (Prometheus(),),
     **course: Any,
 ) -> Outcome:
-    story = improvise(1, meetings, STARTS_AT, REAL_PACE)
+    story = GeneratedScenario(1, meetings, STARTS_AT, REAL_PACE)
     return run_fleet(story, Course(settings=settings, scrapers=scrapers, seconds=HOUR, **course))
 
 
@@ -93,7 +99,7 @@ def test_somebody_else_spends(others: int) -> None:
 
 def test_somebody_else_goes_over_the_limit() -> None:
     """While all calls are blocked for what others did, the exporter does not add to it."""
-    outcome = hour(events=[(1000.0, lambda simulator: simulator.spend(1300))])
+    outcome = hour(events=[(1000.0, lambda simulator: simulator.consume_quota(1300))])
     # One call meets the block, besides those on their way; then all wait until it is over.
     assert 1 <= outcome.requests.refused <= 8
     assert outcome.scrapes[-1].deferred < 200

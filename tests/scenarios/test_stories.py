@@ -25,13 +25,13 @@ from hypothesis import strategies as st
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.simulator import (
     DEMO_PACE,
+    GeneratedScenario,
     MeetingInList,
     Phase,
     Recording,
-    ScriptedStory,
+    Scenario,
+    ScriptedScenario,
     Status,
-    Story,
-    improvise,
 )
 from rk_exporter.snapshot import Snapshot
 from tests.support.building import NOW, Call, Stage, config, play_story
@@ -213,7 +213,7 @@ class Watched:
     processes: Sequence[Process]
 
 
-def watch(story: Story, context: Terms, seconds: float) -> Watched:
+def watch(story: Scenario, context: Terms, seconds: float) -> Watched:
     """Return what came of scraping a story for so many *seconds*."""
     meeting_ids = [each.id for each in story.meetings() if each.id != NOT_LISTED]
     restarts = {each.after: each for each in context.restarts}
@@ -391,7 +391,7 @@ TERMS = st.builds(
 
 def watch_to_the_end(recordings: Sequence[Recording], context: Terms) -> Watched:
     """Return what came of scraping until all has happened, and some minutes more."""
-    story = ScriptedStory(meetings=[*LISTED, NOT_LISTED], recordings=recordings)
+    story = ScriptedScenario(meetings=[*LISTED, NOT_LISTED], recordings=recordings)
     end = max((each.phases[-1].at - NOW for each in recordings), default=0.0)
     away = sum(each.missed for each in context.restarts)
     watched = watch(story, context, end + SETTLED_SECONDS + (3 + away) * context.interval)
@@ -412,7 +412,7 @@ def test_each_recording_is_counted_once(recordings: list[Recording], context: Te
 @given(st.integers(0, 10_000), TERMS)
 def test_improvised_stories_are_counted(seed: int, context: Terms) -> None:
     """What a lively account tells is counted as it is told."""
-    story = improvise(seed, 2, NOW, DEMO_PACE)
+    story = GeneratedScenario(seed, 2, NOW, DEMO_PACE)
     watched = watch(story, context, 600.0)
     check_counts(watched, ahead_seconds=context.ahead_seconds)
     check_ends(watched, context)

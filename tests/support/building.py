@@ -24,10 +24,10 @@ from rk_exporter.simulator import (
     Fault,
     Meeting,
     Recording,
-    ScriptedStory,
+    Scenario,
+    ScriptedScenario,
     Session,
     Simulator,
-    Story,
 )
 from rk_exporter.snapshot import Snapshot
 from tests.support import virtual_time
@@ -226,7 +226,7 @@ def setup(
     time = Time()
     lapse = Lapse()
     simulator = Simulator(
-        ScriptedStory(meetings=listed, recordings=recordings, sessions=sessions),
+        ScriptedScenario(meetings=listed, recordings=recordings, sessions=sessions),
         clock=time,
         linger_seconds=linger_seconds,
         **{"rate_limit": 0, **simulator_options},
@@ -258,7 +258,7 @@ class Stage:
 
     def __init__(
         self,
-        story: Story,
+        story: Scenario,
         *,
         configuration: Config,
         workers_per_app: int = 8,
@@ -333,11 +333,11 @@ def play(
     **options: Any,
 ) -> T:
     """Return what comes of a *scenario* with a story of *recordings*, in virtual time."""
-    story = ScriptedStory(meetings=meetings, recordings=recordings, sessions=sessions)
+    story = ScriptedScenario(meetings=meetings, recordings=recordings, sessions=sessions)
     return play_story(scenario, story, **options)
 
 
-def play_story(scenario: Callable[[Stage], Awaitable[T]], story: Story, **options: Any) -> T:
+def play_story(scenario: Callable[[Stage], Awaitable[T]], story: Scenario, **options: Any) -> T:
     """Return what comes of a *scenario* with a *story*, in virtual time."""
 
     async def act() -> T:

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rk_exporter.simulator import Recording, Story
-from rk_exporter.simulator.story import TERMINAL
+from rk_exporter.simulator import TERMINAL, Recording, Scenario
 
 
 # No recording of a story comes and vanishes within less.
 _SHORTEST_SECONDS = 1.0
 
 
-def recordings_between(story: Story, begin: float, end: float) -> list[Recording]:
+def recordings_between(story: Scenario, begin: float, end: float) -> list[Recording]:
     """Return what is under way at some time from *begin* to *end*, also what vanishes meanwhile."""
     found = {each.id: each for each in story.recordings(begin, since=begin - story.longest_seconds)}
     for step in range(1, math.ceil((end - begin) / _SHORTEST_SECONDS) + 1):

@@ -124,7 +124,7 @@ def full(folder: Path) -> Setup:
 def failing(folder: Path) -> Setup:
     each = full(folder)
     every_fault = [fault for fault in Fault if fault not in {*HOLDING_BACK, Fault.HANG}]
-    ids = [meeting.id for meeting in each.simulator.story.meetings()]
+    ids = [meeting.id for meeting in each.simulator.scenario.meetings()]
     for meeting_id, fault in zip(ids, every_fault, strict=False):
         each.simulator.inject(meeting_id, fault)
     return each

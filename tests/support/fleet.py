@@ -15,7 +15,7 @@ from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.sources import Setting
 from rk_exporter.exporter import Exporter
-from rk_exporter.simulator import Session, Simulator, Story
+from rk_exporter.simulator import Scenario, Session, Simulator
 from tests.support import virtual_time
 from tests.support.changes import Lookout, recordings_between
 from tests.support.observer import Observer, Outcome
@@ -74,7 +74,7 @@ class Course:
         return self.warm_up_seconds + self.seconds + self.cool_down_seconds
 
 
-def run_fleet(story: Story, course: Course) -> Outcome:
+def run_fleet(story: Scenario, course: Course) -> Outcome:
     """Let an exporter with an account like *story* go through *course*, in virtual time."""
     begun = time.perf_counter()
 
@@ -87,7 +87,7 @@ def run_fleet(story: Story, course: Course) -> Outcome:
     return run.outcome(took_seconds=time.perf_counter() - begun)
 
 
-def fleet_config(story: Story, course: Course) -> Config:
+def fleet_config(story: Scenario, course: Course) -> Config:
     """Return what the exporter of a fleet is told."""
     values = {**_SETTINGS, **course.settings}
     if course.lists_meetings:
@@ -96,7 +96,7 @@ def fleet_config(story: Story, course: Course) -> Config:
     return load(None, settings, {TOKEN_VARIABLE: "simulated"})
 
 
-def _observer(story: Story, course: Course) -> Observer:
+def _observer(story: Scenario, course: Course) -> Observer:
     ends_at = STARTS_AT + course.total_seconds
     recordings = recordings_between(story, STARTS_AT, ends_at)
     watched = recordings
@@ -124,7 +124,7 @@ def _ends_after(session: Session | None, at: float) -> bool:
 class _Run:
     """One fleet on its course."""
 
-    def __init__(self, story: Story, course: Course) -> None:
+    def __init__(self, story: Scenario, course: Course) -> None:
         self._loop = asyncio.get_running_loop()
         self._course = course
         self._config = fleet_config(story, course)

@@ -5,8 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
-from rk_exporter.simulator import Recording
-from rk_exporter.simulator.story import TERMINAL, URL_LIFETIME_SECONDS
+from rk_exporter.simulator import TERMINAL, URL_LIFETIME_SECONDS, Recording
 from rk_exporter.tracking.lifecycle import KnownRecording
 from tests.support.changes import ends_at
 

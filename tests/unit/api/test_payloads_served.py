@@ -26,13 +26,13 @@ from rk_exporter.simulator import (
     CANARY,
     REAL_PACE,
     Fault,
+    GeneratedScenario,
     Meeting,
     MeetingInList,
     Recording,
-    ScriptedStory,
+    ScriptedScenario,
     Session,
     Simulator,
-    improvise,
 )
 
 
@@ -42,7 +42,7 @@ APP = "/client/v4/accounts/account-1/realtime/kit/app_1"
 NOW = 1_772_000_000.0  # 2026-02-25T06:13:20Z
 
 # What is secret in it: URLs, storage and stream keys, in the recordings and in their meetings.
-STORY = ScriptedStory(
+STORY = ScriptedScenario(
     meetings=[
         Meeting(id="m1", title="Biology", record_on_start=True, storage_type="aws"),
         Meeting(id="m2", title="Algebra"),
@@ -200,7 +200,7 @@ def test_meetings() -> None:
 
 def test_pages_of_an_improvised_story() -> None:
     """Page by page, every recording of a busy account is read, each with its own meeting."""
-    story = improvise(7, 60, NOW - 3 * 86400, REAL_PACE)
+    story = GeneratedScenario(7, 60, NOW - 3 * 86400, REAL_PACE)
     simulator = Simulator(story, clock=lambda: NOW)
     found: list[tuple[str, str]] = []
     for number in (1, 2, 3):

@@ -20,7 +20,7 @@ from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
 from rk_exporter.runtime.server_clock import ServerClock
-from rk_exporter.simulator import Fault, MeetingInList, Recording, ScriptedStory, Simulator
+from rk_exporter.simulator import Fault, MeetingInList, Recording, ScriptedScenario, Simulator
 from tests.support.building import (
     ACCOUNT,
     APP,
@@ -53,7 +53,7 @@ class Shelf:
     ) -> None:
         self.time = Time()
         self.simulator = Simulator(
-            ScriptedStory(recordings=recordings),
+            ScriptedScenario(recordings=recordings),
             clock=self.time,
             **{"rate_limit": 0, "latency_seconds": 0.05, **simulator_options},
         )

@@ -28,7 +28,7 @@ from rk_exporter.cli.main import main
 from rk_exporter.config.apps import TOKEN_VARIABLE
 from rk_exporter.config.config import Config, load
 from rk_exporter.exporter import Exporter
-from rk_exporter.simulator import CANARY, Fault, Recording, ScriptedStory, Simulator
+from rk_exporter.simulator import CANARY, Fault, Recording, ScriptedScenario, Simulator
 from rk_exporter.tracking.state_file import StateFile, StateFileError
 from tests.support.building import (
     NOW,
@@ -324,7 +324,7 @@ class TestRestart:
         async def scenario(stage: Stage) -> list[str]:
             texts = await stage.scrapes(4)
             simulator = Simulator(
-                ScriptedStory(recordings=[life(**moments)]),
+                ScriptedScenario(recordings=[life(**moments)]),
                 clock=stage.now,
                 rate_limit=0,
                 linger_seconds=600,
@@ -960,7 +960,7 @@ class Account:
         self.begun_at = time.time()
         self.time = Time(self.begun_at)
         self.lives = [self._life(self.begun_at + 10 * number) for number in range(1, 400)]
-        story = ScriptedStory(meetings=["weekly"], recordings=self.lives)
+        story = ScriptedScenario(meetings=["weekly"], recordings=self.lives)
         self.simulator = Simulator(story, clock=self.time, rate_limit=0)
 
     @staticmethod

@@ -1,14 +1,14 @@
-"""Stories written out beforehand, for tests."""
+"""Scenarios that are written out in advance, for tests."""
 
 import math
 
 from collections.abc import Iterable, Sequence
 
-from rk_exporter.simulator.story import Meeting, Recording, Session
+from rk_exporter.simulator.scenarios.model import Meeting, Recording, Session
 
 
-class ScriptedStory:
-    """Tell a story written out beforehand; meetings that only recordings name are added."""
+class ScriptedScenario:
+    """A `Scenario` written out in advance; it adds the meetings that only recordings name."""
 
     def __init__(
         self,
@@ -19,8 +19,8 @@ class ScriptedStory:
     ) -> None:
         self._recordings = sorted(recordings, key=lambda r: r.invoked_at, reverse=True)
         self._sessions = sorted(sessions, key=lambda s: s.started_at, reverse=True)
-        given = [Meeting(id=m) if isinstance(m, str) else m for m in meetings]
-        self._meetings = {meeting.id: meeting for meeting in given}
+        listed = [Meeting(id=m) if isinstance(m, str) else m for m in meetings]
+        self._meetings = {meeting.id: meeting for meeting in listed}
         named = [recording.meeting_id for recording in self._recordings]
         named += [session.meeting_id for session in self._sessions]
         for meeting_id in named:
@@ -28,21 +28,18 @@ class ScriptedStory:
 
     @property
     def longest_seconds(self) -> float:
-        """Return no bound: what is written may last for ever."""
+        """No limit: a scripted recording may never end."""
         return math.inf
 
     def meetings(self) -> Sequence[Meeting]:
-        """Return all meetings, in the order written."""
         return tuple(self._meetings.values())
 
     def meeting(self, meeting_id: str) -> Meeting | None:
-        """Return one meeting."""
         return self._meetings.get(meeting_id)
 
     def recordings(
         self, now: float, *, meeting_id: str | None = None, since: float = -math.inf
     ) -> Sequence[Recording]:
-        """Return what was invoked from *since* to *now*, of one meeting or of all."""
         return tuple(
             recording
             for recording in self._recordings
@@ -53,7 +50,6 @@ class ScriptedStory:
     def active(
         self, meeting_id: str, now: float, linger_seconds: float = 0.0
     ) -> Sequence[Recording]:
-        """Return the recordings of a meeting that are under way, or ended a moment ago."""
         return tuple(
             recording
             for recording in self._recordings
@@ -61,11 +57,9 @@ class ScriptedStory:
         )
 
     def recording(self, recording_id: str, now: float) -> Recording | None:
-        """Return one recording, if it exists by *now*."""
         return next((r for r in self.recordings(now) if r.id == recording_id), None)
 
     def sessions(self, now: float, *, meeting_id: str | None = None) -> Sequence[Session]:
-        """Return the sessions begun by *now*, of one meeting or of all."""
         return tuple(
             session
             for session in self._sessions
@@ -73,5 +67,4 @@ class ScriptedStory:
         )
 
     def session(self, session_id: str, now: float) -> Session | None:
-        """Return one session, if it has begun by *now*."""
         return next((s for s in self.sessions(now) if s.id == session_id), None)

@@ -1,7 +1,7 @@
 """
-What happens in the simulated account: meetings, sessions and the lives of recordings.
+Meetings, sessions and recordings of the simulated account.
 
-All of it is data with a time attached; the state at any moment follows from it by pure functions.
+They are immutable data with timestamps. Pure functions compute the state at any moment.
 """
 
 import math
@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from typing import NamedTuple, Protocol, Self, TypedDict, Unpack
+from typing import NamedTuple, Self, TypedDict, Unpack
 
 
 URL_LIFETIME_SECONDS = 7 * 86_400.0
-"""Download URLs live for seven days after the recording stopped ("Start recording" page)."""
+"""Download URLs are valid for seven days after the recording stops ("Start recording" page)."""
 
 _NAMESPACE = uuid.UUID("5b1c3c2e-7d0a-4d55-9a3f-0c6f3b5d2e11")
 
 
 class Status(StrEnum):
-    """The states of a recording, as the endpoint's page lists them."""
+    """The states of a recording, as listed on the endpoint's page."""
 
     INVOKED = "INVOKED"
     RECORDING = "RECORDING"
@@ -32,18 +32,18 @@ class Status(StrEnum):
 
 
 TERMINAL = frozenset({Status.UPLOADED, Status.ERRORED})
-UNDER_WAY = frozenset(Status) - TERMINAL
+IN_PROGRESS = frozenset(Status) - TERMINAL
 
 
 class Phase(NamedTuple):
-    """A *status* and the unix seconds *at* which it begins."""
+    """A *status* and the unix time *at* which it begins."""
 
     status: Status
     at: float
 
 
 class RecordingDetails(TypedDict, total=False):
-    """The fields of a `Recording` that `Recording.scripted` hands through."""
+    """The fields of a `Recording` that `Recording.scripted` passes on."""
 
     id: str
     session_id: str | None
@@ -62,7 +62,7 @@ class RecordingDetails(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording's whole life, from the call that invoked it to its file."""
+    """The whole life of a recording, from the call that invoked it to its file."""
 
     id: str
     meeting_id: str
@@ -71,24 +71,24 @@ class Recording:
     file_size_bytes: int = 20_212_537
     output_file_name: str = "recording.mp4"
     bucket_enabled: bool = True
-    """Without RealtimeKit's own bucket no download URL is ever made."""
+    """Whether RealtimeKit's own bucket is used; without it there is no download URL."""
     storage_type: str | None = None
     """The customer's own storage: aws, azure, digitalocean, gcs, sftp, cloudflare."""
     audio: bool = False
-    """Whether the audio is exported to a file of its own."""
+    """Whether the audio is also exported to a separate file."""
     track: bool = False
-    """Track recordings have a file for each participant, and a list of URLs."""
+    """Whether there is a file, and so a URL, for each participant."""
     zero_duration: bool = False
     """Report a recording_duration of 0, as the vendor's sample of a 47 s recording does."""
     start_reason: str = "API_CALL"
     stop_reason: str | None = "ALL_PEERS_LEFT"
     vanishes_at: float = math.inf
-    """From when on the API denies that it ever was (recordings of an empty meeting)."""
+    """When the API deletes it, as it does with recordings of an empty meeting."""
     url_refreshed_at: float | None = None
-    """From when on its download URL lives for a whole lifetime again."""
+    """When its download URL is renewed for another full lifetime."""
 
     @classmethod
-    def scripted(  # noqa: PLR0913 - one keyword for each moment in a recording's life
+    def scripted(  # noqa: PLR0913 - one keyword for each state change
         cls,
         meeting_id: str,
         *,
@@ -101,10 +101,10 @@ class Recording:
         **details: Unpack[RecordingDetails],
     ) -> Self:
         """
-        Write a recording from the moments at which it changed.
+        Create a recording from the times of its state changes.
 
-        *paused* holds pairs of (paused at, resumed at); the last may end with None. Moments left
-        out do not happen: without *stopped_at* and *errored_at* it records for ever.
+        *paused* holds pairs of (paused at, resumed at); the last may end with None. Omitted
+        changes do not happen: without *stopped_at* and *errored_at* it records forever.
         """
         moments = [
             (Status.INVOKED, invoked_at),
@@ -116,29 +116,29 @@ class Recording:
             (Status.ERRORED, errored_at),
         ]
         phases = sorted((Phase(s, at) for s, at in moments if at is not None), key=lambda p: p.at)
-        suffix = "_{{peer_id}}.webm" if details.get("track") else ".mp4"
-        name = f"{meeting_id}_{int(invoked_at * 1000)}{suffix}"
         all_details: RecordingDetails = {
             "id": str(uuid.uuid5(_NAMESPACE, f"recording/{meeting_id}/{invoked_at!r}")),
             "session_id": str(uuid.uuid5(_NAMESPACE, f"session/{meeting_id}/{invoked_at!r}")),
-            "output_file_name": name,
+            "output_file_name": file_name(
+                meeting_id, invoked_at, track=details.get("track", False)
+            ),
             **details,
         }
         return cls(meeting_id=meeting_id, phases=tuple(phases), **all_details)
 
     @property
     def invoked_at(self) -> float:
-        """When it was asked for."""
+        """When it was invoked."""
         return self.phases[0].at
 
     @property
     def started_at(self) -> float | None:
-        """When a worker began to record, if one ever does."""
+        """When RECORDING begins, if it ever does."""
         return next((phase.at for phase in self.phases if phase.status == Status.RECORDING), None)
 
     @property
     def stopped_at(self) -> float | None:
-        """When it stopped recording: on upload, or by an error after it had started."""
+        """When it stops: when the upload begins, or by an error after it has started."""
         started = False
         for phase in self.phases:
             if phase.status == Status.UPLOADING or (started and phase.status in TERMINAL):
@@ -148,7 +148,7 @@ class Recording:
 
     @property
     def recorded_seconds(self) -> float:
-        """How long it recorded in all, pauses not counted; 0 while it never ends."""
+        """The total time recorded, without pauses; 0 if it never ends."""
         return sum(
             later.at - earlier.at
             for earlier, later in pairwise(self.phases)
@@ -156,7 +156,7 @@ class Recording:
         )
 
     def url_expires_at(self, now: float) -> float | None:
-        """Tell when the download URL of *now* expires, if it has one once uploaded."""
+        """Return when the download URL valid at *now* expires, or None if it never gets one."""
         made_at, refreshed_at = self.stopped_at, self.url_refreshed_at
         if made_at is None or not self.bucket_enabled:
             return None
@@ -165,7 +165,7 @@ class Recording:
         return made_at + URL_LIFETIME_SECONDS
 
     def status(self, now: float) -> Status | None:
-        """Tell the state at *now*, or None before it was invoked and once it has vanished."""
+        """Return the state at *now*: None before it is invoked and after the API deletes it."""
         if now >= self.vanishes_at:
             return None
         for status, begins_at in self.phases[::-1]:
@@ -174,7 +174,7 @@ class Recording:
         return None
 
     def is_active(self, now: float, linger_seconds: float = 0.0) -> bool:
-        """Tell whether it is under way, or ended less than *linger_seconds* ago."""
+        """Return whether it is in progress, or ended less than *linger_seconds* ago."""
         status = self.status(now)
         if status in TERMINAL:
             return now - self.phases[-1].at < linger_seconds
@@ -183,13 +183,13 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """A meeting, the room that sessions are held in again and again."""
+    """A meeting: the room in which sessions take place."""
 
     id: str
     title: str = "Untitled meeting"
     record_on_start: bool = False
     active: bool = True
-    """Nobody can join an inactive meeting."""
+    """Whether people can join it."""
     created_at: float = 1_700_000_000.0
     bucket_enabled: bool = True
     storage_type: str | None = None
@@ -197,56 +197,21 @@ class Meeting:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session of a meeting: people are in the room from *started_at* to *ended_at*."""
+    """A session of a meeting, with people in the room from *started_at* to *ended_at*."""
 
     id: str
     meeting_id: str
     started_at: float
     ended_at: float | None = None
     live_participants: int = 2
-    """How many are in the room while it is live; nobody is afterwards."""
+    """The number of participants while it is live."""
 
     def is_live(self, now: float) -> bool:
-        """Tell whether people are in the room at *now*."""
+        """Return whether people are in the room at *now*."""
         return self.started_at <= now and (self.ended_at is None or now < self.ended_at)
 
 
-class Story(Protocol):
-    """What a simulated account contains at any time *now*; all sequences newest first."""
-
-    @property
-    def longest_seconds(self) -> float:
-        """How long a recording can be under way; it spares lists a look at older ones."""
-        ...
-
-    def meetings(self) -> Sequence[Meeting]:
-        """Return all meetings, oldest first."""
-        ...
-
-    def meeting(self, meeting_id: str) -> Meeting | None:
-        """Return one meeting."""
-        ...
-
-    def recordings(
-        self, now: float, *, meeting_id: str | None = None, since: float = -math.inf
-    ) -> Sequence[Recording]:
-        """Return what was invoked from *since* to *now*, of one meeting or of all."""
-        ...
-
-    def active(
-        self, meeting_id: str, now: float, linger_seconds: float = 0.0
-    ) -> Sequence[Recording]:
-        """Return the recordings of a meeting that are under way, or ended a moment ago."""
-        ...
-
-    def recording(self, recording_id: str, now: float) -> Recording | None:
-        """Return one recording, if it exists by *now*."""
-        ...
-
-    def sessions(self, now: float, *, meeting_id: str | None = None) -> Sequence[Session]:
-        """Return the sessions begun by *now*, of one meeting or of all."""
-        ...
-
-    def session(self, session_id: str, now: float) -> Session | None:
-        """Return one session, if it has begun by *now*."""
-        ...
+def file_name(meeting_id: str, invoked_at: float, *, track: bool) -> str:
+    """Return the name that the API gives the file of a recording."""
+    suffix = "_{{peer_id}}.webm" if track else ".mp4"
+    return f"{meeting_id}_{int(invoked_at * 1000)}{suffix}"

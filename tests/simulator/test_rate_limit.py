@@ -7,6 +7,8 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
+from rk_exporter.simulator.journal import RequestLog
+from rk_exporter.simulator.ratelimit import RateLimit
 
 from rk_exporter.simulator import (
     HeaderWriter,
@@ -17,8 +19,6 @@ from rk_exporter.simulator import (
     misnamed_headers,
     no_headers,
 )
-from rk_exporter.simulator.journal import RequestLog
-from rk_exporter.simulator.ratelimit import RateLimit
 
 
 PATH = "/client/v4/accounts/a/realtime/kit/b/recordings/active-recording/m1"

@@ -1,63 +1,63 @@
-"""One session drawn from a pace: how long each state of its recording lasts, and how it ends."""
+"""Plans for sessions: how long each state of the recording lasts, and how it ends."""
 
 import random
 
 from typing import NamedTuple
 
-from rk_exporter.simulator.pace import Pace
-from rk_exporter.simulator.story import Status
+from rk_exporter.simulator.scenarios.model import Status
+from rk_exporter.simulator.scenarios.pace import Pace
 
 
 Steps = tuple[tuple[Status, float], ...]
-"""States with the seconds that each lasts; an end (UPLOADED, ERRORED) lasts 0."""
+"""States with their durations in seconds; a final state (UPLOADED, ERRORED) lasts 0 s."""
 
 _ENDS_ERRORED = (Status.ERRORED, 0.0)
 _ENDS_UPLOADED = (Status.UPLOADED, 0.0)
 
 
-class Take(NamedTuple):
-    """A session without its place in time: all figures are seconds from its start."""
+class SessionPlan(NamedTuple):
+    """A session without a start time: all times are relative to it."""
 
     lead_seconds: float
-    """From the session's start to the call that invokes the recording."""
+    """Time from the start of the session to the call that invokes the recording."""
     steps: Steps
-    """Empty when nobody records."""
+    """The states of the recording; empty if nobody records."""
     session_seconds: float
     vanishes: bool = False
     empty_file: bool = False
 
     def total_seconds(self) -> float:
-        """Tell how long it takes until both the session and its recording have ended."""
+        """Return the time until both the session and its recording have ended."""
         recording = self.lead_seconds + sum([seconds for _, seconds in self.steps])
         return max(recording, self.session_seconds)
 
 
-def draw_take(rng: random.Random, pace: Pace, *, record_on_start: bool) -> Take:
-    """Draw a session from *pace* by way of *rng*."""
+def draw_session_plan(rng: random.Random, pace: Pace, *, record_on_start: bool) -> SessionPlan:
+    """Draw a session from *pace*."""
     lead = 0.0 if record_on_start else rng.uniform(*pace.lead_seconds)
     if rng.random() < pace.unrecorded_share:
-        return Take(lead, (), rng.uniform(*pace.recording_seconds))
-    kind = _draw_kind(rng, pace)
-    if kind == "stuck_invoked":
+        return SessionPlan(lead, (), rng.uniform(*pace.recording_seconds))
+    defect = _draw_defect(rng, pace)
+    if defect == "stuck_invoked":
         stuck = rng.uniform(*pace.stuck_seconds)
         steps: Steps = ((Status.INVOKED, stuck), _ENDS_ERRORED)
-        return Take(lead, steps, lead + min(stuck, rng.uniform(*pace.recording_seconds)))
+        return SessionPlan(lead, steps, lead + min(stuck, rng.uniform(*pace.recording_seconds)))
     invoked = (Status.INVOKED, rng.uniform(*pace.invoked_seconds))
-    if kind == "vanished":
-        seen = rng.uniform(*pace.vanishing_seconds)
-        # The room is empty, which is why the file is thrown away: the session has just ended.
-        return Take(lead, (invoked, (Status.RECORDING, seen)), lead + invoked[1], vanishes=True)
-    steps = (invoked, *_draw_rest(rng, pace, kind))
+    if defect == "vanished":
+        steps = (invoked, (Status.RECORDING, rng.uniform(*pace.vanishing_seconds)))
+        # The API deletes the file because the room is empty: the session has just ended.
+        return SessionPlan(lead, steps, lead + invoked[1], vanishes=True)
+    steps = (invoked, *_draw_rest(rng, pace, defect))
     in_room = (Status.INVOKED, Status.RECORDING, Status.PAUSED)
     session_seconds = lead + sum(seconds for status, seconds in steps if status in in_room)
     empty_file = rng.random() < pace.zero_byte_share
-    return Take(lead, steps, session_seconds, empty_file=empty_file)
+    return SessionPlan(lead, steps, session_seconds, empty_file=empty_file)
 
 
-def _draw_kind(rng: random.Random, pace: Pace) -> str:
-    """Draw what is special about a recording: mostly nothing ("")."""
+def _draw_defect(rng: random.Random, pace: Pace) -> str:
+    """Draw the defect of a recording; most have none ("")."""
     roll = rng.random()
-    for kind, share in (
+    for defect, share in (
         ("stuck_invoked", pace.stuck_invoked_share),
         ("stuck_uploading", pace.stuck_uploading_share),
         ("vanished", pace.vanished_share),
@@ -66,23 +66,23 @@ def _draw_kind(rng: random.Random, pace: Pace) -> str:
     ):
         roll -= share
         if roll < 0.0:
-            return kind
+            return defect
     return ""
 
 
-def _draw_rest(rng: random.Random, pace: Pace, kind: str) -> Steps:
-    """Draw what comes after INVOKED."""
-    if kind == "short":
+def _draw_rest(rng: random.Random, pace: Pace, defect: str) -> Steps:
+    """Draw the states after INVOKED."""
+    if defect == "short":
         return ((Status.RECORDING, rng.uniform(1.0, 4.9)), _ENDS_ERRORED)
     recorded = _draw_recorded(rng, pace)
     uploading = rng.uniform(*pace.uploading_seconds)
-    if kind == "stuck_uploading":
+    if defect == "stuck_uploading":
         stuck = rng.uniform(*pace.stuck_seconds)
         end = rng.choice((_ENDS_UPLOADED, _ENDS_ERRORED))
         return (*recorded, (Status.UPLOADING, stuck), end)
-    if kind != "errored":
+    if defect != "errored":
         return (*recorded, (Status.UPLOADING, uploading), _ENDS_UPLOADED)
-    # ERRORED can follow any state: no worker was found, it crashed, or the upload failed.
+    # ERRORED can follow any state: no worker is found, it crashes, or the upload fails.
     return rng.choice(
         (
             (_ENDS_ERRORED,),
@@ -93,7 +93,7 @@ def _draw_rest(rng: random.Random, pace: Pace, kind: str) -> Steps:
 
 
 def _draw_recorded(rng: random.Random, pace: Pace) -> Steps:
-    """Draw the time recorded, at times with a pause in it."""
+    """Draw the time in RECORDING, sometimes with a pause."""
     seconds = rng.uniform(*pace.recording_seconds)
     if rng.random() >= pace.paused_share:
         return ((Status.RECORDING, seconds),)

@@ -1,4 +1,4 @@
-"""Titles of meetings, as the users of RealtimeKit might give them."""
+"""Titles of meetings, similar to those that users of RealtimeKit choose."""
 
 import random
 
@@ -11,12 +11,12 @@ _ROUNDS = ("weekly review", "planning", "retrospective", "incident review", "hir
 
 
 def draw_title(rng: random.Random) -> str:
-    """Draw a readable title, such as "Algebra II, group 4"."""
+    """Draw a readable title, for example "Algebra II, group 4"."""
     kind = rng.randrange(4)
     if kind == 0:
         return f"{rng.choice(_CLINICS)} {rng.choice(_VISITS)}"
     if kind == 1:
         return f"{rng.choice(_COURSES)}, group {rng.randint(1, 9)}"
-    if kind == 2:  # noqa: PLR2004 - the kinds are four, told apart by nothing but their number
+    if kind == 2:  # noqa: PLR2004 - the four kinds have no names
         return f"Exam {rng.randint(1000, 9999)} (proctored)"
     return f"{rng.choice(_TEAMS)} {rng.choice(_ROUNDS)}"

@@ -5,6 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from rk_exporter.simulator.payloads import (
+    meeting_payload,
+    recording_in_full,
+    recording_in_list,
+    recording_payload,
+    session_payload,
+)
+
 from rk_exporter.simulator import (
     CANARY,
     AcceleratedClock,
@@ -14,13 +22,6 @@ from rk_exporter.simulator import (
     Session,
     Status,
     Story,
-)
-from rk_exporter.simulator.payloads import (
-    meeting_payload,
-    recording_in_full,
-    recording_in_list,
-    recording_payload,
-    session_payload,
 )
 
 

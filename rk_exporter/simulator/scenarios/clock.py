@@ -1,4 +1,4 @@
-"""The simulated time: unix seconds that can run faster than the wall clock."""
+"""A clock for simulated time, which can run faster than real time."""
 
 import time
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class AcceleratedClock:
-    """Tell simulated unix seconds that pass *speed* times as fast as real ones."""
+    """Return simulated unix seconds that pass *speed* times as fast as real ones."""
 
     __slots__ = ("_monotonic", "_origin", "_starts_at", "speed")
 
@@ -22,5 +22,5 @@ class AcceleratedClock:
         self._starts_at = time.time() if starts_at is None else starts_at
 
     def __call__(self) -> float:
-        """Return the simulated time now."""
+        """Return the current simulated time."""
         return self._starts_at + (self._monotonic() - self._origin) * self.speed

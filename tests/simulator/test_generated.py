@@ -4,11 +4,11 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from rk_exporter.simulator import DEMO_PACE, REAL_PACE, Pace, Status, Story, improvise
 from rk_exporter.simulator.improvise import Improvisation
 from rk_exporter.simulator.memory import Memory, Page
 from rk_exporter.simulator.story import Recording
+
+from rk_exporter.simulator import DEMO_PACE, REAL_PACE, Pace, Status, Story, improvise
 
 
 STARTS_AT = 1_772_000_000.0

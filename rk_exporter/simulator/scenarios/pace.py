@@ -1,48 +1,57 @@
-"""How fast life goes in an improvised story, and how often it goes wrong."""
+"""The durations and probabilities that a scenario is generated from."""
 
 from dataclasses import dataclass
 
 
 Range = tuple[float, float]
-"""The shortest and the longest, in seconds."""
+"""The shortest and the longest duration, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The durations (ranges of seconds) and likelihoods (0 to 1) that a story is drawn from."""
+    """Durations (ranges of seconds) and shares (0 to 1) that a scenario is generated from."""
 
     idle_seconds: Range
-    """Between two sessions of a meeting."""
+    """Time between two sessions of a meeting."""
     lead_seconds: Range
-    """From the start of a session to the recording's; none in meetings that record on start."""
+    """Time from the start of a session to its recording; 0 if the meeting records on start."""
     invoked_seconds: Range
+    """Time in INVOKED."""
     recording_seconds: Range
-    """Time recorded, without pauses."""
+    """Time in RECORDING, without pauses."""
     paused_seconds: Range
+    """Time in PAUSED."""
     uploading_seconds: Range
+    """Time in UPLOADING."""
     stuck_seconds: Range
-    """How long INVOKED or UPLOADING lasts when it hangs."""
+    """Time in INVOKED or UPLOADING if the recording hangs there."""
     vanishing_seconds: Range
-    """How long a recording of an empty meeting is seen before it is thrown away."""
+    """Time until the API deletes a recording of an empty meeting."""
     block_seconds: float
-    """What is improvised in one go; longer than any recording with its session."""
+    """Time that is generated in one step; longer than any session with its recording."""
     busy_share: float = 1.0
-    """Meetings that are used at all."""
+    """Meetings that have sessions at all."""
     errored_share: float = 0.0
+    """Recordings that end ERRORED."""
     paused_share: float = 0.0
+    """Recordings with a pause."""
     stuck_invoked_share: float = 0.0
+    """Recordings that hang in INVOKED."""
     stuck_uploading_share: float = 0.0
+    """Recordings that hang in UPLOADING."""
     zero_byte_share: float = 0.0
+    """Recordings whose file is empty."""
     vanished_share: float = 0.0
+    """Recordings that the API deletes because the meeting is empty."""
     short_share: float = 0.0
-    """Recordings under 5 s, which are not supported and end ERRORED ("Start recording" page)."""
+    """Recordings under 5 s, which are unsupported and end ERRORED ("Start recording" page)."""
     unrecorded_share: float = 0.0
     """Sessions that nobody records."""
 
     @property
     def longest_seconds(self) -> float:
-        """The longest that a recording can be under way."""
-        usual = (
+        """The longest time that a recording can be in progress."""
+        durations = (
             self.invoked_seconds,
             self.recording_seconds,
             self.paused_seconds,
@@ -50,7 +59,7 @@ class Pace:
             self.vanishing_seconds,
             self.stuck_seconds,
         )
-        return sum(longest for _, longest in usual)
+        return sum(longest for _, longest in durations)
 
 
 REAL_PACE = Pace(
@@ -95,7 +104,7 @@ DEMO_PACE = Pace(
     unrecorded_share=0.03,
 )
 """
-A lively account: what goes well changes within a minute, about one in seven ends ERRORED.
+A lively account: healthy recordings change state within a minute, about one in seven ends ERRORED.
 
-Of a dozen meetings one hangs INVOKED most of the time, for long enough to be alerted about.
+Most of the time, one of a dozen meetings hangs in INVOKED for long enough to fire an alert.
 """

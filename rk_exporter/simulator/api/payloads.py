@@ -1,37 +1,39 @@
 """
-The JSON of meetings, sessions and recordings, field by field as the endpoints' pages show it.
+The JSON of meetings, sessions and recordings, with the fields that the endpoints' pages list.
 
-Everything secret in it contains `CANARY`, so that a leak can be searched for.
+Each secret contains `CANARY`, so that tests can search for leaks.
 """
 
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from rk_exporter.simulator.answers import JsonObject
-from rk_exporter.simulator.story import Meeting, Recording, Session, Status
+from rk_exporter.simulator.api.responses import JsonObject
+from rk_exporter.simulator.scenarios.model import Meeting, Recording, Session, Status
 
 
 CANARY = "SIMULATED-SECRET"
-"""A part of every signature, key and secret that the simulator gives out."""
+"""A part of every signature, key and secret that the simulator returns."""
 
 _HAS_FILE = frozenset({Status.UPLOADING, Status.UPLOADED})
 
 
 class MeetingInList(StrEnum):
     """
-    How an item in the list of recordings tells its meeting.
+    How an item in the list of recordings names its meeting.
 
-    The description says by the meeting itself, third parties have seen only its id, and both are
-    optional: then nothing but the file's name tells.
+    Both fields are optional in the API's description.
     """
 
     MEETING = "meeting"
+    """By a `meeting` object, as the API's description says."""
     MEETING_ID = "meeting_id"
+    """By the field `meeting_id`, as third parties have observed."""
     NONE = "none"
+    """Only in the name of the file."""
 
 
 def recording_payload(recording: Recording, now: float) -> JsonObject:
-    """Tell the 12 fields of a recording at *now*; only after the upload there are 12."""
+    """Return the fields of a recording at *now*: 12 after the upload, 11 before."""
     status = recording.status(now)
     payload: JsonObject = {
         "id": recording.id,
@@ -61,7 +63,7 @@ def recording_in_list(
     now: float,
     meeting_in_list: MeetingInList = MeetingInList.MEETING,
 ) -> JsonObject:
-    """Tell a recording as the list does: with its meeting, in one way or another, and storage."""
+    """Return a recording as in the list: with its meeting and its storage."""
     payload = recording_payload(recording, now)
     if meeting_in_list == MeetingInList.MEETING:
         payload["meeting"] = None if meeting is None else meeting_payload(meeting)
@@ -72,12 +74,12 @@ def recording_in_list(
 
 
 def recording_in_full(recording: Recording, now: float) -> JsonObject:
-    """Tell a recording as its own endpoint does: with its storage and what began and ended it."""
+    """Return a recording as its own endpoint does: with its storage, start and stop reasons."""
     payload = recording_payload(recording, now)
     payload["storage_config"] = storage_payload(recording.storage_type)
     start_reason: JsonObject = {"reason": recording.start_reason}
     if recording.start_reason == "API_CALL":
-        # Nobody in particular starts what the meeting itself records ("Fetch details" page).
+        # A meeting that records on start has no caller ("Fetch details" page).
         start_reason["caller"] = {"type": "ORGANIZATION", "name": "Simulated organization"}
     payload["start_reason"] = start_reason
     if recording.stop_reason is not None and payload["stopped_time"] is not None:
@@ -86,7 +88,7 @@ def recording_in_full(recording: Recording, now: float) -> JsonObject:
 
 
 def meeting_payload(meeting: Meeting) -> JsonObject:
-    """Tell a meeting."""
+    """Return a meeting."""
     return {
         "id": meeting.id,
         "title": meeting.title,
@@ -110,7 +112,7 @@ def meeting_payload(meeting: Meeting) -> JsonObject:
 def session_payload(
     session: Session, meeting: Meeting | None, app_id: str, now: float
 ) -> JsonObject:
-    """Tell a session; nobody is in it once it has ended."""
+    """Return a session; one that has ended has no live participants."""
     live = session.is_live(now)
     until = now if live or session.ended_at is None else session.ended_at
     minutes = session.live_participants * max(0.0, until - session.started_at) / 60
@@ -134,7 +136,7 @@ def session_payload(
 
 
 def storage_payload(storage_type: str | None) -> JsonObject | None:
-    """Tell the customer's own storage, with the secrets that the API hands back."""
+    """Return the customer's own storage, including the secrets that the API returns."""
     if storage_type is None:
         return None
     return {
@@ -148,17 +150,17 @@ def storage_payload(storage_type: str | None) -> JsonObject | None:
 
 
 def timestamp(at: float) -> str:
-    """Write unix seconds as the API does: "2019-12-27T18:11:19.117Z"."""
+    """Format unix seconds as the API does: "2019-12-27T18:11:19.117Z"."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _by_now(at: float | None, now: float) -> str | None:
-    """Write the time of what has happened by *now*."""
+    """Format a time that is not after *now*."""
     return None if at is None or at > now else timestamp(at)
 
 
 def _urls(recording: Recording, now: float) -> JsonObject:
-    """Tell where an uploaded recording can be fetched, if it is in RealtimeKit's own bucket."""
+    """Return the download URLs of an uploaded recording, if it is in RealtimeKit's bucket."""
     expires_at = recording.url_expires_at(now)
     if expires_at is None:
         return {}
@@ -179,7 +181,7 @@ def _urls(recording: Recording, now: float) -> JsonObject:
 
 
 def _presigned(recording: Recording, host: str, file_name: str) -> str:
-    """Write a presigned URL: whoever has it can fetch the file."""
+    """Return a presigned URL, which is enough to download the file."""
     signature = f"{CANARY}-{recording.id.replace('-', '')}"
     return (
         f"https://{host}/recordings/{file_name}?X-Amz-Algorithm=AWS4-HMAC-SHA256"

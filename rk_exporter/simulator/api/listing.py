@@ -1,4 +1,4 @@
-"""Lists: the query parameters they take, their filters and their pages."""
+"""Query parameters, filters and pages of lists."""
 
 import math
 
@@ -7,29 +7,37 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self, TypeAlias, TypeVar
 
-from rk_exporter.simulator.answers import JsonObject
-from rk_exporter.simulator.story import UNDER_WAY, Meeting, Recording, Session, Status, Story
+from rk_exporter.simulator.api.responses import JsonObject
+from rk_exporter.simulator.scenarios.model import (
+    IN_PROGRESS,
+    Meeting,
+    Recording,
+    Session,
+    Status,
+)
+from rk_exporter.simulator.scenarios.scenario import Scenario
 
 
 Query: TypeAlias = Mapping[str, Sequence[str]]
-"""Query parameters, each with all its values."""
+"""Query parameters with all values of each."""
 
 MAX_PER_PAGE = 100
 DEFAULT_PER_PAGE = 25
 
-# Older descriptions of the API do not list these two as filters.
+ALL_STATUSES = frozenset(status.value for status in Status)
 LATER_STATUSES = frozenset({"ERRORED", "PAUSED"})
+"""Statuses that older descriptions of the API do not list as filters."""
 
 _Item = TypeVar("_Item")
 
 
 class BadQuery(ValueError):
-    """A query parameter that the API refuses."""
+    """A query parameter that the API rejects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list is wanted; the first page is number 1."""
+    """A page of a list; the first page has number 1."""
 
     number: int
     size: int
@@ -37,26 +45,26 @@ class Page:
     @classmethod
     def from_query(cls, query: Query) -> Self:
         """Read page_no and per_page."""
-        # The schema's minimum of both is 0; a page 0 is taken for the first.
+        # The minimum of both is 0 in the schema; page 0 is treated as page 1.
         number = _integer(query, "page_no", 1, lowest=0, highest=10**9)
         size = _integer(query, "per_page", DEFAULT_PER_PAGE, lowest=1, highest=MAX_PER_PAGE)
         return cls(max(1, number), size)
 
     def cut(self, items: Sequence[_Item]) -> tuple[Sequence[_Item], JsonObject]:
-        """Return the page's items and its `paging`, whose offsets count from 1 and include both."""
+        """Return the items of the page and its `paging`; offsets start at 1 and are inclusive."""
         start = (self.number - 1) * self.size
-        shown = items[start : start + self.size]
+        page = items[start : start + self.size]
         paging: JsonObject = {
             "total_count": len(items),
-            "start_offset": start + 1 if shown else 0,
-            "end_offset": start + len(shown) if shown else 0,
+            "start_offset": start + 1 if page else 0,
+            "end_offset": start + len(page) if page else 0,
         }
-        return shown, paging
+        return page, paging
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingFilter:
-    """What the list of recordings is narrowed down to."""
+    """The filters of the list of recordings."""
 
     meeting_id: str | None
     search: str
@@ -68,7 +76,7 @@ class RecordingFilter:
 
     @classmethod
     def from_query(cls, query: Query, allowed_statuses: frozenset[str]) -> Self:
-        """Read the filters of the list of recordings."""
+        """Read the filters; *allowed_statuses* is empty if the list has no status filter."""
         statuses = _list(query, "status") | _list(query, "status[]")
         if statuses and not allowed_statuses:
             raise BadQuery('"status" is not allowed')
@@ -76,8 +84,8 @@ class RecordingFilter:
             raise BadQuery(f'"status" must be one of {", ".join(sorted(allowed_statuses))}')
         _choice(query, "sort_by", {"invokedTime"}, "invokedTime")
         return cls(
-            meeting_id=_text(query, "meeting_id") or None,
-            search=(_text(query, "search") or "").casefold(),
+            meeting_id=last_value(query, "meeting_id") or None,
+            search=_search(query),
             statuses=statuses,
             expired=_flag(query, "expired"),
             since=_moment(query, "start_time", -math.inf),
@@ -85,18 +93,18 @@ class RecordingFilter:
             ascending=_choice(query, "sort_order", {"ASC", "DESC"}, "DESC") == "ASC",
         )
 
-    def select(self, story: Story, now: float) -> Sequence[Recording]:
-        """Return the recordings that pass, in the order asked for."""
+    def select(self, scenario: Scenario, now: float) -> Sequence[Recording]:
+        """Return the matching recordings in the requested order."""
         since = self.since
-        if self.statuses and self.statuses <= UNDER_WAY:
-            since = max(since, now - story.longest_seconds)
-        found = story.recordings(now, meeting_id=self.meeting_id, since=since)
+        if self.statuses and self.statuses <= IN_PROGRESS:
+            since = max(since, now - scenario.longest_seconds)
+        found = scenario.recordings(now, meeting_id=self.meeting_id, since=since)
         if self.until < now:
             found = [recording for recording in found if recording.invoked_at <= self.until]
         if self.statuses:
             found = [recording for recording in found if recording.status(now) in self.statuses]
         if self.search:
-            matching = {m.id for m in story.meetings() if matches(m, self.search)}
+            matching = {m.id for m in scenario.meetings() if _matches(m, self.search)}
             found = [recording for recording in found if recording.meeting_id in matching]
         if self.expired is not None:
             found = [
@@ -105,12 +113,12 @@ class RecordingFilter:
         return found[::-1] if self.ascending else found
 
 
-def select_sessions(story: Story, query: Query, now: float) -> Sequence[Session]:
-    """Return the sessions that pass the filters in *query*, newest first."""
+def select_sessions(scenario: Scenario, query: Query, now: float) -> Sequence[Session]:
+    """Return the sessions that match the filters in *query*, newest first."""
     status = _choice(query, "status", {"LIVE", "ENDED"}, None)
     since = _moment(query, "start_time", -math.inf)
     until = _moment(query, "end_time", math.inf)
-    found = story.sessions(now, meeting_id=_text(query, "associated_id") or None)
+    found = scenario.sessions(now, meeting_id=last_value(query, "associated_id") or None)
     return [
         session
         for session in found
@@ -119,46 +127,51 @@ def select_sessions(story: Story, query: Query, now: float) -> Sequence[Session]
     ]
 
 
-def select_meetings(story: Story, query: Query) -> Sequence[Meeting]:
-    """Return the meetings that pass the filters in *query*."""
+def select_meetings(scenario: Scenario, query: Query) -> Sequence[Meeting]:
+    """Return the meetings that match the filters in *query*."""
     status = _choice(query, "status", {"ACTIVE", "INACTIVE"}, None)
-    search = (_text(query, "search") or "").casefold()
+    search = _search(query)
     return [
         meeting
-        for meeting in story.meetings()
-        if matches(meeting, search) and (status is None or meeting.active == (status == "ACTIVE"))
+        for meeting in scenario.meetings()
+        if _matches(meeting, search) and (status is None or meeting.active == (status == "ACTIVE"))
     ]
 
 
-def matches(meeting: Meeting, search: str) -> bool:
-    """Tell whether *search* (folded) is a part of a meeting's id or title."""
+def _matches(meeting: Meeting, search: str) -> bool:
+    """Return whether the id or title of a meeting contains *search*, which is case-folded."""
     return search in meeting.id.casefold() or search in meeting.title.casefold()
 
 
 def _is_expired(recording: Recording, now: float) -> bool:
-    """Tell whether its file can no longer be fetched from RealtimeKit's bucket."""
+    """Return whether the file can no longer be downloaded from RealtimeKit's bucket."""
     expires_at = recording.url_expires_at(now)
     return recording.status(now) == Status.UPLOADED and expires_at is not None and expires_at <= now
 
 
-def _text(query: Query, name: str) -> str | None:
-    """Return the last value of a parameter."""
+def last_value(query: Query, name: str) -> str | None:
+    """Return the last value of a parameter, or None if it is missing."""
     values = query.get(name)
     return values[-1] if values else None
 
 
+def _search(query: Query) -> str:
+    """Return the text to search for, case-folded."""
+    return (last_value(query, "search") or "").casefold()
+
+
 def _list(query: Query, name: str) -> frozenset[str]:
     """
-    Return a parameter's values, be they repeated or separated by commas.
+    Return the values of a parameter, which may be repeated or separated by commas.
 
-    The API's description says commas, its Python SDK repeats the key.
+    The API's description shows commas; its Python SDK repeats the key.
     """
     return frozenset(part for value in query.get(name, ()) for part in value.split(",") if part)
 
 
 def _integer(query: Query, name: str, default: int, *, lowest: int, highest: int) -> int:
-    """Read a whole number; "2.0" is one, since the parameters are declared as numbers."""
-    text = _text(query, name)
+    """Read an integer; "2.0" is valid, because the API declares the parameters as numbers."""
+    text = last_value(query, name)
     if text is None:
         return default
     try:
@@ -171,8 +184,8 @@ def _integer(query: Query, name: str, default: int, *, lowest: int, highest: int
 
 
 def _choice(query: Query, name: str, choices: set[str], default: str | None) -> str | None:
-    """Read one of a few words."""
-    text = _text(query, name)
+    """Read one of several words."""
+    text = last_value(query, name)
     if text is None:
         return default
     if text not in choices:
@@ -187,8 +200,8 @@ def _flag(query: Query, name: str) -> bool | None:
 
 
 def _moment(query: Query, name: str, default: float) -> float:
-    """Read an ISO 8601 time as unix seconds; without an offset it is UTC."""
-    text = _text(query, name)
+    """Read an ISO 8601 time, in UTC if it has no offset, as unix seconds."""
+    text = last_value(query, name)
     if text is None:
         return default
     try:

@@ -1,0 +1,1 @@
+"""The simulated API: the ASGI application, its endpoints, faults, rate limit and request log."""

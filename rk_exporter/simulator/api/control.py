@@ -1,0 +1,95 @@
+"""The control endpoints of the simulator itself, which need no token."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from rk_exporter.simulator.api.endpoints import APP_PREFIX, PATHS
+from rk_exporter.simulator.api.faults import Fault, FaultRegistry
+from rk_exporter.simulator.api.listing import Query
+from rk_exporter.simulator.api.request_log import RequestLog
+from rk_exporter.simulator.api.responses import (
+    METHOD_NOT_ALLOWED,
+    NO_ROUTE,
+    JsonResponse,
+    Response,
+    gateway_error,
+)
+
+
+class ControlEndpoint(NamedTuple):
+    """The documentation of a control endpoint."""
+
+    method: str
+    path: str
+    description: str
+
+
+CONTROL_ENDPOINTS = (
+    ControlEndpoint("GET", "/", "list all endpoints and faults"),
+    ControlEndpoint(
+        "PUT",
+        "/simulator/faults/MEETING?kind=KIND[&times=N]",
+        "make all calls, or the next N calls, about a meeting fail; * stands for all meetings",
+    ),
+    ControlEndpoint("DELETE", "/simulator/faults/MEETING", "remove the fault of a meeting"),
+    ControlEndpoint("DELETE", "/simulator/faults", "remove all faults"),
+    ControlEndpoint("GET", "/simulator/faults", "show the injected faults"),
+    ControlEndpoint("GET", "/simulator/requests", "count the calls by endpoint and meeting"),
+)
+
+_TEXT_HEADERS = ((b"content-type", b"text/plain; charset=utf-8"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Inject faults and show the request log."""
+
+    faults: FaultRegistry
+    requests: RequestLog
+
+    def respond(self, method: str, path: str, query: Query) -> Response:
+        """Answer a request for a percent-encoded *path*."""
+        parts = [unquote(part) for part in path.split("/")[1:]]
+        match method, parts:
+            case "GET", [""]:
+                return Response(HTTPStatus.OK, _index().encode(), _TEXT_HEADERS)
+            case "GET", ["simulator", "requests"]:
+                return JsonResponse(HTTPStatus.OK, self.requests.content()).encode()
+            case "GET", ["simulator", "faults"]:
+                pass
+            case "DELETE", ["simulator", "faults"]:
+                self.faults.clear()
+            case "DELETE", ["simulator", "faults", meeting_id]:
+                self.faults.clear(meeting_id)
+            case "PUT", ["simulator", "faults", meeting_id] if meeting_id:
+                try:
+                    self._inject(meeting_id, query)
+                except ValueError as error:
+                    return JsonResponse(HTTPStatus.BAD_REQUEST, {"message": str(error)}).encode()
+            case _, [""] | ["simulator", "requests" | "faults", *_]:
+                return gateway_error(HTTPStatus.METHOD_NOT_ALLOWED, *METHOD_NOT_ALLOWED).encode()
+            case _:
+                return gateway_error(HTTPStatus.NOT_FOUND, *NO_ROUTE).encode()
+        return JsonResponse(HTTPStatus.OK, self.faults.content()).encode()
+
+    def _inject(self, meeting_id: str, query: Query) -> None:
+        """Inject the fault that *query* describes."""
+        fault = Fault(query.get("kind", [""])[-1])
+        times = query.get("times", [])
+        self.faults.inject(meeting_id, fault, int(times[-1]) if times else None)
+
+
+def _index() -> str:
+    """Return a page that lists all endpoints and faults."""
+    lines = [
+        "A simulated Cloudflare RealtimeKit REST API; it accepts any account and app id.",
+        "",
+        *(f"GET    {APP_PREFIX}{path}" for path in PATHS.values()),
+        "",
+        *(f"{item.method:6} {item.path:47}  {item.description}" for item in CONTROL_ENDPOINTS),
+        "",
+        f"Kinds of faults: {', '.join(Fault)}",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,55 @@
+"""The request log: it shows how many calls a client makes."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from rk_exporter.simulator.api.responses import JsonObject
+from rk_exporter.simulator.api.sliding_window import SlidingWindow
+
+
+@dataclass(slots=True)
+class RequestLog:
+    """Counts of the API calls, including rejected ones."""
+
+    window_seconds: float = 300.0
+    total: int = 0
+    refused: int = 0
+    """Calls rejected by the rate limit."""
+    peak: int = 0
+    """The maximum number of calls in any window, with all tokens together."""
+    peak_by_token: dict[str, int] = field(default_factory=dict)
+    """The same for each token; `content` omits it because a token may be a real one."""
+    by_endpoint: Counter[str] = field(default_factory=Counter)
+    by_meeting: Counter[str] = field(default_factory=Counter)
+    _windows: dict[str | None, SlidingWindow] = field(default_factory=dict)
+    """A window for each token, and under None the window for all calls."""
+
+    def count(
+        self, endpoint: str, meeting_id: str | None, now: float, token: str | None = None
+    ) -> None:
+        """Count a call to *endpoint* at *now*, about one meeting or none in particular."""
+        self.total += 1
+        self.by_endpoint[endpoint] += 1
+        if meeting_id is not None:
+            self.by_meeting[meeting_id] += 1
+        self.peak = max(self.peak, self._in_window(None, now))
+        if token is not None:
+            peak = self.peak_by_token.get(token, 0)
+            self.peak_by_token[token] = max(peak, self._in_window(token, now))
+
+    def _in_window(self, token: str | None, now: float) -> int:
+        """Add a call to a window and return the number of calls in it."""
+        window = self._windows.setdefault(token, SlidingWindow(self.window_seconds))
+        window.add(now)
+        return window.count(now)
+
+    def content(self) -> JsonObject:
+        """Return the counts as a JSON object."""
+        return {
+            "total": self.total,
+            "refused": self.refused,
+            "peak": self.peak,
+            "window_seconds": self.window_seconds,
+            "by_endpoint": dict(self.by_endpoint),
+            "by_meeting": dict(self.by_meeting),
+        }

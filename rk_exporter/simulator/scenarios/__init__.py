@@ -1,0 +1,1 @@
+"""Scenarios: how the meetings, sessions and recordings of a simulated account change over time."""
