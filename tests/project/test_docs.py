@@ -52,9 +52,7 @@ def test_options_table() -> None:
     """The table has each option with its variable and default, and no other."""
     table = rows(text_of(OPTIONS_PAGE), "## Table")
     written = [tuple(cell.strip("`") for cell in row[:3]) for row in table]
-    actual = [
-        (option.flag, option.variable, default_of(option.place) or "") for option in OPTIONS
-    ]
+    actual = [(option.flag, option.variable, default_of(option.place) or "") for option in OPTIONS]
     assert [("--config.file", CONFIG_FILE_VARIABLE, ""), *actual] == written
 
 
@@ -156,7 +154,9 @@ def test_links_lead_somewhere(page: str) -> None:
 
 def test_every_page_is_in_the_index() -> None:
     """Readers find each page from the index of the documentation."""
-    listed = {(ROOT / "docs" / target.partition("#")[0]).resolve() for target in links("docs/README.md")}
+    listed = {
+        (ROOT / "docs" / target.partition("#")[0]).resolve() for target in links("docs/README.md")
+    }
     assert {ROOT / page for page in PAGES if page.startswith("docs/")} - listed == {
         ROOT / "docs/README.md"
     }
