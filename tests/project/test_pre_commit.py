@@ -9,7 +9,7 @@ import yaml
 from tests.conftest import required_program
 
 
-def test_hooks_run_the_same_programs_as_lint(root: Path) -> None:
+def test_hooks_run_every_program_of_lint(root: Path) -> None:
     """A commit that the hooks accept passes `make lint`."""
     make = required_program("make", package="make")
     lint = subprocess.run(
@@ -18,4 +18,4 @@ def test_hooks_run_the_same_programs_as_lint(root: Path) -> None:
     linted = {line.split()[0] for line in lint.splitlines() if line.startswith(".venv/bin/")}
     (repository,) = yaml.safe_load((root / ".pre-commit-config.yaml").read_text())["repos"]
     hooked = {hook["entry"].split()[0] for hook in repository["hooks"]}
-    assert linted - {".venv/bin/python"} == hooked
+    assert linted - {".venv/bin/python"} <= hooked
