@@ -57,7 +57,7 @@ NOT_RUN = {
     "_RK_EXPORTER_COMPLETE=fish_source rk-exporter | source": "needs fish",
 }
 
-# What stands in the documentation for a value of the reader's, or for a fixed port or path.
+# Placeholders, fixed ports and paths of the documentation, and what the tests use instead.
 REPLACED = {
     "=TOKEN ": "=simulated ",
     "localhost:10058": "{exporter}",
@@ -93,7 +93,7 @@ SHOWS_CONFIGURATION = {
     "docs/reference/configuration.md": 0,
     "docs/tutorial/first-app.md": 1,
 }
-# What the reader of a page has done before.
+# Commands that the reader of a page ran before.
 BEFORE = {
     "docs/how-to/alertmanager.md": "rk-exporter assets .\n"
     "cp rules/rk-exporter.rules.yml examples/alertmanager.yml ."
