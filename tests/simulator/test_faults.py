@@ -7,13 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
-from rk_exporter.simulator import Fault, Recording, ScriptedStory, Session, Simulator
+from rk_exporter.simulator import Fault, Recording, ScriptedScenario, Session, Simulator
+from tests.support import simulator as support
+from tests.support.simulator import APP, NOW
 
 
-APP = "/client/v4/accounts/a/realtime/kit/b"
 ACTIVE = f"{APP}/recordings/active-recording/m1"
-NOW = 1_772_000_000.0
-REPLACED = {
+REPLACEMENTS = {
     Fault.UNAUTHORIZED: (401, "errors", 10000),
     Fault.FORBIDDEN: (403, "errors", 10000),
     Fault.GATEWAY_NOT_FOUND: (404, "errors", 7003),
@@ -30,7 +30,7 @@ REPLACED = {
 
 @pytest.fixture
 def simulator() -> Simulator:
-    """Simulate an uploaded recording that is still shown in m1, and a running one in m2."""
+    """Simulate an uploaded recording that lingers in m1, and a running one in m2."""
     uploaded = Recording.scripted(
         "m1",
         id="r1",
@@ -41,42 +41,36 @@ def simulator() -> Simulator:
     )
     running = Recording.scripted("m2", id="r2", invoked_at=NOW - 100, started_at=NOW - 98)
     session = Session("s1", "m1", started_at=NOW - 100)
-    story = ScriptedStory(recordings=[uploaded, running], sessions=[session])
-    return Simulator(story, clock=lambda: NOW, linger_seconds=3600)
+    scenario = ScriptedScenario(recordings=[uploaded, running], sessions=[session])
+    return Simulator(scenario, clock=lambda: NOW, linger_seconds=3600)
 
 
 def call(simulator: Simulator, path: str = ACTIVE, method: str = "GET") -> httpx.Response:
-    """Send one request to a simulator, without a network."""
-
-    async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(simulator)
-        async with httpx.AsyncClient(transport=transport, base_url="http://simulator") as client:
-            headers = {"authorization": "Bearer simulated"} if path.startswith("/client") else {}
-            return await client.request(method, path, headers=headers)
-
-    return asyncio.run(send())
+    """Send one request, with a token only if it is for the API."""
+    authorization = "Bearer simulated" if path.startswith("/client") else None
+    return support.call(path, simulator, method=method, authorization=authorization)
 
 
 def data(simulator: Simulator, fault: Fault, path: str = ACTIVE) -> Any:
-    """Return the `data` of an answer with a fault in it."""
+    """Return the `data` of a response with a fault."""
     simulator.inject("m1", fault)
     return call(simulator, path).json()["data"]
 
 
 class TestKinds:
-    """Faults that replace the whole answer."""
+    """Faults that replace the whole response."""
 
-    @pytest.mark.parametrize("fault", REPLACED)
-    def test_refusals(self, simulator: Simulator, fault: Fault) -> None:
-        """Refusals come in the envelope of whoever refuses, the backend or the gateway."""
+    @pytest.mark.parametrize("fault", REPLACEMENTS)
+    def test_errors(self, simulator: Simulator, fault: Fault) -> None:
+        """Errors have the envelope of the backend or of the gateway."""
         simulator.inject("m1", fault)
-        status, envelope, code = REPLACED[fault]
+        status, envelope, code = REPLACEMENTS[fault]
 
-        answer = call(simulator)
-        error = answer.json()[envelope]
+        response = call(simulator)
+        error = response.json()[envelope]
 
-        assert status == answer.status_code
-        assert answer.json()["success"] is False
+        assert status == response.status_code
+        assert response.json()["success"] is False
         assert code == (error[0] if envelope == "errors" else error)["code"]
 
     @pytest.mark.parametrize(
@@ -84,17 +78,17 @@ class TestKinds:
         [(Fault.BAD_GATEWAY, 502), (Fault.CLOUDFLARE_520, 520), (Fault.HTML, 200)],
     )
     def test_pages(self, simulator: Simulator, fault: Fault, status: int) -> None:
-        """The edge speaks HTML."""
+        """Cloudflare's edge returns HTML pages."""
         simulator.inject("m1", fault)
 
-        answer = call(simulator)
+        response = call(simulator)
 
-        assert status == answer.status_code
-        assert answer.headers["content-type"].startswith("text/html")
-        assert "<html>" in answer.text
+        assert status == response.status_code
+        assert response.headers["content-type"].startswith("text/html")
+        assert "<html>" in response.text
 
     def test_retry_after(self, simulator: Simulator) -> None:
-        """Only an unavailable service says when to come again, not every rate limit."""
+        """An unavailable service sends Retry-After; an injected rate limit does not."""
         simulator.inject("m1", Fault.UNAVAILABLE, 1)
         unavailable = call(simulator)
         simulator.inject("m1", Fault.RATE_LIMITED)
@@ -104,46 +98,46 @@ class TestKinds:
 
     @pytest.mark.parametrize(("fault", "status"), [(Fault.EMPTY, 200), (Fault.NO_CONTENT, 204)])
     def test_nothing(self, simulator: Simulator, fault: Fault, status: int) -> None:
-        """An answer can be empty."""
+        """A response can be empty."""
         simulator.inject("m1", fault)
 
-        answer = call(simulator)
+        response = call(simulator)
 
-        assert (status, b"") == (answer.status_code, answer.content)
-        assert ("content-length" in answer.headers) == (status == 200)
+        assert (status, b"") == (response.status_code, response.content)
+        assert ("content-length" in response.headers) == (status == 200)
 
     def test_not_json(self, simulator: Simulator) -> None:
-        """What says it is JSON may not be."""
+        """A response can be invalid JSON."""
         simulator.inject("m1", Fault.NOT_JSON)
 
         with pytest.raises(json.JSONDecodeError):
             call(simulator).json()
 
     def test_redirect(self, simulator: Simulator) -> None:
-        """A redirect leads to somebody else, who should not get the token."""
+        """A redirect leads to another host, which must not get the token."""
         simulator.inject("m1", Fault.REDIRECT)
 
         assert call(simulator).headers["location"] == "https://login.example.com/"
 
     def test_oversized(self, simulator: Simulator) -> None:
-        """An answer can be sound but have more than two megabytes."""
+        """A valid response can have more than two megabytes."""
         simulator.inject("m1", Fault.OVERSIZED)
 
-        answer = call(simulator)
+        response = call(simulator)
 
-        assert len(answer.content) > 2 * 1024 * 1024
-        assert answer.json()["success"] is True
+        assert len(response.content) > 2 * 1024 * 1024
+        assert response.json()["success"] is True
 
     def test_truncated(self, simulator: Simulator) -> None:
-        """A truncated answer is shorter than it says."""
+        """A truncated response is shorter than its content-length."""
         simulator.inject("m1", Fault.TRUNCATED)
 
-        answer = call(simulator)
+        response = call(simulator)
 
-        assert len(answer.content) * 2 <= int(answer.headers["content-length"])
+        assert len(response.content) * 2 <= int(response.headers["content-length"])
 
     def test_hang(self, simulator: Simulator) -> None:
-        """A hanging call sends nothing until the client has gone."""
+        """A hanging call sends nothing until the client disconnects."""
         simulator.inject("m1", Fault.HANG)
         messages = iter([{"type": "http.request"}, {"type": "http.disconnect"}])
 
@@ -160,11 +154,11 @@ class TestKinds:
         assert next(messages, None) is None
 
 
-class TestBentData:
-    """Faults within an answer that is otherwise sound."""
+class TestChangedData:
+    """Faults that change the data of a correct response."""
 
     def test_garbage(self, simulator: Simulator) -> None:
-        """Every optional field can be malformed while the rest stays sound."""
+        """Every optional field can be malformed while the others stay correct."""
         garbage = data(simulator, Fault.GARBAGE_FIELDS)
 
         assert (garbage["id"], garbage["status"]) == ("r1", "UPLOADED")
@@ -173,25 +167,25 @@ class TestBentData:
         assert "1e999" in call(simulator).text
 
     def test_unknown_status(self, simulator: Simulator) -> None:
-        """A status can be new, in a list as well."""
+        """A status can be unknown, also in a list."""
         listed = data(simulator, Fault.UNKNOWN_STATUS, f"{APP}/recordings?meeting_id=m1")
 
         assert [item["status"] for item in listed] == ["TRANSCODING"]
         assert data(simulator, Fault.UNKNOWN_STATUS)["status"] == "TRANSCODING"
 
     def test_data_list(self, simulator: Simulator) -> None:
-        """A list can stand where an object is documented; a list stays a list."""
+        """`data` can be a list instead of an object; a list stays a list."""
         listed = data(simulator, Fault.DATA_LIST, f"{APP}/recordings?meeting_id=m1")
 
         assert data(simulator, Fault.DATA_LIST)[0]["id"] == "r1"
         assert listed[0]["id"] == "r1"
 
     def test_data_null(self, simulator: Simulator) -> None:
-        """Null can stand where an object is documented."""
+        """`data` can be null instead of an object."""
         assert data(simulator, Fault.DATA_NULL) is None
 
     def test_odd_timestamps(self, simulator: Simulator) -> None:
-        """The same moments and size can be written in other ways."""
+        """The same times and size can have other formats."""
         plain = call(simulator).json()["data"]
         odd = data(simulator, Fault.ODD_TIMESTAMPS)
 
@@ -203,7 +197,7 @@ class TestBentData:
             assert datetime.fromisoformat(plain[name]) == datetime.fromisoformat(odd[name])
 
     def test_odd_timestamps_of_nothing(self, simulator: Simulator) -> None:
-        """What is null stays null."""
+        """A null stays null."""
         simulator.inject("m2", Fault.ODD_TIMESTAMPS)
 
         odd = call(simulator, f"{APP}/recordings/active-recording/m2").json()["data"]
@@ -211,30 +205,30 @@ class TestBentData:
         assert odd["file_size"] is None
         assert odd["stopped_time"] is None
 
-    def test_nothing_to_bend(self, simulator: Simulator) -> None:
-        """Without an active recording there is no data to bend."""
+    def test_nothing_to_change(self, simulator: Simulator) -> None:
+        """Without an active recording there is no data to change."""
         simulator.inject("m9", Fault.UNKNOWN_STATUS)
 
         assert call(simulator, f"{APP}/recordings/active-recording/m9").status_code == 404
 
 
-class TestOrders:
-    """Which calls a fault strikes."""
+class TestScope:
+    """Which calls a fault affects."""
 
     def test_times(self, simulator: Simulator) -> None:
-        """A fault can be ordered for the next few calls only."""
+        """A fault can affect only the next few calls."""
         simulator.inject("m1", Fault.SERVER_ERROR, times=2)
 
         assert [call(simulator).status_code for _ in range(3)] == [500, 500, 200]
 
     @pytest.mark.parametrize("times", [0, -1])
-    def test_bad_times(self, simulator: Simulator, times: int) -> None:
-        """A fault cannot be ordered for no call."""
+    def test_invalid_times(self, simulator: Simulator, times: int) -> None:
+        """A fault must affect at least one call."""
         with pytest.raises(ValueError, match="times must be at least 1"):
             simulator.inject("m1", Fault.HTML, times)
 
     def test_clear(self, simulator: Simulator) -> None:
-        """Orders can be taken back, one by one or all at once."""
+        """Faults can be removed one by one or all together."""
         simulator.inject("m1", Fault.HTML)
         simulator.inject("*", Fault.SERVER_ERROR)
         simulator.clear("m1")
@@ -255,8 +249,8 @@ class TestOrders:
             "meetings/m1/active-session",
         ],
     )
-    def test_reach(self, simulator: Simulator, path: str) -> None:
-        """A fault strikes every call about its meeting, and no other."""
+    def test_meeting(self, simulator: Simulator, path: str) -> None:
+        """A fault affects every call about its meeting, and no other call."""
         simulator.inject("m1", Fault.SERVER_ERROR)
 
         assert call(simulator, f"{APP}/{path}").status_code == 500
@@ -266,13 +260,13 @@ class TestOrders:
 
     @pytest.mark.parametrize("path", ["recordings", "sessions", "meetings", "livestreams"])
     def test_all(self, simulator: Simulator, path: str) -> None:
-        """A fault for all meetings strikes calls about none in particular as well."""
+        """A fault for all meetings also affects calls about no meeting in particular."""
         simulator.inject("*", Fault.BAD_GATEWAY)
 
         assert call(simulator, f"{APP}/{path}").status_code == 502
 
     def test_unknown_parts(self, simulator: Simulator) -> None:
-        """Calls about unknown recordings and sessions are about no meeting."""
+        """Calls about unknown recordings and sessions do not count for any meeting."""
         call(simulator, f"{APP}/recordings/nobody")
         call(simulator, f"{APP}/sessions/nobody")
 
@@ -280,48 +274,48 @@ class TestOrders:
 
 
 class TestControl:
-    """The simulator's own paths."""
+    """The control endpoints."""
 
     def test_faults(self, simulator: Simulator) -> None:
-        """Faults can be ordered, shown and taken back over HTTP, without a token."""
-        ordered = call(simulator, "/simulator/faults/m1?kind=html&times=3", "PUT")
+        """Faults can be injected, shown and removed over HTTP without a token."""
+        injected = call(simulator, "/simulator/faults/m1?kind=html&times=3", "PUT")
         call(simulator, "/simulator/faults/a%2Fb?kind=hang", "PUT")
         shown = call(simulator, "/simulator/faults")
-        struck = call(simulator)
+        affected = call(simulator)
         left = call(simulator, "/simulator/faults/m1", "DELETE")
         none = call(simulator, "/simulator/faults", "DELETE")
 
         html, hang = {"kind": "html", "times": 3}, {"kind": "hang", "times": None}
-        assert {"m1": html} == ordered.json()
+        assert {"m1": html} == injected.json()
         assert {"m1": html, "a/b": hang} == shown.json()
-        assert "<html>" in struck.text
+        assert "<html>" in affected.text
         assert ({"a/b": hang}, {}) == (left.json(), none.json())
 
     @pytest.mark.parametrize(
         "query", ["", "kind=bad_luck", "kind=html&times=0", "kind=html&times=x"]
     )
-    def test_bad_order(self, simulator: Simulator, query: str) -> None:
-        """An order that makes no sense is refused with the reason."""
-        answer = call(simulator, f"/simulator/faults/m1?{query}", "PUT")
+    def test_invalid_fault(self, simulator: Simulator, query: str) -> None:
+        """The response to an invalid fault contains the reason."""
+        response = call(simulator, f"/simulator/faults/m1?{query}", "PUT")
 
-        assert answer.status_code == 400
-        assert answer.json()["message"]
+        assert response.status_code == 400
+        assert response.json()["message"]
         assert call(simulator, "/simulator/faults").json() == {}
 
     def test_requests(self, simulator: Simulator) -> None:
-        """What was called can be read, the simulator's own paths apart."""
+        """The request log counts API calls, but not control requests."""
         call(simulator)
         call(simulator, f"{APP}/recordings")
 
-        answer = call(simulator, "/simulator/requests").json()
+        response = call(simulator, "/simulator/requests").json()
 
-        assert 2 == answer["total"] == answer["peak"]
-        assert answer["by_endpoint"] == {"active_recording": 1, "recordings": 1}
-        assert answer["by_meeting"] == {"m1": 1}
-        assert answer["refused"] == 0
+        assert 2 == response["total"] == response["peak"]
+        assert response["by_endpoint"] == {"active_recording": 1, "recordings": 1}
+        assert response["by_meeting"] == {"m1": 1}
+        assert response["refused"] == 0
 
     def test_index(self, simulator: Simulator) -> None:
-        """The index tells the paths and every kind of fault."""
+        """The index lists the control endpoints and every kind of fault."""
         text = call(simulator, "/").text
 
         assert "/simulator/faults" in text
@@ -337,6 +331,6 @@ class TestControl:
             ("PUT", "/simulator/faults", 405),
         ],
     )
-    def test_elsewhere(self, simulator: Simulator, method: str, path: str, status: int) -> None:
-        """There is nothing else."""
+    def test_unknown(self, simulator: Simulator, method: str, path: str, status: int) -> None:
+        """Other paths and methods get an error."""
         assert status == call(simulator, path, method).status_code

@@ -7,159 +7,154 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rk_exporter.simulator.journal import RequestLog
-from rk_exporter.simulator.ratelimit import RateLimit
 
 from rk_exporter.simulator import (
     HeaderWriter,
     Recording,
-    ScriptedStory,
+    RequestLog,
+    ScriptedScenario,
     Simulator,
     malformed_headers,
     misnamed_headers,
     no_headers,
 )
+from rk_exporter.simulator.api.rate_limit import RateLimit
+from tests.support.simulator import APP, NOW, call, send
 
 
-PATH = "/client/v4/accounts/a/realtime/kit/b/recordings/active-recording/m1"
-
-
-class FakeClock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_772_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+PATH = f"{APP}/recordings/active-recording/m1"
 
 
 TOKEN = "simulated"
 
 
-def call(simulator: Simulator, token: str = TOKEN) -> httpx.Response:
-    """Ask for an active recording."""
+class FakeClock:
+    """A clock that tests set."""
 
-    async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(simulator)
-        async with httpx.AsyncClient(transport=transport, base_url="http://simulator") as client:
-            return await client.get(PATH, headers={"authorization": f"Bearer {token}"})
+    def __init__(self) -> None:
+        self.now = NOW
 
-    return asyncio.run(send())
+    def __call__(self) -> float:
+        return self.now
+
+
+def ask(simulator: Simulator, token: str = TOKEN) -> httpx.Response:
+    """Request an active recording."""
+    return call(PATH, simulator, authorization=f"Bearer {token}")
 
 
 def make_simulator(clock: FakeClock, limit: int, **options: Any) -> Simulator:
     """Simulate one recording under a rate limit, for two tokens."""
-    story = ScriptedStory(recordings=[Recording.scripted("m1", invoked_at=0)])
+    scenario = ScriptedScenario(recordings=[Recording.scripted("m1", invoked_at=0)])
     tokens = {"simulated", "other"}
-    return Simulator(story, clock=clock, rate_limit=limit, token=tokens, **options)
+    return Simulator(scenario, clock=clock, rate_limit=limit, token=tokens, **options)
 
 
 class TestOverHttp:
-    """The limit as clients meet it."""
+    """The limit as clients see it."""
 
     def test_headers(self) -> None:
-        """Every answer tells what is left, and of what."""
+        """Every response reports the remaining calls and the limit."""
         clock = FakeClock()
         simulator = make_simulator(clock, 1200)
-        call(simulator)
+        ask(simulator)
         clock.now += 100.5
 
-        answer = call(simulator)
+        response = ask(simulator)
 
-        assert answer.headers["ratelimit"] == '"default";r=1198;t=200'
-        assert answer.headers["ratelimit-policy"] == '"default";q=1200;w=300'
-        assert "retry-after" not in answer.headers
+        assert response.headers["ratelimit"] == '"default";r=1198;t=200'
+        assert response.headers["ratelimit-policy"] == '"default";q=1200;w=300'
+        assert "retry-after" not in response.headers
 
-    def test_refusal(self) -> None:
-        """One call too many is refused with code 971 and told when to come again."""
+    def test_rejection(self) -> None:
+        """One call too many is rejected with code 971 and a Retry-After header."""
         clock = FakeClock()
         simulator = make_simulator(clock, 2)
-        statuses = [call(simulator).status_code for _ in range(2)]
+        statuses = [ask(simulator).status_code for _ in range(2)]
         clock.now += 0.5
 
-        answer = call(simulator)
+        response = ask(simulator)
 
         assert statuses == [200, 200]
-        assert answer.status_code == 429
+        assert response.status_code == 429
         error = {
             "code": 971,
             "message": "Please wait and consider throttling your request speed",
         }
-        assert [error] == answer.json()["errors"]
-        assert answer.headers["retry-after"] == "300"
-        assert answer.headers["ratelimit"] == '"default";r=0;t=300'
+        assert [error] == response.json()["errors"]
+        assert response.headers["retry-after"] == "300"
+        assert response.headers["ratelimit"] == '"default";r=0;t=300'
         assert simulator.requests.refused == 1
 
     def test_block(self) -> None:
-        """Whoever exceeded the limit is refused for five minutes, though the window has moved."""
+        """A client over the limit is blocked for five minutes, even after the window moves."""
         clock = FakeClock()
         simulator = make_simulator(clock, 1)
-        call(simulator)
+        ask(simulator)
         clock.now += 299
-        blocked = call(simulator)
+        blocked = ask(simulator)
         clock.now += 250.2
-        still = call(simulator)
+        still = ask(simulator)
         clock.now += 49.8
-        free = call(simulator)
+        free = ask(simulator)
 
-        assert [a.status_code for a in (blocked, still, free)] == [429, 429, 200]
+        assert [response.status_code for response in (blocked, still, free)] == [429, 429, 200]
         assert still.headers["retry-after"] == "50"
 
     def test_tokens_apart(self) -> None:
-        """Tokens are counted each on its own; a weak one is counted too."""
+        """Each token has its own limit, including a token without the permission."""
         simulator = make_simulator(FakeClock(), 1)
 
-        assert [call(simulator).status_code for _ in range(2)] == [200, 429]
-        assert call(simulator, "other").status_code == 200
-        assert [call(simulator, "forbidden").status_code for _ in range(2)] == [403, 429]
+        assert [ask(simulator).status_code for _ in range(2)] == [200, 429]
+        assert ask(simulator, "other").status_code == 200
+        assert [ask(simulator, "forbidden").status_code for _ in range(2)] == [403, 429]
 
     def test_wrong_tokens(self) -> None:
-        """Calls with a wrong token are not counted, nor told any limit."""
-        answer = call(make_simulator(FakeClock(), 1), "wrong")
+        """Calls with a wrong token do not count and get no rate limit headers."""
+        response = ask(make_simulator(FakeClock(), 1), "wrong")
 
-        assert "ratelimit" not in answer.headers
+        assert "ratelimit" not in response.headers
 
     def test_off(self) -> None:
-        """A limit of 0 counts nothing."""
-        answer = call(make_simulator(FakeClock(), 0))
+        """A limit of 0 is off."""
+        response = ask(make_simulator(FakeClock(), 0))
 
-        assert answer.status_code == 200
-        assert "ratelimit" not in answer.headers
+        assert response.status_code == 200
+        assert "ratelimit" not in response.headers
 
 
 class TestSeveralLimits:
-    """A second limit, as Cloudflare's examples have one."""
+    """A second limit, as in Cloudflare's examples."""
 
     def test_headers(self) -> None:
-        """Both limits are told in one list."""
-        answer = call(make_simulator(FakeClock(), 1200, burst_limit=100))
+        """One header lists both limits."""
+        response = ask(make_simulator(FakeClock(), 1200, burst_limit=100))
 
-        assert answer.headers["ratelimit"] == '"burst";r=99;t=60, "default";r=1199;t=300'
+        assert response.headers["ratelimit"] == '"burst";r=99;t=60, "default";r=1199;t=300'
         policy = '"burst";q=100;w=60, "default";q=1200;w=300'
-        assert answer.headers["ratelimit-policy"] == policy
+        assert response.headers["ratelimit-policy"] == policy
 
     def test_burst(self) -> None:
-        """The stricter limit refuses for its own time."""
+        """The stricter limit blocks for its own window."""
         clock = FakeClock()
         simulator = make_simulator(clock, 10, burst_limit=2)
-        statuses = [call(simulator).status_code for _ in range(3)]
-        refused = call(simulator)
+        statuses = [ask(simulator).status_code for _ in range(3)]
+        rejected = ask(simulator)
         clock.now += 60
 
         assert statuses == [200, 200, 429]
-        assert refused.headers["retry-after"] == "60"
-        assert call(simulator).headers["ratelimit"] == '"burst";r=1;t=60, "default";r=5;t=240'
+        assert rejected.headers["retry-after"] == "60"
+        assert ask(simulator).headers["ratelimit"] == '"burst";r=1;t=60, "default";r=5;t=240'
 
     def test_burst_alone(self) -> None:
-        """The other limit can be switched off."""
-        answer = call(make_simulator(FakeClock(), 0, burst_limit=1))
+        """The main limit can be off while the burst limit is on."""
+        response = ask(make_simulator(FakeClock(), 0, burst_limit=1))
 
-        assert answer.headers["ratelimit"] == '"burst";r=0;t=60'
+        assert response.headers["ratelimit"] == '"burst";r=0;t=60'
 
 
 class TestOddHeaders:
-    """What clients may be told instead of what is documented."""
+    """Headers that differ from the documentation."""
 
     @pytest.mark.parametrize(
         ("writer", "expected"),
@@ -182,47 +177,49 @@ class TestOddHeaders:
                 },
             ),
             (
-                lambda verdicts: ((b"ratelimit", b"%d" % verdicts[0].quota),),
+                lambda decisions: ((b"ratelimit", b"%d" % decisions[0].quota),),
                 {"ratelimit": "1"},
             ),
         ],
     )
-    def test_refusal(self, writer: HeaderWriter, expected: dict[str, str]) -> None:
-        """A call can be refused with headers of any kind, also with the test's own."""
+    def test_rejection(self, writer: HeaderWriter, expected: dict[str, str]) -> None:
+        """A rejected call can have headers of any kind, including the test's own."""
         simulator = make_simulator(FakeClock(), 1, limit_headers=writer)
-        call(simulator)
+        ask(simulator)
 
-        answer = call(simulator)
+        response = ask(simulator)
 
         names = ("ratelimit", "ratelimit-policy", "retry-after")
-        assert answer.status_code == 429
-        assert expected == {name: answer.headers[name] for name in names if name in answer.headers}
+        assert response.status_code == 429
+        assert expected == {
+            name: response.headers[name] for name in names if name in response.headers
+        }
 
 
-class TestOtherSpenders:
-    """Calls that somebody else makes with the same rights."""
+class TestOtherClients:
+    """Calls of other clients with the same token."""
 
-    def test_spend(self) -> None:
-        """What others spend is no longer there, until it is given back; they are not logged."""
+    def test_consume_quota(self) -> None:
+        """Calls of other clients reduce the quota for one window and are not logged."""
         clock = FakeClock()
         simulator = make_simulator(clock, 1200)
-        simulator.spend(700)
+        simulator.consume_quota(700)
         clock.now += 200
-        before = call(simulator).headers["ratelimit"]
+        before = ask(simulator).headers["ratelimit"]
         clock.now += 100
 
         assert before == '"default";r=499;t=100'
-        assert call(simulator).headers["ratelimit"] == '"default";r=1198;t=200'
+        assert ask(simulator).headers["ratelimit"] == '"default";r=1198;t=200'
         assert simulator.requests.total == 2
 
     def test_others_exceed(self) -> None:
-        """When others exceed the limit, all calls of the same user are blocked, no others."""
+        """If another client exceeds the limit, only calls with the same token are blocked."""
         simulator = make_simulator(FakeClock(), 3)
 
-        simulator.spend(4)
+        simulator.consume_quota(4)
 
-        assert call(simulator).status_code == 429
-        assert call(simulator, "other").status_code == 200
+        assert ask(simulator).status_code == 429
+        assert ask(simulator, "other").status_code == 200
 
 
 @given(
@@ -230,20 +227,20 @@ class TestOtherSpenders:
     pauses=st.lists(st.floats(0, 400, allow_subnormal=False), max_size=40),
 )
 def test_never_more_than_the_limit(limit: int, pauses: list[float]) -> None:
-    """However calls come, no window holds more allowed ones than the limit."""
+    """No window contains more allowed calls than the limit, whatever the pauses."""
     rate_limit = RateLimit(limit)
     now = 0.0
     allowed: list[float] = []
     for pause in pauses:
         now += pause
-        if rate_limit.ask("token", now).allowed:
+        if rate_limit.acquire("token", now).allowed:
             allowed.append(now)
 
     assert all(sum(end - 300 < at <= end for at in allowed) <= limit for end in allowed)
 
 
 def test_request_log() -> None:
-    """The log tells how many calls were made to what, and the most in any five minutes."""
+    """The log counts calls by endpoint and meeting, and the peak of any five minutes."""
     log = RequestLog()
     for at, meeting_id in ((0, "m1"), (10, "m1"), (299, None), (305, "m2"), (900, "m2")):
         log.count("active_recording", meeting_id, at, "token" if meeting_id else None)
@@ -260,34 +257,31 @@ def test_request_log() -> None:
 
 
 def test_peak_by_token() -> None:
-    """The busiest five minutes are known of each token, refused and forbidden ones included."""
+    """The log has the peak of each token, including rejected and forbidden calls."""
     clock = FakeClock()
     simulator = make_simulator(clock, 2)
     for token in ("simulated", "simulated", "simulated", "other", "forbidden", "forbidden"):
-        call(simulator, token)
+        ask(simulator, token)
         clock.now += 1
     clock.now += 300
-    call(simulator, "other")
+    ask(simulator, "other")
 
     assert {"simulated": 3, "other": 1, "forbidden": 2} == simulator.requests.peak_by_token
     assert simulator.requests.peak == 6
 
 
 def test_abandoned_calls() -> None:
-    """A call whose answer nobody waits for was made all the same."""
+    """A call counts even if the client disconnects before the response."""
     simulator = make_simulator(FakeClock(), 5, latency_seconds=60.0)
 
     async def abandon() -> None:
-        transport = httpx.ASGITransport(simulator)
-        async with httpx.AsyncClient(transport=transport, base_url="http://simulator") as client:
-            headers = {"authorization": f"Bearer {TOKEN}"}
-            sent = asyncio.create_task(client.get(PATH, headers=headers))
-            await asyncio.sleep(0.01)
-            sent.cancel()
-            await asyncio.wait([sent])
+        sent = asyncio.create_task(send(simulator, PATH))
+        await asyncio.sleep(0.01)
+        sent.cancel()
+        await asyncio.wait([sent])
 
     asyncio.run(abandon())
 
     assert simulator.requests.total == 1
     simulator.latency_seconds = 0.0
-    assert call(simulator).headers["ratelimit"] == '"default";r=3;t=300'
+    assert ask(simulator).headers["ratelimit"] == '"default";r=3;t=300'

@@ -11,15 +11,15 @@ from rk_exporter.simulator import (
     Fault,
     Meeting,
     Recording,
-    ScriptedStory,
+    ScriptedScenario,
     Session,
     Simulator,
     Status,
 )
 from tests.support.serving import served
+from tests.support.simulator import NOW
 
 
-NOW = 1_772_000_000.0
 STATES = {
     Status.INVOKED: {},
     Status.RECORDING: {"started_at": NOW - 90},
@@ -60,21 +60,23 @@ APP: _App = {**ACCOUNT, "app_id": APP_ID}
 
 @pytest.fixture
 def simulator() -> Simulator:
-    """Simulate a recording in every state, all of them still shown as active."""
-    story = ScriptedStory(meetings=MEETINGS, recordings=RECORDINGS.values(), sessions=SESSIONS)
-    return Simulator(story, clock=lambda: NOW, linger_seconds=3600, rate_limit=20)
+    """Simulate a recording in every state; all of them count as active."""
+    scenario = ScriptedScenario(
+        meetings=MEETINGS, recordings=RECORDINGS.values(), sessions=SESSIONS
+    )
+    return Simulator(scenario, clock=lambda: NOW, linger_seconds=3600, rate_limit=20)
 
 
 @pytest.fixture
 def base_url(simulator: Simulator) -> Iterator[str]:
-    """Serve the simulator on a port of its own."""
+    """Serve the simulator on a free port."""
     with served(simulator) as url:
         yield url
 
 
 @pytest.fixture
 def client(base_url: str) -> Iterator[cloudflare.Cloudflare]:
-    """Use the official SDK, which then refuses whatever is not as documented."""
+    """Use the official SDK in its strict mode, which rejects undocumented responses."""
     with _connect(base_url, "simulated") as client:
         yield client
 
@@ -89,23 +91,23 @@ def _connect(base_url: str, token: str) -> cloudflare.Cloudflare:
 
 
 class TestRecordings:
-    """Recordings as the SDK reads them."""
+    """Recordings, read with the SDK."""
 
     @pytest.mark.parametrize("status", Status)
     def test_active(self, client: cloudflare.Cloudflare, status: Status) -> None:
-        """An active recording is as documented in every state."""
+        """An active recording matches the documentation in every state."""
         recording = RECORDINGS[status]
 
-        answer = client.realtime_kit.recordings.get_active_recordings(recording.meeting_id, **APP)
+        response = client.realtime_kit.recordings.get_active_recordings(recording.meeting_id, **APP)
 
-        data = answer.data
+        data = response.data
         assert (recording.id, status) == (data.id, data.status)
         assert data.invoked_time == datetime.fromtimestamp(recording.invoked_at, UTC)
         assert (data.started_time is None) == (status == Status.INVOKED)
         assert (data.download_url is None) == (status != Status.UPLOADED)
 
     def test_uploaded(self, client: cloudflare.Cloudflare) -> None:
-        """An uploaded recording has all twelve fields, and its URLs are marked as secret."""
+        """An uploaded recording has all twelve fields, and its URLs contain the canary."""
         recordings = client.realtime_kit.recordings
 
         data = recordings.get_active_recordings("meeting-uploaded", **APP).data
@@ -120,39 +122,39 @@ class TestRecordings:
 
     @pytest.mark.parametrize("status", Status)
     def test_one(self, client: cloudflare.Cloudflare, status: Status) -> None:
-        """A recording by its id is as documented in every state."""
+        """A single recording matches the documentation in every state."""
         recording = RECORDINGS[status]
 
-        answer = client.realtime_kit.recordings.get_one_recording(recording.id, **APP)
+        response = client.realtime_kit.recordings.get_one_recording(recording.id, **APP)
 
-        assert answer.data is not None
-        assert answer.data.status == status
-        assert answer.data.start_reason is not None
-        assert answer.data.start_reason.reason == "API_CALL"
-        assert answer.data.storage_config is not None
-        assert answer.data.storage_config.type == "aws"
+        assert response.data is not None
+        assert response.data.status == status
+        assert response.data.start_reason is not None
+        assert response.data.start_reason.reason == "API_CALL"
+        assert response.data.storage_config is not None
+        assert response.data.storage_config.type == "aws"
 
     def test_list(self, client: cloudflare.Cloudflare) -> None:
-        """The list is as documented, newest first."""
-        answer = client.realtime_kit.recordings.get_recordings(APP_ID, **ACCOUNT)
+        """The list matches the documentation, newest first."""
+        response = client.realtime_kit.recordings.get_recordings(APP_ID, **ACCOUNT)
 
         expected = [recording.id for recording in reversed(RECORDINGS.values())]
-        assert expected == [item.id for item in answer.data]
-        assert answer.paging.total_count == 6
-        assert answer.data[0].meeting is not None
-        assert answer.data[0].meeting.title == "Title meeting-errored"
+        assert expected == [item.id for item in response.data]
+        assert response.paging.total_count == 6
+        assert response.data[0].meeting is not None
+        assert response.data[0].meeting.title == "Title meeting-errored"
 
     def test_statuses(self, client: cloudflare.Cloudflare) -> None:
-        """Several states are understood as the SDK writes them, a key for each."""
-        answer = client.realtime_kit.recordings.get_recordings(
+        """The list accepts several states as the SDK writes them: a key for each."""
+        response = client.realtime_kit.recordings.get_recordings(
             APP_ID, **ACCOUNT, status=["PAUSED", "ERRORED"]
         )
 
-        assert {"PAUSED", "ERRORED"} == {item.status for item in answer.data}
+        assert {"PAUSED", "ERRORED"} == {item.status for item in response.data}
 
     def test_window(self, client: cloudflare.Cloudflare) -> None:
-        """Times are understood as the SDK writes them."""
-        answer = client.realtime_kit.recordings.get_recordings(
+        """The list accepts times as the SDK writes them."""
+        response = client.realtime_kit.recordings.get_recordings(
             APP_ID,
             **ACCOUNT,
             start_time=datetime.fromtimestamp(NOW - 99, UTC),
@@ -163,10 +165,10 @@ class TestRecordings:
             search="meeting",
         )
 
-        assert [item.status for item in answer.data] == ["RECORDING", "PAUSED"]
+        assert [item.status for item in response.data] == ["RECORDING", "PAUSED"]
 
     def test_pages(self, client: cloudflare.Cloudflare) -> None:
-        """Pages follow each other without gap or overlap."""
+        """Pages have neither gaps nor overlaps."""
         recordings = client.realtime_kit.recordings
         pages = [
             recordings.get_recordings(APP_ID, **ACCOUNT, page_no=number, per_page=4)
@@ -177,63 +179,65 @@ class TestRecordings:
         assert [(p.paging.start_offset, p.paging.end_offset) for p in pages] == [(1, 4), (5, 6)]
 
     def test_meeting(self, client: cloudflare.Cloudflare) -> None:
-        """The list can be narrowed to one meeting."""
-        answer = client.realtime_kit.recordings.get_recordings(
+        """The list can be limited to one meeting."""
+        response = client.realtime_kit.recordings.get_recordings(
             APP_ID, **ACCOUNT, meeting_id="meeting-paused"
         )
 
-        assert [RECORDINGS[Status.PAUSED].id] == [item.id for item in answer.data]
+        assert [RECORDINGS[Status.PAUSED].id] == [item.id for item in response.data]
 
 
 class TestSessionsAndMeetings:
-    """Sessions and meetings as the SDK reads them."""
+    """Sessions and meetings, read with the SDK."""
 
     def test_sessions(self, client: cloudflare.Cloudflare) -> None:
-        """Live sessions are as documented."""
-        answer = client.realtime_kit.sessions.get_sessions(APP_ID, **ACCOUNT, status="LIVE")
+        """Live sessions match the documentation."""
+        response = client.realtime_kit.sessions.get_sessions(APP_ID, **ACCOUNT, status="LIVE")
 
-        assert answer.data is not None
-        assert answer.data.sessions is not None
-        (session,) = answer.data.sessions
+        assert response.data is not None
+        assert response.data.sessions is not None
+        (session,) = response.data.sessions
         assert (session.id, session.live_participants) == ("s-live", 4)
         assert session.associated_id == "meeting-recording"
 
     def test_session(self, client: cloudflare.Cloudflare) -> None:
-        """A session that has ended is as documented."""
-        answer = client.realtime_kit.sessions.get_session_details("s-ended", **APP)
+        """A session that has ended matches the documentation."""
+        response = client.realtime_kit.sessions.get_session_details("s-ended", **APP)
 
-        assert answer.data is not None
-        assert answer.data.status == "ENDED"
+        assert response.data is not None
+        assert response.data.status == "ENDED"
 
     def test_meetings(self, client: cloudflare.Cloudflare) -> None:
-        """The list of meetings is as documented."""
-        answer = client.realtime_kit.meetings.get(APP_ID, **ACCOUNT, search="uploaded", per_page=1)
+        """The list of meetings matches the documentation."""
+        response = client.realtime_kit.meetings.get(
+            APP_ID, **ACCOUNT, search="uploaded", per_page=1
+        )
 
-        assert [meeting.id for meeting in answer.data] == ["meeting-uploaded"]
-        assert answer.paging.total_count == 1
+        assert [meeting.id for meeting in response.data] == ["meeting-uploaded"]
+        assert response.paging.total_count == 1
 
     def test_meeting(self, client: cloudflare.Cloudflare) -> None:
-        """A meeting by its id is as documented."""
-        answer = client.realtime_kit.meetings.get_meeting_by_id("meeting-paused", **APP)
+        """A single meeting matches the documentation."""
+        response = client.realtime_kit.meetings.get_meeting_by_id("meeting-paused", **APP)
 
-        assert answer.data is not None
-        assert answer.data.title == "Title meeting-paused"
+        assert response.data is not None
+        assert response.data.title == "Title meeting-paused"
 
     def test_active_session(self, client: cloudflare.Cloudflare) -> None:
-        """A meeting's live session is as documented."""
+        """The live session of a meeting matches the documentation."""
         sessions = client.realtime_kit.active_session
 
-        answer = sessions.get_active_session("meeting-recording", **APP)
+        response = sessions.get_active_session("meeting-recording", **APP)
 
-        assert answer.data is not None
-        assert answer.data.id == "s-live"
+        assert response.data is not None
+        assert response.data.id == "s-live"
 
 
 class TestErrors:
-    """Refusals as the SDK reads them."""
+    """Errors, read with the SDK."""
 
     def test_no_active_recording(self, client: cloudflare.Cloudflare) -> None:
-        """Without an active recording the SDK raises NotFoundError; it cannot read `error`."""
+        """Without an active recording, the SDK raises NotFoundError; it cannot parse `error`."""
         with pytest.raises(cloudflare.NotFoundError) as caught:
             client.realtime_kit.recordings.get_active_recordings("nobody", **APP)
 
@@ -260,7 +264,7 @@ class TestErrors:
             client.realtime_kit.recordings.get_recordings(APP_ID, **ACCOUNT)
 
     def test_rate_limit(self, client: cloudflare.Cloudflare) -> None:
-        """One call too many raises RateLimitError, and says for how long."""
+        """One call too many raises RateLimitError with a Retry-After header."""
         recordings = client.realtime_kit.recordings
         for _ in range(20):
             recordings.get_active_recordings("meeting-paused", **APP)
@@ -275,7 +279,7 @@ class TestErrors:
     def test_strictness(
         self, client: cloudflare.Cloudflare, simulator: Simulator, fault: Fault
     ) -> None:
-        """The SDK, made strict, does refuse what is not documented."""
+        """The strict SDK rejects undocumented data."""
         simulator.inject("meeting-paused", fault)
 
         with pytest.raises(cloudflare.APIResponseValidationError):
@@ -283,20 +287,20 @@ class TestErrors:
 
 
 class TestConnections:
-    """Faults that only a real connection shows."""
+    """Faults that need a real connection."""
 
     URL = f"/client/v4/accounts/a/realtime/kit/{APP_ID}/recordings/active-recording/meeting-paused"
     HEADERS = {"authorization": "Bearer simulated"}  # noqa: RUF012 - read only
 
     def test_truncated(self, base_url: str, simulator: Simulator) -> None:
-        """A truncated answer ends in a dropped connection."""
+        """A truncated response ends in a closed connection."""
         simulator.inject("meeting-paused", Fault.TRUNCATED)
 
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.get(base_url + self.URL, headers=self.HEADERS)
 
     def test_hang(self, base_url: str, simulator: Simulator) -> None:
-        """A hanging call runs into the client's timeout, and the server forgets it."""
+        """A hanging call ends with the client's timeout and does not affect later calls."""
         simulator.inject("meeting-paused", Fault.HANG, times=1)
 
         with pytest.raises(httpx.ReadTimeout):

@@ -31,7 +31,7 @@ CONTROL_ENDPOINTS = (
     ControlEndpoint(
         "PUT",
         "/simulator/faults/MEETING?kind=KIND[&times=N]",
-        "make all calls, or the next N calls, about a meeting fail; * stands for all meetings",
+        "make all calls, or the next N calls, about a meeting fail; * means all meetings",
     ),
     ControlEndpoint("DELETE", "/simulator/faults/MEETING", "remove the fault of a meeting"),
     ControlEndpoint("DELETE", "/simulator/faults", "remove all faults"),

@@ -56,7 +56,7 @@ class Fault(StrEnum):
     UNKNOWN_STATUS = "unknown_status"
     """The correct response with the undocumented status TRANSCODING."""
     DATA_LIST = "data_list"
-    """The correct response with a list in `data` where an object is documented."""
+    """The correct response with a list in `data` instead of an object."""
     ODD_TIMESTAMPS = "odd_timestamps"
     """The correct response with timestamps and file size in other valid formats."""
     DATA_NULL = "data_null"

@@ -1,0 +1,231 @@
+"""Generate the reference page of the simulator from its code."""
+
+import ast
+import inspect
+import re
+
+from collections.abc import Iterable
+from enum import StrEnum
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+
+from rk_exporter.simulator import (
+    DEMO_PACE,
+    REAL_PACE,
+    Endpoint,
+    Fault,
+    MeetingInList,
+    Pace,
+    Simulator,
+)
+from rk_exporter.simulator.api.control import CONTROL_ENDPOINTS
+from rk_exporter.simulator.api.endpoints import APP_PREFIX, PATHS
+from rk_exporter.simulator.scenarios import pace
+
+
+PAGE = Path("docs/reference/simulator.md")
+
+_TEMPLATE = """\
+# Simulator
+
+<!-- Generated from the code by `python -m tools.docs.simulator`. -->
+
+`rk-exporter simulate` runs a simulated Cloudflare RealtimeKit REST API on port 10059. It needs no
+account. It accepts any account id, any app id and the token `simulated`. `rk-exporter demo` runs
+the exporter on it. `rk-exporter simulate --help` lists the options.
+
+```sh
+rk-exporter simulate --pace demo
+```
+
+Read its recordings in another terminal, inject a fault, and see how many calls it counts:
+
+```sh
+curl -H 'Authorization: Bearer simulated' \\
+  http://localhost:10059/client/v4/accounts/any/realtime/kit/any/recordings
+curl -X PUT 'http://localhost:10059/simulator/faults/*?kind=server_error&times=3'
+curl http://localhost:10059/simulator/requests
+```
+
+To use it with the exporter, set `CLOUDFLARE_API_TOKEN=simulated` and
+`--api.base-url http://localhost:10059/client/v4`.
+
+The simulator imports nothing of the exporter, so that they cannot share mistakes. The official
+`cloudflare` SDK accepts its responses in strict mode. Each secret in a response contains
+`SIMULATED-SECRET`, so that tests can search for leaks.
+
+## Endpoints
+
+Paths begin with `{prefix}`. All endpoints are read-only.
+
+{endpoints}
+
+Lists have pages: `page_no` starts at 1, `per_page` is 25 by default and at most 100.
+
+## Tokens and rate limit
+
+The gateway rejects a missing or malformed token with 400, a wrong one with 401, and the token
+`forbidden` with 403, as if it had no permission.
+
+Each token can make 1,200 calls in 5 minutes. As at Cloudflare, one more call is rejected with 429
+and code 971, and so is each call in the next 5 minutes. `--rate-limit` changes the limit; 0
+switches it off. The headers `RateLimit`, `RateLimit-Policy` and `Retry-After` report it.
+
+## Control endpoints
+
+They need no token.
+
+{control}
+
+The request log at `/simulator/requests` counts all calls (`total`), those that the rate limit
+rejected (`refused`), and the maximum in any 5 minutes (`peak`).
+
+## Faults
+
+A fault affects all calls about one meeting, or about any meeting if its id is `*`.
+`--fault MEETING=KIND` injects a fault at the start; `PUT /simulator/faults/MEETING` does it later.
+
+{faults}
+
+## Scenarios
+
+A scenario decides what the simulated account contains at each moment. The simulator generates it
+from a seed (`--seed`): the same seed gives the same meetings, sessions and recordings. `--pace`
+chooses the durations and shares below, `--meetings` the number of meetings, and `--speed` the
+speed of the simulated clock.
+
+{paces}
+
+{durations}
+
+The shares are parts of all recordings, except `busy_share` (meetings) and `unrecorded_share`
+(sessions). The lists contain the recordings of the last eight days.
+
+Tests in Python can use a scripted scenario instead:
+
+```python
+from rk_exporter.simulator import Recording, ScriptedScenario, Simulator
+
+recording = Recording.scripted("weekly", invoked_at=0, started_at=2, stopped_at=60, uploaded_at=75)
+simulator = Simulator(ScriptedScenario(recordings=[recording]), clock=lambda: 30.0)
+```
+
+## Switches
+
+Tests in Python can change the behaviour of the API. `--latency`, `--linger` and `--rate-limit` of
+`rk-exporter simulate` set three of these arguments of `Simulator`.
+
+{switches}
+
+`meeting_in_list` is one of:
+
+{meeting_in_list}
+"""
+
+
+def simulator_reference() -> str:
+    """Return the page."""
+    return _TEMPLATE.format(
+        prefix=APP_PREFIX,
+        endpoints=_endpoints(),
+        control=_table(
+            "request | what it does",
+            ((f"`{item.method} {item.path}`", item.description) for item in CONTROL_ENDPOINTS),
+        ),
+        faults=_members("kind | response", Fault),
+        paces=_paces(),
+        durations=_durations(),
+        switches=_switches(),
+        meeting_in_list=_members("value | how an item names its meeting", MeetingInList),
+    )
+
+
+def _endpoints() -> str:
+    descriptions = _descriptions(Endpoint)
+    return _table(
+        "path | name in the request log | response",
+        (
+            (f"`{path}`", f"`{endpoint}`", descriptions[endpoint.name])
+            for endpoint, path in PATHS.items()
+        ),
+    )
+
+
+def _members(header: str, enumeration: type[StrEnum]) -> str:
+    """List the members of an enumeration with their docstrings."""
+    descriptions = _descriptions(enumeration)
+    return _table(header, ((f"`{member}`", descriptions[member.name]) for member in enumeration))
+
+
+def _paces() -> str:
+    descriptions = _descriptions(pace)
+    names = ("real", "demo")
+    return _table(
+        "pace | account", ((f"`{name}`", descriptions[f"{name.upper()}_PACE"]) for name in names)
+    )
+
+
+def _durations() -> str:
+    """List the values of both paces."""
+    return _table(
+        "property | real | demo | meaning",
+        (
+            (
+                f"`{name}`",
+                *(_value(getattr(values, name)) for values in (REAL_PACE, DEMO_PACE)),
+                text,
+            )
+            for name, text in _descriptions(Pace).items()
+        ),
+    )
+
+
+def _value(value: float | tuple[float, float]) -> str:
+    """Format a range of seconds, a duration or a share."""
+    if isinstance(value, tuple):
+        return f"{value[0]:,g} to {value[1]:,g} s"
+    return f"{value:,g} s" if value > 1 else f"{100 * value:g} %"
+
+
+def _switches() -> str:
+    """List the arguments that the docstring of `Simulator` describes."""
+    parameters = inspect.signature(Simulator).parameters
+    described = re.findall(r"- \*(\w+)\*: (.+)", inspect.getdoc(Simulator) or "")
+    return _table(
+        "argument | default | meaning",
+        ((f"`{name}`", f"`{_default(parameters[name])}`", text) for name, text in described),
+    )
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    value = parameter.default
+    if isinstance(value, StrEnum):
+        return str(value)
+    return value.__name__ if callable(value) else repr(value)
+
+
+def _descriptions(subject: type | ModuleType) -> dict[str, str]:
+    """Return the docstrings below the attributes of a class or below the names in a module."""
+    tree = ast.parse(inspect.getsource(subject))
+    nodes = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else tree.body
+    found = {}
+    for node, following in pairwise(nodes):
+        match node, following:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = " ".join(text.split())
+    return found
+
+
+def _table(header: str, rows: Iterable[Iterable[str]]) -> str:
+    """Format a Markdown table; *header* has its column titles, separated by bars."""
+    lines = [header, " | ".join("---" for _ in header.split("|"))]
+    lines += [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(simulator_reference())
