@@ -1,1 +1,1 @@
-"""The Grafana dashboards as code; `python -m dashboards` writes their JSON beside it."""
+"""Grafana dashboards as code. `python -m dashboards` writes the generated files."""

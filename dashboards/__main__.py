@@ -1,14 +1,14 @@
-"""Write the dashboards' JSON beside their code."""
+"""Write the dashboards' JSON and the reference page of the alerts."""
 
 import json
 
 from pathlib import Path
 
-from dashboards import exporter, overview, recording, recordings
+from dashboards import alert_reference, exporter, overview, recording, recordings
 from dashboards.classic import document
 
 
-FOLDER = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 DASHBOARDS = {
     "overview": overview.build,
     "recordings": recordings.build,
@@ -18,17 +18,18 @@ DASHBOARDS = {
 
 
 def texts() -> dict[str, str]:
-    """Return what each file holds, by its name."""
+    """Return the content of each generated file by its path in the project."""
     return {
-        f"{name}.json": json.dumps(document(build()), indent=2, ensure_ascii=False) + "\n"
+        f"dashboards/{name}.json": json.dumps(document(build()), indent=2, ensure_ascii=False)
+        + "\n"
         for name, build in DASHBOARDS.items()
-    }
+    } | {"docs/reference/alerts.md": alert_reference.text()}
 
 
 def main() -> None:
     """Write the files."""
-    for name, text in texts().items():
-        (FOLDER / name).write_text(text)
+    for path, text in texts().items():
+        (ROOT / path).write_text(text)
 
 
 if __name__ == "__main__":

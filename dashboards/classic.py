@@ -1,8 +1,7 @@
 """
-Dashboards in Grafana's classic JSON, as import and file provisioning take it.
+Convert dashboards to Grafana's classic JSON, which import and file provisioning accept.
 
-The builders leave some of that to Grafana's own editor: ids, and what a file from elsewhere says
-it needs.
+This adds the parts that the builders leave to Grafana's editor: ids and requirements.
 """
 
 import json
@@ -15,7 +14,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 
-# Grafana 10 writes it, and newer ones migrate from it by themselves.
+# Grafana 10 uses this version, and newer versions migrate it on load.
 SCHEMA_VERSION = 39
 _OLDEST_GRAFANA = "10.0.0"
 
@@ -27,9 +26,9 @@ def document(builder: dashboard.Dashboard) -> dict[str, Any]:
         panel["id"] = number
         for target, letter in zip(panel.get("targets", []), ascii_uppercase, strict=False):
             target["refId"] = letter
-    for each in (*made["links"], *made["annotations"]["list"]):
-        # Else newer Grafanas hide them in a menu.
-        each.pop("placement", None)
+    for item in (*made["links"], *made["annotations"]["list"]):
+        # With a placement, newer Grafana versions hide it in a menu.
+        item.pop("placement", None)
     made["schemaVersion"] = SCHEMA_VERSION
     requires = [
         {"type": "grafana", "id": "grafana", "name": "Grafana", "version": _OLDEST_GRAFANA},

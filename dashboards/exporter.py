@@ -1,7 +1,8 @@
-"""RealtimeKit / Exporter: what the exporter does, what it may do, and what it could not."""
+"""RealtimeKit / Exporter: the exporter's API calls, budget, failures and data age."""
 
 from grafana_foundation_sdk.builders import dashboard
 
+from dashboards import exporter_calls as calls
 from dashboards.frame import EXPORTER, RECORDING, Framing, Row, framed, link_to
 from dashboards.panels import (
     About,
@@ -9,17 +10,16 @@ from dashboards.panels import (
     Size,
     dashed,
     events,
+    history,
     instant,
     number,
-    quantiles,
     query,
     text_of,
-    tracker,
 )
 from dashboards.selectors import (
     BY_MEETING,
-    happening,
     named,
+    nonzero,
     of_app,
     of_exporter,
     of_meeting,
@@ -46,16 +46,15 @@ def build() -> dashboard.Dashboard:
         Framing(
             "Exporter",
             EXPORTER,
-            "What the exporter does, how much of its budget that takes, and what it could not "
-            "read.",
+            "The exporter's API calls and budget, and the meetings that it could not read.",
             since="now-3h",
         ),
         [
             Row("Now", _figures()),
-            Row("Budget", [_budget(), _rate_limit()]),
-            Row("Calls", [_endpoints(), _codes(), _failures()]),
-            Row("Passes", [_latency(), _pass_duration(), _deferred()]),
-            Row("What is stale", [_unread(), _ages(), _sources()]),
+            Row("API budget", [calls.budget(), calls.rate_limit()]),
+            Row("API calls", [calls.endpoints(), calls.codes(), calls.failures()]),
+            Row("Passes", [calls.latency(), _pass_duration(), _deferred()]),
+            Row("Stale data", [_unread(), _ages(), _sources()]),
             Row("Process", [_memory(), _cpu(), _malformed()], collapsed=True),
         ],
     )
@@ -65,16 +64,16 @@ def _figures() -> list[Panel]:
     remaining = f"min({of_app('rk_api_budget_remaining')} / {of_app('rk_api_budget_limit')})"
     return [
         text_of(
-            About("Version", "Of the exporters chosen above.", unit="none"),
+            About("Version", "Version of the selected exporters.", unit="none"),
             instant(f"count by (version) ({of_exporter('rk_exporter_build_info')})"),
             label="version",
             size=_FIGURE,
         ),
         text_of(
             About(
-                "Read by",
-                "active-recording is a call for each meeting; list is the app's list of "
-                "recordings, a hundred with each call.",
+                "Read mode",
+                "active-recording makes one call per meeting. list reads the app's list, a hundred "
+                "recordings per call.",
                 unit="none",
             ),
             instant(f"count by (read) ({of_app('rk_app_info')})"),
@@ -84,7 +83,8 @@ def _figures() -> list[Panel]:
         number(
             About(
                 "Budget left",
-                "Of the calls that may be made in any 5 minutes. A process begins with it spent.",
+                "Share of the allowed calls in 5 minutes that is left. After a restart, the "
+                "exporter assumes that the budget is used up.",
                 unit="percentunit",
             ),
             instant(remaining),
@@ -95,8 +95,8 @@ def _figures() -> list[Panel]:
         number(
             About(
                 "Blocked for",
-                "For how long no calls are made, after Cloudflare's rate limit was exceeded or a "
-                "token was refused. None: calls are made.",
+                "How long API calls remain suspended after Cloudflare's rate limit was exceeded or "
+                "a token was rejected. None means that they are not suspended.",
                 unit="s",
             ),
             instant(f"max({of_app('rk_api_blocked_until_timestamp_seconds')}) - time()"),
@@ -105,28 +105,28 @@ def _figures() -> list[Panel]:
             absent="none",
         ),
         number(
-            About("Meetings", "In the list: configured, in files, and live ones."),
+            About("Meetings", "Number of meetings: configured, from files, and live ones."),
             instant(f"sum({once('app', of_app('rk_meetings'))})"),
             size=_FIGURE,
         ),
         number(
             About(
                 "Deferred",
-                "Meetings that the last pass did not read: for want of budget or time, or since "
-                "calls are held back. They have their turn in the next.",
+                "Meetings not read in the last pass because the budget or the time ran out, or "
+                "calls were suspended. A later pass reads them.",
             ),
             instant(or_zero(f"sum({once('app', of_app('rk_meetings_deferred'))})")),
             size=_FIGURE,
             colours={0: "green", 1: "orange"},
         ),
         number(
-            About("Unreadable", "Meetings that could not be read the last time."),
+            About("Unreadable", "Meetings whose last read failed."),
             instant(or_zero(f"count({_UP} == 0)")),
             size=_FIGURE,
             colours={0: "green", 1: "red"},
         ),
         number(
-            About("Memory", "Of the exporter's process.", unit="bytes"),
+            About("Memory", "Memory of the exporter's process.", unit="bytes"),
             instant(f"max({of_exporter('process_resident_memory_bytes')})"),
             size=_FIGURE,
             decimals=0,
@@ -134,98 +134,12 @@ def _figures() -> list[Panel]:
     ]
 
 
-def _budget() -> Panel:
-    limit, remaining = of_app("rk_api_budget_limit"), of_app("rk_api_budget_remaining")
-    return tracker(
-        About(
-            "Budget, calls in 5 minutes",
-            "Calls that were made and that are left. A token's budget is shared by all apps that "
-            "have it, and shown with each of them.",
-        ),
-        [
-            query(f"{limit} - {remaining}", "{{app}} used"),
-            query(remaining, "{{app}} left"),
-            query(limit, "{{app}} limit"),
-        ],
-        size=_HALF,
-    ).override_by_regexp("/ limit$/", dashed())
-
-
-def _rate_limit() -> Panel:
-    return tracker(
-        About(
-            "Rate limit, as Cloudflare reports it",
-            "Calls that Cloudflare said to be left, of what it allows, by each of its policies. "
-            "Nothing is drawn where it has not reported any.",
-        ),
-        [
-            query(of_app("rk_api_ratelimit_remaining"), "{{app}} {{policy}} left"),
-            query(of_app("rk_api_ratelimit_limit"), "{{app}} {{policy}} limit"),
-        ],
-        size=_HALF,
-        absent="not reported",
-    ).override_by_regexp("/ limit$/", dashed())
-
-
-def _endpoints() -> Panel:
-    calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
-    return tracker(
-        About(
-            "Calls, by endpoint", "Calls to the API in a minute, by what was asked for.", unit="cpm"
-        ),
-        [query(happening(f"60 * {calls}", "endpoint"), "{{endpoint}}")],
-        size=_THIRD,
-        stacked=True,
-    )
-
-
-def _codes() -> Panel:
-    calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
-    return tracker(
-        About(
-            "Calls, by answer",
-            "Calls to the API in a minute, by HTTP status. 404 is usual: the meeting has no "
-            "recording. `none` is no complete answer.",
-            unit="cpm",
-        ),
-        [query(happening(f"60 * {calls}", "code"), "{{code}}")],
-        size=_THIRD,
-        colours={"200": "green", "404": "blue", "429": "red", "401": "red", "403": "red"},
-        stacked=True,
-    )
-
-
-def _failures() -> Panel:
-    failures = f"increase({of_app('rk_api_request_failures_total')}[$__interval])"
-    return events(
-        About(
-            "Failures, by reason",
-            "Calls that gave no reading.",
-        ),
-        [query(happening(failures, "reason"), "{{reason}}")],
-        size=_THIRD,
-    )
-
-
-def _latency() -> Panel:
-    buckets = of_app("rk_api_request_duration_seconds_bucket")
-    return quantiles(
-        About(
-            "Latency of calls",
-            "How long calls to the API took. Nothing is drawn where none was made.",
-            unit="s",
-        ),
-        f"rate({buckets}[$__rate_interval])",
-        size=_THIRD,
-    )
-
-
 def _pass_duration() -> Panel:
-    return tracker(
+    return history(
         About(
-            "Duration of a pass",
-            "How long the reading of an app's meetings took at the last scrape. It ends half a "
-            "second before Prometheus gives up.",
+            "Pass duration",
+            "How long it took to read an app's meetings in the last scrape. A pass ends half a "
+            "second before Prometheus's scrape timeout.",
             unit="s",
         ),
         [query(of_app("rk_scrape_duration_seconds"), "{{app}} {{instance}}")],
@@ -234,10 +148,10 @@ def _pass_duration() -> Panel:
 
 
 def _deferred() -> Panel:
-    return tracker(
+    return history(
         About(
-            "Meetings, and those deferred",
-            "Meetings in the list, and of them those that a pass did not read.",
+            "Deferred meetings",
+            "Number of meetings, and how many of them a pass did not read.",
         ),
         [
             query(of_app("rk_meetings"), "{{app}} meetings"),
@@ -257,13 +171,13 @@ def _unread() -> Panel:
     )
     return table_of(
         About(
-            "Meetings that are not fresh",
-            "Meetings that could not be read the last time, or not for 5 minutes. What has no age "
-            "was never read. None: all have been read lately.",
+            "Stale meetings",
+            "Meetings whose last read failed or is older than 5 minutes. Meetings without an age "
+            "were never read. None means that all were read recently.",
         ),
         [
             Label("App", "app", width=110),
-            Label("Meeting", "name", link=meeting, link_title="Its recordings"),
+            Label("Meeting", "name", link=meeting, link_title="Open recordings"),
             Label("Meeting id", "meeting_id"),
             Value(
                 "Last attempt",
@@ -281,15 +195,14 @@ def _unread() -> Panel:
 
 def _ages() -> Panel:
     discovered_at = once("app", of_app("rk_discovery_last_success_timestamp_seconds"))
-    return tracker(
+    return history(
         About(
-            "Age of the readings",
-            "How long ago the meeting was read that waits longest, and the live sessions were "
-            "listed.",
+            "Data age",
+            "Time since the oldest read of a meeting, and since the last list of live sessions.",
             unit="s",
         ),
         [
-            query(f"time() - min by (app) ({_READ_AT})", "{{app}} oldest reading"),
+            query(f"time() - min by (app) ({_READ_AT})", "{{app}} oldest read"),
             query(f"time() - {discovered_at}", "{{app}} live sessions"),
         ],
         size=Size(6, 8),
@@ -297,11 +210,11 @@ def _ages() -> Panel:
 
 
 def _sources() -> Panel:
-    return tracker(
+    return history(
         About(
-            "Files and lists",
-            "1 where the exporter's files, and the list of live sessions, could be read or written"
-            " the last time, 0 where not. Nothing is drawn of what is not in use.",
+            "Files and discovery",
+            "1 if the last read or write of a file, or the last list of live sessions, succeeded, "
+            "otherwise 0. Shows only what is in use.",
             unit="bool",
         ),
         [
@@ -315,7 +228,7 @@ def _sources() -> Panel:
 
 
 def _memory() -> Panel:
-    return tracker(
+    return history(
         About("Memory", "Resident memory of each process.", unit="bytes"),
         [query(of_exporter("process_resident_memory_bytes"), "{{instance}}")],
         size=_THIRD,
@@ -324,8 +237,8 @@ def _memory() -> Panel:
 
 def _cpu() -> Panel:
     cpu = f"rate({of_exporter('process_cpu_seconds_total')}[$__rate_interval])"
-    return tracker(
-        About("CPU", "The part of one processor that each process takes.", unit="percentunit"),
+    return history(
+        About("CPU", "Share of one CPU core that each process uses.", unit="percentunit"),
         [query(cpu, "{{instance}}")],
         size=_THIRD,
     )
@@ -336,9 +249,8 @@ def _malformed() -> Panel:
     return events(
         About(
             "Malformed fields",
-            "Fields that were left out of otherwise sound answers, since they were not what the "
-            "API documents.",
+            "Fields that the exporter ignored because they were not as the API documents them.",
         ),
-        [query(happening(malformed, "field"), "{{field}}")],
+        [query(nonzero(malformed, "field"), "{{field}}")],
         size=_THIRD,
     )

@@ -1,4 +1,4 @@
-"""What each dashboard has around its panels: variables, links, annotations, time."""
+"""Everything around the panels of a dashboard: variables, links, annotations, time range."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ ALL = ".+"
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """What dashboards differ in, besides their panels."""
+    """The properties of one dashboard without its panels."""
 
     title: str
     uid: str
@@ -33,7 +33,7 @@ class Framing:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels below a heading; open ones are there at once, *collapsed* ones on a click."""
+    """Panels below a heading. A *collapsed* row opens on a click."""
 
     title: str
     panels: Sequence[Panel]
@@ -41,7 +41,7 @@ class Row:
 
 
 def framed(about: Framing, rows: Sequence[Row]) -> dashboard.Dashboard:
-    """Return a dashboard of *rows*, with all that it has around them."""
+    """Return a dashboard with these rows."""
     framing = (
         dashboard.Dashboard(f"RealtimeKit / {about.title}")
         .uid(about.uid)
@@ -60,24 +60,24 @@ def framed(about: Framing, rows: Sequence[Row]) -> dashboard.Dashboard:
     )
     for variable in _variables(of_one_meeting=about.of_one_meeting):
         framing.with_variable(variable)
-    for each in rows:
-        _place(framing, each)
+    for row in rows:
+        _add(framing, row)
     return framing
 
 
-def _place(framing: dashboard.Dashboard, row: Row) -> None:
+def _add(framing: dashboard.Dashboard, row: Row) -> None:
     heading = dashboard.Row(row.title).collapsed(row.collapsed)
     if not row.collapsed:
         framing.with_row(heading)
     for panel in row.panels:
-        # In the classic format the panels of an open row stand after it, not in it.
+        # In the classic format, a collapsed row contains its panels, and an open one precedes them.
         (heading if row.collapsed else framing).with_panel(panel)
     if row.collapsed:
         framing.with_row(heading)
 
 
 def link_to(uid: str, **variables: str) -> str:
-    """Return where another dashboard is, with the exporters chosen here and *variables* set."""
+    """Return the link to another dashboard that keeps the exporters and sets *variables*."""
     kept = ("datasource", "job", "instance")
     parts = [f"${{{name}:queryparam}}" for name in kept]
     parts += [f"var-{name}={value}" for name, value in variables.items()]

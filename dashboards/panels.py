@@ -1,4 +1,4 @@
-"""Panels as all dashboards have them: what stands in here stands in no dashboard."""
+"""Panel types and styles that all dashboards share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,23 +24,22 @@ from dashboards.states import as_text
 DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 Steps = Mapping[float, str]
-"""From which value on which colour."""
+"""The colour from each value on."""
 Panel = Builder[models.Panel]
 
 
 P = TypeVar("P", stat.Panel, timeseries.Panel, bargauge.Panel, statetimeline.Panel, table.Panel)
 
-# By their share of all values.
 _QUANTILES = {
     "median": (0.5, "green"),
-    "9 of 10": (0.9, "yellow"),
-    "99 of 100": (0.99, "red"),
+    "90th percentile": (0.9, "yellow"),
+    "99th percentile": (0.99, "red"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a panel shows, and what it means where it shows nothing."""
+    """Title and description of a panel, and the unit of its values."""
 
     title: str
     description: str
@@ -49,26 +48,26 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of the dashboard's grid, which is 24 wide, a panel takes."""
+    """Size of a panel in the dashboard's grid, which has 24 columns."""
 
     width: int
     height: int
 
 
 def query(promql: str, legend: str = "") -> prometheus.Dataquery:
-    """Ask for a series over the dashboard's time."""
-    asked = prometheus.Dataquery().datasource(DATASOURCE).expr(promql).range()
-    return asked.legend_format(legend) if legend else asked
+    """Return a range query over the dashboard's time range."""
+    target = prometheus.Dataquery().datasource(DATASOURCE).expr(promql).range()
+    return target.legend_format(legend) if legend else target
 
 
 def instant(promql: str, legend: str = "") -> prometheus.Dataquery:
-    """Ask for what is now."""
-    asked = prometheus.Dataquery().datasource(DATASOURCE).expr(promql).instant()
-    return asked.legend_format(legend) if legend else asked
+    """Return an instant query."""
+    target = prometheus.Dataquery().datasource(DATASOURCE).expr(promql).instant()
+    return target.legend_format(legend) if legend else target
 
 
 def steps(colours: Steps) -> dashboard.ThresholdsConfig:
-    """Return the colours of values; below the first step, and where there is none, that of text."""
+    """Return the colours of values. Values below the first step have the colour of text."""
     first = models.Threshold(value=None, color="text")
     others = [models.Threshold(value=value, color=colour) for value, colour in colours.items()]
     config = dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE)
@@ -76,7 +75,7 @@ def steps(colours: Steps) -> dashboard.ThresholdsConfig:
 
 
 def described(panel: P, about: About, size: Size) -> P:
-    """Give a panel what every one has."""
+    """Set the properties that every panel has."""
     return (
         panel.title(about.title)
         .description(about.description)
@@ -87,7 +86,7 @@ def described(panel: P, about: About, size: Size) -> P:
     )
 
 
-def number(  # noqa: PLR0913 # what a figure can differ in
+def number(  # noqa: PLR0913 # each is a property of the panel
     about: About,
     target: prometheus.Dataquery,
     *,
@@ -96,9 +95,9 @@ def number(  # noqa: PLR0913 # what a figure can differ in
     texts: Sequence[models.ValueMapping] = (),
     absent: str = "unknown",
     decimals: int | None = None,
-    tracker: bool = False,
+    history: bool = False,
 ) -> stat.Panel:
-    """Show one figure, with its *tracker* behind it; *absent* is said where there is none."""
+    """Show one number with its *history* behind it, or the text *absent* if there is no value."""
     panel = (
         described(stat.Panel(), about, size)
         .with_target(target)
@@ -106,7 +105,7 @@ def number(  # noqa: PLR0913 # what a figure can differ in
         .color_mode(common_models.BigValueColorMode.VALUE)
         .graph_mode(
             common_models.BigValueGraphMode.AREA
-            if tracker
+            if history
             else common_models.BigValueGraphMode.NONE
         )
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -122,14 +121,14 @@ def number(  # noqa: PLR0913 # what a figure can differ in
 def text_of(
     about: About, target: prometheus.Dataquery, *, label: str, size: Size, absent: str = "unknown"
 ) -> stat.Panel:
-    """Show the *label* of a series, as its legend tells it, in place of its value."""
+    """Show a label of the series instead of its value."""
     target.legend_format(f"{{{{{label}}}}}")
     return number(about, target, size=size, absent=absent).text_mode(
         common_models.BigValueTextMode.NAME
     )
 
 
-def tracker(
+def history(
     about: About,
     targets: Sequence[prometheus.Dataquery],
     *,
@@ -138,7 +137,7 @@ def tracker(
     stacked: bool = False,
     absent: str | None = None,
 ) -> timeseries.Panel:
-    """Show series over time; *colours* by the series' names."""
+    """Show series over time. *colours* are by the name of the series."""
     panel = (
         described(timeseries.Panel(), about, size)
         .targets(list(targets))
@@ -146,7 +145,7 @@ def tracker(
         .line_width(1)
         .fill_opacity(60 if stacked else 0)
         .show_points(common_models.VisibilityMode.AUTO)
-        # What was not known is not drawn as if it had been.
+        # A gap means that the value was unknown.
         .span_nulls(False)
         .legend(_legend())
         .tooltip(
@@ -166,8 +165,8 @@ def tracker(
 
 
 def quantiles(about: About, buckets: str, *, size: Size) -> timeseries.Panel:
-    """Show how values are spread; *buckets* is how many were counted, by the label le."""
-    return tracker(
+    """Show the distribution of a histogram. *buckets* is its increase by the label le."""
+    return history(
         about,
         [
             query(f"histogram_quantile({share}, sum by (le) ({buckets}))", name)
@@ -185,14 +184,14 @@ def events(
     size: Size,
     colours: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
-    """Show how often something happened in each `$__interval`, as bars on top of each other."""
-    panel = tracker(about, targets, size=size, colours=colours, stacked=True)
-    # Long enough for two scrapes in each bar, whatever the interval between them.
+    """Show the number of events in each `$__interval` as stacked bars."""
+    panel = history(about, targets, size=size, colours=colours, stacked=True)
+    # Each bar has at least two scrapes, even with a long scrape interval.
     panel.interval("5m")
     return panel.draw_style(common_models.GraphDrawStyle.BARS).fill_opacity(80).decimals(0)
 
 
-def bars(  # noqa: PLR0913 # what a figure can differ in
+def bars(  # noqa: PLR0913 # each is a property of the panel
     about: About,
     targets: Sequence[prometheus.Dataquery],
     *,
@@ -202,7 +201,7 @@ def bars(  # noqa: PLR0913 # what a figure can differ in
     fixed_colours: Mapping[str, str] | None = None,
     absent: str = "none",
 ) -> bargauge.Panel:
-    """Show one bar for each series, up to *most*."""
+    """Show one bar for each series. *most* is the end of the scale."""
     panel = (
         described(bargauge.Panel(), about, size)
         .targets(list(targets))
@@ -222,7 +221,7 @@ def bars(  # noqa: PLR0913 # what a figure can differ in
 
 
 def timeline(about: About, target: prometheus.Dataquery, *, size: Size) -> statetimeline.Panel:
-    """Show codes of states over time, a row for each series."""
+    """Show state codes over time, one row per series."""
     return (
         described(statetimeline.Panel(), about, size)
         .with_target(target)
@@ -237,12 +236,12 @@ def timeline(about: About, target: prometheus.Dataquery, *, size: Size) -> state
 
 
 def fixed(colour: str) -> models.DynamicConfigValue:
-    """Give a series its own colour."""
+    """Return the override for a fixed colour."""
     return models.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": colour})
 
 
 def dashed() -> list[models.DynamicConfigValue]:
-    """Draw a series as a limit of others."""
+    """Return the overrides for a dashed line, which marks a limit."""
     style = {"fill": "dash", "dash": [8, 8]}
     return [
         models.DynamicConfigValue(id_val="custom.lineStyle", value=style),

@@ -1,9 +1,9 @@
-"""RealtimeKit / Recording: the life of one recording, or of all that one meeting has."""
+"""RealtimeKit / Recording: the history of one recording, or of all recordings of a meeting."""
 
 from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.frame import RECORDING, Framing, Row, framed
-from dashboards.panels import About, Panel, Size, instant, number, query, timeline, tracker
+from dashboards.panels import About, Panel, Size, history, instant, number, query, timeline
 from dashboards.selectors import BY_MEETING, BY_RECORDING, as_time, of_meeting, of_recording, once
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
@@ -13,7 +13,7 @@ _FIGURE = Size(4, 4)
 _HALF = Size(12, 8)
 _DAY_SECONDS = 86_400
 _HOUR_SECONDS = 3_600
-_ENDED_BY = {
+_STOP_REASONS = {
     "INTERNAL_ERROR": ("INTERNAL_ERROR", "red"),
     "UNKNOWN": ("UNKNOWN", "orange"),
     "API_CALL": ("API_CALL", "transparent"),
@@ -28,15 +28,15 @@ def build() -> dashboard.Dashboard:
         Framing(
             "Recording",
             RECORDING,
-            "The recordings of one meeting, or one of them: choose above. Figures are those of the"
-            " one that was asked for last.",
+            "The recordings of one meeting. Select the meeting, and a recording if you like, at "
+            "the top. The numbers are those of the latest recording.",
             of_one_meeting=True,
         ),
         [
-            Row("Last recording", _figures()),
-            Row("Life", [_states(), _moments()]),
+            Row("Latest recording", _figures()),
+            Row("History", [_states(), _timestamps()]),
             Row("File", [_size(), _expiry(), _details()]),
-            Row("How fresh this is", [_duration(), _ages(), _people()]),
+            Row("Duration, data age and people", [_duration(), _ages(), _people()]),
         ],
     )
 
@@ -44,26 +44,26 @@ def build() -> dashboard.Dashboard:
 def _figures() -> list[Panel]:
     return [
         number(
-            About("State", "Unknown where no recording is known.", unit="none"),
-            instant(_last("instance:rk_recording_state:code")),
+            About("State", "State of the recording. None if no recording is known.", unit="none"),
+            instant(_latest("instance:rk_recording_state:code")),
             size=_FIGURE,
             texts=as_text(),
             absent="none",
         ),
         number(
-            About("Asked for", "When the recording was asked for.", unit="dateTimeFromNow"),
-            instant(as_time(_last("rk_recording_invoked_timestamp_seconds"))),
+            About("Requested", "When the recording was requested.", unit="dateTimeFromNow"),
+            instant(as_time(_latest("rk_recording_invoked_timestamp_seconds"))),
             size=_FIGURE,
         ),
         number(
             About(
                 "Start delay",
-                "From when it was asked for until it began. Not known until it has begun.",
+                "Time from the request to the start. None until the recording has started.",
                 unit="s",
             ),
             instant(
-                f"{_last('rk_recording_started_timestamp_seconds')}\n"
-                f"- {_last('rk_recording_invoked_timestamp_seconds')}"
+                f"{_latest('rk_recording_started_timestamp_seconds')}\n"
+                f"- {_latest('rk_recording_invoked_timestamp_seconds')}"
             ),
             size=_FIGURE,
             colours={-1e12: "green", 30: "orange", 5 * 60: "red"},
@@ -71,15 +71,15 @@ def _figures() -> list[Panel]:
             decimals=1,
         ),
         number(
-            About("Duration", "How long it is; not known until it has begun.", unit="s"),
-            instant(_last("rk_recording_duration_seconds")),
+            About("Duration", "Length of the recording. None until it has started.", unit="s"),
+            instant(_latest("rk_recording_duration_seconds")),
             size=_FIGURE,
             absent="none",
             decimals=1,
         ),
         number(
-            About("Size", "Of its file; not known until it was uploaded.", unit="bytes"),
-            instant(_last("rk_recording_file_size_bytes")),
+            About("Size", "Size of the file. None until it is uploaded.", unit="bytes"),
+            instant(_latest("rk_recording_file_size_bytes")),
             size=_FIGURE,
             absent="none",
             decimals=1,
@@ -87,11 +87,11 @@ def _figures() -> list[Panel]:
         number(
             About(
                 "Expires in",
-                "Until the download URL expires, and the file with it; negative after that. "
-                "Recordings in storage of your own have no URL.",
+                "Time until the download URL expires and RealtimeKit deletes the file. Negative "
+                "after that. Recordings in your own storage have no URL.",
                 unit="s",
             ),
-            instant(_last("rk_recording_download_url_expires_in_seconds")),
+            instant(_latest("rk_recording_download_url_expires_in_seconds")),
             size=_FIGURE,
             colours={-1e12: "red", 0: "orange", _DAY_SECONDS: "green"},
             absent="none",
@@ -100,12 +100,12 @@ def _figures() -> list[Panel]:
     ]
 
 
-def _last(metric: str) -> str:
-    """Return what *metric* says of the recording that was asked for last."""
-    asked_at = of_recording("rk_recording_invoked_timestamp_seconds")
+def _latest(metric: str) -> str:
+    """Return the value of a metric for the most recently requested recording."""
+    requested_at = of_recording("rk_recording_invoked_timestamp_seconds")
     value = once(BY_RECORDING, of_recording(metric))
-    newest = f"{once(BY_RECORDING, asked_at)} == scalar(max({asked_at}))"
-    return f"max({value} and on ({BY_RECORDING}) ({newest}))"
+    latest = f"{once(BY_RECORDING, requested_at)} == scalar(max({requested_at}))"
+    return f"max({value} and on ({BY_RECORDING}) ({latest}))"
 
 
 def _states() -> Panel:
@@ -113,8 +113,7 @@ def _states() -> Panel:
     return timeline(
         About(
             "States",
-            "What each recording has been through, as it was read. Nothing is drawn where it was "
-            "not known.",
+            "State history of each recording. Empty while the state is unknown.",
             unit="none",
         ),
         query(code, "{{recording_id}}"),
@@ -122,18 +121,18 @@ def _states() -> Panel:
     )
 
 
-def _moments() -> Panel:
-    moments = {
-        "Asked for": "invoked",
-        "Began": "started",
+def _timestamps() -> Panel:
+    timestamps = {
+        "Requested": "invoked",
+        "Started": "started",
         "Stopped": "stopped",
         "URL expires": "download_url_expiry",
     }
     return table_of(
         About(
-            "Moments",
-            "When each recording was asked for, began and stopped, by the API. What has not "
-            "happened is -.",
+            "Timestamps",
+            "When each recording was requested, started and stopped, according to the API. A dash "
+            "means that this has not happened.",
         ),
         [
             Label("Recording id", "recording_id"),
@@ -152,18 +151,18 @@ def _moments() -> Panel:
                     unit="dateTimeAsIso",
                     width=170,
                 )
-                for title, name in moments.items()
+                for title, name in timestamps.items()
             ),
         ],
         size=Size(24, 8),
-        sorted_by="Asked for",
+        sorted_by="Requested",
         hidden_labels=["app", "meeting_id"],
     )
 
 
 def _size() -> Panel:
-    return tracker(
-        About("Size", "Of each file. Nothing is drawn until it was uploaded.", unit="bytes"),
+    return history(
+        About("Size", "Size of each file. Empty until it is uploaded.", unit="bytes"),
         [
             query(
                 once(BY_RECORDING, of_recording("rk_recording_file_size_bytes")), "{{recording_id}}"
@@ -174,11 +173,11 @@ def _size() -> Panel:
 
 
 def _expiry() -> Panel:
-    return tracker(
+    return history(
         About(
             "Time left to download",
-            "Until each download URL expires; it rises where a URL is refreshed. Nothing is drawn "
-            "where there is no URL.",
+            "Time until each download URL expires. It rises when a URL is renewed. Empty if there "
+            "is no URL.",
             unit="s",
         ),
         [
@@ -198,21 +197,21 @@ def _details() -> Panel:
     )
     reason = once(f"{BY_RECORDING}, reason", of_recording("rk_recording_stop_reason"))
     info = once(labels, of_recording("rk_recording_info"))
-    told = f"{info} * on ({BY_RECORDING}) group_left (reason) ({reason} == 1)"
+    with_reason = f"{info} * on ({BY_RECORDING}) group_left (reason) ({reason} == 1)"
     return table_of(
         About(
             "Files",
-            "What the API says of each file, and what ended the recording: - where its end was"
-            " not seen.",
+            "File details from the API, and why the recording stopped. A dash means that the "
+            "exporter did not see the end.",
         ),
         [
             Label("Recording id", "recording_id"),
             Label("File", "output_file_name"),
             Label("Kind", "kind", width=100),
-            Label("Ended by", "reason", width=150, texts=values(_ENDED_BY)),
+            Label("Stop reason", "reason", width=150, texts=values(_STOP_REASONS)),
             Value(
-                "To download",
-                f"({told}\nor on ({BY_RECORDING})\n{info})\n"
+                "Downloadable",
+                f"({with_reason}\nor on ({BY_RECORDING})\n{info})\n"
                 f"* on ({BY_RECORDING}) group_left () {available}",
                 width=110,
                 texts=values({1: ("yes", "green"), 0: ("no", "transparent")}),
@@ -226,10 +225,10 @@ def _details() -> Panel:
 
 
 def _duration() -> Panel:
-    return tracker(
+    return history(
         About(
             "Duration",
-            "How long each recording is. Nothing is drawn until it has begun.",
+            "Length of each recording. Empty until it has started.",
             unit="s",
         ),
         [
@@ -245,11 +244,11 @@ def _duration() -> Panel:
 def _ages() -> Panel:
     recording = once(BY_RECORDING, of_recording("rk_recording_last_success_timestamp_seconds"))
     meeting = once(BY_MEETING, of_meeting("rk_meeting_last_success_timestamp_seconds"))
-    return tracker(
+    return history(
         About(
-            "Age of the readings",
-            "How long ago each recording and its meeting were read. One that has ended is read "
-            "every few hours only.",
+            "Data age",
+            "Time since each recording and its meeting were last read. The exporter reads ended "
+            "recordings only every few hours.",
             unit="s",
         ),
         [
@@ -263,11 +262,11 @@ def _ages() -> Panel:
 def _people() -> Panel:
     people = once(BY_MEETING, of_meeting("rk_meeting_live_participants"))
     active = once(BY_MEETING, of_meeting("rk_meeting_active_recordings"))
-    return tracker(
+    return history(
         About(
             "People and recordings",
-            "How many people are in the meeting (with `--meetings.discover`; a recorder may count "
-            "as one), and how many of its recordings are in progress.",
+            "Number of people in the meeting, and of its recordings in progress. People are known "
+            "with `--meetings.discover` only. A recorder may count as a person.",
         ),
         [
             query(f"sum({people})", "people"),

@@ -1,23 +1,23 @@
-"""RealtimeKit / Recordings: all that are shown, those in trouble first."""
+"""RealtimeKit / Recordings: all known recordings, problems first."""
 
 from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.frame import RECORDING, RECORDINGS, Framing, Row, framed, link_to
-from dashboards.panels import About, Panel, Size, bars, instant, query, timeline, tracker
+from dashboards.panels import About, Panel, Size, bars, history, instant, query, timeline
 from dashboards.selectors import BY_MEETING, BY_RECORDING, as_time, named, of_meeting, once
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
 
 
 _LIMIT_SECONDS = 86_400
-"""RealtimeKit ends a recording after 24 hours, or what its `max_seconds` says."""
+"""RealtimeKit stops a recording after 24 hours, or after its `max_seconds`."""
 _NEAR_LIMIT_SECONDS = 0.9 * _LIMIT_SECONDS
 _DAY_SECONDS = 86_400
-_TROUBLE = {
+_PROBLEMS = {
     5: ("stuck", "red"),
     4: ("failed", "red"),
     3: ("empty", "orange"),
-    2: ("look", "orange"),
+    2: ("check", "orange"),
     1: ("expires", "yellow"),
     0: ("fine", "transparent"),
 }
@@ -34,8 +34,8 @@ def build() -> dashboard.Dashboard:
         Framing(
             "Recordings",
             RECORDINGS,
-            "Every recording that is shown, those in trouble first, and what each meeting's last "
-            "one has been through.",
+            "All known recordings, problems first, and the history of each meeting's latest "
+            "recording.",
             since="now-6h",
         ),
         [
@@ -55,18 +55,18 @@ def _list() -> Panel:
     )
     return table_of(
         About(
-            "Recordings, those in trouble first",
+            "Recordings, problems first",
             "Stuck: INVOKED for 5 minutes or UPLOADING for an hour (the thresholds of the alerts)."
-            " Failed: ERRORED. Empty: its file is too small for its length. Look: PAUSED, or in a "
-            "state that the API does not document. Expires: the file is deleted within 24 h. What "
-            "is not known, as the size of a recording that still runs, is -.",
+            " Failed: ERRORED. Empty: the file is too small for its length. Check: PAUSED, or in a "
+            "state that the API does not document. Expires: the file will be deleted within 24 h. "
+            "A dash is an unknown value, e.g. the size of a running recording.",
         ),
         [
             Value(
-                "Trouble",
+                "Problem",
                 named(once(BY_RECORDING, of_meeting("instance:rk_recording_trouble:level"))),
                 width=85,
-                texts=values(_TROUBLE),
+                texts=values(_PROBLEMS),
             ),
             Value(
                 "State",
@@ -75,7 +75,7 @@ def _list() -> Panel:
                 texts=as_text(),
             ),
             Label("App", "app", width=110),
-            Label("Meeting", "name", link=to_recording, link_title="This recording"),
+            Label("Meeting", "name", link=to_recording, link_title="Open recording"),
             Value("Started", as_time(_STARTED_AT), unit="dateTimeAsIso", width=165),
             Value(
                 "Duration",
@@ -100,36 +100,38 @@ def _list() -> Panel:
                 colours={-1e12: "red", 0: "orange", _DAY_SECONDS: "text"},
             ),
             Value(
-                "Read",
+                "Last read",
                 as_time(
                     once(BY_RECORDING, of_meeting("rk_recording_last_success_timestamp_seconds"))
                 ),
                 unit="dateTimeFromNow",
                 width=130,
             ),
-            Label("Recording id", "recording_id", link=to_recording, link_title="This recording"),
+            Label("Recording id", "recording_id", link=to_recording, link_title="Open recording"),
             Label("Meeting id", "meeting_id"),
         ],
         size=Size(24, 14),
-        sorted_by="Trouble",
+        sorted_by="Problem",
     )
 
 
 def _states() -> Panel:
     code = once(BY_RECORDING, of_meeting("instance:rk_recording_state:code"))
-    invoked_at = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
-    # Of those whose state is recorded already: else a new one would hide the one before.
-    invoked_at = f"({invoked_at} and on ({BY_RECORDING}) {code})"
-    newest = f"{invoked_at} == on ({BY_MEETING}) group_left () max by ({BY_MEETING}) {invoked_at}"
-    of_newest = f"max by ({BY_MEETING}) ({code} and on ({BY_RECORDING}) ({newest}))"
+    requested_at = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
+    # A recording that has no code yet must not hide the one before it.
+    requested_at = f"({requested_at} and on ({BY_RECORDING}) {code})"
+    latest = (
+        f"{requested_at} == on ({BY_MEETING}) group_left () max by ({BY_MEETING}) {requested_at}"
+    )
+    of_latest = f"max by ({BY_MEETING}) ({code} and on ({BY_RECORDING}) ({latest}))"
     return timeline(
         About(
-            "Each meeting's last recording",
-            "The state of the recording that was asked for last in each meeting. Nothing is drawn "
-            "where a meeting has none, or it was not known.",
+            "Latest recording per meeting",
+            "State of the most recently requested recording of each meeting. Empty while a meeting "
+            "has no recording, or its state is unknown.",
             unit="none",
         ),
-        query(named(of_newest), "{{name}}"),
+        query(named(of_latest), "{{name}}"),
         size=Size(16, 13),
     )
 
@@ -137,10 +139,10 @@ def _states() -> Panel:
 def _running() -> Panel:
     return bars(
         About(
-            "In progress, of 24 hours",
-            "For how long those run that are RECORDING or PAUSED. RealtimeKit ends a recording "
-            "after 24 hours, or sooner where its `max_seconds` says so. None: nothing is "
-            "recording.",
+            "Recording time, up to 24 h",
+            "How long each RECORDING or PAUSED recording has been running. RealtimeKit stops a "
+            "recording after 24 hours, or after its `max_seconds`. None means that nothing is "
+            "being recorded.",
             unit="s",
         ),
         [instant(named(_RUNNING_FOR), "{{name}}")],
@@ -151,11 +153,10 @@ def _running() -> Panel:
 
 
 def _durations() -> Panel:
-    return tracker(
+    return history(
         About(
-            "Running for",
-            "For how long each recording has run that is RECORDING or PAUSED. Nothing is drawn "
-            "while none is.",
+            "Recording time",
+            "How long each RECORDING or PAUSED recording has been running. Empty if there is none.",
             unit="s",
         ),
         [query(named(_RUNNING_FOR), "{{name}}")],
@@ -165,11 +166,11 @@ def _durations() -> Panel:
 
 def _sizes() -> Panel:
     sizes = once(BY_RECORDING, of_meeting("rk_recording_file_size_bytes"))
-    return tracker(
+    return history(
         About(
             "Size by meeting",
-            "Size of the files of all recordings that are shown. Nothing is drawn where there is "
-            "no file.",
+            "Total size of the files of all known recordings of each meeting. Empty if there is no "
+            "file.",
             unit="bytes",
         ),
         [query(named(f"sum by ({BY_MEETING}) ({sizes})"), "{{name}}")],

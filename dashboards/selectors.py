@@ -1,4 +1,4 @@
-"""Series as the dashboards' variables choose them."""
+"""PromQL for the selected exporters, apps, meetings and recordings."""
 
 _EXPORTER = ('job=~"$job"', 'instance=~"$instance"')
 _APP = (*_EXPORTER, 'app=~"$app"')
@@ -10,48 +10,48 @@ BY_RECORDING = "app, meeting_id, recording_id"
 
 
 def of_exporter(metric: str, *matchers: str) -> str:
-    """Select a metric of the chosen exporters."""
+    """Select a metric of the selected exporters."""
     return _select(metric, *_EXPORTER, *matchers)
 
 
 def of_app(metric: str, *matchers: str) -> str:
-    """Select a metric that the chosen apps have."""
+    """Select a metric of the selected apps."""
     return _select(metric, *_APP, *matchers)
 
 
 def of_meeting(metric: str, *matchers: str) -> str:
-    """Select a metric that the chosen meetings have, or their recordings."""
+    """Select a metric of the selected meetings or of their recordings."""
     return _select(metric, *_MEETING, *matchers)
 
 
 def of_recording(metric: str, *matchers: str) -> str:
-    """Select a metric that the chosen recordings have."""
+    """Select a metric of the selected recordings."""
     return of_meeting(metric, 'recording_id=~"$recording"', *matchers)
 
 
 def once(labels: str, promql: str) -> str:
-    """Count what several exporters show once, by *labels*."""
+    """Merge the same series of several exporters, by *labels*."""
     return f"max by ({labels}) ({promql})"
 
 
 def named(promql: str) -> str:
-    """Give each series of a meeting, or of its recording, the label `name`."""
+    """Add the label `name` to each series of a meeting or recording."""
     names = once(f"{BY_MEETING}, name", of_meeting("rk_meeting_info"))
     return f"({promql})\n* on ({BY_MEETING}) group_left (name)\n{names}"
 
 
 def or_zero(promql: str) -> str:
-    """Say 0 where there is nothing to count, but nothing where no exporter answers."""
+    """Return 0 if the expression is empty, but nothing if no exporter answers."""
     return f"{promql}\nor\n0 * sum({of_app('rk_meetings')})"
 
 
 def as_time(timestamp: str) -> str:
-    """Turn unix seconds into the milliseconds that Grafana shows as a time."""
+    """Convert unix seconds to the milliseconds that Grafana shows as a time."""
     return f"1000 * {timestamp}"
 
 
-def happening(rates: str, label: str) -> str:
-    """Leave out what does not happen; where nothing does, say 0 by the name `none`."""
+def nonzero(rates: str, label: str) -> str:
+    """Omit rates of 0. If all are 0, return one series with the label value `none`."""
     nothing = f'label_replace(0 * sum({rates}), "{label}", "none", "", "")'
     by_label = f"sum by ({label}) ({rates})"
     return f"{by_label} > 0\nor on ()\n{nothing}"

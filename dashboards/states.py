@@ -1,4 +1,4 @@
-"""The states of a recording as all dashboards show them: one number, one colour each."""
+"""The states of a recording with the number and colour that all dashboards use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models import dashboard
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state of a recording; *code* is what `instance:rk_recording_state:code` says for it."""
+    """A state of a recording. *code* is its value of `instance:rk_recording_state:code`."""
 
     name: str
     code: int
@@ -29,14 +29,14 @@ COLOURS = {state.name: state.colour for state in STATES}
 
 
 def as_text() -> list[dashboard.ValueMapping]:
-    """Return the mapping that shows a state's code as its name, in its colour."""
+    """Return the mapping from a state's code to its name and colour."""
     return values({state.code: (state.name, state.colour) for state in STATES})
 
 
 def values(
     texts: Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]],
 ) -> list[dashboard.ValueMapping]:
-    """Return the mapping that shows each value as a text in a colour."""
+    """Return the mapping from each value to a text and a colour."""
     options = {
         str(value): dashboard.ValueMappingResult(text=text, color=colour, index=index)
         for index, (value, (text, colour)) in enumerate(texts.items())

@@ -1,4 +1,4 @@
-"""Tables: a row for each set of labels, a column for each label or query."""
+"""Tables with a row for each set of labels and a column for each label or query."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from dashboards.panels import DATASOURCE, About, Size, Steps, described, steps
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A column that shows a label; *link* is where a click on it leads."""
+    """A column that shows a label. A click on it opens the *link*."""
 
     title: str
     label: str
@@ -26,7 +26,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A column that shows what a query gives."""
+    """A column that shows the result of a query."""
 
     title: str
     promql: str
@@ -37,7 +37,7 @@ class Value:
     decimals: int | None = None
 
 
-def table_of(  # noqa: PLR0913 # what a table can differ in
+def table_of(  # noqa: PLR0913 # each is a property of the table
     about: About,
     columns: Sequence[Label | Value],
     *,
@@ -50,13 +50,13 @@ def table_of(  # noqa: PLR0913 # what a table can differ in
     """
     Show a table of *columns*.
 
-    Rows of several queries are joined by the labels that all of them have; *hidden_labels* are
-    joined by and not shown. *absent* is said in cells, and in tables, that are empty.
+    The rows of several queries are joined by their common labels, including *hidden_labels*, which
+    have no column. Empty cells and tables show *absent*.
     """
     fields = dict(_fields(columns))
     panel = (
         described(table.Panel(), about, size)
-        .targets([_asked(each) for each in columns if isinstance(each, Value)])
+        .targets([_target(column) for column in columns if isinstance(column, Value)])
         .transformations(
             [
                 _transformation("merge", {}),
@@ -66,7 +66,7 @@ def table_of(  # noqa: PLR0913 # what a table can differ in
         )
         .cell_height(common_models.TableCellHeight.SM)
         .filterable(True)
-        # Cells without a colour of their own have none.
+        # Without thresholds, cells have no colour.
         .thresholds(steps({}))
         .no_value(absent)
     )
@@ -76,17 +76,17 @@ def table_of(  # noqa: PLR0913 # what a table can differ in
     return panel
 
 
-def _asked(column: Value) -> prometheus.Dataquery:
-    asked = prometheus.Dataquery().datasource(DATASOURCE).expr(column.promql)
-    return asked.instant().format(prometheus_models.PromQueryFormat.TABLE)
+def _target(column: Value) -> prometheus.Dataquery:
+    target = prometheus.Dataquery().datasource(DATASOURCE).expr(column.promql)
+    return target.instant().format(prometheus_models.PromQueryFormat.TABLE)
 
 
 def _fields(columns: Sequence[Label | Value]) -> Iterator[tuple[str, Label | Value]]:
-    """Return each column by the name that Grafana gives its field."""
-    values = [each for each in columns if isinstance(each, Value)]
+    """Yield each column with Grafana's name of its field."""
+    values = [column for column in columns if isinstance(column, Value)]
     names = {
-        each.title: f"Value #{letter}" if len(values) > 1 else "Value"
-        for each, letter in zip(values, ascii_uppercase, strict=False)
+        column.title: f"Value #{letter}" if len(values) > 1 else "Value"
+        for column, letter in zip(values, ascii_uppercase, strict=False)
     }
     for column in columns:
         yield column.label if isinstance(column, Label) else names[column.title], column
@@ -111,7 +111,7 @@ def _properties(column: Label | Value) -> Iterator[models.DynamicConfigValue]:
         yield _property("custom.width", column.width)
     if column.texts:
         yield _property("custom.align", "left")
-        yield _property("mappings", [each.to_json() for each in column.texts])
+        yield _property("mappings", [mapping.to_json() for mapping in column.texts])
         yield _property("custom.cellOptions", {"type": "color-background", "mode": "basic"})
     if isinstance(column, Label):
         if column.link:

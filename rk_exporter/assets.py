@@ -1,4 +1,4 @@
-"""The files that come with the program: dashboards, rules, examples and the runbook."""
+"""The files that come with the program: dashboards, rules, example configurations, the runbook."""
 
 import re
 
@@ -14,28 +14,30 @@ RULES = PurePosixPath("rules/rk-exporter.rules.yml")
 PROMETHEUS_EXAMPLE = PurePosixPath("examples/prometheus.yml")
 ALERTMANAGER_EXAMPLE = PurePosixPath("examples/alertmanager.yml")
 _PACKAGE = Path(__file__).parent
-# pyproject.toml puts them into this folder of a wheel; a checkout has them elsewhere.
+# A wheel has them inside the package (see pyproject.toml), a checkout in its own folders.
 _IN_WHEEL = _PACKAGE / "assets"
 _CHECKOUT = _PACKAGE.parent
-# The folder that is written, the folder in the checkout, and the files in it.
+
+# The folder to write, the folder in the checkout, and the pattern of its files.
 _FOLDERS = (
     ("dashboards", "dashboards", "*.json"),
-    ("rules", "dashboards/rules", "*.yml"),
+    ("rules", "dashboards/rules", "**/*.yml"),
     ("examples", "dashboards/examples", "**/*.yml"),
-    ("docs", "docs", "runbook.md"),
+    ("docs", "docs", "how-to/runbook.md"),
 )
-_RUNBOOK = "docs/runbook.md"
-# Safe inside quotes, and alone on a line, in PromQL, YAML and templates.
+
+_RUNBOOK = "docs/how-to/runbook.md"
+# These values must be safe in quotes and as a whole line, in PromQL, YAML and templates.
 _JOB_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,127}")
 _URL_PATTERN = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/?@!$&()*+,;=%\[\]-]*")
 
 
 class AssetsMissing(Exception):
-    """The installation lacks the files that come with the program."""
+    """The installation lacks files that should come with the program."""
 
 
 class FilesDiffer(Exception):
-    """The files at *paths* have other content and would be overwritten."""
+    """The files at *paths* exist with other content."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         super().__init__(", ".join(map(str, paths)))
@@ -44,7 +46,7 @@ class FilesDiffer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file: its path in the folder that assets are written to, and its text."""
+    """A file with its path in the output folder and its text."""
 
     path: PurePosixPath
     text: str
@@ -52,7 +54,7 @@ class Asset:
 
 def shipped() -> tuple[Asset, ...]:
     """
-    Return all assets of the installed version, or of the checkout.
+    Return all assets of the installed version or of the checkout.
 
     Raises AssetsMissing.
     """
@@ -76,18 +78,18 @@ def parse_job(text: str) -> str:
     """Return a job name that is safe in PromQL and in YAML."""
     if not _JOB_PATTERN.fullmatch(text) or yaml.safe_load(text) != text:
         raise ValueError(
-            f"invalid job name {text[:40]!r}; write e.g. {DEFAULT_JOB} or monitoring/{DEFAULT_JOB}:"
-            " a letter or _, then letters, digits, _ . / and -, but not a YAML value such as true"
+            f"invalid job name {text[:40]!r}: it must start with a letter or _, contain only "
+            f"letters, digits and _ . / - and not be a YAML word like true, e.g. {DEFAULT_JOB}"
         )
     return text
 
 
 def parse_runbook_url(text: str) -> str:
-    """Return the URL of a page, without a fragment."""
+    """Return the URL of a page that accepts a fragment."""
     if not _URL_PATTERN.fullmatch(text):
         raise ValueError(
-            f"invalid URL {text[:80]!r}; write e.g. https://wiki.example.org/runbook, without a "
-            "fragment"
+            f"invalid URL {text[:80]!r}: it must start with http:// or https:// and have no "
+            "fragment, e.g. https://wiki.example.org/runbook"
         )
     return text
 
@@ -95,24 +97,25 @@ def parse_runbook_url(text: str) -> str:
 def adapted(
     assets: Sequence[Asset], *, job: str = DEFAULT_JOB, runbook_url: str = _RUNBOOK
 ) -> tuple[Asset, ...]:
-    """Return the assets with another job name and another URL of the runbook."""
+    """Return the assets with another job name and another address of the runbook."""
     return tuple(replace(asset, text=_adapted(asset.text, job, runbook_url)) for asset in assets)
 
 
 def _adapted(text: str, job: str, runbook_url: str) -> str:
     for before, after in (
         (f'job="{DEFAULT_JOB}"', f'job="{job}"'),
+        (f"var-job={DEFAULT_JOB}", f"var-job={job}"),
         (f"runbook_url: {_RUNBOOK}#", f"runbook_url: {runbook_url}#"),
     ):
         text = text.replace(before, after)
-    return re.sub(rf"(?m)(job_name: ){re.escape(DEFAULT_JOB)}$", rf"\g<1>{job}", text)
+    return re.sub(rf"(?m)\b(job(?:_name)?: ){re.escape(DEFAULT_JOB)}$", rf"\g<1>{job}", text)
 
 
 def write(assets: Sequence[Asset], folder: Path, *, overwrite: bool = False) -> list[Path]:
     """
-    Write the assets to *folder*, and return the paths of the files that have changed.
+    Write the assets into a folder and return the paths that changed.
 
-    Raises FilesDiffer before it writes anything, and OSError.
+    Raises FilesDiffer before anything is written, and OSError.
     """
     wanted = {folder / asset.path: asset.text.encode() for asset in assets}
     changing = [path for path, content in wanted.items() if _content(path) != content]

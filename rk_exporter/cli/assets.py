@@ -20,7 +20,7 @@ from rk_exporter.cli.options import Command, Parsed
 @click.option(
     "--runbook-url",
     type=Parsed("url", assets.parse_runbook_url),
-    help="URL of your copy of docs/runbook.md; alerts link to it.",
+    help="URL of your copy of docs/how-to/runbook.md; alerts link to it.",
 )
 @click.option("--overwrite", is_flag=True, help="Overwrite files that have other content.")
 def assets_command(folder: Path, *, job: str, runbook_url: str | None, overwrite: bool) -> None:
@@ -28,7 +28,7 @@ def assets_command(folder: Path, *, job: str, runbook_url: str | None, overwrite
     Write dashboards, rules, examples and the runbook to DIR.
 
     They belong to this version: dashboards/ for Grafana, rules/ for Prometheus, examples/ for both
-    and for Alertmanager, and docs/runbook.md for people on call.
+    and for Alertmanager, and docs/how-to/runbook.md for people on call.
     """
     try:
         shipped = assets.shipped()

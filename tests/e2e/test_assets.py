@@ -37,8 +37,8 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def in_checkout(root: Path) -> dict[str, Path]:
-    """Return the path in the project of each file, by the path at which it must be written."""
-    found = {"docs/runbook.md": root / "docs/runbook.md"}
+    """Return each file that has to be written, by where, and where the project has it."""
+    found = {"docs/how-to/runbook.md": root / "docs/how-to/runbook.md"}
     for path in (root / "dashboards").rglob("*"):
         if path.is_file() and path.suffix not in {".py", ".pyc"}:
             name = str(path.relative_to(root / "dashboards"))
@@ -136,6 +136,17 @@ class TestAdapting:
             )
             assert 0 == checked.returncode, checked.stderr
 
+    def test_rule_cases_of_another_job(self, tmp_path: Path, promtool: str) -> None:
+        """The rule cases that users get pass for another job and another runbook as well."""
+        assert 0 == assets(tmp_path, "--job", OTHER_JOB, "--runbook-url", RUNBOOK_URL).exit_code
+        cases = [
+            tmp_path / f"rules/tests/{name}.yml" for name in ("notifications", "RKExporterDown")
+        ]
+        tested = subprocess.run(
+            [promtool, "test", "rules", *cases], capture_output=True, text=True, check=False
+        )
+        assert 0 == tested.returncode, tested.stdout + tested.stderr
+
     @pytest.mark.parametrize(
         "name",
         [
@@ -165,13 +176,20 @@ class TestAdapting:
             for folder in ("usual", "other")
         )
         assert usual
-        assert [url.replace("docs/runbook.md", RUNBOOK_URL) for url in usual] == other
-        assert all(url.startswith(f"{RUNBOOK_URL}#rk") for url in other)
+        assert [each.replace("docs/how-to/runbook.md", RUNBOOK_URL) for each in usual] == other
+        assert all(each.startswith(f"{RUNBOOK_URL}#rk") for each in other)
 
     @pytest.mark.parametrize(
         "url",
         [
-            *("", "docs/runbook.md", "ftp://x/y", "https://", "https://x/y#z", "https://x/ y"),
+            *(
+                "",
+                "docs/how-to/runbook.md",
+                "ftp://x/y",
+                "https://",
+                "https://x/y#z",
+                "https://x/ y",
+            ),
             *("https://x/{{y}}", 'https://x/"y'),
         ],
     )
@@ -180,7 +198,7 @@ class TestAdapting:
         result = assets(tmp_path / "out", "--runbook-url", url)
         assert 2 == result.exit_code
         assert "'--runbook-url'" in result.output
-        assert "write e.g. https://" in " ".join(result.output.split())
+        assert "invalid URL" in " ".join(result.output.split())
         assert not (tmp_path / "out").exists()
 
 

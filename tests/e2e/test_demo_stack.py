@@ -21,7 +21,7 @@ from rk_exporter.config.parsers import Address
 from rk_exporter.demo import stack as demo_stack
 from rk_exporter.demo.demo import QUERIES
 from rk_exporter.demo.programs import GRACE_SECONDS
-from tests.monitoring import eventually
+from tests.support.monitoring.servers import eventually
 from tests.support.processes import invoke, started
 
 

@@ -1,1 +1,1 @@
-"""Reference pages that are generated from the code; each module has a pure function for a page."""
+"""Generators of the reference pages, each from the code that its page describes."""

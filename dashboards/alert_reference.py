@@ -1,0 +1,157 @@
+"""Write the reference page of alerts and recording rules from the rules themselves."""
+
+import math
+import re
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+RULES = Path(__file__).parent / "rules/rk-exporter.rules.yml"
+
+Rule = dict[str, Any]
+
+_UNITS = {"h": 3600, "min": 60}
+_SERIES = re.compile(r"\b(?:rk|recording|instance):\w+:\w+")
+_INTRODUCTION = """\
+# Alerts and recording rules
+
+<!-- Generated from dashboards/rules/rk-exporter.rules.yml by `python -m dashboards`. -->
+
+`rules/rk-exporter.rules.yml` has {alerts} alerts. Each links to its entry in the
+[runbook](../how-to/runbook.md). [Alerts and Alertmanager](../how-to/alertmanager.md) explains how
+to load, test and change the rules.
+
+## Alerts
+
+Critical alerts need action now, because something can still be saved. Warnings can wait for working
+hours. An alert of severity `info` is a reminder.
+"""
+_THRESHOLDS = """\
+## Thresholds
+
+Each threshold is a recording rule at the top of the file and applies to all apps. Change its `expr`
+to adjust an alert.
+"""
+_GAPS = """\
+## Gaps, restarts and several exporters
+
+- **Missed scrapes and restarts.** The last value of a missing series counts for ten minutes. Alerts
+  use the API's timestamps if there are any, because `for` starts again after a gap. The API does
+  not report since when a recording is PAUSED or ERRORED, so Prometheus remembers when it first saw
+  the state. It remembers ERRORED over gaps of two days, so that old failures do not alert again.
+- **New addresses and pods.** Alerts about meetings and recordings aggregate by app, meeting and
+  recording, not by `instance`.
+- **Two exporters for the same app** count once. The latest read of each recording wins, and each
+  alert fires once. If one exporter is down, RKExporterDown is only a warning. Each exporter has its
+  own API budget, so divide `--api.budget` between them.
+"""
+_RECORDED = """\
+## Recorded series
+
+Series that start with `instance:` are per exporter and used by the dashboards. Series that start
+with `recording:` combine all exporters and are used by the alerts.
+"""
+
+
+def text() -> str:
+    """Return the page."""
+    source = RULES.read_text()
+    rules = [rule for group in yaml.safe_load(source)["groups"] for rule in group["rules"]]
+    alerts = [rule for rule in rules if "alert" in rule]
+    recorded = {rule["record"]: str(rule["expr"]) for rule in rules if "record" in rule}
+    names = {rule["alert"] for rule in alerts}
+    comments = _comments(source)
+    parts = [
+        _INTRODUCTION.format(alerts=len(names)),
+        _table("Alert | Severity | Meaning | For | Thresholds", _alert_rows(alerts, recorded)),
+        _THRESHOLDS,
+        _table("Threshold | Value | Note", _threshold_rows(recorded, comments)),
+        _GAPS,
+        _RECORDED,
+        _table("Series | Meaning", _recorded_rows(recorded, comments)),
+    ]
+    return "\n".join(parts)
+
+
+def _alert_rows(alerts: list[Rule], recorded: dict[str, str]) -> Iterator[list[str]]:
+    for alert in alerts:
+        title, labels = alert["alert"], alert["labels"]
+        variant = [f'`{label}="{labels[label]}"`' for label in labels if label != "severity"]
+        read = _recorded_behind(alert["expr"], recorded)
+        yield [
+            " ".join([f"[{title}](../how-to/runbook.md#{title.lower()})", *variant]),
+            labels["severity"],
+            alert["annotations"]["summary"],
+            _duration(_seconds(alert["for"])),
+            ", ".join(
+                f"{name.split(':')[1]} {_value(name, expr)}"
+                for name, expr in recorded.items()
+                if name in read
+            ),
+        ]
+
+
+def _threshold_rows(recorded: dict[str, str], comments: dict[str, str]) -> Iterator[list[str]]:
+    for name, expr in recorded.items():
+        if _is_threshold(name):
+            yield [f"`{name}`", _value(name, expr), comments[name]]
+
+
+def _recorded_rows(recorded: dict[str, str], comments: dict[str, str]) -> Iterator[list[str]]:
+    for name in recorded:
+        if not _is_threshold(name):
+            yield [f"`{name}`", comments[name]]
+
+
+def _is_threshold(name: str) -> bool:
+    return name.endswith(":threshold")
+
+
+def _comments(source: str) -> dict[str, str]:
+    """Return the comment beside or above each recording rule."""
+    found = re.findall(r"((?: +#.*\n)*) +- record: (\S+)(?: # (.*))?\n", source)
+    above = {name: re.sub(r"\s*\n? +# ", " ", lines).strip() for lines, name, _ in found}
+    beside = {name: comment[0].upper() + comment[1:] + "." for _, name, comment in found if comment}
+    return above | beside
+
+
+def _recorded_behind(promql: str, recorded: dict[str, str]) -> set[str]:
+    """Return the thresholds that an expression reads, directly or through other rules."""
+    found: set[str] = set()
+    waiting = {*_SERIES.findall(promql)}
+    while waiting:
+        found |= waiting
+        read = {name for series in waiting for name in _SERIES.findall(recorded.get(series, ""))}
+        waiting = read - found
+    return {name for name in found if _is_threshold(name)}
+
+
+def _value(threshold: str, expr: str) -> str:
+    """Return the value of a threshold with its unit, which is part of its name."""
+    value = math.prod(float(factor) for factor in expr.split("*"))
+    if "_seconds:" in threshold:
+        return _duration(value)
+    if "_ratio:" in threshold:
+        return f"{100 * value:g} %"
+    return f"{value:g} B/s" if "_bytes_per_second:" in threshold else f"{value:g}"
+
+
+def _seconds(duration: str) -> float:
+    return 60 * float(duration.removesuffix("m"))
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in _UNITS.items():
+        if seconds >= length:
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} s"
+
+
+def _table(heading: str, rows: Iterator[list[str]]) -> str:
+    columns = heading.split(" | ")
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

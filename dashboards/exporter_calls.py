@@ -1,0 +1,110 @@
+"""The panels of the exporter dashboard about API calls and their budget."""
+
+from dashboards.panels import (
+    About,
+    Panel,
+    Size,
+    dashed,
+    events,
+    history,
+    quantiles,
+    query,
+)
+from dashboards.selectors import (
+    nonzero,
+    of_app,
+)
+
+
+_HALF = Size(12, 8)
+_THIRD = Size(8, 8)
+
+
+def budget() -> Panel:
+    """Show the calls made and left within the budget."""
+    limit, remaining = of_app("rk_api_budget_limit"), of_app("rk_api_budget_remaining")
+    return history(
+        About(
+            "API budget per 5 minutes",
+            "Calls made and calls left. Apps with the same token share a budget, which is shown "
+            "for each of them.",
+        ),
+        [
+            query(f"{limit} - {remaining}", "{{app}} used"),
+            query(remaining, "{{app}} left"),
+            query(limit, "{{app}} limit"),
+        ],
+        size=_HALF,
+    ).override_by_regexp("/ limit$/", dashed())
+
+
+def rate_limit() -> Panel:
+    """Show the rate limit that Cloudflare reports."""
+    return history(
+        About(
+            "Rate limit reported by Cloudflare",
+            "Calls left and calls allowed according to Cloudflare, for each of its policies. Empty "
+            "if Cloudflare has not reported any.",
+        ),
+        [
+            query(of_app("rk_api_ratelimit_remaining"), "{{app}} {{policy}} left"),
+            query(of_app("rk_api_ratelimit_limit"), "{{app}} {{policy}} limit"),
+        ],
+        size=_HALF,
+        absent="not reported",
+    ).override_by_regexp("/ limit$/", dashed())
+
+
+def endpoints() -> Panel:
+    """Show the calls by endpoint."""
+    calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
+    return history(
+        About("API calls by endpoint", "API calls per minute by endpoint.", unit="cpm"),
+        [query(nonzero(f"60 * {calls}", "endpoint"), "{{endpoint}}")],
+        size=_THIRD,
+        stacked=True,
+    )
+
+
+def codes() -> Panel:
+    """Show the calls by HTTP status."""
+    calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
+    return history(
+        About(
+            "API calls by status",
+            "API calls per minute by HTTP status. 404 is normal and means that a meeting has no "
+            "recording. `none` means that there was no complete response.",
+            unit="cpm",
+        ),
+        [query(nonzero(f"60 * {calls}", "code"), "{{code}}")],
+        size=_THIRD,
+        colours={"200": "green", "404": "blue", "429": "red", "401": "red", "403": "red"},
+        stacked=True,
+    )
+
+
+def failures() -> Panel:
+    """Show the failed calls by reason."""
+    failures = f"increase({of_app('rk_api_request_failures_total')}[$__interval])"
+    return events(
+        About(
+            "Failed API calls by reason",
+            "API calls that returned no usable data.",
+        ),
+        [query(nonzero(failures, "reason"), "{{reason}}")],
+        size=_THIRD,
+    )
+
+
+def latency() -> Panel:
+    """Show how long calls took."""
+    buckets = of_app("rk_api_request_duration_seconds_bucket")
+    return quantiles(
+        About(
+            "API latency",
+            "Duration of API calls. Empty if there were none.",
+            unit="s",
+        ),
+        f"rate({buckets}[$__rate_interval])",
+        size=_THIRD,
+    )

@@ -1,0 +1,98 @@
+"""The dashboards follow the rules of Grafana's linter and the project's own rules."""
+
+import json
+import re
+
+from itertools import chain
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from tests.support.monitoring.board import Board, Json, strings
+from tests.support.monitoring.dashboard_conventions import STATES, coloured_states
+from tests.support.monitoring.dashboard_lint import findings
+from tests.support.monitoring.promql import Known
+from tests.support.monitoring.series import all_series, read_rules, rules_of
+
+
+FILES = sorted((Path(__file__).parents[2] / "dashboards").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
+    """Return the series that the exporter exposes and the rules record."""
+    rules = read_rules(Path(__file__).parents[2])
+    return all_series(tmp_path_factory.mktemp("exporter"), rules)
+
+
+@pytest.fixture(scope="module")
+def dashboards() -> dict[str, Json]:
+    """Return all dashboards by their uid."""
+    read = [json.loads(path.read_text()) for path in FILES]
+    return {dashboard["uid"]: dashboard for dashboard in read}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_linter_finds_nothing(path: Path, known: Known) -> None:
+    """The linter finds no problem in any dashboard."""
+    found = findings(json.loads(path.read_text()), known)
+    assert [] == found, "\n".join(map(str, found))
+
+
+def test_the_set_of_dashboards(dashboards: dict[str, Json]) -> None:
+    """There are four dashboards with different uids."""
+    assert len(FILES) == len(dashboards)
+    assert {
+        "RealtimeKit / Overview",
+        "RealtimeKit / Recordings",
+        "RealtimeKit / Recording",
+        "RealtimeKit / Exporter",
+    } == {dashboard["title"] for dashboard in dashboards.values()}
+
+
+def test_one_tag_for_all(dashboards: dict[str, Json]) -> None:
+    """All dashboards have the same tag, which links them."""
+    assert 1 == len({tuple(dashboard["tags"]) for dashboard in dashboards.values()})
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_variables(path: Path) -> None:
+    """All dashboards start with the same variables in the same order."""
+    variables = json.loads(path.read_text())["templating"]["list"]
+    names = [variable["name"] for variable in variables]
+    assert ["datasource", "job", "instance", "app", "meeting"] == names[:5]
+
+
+def test_one_colour_for_each_state(dashboards: dict[str, Json]) -> None:
+    """A state has the same colour everywhere, and different states have different colours."""
+    found = coloured_states([Board(dashboard, {}) for dashboard in dashboards.values()])
+    assert {*STATES} == found.keys()
+    assert all(len(colours) == 1 for colours in found.values()), found
+    assert len(STATES) == len({*chain(*found.values())})
+
+
+def test_links_set_existing_variables(root: Path, dashboards: dict[str, Json]) -> None:
+    """Links of panels and alerts set only variables that the linked dashboard has."""
+    of_panels = [
+        text
+        for dashboard in dashboards.values()
+        for key, text in strings(dashboard["panels"])
+        if key == "url"
+    ]
+    of_alerts = [
+        rule["annotations"]["dashboard"]
+        for rule in rules_of(read_rules(root), "alert")
+        if "dashboard" in rule["annotations"]
+    ]
+    assert of_panels
+    assert of_alerts
+    for link in (*of_panels, *of_alerts):
+        # Conditions of a template are not part of the query.
+        url = urlsplit(re.sub(r"\{\{ (with [^}]*|end) \}\}", "", link))
+        dashboard = dashboards[url.path.removeprefix("/d/")]
+        names = {variable["name"] for variable in dashboard["templating"]["list"]}
+        passed = {*re.findall(r"\$\{(\w+):queryparam\}", url.query)}
+        given = {key.removeprefix("var-") for key, _ in parse_qsl(url.query) if "$" not in key}
+        assert passed | given
+        assert passed | given <= names, link

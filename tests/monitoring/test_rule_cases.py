@@ -1,0 +1,107 @@
+"""The rules behave as the promtool files beside them say."""
+
+import re
+import shutil
+import subprocess
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.monitoring.rule_cases import Case, read_cases, with_thresholds
+from tests.support.monitoring.series import read_rules, rules_of
+
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "dashboards/rules/rk-exporter.rules.yml"
+FILES = sorted((RULES.parent / "tests").glob("*.yml"))
+# These cases are not shipped, because they need a copy of the rules with other thresholds.
+CHANGED_FILE = Path(__file__).parent / "changed-thresholds.yml"
+CHANGED_THRESHOLDS = {
+    "rk:recording_invoked_seconds:threshold": "60",
+    "rk:recording_uploading_seconds:threshold": "120",
+    "rk:recording_paused_seconds:threshold": "180",
+    "rk:recording_running_seconds:threshold": "240",
+    "rk:recording_ended_seconds:threshold": "600",
+    "rk:recording_bytes_per_second:threshold": "10",
+    "rk:recording_duration_seconds:threshold": "60",
+    "rk:recordings_errored_ratio:threshold": "0.6",
+    "rk:recordings_finished:threshold": "2",
+    "rk:recording_start_delay_seconds:threshold": "10",
+    "rk:recordings_started:threshold": "1",
+    "rk:download_url_expires_in_seconds:threshold": "1800",
+    "rk:data_age_seconds:threshold": "120",
+    "rk:api_budget_remaining_ratio:threshold": "0.5",
+}
+ALERTS = list(rules_of(read_rules(ROOT), "alert"))
+CASES = [case for file in FILES for case in read_cases(file)]
+
+
+def promtool_fails(promtool: str, file: Path) -> str:
+    """Return what promtool prints if a case of the file fails."""
+    result = subprocess.run(
+        [promtool, "test", "rules", file.name],
+        cwd=file.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return result.stdout + result.stderr if result.returncode else ""
+
+
+def expected_of(rule: dict[str, Any]) -> list[tuple[Case, list[bool]]]:
+    """Return the cases about a rule, each with whether the alert fires, in the order of time."""
+    found = [(case, [expectation.fires for expectation in case.about(rule)]) for case in CASES]
+    return [(case, fires) for case, fires in found if fires]
+
+
+def rule_id(rule: dict[str, Any]) -> str:
+    return "-".join([rule["alert"], *rule["labels"].values()])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_cases_of_the_rules(file: Path, promtool: str) -> None:
+    """All cases of a file pass, in the folder that users get as well."""
+    assert not (failures := promtool_fails(promtool, file)), failures
+
+
+def test_cases_of_changed_thresholds(promtool: str, tmp_path: Path) -> None:
+    """The alerts use the thresholds that a user sets."""
+    changed = with_thresholds(RULES.read_text(), CHANGED_THRESHOLDS)
+    (tmp_path / "changed-thresholds.rules.yml").write_text(changed)
+    file = Path(shutil.copy(CHANGED_FILE, tmp_path))
+    assert not (failures := promtool_fails(promtool, file)), failures
+
+
+def test_every_threshold_is_changed() -> None:
+    """CHANGED_THRESHOLDS has each threshold of the rules."""
+    shipped = set(re.findall(r"record: (rk:\w+:threshold)", RULES.read_text()))
+    assert shipped == CHANGED_THRESHOLDS.keys()
+
+
+def test_case_names() -> None:
+    """Each case has a name of its own within its file."""
+    names = [(case.file, case.name) for case in [*CASES, *read_cases(CHANGED_FILE)]]
+    assert len(names) == len({*names})
+    assert all(name for _, name in names)
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=rule_id)
+def test_kinds_of_cases(rule: dict[str, Any]) -> None:
+    """Each alert has cases in which it fires, stays silent, resolves, and survives a gap."""
+    cases = expected_of(rule)
+    assert any(True in fires for _, fires in cases), "no case in which it fires"
+    assert any(True not in fires for _, fires in cases), "no case in which it stays silent"
+    resolves = [True in fires and False in fires[fires.index(True) :] for _, fires in cases]
+    assert any(resolves), "no case in which it resolves"
+    assert any(case.has_gaps for case, _ in cases), "no case with missed scrapes"
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=rule_id)
+def test_a_case_with_the_texts_of_an_alert(rule: dict[str, Any]) -> None:
+    """The labels and annotations of each alert are written down once."""
+    text = (RULES.parent / "tests/notifications.yml").read_text()
+    assert f"alertname: {rule['alert']}\n" in text
+    assert f"summary: {rule['annotations']['summary']}\n" in text

@@ -1,0 +1,109 @@
+"""The queries that Grafana sends to Prometheus for a dashboard."""
+
+import math
+import re
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.monitoring.servers import Prometheus, QueryRefusedError
+
+
+RANGE_SECONDS = 300.0
+INTERVAL_SECONDS = 10.0
+# This covers a whole test. It is also the value for a scrape interval of 15 s.
+_BUILT_IN = {
+    "__rate_interval": "60s",
+    "__interval": f"{INTERVAL_SECONDS:.0f}s",
+    "__interval_ms": f"{1000 * INTERVAL_SECONDS:.0f}",
+    "__range": f"{RANGE_SECONDS:.0f}s",
+    "__range_s": f"{RANGE_SECONDS:.0f}",
+    "__range_ms": f"{1000 * RANGE_SECONDS:.0f}",
+}
+_VARIABLE = re.compile(r"\$([a-zA-Z_]\w*)|\$\{(\w+)(?::\w+)?\}|\[\[(\w+)(?::\w+)?\]\]")
+_LABEL_VALUES = re.compile(r"label_values\((?:(?P<selector>.+), *)?(?P<label>\w+)\)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query of a panel, variable or annotation, or the values of a *label*."""
+
+    place: str
+    promql: str
+    label: str = ""
+    is_range: bool = False
+
+    def lack(self, prometheus: Prometheus) -> str | None:
+        """Return the problem with the answer, or None if there is data."""
+        try:
+            if self.label:
+                selectors = [self.promql] if self.promql else []
+                return None if prometheus.label_values(self.label, *selectors) else "no values"
+            numbers = list(self._numbers(prometheus))
+        except QueryRefusedError as refused:
+            return str(refused)
+        if not numbers:
+            return "no data"
+        return "only NaN" if all(map(math.isnan, numbers)) else None
+
+    def _numbers(self, prometheus: Prometheus) -> Iterator[float]:
+        if self.is_range:
+            series = prometheus.query_range(
+                self.promql, seconds=RANGE_SECONDS, step_seconds=INTERVAL_SECONDS
+            )
+            yield from (float(number) for result in series for _, number in result["values"])
+        else:
+            yield from (float(sample["value"][1]) for sample in prometheus.query(self.promql))
+
+
+def questions(dashboard: Mapping[str, Any], chosen: Mapping[str, str]) -> Iterator[Question]:
+    """
+    Yield all queries of a dashboard.
+
+    Variables select all values. *chosen* has values for variables that cannot select all.
+    """
+    title, variables = dashboard["title"], dashboard["templating"]["list"]
+    values = dict(_BUILT_IN)
+    for variable in variables:
+        name, kind, place = variable["name"], variable["type"], f"{title}, ${variable['name']}"
+        if kind == "query":
+            yield _of_variable(place, variable["query"], values)
+            values[name] = (
+                (variable.get("allValue") or ".+") if variable["includeAll"] else chosen[name]
+            )
+        elif kind != "datasource":
+            values[name] = str(
+                variable.get("current", {}).get("value") or variable["query"].split(",")[0]
+            )
+    for annotation in dashboard["annotations"]["list"]:
+        if not annotation.get("builtIn"):
+            place = f"{title}, annotation {annotation['name']}"
+            yield Question(place, _filled(annotation["expr"], values), is_range=True)
+    for panel in _panels(dashboard["panels"]):
+        for target in panel.get("targets", []):
+            yield Question(
+                f"{title}, {panel['title']}, {target['refId']}",
+                _filled(target["expr"], values),
+                is_range=not target.get("instant", False),
+            )
+
+
+def _of_variable(place: str, query: str | Mapping[str, str], values: Mapping[str, str]) -> Question:
+    """Return the query of a variable, which must be label_values()."""
+    text = query if isinstance(query, str) else query["query"]
+    match = _LABEL_VALUES.fullmatch(text)
+    assert match, f"{place} has a query that this test does not support: {text}"
+    return Question(place, _filled(match["selector"] or "", values), label=match["label"])
+
+
+def _filled(promql: str, values: Mapping[str, str]) -> str:
+    """Replace variables by their values. An unknown variable fails."""
+    return _VARIABLE.sub(lambda match: values[match[match.lastindex or 0]], promql)
+
+
+def _panels(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield all panels, including those in rows."""
+    for panel in panels:
+        yield panel
+        yield from _panels(panel.get("panels", []))

@@ -1,0 +1,80 @@
+"""The series that dashboards and rules can ask for: the exporter's, recorded ones, and alerts."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import promql_parser
+import yaml
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.exporters import full, held_back, scrape, watched
+from tests.support.monitoring.promql import Known, Labels, labels_of
+
+
+Rules: TypeAlias = Mapping[str, Any]
+# What Prometheus adds to all that it scrapes.
+TARGET: Labels = frozenset({"job", "instance"})
+
+
+def read_rules(root: Path) -> Rules:
+    """Return the rules that the project has."""
+    rules: Rules = yaml.safe_load((root / "dashboards/rules/rk-exporter.rules.yml").read_text())
+    return rules
+
+
+def rules_of(document: Rules, kind: str) -> Iterator[Rules]:
+    """Give the rules that are of a *kind*: `record` or `alert`."""
+    for group in document["groups"]:
+        yield from (rule for rule in group["rules"] if kind in rule)
+
+
+def all_series(folder: Path, rules: Rules) -> Known:
+    """Return what a Prometheus with these *rules* has, with its labels."""
+    texts = (watched(full(folder)), scrape(held_back(folder)))
+    return with_alerts(with_recorded({"up": TARGET, **exposed(texts)}, rules), rules)
+
+
+def exposed(expositions: Iterable[str]) -> Known:
+    """Return the series of expositions, as Prometheus stores them."""
+    known: dict[str, Labels] = {}
+    for text in expositions:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                known[sample.name] = known.get(sample.name, TARGET) | {*sample.labels}
+    return known
+
+
+def with_recorded(known: Known, rules: Rules) -> Known:
+    """Add what *rules* record; what is recorded can be made of other such series, or of itself."""
+    found = dict(known)
+    recording = [
+        (rule, expression)
+        for rule in rules_of(rules, "record")
+        if (expression := _parsed(rule["expr"]))
+    ]
+    before: Known = {}
+    while before != found:
+        before = dict(found)
+        for rule, expression in recording:
+            labels = labels_of(expression, found) | {*rule.get("labels", {})}
+            found[rule["record"]] = found.get(rule["record"], frozenset()) | labels
+    return found
+
+
+def with_alerts(known: Known, rules: Rules) -> Known:
+    """Add the series that Prometheus itself writes of alerts."""
+    labels = frozenset({"alertname", "alertstate"})
+    for rule in rules_of(rules, "alert"):
+        if expression := _parsed(rule["expr"]):
+            labels |= labels_of(expression, known) | {*rule.get("labels", {})}
+    return {**known, "ALERTS": labels, "ALERTS_FOR_STATE": labels - {"alertstate"}}
+
+
+def _parsed(promql: Any) -> promql_parser.Expr | None:
+    """Return an expression; None where it cannot be parsed, which is for another to say."""
+    try:
+        return promql_parser.parse(str(promql))
+    except ValueError:
+        return None

@@ -1,0 +1,296 @@
+"""Real servers for tests: exporters, Prometheus, Alertmanager, and a webhook receiver."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+import yaml
+
+from tests.support.serving import served
+
+
+PATIENCE_SECONDS = 60
+_LOG_LINES = 30
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def eventually(
+    condition: Callable[[], bool], *, what: str, details: Callable[[], str] = lambda: ""
+) -> None:
+    """
+    Wait until a condition is true. On a busy machine this may take a while.
+
+    The error message contains *what* was expected, and the *details*.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except httpx.HTTPError:  # the server is not up yet
+            pass
+        time.sleep(0.1)  # another process needs time
+    pytest.fail(f"not within {PATIENCE_SECONDS} s: {what}\n{details()}".rstrip())
+
+
+class Server:
+    """An HTTP server in its own process. It can start again after a stop."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        address: str,
+        log: Path,
+        ready_path: str = "/-/ready",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.address = address
+        self.url = f"http://{address}"
+        self._command = command
+        self._log = log
+        self._ready_path = ready_path
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server and wait until it is ready."""
+        with self._log.open("ab") as log:
+            self._process = process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, env=self._environment
+            )
+
+        def is_ready() -> bool:
+            if process.poll() is not None:
+                pytest.fail(f"{self._command[0]} has ended:\n{self._logged()}")
+            return httpx.get(f"{self.url}{self._ready_path}").is_success
+
+        eventually(is_ready, what=f"{self._command[0]} is ready", details=self._logged)
+
+    def stop(self) -> None:
+        """Stop the server and wait until it has ended."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(PATIENCE_SECONDS)
+            finally:
+                self._process.kill()
+                self._process.wait()
+                self._process = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _logged(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-_LOG_LINES:])
+
+
+def exporter(folder: Path, *arguments: str, environment: Mapping[str, str]) -> Server:
+    """Return an exporter that is not started yet and logs into a folder."""
+    address = f"127.0.0.1:{free_port()}"
+    program = (sys.executable, "-m", "rk_exporter", "serve", "--web.listen-address", address)
+    return Server(
+        [*program, *arguments],
+        address=address,
+        log=folder / "exporter.log",
+        # /-/ready fails before the first scrape.
+        ready_path="/-/healthy",
+        environment=environment,
+    )
+
+
+class QueryRefusedError(Exception):
+    """Prometheus rejected a query."""
+
+
+class Prometheus:
+    """A server that answers PromQL."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def query(self, promql: str) -> list[dict[str, Any]]:
+        """Return the result of an instant query."""
+        result: list[dict[str, Any]] = self._ask("query", query=promql)["result"]
+        return result
+
+    def query_range(
+        self, promql: str, *, seconds: float, step_seconds: float
+    ) -> list[dict[str, Any]]:
+        """Return the result of a query over the last *seconds*."""
+        now = time.time()
+        given = {"start": now - seconds, "end": now, "step": step_seconds}
+        result: list[dict[str, Any]] = self._ask("query_range", query=promql, **given)["result"]
+        return result
+
+    def label_values(self, label: str, *selectors: str) -> list[str]:
+        """Return the values of a label in the series that match one of the selectors."""
+        given = {"match[]": list(selectors)} if selectors else {}
+        values: list[str] = self._ask(f"label/{label}/values", **given)
+        return values
+
+    def number(self, promql: str) -> float | None:
+        """Return the value of a query with at most one result."""
+        result = self.query(promql)
+        assert len(result) <= 1, result
+        return float(result[0]["value"][1]) if result else None
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return all rules with their health and alerts."""
+        return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
+
+    def metrics(self) -> str:
+        """Return Prometheus's own metrics."""
+        return self._client.get("/metrics").raise_for_status().text
+
+    def reload(self) -> None:
+        """Reload the configuration and the rules."""
+        self._client.post("/-/reload").raise_for_status()
+
+    def _ask(self, path: str, **parameters: Any) -> Any:
+        response = self._client.get(f"/api/v1/{path}", params=parameters)
+        answer = response.json()
+        if answer["status"] != "success":
+            raise QueryRefusedError(answer["error"])
+        return answer["data"]
+
+
+@contextmanager
+def started_prometheus(
+    program: str,
+    folder: Path,
+    *,
+    targets: Mapping[str, Sequence[str]],
+    rule_files: Sequence[Path] = (),
+    alertmanager: str | None = None,
+) -> Iterator[Prometheus]:
+    """Start a Prometheus that scrapes its targets and evaluates its rules every second."""
+    configuration = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(file) for file in rule_files],
+        "scrape_configs": [
+            {"job_name": job, "static_configs": [{"targets": list(addresses)}]}
+            for job, addresses in targets.items()
+        ],
+        "alerting": {
+            "alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]
+            if alertmanager
+            else []
+        },
+    }
+    file = folder / "prometheus.yml"
+    file.write_text(yaml.safe_dump(configuration))
+    address = f"127.0.0.1:{free_port()}"
+    command = [
+        program,
+        f"--config.file={file}",
+        f"--storage.tsdb.path={folder}/prometheus",
+        f"--web.listen-address={address}",
+        "--web.enable-lifecycle",
+        # Alerts are lost that it sends before it has found its Alertmanager, even after a reload.
+        "--rules.alert.resend-delay=3s",
+    ]
+    with (
+        Server(command, address=address, log=folder / "prometheus.log") as server,
+        httpx.Client(base_url=server.url, timeout=PATIENCE_SECONDS) as client,
+    ):
+        yield Prometheus(client)
+
+
+@dataclass(frozen=True, slots=True)
+class Alertmanager:
+    """An Alertmanager at an address."""
+
+    address: str
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """Return all alerts, including suppressed ones."""
+        answer = httpx.get(f"http://{self.address}/api/v2/alerts").raise_for_status()
+        alerts: list[dict[str, Any]] = answer.json()
+        return alerts
+
+
+@contextmanager
+def started_alertmanager(program: str, folder: Path, config_path: Path) -> Iterator[Alertmanager]:
+    """Start an Alertmanager with the configuration at *config_path*."""
+    address = f"127.0.0.1:{free_port()}"
+    command = [
+        program,
+        f"--config.file={config_path}",
+        f"--storage.path={folder}/alertmanager",
+        f"--web.listen-address={address}",
+        # There are no peers.
+        "--cluster.listen-address=",
+    ]
+    with Server(command, address=address, log=folder / "alertmanager.log"):
+        yield Alertmanager(address)
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """An alert in a notification to a *receiver*. *status* is firing or resolved."""
+
+    receiver: str
+    status: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+class WebhookReceiver:
+    """An ASGI application that collects Alertmanager's notifications, oldest first."""
+
+    def __init__(self) -> None:
+        self.notified: list[Notified] = []
+
+    async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
+        """Store a notification."""
+        body, is_whole = b"", False
+        while not is_whole:
+            message = await receive()
+            body += message.get("body", b"")
+            is_whole = not message.get("more_body", False)
+        notification = json.loads(body)
+        self.notified += [
+            Notified(
+                receiver=notification["receiver"],
+                status=alert["status"],
+                labels=alert["labels"],
+                annotations=alert["annotations"],
+            )
+            for alert in notification["alerts"]
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@contextmanager
+def started_webhook_receiver() -> Iterator[tuple[WebhookReceiver, str]]:
+    """Start a webhook receiver and yield it with its URL."""
+    receiver = WebhookReceiver()
+    with served(receiver) as url:
+        yield receiver, url
