@@ -161,7 +161,7 @@ def print_fleets() -> None:
         first = first or outcome
         print(_row(case, outcome, is_met=case.is_met(outcome, first)))
         for difference in outcome.differences[:3]:
-            print(f"not as in the story: {difference}")
+            print(f"not as in the scenario: {difference}")
     print()
 
 

@@ -60,8 +60,8 @@ def print_finished() -> None:
         "\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :--- | :--- |"
     )
     measured = [_measure(count) for count in COUNTS]
-    for each in measured:
-        print(_row(each))
+    for shown in measured:
+        print(_row(shown))
     *_, small, large = measured
     print(_growth(small, large))
     print()
@@ -113,18 +113,18 @@ def _most_calls(finished: int) -> int:
     return math.ceil(finished / PER_PAGE) + 1
 
 
-def _row(it: Shown) -> str:
-    costs, is_met = it.costs, it.is_met
+def _row(shown: Shown) -> str:
+    costs, is_met = shown.costs, shown.is_met
     must = (
         f"at most {_most_calls(PROMISED)} calls to restore; under {MOST_CPU_SECONDS} s of CPU a "
         f"scrape, under {MOST_MIB:.0f} MiB"
     )
     cells = (
-        f"{it.finished:,}",
+        f"{shown.finished:,}",
         f"{costs.recordings:,}",
-        f"{it.restore_calls:,}",
-        f"{it.restore_cpu_seconds:.2f} s",
-        f"{it.follow_calls:,}",
+        f"{shown.restore_calls:,}",
+        f"{shown.restore_cpu_seconds:.2f} s",
+        f"{shown.follow_calls:,}",
         f"{costs.seconds:.2f} s",
         f"{costs.cpu_seconds:.2f} s",
         f"{costs.peak_mib:.0f} MiB",

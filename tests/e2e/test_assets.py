@@ -176,8 +176,8 @@ class TestAdapting:
             for folder in ("usual", "other")
         )
         assert usual
-        assert [each.replace("docs/how-to/runbook.md", RUNBOOK_URL) for each in usual] == other
-        assert all(each.startswith(f"{RUNBOOK_URL}#rk") for each in other)
+        assert [url.replace("docs/how-to/runbook.md", RUNBOOK_URL) for url in usual] == other
+        assert all(url.startswith(f"{RUNBOOK_URL}#rk") for url in other)
 
     @pytest.mark.parametrize(
         "url",

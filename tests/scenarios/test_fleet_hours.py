@@ -66,8 +66,8 @@ def hour(
     scrapers: tuple[Prometheus, ...] = (Prometheus(),),
     **course: Any,
 ) -> Outcome:
-    story = GeneratedScenario(1, meetings, STARTS_AT, REAL_PACE)
-    return run_fleet(story, Course(settings=settings, scrapers=scrapers, seconds=HOUR, **course))
+    scenario = GeneratedScenario(1, meetings, STARTS_AT, REAL_PACE)
+    return run_fleet(scenario, Course(settings=settings, scrapers=scrapers, seconds=HOUR, **course))
 
 
 @pytest.mark.parametrize(

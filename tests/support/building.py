@@ -43,8 +43,9 @@ NOW = 1_795_000_000.0
 TOKEN = Secret("simulated")
 BASE_URL = "https://api.cloudflare.test/client/v4"
 
-# Refusals and the rate limit hold all calls back; a shortened body is for the wire.
-HOLDING_BACK = frozenset(
+# After these faults the exporter suspends all calls, or, in the case of TRUNCATED, they need a
+# real connection.
+BLOCKING_FAULTS = frozenset(
     {
         Fault.UNAUTHORIZED,
         Fault.FORBIDDEN,
@@ -121,7 +122,7 @@ def pass_context(
     )
 
 
-def life(meeting_id: str = "meeting-1", **changes: Any) -> Recording:
+def scripted(meeting_id: str = "meeting-1", **changes: Any) -> Recording:
     """Return a recording that was invoked at NOW and is uploaded 100 seconds later."""
     moments: dict[str, Any] = {
         "invoked_at": NOW,
@@ -189,12 +190,12 @@ class Call:
     query: Mapping[str, str]
 
 
-class Front:
+class ApiProxy:
     """
-    An application before a simulator that notes all calls.
+    A proxy in front of a simulator that records all calls.
 
-    *before* gets each call before its answer. *after* gets the call and the answer's body, which is
-    then *delayed* in seconds. Query parameters that are *ignored* are dropped.
+    It calls *before* with each call, and *after* with the call and the body of its answer. Then it
+    waits for *delayed* seconds before it sends the answer. It drops *ignored* query parameters.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -222,8 +223,8 @@ class Front:
 
         await self._simulator({**scope, "query_string": urlencode(kept).encode()}, receive, pass_on)
 
-    def take(self) -> list[Call]:
-        """Return the calls since the last time."""
+    def new_calls(self) -> list[Call]:
+        """Return the calls since the last time, or since the start."""
         calls, self.calls = self.calls, []
         return calls
 
@@ -235,7 +236,7 @@ class Setup:
     simulator: Simulator
     exporter: Exporter
     time: Time
-    front: Front
+    proxy: ApiProxy
 
     async def get(
         self, path: str = "/metrics", headers: Mapping[str, str] | None = None, method: str = "GET"
@@ -256,7 +257,7 @@ def setup(
     workers_per_app: int = 8,
     **simulator_options: Any,
 ) -> Setup:
-    """Return a setup whose story is *recordings*, all of whose *meetings* are listed."""
+    """Return a setup that reads *recordings*, with all their *meetings* in its configuration."""
     listed = meetings or sorted({recording.meeting_id for recording in recordings}) or ["meeting-1"]
     clock = Time()
     simulator = Simulator(
@@ -265,19 +266,19 @@ def setup(
         linger_seconds=linger_seconds,
         **{"rate_limit": 0, **simulator_options},
     )
-    front = Front(simulator)
+    proxy = ApiProxy(simulator)
     ids = [meeting.id if isinstance(meeting, Meeting) else meeting for meeting in listed]
     exporter = Exporter(
         configuration or config(meeting_ids=ids),
-        make_client=in_process(front),
+        make_client=in_process(proxy),
         clock=clock,
         workers_per_app=workers_per_app,
     )
     clock.fill_budget()
-    return Setup(simulator, exporter, clock, front)
+    return Setup(simulator, exporter, clock, proxy)
 
 
-class AtOnce(ThreadPoolExecutor):
+class ImmediateExecutor(ThreadPoolExecutor):
     """Runs functions immediately: a thread could not wake a loop in virtual time."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -287,25 +288,27 @@ class AtOnce(ThreadPoolExecutor):
         return future
 
 
-class Stage:
+class Harness:
     """A simulator, and an exporter that reads it, in virtual time that begins at NOW."""
 
     def __init__(
         self,
-        story: Scenario,
+        scenario: Scenario,
         *,
         configuration: Config,
         workers_per_app: int = 8,
         **simulator_options: Any,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._loop.set_default_executor(AtOnce())
+        self._loop.set_default_executor(ImmediateExecutor())
         self._begun_at: float | None = None
         self.clock = VirtualClock()
         self.simulator = Simulator(
-            story, clock=self.now, **{"rate_limit": 0, "linger_seconds": 600, **simulator_options}
+            scenario,
+            clock=self.now,
+            **{"rate_limit": 0, "linger_seconds": 600, **simulator_options},
         )
-        self.front = Front(self.simulator)
+        self.proxy = ApiProxy(self.simulator)
         self._configuration = configuration
         self._workers_per_app = workers_per_app
         self.exporter = self._make_exporter()
@@ -313,16 +316,16 @@ class Stage:
     def _make_exporter(self) -> Exporter:
         return Exporter(
             self._configuration,
-            make_client=in_process(self.front),
+            make_client=in_process(self.proxy),
             clock=self.clock,
             workers_per_app=self._workers_per_app,
         )
 
     async def restart(self, *, is_killed: bool = False) -> None:
         """
-        Put a new exporter in the place of the one that runs.
+        Replace the running exporter by a new one.
 
-        One that *is_killed* has no time to write down what it has read since its last scrape.
+        An exporter that *is_killed* does not save what it has read since its last scrape.
         """
         file = self._configuration.state_file
         kept = file.read_bytes() if is_killed and file and file.exists() else None
@@ -342,11 +345,13 @@ class Stage:
 
     async def scrape(self, after: float = 15.0, *, timeout_seconds: float = 9.5) -> str:
         """Scrape *after* seconds from the start of the last scrape, or immediately."""
-        snapshot = await self.look(after, timeout_seconds=timeout_seconds)
+        snapshot = await self.scrape_snapshot(after, timeout_seconds=timeout_seconds)
         return encode(self.exporter.families(snapshot), Format.TEXT).decode()
 
-    async def look(self, after: float = 15.0, *, timeout_seconds: float = 9.5) -> Snapshot:
-        """Do the same, but return what a scrape is answered from."""
+    async def scrape_snapshot(
+        self, after: float = 15.0, *, timeout_seconds: float = 9.5
+    ) -> Snapshot:
+        """Scrape as `scrape` does, but return the snapshot that answers the scrape."""
         if self._begun_at is not None:
             await asyncio.sleep(self._begun_at + after - self._loop.time())
         self._begun_at = self._loop.time()
@@ -357,29 +362,31 @@ class Stage:
         return [await self.scrape(after) for _ in range(count)]
 
 
-def play(
-    scenario: Callable[[Stage], Awaitable[T]],
+def simulate(
+    steps: Callable[[Harness], Awaitable[T]],
     *recordings: Recording,
     meetings: Iterable[str | Meeting] = (),
     sessions: Iterable[Session] = (),
     **options: Any,
 ) -> T:
-    """Return what comes of a *scenario* with a story of *recordings*, in virtual time."""
-    story = ScriptedScenario(meetings=meetings, recordings=recordings, sessions=sessions)
-    return play_story(scenario, story, **options)
+    """Run *steps* in virtual time, on a harness with *recordings*; return their result."""
+    scenario = ScriptedScenario(meetings=meetings, recordings=recordings, sessions=sessions)
+    return simulate_scenario(steps, scenario, **options)
 
 
-def play_story(scenario: Callable[[Stage], Awaitable[T]], story: Scenario, **options: Any) -> T:
-    """Return what comes of a *scenario* with a *story*, in virtual time."""
+def simulate_scenario(
+    steps: Callable[[Harness], Awaitable[T]], scenario: Scenario, **options: Any
+) -> T:
+    """Run *steps* in virtual time, on a harness with a *scenario*; return their result."""
 
-    async def act() -> T:
-        stage = Stage(story, **options)
+    async def run_steps() -> T:
+        harness = Harness(scenario, **options)
         try:
-            return await scenario(stage)
+            return await steps(harness)
         finally:
-            await stage.exporter.close()
+            await harness.exporter.close()
 
-    return virtual_time.run(act())
+    return virtual_time.run(run_steps())
 
 
 def samples(text: str, name: str) -> dict[str, float]:

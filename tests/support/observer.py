@@ -73,7 +73,7 @@ class Outcome:
     lost_scrapes: int
     """Scrapes whose exporter was killed."""
     differences: Sequence[str]
-    """Differences between the expositions and the story."""
+    """Differences between the expositions and the scenario."""
     requests: RequestLog
     last_snapshot: Snapshot | None
     took_seconds: float

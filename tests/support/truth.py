@@ -1,4 +1,4 @@
-"""Compare recordings in an exposition with the story."""
+"""Compare recordings in an exposition with the scenario."""
 
 import math
 
@@ -12,7 +12,7 @@ from tests.support.changes import ends_at
 
 class Truth:
     """
-    The *recordings* of a story.
+    The *recordings* of a scenario.
 
     What had ended *before* the first scrape may be shown as well.
     """
@@ -43,7 +43,7 @@ class Truth:
 
     def difference(self, known: KnownRecording, begun: float, ended: float) -> str | None:
         """
-        Tell how a recording read between *begun* and *ended* differs from the story, if it does.
+        Tell how a recording read between *begun* and *ended* differs from the scenario, if it does.
 
         Any state that it had in that time is right.
         """

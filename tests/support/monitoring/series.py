@@ -9,7 +9,7 @@ import yaml
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.exporters import full, held_back, scrape, watched
+from tests.support.exporters import full, rate_limited, scrape, watched
 from tests.support.monitoring.promql import Known, Labels, labels_of
 
 
@@ -32,7 +32,7 @@ def rules_of(document: Rules, kind: str) -> Iterator[Rules]:
 
 def all_series(folder: Path, rules: Rules) -> Known:
     """Return what a Prometheus with these *rules* has, with its labels."""
-    texts = (watched(full(folder)), scrape(held_back(folder)))
+    texts = (watched(full(folder)), scrape(rate_limited(folder)))
     return with_alerts(with_recorded({"up": TARGET, **exposed(texts)}, rules), rules)
 
 

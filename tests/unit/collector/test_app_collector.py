@@ -7,15 +7,15 @@ from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.simulator import Fault
 from tests.support.building import (
     NOW,
+    Harness,
     Setup,
-    Stage,
     config,
-    life,
-    play,
     run,
     samples,
+    scripted,
     settings,
     setup,
+    simulate,
     value,
 )
 from tests.support.read_modes import (
@@ -39,7 +39,7 @@ class TestMinInterval:
             for moment in moments:
                 given.time.now = NOW + moment
                 text = (await given.get()).text
-                seen.append((paths(given.front.take()), text))
+                seen.append((paths(given.proxy.new_calls()), text))
             return seen
 
         return run(scrapes())
@@ -47,7 +47,7 @@ class TestMinInterval:
     def test_two_scrapers(self) -> None:
         """The second of two scrapers costs no call, and gets the same bytes."""
         configuration = config(scrape__min_interval="5s")
-        given = setup(life(), configuration=configuration, workers_per_app=1)
+        given = setup(scripted(), configuration=configuration, workers_per_app=1)
         # A scraper with an interval of 5 s is sometimes early.
         first, second, third = self.scrape_at(given, 0, 4.4, 4.6)
         assert (first[0], second[0]) == ([self.MEETING, "recordings"], [])
@@ -59,23 +59,23 @@ class TestMinInterval:
     def test_one_bill(self, phase: float) -> None:
         """Two scrapers that are close in time cost as much as one."""
 
-        async def scenario(stage: Stage) -> int:
+        async def steps(harness: Harness) -> int:
             for _ in range(10):
-                await stage.scrape(15.0 - phase)
-                text = await stage.scrape(phase)
-                age = stage.now() - min(
+                await harness.scrape(15.0 - phase)
+                text = await harness.scrape(phase)
+                age = harness.now() - min(
                     samples(text, "rk_meeting_last_success_timestamp_seconds").values()
                 )
                 assert age < 5
-            return stage.simulator.requests.by_endpoint["active_recording"]
+            return harness.simulator.requests.by_endpoint["active_recording"]
 
         each_second = config(meeting_ids=ids(3), scrape__min_interval="5s")
-        assert play(scenario, configuration=each_second) == 3 * 10 * (1 if phase < 5 else 2)
+        assert simulate(steps, configuration=each_second) == 3 * 10 * (1 if phase < 5 else 2)
 
     @pytest.mark.parametrize("mode", ["active-recording", "list"])
     def test_failure(self, mode: str) -> None:
         """A failure is not retried within the interval."""
-        given = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
+        given = setup(scripted(), configuration=config(scrape__min_interval="5s", api__read=mode))
         given.simulator.inject("*", Fault.SERVER_ERROR)
         (first, text), (second, _), (third, _) = self.scrape_at(given, 0, 4, 5)
         assert (bool(first), second, bool(third)) == (True, [], True)
@@ -94,7 +94,7 @@ class TestMinInterval:
         for single in ("account_id", "app_id", "meeting_ids"):
             del options[single]
         two_apps = load(file, options, {TOKEN_VARIABLE: "simulated"})
-        given = setup(life("e"), configuration=two_apps)
+        given = setup(scripted("e"), configuration=two_apps)
         assert self.scrape_at(given, 0, 2)[1][0] == []
         written(path, ["b", "e"])
 
@@ -102,7 +102,7 @@ class TestMinInterval:
             return (await given.get()).text
 
         text = run(scrape())
-        assert [(call.app_id, call.path[-2:]) for call in given.front.calls] == [("one", "/e")]
+        assert [(call.app_id, call.path[-2:]) for call in given.proxy.calls] == [("one", "/e")]
         assert states(text) == {"e": "RECORDING"}
         assert samples(text, "rk_meetings_deferred") == {'{app="one"}': 0, '{app="two"}': 0}
 
@@ -111,7 +111,7 @@ class TestMinInterval:
         file = tmp_path / "token"
         file.write_text("refused")
         choice = config(scrape__min_interval="5s", api__token_file=str(file))
-        given = setup(life(), configuration=choice, workers_per_app=1)
+        given = setup(scripted(), configuration=choice, workers_per_app=1)
         refused, kept = self.scrape_at(given, 0, 1)
         file.write_text("simulated")
         (accepted,) = self.scrape_at(given, 2)
@@ -123,6 +123,6 @@ class TestMinInterval:
     @pytest.mark.parametrize("mode", ["active-recording", "list"])
     def test_clock_that_is_set_back(self, mode: str) -> None:
         """Readings from the future are not fresh; after the next pass the interval counts."""
-        given = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
+        given = setup(scripted(), configuration=config(scrape__min_interval="5s", api__read=mode))
         is_read = [bool(calls) for calls, _ in self.scrape_at(given, 7200, 10, 12, 3610)]
         assert is_read == [True, True, False, True]

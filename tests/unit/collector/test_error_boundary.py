@@ -36,15 +36,15 @@ from tests.support.building import (
     BASE_URL,
     NOW,
     TOKEN,
+    ApiProxy,
     Call,
-    Front,
     Setup,
     VirtualClock,
     free_limiter,
     in_process,
-    life,
     run,
     samples,
+    scripted,
     setup,
     value,
 )
@@ -215,7 +215,7 @@ def bug_in(path: str) -> Callable[[Call], None]:
 def setup_of(configuration: Config) -> Setup:
     """Return an exporter of both apps, each of whose meetings is recorded and live."""
     sessions = [Session(name, name, NOW - 60, None, 2) for name in "ab"]
-    return setup(life("a"), life("b"), sessions=sessions, configuration=configuration)
+    return setup(scripted("a"), scripted("b"), sessions=sessions, configuration=configuration)
 
 
 def check(given: Setup, log: pytest.LogCaptureFixture) -> None:
@@ -257,7 +257,7 @@ def test_bug_in_a_source(
 def test_bug_in_a_call(path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A bug in a call of one app costs the other app nothing: discovery, lists and readings."""
     given = setup_of(two_apps(tmp_path))
-    given.front.before = bug_in(path)
+    given.proxy.before = bug_in(path)
     check(given, caplog)
 
 
@@ -268,7 +268,7 @@ def test_bug_that_ends(tmp_path: Path) -> None:
     async def scrapes() -> list[str]:
         texts = [(await given.get()).text]
         for before in (bug_in(""), lambda _: None):
-            given.front.before = before
+            given.proxy.before = before
             given.time.now += 10
             texts.append((await given.get()).text)
         return texts
@@ -288,7 +288,7 @@ def test_state_file(tmp_path: Path) -> None:
 
     async def scrapes() -> None:
         await given.get()
-        given.front.before = bug_in("recordings/active")
+        given.proxy.before = bug_in("recordings/active")
         for _ in range(7):
             given.time.now += 20
             assert (await given.get()).status_code == 200
@@ -324,7 +324,7 @@ def test_deadline_is_no_bug(tmp_path: Path) -> None:
 def test_close_during_a_pass(before: Callable[[Call], None], tmp_path: Path) -> None:
     """Closing ends a running pass, with a bug in another app or without."""
     given = setup_of(two_apps(tmp_path))
-    given.front.before = before
+    given.proxy.before = before
     given.simulator.inject("b", Fault.HANG)
 
     async def scrape() -> None:
@@ -374,7 +374,7 @@ class BuggyClock:
 
 def collector_of(name: str, clock: Clock, read: ReadMode) -> AppCollector:
     """Return the collector of an app that discovers one meeting, in which a recording ends."""
-    story = ScriptedScenario(
+    scenario = ScriptedScenario(
         meetings=["a", "b"],
         recordings=[Recording.scripted("a", invoked_at=NOW - 60, started_at=NOW - 58)],
         sessions=[Session("s", "a", NOW - 60, None, 2)],
@@ -394,7 +394,8 @@ def collector_of(name: str, clock: Clock, read: ReadMode) -> AppCollector:
         app,
         base_url=BASE_URL,
         pool=ConnectionPool(
-            in_process(Front(Simulator(story, clock=VirtualClock().wall, rate_limit=0))), size=2
+            in_process(ApiProxy(Simulator(scenario, clock=VirtualClock().wall, rate_limit=0))),
+            size=2,
         ),
         limiter=limiter,
         observer=NoObserver(),
@@ -421,7 +422,7 @@ def collector_of(name: str, clock: Clock, read: ReadMode) -> AppCollector:
 def test_bug_anywhere(read: ReadMode) -> None:
     """Wherever in its pass an app fails, it keeps its state, and the other app is read."""
 
-    async def scenario() -> None:
+    async def steps() -> None:
         clock = VirtualClock()
         buggy_clock = BuggyClock(clock)
         buggy, sound = (
@@ -456,7 +457,7 @@ def test_bug_anywhere(read: ReadMode) -> None:
             check_sound(app, clock.wall())
         await collector.close()
 
-    virtual_time.run(scenario())
+    virtual_time.run(steps())
 
 
 def check_sound(app: AppSnapshot, now: float) -> None:

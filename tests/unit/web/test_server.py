@@ -500,7 +500,7 @@ def test_cap_holds_in_a_rush() -> None:
         old = [await site.connect() for _ in range(MAX_CONNECTIONS)]
         # While this waits for the kernel, the server's loop does not run.
         rush = [socket.create_connection(site.address) for _ in range(count)]
-        new = [await site.adopt(each) for each in rush]
+        new = [await site.adopt(connection) for connection in rush]
         assert [await peer.rest() for peer in old[:count]] == [b""] * count
         for peer in (*old[count:], *new):
             await peer.get("/")
@@ -586,7 +586,7 @@ def test_reset_connection_leaves_nothing() -> None:
 
         def none_left() -> bool:
             gc.collect()
-            return not any(isinstance(each, LimitedH11Protocol) for each in gc.get_objects())
+            return not any(isinstance(thing, LimitedH11Protocol) for thing in gc.get_objects())
 
         await site.until(none_left)
 
@@ -658,7 +658,7 @@ def test_malformed_body(path: str, status: int, caplog: pytest.LogCaptureFixture
         assert b"HTTP/1.1" not in received[8:]
 
     with_site(test)
-    assert [each.message for each in caplog.records if each.levelno >= logging.ERROR] == []
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 # Shutdown.
