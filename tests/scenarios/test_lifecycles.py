@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from rk_exporter.simulator import Recording
-from tests.support.building import NOW, Call, Harness, config, labelled, samples, simulate
+from tests.support.building import NOW, Call, Simulation, config, labelled, samples, simulate
 from tests.support.timeline import Timeline, time_text
 
 
@@ -40,10 +40,10 @@ COUNTERS = (
 
 
 class Watch:
-    """A Prometheus server that scrapes the exporter of a *harness*; *folder* is for files."""
+    """A Prometheus server that scrapes the exporter of a *simulation*; *folder* is for files."""
 
-    def __init__(self, harness: Harness, folder: Path, *, dropped: Sequence[str]) -> None:
-        self.harness = harness
+    def __init__(self, simulation: Simulation, folder: Path, *, dropped: Sequence[str]) -> None:
+        self.simulation = simulation
         self.timeline = Timeline(dropped=dropped)
         self.last_exposition = ""
         self._folder = folder
@@ -54,14 +54,14 @@ class Watch:
         while self._at is None or self._at < last:
             before = self._at or 0.0
             at = 0.0 if self._at is None else min(before + every, last)
-            self.last_exposition = await self.harness.scrape(at - before)
+            self.last_exposition = await self.simulation.scrape(at - before)
             self.timeline.add(self.last_exposition, at)
             self._at = at
 
     async def restart(self, *, is_killed: bool = False) -> None:
         """Replace the exporter by a new one."""
         self.note("the exporter is killed and restarted" if is_killed else "restart")
-        await self.harness.restart(is_killed=is_killed)
+        await self.simulation.restart(is_killed=is_killed)
 
     def list_meetings(self, *ids: str) -> None:
         """Write the file with the list of meetings."""
@@ -441,9 +441,9 @@ def watched(lifecycle: Lifecycle, folder: Path) -> Watch:
         settings["state__file"] = str(folder / "state.json")
     dropped = ["app"] if len(lifecycle.meetings) > 1 else ["app", "meeting_id"]
 
-    async def steps(harness: Harness) -> Watch:
-        harness.clock.ahead_seconds = lifecycle.ahead_seconds
-        watch = Watch(harness, folder, dropped=dropped)
+    async def steps(simulation: Simulation) -> Watch:
+        simulation.clock.ahead_seconds = lifecycle.ahead_seconds
+        watch = Watch(simulation, folder, dropped=dropped)
         await lifecycle.course(watch)
         return watch
 
@@ -488,7 +488,7 @@ def test_golden_timeline(tmp_path: Path, name: str) -> None:
     """Prometheus sees each lifecycle as in the reviewed timeline."""
     lifecycle = LIFECYCLES[name]
     watch = watched(lifecycle, tmp_path)
-    calls = calls_made(watch.harness.proxy.calls)
+    calls = calls_made(watch.simulation.proxy.calls)
     lines = [*event_lines(lifecycle), "", *watch.timeline.lines, "", calls]
     text = "".join(f"{line}\n" for line in lines)
     golden = GOLDEN / f"{name.replace(',', '').replace(' ', '-')}.txt"
@@ -536,9 +536,9 @@ def test_late_answer() -> None:
         for number, meeting_id in enumerate(meetings)
     ]
 
-    async def steps(harness: Harness) -> str:
-        harness.proxy.delayed = lambda call: 4.0 if call.path == "recordings" else 0.5
-        return (await harness.scrapes(20))[-1]
+    async def steps(simulation: Simulation) -> str:
+        simulation.proxy.delayed = lambda call: 4.0 if call.path == "recordings" else 0.5
+        return (await simulation.scrapes(20))[-1]
 
     text = simulate(
         steps,
@@ -555,13 +555,13 @@ def test_late_answer() -> None:
 def test_whole_list_after_a_failure_at_the_start(tmp_path: Path) -> None:
     """With a state file, a list that fails at the start is read whole some hours later."""
 
-    async def steps(harness: Harness) -> list[float]:
-        watch = Watch(harness, tmp_path, dropped=())
+    async def steps(simulation: Simulation) -> list[float]:
+        watch = Watch(simulation, tmp_path, dropped=())
         await watch.until(300)
-        await harness.restart()
-        harness.proxy.delayed = lambda call: 6.0 if call.path == "recordings" else 0.0
+        await simulation.restart()
+        simulation.proxy.delayed = lambda call: 6.0 if call.path == "recordings" else 0.0
         await watch.until(600)
-        harness.proxy.delayed = lambda _: 0.0
+        simulation.proxy.delayed = lambda _: 0.0
         await watch.until(900)
         await watch.until(DAY, CALM)
         found = labelled(

@@ -11,7 +11,7 @@ from rk_exporter.simulator import Fault
 from tests.support.building import (
     NOW,
     Call,
-    Harness,
+    Simulation,
     config,
     samples,
     simulate,
@@ -38,9 +38,9 @@ class TestAuto:
         """While the budget allows one call per meeting and scrape, the exporter makes them."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def steps(harness: Harness) -> list[str]:
-            texts = await harness.scrapes(10)
-            assert {call.query.get("status") for call in harness.proxy.calls} == {None}
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(10)
+            assert {call.query.get("status") for call in simulation.proxy.calls} == {None}
             return texts
 
         texts = simulate(steps, configuration=self.auto(26))
@@ -52,8 +52,8 @@ class TestAuto:
         """Beyond that, the list is read from the first scrape; the log gives the reason."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def steps(harness: Harness) -> list[str]:
-            return await harness.scrapes(10)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(10)
 
         texts = simulate(steps, configuration=self.auto(1000))
         assert {read_mode(text) for text in texts} == {"list"}
@@ -68,8 +68,8 @@ class TestAuto:
     def test_interval(self) -> None:
         """The scrape interval counts: 100 meetings per minute are 25 per 15 s."""
 
-        async def steps(harness: Harness) -> list[str]:
-            return [read_mode(text) for text in await harness.scrapes(6, 60.0)]
+        async def steps(simulation: Simulation) -> list[str]:
+            return [read_mode(text) for text in await simulation.scrapes(6, 60.0)]
 
         modes = simulate(steps, configuration=self.auto(100))
         assert modes == ["list", *["active-recording"] * 5]
@@ -77,14 +77,14 @@ class TestAuto:
     def test_list_that_fails(self) -> None:
         """If the list fails repeatedly, meetings are read one by one; the list is tried later."""
 
-        async def steps(harness: Harness) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             def fail_lists(call: Call) -> None:
-                harness.simulator.clear()
+                simulation.simulator.clear()
                 if call.path == "recordings":
-                    harness.simulator.inject("*", Fault.SERVER_ERROR)
+                    simulation.simulator.inject("*", Fault.SERVER_ERROR)
 
-            harness.proxy.before = fail_lists
-            return await harness.scrapes(60)
+            simulation.proxy.before = fail_lists
+            return await simulation.scrapes(60)
 
         texts = simulate(steps, configuration=self.auto(100))
         modes = [read_mode(text) for text in texts]
@@ -102,11 +102,11 @@ class TestAuto:
         file = written(path, ids(20))
         choice = config(meeting_ids=[], meetings__files=[file], api__read="auto", api__budget="600")
 
-        async def steps(harness: Harness) -> list[tuple[str, int]]:
+        async def steps(simulation: Simulation) -> list[tuple[str, int]]:
             seen = []
             for count in (20, 32, 36, 32, 20, 32):
                 written(path, ids(count))
-                texts = await harness.scrapes(5)
+                texts = await simulation.scrapes(5)
                 seen.append((read_mode(texts[0]), count))
                 assert len({read_mode(text) for text in texts}) == 1
             return seen
@@ -131,11 +131,12 @@ class TestAuto:
         """Two Prometheus servers with alternating intervals have one usual interval."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def steps(harness: Harness) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             modes = []
             for _ in range(15):
                 modes += [
-                    read_mode(await harness.scrape(interval)) for interval in (15.0 - phase, phase)
+                    read_mode(await simulation.scrape(interval))
+                    for interval in (15.0 - phase, phase)
                 ]
             return modes
 
@@ -151,10 +152,10 @@ class TestAuto:
         """A scrape that is early or late does not change how recordings are read."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def steps(harness: Harness) -> set[str]:
+        async def steps(simulation: Simulation) -> set[str]:
             modes = set()
             for number in range(32):
-                modes.add(read_mode(await harness.scrape(14.0 if number // 5 % 2 else 16.0)))
+                modes.add(read_mode(await simulation.scrape(14.0 if number // 5 % 2 else 16.0)))
             return modes
 
         assert simulate(steps, configuration=self.auto(count)) == {mode}
@@ -171,10 +172,10 @@ class TestOneByOne:
         file = written(path, ids(12))
         choice = config(meeting_ids=[], meetings__files=[file], api__budget="60")
 
-        async def steps(harness: Harness) -> None:
+        async def steps(simulation: Simulation) -> None:
             for count in (12, 14, 30, 30, 2, 2):
                 written(path, ids(count))
-                await harness.scrapes(3)
+                await simulation.scrapes(3)
 
         simulate(steps, configuration=choice)
         first, second, over = messages(caplog)
@@ -191,9 +192,9 @@ class TestOneByOne:
         """A scrape that is early or late is not logged."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def steps(harness: Harness) -> None:
+        async def steps(simulation: Simulation) -> None:
             for number in range(32):
-                await harness.scrape(14.9 if number // 6 % 2 else 15.1)
+                await simulation.scrape(14.9 if number // 6 % 2 else 15.1)
 
         simulate(steps, configuration=config(meeting_ids=ids(33), api__budget="600"))
         assert len(messages(caplog)) <= 1
@@ -201,8 +202,8 @@ class TestOneByOne:
     def test_deferred(self) -> None:
         """Each scrape reads as many meetings as it has calls for; the others are deferred."""
 
-        async def steps(harness: Harness) -> list[str]:
-            return await harness.scrapes(12)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(12)
 
         texts = simulate(steps, configuration=config(meeting_ids=ids(12), api__budget="60"))
         assert [value(text, "rk_meetings_deferred") for text in texts[2:]] == [9] * 10
@@ -212,8 +213,8 @@ class TestOneByOne:
     def test_readings_do_not_flap(self) -> None:
         """A meeting that waits for longer than `stale_after` keeps its reading."""
 
-        async def steps(harness: Harness) -> list[str]:
-            return await harness.scrapes(120)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(120)
 
         texts = simulate(steps, configuration=config(meeting_ids=ids(12), api__budget="10"))
         shown = [len(samples(text, "rk_meeting_active_recordings")) for text in texts]
@@ -227,9 +228,9 @@ class TestOneByOne:
         names = ids(count)
         ending = running(names[0], stopped_at=NOW + 1000, uploaded_at=NOW + 1030)
 
-        async def steps(harness: Harness) -> str:
-            text = (await harness.scrapes(200))[-1]
-            assert harness.exporter.collector.why_not_ready() is None
+        async def steps(simulation: Simulation) -> str:
+            text = (await simulation.scrapes(200))[-1]
+            assert simulation.exporter.collector.why_not_ready() is None
             return text
 
         few = config(meeting_ids=names, api__budget=budget, scrape__stale_after="1h")
@@ -243,11 +244,11 @@ class TestOneByOne:
         # The list is polled every 4 minutes, and an idle meeting is read every 3 to 7.
         found = running(names[0], invoked_at=NOW + 500, started_at=NOW + 545)
 
-        async def steps(harness: Harness) -> dict[str, float]:
+        async def steps(simulation: Simulation) -> dict[str, float]:
             first_shown: dict[str, float] = {}
             for _ in range(50):
-                for state in states(await harness.scrape()).values():
-                    first_shown.setdefault(state, harness.now() - NOW)
+                for state in states(await simulation.scrape()).values():
+                    first_shown.setdefault(state, simulation.now() - NOW)
             return first_shown
 
         few = config(meeting_ids=names, api__budget="60")
@@ -266,8 +267,8 @@ class TestOneByOne:
             uploaded_at=NOW + 330,
         )
 
-        async def steps(harness: Harness) -> list[float]:
-            texts = [(harness.now() - NOW, await harness.scrape()) for _ in range(100)]
+        async def steps(simulation: Simulation) -> list[float]:
+            texts = [(simulation.now() - NOW, await simulation.scrape()) for _ in range(100)]
             assert states(texts[-1][1])[short.meeting_id] == "UPLOADED"
             return [at for at, text in texts if samples(text, "rk_recording_stop_reason")]
 
@@ -293,14 +294,14 @@ class TestOneByOne:
             for name, at in zip(names, (400, 460), strict=False)
         ]
 
-        async def steps(harness: Harness) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             seen = []
             for _ in range(40):
-                text = await harness.scrape()
+                text = await simulation.scrape()
                 over = [
                     recording
                     for recording in recordings
-                    if recording.phases[-1].at < harness.now() - patience
+                    if recording.phases[-1].at < simulation.now() - patience
                 ]
                 seen += [states(text)[recording.meeting_id] for recording in over]
             return seen
@@ -318,13 +319,13 @@ class TestOneByOne:
     def test_when_readings_go(self, budget: str, seconds: float) -> None:
         """Unreadable meetings end after `stale_after`, plus the time that a turn takes."""
 
-        async def steps(harness: Harness) -> float:
-            await harness.scrapes(12)
-            begun = harness.now()
-            harness.simulator.inject("*", Fault.SERVER_ERROR)
-            while samples(await harness.scrape(5.0), "rk_meeting_active_recordings"):
+        async def steps(simulation: Simulation) -> float:
+            await simulation.scrapes(12)
+            begun = simulation.now()
+            simulation.simulator.inject("*", Fault.SERVER_ERROR)
+            while samples(await simulation.scrape(5.0), "rk_meeting_active_recordings"):
                 pass
-            return harness.now() - begun
+            return simulation.now() - begun
 
         gone = simulate(steps, configuration=config(meeting_ids=ids(4), api__budget=budget))
         assert seconds - 20 <= gone <= seconds + 20

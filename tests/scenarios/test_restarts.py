@@ -12,7 +12,7 @@ from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.simulator import Fault, Recording, ScriptedScenario, Simulator
 from tests.support.building import (
     NOW,
-    Harness,
+    Simulation,
     by_meeting,
     config,
     labelled,
@@ -71,11 +71,11 @@ class TestRestart:
         """A restart changes no series, even if the API does not answer."""
         configuration = with_state_file(path, meeting_ids=MEETINGS)
 
-        async def steps(harness: Harness) -> tuple[str, str]:
-            before = (await harness.scrapes(9))[-1]
-            harness.simulator.inject("*", Fault.SERVER_ERROR)
-            await restart(harness, configuration)
-            return before, await harness.scrape()
+        async def steps(simulation: Simulation) -> tuple[str, str]:
+            before = (await simulation.scrapes(9))[-1]
+            simulation.simulator.inject("*", Fault.SERVER_ERROR)
+            await restart(simulation, configuration)
+            return before, await simulation.scrape()
 
         before, after = simulate(steps, *RECORDINGS, configuration=configuration)
         assert 0 == value(after, "rk_up")
@@ -89,15 +89,17 @@ class TestRestart:
         """An exporter that restarts after each scrape counts like one that never restarts."""
         configuration = with_state_file(path, meeting_ids=MEETINGS)
 
-        async def restarted(harness: Harness) -> list[str]:
+        async def restarted(simulation: Simulation) -> list[str]:
             texts = []
             for _ in range(15):
-                texts.append(await harness.scrape(10))
-                await restart(harness, configuration, between=rollback(path, is_killed=is_killed))
+                texts.append(await simulation.scrape(10))
+                await restart(
+                    simulation, configuration, between=rollback(path, is_killed=is_killed)
+                )
             return texts
 
-        async def steady(harness: Harness) -> list[str]:
-            return await harness.scrapes(15, 10)
+        async def steady(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(15, 10)
 
         texts = simulate(restarted, *RECORDINGS, configuration=configuration)
         others = simulate(steady, *RECORDINGS, configuration=config(meeting_ids=MEETINGS))
@@ -120,11 +122,11 @@ class TestRestart:
             ),
         ]
 
-        async def steps(harness: Harness) -> list[str]:
-            texts = await harness.scrapes(2)
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(2)
             for _ in range(2):
-                await restart(harness, configuration)
-                texts += [await harness.scrape(200), await harness.scrape()]
+                await restart(simulation, configuration)
+                texts += [await simulation.scrape(200), await simulation.scrape()]
             return texts
 
         texts = simulate(steps, *recordings, configuration=configuration)
@@ -143,14 +145,14 @@ class TestRestart:
             uploaded_at=NOW + 80,
         )
 
-        async def steps(harness: Harness) -> list[str]:
-            texts = await harness.scrapes(2)
-            harness.simulator.inject("*", Fault.SERVER_ERROR)
-            await restart(harness, configuration)
-            texts += await harness.scrapes(2)
-            harness.simulator.clear()
-            await restart(harness, configuration)
-            return [*texts, await harness.scrape(60)]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(2)
+            simulation.simulator.inject("*", Fault.SERVER_ERROR)
+            await restart(simulation, configuration)
+            texts += await simulation.scrapes(2)
+            simulation.simulator.clear()
+            await restart(simulation, configuration)
+            return [*texts, await simulation.scrape(60)]
 
         texts = simulate(steps, later, configuration=configuration)
         assert [*[(0, 0)] * 4, (1, 1)] == [counts(text) for text in texts]
@@ -169,13 +171,13 @@ class TestRestart:
             for number in range(1, 251)
         ]
 
-        async def steps(harness: Harness) -> list[tuple[int, int]]:
+        async def steps(simulation: Simulation) -> list[tuple[int, int]]:
             pages_and_recordings = []
             for _ in range(2):
-                text = await harness.scrape()
-                pages = [call for call in harness.proxy.new_calls() if call.path == "recordings"]
+                text = await simulation.scrape()
+                pages = [call for call in simulation.proxy.new_calls() if call.path == "recordings"]
                 pages_and_recordings.append((len(pages), len(samples(text, "rk_recording_info"))))
-                await restart(harness, configuration)
+                await restart(simulation, configuration)
             return pages_and_recordings
 
         assert [(3, 250), (1, 250)] == simulate(steps, *recordings, configuration=configuration)
@@ -185,16 +187,16 @@ class TestRestart:
         configuration = with_state_file(path)
         moments: dict[str, Any] = {"stopped_at": NOW + 60, "uploaded_at": NOW + 100, "paused": []}
 
-        async def steps(harness: Harness) -> list[str]:
-            texts = await harness.scrapes(4)
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(4)
             simulator = Simulator(
                 ScriptedScenario(recordings=[scripted(**moments)]),
-                clock=harness.now,
+                clock=simulation.now,
                 rate_limit=0,
                 linger_seconds=600,
             )
-            await restart(harness, configuration, simulator=simulator)
-            return texts + await harness.scrapes(6)
+            await restart(simulation, configuration, simulator=simulator)
+            return texts + await simulation.scrapes(6)
 
         texts = simulate(
             steps, scripted(**moments, vanishes_at=NOW + 40), configuration=configuration
@@ -210,10 +212,10 @@ class TestRestart:
         changes = {"follow__max_recordings": "1", "follow__reread_interval": "10m"}
         configuration = with_state_file(path, meeting_ids=["a", "b", "c"], **changes)
 
-        async def steps(harness: Harness) -> list[str]:
-            before = (await harness.scrapes(20, 20))[-1]
-            await restart(harness, configuration)
-            return [before, *await harness.scrapes(3, 400)]
+        async def steps(simulation: Simulation) -> list[str]:
+            before = (await simulation.scrapes(20, 20))[-1]
+            await restart(simulation, configuration)
+            return [before, *await simulation.scrapes(3, 400)]
 
         recordings = [
             Recording.scripted(
@@ -249,11 +251,11 @@ class TestRestart:
         def change(document: Any) -> None:
             document["apps"][0]["past"]["tally"][name] = saved
 
-        async def steps(harness: Harness) -> list[str]:
-            before = (await harness.scrapes(2))[-1]
-            await restart(harness, configuration, between=partial(rewrite, path, change))
+        async def steps(simulation: Simulation) -> list[str]:
+            before = (await simulation.scrapes(2))[-1]
+            await restart(simulation, configuration, between=partial(rewrite, path, change))
             # Nothing happens in these 5 s.
-            return [before, await harness.scrape(5), *await harness.scrapes(9)]
+            return [before, await simulation.scrape(5), *await simulation.scrapes(9)]
 
         before, after, *_, last = simulate(steps, *RECORDINGS, configuration=configuration)
         (changed,) = [histogram for histogram in HISTOGRAMS if name in histogram]
@@ -292,11 +294,11 @@ class TestApps:
         """Return the started recordings by app; each generation runs after a restart."""
         file = folder / "rk.json"
 
-        async def steps(harness: Harness) -> dict[str, float]:
-            texts = await harness.scrapes(3)
+        async def steps(simulation: Simulation) -> dict[str, float]:
+            texts = await simulation.scrapes(3)
             for apps in generations[1:]:
-                await restart(harness, config_of(file, *apps))
-                texts = await harness.scrapes(1)
+                await restart(simulation, config_of(file, *apps))
+                texts = await simulation.scrapes(1)
             return {labels["app"]: number for labels, number in labelled(texts[-1], STARTED)}
 
         recordings = [scripted(name, stopped_at=None, uploaded_at=None) for name in ("a", "b", "c")]

@@ -6,7 +6,7 @@ import pytest
 
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
-from tests.support.building import Call, Harness, labelled, simulate
+from tests.support.building import Call, Simulation, labelled, simulate
 
 
 MEETINGS = [f"meeting-{number}" for number in range(10)]
@@ -30,14 +30,14 @@ def three_apps(path: Path, budgets: tuple[int, int]) -> Config:
 def test_smallest_budget(budgets: tuple[int, int], tmp_path: Path) -> None:
     """Apps with the same token share the smallest of their budgets: 40 calls in any window."""
 
-    async def steps(harness: Harness) -> tuple[list[tuple[float, str]], str]:
+    async def steps(simulation: Simulation) -> tuple[list[tuple[float, str]], str]:
         calls: list[tuple[float, str]] = []
 
         def note(call: Call) -> None:
-            calls.append((harness.now(), call.app_id))
+            calls.append((simulation.now(), call.app_id))
 
-        harness.proxy.before = note
-        texts = await harness.scrapes(60)
+        simulation.proxy.before = note
+        texts = await simulation.scrapes(60)
         return calls, texts[-1]
 
     configuration = three_apps(tmp_path / "rk.yml", budgets)

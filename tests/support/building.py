@@ -288,7 +288,7 @@ class ImmediateExecutor(ThreadPoolExecutor):
         return future
 
 
-class Harness:
+class Simulation:
     """A simulator, and an exporter that reads it, in virtual time that begins at NOW."""
 
     def __init__(
@@ -363,28 +363,28 @@ class Harness:
 
 
 def simulate(
-    steps: Callable[[Harness], Awaitable[T]],
+    steps: Callable[[Simulation], Awaitable[T]],
     *recordings: Recording,
     meetings: Iterable[str | Meeting] = (),
     sessions: Iterable[Session] = (),
     **options: Any,
 ) -> T:
-    """Run *steps* in virtual time, on a harness with *recordings*; return their result."""
+    """Run *steps* in virtual time, on a simulation with *recordings*; return their result."""
     scenario = ScriptedScenario(meetings=meetings, recordings=recordings, sessions=sessions)
     return simulate_scenario(steps, scenario, **options)
 
 
 def simulate_scenario(
-    steps: Callable[[Harness], Awaitable[T]], scenario: Scenario, **options: Any
+    steps: Callable[[Simulation], Awaitable[T]], scenario: Scenario, **options: Any
 ) -> T:
-    """Run *steps* in virtual time, on a harness with a *scenario*; return their result."""
+    """Run *steps* in virtual time, on a simulation with a *scenario*; return their result."""
 
     async def run_steps() -> T:
-        harness = Harness(scenario, **options)
+        simulation = Simulation(scenario, **options)
         try:
-            return await steps(harness)
+            return await steps(simulation)
         finally:
-            await harness.exporter.close()
+            await simulation.exporter.close()
 
     return virtual_time.run(run_steps())
 

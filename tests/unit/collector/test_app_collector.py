@@ -7,8 +7,8 @@ from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.simulator import Fault
 from tests.support.building import (
     NOW,
-    Harness,
     Setup,
+    Simulation,
     config,
     run,
     samples,
@@ -59,15 +59,15 @@ class TestMinInterval:
     def test_one_bill(self, phase: float) -> None:
         """Two scrapers that are close in time cost as much as one."""
 
-        async def steps(harness: Harness) -> int:
+        async def steps(simulation: Simulation) -> int:
             for _ in range(10):
-                await harness.scrape(15.0 - phase)
-                text = await harness.scrape(phase)
-                age = harness.now() - min(
+                await simulation.scrape(15.0 - phase)
+                text = await simulation.scrape(phase)
+                age = simulation.now() - min(
                     samples(text, "rk_meeting_last_success_timestamp_seconds").values()
                 )
                 assert age < 5
-            return harness.simulator.requests.by_endpoint["active_recording"]
+            return simulation.simulator.requests.by_endpoint["active_recording"]
 
         each_second = config(meeting_ids=ids(3), scrape__min_interval="5s")
         assert simulate(steps, configuration=each_second) == 3 * 10 * (1 if phase < 5 else 2)

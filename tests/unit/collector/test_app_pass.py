@@ -2,7 +2,7 @@ import pytest
 
 from tests.support.building import (
     NOW,
-    Harness,
+    Simulation,
     by_meeting,
     config,
     samples,
@@ -38,8 +38,8 @@ class TestList:
         ]
         moments: list[list[str]] = []
 
-        async def steps(harness: Harness) -> list[str]:
-            return await harness.scrapes(17, 11.0)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(17, 11.0)
 
         for mode in ("active-recording", "list"):
             texts = simulate(
@@ -64,8 +64,8 @@ class TestList:
     def test_others(self) -> None:
         """Meetings that are not in the configuration are neither shown nor counted."""
 
-        async def steps(harness: Harness) -> str:
-            return await harness.scrape()
+        async def steps(simulation: Simulation) -> str:
+            return await simulation.scrape()
 
         text = simulate(
             steps, *map(running, [*ids(5), "mine"]), configuration=list_config("mine", "idle")
@@ -77,11 +77,11 @@ class TestList:
     def test_end(self) -> None:
         """A recording that has left the list is read once by its id, and shown as finished."""
 
-        async def steps(harness: Harness) -> list[tuple[list[str], dict[str, str]]]:
+        async def steps(simulation: Simulation) -> list[tuple[list[str], dict[str, str]]]:
             seen = []
             for _ in range(4):
-                text = await harness.scrape()
-                seen.append((sorted(paths(harness.proxy.new_calls())), states(text)))
+                text = await simulation.scrape()
+                seen.append((sorted(paths(simulation.proxy.new_calls())), states(text)))
             return seen
 
         ending = running("a", stopped_at=NOW + 10, uploaded_at=NOW + 20)
@@ -98,8 +98,8 @@ class TestList:
     def test_recording_that_vanishes(self) -> None:
         """A recording that has left the list and no longer exists is counted and dropped."""
 
-        async def steps(harness: Harness) -> list[str]:
-            return await harness.scrapes(2)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(2)
 
         vanishing = running("a", vanishes_at=NOW + 10)
         first, second = simulate(
@@ -114,12 +114,12 @@ class TestList:
         # It resumes after the answer for RECORDING, and before the answer for PAUSED.
         resumed = running("a", paused=[(NOW + 5, NOW + 15.75)])
 
-        async def steps(harness: Harness) -> list[dict[str, str]]:
-            first = await harness.scrape()
-            harness.proxy.new_calls()
-            second = await harness.scrape()
+        async def steps(simulation: Simulation) -> list[dict[str, str]]:
+            first = await simulation.scrape()
+            simulation.proxy.new_calls()
+            second = await simulation.scrape()
             whole = ["INVOKED", "RECORDING", "PAUSED", "UPLOADING"]
-            assert paths(harness.proxy.calls) == [*whole, f"recordings/{resumed.id}"]
+            assert paths(simulation.proxy.calls) == [*whole, f"recordings/{resumed.id}"]
             return [states(first), states(second)]
 
         first, second = simulate(
@@ -141,10 +141,10 @@ class TestList:
             for number, name in enumerate(names)
         ]
 
-        async def steps(harness: Harness) -> tuple[dict[str, str], list[str]]:
-            await harness.scrape()
-            harness.proxy.new_calls()
-            return states(await harness.scrape()), paths(harness.proxy.calls)
+        async def steps(simulation: Simulation) -> tuple[dict[str, str], list[str]]:
+            await simulation.scrape()
+            simulation.proxy.new_calls()
+            return states(await simulation.scrape()), paths(simulation.proxy.calls)
 
         shown, called = simulate(
             steps,
@@ -161,11 +161,11 @@ class TestList:
     def test_one_state_fails(self) -> None:
         """If one status cannot be read, the recordings found are shown, the others are kept."""
 
-        async def steps(harness: Harness) -> tuple[str, list[str]]:
-            await harness.scrape()
-            harness.proxy.before = failing(harness, "UPLOADING")
-            harness.proxy.new_calls()
-            return await harness.scrape(30.0), paths(harness.proxy.calls)
+        async def steps(simulation: Simulation) -> tuple[str, list[str]]:
+            await simulation.scrape()
+            simulation.proxy.before = failing(simulation, "UPLOADING")
+            simulation.proxy.new_calls()
+            return await simulation.scrape(30.0), paths(simulation.proxy.calls)
 
         text, called = simulate(
             steps,
@@ -184,10 +184,10 @@ class TestList:
     def test_one_state_of_a_meeting_fails(self) -> None:
         """If a meeting has two recordings, the one whose status cannot be read stays."""
 
-        async def steps(harness: Harness) -> list[str]:
-            first = await harness.scrape()
-            harness.proxy.before = failing(harness, "UPLOADING")
-            return [first, await harness.scrape()]
+        async def steps(simulation: Simulation) -> list[str]:
+            first = await simulation.scrape()
+            simulation.proxy.before = failing(simulation, "UPLOADING")
+            return [first, await simulation.scrape()]
 
         old = running("a", invoked_at=NOW - 500, started_at=NOW - 498, stopped_at=NOW - 70)
         texts = simulate(steps, old, running("a"), configuration=list_config("a"))
@@ -200,13 +200,13 @@ class TestSmallBudgetForTheList:
     def test_saved_up(self) -> None:
         """Calls are saved until the whole list can be read, because half of it is of little use."""
 
-        async def steps(harness: Harness) -> list[int]:
-            await harness.scrapes(4)
+        async def steps(simulation: Simulation) -> list[int]:
+            await simulation.scrapes(4)
             counts = []
             for _ in range(20):
-                harness.proxy.new_calls()
-                await harness.scrape()
-                counts.append(sum("status" in call.query for call in harness.proxy.calls))
+                simulation.proxy.new_calls()
+                await simulation.scrape()
+                counts.append(sum("status" in call.query for call in simulation.proxy.calls))
             return counts
 
         counts = simulate(
@@ -219,8 +219,8 @@ class TestSmallBudgetForTheList:
     def test_half_of_the_list(self) -> None:
         """If the calls end midway, the recordings found are shown; nothing else is known."""
 
-        async def steps(harness: Harness) -> str:
-            return await harness.scrape()
+        async def steps(simulation: Simulation) -> str:
+            return await simulation.scrape()
 
         text = simulate(
             steps,
@@ -236,8 +236,8 @@ class TestSmallBudgetForTheList:
     def test_from_the_start(self, read: str) -> None:
         """However small the budget is, the first list is read when there are calls for it."""
 
-        async def steps(harness: Harness) -> str:
-            return (await harness.scrapes(20))[-1]
+        async def steps(simulation: Simulation) -> str:
+            return (await simulation.scrapes(20))[-1]
 
         few = config(meeting_ids=["a", "b", "c"], api__read=read, api__budget="16")
         assert states(simulate(steps, running("a"), configuration=few)) == {"a": "RECORDING"}
@@ -246,8 +246,8 @@ class TestSmallBudgetForTheList:
         """Calls are also saved for a list that is longer than a full budget."""
         names = ids(400)
 
-        async def steps(harness: Harness) -> str:
-            return (await harness.scrapes(16))[-1]
+        async def steps(simulation: Simulation) -> str:
+            return (await simulation.scrapes(16))[-1]
 
         ending = [running(name, stopped_at=NOW + 60) for name in names]
         text = simulate(steps, *ending, configuration=list_config(*names, api__budget="60"))
@@ -261,12 +261,12 @@ class TestSmallBudgetForTheList:
             for number, name in enumerate(names)
         ]
 
-        async def steps(harness: Harness) -> int:
-            texts = await harness.scrapes(25)
+        async def steps(simulation: Simulation) -> int:
+            texts = await simulation.scrapes(25)
             over = {
                 recording.meeting_id
                 for recording in recordings
-                if recording.phases[-1].at < harness.now() - 60
+                if recording.phases[-1].at < simulation.now() - 60
             }
             return len(
                 [recording for recording in over if states(texts[-1]).get(recording) == "RECORDING"]
@@ -280,8 +280,8 @@ class TestSmallBudgetForTheList:
     def test_deferred(self) -> None:
         """Recordings of other meetings in the list do not count as read meetings."""
 
-        async def steps(harness: Harness) -> str:
-            return await harness.scrape()
+        async def steps(simulation: Simulation) -> str:
+            return await simulation.scrape()
 
         recordings = [running(name, started_at=None) for name in ids(20)]
         text = simulate(steps, *recordings, configuration=list_config("a", "b", api__budget="40"))
@@ -291,8 +291,8 @@ class TestSmallBudgetForTheList:
     def test_readings_do_not_flap(self) -> None:
         """Readings are shown until the next list, however rarely the budget allows one."""
 
-        async def steps(harness: Harness) -> list[str]:
-            return await harness.scrapes(30)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(30)
 
         seldom = list_config("a", "b", api__budget="30", scrape__stale_after="30s")
         texts = simulate(steps, running("a"), configuration=seldom)

@@ -35,7 +35,7 @@ from tests.support import virtual_time
 from tests.support.building import (
     NOW,
     Call,
-    Harness,
+    Simulation,
     VirtualClock,
     config,
     pass_context,
@@ -565,16 +565,16 @@ class TestInterruptions:
 def test_a_clock_that_is_wrong() -> None:
     """After the list is given up, recordings count from that moment of the API's clock."""
 
-    async def steps(harness: Harness) -> float | None:
+    async def steps(simulation: Simulation) -> float | None:
         def refuse(call: Call) -> None:
             if call.path == "recordings":
-                harness.simulator.inject("*", Fault.SERVER_ERROR, times=1)
+                simulation.simulator.inject("*", Fault.SERVER_ERROR, times=1)
 
-        harness.proxy.before = refuse
-        harness.clock.ahead_seconds = HOUR
-        await harness.scrapes(20)
-        assert harness.exporter.collector.why_not_ready() is None
-        return value(await harness.scrape(60), "rk_recordings_started_total")
+        simulation.proxy.before = refuse
+        simulation.clock.ahead_seconds = HOUR
+        await simulation.scrapes(20)
+        assert simulation.exporter.collector.why_not_ready() is None
+        return value(await simulation.scrape(60), "rk_recordings_started_total")
 
     come = scripted(
         invoked_at=NOW + 301, started_at=NOW + 303, paused=[], stopped_at=None, uploaded_at=None

@@ -23,8 +23,8 @@ from tests.support.building import (
     BLOCKING_FAULTS,
     NOW,
     Call,
-    Harness,
     Setup,
+    Simulation,
     Time,
     config,
     run,
@@ -211,9 +211,9 @@ class TestCalls:
     def test_list_after_the_first_meeting(self) -> None:
         """The list of recordings is second, so that a meeting shows problems with the token."""
 
-        async def steps(harness: Harness) -> list[str]:
-            await harness.scrape()
-            return [call.path for call in harness.proxy.calls]
+        async def steps(simulation: Simulation) -> list[str]:
+            await simulation.scrape()
+            return [call.path for call in simulation.proxy.calls]
 
         called = simulate(steps, configuration=config(meeting_ids=[*"abc"]), workers_per_app=1)
         paths = [f"recordings/active-recording/{name}" for name in "abc"]
@@ -226,18 +226,18 @@ class TestCalls:
     def test_list_each_minute(self, interval: float, seconds: float) -> None:
         """The list is polled each minute, or at each scrape if scrapes are rarer."""
 
-        async def steps(harness: Harness) -> int:
-            await harness.scrapes(1 + round(10 * seconds / interval), interval)
-            return harness.simulator.requests.by_endpoint["recordings"]
+        async def steps(simulation: Simulation) -> int:
+            await simulation.scrapes(1 + round(10 * seconds / interval), interval)
+            return simulation.simulator.requests.by_endpoint["recordings"]
 
         assert 11 == simulate(steps, configuration=config())
 
     def test_list_with_a_small_budget(self) -> None:
         """With a small budget, polls take at most one call in fifty."""
 
-        async def steps(harness: Harness) -> tuple[int, int]:
-            await harness.scrapes(400)
-            requests = harness.simulator.requests
+        async def steps(simulation: Simulation) -> tuple[int, int]:
+            await simulation.scrapes(400)
+            requests = simulation.simulator.requests
             return requests.by_endpoint["recordings"], requests.total
 
         few = config(meeting_ids=[*"abcdef"], api__budget="60")
@@ -248,15 +248,15 @@ class TestCalls:
         """A recording that its meeting no longer shows is read by its id next."""
         ending = scripted("b", paused=(), stopped_at=NOW + 10, uploaded_at=NOW + 12)
 
-        async def steps(harness: Harness) -> list[list[str]]:
-            texts = await harness.scrapes(1)
-            harness.proxy.new_calls()
-            texts += await harness.scrapes(1)
-            called = [call.path for call in harness.proxy.new_calls()]
-            await harness.scrape()
+        async def steps(simulation: Simulation) -> list[list[str]]:
+            texts = await simulation.scrapes(1)
+            simulation.proxy.new_calls()
+            texts += await simulation.scrapes(1)
+            called = [call.path for call in simulation.proxy.new_calls()]
+            await simulation.scrape()
             assert 1 == value(texts[1], "rk_recording_status", status="UPLOADED")
             assert 1 == value(texts[1], "rk_recording_stop_reason", reason="ALL_PEERS_LEFT")
-            return [called, [call.path for call in harness.proxy.new_calls()]]
+            return [called, [call.path for call in simulation.proxy.new_calls()]]
 
         called, later = simulate(
             steps,
@@ -277,10 +277,10 @@ class TestBlocked:
     def test_nothing_vanishes_for_a_block(self) -> None:
         """A block as long as `stale_after` ends no series, during or after the block."""
 
-        async def steps(harness: Harness) -> list[str]:
-            texts = await harness.scrapes(4)
-            harness.simulator.inject("*", Fault.RATE_LIMITED, times=1)
-            return [*texts, *await harness.scrapes(30)]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(4)
+            simulation.simulator.inject("*", Fault.RATE_LIMITED, times=1)
+            return [*texts, *await simulation.scrapes(30)]
 
         texts = simulate(
             steps,
@@ -296,10 +296,10 @@ class TestBlocked:
     def test_nothing_is_shown_forever(self) -> None:
         """Readings from before a token was rejected end in time."""
 
-        async def steps(harness: Harness) -> list[str]:
-            texts = await harness.scrapes(2)
-            harness.simulator.inject("*", Fault.FORBIDDEN)
-            return [*texts, *await harness.scrapes(120)]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(2)
+            simulation.simulator.inject("*", Fault.FORBIDDEN)
+            return [*texts, *await simulation.scrapes(120)]
 
         texts = simulate(steps, scripted("meeting-1", stopped_at=None), configuration=config())
         shown = [len(samples(text, "rk_recording_status")) for text in texts]

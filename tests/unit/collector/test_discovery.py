@@ -12,7 +12,7 @@ from rk_exporter.simulator import Fault, Meeting, Recording, Session
 from tests.support.building import (
     NOW,
     Call,
-    Harness,
+    Simulation,
     by_meeting,
     config,
     labelled,
@@ -52,13 +52,13 @@ def recorded(
 
 
 def failing(
-    harness: Harness, path: str, fault: Fault = Fault.SERVER_ERROR
+    simulation: Simulation, path: str, fault: Fault = Fault.SERVER_ERROR
 ) -> Callable[[Call], None]:
     """Return a hook that lets the calls fail whose path starts with *path*."""
 
     def fail(call: Call) -> None:
         if call.path.startswith(path):
-            harness.simulator.inject("*", fault, times=1)
+            simulation.simulator.inject("*", fault, times=1)
 
     return fail
 
@@ -74,9 +74,9 @@ def read_ids(text: str) -> list[str]:
     return list(by_meeting(text, "rk_meeting_up"))
 
 
-def calls(harness: Harness, endpoint: str) -> int:
+def calls(simulation: Simulation, endpoint: str) -> int:
     """Return how often an endpoint was called."""
-    return harness.simulator.requests.by_endpoint[endpoint]
+    return simulation.simulator.requests.by_endpoint[endpoint]
 
 
 class TestLiveMeetings:
@@ -86,8 +86,8 @@ class TestLiveMeetings:
     def test_names(self, read: str) -> None:
         """Meetings with a live session are shown with their titles; other meetings are not."""
 
-        async def steps(harness: Harness) -> str:
-            return await harness.scrape()
+        async def steps(simulation: Simulation) -> str:
+            return await simulation.scrape()
 
         text = simulate(
             steps,
@@ -106,9 +106,9 @@ class TestLiveMeetings:
         file.write_text("- {id: named, name: mine}\n- both\n- only-in-file\n")
         os.utime(file, (SETTLED, SETTLED))
 
-        async def steps(harness: Harness) -> str:
-            text = await harness.scrape()
-            assert calls(harness, "active_recording") == 5
+        async def steps(simulation: Simulation) -> str:
+            text = await simulation.scrape()
+            assert calls(simulation, "active_recording") == 5
             return text
 
         titled = [Meeting(name, f"title of {name}") for name in ("named", "both", "live", "id")]
@@ -129,9 +129,9 @@ class TestLiveMeetings:
     def test_pages(self) -> None:
         """250 live sessions are read from three pages."""
 
-        async def steps(harness: Harness) -> str:
-            text = await harness.scrape()
-            pages = [call.query for call in harness.proxy.calls if call.path == "sessions"]
+        async def steps(simulation: Simulation) -> str:
+            text = await simulation.scrape()
+            pages = [call.query for call in simulation.proxy.calls if call.path == "sessions"]
             assert [page["page_no"] for page in pages] == ["1", "2", "3"]
             assert {(page["status"], page["per_page"]) for page in pages} == {("LIVE", "100")}
             return text
@@ -148,11 +148,11 @@ class TestLiveMeetings:
             for number in range(150)
         ]
 
-        async def steps(harness: Harness) -> list[dict[str, str]]:
-            texts = await harness.scrapes(2)
+        async def steps(simulation: Simulation) -> list[dict[str, str]]:
+            texts = await simulation.scrapes(2)
             return [
                 names(text)
-                for text in [*texts, await harness.scrape(14.85), *await harness.scrapes(5)]
+                for text in [*texts, await simulation.scrape(14.85), *await simulation.scrapes(5)]
             ]
 
         shown = simulate(
@@ -173,9 +173,9 @@ class TestLiveMeetings:
     def test_interval(self, interval: float, seconds: float) -> None:
         """Sessions are listed every half minute, or at each scrape if scrapes are rarer."""
 
-        async def steps(harness: Harness) -> int:
-            await harness.scrapes(1 + round(10 * seconds / interval), interval)
-            return calls(harness, "sessions")
+        async def steps(simulation: Simulation) -> int:
+            await simulation.scrapes(1 + round(10 * seconds / interval), interval)
+            return calls(simulation, "sessions")
 
         assert simulate(steps, sessions=[live("a")], configuration=discovering()) == 11
 
@@ -184,10 +184,10 @@ class TestLiveMeetings:
         """While sessions cannot be listed, the last list stays; this is logged once."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def steps(harness: Harness) -> list[str]:
-            texts = [await harness.scrape()]
-            harness.proxy.before = failing(harness, "sessions")
-            return [*texts, *await harness.scrapes(20)]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = [await simulation.scrape()]
+            simulation.proxy.before = failing(simulation, "sessions")
+            return [*texts, *await simulation.scrapes(20)]
 
         texts = simulate(
             steps,
@@ -207,9 +207,9 @@ class TestLiveMeetings:
     def test_token_that_may_not_list_sessions(self, interval: float, read: str) -> None:
         """If the token may not list sessions, configured meetings are still read."""
 
-        async def steps(harness: Harness) -> list[str]:
-            harness.proxy.before = failing(harness, "sessions", Fault.FORBIDDEN)
-            return await harness.scrapes(12, interval)
+        async def steps(simulation: Simulation) -> list[str]:
+            simulation.proxy.before = failing(simulation, "sessions", Fault.FORBIDDEN)
+            return await simulation.scrapes(12, interval)
 
         texts = simulate(
             steps, recorded("a"), configuration=discovering(meeting_ids=["a"], api__read=read)
@@ -226,8 +226,8 @@ class TestEnd:
     def test_recording_that_is_not_finished(self, read: str) -> None:
         """A meeting whose session is over is read until its recording has ended."""
 
-        async def steps(harness: Harness) -> list[str]:
-            return await harness.scrapes(12)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(12)
 
         texts = simulate(
             steps,
@@ -256,10 +256,10 @@ class TestEnd:
     def test_meeting_that_cannot_be_read(self) -> None:
         """An ended meeting that cannot be read leaves after `stale_after`; its recording stays."""
 
-        async def steps(harness: Harness) -> list[str]:
-            texts = await harness.scrapes(2)
-            harness.proxy.before = failing(harness, "recordings/active-recording/")
-            return [*texts, *await harness.scrapes(10)]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(2)
+            simulation.proxy.before = failing(simulation, "recordings/active-recording/")
+            return [*texts, *await simulation.scrapes(10)]
 
         texts = simulate(
             steps,
@@ -277,8 +277,8 @@ class TestEnd:
     def test_live_again(self, read: str) -> None:
         """A meeting that people return to is shown again, also if it has an older recording."""
 
-        async def steps(harness: Harness) -> list[str]:
-            return await harness.scrapes(14)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(14)
 
         texts = simulate(
             steps,
@@ -297,8 +297,8 @@ class TestEnd:
     def test_recordings_without_a_session(self) -> None:
         """Meetings with a recording in the list are read until it has ended, live or not."""
 
-        async def steps(harness: Harness) -> list[str]:
-            return await harness.scrapes(6)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(6)
 
         texts = simulate(
             steps,
@@ -319,9 +319,9 @@ class TestEnd:
     def test_recordings_without_a_session_one_by_one(self) -> None:
         """If meetings are read one by one, such recordings are read by their ids."""
 
-        async def steps(harness: Harness) -> list[str]:
-            texts = await harness.scrapes(6)
-            assert calls(harness, "active_recording") == 0
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(6)
+            assert calls(simulation, "active_recording") == 0
             return texts
 
         texts = simulate(steps, recorded("a", stop=20, uploaded=40), configuration=discovering())
@@ -336,8 +336,8 @@ class TestEnd:
     def test_configured_meeting(self) -> None:
         """A meeting in the configuration stays, live or not."""
 
-        async def steps(harness: Harness) -> list[str]:
-            return await harness.scrapes(8)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(8)
 
         texts = simulate(
             steps,
@@ -362,8 +362,8 @@ class TestRooms:
     def test_alert(self, read: str) -> None:
         """A live meeting that should be recorded and is not can be told apart from others."""
 
-        async def steps(harness: Harness) -> str:
-            return (await harness.scrapes(2))[-1]
+        async def steps(simulation: Simulation) -> str:
+            return (await simulation.scrapes(2))[-1]
 
         text = simulate(
             steps,
@@ -385,8 +385,8 @@ class TestRooms:
     def test_without_discovery(self) -> None:
         """Without discovery, there are no metrics of rooms."""
 
-        async def steps(harness: Harness) -> str:
-            return await harness.scrape()
+        async def steps(simulation: Simulation) -> str:
+            return await simulation.scrape()
 
         ids = [meeting.id for meeting in self.MEETINGS]
         text = simulate(
@@ -405,10 +405,10 @@ class TestRooms:
     def test_sessions_that_cannot_be_listed(self) -> None:
         """Metrics of rooms end after `stale_after`; the meetings are still read."""
 
-        async def steps(harness: Harness) -> list[str]:
-            texts = [await harness.scrape()]
-            harness.proxy.before = failing(harness, "sessions")
-            return [*texts, *await harness.scrapes(7)]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = [await simulation.scrape()]
+            simulation.proxy.before = failing(simulation, "sessions")
+            return [*texts, *await simulation.scrapes(7)]
 
         texts = simulate(
             steps, sessions=[live("a")], configuration=discovering(scrape__stale_after="1m")
@@ -421,11 +421,11 @@ class TestRooms:
     def test_settings_once(self, read: str, fault: Fault | None) -> None:
         """Settings are read once per meeting, even if the API has none."""
 
-        async def steps(harness: Harness) -> str:
+        async def steps(simulation: Simulation) -> str:
             if fault:
-                harness.proxy.before = failing(harness, "meetings/", fault)
-            texts = await harness.scrapes(60)
-            assert calls(harness, "meeting") == 3
+                simulation.proxy.before = failing(simulation, "meetings/", fault)
+            texts = await simulation.scrapes(60)
+            assert calls(simulation, "meeting") == 3
             return texts[-1]
 
         text = simulate(
@@ -439,12 +439,12 @@ class TestRooms:
     def test_settings_that_cannot_be_read(self) -> None:
         """Settings that could not be read are read again after ten minutes."""
 
-        async def steps(harness: Harness) -> list[str]:
-            harness.proxy.before = failing(harness, "meetings/")
-            texts = await harness.scrapes(40)
-            assert calls(harness, "meeting") == 1
-            harness.proxy.before = lambda _: None
-            return [*texts, *await harness.scrapes(3)]
+        async def steps(simulation: Simulation) -> list[str]:
+            simulation.proxy.before = failing(simulation, "meetings/")
+            texts = await simulation.scrapes(40)
+            assert calls(simulation, "meeting") == 1
+            simulation.proxy.before = lambda _: None
+            return [*texts, *await simulation.scrapes(3)]
 
         texts = simulate(steps, sessions=[live("a")], configuration=discovering())
         seen = [value(text, "rk_meeting_record_on_start") for text in texts]
@@ -458,8 +458,8 @@ class TestBudget:
     def test_settings(self, read: str) -> None:
         """Settings and recordings are read even if the budget is small."""
 
-        async def steps(harness: Harness) -> str:
-            return (await harness.scrapes(40))[-1]
+        async def steps(simulation: Simulation) -> str:
+            return (await simulation.scrapes(40))[-1]
 
         sessions = [live(f"meeting-{number:02}") for number in range(12)]
         tight = discovering(api__budget="60", api__read=read)
@@ -473,8 +473,8 @@ class TestBudget:
     def test_recordings(self, others: int, read: str) -> None:
         """Listing sessions leaves calls for recordings even if the budget is small."""
 
-        async def steps(harness: Harness) -> str:
-            return (await harness.scrapes(120))[-1]
+        async def steps(simulation: Simulation) -> str:
+            return (await simulation.scrapes(120))[-1]
 
         tight = discovering(api__budget="10", api__read=read)
         sessions = [live("a"), *(live(f"other-{number}") for number in range(others))]
@@ -484,8 +484,8 @@ class TestBudget:
     def test_many_sessions(self) -> None:
         """Sessions on more pages than a full budget are still listed."""
 
-        async def steps(harness: Harness) -> list[int]:
-            return [len(names(text)) for text in await harness.scrapes(20)]
+        async def steps(simulation: Simulation) -> list[int]:
+            return [len(names(text)) for text in await simulation.scrapes(20)]
 
         sessions = [live(f"meeting-{number:03}") for number in range(450)]
         tight = discovering(api__budget="60", api__read="auto")
@@ -496,9 +496,9 @@ class TestBudget:
 def test_up_without_live_meetings(read: str) -> None:
     """Without live meetings, rk_up still shows whether the API can be reached."""
 
-    async def steps(harness: Harness) -> list[float | None]:
-        first = await harness.scrape()
-        harness.simulator.inject("*", Fault.UNAVAILABLE)
-        return [value(text, "rk_up") for text in (first, await harness.scrape(60.0))]
+    async def steps(simulation: Simulation) -> list[float | None]:
+        first = await simulation.scrape()
+        simulation.simulator.inject("*", Fault.UNAVAILABLE)
+        return [value(text, "rk_up") for text in (first, await simulation.scrape(60.0))]
 
     assert simulate(steps, configuration=discovering(api__read=read)) == [1, 0]

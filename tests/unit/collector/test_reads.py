@@ -14,7 +14,7 @@ from rk_exporter.simulator import Recording as SimulatedRecording
 from tests.support.building import (
     NOW,
     Call,
-    Harness,
+    Simulation,
     VirtualClock,
     config,
     pass_context,
@@ -94,13 +94,13 @@ def test_recording_that_fails_for_a_while() -> None:
         uploaded_at=NOW + 12,
     )
 
-    async def steps(harness: Harness) -> list[float | None]:
+    async def steps(simulation: Simulation) -> list[float | None]:
         def fail(call: Call) -> None:
-            if call.path == f"recordings/{ending.id}" and harness.now() < NOW + 40:
-                harness.simulator.inject("*", Fault.SERVER_ERROR, times=1)
+            if call.path == f"recordings/{ending.id}" and simulation.now() < NOW + 40:
+                simulation.simulator.inject("*", Fault.SERVER_ERROR, times=1)
 
-        harness.proxy.before = fail
-        texts = await harness.scrapes(6)
+        simulation.proxy.before = fail
+        texts = await simulation.scrapes(6)
         return [value(text, "rk_recording_status", status="UPLOADED") for text in texts]
 
     shown = simulate(steps, ending, configuration=config(), linger_seconds=0)

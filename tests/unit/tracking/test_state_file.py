@@ -25,8 +25,8 @@ from rk_exporter.simulator import CANARY, Recording
 from rk_exporter.tracking.state_file import StateFile, StateFileError
 from tests.support.building import (
     NOW,
-    Harness,
     Setup,
+    Simulation,
     Time,
     by_meeting,
     run,
@@ -70,8 +70,8 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return the content of an intact state file."""
     path = tmp_path_factory.mktemp("intact") / "state"
 
-    async def steps(harness: Harness) -> None:
-        await harness.scrapes(9)
+    async def steps(simulation: Simulation) -> None:
+        await simulation.scrapes(9)
 
     simulate(steps, *RECORDINGS, configuration=with_state_file(path, meeting_ids=MEETINGS))
     return path.read_bytes()
@@ -103,11 +103,11 @@ class TestWriting:
     def test_interval(self, path: Path) -> None:
         """The exporter writes the file after each change, and every minute."""
 
-        async def steps(harness: Harness) -> list[bool]:
-            await harness.scrape()
+        async def steps(simulation: Simulation) -> list[bool]:
+            await simulation.scrape()
             versions = [file_version(path)]
             for _ in range(12):
-                await harness.scrape()
+                await simulation.scrape()
                 versions.append(file_version(path))
             return [before != after for before, after in pairwise(versions)]
 
@@ -121,12 +121,12 @@ class TestWriting:
     def test_clock_set_back(self, path: Path) -> None:
         """The exporter writes the file every minute, even if the clock was set back."""
 
-        async def steps(harness: Harness) -> bool:
-            await harness.scrape()
-            harness.clock.ahead_seconds = -3600.0
-            await harness.scrape()
+        async def steps(simulation: Simulation) -> bool:
+            await simulation.scrape()
+            simulation.clock.ahead_seconds = -3600.0
+            await simulation.scrape()
             before = file_version(path)
-            await harness.scrapes(5)
+            await simulation.scrapes(5)
             return file_version(path) != before
 
         assert simulate(steps, configuration=with_state_file(path))
@@ -135,15 +135,15 @@ class TestWriting:
         """The exporter shows new counts only after it has replaced the file."""
         shown, saved = [], []
 
-        async def steps(harness: Harness) -> list[int]:
+        async def steps(simulation: Simulation) -> list[int]:
             def compare(new: str) -> None:
-                snapshot = harness.exporter.collector.snapshot
+                snapshot = simulation.exporter.collector.snapshot
                 shown.append(snapshot.apps[0].counters.started)
                 saved.append(saved_counts(Path(new))[0])
 
             configuration = with_state_file(hooked_path(path, compare), meeting_ids=MEETINGS)
-            await restart(harness, configuration)
-            return [int(value(await harness.scrape(1.0), STARTED) or 0) for _ in range(5)]
+            await restart(simulation, configuration)
+            return [int(value(await simulation.scrape(1.0), STARTED) or 0) for _ in range(5)]
 
         started = simulate(
             steps, *RECORDINGS, configuration=with_state_file(path, meeting_ids=MEETINGS)
@@ -166,13 +166,15 @@ class TestWriting:
         def enlarge(document: Any) -> None:
             document["apps"][0]["past"]["departed"] = {f"{n:0>99}": {} for n in range(9000)}
 
-        async def steps(harness: Harness) -> set[bytes]:
-            await harness.scrape()
-            await restart(harness, with_state_file(path), between=partial(rewrite, path, enlarge))
+        async def steps(simulation: Simulation) -> set[bytes]:
+            await simulation.scrape()
+            await restart(
+                simulation, with_state_file(path), between=partial(rewrite, path, enlarge)
+            )
             with ThreadPoolExecutor(1) as pool:
                 seen = pool.submit(read)
                 try:
-                    await harness.scrapes(25, 60)
+                    await simulation.scrapes(25, 60)
                 finally:
                     is_done.set()
                 return seen.result()
@@ -344,10 +346,10 @@ class TestDamage:
                 part = part[key]
             part[last] = odd
 
-        async def steps(harness: Harness) -> list[str]:
-            await harness.scrapes(2)
-            await restart(harness, configuration, between=partial(rewrite, path, change))
-            return await harness.scrapes(8)
+        async def steps(simulation: Simulation) -> list[str]:
+            await simulation.scrapes(2)
+            await restart(simulation, configuration, between=partial(rewrite, path, change))
+            return await simulation.scrapes(8)
 
         *_, last = simulate(steps, *RECORDINGS, configuration=configuration)
         assert {1} == {*by_meeting(last, "rk_meeting_up").values()}
@@ -458,20 +460,20 @@ class TestWriteErrors:
         caplog.set_level(logging.INFO, logger="rk_exporter.tracking.state_file")
         away = path.parent.with_name("away")
 
-        async def steps(harness: Harness) -> list[str]:
-            texts = [await harness.scrape()]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = [await simulation.scrape()]
             path.parent.rename(away)
             # First there is nothing to write; then a recording starts.
-            texts += await harness.scrapes(3)
+            texts += await simulation.scrapes(3)
             path.parent.mkdir()
             path.with_name("state.new").mkdir()
-            texts += await harness.scrapes(2)
+            texts += await simulation.scrapes(2)
             path.with_name("state.new").rmdir()
             path.parent.rmdir()
             away.rename(path.parent)
-            texts.append(await harness.scrape())
+            texts.append(await simulation.scrape())
             assert (1, 0) == saved_counts(path)
-            return [*texts, *await harness.scrapes(2)]
+            return [*texts, *await simulation.scrapes(2)]
 
         later = Recording.scripted("meeting-1", invoked_at=NOW + 20, started_at=NOW + 22)
         texts = simulate(steps, later, configuration=with_state_file(path))
@@ -492,12 +494,12 @@ class TestWriteErrors:
         """The next pass repeats a failed write, even if nothing has changed."""
         away = path.parent.with_name("away")
 
-        async def steps(harness: Harness) -> list[str]:
-            texts = [await harness.scrape()]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = [await simulation.scrape()]
             path.parent.rename(away)
-            texts.append(await harness.scrape(75))
+            texts.append(await simulation.scrape(75))
             away.rename(path.parent)
-            return [*texts, await harness.scrape()]
+            return [*texts, await simulation.scrape()]
 
         texts = simulate(steps, configuration=with_state_file(path))
         assert [1, 0, 1] == [value(text, WRITTEN) for text in texts]

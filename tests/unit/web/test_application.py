@@ -21,7 +21,7 @@ from tests.support.building import (
     APP,
     BASE_URL,
     NOW,
-    Harness,
+    Simulation,
     config,
     run,
     samples,
@@ -203,13 +203,13 @@ class TestHealth:
         """With a small budget it takes several passes to restore all recordings."""
         meetings = ["meeting-1", "meeting-2", "meeting-3"]
 
-        async def scrapes(harness: Harness) -> list[tuple[int, int]]:
+        async def scrapes(simulation: Simulation) -> list[tuple[int, int]]:
             found = []
             for _ in range(6):
                 shown = samples(
-                    await harness.scrape(), "rk_recording_last_success_timestamp_seconds"
+                    await simulation.scrape(), "rk_recording_last_success_timestamp_seconds"
                 )
-                found.append(((await ready(harness.exporter))[0], len(shown)))
+                found.append(((await ready(simulation.exporter))[0], len(shown)))
             return found
 
         found = simulate(
@@ -226,9 +226,9 @@ class TestHealth:
     def test_ready_at_last(self, budget: str) -> None:
         """The exporter becomes ready even with one call per pass, or per two passes."""
 
-        async def scrapes(harness: Harness) -> int:
-            await harness.scrapes(30)
-            return (await ready(harness.exporter))[0]
+        async def scrapes(simulation: Simulation) -> int:
+            await simulation.scrapes(30)
+            return (await ready(simulation.exporter))[0]
 
         recordings = [ended(number, "meeting-1") for number in range(150)]
         configuration = config(api__budget=budget)
