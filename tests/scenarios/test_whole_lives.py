@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from rk_exporter.simulator import Recording
-from tests.support.building import NOW, Call, Stage, config, labelled, play, samples
+from tests.support.building import NOW, Call, Simulation, config, labelled, samples, simulate
 from tests.support.timeline import Timeline, time_text
 
 
@@ -40,10 +40,10 @@ COUNTERS = (
 
 
 class Watch:
-    """A Prometheus server that scrapes the exporter of a *stage*; *folder* is for files."""
+    """A Prometheus server that scrapes the exporter of a *simulation*; *folder* is for files."""
 
-    def __init__(self, stage: Stage, folder: Path, *, dropped: Sequence[str]) -> None:
-        self.stage = stage
+    def __init__(self, simulation: Simulation, folder: Path, *, dropped: Sequence[str]) -> None:
+        self.simulation = simulation
         self.timeline = Timeline(dropped=dropped)
         self.last_exposition = ""
         self._folder = folder
@@ -54,14 +54,14 @@ class Watch:
         while self._at is None or self._at < last:
             before = self._at or 0.0
             at = 0.0 if self._at is None else min(before + every, last)
-            self.last_exposition = await self.stage.scrape(at - before)
+            self.last_exposition = await self.simulation.scrape(at - before)
             self.timeline.add(self.last_exposition, at)
             self._at = at
 
     async def restart(self, *, is_killed: bool = False) -> None:
         """Replace the exporter by a new one."""
         self.note("the exporter is killed and restarted" if is_killed else "restart")
-        await self.stage.restart(is_killed=is_killed)
+        await self.simulation.restart(is_killed=is_killed)
 
     def list_meetings(self, *ids: str) -> None:
         """Write the file with the list of meetings."""
@@ -441,13 +441,13 @@ def watched(life: Life, folder: Path) -> Watch:
         settings["state__file"] = str(folder / "state.json")
     dropped = ["app"] if len(life.meetings) > 1 else ["app", "meeting_id"]
 
-    async def scenario(stage: Stage) -> Watch:
-        stage.clock.ahead_seconds = life.ahead_seconds
-        watch = Watch(stage, folder, dropped=dropped)
+    async def scenario(simulation: Simulation) -> Watch:
+        simulation.clock.ahead_seconds = life.ahead_seconds
+        watch = Watch(simulation, folder, dropped=dropped)
         await life.course(watch)
         return watch
 
-    return play(
+    return simulate(
         scenario,
         *life.recordings,
         *life.others,
@@ -488,7 +488,7 @@ def test_golden_timeline(tmp_path: Path, name: str) -> None:
     """Prometheus sees of each life what a reviewer has found to be true."""
     life = LIVES[name]
     watch = watched(life, tmp_path)
-    calls = calls_made(watch.stage.front.calls)
+    calls = calls_made(watch.simulation.proxy.calls)
     lines = [*story(life), "", *watch.timeline.lines, "", calls]
     text = "".join(f"{line}\n" for line in lines)
     golden = GOLDEN / f"{name.replace(',', '').replace(' ', '-')}.txt"
@@ -536,11 +536,11 @@ def test_late_answer() -> None:
         for number, meeting_id in enumerate(meetings)
     ]
 
-    async def scenario(stage: Stage) -> str:
-        stage.front.delayed = lambda call: 4.0 if call.path == "recordings" else 0.5
-        return (await stage.scrapes(20))[-1]
+    async def scenario(simulation: Simulation) -> str:
+        simulation.proxy.delayed = lambda call: 4.0 if call.path == "recordings" else 0.5
+        return (await simulation.scrapes(20))[-1]
 
-    text = play(
+    text = simulate(
         scenario,
         *recordings,
         configuration=config(meeting_ids=meetings),
@@ -555,13 +555,13 @@ def test_late_answer() -> None:
 def test_whole_list_after_a_failure_at_the_start(tmp_path: Path) -> None:
     """With a state file, a list that fails at the start is read whole some hours later."""
 
-    async def scenario(stage: Stage) -> list[float]:
-        watch = Watch(stage, tmp_path, dropped=())
+    async def scenario(simulation: Simulation) -> list[float]:
+        watch = Watch(simulation, tmp_path, dropped=())
         await watch.until(300)
-        await stage.restart()
-        stage.front.delayed = lambda call: 6.0 if call.path == "recordings" else 0.0
+        await simulation.restart()
+        simulation.proxy.delayed = lambda call: 6.0 if call.path == "recordings" else 0.0
         await watch.until(600)
-        stage.front.delayed = lambda _: 0.0
+        simulation.proxy.delayed = lambda _: 0.0
         await watch.until(900)
         await watch.until(DAY, CALM)
         found = labelled(
@@ -569,7 +569,7 @@ def test_whole_list_after_a_failure_at_the_start(tmp_path: Path) -> None:
         )
         return [number - NOW for _, number in found]
 
-    refreshed = play(
+    refreshed = simulate(
         scenario,
         usual(url_refreshed=HOUR),
         *CROWD,

@@ -189,7 +189,7 @@ class Call:
     query: Mapping[str, str]
 
 
-class Front:
+class ApiProxy:
     """
     An application before a simulator that notes all calls.
 
@@ -235,7 +235,7 @@ class Setup:
     simulator: Simulator
     exporter: Exporter
     time: Time
-    front: Front
+    proxy: ApiProxy
 
     async def get(
         self, path: str = "/metrics", headers: Mapping[str, str] | None = None, method: str = "GET"
@@ -265,16 +265,16 @@ def setup(
         linger_seconds=linger_seconds,
         **{"rate_limit": 0, **simulator_options},
     )
-    front = Front(simulator)
+    proxy = ApiProxy(simulator)
     ids = [meeting.id if isinstance(meeting, Meeting) else meeting for meeting in listed]
     exporter = Exporter(
         configuration or config(meeting_ids=ids),
-        make_client=in_process(front),
+        make_client=in_process(proxy),
         clock=clock,
         workers_per_app=workers_per_app,
     )
     clock.fill_budget()
-    return Setup(simulator, exporter, clock, front)
+    return Setup(simulator, exporter, clock, proxy)
 
 
 class AtOnce(ThreadPoolExecutor):
@@ -287,7 +287,7 @@ class AtOnce(ThreadPoolExecutor):
         return future
 
 
-class Stage:
+class Simulation:
     """A simulator, and an exporter that reads it, in virtual time that begins at NOW."""
 
     def __init__(
@@ -305,7 +305,7 @@ class Stage:
         self.simulator = Simulator(
             story, clock=self.now, **{"rate_limit": 0, "linger_seconds": 600, **simulator_options}
         )
-        self.front = Front(self.simulator)
+        self.proxy = ApiProxy(self.simulator)
         self._configuration = configuration
         self._workers_per_app = workers_per_app
         self.exporter = self._make_exporter()
@@ -313,7 +313,7 @@ class Stage:
     def _make_exporter(self) -> Exporter:
         return Exporter(
             self._configuration,
-            make_client=in_process(self.front),
+            make_client=in_process(self.proxy),
             clock=self.clock,
             workers_per_app=self._workers_per_app,
         )
@@ -342,10 +342,10 @@ class Stage:
 
     async def scrape(self, after: float = 15.0, *, timeout_seconds: float = 9.5) -> str:
         """Scrape *after* seconds from the start of the last scrape, or immediately."""
-        snapshot = await self.look(after, timeout_seconds=timeout_seconds)
+        snapshot = await self.snapshot(after, timeout_seconds=timeout_seconds)
         return encode(self.exporter.families(snapshot), Format.TEXT).decode()
 
-    async def look(self, after: float = 15.0, *, timeout_seconds: float = 9.5) -> Snapshot:
+    async def snapshot(self, after: float = 15.0, *, timeout_seconds: float = 9.5) -> Snapshot:
         """Do the same, but return what a scrape is answered from."""
         if self._begun_at is not None:
             await asyncio.sleep(self._begun_at + after - self._loop.time())
@@ -357,8 +357,8 @@ class Stage:
         return [await self.scrape(after) for _ in range(count)]
 
 
-def play(
-    scenario: Callable[[Stage], Awaitable[T]],
+def simulate(
+    scenario: Callable[[Simulation], Awaitable[T]],
     *recordings: Recording,
     meetings: Iterable[str | Meeting] = (),
     sessions: Iterable[Session] = (),
@@ -366,18 +366,20 @@ def play(
 ) -> T:
     """Return what comes of a *scenario* with a story of *recordings*, in virtual time."""
     story = ScriptedScenario(meetings=meetings, recordings=recordings, sessions=sessions)
-    return play_story(scenario, story, **options)
+    return simulate_scenario(scenario, story, **options)
 
 
-def play_story(scenario: Callable[[Stage], Awaitable[T]], story: Scenario, **options: Any) -> T:
+def simulate_scenario(
+    scenario: Callable[[Simulation], Awaitable[T]], story: Scenario, **options: Any
+) -> T:
     """Return what comes of a *scenario* with a *story*, in virtual time."""
 
     async def act() -> T:
-        stage = Stage(story, **options)
+        simulation = Simulation(story, **options)
         try:
-            return await scenario(stage)
+            return await scenario(simulation)
         finally:
-            await stage.exporter.close()
+            await simulation.exporter.close()
 
     return virtual_time.run(act())
 

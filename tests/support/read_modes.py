@@ -14,7 +14,7 @@ from rk_exporter.simulator import Fault, Recording
 from tests.support.building import (
     NOW,
     Call,
-    Stage,
+    Simulation,
     config,
     labelled,
 )
@@ -46,12 +46,12 @@ def paths(calls: Sequence[Call]) -> list[str]:
     return [call.query.get("status", call.path) for call in calls]
 
 
-def failing(stage: Stage, status: str) -> Callable[[Call], None]:
+def failing(simulation: Simulation, status: str) -> Callable[[Call], None]:
     """Return a hook that lets the calls for one status fail."""
 
     def fail(call: Call) -> None:
         if call.query.get("status") == status:
-            stage.simulator.inject("*", Fault.SERVER_ERROR, times=1)
+            simulation.simulator.inject("*", Fault.SERVER_ERROR, times=1)
 
     return fail
 

@@ -10,7 +10,7 @@ from typing import Any
 from rk_exporter.config.config import Config
 from rk_exporter.exporter import Exporter
 from rk_exporter.simulator import Recording, Simulator
-from tests.support.building import NOW, Front, Stage, config, in_process, life, samples
+from tests.support.building import NOW, ApiProxy, Simulation, config, in_process, life, samples
 
 
 HISTOGRAMS = ("rk_recording_start_delay_seconds", "rk_recording_upload_delay_seconds")
@@ -95,17 +95,17 @@ def wait_for_change(path: Path, before: tuple[int, int]) -> None:
 
 
 async def restart(
-    stage: Stage,
+    simulation: Simulation,
     configuration: Config,
     *,
     simulator: Simulator | None = None,
     between: Callable[[], object] = lambda: None,
 ) -> None:
-    """Replace the exporter on *stage* by a new one; call *between* while none runs."""
-    await stage.exporter.close()
+    """Replace the exporter on *simulation* by a new one; call *between* while none runs."""
+    await simulation.exporter.close()
     between()
-    stage.exporter = Exporter(
+    simulation.exporter = Exporter(
         configuration,
-        make_client=in_process(Front(simulator) if simulator else stage.front),
-        clock=stage.clock,
+        make_client=in_process(ApiProxy(simulator) if simulator else simulation.proxy),
+        clock=simulation.clock,
     )

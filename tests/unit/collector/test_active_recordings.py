@@ -26,8 +26,8 @@ from tests.support.building import (
     APP,
     BASE_URL,
     NOW,
+    ApiProxy,
     Call,
-    Front,
     Time,
     free_limiter,
     in_process,
@@ -58,13 +58,13 @@ class Listing:
             clock=self.time,
             **{"rate_limit": 0, "latency_seconds": 0.05, **simulator_options},
         )
-        self.front = Front(self.simulator)
+        self.proxy = ApiProxy(self.simulator)
         self.list = ActiveRecordingsLister("production", clock=self.time)
         metrics = ApiCallMetrics(["production"], registry=CollectorRegistry())
         self._client = RealtimeKitClient(
             App("production", ACCOUNT, APP),
             base_url=BASE_URL,
-            pool=ConnectionPool(in_process(self.front), size=workers),
+            pool=ConnectionPool(in_process(self.proxy), size=workers),
             limiter=limiter or free_limiter(),
             observer=metrics.of("production"),
             server_clock=ServerClock(time.time),
@@ -91,7 +91,7 @@ class Listing:
 
     def statuses(self) -> list[str | None]:
         """Return the status filter of each call since the last time."""
-        return [call.query.get("status") for call in self.front.take()]
+        return [call.query.get("status") for call in self.proxy.take()]
 
 
 def recorded(result: ListResult) -> dict[str, list[Status]]:
@@ -143,7 +143,7 @@ class TestByStatus:
         result = run(listed.read())
         assert (result.by_meeting(), result.is_complete) == ({}, True)
         wanted = {"path", "status", "page_no", "per_page", "start_time"}
-        calls = [{"path": call.path, **call.query} for call in listed.front.calls]
+        calls = [{"path": call.path, **call.query} for call in listed.proxy.calls]
         assert [{key: call[key] for key in wanted & call.keys()} for call in calls] == [
             {"path": "recordings", "status": status, "page_no": "1", "per_page": "100"}
             for status in STATUSES
@@ -165,7 +165,7 @@ class TestByStatus:
         result = run(listed.read())
         assert recorded(result) == {name: [Status.RECORDING] for name in names}
         assert result.is_complete
-        pages = [int(call.query["page_no"]) for call in listed.front.calls]
+        pages = [int(call.query["page_no"]) for call in listed.proxy.calls]
         assert sorted(pages) == [1, 1, 1, 1, 2, 3]
         assert listed.list.usual_calls == 6
 
@@ -197,7 +197,7 @@ class TestByStatus:
         def move_on(call: Call) -> None:
             listed.time.now += {"RECORDING": 5, "PAUSED": 30}.get(call.query["status"], 0)
 
-        listed.front.before = move_on
+        listed.proxy.before = move_on
         assert recorded(run(listed.read())) == {"meeting-1": [Status.PAUSED]}
 
     def test_undocumented_state(self) -> None:
@@ -226,11 +226,11 @@ class TestByStatus:
                 if call.query["status"] == "PAUSED":
                     listed.simulator.inject("*", fault)
 
-            listed.front.before = fail
+            listed.proxy.before = fail
             result = await listed.read()
             assert listed.statuses() == STATUSES[:3]
             listed.simulator.clear()
-            listed.front.before = lambda _: None
+            listed.proxy.before = lambda _: None
             assert (await listed.read()).is_complete
             return result, listed.list.usual_calls
 
@@ -253,7 +253,7 @@ class TestUnfiltered:
         for number, result in enumerate(run(listed.reads(3))):
             assert recorded(result) == IN_PROGRESS, number
             assert result.is_complete
-        calls = listed.front.calls
+        calls = listed.proxy.calls
         assert [call.query.get("status") for call in calls] == [*first, None, None]
         assert {call.query["start_time"] for call in calls if "status" not in call.query} == {
             self.SINCE
@@ -300,7 +300,7 @@ class TestUnfiltered:
     def test_ignored_filter(self, caplog: pytest.LogCaptureFixture) -> None:
         """An API that ignores the filter is recognised by its answer."""
         listed = Listing(*in_each_state(), workers=1)
-        listed.front.ignored = frozenset({"status"})
+        listed.proxy.ignored = frozenset({"status"})
         assert "the API ignores the status" in self.check(listed, ["INVOKED", None], caplog)
 
     def test_ignored_filter_and_a_long_history(self) -> None:
@@ -311,7 +311,7 @@ class TestUnfiltered:
             for number in range(500)
         ]
         listed = Listing(*tracker, *in_each_state(), workers=1)
-        listed.front.ignored = frozenset({"status"})
+        listed.proxy.ignored = frozenset({"status"})
         result = run(listed.read())
         assert recorded(result) == IN_PROGRESS
         assert listed.statuses() == ["INVOKED", None]
@@ -346,7 +346,7 @@ class TestUnfiltered:
 class TestRateLimited:
     """A list that takes more calls than the budget has."""
 
-    def play(self, scenario: Callable[[Listing], Awaitable[None]], **options: Any) -> None:
+    def simulate(self, scenario: Callable[[Listing], Awaitable[None]], **options: Any) -> None:
         """Run a scenario in virtual time, with a budget of one call per 10 s."""
 
         async def act() -> None:
@@ -373,7 +373,7 @@ class TestRateLimited:
             assert not result.is_complete
             assert listed.statuses() == STATUSES[:3]
 
-        self.play(scenario, workers=workers)
+        self.simulate(scenario, workers=workers)
 
     def test_usual_calls(self) -> None:
         """An incomplete list does not lower the number of calls that a list takes."""
@@ -382,7 +382,7 @@ class TestRateLimited:
             await listed.read()
             assert listed.list.usual_calls >= 4
 
-        self.play(scenario)
+        self.simulate(scenario)
 
     def test_unfiltered(self) -> None:
         """If the budget ends after the filters are rejected, nothing is known."""
@@ -392,7 +392,7 @@ class TestRateLimited:
             assert (result.by_meeting(), result.is_rate_limited) == ({}, True)
             assert listed.list.usual_calls >= 4
 
-        self.play(scenario, refuse_status_filter=True)
+        self.simulate(scenario, refuse_status_filter=True)
 
 
 def test_call_deadline() -> None:

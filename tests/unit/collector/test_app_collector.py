@@ -8,14 +8,14 @@ from rk_exporter.simulator import Fault
 from tests.support.building import (
     NOW,
     Setup,
-    Stage,
+    Simulation,
     config,
     life,
-    play,
     run,
     samples,
     settings,
     setup,
+    simulate,
     value,
 )
 from tests.support.read_modes import (
@@ -39,7 +39,7 @@ class TestMinInterval:
             for moment in moments:
                 given.time.now = NOW + moment
                 text = (await given.get()).text
-                seen.append((paths(given.front.take()), text))
+                seen.append((paths(given.proxy.take()), text))
             return seen
 
         return run(scrapes())
@@ -59,18 +59,18 @@ class TestMinInterval:
     def test_one_bill(self, phase: float) -> None:
         """Two scrapers that are close in time cost as much as one."""
 
-        async def scenario(stage: Stage) -> int:
+        async def scenario(simulation: Simulation) -> int:
             for _ in range(10):
-                await stage.scrape(15.0 - phase)
-                text = await stage.scrape(phase)
-                age = stage.now() - min(
+                await simulation.scrape(15.0 - phase)
+                text = await simulation.scrape(phase)
+                age = simulation.now() - min(
                     samples(text, "rk_meeting_last_success_timestamp_seconds").values()
                 )
                 assert age < 5
-            return stage.simulator.requests.by_endpoint["active_recording"]
+            return simulation.simulator.requests.by_endpoint["active_recording"]
 
         each_second = config(meeting_ids=ids(3), scrape__min_interval="5s")
-        assert play(scenario, configuration=each_second) == 3 * 10 * (1 if phase < 5 else 2)
+        assert simulate(scenario, configuration=each_second) == 3 * 10 * (1 if phase < 5 else 2)
 
     @pytest.mark.parametrize("mode", ["active-recording", "list"])
     def test_failure(self, mode: str) -> None:
@@ -102,7 +102,7 @@ class TestMinInterval:
             return (await given.get()).text
 
         text = run(scrape())
-        assert [(call.app_id, call.path[-2:]) for call in given.front.calls] == [("one", "/e")]
+        assert [(call.app_id, call.path[-2:]) for call in given.proxy.calls] == [("one", "/e")]
         assert states(text) == {"e": "RECORDING"}
         assert samples(text, "rk_meetings_deferred") == {'{app="one"}': 0, '{app="two"}': 0}
 

@@ -35,12 +35,12 @@ from tests.support import virtual_time
 from tests.support.building import (
     NOW,
     Call,
-    Stage,
+    Simulation,
     VirtualClock,
     config,
     life,
     pass_context,
-    play,
+    simulate,
     value,
 )
 
@@ -565,18 +565,18 @@ class TestInterruptions:
 def test_a_clock_that_is_wrong() -> None:
     """After the list is given up, recordings count from that moment of the API's clock."""
 
-    async def scenario(stage: Stage) -> float | None:
+    async def scenario(simulation: Simulation) -> float | None:
         def refuse(call: Call) -> None:
             if call.path == "recordings":
-                stage.simulator.inject("*", Fault.SERVER_ERROR, times=1)
+                simulation.simulator.inject("*", Fault.SERVER_ERROR, times=1)
 
-        stage.front.before = refuse
-        stage.clock.ahead_seconds = HOUR
-        await stage.scrapes(20)
-        assert stage.exporter.collector.why_not_ready() is None
-        return value(await stage.scrape(60), "rk_recordings_started_total")
+        simulation.proxy.before = refuse
+        simulation.clock.ahead_seconds = HOUR
+        await simulation.scrapes(20)
+        assert simulation.exporter.collector.why_not_ready() is None
+        return value(await simulation.scrape(60), "rk_recordings_started_total")
 
     come = life(
         invoked_at=NOW + 301, started_at=NOW + 303, paused=[], stopped_at=None, uploaded_at=None
     )
-    assert 1 == play(scenario, come, configuration=config())
+    assert 1 == simulate(scenario, come, configuration=config())

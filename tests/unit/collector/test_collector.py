@@ -24,14 +24,14 @@ from tests.support.building import (
     NOW,
     Call,
     Setup,
-    Stage,
+    Simulation,
     Time,
     config,
     life,
-    play,
     run,
     samples,
     setup,
+    simulate,
     value,
 )
 
@@ -149,7 +149,7 @@ class TestPass:
             if call.app_id == "slow":
                 given.simulator.inject("*", Fault.HANG, times=1)
 
-        given.front.before = hang
+        given.proxy.before = hang
         text = scrape_all(given, headers=SHORT)[0]
         # One of eight calls was for the list of recordings.
         assert 13 == value(text, "rk_meetings_deferred", app="slow")
@@ -211,11 +211,11 @@ class TestCalls:
     def test_list_after_the_first_meeting(self) -> None:
         """The list of recordings is second, so that a meeting shows problems with the token."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            await stage.scrape()
-            return [call.path for call in stage.front.calls]
+        async def scenario(simulation: Simulation) -> list[str]:
+            await simulation.scrape()
+            return [call.path for call in simulation.proxy.calls]
 
-        called = play(scenario, configuration=config(meeting_ids=[*"abc"]), workers_per_app=1)
+        called = simulate(scenario, configuration=config(meeting_ids=[*"abc"]), workers_per_app=1)
         paths = [f"recordings/active-recording/{name}" for name in "abc"]
         assert [paths[0], "recordings", *paths[1:]] == called
 
@@ -226,39 +226,39 @@ class TestCalls:
     def test_list_each_minute(self, interval: float, seconds: float) -> None:
         """The list is polled each minute, or at each scrape if scrapes are rarer."""
 
-        async def scenario(stage: Stage) -> int:
-            await stage.scrapes(1 + round(10 * seconds / interval), interval)
-            return stage.simulator.requests.by_endpoint["recordings"]
+        async def scenario(simulation: Simulation) -> int:
+            await simulation.scrapes(1 + round(10 * seconds / interval), interval)
+            return simulation.simulator.requests.by_endpoint["recordings"]
 
-        assert 11 == play(scenario, configuration=config())
+        assert 11 == simulate(scenario, configuration=config())
 
     def test_list_with_a_small_budget(self) -> None:
         """With a small budget, polls take at most one call in fifty."""
 
-        async def scenario(stage: Stage) -> tuple[int, int]:
-            await stage.scrapes(400)
-            requests = stage.simulator.requests
+        async def scenario(simulation: Simulation) -> tuple[int, int]:
+            await simulation.scrapes(400)
+            requests = simulation.simulator.requests
             return requests.by_endpoint["recordings"], requests.total
 
         few = config(meeting_ids=[*"abcdef"], api__budget="60")
-        looks, total = play(scenario, configuration=few)
+        looks, total = simulate(scenario, configuration=few)
         assert total / 50 - 3 <= looks <= total / 50 + 1
 
     def test_recording_that_is_gone(self) -> None:
         """A recording that its meeting no longer shows is read by its id next."""
         ending = life("b", paused=(), stopped_at=NOW + 10, uploaded_at=NOW + 12)
 
-        async def scenario(stage: Stage) -> list[list[str]]:
-            texts = await stage.scrapes(1)
-            stage.front.take()
-            texts += await stage.scrapes(1)
-            called = [call.path for call in stage.front.take()]
-            await stage.scrape()
+        async def scenario(simulation: Simulation) -> list[list[str]]:
+            texts = await simulation.scrapes(1)
+            simulation.proxy.take()
+            texts += await simulation.scrapes(1)
+            called = [call.path for call in simulation.proxy.take()]
+            await simulation.scrape()
             assert 1 == value(texts[1], "rk_recording_status", status="UPLOADED")
             assert 1 == value(texts[1], "rk_recording_stop_reason", reason="ALL_PEERS_LEFT")
-            return [called, [call.path for call in stage.front.take()]]
+            return [called, [call.path for call in simulation.proxy.take()]]
 
-        called, later = play(
+        called, later = simulate(
             scenario,
             ending,
             configuration=config(meeting_ids=[*"abc"]),
@@ -277,12 +277,12 @@ class TestBlocked:
     def test_nothing_vanishes_for_a_block(self) -> None:
         """A block as long as `stale_after` ends no series, during or after the block."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            texts = await stage.scrapes(4)
-            stage.simulator.inject("*", Fault.RATE_LIMITED, times=1)
-            return [*texts, *await stage.scrapes(30)]
+        async def scenario(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(4)
+            simulation.simulator.inject("*", Fault.RATE_LIMITED, times=1)
+            return [*texts, *await simulation.scrapes(30)]
 
-        texts = play(
+        texts = simulate(
             scenario,
             life("a", stopped_at=NOW + 9000, uploaded_at=NOW + 9100, paused=()),
             life("b", stopped_at=NOW + 9000, uploaded_at=NOW + 9100, paused=()),
@@ -296,12 +296,12 @@ class TestBlocked:
     def test_nothing_is_shown_forever(self) -> None:
         """Readings from before a token was rejected end in time."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            texts = await stage.scrapes(2)
-            stage.simulator.inject("*", Fault.FORBIDDEN)
-            return [*texts, *await stage.scrapes(120)]
+        async def scenario(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(2)
+            simulation.simulator.inject("*", Fault.FORBIDDEN)
+            return [*texts, *await simulation.scrapes(120)]
 
-        texts = play(scenario, life("meeting-1", stopped_at=None), configuration=config())
+        texts = simulate(scenario, life("meeting-1", stopped_at=None), configuration=config())
         shown = [len(samples(text, "rk_recording_status")) for text in texts]
         assert 7 == shown[30]
         assert 0 == shown[-1]

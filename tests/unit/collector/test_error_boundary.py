@@ -36,8 +36,8 @@ from tests.support.building import (
     BASE_URL,
     NOW,
     TOKEN,
+    ApiProxy,
     Call,
-    Front,
     Setup,
     VirtualClock,
     free_limiter,
@@ -257,7 +257,7 @@ def test_bug_in_a_source(
 def test_bug_in_a_call(path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A bug in a call of one app costs the other app nothing: discovery, lists and readings."""
     given = setup_of(two_apps(tmp_path))
-    given.front.before = bug_in(path)
+    given.proxy.before = bug_in(path)
     check(given, caplog)
 
 
@@ -268,7 +268,7 @@ def test_bug_that_ends(tmp_path: Path) -> None:
     async def scrapes() -> list[str]:
         texts = [(await given.get()).text]
         for before in (bug_in(""), lambda _: None):
-            given.front.before = before
+            given.proxy.before = before
             given.time.now += 10
             texts.append((await given.get()).text)
         return texts
@@ -288,7 +288,7 @@ def test_state_file(tmp_path: Path) -> None:
 
     async def scrapes() -> None:
         await given.get()
-        given.front.before = bug_in("recordings/active")
+        given.proxy.before = bug_in("recordings/active")
         for _ in range(7):
             given.time.now += 20
             assert (await given.get()).status_code == 200
@@ -324,7 +324,7 @@ def test_deadline_is_no_bug(tmp_path: Path) -> None:
 def test_close_during_a_pass(before: Callable[[Call], None], tmp_path: Path) -> None:
     """Closing ends a running pass, with a bug in another app or without."""
     given = setup_of(two_apps(tmp_path))
-    given.front.before = before
+    given.proxy.before = before
     given.simulator.inject("b", Fault.HANG)
 
     async def scrape() -> None:
@@ -394,7 +394,7 @@ def collector_of(name: str, clock: Clock, read: ReadMode) -> AppCollector:
         app,
         base_url=BASE_URL,
         pool=ConnectionPool(
-            in_process(Front(Simulator(story, clock=VirtualClock().wall, rate_limit=0))), size=2
+            in_process(ApiProxy(Simulator(story, clock=VirtualClock().wall, rate_limit=0))), size=2
         ),
         limiter=limiter,
         observer=NoObserver(),

@@ -14,11 +14,11 @@ from rk_exporter.simulator import Recording as SimulatedRecording
 from tests.support.building import (
     NOW,
     Call,
-    Stage,
+    Simulation,
     VirtualClock,
     config,
     pass_context,
-    play,
+    simulate,
     value,
 )
 from tests.support.virtual_time import run
@@ -94,14 +94,14 @@ def test_recording_that_fails_for_a_while() -> None:
         uploaded_at=NOW + 12,
     )
 
-    async def scenario(stage: Stage) -> list[float | None]:
+    async def scenario(simulation: Simulation) -> list[float | None]:
         def fail(call: Call) -> None:
-            if call.path == f"recordings/{ending.id}" and stage.now() < NOW + 40:
-                stage.simulator.inject("*", Fault.SERVER_ERROR, times=1)
+            if call.path == f"recordings/{ending.id}" and simulation.now() < NOW + 40:
+                simulation.simulator.inject("*", Fault.SERVER_ERROR, times=1)
 
-        stage.front.before = fail
-        texts = await stage.scrapes(6)
+        simulation.proxy.before = fail
+        texts = await simulation.scrapes(6)
         return [value(text, "rk_recording_status", status="UPLOADED") for text in texts]
 
-    shown = play(scenario, ending, configuration=config(), linger_seconds=0)
+    shown = simulate(scenario, ending, configuration=config(), linger_seconds=0)
     assert shown == [0, 0, 0, 0, 1, 1]

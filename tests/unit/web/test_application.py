@@ -21,13 +21,13 @@ from tests.support.building import (
     APP,
     BASE_URL,
     NOW,
-    Stage,
+    Simulation,
     config,
     life,
-    play,
     run,
     samples,
     setup,
+    simulate,
 )
 
 
@@ -203,14 +203,16 @@ class TestHealth:
         """With a small budget it takes several passes to restore all recordings."""
         meetings = ["meeting-1", "meeting-2", "meeting-3"]
 
-        async def scrapes(stage: Stage) -> list[tuple[int, int]]:
+        async def scrapes(simulation: Simulation) -> list[tuple[int, int]]:
             found = []
             for _ in range(6):
-                shown = samples(await stage.scrape(), "rk_recording_last_success_timestamp_seconds")
-                found.append(((await ready(stage.exporter))[0], len(shown)))
+                shown = samples(
+                    await simulation.scrape(), "rk_recording_last_success_timestamp_seconds"
+                )
+                found.append(((await ready(simulation.exporter))[0], len(shown)))
             return found
 
-        found = play(
+        found = simulate(
             scrapes,
             *(ended(number, meetings[number % 3]) for number in range(250)),
             configuration=config(meeting_ids=meetings, api__budget="60"),
@@ -224,13 +226,13 @@ class TestHealth:
     def test_ready_at_last(self, budget: str) -> None:
         """The exporter becomes ready even with one call per pass, or per two passes."""
 
-        async def scrapes(stage: Stage) -> int:
-            await stage.scrapes(30)
-            return (await ready(stage.exporter))[0]
+        async def scrapes(simulation: Simulation) -> int:
+            await simulation.scrapes(30)
+            return (await ready(simulation.exporter))[0]
 
         recordings = [ended(number, "meeting-1") for number in range(150)]
         configuration = config(api__budget=budget)
-        assert 200 == play(scrapes, *recordings, configuration=configuration, linger_seconds=0)
+        assert 200 == simulate(scrapes, *recordings, configuration=configuration, linger_seconds=0)
 
     def test_which_app_is_not_ready(self, tmp_path: Path) -> None:
         """The reason names the apps whose list was not read yet."""

@@ -34,7 +34,7 @@ from rk_exporter.simulator import (
     Status,
 )
 from rk_exporter.snapshot import Snapshot
-from tests.support.building import NOW, Call, Stage, config, play_story
+from tests.support.building import NOW, Call, Simulation, config, simulate_scenario
 
 
 LISTED = ("meeting-1", "meeting-2", "meeting-3")
@@ -76,15 +76,15 @@ class Sight(NamedTuple):
 class AnswerLog:
     """Records what the API's answers show of each recording."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
         self.sights: dict[str, list[Sight]] = {}
         self.lists_at: list[float] = []
         """When the API answered with the list of all recordings."""
-        stage.front.after = self._record
+        simulation.proxy.after = self._record
 
     def _record(self, call: Call, body: bytes) -> None:
-        now, data = self._stage.now(), json.loads(body).get("data")
+        now, data = self._simulation.now(), json.loads(body).get("data")
         if call.path == "recordings" and "status" not in call.query:
             self.lists_at.append(now)
         if data is None:
@@ -220,23 +220,23 @@ def watch(scenario: Scenario, conditions: Conditions, seconds: float) -> Watched
     restarts = {restart.after: restart for restart in conditions.restarts}
     count = math.ceil(seconds / conditions.interval)
 
-    async def watching(stage: Stage) -> Watched:
-        stage.clock.ahead_seconds = conditions.ahead_seconds
-        answer_log, prometheus = AnswerLog(stage), Prometheus()
+    async def watching(simulation: Simulation) -> Watched:
+        simulation.clock.ahead_seconds = conditions.ahead_seconds
+        answer_log, prometheus = AnswerLog(simulation), Prometheus()
         recordings: dict[str, Recording] = {}
         processes: list[Process] = []
         is_fresh, after = True, 0.0
         for number in range(count):
-            snapshot = await stage.look(after)
+            snapshot = await simulation.snapshot(after)
             if is_fresh:
-                processes.append(Process(stage.scraped_at))
+                processes.append(Process(simulation.scraped_at))
             processes[-1].numbers = prometheus.take(snapshot, is_fresh=is_fresh)
-            for now in (stage.scraped_at, stage.now()):
+            for now in (simulation.scraped_at, simulation.now()):
                 recordings |= {recording.id: recording for recording in scenario.recordings(now)}
             is_fresh, after = False, conditions.interval
             restart = restarts.get(number)
             if restart:
-                await stage.restart(is_killed=restart.is_killed)
+                await simulation.restart(is_killed=restart.is_killed)
                 is_fresh = not conditions.has_state_file
                 after *= 1 + restart.missed
         listed = {
@@ -245,7 +245,7 @@ def watch(scenario: Scenario, conditions: Conditions, seconds: float) -> Watched
             if recording.meeting_id in meeting_ids
         }
         sights = {id_: sights for id_, sights in answer_log.sights.items() if id_ in listed}
-        return Watched(stage.now(), listed, sights, answer_log.lists_at, processes)
+        return Watched(simulation.now(), listed, sights, answer_log.lists_at, processes)
 
     with tempfile.TemporaryDirectory() as folder:
         file = (
@@ -255,7 +255,9 @@ def watch(scenario: Scenario, conditions: Conditions, seconds: float) -> Watched
         configuration = config(
             meeting_ids=meeting_ids, api__read=conditions.read, api__budget="20000", **file
         )
-        return play_story(watching, scenario, configuration=configuration, **conditions.simulator)
+        return simulate_scenario(
+            watching, scenario, configuration=configuration, **conditions.simulator
+        )
 
 
 @dataclass
