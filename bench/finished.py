@@ -78,7 +78,7 @@ def _measure(count: int) -> Shown:
             cpu_before = exporter.cpu_seconds()
             restore_calls = _restore(exporter, simulator)
             restore_cpu_seconds = exporter.cpu_seconds() - cpu_before
-            follow_calls = _settle(exporter, simulator)
+            follow_calls = _follow_all(exporter, simulator)
             return Shown(
                 finished=count,
                 restore_calls=restore_calls,
@@ -95,7 +95,7 @@ def _restore(exporter: Running, simulator: Running) -> int:
     return _calls(simulator, Endpoint.RECORDINGS)
 
 
-def _settle(exporter: Running, simulator: Running) -> int:
+def _follow_all(exporter: Running, simulator: Running) -> int:
     """Scrape until no recording is read by id any more; return how many were."""
     earlier = -1
     while (calls := _calls(simulator, Endpoint.RECORDING)) > earlier:

@@ -58,7 +58,7 @@ def _print_start(folder: Path) -> None:
     print(
         f"start to first answered scrape: {seconds[BUDGET]:.2f} s (10 meetings, "
         f"{LATENCY_SECONDS * 1000:.0f} ms latency; median of {STARTS}), and with the default "
-        f"budget, which begins spent, {seconds[DEFAULT_BUDGET]:.2f} s\n"
+        f"budget, which is used up at first, {seconds[DEFAULT_BUDGET]:.2f} s\n"
         f"idle memory: {statistics.median(idle):.0f} MiB\n"
     )
 

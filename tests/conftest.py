@@ -11,7 +11,7 @@ import pytest
 from tests.support.programs import required_program
 
 
-# The same examples everywhere, so that a commit passes or fails on every machine alike. Found
+# The same examples everywhere, so that a commit passes or fails on all machines. Found
 # failures are not stored, because a stored one fails on one machine only: write an @example.
 hypothesis.settings.register_profile(
     "project",
@@ -58,7 +58,7 @@ def prometheus() -> str:
 
 @pytest.fixture(scope="session")
 def alertmanager() -> str:
-    """Return the path of Alertmanager, which Debian calls by another name than its makers."""
+    """Return the path of Alertmanager; Debian's package gives the program another name."""
     return required_program(
         "alertmanager", "prometheus-alertmanager", package="prometheus-alertmanager"
     )

@@ -37,7 +37,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def in_checkout(root: Path) -> dict[str, Path]:
-    """Return each file that has to be written, by where, and where the project has it."""
+    """Return the path of each file to write, and the project's path of its original."""
     found = {"docs/how-to/runbook.md": root / "docs/how-to/runbook.md"}
     for path in (root / "dashboards").rglob("*"):
         if path.is_file() and path.suffix not in {".py", ".pyc"}:

@@ -15,7 +15,7 @@ from tests.support.serving import served
 
 @pytest.fixture
 def clock() -> Time:
-    """Return the simulator's clock: it stands, so that no state can be missed."""
+    """Return the simulator's clock, which only the test advances, so that no state is missed."""
     return Time(time.time())
 
 

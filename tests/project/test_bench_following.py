@@ -25,7 +25,7 @@ SHOWN = Shown(
 
 
 def scripted(*, after: float, seconds: float) -> Recording:
-    """Return a recording that is invoked *after* so many seconds, and uploaded *seconds* later."""
+    """Return a recording, invoked *after* this time in seconds and uploaded *seconds* later."""
     begun = STARTS_AT + after
     return Recording.scripted(
         "meeting-1",

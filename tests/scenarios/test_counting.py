@@ -160,7 +160,7 @@ class Prometheus:
         self._infos: dict[str, Labels] = {}
         self._gone: set[str] = set()
 
-    def take(self, snapshot: Snapshot, *, is_fresh: bool) -> Numbers:
+    def check(self, snapshot: Snapshot, *, is_fresh: bool) -> Numbers:
         """Return the numbers of a snapshot; counters start at 0 if the exporter is *fresh*."""
         numbers = {
             (sample.name, tuple(sample.labels.items())): sample.value
@@ -230,7 +230,7 @@ def watch(scenario: Scenario, conditions: Conditions, seconds: float) -> Watched
             snapshot = await simulation.scrape_snapshot(after)
             if is_fresh:
                 processes.append(Process(simulation.scraped_at))
-            processes[-1].numbers = prometheus.take(snapshot, is_fresh=is_fresh)
+            processes[-1].numbers = prometheus.check(snapshot, is_fresh=is_fresh)
             for now in (simulation.scraped_at, simulation.now()):
                 recordings |= {recording.id: recording for recording in scenario.recordings(now)}
             is_fresh, after = False, conditions.interval

@@ -23,7 +23,13 @@ from rk_exporter.simulator import (
 )
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
-from tests.support.changes import Delays, Lookout, changes_of, ends_at, recordings_between
+from tests.support.changes import (
+    Delays,
+    VisibilityRecorder,
+    changes_of,
+    ends_at,
+    recordings_between,
+)
 from tests.support.fleet import STARTS_AT, Course, Prometheus, run_fleet
 from tests.support.observer import IdleGaps, Observer, Outcome
 from tests.support.truth import Truth
@@ -140,22 +146,24 @@ class TestChanges:
 class TestLookout:
     """The time from a change to the scrape that shows it."""
 
-    def lookout(self, *recordings: Recording, counted_from: float = 0.0) -> Lookout:
-        return Lookout(recordings, counted_from=counted_from, counted_until=BEGUN + 1000)
+    def recorder(self, *recordings: Recording, counted_from: float = 0.0) -> VisibilityRecorder:
+        return VisibilityRecorder(recordings, counted_from=counted_from, counted_until=BEGUN + 1000)
 
-    def read(self, lookout: Lookout, *moments: float, recording: Recording = RECORDING) -> None:
+    def read(
+        self, recorder: VisibilityRecorder, *moments: float, recording: Recording = RECORDING
+    ) -> None:
         """Let a recording be read at these moments, each in a scrape that ends 2 s later."""
         for at in moments:
             now = BEGUN + at
-            lookout.observe({recording.id: now}, now + 2)
+            recorder.observe({recording.id: now}, now + 2)
 
     def test_start_and_progress(self) -> None:
         """Delays end with the scrape; earlier changes are seen with the first sight."""
-        lookout = self.lookout(RECORDING)
-        lookout.observe({}, BEGUN - 3)
-        self.read(lookout, 10, 132, 141, 160)
+        recorder = self.recorder(RECORDING)
+        recorder.observe({}, BEGUN - 3)
+        self.read(recorder, 10, 132, 141, 160)
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert list(seen.start.seconds) == [10, 12]
         assert list(seen.progress.seconds) == [10, 12]
@@ -164,22 +172,22 @@ class TestLookout:
 
     def test_old_readings(self) -> None:
         """A scrape that shows another recording, or this one as it was, shows nothing new."""
-        lookout = self.lookout(RECORDING)
-        self.read(lookout, 10)
-        lookout.observe({RECORDING.id: BEGUN + 10}, BEGUN + 141)
-        self.read(lookout, 160, recording=scripted("other"))
+        recorder = self.recorder(RECORDING)
+        self.read(recorder, 10)
+        recorder.observe({RECORDING.id: BEGUN + 10}, BEGUN + 141)
+        self.read(recorder, 160, recording=scripted("other"))
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert list(seen.start.seconds) == [10, 12]
         assert (seen.progress.count, seen.progress.unseen) == (2, 2)
 
     def test_end_alone(self) -> None:
         """A recording that is first shown after its end was not missed."""
-        lookout = self.lookout(RECORDING)
-        self.read(lookout, 200)
+        recorder = self.recorder(RECORDING)
+        self.read(recorder, 200)
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert list(seen.start.seconds) == [52, 69, 200, 202]
         assert (seen.recordings, seen.missed_share) == (1, 0.0)
@@ -187,21 +195,21 @@ class TestLookout:
     def test_missed(self) -> None:
         """A recording that no scrape showed was missed, and so was its end."""
         vanishing = replace(RECORDING, vanishes_at=BEGUN + 50)
-        lookout = self.lookout(vanishing)
+        recorder = self.recorder(vanishing)
         for at in (-5, 60, 200):
-            lookout.observe({}, BEGUN + at + 1)
+            recorder.observe({}, BEGUN + at + 1)
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert (seen.start.count, seen.start.unseen) == (3, 3)
         assert seen.missed_share == 1.0
 
     def test_counted(self) -> None:
         """Only changes in the counted period count; earlier sights are remembered."""
-        lookout = self.lookout(RECORDING, counted_from=BEGUN + 100)
-        self.read(lookout, 10, 145)
+        recorder = self.recorder(RECORDING, counted_from=BEGUN + 100)
+        self.read(recorder, 10, 145)
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert seen.progress == Delays((14,), unseen=1)
         assert (seen.start.count, seen.recordings) == (0, 0)
@@ -209,23 +217,23 @@ class TestLookout:
     def test_vanished(self) -> None:
         """The end of a vanished recording is seen when it is no longer shown."""
         vanishing = replace(RECORDING, vanishes_at=BEGUN + 50)
-        lookout = self.lookout(vanishing)
-        self.read(lookout, 10, recording=vanishing)
+        recorder = self.recorder(vanishing)
+        self.read(recorder, 10, recording=vanishing)
         for at in (45, 60, 75):
-            lookout.observe({}, BEGUN + at + 1)
+            recorder.observe({}, BEGUN + at + 1)
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert list(seen.progress.seconds) == [11]
         assert seen.all.unseen == 0
 
     def test_gone(self) -> None:
         """A recording that is no longer shown, and goes on, has not ended."""
-        lookout = self.lookout(RECORDING)
-        self.read(lookout, 10)
-        lookout.observe({}, BEGUN + 161)
+        recorder = self.recorder(RECORDING)
+        self.read(recorder, 10)
+        recorder.observe({}, BEGUN + 161)
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert (seen.progress.count, seen.progress.unseen) == (2, 2)
 
@@ -345,8 +353,8 @@ class TestObserver:
 
     def observer(self, *recordings: Recording, most: int = 1000, **truth: Any) -> Observer:
         expected = recordings or [RECORDING]
-        lookout = Lookout(expected, counted_from=0.0, counted_until=math.inf)
-        return Observer(lookout, Truth(expected, **truth), most_recordings=most)
+        recorder = VisibilityRecorder(expected, counted_from=0.0, counted_until=math.inf)
+        return Observer(recorder, Truth(expected, **truth), most_recordings=most)
 
     def snapshot(
         self,

@@ -60,17 +60,17 @@ class Watch:
 
     async def restart(self, *, is_killed: bool = False) -> None:
         """Replace the exporter by a new one."""
-        self.note("the exporter is killed and restarted" if is_killed else "restart")
+        self.add_event("the exporter is killed and restarted" if is_killed else "restart")
         await self.simulation.restart(is_killed=is_killed)
 
     def list_meetings(self, *ids: str) -> None:
         """Write the file with the list of meetings."""
-        self.note(f"the list of meetings is now: {', '.join(ids)}")
+        self.add_event(f"the list of meetings is now: {', '.join(ids)}")
         write_meetings(self._folder, *ids)
 
-    def note(self, what: str) -> None:
+    def add_event(self, what: str) -> None:
         """Add what happens after a scrape to the timeline."""
-        self.timeline.note(self._at or 0.0, what)
+        self.timeline.add_event(self._at or 0.0, what)
 
 
 Course: TypeAlias = Callable[[Watch], Awaitable[None]]

@@ -288,7 +288,7 @@ class TestOneByOne:
     def test_ends(self, *, uploading_is_active: bool) -> None:
         """Ends are followed quickly, however many meetings wait for their turn."""
         names = ids(40)
-        patience = 40 if uploading_is_active else 100
+        max_delay = 40 if uploading_is_active else 100
         recordings = [
             running(name, stopped_at=NOW + at, uploaded_at=NOW + at + 40)
             for name, at in zip(names, (400, 460), strict=False)
@@ -301,7 +301,7 @@ class TestOneByOne:
                 over = [
                     recording
                     for recording in recordings
-                    if recording.phases[-1].at < simulation.now() - patience
+                    if recording.phases[-1].at < simulation.now() - max_delay
                 ]
                 seen += [states(text)[recording.meeting_id] for recording in over]
             return seen

@@ -33,10 +33,10 @@ def test_smallest_budget(budgets: tuple[int, int], tmp_path: Path) -> None:
     async def steps(simulation: Simulation) -> tuple[list[tuple[float, str]], str]:
         calls: list[tuple[float, str]] = []
 
-        def note(call: Call) -> None:
+        def record(call: Call) -> None:
             calls.append((simulation.now(), call.app_id))
 
-        simulation.proxy.before = note
+        simulation.proxy.before = record
         texts = await simulation.scrapes(60)
         return calls, texts[-1]
 

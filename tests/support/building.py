@@ -77,7 +77,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 def settings(**changes: str | list[str]) -> dict[str, Setting]:
     """Return settings for a config, with *changes*; two underscores stand for a dot."""
     values = {**SETTINGS, **{key.replace("__", "."): value for key, value in changes.items()}}
-    return {place: Setting(value, f"--{place}") for place, value in values.items()}
+    return {path: Setting(value, f"--{path}") for path, value in values.items()}
 
 
 def config(**changes: str | list[str]) -> Config:

@@ -52,7 +52,7 @@ LOOKS = (80, 69, 45, 22, 12, 0)
 
 
 def every_state(now: float = NOW) -> list[Recording]:
-    """Return recordings of which each is in another state at *now*."""
+    """Return one recording for each state at *now*."""
     return [
         scripted(
             "invoked",

@@ -281,7 +281,7 @@ class TestUnfiltered:
         )
 
     def test_refused_for_an_hour(self) -> None:
-        """After an hour the filters are tried again, so one odd answer has no lasting effect."""
+        """After an hour the filters are tried again, so that a single unusual answer has no lasting effect."""
         harness = ListHarness(*in_each_state(), workers=1, refuse_later_statuses=True)
 
         async def reads() -> None:
@@ -308,7 +308,7 @@ class TestUnfiltered:
         assert "the API ignores the status" in self.check(harness, ["INVOKED", None], caplog)
 
     def test_ignored_filter_and_a_long_history(self) -> None:
-        """If the API ignores the filter, only recent recordings are harness."""
+        """If the API ignores the filter, only recent recordings are listed."""
         month = 30 * 24 * HOUR
         tracker = [
             scripted(f"old-{number}", invoked_at=NOW - month - number, uploaded_at=NOW - month)
@@ -355,7 +355,7 @@ class TestRateLimited:
     def run_steps(self, steps: Callable[[ListHarness], Awaitable[None]], **options: Any) -> None:
         """Run *steps* in virtual time, with a budget of one call per 10 s."""
 
-        async def act() -> None:
+        async def run_steps() -> None:
             clock = asyncio.get_running_loop().time
             limiter = RateLimiter(
                 LimitsByToken(reserve_ratio=0.0, monotonic=clock),
@@ -366,7 +366,7 @@ class TestRateLimited:
             await asyncio.sleep(30)
             await steps(ListHarness(*in_each_state(), limiter=limiter, **options))
 
-        run(act())
+        run(run_steps())
 
     @pytest.mark.parametrize("workers", [1, 8])
     def test_midway(self, workers: int) -> None:

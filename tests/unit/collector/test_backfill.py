@@ -153,7 +153,7 @@ class Poller:
     def shown(self) -> list[str]:
         return [known.recording_id for known in self.all_shown]
 
-    def take(self) -> list[int]:
+    def new_pages(self) -> list[int]:
         """Return the numbers of the pages that were requested since the last time."""
         asked, self.pages.asked = self.pages.asked, []
         return asked
@@ -170,7 +170,7 @@ class Poller:
         await asyncio.sleep(after)
         context = pass_context(deadline=self._loop.time() + timeout_seconds)
         await self.backfill.poll(self.pages, context, calls_per_second=calls_per_second)
-        return self.take()
+        return self.new_pages()
 
     async def due_after(self) -> float:
         """Wait until the list is due, and return how many seconds that took."""
@@ -189,12 +189,12 @@ class Poller:
 def with_poller(
     steps: Callable[[Poller], Awaitable[T]], recordings: list[Recording], **options: Any
 ) -> T:
-    """Return the result of a *steps* with a list of *recordings*, newest first."""
+    """Run *steps* with a list of *recordings*, newest first; return their result."""
 
-    async def act() -> T:
+    async def run_steps() -> T:
         return await steps(Poller(recordings, **options))
 
-    return virtual_time.run(act())
+    return virtual_time.run(run_steps())
 
 
 class TestRestoring:
@@ -406,14 +406,14 @@ class TestInterruptions:
             poller.fail(None, None, RateLimitWait(), RateLimitWait())
             with pytest.raises(RateLimitWait):
                 await poller.poll()
-            assert [1, 2, 3] == poller.take()
+            assert [1, 2, 3] == poller.new_pages()
             for after in (15.0, 0.0):
                 assert poller.backfill.is_due()
                 assert not poller.is_restored()
                 if after:
                     with pytest.raises(RateLimitWait):
                         await poller.poll(after)
-                    assert [3] == poller.take()
+                    assert [3] == poller.new_pages()
             assert [3, 4, 5] == await poller.poll(15)
             assert poller.is_restored()
             assert 450 == len(poller.shown)

@@ -91,7 +91,7 @@ class TestPass:
             return [first.text, second.text, third.text]
 
         first, second, third = run(scrapes())
-        # The first call timed out, the second was cut off, the third did not start. Then only the
+        # The first call timed out, the deadline ended the second, the third did not start. Then only the
         # second call did not start.
         assert [0, 2, 1] == [value(text, "rk_meetings_deferred") for text in (first, second, third)]
         age = "rk_meeting_last_success_timestamp_seconds"
@@ -241,8 +241,8 @@ class TestCalls:
             return requests.by_endpoint["recordings"], requests.total
 
         few = config(meeting_ids=[*"abcdef"], api__budget="60")
-        looks, total = simulate(steps, configuration=few)
-        assert total / 50 - 3 <= looks <= total / 50 + 1
+        polls, total = simulate(steps, configuration=few)
+        assert total / 50 - 3 <= polls <= total / 50 + 1
 
     def test_recording_that_is_gone(self) -> None:
         """A recording that its meeting no longer shows is read by its id next."""
@@ -333,7 +333,7 @@ class SlowApp:
 
 
 class Store:
-    """A place for the state whose writes take until *saving* has returned."""
+    """A store whose writes last until *saving* returns."""
 
     def __init__(self, saving: Callable[[], Awaitable[object]], *written_at: float) -> None:
         self._saving = saving
@@ -355,7 +355,7 @@ class Store:
 
 
 async def immediately() -> None:
-    """Take no time."""
+    """Return immediately."""
 
 
 def collector_of(*apps: AppPasses, store: Store | None = None) -> Collector:
@@ -375,11 +375,11 @@ class TestSave:
             app.released.set()
             shown_meanwhile: list[bool | None] = []
 
-            async def look() -> None:
+            async def scrape_hastily() -> None:
                 hasty = await collector.scrape(0.01)
                 shown_meanwhile.append(hasty.apps[0].up)
 
-            collector = collector_of(app, store=Store(look))
+            collector = collector_of(app, store=Store(scrape_hastily))
             return shown_meanwhile, await collector.scrape(30)
 
         shown_meanwhile, snapshot = run(scrapes())

@@ -360,7 +360,7 @@ class TestRooms:
 
     @MODES
     def test_alert(self, read: str) -> None:
-        """A live meeting that should be recorded and is not can be told apart from others."""
+        """The metrics distinguish a live meeting that should be recorded and is not from others."""
 
         async def steps(simulation: Simulation) -> str:
             return (await simulation.scrapes(2))[-1]

@@ -113,7 +113,7 @@ class TestMeetingList:
 
 
 class Watched:
-    """An exporter that reads files of meetings, all of which are recorded."""
+    """An exporter that reads files with meetings; every meeting has a recording."""
 
     def __init__(self, *paths: Path, ids: Iterable[str] = (), **changes: str) -> None:
         files = [str(path) for path in paths]

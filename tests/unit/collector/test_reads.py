@@ -51,11 +51,11 @@ class FailingClient:
 def read(call: Callable[[CallReader], Awaitable[T]], error: ApiError, *, seconds: float = 1.0) -> T:
     """Return the result of a call that fails after *seconds*, in a pass of 5 s."""
 
-    async def act() -> T:
+    async def run_steps() -> T:
         client = FailingClient(error, seconds)
         return await call(CallReader("app", client, pass_context(deadline=5.0), VirtualClock()))
 
-    return run(act())
+    return run(run_steps())
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def read(call: Callable[[CallReader], Awaitable[T]], error: ApiError, *, seconds
     ],
 )
 def test_failed_meeting(error: ApiError, seconds: float, *, deadline_exceeded: bool) -> None:
-    """A failure has its time, and only a timeout at the end of the pass was cut off."""
+    """A failure has its time; only a timeout at the end of the pass exceeded the deadline."""
     found = read(lambda reader: reader.meeting(MEETING), error, seconds=seconds)
     assert isinstance(found, MeetingRead)
     assert found.meeting == MEETING

@@ -129,7 +129,7 @@ async def _raw(
     body = bytearray()
 
     async def receive() -> dict[str, Any]:
-        raise AssertionError("nothing is to be received")
+        raise AssertionError("the application must not receive anything")
 
     async def send(message: Any) -> None:
         assert len(message.get("body", b"")) <= 64 * 1024
