@@ -1,4 +1,4 @@
-"""Parts put together for tests: an exporter that reads a simulator in this process."""
+"""Builders for tests: an exporter that reads a simulator in this process."""
 
 import asyncio
 import math
@@ -43,8 +43,7 @@ NOW = 1_795_000_000.0
 TOKEN = Secret("simulated")
 BASE_URL = "https://api.cloudflare.test/client/v4"
 
-# After these faults the exporter suspends all calls, or, in the case of TRUNCATED, they need a
-# real connection.
+# The first faults suspend all calls. TRUNCATED needs a real connection.
 BLOCKING_FAULTS = frozenset(
     {
         Fault.UNAUTHORIZED,
@@ -136,7 +135,7 @@ def scripted(meeting_id: str = "meeting-1", **changes: Any) -> Recording:
 
 
 class Time:
-    """A clock whose wall time stands still until it is set; its monotonic time can be advanced."""
+    """A clock whose wall time stops until it is set; its monotonic time can be advanced."""
 
     def __init__(self, now: float = NOW) -> None:
         self.now = now

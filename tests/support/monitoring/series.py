@@ -1,4 +1,4 @@
-"""The series that dashboards and rules can ask for: the exporter's, recorded ones, and alerts."""
+"""The series that dashboards and rules can query: the exporter's, recorded ones, and alerts."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path

@@ -91,8 +91,8 @@ class TestPass:
             return [first.text, second.text, third.text]
 
         first, second, third = run(scrapes())
-        # The first call timed out, the deadline ended the second, the third did not start. Then only the
-        # second call did not start.
+        # The first call timed out, the deadline ended the second, the third did not start. In the
+        # next pass only the second call did not start.
         assert [0, 2, 1] == [value(text, "rk_meetings_deferred") for text in (first, second, third)]
         age = "rk_meeting_last_success_timestamp_seconds"
         assert [NOW] * 3 == [value(second, age, meeting_id=name) for name in names]

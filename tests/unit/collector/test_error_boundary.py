@@ -219,7 +219,7 @@ def setup_of(configuration: Config) -> Setup:
 
 
 def check(system: Setup, log: pytest.LogCaptureFixture) -> None:
-    """Check that three scrapes show the sound app, and count and log the bug of the other."""
+    """Check that three scrapes show the healthy app, and count and log the bug of the other app."""
 
     async def scrapes() -> list[str]:
         answers = []
@@ -282,7 +282,7 @@ def test_bug_that_ends(tmp_path: Path) -> None:
 
 
 def test_state_file(tmp_path: Path) -> None:
-    """The state of the sound app is saved, and that of the other app as it was last shown."""
+    """The state of the healthy app is saved, and that of the other app as it was last shown."""
     file = tmp_path / "state.json"
     system = setup_of(replace(two_apps(tmp_path), state_file=file))
 
@@ -308,7 +308,7 @@ def test_state_file(tmp_path: Path) -> None:
 
 
 def test_deadline_is_no_bug(tmp_path: Path) -> None:
-    """A call that the deadline cuts off is a failed call, not an internal error."""
+    """A call that exceeds the deadline is a failed call, not an internal error."""
     system = setup_of(two_apps(tmp_path))
     system.simulator.inject("*", Fault.HANG)
 
@@ -368,7 +368,7 @@ class BuggyClock:
         return self._clock.monotonic()
 
     def restart(self, fails_at: int) -> None:
-        """Count anew."""
+        """Start counting again."""
         self.fails_at, self.reads = fails_at, 0
 
 
@@ -420,7 +420,7 @@ def collector_of(name: str, clock: Clock, read: ReadMode) -> AppCollector:
 
 @pytest.mark.parametrize("read", ReadMode)
 def test_bug_anywhere(read: ReadMode) -> None:
-    """Wherever in its pass an app fails, it keeps its state, and the other app is read."""
+    """Wherever an app fails in its pass, it keeps its state, and the other app is read."""
 
     async def steps() -> None:
         clock = VirtualClock()

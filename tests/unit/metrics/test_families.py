@@ -99,7 +99,7 @@ def test_openmetrics_is_understood(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("build", [full, failing])
-def test_every_line_is_sound(tmp_path: Path, build: Build) -> None:
+def test_every_line_is_valid(tmp_path: Path, build: Build) -> None:
     """There are no duplicates, timestamps, `_created` series or NaN, and the order is stable."""
     system = build(tmp_path)
 

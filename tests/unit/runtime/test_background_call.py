@@ -32,7 +32,7 @@ def test_result() -> None:
 
 
 def test_hanging_function() -> None:
-    """A function that hangs is waited for within the bound, keeps running and can be awaited."""
+    """The caller waits for a hanging function only for the timeout; it can be awaited later."""
 
     async def steps() -> str:
         call, hang = BackgroundCall[str](), Hang()
