@@ -36,20 +36,21 @@ _AVOIDED_SECONDS = 600.0
 
 @dataclass(slots=True)
 class ListResult:
-    """What one read of the list returned: the recordings in progress, by their ids."""
+    """What one read of the list returned: the recordings in progress."""
 
-    found: dict[str, ListedRecording] = field(default_factory=dict)
+    sightings: list[ListedRecording] = field(default_factory=list)
+    """In the order of the answers: if a recording changes its state, it is there twice."""
     failure: Failure | None = None
     is_rate_limited: bool = False
     """Whether the rate limiter did not let all calls through."""
     page_count: int = 0
 
     def add(self, page: Page[ListedRecording]) -> Page[ListedRecording]:
-        """Add what is in progress on *page*; a later answer replaces an earlier one."""
+        """Add what is in progress on *page*."""
         self.page_count += 1
         for listed in page.items:
             if listed.recording.status in _SHOWN:
-                self.found[listed.recording.recording_id] = listed
+                self.sightings.append(listed)
         return page
 
     @property
@@ -66,9 +67,10 @@ class ListResult:
         return recordings
 
     def by_meeting(self) -> dict[str, tuple[Recording, ...]]:
-        """Return the recordings in progress of each meeting that has any, newest first."""
+        """Return the recordings in progress, as last seen, of each meeting; newest first."""
+        last_seen = {listed.recording.recording_id: listed for listed in self.sightings}
         recordings: dict[str, list[Recording]] = {}
-        for listed in sorted(self.found.values(), key=_invoked_at, reverse=True):
+        for listed in sorted(last_seen.values(), key=_invoked_at, reverse=True):
             recordings.setdefault(listed.meeting.meeting_id, []).append(listed.recording)
         return {meeting_id: tuple(found) for meeting_id, found in recordings.items()}
 

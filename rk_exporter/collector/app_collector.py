@@ -23,8 +23,8 @@ from rk_exporter.tracking.state_records import SavedApp
 logger = logging.getLogger(__name__)
 # A call that takes longer gives its worker to another meeting.
 CALL_TIMEOUT_SECONDS = 5.0
-# For so long, calls wait for the budget. Until there is something to show, they wait for most of
-# the pass.
+# How long calls wait for the budget. Until there is something to show, they wait for most of the
+# pass.
 _MAX_WAIT_SECONDS = 1.0
 _FIRST_MAX_WAIT_RATIO = 0.9
 # A scraper whose interval is the minimum interval may be early.
@@ -58,19 +58,20 @@ class AppCollector:
 
     async def run_pass(self, deadline: float) -> None:
         """Read the meetings that are due, as far as there are calls and time until *deadline*."""
-        begun = self._parts.clock.monotonic()
+        self.state = await self._next_state(deadline)
+
+    async def _next_state(self, deadline: float) -> AppState:
+        clock, begun = self._parts.clock, self._parts.clock.monotonic()
         await self._meetings.refresh()
         await self._token.refresh()
-        token = self._token.current()
+        token, state = self._token.current(), self.state
         # A new token is used immediately: the one before it may have been rejected.
-        is_new = token != self.state.token
+        is_new = token != state.token
         fresh_seconds = 0.0 if is_new else _FRESH_RATIO * self._min_interval_seconds
+        files = self._meetings.files
         if self._is_fresh(fresh_seconds):
-            files = self._meetings.files
-            self.state = replace(self.state, snapshot=replace(self.state.snapshot, files=files))
-            return
-        interval = self.state.interval.observe(begun)
-        state = replace(self.state, interval=interval)
+            return replace(state, snapshot=replace(state.snapshot, files=files))
+        state = replace(state, interval=state.interval.observe(begun))
         app_pass = AppPass(
             self._parts,
             state,
@@ -80,12 +81,9 @@ class AppCollector:
         )
         state = await app_pass.run()
         self._failure_log.log(app_pass.results.values())
-        snapshot = replace(
-            state.snapshot,
-            files=self._meetings.files,
-            duration_seconds=self._parts.clock.monotonic() - begun,
-        )
-        self.state = replace(state, snapshot=snapshot)
+        seconds = clock.monotonic() - begun
+        snapshot = replace(state.snapshot, files=files, duration_seconds=seconds)
+        return replace(state, snapshot=snapshot)
 
     async def close(self) -> None:
         """Close all connections."""

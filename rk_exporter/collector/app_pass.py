@@ -166,8 +166,8 @@ class AppPass:
     def _take_list(self, result: ListResult, readings: Iterable[Reading]) -> None:
         parts, made_at = self._parts, self._parts.clock.wall()
         if parts.discovery:
-            parts.discovery.add_recorded(listed.meeting for listed in result.found.values())
-        parts.tracker.observe_in_progress(result.found.values(), is_complete=result.is_complete)
+            parts.discovery.add_recorded(listed.meeting for listed in result.sightings)
+        parts.tracker.observe_in_progress(result.sightings, is_complete=result.is_complete)
         by_meeting = result.by_meeting()
         for meeting_id in [*by_meeting, *(reading.meeting.meeting_id for reading in readings)]:
             outcome = result.outcome(by_meeting.get(meeting_id))

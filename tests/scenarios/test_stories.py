@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rk_exporter.metrics.families import SnapshotFamilies
@@ -420,6 +420,13 @@ def test_each_recording_is_counted_once(
 
 @settings(max_examples=10)
 @given(st.integers(0, 10_000), CONDITIONS)
+# A recording that changes its state between two calls of the first list.
+@example(
+    7588,
+    Conditions(
+        interval=5.0, read="list", simulator={"linger_seconds": 0.0, "uploading_is_active": False}
+    ),
+)
 def test_generated_scenarios_are_counted(seed: int, conditions: Conditions) -> None:
     """The events of a busy account are counted as the API shows them."""
     scenario = GeneratedScenario(seed, 2, NOW, DEMO_PACE)

@@ -26,8 +26,10 @@ from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Recording, Status, StopReason
 from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.server_clock import ServerClock
+from tests.support import virtual_time
 from tests.support.building import ACCOUNT, APP, BASE_URL, free_limiter, pass_context, run
 from tests.support.payloads import DETAILS, RECORDING_ID, SAMPLE
 
@@ -66,13 +68,14 @@ def ask(
     log: Log,
     app: App | None = None,
     server_clock: ServerClock | None = None,
+    limiter: RateLimiter | None = None,
 ) -> T:
     async def call() -> T:
         api = RealtimeKitClient(
             app or App("production", ACCOUNT, APP),
             base_url=BASE_URL,
             pool=ConnectionPool(client_factory(BASE_URL), size=1),
-            limiter=free_limiter(Secret(CANARY)),
+            limiter=limiter or free_limiter(Secret(CANARY)),
             observer=log,
             server_clock=server_clock or ServerClock(time.time),
         )
@@ -91,12 +94,14 @@ def read(
     log: Log | None = None,
     app: App | None = None,
     server_clock: ServerClock | None = None,
+    limiter: RateLimiter | None = None,
 ) -> tuple[Recording, ...]:
     return ask(
         lambda api, context: api.active_recordings(meeting_id, context),
         log=log or Log(),
         app=app,
         server_clock=server_clock,
+        limiter=limiter,
     )
 
 
@@ -239,6 +244,52 @@ def test_every_answer_sets_the_server_clock(status_code: int) -> None:
     with contextlib.suppress(api_errors.ApiError):
         read(server_clock=clock)
     assert 90.5 == clock.offset_seconds
+
+
+@pytest.mark.parametrize("status_code", [200, 404, 429, 502])
+@respx.mock
+def test_every_answer_informs_the_rate_limiter(status_code: int) -> None:
+    """The rate limiter gets the policies of any answer, even of an error."""
+    headers = {"Ratelimit": '"default";r=3;t=60'}
+    respx.get(f"{PREFIX}/meeting-1").respond(status_code, text=SAMPLE, headers=headers)
+    limiter = free_limiter(Secret(CANARY))
+    with contextlib.suppress(api_errors.ApiError):
+        read(limiter=limiter)
+    (policy,) = limiter.budget_status(0.0).policies
+    assert ("default", 3, 60) == (policy.policy, policy.remaining, policy.reset_seconds)
+
+
+def test_retry_has_the_same_deadline() -> None:
+    """A retry after a closed connection ends at the deadline of the first try."""
+
+    async def send(request: httpx.Request) -> httpx.Response:
+        calls.append(request)
+        if len(calls) == 2:
+            await asyncio.sleep(3)
+            raise httpx.ReadError("closed")
+        await asyncio.sleep(0 if len(calls) == 1 else 60)
+        return httpx.Response(200, stream=httpx.ByteStream(SAMPLE.encode()))
+
+    async def seconds() -> float:
+        api = RealtimeKitClient(
+            App("production", ACCOUNT, APP),
+            base_url=BASE_URL,
+            pool=ConnectionPool(
+                lambda: httpx.AsyncClient(transport=httpx.MockTransport(send)), size=1
+            ),
+            limiter=free_limiter(),
+            observer=Log(),
+            server_clock=ServerClock(time.time),
+        )
+        context = pass_context(call_timeout_seconds=5.0)
+        await api.active_recordings("meeting-1", context)
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(api_errors.ApiTimeout):
+            await api.active_recordings("meeting-1", context)
+        return asyncio.get_running_loop().time() - begun
+
+    calls: list[httpx.Request] = []
+    assert (5.0, 3) == (virtual_time.run(seconds()), len(calls))
 
 
 @respx.mock

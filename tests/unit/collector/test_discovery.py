@@ -20,6 +20,7 @@ from tests.support.building import (
     samples,
     value,
 )
+from tests.support.read_modes import states
 
 
 MODES = pytest.mark.parametrize("read", ["active-recording", "list"])
@@ -69,12 +70,6 @@ def names(text: str) -> dict[str, str]:
 def read_ids(text: str) -> list[str]:
     """Return the ids of the meetings that are read."""
     return list(by_meeting(text, "rk_meeting_up"))
-
-
-def states(text: str) -> dict[str, str]:
-    """Return the state of each recording that is shown, by its meeting's id."""
-    shown = labelled(text, "rk_recording_status")
-    return {labels["meeting_id"]: labels["status"] for labels, number in shown if number}
 
 
 def calls(stage: Stage, endpoint: str) -> int:

@@ -646,7 +646,7 @@ def test_missing_file() -> None:
 
 def test_example_in_the_documentation(root: Path, tmp_path: Path) -> None:
     """The example in the documentation is valid, except for tokens and folders."""
-    page = (root / "docs/configuration.md").read_text()
+    page = (root / "docs/reference/configuration.md").read_text()
     (example,) = re.findall(r"```yaml\n(apps:\n.*?)```", page, re.DOTALL)
     text = re.sub(r"api_token_file: .*", "api_token_env: TOKEN", example)
     text = text.replace("/var/lib/rk-exporter/", f"{tmp_path}/")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rk_exporter.model.errors import ApiError, ApiTimeout, RateLimited, ServerError, Unauthorized
 from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter, RateLimitWait
+from rk_exporter.ratelimit.limiter import CallCounts, LimitsByToken, RateLimiter, RateLimitWait
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from tests.support import virtual_time
@@ -204,6 +204,18 @@ class TestBudget:
         assert [300, 300] == [app.limiter.fair_share for app in (one, two)]
         two.begin_pass(token="other")
         assert [600, 600] == [app.limiter.fair_share for app in (one, two)]
+
+    @in_virtual_time
+    async def test_counts(self, world: World) -> None:
+        """Each call that is made counts, and each call that succeeds."""
+        app = await world.rested_app()
+        await app.call()
+        await app.call(ServerError("503"))
+        await app.call()
+        assert CallCounts(made=3, succeeded=2) == app.limiter.counts
+        await app.limited()
+        assert await app.call() is None
+        assert CallCounts(made=4, succeeded=2) == app.limiter.counts
 
     @in_virtual_time
     async def test_budget_status(self, world: World) -> None:

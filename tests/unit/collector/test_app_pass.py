@@ -1,0 +1,293 @@
+import pytest
+
+from tests.support.building import (
+    NOW,
+    Stage,
+    by_meeting,
+    config,
+    life,
+    play,
+    samples,
+    value,
+)
+from tests.support.read_modes import (
+    failing,
+    ids,
+    list_config,
+    paths,
+    read_mode,
+    running,
+    states,
+)
+
+
+class TestList:
+    """Recordings in progress, read through the list."""
+
+    def test_same_as_one_by_one(self) -> None:
+        """In every phase of a recording, the list shows the same as one call per meeting."""
+        story = [
+            life(
+                name,
+                invoked_at=NOW + 10 * number,
+                started_at=NOW + 10 * number + 2,
+                stopped_at=NOW + 60 + 11 * number,
+                uploaded_at=NOW + 100 + 11 * number,
+            )
+            for number, name in enumerate(ids(6))
+        ]
+        moments: list[list[str]] = []
+
+        async def scenario(stage: Stage) -> list[str]:
+            return await stage.scrapes(17, 11.0)
+
+        for mode in ("active-recording", "list"):
+            texts = play(
+                scenario,
+                *story,
+                configuration=config(meeting_ids=[*ids(6), "idle"], api__read=mode),
+                linger_seconds=0,
+            )
+            assert {mode} == {read_mode(text) for text in texts}
+            moments.append([self.recording_lines(text) for text in texts])
+        assert moments[0] == moments[1]
+        assert len(set(moments[0])) > 12
+
+    def recording_lines(self, text: str) -> str:
+        """Return the lines of recordings, except read times and values that come later."""
+        prefixes = ("rk_recording", "rk_meeting_active_recordings")
+        # The reason is read by the recording's id, one scrape after the list shows the end.
+        others = ("rk_recording_last_success_timestamp_seconds", "rk_recording_stop_reason")
+        lines = [line for line in text.splitlines() if line.startswith(prefixes)]
+        return "\n".join(sorted(line for line in lines if not line.startswith(others)))
+
+    def test_others(self) -> None:
+        """Meetings that are not in the configuration are neither shown nor counted."""
+
+        async def scenario(stage: Stage) -> str:
+            return await stage.scrape()
+
+        text = play(
+            scenario, *map(running, [*ids(5), "mine"]), configuration=list_config("mine", "idle")
+        )
+        assert states(text) == {"mine": "RECORDING"}
+        assert not [line for line in text.splitlines() if "meeting-00" in line]
+        assert (value(text, "rk_meetings"), value(text, "rk_meetings_deferred")) == (2, 0)
+
+    def test_end(self) -> None:
+        """A recording that has left the list is read once by its id, and shown as finished."""
+
+        async def scenario(stage: Stage) -> list[tuple[list[str], dict[str, str]]]:
+            seen = []
+            for _ in range(4):
+                text = await stage.scrape()
+                seen.append((sorted(paths(stage.front.take())), states(text)))
+            return seen
+
+        ending = running("a", stopped_at=NOW + 10, uploaded_at=NOW + 20)
+        before, uploading, after, later = play(
+            scenario, ending, running("b"), configuration=list_config("a", "b", "c")
+        )
+        whole = ["INVOKED", "PAUSED", "RECORDING", "UPLOADING"]
+        assert before == ([*whole, "recordings"], {"a": "RECORDING", "b": "RECORDING"})
+        assert uploading == (whole, {"a": "UPLOADING", "b": "RECORDING"})
+        asked = [*whole, f"recordings/{ending.id}"]
+        assert after == (asked, {"a": "UPLOADED", "b": "RECORDING"})
+        assert later == (whole, {"a": "UPLOADED", "b": "RECORDING"})
+
+    def test_recording_that_vanishes(self) -> None:
+        """A recording that has left the list and no longer exists is counted and dropped."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            return await stage.scrapes(2)
+
+        vanishing = running("a", vanishes_at=NOW + 10)
+        first, second = play(scenario, vanishing, running("b"), configuration=list_config("a", "b"))
+        assert states(first) == {"a": "RECORDING", "b": "RECORDING"}
+        assert states(second) == {"b": "RECORDING"}
+        assert value(second, "rk_recordings_finished_total", outcome="vanished") == 1
+
+    def test_state_that_changes_between_two_calls(self) -> None:
+        """A recording that changes its state between two calls is not lost."""
+        # It resumes after the answer for RECORDING, and before the answer for PAUSED.
+        resumed = running("a", paused=[(NOW + 5, NOW + 15.75)])
+
+        async def scenario(stage: Stage) -> list[dict[str, str]]:
+            first = await stage.scrape()
+            stage.front.take()
+            second = await stage.scrape()
+            whole = ["INVOKED", "RECORDING", "PAUSED", "UPLOADING"]
+            assert paths(stage.front.calls) == [*whole, f"recordings/{resumed.id}"]
+            return [states(first), states(second)]
+
+        first, second = play(
+            scenario,
+            resumed,
+            configuration=list_config("a"),
+            workers_per_app=1,
+            latency_seconds=0.3,
+        )
+        assert (first, second) == ({"a": "RECORDING"}, {"a": "RECORDING"})
+
+    def test_page_that_shifts(self) -> None:
+        """A recording that moves to a page that was already read does not count as ended."""
+        names = ids(150)
+        # Whichever end the list starts with, its first recording ends between two pages.
+        ends = {names[0]: NOW + 15.75, names[-1]: NOW + 15.75}
+        story = [
+            running(name, invoked_at=NOW - 200 + number, started_at=NOW, stopped_at=ends.get(name))
+            for number, name in enumerate(names)
+        ]
+
+        async def scenario(stage: Stage) -> tuple[dict[str, str], list[str]]:
+            await stage.scrape()
+            stage.front.take()
+            return states(await stage.scrape()), paths(stage.front.calls)
+
+        shown, called = play(
+            scenario,
+            *story,
+            configuration=list_config(*names),
+            workers_per_app=1,
+            latency_seconds=0.3,
+        )
+        assert sorted(shown) == names
+        assert {shown[name] for name in names[1:-1]} == {"RECORDING"}
+        # This is the recording that moved.
+        assert 1 == sum(path.startswith("recordings/") for path in called)
+
+    def test_one_state_fails(self) -> None:
+        """If one status cannot be read, the recordings found are shown, the others are kept."""
+
+        async def scenario(stage: Stage) -> tuple[str, list[str]]:
+            await stage.scrape()
+            stage.front.before = failing(stage, "UPLOADING")
+            stage.front.take()
+            return await stage.scrape(30.0), paths(stage.front.calls)
+
+        text, called = play(
+            scenario,
+            running("a", paused=[(NOW + 20, None)]),
+            running("b", stopped_at=NOW - 1),
+            configuration=list_config("a", "b", "idle"),
+        )
+        assert states(text) == {"a": "PAUSED", "b": "UPLOADING"}
+        assert by_meeting(text, "rk_meeting_up") == {"a": 1, "b": 0, "idle": 0}
+        read_at = by_meeting(text, "rk_meeting_last_success_timestamp_seconds")
+        assert [round(at - NOW) for at in read_at.values()] == [30, 0, 0]
+        assert (value(text, "rk_up"), value(text, "rk_meetings_deferred")) == (1, 0)
+        # Reading b by its id would not help.
+        assert sorted(called) == ["INVOKED", "PAUSED", "RECORDING", "UPLOADING"]
+
+    def test_one_state_of_a_meeting_fails(self) -> None:
+        """If a meeting has two recordings, the one whose status cannot be read stays."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            first = await stage.scrape()
+            stage.front.before = failing(stage, "UPLOADING")
+            return [first, await stage.scrape()]
+
+        old = running("a", invoked_at=NOW - 500, started_at=NOW - 498, stopped_at=NOW - 70)
+        texts = play(scenario, old, running("a"), configuration=list_config("a"))
+        assert [value(text, "rk_meeting_active_recordings") for text in texts] == [2, 2]
+
+
+class TestSmallBudgetForTheList:
+    """A budget that is too small for the whole list at each scrape."""
+
+    def test_saved_up(self) -> None:
+        """Calls are saved until the whole list can be read, because half of it is of little use."""
+
+        async def scenario(stage: Stage) -> list[int]:
+            await stage.scrapes(4)
+            counts = []
+            for _ in range(20):
+                stage.front.take()
+                await stage.scrape()
+                counts.append(sum("status" in call.query for call in stage.front.calls))
+            return counts
+
+        counts = play(scenario, running("a"), configuration=list_config("a", "b", api__budget="40"))
+        assert set(counts) == {0, 4}
+        # Four calls take 30 s of the budget: about every other scrape.
+        assert counts.count(4) >= 8
+
+    def test_half_of_the_list(self) -> None:
+        """If the calls end midway, the recordings found are shown; nothing else is known."""
+
+        async def scenario(stage: Stage) -> str:
+            return await stage.scrape()
+
+        text = play(
+            scenario,
+            running("invoked", started_at=None),
+            running("recording"),
+            configuration=list_config("invoked", "recording", "idle", api__budget="40"),
+        )
+        assert by_meeting(text, "rk_meeting_active_recordings") == {"invoked": 1}
+        assert by_meeting(text, "rk_meeting_up") == {"invoked": 1}
+        assert value(text, "rk_meetings_deferred") == 2
+
+    @pytest.mark.parametrize("read", ["list", "auto"])
+    def test_from_the_start(self, read: str) -> None:
+        """However small the budget is, the first list is read when there are calls for it."""
+
+        async def scenario(stage: Stage) -> str:
+            return (await stage.scrapes(20))[-1]
+
+        few = config(meeting_ids=["a", "b", "c"], api__read=read, api__budget="16")
+        assert states(play(scenario, running("a"), configuration=few)) == {"a": "RECORDING"}
+
+    def test_long_list(self) -> None:
+        """Calls are also saved for a list that is longer than a full budget."""
+        names = ids(400)
+
+        async def scenario(stage: Stage) -> str:
+            return (await stage.scrapes(16))[-1]
+
+        ending = [running(name, stopped_at=NOW + 60) for name in names]
+        text = play(scenario, *ending, configuration=list_config(*names, api__budget="60"))
+        assert set(states(text).values()) == {"UPLOADING"}
+
+    def test_ends_are_confirmed(self) -> None:
+        """There are calls for recordings that have ended, even if one ends at each scrape."""
+        names = ids(20)
+        story = [
+            running(name, stopped_at=NOW + 95 + 15 * number, uploaded_at=NOW + 98 + 15 * number)
+            for number, name in enumerate(names)
+        ]
+
+        async def scenario(stage: Stage) -> int:
+            texts = await stage.scrapes(25)
+            over = {
+                recording.meeting_id
+                for recording in story
+                if recording.phases[-1].at < stage.now() - 60
+            }
+            return len(
+                [recording for recording in over if states(texts[-1]).get(recording) == "RECORDING"]
+            )
+
+        # The list takes each scrape's share of these calls.
+        assert play(scenario, *story, configuration=list_config(*names, api__budget="80")) == 0
+
+    def test_deferred(self) -> None:
+        """Recordings of other meetings in the list do not count as read meetings."""
+
+        async def scenario(stage: Stage) -> str:
+            return await stage.scrape()
+
+        story = [running(name, started_at=None) for name in ids(20)]
+        text = play(scenario, *story, configuration=list_config("a", "b", api__budget="40"))
+        assert samples(text, "rk_meeting_up") == {}
+        assert value(text, "rk_meetings_deferred") == 2
+
+    def test_readings_do_not_flap(self) -> None:
+        """Readings are shown until the next list, however rarely the budget allows one."""
+
+        async def scenario(stage: Stage) -> list[str]:
+            return await stage.scrapes(30)
+
+        seldom = list_config("a", "b", api__budget="30", scrape__stale_after="30s")
+        texts = play(scenario, running("a"), configuration=seldom)
+        assert [states(text) for text in texts[4:]] == [{"a": "RECORDING"}] * 26
