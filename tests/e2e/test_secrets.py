@@ -29,7 +29,7 @@ from tests.support.building import (
     run,
     setup,
 )
-from tests.support.exporters import end, every_state
+from tests.support.exporters import every_state, finish
 from tests.support.serving import served
 
 
@@ -53,8 +53,8 @@ def assert_no_canary(text: str, *, where: str) -> None:
 def simulated(now: float = NOW) -> tuple[Simulator, Time]:
     """Return a simulator shortly before *now*, and its clock."""
     clock = Time(now - BEFORE_SECONDS)
-    story = ScriptedScenario(recordings=every_state(now))
-    return Simulator(story, clock=clock, token=TOKEN, rate_limit=0), clock
+    scenario = ScriptedScenario(recordings=every_state(now))
+    return Simulator(scenario, clock=clock, token=TOKEN, rate_limit=0), clock
 
 
 def test_canaries_exist() -> None:
@@ -114,7 +114,7 @@ def test_pages_logs_objects_and_the_state_file(
             (await system.get(path)).text for path in ("/", "/-/healthy", "/-/ready", "/nope")
         ]
 
-    for page in end(system, collect_pages):
+    for page in finish(system, collect_pages):
         assert_no_canary(page, where="a page")
     assert_no_canary("\n".join(map(logging.Formatter().format, caplog.records)), where="the log")
     assert_no_canary(repr(system.exporter.collector.snapshot), where="the snapshot")

@@ -160,7 +160,7 @@ class Prometheus:
         self._infos: dict[str, Labels] = {}
         self._gone: set[str] = set()
 
-    def take(self, snapshot: Snapshot, *, is_fresh: bool) -> Numbers:
+    def check(self, snapshot: Snapshot, *, is_fresh: bool) -> Numbers:
         """Return the numbers of a snapshot; counters start at 0 if the exporter is *fresh*."""
         numbers = {
             (sample.name, tuple(sample.labels.items())): sample.value
@@ -227,10 +227,10 @@ def watch(scenario: Scenario, conditions: Conditions, seconds: float) -> Watched
         processes: list[Process] = []
         is_fresh, after = True, 0.0
         for number in range(count):
-            snapshot = await simulation.snapshot(after)
+            snapshot = await simulation.scrape_snapshot(after)
             if is_fresh:
                 processes.append(Process(simulation.scraped_at))
-            processes[-1].numbers = prometheus.take(snapshot, is_fresh=is_fresh)
+            processes[-1].numbers = prometheus.check(snapshot, is_fresh=is_fresh)
             for now in (simulation.scraped_at, simulation.now()):
                 recordings |= {recording.id: recording for recording in scenario.recordings(now)}
             is_fresh, after = False, conditions.interval
@@ -349,7 +349,7 @@ def check_ends(watched: Watched, conditions: Conditions) -> None:
 
 
 @st.composite
-def lives(draw: st.DrawFn, name: str) -> Recording:
+def recording_strategy(draw: st.DrawFn, name: str) -> Recording:
     """Draw a recording; times are in tenths of a second."""
     at = draw(st.integers(-600, 2400))
     status, phases = Status.INVOKED, [Phase(Status.INVOKED, NOW + at / 10)]
@@ -374,9 +374,11 @@ def lives(draw: st.DrawFn, name: str) -> Recording:
 
 
 @st.composite
-def recordings_of_a_story(draw: st.DrawFn) -> list[Recording]:
+def scenario_recordings(draw: st.DrawFn) -> list[Recording]:
     """Draw up to eight recordings in four meetings; three of these are in the list."""
-    return [draw(lives(f"recording-{number}")) for number in range(draw(st.integers(0, 8)))]
+    return [
+        draw(recording_strategy(f"recording-{number}")) for number in range(draw(st.integers(0, 8)))
+    ]
 
 
 RESTART = st.builds(
@@ -410,7 +412,7 @@ def watch_to_the_end(recordings: Sequence[Recording], conditions: Conditions) ->
 
 
 @settings(max_examples=60)
-@given(recordings_of_a_story(), CONDITIONS)
+@given(scenario_recordings(), CONDITIONS)
 def test_each_recording_is_counted_once(
     recordings: list[Recording], conditions: Conditions
 ) -> None:
@@ -438,7 +440,7 @@ def test_generated_scenarios_are_counted(seed: int, conditions: Conditions) -> N
 
 
 @settings(max_examples=40)
-@given(recordings_of_a_story(), CONDITIONS, st.lists(RESTART, max_size=3))
+@given(scenario_recordings(), CONDITIONS, st.lists(RESTART, max_size=3))
 def test_restarts_with_a_state_file(
     recordings: list[Recording], conditions: Conditions, restarts: list[Restart]
 ) -> None:
@@ -451,7 +453,7 @@ def test_restarts_with_a_state_file(
 
 
 @settings(max_examples=40)
-@given(recordings_of_a_story(), CONDITIONS, st.lists(RESTART, max_size=3))
+@given(scenario_recordings(), CONDITIONS, st.lists(RESTART, max_size=3))
 def test_restarts_without_a_state_file(
     recordings: list[Recording], conditions: Conditions, restarts: list[Restart]
 ) -> None:

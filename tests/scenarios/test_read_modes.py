@@ -38,12 +38,12 @@ class TestAuto:
         """While the budget allows one call per meeting and scrape, the exporter makes them."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             texts = await simulation.scrapes(10)
             assert {call.query.get("status") for call in simulation.proxy.calls} == {None}
             return texts
 
-        texts = simulate(scenario, configuration=self.auto(26))
+        texts = simulate(steps, configuration=self.auto(26))
         assert {read_mode(text) for text in texts} == {"active-recording"}
         assert [value(text, "rk_meetings_deferred") for text in texts[2:]] == [0] * 8
         assert messages(caplog) == []
@@ -52,10 +52,10 @@ class TestAuto:
         """Beyond that, the list is read from the first scrape; the log gives the reason."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             return await simulation.scrapes(10)
 
-        texts = simulate(scenario, configuration=self.auto(1000))
+        texts = simulate(steps, configuration=self.auto(1000))
         assert {read_mode(text) for text in texts} == {"list"}
         assert {value(text, "rk_meetings_deferred") for text in texts} == {0}
         (message,) = messages(caplog)
@@ -68,16 +68,16 @@ class TestAuto:
     def test_interval(self) -> None:
         """The scrape interval counts: 100 meetings per minute are 25 per 15 s."""
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             return [read_mode(text) for text in await simulation.scrapes(6, 60.0)]
 
-        modes = simulate(scenario, configuration=self.auto(100))
+        modes = simulate(steps, configuration=self.auto(100))
         assert modes == ["list", *["active-recording"] * 5]
 
     def test_list_that_fails(self) -> None:
         """If the list fails repeatedly, meetings are read one by one; the list is tried later."""
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             def fail_lists(call: Call) -> None:
                 simulation.simulator.clear()
                 if call.path == "recordings":
@@ -86,7 +86,7 @@ class TestAuto:
             simulation.proxy.before = fail_lists
             return await simulation.scrapes(60)
 
-        texts = simulate(scenario, configuration=self.auto(100))
+        texts = simulate(steps, configuration=self.auto(100))
         modes = [read_mode(text) for text in texts]
         tried = ["list"] * 3
         assert modes == [*tried, *["active-recording"] * 39, *tried, *["active-recording"] * 15]
@@ -102,7 +102,7 @@ class TestAuto:
         file = written(path, ids(20))
         choice = config(meeting_ids=[], meetings__files=[file], api__read="auto", api__budget="600")
 
-        async def scenario(simulation: Simulation) -> list[tuple[str, int]]:
+        async def steps(simulation: Simulation) -> list[tuple[str, int]]:
             seen = []
             for count in (20, 32, 36, 32, 20, 32):
                 written(path, ids(count))
@@ -111,7 +111,7 @@ class TestAuto:
                 assert len({read_mode(text) for text in texts}) == 1
             return seen
 
-        assert simulate(scenario, running(ids(1)[0]), configuration=choice) == [
+        assert simulate(steps, running(ids(1)[0]), configuration=choice) == [
             ("active-recording", 20),
             # Near the threshold, the mode stays.
             ("active-recording", 32),
@@ -131,7 +131,7 @@ class TestAuto:
         """Two Prometheus servers with alternating intervals have one usual interval."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             modes = []
             for _ in range(15):
                 modes += [
@@ -140,7 +140,7 @@ class TestAuto:
                 ]
             return modes
 
-        modes = simulate(scenario, configuration=self.auto(count))
+        modes = simulate(steps, configuration=self.auto(count))
         # The first passes are not enough to measure it.
         assert len(set(modes[8:])) == 1
         assert len(messages(caplog)) <= 2
@@ -152,13 +152,13 @@ class TestAuto:
         """A scrape that is early or late does not change how recordings are read."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def scenario(simulation: Simulation) -> set[str]:
+        async def steps(simulation: Simulation) -> set[str]:
             modes = set()
             for number in range(32):
                 modes.add(read_mode(await simulation.scrape(14.0 if number // 5 % 2 else 16.0)))
             return modes
 
-        assert simulate(scenario, configuration=self.auto(count)) == {mode}
+        assert simulate(steps, configuration=self.auto(count)) == {mode}
         assert len(messages(caplog)) == (mode == "list")
 
 
@@ -172,12 +172,12 @@ class TestOneByOne:
         file = written(path, ids(12))
         choice = config(meeting_ids=[], meetings__files=[file], api__budget="60")
 
-        async def scenario(simulation: Simulation) -> None:
+        async def steps(simulation: Simulation) -> None:
             for count in (12, 14, 30, 30, 2, 2):
                 written(path, ids(count))
                 await simulation.scrapes(3)
 
-        simulate(scenario, configuration=choice)
+        simulate(steps, configuration=choice)
         first, second, over = messages(caplog)
         assert first == (
             "12 meetings at a 15 s scrape interval need 240 calls per 5 minutes, "
@@ -192,20 +192,20 @@ class TestOneByOne:
         """A scrape that is early or late is not logged."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def scenario(simulation: Simulation) -> None:
+        async def steps(simulation: Simulation) -> None:
             for number in range(32):
                 await simulation.scrape(14.9 if number // 6 % 2 else 15.1)
 
-        simulate(scenario, configuration=config(meeting_ids=ids(33), api__budget="600"))
+        simulate(steps, configuration=config(meeting_ids=ids(33), api__budget="600"))
         assert len(messages(caplog)) <= 1
 
     def test_deferred(self) -> None:
         """Each scrape reads as many meetings as it has calls for; the others are deferred."""
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             return await simulation.scrapes(12)
 
-        texts = simulate(scenario, configuration=config(meeting_ids=ids(12), api__budget="60"))
+        texts = simulate(steps, configuration=config(meeting_ids=ids(12), api__budget="60"))
         assert [value(text, "rk_meetings_deferred") for text in texts[2:]] == [9] * 10
         # Three meetings per scrape, so all of them in four scrapes.
         assert all(len(samples(text, "rk_meeting_up")) == 12 for text in texts[5:])
@@ -213,10 +213,10 @@ class TestOneByOne:
     def test_readings_do_not_flap(self) -> None:
         """A meeting that waits for longer than `stale_after` keeps its reading."""
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             return await simulation.scrapes(120)
 
-        texts = simulate(scenario, configuration=config(meeting_ids=ids(12), api__budget="10"))
+        texts = simulate(steps, configuration=config(meeting_ids=ids(12), api__budget="10"))
         shown = [len(samples(text, "rk_meeting_active_recordings")) for text in texts]
         assert shown == sorted(shown)
         assert shown[-1] == 12
@@ -228,13 +228,13 @@ class TestOneByOne:
         names = ids(count)
         ending = running(names[0], stopped_at=NOW + 1000, uploaded_at=NOW + 1030)
 
-        async def scenario(simulation: Simulation) -> str:
+        async def steps(simulation: Simulation) -> str:
             text = (await simulation.scrapes(200))[-1]
             assert simulation.exporter.collector.why_not_ready() is None
             return text
 
         few = config(meeting_ids=names, api__budget=budget, scrape__stale_after="1h")
-        text = simulate(scenario, ending, configuration=few, linger_seconds=0)
+        text = simulate(steps, ending, configuration=few, linger_seconds=0)
         assert states(text) == {names[0]: "UPLOADED"}
         assert value(text, "rk_recording_stop_reason", reason="ALL_PEERS_LEFT") == 1
 
@@ -244,7 +244,7 @@ class TestOneByOne:
         # The list is polled every 4 minutes, and an idle meeting is read every 3 to 7.
         found = running(names[0], invoked_at=NOW + 500, started_at=NOW + 545)
 
-        async def scenario(simulation: Simulation) -> dict[str, float]:
+        async def steps(simulation: Simulation) -> dict[str, float]:
             first_shown: dict[str, float] = {}
             for _ in range(50):
                 for state in states(await simulation.scrape()).values():
@@ -252,7 +252,7 @@ class TestOneByOne:
             return first_shown
 
         few = config(meeting_ids=names, api__budget="60")
-        first_shown = simulate(scenario, found, configuration=few)
+        first_shown = simulate(steps, found, configuration=few)
         assert first_shown["INVOKED"] < 545
         assert first_shown["RECORDING"] - 545 <= 30
 
@@ -267,14 +267,14 @@ class TestOneByOne:
             uploaded_at=NOW + 330,
         )
 
-        async def scenario(simulation: Simulation) -> list[float]:
+        async def steps(simulation: Simulation) -> list[float]:
             texts = [(simulation.now() - NOW, await simulation.scrape()) for _ in range(100)]
             assert states(texts[-1][1])[short.meeting_id] == "UPLOADED"
             return [at for at, text in texts if samples(text, "rk_recording_stop_reason")]
 
         # One or two of three calls per scrape are for recordings that need twelve.
         seconds_shown = simulate(
-            scenario,
+            steps,
             *map(running, names[:-1]),
             short,
             configuration=config(meeting_ids=names, api__budget="60"),
@@ -288,27 +288,27 @@ class TestOneByOne:
     def test_ends(self, *, uploading_is_active: bool) -> None:
         """Ends are followed quickly, however many meetings wait for their turn."""
         names = ids(40)
-        patience = 40 if uploading_is_active else 100
-        story = [
+        max_delay = 40 if uploading_is_active else 100
+        recordings = [
             running(name, stopped_at=NOW + at, uploaded_at=NOW + at + 40)
             for name, at in zip(names, (400, 460), strict=False)
         ]
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             seen = []
             for _ in range(40):
                 text = await simulation.scrape()
                 over = [
                     recording
-                    for recording in story
-                    if recording.phases[-1].at < simulation.now() - patience
+                    for recording in recordings
+                    if recording.phases[-1].at < simulation.now() - max_delay
                 ]
                 seen += [states(text)[recording.meeting_id] for recording in over]
             return seen
 
         shown = simulate(
-            scenario,
-            *story,
+            steps,
+            *recordings,
             configuration=config(meeting_ids=names, api__budget="60"),
             linger_seconds=0,
             uploading_is_active=uploading_is_active,
@@ -319,7 +319,7 @@ class TestOneByOne:
     def test_when_readings_go(self, budget: str, seconds: float) -> None:
         """Unreadable meetings end after `stale_after`, plus the time that a turn takes."""
 
-        async def scenario(simulation: Simulation) -> float:
+        async def steps(simulation: Simulation) -> float:
             await simulation.scrapes(12)
             begun = simulation.now()
             simulation.simulator.inject("*", Fault.SERVER_ERROR)
@@ -327,5 +327,5 @@ class TestOneByOne:
                 pass
             return simulation.now() - begun
 
-        gone = simulate(scenario, configuration=config(meeting_ids=ids(4), api__budget=budget))
+        gone = simulate(steps, configuration=config(meeting_ids=ids(4), api__budget=budget))
         assert seconds - 20 <= gone <= seconds + 20

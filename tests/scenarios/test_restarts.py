@@ -16,16 +16,16 @@ from tests.support.building import (
     by_meeting,
     config,
     labelled,
-    life,
     samples,
+    scripted,
     simulate,
     value,
 )
 from tests.support.state_files import (
     FINISHED,
     HISTOGRAMS,
-    LIVES,
     MEETINGS,
+    RECORDINGS,
     STARTED,
     counts,
     read_state,
@@ -71,13 +71,13 @@ class TestRestart:
         """A restart changes no series, even if the API does not answer."""
         configuration = with_state_file(path, meeting_ids=MEETINGS)
 
-        async def scenario(simulation: Simulation) -> tuple[str, str]:
+        async def steps(simulation: Simulation) -> tuple[str, str]:
             before = (await simulation.scrapes(9))[-1]
             simulation.simulator.inject("*", Fault.SERVER_ERROR)
             await restart(simulation, configuration)
             return before, await simulation.scrape()
 
-        before, after = simulate(scenario, *LIVES, configuration=configuration)
+        before, after = simulate(steps, *RECORDINGS, configuration=configuration)
         assert 0 == value(after, "rk_up")
         assert series(before) == series(after)
         assert series(before, READINGS) == series(after, READINGS)
@@ -101,8 +101,8 @@ class TestRestart:
         async def steady(simulation: Simulation) -> list[str]:
             return await simulation.scrapes(15, 10)
 
-        texts = simulate(restarted, *LIVES, configuration=configuration)
-        others = simulate(steady, *LIVES, configuration=config(meeting_ids=MEETINGS))
+        texts = simulate(restarted, *RECORDINGS, configuration=configuration)
+        others = simulate(steady, *RECORDINGS, configuration=config(meeting_ids=MEETINGS))
         for text, other in zip(texts, others, strict=True):
             assert series(other) == series(text)
         assert (4, 2) == counts(texts[-1])
@@ -110,9 +110,9 @@ class TestRestart:
     def test_events_during_a_restart(self, path: Path) -> None:
         """Starts and ends during a restart count once, even after another restart."""
         configuration = with_state_file(path, meeting_ids=["weekly", "daily", "short"])
-        lives = [
-            life("weekly"),
-            life("daily", stopped_at=None, uploaded_at=None, errored_at=NOW + 150, paused=[]),
+        recordings = [
+            scripted("weekly"),
+            scripted("daily", stopped_at=None, uploaded_at=None, errored_at=NOW + 150, paused=[]),
             Recording.scripted(
                 "short",
                 invoked_at=NOW + 160,
@@ -122,14 +122,14 @@ class TestRestart:
             ),
         ]
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             texts = await simulation.scrapes(2)
             for _ in range(2):
                 await restart(simulation, configuration)
                 texts += [await simulation.scrape(200), await simulation.scrape()]
             return texts
 
-        texts = simulate(scenario, *lives, configuration=configuration)
+        texts = simulate(steps, *recordings, configuration=configuration)
         assert [(0, 0), (2, 0), *[(3, 3)] * 4] == [counts(text) for text in texts]
         uploads = "rk_recording_upload_delay_seconds_sum"
         assert [0, 0, *[215 - 60 + 215 - 170] * 4] == [value(text, uploads) for text in texts]
@@ -145,7 +145,7 @@ class TestRestart:
             uploaded_at=NOW + 80,
         )
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             texts = await simulation.scrapes(2)
             simulation.simulator.inject("*", Fault.SERVER_ERROR)
             await restart(simulation, configuration)
@@ -154,13 +154,13 @@ class TestRestart:
             await restart(simulation, configuration)
             return [*texts, await simulation.scrape(60)]
 
-        texts = simulate(scenario, later, configuration=configuration)
+        texts = simulate(steps, later, configuration=configuration)
         assert [*[(0, 0)] * 4, (1, 1)] == [counts(text) for text in texts]
 
     def test_list_is_not_read_again(self, path: Path) -> None:
         """After a restart the exporter reads only the new part of the list of recordings."""
         configuration = with_state_file(path)
-        lives = [
+        recordings = [
             Recording.scripted(
                 "meeting-1",
                 invoked_at=NOW - 100 * number,
@@ -171,26 +171,26 @@ class TestRestart:
             for number in range(1, 251)
         ]
 
-        async def scenario(simulation: Simulation) -> list[tuple[int, int]]:
+        async def steps(simulation: Simulation) -> list[tuple[int, int]]:
             pages_and_recordings = []
             for _ in range(2):
                 text = await simulation.scrape()
-                pages = [call for call in simulation.proxy.take() if call.path == "recordings"]
+                pages = [call for call in simulation.proxy.new_calls() if call.path == "recordings"]
                 pages_and_recordings.append((len(pages), len(samples(text, "rk_recording_info"))))
                 await restart(simulation, configuration)
             return pages_and_recordings
 
-        assert [(3, 250), (1, 250)] == simulate(scenario, *lives, configuration=configuration)
+        assert [(3, 250), (1, 250)] == simulate(steps, *recordings, configuration=configuration)
 
     def test_vanished_recording_reappears(self, path: Path) -> None:
         """A recording that vanished before a restart and reappears after it counts once."""
         configuration = with_state_file(path)
         moments: dict[str, Any] = {"stopped_at": NOW + 60, "uploaded_at": NOW + 100, "paused": []}
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             texts = await simulation.scrapes(4)
             simulator = Simulator(
-                ScriptedScenario(recordings=[life(**moments)]),
+                ScriptedScenario(recordings=[scripted(**moments)]),
                 clock=simulation.now,
                 rate_limit=0,
                 linger_seconds=600,
@@ -199,7 +199,7 @@ class TestRestart:
             return texts + await simulation.scrapes(6)
 
         texts = simulate(
-            scenario, life(**moments, vanishes_at=NOW + 40), configuration=configuration
+            steps, scripted(**moments, vanishes_at=NOW + 40), configuration=configuration
         )
         assert [0, 0, 0, *[1] * 7] == [counts(text)[1] for text in texts]
         last = texts[-1]
@@ -212,12 +212,12 @@ class TestRestart:
         changes = {"follow__max_recordings": "1", "follow__reread_interval": "10m"}
         configuration = with_state_file(path, meeting_ids=["a", "b", "c"], **changes)
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             before = (await simulation.scrapes(20, 20))[-1]
             await restart(simulation, configuration)
             return [before, *await simulation.scrapes(3, 400)]
 
-        lives = [
+        recordings = [
             Recording.scripted(
                 meeting_id,
                 invoked_at=invoked_at,
@@ -227,7 +227,7 @@ class TestRestart:
             )
             for meeting_id, invoked_at in (("a", NOW + 10), ("b", NOW + 120), ("c", NOW + 240))
         ]
-        texts = simulate(scenario, *lives, configuration=configuration)
+        texts = simulate(steps, *recordings, configuration=configuration)
         assert [(3, 3)] * 4 == [counts(text) for text in texts]
         assert [2] * 4 == [value(text, "rk_recordings_dropped_total") for text in texts]
         for text in texts:
@@ -251,13 +251,13 @@ class TestRestart:
         def change(document: Any) -> None:
             document["apps"][0]["past"]["tally"][name] = saved
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             before = (await simulation.scrapes(2))[-1]
             await restart(simulation, configuration, between=partial(rewrite, path, change))
             # Nothing happens in these 5 s.
             return [before, await simulation.scrape(5), *await simulation.scrapes(9)]
 
-        before, after, *_, last = simulate(scenario, *LIVES, configuration=configuration)
+        before, after, *_, last = simulate(steps, *RECORDINGS, configuration=configuration)
         (changed,) = [histogram for histogram in HISTOGRAMS if name in histogram]
         (other,) = [histogram for histogram in HISTOGRAMS if name not in histogram]
         buckets = f"{changed}_bucket"
@@ -294,15 +294,15 @@ class TestApps:
         """Return the started recordings by app; each generation runs after a restart."""
         file = folder / "rk.json"
 
-        async def scenario(simulation: Simulation) -> dict[str, float]:
+        async def steps(simulation: Simulation) -> dict[str, float]:
             texts = await simulation.scrapes(3)
             for apps in generations[1:]:
                 await restart(simulation, config_of(file, *apps))
                 texts = await simulation.scrapes(1)
             return {labels["app"]: number for labels, number in labelled(texts[-1], STARTED)}
 
-        lives = [life(name, stopped_at=None, uploaded_at=None) for name in ("a", "b", "c")]
-        return simulate(scenario, *lives, configuration=config_of(file, *generations[0]))
+        recordings = [scripted(name, stopped_at=None, uploaded_at=None) for name in ("a", "b", "c")]
+        return simulate(steps, *recordings, configuration=config_of(file, *generations[0]))
 
     def test_order_of_apps(self, tmp_path: Path) -> None:
         """Each app continues its own counters, whatever the order in the file."""

@@ -30,7 +30,7 @@ def list_config(*meeting_ids: str, **changes: Any) -> Config:
 
 
 def running(meeting_id: str, **changes: Any) -> Recording:
-    """Return a recording that never ends, unless *changes* say so."""
+    """Return a recording that never ends, unless *changes* set an end."""
     moments = {"invoked_at": NOW - 60, "started_at": NOW - 58, **changes}
     return Recording.scripted(meeting_id, **moments)
 

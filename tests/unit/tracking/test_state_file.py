@@ -29,8 +29,8 @@ from tests.support.building import (
     Simulation,
     Time,
     by_meeting,
-    life,
     run,
+    scripted,
     settings,
     setup,
     simulate,
@@ -39,8 +39,8 @@ from tests.support.building import (
 from tests.support.exporters import every_state
 from tests.support.state_files import (
     FINISHED,
-    LIVES,
     MEETINGS,
+    RECORDINGS,
     STARTED,
     WRITTEN,
     WRITTEN_AT,
@@ -70,10 +70,10 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return the content of an intact state file."""
     path = tmp_path_factory.mktemp("intact") / "state"
 
-    async def scenario(simulation: Simulation) -> None:
+    async def steps(simulation: Simulation) -> None:
         await simulation.scrapes(9)
 
-    simulate(scenario, *LIVES, configuration=with_state_file(path, meeting_ids=MEETINGS))
+    simulate(steps, *RECORDINGS, configuration=with_state_file(path, meeting_ids=MEETINGS))
     return path.read_bytes()
 
 
@@ -103,7 +103,7 @@ class TestWriting:
     def test_interval(self, path: Path) -> None:
         """The exporter writes the file after each change, and every minute."""
 
-        async def scenario(simulation: Simulation) -> list[bool]:
+        async def steps(simulation: Simulation) -> list[bool]:
             await simulation.scrape()
             versions = [file_version(path)]
             for _ in range(12):
@@ -113,7 +113,7 @@ class TestWriting:
 
         # The exporter sees it at 90 s and 105 s. The first pass waits a moment for the budget.
         later = Recording.scripted("meeting-1", invoked_at=NOW + 80, started_at=NOW + 91)
-        written = simulate(scenario, later, configuration=with_state_file(path))
+        written = simulate(steps, later, configuration=with_state_file(path))
         assert [75, 90, 105, 165] == [
             15 * number for number, is_written in enumerate(written, 1) if is_written
         ]
@@ -121,7 +121,7 @@ class TestWriting:
     def test_clock_set_back(self, path: Path) -> None:
         """The exporter writes the file every minute, even if the clock was set back."""
 
-        async def scenario(simulation: Simulation) -> bool:
+        async def steps(simulation: Simulation) -> bool:
             await simulation.scrape()
             simulation.clock.ahead_seconds = -3600.0
             await simulation.scrape()
@@ -129,13 +129,13 @@ class TestWriting:
             await simulation.scrapes(5)
             return file_version(path) != before
 
-        assert simulate(scenario, configuration=with_state_file(path))
+        assert simulate(steps, configuration=with_state_file(path))
 
     def test_written_before_shown(self, path: Path) -> None:
         """The exporter shows new counts only after it has replaced the file."""
         shown, saved = [], []
 
-        async def scenario(simulation: Simulation) -> list[int]:
+        async def steps(simulation: Simulation) -> list[int]:
             def compare(new: str) -> None:
                 snapshot = simulation.exporter.collector.snapshot
                 shown.append(snapshot.apps[0].counters.started)
@@ -146,7 +146,7 @@ class TestWriting:
             return [int(value(await simulation.scrape(1.0), STARTED) or 0) for _ in range(5)]
 
         started = simulate(
-            scenario, *LIVES, configuration=with_state_file(path, meeting_ids=MEETINGS)
+            steps, *RECORDINGS, configuration=with_state_file(path, meeting_ids=MEETINGS)
         )
         # The recordings start after 2 s.
         assert [0, 0, 4, 4, 4] == started
@@ -166,7 +166,7 @@ class TestWriting:
         def enlarge(document: Any) -> None:
             document["apps"][0]["past"]["departed"] = {f"{n:0>99}": {} for n in range(9000)}
 
-        async def scenario(simulation: Simulation) -> set[bytes]:
+        async def steps(simulation: Simulation) -> set[bytes]:
             await simulation.scrape()
             await restart(
                 simulation, with_state_file(path), between=partial(rewrite, path, enlarge)
@@ -179,7 +179,7 @@ class TestWriting:
                     is_done.set()
                 return seen.result()
 
-        contents = simulate(scenario, configuration=with_state_file(path))
+        contents = simulate(steps, configuration=with_state_file(path))
         assert len(contents) > 2
         for content in contents:
             assert 9000 == len(json.loads(content)["apps"][0]["past"]["departed"])
@@ -280,7 +280,7 @@ class TestDamage:
         path.write_bytes(damaged)
         aside = path.with_name("state.damaged")
         aside.write_text("of an earlier time")
-        system = setup(*LIVES, configuration=with_state_file(path, meeting_ids=MEETINGS))
+        system = setup(*RECORDINGS, configuration=with_state_file(path, meeting_ids=MEETINGS))
         (warning,) = warnings(caplog)
         reason = "was written by another version" if name == "later version" else "is damaged"
         assert f"state file {reason} and was moved aside; counters start at 0" == warning
@@ -346,12 +346,12 @@ class TestDamage:
                 part = part[key]
             part[last] = odd
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             await simulation.scrapes(2)
             await restart(simulation, configuration, between=partial(rewrite, path, change))
             return await simulation.scrapes(8)
 
-        *_, last = simulate(scenario, *LIVES, configuration=configuration)
+        *_, last = simulate(steps, *RECORDINGS, configuration=configuration)
         assert {1} == {*by_meeting(last, "rk_meeting_up").values()}
         assert 1 == value(last, FINISHED, outcome="errored")
         assert 1 == value(last, WRITTEN)
@@ -451,7 +451,7 @@ def with_slow_disk(path: Path) -> tuple[Setup, threading.Event]:
     responds.set()
     slow_path = hooked_path(path, lambda _: responds.wait(30))
     configuration = with_state_file(slow_path)
-    return setup(life(paused=[]), configuration=configuration, linger_seconds=0.0), responds
+    return setup(scripted(paused=[]), configuration=configuration, linger_seconds=0.0), responds
 
 
 class TestWriteErrors:
@@ -460,7 +460,7 @@ class TestWriteErrors:
         caplog.set_level(logging.INFO, logger="rk_exporter.tracking.state_file")
         away = path.parent.with_name("away")
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             texts = [await simulation.scrape()]
             path.parent.rename(away)
             # First there is nothing to write; then a recording starts.
@@ -476,7 +476,7 @@ class TestWriteErrors:
             return [*texts, *await simulation.scrapes(2)]
 
         later = Recording.scripted("meeting-1", invoked_at=NOW + 20, started_at=NOW + 22)
-        texts = simulate(scenario, later, configuration=with_state_file(path))
+        texts = simulate(steps, later, configuration=with_state_file(path))
         assert [0, 0, 1, 1, 1, 1, 1, 1, 1] == [value(text, STARTED) for text in texts]
         assert [1, 1, 0, 0, 0, 0, 1, 1, 1] == [value(text, WRITTEN) for text in texts]
         written_at = [value(text, WRITTEN_AT) for text in texts]
@@ -494,14 +494,14 @@ class TestWriteErrors:
         """The next pass repeats a failed write, even if nothing has changed."""
         away = path.parent.with_name("away")
 
-        async def scenario(simulation: Simulation) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             texts = [await simulation.scrape()]
             path.parent.rename(away)
             texts.append(await simulation.scrape(75))
             away.rename(path.parent)
             return [*texts, await simulation.scrape()]
 
-        texts = simulate(scenario, configuration=with_state_file(path))
+        texts = simulate(steps, configuration=with_state_file(path))
         assert [1, 0, 1] == [value(text, WRITTEN) for text in texts]
 
     def test_file_system_hangs(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
