@@ -25,16 +25,16 @@ COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 # Tests without processes, real servers and simulated fleets.
 UNIT := tests/unit
 
-.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format bench lock dist clean
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench lock dist clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 demo: $(INSTALLED)  ## Run the exporter on a simulated API, with Prometheus if it is installed
-	$(BIN)/rk-exporter demo $(WITH_STACK)
+	$(BIN)/rk-exporter demo $(WITH_STACK) $(ARGS)
 
 demo-stack: $(INSTALLED)  ## Run the demo with Prometheus and Alertmanager; see alerts fire on port 9090
-	$(BIN)/rk-exporter demo --stack
+	$(BIN)/rk-exporter demo --stack $(ARGS)
 
 test: $(DEVELOPING)  ## Run all tests, with the locked versions and the same examples every time
 	$(BIN)/$(PYTEST) $(COVERED)
@@ -84,6 +84,9 @@ lint: $(DEVELOPING)  ## Check style, types and the direction of imports
 format: $(DEVELOPING)  ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(DEVELOPING)  ## Write docs/reference, which is generated from the code
+	$(BIN)/python -m tools.docs
 
 bench: $(DEVELOPING)  ## Measure speed and memory
 	$(BIN)/python -m bench

@@ -1,10 +1,10 @@
-"""Write the dashboards' JSON and the reference page of the alerts."""
+"""Write the dashboards' JSON."""
 
 import json
 
 from pathlib import Path
 
-from dashboards import alert_reference, exporter, overview, recording, recordings
+from dashboards import exporter, overview, recording, recordings
 from dashboards.classic import document
 
 
@@ -23,7 +23,7 @@ def texts() -> dict[str, str]:
         f"dashboards/{name}.json": json.dumps(document(build()), indent=2, ensure_ascii=False)
         + "\n"
         for name, build in DASHBOARDS.items()
-    } | {"docs/reference/alerts.md": alert_reference.text()}
+    }
 
 
 def main() -> None:

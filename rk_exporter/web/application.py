@@ -28,7 +28,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _LARGEST_REQUEST_BODY_BYTES = 64 * 1024
 # A slow reader keeps no more than this in the server's memory.
 _SLICE_BYTES = 64 * 1024
-_METHODS = ("GET", "HEAD")
+METHODS = ("GET", "HEAD")
 _LANDING_PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -117,8 +117,8 @@ class Application:
         handle = self._routes.get(_path(scope))
         if handle is None:
             return _line(404, "not found; see / for the available pages")
-        if scope["method"] not in _METHODS:
-            return _line(405, "use GET", {"Allow": ", ".join(_METHODS)})
+        if scope["method"] not in METHODS:
+            return _line(405, "use GET", {"Allow": ", ".join(METHODS)})
         length = _header(scope, "content-length") or "0"
         if not length.isdecimal() or int(length) > _LARGEST_REQUEST_BODY_BYTES:
             return _line(413, "send no body", {"Connection": "close"})

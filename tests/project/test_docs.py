@@ -14,7 +14,17 @@ from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.cli.main import main
 from rk_exporter.collector.read_mode import Load
 from tests.support.exporters import full, rate_limited, scrape, watched
-from tests.support.markdown import PAGES, ROOT, Block, anchors, blocks, links, rows, text_of
+from tests.support.markdown import (
+    PAGES,
+    ROOT,
+    Block,
+    all_rows,
+    anchors,
+    blocks,
+    links,
+    rows,
+    text_of,
+)
 from tests.support.processes import invoke
 
 
@@ -69,16 +79,21 @@ def test_every_command_is_documented() -> None:
     assert written == {f"rk-exporter {name}" for name in main.commands}
 
 
+def metric_rows() -> list[list[str]]:
+    """Return the rows of all metrics on their page, without marks."""
+    table = all_rows(text_of(METRICS_PAGE))
+    return [[row[0].strip("`"), *row[1:]] for row in table if row[0].startswith("`rk_")]
+
+
 def test_metrics_table(tmp_path: Path) -> None:
-    """The table has each metric with its labels, and no other except those of the process."""
+    """The tables have each metric with its labels, and no other except those of the process."""
     text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path))
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
             name = re.sub(r"_(bucket|count|sum)$", "", re.split(r"[{ ]", line)[0])
             actual.setdefault(name, set()).update(re.findall(r'(\w+)="', line))
-    table = rows(text_of(METRICS_PAGE), "## Table")
-    written = {row[0].strip("`"): {*filter(None, row[1].split(", "))} for row in table}
+    written = {row[0]: {*filter(None, row[2].split(", "))} for row in metric_rows()}
     shown = {
         name: labels - {"le"} for name, labels in actual.items() if not name.startswith("process_")
     }
@@ -87,8 +102,8 @@ def test_metrics_table(tmp_path: Path) -> None:
 
 def test_main_metrics_exist() -> None:
     """The README's short table lists metrics of the long one."""
-    known = {row[0] for row in rows(text_of(METRICS_PAGE), "## Table")}
-    main_metrics = {row[0] for row in rows(text_of("README.md"), "## Metrics")}
+    known = {row[0] for row in metric_rows()}
+    main_metrics = {row[0].strip("`") for row in rows(text_of("README.md"), "## Metrics")}
     assert len(main_metrics) == 5
     assert main_metrics <= known
 

@@ -1,8 +1,11 @@
 """The generated reference has everything that the code has."""
 
 import os
+import re
 import subprocess
 import sys
+
+from collections import Counter
 
 import pytest
 import yaml
@@ -10,21 +13,36 @@ import yaml
 from rk_exporter.cli.main import main
 from rk_exporter.config.config import OPTIONS
 from rk_exporter.config.option import Option
+from tests.support.building import run, setup
+from tests.support.markdown import all_rows, rows
+from tools.docs.__main__ import PAGES, ROOT, page, path_of
 from tools.docs.command_line import command_line_reference
 from tools.docs.configuration import configuration_reference
+from tools.docs.http import http_reference
+from tools.docs.log_messages import LEVELS, PACKAGE, log_messages_reference, messages
+from tools.docs.metrics import metrics_reference
 from tools.docs.options import options_reference
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_are_current(name: str) -> None:
+    """The committed pages are those that `make docs` writes."""
+    assert page(name) == path_of(name).read_text(encoding="utf-8"), "run make docs"
+
+
+def test_every_page_is_generated() -> None:
+    """No page of the reference is written by hand."""
+    assert {path_of(name) for name in PAGES} == {*(ROOT / "docs/reference").iterdir()}
 
 
 def test_options() -> None:
     """Each flag has a row with its variable, its default and its help."""
-    lines = options_reference().splitlines()
     flags = [option for option in OPTIONS if option.flag]
-    assert len(flags) + 3 == len(lines)
-    for option, line in zip(flags, lines[3:], strict=True):
-        cells = line.strip("| ").split(" | ")
-        assert (f"`{option.flag}`", f"`{option.variable}`") == (cells[0], cells[1])
-        assert option.help.replace("|", "\\|") in line
-        assert not option.default or f"`{option.default}`" in line
+    table = rows(options_reference(), "## Table")
+    for option, cells in zip(flags, table[1:], strict=True):
+        assert [f"`{option.flag}`", f"`{option.variable}`"] == cells[:2]
+        assert cells[2] == (f"`{option.default}`" if option.default else "")
+        assert option.help in cells[3]
 
 
 def test_configuration() -> None:
@@ -71,3 +89,68 @@ def test_shell_completion(shell: str) -> None:
     )
     # Click asks the installed bash for its version.
     assert "_RK_EXPORTER_COMPLETE" in result.stdout, result.stderr
+
+
+def test_metrics() -> None:
+    """Each label of a metric is explained."""
+    text = metrics_reference()
+    explained = [row[0].strip("`") for row in rows(text, "## Labels")]
+    metrics = [row for row in all_rows(text) if row[0].startswith("`rk_")]
+    used = {label for row in metrics for label in row[2].split(", ") if label}
+    assert used == {*explained}
+    assert len(used) == len(explained)
+
+
+def test_log_messages() -> None:
+    """No call that logs is missing, and each has the fields that its call passes."""
+    calls = Counter(
+        match[1]
+        for path in PACKAGE.rglob("*.py")
+        for match in re.finditer(r"logger\.(\w+)\(", path.read_text())
+    )
+    found = {(message.module, message.line): message for message in messages()}
+    assert len(found) == sum(calls[method] for method in (*LEVELS, "log", "critical"))
+    text = log_messages_reference()
+    for message in found.values():
+        source = (PACKAGE / message.module).read_text().splitlines()
+        call = "\n".join(source[message.line - 1 : message.line + 8]).split("\n\n")[0]
+        assert bool(message.fields) == ("extra=" in call or ".exception(" in call), message
+        assert f"`{message.text}`" in text
+
+
+def test_log_fields() -> None:
+    """Fields are found where a method or another module puts them together."""
+    fields = {message.text: message.fields for message in messages()}
+    of_recording = ("app", "meeting_id", "recording_id")
+    assert fields["impossible status change of a recording"] == (*of_recording, "before", "after")
+    counts = ("meetings", "added", "removed")
+    assert fields["meetings file has changed"] == ("option", "path", *counts)
+    assert fields["request failed"] == ("exception",)
+    assert fields["stopped"] == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "headers"),
+    [
+        ("/metrics", "GET", {}),
+        ("/-/healthy", "GET", {}),
+        ("/-/ready", "GET", {}),
+        ("/", "HEAD", {}),
+        ("/unknown", "GET", {}),
+        ("/metrics", "POST", {}),
+        ("/metrics", "GET", {"Content-Length": "100000"}),
+    ],
+)
+def test_http(path: str, method: str, headers: dict[str, str]) -> None:
+    """The exporter answers as the page says."""
+    text = http_reference()
+    paths = [row[0] for row in rows(text, "## Paths")]
+    assert len(paths) == 4
+    answer = run(setup().get(path, headers, method))
+    where = f"`{path}`" if answer.status_code in {200, 503} else "any"
+    documented = [
+        row for row in rows(text, "## Status codes") if row[:2] == [where, str(answer.status_code)]
+    ]
+    assert len(documented) == 1
+    body = documented[0][2].strip("`").partition("…")[0]
+    assert answer.text.startswith(body)

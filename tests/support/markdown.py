@@ -41,6 +41,17 @@ def rows(page: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
 
+def all_rows(page: str) -> list[list[str]]:
+    """Return the rows of all tables in the text of a page."""
+    headings = re.findall(r"^#+ .+$", page, re.MULTILINE)
+    return [
+        row
+        for heading in headings
+        if "\n|" in re.split(r"\n#+ ", f"\n{page}".split(f"\n{heading}\n")[1])[0]
+        for row in rows(page, heading)
+    ]
+
+
 def blocks(page: str, *languages: str) -> list[Block]:
     """Return the fenced blocks of a page that are in one of the *languages*."""
     text = text_of(page)

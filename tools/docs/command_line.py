@@ -3,33 +3,63 @@
 import click
 
 from rk_exporter.cli.main import main
+from tools.docs.tables import code, table
 
 
 _PROGRAM = "rk-exporter"
 _WIDTH = 100
+_AFTER_COMMANDS = """\
+`serve`, `check` and `scrape` take the same [options](options.md). Each command explains its own
+with `--help`:
+
+```sh
+rk-exporter --help
+rk-exporter check --help
+```
+
+## Exit codes
+
+| code | meaning |
+| ---: | --- |
+| 0 | success |
+| 1 | something failed: an app could not be read, an address is in use, a file cannot be written |
+| 2 | usage or configuration error |
+"""
 _COMPLETION = """\
 ## Shell completion
 
 Bash, zsh and fish complete commands and options. Add the line for your shell to its start-up file:
 
 ```sh
-eval "$(_RK_EXPORTER_COMPLETE=bash_source rk-exporter)"   # bash: ~/.bashrc
-eval "$(_RK_EXPORTER_COMPLETE=zsh_source rk-exporter)"    # zsh: ~/.zshrc
-_RK_EXPORTER_COMPLETE=fish_source rk-exporter | source    # fish: ~/.config/fish/config.fish
+eval "$(_RK_EXPORTER_COMPLETE=bash_source rk-exporter)"   # ~/.bashrc
+eval "$(_RK_EXPORTER_COMPLETE=zsh_source rk-exporter)"    # ~/.zshrc
+_RK_EXPORTER_COMPLETE=fish_source rk-exporter | source    # ~/.config/fish/config.fish
 ```
 """
 
 
 def command_line_reference() -> str:
-    """Return the help page of the program and of each command, and how to complete them."""
+    """Return all commands, their exit codes and help pages, and how to complete them."""
     root = click.Context(
         main, info_name=_PROGRAM, terminal_width=_WIDTH, help_option_names=["-h", "--help"]
     )
-    sections = [_section(_PROGRAM, root)]
-    for name, command in sorted(main.commands.items()):
-        context = click.Context(command, root, name, terminal_width=_WIDTH)
-        sections.append(_section(f"{_PROGRAM} {name}", context))
-    return "\n".join([*sections, _COMPLETION])
+    contexts = [
+        click.Context(command, root, name, terminal_width=_WIDTH)
+        for name, command in sorted(main.commands.items())
+    ]
+    commands = table(
+        ("command", "what it does"),
+        ((code(_name(context)), context.command.get_short_help_str()) for context in contexts),
+    )
+    sections = [
+        _section(_PROGRAM, root),
+        *(_section(_name(context), context) for context in contexts),
+    ]
+    return "\n".join([commands, _AFTER_COMMANDS, _COMPLETION, *sections])
+
+
+def _name(context: click.Context) -> str:
+    return f"{_PROGRAM} {context.info_name}"
 
 
 def _section(title: str, context: click.Context) -> str:

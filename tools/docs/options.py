@@ -6,15 +6,51 @@ from rk_exporter.config.config import (
     CONFIG_FILE_VARIABLE,
     OPTIONS,
 )
+from rk_exporter.config.option import Option
 from tools.docs.tables import code, table
+
+
+NOTES = {
+    "meetings.files": "[Formats](configuration.md#meetings-in-files).",
+    "follow.retain": "A recording with a URL is shown until the URL expires.",
+    "follow.max_recordings": "1 to 100,000.",
+    "follow.reread_interval": "At least `10m`.",
+    "state.file": "Its folder must exist. [Keep state across restarts](../how-to/state-file.md).",
+    "api.budget": "[The budget](../explanation/budget.md).",
+    "api.token_file": "[The API token](configuration.md#the-api-token).",
+}
+"""Sentences beside the help of an option, by its path in the configuration file."""
+_TEMPLATE = """\
+Flags override environment variables, and variables override the configuration file. The flag
+`--a.b-c` is the key `b_c` under `a` in the [configuration file](configuration.md). Two lists have
+other names there: `meeting_ids` and `meetings.files`.
+
+The API token has no flag. It comes from a file or from the environment:
+[The API token](configuration.md#the-api-token).
+
+A duration is written as in Prometheus: `500ms`, `5s`, `5m`, `1h30m`, `7d`. A boolean variable is
+`true` or `false`. A variable that looks like a misspelt one of these is reported with a warning.
+
+## Table
+
+{table}"""
 
 
 def options_reference() -> str:
     """Return a table of all flags, with their variables, defaults and meaning."""
     rows = [(code(CONFIG_FILE_FLAG), code(CONFIG_FILE_VARIABLE), "", CONFIG_FILE_HELP)]
     rows += [
-        (code(option.flag), code(option.variable), code(option.default), option.flag_help)
+        (code(option.flag), code(option.variable), code(option.default), _meaning(option))
         for option in OPTIONS
         if option.flag
     ]
-    return table(("option", "variable", "default", "meaning"), rows)
+    return _TEMPLATE.format(table=table(("option", "variable", "default", "meaning"), rows))
+
+
+def _meaning(option: Option) -> str:
+    sentences = [option.flag_help]
+    if option.metavar and "|" in option.metavar:
+        sentences.append(f"One of {', '.join(map(code, option.metavar.split('|')))}.")
+    if note := NOTES.get(option.path):
+        sentences.append(note)
+    return " ".join(sentences)

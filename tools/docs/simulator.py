@@ -1,4 +1,4 @@
-"""Generate the reference page of the simulator from its code."""
+"""The reference of the simulator."""
 
 import ast
 import inspect
@@ -6,7 +6,6 @@ import re
 
 from enum import StrEnum
 from itertools import pairwise
-from pathlib import Path
 from types import ModuleType
 
 from rk_exporter.simulator import (
@@ -24,13 +23,7 @@ from rk_exporter.simulator.scenarios import pace
 from tools.docs.tables import code, table
 
 
-PAGE = Path("docs/reference/simulator.md")
-
 _TEMPLATE = """\
-# Simulator
-
-<!-- Generated from the code by `python -m tools.docs.simulator`. -->
-
 `rk-exporter simulate` runs a simulated Cloudflare RealtimeKit REST API on port 10059. It needs no
 account. It accepts any account id, any app id and the token `simulated`. `rk-exporter demo` runs
 the exporter on it. `rk-exporter simulate --help` lists the options.
@@ -118,7 +111,7 @@ Tests in Python can change the behaviour of the API. `--latency`, `--linger` and
 
 
 def simulator_reference() -> str:
-    """Return the page."""
+    """Return all endpoints, faults, durations and switches."""
     return _TEMPLATE.format(
         prefix=APP_PREFIX,
         endpoints=_endpoints(),
@@ -211,7 +204,3 @@ def _descriptions(subject: type | ModuleType) -> dict[str, str]:
             ):
                 found[name] = " ".join(text.split())
     return found
-
-
-if __name__ == "__main__":
-    PAGE.write_text(simulator_reference())

@@ -1,4 +1,4 @@
-"""Write the reference page of alerts and recording rules from the rules themselves."""
+"""The reference of alerts and recording rules, from the file of rules."""
 
 import math
 import re
@@ -9,18 +9,16 @@ from typing import Any
 
 import yaml
 
+from tools.docs.tables import code, table
 
-RULES = Path(__file__).parent / "rules/rk-exporter.rules.yml"
+
+RULES = Path(__file__).parents[2] / "dashboards/rules/rk-exporter.rules.yml"
 
 Rule = dict[str, Any]
 
 _UNITS = {"h": 3600, "min": 60}
 _SERIES = re.compile(r"\b(?:rk|recording|instance):\w+:\w+")
 _INTRODUCTION = """\
-# Alerts and recording rules
-
-<!-- Generated from dashboards/rules/rk-exporter.rules.yml by `python -m dashboards`. -->
-
 `rules/rk-exporter.rules.yml` has {alerts} alerts. Each links to its entry in the
 [runbook](../how-to/runbook.md). [Alerts and Alertmanager](../how-to/alertmanager.md) explains how
 to load, test and change the rules.
@@ -57,8 +55,8 @@ with `recording:` combine all exporters and are used by the alerts.
 """
 
 
-def text() -> str:
-    """Return the page."""
+def alerts_reference() -> str:
+    """Return the alerts, their thresholds and the recorded series."""
     source = RULES.read_text()
     rules = [rule for group in yaml.safe_load(source)["groups"] for rule in group["rules"]]
     alerts = [rule for rule in rules if "alert" in rule]
@@ -67,12 +65,12 @@ def text() -> str:
     comments = _comments(source)
     parts = [
         _INTRODUCTION.format(alerts=len(names)),
-        _table("Alert | Severity | Meaning | For | Thresholds", _alert_rows(alerts, recorded)),
+        table(("alert", "severity", "meaning", "for", "thresholds"), _alert_rows(alerts, recorded)),
         _THRESHOLDS,
-        _table("Threshold | Value | Note", _threshold_rows(recorded, comments)),
+        table(("threshold", "value", "note"), _threshold_rows(recorded, comments)),
         _GAPS,
         _RECORDED,
-        _table("Series | Meaning", _recorded_rows(recorded, comments)),
+        table(("series", "meaning"), _recorded_rows(recorded, comments)),
     ]
     return "\n".join(parts)
 
@@ -98,13 +96,13 @@ def _alert_rows(alerts: list[Rule], recorded: dict[str, str]) -> Iterator[list[s
 def _threshold_rows(recorded: dict[str, str], comments: dict[str, str]) -> Iterator[list[str]]:
     for name, expr in recorded.items():
         if _is_threshold(name):
-            yield [f"`{name}`", _value(name, expr), comments[name]]
+            yield [code(name), _value(name, expr), comments[name]]
 
 
 def _recorded_rows(recorded: dict[str, str], comments: dict[str, str]) -> Iterator[list[str]]:
     for name in recorded:
         if not _is_threshold(name):
-            yield [f"`{name}`", comments[name]]
+            yield [code(name), comments[name]]
 
 
 def _is_threshold(name: str) -> bool:
@@ -149,9 +147,3 @@ def _duration(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:g} {unit}"
     return f"{seconds:g} s"
-
-
-def _table(heading: str, rows: Iterator[list[str]]) -> str:
-    columns = heading.split(" | ")
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -1,0 +1,49 @@
+"""Write the reference pages; `make docs` runs this."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tools.docs.alerts import alerts_reference
+from tools.docs.command_line import command_line_reference
+from tools.docs.configuration import configuration_reference
+from tools.docs.http import http_reference
+from tools.docs.log_messages import log_messages_reference
+from tools.docs.metrics import metrics_reference
+from tools.docs.options import options_reference
+from tools.docs.simulator import simulator_reference
+
+
+ROOT = Path(__file__).parents[2]
+PAGES: dict[str, tuple[str, Callable[[], str]]] = {
+    "options": ("Options", options_reference),
+    "configuration": ("Configuration file", configuration_reference),
+    "command-line": ("Command line", command_line_reference),
+    "metrics": ("Metrics", metrics_reference),
+    "alerts": ("Alerts and recording rules", alerts_reference),
+    "log-messages": ("Log messages", log_messages_reference),
+    "http": ("HTTP endpoints", http_reference),
+    "simulator": ("Simulator", simulator_reference),
+}
+"""The title and the text of each page, by its name."""
+_NOTICE = "<!-- Generated from the code by `make docs`. Change the code or tools/docs instead. -->"
+
+
+def path_of(name: str) -> Path:
+    """Return the path of a page."""
+    return ROOT / f"docs/reference/{name}.md"
+
+
+def page(name: str) -> str:
+    """Return the content of a page."""
+    title, text = PAGES[name]
+    return f"# {title}\n\n{_NOTICE}\n\n{text()}"
+
+
+def main() -> None:
+    """Write all pages."""
+    for name in PAGES:
+        path_of(name).write_text(page(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

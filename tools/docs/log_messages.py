@@ -1,0 +1,240 @@
+"""The reference of the log messages, from the calls in the package's source."""
+
+import ast
+import logging
+import re
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import rk_exporter
+
+from rk_exporter.collector.read_mode import Load
+from rk_exporter.config.meeting_file import MeetingFile
+from rk_exporter.config.suggestions import unknown_variables
+from rk_exporter.config.tokens import TokenFile
+from rk_exporter.model.meeting import ReadMode
+from rk_exporter.runtime.logs import JsonFormatter, LogfmtFormatter
+from tools.docs.tables import code, table
+
+
+PACKAGE = Path(rk_exporter.__file__).parent
+LOGGERS = frozenset({"logger", "self._logger"})
+LEVELS = frozenset({"info", "warning", "error", "exception"})
+
+_TITLES = {
+    "api": "API",
+    "cli": "Start and end",
+    "collector": "Reading",
+    "config": "Meetings files",
+    "runtime": "Files that are reloaded",
+    "tracking": "Recordings and the state file",
+    "web": "Web server",
+}
+# Messages that the code computes, and their levels.
+_LOAD = Load(100, 15.0, 600)
+_COMPUTED = {
+    ("cli/main.py", "%s"): [
+        ("warning", text)
+        for text in unknown_variables(
+            {"RK_API_BUDGT": "", "RK_UNRELATED": ""}, ["RK_API_BUDGET", "CLOUDFLARE_API_TOKEN"]
+        )
+    ],
+    ("collector/read_mode.py", "%s"): [
+        ("info", _LOAD.explain(ReadMode.LIST)),
+        ("warning", _LOAD.explain(ReadMode.ACTIVE_RECORDING)),
+    ],
+    ("runtime/watched_file.py", "%s can be used again"): [
+        ("info", f"{file.kind} can be used again") for file in (MeetingFile, TokenFile)
+    ],
+    ("runtime/watched_file.py", "%s cannot be used, the last good %s stays in use: %s"): [
+        (
+            "warning",
+            f"{file.kind} cannot be used, the last good {file.content} stays in use: {{problem}}",
+        )
+        for file in (MeetingFile, TokenFile)
+    ],
+}
+# By the beginning of the message.
+_ADVICE = {
+    "API token is sent in clear text": "Use `https`, except for tests.",
+    "budget of": "Lower `--api.budget`, unless Cloudflare gave you a higher limit.",
+    "unknown variable": "Correct the name, or remove the variable.",
+    "meetings could not be read": "[Troubleshooting](../how-to/troubleshooting.md); "
+    "`rk-exporter check` shows each meeting.",
+    "live sessions could not be listed": "[RKDataStale](../how-to/runbook.md#rkdatastale).",
+    "internal error": "A bug: report it with the field `traceback`, which contains no secrets. "
+    "`rk_exporter_internal_errors_total` counts these.",
+    "request failed": "A bug: report it with the field `exception`.",
+    "list of recordings cannot be read": "Nothing, if it happens once. Otherwise run "
+    "`rk-exporter check`.",
+    "recordings cannot be listed by status": "Nothing; it needs more calls. The exporter tries "
+    "again after an hour.",
+    "meetings file has lost": "Check that this is intended; the exporter no longer reads the "
+    "others.",
+    "state file cannot be written": "[Keep state across restarts](../how-to/state-file.md).",
+    "state file {reason}": "Look at the file that was moved aside; delete it if you do not need "
+    "it.",
+    "impossible status change": "Nothing; please report it, because the API's behaviour has "
+    "changed.",
+    "recording no longer exists": "Nothing, if somebody deleted it.",
+    "100 meetings": "[Read many meetings](../how-to/many-meetings.md).",
+    f"{TokenFile.kind} cannot be used": "[Rotate the token](../how-to/rotate-the-token.md).",
+    f"{MeetingFile.kind} cannot be used": "Correct the file, at the line in the message.",
+}
+_TEMPLATE = """\
+The exporter logs to standard error, from `--log.level` on, one line per event. `--log.format`
+chooses the format:
+
+```text
+{logfmt}
+{json}
+```
+
+Each line has the fields `time`, `level` and `msg`, and those in the tables below. Names in braces
+stand for values, and numbers and names of variables are examples. A lasting problem is logged when
+it begins and when it ends, not at each scrape. The exporter also logs errors of its libraries.
+
+The messages of level `debug` are for developers and may change at any time, so this page leaves
+them out. The texts are not part of the contract either: alert on [metrics](metrics.md) instead.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A log message of a *module*, and the *line* of the call."""
+
+    module: str
+    line: int
+    level: str
+    text: str
+    fields: tuple[str, ...]
+
+
+def log_messages_reference() -> str:
+    """Return all messages from level info on, by package, with their fields and what to do."""
+    found = list(messages())
+    parts = [_TEMPLATE.format(logfmt=_example(LogfmtFormatter()), json=_example(JsonFormatter()))]
+    for package in sorted({message.module.split("/")[0] for message in found}):
+        rows = [_row(message) for message in found if message.module.startswith(f"{package}/")]
+        parts.append(
+            f"## {_TITLES[package]}\n\n"
+            + table(("level", "message", "fields", "module", "what to do"), rows)
+        )
+    return "\n".join(parts)
+
+
+def messages() -> Iterator[Message]:
+    """Return all messages of the package but those for developers."""
+    trees = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+    for path, tree in trees.items():
+        module = str(path.relative_to(PACKAGE))
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                scopes = [function, tree, *trees.values()]
+                for method, call in _calls(function):
+                    yield from _messages(module, method, call, scopes)
+
+
+def _calls(function: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=ast.Attribute(value=logger, attr=method)) if ast.unparse(
+                logger
+            ) in LOGGERS and method in {*LEVELS, "log"}:
+                yield method, node
+
+
+def _messages(
+    module: str, method: str, call: ast.Call, scopes: Sequence[ast.AST]
+) -> Iterator[Message]:
+    template, *values = call.args[1:] if method == "log" else call.args
+    text = str(ast.literal_eval(template))
+    fields = [
+        name
+        for keyword in call.keywords
+        if keyword.arg == "extra"
+        for name in _keys(keyword.value, scopes)
+    ]
+    if method == "exception":
+        fields.append("exception")
+    level = "error" if method == "exception" else method
+    for actual_level, actual_text in _COMPUTED.get(
+        (module, text), [(level, _readable(text, values))]
+    ):
+        yield Message(module, call.lineno, actual_level, actual_text, tuple(fields))
+
+
+def _readable(template: str, values: Iterable[ast.expr]) -> str:
+    """Replace the placeholders of a template by names in braces."""
+    names = iter(values)
+    return re.sub(r"%[sd]", lambda _: f"{{{_name(next(names))}}}", template)
+
+
+def _name(value: ast.expr) -> str:
+    """Return the last name in an expression such as `failures[0].explanation`."""
+    names = [node for node in ast.walk(value) if isinstance(node, ast.Name | ast.Attribute)]
+    last = names[0]
+    return last.attr if isinstance(last, ast.Attribute) else last.id
+
+
+def _keys(value: ast.expr, scopes: Sequence[ast.AST]) -> Iterator[str]:
+    """Return the keys of a dictionary that the code puts together."""
+    match value:
+        case ast.Dict(keys=keys, values=values):
+            for key, inner in zip(keys, values, strict=True):
+                if isinstance(key, ast.Constant):
+                    yield str(key.value)
+                else:
+                    yield from _keys(inner, scopes)
+        case ast.BinOp(left=left, right=right):
+            yield from _keys(left, scopes)
+            yield from _keys(right, scopes)
+        case ast.Call(func=function):
+            yield from _keys(function, scopes)
+        case ast.Name() | ast.Attribute():
+            name = ast.unparse(value)
+            found = (list(_definitions(name, scope)) for scope in scopes)
+            for node in next(filter(None, found), []):
+                yield from _keys(node, scopes)
+
+
+def _definitions(name: str, scope: ast.AST) -> Iterator[ast.expr]:
+    """Return the dictionaries that *name* is assigned, or that a method *name* returns."""
+    for node in ast.walk(scope):
+        match node:
+            case ast.Assign(targets=[ast.Subscript(value=target, slice=key)]) if (
+                ast.unparse(target) == name
+            ):
+                yield ast.Dict([key], [node.value])
+            case ast.Assign(targets=[target], value=ast.Dict()) if ast.unparse(target) == name:
+                yield node.value
+            case ast.FunctionDef(name=method) if name == f"self.{method}":
+                returned = (part.value for part in ast.walk(node) if isinstance(part, ast.Return))
+                yield from (value for value in returned if isinstance(value, ast.Dict))
+
+
+def _row(message: Message) -> tuple[str, ...]:
+    advice = next((text for start, text in _ADVICE.items() if message.text.startswith(start)), "")
+    return (
+        message.level,
+        code(message.text),
+        ", ".join(map(code, message.fields)),
+        code(message.module),
+        advice,
+    )
+
+
+def _example(formatter: logging.Formatter) -> str:
+    """Return a line in the format of the *formatter*."""
+    record = logging.makeLogRecord(
+        {
+            "created": 1795000000.0,
+            "levelname": "INFO",
+            "msg": "listening",
+            "address": "[::]:10058",
+            "url": "http://localhost:10058/metrics",
+        }
+    )
+    return formatter.format(record)

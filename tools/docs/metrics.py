@@ -1,0 +1,183 @@
+"""The reference of the metrics, from the families that the exporter builds."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
+
+from rk_exporter.api.client import ENDPOINTS
+from rk_exporter.metrics.api_calls import ApiCallMetrics
+from rk_exporter.metrics.families import SnapshotFamilies
+from rk_exporter.metrics.internal_errors import InternalErrorMetrics
+from rk_exporter.metrics.meetings import MEETING_AGE
+from rk_exporter.metrics.recordings import RECORDING_AGE
+from rk_exporter.model.failure import Reason
+from rk_exporter.model.meeting import App, DiscoveryState, FileState, Meeting, Reading, Room
+from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
+from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
+from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.tracking.lifecycle import KnownRecording
+from rk_exporter.tracking.state_file import StateFileStatus
+from tools.docs.tables import code, table
+
+
+# The first subject counts that has a prefix of the metric's name.
+_SUBJECTS = {
+    "Files": ("rk_meetings_file_", "rk_state_file_"),
+    "Recordings of an app": (
+        "rk_recordings_",
+        "rk_recording_transitions_",
+        "rk_recording_start_delay_",
+        "rk_recording_upload_delay_",
+    ),
+    "Single recordings": ("rk_recording_",),
+    "Meetings": ("rk_meeting_",),
+    "Apps": ("rk_up", "rk_meetings", "rk_discovery_", "rk_scrape_", "rk_app_"),
+    "API budget": ("rk_api_budget_", "rk_api_ratelimit_", "rk_api_blocked_"),
+    "API calls": ("rk_api_",),
+    "Exporter": ("rk_exporter_",),
+}
+_ORDER = (
+    "Single recordings",
+    "Recordings of an app",
+    "Meetings",
+    "Apps",
+    "API budget",
+    "API calls",
+    "Files",
+    "Exporter",
+)
+_SUFFIXES = {"counter": "_total", "info": "_info"}
+# A bucket's bound is part of the type, not of the metric.
+_BUCKET_LABEL = "le"
+
+
+def _codes(values: Iterable[str]) -> str:
+    return ", ".join(map(code, values))
+
+
+_LABELS = {
+    "app": "`name` of the app in the configuration file; without it, the app's id",
+    "meeting_id": "id of the meeting",
+    "recording_id": "id of the recording",
+    "status": f"state of the recording: {_codes(Status)}",
+    "reason": f"of the end of a recording: {_codes(StopReason)}; of a failed API call: "
+    f"{_codes(Reason)}",
+    "kind": "of a download: `composite` (the recording) or `audio` (its sound alone); of a "
+    "recording: `composite` or `track` (a file per participant)",
+    "session_id": "id of the meeting's session; empty if the API does not return it",
+    "output_file_name": "name of the recording's file; empty if the API does not return it",
+    "outcome": f"how the recording ended: {_codes(Outcome)}",
+    "from": "state before a change",
+    "to": "state after a change",
+    "name": "name of the meeting",
+    "account_id": "Cloudflare account that owns the app",
+    "app_id": "id of the RealtimeKit app",
+    "read": "how recordings are read: `active-recording` or `list`; see `api.read` in the "
+    "[configuration](configuration.md)",
+    "policy": "name of a rate limit policy in the API's headers",
+    "file": "path of a meetings file",
+    "endpoint": f"API endpoint: {_codes(ENDPOINTS)}",
+    "code": "HTTP status; `none` if no complete response arrived",
+    "field": "field of the API's response",
+    "version": "version of the exporter",
+    "python_version": "version of Python",
+}
+_INTRODUCTION = """\
+Unknown values have no sample. For example, a recording that is only `INVOKED` has no size.
+
+The values of a recording are as old as `rk_recording_last_success_timestamp_seconds`, those of a
+meeting as old as `rk_meeting_last_success_timestamp_seconds`, and those of live meetings as old as
+`rk_discovery_last_success_timestamp_seconds`.
+
+A recording has 12 to 22 series, a meeting 4 to 7. [Following](../explanation/following.md) explains
+how long a recording is shown. Metrics whose type is `info` have the value 1; their labels are the
+content.
+
+The exporter also exposes its own `process_*` metrics.
+"""
+
+
+def metrics_reference() -> str:
+    """Return the metrics by subject with type, labels and HELP, and the meaning of the labels."""
+    families = list(_families())
+    parts = [_INTRODUCTION]
+    for subject in _ORDER:
+        rows = [_row(family) for family in families if _subject(family) == subject]
+        parts.append(f"## {subject}\n\n{table(('metric', 'type', 'labels', 'meaning'), rows)}")
+    used = dict.fromkeys(label for family in families for label in _labels(family))
+    labels = table(("label", "meaning"), ((code(label), _LABELS[label]) for label in used))
+    parts.append(f"## Labels\n\n{labels}")
+    return "\n".join(parts)
+
+
+def _row(family: Metric) -> tuple[str, str, str, str]:
+    meaning = family.documentation
+    for age in (RECORDING_AGE, MEETING_AGE):
+        meaning = meaning.removesuffix(f" {age}")
+    return code(_name(family)), family.type, ", ".join(_labels(family)), meaning
+
+
+def _name(family: Metric) -> str:
+    return family.name + _SUFFIXES.get(family.type, "")
+
+
+def _subject(family: Metric) -> str:
+    name = _name(family)
+    return next(subject for subject, starts in _SUBJECTS.items() if name.startswith(starts))
+
+
+def _labels(family: Metric) -> list[str]:
+    names = dict.fromkeys(name for sample in family.samples for name in sample.labels)
+    return [name for name in names if name != _BUCKET_LABEL]
+
+
+def _families() -> Iterator[Metric]:
+    """Return all metrics but those of the process, each with a sample."""
+    registry = CollectorRegistry()
+    ApiCallMetrics(["app"], registry=registry)
+    InternalErrorMetrics(["app"], registry=registry)
+    return chain(SnapshotFamilies()(_snapshot()), registry.collect())
+
+
+def _snapshot() -> Snapshot:
+    """Return a snapshot in which no value is unknown."""
+    meeting = Meeting("meeting", "name")
+    recording = Recording(
+        recording_id="recording",
+        status=Status.UPLOADED,
+        session_id="session",
+        output_file_name="file",
+        file_size_bytes=1.0,
+        download_url_expiry_timestamp_seconds=1.0,
+        invoked_timestamp_seconds=1.0,
+        started_timestamp_seconds=1.0,
+        stopped_timestamp_seconds=1.0,
+        stop_reason=StopReason.API_CALL,
+    )
+    reading = Reading(
+        meeting=meeting,
+        recordings=(recording,),
+        last_attempt_timestamp_seconds=1.0,
+        last_success_timestamp_seconds=1.0,
+        room=Room(is_live=True, participants=1, record_on_start=True),
+    )
+    app = AppSnapshot(
+        app=App("app", "account", "id"),
+        readings=(reading,),
+        up=True,
+        deferred=0,
+        duration_seconds=1.0,
+        budget_status=BudgetStatus(
+            limit=1,
+            remaining=1,
+            blocked_until_timestamp_seconds=1.0,
+            policies=(RateLimitPolicy(policy="default", remaining=1, limit=1),),
+        ),
+        files=(FileState("path", is_read=True, last_success_timestamp_seconds=1.0),),
+        discovery=DiscoveryState(last_success_timestamp_seconds=1.0),
+        recordings=(KnownRecording(meeting=meeting, recording=recording, read_at=1.0),),
+    )
+    state_file = StateFileStatus(is_written=True, last_success_timestamp_seconds=1.0)
+    return Snapshot((app,), 1.0, state_file)
