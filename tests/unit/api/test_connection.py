@@ -1,42 +1,42 @@
 """Faults of real connections over real sockets."""
 
 import asyncio
-import contextlib
 import gzip
 import logging
-import random
 import socket
-import ssl
 import time
 import traceback
 import tracemalloc
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
-import trustme
 
-from rk_exporter.api.client import ACTIVE_RECORDING, NO_STATUS, RealtimeKitClient
-from rk_exporter.api.connection import LARGEST_BODY_BYTES, Connection, client_factory
-from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.api.client import NO_STATUS
+from rk_exporter.api.connection import LARGEST_BODY_BYTES
 from rk_exporter.model.errors import (
     ApiError,
     ApiTimeout,
     BodyTooLarge,
     ConnectFailed,
     InvalidResponse,
-    TlsFailed,
 )
 from rk_exporter.model.failure import Reason
-from rk_exporter.model.meeting import App
-from rk_exporter.model.recording import Recording
 from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.limiter import RateLimiter
-from rk_exporter.runtime.server_clock import ServerClock
-from tests.support.building import free_limiter, limiter_of, pass_context
+from tests.support.api_client import (
+    BODY,
+    LENGTH_100,
+    MEETING,
+    NOTHING,
+    SHORT_SECONDS,
+    TOKEN,
+    Client,
+    Observer,
+    client_of,
+    with_server,
+)
+from tests.support.building import limiter_of
 from tests.support.fault_server import (
     TEST_TIMEOUT_SECONDS,
     Behaviour,
@@ -50,108 +50,6 @@ from tests.support.fault_server import (
     reset,
     send,
 )
-
-
-TOKEN = "canary-token-7f3a9c51"
-APP = App(name="studio", account_id="account", app_id="app")
-NOTHING = ()
-SHORT_SECONDS = 0.2
-
-MEETING = "meeting"
-
-
-@dataclass(slots=True)
-class Observer:
-    """Records the calls and the failures."""
-
-    codes: list[str] = field(default_factory=list)
-    failures: list[Reason] = field(default_factory=list)
-
-    def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
-        """Record the status of a call."""
-        assert endpoint == ACTIVE_RECORDING
-        assert duration_seconds >= 0
-        self.codes.append(code)
-
-    def failed(self, endpoint: str, reason: Reason) -> None:
-        """Record the reason of a failure."""
-        assert endpoint == ACTIVE_RECORDING
-        self.failures.append(reason)
-
-    def malformed(self, fields: Iterable[str]) -> None:
-        """Expect no malformed fields."""
-        assert not tuple(fields)
-
-
-@dataclass(slots=True)
-class Client:
-    """The API client of the exporter, with one connection."""
-
-    url: str
-    observer: Observer = field(default_factory=Observer)
-    limiter: RateLimiter = field(default_factory=lambda: free_limiter(Secret(TOKEN)))
-    api: RealtimeKitClient = field(init=False)
-
-    def __post_init__(self) -> None:
-        base_url = f"{self.url}/client/v4"
-        self.api = RealtimeKitClient(
-            APP,
-            base_url=base_url,
-            pool=ConnectionPool(client_factory(base_url), size=1),
-            limiter=self.limiter,
-            observer=self.observer,
-            server_clock=ServerClock(time.time),
-        )
-
-    async def call(self, seconds: float = TEST_TIMEOUT_SECONDS) -> tuple[Recording, ...]:
-        """Read the meeting within *seconds*."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        return await self.api.active_recordings(
-            MEETING,
-            pass_context(
-                token=Secret(TOKEN),
-                deadline=deadline,
-                call_timeout_seconds=TEST_TIMEOUT_SECONDS,
-                wait_until=0.0,
-            ),
-        )
-
-    async def failure(self, seconds: float = TEST_TIMEOUT_SECONDS) -> ApiError:
-        """Return the error of a call that must fail before the test times out."""
-        with pytest.raises(ApiError) as caught:
-            async with asyncio.timeout(TEST_TIMEOUT_SECONDS):
-                await self.call(seconds)
-        return caught.value
-
-
-@contextlib.asynccontextmanager
-async def client_of(url: str, limiter: RateLimiter | None = None) -> AsyncIterator[Client]:
-    """Yield a client, and close it at the end."""
-    client = Client(url, limiter=limiter or free_limiter(Secret(TOKEN)))
-    try:
-        yield client
-    finally:
-        await client.api.close()
-
-
-def with_server(
-    test: Callable[[FaultServer, Client], Awaitable[None]],
-    *behaviours: Behaviour,
-    context: ssl.SSLContext | None = None,
-    scheme: str | None = None,
-    limiter: RateLimiter | None = None,
-) -> None:
-    """Run *test* with a server that has these *behaviours*, and with a client of it."""
-
-    async def run() -> None:
-        server = FaultServer()
-        server.script(MEETING, *behaviours)
-        async with server.running(context):
-            url = f"{scheme or server.scheme}://127.0.0.1:{server.port}"
-            async with client_of(url, limiter) as client:
-                await test(server, client)
-
-    asyncio.run(run())
 
 
 # Complete answers.
@@ -199,9 +97,6 @@ def test_error_answer_keeps_the_connection() -> None:
         assert client.observer.codes == ["503", "400", "200"]
 
     with_server(test, answer(503), answer(400), answer())
-
-
-BODY = b'{"success":true,"data":null}'
 
 
 @pytest.mark.parametrize(
@@ -373,7 +268,6 @@ def garbled(raw: bytes, behave: Callable[[bytes], Behaviour] = close) -> Fault:
 
 
 CHUNKED = head(200, "Transfer-Encoding: chunked")
-LENGTH_100 = head(200, "Content-Length: 100")
 FAULTS = {
     "closed without an answer": broken(close(), "it was closed before the answer"),
     "closed within the head": broken(close(LENGTH_100[:30]), "it was closed before the answer"),
@@ -600,215 +494,6 @@ def test_redirect_to_nowhere(location: str) -> None:
         assert await client.call() == NOTHING
 
     with_server(test, answer(302, b"", f"Location: {location}"), answer())
-
-
-# TLS.
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
-    """Return the only authority that clients trust."""
-    authority = trustme.CA()
-    path = tmp_path / "authority.pem"
-    authority.cert_pem.write_to_path(path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(path))
-    return authority
-
-
-def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """Return a context for a server with *certificate*."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
-
-
-def test_trusted_certificate(authority: trustme.CA) -> None:
-    """With a trusted certificate, calls work and keep their connection."""
-
-    async def test(server: FaultServer, client: Client) -> None:
-        for _ in range(5):
-            assert await client.call() == NOTHING
-        assert (server.scheme, server.connections) == ("https", 1)
-        assert client.observer.failures == []
-
-    with_server(test, answer(), context=server_context(authority.issue_cert("127.0.0.1")))
-
-
-def test_closed_during_a_tls_call(authority: trustme.CA) -> None:
-    """A kept TLS connection that closes during or between calls causes no failure."""
-
-    async def test(server: FaultServer, client: Client) -> None:
-        await client.call()
-        assert await client.call() == NOTHING
-        await server.until(lambda: server.open_connections == 0)
-        assert await client.call() == NOTHING
-        assert server.connections == 3
-        assert client.observer == Observer(codes=["200", NO_STATUS, "200", "200"])
-
-    last = close(head(200, f"Content-Length: {len(BODY)}") + BODY)
-    context = server_context(authority.issue_cert("127.0.0.1"))
-    with_server(test, answer(), close(), last, answer(), context=context)
-
-
-def untrusted(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
-    """Return a context with a certificate of another authority."""
-    del authority, folder
-    return server_context(trustme.CA().issue_cert("127.0.0.1"))
-
-
-def self_signed(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
-    """Return a context with a self-signed certificate."""
-    del authority
-    own = trustme.CA()
-    own.cert_pem.write_to_path(folder / "own.pem")
-    own.private_key_pem.write_to_path(folder / "own.key")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "own.pem", folder / "own.key")
-    return context
-
-
-def other_host(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
-    """Return a context with the certificate of another host."""
-    del folder
-    return server_context(authority.issue_cert("other.example"))
-
-
-def expired(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
-    """Return a context with an expired certificate."""
-    del folder
-    old = datetime(2020, 1, 1, tzinfo=UTC)
-    return server_context(authority.issue_cert("127.0.0.1", not_after=old))
-
-
-@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
-@pytest.mark.parametrize(
-    ("make_context", "explanation"),
-    [
-        (untrusted, "certificate: unable to get local issuer certificate"),
-        (self_signed, "certificate: self-signed certificate"),
-        (other_host, "certificate: IP address mismatch"),
-        (expired, "certificate: certificate has expired"),
-    ],
-)
-def test_bad_certificate(
-    make_context: Callable[[trustme.CA, Path], ssl.SSLContext],
-    explanation: str,
-    scheme: str,
-    authority: trustme.CA,
-    tmp_path: Path,
-) -> None:
-    """An invalid certificate is rejected before the token is sent, and the error says why."""
-
-    async def test(server: FaultServer, client: Client) -> None:
-        error = await client.failure()
-        assert (type(error), error.reason) == (TlsFailed, Reason.TLS)
-        assert str(error).startswith(f"no trusted connection to the API ({explanation}")
-        assert server.requests == []
-        assert client.observer == Observer([NO_STATUS], [Reason.TLS])
-
-    context = make_context(authority, tmp_path)
-    with_server(test, answer(), context=context, scheme=scheme)
-
-
-def test_no_tls_behind_https(authority: trustme.CA) -> None:
-    """A server that speaks plain HTTP on an https URL is reported as a failed handshake."""
-    del authority
-
-    async def run() -> None:
-        server = FaultServer(greeting=head(400, "Connection: close"))
-        async with server.running(), client_of(f"https://127.0.0.1:{server.port}") as client:
-            error = await client.failure()
-            assert (type(error), error.reason) == (TlsFailed, Reason.TLS)
-            assert str(error) == "no trusted connection to the API (handshake failed)"
-
-    asyncio.run(run())
-
-
-def test_handshake_hangs(authority: trustme.CA) -> None:
-    """A server that never answers a handshake causes a timeout at the deadline."""
-    del authority
-
-    async def run() -> None:
-        server = FaultServer(greeting=b"")
-        async with server.running(), client_of(f"https://127.0.0.1:{server.port}") as client:
-            error = await client.failure(SHORT_SECONDS)
-            assert error.reason is Reason.TIMEOUT
-            await server.until(lambda: server.open_connections == 0)
-
-    asyncio.run(run())
-
-
-def test_context_of_plain_http_trusts_no_server() -> None:
-    """A client for plain HTTP never accepts an untrusted certificate."""
-
-    async def run() -> None:
-        server = FaultServer()
-        server.script(MEETING, answer())
-        context = server_context(trustme.CA().issue_cert("127.0.0.1"))
-        async with server.running(context):
-            connection = Connection(client_factory("http://127.0.0.1"))
-            deadline = asyncio.get_running_loop().time() + TEST_TIMEOUT_SECONDS
-            with pytest.raises(TlsFailed):
-                await connection.get(server.url, token=Secret(TOKEN), deadline=deadline)
-            await connection.close()
-        assert server.requests == []
-
-    asyncio.run(run())
-
-
-# Leaks.
-
-
-def open_files() -> int:
-    """Return the number of open file descriptors of this process."""
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count files")
-@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])
-def test_nothing_leaks(encrypted: bool, authority: trustme.CA) -> None:  # noqa: FBT001 # a parameter
-    """However and whenever calls end, each Connection works afterwards and nothing leaks."""
-    chance = random.Random(1)  # noqa: S311 # not a secret
-    kinds = (
-        answer(),
-        answer(404),
-        hang(),
-        hang(LENGTH_100),
-        drip(BODY, head=head(200, "Content-Length: 28")),
-        close(),
-        close(LENGTH_100),
-        reset(),
-        send(b"garbage\r\n\r\n"),
-    )
-    ending = [*(chance.choice(kinds) for _ in range(10_000)), answer()]
-
-    async def churn(client: Client, count: int) -> None:
-        for _ in range(count):
-            # Either its own deadline ends a call, or its caller cancels it.
-            own, callers = chance.choice([(0.02, 1.0), (1.0, 0.02)])
-            call = asyncio.ensure_future(client.call(chance.uniform(0, own)))
-            await asyncio.wait({call}, timeout=chance.uniform(0, callers))
-            call.cancel()
-            (outcome,) = await asyncio.gather(call, return_exceptions=True)
-            assert isinstance(outcome, tuple | ApiError | asyncio.CancelledError)
-
-    async def run() -> None:
-        server = FaultServer()
-        context = server_context(authority.issue_cert("127.0.0.1")) if encrypted else None
-        async with server.running(context):
-            files, tasks = open_files(), asyncio.all_tasks()
-            clients = [Client(server.url) for _ in range(8)]
-            server.script(MEETING, *ending)
-            await asyncio.gather(*(churn(client, 40) for client in clients))
-            server.script(MEETING, answer())
-            for client in clients:
-                assert await client.call() == NOTHING
-                await client.api.close()
-            await server.until(lambda: server.open_connections == 0)
-            await asyncio.sleep(0)
-            assert (open_files(), asyncio.all_tasks()) == (files, tasks)
-
-    asyncio.run(run())
 
 
 # The token.
