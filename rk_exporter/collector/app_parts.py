@@ -55,7 +55,7 @@ class AppParts:
         """Return *state* with the *configured* meetings and those that discovery has found."""
         discovery = self.discovery
         meetings = combine([*configured, *discovery.meetings]) if discovery else configured
-        self.tracker.keep(meetings)
+        self.tracker.set_meetings(meetings)
         if discovery is None and configured is state.configured:
             return state
         room = discovery.room if discovery else _no_room

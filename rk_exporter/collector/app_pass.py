@@ -180,10 +180,10 @@ class AppPass:
             jobs,
             workers=self._parts.client.max_concurrency,
             deadline=self._context.deadline,
-            merge=self._take,
+            merge=self._merge,
         )
 
-    def _take(self, result: JobResult) -> Iterable[Job]:
+    def _merge(self, result: JobResult) -> Iterable[Job]:
         """Take in the *result* of a job, and return the jobs that follow from it."""
         tracker = self._parts.tracker
         if isinstance(result, MeetingRead):

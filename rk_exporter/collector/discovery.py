@@ -80,7 +80,7 @@ class Discovery:
         self._tried_at = now
         self._set_state(None, self._clock.wall())
         self.usual_calls = max(1, len(pages))
-        self._take({session.meeting_id: session for page in pages for session in page.items})
+        self._update({session.meeting_id: session for page in pages for session in page.items})
 
     def _set_state(self, failure: Failure | None, last_success: float | None) -> None:
         self.state = DiscoveryState(failure, last_success)
@@ -94,7 +94,7 @@ class Discovery:
                 "live sessions could not be listed: %s", failure.explanation, extra=fields
             )
 
-    def _take(self, listed: dict[str, LiveSession]) -> None:
+    def _update(self, listed: dict[str, LiveSession]) -> None:
         # If the list has several pages, a session may move to a page that was already read. So one
         # that is missing for the first time counts as live.
         overlooked = self._live.keys() - listed.keys() - self._overlooked

@@ -96,7 +96,7 @@ class WatchedFile(ABC, Generic[T]):
         except StillRunning:
             problem = self._about("the file system does not answer")
             result = _ReadResult(version=None, problem=problem)
-        return result is not None and self._take(result)
+        return result is not None and self._accept(result)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
@@ -129,7 +129,7 @@ class WatchedFile(ABC, Generic[T]):
         except ValueError as error:
             return _ReadResult(version=known_version, problem=str(error))
 
-    def _take(self, result: _ReadResult[T]) -> bool:
+    def _accept(self, result: _ReadResult[T]) -> bool:
         self._version = result.version
         self._log_problem(result.problem)
         self.last_read_successful = result.value is not None

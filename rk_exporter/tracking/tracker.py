@@ -187,8 +187,8 @@ class RecordingTracker:
         """Count recordings invoked from now on, because the list cannot be read."""
         self.is_listed_up_to(self._server_clock())
 
-    def keep(self, meetings: Iterable[Meeting]) -> None:
-        """Take *meetings* as the list of meetings, and evict what is no longer shown."""
+    def set_meetings(self, meetings: Iterable[Meeting]) -> None:
+        """Set the list of *meetings*, and evict recordings that are no longer shown."""
         self._meetings = {meeting.meeting_id: meeting for meeting in meetings}
         now = self._server_clock()
         for known in self._store:

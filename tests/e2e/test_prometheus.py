@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the exporter while a recording goes through its whole life."""
+"""A real Prometheus scrapes the exporter while a recording goes through its whole lifecycle."""
 
 import time
 
@@ -70,7 +70,7 @@ def server(prometheus: str, simulator: Simulator, tmp_path: Path) -> Iterator[Pr
             yield prometheus_server
 
 
-def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
+def test_whole_lifecycle_of_a_recording(server: Prometheus, clock: Time) -> None:
     """PromQL answers users' questions during the recording and after its end."""
     query, number = server.query, server.number
     whole = '{meeting_id="whole-life"}'
@@ -82,7 +82,7 @@ def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
         eventually(lambda promql=is_seen: bool(query(promql)), what=f"it is {status}")  # type: ignore[misc] # bound now
         clock.now += 3
 
-    # Which states has it been in? Each was seen, the exotic ones never.
+    # Which states has it been in? It was in each of these states, and in no other.
     seen = {
         series["metric"]["status"]
         for series in query('max_over_time(rk_recording_status{meeting_id="whole-life"}[5m]) == 1')
@@ -112,7 +112,7 @@ def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
     assert 1 == number('rk_recording_start_delay_seconds_bucket{le="3.0"}')
     uploaded_after = number("rk_recording_upload_delay_seconds_sum")
     assert uploaded_after is not None
-    # By a Date, which is cut to whole seconds.
+    # The Date header has whole seconds.
     assert abs(uploaded_after - 3) < 3
 
     # How many began, and how did they end?
@@ -121,7 +121,7 @@ def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
         (series["metric"]["outcome"], series["value"][1])
         for series in query("rk_recordings_finished_total")
     }
-    # Series that are there at 0 from the start lose not even the first.
+    # A series that starts at 0 does not lose its first increase.
     assert [] != query('increase(rk_recordings_finished_total{outcome="uploaded"}[5m]) > 0')
     assert ["ALL_PEERS_LEFT"] == [
         series["metric"]["reason"] for series in query("rk_recording_stop_reason == 1")
@@ -149,7 +149,7 @@ def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
     )
     assert info["metric"]["output_file_name"].startswith("whole-life_")
 
-    # Prometheus itself was content with what it got.
+    # Prometheus reports no problem with the scrapes.
     assert 1 == number("min_over_time(up[5m])")
     duplicates = "prometheus_target_scrapes_sample_duplicate_timestamp_total"
     assert f"{duplicates} 0" in server.metrics()

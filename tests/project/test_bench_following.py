@@ -1,4 +1,4 @@
-"""The benchmark of following: what it counts, and what it calls met."""
+"""The benchmark of following recordings: its counts and its limits."""
 
 from dataclasses import replace
 

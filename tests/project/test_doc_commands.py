@@ -67,7 +67,7 @@ REPLACED = {
     "--runbook-url URL": "--runbook-url https://example.org/runbook",
     "rk-exporter simulate": "rk-exporter simulate --web.listen-address {simulator}",
 }
-# Of these targets the program that they start is run; of all others make shows what it would do.
+# For these targets, the program that they start is run; for others, make prints its commands.
 ON_FREE_PORTS = "--web.listen-address {exporter} --simulator.listen-address 127.0.0.1:0"
 MAKE = {
     "make demo": f"rk-exporter demo {ON_FREE_PORTS}",
@@ -157,7 +157,7 @@ def steps(block: Block) -> Iterator[Step]:
 
 
 class Reader:
-    """Somebody who types the commands of a page, in an empty folder and environment."""
+    """A reader who types the commands of a page, in an empty folder and environment."""
 
     def __init__(self, folder: Path, simulator: str, *, has_ids: bool = True) -> None:
         self._folder = folder
@@ -277,7 +277,7 @@ def test_commands(page: str, tmp_path: Path, simulator: str) -> None:
 
 
 def require_programs(page: str) -> None:
-    """Skip the test at home, and fail it in CI, if a program is missing that the page uses."""
+    """If the page uses a missing program, fail the test in CI and skip it elsewhere."""
     text = "\n".join(block.text for block in blocks(page, *SHELLS))
     for word, names, package in (
         ("curl", ("curl",), "curl"),

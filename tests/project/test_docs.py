@@ -50,7 +50,7 @@ YAML_BLOCKS = in_all_pages("yaml")
 
 
 def test_readme_is_short() -> None:
-    """Two screens: a person in a hurry reads all of it."""
+    """Two screens, so that people in a hurry read all of it."""
     text = text_of("README.md")
     assert len(text.splitlines()) <= 130
     assert len(text.split()) <= 900
@@ -159,7 +159,7 @@ def test_parts_of_the_architecture_exist() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
+def test_links_are_valid(page: str) -> None:
     """Each relative link leads to a file of the project, and to a heading if it names one."""
     for target in links(page):
         if re.match(r"[a-z]+:", target):

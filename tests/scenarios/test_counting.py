@@ -1,5 +1,5 @@
 """
-Whatever the API shows of recordings, each is counted once, by its outcome.
+Each recording that the API shows is counted once, by its outcome.
 
 An answer log records all answers of the simulated API. No answer shows a recording that vanishes
 before the first one, an end after which the recording vanishes before the next one, and a state
@@ -288,7 +288,7 @@ class Truth:
 
 
 def truth_of(watched: Watched, process: Process, until: float = math.inf) -> Truth:
-    """Return what a process must count that runs *until* another one replaces it."""
+    """Return what a process must count if it runs *until* another one replaces it."""
     truth = Truth()
     # Until a process has read the list, no recording counts as new.
     listed_at = min(at for at in watched.lists_at if at >= process.begun_at)

@@ -158,7 +158,7 @@ class TestLookout:
             recorder.observe({recording.id: now}, now + 2)
 
     def test_start_and_progress(self) -> None:
-        """Delays end with the scrape; earlier changes are seen with the first sight."""
+        """Delays end with the scrape; the first scrape of a recording shows earlier changes."""
         recorder = self.recorder(RECORDING)
         recorder.observe({}, BEGUN - 3)
         self.read(recorder, 10, 132, 141, 160)
@@ -205,7 +205,7 @@ class TestLookout:
         assert seen.missed_share == 1.0
 
     def test_counted(self) -> None:
-        """Only changes in the counted period count; earlier sights are remembered."""
+        """Only changes in the counted period count; recordings shown earlier are known."""
         recorder = self.recorder(RECORDING, counted_from=BEGUN + 100)
         self.read(recorder, 10, 145)
 
@@ -291,7 +291,7 @@ class TestTruth:
         assert truth.difference(shown(), BEGUN + 40, BEGUN + 51) is None
         assert truth.difference(shown(), BEGUN + 50, BEGUN + 51)
 
-    def test_unheard_of(self) -> None:
+    def test_unknown_recording(self) -> None:
         """A recording that is not in the scenario must not be shown."""
         assert Truth([]).difference(shown(), BEGUN, BEGUN + 1)
         assert Truth([], before=[RECORDING]).difference(shown(), BEGUN + 9, BEGUN + 9) is None
@@ -586,7 +586,7 @@ class TestFleet:
 
         assert seen.start.seconds == pytest.approx((108, 110), abs=0.5)
 
-    def test_deaths(self) -> None:
+    def test_killed_exporters(self) -> None:
         """A scrape of a killed exporter is lost, and the next exporter starts without state."""
         hang = (99.0, lambda simulator: simulator.inject("*", Fault.HANG))
         course = replace(COURSE, killed_each_seconds=107.0, events=(hang,))

@@ -39,7 +39,7 @@ def small() -> Outcome:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_what_a_fleet_must_reach(case: Case) -> None:
+def test_fleet_meets_its_requirement(case: Case) -> None:
     """Each measured fleet reaches its goals, and shows nothing wrong."""
     # The largest fleet would take a third of the time of these tests; `make bench` runs it.
     case = replace(case, meetings=min(case.meetings, 2_000))

@@ -316,7 +316,7 @@ class TestOneByOne:
         assert set(shown) == {"UPLOADED"}
 
     @pytest.mark.parametrize(("budget", "seconds"), [("600", 300), ("40", 300 + 75)])
-    def test_when_readings_go(self, budget: str, seconds: float) -> None:
+    def test_when_readings_end(self, budget: str, seconds: float) -> None:
         """Unreadable meetings end after `stale_after`, plus the time that a turn takes."""
 
         async def steps(simulation: Simulation) -> float:

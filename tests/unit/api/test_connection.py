@@ -286,7 +286,7 @@ def test_closed_between_calls() -> None:
     with_server(test, close(head(200, f"Content-Length: {len(BODY)}") + BODY), answer())
 
 
-def test_no_calls_left_to_try_again() -> None:
+def test_no_calls_left_for_a_retry() -> None:
     """A kept connection that closes during the last call of the budget is a failure."""
 
     async def test(server: FaultServer, client: Client) -> None:

@@ -209,7 +209,7 @@ def test_meetings() -> None:
         served("/meetings/m9", parse_meeting)
 
 
-def test_pages_of_a_generated_story() -> None:
+def test_pages_of_a_generated_scenario() -> None:
     """All recordings of a busy account are read page by page, with their meetings."""
     scenario = GeneratedScenario(7, 60, NOW - 3 * 86400, REAL_PACE)
     simulator = Simulator(scenario, clock=lambda: NOW)

@@ -281,7 +281,7 @@ class TestUnfiltered:
         )
 
     def test_refused_for_an_hour(self) -> None:
-        """After an hour the filters are tried again, so one unusual answer has no lasting effect."""
+        """After an hour the filters are tried again, so one unusual answer does not last."""
         harness = ListHarness(*in_each_state(), workers=1, refuse_later_statuses=True)
 
         async def reads() -> None:

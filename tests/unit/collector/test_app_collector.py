@@ -56,7 +56,7 @@ class TestMinInterval:
         assert states(third[1]) == {"meeting-1": "RECORDING"}
 
     @pytest.mark.parametrize("phase", [3.0, 7.0])
-    def test_one_bill(self, phase: float) -> None:
+    def test_scrapers_close_in_time(self, phase: float) -> None:
         """Two scrapers that are close in time cost as much as one."""
 
         async def steps(simulation: Simulation) -> int:

@@ -134,7 +134,7 @@ class Poller:
         self.tracker = RecordingTracker(
             "app-1", rules, clock=self.now, server_clock=ServerClock(self.now)
         )
-        self.tracker.keep([MEETING])
+        self.tracker.set_meetings([MEETING])
         self.backfill = Backfill("app-1", self.tracker, clock=VirtualClock(), newest_ids=newest_ids)
 
     def now(self) -> float:
@@ -200,7 +200,7 @@ def with_poller(
 class TestRestoring:
     """The first poll."""
 
-    def test_all_that_was_shown_before(self) -> None:
+    def test_whole_list(self) -> None:
         """The whole list is read page by page, and shown; then the app is restored."""
 
         async def steps(poller: Poller) -> None:
@@ -227,7 +227,7 @@ class TestRestoring:
 
         with_poller(steps, [])
 
-    def test_nothing_of_before_is_counted(self) -> None:
+    def test_first_list_is_not_counted(self) -> None:
         """Recordings in the first list are not counted, later ones are."""
 
         async def steps(poller: Poller) -> None:
@@ -244,7 +244,7 @@ class TestRestoring:
     @pytest.mark.parametrize(
         ("max_recordings", "pages"), [(1, 2), (100, 2), (101, 3), (1000, 11), (1001, 12)]
     )
-    def test_no_further_than_what_may_be_shown(self, max_recordings: int, pages: int) -> None:
+    def test_stops_after_the_limit(self, max_recordings: int, pages: int) -> None:
         """The poll stops one page after the limit of recordings, however long the list is."""
 
         async def steps(poller: Poller) -> None:
@@ -254,7 +254,7 @@ class TestRestoring:
         with_poller(steps, older(2000), max_recordings=max_recordings)
 
     @pytest.mark.parametrize(("retain", "days"), [(HOUR, 7), (7 * DAY, 7), (30 * DAY, 30)])
-    def test_how_far_back(self, retain: float, days: int) -> None:
+    def test_retention_limits_the_request(self, retain: float, days: int) -> None:
         """Only recordings that may be shown are requested: a file is kept for seven days."""
 
         async def steps(poller: Poller) -> None:
@@ -317,7 +317,7 @@ class TestCatchingUp:
     @pytest.mark.parametrize(
         ("calls_per_second", "pause"), [(100.0, 59), (2.0, 59), (0.5, 100), (10 / 300, 1500)]
     )
-    def test_how_often(self, calls_per_second: float, pause: float) -> None:
+    def test_poll_interval(self, calls_per_second: float, pause: float) -> None:
         """The list is polled each minute, but uses at most one call in fifty of the budget."""
 
         async def steps(poller: Poller) -> None:

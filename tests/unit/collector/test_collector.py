@@ -185,7 +185,7 @@ class TestPass:
             ours[0].__dict__["failed"],
         )
 
-    def test_stale_series_leave(self) -> None:
+    def test_stale_series_end(self) -> None:
         """Series of a meeting that cannot be read end after `stale_after`; its read time stays."""
         given = setup(scripted(), configuration=config(scrape__stale_after="1m"))
 
@@ -274,7 +274,7 @@ class TestCalls:
 class TestBlocked:
     """The exposition while calls are blocked."""
 
-    def test_nothing_vanishes_for_a_block(self) -> None:
+    def test_no_series_ends_during_a_block(self) -> None:
         """A block as long as `stale_after` ends no series, during or after the block."""
 
         async def steps(simulation: Simulation) -> list[str]:
@@ -410,7 +410,7 @@ class TestSave:
 class TestSingleFlight:
     """Scrapes share a pass."""
 
-    def test_joiner_with_less_time_gets_the_last_snapshot(self) -> None:
+    def test_scrape_with_less_time_gets_the_previous_snapshot(self) -> None:
         """A scrape that joins a pass longer than its own time gets the previous snapshot."""
 
         async def scrapes() -> tuple[Snapshot, Snapshot, int]:
@@ -425,7 +425,7 @@ class TestSingleFlight:
         hasty, patient, passes = run(scrapes())
         assert (None, True, 1) == (hasty.apps[0].up, patient.apps[0].up, passes)
 
-    def test_a_pass_that_overruns_delays_no_scrape(self) -> None:
+    def test_late_pass_delays_no_scrape(self) -> None:
         """If a pass does not end at its deadline, its scrapes get their answer all the same."""
 
         async def scrapes() -> Snapshot:
@@ -436,7 +436,7 @@ class TestSingleFlight:
 
         assert run(scrapes()).apps[0].up is None
 
-    def test_a_scrape_given_up_leaves_the_pass_running(self) -> None:
+    def test_cancelled_scrape_does_not_stop_the_pass(self) -> None:
         """When the client of one scrape gives up, the pass goes on for the others."""
 
         async def scrapes() -> Snapshot:

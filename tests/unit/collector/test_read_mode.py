@@ -71,7 +71,7 @@ def test_forced_calls(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(("list_calls", "mode"), [(39, LIST), (40, EACH), (99, EACH)])
-def test_list_that_gains_nothing(
+def test_list_that_saves_no_calls(
     list_calls: int, mode: ReadMode, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A list that takes as many calls as there are meetings does not help."""

@@ -67,7 +67,7 @@ def test_unread_meeting_keeps_its_reading() -> None:
     assert known[0] == after_pass(known, ReadResult("b", NOW, ()))[0]
 
 
-def test_meeting_cut_off_by_the_deadline() -> None:
+def test_read_that_exceeds_the_deadline() -> None:
     """A call that exceeds the deadline has failed, and its meeting counts as deferred."""
     result = ReadResult("a", NOW, FAILURE, deadline_exceeded=True)
     assert not after_pass(before(a=None), result)[0].up

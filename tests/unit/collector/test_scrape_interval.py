@@ -44,7 +44,7 @@ def test_usual_interval(starts: Iterable[float], expected: float) -> None:
         pytest.param(range(0, 300, 15), range(900, 1050, 15), id="after a pause"),
     ],
 )
-def test_one_odd_pass(before: Iterable[float], after: Iterable[float]) -> None:
+def test_one_unusual_pass(before: Iterable[float], after: Iterable[float]) -> None:
     """Neither one extra scrape nor one pause changes the usual interval."""
     interval = interval_after(before)
     for start in after:

@@ -96,13 +96,13 @@ def test_negotiation(accept: str, expected: Format) -> None:
         ("*", True),
     ],
 )
-def test_gzip_is_asked_for(accept_encoding: str, expected: bool) -> None:  # noqa: FBT001 # parameter of a test
+def test_gzip(accept_encoding: str, expected: bool) -> None:  # noqa: FBT001 # parameter of a test
     """The response is compressed if the client accepts gzip."""
     assert expected == accepts_gzip(accept_encoding)
 
 
 @pytest.mark.parametrize("form", Format)
-def test_bytes_are_those_of_the_library(form: Format) -> None:
+def test_same_bytes_as_the_library(form: Format) -> None:
     """A whole exposition equals that of prometheus_client, byte by byte."""
     recordings = [
         scripted("meeting-1", invoked_at=NOW + 1),

@@ -79,7 +79,7 @@ def test_golden_exposition(tmp_path: Path, form: Format) -> None:
 
 
 @pytest.mark.parametrize("build", [full, failing, rate_limited])
-def test_promtool_finds_nothing(tmp_path: Path, promtool: str, build: Build) -> None:
+def test_promtool_lint(tmp_path: Path, promtool: str, build: Build) -> None:
     """The linter of promtool finds no fault, whether all calls succeed or all fail."""
     text = watched(build(tmp_path))
     result = subprocess.run(
@@ -88,7 +88,7 @@ def test_promtool_finds_nothing(tmp_path: Path, promtool: str, build: Build) -> 
     assert (0, "", "") == (result.returncode, result.stdout, result.stderr)
 
 
-def test_openmetrics_is_understood(tmp_path: Path) -> None:
+def test_openmetrics_parser(tmp_path: Path) -> None:
     """The strict OpenMetrics parser accepts the exposition, and each metric has its type."""
     text = watched(full(tmp_path), Format.OPENMETRICS)
     parsed = {family.name: family.type for family in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call] # has no annotations
@@ -185,7 +185,7 @@ def test_counts_of_recordings_begin_at_zero() -> None:
         assert (0, 0) == (value(text, f"{name}_count"), value(text, f"{name}_sum"))
 
 
-def test_what_became_of_recordings_is_counted(tmp_path: Path) -> None:
+def test_recording_counters(tmp_path: Path) -> None:
     """Each observed start, end and state change is counted per app."""
     text = watched(full(tmp_path))
     telehealth = {"app": "telehealth"}
@@ -233,7 +233,7 @@ def test_delays_are_measured(tmp_path: Path) -> None:
     assert (4, 10) == (value(text, f"{name}_count", **app), value(text, f"{name}_sum", **app))
 
 
-def test_recordings_that_were_dropped_are_counted() -> None:
+def test_dropped_recordings_are_counted() -> None:
     """Recordings hidden by the limit are counted."""
     recordings = [scripted(id=recording_id, invoked_at=NOW - 1) for recording_id in ("a", "b", "c")]
     configuration = config(follow__max_recordings="1")
@@ -271,9 +271,7 @@ def test_absent_is_not_zero() -> None:
         ({"bucket_enabled": False}, {"composite": 0, "audio": 0}),
     ],
 )
-def test_whether_the_file_can_be_fetched(
-    details: dict[str, Any], after_upload: dict[str, float]
-) -> None:
+def test_download_available(details: dict[str, Any], after_upload: dict[str, float]) -> None:
     """A download is available once the API returns a URL; audio is a separate file."""
     system = setup(scripted(**details), linger_seconds=0)
 
@@ -291,7 +289,7 @@ def test_whether_the_file_can_be_fetched(
 
 
 @pytest.mark.parametrize(("kind", "other"), [("composite", "audio"), ("audio", "composite")])
-def test_a_url_that_cannot_be_read_is_not_known(kind: str, other: str) -> None:
+def test_malformed_url(kind: str, other: str) -> None:
     """A malformed download URL costs only the sample about that URL."""
     unknown = {"composite": "has_download_url", "audio": "has_audio_download_url"}[kind]
     text = exposed(known(**{unknown: None}))
@@ -316,7 +314,7 @@ def test_kinds_of_recordings(*, track: bool, kind: str) -> None:
         (None, None),
     ],
 )
-def test_what_ended_a_recording(stop_reason: str | None, expected: str | None) -> None:
+def test_stop_reason(stop_reason: str | None, expected: str | None) -> None:
     """The stop reason appears when the end is observed; undocumented reasons are UNKNOWN."""
     system = setup(scripted(stop_reason=stop_reason), linger_seconds=0)
 
@@ -390,7 +388,7 @@ def test_the_age_of_a_finished_recording() -> None:
     assert NOW + 140 == value(text, "rk_meeting_last_success_timestamp_seconds")
 
 
-def test_an_upload_is_in_progress_though_its_meeting_no_longer_shows_it() -> None:
+def test_active_recordings_include_uploads() -> None:
     """A meeting's count includes recordings that are followed by id."""
     system = setup(scripted(), uploading_is_active=False)
 
@@ -404,7 +402,7 @@ def test_an_upload_is_in_progress_though_its_meeting_no_longer_shows_it() -> Non
     assert [1, 1, 0] == finish(system, steps)
 
 
-def test_times_are_by_the_apis_clock() -> None:
+def test_times_use_the_api_clock() -> None:
     """API timestamps use the API's clock; read times use this machine's clock."""
     running = known(
         started_timestamp_seconds=NOW - 5,
@@ -416,7 +414,7 @@ def test_times_are_by_the_apis_clock() -> None:
     assert NOW == value(text, "rk_recording_last_success_timestamp_seconds")
 
 
-def test_names_of_meetings_that_are_no_longer_read() -> None:
+def test_name_of_a_removed_meeting() -> None:
     """A shown recording's meeting keeps its name, even if it has left the list."""
     gone = replace(known(), meeting=Meeting("gone", "Ward round"))
     listed = Reading(meeting=Meeting("listed", "Biology"))
@@ -476,7 +474,7 @@ def test_malformed_fields_are_counted() -> None:
     assert 7 == len(samples(text, "rk_recording_status"))
 
 
-def test_every_family_explains_itself() -> None:
+def test_help_lines() -> None:
     """Each metric has a HELP line; API values name their field and their age."""
     nothing = Snapshot((), NOW)
     for family in SnapshotFamilies()(nothing):

@@ -155,7 +155,7 @@ class TestApplyReading:
 class TestCountTransition:
     """The counts of one recording, from one reading to the next."""
 
-    def test_whole_life(self) -> None:
+    def test_whole_lifecycle(self) -> None:
         """Start, end and status changes count when they become known."""
         moments = {"invoked_timestamp_seconds": NOW - 70, "started_timestamp_seconds": NOW - 68.5}
         counters = count(
@@ -173,7 +173,7 @@ class TestCountTransition:
         assert 1 == counters.transitions[Status.RECORDING][Status.UPLOADED]
         assert 2 == sum(sum(onwards.values()) for onwards in counters.transitions.values())
 
-    def test_whole_life_in_one_reading(self) -> None:
+    def test_whole_lifecycle_in_one_reading(self) -> None:
         """A recording that started and ended between two readings counts completely."""
         counters = count(
             recording(
@@ -216,7 +216,7 @@ class TestCountTransition:
         counters = count(recording(Status.ERRORED, stopped_timestamp_seconds=NOW - 9))
         assert 0 == sum(counters.upload_delay.counts)
 
-    def test_end_is_taken_back(self) -> None:
+    def test_continues_after_its_end(self) -> None:
         """A recording that seems to go on after its end does not end twice."""
         counters = count(*map(recording, [Status.ERRORED, Status.UPLOADING, Status.UPLOADED]))
         assert {Outcome.ERRORED: 1, Outcome.UPLOADED: 0, Outcome.VANISHED: 0} == counters.finished
@@ -330,7 +330,7 @@ class TestFinished:
         assert EXPIRES_AT + 4 * DAY == due_at(known, RULES)
 
     @pytest.mark.parametrize("status", [Status.UPLOADING, Status.UNKNOWN])
-    def test_seems_to_go_on(self, status: Status) -> None:
+    def test_unusual_reading_after_the_end(self, status: Status) -> None:
         """After an odd reading the details are read once more to correct it."""
         known = with_details(seen(recording(Status.UPLOADED)), now=NOW)
         odd = apply_reading(known, recording(status), read_at=NOW + 60)

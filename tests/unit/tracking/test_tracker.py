@@ -70,7 +70,7 @@ class Harness:
             server_clock=self.server_clock,
             state=state,
         )
-        self.tracker.keep(self.meetings)
+        self.tracker.set_meetings(self.meetings)
 
     @property
     def counters(self) -> RecordingCounters:
@@ -115,11 +115,11 @@ OTHER_EVENTS: dict[str, Event] = {
     "not in its meeting": lambda harness, _: harness.read_meeting(),
     "not in progress": lambda harness, _: harness.tracker.observe_in_progress([], is_complete=True),
     "failure": lambda harness, _: harness.tracker.observe_failure(ID),
-    "scrape": lambda harness, _: harness.tracker.keep(harness.meetings),
+    "scrape": lambda harness, _: harness.tracker.set_meetings(harness.meetings),
 }
 EVICTIONS: dict[str, Event] = {
     "vanished": lambda harness, _: harness.tracker.observe_missing(ID),
-    "meeting removed": lambda harness, _: harness.tracker.keep([]),
+    "meeting removed": lambda harness, _: harness.tracker.set_meetings([]),
     "week of downtime": lambda harness, _: elapse(harness, 7 * DAY),
     "restart": lambda harness, _: harness.restart(harness.tracker.state),
 }
@@ -127,7 +127,7 @@ EVICTIONS: dict[str, Event] = {
 
 def elapse(harness: Harness, seconds: float) -> None:
     harness.time.now += seconds
-    harness.tracker.keep(harness.meetings)
+    harness.tracker.set_meetings(harness.meetings)
 
 
 MOMENTS = st.none() | st.integers(1, 100).map(lambda seconds: NOW + seconds)
@@ -398,7 +398,7 @@ class TestReadings:
         """An answer about a recording that was evicted in the meantime is ignored."""
         harness = Harness()
         harness.read_meeting(recording())
-        harness.tracker.keep([])
+        harness.tracker.set_meetings([])
         harness.tracker.observe_details(recording(Status.UPLOADED))
         harness.tracker.observe_missing(ID)
         assert [] == harness.ids
@@ -596,8 +596,8 @@ class TestFollowing:
             case "details":
                 harness.tracker.observe_details(recording())
             case "meeting listed again":
-                harness.tracker.keep([])
-                harness.tracker.keep(harness.meetings)
+                harness.tracker.set_meetings([])
+                harness.tracker.set_meetings(harness.meetings)
         harness.read_meeting(recording(), after=15)
         assert [ID] == harness.read_meeting(after=15)
         assert [ID] == harness.due
@@ -630,7 +630,7 @@ class TestKept:
             recording(), recording(Status.UPLOADED, "ended"), recording(Status.ERRORED, "x")
         )
         harness.read_list(recording(recording_id="other"), meeting=OTHER)
-        harness.tracker.keep([OTHER])
+        harness.tracker.set_meetings([OTHER])
         assert ["other"] == harness.ids
 
     def test_removed_but_kept(self) -> None:
@@ -638,7 +638,7 @@ class TestKept:
         harness = Harness(MEETING, OTHER, keep_removed=True)
         ended = recording(Status.UPLOADED, "ended")
         harness.read_list(recording(), ended)
-        harness.tracker.keep([OTHER])
+        harness.tracker.set_meetings([OTHER])
         assert ["ended"] == harness.ids
         harness.read_list(replace(ended, file_size_bytes=5.0), recording(Status.UPLOADED, "new"))
         assert [5.0] == [known.recording.file_size_bytes for known in harness.shown]
@@ -648,8 +648,8 @@ class TestKept:
         harness = Harness()
         harness.read_meeting(STARTED, replace(STARTED, recording_id="ended", status=Status.ERRORED))
         before = harness.counters
-        harness.tracker.keep([])
-        harness.tracker.keep([MEETING])
+        harness.tracker.set_meetings([])
+        harness.tracker.set_meetings([MEETING])
         harness.read_meeting(STARTED, after=15)
         harness.read_list(replace(STARTED, recording_id="ended", status=Status.ERRORED))
         assert {ID, "ended"} == set(harness.ids)
@@ -662,8 +662,8 @@ class TestKept:
         """A recording that ended while its meeting was removed ends once."""
         harness = Harness()
         harness.read_meeting(STARTED)
-        harness.tracker.keep([])
-        harness.tracker.keep([MEETING])
+        harness.tracker.set_meetings([])
+        harness.tracker.set_meetings([MEETING])
         for _ in range(2):
             harness.read_list(replace(STARTED, status=Status.ERRORED))
         assert (1, 1) == (harness.counters.started, harness.counters.finished[Outcome.ERRORED])
@@ -703,7 +703,7 @@ class TestKept:
         harness = Harness(any_meeting=True)
         harness.read_meeting(recording())
         harness.time.now += 15
-        harness.tracker.keep([])
+        harness.tracker.set_meetings([])
         assert [ID] == harness.ids == harness.due
 
     def test_discovered_meeting_shows_it(self) -> None:
@@ -711,7 +711,7 @@ class TestKept:
         harness = Harness(any_meeting=True)
         listed = [ListedRecording(OTHER, recording())]
         harness.tracker.observe_in_progress(listed, is_complete=True)
-        harness.tracker.keep([MEETING, OTHER])
+        harness.tracker.set_meetings([MEETING, OTHER])
         harness.time.now += HOUR
         assert [] == harness.due
 
@@ -720,7 +720,7 @@ class TestKept:
         harness = Harness()
         harness.read_list(recording(), meeting=Meeting("meeting-1", "Title"))
         assert ["Daily"] == [known.meeting.name for known in harness.shown]
-        harness.tracker.keep([Meeting("meeting-1", "Standup")])
+        harness.tracker.set_meetings([Meeting("meeting-1", "Standup")])
         harness.read_meeting(recording(), after=15)
         assert ["Standup"] == [known.meeting.name for known in harness.shown]
 
@@ -733,7 +733,7 @@ class TestKept:
         ]
         for _ in range(3):
             harness.read_list(*ended)
-            harness.tracker.keep([MEETING])
+            harness.tracker.set_meetings([MEETING])
             assert ["3", "4"] == harness.ids
             assert 3 == harness.counters.dropped
             assert 5 == harness.counters.finished[Outcome.ERRORED]
@@ -747,7 +747,7 @@ class TestKept:
         ]
         for _ in range(3):
             harness.read_meeting(*in_progress, after=15)
-            harness.tracker.keep([MEETING])
+            harness.tracker.set_meetings([MEETING])
             assert ["4", "5"] == harness.ids
             assert 3 == harness.counters.dropped
             assert 5 == harness.counters.started

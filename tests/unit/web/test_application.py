@@ -78,7 +78,7 @@ class TestMetricsPage:
         packed, plain = run(both())
         assert plain == gzip.decompress(packed)
 
-    def test_head_costs_nothing(self) -> None:
+    def test_head_makes_no_calls(self) -> None:
         """HEAD returns the headers of GET without a body, and calls no API."""
         system = setup(scripted())
         answer = run(system.get(method="HEAD"))
@@ -168,7 +168,7 @@ def test_bodies_are_refused(length: str) -> None:
 
 
 class TestHealth:
-    def test_healthy_calls_nothing(self) -> None:
+    def test_health_makes_no_calls(self) -> None:
         """Health never calls the API."""
         system = setup(scripted())
         assert (200, "healthy\n") == (

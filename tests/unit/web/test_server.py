@@ -124,7 +124,7 @@ class Peer:
                     received += data
         return bytes(received)
 
-    async def drip(self, data: bytes) -> int:
+    async def send_slowly(self, data: bytes) -> int:
         """Send *data* byte by byte until the server closes; return the number of bytes sent."""
         end = asyncio.ensure_future(self.rest())
         sent = 0
@@ -308,7 +308,7 @@ def test_large_response_is_whole() -> None:
     with_site(test, send_buffer_bytes=4096)
 
 
-def test_connection_is_closed_where_asked() -> None:
+def test_connection_close() -> None:
     """With `Connection: close` the response is complete and the connection closes."""
 
     async def test(site: Site) -> None:
@@ -324,7 +324,7 @@ def test_connection_is_closed_where_asked() -> None:
 
 
 @pytest.mark.usefixtures("short_head_deadline")
-def test_silent_connection_is_cut() -> None:
+def test_silent_connection_is_closed() -> None:
     """A connection on which nothing is sent is closed."""
 
     async def test(site: Site) -> None:
@@ -336,7 +336,7 @@ def test_silent_connection_is_cut() -> None:
 
 @pytest.mark.usefixtures("short_head_deadline")
 @pytest.mark.parametrize("first", ["", "/first"], ids=["at first", "on a kept connection"])
-def test_dripped_head_is_cut(first: str) -> None:
+def test_slow_head_times_out(first: str) -> None:
     """A head must be complete at its deadline, however steadily its bytes arrive."""
 
     async def test(site: Site) -> None:
@@ -345,26 +345,26 @@ def test_dripped_head_is_cut(first: str) -> None:
             await peer.get(first)
             await peer.response()
         head = request("/", f"X-Long: {'x' * 5000}")
-        assert await peer.drip(head) < len(head) / 2
+        assert await peer.send_slowly(head) < len(head) / 2
 
     with_site(test)
 
 
 @pytest.mark.usefixtures("short_head_deadline")
-def test_dripped_body_is_cut() -> None:
+def test_slow_body_times_out() -> None:
     """The rest of a request that is already answered has the same deadline."""
 
     async def test(site: Site) -> None:
         peer = await site.connect()
         await peer.get("/", "Content-Length: 5000")
         assert await peer.response() == (200, b"/\n")
-        assert await peer.drip(bytes(5000)) < 2500
+        assert await peer.send_slowly(bytes(5000)) < 2500
 
     with_site(test)
 
 
 @pytest.mark.usefixtures("short_head_deadline")
-def test_head_begun_behind_a_request_is_cut() -> None:
+def test_pipelined_head_times_out() -> None:
     """A head that starts during the previous response has the same deadline."""
 
     async def test(site: Site) -> None:
@@ -389,7 +389,7 @@ async def kept_connections(site: Site) -> tuple[Peer, Peer]:
 
 
 @pytest.mark.usefixtures("short_head_deadline")
-def test_kept_connection_outlives_the_head_deadline() -> None:
+def test_idle_connection_outlives_the_head_deadline() -> None:
     """A connection may be idle longer between requests than within one."""
 
     async def test(site: Site) -> None:
@@ -402,7 +402,7 @@ def test_kept_connection_outlives_the_head_deadline() -> None:
     with_site(test)
 
 
-def test_kept_connection_is_cut_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_connection_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kept-alive connection without another request is closed."""
     monkeypatch.setattr(server, "KEEP_ALIVE_SECONDS", SHORT_SECONDS)
 
@@ -413,7 +413,7 @@ def test_kept_connection_is_cut_in_the_end(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.usefixtures("short_head_deadline", "short_response_deadline")
-def test_slow_application_is_not_cut() -> None:
+def test_slow_application_has_no_deadline() -> None:
     """No deadline runs while the application works on its response."""
 
     async def test(site: Site) -> None:
@@ -492,15 +492,15 @@ def test_idle_connections_do_not_prevent_a_scrape() -> None:
     with_site(test)
 
 
-def test_cap_holds_in_a_rush() -> None:
+def test_limit_during_a_burst() -> None:
     """Connections that arrive in the same moment each need room."""
     count = MAX_CONNECTIONS // 2
 
     async def test(site: Site) -> None:
         old = [await site.connect() for _ in range(MAX_CONNECTIONS)]
         # While this waits for the kernel, the server's loop does not run.
-        rush = [socket.create_connection(site.address) for _ in range(count)]
-        new = [await site.adopt(connection) for connection in rush]
+        burst = [socket.create_connection(site.address) for _ in range(count)]
+        new = [await site.adopt(connection) for connection in burst]
         assert [await peer.rest() for peer in old[:count]] == [b""] * count
         for peer in (*old[count:], *new):
             await peer.get("/")
@@ -509,7 +509,7 @@ def test_cap_holds_in_a_rush() -> None:
     with_site(test)
 
 
-def test_request_in_flight_is_never_cut() -> None:
+def test_request_in_flight_is_never_dropped() -> None:
     """Any number of idle connections makes room; a waiting request is never dropped."""
 
     async def test(site: Site) -> None:
@@ -524,7 +524,7 @@ def test_request_in_flight_is_never_cut() -> None:
     with_site(test)
 
 
-def test_response_in_flight_is_never_cut() -> None:
+def test_response_in_flight_is_never_dropped() -> None:
     """A response that is being read is never dropped to make room, nor are its last bytes."""
 
     async def test(site: Site) -> None:
@@ -538,7 +538,7 @@ def test_response_in_flight_is_never_cut() -> None:
     with_site(test, send_buffer_bytes=4096)
 
 
-def test_cap_follows_the_requests() -> None:
+def test_limit_grows_with_the_requests() -> None:
     """An application that answers many requests in parallel gets enough connections."""
 
     async def test(site: Site) -> None:
@@ -552,7 +552,7 @@ def test_cap_follows_the_requests() -> None:
     with_site(test, max_requests=150)
 
 
-def test_refusal_where_all_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_if_all_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     """If every connection is busy, a new one is refused, and the others continue."""
     monkeypatch.setattr(server, "SPARE_CONNECTIONS", 1)
 
@@ -724,7 +724,7 @@ def in_flight(address: tuple[str, int]) -> socket.socket:
     return connection
 
 
-def test_simulator_tells_its_own_time() -> None:
+def test_simulator_sets_its_own_date() -> None:
     """Each response of the simulated API has exactly one Date header."""
     with (
         simulation() as (_, address),
@@ -765,7 +765,7 @@ def test_signal_lets_a_response_end() -> None:
         assert ended(program) == (0, "")
 
 
-def test_second_signal_ends_at_once() -> None:
+def test_second_signal_ends_immediately() -> None:
     """A second signal does not wait for responses."""
     with simulation("--latency", "60") as (program, address), in_flight(address) as connection:
         begin = time.monotonic()
