@@ -81,5 +81,5 @@ def test_top_level() -> None:
 
 
 def test_the_version_is_in_the_changelog(root: Path) -> None:
-    """What is released is described."""
+    """The changelog describes the released version."""
     assert f"\n## {__version__} - " in (root / "CHANGELOG.md").read_text()

@@ -1,4 +1,4 @@
-"""The benchmark of following: what it counts, and what it calls met."""
+"""The benchmark of following counts the right calls, and compares them with what is promised."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ SHOWN = Shown(
 
 
 def life(*, after: float, seconds: float) -> Recording:
-    """Return a recording that is invoked *after* so many seconds, and uploaded *seconds* later."""
+    """Return a recording that is invoked at second *after* and uploaded *seconds* later."""
     begun = STARTS_AT + after
     return Recording.scripted(
         "meeting-1",
@@ -37,7 +37,7 @@ def life(*, after: float, seconds: float) -> Recording:
 
 
 def test_only_what_ends_meanwhile_is_followed() -> None:
-    """Calls by id are told for each recording that ended in the time that was simulated."""
+    """Only recordings that end within the simulated time count, with their calls by id."""
     story = ScriptedScenario(
         recordings=[
             life(after=-900.0, seconds=600.0),
@@ -60,12 +60,12 @@ def test_only_what_ends_meanwhile_is_followed() -> None:
     ("ended", "calls", "is_met"), [(10, 30, True), (10, 31, False), (0, 0, False)]
 )
 def test_calls_for_each(ended: int, calls: int, is_met: bool) -> None:  # noqa: FBT001 # a column
-    """Three calls for each are met, more are not, nor is anything where nothing ended."""
+    """Three calls per recording keep the promise, more break it. Without recordings it is broken."""
     assert is_met is Followed(ended, calls).is_met
 
 
 def test_what_is_promised_of_finished_recordings() -> None:
-    """Each part of what is promised counts, and only for the number that it is promised for."""
+    """Each part of the promise counts, and only for the promised number of recordings."""
     costs = SHOWN.costs
     assert PROMISED in COUNTS
     assert SHOWN.is_met is True
