@@ -60,7 +60,7 @@ def test_only_what_ends_meanwhile_is_followed() -> None:
     ("ended", "calls", "is_met"), [(10, 30, True), (10, 31, False), (0, 0, False)]
 )
 def test_calls_for_each(ended: int, calls: int, is_met: bool) -> None:  # noqa: FBT001 # a column
-    """Three calls per recording keep the promise, more break it. Without recordings it is broken."""
+    """Three calls per recording keep the promise; more, or no recordings, break it."""
     assert is_met is Followed(ended, calls).is_met
 
 
