@@ -14,7 +14,7 @@ from tests.support.observer import Outcome
 INTERVAL_SECONDS = 15.0
 BUDGET = 600
 SEED = 1
-# One call in two goes to whichever meeting waits longest, and 300 s / 600 are due to each.
+# The budget allows a call per 300 s / 600. Every second call reads the longest waiting meeting.
 _SECONDS_PER_IDLE_MEETING = 2 * 300.0 / BUDGET
 _NEARLY_ALL = 0.99
 
@@ -101,7 +101,7 @@ CASES = (
         name="small",
         meetings=30,
         course=Course(settings=_SETTINGS),
-        # Its calls are one too many in each minute, when the app's list is looked at as well.
+        # In each minute it makes one call too many, because it polls the app's list as well.
         must="99 % of the meetings read at every scrape, none left out twice in a row",
         holds=lambda outcome, _: (
             outcome.read_share >= _NEARLY_ALL
@@ -161,7 +161,7 @@ def print_fleets() -> None:
         first = first or outcome
         print(_row(case, outcome, is_met=case.is_met(outcome, first)))
         for difference in outcome.differences[:3]:
-            print(f"not as in the story: {difference}")
+            print(f"not as in the scenario: {difference}")
     print()
 
 

@@ -60,8 +60,8 @@ def print_finished() -> None:
         "\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :--- | :--- |"
     )
     measured = [_measure(count) for count in COUNTS]
-    for each in measured:
-        print(_row(each))
+    for shown in measured:
+        print(_row(shown))
     *_, small, large = measured
     print(_growth(small, large))
     print()
@@ -78,7 +78,7 @@ def _measure(count: int) -> Shown:
             cpu_before = exporter.cpu_seconds()
             restore_calls = _restore(exporter, simulator)
             restore_cpu_seconds = exporter.cpu_seconds() - cpu_before
-            follow_calls = _settle(exporter, simulator)
+            follow_calls = _follow_all(exporter, simulator)
             return Shown(
                 finished=count,
                 restore_calls=restore_calls,
@@ -95,7 +95,7 @@ def _restore(exporter: Running, simulator: Running) -> int:
     return _calls(simulator, Endpoint.RECORDINGS)
 
 
-def _settle(exporter: Running, simulator: Running) -> int:
+def _follow_all(exporter: Running, simulator: Running) -> int:
     """Scrape until no recording is read by id any more; return how many were."""
     earlier = -1
     while (calls := _calls(simulator, Endpoint.RECORDING)) > earlier:
@@ -113,18 +113,18 @@ def _most_calls(finished: int) -> int:
     return math.ceil(finished / PER_PAGE) + 1
 
 
-def _row(it: Shown) -> str:
-    costs, is_met = it.costs, it.is_met
+def _row(shown: Shown) -> str:
+    costs, is_met = shown.costs, shown.is_met
     must = (
         f"at most {_most_calls(PROMISED)} calls to restore; under {MOST_CPU_SECONDS} s of CPU a "
         f"scrape, under {MOST_MIB:.0f} MiB"
     )
     cells = (
-        f"{it.finished:,}",
+        f"{shown.finished:,}",
         f"{costs.recordings:,}",
-        f"{it.restore_calls:,}",
-        f"{it.restore_cpu_seconds:.2f} s",
-        f"{it.follow_calls:,}",
+        f"{shown.restore_calls:,}",
+        f"{shown.restore_cpu_seconds:.2f} s",
+        f"{shown.follow_calls:,}",
         f"{costs.seconds:.2f} s",
         f"{costs.cpu_seconds:.2f} s",
         f"{costs.peak_mib:.0f} MiB",

@@ -18,7 +18,7 @@ _YOUNGEST_SECONDS = 3600.0
 _OLDEST_SECONDS = 7 * 86_400.0 - 2 * 3600.0
 
 
-def finished_story(count: int, now: float) -> ScriptedScenario:
+def finished_scenario(count: int, now: float) -> ScriptedScenario:
     """Return a week in which *count* recordings were uploaded at a steady rate."""
     meetings = [f"00000000-0000-4000-8000-{number:012x}" for number in range(MEETINGS)]
     step = (_OLDEST_SECONDS - _YOUNGEST_SECONDS) / max(1, count)
@@ -41,7 +41,7 @@ def finished_story(count: int, now: float) -> ScriptedScenario:
 
 async def _serve(count: int) -> None:
     simulator = Simulator(
-        finished_story(count, time.time()), rate_limit=0, latency_seconds=LATENCY_SECONDS
+        finished_scenario(count, time.time()), rate_limit=0, latency_seconds=LATENCY_SECONDS
     )
     listener = Listener(simulator, bind(Address("127.0.0.1", 0)), date_header=False)
     print(listener.url, flush=True)

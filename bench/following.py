@@ -36,7 +36,7 @@ DAYS = 8
 # One recording per minute needs the same calls for finished recordings, and takes minutes.
 _DAYS_INTERVAL_SECONDS = 300.0
 # A URL is checked 24 hours before it expires, after 7 days: first that of a recording that had
-# ended a day before the start, which is as far as the story goes back.
+# ended a day before the start, which is as far as the scenario goes back.
 _UNCHECKED_DAYS = 5
 _CHECKED_DAY = 7
 
@@ -86,9 +86,9 @@ def print_following() -> None:
     _print_days()
 
 
-def followed(story: Scenario, requests: RequestLog, seconds: float) -> Followed:
+def followed(scenario: Scenario, requests: RequestLog, seconds: float) -> Followed:
     """Return what was followed in the first *seconds*, in which the API got *requests*."""
-    ends = _ends(recordings_between(story, STARTS_AT, STARTS_AT + seconds))
+    ends = _ends(recordings_between(scenario, STARTS_AT, STARTS_AT + seconds))
     ended = sum(0 < at <= seconds for at in ends)
     return Followed(ended, requests.by_endpoint[Endpoint.RECORDING])
 
@@ -103,27 +103,27 @@ def _print_hours() -> None:
         "| :--- | :--- | ---: | ---: | ---: | ---: | ---: | ---: | :--- | :--- | ---: |"
     )
     for case in CASES:
-        story = GeneratedScenario(SEED, MEETINGS, STARTS_AT, PACE)
-        outcome = run_fleet(story, case.course)
+        scenario = GeneratedScenario(SEED, MEETINGS, STARTS_AT, PACE)
+        outcome = run_fleet(scenario, case.course)
         seconds = case.course.total_seconds
-        print(hours_row(case, outcome, followed(story, outcome.requests, seconds)))
+        print(hours_row(case, outcome, followed(scenario, outcome.requests, seconds)))
     print()
 
 
-def hours_row(case: Case, outcome: Outcome, it: Followed) -> str:
+def hours_row(case: Case, outcome: Outcome, result: Followed) -> str:
     """Return the row of a case that was run."""
     requests, hours = outcome.requests, case.course.total_seconds / _HOUR
     cells = (
         case.read.value,
         "yes" if case.shows_uploading else "no",
-        f"{it.ended:,}",
-        f"{it.calls:,}",
-        f"{it.calls_each:.2f}",
+        f"{result.ended:,}",
+        f"{result.calls:,}",
+        f"{result.calls_each:.2f}",
         f"{requests.by_endpoint[Endpoint.RECORDINGS] / hours:,.0f}",
         f"{requests.total:,}",
         f"{requests.refused:,}",
         _MUST,
-        "yes" if it.is_met else "NO",
+        "yes" if result.is_met else "NO",
         f"{outcome.took_seconds:.1f} s",
     )
     return f"| {' | '.join(cells)} |"
@@ -137,34 +137,37 @@ def _print_days() -> None:
         "| :--- | ---: | ---: | ---: | :--- | :--- |"
     )
     unchecked, checked = _live_days()
-    for days, it in (
+    for days, result in (
         (f"the first {_UNCHECKED_DAYS}, no URL about to expire", unchecked),
         (f"the last {DAYS - _CHECKED_DAY}, as many URLs as recordings end", checked),
     ):
-        met = "yes" if it.is_met else "NO"
-        print(f"| {days} | {it.ended:,} | {it.calls:,} | {it.calls_each:.2f} | {_MUST} | {met} |")
+        met = "yes" if result.is_met else "NO"
+        print(
+            f"| {days} | {result.ended:,} | {result.calls:,} | {result.calls_each:.2f} "
+            f"| {_MUST} | {met} |"
+        )
     share = 1 - unchecked.calls_each / checked.calls_each
-    print(f"\nthe look 24 hours before a URL expires: {share:.0%} of all calls by id\n")
+    print(f"\nreads 24 hours before a URL expires: {share:.0%} of all calls by id\n")
 
 
 def _live_days() -> tuple[Followed, Followed]:
     """Return what was followed before any URL came close to its expiry, and after that."""
     calls: dict[int, int] = {}
 
-    def note(day: int, simulator: Simulator) -> None:
+    def count_calls(day: int, simulator: Simulator) -> None:
         calls[day] = simulator.requests.by_endpoint[Endpoint.RECORDING]
 
-    story = GeneratedScenario(SEED, 1, STARTS_AT, PACE)
+    scenario = GeneratedScenario(SEED, 1, STARTS_AT, PACE)
     course = Course(
         settings={"api.budget": str(_BUDGET)},
         scrapers=(Prometheus(_DAYS_INTERVAL_SECONDS),),
         seconds=DAYS * _DAY,
         warm_up_seconds=0.0,
         cool_down_seconds=0.0,
-        events=[(day * _DAY, partial(note, day)) for day in (_UNCHECKED_DAYS, _CHECKED_DAY)],
+        events=[(day * _DAY, partial(count_calls, day)) for day in (_UNCHECKED_DAYS, _CHECKED_DAY)],
     )
-    requests = run_fleet(story, course).requests
-    ends = _ends(recordings_between(story, STARTS_AT, STARTS_AT + course.total_seconds))
+    requests = run_fleet(scenario, course).requests
+    ends = _ends(recordings_between(scenario, STARTS_AT, STARTS_AT + course.total_seconds))
     early = sum(0 < at <= _UNCHECKED_DAYS * _DAY for at in ends)
     late = sum(_CHECKED_DAY * _DAY < at <= DAYS * _DAY for at in ends)
     late_calls = requests.by_endpoint[Endpoint.RECORDING] - calls[_CHECKED_DAY]

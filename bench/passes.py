@@ -58,7 +58,7 @@ def _print_start(folder: Path) -> None:
     print(
         f"start to first answered scrape: {seconds[BUDGET]:.2f} s (10 meetings, "
         f"{LATENCY_SECONDS * 1000:.0f} ms latency; median of {STARTS}), and with the default "
-        f"budget, which begins spent, {seconds[DEFAULT_BUDGET]:.2f} s\n"
+        f"budget, which is used up at first, {seconds[DEFAULT_BUDGET]:.2f} s\n"
         f"idle memory: {statistics.median(idle):.0f} MiB\n"
     )
 
@@ -76,12 +76,13 @@ def _print_passes(folder: Path) -> None:
             more = {"follow": {"max_recordings": count}}
             config = write_config(folder, simulator, more=more)
             with exporting(config) as exporter:
-                it = _measure(exporter, count)
-        late = f" ({it.deferred} late)" if it.deferred else ""
+                measured = _measure(exporter, count)
+        late = f" ({measured.deferred} late)" if measured.deferred else ""
         print(
-            f"| {count:,} | {it.pass_seconds:.2f} s{late} | {it.floor_seconds:.2f} s "
-            f"| {it.pass_seconds / it.floor_seconds:.2f} | {it.cpu_ms_per_meeting:.2f} ms "
-            f"| {it.peak_mib:.0f} MiB | {it.scrape_bytes / 1000:,.0f} kB |"
+            f"| {count:,} | {measured.pass_seconds:.2f} s{late} | {measured.floor_seconds:.2f} s "
+            f"| {measured.pass_seconds / measured.floor_seconds:.2f} "
+            f"| {measured.cpu_ms_per_meeting:.2f} ms "
+            f"| {measured.peak_mib:.0f} MiB | {measured.scrape_bytes / 1000:,.0f} kB |"
         )
     print()
 
@@ -119,12 +120,12 @@ def _print_listed(folder: Path) -> None:
             config = write_config(folder, simulator, read="list")
             with exporting(config) as exporter:
                 scrape(exporter)  # connects, and warms up
-                it = measure_scrapes(exporter, LISTED_PASSES)
-        figures.append(it)
+                costs = measure_scrapes(exporter, LISTED_PASSES)
+        figures.append(costs)
         print(
-            f"| {count:,} | {it.recordings:,} | {it.seconds:.2f} s "
-            f"| {it.cpu_seconds:.2f} s | {it.peak_mib:.0f} MiB "
-            f"| {it.bytes / 1000:,.0f} kB |"
+            f"| {count:,} | {costs.recordings:,} | {costs.seconds:.2f} s "
+            f"| {costs.cpu_seconds:.2f} s | {costs.peak_mib:.0f} MiB "
+            f"| {costs.bytes / 1000:,.0f} kB |"
         )
     small, large = figures
     print(

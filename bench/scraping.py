@@ -111,6 +111,6 @@ def _meeting_ids(base_url: str) -> Iterator[str]:
             headers={"Authorization": "Bearer simulated"},
             timeout=60,
         ).json()
-        yield from (each["id"] for each in document["data"])
+        yield from (meeting["id"] for meeting in document["data"])
         if document["paging"]["end_offset"] >= document["paging"]["total_count"]:
             return

@@ -33,7 +33,7 @@ class AppSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a scrape shows: replaced as a whole, never changed. *taken_at* is in unix seconds."""
+    """The values of an exposition, as of *taken_at* (unix seconds); replaced as a whole."""
 
     apps: tuple[AppSnapshot, ...]
     taken_at: float

@@ -1,8 +1,6 @@
-"""What all tests share."""
+"""Fixtures and settings for all tests."""
 
 import logging
-import os
-import shutil
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +8,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support.programs import required_program
 
-# The same examples everywhere, so that a commit passes or fails on every machine alike. Found
+
+# The same examples everywhere, so that a commit passes or fails on all machines. Found
 # failures are not stored, because a stored one fails on one machine only: write an @example.
 hypothesis.settings.register_profile(
     "project",
@@ -36,27 +36,12 @@ def logging_restored() -> Iterator[None]:
     """Leave the process's logging as it was: commands that run in process set it up."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    named = [each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
-    levels = [(each, each.level) for each in named]
+    loggers = [x for x in root.manager.loggerDict.values() if isinstance(x, logging.Logger)]
+    levels = [(logger, logger.level) for logger in loggers]
     yield
     root.handlers[:], root.level = handlers, level
-    for each, its_level in levels:
-        each.setLevel(its_level)
-
-
-def required_program(*names: str, package: str) -> str:
-    """
-    Return the path of a program; without it skip the test at home, and fail it in CI.
-
-    It may have several *names*.
-    """
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path:
-        return path
-    reason = f"{names[0]} is not installed (Debian's package {package} has it)"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    for logger, logger_level in levels:
+        logger.setLevel(logger_level)
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +58,7 @@ def prometheus() -> str:
 
 @pytest.fixture(scope="session")
 def alertmanager() -> str:
-    """Return the path of Alertmanager, which Debian calls by another name than its makers."""
+    """Return the path of Alertmanager; Debian's package gives the program another name."""
     return required_program(
         "alertmanager", "prometheus-alertmanager", package="prometheus-alertmanager"
     )

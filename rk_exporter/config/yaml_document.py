@@ -69,9 +69,9 @@ class Document:
 
 
 def _problem(path: Path, line: int, where: str, message: str) -> Problem:
-    place = f"{path}:{line}" if line else str(path)
+    location = f"{path}:{line}" if line else str(path)
     subject = f"{where[:_LONGEST_PATH_SHOWN]}: " if where else ""
-    return Problem(line, f"{place}: {subject}{message}")
+    return Problem(line, f"{location}: {subject}{message}")
 
 
 def read_document(path: Path) -> Document:

@@ -61,9 +61,9 @@ async def run(
     With *stack_addresses*, also run Prometheus and Alertmanager. Raises AddressError and
     StackError.
     """
-    story = GeneratedScenario(seed, MEETING_COUNT, time.time(), DEMO_PACE)
-    simulator = Simulator(story, rate_limit=_RATE_LIMIT)
-    meetings = tuple(Meeting(meeting.id, meeting.title) for meeting in story.meetings())
+    scenario = GeneratedScenario(seed, MEETING_COUNT, time.time(), DEMO_PACE)
+    simulator = Simulator(scenario, rate_limit=_RATE_LIMIT)
+    meetings = tuple(Meeting(meeting.id, meeting.title) for meeting in scenario.meetings())
     with bind(simulator_address) as simulator_socket, bind(exporter_address) as exporter_socket:
         stack = _prepared(stack_addresses)
         simulator_listener = Listener(simulator, simulator_socket, date_header=False)

@@ -1,7 +1,7 @@
 """
 All metric families of a snapshot.
 
-Absent is not zero: what was not measured has no sample (Prometheus, "Writing exporters", "Failed
+Absent is not zero: unmeasured values have no sample (Prometheus, "Writing exporters", "Failed
 scrapes").
 """
 

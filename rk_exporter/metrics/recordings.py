@@ -225,7 +225,9 @@ class AllRecordingSeries:
     def families(self, snapshot: Snapshot) -> Iterator[Metric]:
         """Return the metric families of the recordings in *snapshot*."""
         before, self._series = self._series, {}
-        families = [Metric(each.name, each.documentation, each.type) for each in RECORDING_FAMILIES]
+        families = [
+            Metric(family.name, family.documentation, family.type) for family in RECORDING_FAMILIES
+        ]
         for app in snapshot.apps:
             name = app.app.name
             for known in app.recordings:

@@ -25,7 +25,7 @@ class Secret:
         return "<secret>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not to be pickled or copied")
+        raise TypeError("a secret must not be pickled or copied")
 
 
 class TokenSource(Protocol):

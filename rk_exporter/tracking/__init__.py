@@ -1,1 +1,1 @@
-"""Recordings over time: their lives, their counters, and the state file."""
+"""Recordings over time: their lifecycle, their counters, and the state file."""

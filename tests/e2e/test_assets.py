@@ -37,7 +37,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def in_checkout(root: Path) -> dict[str, Path]:
-    """Return each file that has to be written, by where, and where the project has it."""
+    """Return the path of each file to write, and the project's path of its original."""
     found = {"docs/how-to/runbook.md": root / "docs/how-to/runbook.md"}
     for path in (root / "dashboards").rglob("*"):
         if path.is_file() and path.suffix not in {".py", ".pyc"}:
@@ -176,8 +176,8 @@ class TestAdapting:
             for folder in ("usual", "other")
         )
         assert usual
-        assert [each.replace("docs/how-to/runbook.md", RUNBOOK_URL) for each in usual] == other
-        assert all(each.startswith(f"{RUNBOOK_URL}#rk") for each in other)
+        assert [url.replace("docs/how-to/runbook.md", RUNBOOK_URL) for url in usual] == other
+        assert all(url.startswith(f"{RUNBOOK_URL}#rk") for url in other)
 
     @pytest.mark.parametrize(
         "url",

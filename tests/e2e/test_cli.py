@@ -17,7 +17,7 @@ from rk_exporter import __version__
 from rk_exporter.cli.main import main
 from rk_exporter.config.config import OPTIONS
 from rk_exporter.simulator import Fault, ScriptedScenario, Simulator
-from tests.support.building import NOW, life, samples, value
+from tests.support.building import NOW, samples, scripted, value
 from tests.support.processes import TOKEN, invoke, started, url_in
 from tests.support.serving import served
 
@@ -27,8 +27,8 @@ IDS = ("--account-id", "account", "--app-id", "app")
 
 @pytest.fixture
 def simulator() -> Simulator:
-    story = ScriptedScenario(meetings=["idle"], recordings=[life("weekly")])
-    return Simulator(story, clock=lambda: NOW + 35, linger_seconds=1e9)
+    scenario = ScriptedScenario(meetings=["idle"], recordings=[scripted("weekly")])
+    return Simulator(scenario, clock=lambda: NOW + 35, linger_seconds=1e9)
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ class TestScrape:
     def test_finished_recordings_are_shown_and_not_counted(self) -> None:
         """A recording that has finished before the start is shown, but not counted."""
         begin = time.time() - 300
-        uploaded = life(
+        uploaded = scripted(
             "weekly",
             invoked_at=begin,
             started_at=begin + 2,

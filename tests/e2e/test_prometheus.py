@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 
 from rk_exporter.simulator import Fault, ScriptedScenario, Simulator
-from tests.support.building import Time, life
+from tests.support.building import Time, scripted
 from tests.support.monitoring.servers import Prometheus, eventually, exporter, started_prometheus
 from tests.support.serving import served
 
 
 @pytest.fixture
 def clock() -> Time:
-    """Return the simulator's clock: it stands, so that no state can be missed."""
+    """Return the simulator's clock, which only the test advances, so that no state is missed."""
     return Time(time.time())
 
 
 @pytest.fixture
 def simulator(clock: Time) -> Simulator:
     begin = clock.now + 1
-    whole = life(
+    whole = scripted(
         "whole-life",
         invoked_at=begin,
         started_at=begin + 3,
@@ -31,7 +31,7 @@ def simulator(clock: Time) -> Simulator:
         uploaded_at=begin + 15,
         file_size_bytes=20_212_537,
     )
-    failed = life(
+    failed = scripted(
         "fails",
         invoked_at=begin,
         started_at=None,
@@ -40,10 +40,10 @@ def simulator(clock: Time) -> Simulator:
         uploaded_at=None,
         errored_at=begin + 6,
     )
-    story = ScriptedScenario(meetings=["idle", "broken"], recordings=[whole, failed])
-    each = Simulator(story, clock=clock, rate_limit=0)
-    each.inject("broken", Fault.SERVER_ERROR)
-    return each
+    scenario = ScriptedScenario(meetings=["idle", "broken"], recordings=[whole, failed])
+    simulator = Simulator(scenario, clock=clock, rate_limit=0)
+    simulator.inject("broken", Fault.SERVER_ERROR)
+    return simulator
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def server(prometheus: str, simulator: Simulator, tmp_path: Path) -> Iterator[Pr
 
 
 def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
-    """PromQL answers what a user would ask, while the recording lives and after it."""
+    """PromQL answers users' questions during the recording and after its end."""
     query, number = server.query, server.number
     whole = '{meeting_id="whole-life"}'
     eventually(lambda: number("up") == 1, what="the exporter is scraped")
@@ -84,12 +84,13 @@ def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
 
     # Which states has it been in? Each was seen, the exotic ones never.
     seen = {
-        each["metric"]["status"]
-        for each in query('max_over_time(rk_recording_status{meeting_id="whole-life"}[5m]) == 1')
+        series["metric"]["status"]
+        for series in query('max_over_time(rk_recording_status{meeting_id="whole-life"}[5m]) == 1')
     }
     assert {"INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED"} == seen
     assert {"ERRORED"} == {
-        each["metric"]["status"] for each in query('rk_recording_status{meeting_id="fails"} == 1')
+        series["metric"]["status"]
+        for series in query('rk_recording_status{meeting_id="fails"} == 1')
     }
 
     # How large, how long, and how long can it still be fetched?
@@ -117,25 +118,25 @@ def test_a_recordings_whole_life(server: Prometheus, clock: Time) -> None:
     # How many began, and how did they end?
     assert 1 == number("rk_recordings_started_total")
     assert {("uploaded", "1"), ("errored", "1"), ("vanished", "0")} == {
-        (each["metric"]["outcome"], each["value"][1])
-        for each in query("rk_recordings_finished_total")
+        (series["metric"]["outcome"], series["value"][1])
+        for series in query("rk_recordings_finished_total")
     }
     # Series that are there at 0 from the start lose not even the first.
     assert [] != query('increase(rk_recordings_finished_total{outcome="uploaded"}[5m]) > 0')
     assert ["ALL_PEERS_LEFT"] == [
-        each["metric"]["reason"] for each in query("rk_recording_stop_reason == 1")
+        series["metric"]["reason"] for series in query("rk_recording_stop_reason == 1")
     ]
     assert ["composite"] == [
-        each["metric"]["kind"] for each in query("rk_recording_download_available == 1")
+        series["metric"]["kind"] for series in query("rk_recording_download_available == 1")
     ]
 
     # Which meetings record now, which cannot be read, and why?
     assert 0 == number("sum(rk_meeting_active_recordings)")
     assert 2 == number("max_over_time(sum(rk_meeting_active_recordings)[5m:1s])")
-    assert ["broken"] == [each["metric"]["meeting_id"] for each in query("rk_meeting_up == 0")]
+    assert ["broken"] == [series["metric"]["meeting_id"] for series in query("rk_meeting_up == 0")]
     assert ["server_error"] == [
-        each["metric"]["reason"]
-        for each in query("increase(rk_api_request_failures_total[5m]) > 0")
+        series["metric"]["reason"]
+        for series in query("increase(rk_api_request_failures_total[5m]) > 0")
     ]
     assert [1, 4, 0] == [
         number(promql) for promql in ("rk_up", "rk_meetings", "rk_meetings_deferred")

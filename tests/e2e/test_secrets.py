@@ -21,15 +21,15 @@ from tests.support.building import (
     ACCOUNT,
     APP,
     NOW,
+    ApiProxy,
     Call,
-    Front,
     Time,
     config,
     in_process,
     run,
     setup,
 )
-from tests.support.exporters import end, every_state
+from tests.support.exporters import every_state, finish
 from tests.support.serving import served
 
 
@@ -53,8 +53,8 @@ def assert_no_canary(text: str, *, where: str) -> None:
 def simulated(now: float = NOW) -> tuple[Simulator, Time]:
     """Return a simulator shortly before *now*, and its clock."""
     clock = Time(now - BEFORE_SECONDS)
-    story = ScriptedScenario(recordings=every_state(now))
-    return Simulator(story, clock=clock, token=TOKEN, rate_limit=0), clock
+    scenario = ScriptedScenario(recordings=every_state(now))
+    return Simulator(scenario, clock=clock, token=TOKEN, rate_limit=0), clock
 
 
 def test_canaries_exist() -> None:
@@ -98,7 +98,7 @@ def test_pages_logs_objects_and_the_state_file(
         found = await pages()
         system.time.now = NOW
         # First only reads by id fail, then all calls.
-        system.front.before = spoil
+        system.proxy.before = spoil
         found += await pages()
         for meeting_id in (*MEETINGS, "*"):
             if fault:
@@ -114,7 +114,7 @@ def test_pages_logs_objects_and_the_state_file(
             (await system.get(path)).text for path in ("/", "/-/healthy", "/-/ready", "/nope")
         ]
 
-    for page in end(system, collect_pages):
+    for page in finish(system, collect_pages):
         assert_no_canary(page, where="a page")
     assert_no_canary("\n".join(map(logging.Formatter().format, caplog.records)), where="the log")
     assert_no_canary(repr(system.exporter.collector.snapshot), where="the snapshot")
@@ -129,9 +129,9 @@ def test_pages_logs_objects_and_the_state_file(
 def test_command_line(command: str, fault: Fault | None, tmp_path: Path) -> None:
     """Output, logs and files of the commands contain no secret."""
     simulator, clock = simulated(time.time())
-    front = Front(simulator)
+    proxy = ApiProxy(simulator)
     file = tmp_path / "state.json"
-    with served(front) as url:
+    with served(proxy) as url:
         meetings = [part for meeting in MEETINGS for part in ("--meeting-id", meeting)]
         arguments = [
             *(command, "--account-id", ACCOUNT, "--app-id", APP, *meetings),
@@ -151,7 +151,7 @@ def test_command_line(command: str, fault: Fault | None, tmp_path: Path) -> None
     if command == "scrape":
         uploaded = re.search(r'meeting_id="uploaded",recording_id="([^"]+)"', results[0].stdout)
         assert uploaded
-        is_followed = f"recordings/{uploaded[1]}" in {call.path for call in front.calls}
+        is_followed = f"recordings/{uploaded[1]}" in {call.path for call in proxy.calls}
         assert is_followed or fault is Fault.UNAUTHORIZED
         assert uploaded[1] in file.read_text()
         assert_no_canary(file.read_text(), where="the state file")
@@ -160,10 +160,10 @@ def test_command_line(command: str, fault: Fault | None, tmp_path: Path) -> None
 def test_process(tmp_path: Path) -> None:
     """Pages, logs, files and the command line of a process contain no secret."""
     simulator, clock = simulated(time.time())
-    front = Front(simulator)
+    proxy = ApiProxy(simulator)
     (tmp_path / "token").write_text(TOKEN)
     meetings = [part for meeting in MEETINGS for part in ("--meeting-id", meeting)]
-    with served(front) as url:
+    with served(proxy) as url:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-X", "dev", "-m", "rk_exporter", "serve"),

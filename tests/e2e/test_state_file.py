@@ -52,8 +52,8 @@ class Account:
         self.begin = time.time()
         self.time = Time(self.begin)
         self.recordings = [self._recording(self.begin + 10 * number) for number in range(1, 400)]
-        story = ScriptedScenario(meetings=["weekly"], recordings=self.recordings)
-        self.simulator = Simulator(story, clock=self.time, rate_limit=0)
+        scenario = ScriptedScenario(meetings=["weekly"], recordings=self.recordings)
+        self.simulator = Simulator(scenario, clock=self.time, rate_limit=0)
 
     @staticmethod
     def _recording(invoked_at: float) -> Recording:

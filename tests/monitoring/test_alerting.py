@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rk_exporter.simulator import ScriptedScenario, Simulator
-from tests.support.building import Time, life
+from tests.support.building import Time, scripted
 from tests.support.monitoring import shortened
 from tests.support.monitoring.servers import (
     Alertmanager,
@@ -100,9 +100,11 @@ def recordings(begin: float) -> ScriptedScenario:
     late = {**never, "started_at": begin + STARTS_AFTER_SECONDS}
     return ScriptedScenario(
         recordings=[
-            life("starts-late", invoked_at=begin - 600, **late),
-            life("never-starts", invoked_at=begin - 600, **never),
-            life("fails", invoked_at=begin - 60, **never, errored_at=begin + FAILS_AFTER_SECONDS),
+            scripted("starts-late", invoked_at=begin - 600, **late),
+            scripted("never-starts", invoked_at=begin - 600, **never),
+            scripted(
+                "fails", invoked_at=begin - 60, **never, errored_at=begin + FAILS_AFTER_SECONDS
+            ),
         ]
     )
 
@@ -114,18 +116,18 @@ def monitored(
     """Start all servers. Every test uses its own recording."""
     folder = tmp_path_factory.mktemp("alerting")
     clock = Time(time.time())
-    story = recordings(clock.now)
+    scenario = recordings(clock.now)
     rules, configuration = folder / "rules.yml", folder / "alertmanager.yml"
     shortened.write_rules(root, rules)
     with (
-        served(Simulator(story, clock=clock, rate_limit=0)) as api,
+        served(Simulator(scenario, clock=clock, rate_limit=0)) as api,
         started_webhook_receiver() as (webhook, webhook_url),
     ):
         shortened.write_alertmanager_configuration(root, configuration, webhook_url=webhook_url)
         exporting = exporter(
             folder,
             *("--account-id", "account", "--app-id", "telehealth"),
-            *(part for meeting in story.meetings() for part in ("--meeting-id", meeting.id)),
+            *(part for meeting in scenario.meetings() for part in ("--meeting-id", meeting.id)),
             *("--api.base-url", f"{api}/client/v4", "--api.budget", "100000"),
             *("--scrape.min-interval", "0s"),
             environment={"CLOUDFLARE_API_TOKEN": "simulated"},

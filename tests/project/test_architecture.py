@@ -1,4 +1,4 @@
-"""The structure of the package, where import-linter and ruff do not hold it."""
+"""The rules for the package's structure that import-linter and ruff cannot check."""
 
 import ast
 
@@ -81,5 +81,5 @@ def test_top_level() -> None:
 
 
 def test_the_version_is_in_the_changelog(root: Path) -> None:
-    """The changelog describes the released version."""
+    """The changelog has an entry for the current version."""
     assert f"\n## {__version__} - " in (root / "CHANGELOG.md").read_text()

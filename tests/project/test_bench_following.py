@@ -1,11 +1,11 @@
-"""The benchmark of following counts the right calls, and compares them with what is promised."""
+"""The benchmark of following: what it counts, and what it calls met."""
 
 from dataclasses import replace
 
 import pytest
 
 from bench.finished import COUNTS, PROMISED, Shown
-from bench.finished_account import finished_story
+from bench.finished_account import finished_scenario
 from bench.following import Case, Followed, followed, hours_row
 from bench.scraping import ScrapeCosts
 from rk_exporter.model.meeting import ReadMode
@@ -24,8 +24,8 @@ SHOWN = Shown(
 )
 
 
-def life(*, after: float, seconds: float) -> Recording:
-    """Return a recording that is invoked at second *after* and uploaded *seconds* later."""
+def scripted(*, after: float, seconds: float) -> Recording:
+    """Return a recording, invoked *after* this time in seconds and uploaded *seconds* later."""
     begun = STARTS_AT + after
     return Recording.scripted(
         "meeting-1",
@@ -36,36 +36,36 @@ def life(*, after: float, seconds: float) -> Recording:
     )
 
 
-def test_only_what_ends_meanwhile_is_followed() -> None:
-    """Only recordings that end within the simulated time count, with their calls by id."""
-    story = ScriptedScenario(
+def test_recordings_that_end_during_the_course() -> None:
+    """Only recordings that end in the simulated time count, and the calls for them."""
+    scenario = ScriptedScenario(
         recordings=[
-            life(after=-900.0, seconds=600.0),
-            life(after=50.0, seconds=100.0),
-            life(after=350.0, seconds=4000.0),
+            scripted(after=-900.0, seconds=600.0),
+            scripted(after=50.0, seconds=100.0),
+            scripted(after=350.0, seconds=4000.0),
         ]
     )
     case = Case(ReadMode.ACTIVE_RECORDING, shows_uploading=True)
     settings = {**case.course.settings, "api.budget": "100000"}
     course = Course(settings=settings, seconds=600.0, simulator=case.course.simulator)
 
-    outcome = run_fleet(story, course)
-    it = followed(story, outcome.requests, course.total_seconds)
+    outcome = run_fleet(scenario, course)
+    result = followed(scenario, outcome.requests, course.total_seconds)
 
-    assert Followed(ended=1, calls=1) == it
-    assert "| 1 | 1 | 1.00 |" in hours_row(case, outcome, it)
+    assert Followed(ended=1, calls=1) == result
+    assert "| 1 | 1 | 1.00 |" in hours_row(case, outcome, result)
 
 
 @pytest.mark.parametrize(
     ("ended", "calls", "is_met"), [(10, 30, True), (10, 31, False), (0, 0, False)]
 )
 def test_calls_for_each(ended: int, calls: int, is_met: bool) -> None:  # noqa: FBT001 # a column
-    """Three calls per recording keep the promise; more, or no recordings, break it."""
+    """At most three calls per recording meet the limit; without recordings it is not met."""
     assert is_met is Followed(ended, calls).is_met
 
 
-def test_what_is_promised_of_finished_recordings() -> None:
-    """Each part of the promise counts, and only for the promised number of recordings."""
+def test_limits_for_finished_recordings() -> None:
+    """Exceeding any limit fails, and the limits apply only to the promised number of recordings."""
     costs = SHOWN.costs
     assert PROMISED in COUNTS
     assert SHOWN.is_met is True
@@ -81,9 +81,9 @@ def test_what_is_promised_of_finished_recordings() -> None:
 
 def test_finished_account() -> None:
     """All recordings of the account are uploaded, and no URL expires within the hour."""
-    recordings = finished_story(200, STARTS_AT).recordings(STARTS_AT)
+    recordings = finished_scenario(200, STARTS_AT).recordings(STARTS_AT)
 
-    assert 200 == len({each.id for each in recordings})
-    assert {Status.UPLOADED} == {each.status(STARTS_AT) for each in recordings}
-    expiries = [each.url_expires_at(STARTS_AT) for each in recordings]
+    assert 200 == len({recording.id for recording in recordings})
+    assert {Status.UPLOADED} == {recording.status(STARTS_AT) for recording in recordings}
+    expiries = [recording.url_expires_at(STARTS_AT) for recording in recordings]
     assert all(at is not None and at > STARTS_AT + 3600 for at in expiries)

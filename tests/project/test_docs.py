@@ -13,7 +13,7 @@ import pytest
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.cli.main import main
 from rk_exporter.collector.read_mode import Load
-from tests.support.exporters import full, held_back, scrape, watched
+from tests.support.exporters import full, rate_limited, scrape, watched
 from tests.support.markdown import (
     PAGES,
     ROOT,
@@ -87,7 +87,7 @@ def metric_rows() -> list[list[str]]:
 
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
-    text = watched(full(tmp_path)) + scrape(held_back(tmp_path))
+    text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path))
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):

@@ -64,7 +64,7 @@ def test_lowest_versions(root: Path, pyproject: Any) -> None:
     """The lowest versions are exactly the lower bounds."""
     versions = locked(root, "lowest")
     for requirement in wanted(pyproject):
-        (bound,) = (each.version for each in requirement.specifier if each.operator == ">=")
+        (bound,) = (part.version for part in requirement.specifier if part.operator == ">=")
         assert Version(version_of(versions[canonicalize_name(requirement.name)])) == Version(bound)
 
 

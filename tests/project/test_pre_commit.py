@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.conftest import required_program
+from tests.support.programs import required_program
 
 
 def test_hooks_run_every_program_of_lint(root: Path) -> None:

@@ -23,14 +23,20 @@ from rk_exporter.simulator import (
 )
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
-from tests.support.changes import Delays, Lookout, changes_of, ends_at, recordings_between
+from tests.support.changes import (
+    Delays,
+    VisibilityRecorder,
+    changes_of,
+    ends_at,
+    recordings_between,
+)
 from tests.support.fleet import STARTS_AT, Course, Prometheus, run_fleet
 from tests.support.observer import IdleGaps, Observer, Outcome
 from tests.support.truth import Truth
 from tests.support.virtual_time import NothingToWaitFor, run
 
 
-def life(meeting_id: str = "meeting-1", *, after: float = 100.0, **changes: Any) -> Recording:
+def scripted(meeting_id: str = "meeting-1", *, after: float = 100.0, **changes: Any) -> Recording:
     """Return a recording that is invoked *after* seconds, and uploaded 150 s later."""
     begun = STARTS_AT + after
     moments = {"started_at": 2.0, "stopped_at": 133.0, "uploaded_at": 150.0, **changes}
@@ -39,9 +45,11 @@ def life(meeting_id: str = "meeting-1", *, after: float = 100.0, **changes: Any)
     )
 
 
-LIFE = life()
-BEGUN = LIFE.invoked_at
-STORY = ScriptedScenario(meetings=["meeting-1", "meeting-2", "meeting-3"], recordings=[LIFE])
+RECORDING = scripted()
+BEGUN = RECORDING.invoked_at
+SCENARIO = ScriptedScenario(
+    meetings=["meeting-1", "meeting-2", "meeting-3"], recordings=[RECORDING]
+)
 COURSE = Course(
     # Far more calls than three meetings need, so the budget plays no role.
     settings={"api.budget": "100000", "api.read": "active-recording"},
@@ -88,38 +96,40 @@ class TestVirtualTime:
 
 
 class TestChanges:
-    """The changes of a story, and their times."""
+    """The changes of a scenario, and their times."""
 
     def test_of_a_recording(self) -> None:
         """A recording changes whenever it enters a state, and when it vanishes."""
-        vanishing = replace(LIFE, vanishes_at=BEGUN + 50)
+        vanishing = replace(RECORDING, vanishes_at=BEGUN + 50)
 
-        assert [change.at - BEGUN for change in changes_of([LIFE])] == [0, 2, 133, 150]
+        assert [change.at - BEGUN for change in changes_of([RECORDING])] == [0, 2, 133, 150]
         assert [change.at - BEGUN for change in changes_of([vanishing])] == [0, 2, 50]
-        assert (ends_at(LIFE), ends_at(vanishing)) == (BEGUN + 150, BEGUN + 50)
+        assert (ends_at(RECORDING), ends_at(vanishing)) == (BEGUN + 150, BEGUN + 50)
         assert ends_at(Recording.scripted("m", invoked_at=0)) == math.inf
 
     def test_between(self) -> None:
         """All recordings in a period are found, including those that have vanished since."""
-        before, after = life(after=-500), life(after=400)
-        long, short = life("m2", after=-90), replace(life("m3"), vanishes_at=BEGUN + 8)
-        story = ScriptedScenario(recordings=[before, after, long, short, LIFE])
+        before, after = scripted(after=-500), scripted(after=400)
+        long, short = scripted("m2", after=-90), replace(scripted("m3"), vanishes_at=BEGUN + 8)
+        scenario = ScriptedScenario(recordings=[before, after, long, short, RECORDING])
 
-        found = recordings_between(story, STARTS_AT, STARTS_AT + 300)
+        found = recordings_between(scenario, STARTS_AT, STARTS_AT + 300)
 
-        assert {recording.id for recording in found} == {long.id, short.id, LIFE.id}
+        assert {recording.id for recording in found} == {long.id, short.id, RECORDING.id}
 
     def test_between_generated(self) -> None:
-        """Every recording that a story ever shows is found."""
-        story = GeneratedScenario(3, 400, STARTS_AT, REAL_PACE)
+        """Every recording that a scenario ever shows is found."""
+        scenario = GeneratedScenario(3, 400, STARTS_AT, REAL_PACE)
         found = {
-            recording.id for recording in recordings_between(story, STARTS_AT, STARTS_AT + 900)
+            recording.id for recording in recordings_between(scenario, STARTS_AT, STARTS_AT + 900)
         }
 
         for seconds in range(0, 900, 30):
             now = STARTS_AT + seconds
             expected = {
-                recording.id for m in story.meetings() for recording in story.active(m.id, now)
+                recording.id
+                for m in scenario.meetings()
+                for recording in scenario.active(m.id, now)
             }
             assert expected
             assert expected <= found
@@ -136,22 +146,24 @@ class TestChanges:
 class TestLookout:
     """The time from a change to the scrape that shows it."""
 
-    def lookout(self, *recordings: Recording, counted_from: float = 0.0) -> Lookout:
-        return Lookout(recordings, counted_from=counted_from, counted_until=BEGUN + 1000)
+    def recorder(self, *recordings: Recording, counted_from: float = 0.0) -> VisibilityRecorder:
+        return VisibilityRecorder(recordings, counted_from=counted_from, counted_until=BEGUN + 1000)
 
-    def read(self, lookout: Lookout, *moments: float, recording: Recording = LIFE) -> None:
+    def read(
+        self, recorder: VisibilityRecorder, *moments: float, recording: Recording = RECORDING
+    ) -> None:
         """Let a recording be read at these moments, each in a scrape that ends 2 s later."""
         for at in moments:
             now = BEGUN + at
-            lookout.observe({recording.id: now}, now + 2)
+            recorder.observe({recording.id: now}, now + 2)
 
     def test_start_and_progress(self) -> None:
         """Delays end with the scrape; earlier changes are seen with the first sight."""
-        lookout = self.lookout(LIFE)
-        lookout.observe({}, BEGUN - 3)
-        self.read(lookout, 10, 132, 141, 160)
+        recorder = self.recorder(RECORDING)
+        recorder.observe({}, BEGUN - 3)
+        self.read(recorder, 10, 132, 141, 160)
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert list(seen.start.seconds) == [10, 12]
         assert list(seen.progress.seconds) == [10, 12]
@@ -160,74 +172,74 @@ class TestLookout:
 
     def test_old_readings(self) -> None:
         """A scrape that shows another recording, or this one as it was, shows nothing new."""
-        lookout = self.lookout(LIFE)
-        self.read(lookout, 10)
-        lookout.observe({LIFE.id: BEGUN + 10}, BEGUN + 141)
-        self.read(lookout, 160, recording=life("other"))
+        recorder = self.recorder(RECORDING)
+        self.read(recorder, 10)
+        recorder.observe({RECORDING.id: BEGUN + 10}, BEGUN + 141)
+        self.read(recorder, 160, recording=scripted("other"))
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert list(seen.start.seconds) == [10, 12]
         assert (seen.progress.count, seen.progress.unseen) == (2, 2)
 
     def test_end_alone(self) -> None:
         """A recording that is first shown after its end was not missed."""
-        lookout = self.lookout(LIFE)
-        self.read(lookout, 200)
+        recorder = self.recorder(RECORDING)
+        self.read(recorder, 200)
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert list(seen.start.seconds) == [52, 69, 200, 202]
         assert (seen.recordings, seen.missed_share) == (1, 0.0)
 
     def test_missed(self) -> None:
         """A recording that no scrape showed was missed, and so was its end."""
-        vanishing = replace(LIFE, vanishes_at=BEGUN + 50)
-        lookout = self.lookout(vanishing)
+        vanishing = replace(RECORDING, vanishes_at=BEGUN + 50)
+        recorder = self.recorder(vanishing)
         for at in (-5, 60, 200):
-            lookout.observe({}, BEGUN + at + 1)
+            recorder.observe({}, BEGUN + at + 1)
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert (seen.start.count, seen.start.unseen) == (3, 3)
         assert seen.missed_share == 1.0
 
     def test_counted(self) -> None:
         """Only changes in the counted period count; earlier sights are remembered."""
-        lookout = self.lookout(LIFE, counted_from=BEGUN + 100)
-        self.read(lookout, 10, 145)
+        recorder = self.recorder(RECORDING, counted_from=BEGUN + 100)
+        self.read(recorder, 10, 145)
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert seen.progress == Delays((14,), unseen=1)
         assert (seen.start.count, seen.recordings) == (0, 0)
 
     def test_vanished(self) -> None:
         """The end of a vanished recording is seen when it is no longer shown."""
-        vanishing = replace(LIFE, vanishes_at=BEGUN + 50)
-        lookout = self.lookout(vanishing)
-        self.read(lookout, 10, recording=vanishing)
+        vanishing = replace(RECORDING, vanishes_at=BEGUN + 50)
+        recorder = self.recorder(vanishing)
+        self.read(recorder, 10, recording=vanishing)
         for at in (45, 60, 75):
-            lookout.observe({}, BEGUN + at + 1)
+            recorder.observe({}, BEGUN + at + 1)
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert list(seen.progress.seconds) == [11]
         assert seen.all.unseen == 0
 
     def test_gone(self) -> None:
         """A recording that is no longer shown, and goes on, has not ended."""
-        lookout = self.lookout(LIFE)
-        self.read(lookout, 10)
-        lookout.observe({}, BEGUN + 161)
+        recorder = self.recorder(RECORDING)
+        self.read(recorder, 10)
+        recorder.observe({}, BEGUN + 161)
 
-        seen = lookout.result()
+        seen = recorder.result()
 
         assert (seen.progress.count, seen.progress.unseen) == (2, 2)
 
 
 def shown(
-    status: Status | None = None, *, recording: Recording = LIFE, at: float = 0.0
+    status: Status | None = None, *, recording: Recording = RECORDING, at: float = 0.0
 ) -> KnownRecording:
     """Return a recording as an exposition shows it, read *at* seconds after BEGUN."""
     return KnownRecording(
@@ -238,7 +250,7 @@ def shown(
 
 
 class TestTruth:
-    """Expositions compared with the story."""
+    """Expositions compared with the scenario."""
 
     @pytest.mark.parametrize(
         ("begun", "ended", "status"),
@@ -270,22 +282,22 @@ class TestTruth:
     )
     def test_false(self, begun: float, ended: float, status: Status, was: str) -> None:
         """Earlier and later states must not be shown."""
-        text = f"{LIFE.id} is shown as {status}, but was {was}"
+        text = f"{RECORDING.id} is shown as {status}, but was {was}"
         assert self.difference(begun, ended, status) == text
 
     def test_vanished(self) -> None:
         """A recording that has vanished must not be shown."""
-        truth = Truth([replace(LIFE, vanishes_at=BEGUN + 50)])
+        truth = Truth([replace(RECORDING, vanishes_at=BEGUN + 50)])
         assert truth.difference(shown(), BEGUN + 40, BEGUN + 51) is None
         assert truth.difference(shown(), BEGUN + 50, BEGUN + 51)
 
     def test_unheard_of(self) -> None:
-        """A recording that is not in the story must not be shown."""
+        """A recording that is not in the scenario must not be shown."""
         assert Truth([]).difference(shown(), BEGUN, BEGUN + 1)
-        assert Truth([], before=[LIFE]).difference(shown(), BEGUN + 9, BEGUN + 9) is None
+        assert Truth([], before=[RECORDING]).difference(shown(), BEGUN + 9, BEGUN + 9) is None
 
     def difference(self, begun: float, ended: float, status: Status) -> str | None:
-        return Truth([LIFE]).difference(shown(status), BEGUN + begun, BEGUN + ended)
+        return Truth([RECORDING]).difference(shown(status), BEGUN + begun, BEGUN + ended)
 
     @pytest.mark.parametrize(
         ("begun", "ended", "is_lacking"),
@@ -300,32 +312,32 @@ class TestTruth:
     )
     def test_lacking(self, begun: float, ended: float, *, is_lacking: bool) -> None:
         """A recording that goes on all the time must be shown."""
-        truth = Truth([LIFE])
+        truth = Truth([RECORDING])
         begun, ended = BEGUN + begun, BEGUN + ended
 
         assert bool(truth.lacking("meeting-1", (), begun, ended)) == is_lacking
-        assert truth.lacking("meeting-1", {LIFE.id}, begun, ended) is None
+        assert truth.lacking("meeting-1", {RECORDING.id}, begun, ended) is None
         assert truth.lacking("meeting-2", (), begun, ended) is None
 
     def test_ended(self) -> None:
         """The truth knows which recordings have ended by a moment, and when they stopped."""
-        before, running = life("before", after=-500), Recording.scripted("r", invoked_at=BEGUN)
+        before, running = scripted("before", after=-500), Recording.scripted("r", invoked_at=BEGUN)
         failed = Recording.scripted("failed", invoked_at=BEGUN, errored_at=BEGUN + 9)
-        gone = replace(life("gone", after=-400), vanishes_at=BEGUN)
-        truth = Truth([LIFE, running, gone, failed], before=[before])
+        gone = replace(scripted("gone", after=-400), vanishes_at=BEGUN)
+        truth = Truth([RECORDING, running, gone, failed], before=[before])
 
         assert truth.ended_by(BEGUN - 1) == {before.id, gone.id}
         assert truth.ended_by(BEGUN + 149) == {before.id, failed.id}
-        assert truth.ended_by(BEGUN + 150) == {before.id, failed.id, LIFE.id}
-        ends = [truth.ended_at(recording.id) - BEGUN for recording in (LIFE, failed, before)]
+        assert truth.ended_by(BEGUN + 150) == {before.id, failed.id, RECORDING.id}
+        ends = [truth.ended_at(recording.id) - BEGUN for recording in (RECORDING, failed, before)]
         assert ends == [133, 0, 133 - 600]
 
     def test_kept(self) -> None:
         """A file exists for a week, until its URL expires, or until it vanishes."""
-        gone = replace(life("gone"), vanishes_at=BEGUN + 1000)
-        again = replace(life("again"), url_refreshed_at=BEGUN + 86_400)
-        truth = Truth([LIFE, gone, again])
-        ids = {recording.id: recording.meeting_id for recording in (LIFE, gone, again)}
+        gone = replace(scripted("gone"), vanishes_at=BEGUN + 1000)
+        again = replace(scripted("again"), url_refreshed_at=BEGUN + 86_400)
+        truth = Truth([RECORDING, gone, again])
+        ids = {recording.id: recording.meeting_id for recording in (RECORDING, gone, again)}
 
         kept = [
             {ids[recording] for recording in truth.kept(ids.keys(), BEGUN + at)}
@@ -340,9 +352,9 @@ class TestObserver:
     """The checks of each scrape."""
 
     def observer(self, *recordings: Recording, most: int = 1000, **truth: Any) -> Observer:
-        story = recordings or [LIFE]
-        lookout = Lookout(story, counted_from=0.0, counted_until=math.inf)
-        return Observer(lookout, Truth(story, **truth), most_recordings=most)
+        expected = recordings or [RECORDING]
+        recorder = VisibilityRecorder(expected, counted_from=0.0, counted_until=math.inf)
+        return Observer(recorder, Truth(expected, **truth), most_recordings=most)
 
     def snapshot(
         self,
@@ -368,7 +380,7 @@ class TestObserver:
         return Snapshot((only,), BEGUN + at)
 
     def outcome(self, observer: Observer) -> Outcome:
-        return observer.outcome(Simulator(STORY).requests, lost_scrapes=0, took_seconds=0)
+        return observer.outcome(Simulator(SCENARIO).requests, lost_scrapes=0, took_seconds=0)
 
     def differences(self, observer: Observer) -> list[str]:
         return [text.partition(": ")[2] for text in self.outcome(observer).differences]
@@ -414,8 +426,8 @@ class TestObserver:
         observer.observe(self.snapshot(read_at={"meeting-1": 80}), BEGUN + 79, BEGUN + 81)
 
         assert self.differences(observer) == [
-            f"{LIFE.id} is shown as PAUSED, but was RECORDING",
-            f"{LIFE.id} is not shown, but was RECORDING",
+            f"{RECORDING.id} is shown as PAUSED, but was RECORDING",
+            f"{RECORDING.id} is not shown, but was RECORDING",
         ]
 
     def test_meeting_that_goes(self) -> None:
@@ -430,7 +442,7 @@ class TestObserver:
                 observer.restart()
             observer.observe(self.snapshot(known), BEGUN + at + 10, BEGUN + at + 11)
 
-        assert self.differences(observer) == [f"{LIFE.id} is not shown, but was RECORDING"]
+        assert self.differences(observer) == [f"{RECORDING.id} is not shown, but was RECORDING"]
 
     def test_pass_of_another(self) -> None:
         """A reading from before a scrape was requested after the start of the previous one."""
@@ -449,7 +461,7 @@ class TestObserver:
         observer.observe(self.snapshot(known, at=161), BEGUN + 159, BEGUN + 161)
         for at in (170, 180):
             observer.observe(self.snapshot(at=at), BEGUN + at, BEGUN + at)
-        assert self.differences(observer) == [f"{LIFE.id} is not shown, but has ended"]
+        assert self.differences(observer) == [f"{RECORDING.id} is not shown, but has ended"]
 
     @pytest.mark.parametrize("after", [7 * 86_400, 8 * 86_400])
     def test_finished_recording_that_expires(self, after: float) -> None:
@@ -463,7 +475,11 @@ class TestObserver:
     @pytest.mark.parametrize(("gone", "is_wrong"), [("old", False), ("new", True)])
     def test_too_many(self, gone: str, *, is_wrong: bool) -> None:
         """If there are too many recordings, only those that ended first may go."""
-        lives = {"old": life("old", after=-600), "new": life("new", after=-400), "last": LIFE}
+        lives = {
+            "old": scripted("old", after=-600),
+            "new": scripted("new", after=-400),
+            "last": RECORDING,
+        }
         observer = self.observer(*lives.values(), most=2)
         ended = {name: shown(Status.UPLOADED, recording=at, at=160) for name, at in lives.items()}
         before = [ended["old"], ended["new"]]
@@ -475,7 +491,7 @@ class TestObserver:
     @pytest.mark.parametrize(("restored", "is_wrong"), [(False, False), (True, True)])
     def test_ended_before_the_start(self, *, restored: bool, is_wrong: bool) -> None:
         """Recordings that ended before the start must be shown once they are restored."""
-        before = life("before", after=-600)
+        before = scripted("before", after=-600)
         observer = self.observer(before=[before])
         for at in (0, 15):
             snapshot = self.snapshot(restored=restored and at == 15)
@@ -509,7 +525,7 @@ class TestFleet:
 
     def test_delays(self) -> None:
         """Each change is seen at the end of the next scrape, every 15 s."""
-        outcome = run_fleet(STORY, COURSE)
+        outcome = run_fleet(SCENARIO, COURSE)
 
         seen = outcome.visibility
         assert seen.start.seconds == pytest.approx((3, 5), abs=0.5)
@@ -527,14 +543,14 @@ class TestFleet:
 
     def test_recordings_that_have_ended(self) -> None:
         """Recordings that ended before the start, or during the run, are shown to the end."""
-        before = life("meeting-2", after=-5000)
-        story = ScriptedScenario(meetings=["meeting-3"], recordings=[before, LIFE])
+        before = scripted("meeting-2", after=-5000)
+        scenario = ScriptedScenario(meetings=["meeting-3"], recordings=[before, RECORDING])
 
-        outcome = run_fleet(story, COURSE)
+        outcome = run_fleet(scenario, COURSE)
 
         assert outcome.last_snapshot
         (app,) = outcome.last_snapshot.apps
-        assert {known.recording_id for known in app.recordings} == {before.id, LIFE.id}
+        assert {known.recording_id for known in app.recordings} == {before.id, RECORDING.id}
         assert outcome.differences == []
         assert outcome.visibility.recordings == 1
 
@@ -551,7 +567,7 @@ class TestFleet:
         """Several servers scrape at their own intervals."""
         scrapers = (Prometheus(30.0), Prometheus(60.0, phase_seconds=7.0))
 
-        outcome = run_fleet(STORY, replace(COURSE, scrapers=scrapers))
+        outcome = run_fleet(SCENARIO, replace(COURSE, scrapers=scrapers))
 
         begun = [round(scrape.begun_at - STARTS_AT) for scrape in outcome.scrapes]
         assert begun[:5] == [0, 7, 30, 60, 67]
@@ -566,7 +582,7 @@ class TestFleet:
             ),
         )
 
-        seen = run_fleet(STORY, course).visibility
+        seen = run_fleet(SCENARIO, course).visibility
 
         assert seen.start.seconds == pytest.approx((108, 110), abs=0.5)
 
@@ -575,28 +591,28 @@ class TestFleet:
         hang = (99.0, lambda simulator: simulator.inject("*", Fault.HANG))
         course = replace(COURSE, killed_each_seconds=107.0, events=(hang,))
 
-        outcome = run_fleet(STORY, course)
+        outcome = run_fleet(SCENARIO, course)
 
         # Two of the hanging scrapes run when the exporter is killed, after 107 and 214 s.
         assert (len(outcome.scrapes), outcome.lost_scrapes) == (24, 2)
 
     def test_discovery_looks_at_sessions(self) -> None:
         """Without listed meetings, recordings that discovery cannot find do not count."""
-        found, lost = life("found"), life("lost")
+        found, lost = scripted("found"), scripted("lost")
         sessions = [
             Session(str(found.session_id), "found", STARTS_AT - 60, BEGUN + 140),
             Session(str(lost.session_id), "lost", STARTS_AT - 60, STARTS_AT - 5),
         ]
-        story = ScriptedScenario(recordings=[found, lost], sessions=sessions)
+        scenario = ScriptedScenario(recordings=[found, lost], sessions=sessions)
         settings = {**COURSE.settings, "meetings.discover": "true"}
 
-        outcome = run_fleet(story, replace(COURSE, settings=settings, lists_meetings=False))
+        outcome = run_fleet(scenario, replace(COURSE, settings=settings, lists_meetings=False))
 
         assert outcome.visibility.recordings == 1
         assert outcome.visibility.all.count == 4
 
     def test_options_of_the_simulator(self) -> None:
         """The simulated API takes any option."""
-        outcome = run_fleet(STORY, replace(COURSE, simulator={"latency_seconds": 1.0}))
+        outcome = run_fleet(SCENARIO, replace(COURSE, simulator={"latency_seconds": 1.0}))
 
         assert outcome.longest_scrape_seconds >= 1.0

@@ -53,10 +53,10 @@ def test_what_a_fleet_must_reach(case: Case) -> None:
 def budget_status(count_each_15_s: int) -> Sequence[Event]:
     """Return events: another client makes this number of calls each 15 s, for over an hour."""
 
-    def spend(simulator: Simulator) -> None:
+    def make_calls(simulator: Simulator) -> None:
         simulator.consume_quota(count_each_15_s)
 
-    return [(seconds, spend) for seconds in takewhile(lambda at: at < 4200, count(7.0, 15.0))]
+    return [(seconds, make_calls) for seconds in takewhile(lambda at: at < 4200, count(7.0, 15.0))]
 
 
 def hour(
@@ -66,8 +66,8 @@ def hour(
     scrapers: tuple[Prometheus, ...] = (Prometheus(),),
     **course: Any,
 ) -> Outcome:
-    story = GeneratedScenario(1, meetings, STARTS_AT, REAL_PACE)
-    return run_fleet(story, Course(settings=settings, scrapers=scrapers, seconds=HOUR, **course))
+    scenario = GeneratedScenario(1, meetings, STARTS_AT, REAL_PACE)
+    return run_fleet(scenario, Course(settings=settings, scrapers=scrapers, seconds=HOUR, **course))
 
 
 @pytest.mark.parametrize(

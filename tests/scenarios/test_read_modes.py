@@ -11,10 +11,10 @@ from rk_exporter.simulator import Fault
 from tests.support.building import (
     NOW,
     Call,
-    Stage,
+    Simulation,
     config,
-    play,
     samples,
+    simulate,
     value,
 )
 from tests.support.read_modes import (
@@ -38,12 +38,12 @@ class TestAuto:
         """While the budget allows one call per meeting and scrape, the exporter makes them."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def scenario(stage: Stage) -> list[str]:
-            texts = await stage.scrapes(10)
-            assert {call.query.get("status") for call in stage.front.calls} == {None}
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(10)
+            assert {call.query.get("status") for call in simulation.proxy.calls} == {None}
             return texts
 
-        texts = play(scenario, configuration=self.auto(26))
+        texts = simulate(steps, configuration=self.auto(26))
         assert {read_mode(text) for text in texts} == {"active-recording"}
         assert [value(text, "rk_meetings_deferred") for text in texts[2:]] == [0] * 8
         assert messages(caplog) == []
@@ -52,10 +52,10 @@ class TestAuto:
         """Beyond that, the list is read from the first scrape; the log gives the reason."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def scenario(stage: Stage) -> list[str]:
-            return await stage.scrapes(10)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(10)
 
-        texts = play(scenario, configuration=self.auto(1000))
+        texts = simulate(steps, configuration=self.auto(1000))
         assert {read_mode(text) for text in texts} == {"list"}
         assert {value(text, "rk_meetings_deferred") for text in texts} == {0}
         (message,) = messages(caplog)
@@ -68,25 +68,25 @@ class TestAuto:
     def test_interval(self) -> None:
         """The scrape interval counts: 100 meetings per minute are 25 per 15 s."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            return [read_mode(text) for text in await stage.scrapes(6, 60.0)]
+        async def steps(simulation: Simulation) -> list[str]:
+            return [read_mode(text) for text in await simulation.scrapes(6, 60.0)]
 
-        modes = play(scenario, configuration=self.auto(100))
+        modes = simulate(steps, configuration=self.auto(100))
         assert modes == ["list", *["active-recording"] * 5]
 
     def test_list_that_fails(self) -> None:
         """If the list fails repeatedly, meetings are read one by one; the list is tried later."""
 
-        async def scenario(stage: Stage) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             def fail_lists(call: Call) -> None:
-                stage.simulator.clear()
+                simulation.simulator.clear()
                 if call.path == "recordings":
-                    stage.simulator.inject("*", Fault.SERVER_ERROR)
+                    simulation.simulator.inject("*", Fault.SERVER_ERROR)
 
-            stage.front.before = fail_lists
-            return await stage.scrapes(60)
+            simulation.proxy.before = fail_lists
+            return await simulation.scrapes(60)
 
-        texts = play(scenario, configuration=self.auto(100))
+        texts = simulate(steps, configuration=self.auto(100))
         modes = [read_mode(text) for text in texts]
         tried = ["list"] * 3
         assert modes == [*tried, *["active-recording"] * 39, *tried, *["active-recording"] * 15]
@@ -102,16 +102,16 @@ class TestAuto:
         file = written(path, ids(20))
         choice = config(meeting_ids=[], meetings__files=[file], api__read="auto", api__budget="600")
 
-        async def scenario(stage: Stage) -> list[tuple[str, int]]:
+        async def steps(simulation: Simulation) -> list[tuple[str, int]]:
             seen = []
             for count in (20, 32, 36, 32, 20, 32):
                 written(path, ids(count))
-                texts = await stage.scrapes(5)
+                texts = await simulation.scrapes(5)
                 seen.append((read_mode(texts[0]), count))
                 assert len({read_mode(text) for text in texts}) == 1
             return seen
 
-        assert play(scenario, running(ids(1)[0]), configuration=choice) == [
+        assert simulate(steps, running(ids(1)[0]), configuration=choice) == [
             ("active-recording", 20),
             # Near the threshold, the mode stays.
             ("active-recording", 32),
@@ -131,15 +131,16 @@ class TestAuto:
         """Two Prometheus servers with alternating intervals have one usual interval."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def scenario(stage: Stage) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             modes = []
             for _ in range(15):
                 modes += [
-                    read_mode(await stage.scrape(interval)) for interval in (15.0 - phase, phase)
+                    read_mode(await simulation.scrape(interval))
+                    for interval in (15.0 - phase, phase)
                 ]
             return modes
 
-        modes = play(scenario, configuration=self.auto(count))
+        modes = simulate(steps, configuration=self.auto(count))
         # The first passes are not enough to measure it.
         assert len(set(modes[8:])) == 1
         assert len(messages(caplog)) <= 2
@@ -151,13 +152,13 @@ class TestAuto:
         """A scrape that is early or late does not change how recordings are read."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def scenario(stage: Stage) -> set[str]:
+        async def steps(simulation: Simulation) -> set[str]:
             modes = set()
             for number in range(32):
-                modes.add(read_mode(await stage.scrape(14.0 if number // 5 % 2 else 16.0)))
+                modes.add(read_mode(await simulation.scrape(14.0 if number // 5 % 2 else 16.0)))
             return modes
 
-        assert play(scenario, configuration=self.auto(count)) == {mode}
+        assert simulate(steps, configuration=self.auto(count)) == {mode}
         assert len(messages(caplog)) == (mode == "list")
 
 
@@ -171,12 +172,12 @@ class TestOneByOne:
         file = written(path, ids(12))
         choice = config(meeting_ids=[], meetings__files=[file], api__budget="60")
 
-        async def scenario(stage: Stage) -> None:
+        async def steps(simulation: Simulation) -> None:
             for count in (12, 14, 30, 30, 2, 2):
                 written(path, ids(count))
-                await stage.scrapes(3)
+                await simulation.scrapes(3)
 
-        play(scenario, configuration=choice)
+        simulate(steps, configuration=choice)
         first, second, over = messages(caplog)
         assert first == (
             "12 meetings at a 15 s scrape interval need 240 calls per 5 minutes, "
@@ -191,20 +192,20 @@ class TestOneByOne:
         """A scrape that is early or late is not logged."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def scenario(stage: Stage) -> None:
+        async def steps(simulation: Simulation) -> None:
             for number in range(32):
-                await stage.scrape(14.9 if number // 6 % 2 else 15.1)
+                await simulation.scrape(14.9 if number // 6 % 2 else 15.1)
 
-        play(scenario, configuration=config(meeting_ids=ids(33), api__budget="600"))
+        simulate(steps, configuration=config(meeting_ids=ids(33), api__budget="600"))
         assert len(messages(caplog)) <= 1
 
     def test_deferred(self) -> None:
         """Each scrape reads as many meetings as it has calls for; the others are deferred."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            return await stage.scrapes(12)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(12)
 
-        texts = play(scenario, configuration=config(meeting_ids=ids(12), api__budget="60"))
+        texts = simulate(steps, configuration=config(meeting_ids=ids(12), api__budget="60"))
         assert [value(text, "rk_meetings_deferred") for text in texts[2:]] == [9] * 10
         # Three meetings per scrape, so all of them in four scrapes.
         assert all(len(samples(text, "rk_meeting_up")) == 12 for text in texts[5:])
@@ -212,10 +213,10 @@ class TestOneByOne:
     def test_readings_do_not_flap(self) -> None:
         """A meeting that waits for longer than `stale_after` keeps its reading."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            return await stage.scrapes(120)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(120)
 
-        texts = play(scenario, configuration=config(meeting_ids=ids(12), api__budget="10"))
+        texts = simulate(steps, configuration=config(meeting_ids=ids(12), api__budget="10"))
         shown = [len(samples(text, "rk_meeting_active_recordings")) for text in texts]
         assert shown == sorted(shown)
         assert shown[-1] == 12
@@ -227,13 +228,13 @@ class TestOneByOne:
         names = ids(count)
         ending = running(names[0], stopped_at=NOW + 1000, uploaded_at=NOW + 1030)
 
-        async def scenario(stage: Stage) -> str:
-            text = (await stage.scrapes(200))[-1]
-            assert stage.exporter.collector.why_not_ready() is None
+        async def steps(simulation: Simulation) -> str:
+            text = (await simulation.scrapes(200))[-1]
+            assert simulation.exporter.collector.why_not_ready() is None
             return text
 
         few = config(meeting_ids=names, api__budget=budget, scrape__stale_after="1h")
-        text = play(scenario, ending, configuration=few, linger_seconds=0)
+        text = simulate(steps, ending, configuration=few, linger_seconds=0)
         assert states(text) == {names[0]: "UPLOADED"}
         assert value(text, "rk_recording_stop_reason", reason="ALL_PEERS_LEFT") == 1
 
@@ -243,15 +244,15 @@ class TestOneByOne:
         # The list is polled every 4 minutes, and an idle meeting is read every 3 to 7.
         found = running(names[0], invoked_at=NOW + 500, started_at=NOW + 545)
 
-        async def scenario(stage: Stage) -> dict[str, float]:
+        async def steps(simulation: Simulation) -> dict[str, float]:
             first_shown: dict[str, float] = {}
             for _ in range(50):
-                for state in states(await stage.scrape()).values():
-                    first_shown.setdefault(state, stage.now() - NOW)
+                for state in states(await simulation.scrape()).values():
+                    first_shown.setdefault(state, simulation.now() - NOW)
             return first_shown
 
         few = config(meeting_ids=names, api__budget="60")
-        first_shown = play(scenario, found, configuration=few)
+        first_shown = simulate(steps, found, configuration=few)
         assert first_shown["INVOKED"] < 545
         assert first_shown["RECORDING"] - 545 <= 30
 
@@ -266,14 +267,14 @@ class TestOneByOne:
             uploaded_at=NOW + 330,
         )
 
-        async def scenario(stage: Stage) -> list[float]:
-            texts = [(stage.now() - NOW, await stage.scrape()) for _ in range(100)]
+        async def steps(simulation: Simulation) -> list[float]:
+            texts = [(simulation.now() - NOW, await simulation.scrape()) for _ in range(100)]
             assert states(texts[-1][1])[short.meeting_id] == "UPLOADED"
             return [at for at, text in texts if samples(text, "rk_recording_stop_reason")]
 
         # One or two of three calls per scrape are for recordings that need twelve.
-        seconds_shown = play(
-            scenario,
+        seconds_shown = simulate(
+            steps,
             *map(running, names[:-1]),
             short,
             configuration=config(meeting_ids=names, api__budget="60"),
@@ -287,27 +288,27 @@ class TestOneByOne:
     def test_ends(self, *, uploading_is_active: bool) -> None:
         """Ends are followed quickly, however many meetings wait for their turn."""
         names = ids(40)
-        patience = 40 if uploading_is_active else 100
-        story = [
+        max_delay = 40 if uploading_is_active else 100
+        recordings = [
             running(name, stopped_at=NOW + at, uploaded_at=NOW + at + 40)
             for name, at in zip(names, (400, 460), strict=False)
         ]
 
-        async def scenario(stage: Stage) -> list[str]:
+        async def steps(simulation: Simulation) -> list[str]:
             seen = []
             for _ in range(40):
-                text = await stage.scrape()
+                text = await simulation.scrape()
                 over = [
                     recording
-                    for recording in story
-                    if recording.phases[-1].at < stage.now() - patience
+                    for recording in recordings
+                    if recording.phases[-1].at < simulation.now() - max_delay
                 ]
                 seen += [states(text)[recording.meeting_id] for recording in over]
             return seen
 
-        shown = play(
-            scenario,
-            *story,
+        shown = simulate(
+            steps,
+            *recordings,
             configuration=config(meeting_ids=names, api__budget="60"),
             linger_seconds=0,
             uploading_is_active=uploading_is_active,
@@ -318,13 +319,13 @@ class TestOneByOne:
     def test_when_readings_go(self, budget: str, seconds: float) -> None:
         """Unreadable meetings end after `stale_after`, plus the time that a turn takes."""
 
-        async def scenario(stage: Stage) -> float:
-            await stage.scrapes(12)
-            begun = stage.now()
-            stage.simulator.inject("*", Fault.SERVER_ERROR)
-            while samples(await stage.scrape(5.0), "rk_meeting_active_recordings"):
+        async def steps(simulation: Simulation) -> float:
+            await simulation.scrapes(12)
+            begun = simulation.now()
+            simulation.simulator.inject("*", Fault.SERVER_ERROR)
+            while samples(await simulation.scrape(5.0), "rk_meeting_active_recordings"):
                 pass
-            return stage.now() - begun
+            return simulation.now() - begun
 
-        gone = play(scenario, configuration=config(meeting_ids=ids(4), api__budget=budget))
+        gone = simulate(steps, configuration=config(meeting_ids=ids(4), api__budget=budget))
         assert seconds - 20 <= gone <= seconds + 20

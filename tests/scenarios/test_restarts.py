@@ -12,20 +12,20 @@ from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.simulator import Fault, Recording, ScriptedScenario, Simulator
 from tests.support.building import (
     NOW,
-    Stage,
+    Simulation,
     by_meeting,
     config,
     labelled,
-    life,
-    play,
     samples,
+    scripted,
+    simulate,
     value,
 )
 from tests.support.state_files import (
     FINISHED,
     HISTOGRAMS,
-    LIVES,
     MEETINGS,
+    RECORDINGS,
     STARTED,
     counts,
     read_state,
@@ -71,13 +71,13 @@ class TestRestart:
         """A restart changes no series, even if the API does not answer."""
         configuration = with_state_file(path, meeting_ids=MEETINGS)
 
-        async def scenario(stage: Stage) -> tuple[str, str]:
-            before = (await stage.scrapes(9))[-1]
-            stage.simulator.inject("*", Fault.SERVER_ERROR)
-            await restart(stage, configuration)
-            return before, await stage.scrape()
+        async def steps(simulation: Simulation) -> tuple[str, str]:
+            before = (await simulation.scrapes(9))[-1]
+            simulation.simulator.inject("*", Fault.SERVER_ERROR)
+            await restart(simulation, configuration)
+            return before, await simulation.scrape()
 
-        before, after = play(scenario, *LIVES, configuration=configuration)
+        before, after = simulate(steps, *RECORDINGS, configuration=configuration)
         assert 0 == value(after, "rk_up")
         assert series(before) == series(after)
         assert series(before, READINGS) == series(after, READINGS)
@@ -89,18 +89,20 @@ class TestRestart:
         """An exporter that restarts after each scrape counts like one that never restarts."""
         configuration = with_state_file(path, meeting_ids=MEETINGS)
 
-        async def restarted(stage: Stage) -> list[str]:
+        async def restarted(simulation: Simulation) -> list[str]:
             texts = []
             for _ in range(15):
-                texts.append(await stage.scrape(10))
-                await restart(stage, configuration, between=rollback(path, is_killed=is_killed))
+                texts.append(await simulation.scrape(10))
+                await restart(
+                    simulation, configuration, between=rollback(path, is_killed=is_killed)
+                )
             return texts
 
-        async def steady(stage: Stage) -> list[str]:
-            return await stage.scrapes(15, 10)
+        async def steady(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(15, 10)
 
-        texts = play(restarted, *LIVES, configuration=configuration)
-        others = play(steady, *LIVES, configuration=config(meeting_ids=MEETINGS))
+        texts = simulate(restarted, *RECORDINGS, configuration=configuration)
+        others = simulate(steady, *RECORDINGS, configuration=config(meeting_ids=MEETINGS))
         for text, other in zip(texts, others, strict=True):
             assert series(other) == series(text)
         assert (4, 2) == counts(texts[-1])
@@ -108,9 +110,9 @@ class TestRestart:
     def test_events_during_a_restart(self, path: Path) -> None:
         """Starts and ends during a restart count once, even after another restart."""
         configuration = with_state_file(path, meeting_ids=["weekly", "daily", "short"])
-        lives = [
-            life("weekly"),
-            life("daily", stopped_at=None, uploaded_at=None, errored_at=NOW + 150, paused=[]),
+        recordings = [
+            scripted("weekly"),
+            scripted("daily", stopped_at=None, uploaded_at=None, errored_at=NOW + 150, paused=[]),
             Recording.scripted(
                 "short",
                 invoked_at=NOW + 160,
@@ -120,14 +122,14 @@ class TestRestart:
             ),
         ]
 
-        async def scenario(stage: Stage) -> list[str]:
-            texts = await stage.scrapes(2)
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(2)
             for _ in range(2):
-                await restart(stage, configuration)
-                texts += [await stage.scrape(200), await stage.scrape()]
+                await restart(simulation, configuration)
+                texts += [await simulation.scrape(200), await simulation.scrape()]
             return texts
 
-        texts = play(scenario, *lives, configuration=configuration)
+        texts = simulate(steps, *recordings, configuration=configuration)
         assert [(0, 0), (2, 0), *[(3, 3)] * 4] == [counts(text) for text in texts]
         uploads = "rk_recording_upload_delay_seconds_sum"
         assert [0, 0, *[215 - 60 + 215 - 170] * 4] == [value(text, uploads) for text in texts]
@@ -143,22 +145,22 @@ class TestRestart:
             uploaded_at=NOW + 80,
         )
 
-        async def scenario(stage: Stage) -> list[str]:
-            texts = await stage.scrapes(2)
-            stage.simulator.inject("*", Fault.SERVER_ERROR)
-            await restart(stage, configuration)
-            texts += await stage.scrapes(2)
-            stage.simulator.clear()
-            await restart(stage, configuration)
-            return [*texts, await stage.scrape(60)]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(2)
+            simulation.simulator.inject("*", Fault.SERVER_ERROR)
+            await restart(simulation, configuration)
+            texts += await simulation.scrapes(2)
+            simulation.simulator.clear()
+            await restart(simulation, configuration)
+            return [*texts, await simulation.scrape(60)]
 
-        texts = play(scenario, later, configuration=configuration)
+        texts = simulate(steps, later, configuration=configuration)
         assert [*[(0, 0)] * 4, (1, 1)] == [counts(text) for text in texts]
 
     def test_list_is_not_read_again(self, path: Path) -> None:
         """After a restart the exporter reads only the new part of the list of recordings."""
         configuration = with_state_file(path)
-        lives = [
+        recordings = [
             Recording.scripted(
                 "meeting-1",
                 invoked_at=NOW - 100 * number,
@@ -169,34 +171,36 @@ class TestRestart:
             for number in range(1, 251)
         ]
 
-        async def scenario(stage: Stage) -> list[tuple[int, int]]:
+        async def steps(simulation: Simulation) -> list[tuple[int, int]]:
             pages_and_recordings = []
             for _ in range(2):
-                text = await stage.scrape()
-                pages = [call for call in stage.front.take() if call.path == "recordings"]
+                text = await simulation.scrape()
+                pages = [call for call in simulation.proxy.new_calls() if call.path == "recordings"]
                 pages_and_recordings.append((len(pages), len(samples(text, "rk_recording_info"))))
-                await restart(stage, configuration)
+                await restart(simulation, configuration)
             return pages_and_recordings
 
-        assert [(3, 250), (1, 250)] == play(scenario, *lives, configuration=configuration)
+        assert [(3, 250), (1, 250)] == simulate(steps, *recordings, configuration=configuration)
 
     def test_vanished_recording_reappears(self, path: Path) -> None:
         """A recording that vanished before a restart and reappears after it counts once."""
         configuration = with_state_file(path)
         moments: dict[str, Any] = {"stopped_at": NOW + 60, "uploaded_at": NOW + 100, "paused": []}
 
-        async def scenario(stage: Stage) -> list[str]:
-            texts = await stage.scrapes(4)
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(4)
             simulator = Simulator(
-                ScriptedScenario(recordings=[life(**moments)]),
-                clock=stage.now,
+                ScriptedScenario(recordings=[scripted(**moments)]),
+                clock=simulation.now,
                 rate_limit=0,
                 linger_seconds=600,
             )
-            await restart(stage, configuration, simulator=simulator)
-            return texts + await stage.scrapes(6)
+            await restart(simulation, configuration, simulator=simulator)
+            return texts + await simulation.scrapes(6)
 
-        texts = play(scenario, life(**moments, vanishes_at=NOW + 40), configuration=configuration)
+        texts = simulate(
+            steps, scripted(**moments, vanishes_at=NOW + 40), configuration=configuration
+        )
         assert [0, 0, 0, *[1] * 7] == [counts(text)[1] for text in texts]
         last = texts[-1]
         assert 1 == value(last, "rk_recording_status", status="UPLOADED")
@@ -208,12 +212,12 @@ class TestRestart:
         changes = {"follow__max_recordings": "1", "follow__reread_interval": "10m"}
         configuration = with_state_file(path, meeting_ids=["a", "b", "c"], **changes)
 
-        async def scenario(stage: Stage) -> list[str]:
-            before = (await stage.scrapes(20, 20))[-1]
-            await restart(stage, configuration)
-            return [before, *await stage.scrapes(3, 400)]
+        async def steps(simulation: Simulation) -> list[str]:
+            before = (await simulation.scrapes(20, 20))[-1]
+            await restart(simulation, configuration)
+            return [before, *await simulation.scrapes(3, 400)]
 
-        lives = [
+        recordings = [
             Recording.scripted(
                 meeting_id,
                 invoked_at=invoked_at,
@@ -223,7 +227,7 @@ class TestRestart:
             )
             for meeting_id, invoked_at in (("a", NOW + 10), ("b", NOW + 120), ("c", NOW + 240))
         ]
-        texts = play(scenario, *lives, configuration=configuration)
+        texts = simulate(steps, *recordings, configuration=configuration)
         assert [(3, 3)] * 4 == [counts(text) for text in texts]
         assert [2] * 4 == [value(text, "rk_recordings_dropped_total") for text in texts]
         for text in texts:
@@ -247,13 +251,13 @@ class TestRestart:
         def change(document: Any) -> None:
             document["apps"][0]["past"]["tally"][name] = saved
 
-        async def scenario(stage: Stage) -> list[str]:
-            before = (await stage.scrapes(2))[-1]
-            await restart(stage, configuration, between=partial(rewrite, path, change))
+        async def steps(simulation: Simulation) -> list[str]:
+            before = (await simulation.scrapes(2))[-1]
+            await restart(simulation, configuration, between=partial(rewrite, path, change))
             # Nothing happens in these 5 s.
-            return [before, await stage.scrape(5), *await stage.scrapes(9)]
+            return [before, await simulation.scrape(5), *await simulation.scrapes(9)]
 
-        before, after, *_, last = play(scenario, *LIVES, configuration=configuration)
+        before, after, *_, last = simulate(steps, *RECORDINGS, configuration=configuration)
         (changed,) = [histogram for histogram in HISTOGRAMS if name in histogram]
         (other,) = [histogram for histogram in HISTOGRAMS if name not in histogram]
         buckets = f"{changed}_bucket"
@@ -290,15 +294,15 @@ class TestApps:
         """Return the started recordings by app; each generation runs after a restart."""
         file = folder / "rk.json"
 
-        async def scenario(stage: Stage) -> dict[str, float]:
-            texts = await stage.scrapes(3)
+        async def steps(simulation: Simulation) -> dict[str, float]:
+            texts = await simulation.scrapes(3)
             for apps in generations[1:]:
-                await restart(stage, config_of(file, *apps))
-                texts = await stage.scrapes(1)
+                await restart(simulation, config_of(file, *apps))
+                texts = await simulation.scrapes(1)
             return {labels["app"]: number for labels, number in labelled(texts[-1], STARTED)}
 
-        lives = [life(name, stopped_at=None, uploaded_at=None) for name in ("a", "b", "c")]
-        return play(scenario, *lives, configuration=config_of(file, *generations[0]))
+        recordings = [scripted(name, stopped_at=None, uploaded_at=None) for name in ("a", "b", "c")]
+        return simulate(steps, *recordings, configuration=config_of(file, *generations[0]))
 
     def test_order_of_apps(self, tmp_path: Path) -> None:
         """Each app continues its own counters, whatever the order in the file."""

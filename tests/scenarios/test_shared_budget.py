@@ -6,7 +6,7 @@ import pytest
 
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
-from tests.support.building import Call, Stage, labelled, play
+from tests.support.building import Call, Simulation, labelled, simulate
 
 
 MEETINGS = [f"meeting-{number}" for number in range(10)]
@@ -30,18 +30,18 @@ def three_apps(path: Path, budgets: tuple[int, int]) -> Config:
 def test_smallest_budget(budgets: tuple[int, int], tmp_path: Path) -> None:
     """Apps with the same token share the smallest of their budgets: 40 calls in any window."""
 
-    async def scenario(stage: Stage) -> tuple[list[tuple[float, str]], str]:
+    async def steps(simulation: Simulation) -> tuple[list[tuple[float, str]], str]:
         calls: list[tuple[float, str]] = []
 
-        def note(call: Call) -> None:
-            calls.append((stage.now(), call.app_id))
+        def record(call: Call) -> None:
+            calls.append((simulation.now(), call.app_id))
 
-        stage.front.before = note
-        texts = await stage.scrapes(60)
+        simulation.proxy.before = record
+        texts = await simulation.scrapes(60)
         return calls, texts[-1]
 
     configuration = three_apps(tmp_path / "rk.yml", budgets)
-    calls, text = play(scenario, meetings=MEETINGS, configuration=configuration)
+    calls, text = simulate(steps, meetings=MEETINGS, configuration=configuration)
     called_at = [at for at, app in calls if app in {"one", "two"}]
     in_window = [sum(1 for at in called_at if 0 <= at - first < 300) for first in called_at]
     # The apps need far more calls, so they use all that they may make.

@@ -8,7 +8,7 @@ WEEK = 7 * 86_400
 
 
 class TestLife:
-    """The life of a recording."""
+    """The lifecycle of a recording."""
 
     @pytest.mark.parametrize(
         ("seconds", "status"),

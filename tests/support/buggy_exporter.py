@@ -17,7 +17,7 @@ from rk_exporter.exporter import Exporter
 from rk_exporter.runtime.logs import configure
 from rk_exporter.simulator import ScriptedScenario, Simulator
 from rk_exporter.web.server import Listener, bind, serve
-from tests.support.building import life
+from tests.support.building import scripted
 
 
 class BuggyTransport(httpx.ASGITransport):
@@ -33,7 +33,7 @@ class BuggyTransport(httpx.ASGITransport):
 async def _serve(file: Path) -> None:
     config = load(file, {}, os.environ)
     simulator = Simulator(
-        ScriptedScenario(meetings=["a", "b"], recordings=[life("b")]),
+        ScriptedScenario(meetings=["a", "b"], recordings=[scripted("b")]),
         token=os.environ["CLOUDFLARE_API_TOKEN"],
     )
     exporter = Exporter(

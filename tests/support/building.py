@@ -1,4 +1,4 @@
-"""Parts put together for tests: an exporter that reads a simulator in this process."""
+"""Builders for tests: an exporter that reads a simulator in this process."""
 
 import asyncio
 import math
@@ -43,8 +43,8 @@ NOW = 1_795_000_000.0
 TOKEN = Secret("simulated")
 BASE_URL = "https://api.cloudflare.test/client/v4"
 
-# Refusals and the rate limit hold all calls back; a shortened body is for the wire.
-HOLDING_BACK = frozenset(
+# The first faults suspend all calls. TRUNCATED needs a real connection.
+BLOCKING_FAULTS = frozenset(
     {
         Fault.UNAUTHORIZED,
         Fault.FORBIDDEN,
@@ -76,7 +76,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 def settings(**changes: str | list[str]) -> dict[str, Setting]:
     """Return settings for a config, with *changes*; two underscores stand for a dot."""
     values = {**SETTINGS, **{key.replace("__", "."): value for key, value in changes.items()}}
-    return {place: Setting(value, f"--{place}") for place, value in values.items()}
+    return {path: Setting(value, f"--{path}") for path, value in values.items()}
 
 
 def config(**changes: str | list[str]) -> Config:
@@ -121,7 +121,7 @@ def pass_context(
     )
 
 
-def life(meeting_id: str = "meeting-1", **changes: Any) -> Recording:
+def scripted(meeting_id: str = "meeting-1", **changes: Any) -> Recording:
     """Return a recording that was invoked at NOW and is uploaded 100 seconds later."""
     moments: dict[str, Any] = {
         "invoked_at": NOW,
@@ -135,7 +135,7 @@ def life(meeting_id: str = "meeting-1", **changes: Any) -> Recording:
 
 
 class Time:
-    """A clock whose wall time stands still until it is set; its monotonic time can be advanced."""
+    """A clock whose wall time stops until it is set; its monotonic time can be advanced."""
 
     def __init__(self, now: float = NOW) -> None:
         self.now = now
@@ -189,12 +189,12 @@ class Call:
     query: Mapping[str, str]
 
 
-class Front:
+class ApiProxy:
     """
-    An application before a simulator that notes all calls.
+    A proxy in front of a simulator that records all calls.
 
-    *before* gets each call before its answer. *after* gets the call and the answer's body, which is
-    then *delayed* in seconds. Query parameters that are *ignored* are dropped.
+    It calls *before* with each call, and *after* with the call and the body of its answer. Then it
+    waits for *delayed* seconds before it sends the answer. It drops *ignored* query parameters.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -222,8 +222,8 @@ class Front:
 
         await self._simulator({**scope, "query_string": urlencode(kept).encode()}, receive, pass_on)
 
-    def take(self) -> list[Call]:
-        """Return the calls since the last time."""
+    def new_calls(self) -> list[Call]:
+        """Return the calls since the last time, or since the start."""
         calls, self.calls = self.calls, []
         return calls
 
@@ -235,7 +235,7 @@ class Setup:
     simulator: Simulator
     exporter: Exporter
     time: Time
-    front: Front
+    proxy: ApiProxy
 
     async def get(
         self, path: str = "/metrics", headers: Mapping[str, str] | None = None, method: str = "GET"
@@ -256,7 +256,7 @@ def setup(
     workers_per_app: int = 8,
     **simulator_options: Any,
 ) -> Setup:
-    """Return a setup whose story is *recordings*, all of whose *meetings* are listed."""
+    """Return a setup that reads *recordings*, with all their *meetings* in its configuration."""
     listed = meetings or sorted({recording.meeting_id for recording in recordings}) or ["meeting-1"]
     clock = Time()
     simulator = Simulator(
@@ -265,19 +265,19 @@ def setup(
         linger_seconds=linger_seconds,
         **{"rate_limit": 0, **simulator_options},
     )
-    front = Front(simulator)
+    proxy = ApiProxy(simulator)
     ids = [meeting.id if isinstance(meeting, Meeting) else meeting for meeting in listed]
     exporter = Exporter(
         configuration or config(meeting_ids=ids),
-        make_client=in_process(front),
+        make_client=in_process(proxy),
         clock=clock,
         workers_per_app=workers_per_app,
     )
     clock.fill_budget()
-    return Setup(simulator, exporter, clock, front)
+    return Setup(simulator, exporter, clock, proxy)
 
 
-class AtOnce(ThreadPoolExecutor):
+class ImmediateExecutor(ThreadPoolExecutor):
     """Runs functions immediately: a thread could not wake a loop in virtual time."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -287,25 +287,27 @@ class AtOnce(ThreadPoolExecutor):
         return future
 
 
-class Stage:
+class Simulation:
     """A simulator, and an exporter that reads it, in virtual time that begins at NOW."""
 
     def __init__(
         self,
-        story: Scenario,
+        scenario: Scenario,
         *,
         configuration: Config,
         workers_per_app: int = 8,
         **simulator_options: Any,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._loop.set_default_executor(AtOnce())
+        self._loop.set_default_executor(ImmediateExecutor())
         self._begun_at: float | None = None
         self.clock = VirtualClock()
         self.simulator = Simulator(
-            story, clock=self.now, **{"rate_limit": 0, "linger_seconds": 600, **simulator_options}
+            scenario,
+            clock=self.now,
+            **{"rate_limit": 0, "linger_seconds": 600, **simulator_options},
         )
-        self.front = Front(self.simulator)
+        self.proxy = ApiProxy(self.simulator)
         self._configuration = configuration
         self._workers_per_app = workers_per_app
         self.exporter = self._make_exporter()
@@ -313,16 +315,16 @@ class Stage:
     def _make_exporter(self) -> Exporter:
         return Exporter(
             self._configuration,
-            make_client=in_process(self.front),
+            make_client=in_process(self.proxy),
             clock=self.clock,
             workers_per_app=self._workers_per_app,
         )
 
     async def restart(self, *, is_killed: bool = False) -> None:
         """
-        Put a new exporter in the place of the one that runs.
+        Replace the running exporter by a new one.
 
-        One that *is_killed* has no time to write down what it has read since its last scrape.
+        An exporter that *is_killed* does not save what it has read since its last scrape.
         """
         file = self._configuration.state_file
         kept = file.read_bytes() if is_killed and file and file.exists() else None
@@ -342,11 +344,13 @@ class Stage:
 
     async def scrape(self, after: float = 15.0, *, timeout_seconds: float = 9.5) -> str:
         """Scrape *after* seconds from the start of the last scrape, or immediately."""
-        snapshot = await self.look(after, timeout_seconds=timeout_seconds)
+        snapshot = await self.scrape_snapshot(after, timeout_seconds=timeout_seconds)
         return encode(self.exporter.families(snapshot), Format.TEXT).decode()
 
-    async def look(self, after: float = 15.0, *, timeout_seconds: float = 9.5) -> Snapshot:
-        """Do the same, but return what a scrape is answered from."""
+    async def scrape_snapshot(
+        self, after: float = 15.0, *, timeout_seconds: float = 9.5
+    ) -> Snapshot:
+        """Scrape as `scrape` does, but return the snapshot that answers the scrape."""
         if self._begun_at is not None:
             await asyncio.sleep(self._begun_at + after - self._loop.time())
         self._begun_at = self._loop.time()
@@ -357,29 +361,31 @@ class Stage:
         return [await self.scrape(after) for _ in range(count)]
 
 
-def play(
-    scenario: Callable[[Stage], Awaitable[T]],
+def simulate(
+    steps: Callable[[Simulation], Awaitable[T]],
     *recordings: Recording,
     meetings: Iterable[str | Meeting] = (),
     sessions: Iterable[Session] = (),
     **options: Any,
 ) -> T:
-    """Return what comes of a *scenario* with a story of *recordings*, in virtual time."""
-    story = ScriptedScenario(meetings=meetings, recordings=recordings, sessions=sessions)
-    return play_story(scenario, story, **options)
+    """Run *steps* in virtual time, on a simulation with *recordings*; return their result."""
+    scenario = ScriptedScenario(meetings=meetings, recordings=recordings, sessions=sessions)
+    return simulate_scenario(steps, scenario, **options)
 
 
-def play_story(scenario: Callable[[Stage], Awaitable[T]], story: Scenario, **options: Any) -> T:
-    """Return what comes of a *scenario* with a *story*, in virtual time."""
+def simulate_scenario(
+    steps: Callable[[Simulation], Awaitable[T]], scenario: Scenario, **options: Any
+) -> T:
+    """Run *steps* in virtual time, on a simulation with a *scenario*; return their result."""
 
-    async def act() -> T:
-        stage = Stage(story, **options)
+    async def run_steps() -> T:
+        simulation = Simulation(scenario, **options)
         try:
-            return await scenario(stage)
+            return await steps(simulation)
         finally:
-            await stage.exporter.close()
+            await simulation.exporter.close()
 
-    return virtual_time.run(act())
+    return virtual_time.run(run_steps())
 
 
 def samples(text: str, name: str) -> dict[str, float]:

@@ -110,7 +110,7 @@ class Visibility:
         return self.missed / self.recordings if self.recordings else 0.0
 
 
-class Lookout:
+class VisibilityRecorder:
     """
     Watches for changes of *recordings*; counts those from *counted_from* until *counted_until*.
 
@@ -124,7 +124,7 @@ class Lookout:
         self._to_come = deque(changes_of(recordings))
         self._counted_from, self._counted_until = counted_from, counted_until
         self._pending: defaultdict[str, deque[Change]] = defaultdict(deque)
-        self._first_seen: dict[str, float] = {}
+        self._first_shown_at: dict[str, float] = {}
         self._started = 0
         self._missed = 0
         self._start: list[float] = []
@@ -138,9 +138,9 @@ class Lookout:
         for recording_id, pending in list(self._pending.items()):
             seen_until = read_at.get(recording_id, -math.inf)
             while pending and pending[0].at <= seen_until:
-                self._see(pending.popleft(), ended_at)
-            if recording_id in self._first_seen and recording_id not in read_at:
-                self._miss(pending, ended_at)
+                self._record_shown(pending.popleft(), ended_at)
+            if recording_id in self._first_shown_at and recording_id not in read_at:
+                self._record_vanished(pending, ended_at)
             if not pending:
                 del self._pending[recording_id]
 
@@ -153,8 +153,8 @@ class Lookout:
         for pending in self._pending.values():
             for change in pending:
                 if self._counts(change):
-                    unseen[change.recording.id in self._first_seen] += 1
-                    self._note_start(change, is_seen=False)
+                    unseen[change.recording.id in self._first_shown_at] += 1
+                    self._record_start(change, is_seen=False)
         self._pending.clear()
         return Visibility(
             start=Delays(tuple(sorted(self._start)), unseen[False]),
@@ -164,24 +164,24 @@ class Lookout:
             missed=self._missed,
         )
 
-    def _miss(self, pending: deque[Change], ended_at: float) -> None:
+    def _record_vanished(self, pending: deque[Change], ended_at: float) -> None:
         """Record the end of a recording that was shown, and no longer is."""
         if pending and pending[-1].is_vanishing:
             while pending:
-                self._see(pending.popleft(), ended_at)
+                self._record_shown(pending.popleft(), ended_at)
 
-    def _see(self, change: Change, ended_at: float) -> None:
-        first_seen = self._first_seen.setdefault(change.recording.id, ended_at)
+    def _record_shown(self, change: Change, ended_at: float) -> None:
+        first_shown_at = self._first_shown_at.setdefault(change.recording.id, ended_at)
         if self._counts(change):
-            # Changes before the first sight of a recording are seen with it, not by following it.
-            delays = self._progress if first_seen <= change.at else self._start
+            # Changes before a recording is first shown belong to its start.
+            delays = self._progress if first_shown_at <= change.at else self._start
             delays.append(ended_at - change.at)
-            self._note_start(change, is_seen=True)
+            self._record_start(change, is_seen=True)
 
     def _counts(self, change: Change) -> bool:
         return self._counted_from <= change.at < self._counted_until
 
-    def _note_start(self, change: Change, *, is_seen: bool) -> None:
+    def _record_start(self, change: Change, *, is_seen: bool) -> None:
         if change.at == change.recording.invoked_at:
             self._started += 1
             self._missed += not is_seen

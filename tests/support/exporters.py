@@ -9,7 +9,15 @@ from typing import TypeVar
 from rk_exporter.config.config import Config, load
 from rk_exporter.metrics.exposition import Format
 from rk_exporter.simulator import Fault, Recording, Session
-from tests.support.building import HOLDING_BACK, NOW, AtOnce, Setup, life, run, setup
+from tests.support.building import (
+    BLOCKING_FAULTS,
+    NOW,
+    ImmediateExecutor,
+    Setup,
+    run,
+    scripted,
+    setup,
+)
 
 
 T = TypeVar("T")
@@ -44,9 +52,9 @@ LOOKS = (80, 69, 45, 22, 12, 0)
 
 
 def every_state(now: float = NOW) -> list[Recording]:
-    """Return recordings of which each is in another state at *now*."""
+    """Return one recording for each state at *now*."""
     return [
-        life(
+        scripted(
             "invoked",
             invoked_at=now,
             started_at=None,
@@ -54,10 +62,12 @@ def every_state(now: float = NOW) -> list[Recording]:
             stopped_at=None,
             uploaded_at=None,
         ),
-        life("recording", invoked_at=now - 10, started_at=now - 8.5, paused=()),
-        life("paused", invoked_at=now - 31, started_at=now - 29, paused=[(now - 1, None)]),
-        life("uploading", invoked_at=now - 70, started_at=now - 68, paused=(), stopped_at=now - 10),
-        life(
+        scripted("recording", invoked_at=now - 10, started_at=now - 8.5, paused=()),
+        scripted("paused", invoked_at=now - 31, started_at=now - 29, paused=[(now - 1, None)]),
+        scripted(
+            "uploading", invoked_at=now - 70, started_at=now - 68, paused=(), stopped_at=now - 10
+        ),
+        scripted(
             "uploaded",
             invoked_at=now - 70,
             started_at=now - 68,
@@ -66,7 +76,7 @@ def every_state(now: float = NOW) -> list[Recording]:
             uploaded_at=now - 5,
             audio=True,
         ),
-        life(
+        scripted(
             "track",
             invoked_at=now - 70,
             started_at=now - 66,
@@ -76,7 +86,7 @@ def every_state(now: float = NOW) -> list[Recording]:
             track=True,
             stop_reason="API_CALL",
         ),
-        life(
+        scripted(
             "errored",
             invoked_at=now - 70,
             started_at=None,
@@ -85,7 +95,7 @@ def every_state(now: float = NOW) -> list[Recording]:
             uploaded_at=None,
             errored_at=now - 60,
         ),
-        life(
+        scripted(
             "no-bucket",
             invoked_at=now - 70,
             started_at=now - 68,
@@ -96,8 +106,8 @@ def every_state(now: float = NOW) -> list[Recording]:
             zero_duration=True,
             stop_reason="INTERNAL_ERROR",
         ),
-        life("several", invoked_at=now - 70, started_at=now - 68, stopped_at=None, paused=()),
-        life("several", invoked_at=now - 5, started_at=now - 3, stopped_at=None, paused=()),
+        scripted("several", invoked_at=now - 70, started_at=now - 68, stopped_at=None, paused=()),
+        scripted("several", invoked_at=now - 5, started_at=now - 3, stopped_at=None, paused=()),
     ]
 
 
@@ -109,7 +119,7 @@ def two_apps(folder: Path) -> Config:
 
 
 def full(folder: Path) -> Setup:
-    vanishing = life("idle", invoked_at=NOW - 50, started_at=NOW - 48, vanishes_at=NOW - 20)
+    vanishing = scripted("idle", invoked_at=NOW - 50, started_at=NOW - 48, vanishes_at=NOW - 20)
     return setup(
         *every_state(),
         vanishing,
@@ -122,50 +132,50 @@ def full(folder: Path) -> Setup:
 
 
 def failing(folder: Path) -> Setup:
-    each = full(folder)
-    every_fault = [fault for fault in Fault if fault not in {*HOLDING_BACK, Fault.HANG}]
-    ids = [meeting.id for meeting in each.simulator.scenario.meetings()]
+    system = full(folder)
+    every_fault = [fault for fault in Fault if fault not in {*BLOCKING_FAULTS, Fault.HANG}]
+    ids = [meeting.id for meeting in system.simulator.scenario.meetings()]
     for meeting_id, fault in zip(ids, every_fault, strict=False):
-        each.simulator.inject(meeting_id, fault)
-    return each
+        system.simulator.inject(meeting_id, fault)
+    return system
 
 
-def held_back(folder: Path) -> Setup:
-    each = full(folder)
-    each.simulator.inject("*", Fault.RATE_LIMITED)
-    return each
+def rate_limited(folder: Path) -> Setup:
+    system = full(folder)
+    system.simulator.inject("*", Fault.RATE_LIMITED)
+    return system
 
 
-def end(each: Setup, scenario: Callable[[], Awaitable[T]]) -> T:
-    """Return what comes of a *scenario*, during which no disk is slow, and end the exporter."""
+def finish(system: Setup, steps: Callable[[], Awaitable[T]]) -> T:
+    """Run *steps* with a disk that is never slow, close the exporter and return their result."""
 
-    async def act() -> T:
-        asyncio.get_running_loop().set_default_executor(AtOnce())
+    async def run_steps() -> T:
+        asyncio.get_running_loop().set_default_executor(ImmediateExecutor())
         try:
-            return await scenario()
+            return await steps()
         finally:
-            await each.exporter.close()
+            await system.exporter.close()
 
-    return run(act())
+    return run(run_steps())
 
 
-def scrape(each: Setup, form: Format = Format.TEXT) -> str:
+def scrape(system: Setup, form: Format = Format.TEXT) -> str:
     """Return what the first scrape shows."""
 
     async def once() -> str:
-        return (await each.get(headers={"Accept": form.value})).text
+        return (await system.get(headers={"Accept": form.value})).text
 
-    return end(each, once)
+    return finish(system, once)
 
 
-def watched(each: Setup, form: Format = Format.TEXT) -> str:
-    """Return what is shown at NOW after scrapes that saw how it came to that."""
+def watched(system: Setup, form: Format = Format.TEXT) -> str:
+    """Return the exposition at NOW, after earlier scrapes that observed each change."""
 
-    async def looks() -> str:
+    async def steps() -> str:
         text = ""
         for seconds in LOOKS:
-            each.time.now = NOW - seconds
-            text = (await each.get(headers={"Accept": form.value})).text
+            system.time.now = NOW - seconds
+            text = (await system.get(headers={"Accept": form.value})).text
         return text
 
-    return end(each, looks)
+    return finish(system, steps)

@@ -18,7 +18,7 @@ from rk_exporter.exporter import Exporter
 from rk_exporter.simulator import Scenario, Session, Simulator
 from tests.support import virtual_time
 from tests.support.building import VirtualClock
-from tests.support.changes import Lookout, recordings_between
+from tests.support.changes import VisibilityRecorder, recordings_between
 from tests.support.observer import Observer, Outcome
 from tests.support.truth import Truth
 
@@ -93,7 +93,7 @@ def fleet_config(scenario: Scenario, course: Course) -> Config:
     values = {**_SETTINGS, **course.settings}
     if course.lists_meetings:
         values["meeting_ids"] = [meeting.id for meeting in scenario.meetings()]
-    settings = {place: Setting(value, f"--{place}") for place, value in values.items()}
+    settings = {path: Setting(value, f"--{path}") for path, value in values.items()}
     return load(None, settings, {TOKEN_VARIABLE: "simulated"})
 
 
@@ -110,12 +110,12 @@ def _observer(scenario: Scenario, course: Course) -> Observer:
             if _ends_after(sessions.get(recording.session_id or ""), STARTS_AT)
         ]
     counted_from = STARTS_AT + course.warm_up_seconds
-    lookout = Lookout(
+    recorder = VisibilityRecorder(
         watched, counted_from=counted_from, counted_until=counted_from + course.seconds
     )
     truth = Truth(recordings, before=scenario.recordings(STARTS_AT))
     most_recordings = fleet_config(scenario, course).follow_max_recordings
-    return Observer(lookout, truth, most_recordings=most_recordings)
+    return Observer(recorder, truth, most_recordings=most_recordings)
 
 
 def _ends_after(session: Session | None, at: float) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rk_exporter.simulator import RequestLog
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
-from tests.support.changes import Lookout, Visibility
+from tests.support.changes import Visibility, VisibilityRecorder
 from tests.support.truth import Truth
 
 
@@ -73,7 +73,7 @@ class Outcome:
     lost_scrapes: int
     """Scrapes whose exporter was killed."""
     differences: Sequence[str]
-    """Differences between the expositions and the story."""
+    """Differences between the expositions and the scenario."""
     requests: RequestLog
     last_snapshot: Snapshot | None
     took_seconds: float
@@ -180,8 +180,8 @@ class _Recordings:
 class Observer:
     """Checks each scrape of an exporter that shows at most *most_recordings*."""
 
-    def __init__(self, lookout: Lookout, truth: Truth, *, most_recordings: int) -> None:
-        self._lookout = lookout
+    def __init__(self, recorder: VisibilityRecorder, truth: Truth, *, most_recordings: int) -> None:
+        self._recorder = recorder
         self._truth = truth
         self._recordings = _Recordings(truth, most_recordings)
         self._last: dict[str, _Last] = {}
@@ -208,7 +208,7 @@ class Observer:
                 since = min(begun_at if is_read else asked_at, read_at)
                 self._compare(meeting_id, self._recordings.read_at, since, ended_at)
         self._miss({reading.meeting.meeting_id for reading in readings}, begun_at, ended_at)
-        self._lookout.observe(self._recordings.read_at, ended_at)
+        self._recorder.observe(self._recordings.read_at, ended_at)
         deferred = sum(app.deferred or 0 for app in snapshot.apps)
         self._scrapes.append(Scrape(begun_at, ended_at, len(readings), unread, deferred))
         self._snapshot = snapshot
@@ -221,7 +221,7 @@ class Observer:
     def outcome(self, requests: RequestLog, *, lost_scrapes: int, took_seconds: float) -> Outcome:
         """Return the result after the last scrape."""
         return Outcome(
-            visibility=self._lookout.result(),
+            visibility=self._recorder.result(),
             idle_gaps=IdleGaps(self._gaps),
             scrapes=self._scrapes,
             lost_scrapes=lost_scrapes,

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from rk_exporter.cli.main import main
 
 
-# A budget begins spent; what tests wait for is not that.
+# The budget is used up at first. Tests do not wait for it.
 TOKEN = {"CLOUDFLARE_API_TOKEN": "simulated", "RK_API_BUDGET": "1200"}
 
 

@@ -14,7 +14,7 @@ from rk_exporter.simulator import Fault, Recording
 from tests.support.building import (
     NOW,
     Call,
-    Stage,
+    Simulation,
     config,
     labelled,
 )
@@ -30,7 +30,7 @@ def list_config(*meeting_ids: str, **changes: Any) -> Config:
 
 
 def running(meeting_id: str, **changes: Any) -> Recording:
-    """Return a recording that never ends, unless *changes* say so."""
+    """Return a recording that never ends, unless *changes* set an end."""
     moments = {"invoked_at": NOW - 60, "started_at": NOW - 58, **changes}
     return Recording.scripted(meeting_id, **moments)
 
@@ -46,12 +46,12 @@ def paths(calls: Sequence[Call]) -> list[str]:
     return [call.query.get("status", call.path) for call in calls]
 
 
-def failing(stage: Stage, status: str) -> Callable[[Call], None]:
+def failing(simulation: Simulation, status: str) -> Callable[[Call], None]:
     """Return a hook that lets the calls for one status fail."""
 
     def fail(call: Call) -> None:
         if call.query.get("status") == status:
-            stage.simulator.inject("*", Fault.SERVER_ERROR, times=1)
+            simulation.simulator.inject("*", Fault.SERVER_ERROR, times=1)
 
     return fail
 

@@ -20,7 +20,7 @@ class _Server(uvicorn.Server):
                 port=0,
                 lifespan="off",
                 log_config=None,
-                # A simulator tells its own time, and answers carry one Date.
+                # The simulator sets the header Date, with its own time.
                 date_header=False,
                 ws="none",
                 timeout_graceful_shutdown=1,
@@ -29,7 +29,7 @@ class _Server(uvicorn.Server):
         self.ready = threading.Event()
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
-        """Start, then tell the thread that waits for it."""
+        """Start, then wake the thread that waits for this."""
         await super().startup(sockets)
         self.ready.set()
 

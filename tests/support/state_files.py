@@ -1,4 +1,4 @@
-"""What tests of the state file share: configurations, the file's content, and the series."""
+"""Helpers for tests of the state file: configurations, the file's content, and series."""
 
 import json
 
@@ -10,7 +10,7 @@ from typing import Any
 from rk_exporter.config.config import Config
 from rk_exporter.exporter import Exporter
 from rk_exporter.simulator import Recording, Simulator
-from tests.support.building import NOW, Front, Stage, config, in_process, life, samples
+from tests.support.building import NOW, ApiProxy, Simulation, config, in_process, samples, scripted
 
 
 HISTOGRAMS = ("rk_recording_start_delay_seconds", "rk_recording_upload_delay_seconds")
@@ -27,7 +27,7 @@ WRITTEN = "rk_state_file_last_write_successful"
 WRITTEN_AT = "rk_state_file_last_write_success_timestamp_seconds"
 
 # One recording for each way to end, and for each state without an end.
-LIVES = [
+RECORDINGS = [
     Recording.scripted(
         "before",
         invoked_at=NOW - 300,
@@ -35,13 +35,13 @@ LIVES = [
         stopped_at=NOW - 200,
         uploaded_at=NOW - 150,
     ),
-    life("uploaded"),
-    life("errored", uploaded_at=None, stopped_at=None, errored_at=NOW + 50),
-    life("running", stopped_at=None, uploaded_at=None),
-    life("paused", paused=[(NOW + 50, None)], stopped_at=None, uploaded_at=None),
+    scripted("uploaded"),
+    scripted("errored", uploaded_at=None, stopped_at=None, errored_at=NOW + 50),
+    scripted("running", stopped_at=None, uploaded_at=None),
+    scripted("paused", paused=[(NOW + 50, None)], stopped_at=None, uploaded_at=None),
     Recording.scripted("invoked", invoked_at=NOW + 110),
 ]
-MEETINGS = ["idle", *(recording.meeting_id for recording in LIVES)]
+MEETINGS = ["idle", *(recording.meeting_id for recording in RECORDINGS)]
 
 
 def series(text: str, names: Iterable[str] = COUNTERS) -> dict[str, float]:
@@ -95,17 +95,17 @@ def wait_for_change(path: Path, before: tuple[int, int]) -> None:
 
 
 async def restart(
-    stage: Stage,
+    simulation: Simulation,
     configuration: Config,
     *,
     simulator: Simulator | None = None,
     between: Callable[[], object] = lambda: None,
 ) -> None:
-    """Replace the exporter on *stage* by a new one; call *between* while none runs."""
-    await stage.exporter.close()
+    """Replace the exporter of *simulation* by a new one; call *between* while none is running."""
+    await simulation.exporter.close()
     between()
-    stage.exporter = Exporter(
+    simulation.exporter = Exporter(
         configuration,
-        make_client=in_process(Front(simulator) if simulator else stage.front),
-        clock=stage.clock,
+        make_client=in_process(ApiProxy(simulator) if simulator else simulation.proxy),
+        clock=simulation.clock,
     )

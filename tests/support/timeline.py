@@ -47,7 +47,7 @@ class Series(NamedTuple):
 
 
 Seen = Mapping[Series, str]
-"""The value or the state of series series."""
+"""The value or the state of a series."""
 
 
 class Timeline:
@@ -74,7 +74,7 @@ class Timeline:
             series: shown for series, shown in self._shown.items() if series in seen
         } | news
 
-    def note(self, at: float, what: str) -> None:
+    def add_event(self, at: float, what: str) -> None:
         """Add an event that happened *at* this number of seconds, after the scrape."""
         self.lines.append(f"+{time_text(at):>10}  # {what}")
 

@@ -1,4 +1,4 @@
-"""Compare recordings in an exposition with the story."""
+"""Compare recordings in an exposition with the scenario."""
 
 import math
 
@@ -12,9 +12,9 @@ from tests.support.changes import ends_at
 
 class Truth:
     """
-    The *recordings* of a story.
+    The *recordings* of a scenario.
 
-    What had ended *before* the first scrape may be shown as well.
+    Recordings that ended *before* the first scrape may be shown as well.
     """
 
     def __init__(
@@ -30,22 +30,22 @@ class Truth:
         self, meeting_id: str, shown_ids: Collection[str], begun: float, ended: float
     ) -> str | None:
         """
-        Tell which recording is not shown of a meeting that was read, if any.
+        Describe a recording of a meeting that should be shown and is not, if there is one.
 
-        It has to be shown if it was under way all the time from *begun* to *ended*.
+        A recording must be shown if it was in progress from *begun* to *ended*.
         """
         for recording in self._by_meeting.get(meeting_id, ()):
-            is_under_way = recording.invoked_at <= begun and ended < ends_at(recording)
-            if is_under_way and recording.id not in shown_ids:
+            is_in_progress = recording.invoked_at <= begun and ended < ends_at(recording)
+            if is_in_progress and recording.id not in shown_ids:
                 states = " or ".join(_states(recording, begun, ended))
                 return f"{recording.id} is not shown, but was {states}"
         return None
 
     def difference(self, known: KnownRecording, begun: float, ended: float) -> str | None:
         """
-        Tell how a recording read between *begun* and *ended* differs from the story, if it does.
+        Describe how a recording read between *begun* and *ended* differs from the scenario, if so.
 
-        Any state that it had in that time is right.
+        Any state that it had in that time is correct.
         """
         recording = self._by_id.get(known.recording_id)
         states = _states(recording, begun, ended) if recording else []

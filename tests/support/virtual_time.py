@@ -27,7 +27,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         if ready:
             return ready
         if timeout is None:
-            # A thread could still wake the loop; but what it does would take no time here.
+            # A thread could still wake the loop, but its work would take no virtual time.
             raise NothingToWaitFor("all tasks wait for something that never comes")
         self.now += max(0.0, timeout)
         return ready
@@ -37,7 +37,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """
     An event loop whose time begins with 0 and jumps to the next timer when nothing is ready.
 
-    Simulated parts must wait through the loop: it knows nothing of threads or processes.
+    Simulated parts must wait through the loop, because it ignores threads and processes.
     """
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from rk_exporter.simulator import (
     Session,
     Simulator,
 )
-from tests.support.building import Time, life
+from tests.support.building import Time, scripted
 
 
 APPS = ("telehealth", "proctoring")
@@ -42,7 +42,7 @@ _NOTHING: dict[str, Any] = {
 def simulator(clock: Time) -> Simulator:
     """Return a simulated API that reports rate limits and runs on this clock."""
     begin = clock.now
-    story = ScriptedScenario(
+    scenario = ScriptedScenario(
         meetings=["idle", "broken", BREAKS, Meeting("unrecorded", record_on_start=True)],
         recordings=[*_that_stay(begin), *_that_change(begin)],
         sessions=[
@@ -50,18 +50,18 @@ def simulator(clock: Time) -> Simulator:
             Session("also-live", WHOLE_LIFE, begin - 300),
         ],
     )
-    simulator = Simulator(story, clock=clock, rate_limit=_PLENTY, burst_limit=_PLENTY)
+    simulator = Simulator(scenario, clock=clock, rate_limit=_PLENTY, burst_limit=_PLENTY)
     simulator.inject("broken", Fault.SERVER_ERROR)
     simulator.inject("odd", Fault.UNKNOWN_STATUS)
     simulator.inject("garbled", Fault.GARBAGE_FIELDS)
     return simulator
 
 
-def write_configuration(folder: Path, story: Scenario, api: str) -> Path:
+def write_configuration(folder: Path, scenario: Scenario, api: str) -> Path:
     """Write an exporter's configuration and a meeting file into a folder."""
     (folder / "meetings.yml").write_text("- {id: from-file, name: weekly review}\n")
     # The exporter discovers the live meeting. The others are configured.
-    listed = [meeting.id for meeting in story.meetings() if meeting.id != "unrecorded"]
+    listed = [meeting.id for meeting in scenario.meetings() if meeting.id != "unrecorded"]
     of_app = {
         "telehealth": {"ids": listed, "files": ["meetings.yml"], "discover": True},
         "proctoring": {"ids": ["exam"]},
@@ -91,7 +91,7 @@ def _that_stay(begin: float) -> Sequence[Recording]:
 
     def began(meeting_id: str, ago: float, **later: Any) -> Recording:
         moments = {**_NOTHING, "started_at": begin - ago + 2, **later}
-        return life(meeting_id, invoked_at=begin - ago, **moments)
+        return scripted(meeting_id, invoked_at=begin - ago, **moments)
 
     ended = {"stopped_at": begin - _HOUR, "uploaded_at": begin - _HOUR + 60}
     return [
@@ -120,7 +120,7 @@ def _that_stay(begin: float) -> Sequence[Recording]:
 
 def _that_change(begin: float) -> Sequence[Recording]:
     """Return recordings that start during the scenario and end in every possible way."""
-    whole = life(
+    whole = scripted(
         WHOLE_LIFE,
         invoked_at=begin + 1,
         started_at=begin + STEP_SECONDS + 1,
@@ -136,6 +136,6 @@ def _that_change(begin: float) -> Sequence[Recording]:
     }
     return [
         whole,
-        life("fails", invoked_at=begin + 0.5, **fails),
-        life("vanishes", invoked_at=begin + 0.5, **vanishes),
+        scripted("fails", invoked_at=begin + 0.5, **fails),
+        scripted("vanishes", invoked_at=begin + 0.5, **vanishes),
     ]

@@ -1,4 +1,4 @@
-"""The series that dashboards and rules can ask for: the exporter's, recorded ones, and alerts."""
+"""The series that dashboards and rules can query: the exporter's, recorded ones, and alerts."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,30 +9,30 @@ import yaml
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.exporters import full, held_back, scrape, watched
+from tests.support.exporters import full, rate_limited, scrape, watched
 from tests.support.monitoring.promql import Known, Labels, labels_of
 
 
 Rules: TypeAlias = Mapping[str, Any]
-# What Prometheus adds to all that it scrapes.
+# Prometheus adds these series to every target.
 TARGET: Labels = frozenset({"job", "instance"})
 
 
 def read_rules(root: Path) -> Rules:
-    """Return the rules that the project has."""
+    """Return the project's rules."""
     rules: Rules = yaml.safe_load((root / "dashboards/rules/rk-exporter.rules.yml").read_text())
     return rules
 
 
 def rules_of(document: Rules, kind: str) -> Iterator[Rules]:
-    """Give the rules that are of a *kind*: `record` or `alert`."""
+    """Yield the rules of a *kind*: `record` or `alert`."""
     for group in document["groups"]:
         yield from (rule for rule in group["rules"] if kind in rule)
 
 
 def all_series(folder: Path, rules: Rules) -> Known:
-    """Return what a Prometheus with these *rules* has, with its labels."""
-    texts = (watched(full(folder)), scrape(held_back(folder)))
+    """Return the series of a Prometheus with these *rules*, and their labels."""
+    texts = (watched(full(folder)), scrape(rate_limited(folder)))
     return with_alerts(with_recorded({"up": TARGET, **exposed(texts)}, rules), rules)
 
 
@@ -47,7 +47,7 @@ def exposed(expositions: Iterable[str]) -> Known:
 
 
 def with_recorded(known: Known, rules: Rules) -> Known:
-    """Add what *rules* record; what is recorded can be made of other such series, or of itself."""
+    """Add the series that *rules* record; a rule may use other recorded series, or its own."""
     found = dict(known)
     recording = [
         (rule, expression)
@@ -64,7 +64,7 @@ def with_recorded(known: Known, rules: Rules) -> Known:
 
 
 def with_alerts(known: Known, rules: Rules) -> Known:
-    """Add the series that Prometheus itself writes of alerts."""
+    """Add the series that Prometheus writes about alerts."""
     labels = frozenset({"alertname", "alertstate"})
     for rule in rules_of(rules, "alert"):
         if expression := _parsed(rule["expr"]):
@@ -73,7 +73,7 @@ def with_alerts(known: Known, rules: Rules) -> Known:
 
 
 def _parsed(promql: Any) -> promql_parser.Expr | None:
-    """Return an expression; None where it cannot be parsed, which is for another to say."""
+    """Return the parsed expression; None if it is invalid, which another check reports."""
     try:
         return promql_parser.parse(str(promql))
     except ValueError:

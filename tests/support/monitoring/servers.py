@@ -19,7 +19,7 @@ import yaml
 from tests.support.serving import served
 
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 _LOG_LINES = 30
 
 
@@ -38,7 +38,7 @@ def eventually(
 
     The error message contains *what* was expected, and the *details*.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         try:
             if condition():
@@ -46,7 +46,7 @@ def eventually(
         except httpx.HTTPError:  # the server is not up yet
             pass
         time.sleep(0.1)  # another process needs time
-    pytest.fail(f"not within {PATIENCE_SECONDS} s: {what}\n{details()}".rstrip())
+    pytest.fail(f"not within {TIMEOUT_SECONDS} s: {what}\n{details()}".rstrip())
 
 
 class Server:
@@ -88,7 +88,7 @@ class Server:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(PATIENCE_SECONDS)
+                self._process.wait(TIMEOUT_SECONDS)
             finally:
                 self._process.kill()
                 self._process.wait()
@@ -217,7 +217,7 @@ def started_prometheus(
     ]
     with (
         Server(command, address=address, log=folder / "prometheus.log") as server,
-        httpx.Client(base_url=server.url, timeout=PATIENCE_SECONDS) as client,
+        httpx.Client(base_url=server.url, timeout=TIMEOUT_SECONDS) as client,
     ):
         yield Prometheus(client)
 

@@ -44,7 +44,7 @@ APP = "/client/v4/accounts/account-1/realtime/kit/app_1"
 NOW = 1_772_000_000.0  # 2026-02-25T06:13:20Z
 
 # It contains secrets: URLs, storage and stream keys, in recordings and in meetings.
-STORY = ScriptedScenario(
+SCENARIO = ScriptedScenario(
     meetings=[
         Meeting(id="m1", title="Biology", record_on_start=True, storage_type="aws"),
         Meeting(id="m2", title="Algebra"),
@@ -92,7 +92,7 @@ def served(path: str, parse: Callable[[int, bytes], T], simulator: Simulator | N
 
 
 def simulated(fault: Fault | None = None, **options: Any) -> Simulator:
-    simulator = Simulator(STORY, clock=lambda: NOW, **options)
+    simulator = Simulator(SCENARIO, clock=lambda: NOW, **options)
     if fault:
         simulator.inject("*", fault)
     return simulator
@@ -211,8 +211,8 @@ def test_meetings() -> None:
 
 def test_pages_of_a_generated_story() -> None:
     """All recordings of a busy account are read page by page, with their meetings."""
-    story = GeneratedScenario(7, 60, NOW - 3 * 86400, REAL_PACE)
-    simulator = Simulator(story, clock=lambda: NOW)
+    scenario = GeneratedScenario(7, 60, NOW - 3 * 86400, REAL_PACE)
+    simulator = Simulator(scenario, clock=lambda: NOW)
     found: list[tuple[str, str]] = []
     for number in (1, 2, 3):
         path = f"/recordings?per_page=100&page_no={number}"
@@ -223,7 +223,7 @@ def test_pages_of_a_generated_story() -> None:
         ]
         assert page.value.paging is not None
         assert len(found) == page.value.paging.end_offset
-    expected = [(recording.meeting_id, recording.id) for recording in story.recordings(NOW)]
+    expected = [(recording.meeting_id, recording.id) for recording in scenario.recordings(NOW)]
     assert 200 < len(expected) < 300
     assert expected == found
 

@@ -26,13 +26,13 @@ from tests.support.building import (
     APP,
     BASE_URL,
     NOW,
+    ApiProxy,
     Call,
-    Front,
     Time,
     free_limiter,
     in_process,
-    life,
     pass_context,
+    scripted,
 )
 from tests.support.virtual_time import run
 
@@ -42,7 +42,7 @@ HOUR = 3600.0
 STATUSES = ["INVOKED", "RECORDING", "PAUSED", "UPLOADING"]
 
 
-class Listing:
+class ListHarness:
     """A simulated list of recordings, with a lister that reads it."""
 
     def __init__(
@@ -58,13 +58,13 @@ class Listing:
             clock=self.time,
             **{"rate_limit": 0, "latency_seconds": 0.05, **simulator_options},
         )
-        self.front = Front(self.simulator)
+        self.proxy = ApiProxy(self.simulator)
         self.list = ActiveRecordingsLister("production", clock=self.time)
         metrics = ApiCallMetrics(["production"], registry=CollectorRegistry())
         self._client = RealtimeKitClient(
             App("production", ACCOUNT, APP),
             base_url=BASE_URL,
-            pool=ConnectionPool(in_process(self.front), size=workers),
+            pool=ConnectionPool(in_process(self.proxy), size=workers),
             limiter=limiter or free_limiter(),
             observer=metrics.of("production"),
             server_clock=ServerClock(time.time),
@@ -91,7 +91,7 @@ class Listing:
 
     def statuses(self) -> list[str | None]:
         """Return the status filter of each call since the last time."""
-        return [call.query.get("status") for call in self.front.take()]
+        return [call.query.get("status") for call in self.proxy.new_calls()]
 
 
 def recorded(result: ListResult) -> dict[str, list[Status]]:
@@ -111,8 +111,8 @@ def in_each_state() -> Sequence[Recording]:
         "d-uploading": 70,
         "e-uploaded": 200,
     }
-    lives = [
-        life(
+    recordings = [
+        scripted(
             meeting_id,
             invoked_at=NOW - ago,
             started_at=NOW - ago + 2,
@@ -123,7 +123,7 @@ def in_each_state() -> Sequence[Recording]:
         for meeting_id, ago in states.items()
     ]
     errored = Recording.scripted("f-errored", invoked_at=NOW - 50, errored_at=NOW - 40)
-    return [*lives, errored]
+    return [*recordings, errored]
 
 
 IN_PROGRESS = {
@@ -139,20 +139,20 @@ class TestByStatus:
 
     def test_idle_app(self) -> None:
         """Four calls show that nothing is recorded, whatever has ended before."""
-        listed = Listing(life(invoked_at=NOW - 200, uploaded_at=NOW - 100))
-        result = run(listed.read())
+        harness = ListHarness(scripted(invoked_at=NOW - 200, uploaded_at=NOW - 100))
+        result = run(harness.read())
         assert (result.by_meeting(), result.is_complete) == ({}, True)
         wanted = {"path", "status", "page_no", "per_page", "start_time"}
-        calls = [{"path": call.path, **call.query} for call in listed.front.calls]
+        calls = [{"path": call.path, **call.query} for call in harness.proxy.calls]
         assert [{key: call[key] for key in wanted & call.keys()} for call in calls] == [
             {"path": "recordings", "status": status, "page_no": "1", "per_page": "100"}
             for status in STATUSES
         ]
-        assert listed.list.usual_calls == 4
+        assert harness.list.usual_calls == 4
 
     def test_each_state(self) -> None:
         """Recordings in progress are found in their states; finished recordings are not."""
-        result = run(Listing(*in_each_state()).read())
+        result = run(ListHarness(*in_each_state()).read())
         assert recorded(result) == IN_PROGRESS
         assert result.is_complete
 
@@ -160,31 +160,35 @@ class TestByStatus:
     def test_pages_of_a_hundred(self, workers: int) -> None:
         """250 recordings in one state take three pages, and the other states one each."""
         names = [f"meeting-{number:03}" for number in range(250)]
-        listed = Listing(*[life(name, invoked_at=NOW - 1) for name in names], workers=workers)
-        listed.time.now = NOW + 10
-        result = run(listed.read())
+        harness = ListHarness(
+            *[scripted(name, invoked_at=NOW - 1) for name in names], workers=workers
+        )
+        harness.time.now = NOW + 10
+        result = run(harness.read())
         assert recorded(result) == {name: [Status.RECORDING] for name in names}
         assert result.is_complete
-        pages = [int(call.query["page_no"]) for call in listed.front.calls]
+        pages = [int(call.query["page_no"]) for call in harness.proxy.calls]
         assert sorted(pages) == [1, 1, 1, 1, 2, 3]
-        assert listed.list.usual_calls == 6
+        assert harness.list.usual_calls == 6
 
     @pytest.mark.parametrize("meeting_in_list", MeetingInList)
     def test_meeting_of_a_recording(self, meeting_in_list: MeetingInList) -> None:
         """The API names the meeting by an object, by its id, or in the name of the file."""
         uuid = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
-        listed = Listing(life("abcdef-ghijkl"), life(uuid), meeting_in_list=meeting_in_list)
-        assert recorded(run(listed.read())) == {
+        harness = ListHarness(
+            scripted("abcdef-ghijkl"), scripted(uuid), meeting_in_list=meeting_in_list
+        )
+        assert recorded(run(harness.read())) == {
             uuid: [Status.INVOKED],
             "abcdef-ghijkl": [Status.INVOKED],
         }
 
     def test_several_of_one_meeting(self) -> None:
         """A meeting has all of its recordings, newest first, whichever call shows them."""
-        old, new = life(id="old"), life(id="new", invoked_at=NOW + 65, started_at=NOW + 66)
-        listed = Listing(old, new)
-        listed.time.now = NOW + 65
-        recordings = run(listed.read()).by_meeting()["meeting-1"]
+        old, new = scripted(id="old"), scripted(id="new", invoked_at=NOW + 65, started_at=NOW + 66)
+        harness = ListHarness(old, new)
+        harness.time.now = NOW + 65
+        recordings = run(harness.read()).by_meeting()["meeting-1"]
         assert [(recording.recording_id, recording.status) for recording in recordings] == [
             ("new", Status.INVOKED),
             ("old", Status.UPLOADING),
@@ -192,20 +196,20 @@ class TestByStatus:
 
     def test_recording_that_moves_on(self) -> None:
         """A recording that two calls show is found once, in its later state."""
-        listed = Listing(life(), workers=1)
+        harness = ListHarness(scripted(), workers=1)
 
         def move_on(call: Call) -> None:
-            listed.time.now += {"RECORDING": 5, "PAUSED": 30}.get(call.query["status"], 0)
+            harness.time.now += {"RECORDING": 5, "PAUSED": 30}.get(call.query["status"], 0)
 
-        listed.front.before = move_on
-        assert recorded(run(listed.read())) == {"meeting-1": [Status.PAUSED]}
+        harness.proxy.before = move_on
+        assert recorded(run(harness.read())) == {"meeting-1": [Status.PAUSED]}
 
     def test_undocumented_state(self) -> None:
         """A recording in an undocumented state is shown, and the filters stay in use."""
-        listed = Listing(life())
-        listed.simulator.inject("*", Fault.UNKNOWN_STATUS)
-        assert recorded(run(listed.reads(2))[1]) == {"meeting-1": [Status.UNKNOWN]}
-        assert listed.statuses() == STATUSES * 2
+        harness = ListHarness(scripted())
+        harness.simulator.inject("*", Fault.UNKNOWN_STATUS)
+        assert recorded(run(harness.reads(2))[1]) == {"meeting-1": [Status.UNKNOWN]}
+        assert harness.statuses() == STATUSES * 2
 
     @pytest.mark.parametrize(
         ("fault", "reason"),
@@ -220,19 +224,19 @@ class TestByStatus:
         """If a call fails, earlier results are kept, and no more calls are made."""
 
         async def read() -> tuple[ListResult, int]:
-            listed = Listing(*in_each_state(), workers=1)
+            harness = ListHarness(*in_each_state(), workers=1)
 
             def fail(call: Call) -> None:
                 if call.query["status"] == "PAUSED":
-                    listed.simulator.inject("*", fault)
+                    harness.simulator.inject("*", fault)
 
-            listed.front.before = fail
-            result = await listed.read()
-            assert listed.statuses() == STATUSES[:3]
-            listed.simulator.clear()
-            listed.front.before = lambda _: None
-            assert (await listed.read()).is_complete
-            return result, listed.list.usual_calls
+            harness.proxy.before = fail
+            result = await harness.read()
+            assert harness.statuses() == STATUSES[:3]
+            harness.simulator.clear()
+            harness.proxy.before = lambda _: None
+            assert (await harness.read()).is_complete
+            return result, harness.list.usual_calls
 
         result, usual_calls = run(read())
         assert result.failure
@@ -247,18 +251,18 @@ class TestUnfiltered:
     SINCE = "2026-11-17T10:06:40Z"
 
     def check(
-        self, listed: Listing, first: Sequence[str | None], log: pytest.LogCaptureFixture
+        self, harness: ListHarness, first: Sequence[str | None], log: pytest.LogCaptureFixture
     ) -> str:
         """Read three times, check the calls of the *first* read, and return the log message."""
-        for number, result in enumerate(run(listed.reads(3))):
+        for number, result in enumerate(run(harness.reads(3))):
             assert recorded(result) == IN_PROGRESS, number
             assert result.is_complete
-        calls = listed.front.calls
+        calls = harness.proxy.calls
         assert [call.query.get("status") for call in calls] == [*first, None, None]
         assert {call.query["start_time"] for call in calls if "status" not in call.query} == {
             self.SINCE
         }
-        assert listed.list.usual_calls == 1
+        assert harness.list.usual_calls == 1
         (record,) = (
             record
             for record in log.records
@@ -269,73 +273,75 @@ class TestUnfiltered:
 
     def test_refused_filters(self, caplog: pytest.LogCaptureFixture) -> None:
         """If the API rejects one status, all recordings are listed, and the log says so."""
-        listed = Listing(*in_each_state(), workers=1, refuse_later_statuses=True)
-        message = self.check(listed, ["INVOKED", "RECORDING", "PAUSED", None], caplog)
+        harness = ListHarness(*in_each_state(), workers=1, refuse_later_statuses=True)
+        message = self.check(harness, ["INVOKED", "RECORDING", "PAUSED", None], caplog)
         assert message == (
             "recordings cannot be listed by status (the API answered 400); listing all recordings "
             "of the last 25 hours for one hour"
         )
 
     def test_refused_for_an_hour(self) -> None:
-        """After an hour the filters are tried again, so one odd answer has no lasting effect."""
-        listed = Listing(*in_each_state(), workers=1, refuse_later_statuses=True)
+        """After an hour the filters are tried again, so one unusual answer has no lasting effect."""
+        harness = ListHarness(*in_each_state(), workers=1, refuse_later_statuses=True)
 
         async def reads() -> None:
             for later in (0, 3599, 1):
-                listed.time.now += later
-                await listed.read()
+                harness.time.now += later
+                await harness.read()
 
         run(reads())
         tries = ["INVOKED", "RECORDING", "PAUSED", None]
-        assert listed.statuses() == [*tries, None, *tries]
+        assert harness.statuses() == [*tries, None, *tries]
 
     @pytest.mark.parametrize(("workers", "tries"), [(1, 1), (2, 2), (8, 4)])
     def test_no_filter_at_all(
         self, workers: int, tries: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         """An API that rejects all filters costs one call per worker, once."""
-        listed = Listing(*in_each_state(), workers=workers, refuse_status_filter=True)
-        assert "the API answered 400" in self.check(listed, [*STATUSES[:tries], None], caplog)
+        harness = ListHarness(*in_each_state(), workers=workers, refuse_status_filter=True)
+        assert "the API answered 400" in self.check(harness, [*STATUSES[:tries], None], caplog)
 
     def test_ignored_filter(self, caplog: pytest.LogCaptureFixture) -> None:
         """An API that ignores the filter is recognised by its answer."""
-        listed = Listing(*in_each_state(), workers=1)
-        listed.front.ignored = frozenset({"status"})
-        assert "the API ignores the status" in self.check(listed, ["INVOKED", None], caplog)
+        harness = ListHarness(*in_each_state(), workers=1)
+        harness.proxy.ignored = frozenset({"status"})
+        assert "the API ignores the status" in self.check(harness, ["INVOKED", None], caplog)
 
     def test_ignored_filter_and_a_long_history(self) -> None:
         """If the API ignores the filter, only recent recordings are listed."""
         month = 30 * 24 * HOUR
         tracker = [
-            life(f"old-{number}", invoked_at=NOW - month - number, uploaded_at=NOW - month)
+            scripted(f"old-{number}", invoked_at=NOW - month - number, uploaded_at=NOW - month)
             for number in range(500)
         ]
-        listed = Listing(*tracker, *in_each_state(), workers=1)
-        listed.front.ignored = frozenset({"status"})
-        result = run(listed.read())
+        harness = ListHarness(*tracker, *in_each_state(), workers=1)
+        harness.proxy.ignored = frozenset({"status"})
+        result = run(harness.read())
         assert recorded(result) == IN_PROGRESS
-        assert listed.statuses() == ["INVOKED", None]
+        assert harness.statuses() == ["INVOKED", None]
 
     def test_window(self) -> None:
         """All recordings of the last 25 hours are found, on all pages, and no older ones."""
         names = [f"meeting-{number:03}" for number in range(250)]
-        young = [life(name, invoked_at=NOW - 24.9 * HOUR, stopped_at=NOW) for name in names]
-        listed = Listing(*young, life("old", invoked_at=NOW - 26 * HOUR), refuse_status_filter=True)
-        listed.time.now = NOW + 1
-        result = run(listed.reads(2))[1]
+        young = [scripted(name, invoked_at=NOW - 24.9 * HOUR, stopped_at=NOW) for name in names]
+        harness = ListHarness(
+            *young, scripted("old", invoked_at=NOW - 26 * HOUR), refuse_status_filter=True
+        )
+        harness.time.now = NOW + 1
+        result = run(harness.reads(2))[1]
         assert sorted(result.by_meeting()) == names
-        assert listed.statuses() == [*STATUSES, *[None] * 6]
-        assert listed.list.usual_calls == 3
+        assert harness.statuses() == [*STATUSES, *[None] * 6]
+        assert harness.list.usual_calls == 3
 
     def test_refused_as_well(self) -> None:
         """If the API rejects that as well, the read fails, and the next one tries again."""
-        listed = Listing(*in_each_state())
+        harness = ListHarness(*in_each_state())
 
         async def read() -> list[ListResult]:
-            listed.simulator.inject("*", Fault.BAD_REQUEST)
-            first = await listed.read()
-            listed.simulator.clear()
-            return [first, await listed.read()]
+            harness.simulator.inject("*", Fault.BAD_REQUEST)
+            first = await harness.read()
+            harness.simulator.clear()
+            return [first, await harness.read()]
 
         refused, answered = run(read())
         assert refused.failure
@@ -346,10 +352,10 @@ class TestUnfiltered:
 class TestRateLimited:
     """A list that takes more calls than the budget has."""
 
-    def play(self, scenario: Callable[[Listing], Awaitable[None]], **options: Any) -> None:
-        """Run a scenario in virtual time, with a budget of one call per 10 s."""
+    def run_steps(self, steps: Callable[[ListHarness], Awaitable[None]], **options: Any) -> None:
+        """Run *steps* in virtual time, with a budget of one call per 10 s."""
 
-        async def act() -> None:
+        async def run_steps() -> None:
             clock = asyncio.get_running_loop().time
             limiter = RateLimiter(
                 LimitsByToken(reserve_ratio=0.0, monotonic=clock),
@@ -358,41 +364,41 @@ class TestRateLimited:
             )
             # Half a minute is saved up: three calls, and the next one in ten seconds.
             await asyncio.sleep(30)
-            await scenario(Listing(*in_each_state(), limiter=limiter, **options))
+            await steps(ListHarness(*in_each_state(), limiter=limiter, **options))
 
-        run(act())
+        run(run_steps())
 
     @pytest.mark.parametrize("workers", [1, 8])
     def test_midway(self, workers: int) -> None:
         """Earlier results are kept; whether there are other recordings is unknown."""
 
-        async def scenario(listed: Listing) -> None:
-            result = await listed.read()
+        async def steps(harness: ListHarness) -> None:
+            result = await harness.read()
             assert recorded(result) == dict(list(IN_PROGRESS.items())[:3])
             assert (result.is_rate_limited, result.failure) == (True, None)
             assert not result.is_complete
-            assert listed.statuses() == STATUSES[:3]
+            assert harness.statuses() == STATUSES[:3]
 
-        self.play(scenario, workers=workers)
+        self.run_steps(steps, workers=workers)
 
     def test_usual_calls(self) -> None:
         """An incomplete list does not lower the number of calls that a list takes."""
 
-        async def scenario(listed: Listing) -> None:
-            await listed.read()
-            assert listed.list.usual_calls >= 4
+        async def steps(harness: ListHarness) -> None:
+            await harness.read()
+            assert harness.list.usual_calls >= 4
 
-        self.play(scenario)
+        self.run_steps(steps)
 
     def test_unfiltered(self) -> None:
         """If the budget ends after the filters are rejected, nothing is known."""
 
-        async def scenario(listed: Listing) -> None:
-            result = await listed.read()
+        async def steps(harness: ListHarness) -> None:
+            result = await harness.read()
             assert (result.by_meeting(), result.is_rate_limited) == ({}, True)
-            assert listed.list.usual_calls >= 4
+            assert harness.list.usual_calls >= 4
 
-        self.play(scenario, refuse_status_filter=True)
+        self.run_steps(steps, refuse_status_filter=True)
 
 
 def test_call_deadline() -> None:

@@ -8,14 +8,14 @@ from rk_exporter.simulator import Fault
 from tests.support.building import (
     NOW,
     Setup,
-    Stage,
+    Simulation,
     config,
-    life,
-    play,
     run,
     samples,
+    scripted,
     settings,
     setup,
+    simulate,
     value,
 )
 from tests.support.read_modes import (
@@ -31,15 +31,15 @@ class TestMinInterval:
 
     MEETING = "recordings/active-recording/meeting-1"
 
-    def scrape_at(self, given: Setup, *moments: float) -> list[tuple[list[str], str]]:
+    def scrape_at(self, system: Setup, *moments: float) -> list[tuple[list[str], str]]:
         """Return the calls and the exposition of a scrape at each of these *moments*."""
 
         async def scrapes() -> list[tuple[list[str], str]]:
             seen = []
             for moment in moments:
-                given.time.now = NOW + moment
-                text = (await given.get()).text
-                seen.append((paths(given.front.take()), text))
+                system.time.now = NOW + moment
+                text = (await system.get()).text
+                seen.append((paths(system.proxy.new_calls()), text))
             return seen
 
         return run(scrapes())
@@ -47,9 +47,9 @@ class TestMinInterval:
     def test_two_scrapers(self) -> None:
         """The second of two scrapers costs no call, and gets the same bytes."""
         configuration = config(scrape__min_interval="5s")
-        given = setup(life(), configuration=configuration, workers_per_app=1)
+        system = setup(scripted(), configuration=configuration, workers_per_app=1)
         # A scraper with an interval of 5 s is sometimes early.
-        first, second, third = self.scrape_at(given, 0, 4.4, 4.6)
+        first, second, third = self.scrape_at(system, 0, 4.4, 4.6)
         assert (first[0], second[0]) == ([self.MEETING, "recordings"], [])
         assert third[0] == [self.MEETING]
         assert first[1] == second[1] != third[1]
@@ -59,25 +59,25 @@ class TestMinInterval:
     def test_one_bill(self, phase: float) -> None:
         """Two scrapers that are close in time cost as much as one."""
 
-        async def scenario(stage: Stage) -> int:
+        async def steps(simulation: Simulation) -> int:
             for _ in range(10):
-                await stage.scrape(15.0 - phase)
-                text = await stage.scrape(phase)
-                age = stage.now() - min(
+                await simulation.scrape(15.0 - phase)
+                text = await simulation.scrape(phase)
+                age = simulation.now() - min(
                     samples(text, "rk_meeting_last_success_timestamp_seconds").values()
                 )
                 assert age < 5
-            return stage.simulator.requests.by_endpoint["active_recording"]
+            return simulation.simulator.requests.by_endpoint["active_recording"]
 
         each_second = config(meeting_ids=ids(3), scrape__min_interval="5s")
-        assert play(scenario, configuration=each_second) == 3 * 10 * (1 if phase < 5 else 2)
+        assert simulate(steps, configuration=each_second) == 3 * 10 * (1 if phase < 5 else 2)
 
     @pytest.mark.parametrize("mode", ["active-recording", "list"])
     def test_failure(self, mode: str) -> None:
         """A failure is not retried within the interval."""
-        given = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
-        given.simulator.inject("*", Fault.SERVER_ERROR)
-        (first, text), (second, _), (third, _) = self.scrape_at(given, 0, 4, 5)
+        system = setup(scripted(), configuration=config(scrape__min_interval="5s", api__read=mode))
+        system.simulator.inject("*", Fault.SERVER_ERROR)
+        (first, text), (second, _), (third, _) = self.scrape_at(system, 0, 4, 5)
         assert (bool(first), second, bool(third)) == (True, [], True)
         assert value(text, "rk_up") == 0
 
@@ -94,15 +94,15 @@ class TestMinInterval:
         for single in ("account_id", "app_id", "meeting_ids"):
             del options[single]
         two_apps = load(file, options, {TOKEN_VARIABLE: "simulated"})
-        given = setup(life("e"), configuration=two_apps)
-        assert self.scrape_at(given, 0, 2)[1][0] == []
+        system = setup(scripted("e"), configuration=two_apps)
+        assert self.scrape_at(system, 0, 2)[1][0] == []
         written(path, ["b", "e"])
 
         async def scrape() -> str:
-            return (await given.get()).text
+            return (await system.get()).text
 
         text = run(scrape())
-        assert [(call.app_id, call.path[-2:]) for call in given.front.calls] == [("one", "/e")]
+        assert [(call.app_id, call.path[-2:]) for call in system.proxy.calls] == [("one", "/e")]
         assert states(text) == {"e": "RECORDING"}
         assert samples(text, "rk_meetings_deferred") == {'{app="one"}': 0, '{app="two"}': 0}
 
@@ -111,10 +111,10 @@ class TestMinInterval:
         file = tmp_path / "token"
         file.write_text("refused")
         choice = config(scrape__min_interval="5s", api__token_file=str(file))
-        given = setup(life(), configuration=choice, workers_per_app=1)
-        refused, kept = self.scrape_at(given, 0, 1)
+        system = setup(scripted(), configuration=choice, workers_per_app=1)
+        refused, kept = self.scrape_at(system, 0, 1)
         file.write_text("simulated")
-        (accepted,) = self.scrape_at(given, 2)
+        (accepted,) = self.scrape_at(system, 2)
         # With a rejected token, no other call is made.
         assert [calls for calls, _ in (refused, kept)] == [[self.MEETING], []]
         assert sorted(accepted[0]) == ["recordings", self.MEETING]
@@ -123,6 +123,6 @@ class TestMinInterval:
     @pytest.mark.parametrize("mode", ["active-recording", "list"])
     def test_clock_that_is_set_back(self, mode: str) -> None:
         """Readings from the future are not fresh; after the next pass the interval counts."""
-        given = setup(life(), configuration=config(scrape__min_interval="5s", api__read=mode))
-        is_read = [bool(calls) for calls, _ in self.scrape_at(given, 7200, 10, 12, 3610)]
+        system = setup(scripted(), configuration=config(scrape__min_interval="5s", api__read=mode))
+        is_read = [bool(calls) for calls, _ in self.scrape_at(system, 7200, 10, 12, 3610)]
         assert is_read == [True, True, False, True]

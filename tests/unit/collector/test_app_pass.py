@@ -2,12 +2,12 @@ import pytest
 
 from tests.support.building import (
     NOW,
-    Stage,
+    Simulation,
     by_meeting,
     config,
-    life,
-    play,
     samples,
+    scripted,
+    simulate,
     value,
 )
 from tests.support.read_modes import (
@@ -26,8 +26,8 @@ class TestList:
 
     def test_same_as_one_by_one(self) -> None:
         """In every phase of a recording, the list shows the same as one call per meeting."""
-        story = [
-            life(
+        recordings = [
+            scripted(
                 name,
                 invoked_at=NOW + 10 * number,
                 started_at=NOW + 10 * number + 2,
@@ -38,13 +38,13 @@ class TestList:
         ]
         moments: list[list[str]] = []
 
-        async def scenario(stage: Stage) -> list[str]:
-            return await stage.scrapes(17, 11.0)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(17, 11.0)
 
         for mode in ("active-recording", "list"):
-            texts = play(
-                scenario,
-                *story,
+            texts = simulate(
+                steps,
+                *recordings,
                 configuration=config(meeting_ids=[*ids(6), "idle"], api__read=mode),
                 linger_seconds=0,
             )
@@ -64,11 +64,11 @@ class TestList:
     def test_others(self) -> None:
         """Meetings that are not in the configuration are neither shown nor counted."""
 
-        async def scenario(stage: Stage) -> str:
-            return await stage.scrape()
+        async def steps(simulation: Simulation) -> str:
+            return await simulation.scrape()
 
-        text = play(
-            scenario, *map(running, [*ids(5), "mine"]), configuration=list_config("mine", "idle")
+        text = simulate(
+            steps, *map(running, [*ids(5), "mine"]), configuration=list_config("mine", "idle")
         )
         assert states(text) == {"mine": "RECORDING"}
         assert not [line for line in text.splitlines() if "meeting-00" in line]
@@ -77,16 +77,16 @@ class TestList:
     def test_end(self) -> None:
         """A recording that has left the list is read once by its id, and shown as finished."""
 
-        async def scenario(stage: Stage) -> list[tuple[list[str], dict[str, str]]]:
+        async def steps(simulation: Simulation) -> list[tuple[list[str], dict[str, str]]]:
             seen = []
             for _ in range(4):
-                text = await stage.scrape()
-                seen.append((sorted(paths(stage.front.take())), states(text)))
+                text = await simulation.scrape()
+                seen.append((sorted(paths(simulation.proxy.new_calls())), states(text)))
             return seen
 
         ending = running("a", stopped_at=NOW + 10, uploaded_at=NOW + 20)
-        before, uploading, after, later = play(
-            scenario, ending, running("b"), configuration=list_config("a", "b", "c")
+        before, uploading, after, later = simulate(
+            steps, ending, running("b"), configuration=list_config("a", "b", "c")
         )
         whole = ["INVOKED", "PAUSED", "RECORDING", "UPLOADING"]
         assert before == ([*whole, "recordings"], {"a": "RECORDING", "b": "RECORDING"})
@@ -98,11 +98,13 @@ class TestList:
     def test_recording_that_vanishes(self) -> None:
         """A recording that has left the list and no longer exists is counted and dropped."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            return await stage.scrapes(2)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(2)
 
         vanishing = running("a", vanishes_at=NOW + 10)
-        first, second = play(scenario, vanishing, running("b"), configuration=list_config("a", "b"))
+        first, second = simulate(
+            steps, vanishing, running("b"), configuration=list_config("a", "b")
+        )
         assert states(first) == {"a": "RECORDING", "b": "RECORDING"}
         assert states(second) == {"b": "RECORDING"}
         assert value(second, "rk_recordings_finished_total", outcome="vanished") == 1
@@ -112,16 +114,16 @@ class TestList:
         # It resumes after the answer for RECORDING, and before the answer for PAUSED.
         resumed = running("a", paused=[(NOW + 5, NOW + 15.75)])
 
-        async def scenario(stage: Stage) -> list[dict[str, str]]:
-            first = await stage.scrape()
-            stage.front.take()
-            second = await stage.scrape()
+        async def steps(simulation: Simulation) -> list[dict[str, str]]:
+            first = await simulation.scrape()
+            simulation.proxy.new_calls()
+            second = await simulation.scrape()
             whole = ["INVOKED", "RECORDING", "PAUSED", "UPLOADING"]
-            assert paths(stage.front.calls) == [*whole, f"recordings/{resumed.id}"]
+            assert paths(simulation.proxy.calls) == [*whole, f"recordings/{resumed.id}"]
             return [states(first), states(second)]
 
-        first, second = play(
-            scenario,
+        first, second = simulate(
+            steps,
             resumed,
             configuration=list_config("a"),
             workers_per_app=1,
@@ -134,19 +136,19 @@ class TestList:
         names = ids(150)
         # Whichever end the list starts with, its first recording ends between two pages.
         ends = {names[0]: NOW + 15.75, names[-1]: NOW + 15.75}
-        story = [
+        recordings = [
             running(name, invoked_at=NOW - 200 + number, started_at=NOW, stopped_at=ends.get(name))
             for number, name in enumerate(names)
         ]
 
-        async def scenario(stage: Stage) -> tuple[dict[str, str], list[str]]:
-            await stage.scrape()
-            stage.front.take()
-            return states(await stage.scrape()), paths(stage.front.calls)
+        async def steps(simulation: Simulation) -> tuple[dict[str, str], list[str]]:
+            await simulation.scrape()
+            simulation.proxy.new_calls()
+            return states(await simulation.scrape()), paths(simulation.proxy.calls)
 
-        shown, called = play(
-            scenario,
-            *story,
+        shown, called = simulate(
+            steps,
+            *recordings,
             configuration=list_config(*names),
             workers_per_app=1,
             latency_seconds=0.3,
@@ -159,14 +161,14 @@ class TestList:
     def test_one_state_fails(self) -> None:
         """If one status cannot be read, the recordings found are shown, the others are kept."""
 
-        async def scenario(stage: Stage) -> tuple[str, list[str]]:
-            await stage.scrape()
-            stage.front.before = failing(stage, "UPLOADING")
-            stage.front.take()
-            return await stage.scrape(30.0), paths(stage.front.calls)
+        async def steps(simulation: Simulation) -> tuple[str, list[str]]:
+            await simulation.scrape()
+            simulation.proxy.before = failing(simulation, "UPLOADING")
+            simulation.proxy.new_calls()
+            return await simulation.scrape(30.0), paths(simulation.proxy.calls)
 
-        text, called = play(
-            scenario,
+        text, called = simulate(
+            steps,
             running("a", paused=[(NOW + 20, None)]),
             running("b", stopped_at=NOW - 1),
             configuration=list_config("a", "b", "idle"),
@@ -182,13 +184,13 @@ class TestList:
     def test_one_state_of_a_meeting_fails(self) -> None:
         """If a meeting has two recordings, the one whose status cannot be read stays."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            first = await stage.scrape()
-            stage.front.before = failing(stage, "UPLOADING")
-            return [first, await stage.scrape()]
+        async def steps(simulation: Simulation) -> list[str]:
+            first = await simulation.scrape()
+            simulation.proxy.before = failing(simulation, "UPLOADING")
+            return [first, await simulation.scrape()]
 
         old = running("a", invoked_at=NOW - 500, started_at=NOW - 498, stopped_at=NOW - 70)
-        texts = play(scenario, old, running("a"), configuration=list_config("a"))
+        texts = simulate(steps, old, running("a"), configuration=list_config("a"))
         assert [value(text, "rk_meeting_active_recordings") for text in texts] == [2, 2]
 
 
@@ -198,16 +200,18 @@ class TestSmallBudgetForTheList:
     def test_saved_up(self) -> None:
         """Calls are saved until the whole list can be read, because half of it is of little use."""
 
-        async def scenario(stage: Stage) -> list[int]:
-            await stage.scrapes(4)
+        async def steps(simulation: Simulation) -> list[int]:
+            await simulation.scrapes(4)
             counts = []
             for _ in range(20):
-                stage.front.take()
-                await stage.scrape()
-                counts.append(sum("status" in call.query for call in stage.front.calls))
+                simulation.proxy.new_calls()
+                await simulation.scrape()
+                counts.append(sum("status" in call.query for call in simulation.proxy.calls))
             return counts
 
-        counts = play(scenario, running("a"), configuration=list_config("a", "b", api__budget="40"))
+        counts = simulate(
+            steps, running("a"), configuration=list_config("a", "b", api__budget="40")
+        )
         assert set(counts) == {0, 4}
         # Four calls take 30 s of the budget: about every other scrape.
         assert counts.count(4) >= 8
@@ -215,11 +219,11 @@ class TestSmallBudgetForTheList:
     def test_half_of_the_list(self) -> None:
         """If the calls end midway, the recordings found are shown; nothing else is known."""
 
-        async def scenario(stage: Stage) -> str:
-            return await stage.scrape()
+        async def steps(simulation: Simulation) -> str:
+            return await simulation.scrape()
 
-        text = play(
-            scenario,
+        text = simulate(
+            steps,
             running("invoked", started_at=None),
             running("recording"),
             configuration=list_config("invoked", "recording", "idle", api__budget="40"),
@@ -232,62 +236,64 @@ class TestSmallBudgetForTheList:
     def test_from_the_start(self, read: str) -> None:
         """However small the budget is, the first list is read when there are calls for it."""
 
-        async def scenario(stage: Stage) -> str:
-            return (await stage.scrapes(20))[-1]
+        async def steps(simulation: Simulation) -> str:
+            return (await simulation.scrapes(20))[-1]
 
         few = config(meeting_ids=["a", "b", "c"], api__read=read, api__budget="16")
-        assert states(play(scenario, running("a"), configuration=few)) == {"a": "RECORDING"}
+        assert states(simulate(steps, running("a"), configuration=few)) == {"a": "RECORDING"}
 
     def test_long_list(self) -> None:
         """Calls are also saved for a list that is longer than a full budget."""
         names = ids(400)
 
-        async def scenario(stage: Stage) -> str:
-            return (await stage.scrapes(16))[-1]
+        async def steps(simulation: Simulation) -> str:
+            return (await simulation.scrapes(16))[-1]
 
         ending = [running(name, stopped_at=NOW + 60) for name in names]
-        text = play(scenario, *ending, configuration=list_config(*names, api__budget="60"))
+        text = simulate(steps, *ending, configuration=list_config(*names, api__budget="60"))
         assert set(states(text).values()) == {"UPLOADING"}
 
     def test_ends_are_confirmed(self) -> None:
         """There are calls for recordings that have ended, even if one ends at each scrape."""
         names = ids(20)
-        story = [
+        recordings = [
             running(name, stopped_at=NOW + 95 + 15 * number, uploaded_at=NOW + 98 + 15 * number)
             for number, name in enumerate(names)
         ]
 
-        async def scenario(stage: Stage) -> int:
-            texts = await stage.scrapes(25)
+        async def steps(simulation: Simulation) -> int:
+            texts = await simulation.scrapes(25)
             over = {
                 recording.meeting_id
-                for recording in story
-                if recording.phases[-1].at < stage.now() - 60
+                for recording in recordings
+                if recording.phases[-1].at < simulation.now() - 60
             }
             return len(
                 [recording for recording in over if states(texts[-1]).get(recording) == "RECORDING"]
             )
 
         # The list takes each scrape's share of these calls.
-        assert play(scenario, *story, configuration=list_config(*names, api__budget="80")) == 0
+        assert (
+            simulate(steps, *recordings, configuration=list_config(*names, api__budget="80")) == 0
+        )
 
     def test_deferred(self) -> None:
         """Recordings of other meetings in the list do not count as read meetings."""
 
-        async def scenario(stage: Stage) -> str:
-            return await stage.scrape()
+        async def steps(simulation: Simulation) -> str:
+            return await simulation.scrape()
 
-        story = [running(name, started_at=None) for name in ids(20)]
-        text = play(scenario, *story, configuration=list_config("a", "b", api__budget="40"))
+        recordings = [running(name, started_at=None) for name in ids(20)]
+        text = simulate(steps, *recordings, configuration=list_config("a", "b", api__budget="40"))
         assert samples(text, "rk_meeting_up") == {}
         assert value(text, "rk_meetings_deferred") == 2
 
     def test_readings_do_not_flap(self) -> None:
         """Readings are shown until the next list, however rarely the budget allows one."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            return await stage.scrapes(30)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(30)
 
         seldom = list_config("a", "b", api__budget="30", scrape__stale_after="30s")
-        texts = play(scenario, running("a"), configuration=seldom)
+        texts = simulate(steps, running("a"), configuration=seldom)
         assert [states(text) for text in texts[4:]] == [{"a": "RECORDING"}] * 26

@@ -35,12 +35,12 @@ from tests.support import virtual_time
 from tests.support.building import (
     NOW,
     Call,
-    Stage,
+    Simulation,
     VirtualClock,
     config,
-    life,
     pass_context,
-    play,
+    scripted,
+    simulate,
     value,
 )
 
@@ -153,7 +153,7 @@ class Poller:
     def shown(self) -> list[str]:
         return [known.recording_id for known in self.all_shown]
 
-    def take(self) -> list[int]:
+    def new_pages(self) -> list[int]:
         """Return the numbers of the pages that were requested since the last time."""
         asked, self.pages.asked = self.pages.asked, []
         return asked
@@ -170,7 +170,7 @@ class Poller:
         await asyncio.sleep(after)
         context = pass_context(deadline=self._loop.time() + timeout_seconds)
         await self.backfill.poll(self.pages, context, calls_per_second=calls_per_second)
-        return self.take()
+        return self.new_pages()
 
     async def due_after(self) -> float:
         """Wait until the list is due, and return how many seconds that took."""
@@ -187,14 +187,14 @@ class Poller:
 
 
 def with_poller(
-    scenario: Callable[[Poller], Awaitable[T]], recordings: list[Recording], **options: Any
+    steps: Callable[[Poller], Awaitable[T]], recordings: list[Recording], **options: Any
 ) -> T:
-    """Return the result of a *scenario* with a list of *recordings*, newest first."""
+    """Run *steps* with a list of *recordings*, newest first; return their result."""
 
-    async def act() -> T:
-        return await scenario(Poller(recordings, **options))
+    async def run_steps() -> T:
+        return await steps(Poller(recordings, **options))
 
-    return virtual_time.run(act())
+    return virtual_time.run(run_steps())
 
 
 class TestRestoring:
@@ -203,7 +203,7 @@ class TestRestoring:
     def test_all_that_was_shown_before(self) -> None:
         """The whole list is read page by page, and shown; then the app is restored."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             assert poller.backfill.is_due()
             assert not poller.is_restored()
             assert [1, 2, 3] == await poller.poll()
@@ -213,24 +213,24 @@ class TestRestoring:
             )
             assert not poller.backfill.is_due()
 
-        with_poller(scenario, older(250))
+        with_poller(steps, older(250))
 
     def test_an_empty_list(self) -> None:
         """One call restores an app without recordings; its first recording counts."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             assert [1] == await poller.poll()
             assert poller.is_restored()
             poller.pages.recordings = [invoked(30)]
             assert [1] == await poller.poll_when_due()
             assert 1 == poller.tracker.counters.started
 
-        with_poller(scenario, [])
+        with_poller(steps, [])
 
     def test_nothing_of_before_is_counted(self) -> None:
         """Recordings in the first list are not counted, later ones are."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             await poller.poll()
             assert NOW - 1 == poller.tracker.listed_until
             assert 0 == poller.tracker.counters.started
@@ -239,7 +239,7 @@ class TestRestoring:
             assert 1 == poller.tracker.counters.started
             assert NOW + 20 == poller.tracker.listed_until
 
-        with_poller(scenario, older(150))
+        with_poller(steps, older(150))
 
     @pytest.mark.parametrize(
         ("max_recordings", "pages"), [(1, 2), (100, 2), (101, 3), (1000, 11), (1001, 12)]
@@ -247,43 +247,43 @@ class TestRestoring:
     def test_no_further_than_what_may_be_shown(self, max_recordings: int, pages: int) -> None:
         """The poll stops one page after the limit of recordings, however long the list is."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             assert list(range(1, pages + 1)) == await poller.poll()
             assert poller.is_restored()
 
-        with_poller(scenario, older(2000), max_recordings=max_recordings)
+        with_poller(steps, older(2000), max_recordings=max_recordings)
 
     @pytest.mark.parametrize(("retain", "days"), [(HOUR, 7), (7 * DAY, 7), (30 * DAY, 30)])
     def test_how_far_back(self, retain: float, days: int) -> None:
         """Only recordings that may be shown are requested: a file is kept for seven days."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             await poller.poll()
             (since,) = poller.pages.since
             assert since is not None
             assert NOW - days * DAY - 25 * HOUR == since.timestamp()
 
-        with_poller(scenario, older(5), retain_seconds=retain)
+        with_poller(steps, older(5), retain_seconds=retain)
 
     def test_retained_forever(self) -> None:
         """A retention that is longer than the unix epoch works as well."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             assert [1] == await poller.poll()
             assert 5 == len(poller.shown)
 
-        with_poller(scenario, older(5), retain_seconds=1e12)
+        with_poller(steps, older(5), retain_seconds=1e12)
 
     def test_known_from_the_state_file(self) -> None:
         """If the state file has the ids of an earlier first page, the poll ends at one of them."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             assert [1, 2] == await poller.poll()
             assert poller.is_restored()
             assert [1] == await poller.poll_when_due()
 
         newest_ids = tuple(recording.recording_id for recording in older(1000)[150:250])
-        with_poller(scenario, older(1000), newest_ids=newest_ids)
+        with_poller(steps, older(1000), newest_ids=newest_ids)
 
 
 class TestCatchingUp:
@@ -293,7 +293,7 @@ class TestCatchingUp:
     def test_new_recordings(self, new: int, pages: int) -> None:
         """Pages are read until one has a known recording."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             await poller.poll()
             come = [invoked(30 + number) for number in reversed(range(new))]
             poller.pages.recordings = [*come, *poller.pages.recordings]
@@ -302,17 +302,17 @@ class TestCatchingUp:
             assert poller.pages.recordings[0].recording_id == poller.backfill.newest_ids[0]
             assert 100 == len(poller.backfill.newest_ids)
 
-        with_poller(scenario, older(800))
+        with_poller(steps, older(800))
 
     def test_newest_recordings_deleted(self) -> None:
         """If the newest recordings were deleted, the others of their page end the poll."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             await poller.poll()
             poller.pages.recordings = poller.pages.recordings[99:]
             assert [1] == await poller.poll_when_due()
 
-        with_poller(scenario, older(800))
+        with_poller(steps, older(800))
 
     @pytest.mark.parametrize(
         ("calls_per_second", "pause"), [(100.0, 59), (2.0, 59), (0.5, 100), (10 / 300, 1500)]
@@ -320,40 +320,40 @@ class TestCatchingUp:
     def test_how_often(self, calls_per_second: float, pause: float) -> None:
         """The list is polled each minute, but uses at most one call in fifty of the budget."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             for _ in range(3):
                 assert await poller.poll(calls_per_second=calls_per_second)
                 assert pause == await poller.due_after()
 
-        with_poller(scenario, older(5))
+        with_poller(steps, older(5))
 
     def test_a_scrape_each_minute(self) -> None:
         """If scrapes come each minute, each of them polls, even if it is a little early."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             await poller.poll()
             for _ in range(5):
                 await asyncio.sleep(59.1)
                 assert poller.backfill.is_due()
                 await poller.poll()
 
-        with_poller(scenario, older(5))
+        with_poller(steps, older(5))
 
     def test_whole_list_again(self) -> None:
         """The whole list is read again after follow.reread_interval, and not before."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             polls = [(await poller.poll_when_due(), poller.now() - NOW) for _ in range(100)]
             whole = [at for pages, at in polls if pages == [1, 2, 3]]
             assert [0, 1800, 3600, 5400] == pytest.approx(whole, abs=120)
             assert 96 == sum(1 for pages, _ in polls if pages == [1])
 
-        with_poller(scenario, older(250), reread_seconds=1800.0)
+        with_poller(steps, older(250), reread_seconds=1800.0)
 
     def test_whole_list_after_a_state_file(self) -> None:
         """After a start with a state file, the whole list is read after the same interval."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             whole = None
             while whole is None:
                 if len(await poller.poll_when_due()) > 1:
@@ -361,12 +361,12 @@ class TestCatchingUp:
             assert 1800 == pytest.approx(whole, abs=120)
 
         newest_ids = tuple(recording.recording_id for recording in older(100))
-        with_poller(scenario, older(250), reread_seconds=1800.0, newest_ids=newest_ids)
+        with_poller(steps, older(250), reread_seconds=1800.0, newest_ids=newest_ids)
 
     def test_a_url_that_was_refreshed(self) -> None:
         """The whole list updates known recordings."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             await poller.poll()
             changed = Recording(
                 recording_id="old-240",
@@ -378,12 +378,12 @@ class TestCatchingUp:
             (known,) = (known for known in poller.all_shown if known.recording_id == "old-240")
             assert NOW + 9 * DAY == known.recording.download_url_expiry_timestamp_seconds
 
-        with_poller(scenario, older(250))
+        with_poller(steps, older(250))
 
     def test_late_answer(self) -> None:
         """An answer for a meeting that arrives during the poll is newer than the list."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             poller.pages.seconds = 2.0
             polling = asyncio.create_task(poller.poll())
             await asyncio.sleep(1)
@@ -393,7 +393,7 @@ class TestCatchingUp:
             states = {known.recording_id: known.recording.status for known in poller.all_shown}
             assert {"old-0": Status.ERRORED, "old-1": Status.UPLOADED} == states
 
-        with_poller(scenario, older(2))
+        with_poller(steps, older(2))
 
 
 class TestInterruptions:
@@ -402,18 +402,18 @@ class TestInterruptions:
     def test_rate_limited(self) -> None:
         """If the budget allows some of the pages, the rest is read as soon as there are calls."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             poller.fail(None, None, RateLimitWait(), RateLimitWait())
             with pytest.raises(RateLimitWait):
                 await poller.poll()
-            assert [1, 2, 3] == poller.take()
+            assert [1, 2, 3] == poller.new_pages()
             for after in (15.0, 0.0):
                 assert poller.backfill.is_due()
                 assert not poller.is_restored()
                 if after:
                     with pytest.raises(RateLimitWait):
                         await poller.poll(after)
-                    assert [3] == poller.take()
+                    assert [3] == poller.new_pages()
             assert [3, 4, 5] == await poller.poll(15)
             assert poller.is_restored()
             assert 450 == len(poller.shown)
@@ -423,13 +423,13 @@ class TestInterruptions:
             assert [1] == await poller.poll_when_due()
             assert 1 == poller.tracker.counters.started
 
-        with_poller(scenario, older(450))
+        with_poller(steps, older(450))
 
     @given(st.lists(st.booleans(), max_size=40))
     def test_rate_limited_at_any_time(self, is_allowed: list[bool]) -> None:
         """Whichever calls are rate limited, each page is read once."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             coming = iter(is_allowed)
             read = []
 
@@ -447,12 +447,12 @@ class TestInterruptions:
                     assert poller.backfill.is_due()
             assert [1, 2, 3, 4, 5] == read
 
-        with_poller(scenario, older(450))
+        with_poller(steps, older(450))
 
     def test_failures(self) -> None:
         """A failed poll starts again after 10 s, doubled each time up to ten minutes."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             poller.fail(*[None, ServerError("no")] * 12)
             for pause in [10, 20, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600]:
                 assert [1, 2] == await poller.poll()
@@ -465,24 +465,24 @@ class TestInterruptions:
             assert 10 == await poller.due_after()
             assert [1] == await poller.poll()
 
-        with_poller(scenario, older(250))
+        with_poller(steps, older(250))
 
     def test_whole_list_fails(self) -> None:
         """After a failed poll of the whole list, the next poll reads the whole list."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             await poller.poll()
             poller.fail(None, ServerError("no"))
             assert [1, 2] == await poller.poll(after=1800)
             assert [1, 2, 3] == await poller.poll_when_due()
             assert [1] == await poller.poll_when_due()
 
-        with_poller(scenario, older(250), reread_seconds=1800.0)
+        with_poller(steps, older(250), reread_seconds=1800.0)
 
     def test_given_up(self, caplog: pytest.LogCaptureFixture) -> None:
         """After five failures, readiness no longer waits for the list; this is logged once."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             poller.fail(*[ServerError("no")] * 9)
             for is_restored in [False] * 4 + [True] * 5:
                 await poller.poll_when_due()
@@ -495,13 +495,13 @@ class TestInterruptions:
             assert 252 == len(poller.shown)
             assert 1 == poller.tracker.counters.started
 
-        with_poller(scenario, [])
+        with_poller(steps, [])
 
     @pytest.mark.parametrize("error", [Unauthorized, RateLimited, ConnectFailed, TlsFailed])
     def test_not_given_up(self, error: type[ApiError], caplog: pytest.LogCaptureFixture) -> None:
         """If the list cannot be requested, readiness waits for it."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             poller.fail(*[error("no")] * 20)
             for _ in range(20):
                 await poller.poll_when_due()
@@ -510,13 +510,13 @@ class TestInterruptions:
             await poller.poll_when_due()
             assert poller.is_restored()
 
-        with_poller(scenario, older(5))
+        with_poller(steps, older(5))
 
     @pytest.mark.parametrize("others", [1, 4, 5, 9])
     def test_given_up_after_other_failures(self, others: int) -> None:
         """Other failures do not delay giving up a list that fails."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             poller.fail(*[ConnectFailed("no")] * others, *[ServerError("no")] * 99)
             for _ in range(others):
                 await poller.poll_when_due()
@@ -525,12 +525,12 @@ class TestInterruptions:
                 await poller.poll_when_due()
             assert poller.is_restored()
 
-        with_poller(scenario, older(5))
+        with_poller(steps, older(5))
 
     def test_slow_pages(self, caplog: pytest.LogCaptureFixture) -> None:
         """If the list takes several scrapes, each of them continues; that is no failure."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             poller.pages.seconds = 3.0
             read: list[int] = []
             for _ in range(10):
@@ -544,12 +544,12 @@ class TestInterruptions:
             assert 1950 == len(poller.shown)
             assert not caplog.records
 
-        with_poller(scenario, older(1950), max_recordings=10_000)
+        with_poller(steps, older(1950), max_recordings=10_000)
 
     def test_a_page_that_hangs(self) -> None:
         """A page that never comes in time counts as a failure."""
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             poller.pages.problem_of = lambda page_no: ApiTimeout("no") if page_no == 2 else None
             assert [1, 2] == await poller.poll()
             pauses = []
@@ -559,24 +559,24 @@ class TestInterruptions:
             assert pauses == sorted(pauses)
             assert len(pauses) in {4, 5}
 
-        with_poller(scenario, older(250))
+        with_poller(steps, older(250))
 
 
 def test_a_clock_that_is_wrong() -> None:
     """After the list is given up, recordings count from that moment of the API's clock."""
 
-    async def scenario(stage: Stage) -> float | None:
+    async def steps(simulation: Simulation) -> float | None:
         def refuse(call: Call) -> None:
             if call.path == "recordings":
-                stage.simulator.inject("*", Fault.SERVER_ERROR, times=1)
+                simulation.simulator.inject("*", Fault.SERVER_ERROR, times=1)
 
-        stage.front.before = refuse
-        stage.clock.ahead_seconds = HOUR
-        await stage.scrapes(20)
-        assert stage.exporter.collector.why_not_ready() is None
-        return value(await stage.scrape(60), "rk_recordings_started_total")
+        simulation.proxy.before = refuse
+        simulation.clock.ahead_seconds = HOUR
+        await simulation.scrapes(20)
+        assert simulation.exporter.collector.why_not_ready() is None
+        return value(await simulation.scrape(60), "rk_recordings_started_total")
 
-    come = life(
+    come = scripted(
         invoked_at=NOW + 301, started_at=NOW + 303, paused=[], stopped_at=None, uploaded_at=None
     )
-    assert 1 == play(scenario, come, configuration=config())
+    assert 1 == simulate(steps, come, configuration=config())

@@ -12,12 +12,12 @@ from rk_exporter.simulator import Fault, Meeting, Recording, Session
 from tests.support.building import (
     NOW,
     Call,
-    Stage,
+    Simulation,
     by_meeting,
     config,
     labelled,
-    play,
     samples,
+    simulate,
     value,
 )
 from tests.support.read_modes import states
@@ -51,12 +51,14 @@ def recorded(
     )
 
 
-def failing(stage: Stage, path: str, fault: Fault = Fault.SERVER_ERROR) -> Callable[[Call], None]:
+def failing(
+    simulation: Simulation, path: str, fault: Fault = Fault.SERVER_ERROR
+) -> Callable[[Call], None]:
     """Return a hook that lets the calls fail whose path starts with *path*."""
 
     def fail(call: Call) -> None:
         if call.path.startswith(path):
-            stage.simulator.inject("*", fault, times=1)
+            simulation.simulator.inject("*", fault, times=1)
 
     return fail
 
@@ -72,9 +74,9 @@ def read_ids(text: str) -> list[str]:
     return list(by_meeting(text, "rk_meeting_up"))
 
 
-def calls(stage: Stage, endpoint: str) -> int:
+def calls(simulation: Simulation, endpoint: str) -> int:
     """Return how often an endpoint was called."""
-    return stage.simulator.requests.by_endpoint[endpoint]
+    return simulation.simulator.requests.by_endpoint[endpoint]
 
 
 class TestLiveMeetings:
@@ -84,11 +86,11 @@ class TestLiveMeetings:
     def test_names(self, read: str) -> None:
         """Meetings with a live session are shown with their titles; other meetings are not."""
 
-        async def scenario(stage: Stage) -> str:
-            return await stage.scrape()
+        async def steps(simulation: Simulation) -> str:
+            return await simulation.scrape()
 
-        text = play(
-            scenario,
+        text = simulate(
+            steps,
             recorded("a"),
             meetings=[Meeting("a", "Cardiology, B"), Meeting("b", ""), Meeting("idle")],
             sessions=[live("a"), live("b"), live("over", -500, -10), live("soon", 100)],
@@ -104,14 +106,14 @@ class TestLiveMeetings:
         file.write_text("- {id: named, name: mine}\n- both\n- only-in-file\n")
         os.utime(file, (SETTLED, SETTLED))
 
-        async def scenario(stage: Stage) -> str:
-            text = await stage.scrape()
-            assert calls(stage, "active_recording") == 5
+        async def steps(simulation: Simulation) -> str:
+            text = await simulation.scrape()
+            assert calls(simulation, "active_recording") == 5
             return text
 
         titled = [Meeting(name, f"title of {name}") for name in ("named", "both", "live", "id")]
-        text = play(
-            scenario,
+        text = simulate(
+            steps,
             meetings=titled,
             sessions=[live(meeting.id) for meeting in titled],
             configuration=discovering(meeting_ids=["id", "both"], meetings__files=[str(file)]),
@@ -127,15 +129,15 @@ class TestLiveMeetings:
     def test_pages(self) -> None:
         """250 live sessions are read from three pages."""
 
-        async def scenario(stage: Stage) -> str:
-            text = await stage.scrape()
-            pages = [call.query for call in stage.front.calls if call.path == "sessions"]
+        async def steps(simulation: Simulation) -> str:
+            text = await simulation.scrape()
+            pages = [call.query for call in simulation.proxy.calls if call.path == "sessions"]
             assert [page["page_no"] for page in pages] == ["1", "2", "3"]
             assert {(page["status"], page["per_page"]) for page in pages} == {("LIVE", "100")}
             return text
 
         sessions = [live(f"meeting-{number:03}") for number in range(250)]
-        text = play(scenario, sessions=sessions, configuration=discovering(api__read="list"))
+        text = simulate(steps, sessions=sessions, configuration=discovering(api__read="list"))
         assert len(names(text)) == len(samples(text, "rk_meeting_up")) == 250
 
     def test_page_that_shifts(self) -> None:
@@ -146,14 +148,15 @@ class TestLiveMeetings:
             for number in range(150)
         ]
 
-        async def scenario(stage: Stage) -> list[dict[str, str]]:
-            texts = await stage.scrapes(2)
+        async def steps(simulation: Simulation) -> list[dict[str, str]]:
+            texts = await simulation.scrapes(2)
             return [
-                names(text) for text in [*texts, await stage.scrape(14.85), *await stage.scrapes(5)]
+                names(text)
+                for text in [*texts, await simulation.scrape(14.85), *await simulation.scrapes(5)]
             ]
 
-        shown = play(
-            scenario,
+        shown = simulate(
+            steps,
             sessions=sessions,
             configuration=discovering(api__read="list"),
             latency_seconds=0.1,
@@ -170,24 +173,24 @@ class TestLiveMeetings:
     def test_interval(self, interval: float, seconds: float) -> None:
         """Sessions are listed every half minute, or at each scrape if scrapes are rarer."""
 
-        async def scenario(stage: Stage) -> int:
-            await stage.scrapes(1 + round(10 * seconds / interval), interval)
-            return calls(stage, "sessions")
+        async def steps(simulation: Simulation) -> int:
+            await simulation.scrapes(1 + round(10 * seconds / interval), interval)
+            return calls(simulation, "sessions")
 
-        assert play(scenario, sessions=[live("a")], configuration=discovering()) == 11
+        assert simulate(steps, sessions=[live("a")], configuration=discovering()) == 11
 
     @MODES
     def test_failure(self, read: str, caplog: pytest.LogCaptureFixture) -> None:
         """While sessions cannot be listed, the last list stays; this is logged once."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
-        async def scenario(stage: Stage) -> list[str]:
-            texts = [await stage.scrape()]
-            stage.front.before = failing(stage, "sessions")
-            return [*texts, *await stage.scrapes(20)]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = [await simulation.scrape()]
+            simulation.proxy.before = failing(simulation, "sessions")
+            return [*texts, *await simulation.scrapes(20)]
 
-        texts = play(
-            scenario,
+        texts = simulate(
+            steps,
             recorded("a"),
             sessions=[live("a"), live("later", 60)],
             configuration=discovering(api__read=read),
@@ -204,12 +207,12 @@ class TestLiveMeetings:
     def test_token_that_may_not_list_sessions(self, interval: float, read: str) -> None:
         """If the token may not list sessions, configured meetings are still read."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            stage.front.before = failing(stage, "sessions", Fault.FORBIDDEN)
-            return await stage.scrapes(12, interval)
+        async def steps(simulation: Simulation) -> list[str]:
+            simulation.proxy.before = failing(simulation, "sessions", Fault.FORBIDDEN)
+            return await simulation.scrapes(12, interval)
 
-        texts = play(
-            scenario, recorded("a"), configuration=discovering(meeting_ids=["a"], api__read=read)
+        texts = simulate(
+            steps, recorded("a"), configuration=discovering(meeting_ids=["a"], api__read=read)
         )
         # A rejected token blocks all calls at first, and is tried again after a while.
         assert [value(text, "rk_up") for text in texts[4:]] == [1] * 8
@@ -223,11 +226,11 @@ class TestEnd:
     def test_recording_that_is_not_finished(self, read: str) -> None:
         """A meeting whose session is over is read until its recording has ended."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            return await stage.scrapes(12)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(12)
 
-        texts = play(
-            scenario,
+        texts = simulate(
+            steps,
             recorded("a", stop=80, uploaded=110),
             sessions=[live("a", end=40), live("b", end=40), live("c")],
             configuration=discovering(api__read=read),
@@ -235,8 +238,8 @@ class TestEnd:
         # At 60 s, discovery finds that a and b are over; at 120 s, the recording is uploaded.
         meetings = [" ".join(sorted(read_ids(text))) for text in texts]
         assert meetings == [*["a b c"] * 5, *["a c"] * 4, *["c"] * 3]
-        lives = [by_meeting(text, "rk_meeting_live").get("a") for text in texts]
-        assert lives == [*[1] * 4, *[0] * 5, *[None] * 3]
+        is_live = [by_meeting(text, "rk_meeting_live").get("a") for text in texts]
+        assert is_live == [*[1] * 4, *[0] * 5, *[None] * 3]
         assert [states(text)["a"] for text in texts[5:]] == [
             "RECORDING",
             *["UPLOADING"] * 2,
@@ -253,13 +256,13 @@ class TestEnd:
     def test_meeting_that_cannot_be_read(self) -> None:
         """An ended meeting that cannot be read leaves after `stale_after`; its recording stays."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            texts = await stage.scrapes(2)
-            stage.front.before = failing(stage, "recordings/active-recording/")
-            return [*texts, *await stage.scrapes(10)]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(2)
+            simulation.proxy.before = failing(simulation, "recordings/active-recording/")
+            return [*texts, *await simulation.scrapes(10)]
 
-        texts = play(
-            scenario,
+        texts = simulate(
+            steps,
             recorded("a"),
             sessions=[live("a", end=40)],
             configuration=discovering(scrape__stale_after="1m"),
@@ -274,11 +277,11 @@ class TestEnd:
     def test_live_again(self, read: str) -> None:
         """A meeting that people return to is shown again, also if it has an older recording."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            return await stage.scrapes(14)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(14)
 
-        texts = play(
-            scenario,
+        texts = simulate(
+            steps,
             recorded("recorded"),
             sessions=[
                 *(live(name, end=20) for name in ("idle", "recorded")),
@@ -286,19 +289,19 @@ class TestEnd:
             ],
             configuration=discovering(api__read=read),
         )
-        lives = [by_meeting(text, "rk_meeting_live") for text in texts]
-        assert [live.get("idle") for live in lives] == [1, 1, 0, *[None] * 5, *[1] * 6]
-        assert [live.get("recorded") for live in lives] == [1, 1, *[0] * 6, *[1] * 6]
+        is_live = [by_meeting(text, "rk_meeting_live") for text in texts]
+        assert [live.get("idle") for live in is_live] == [1, 1, 0, *[None] * 5, *[1] * 6]
+        assert [live.get("recorded") for live in is_live] == [1, 1, *[0] * 6, *[1] * 6]
         assert by_meeting(texts[-1], "rk_meeting_live_participants")["recorded"] == 5
 
     def test_recordings_without_a_session(self) -> None:
         """Meetings with a recording in the list are read until it has ended, live or not."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            return await stage.scrapes(6)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(6)
 
-        texts = play(
-            scenario,
+        texts = simulate(
+            steps,
             recorded("a", stop=20, uploaded=40),
             recorded("b"),
             configuration=discovering(api__read="list"),
@@ -316,12 +319,12 @@ class TestEnd:
     def test_recordings_without_a_session_one_by_one(self) -> None:
         """If meetings are read one by one, such recordings are read by their ids."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            texts = await stage.scrapes(6)
-            assert calls(stage, "active_recording") == 0
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = await simulation.scrapes(6)
+            assert calls(simulation, "active_recording") == 0
             return texts
 
-        texts = play(scenario, recorded("a", stop=20, uploaded=40), configuration=discovering())
+        texts = simulate(steps, recorded("a", stop=20, uploaded=40), configuration=discovering())
         assert {tuple(read_ids(text)) for text in texts} == {()}
         # It is read after 10 s, and then the list shows it each minute.
         assert [states(text)["a"] for text in texts] == [
@@ -333,11 +336,11 @@ class TestEnd:
     def test_configured_meeting(self) -> None:
         """A meeting in the configuration stays, live or not."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            return await stage.scrapes(8)
+        async def steps(simulation: Simulation) -> list[str]:
+            return await simulation.scrapes(8)
 
-        texts = play(
-            scenario,
+        texts = simulate(
+            steps,
             sessions=[live("a", end=20)],
             configuration=discovering(meeting_ids=["a", "never"]),
         )
@@ -357,37 +360,37 @@ class TestRooms:
 
     @MODES
     def test_alert(self, read: str) -> None:
-        """A live meeting that should be recorded and is not can be told apart from others."""
+        """The metrics distinguish a live meeting that should be recorded and is not from others."""
 
-        async def scenario(stage: Stage) -> str:
-            return (await stage.scrapes(2))[-1]
+        async def steps(simulation: Simulation) -> str:
+            return (await simulation.scrapes(2))[-1]
 
-        text = play(
-            scenario,
+        text = simulate(
+            steps,
             recorded("recorded"),
             meetings=self.MEETINGS,
             sessions=[live(meeting.id, people=3) for meeting in self.MEETINGS],
             configuration=discovering(api__read=read),
         )
-        lives, wanted, active = (
+        is_live, wanted, active = (
             by_meeting(text, f"rk_meeting_{name}")
             for name in ("live", "record_on_start", "active_recordings")
         )
         assert wanted == {"to-be-recorded": 1, "recorded": 1, "private": 0}
         assert set(by_meeting(text, "rk_meeting_live_participants").values()) == {3}
-        assert [live for live in lives if lives[live] and wanted[live] and not active[live]] == [
-            "to-be-recorded"
-        ]
+        assert [
+            live for live in is_live if is_live[live] and wanted[live] and not active[live]
+        ] == ["to-be-recorded"]
 
     def test_without_discovery(self) -> None:
         """Without discovery, there are no metrics of rooms."""
 
-        async def scenario(stage: Stage) -> str:
-            return await stage.scrape()
+        async def steps(simulation: Simulation) -> str:
+            return await simulation.scrape()
 
         ids = [meeting.id for meeting in self.MEETINGS]
-        text = play(
-            scenario,
+        text = simulate(
+            steps,
             meetings=self.MEETINGS,
             sessions=map(live, ids),
             configuration=config(meeting_ids=ids),
@@ -402,13 +405,13 @@ class TestRooms:
     def test_sessions_that_cannot_be_listed(self) -> None:
         """Metrics of rooms end after `stale_after`; the meetings are still read."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            texts = [await stage.scrape()]
-            stage.front.before = failing(stage, "sessions")
-            return [*texts, *await stage.scrapes(7)]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = [await simulation.scrape()]
+            simulation.proxy.before = failing(simulation, "sessions")
+            return [*texts, *await simulation.scrapes(7)]
 
-        texts = play(
-            scenario, sessions=[live("a")], configuration=discovering(scrape__stale_after="1m")
+        texts = simulate(
+            steps, sessions=[live("a")], configuration=discovering(scrape__stale_after="1m")
         )
         assert [len(samples(text, "rk_meeting_live")) for text in texts] == [*[1] * 5, *[0] * 3]
         assert [value(text, "rk_meeting_up") for text in texts] == [1] * 8
@@ -418,15 +421,15 @@ class TestRooms:
     def test_settings_once(self, read: str, fault: Fault | None) -> None:
         """Settings are read once per meeting, even if the API has none."""
 
-        async def scenario(stage: Stage) -> str:
+        async def steps(simulation: Simulation) -> str:
             if fault:
-                stage.front.before = failing(stage, "meetings/", fault)
-            texts = await stage.scrapes(60)
-            assert calls(stage, "meeting") == 3
+                simulation.proxy.before = failing(simulation, "meetings/", fault)
+            texts = await simulation.scrapes(60)
+            assert calls(simulation, "meeting") == 3
             return texts[-1]
 
-        text = play(
-            scenario,
+        text = simulate(
+            steps,
             meetings=self.MEETINGS,
             sessions=[live(meeting.id) for meeting in self.MEETINGS],
             configuration=discovering(meeting_ids=["not-live"], api__read=read),
@@ -436,14 +439,14 @@ class TestRooms:
     def test_settings_that_cannot_be_read(self) -> None:
         """Settings that could not be read are read again after ten minutes."""
 
-        async def scenario(stage: Stage) -> list[str]:
-            stage.front.before = failing(stage, "meetings/")
-            texts = await stage.scrapes(40)
-            assert calls(stage, "meeting") == 1
-            stage.front.before = lambda _: None
-            return [*texts, *await stage.scrapes(3)]
+        async def steps(simulation: Simulation) -> list[str]:
+            simulation.proxy.before = failing(simulation, "meetings/")
+            texts = await simulation.scrapes(40)
+            assert calls(simulation, "meeting") == 1
+            simulation.proxy.before = lambda _: None
+            return [*texts, *await simulation.scrapes(3)]
 
-        texts = play(scenario, sessions=[live("a")], configuration=discovering())
+        texts = simulate(steps, sessions=[live("a")], configuration=discovering())
         seen = [value(text, "rk_meeting_record_on_start") for text in texts]
         assert seen == [*[None] * 41, 0, 0]
 
@@ -455,12 +458,12 @@ class TestBudget:
     def test_settings(self, read: str) -> None:
         """Settings and recordings are read even if the budget is small."""
 
-        async def scenario(stage: Stage) -> str:
-            return (await stage.scrapes(40))[-1]
+        async def steps(simulation: Simulation) -> str:
+            return (await simulation.scrapes(40))[-1]
 
         sessions = [live(f"meeting-{number:02}") for number in range(12)]
         tight = discovering(api__budget="60", api__read=read)
-        text = play(scenario, sessions=sessions, configuration=tight)
+        text = simulate(steps, sessions=sessions, configuration=tight)
         assert len(samples(text, "rk_meeting_record_on_start")) == 12
         assert len(samples(text, "rk_meeting_active_recordings")) == 12
 
@@ -470,32 +473,32 @@ class TestBudget:
     def test_recordings(self, others: int, read: str) -> None:
         """Listing sessions leaves calls for recordings even if the budget is small."""
 
-        async def scenario(stage: Stage) -> str:
-            return (await stage.scrapes(120))[-1]
+        async def steps(simulation: Simulation) -> str:
+            return (await simulation.scrapes(120))[-1]
 
         tight = discovering(api__budget="10", api__read=read)
         sessions = [live("a"), *(live(f"other-{number}") for number in range(others))]
-        text = play(scenario, recorded("a"), sessions=sessions, configuration=tight)
+        text = simulate(steps, recorded("a"), sessions=sessions, configuration=tight)
         assert by_meeting(text, "rk_meeting_active_recordings")["a"] == 1
 
     def test_many_sessions(self) -> None:
         """Sessions on more pages than a full budget are still listed."""
 
-        async def scenario(stage: Stage) -> list[int]:
-            return [len(names(text)) for text in await stage.scrapes(20)]
+        async def steps(simulation: Simulation) -> list[int]:
+            return [len(names(text)) for text in await simulation.scrapes(20)]
 
         sessions = [live(f"meeting-{number:03}") for number in range(450)]
         tight = discovering(api__budget="60", api__read="auto")
-        assert play(scenario, sessions=sessions, configuration=tight)[-1] == 450
+        assert simulate(steps, sessions=sessions, configuration=tight)[-1] == 450
 
 
 @MODES
 def test_up_without_live_meetings(read: str) -> None:
     """Without live meetings, rk_up still shows whether the API can be reached."""
 
-    async def scenario(stage: Stage) -> list[float | None]:
-        first = await stage.scrape()
-        stage.simulator.inject("*", Fault.UNAVAILABLE)
-        return [value(text, "rk_up") for text in (first, await stage.scrape(60.0))]
+    async def steps(simulation: Simulation) -> list[float | None]:
+        first = await simulation.scrape()
+        simulation.simulator.inject("*", Fault.UNAVAILABLE)
+        return [value(text, "rk_up") for text in (first, await simulation.scrape(60.0))]
 
-    assert play(scenario, configuration=discovering(api__read=read)) == [1, 0]
+    assert simulate(steps, configuration=discovering(api__read=read)) == [1, 0]

@@ -36,15 +36,15 @@ from tests.support.building import (
     BASE_URL,
     NOW,
     TOKEN,
+    ApiProxy,
     Call,
-    Front,
     Setup,
     VirtualClock,
     free_limiter,
     in_process,
-    life,
     run,
     samples,
+    scripted,
     setup,
     value,
 )
@@ -215,19 +215,19 @@ def bug_in(path: str) -> Callable[[Call], None]:
 def setup_of(configuration: Config) -> Setup:
     """Return an exporter of both apps, each of whose meetings is recorded and live."""
     sessions = [Session(name, name, NOW - 60, None, 2) for name in "ab"]
-    return setup(life("a"), life("b"), sessions=sessions, configuration=configuration)
+    return setup(scripted("a"), scripted("b"), sessions=sessions, configuration=configuration)
 
 
-def check(given: Setup, log: pytest.LogCaptureFixture) -> None:
-    """Check that three scrapes show the sound app, and count and log the bug of the other."""
+def check(system: Setup, log: pytest.LogCaptureFixture) -> None:
+    """Check that three scrapes show the healthy app, and count and log the bug of the other app."""
 
     async def scrapes() -> list[str]:
         answers = []
         for seconds in (0, 10, 20):
-            given.time.now = NOW + seconds
-            answers.append(await given.get())
+            system.time.now = NOW + seconds
+            answers.append(await system.get())
         assert [answer.status_code for answer in answers] == [200] * 3
-        await given.exporter.close()
+        await system.exporter.close()
         return [answer.text for answer in answers]
 
     for number, text in enumerate(run(scrapes()), start=1):
@@ -256,21 +256,21 @@ def test_bug_in_a_source(
 @pytest.mark.parametrize("path", ["sessions", "recordings", "recordings/active", "meetings"])
 def test_bug_in_a_call(path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A bug in a call of one app costs the other app nothing: discovery, lists and readings."""
-    given = setup_of(two_apps(tmp_path))
-    given.front.before = bug_in(path)
-    check(given, caplog)
+    system = setup_of(two_apps(tmp_path))
+    system.proxy.before = bug_in(path)
+    check(system, caplog)
 
 
 def test_bug_that_ends(tmp_path: Path) -> None:
     """During a bug the app keeps its last snapshot; afterwards it is read again."""
-    given = setup_of(two_apps(tmp_path))
+    system = setup_of(two_apps(tmp_path))
 
     async def scrapes() -> list[str]:
-        texts = [(await given.get()).text]
+        texts = [(await system.get()).text]
         for before in (bug_in(""), lambda _: None):
-            given.front.before = before
-            given.time.now += 10
-            texts.append((await given.get()).text)
+            system.proxy.before = before
+            system.time.now += 10
+            texts.append((await system.get()).text)
         return texts
 
     texts = run(scrapes())
@@ -282,20 +282,20 @@ def test_bug_that_ends(tmp_path: Path) -> None:
 
 
 def test_state_file(tmp_path: Path) -> None:
-    """The state of the sound app is saved, and that of the other app as it was last shown."""
+    """The state of the healthy app is saved, and that of the other app as it was last shown."""
     file = tmp_path / "state.json"
-    given = setup_of(replace(two_apps(tmp_path), state_file=file))
+    system = setup_of(replace(two_apps(tmp_path), state_file=file))
 
     async def scrapes() -> None:
-        await given.get()
-        given.front.before = bug_in("recordings/active")
+        await system.get()
+        system.proxy.before = bug_in("recordings/active")
         for _ in range(7):
-            given.time.now += 20
-            assert (await given.get()).status_code == 200
-        await given.exporter.close()
+            system.time.now += 20
+            assert (await system.get()).status_code == 200
+        await system.exporter.close()
 
     run(scrapes())
-    store = StateFile(file, clock=given.time)
+    store = StateFile(file, clock=system.time)
     buggy, sound = (store.restored(App(name, "account", name)) for name in ("buggy", "sound"))
     store.close()
     assert buggy
@@ -308,12 +308,12 @@ def test_state_file(tmp_path: Path) -> None:
 
 
 def test_deadline_is_no_bug(tmp_path: Path) -> None:
-    """A call that the deadline cuts off is a failed call, not an internal error."""
-    given = setup_of(two_apps(tmp_path))
-    given.simulator.inject("*", Fault.HANG)
+    """A call that exceeds the deadline is a failed call, not an internal error."""
+    system = setup_of(two_apps(tmp_path))
+    system.simulator.inject("*", Fault.HANG)
 
     async def scrape() -> str:
-        return (await given.get(headers={"X-Prometheus-Scrape-Timeout-Seconds": "1.5"})).text
+        return (await system.get(headers={"X-Prometheus-Scrape-Timeout-Seconds": "1.5"})).text
 
     text = run(scrape())
     assert samples(text, INTERNAL_ERRORS) == {'{app="buggy"}': 0, '{app="sound"}': 0}
@@ -323,14 +323,14 @@ def test_deadline_is_no_bug(tmp_path: Path) -> None:
 @pytest.mark.parametrize("before", [bug_in(""), lambda _: None], ids=["bug", "no bug"])
 def test_close_during_a_pass(before: Callable[[Call], None], tmp_path: Path) -> None:
     """Closing ends a running pass, with a bug in another app or without."""
-    given = setup_of(two_apps(tmp_path))
-    given.front.before = before
-    given.simulator.inject("b", Fault.HANG)
+    system = setup_of(two_apps(tmp_path))
+    system.proxy.before = before
+    system.simulator.inject("b", Fault.HANG)
 
     async def scrape() -> None:
-        waiting = asyncio.create_task(given.get())
+        waiting = asyncio.create_task(system.get())
         await asyncio.sleep(0.1)
-        await given.exporter.close()
+        await system.exporter.close()
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
@@ -368,13 +368,13 @@ class BuggyClock:
         return self._clock.monotonic()
 
     def restart(self, fails_at: int) -> None:
-        """Count anew."""
+        """Start counting again."""
         self.fails_at, self.reads = fails_at, 0
 
 
 def collector_of(name: str, clock: Clock, read: ReadMode) -> AppCollector:
     """Return the collector of an app that discovers one meeting, in which a recording ends."""
-    story = ScriptedScenario(
+    scenario = ScriptedScenario(
         meetings=["a", "b"],
         recordings=[Recording.scripted("a", invoked_at=NOW - 60, started_at=NOW - 58)],
         sessions=[Session("s", "a", NOW - 60, None, 2)],
@@ -394,7 +394,8 @@ def collector_of(name: str, clock: Clock, read: ReadMode) -> AppCollector:
         app,
         base_url=BASE_URL,
         pool=ConnectionPool(
-            in_process(Front(Simulator(story, clock=VirtualClock().wall, rate_limit=0))), size=2
+            in_process(ApiProxy(Simulator(scenario, clock=VirtualClock().wall, rate_limit=0))),
+            size=2,
         ),
         limiter=limiter,
         observer=NoObserver(),
@@ -419,9 +420,9 @@ def collector_of(name: str, clock: Clock, read: ReadMode) -> AppCollector:
 
 @pytest.mark.parametrize("read", ReadMode)
 def test_bug_anywhere(read: ReadMode) -> None:
-    """Wherever in its pass an app fails, it keeps its state, and the other app is read."""
+    """Wherever an app fails in its pass, it keeps its state, and the other app is read."""
 
-    async def scenario() -> None:
+    async def steps() -> None:
         clock = VirtualClock()
         buggy_clock = BuggyClock(clock)
         buggy, sound = (
@@ -456,7 +457,7 @@ def test_bug_anywhere(read: ReadMode) -> None:
             check_sound(app, clock.wall())
         await collector.close()
 
-    virtual_time.run(scenario())
+    virtual_time.run(steps())
 
 
 def check_sound(app: AppSnapshot, now: float) -> None:

@@ -16,9 +16,9 @@ from tests.support.building import (
     by_meeting,
     config,
     labelled,
-    life,
     run,
     samples,
+    scripted,
     setup,
     value,
 )
@@ -113,12 +113,12 @@ class TestMeetingList:
 
 
 class Watched:
-    """An exporter that reads files of meetings, all of which are recorded."""
+    """An exporter that reads files with meetings; every meeting has a recording."""
 
     def __init__(self, *paths: Path, ids: Iterable[str] = (), **changes: str) -> None:
         files = [str(path) for path in paths]
         configuration = config(meeting_ids=list(ids), meetings__files=files, **changes)
-        self.setup = setup(*map(life, "abcdef"), configuration=configuration)
+        self.setup = setup(*map(scripted, "abcdef"), configuration=configuration)
 
     def scrape(self) -> str:
         """Return the exposition ten seconds after the last one."""

@@ -35,7 +35,7 @@ def deferred(readings: tuple[Reading, ...], *results: ReadResult, fresh_count: i
 
 
 def test_success() -> None:
-    """A success replaces the recordings and is remembered with its time."""
+    """A success replaces the recordings, and its time is stored."""
     (reading,) = after_pass(before(a=None), ReadResult("a", NOW - 1, (RECORDING,)))
     assert ((RECORDING,), NOW - 1, True) == (
         reading.recordings,
@@ -68,7 +68,7 @@ def test_unread_meeting_keeps_its_reading() -> None:
 
 
 def test_meeting_cut_off_by_the_deadline() -> None:
-    """A call that the end of the pass cuts off has failed, and its meeting counts as deferred."""
+    """A call that exceeds the deadline has failed, and its meeting counts as deferred."""
     result = ReadResult("a", NOW, FAILURE, deadline_exceeded=True)
     assert not after_pass(before(a=None), result)[0].up
     assert 1 == deferred(before(a=None), result)

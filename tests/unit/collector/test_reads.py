@@ -14,11 +14,11 @@ from rk_exporter.simulator import Recording as SimulatedRecording
 from tests.support.building import (
     NOW,
     Call,
-    Stage,
+    Simulation,
     VirtualClock,
     config,
     pass_context,
-    play,
+    simulate,
     value,
 )
 from tests.support.virtual_time import run
@@ -51,11 +51,11 @@ class FailingClient:
 def read(call: Callable[[CallReader], Awaitable[T]], error: ApiError, *, seconds: float = 1.0) -> T:
     """Return the result of a call that fails after *seconds*, in a pass of 5 s."""
 
-    async def act() -> T:
+    async def run_steps() -> T:
         client = FailingClient(error, seconds)
         return await call(CallReader("app", client, pass_context(deadline=5.0), VirtualClock()))
 
-    return run(act())
+    return run(run_steps())
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def read(call: Callable[[CallReader], Awaitable[T]], error: ApiError, *, seconds
     ],
 )
 def test_failed_meeting(error: ApiError, seconds: float, *, deadline_exceeded: bool) -> None:
-    """A failure has its time, and only a timeout at the end of the pass was cut off."""
+    """A failure has its time; only a timeout at the end of the pass exceeded the deadline."""
     found = read(lambda reader: reader.meeting(MEETING), error, seconds=seconds)
     assert isinstance(found, MeetingRead)
     assert found.meeting == MEETING
@@ -94,14 +94,14 @@ def test_recording_that_fails_for_a_while() -> None:
         uploaded_at=NOW + 12,
     )
 
-    async def scenario(stage: Stage) -> list[float | None]:
+    async def steps(simulation: Simulation) -> list[float | None]:
         def fail(call: Call) -> None:
-            if call.path == f"recordings/{ending.id}" and stage.now() < NOW + 40:
-                stage.simulator.inject("*", Fault.SERVER_ERROR, times=1)
+            if call.path == f"recordings/{ending.id}" and simulation.now() < NOW + 40:
+                simulation.simulator.inject("*", Fault.SERVER_ERROR, times=1)
 
-        stage.front.before = fail
-        texts = await stage.scrapes(6)
+        simulation.proxy.before = fail
+        texts = await simulation.scrapes(6)
         return [value(text, "rk_recording_status", status="UPLOADED") for text in texts]
 
-    shown = play(scenario, ending, configuration=config(), linger_seconds=0)
+    shown = simulate(steps, ending, configuration=config(), linger_seconds=0)
     assert shown == [0, 0, 0, 0, 1, 1]

@@ -65,11 +65,11 @@ def test_several_workers(workers: int, seconds: int) -> None:
     """Each worker runs one job at a time; there may be more workers than jobs."""
     diary = Diary()
 
-    async def act() -> float:
+    async def run_steps() -> float:
         await diary.run(*diary.jobs("abcdefg"), workers=workers)
         return asyncio.get_running_loop().time()
 
-    assert run(act()) == seconds
+    assert run(run_steps()) == seconds
     assert diary.names == "abcdefg"
     assert max(Counter(at for at, _ in diary.entries).values()) <= workers
 

@@ -89,7 +89,11 @@ class TestParsing:
 
     def test_examples_in_the_documentation(self, root: Path) -> None:
         """The three examples in the documentation are the same list; lines have no names."""
-        section = (root / "docs/reference/configuration.md").read_text().split("## Meetings in files\n")[1]
+        section = (
+            (root / "docs/reference/configuration.md")
+            .read_text()
+            .split("## Meetings in files\n")[1]
+        )
         examples = re.findall(r"```(?:yaml|json|text)\n(.*?)```", section, re.DOTALL)
         in_yaml, in_json, in_lines = (parsed(example) for example in examples[:3])
         assert in_yaml == in_json

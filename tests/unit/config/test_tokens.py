@@ -155,13 +155,13 @@ def test_file_system_that_hangs(tmp_path: Path, caplog: pytest.LogCaptureFixture
     source = TokenFile(path, option="o", max_wait_seconds=0.001)
     path.released.clear()
 
-    async def scenario() -> None:
+    async def steps() -> None:
         for _ in range(3):
             await source.refresh()
             assert CANARY == source.current().reveal()
         path.released.set()
 
-    run(scenario())
+    run(steps())
     assert 1 == caplog.text.count("the file system does not answer")
 
 

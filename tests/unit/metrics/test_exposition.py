@@ -22,7 +22,7 @@ from rk_exporter.metrics.builders import LabelSet, histogram
 from rk_exporter.metrics.exposition import Exposition, Format, accepts_gzip, encode, negotiate
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.counters import Histogram
-from tests.support.building import NOW, life, run, setup, value
+from tests.support.building import NOW, run, scripted, setup, value
 
 
 # What Prometheus 2.42 and 3.14 send.
@@ -104,17 +104,20 @@ def test_gzip_is_asked_for(accept_encoding: str, expected: bool) -> None:  # noq
 @pytest.mark.parametrize("form", Format)
 def test_bytes_are_those_of_the_library(form: Format) -> None:
     """A whole exposition equals that of prometheus_client, byte by byte."""
-    recordings = [life("meeting-1", invoked_at=NOW + 1), life("meeting-2", invoked_at=NOW + 1)]
-    each = setup(*recordings, meetings=["meeting-1", "meeting-2", "idle"])
+    recordings = [
+        scripted("meeting-1", invoked_at=NOW + 1),
+        scripted("meeting-2", invoked_at=NOW + 1),
+    ]
+    system = setup(*recordings, meetings=["meeting-1", "meeting-2", "idle"])
 
-    async def looks() -> Snapshot:
-        snapshot = await each.exporter.collector.scrape(5)
+    async def steps() -> Snapshot:
+        snapshot = await system.exporter.collector.scrape(5)
         for seconds in (50, 120):
-            each.time.now = NOW + seconds
-            snapshot = await each.exporter.collector.scrape(5)
+            system.time.now = NOW + seconds
+            snapshot = await system.exporter.collector.scrape(5)
         return snapshot
 
-    families = list(each.exporter.families(run(looks())))
+    families = list(system.exporter.families(run(steps())))
     encoded = encode(families, form)
     assert 2 == value(encoded.decode(), "rk_recording_upload_delay_seconds_count")
     assert by_the_library(families, form) == encoded
@@ -184,7 +187,7 @@ def test_snapshots_in_flight_do_not_mix() -> None:
         exposition = Exposition(families)
         snapshots = [Snapshot((), number) for number in range(20)]
         pages = await asyncio.gather(
-            *(exposition.render(each, Format.TEXT, gzipped=True) for each in snapshots)
+            *(exposition.render(snapshot, Format.TEXT, gzipped=True) for snapshot in snapshots)
         )
         exposition.close()
         return [gzip.decompress(page) for page in pages]

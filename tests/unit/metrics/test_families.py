@@ -29,12 +29,12 @@ from tests.support.building import (
     Setup,
     config,
     labelled,
-    life,
     samples,
+    scripted,
     setup,
     value,
 )
-from tests.support.exporters import end, failing, full, held_back, scrape, watched
+from tests.support.exporters import failing, finish, full, rate_limited, scrape, watched
 
 
 Build = Callable[[Path], Setup]
@@ -70,15 +70,15 @@ def exposed(*recordings: KnownRecording, **fields: Any) -> str:
 @pytest.mark.parametrize("form", Format)
 def test_golden_exposition(tmp_path: Path, form: Format) -> None:
     """The exposition of an app with every state equals the reviewed golden file."""
-    each = full(tmp_path)
-    text = VOLATILE.sub("", watched(each, form)).replace(str(tmp_path), "/etc/rk-exporter")
+    system = full(tmp_path)
+    text = VOLATILE.sub("", watched(system, form)).replace(str(tmp_path), "/etc/rk-exporter")
     golden = GOLDEN / f"every-state.{form.name.lower()}"
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(text)
     assert golden.read_text() == text
 
 
-@pytest.mark.parametrize("build", [full, failing, held_back])
+@pytest.mark.parametrize("build", [full, failing, rate_limited])
 def test_promtool_finds_nothing(tmp_path: Path, promtool: str, build: Build) -> None:
     """The linter of promtool finds no fault, whether all calls succeed or all fail."""
     text = watched(build(tmp_path))
@@ -91,7 +91,7 @@ def test_promtool_finds_nothing(tmp_path: Path, promtool: str, build: Build) -> 
 def test_openmetrics_is_understood(tmp_path: Path) -> None:
     """The strict OpenMetrics parser accepts the exposition, and each metric has its type."""
     text = watched(full(tmp_path), Format.OPENMETRICS)
-    parsed = {each.name: each.type for each in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call] # has no annotations
+    parsed = {family.name: family.type for family in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call] # has no annotations
     assert text.endswith("# EOF\n")
     assert "info" == parsed["rk_recording"] == parsed["rk_meeting"] == parsed["rk_app"]
     assert "counter" == parsed["rk_api_requests"] == parsed["rk_recordings_finished"]
@@ -99,19 +99,19 @@ def test_openmetrics_is_understood(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("build", [full, failing])
-def test_every_line_is_sound(tmp_path: Path, build: Build) -> None:
+def test_every_line_is_valid(tmp_path: Path, build: Build) -> None:
     """There are no duplicates, timestamps, `_created` series or NaN, and the order is stable."""
-    each = build(tmp_path)
+    system = build(tmp_path)
 
     async def twice() -> list[str]:
-        return [(await each.get()).text for _ in range(2)]
+        return [(await system.get()).text for _ in range(2)]
 
-    first, second = end(each, twice)
+    first, second = finish(system, twice)
     series = [line.rpartition(" ")[0] for line in first.splitlines() if line[0] != "#"]
     again = [line.rpartition(" ")[0] for line in second.splitlines() if line[0] != "#"]
     assert len(series) == len(set(series))
     assert series == again
-    assert all(re.fullmatch(r"[a-z_:]+(\{.*\})?", each) for each in series)
+    assert all(re.fullmatch(r"[a-z_:]+(\{.*\})?", name) for name in series)
     assert "_created" not in first
     assert "NaN" not in first
 
@@ -132,8 +132,8 @@ def test_states_are_exclusive(tmp_path: Path, name: str, label: str, count: int)
 
 def test_nothing_is_shown_before_it_is_known() -> None:
     """Before the first pass the meetings and zero counters are shown, but no readings."""
-    each = setup(life())
-    snapshot = each.exporter.collector.snapshot
+    system = setup(scripted())
+    snapshot = system.exporter.collector.snapshot
     shown = {family.name: family.samples for family in SnapshotFamilies()(snapshot)}
     counted = {family.name for family in counter_families(snapshot.apps)}
     assert {"rk_meeting", "rk_meetings", "rk_app", "rk_exporter_build", *counted} == {
@@ -144,8 +144,8 @@ def test_nothing_is_shown_before_it_is_known() -> None:
 
 def test_counters_begin_at_zero() -> None:
     """Every failure reason, known status code and field has a series from the start."""
-    each = setup(meetings=["idle"])
-    text = scrape(each)
+    system = setup(meetings=["idle"])
+    text = scrape(system)
     reasons = samples(text, "rk_api_request_failures_total")
     assert (10 * len(ENDPOINTS), {0.0}) == (len(reasons), set(reasons.values()))
     malformed = samples(text, "rk_api_malformed_fields_total")
@@ -235,18 +235,18 @@ def test_delays_are_measured(tmp_path: Path) -> None:
 
 def test_recordings_that_were_dropped_are_counted() -> None:
     """Recordings hidden by the limit are counted."""
-    recordings = [life(id=each, invoked_at=NOW - 1) for each in ("a", "b", "c")]
+    recordings = [scripted(id=recording_id, invoked_at=NOW - 1) for recording_id in ("a", "b", "c")]
     configuration = config(follow__max_recordings="1")
-    each = setup(*recordings, configuration=configuration, active_as_list=True)
-    text = scrape(each)
+    system = setup(*recordings, configuration=configuration, active_as_list=True)
+    text = scrape(system)
     assert 1 == len(samples(text, "rk_recording_last_success_timestamp_seconds"))
     assert 2 == value(text, "rk_recordings_dropped_total")
 
 
 def test_absent_is_not_zero() -> None:
     """An INVOKED recording has no size, duration or expiry."""
-    each = setup(life(started_at=None, paused=(), stopped_at=None, uploaded_at=None))
-    text = scrape(each)
+    system = setup(scripted(started_at=None, paused=(), stopped_at=None, uploaded_at=None))
+    text = scrape(system)
     for name in (
         "rk_recording_file_size_bytes",
         "rk_recording_duration_seconds",
@@ -275,19 +275,19 @@ def test_whether_the_file_can_be_fetched(
     details: dict[str, Any], after_upload: dict[str, float]
 ) -> None:
     """A download is available once the API returns a URL; audio is a separate file."""
-    each = setup(life(**details), linger_seconds=0)
+    system = setup(scripted(**details), linger_seconds=0)
 
-    async def looks() -> list[dict[str, float]]:
+    async def steps() -> list[dict[str, float]]:
         found = []
         for seconds in (0, 10, 70, 110):
-            each.time.now = NOW + seconds
-            text = (await each.get()).text
+            system.time.now = NOW + seconds
+            text = (await system.get()).text
             shown = labelled(text, "rk_recording_download_available")
             found.append({labels["kind"]: number for labels, number in shown})
         return found
 
     nothing = {"composite": 0.0, "audio": 0.0}
-    assert [nothing, nothing, nothing, after_upload] == end(each, looks)
+    assert [nothing, nothing, nothing, after_upload] == finish(system, steps)
 
 
 @pytest.mark.parametrize(("kind", "other"), [("composite", "audio"), ("audio", "composite")])
@@ -302,7 +302,7 @@ def test_a_url_that_cannot_be_read_is_not_known(kind: str, other: str) -> None:
 @pytest.mark.parametrize(("track", "kind"), [(False, "composite"), (True, "track")])
 def test_kinds_of_recordings(*, track: bool, kind: str) -> None:
     """The label kind separates one file per participant from one file for all."""
-    text = scrape(setup(life(track=track)))
+    text = scrape(setup(scripted(track=track)))
     assert 1 == value(text, "rk_recording_info", kind=kind)
 
 
@@ -318,45 +318,45 @@ def test_kinds_of_recordings(*, track: bool, kind: str) -> None:
 )
 def test_what_ended_a_recording(stop_reason: str | None, expected: str | None) -> None:
     """The stop reason appears when the end is observed; undocumented reasons are UNKNOWN."""
-    each = setup(life(stop_reason=stop_reason), linger_seconds=0)
+    system = setup(scripted(stop_reason=stop_reason), linger_seconds=0)
 
-    async def looks() -> list[dict[str, float]]:
+    async def steps() -> list[dict[str, float]]:
         found = []
         for seconds in (10, 110):
-            each.time.now = NOW + seconds
-            shown = labelled((await each.get()).text, "rk_recording_stop_reason")
-            found.append({labels["reason"]: number for labels, number in shown})
+            system.time.now = NOW + seconds
+            series = labelled((await system.get()).text, "rk_recording_stop_reason")
+            found.append({labels["reason"]: number for labels, number in series})
         return found
 
-    told = {each.value: float(each == expected) for each in StopReason} if expected else {}
-    assert [{}, told] == end(each, looks)
+    shown = {reason.value: float(reason == expected) for reason in StopReason} if expected else {}
+    assert [{}, shown] == finish(system, steps)
 
 
 def test_labels_of_a_recording_never_change() -> None:
     """The info metric waits for the session; after that its labels never change."""
-    each = setup(life(started_at=NOW + 8), linger_seconds=0)
+    system = setup(scripted(started_at=NOW + 8), linger_seconds=0)
 
-    async def looks() -> list[list[dict[str, str]]]:
+    async def steps() -> list[list[dict[str, str]]]:
         found = []
         # Until the session is known, and then at each new state.
         for seconds, is_garbled in [(0, True), (1, True), (5, False), (10, True), (35, True)]:
-            found.append(await look(seconds, is_garbled=is_garbled))
+            found.append(await infos(seconds, is_garbled=is_garbled))
         for seconds, is_garbled in [(36, False), (70, True), (110, True), (111, False)]:
-            found.append(await look(seconds, is_garbled=is_garbled))
+            found.append(await infos(seconds, is_garbled=is_garbled))
         return found
 
-    async def look(seconds: float, *, is_garbled: bool) -> list[dict[str, str]]:
-        each.time.now = NOW + seconds
-        each.simulator.clear()
+    async def infos(seconds: float, *, is_garbled: bool) -> list[dict[str, str]]:
+        system.time.now = NOW + seconds
+        system.simulator.clear()
         if is_garbled:
-            each.simulator.inject("*", Fault.GARBAGE_FIELDS)
-        return [labels for labels, _ in labelled((await each.get()).text, "rk_recording_info")]
+            system.simulator.inject("*", Fault.GARBAGE_FIELDS)
+        return [labels for labels, _ in labelled((await system.get()).text, "rk_recording_info")]
 
-    at_first, once_more, settled, *later = end(each, looks)
-    assert [] == at_first == once_more
-    (labels,) = settled
+    first, second, known, *later = finish(system, steps)
+    assert [] == first == second
+    (labels,) = known
     assert ("composite", True) == (labels["kind"], bool(labels["session_id"]))
-    assert [settled] * 6 == later
+    assert [known] * 6 == later
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_labels_of_a_recording_never_change() -> None:
         ({"status": Status.ERRORED}, 1),
     ],
 )
-def test_when_labels_are_settled(fields: dict[str, Any], expected: float | None) -> None:
+def test_when_labels_are_final(fields: dict[str, Any], expected: float | None) -> None:
     """The info metric waits for the session until the start; unknown labels are then empty."""
     session_id: str = fields.get("session_id", "")
     text = exposed(known(**fields))
@@ -377,31 +377,31 @@ def test_when_labels_are_settled(fields: dict[str, Any], expected: float | None)
 
 def test_the_age_of_a_finished_recording() -> None:
     """The age of a finished recording is that of its own last read, not its meeting's."""
-    each = setup(life(), linger_seconds=0)
+    system = setup(scripted(), linger_seconds=0)
 
-    async def looks() -> str:
+    async def steps() -> str:
         for seconds in (10, 110, 125, 140):
-            each.time.now = NOW + seconds
-            text = (await each.get()).text
+            system.time.now = NOW + seconds
+            text = (await system.get()).text
         return text
 
-    text = end(each, looks)
+    text = finish(system, steps)
     assert NOW + 110 == value(text, "rk_recording_last_success_timestamp_seconds")
     assert NOW + 140 == value(text, "rk_meeting_last_success_timestamp_seconds")
 
 
 def test_an_upload_is_in_progress_though_its_meeting_no_longer_shows_it() -> None:
     """A meeting's count includes recordings that are followed by id."""
-    each = setup(life(), uploading_is_active=False)
+    system = setup(scripted(), uploading_is_active=False)
 
-    async def looks() -> list[float | None]:
+    async def steps() -> list[float | None]:
         found = []
         for seconds in (10, 70, 110):
-            each.time.now = NOW + seconds
-            found.append(value((await each.get()).text, "rk_meeting_active_recordings"))
+            system.time.now = NOW + seconds
+            found.append(value((await system.get()).text, "rk_meeting_active_recordings"))
         return found
 
-    assert [1, 1, 0] == end(each, looks)
+    assert [1, 1, 0] == finish(system, steps)
 
 
 def test_times_are_by_the_apis_clock() -> None:
@@ -451,25 +451,25 @@ def test_state_file(
 
 def test_expiry_counts_down() -> None:
     """The time until the download URL expires decreases with each scrape, then disappears."""
-    each = setup(life())
+    system = setup(scripted())
     name = "rk_recording_download_url_expires_in_seconds"
 
     async def scrapes() -> list[float | None]:
         found = []
         for later in (100, 60, 7 * 86400 - 101, 1):
-            each.time.now += later
-            found.append(value((await each.get()).text, name))
+            system.time.now += later
+            found.append(value((await system.get()).text, name))
         return found
 
     week = 7 * 86400
-    assert [week - 40, week - 100, 1, None] == end(each, scrapes)
+    assert [week - 40, week - 100, 1, None] == finish(system, scrapes)
 
 
 def test_malformed_fields_are_counted() -> None:
     """Each malformed field is counted by name, and the recording is still shown."""
-    each = setup(life())
-    each.simulator.inject("meeting-1", Fault.GARBAGE_FIELDS)
-    text = scrape(each)
+    system = setup(scripted())
+    system.simulator.inject("meeting-1", Fault.GARBAGE_FIELDS)
+    text = scrape(system)
     counts = samples(text, "rk_api_malformed_fields_total")
     assert sum(counts.values()) >= 5
     assert 1 == value(text, "rk_meeting_up")

@@ -180,12 +180,12 @@ class TestRestart:
 
     @staticmethod
     def calls(
-        lives: Iterable[tuple[float, float, list[Arrival]]], limit: int, interval: float
+        runs: Iterable[tuple[float, float, list[Arrival]]], limit: int, interval: float
     ) -> list[float]:
-        """Return the calls of several lives of a process, given their down time and up time."""
+        """Return the calls of several runs of a process: down time, up time and arrivals each."""
         calls: list[float] = []
         now = 0.0
-        for down, up, arrivals in lives:
+        for down, up, arrivals in runs:
             now += down
             caller = Caller(SlidingWindowBudget(limit, now=now), now, interval)
             caller.want(*arrivals, until=now + up)
@@ -202,29 +202,29 @@ class TestRestart:
         INTERVALS,
     )
     @settings(max_examples=60)
-    def test_any_lives(
-        self, lives: list[tuple[float, float, list[Arrival]]], limit: int, interval: float
+    def test_any_runs(
+        self, runs: list[tuple[float, float, list[Arrival]]], limit: int, interval: float
     ) -> None:
         """
-        Restarts add at most the calls of one burst to any window, however many lives it contains.
+        Restarts add at most the calls of one burst to any window, however many runs it contains.
 
         A burst has the calls of 1.35 intervals, because a pass may save calls and may be early. All
-        later lives in the window make no more calls than their time allows.
+        later runs in the window make no more calls than their time allows.
         """
-        calls = self.calls(lives, limit, interval)
+        calls = self.calls(runs, limit, interval)
         assert most_in_a_window(calls, tolerance=TINY) <= limit + most_in_a_burst(limit, interval)
 
     @pytest.mark.parametrize(
-        ("last_life", "expected"),
+        ("last_run", "expected"),
         [
             pytest.param([(RESTED, 1000, False)], 639, id="a pass after idle time"),
             pytest.param([(15.0, 30, True)] * 40, 629, id="regular passes"),
         ],
     )
-    def test_the_worst_restart(self, last_life: list[Arrival], expected: int) -> None:
+    def test_the_worst_restart(self, last_run: list[Arrival], expected: int) -> None:
         """A crash after a pass adds the pass's calls: up to 40 to 600, with passes every 15 s."""
-        up = sum(gap for gap, *_ in last_life) + 0.1
-        calls = self.calls([(0.0, up, last_life), (0.0, 600.0, [(0.0, 1000, True)])], 600, INTERVAL)
+        up = sum(gap for gap, *_ in last_run) + 0.1
+        calls = self.calls([(0.0, up, last_run), (0.0, 600.0, [(0.0, 1000, True)])], 600, INTERVAL)
         assert most_in_a_window(calls) == expected
 
     @pytest.mark.parametrize("down", [0.0, 0.3, 7.0])
@@ -235,7 +235,7 @@ class TestRestart:
 
     @given(ARRIVALS, LIMITS)
     def test_any_crash_loop(self, arrivals: list[Arrival], limit: int) -> None:
-        """Any identical lives of 20 s keep the limit."""
+        """A process with any arrivals that is killed every 20 s keeps the limit."""
         calls = self.calls([(0.0, 20.0, arrivals)] * 40, limit, INTERVAL)
         assert most_in_a_window(calls, tolerance=TINY) <= limit
 

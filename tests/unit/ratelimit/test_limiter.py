@@ -147,7 +147,7 @@ class TestBudget:
 
     @in_virtual_time
     async def test_calls_wait_in_order(self, world: World) -> None:
-        """Calls are made in the order in which they came, whichever app they are for."""
+        """Calls are made in the order in which they arrive, whichever app they are for."""
         apps = [world.app(budget=300, max_wait=1e4) for _ in range(2)]
         made: list[int] = []
 

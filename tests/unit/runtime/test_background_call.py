@@ -21,20 +21,20 @@ class Hang:
 def test_result() -> None:
     """The caller gets what the function returns, and the next call may start."""
 
-    async def scenario() -> list[str]:
+    async def steps() -> list[str]:
         call, results = BackgroundCall[str](), []
         for text in ("a", "b"):
             call.start(text.upper)
             results.append(await call.result(timeout_seconds=10))
         return results
 
-    assert ["A", "B"] == run(scenario())
+    assert ["A", "B"] == run(steps())
 
 
 def test_hanging_function() -> None:
-    """A function that hangs is waited for within the bound, keeps running and can be awaited."""
+    """The caller waits for a hanging function only for the timeout; it can be awaited later."""
 
-    async def scenario() -> str:
+    async def steps() -> str:
         call, hang = BackgroundCall[str](), Hang()
         call.start(hang)
         with pytest.raises(StillRunning):
@@ -43,38 +43,38 @@ def test_hanging_function() -> None:
         hang.released.set()
         return await call.result(timeout_seconds=10)
 
-    assert "done" == run(scenario())
+    assert "done" == run(steps())
 
 
 def test_the_loop_goes_on() -> None:
     """The event loop serves others while the function blocks."""
 
-    async def scenario() -> bool:
+    async def steps() -> bool:
         call, hang = BackgroundCall[str](), Hang()
         call.start(hang)
         asyncio.get_running_loop().call_soon(hang.released.set)
         return "done" == await call.result(timeout_seconds=10)
 
-    assert run(scenario())
+    assert run(steps())
 
 
 def test_error() -> None:
     """The caller gets the function's exception, and the next call may start."""
 
-    async def scenario() -> bool:
+    async def steps() -> bool:
         call = BackgroundCall[int]()
         call.start(lambda: int("x"))
         with pytest.raises(ValueError, match="invalid literal"):
             await call.result(timeout_seconds=10)
         return call.is_running
 
-    assert not run(scenario())
+    assert not run(steps())
 
 
 def test_one_at_a_time() -> None:
     """A second call must wait for the first, and without a call there is no result."""
 
-    async def scenario() -> None:
+    async def steps() -> None:
         call, hang = BackgroundCall[str](), Hang()
         with pytest.raises(RuntimeError):
             await call.result(timeout_seconds=0)
@@ -84,4 +84,4 @@ def test_one_at_a_time() -> None:
         hang.released.set()
         await call.result(timeout_seconds=10)
 
-    run(scenario())
+    run(steps())

@@ -17,7 +17,7 @@ def lines(form: str, level: str = "info") -> io.StringIO:
 
 
 def test_logfmt() -> None:
-    """A line has time, level, message and the fields of the call, quoted where they have to be."""
+    """A line has time, level, message and the fields of the call, quoted if necessary."""
     stream = lines("logfmt")
     logger.warning("two words", extra={"app": "production", "reason": 'a "b"=c', "empty": ""})
     time, rest = stream.getvalue().split(" ", 1)

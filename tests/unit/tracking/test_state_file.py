@@ -26,21 +26,21 @@ from rk_exporter.tracking.state_file import StateFile, StateFileError
 from tests.support.building import (
     NOW,
     Setup,
-    Stage,
+    Simulation,
     Time,
     by_meeting,
-    life,
-    play,
     run,
+    scripted,
     settings,
     setup,
+    simulate,
     value,
 )
 from tests.support.exporters import every_state
 from tests.support.state_files import (
     FINISHED,
-    LIVES,
     MEETINGS,
+    RECORDINGS,
     STARTED,
     WRITTEN,
     WRITTEN_AT,
@@ -70,10 +70,10 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return the content of an intact state file."""
     path = tmp_path_factory.mktemp("intact") / "state"
 
-    async def scenario(stage: Stage) -> None:
-        await stage.scrapes(9)
+    async def steps(simulation: Simulation) -> None:
+        await simulation.scrapes(9)
 
-    play(scenario, *LIVES, configuration=with_state_file(path, meeting_ids=MEETINGS))
+    simulate(steps, *RECORDINGS, configuration=with_state_file(path, meeting_ids=MEETINGS))
     return path.read_bytes()
 
 
@@ -103,17 +103,17 @@ class TestWriting:
     def test_interval(self, path: Path) -> None:
         """The exporter writes the file after each change, and every minute."""
 
-        async def scenario(stage: Stage) -> list[bool]:
-            await stage.scrape()
+        async def steps(simulation: Simulation) -> list[bool]:
+            await simulation.scrape()
             versions = [file_version(path)]
             for _ in range(12):
-                await stage.scrape()
+                await simulation.scrape()
                 versions.append(file_version(path))
             return [before != after for before, after in pairwise(versions)]
 
         # The exporter sees it at 90 s and 105 s. The first pass waits a moment for the budget.
         later = Recording.scripted("meeting-1", invoked_at=NOW + 80, started_at=NOW + 91)
-        written = play(scenario, later, configuration=with_state_file(path))
+        written = simulate(steps, later, configuration=with_state_file(path))
         assert [75, 90, 105, 165] == [
             15 * number for number, is_written in enumerate(written, 1) if is_written
         ]
@@ -121,31 +121,33 @@ class TestWriting:
     def test_clock_set_back(self, path: Path) -> None:
         """The exporter writes the file every minute, even if the clock was set back."""
 
-        async def scenario(stage: Stage) -> bool:
-            await stage.scrape()
-            stage.clock.ahead_seconds = -3600.0
-            await stage.scrape()
+        async def steps(simulation: Simulation) -> bool:
+            await simulation.scrape()
+            simulation.clock.ahead_seconds = -3600.0
+            await simulation.scrape()
             before = file_version(path)
-            await stage.scrapes(5)
+            await simulation.scrapes(5)
             return file_version(path) != before
 
-        assert play(scenario, configuration=with_state_file(path))
+        assert simulate(steps, configuration=with_state_file(path))
 
     def test_written_before_shown(self, path: Path) -> None:
         """The exporter shows new counts only after it has replaced the file."""
         shown, saved = [], []
 
-        async def scenario(stage: Stage) -> list[int]:
+        async def steps(simulation: Simulation) -> list[int]:
             def compare(new: str) -> None:
-                snapshot = stage.exporter.collector.snapshot
+                snapshot = simulation.exporter.collector.snapshot
                 shown.append(snapshot.apps[0].counters.started)
                 saved.append(saved_counts(Path(new))[0])
 
             configuration = with_state_file(hooked_path(path, compare), meeting_ids=MEETINGS)
-            await restart(stage, configuration)
-            return [int(value(await stage.scrape(1.0), STARTED) or 0) for _ in range(5)]
+            await restart(simulation, configuration)
+            return [int(value(await simulation.scrape(1.0), STARTED) or 0) for _ in range(5)]
 
-        started = play(scenario, *LIVES, configuration=with_state_file(path, meeting_ids=MEETINGS))
+        started = simulate(
+            steps, *RECORDINGS, configuration=with_state_file(path, meeting_ids=MEETINGS)
+        )
         # The recordings start after 2 s.
         assert [0, 0, 4, 4, 4] == started
         first_write = saved.index(4)
@@ -164,18 +166,20 @@ class TestWriting:
         def enlarge(document: Any) -> None:
             document["apps"][0]["past"]["departed"] = {f"{n:0>99}": {} for n in range(9000)}
 
-        async def scenario(stage: Stage) -> set[bytes]:
-            await stage.scrape()
-            await restart(stage, with_state_file(path), between=partial(rewrite, path, enlarge))
+        async def steps(simulation: Simulation) -> set[bytes]:
+            await simulation.scrape()
+            await restart(
+                simulation, with_state_file(path), between=partial(rewrite, path, enlarge)
+            )
             with ThreadPoolExecutor(1) as pool:
                 seen = pool.submit(read)
                 try:
-                    await stage.scrapes(25, 60)
+                    await simulation.scrapes(25, 60)
                 finally:
                     is_done.set()
                 return seen.result()
 
-        contents = play(scenario, configuration=with_state_file(path))
+        contents = simulate(steps, configuration=with_state_file(path))
         assert len(contents) > 2
         for content in contents:
             assert 9000 == len(json.loads(content)["apps"][0]["past"]["departed"])
@@ -276,7 +280,7 @@ class TestDamage:
         path.write_bytes(damaged)
         aside = path.with_name("state.damaged")
         aside.write_text("of an earlier time")
-        system = setup(*LIVES, configuration=with_state_file(path, meeting_ids=MEETINGS))
+        system = setup(*RECORDINGS, configuration=with_state_file(path, meeting_ids=MEETINGS))
         (warning,) = warnings(caplog)
         reason = "was written by another version" if name == "later version" else "is damaged"
         assert f"state file {reason} and was moved aside; counters start at 0" == warning
@@ -342,12 +346,12 @@ class TestDamage:
                 part = part[key]
             part[last] = odd
 
-        async def scenario(stage: Stage) -> list[str]:
-            await stage.scrapes(2)
-            await restart(stage, configuration, between=partial(rewrite, path, change))
-            return await stage.scrapes(8)
+        async def steps(simulation: Simulation) -> list[str]:
+            await simulation.scrapes(2)
+            await restart(simulation, configuration, between=partial(rewrite, path, change))
+            return await simulation.scrapes(8)
 
-        *_, last = play(scenario, *LIVES, configuration=configuration)
+        *_, last = simulate(steps, *RECORDINGS, configuration=configuration)
         assert {1} == {*by_meeting(last, "rk_meeting_up").values()}
         assert 1 == value(last, FINISHED, outcome="errored")
         assert 1 == value(last, WRITTEN)
@@ -447,7 +451,7 @@ def with_slow_disk(path: Path) -> tuple[Setup, threading.Event]:
     responds.set()
     slow_path = hooked_path(path, lambda _: responds.wait(30))
     configuration = with_state_file(slow_path)
-    return setup(life(paused=[]), configuration=configuration, linger_seconds=0.0), responds
+    return setup(scripted(paused=[]), configuration=configuration, linger_seconds=0.0), responds
 
 
 class TestWriteErrors:
@@ -456,23 +460,23 @@ class TestWriteErrors:
         caplog.set_level(logging.INFO, logger="rk_exporter.tracking.state_file")
         away = path.parent.with_name("away")
 
-        async def scenario(stage: Stage) -> list[str]:
-            texts = [await stage.scrape()]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = [await simulation.scrape()]
             path.parent.rename(away)
             # First there is nothing to write; then a recording starts.
-            texts += await stage.scrapes(3)
+            texts += await simulation.scrapes(3)
             path.parent.mkdir()
             path.with_name("state.new").mkdir()
-            texts += await stage.scrapes(2)
+            texts += await simulation.scrapes(2)
             path.with_name("state.new").rmdir()
             path.parent.rmdir()
             away.rename(path.parent)
-            texts.append(await stage.scrape())
+            texts.append(await simulation.scrape())
             assert (1, 0) == saved_counts(path)
-            return [*texts, *await stage.scrapes(2)]
+            return [*texts, *await simulation.scrapes(2)]
 
         later = Recording.scripted("meeting-1", invoked_at=NOW + 20, started_at=NOW + 22)
-        texts = play(scenario, later, configuration=with_state_file(path))
+        texts = simulate(steps, later, configuration=with_state_file(path))
         assert [0, 0, 1, 1, 1, 1, 1, 1, 1] == [value(text, STARTED) for text in texts]
         assert [1, 1, 0, 0, 0, 0, 1, 1, 1] == [value(text, WRITTEN) for text in texts]
         written_at = [value(text, WRITTEN_AT) for text in texts]
@@ -490,14 +494,14 @@ class TestWriteErrors:
         """The next pass repeats a failed write, even if nothing has changed."""
         away = path.parent.with_name("away")
 
-        async def scenario(stage: Stage) -> list[str]:
-            texts = [await stage.scrape()]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = [await simulation.scrape()]
             path.parent.rename(away)
-            texts.append(await stage.scrape(75))
+            texts.append(await simulation.scrape(75))
             away.rename(path.parent)
-            return [*texts, await stage.scrape()]
+            return [*texts, await simulation.scrape()]
 
-        texts = play(scenario, configuration=with_state_file(path))
+        texts = simulate(steps, configuration=with_state_file(path))
         assert [1, 0, 1] == [value(text, WRITTEN) for text in texts]
 
     def test_file_system_hangs(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,13 +21,13 @@ from tests.support.building import (
     APP,
     BASE_URL,
     NOW,
-    Stage,
+    Simulation,
     config,
-    life,
-    play,
     run,
     samples,
+    scripted,
     setup,
+    simulate,
 )
 
 
@@ -61,7 +61,7 @@ class TestMetricsPage:
     @pytest.mark.parametrize("form", Format)
     def test_formats(self, form: Format) -> None:
         """The Content-Type names the format and its version, and the body matches it."""
-        answer = run(setup(life()).get(headers={"Accept": form.value}))
+        answer = run(setup(scripted()).get(headers={"Accept": form.value}))
         assert (200, form.value) == (answer.status_code, answer.headers["Content-Type"])
         assert (form is Format.OPENMETRICS) == answer.text.endswith("# EOF\n")
         assert str(len(answer.content)) == answer.headers["Content-Length"]
@@ -80,28 +80,28 @@ class TestMetricsPage:
 
     def test_head_costs_nothing(self) -> None:
         """HEAD returns the headers of GET without a body, and calls no API."""
-        each = setup(life())
-        answer = run(each.get(method="HEAD"))
+        system = setup(scripted())
+        answer = run(system.get(method="HEAD"))
         assert (200, b"", 0) == (
             answer.status_code,
             answer.content,
-            each.simulator.requests.total,
+            system.simulator.requests.total,
         )
         assert Format.TEXT.value == answer.headers["Content-Type"]
 
     def test_other_path(self) -> None:
         """A configured path for the metrics replaces the default path."""
-        each = setup(life(), configuration=config(web__telemetry_path="/recordings/metrics"))
-        assert 200 == run(each.get("/recordings/metrics")).status_code
-        assert 404 == run(each.get("/metrics")).status_code
-        assert 'href="/recordings/metrics"' in run(each.get("/")).text
+        system = setup(scripted(), configuration=config(web__telemetry_path="/recordings/metrics"))
+        assert 200 == run(system.get("/recordings/metrics")).status_code
+        assert 404 == run(system.get("/metrics")).status_code
+        assert 'href="/recordings/metrics"' in run(system.get("/")).text
 
     def test_too_many_at_once(self) -> None:
         """Above the limit a scrape gets 503 with Retry-After, and the others are answered."""
 
         async def scrapes() -> list[int]:
-            each = setup(life(), configuration=config(web__max_requests="3"))
-            answers = await asyncio.gather(*(each.get() for _ in range(5)))
+            system = setup(scripted(), configuration=config(web__max_requests="3"))
+            answers = await asyncio.gather(*(system.get() for _ in range(5)))
             return sorted(answer.status_code for answer in answers)
 
         assert [200, 200, 200, 503, 503] == run(scrapes())
@@ -129,7 +129,7 @@ async def _raw(
     body = bytearray()
 
     async def receive() -> dict[str, Any]:
-        raise AssertionError("nothing is to be received")
+        raise AssertionError("the application must not receive anything")
 
     async def send(message: Any) -> None:
         assert len(message.get("body", b"")) <= 64 * 1024
@@ -142,56 +142,56 @@ async def _raw(
 @pytest.mark.parametrize("path", ["/nope", "/metrics/", "/-/reload", "/metrics.php"])
 def test_other_paths(path: str) -> None:
     """An unknown path gets 404 with a line of text that does not repeat the path."""
-    each = setup(life())
-    answer = run(each.get(path))
+    system = setup(scripted())
+    answer = run(system.get(path))
     assert 404 == answer.status_code
     assert 1 == answer.text.count("\n")
     assert path not in answer.text
-    assert 0 == each.simulator.requests.total
+    assert 0 == system.simulator.requests.total
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"])
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
 def test_other_methods(path: str, method: str) -> None:
     """Any other method gets 405 with the allowed methods."""
-    each = setup(life())
-    answer = run(each.get(path, method=method))
+    system = setup(scripted())
+    answer = run(system.get(path, method=method))
     assert (405, "GET, HEAD") == (answer.status_code, answer.headers["Allow"])
-    assert 0 == each.simulator.requests.total
+    assert 0 == system.simulator.requests.total
 
 
 @pytest.mark.parametrize("length", ["65537", "-1", "many"])
 def test_bodies_are_refused(length: str) -> None:
     """A request with a large body, or an invalid length, gets 413."""
-    answer = run(setup(life()).get(headers={"Content-Length": length}))
+    answer = run(setup(scripted()).get(headers={"Content-Length": length}))
     assert (413, "send no body\n") == (answer.status_code, answer.text)
 
 
 class TestHealth:
     def test_healthy_calls_nothing(self) -> None:
         """Health never calls the API."""
-        each = setup(life())
+        system = setup(scripted())
         assert (200, "healthy\n") == (
-            run(each.get("/-/healthy")).status_code,
-            run(each.get("/-/healthy")).text,
+            run(system.get("/-/healthy")).status_code,
+            run(system.get("/-/healthy")).text,
         )
-        assert 0 == each.simulator.requests.total
+        assert 0 == system.simulator.requests.total
 
     def test_ready(self) -> None:
         """The exporter is ready from the first pass on, while the last pass is recent."""
-        each = setup(life())
+        system = setup(scripted())
 
         async def over_time() -> list[tuple[int, str]]:
-            found = [await ready(each.exporter)]
-            assert 0 == each.simulator.requests.total
-            await each.get()
-            calls = each.simulator.requests.total
+            found = [await ready(system.exporter)]
+            assert 0 == system.simulator.requests.total
+            await system.get()
+            calls = system.simulator.requests.total
             for later in (300, 1):
-                each.time.now += later
-                found.append(await ready(each.exporter))
-            assert calls == each.simulator.requests.total
-            await each.get()
-            return [*found, await ready(each.exporter)]
+                system.time.now += later
+                found.append(await ready(system.exporter))
+            assert calls == system.simulator.requests.total
+            await system.get()
+            return [*found, await ready(system.exporter)]
 
         at_first, fresh, old, again = run(over_time())
         restoring = "not ready: recordings from before the start are being restored by scrapes: "
@@ -203,14 +203,16 @@ class TestHealth:
         """With a small budget it takes several passes to restore all recordings."""
         meetings = ["meeting-1", "meeting-2", "meeting-3"]
 
-        async def scrapes(stage: Stage) -> list[tuple[int, int]]:
+        async def scrapes(simulation: Simulation) -> list[tuple[int, int]]:
             found = []
             for _ in range(6):
-                shown = samples(await stage.scrape(), "rk_recording_last_success_timestamp_seconds")
-                found.append(((await ready(stage.exporter))[0], len(shown)))
+                shown = samples(
+                    await simulation.scrape(), "rk_recording_last_success_timestamp_seconds"
+                )
+                found.append(((await ready(simulation.exporter))[0], len(shown)))
             return found
 
-        found = play(
+        found = simulate(
             scrapes,
             *(ended(number, meetings[number % 3]) for number in range(250)),
             configuration=config(meeting_ids=meetings, api__budget="60"),
@@ -224,13 +226,13 @@ class TestHealth:
     def test_ready_at_last(self, budget: str) -> None:
         """The exporter becomes ready even with one call per pass, or per two passes."""
 
-        async def scrapes(stage: Stage) -> int:
-            await stage.scrapes(30)
-            return (await ready(stage.exporter))[0]
+        async def scrapes(simulation: Simulation) -> int:
+            await simulation.scrapes(30)
+            return (await ready(simulation.exporter))[0]
 
         recordings = [ended(number, "meeting-1") for number in range(150)]
         configuration = config(api__budget=budget)
-        assert 200 == play(scrapes, *recordings, configuration=configuration, linger_seconds=0)
+        assert 200 == simulate(scrapes, *recordings, configuration=configuration, linger_seconds=0)
 
     def test_which_app_is_not_ready(self, tmp_path: Path) -> None:
         """The reason names the apps whose list was not read yet."""
@@ -241,11 +243,11 @@ class TestHealth:
             "  - {name: bad, app_id: b, api_token_env: REFUSED, meetings: {ids: [meeting-1]}}\n"
         )
         tokens = {"TOKEN": "simulated", "REFUSED": "refused"}
-        each = setup(life(), configuration=load(file, {}, tokens))
+        system = setup(scripted(), configuration=load(file, {}, tokens))
 
         async def after_a_scrape() -> tuple[int, str]:
-            await each.get()
-            return await ready(each.exporter)
+            await system.get()
+            return await ready(system.exporter)
 
         status, text = run(after_a_scrape())
         assert (503, True) == (status, text.endswith("by scrapes: bad\n"))
@@ -262,7 +264,7 @@ async def ready(exporter: Exporter) -> tuple[int, str]:
 def ended(number: int, meeting_id: str) -> Recording:
     """Return a recording that ended *number* minutes before NOW."""
     at = NOW - 60 * (number + 2)
-    return life(
+    return scripted(
         meeting_id,
         id=f"recording-{number}",
         invoked_at=at,
@@ -275,7 +277,7 @@ def ended(number: int, meeting_id: str) -> Recording:
 
 def test_landing_page() -> None:
     """The landing page names the exporter, links to the metrics, and loads nothing."""
-    answer = run(setup(life()).get("/"))
+    answer = run(setup(scripted()).get("/"))
     assert "text/html; charset=utf-8" == answer.headers["Content-Type"]
     assert '<a href="/metrics">' in answer.text
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
@@ -312,7 +314,7 @@ def test_whole_urls_as_targets(target: str) -> None:
 
 def test_many_meetings_are_sent_in_slices() -> None:
     """A large exposition arrives complete, in slices that limit memory use."""
-    each = setup(*[life(f"meeting-{number}") for number in range(300)])
-    body = run(_raw(each.exporter.application, []))
+    system = setup(*[scripted(f"meeting-{number}") for number in range(300)])
+    body = run(_raw(system.exporter.application, []))
     assert len(body) > 5 * 64 * 1024
     assert 300 * 7 == len(samples(body.decode(), "rk_recording_status"))

@@ -33,7 +33,7 @@ from rk_exporter.web.server import AddressError, Listener, bind, serve
 
 
 # Much longer than any test takes on the slowest machine.
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 SHORT_SECONDS = 0.2
 MAX_CONNECTIONS = 40 + server.SPARE_CONNECTIONS
 DRIP_EVERY_SECONDS = 0.01
@@ -105,7 +105,7 @@ class Peer:
 
     async def response(self) -> tuple[int, bytes]:
         """Return the status and the body of a response."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             status = int(head.split(" ")[1])
             (length,) = (
@@ -118,7 +118,7 @@ class Peer:
     async def rest(self) -> bytes:
         """Return everything that arrives until the server closes the connection."""
         received = bytearray()
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             with contextlib.suppress(ConnectionError):
                 while data := await self.reader.read(1 << 20):
                     received += data
@@ -180,7 +180,7 @@ class Site:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until *condition* holds."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while not condition():  # noqa: ASYNC110 # some conditions have no event
                 await asyncio.sleep(DRIP_EVERY_SECONDS)
 
@@ -217,7 +217,7 @@ def with_site(
             for peer in site.peers:
                 peer.writer.close()
             signal.raise_signal(signal.SIGTERM)
-            await asyncio.wait_for(serving, PATIENCE_SECONDS)
+            await asyncio.wait_for(serving, TIMEOUT_SECONDS)
             for peer in site.peers:
                 with contextlib.suppress(OSError):
                     await peer.writer.wait_closed()
@@ -451,7 +451,7 @@ def test_response_that_is_read_slowly() -> None:
         peer = await site.connect(receive_buffer_bytes=4096)
         await peer.get(path, f"Connection: {connection}")
         received = 0
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             with contextlib.suppress(ConnectionError):
                 while data := await peer.reader.read(1000):
                     received += len(data)
@@ -500,7 +500,7 @@ def test_cap_holds_in_a_rush() -> None:
         old = [await site.connect() for _ in range(MAX_CONNECTIONS)]
         # While this waits for the kernel, the server's loop does not run.
         rush = [socket.create_connection(site.address) for _ in range(count)]
-        new = [await site.adopt(each) for each in rush]
+        new = [await site.adopt(connection) for connection in rush]
         assert [await peer.rest() for peer in old[:count]] == [b""] * count
         for peer in (*old[count:], *new):
             await peer.get("/")
@@ -586,7 +586,7 @@ def test_reset_connection_leaves_nothing() -> None:
 
         def none_left() -> bool:
             gc.collect()
-            return not any(isinstance(each, LimitedH11Protocol) for each in gc.get_objects())
+            return not any(isinstance(thing, LimitedH11Protocol) for thing in gc.get_objects())
 
         await site.until(none_left)
 
@@ -658,7 +658,7 @@ def test_malformed_body(path: str, status: int, caplog: pytest.LogCaptureFixture
         assert b"HTTP/1.1" not in received[8:]
 
     with_site(test)
-    assert [each.message for each in caplog.records if each.levelno >= logging.ERROR] == []
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 # Shutdown.
@@ -677,7 +677,7 @@ def test_grace_period(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapture
         await peer.get("/hold")
         await site.until(lambda: application.held == 1)
         signal.raise_signal(signal.SIGTERM)
-        await asyncio.wait_for(serving, PATIENCE_SECONDS)
+        await asyncio.wait_for(serving, TIMEOUT_SECONDS)
         assert (await peer.rest()).startswith(b"HTTP/1.1 500 ")
         peer.writer.close()
 
@@ -709,16 +709,16 @@ def simulation(*options: str) -> Iterator[tuple["subprocess.Popen[str]", tuple[s
 
 def ended(program: "subprocess.Popen[str]") -> tuple[int, str]:
     """Return the exit code and the standard error of a program that ends."""
-    _, said = program.communicate(timeout=PATIENCE_SECONDS)
+    _, said = program.communicate(timeout=TIMEOUT_SECONDS)
     return program.returncode, said
 
 
 def in_flight(address: tuple[str, int]) -> socket.socket:
     """Return a connection whose request the server has received."""
-    connection = socket.create_connection(address, timeout=PATIENCE_SECONDS)
+    connection = socket.create_connection(address, timeout=TIMEOUT_SECONDS)
     connection.sendall(request("/client/v4/accounts/a/realtime/kit/b/recordings"))
     # A later one would have been refused.
-    with socket.create_connection(address, timeout=PATIENCE_SECONDS) as later:
+    with socket.create_connection(address, timeout=TIMEOUT_SECONDS) as later:
         later.sendall(b"garbage\r\n\r\n")
         assert later.recv(100).startswith(b"HTTP/1.1 400")
     return connection
@@ -728,7 +728,7 @@ def test_simulator_tells_its_own_time() -> None:
     """Each response of the simulated API has exactly one Date header."""
     with (
         simulation() as (_, address),
-        socket.create_connection(address, timeout=PATIENCE_SECONDS) as connection,
+        socket.create_connection(address, timeout=TIMEOUT_SECONDS) as connection,
     ):
         path = "/client/v4/accounts/a/realtime/kit/b/recordings"
         connection.sendall(request(path, "Connection: close"))
@@ -742,8 +742,8 @@ def test_signal_ends_the_program(number: signal.Signals) -> None:
     """A signal ends the program quickly with exit code 0, whoever is connected."""
     with (
         simulation() as (program, address),
-        socket.create_connection(address, timeout=PATIENCE_SECONDS) as kept,
-        socket.create_connection(address, timeout=PATIENCE_SECONDS) as begun,
+        socket.create_connection(address, timeout=TIMEOUT_SECONDS) as kept,
+        socket.create_connection(address, timeout=TIMEOUT_SECONDS) as begun,
     ):
         kept.sendall(request("/"))
         assert kept.recv(100).startswith(b"HTTP/1.1 ")
@@ -772,7 +772,7 @@ def test_second_signal_ends_at_once() -> None:
         program.send_signal(signal.SIGTERM)
         # The server closes idle connections first, so it has received the signal.
         with contextlib.suppress(OSError), socket.create_connection(address) as other:
-            other.settimeout(PATIENCE_SECONDS)
+            other.settimeout(TIMEOUT_SECONDS)
             other.recv(1)
         program.send_signal(signal.SIGTERM)
         assert connection.recv(1) == b""
@@ -798,7 +798,7 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6
 def reach(listening: socket.socket, host: str) -> None:
     """Connect to the socket at *host*."""
     port = listening.getsockname()[1]
-    socket.create_connection((host, port), timeout=PATIENCE_SECONDS).close()
+    socket.create_connection((host, port), timeout=TIMEOUT_SECONDS).close()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

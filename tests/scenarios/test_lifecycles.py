@@ -1,8 +1,8 @@
 """
-Whole lives of recordings, as Prometheus sees them with a scrape every 15 s.
+Whole lifecycles of recordings, as Prometheus sees them with a scrape every 15 s.
 
-Each life has a timeline in `golden`, with the changes at each scrape, and at its end the number of
-calls. UPDATE_GOLDEN=1 writes new timelines. Read each line of a new one: it must be true, not just
+`golden` has a timeline of each lifecycle: the changes at each scrape, then the number of calls.
+UPDATE_GOLDEN=1 writes new timelines. Check each line of a new timeline: it must be true, not just
 what the exporter showed.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from rk_exporter.simulator import Recording
-from tests.support.building import NOW, Call, Stage, config, labelled, play, samples
+from tests.support.building import NOW, Call, Simulation, config, labelled, samples, simulate
 from tests.support.timeline import Timeline, time_text
 
 
@@ -40,10 +40,10 @@ COUNTERS = (
 
 
 class Watch:
-    """A Prometheus server that scrapes the exporter of a *stage*; *folder* is for files."""
+    """A Prometheus server that scrapes the exporter of a *simulation*; *folder* is for files."""
 
-    def __init__(self, stage: Stage, folder: Path, *, dropped: Sequence[str]) -> None:
-        self.stage = stage
+    def __init__(self, simulation: Simulation, folder: Path, *, dropped: Sequence[str]) -> None:
+        self.simulation = simulation
         self.timeline = Timeline(dropped=dropped)
         self.last_exposition = ""
         self._folder = folder
@@ -54,31 +54,31 @@ class Watch:
         while self._at is None or self._at < last:
             before = self._at or 0.0
             at = 0.0 if self._at is None else min(before + every, last)
-            self.last_exposition = await self.stage.scrape(at - before)
+            self.last_exposition = await self.simulation.scrape(at - before)
             self.timeline.add(self.last_exposition, at)
             self._at = at
 
     async def restart(self, *, is_killed: bool = False) -> None:
         """Replace the exporter by a new one."""
-        self.note("the exporter is killed and restarted" if is_killed else "restart")
-        await self.stage.restart(is_killed=is_killed)
+        self.add_event("the exporter is killed and restarted" if is_killed else "restart")
+        await self.simulation.restart(is_killed=is_killed)
 
     def list_meetings(self, *ids: str) -> None:
         """Write the file with the list of meetings."""
-        self.note(f"the list of meetings is now: {', '.join(ids)}")
+        self.add_event(f"the list of meetings is now: {', '.join(ids)}")
         write_meetings(self._folder, *ids)
 
-    def note(self, what: str) -> None:
+    def add_event(self, what: str) -> None:
         """Add what happens after a scrape to the timeline."""
-        self.timeline.note(self._at or 0.0, what)
+        self.timeline.add_event(self._at or 0.0, what)
 
 
 Course: TypeAlias = Callable[[Watch], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Life:
-    """A life: what it is *about*, its *recordings* and its *course*."""
+class Lifecycle:
+    """A subject, the *recordings* of a lifecycle, and the *course* of the scrapes."""
 
     about: str
     recordings: Sequence[Recording]
@@ -194,13 +194,13 @@ async def removed_for_good(watch: Watch) -> None:
     await watch.until(180)
 
 
-LIVES = {
-    "happy": Life(
+LIFECYCLES = {
+    "happy": Lifecycle(
         about="A recording is invoked, records, and is uploaded.",
         recordings=[usual()],
         course=until(180),
     ),
-    "paused and resumed": Life(
+    "paused and resumed": Lifecycle(
         about="A recording is paused twice, the second time between two scrapes. Its length "
         "includes pauses until the API reports the length without them.",
         recordings=[
@@ -210,85 +210,85 @@ LIVES = {
         ],
         course=until(180),
     ),
-    "errored while INVOKED": Life(
+    "errored while INVOKED": Lifecycle(
         about="No worker is found: the recording never starts.",
         recordings=[recording(invoked=20, errored=82)],
         course=until(180),
     ),
-    "errored while RECORDING": Life(
+    "errored while RECORDING": Lifecycle(
         about="A recording fails.", recordings=[ERRORED], course=until(180)
     ),
-    "errored while PAUSED": Life(
+    "errored while PAUSED": Lifecycle(
         about="A recording fails while it is paused.",
         recordings=[recording(invoked=20, started=22, paused=[(40, None)], errored=82)],
         course=until(180),
     ),
-    "errored while UPLOADING": Life(
+    "errored while UPLOADING": Lifecycle(
         about="The file cannot be uploaded, and the API no longer reports its size.",
         recordings=[recording(invoked=20, started=22, stopped=52, errored=82)],
         course=until(180),
     ),
-    "very short": Life(
+    "very short": Lifecycle(
         about="A recording under 5 s ends ERRORED. It starts and ends between two scrapes: the "
         "list shows it with the next poll, a minute later, and the scrape after that its reason.",
         recordings=[recording(invoked=31, started=33, errored=36)],
         course=until(180),
     ),
-    "zero-byte file": Life(
+    "zero-byte file": Lifecycle(
         about="The file is empty, and the API says that it is 0 seconds long.",
         recordings=[usual(details={"file_size_bytes": 0, "zero_duration": True})],
         course=until(180),
     ),
-    "no bucket": Life(
+    "no bucket": Lifecycle(
         about="Without RealtimeKit's bucket there is no URL: it is shown for 7 days after its end, "
         "which is follow.retain.",
         recordings=[usual(details={"bucket_enabled": False})],
         course=days((7 * DAY, 7 * DAY + 120), last=7 * DAY + HOUR),
     ),
-    "own bucket": Life(
+    "own bucket": Lifecycle(
         about="The file goes to the customer's own bucket alone: there is no URL.",
         recordings=[usual(details={"bucket_enabled": False, "storage_type": "aws"})],
         course=until(180),
     ),
-    "track": Life(
+    "track": Lifecycle(
         about="Each participant has a file, and the API reports no total size.",
         recordings=[usual(details={"track": True, "output_file_name": "first_{{peer_id}}.webm"})],
         course=until(180),
     ),
-    "several at once, all told": Life(
+    "several in parallel, all counted": Lifecycle(
         about="Three recordings of a meeting overlap, and the API shows all of them.",
         recordings=OVERLAPPING,
         course=until(180),
         simulator={"active_as_list": True},
     ),
-    "several at once, newest told": Life(
+    "several in parallel, newest shown": Lifecycle(
         about="Three recordings of a meeting overlap, and the API shows the newest. The others are "
         "read by their ids at first, and then the list shows them each minute.",
         recordings=OVERLAPPING,
         course=until(180),
     ),
-    "ten in a row": Life(
+    "ten in a row": Lifecycle(
         about="A meeting is recorded ten times; each recording has its own series.",
         recordings=[usual(f"no-{number}", 105.0 * number) for number in range(10)],
         course=until(1200),
     ),
-    "more than can be shown": Life(
+    "more than can be shown": Lifecycle(
         about="At most two recordings are shown: the one that ended first leaves.",
         recordings=[usual(f"no-{number}", 105.0 * number) for number in range(4)],
         course=until(600),
         settings={"follow__max_recordings": "2"},
     ),
-    "URL expires": Life(
+    "URL expires": Lifecycle(
         about="A recording leaves when its URL expires, 7 days after it stopped.",
         recordings=[usual()],
         course=days((7 * DAY, 7 * DAY + 120), last=7 * DAY + HOUR),
     ),
-    "two URLs expire at once": Life(
+    "two URLs expire together": Lifecycle(
         about="Two recordings of one meeting leave at the same scrape.",
         recordings=[usual(), usual("second", 3)],
         course=days((7 * DAY, 7 * DAY + 120), last=7 * DAY + HOUR),
     ),
-    "URL refreshed": Life(
+    "URL refreshed": Lifecycle(
         about="The URL is refreshed after a day and an hour. The recording is no longer on the "
         "first page of the list: the next read of the whole list, each 7 hours here, shows "
         "that.",
@@ -296,7 +296,7 @@ LIVES = {
         others=CROWD,
         course=days((8 * DAY + HOUR, 8 * DAY + HOUR + 60), last=8 * DAY + 2 * HOUR),
     ),
-    "URL refreshed, list seldom read": Life(
+    "URL refreshed, list seldom read": Lifecycle(
         about="The URL is refreshed after a day, and the whole list is read once a month: it shows "
         "when the recording is read, because the URL seems to have 24 hours left.",
         recordings=[usual(url_refreshed=DAY)],
@@ -304,50 +304,50 @@ LIVES = {
         course=days((6 * DAY, 6 * DAY + 120), (8 * DAY, 8 * DAY + 60), last=8 * DAY + HOUR),
         settings={"follow__reread_interval": "30d"},
     ),
-    "stuck in INVOKED": Life(
+    "stuck in INVOKED": Lifecycle(
         about="A recording waits for a day for a worker that never comes.",
         recordings=[recording(invoked=20, errored=DAY + 20)],
         course=days((DAY, DAY + 60), last=DAY + HOUR),
     ),
-    "vanished while RECORDING": Life(
+    "vanished while RECORDING": Lifecycle(
         about="The room was empty, so the recording is discarded: the API answers 404.",
         recordings=[VANISHED],
         course=until(180),
     ),
-    "vanished after UPLOADED": Life(
+    "vanished after UPLOADED": Lifecycle(
         about="A recording is deleted two days after its upload. It has been counted, and is shown "
         "until it is read, when its URL has 24 hours left.",
         recordings=[usual(vanishes=2 * DAY)],
         course=days((6 * DAY, 6 * DAY + 120), last=7 * DAY + HOUR),
     ),
-    "clock ahead": Life(
+    "clock ahead": Lifecycle(
         about="The exporter's clock is 5 minutes ahead. All measurements are right within "
         "half a second; only the read times use the wrong clock.",
         recordings=[slow()],
         course=days((6 * DAY - 400, 6 * DAY + 500), (7 * DAY, 7 * DAY + 240), last=7 * DAY + HOUR),
         ahead_seconds=FIVE_MINUTES,
     ),
-    "clock behind": Life(
+    "clock behind": Lifecycle(
         about="The exporter's clock is 5 minutes behind. All measurements are right within "
         "half a second; only the read times use the wrong clock.",
         recordings=[slow()],
         course=days((6 * DAY - 400, 6 * DAY + 500), (7 * DAY, 7 * DAY + 240), last=7 * DAY + HOUR),
         ahead_seconds=-FIVE_MINUTES,
     ),
-    "UPLOADING hidden": Life(
+    "UPLOADING hidden": Lifecycle(
         about="A meeting does not show UPLOADING recordings. The recording is read by its id at "
         "first, and then the list shows it each minute.",
         recordings=[recording(invoked=20, started=22, stopped=82, uploaded=412)],
         course=until(480),
         simulator={"uploading_is_active": False},
     ),
-    "UPLOADING hidden, then errored": Life(
+    "UPLOADING hidden, then errored": Lifecycle(
         about="A meeting does not show UPLOADING recordings, and the upload fails.",
         recordings=[recording(invoked=20, started=22, stopped=52, errored=82)],
         course=until(180),
         simulator={"uploading_is_active": False},
     ),
-    "removed": Life(
+    "removed": Lifecycle(
         about="Two meetings leave the list; one is recorded, and one was: their "
         "recordings leave too. Back in the list, the meeting shows the first immediately, the "
         "list shows the other at the next poll; each is counted once.",
@@ -356,7 +356,7 @@ LIVES = {
         meetings=("of-the-running", "stays", "of-the-ended"),
         has_list_file=True,
     ),
-    "removed, finished kept": Life(
+    "removed, finished kept": Lifecycle(
         about="Two meetings leave the list; one is recorded, and one was: with "
         "follow.keep_removed the finished recording stays.",
         recordings=IN_TWO_MEETINGS,
@@ -365,27 +365,27 @@ LIVES = {
         settings={"follow__keep_removed": "true"},
         has_list_file=True,
     ),
-    "removed with two": Life(
+    "removed with two": Lifecycle(
         about="A meeting with two finished recordings leaves the list.",
         recordings=[usual("one", meeting_id="leaves"), usual("two", 3, meeting_id="leaves")],
         course=removed_for_good,
         meetings=("leaves", "stays"),
         has_list_file=True,
     ),
-    "down": Life(
+    "down": Lifecycle(
         about="While the exporter is down, a recording ends, and another starts and ends. The "
         "state file shows that neither was counted.",
         recordings=[usual(), usual("second", 200)],
         course=down,
         has_state_file=True,
     ),
-    "down, nothing kept": Life(
+    "down, nothing kept": Lifecycle(
         about="While the exporter is down, a recording ends, and another starts and ends: both are "
         "shown, but not counted, because they may have been counted already.",
         recordings=[usual(), usual("second", 200)],
         course=down,
     ),
-    "killed in every state": Life(
+    "killed in every state": Lifecycle(
         about="The exporter is killed after each state that it has shown. It saved each state "
         "before it showed it.",
         recordings=[slow()],
@@ -393,16 +393,16 @@ LIVES = {
         has_state_file=True,
     ),
 }
-LIVES |= {
+LIFECYCLES |= {
     f"{name}, by list": replace(
-        LIVES[name],
-        about=f"{LIVES[name].about} The list of recordings in progress is read.",
+        LIFECYCLES[name],
+        about=f"{LIFECYCLES[name].about} The list of recordings in progress is read.",
         settings={"api__read": "list"},
     )
     for name in ("happy", "errored while RECORDING", "vanished while RECORDING")
 }
-LIVES |= {
-    f"restarted after {status}": Life(
+LIFECYCLES |= {
+    f"restarted after {status}": Lifecycle(
         about=f"The exporter is restarted when the recording is {status}. With a state file the "
         "counters continue.",
         recordings=[slow()],
@@ -411,8 +411,8 @@ LIVES |= {
     )
     for status, at in STATES.items()
 }
-LIVES |= {
-    f"restarted after {status}, nothing kept": Life(
+LIFECYCLES |= {
+    f"restarted after {status}, nothing kept": Lifecycle(
         about=f"The exporter is restarted when the recording is {status}. The counters start at 0, "
         "and earlier events are not counted again.",
         recordings=[slow()],
@@ -431,36 +431,36 @@ def write_meetings(folder: Path, *ids: str) -> Path:
     return path
 
 
-def watched(life: Life, folder: Path) -> Watch:
-    """Return the Prometheus server that has scraped a *life*."""
-    settings: dict[str, Any] = {**life.settings, "meeting_ids": list(life.meetings)}
-    if life.has_list_file:
-        file = write_meetings(folder, *life.meetings)
+def watched(lifecycle: Lifecycle, folder: Path) -> Watch:
+    """Scrape a *lifecycle*; return the Prometheus server."""
+    settings: dict[str, Any] = {**lifecycle.settings, "meeting_ids": list(lifecycle.meetings)}
+    if lifecycle.has_list_file:
+        file = write_meetings(folder, *lifecycle.meetings)
         settings |= {"meeting_ids": [], "meetings__files": [str(file)]}
-    if life.has_state_file:
+    if lifecycle.has_state_file:
         settings["state__file"] = str(folder / "state.json")
-    dropped = ["app"] if len(life.meetings) > 1 else ["app", "meeting_id"]
+    dropped = ["app"] if len(lifecycle.meetings) > 1 else ["app", "meeting_id"]
 
-    async def scenario(stage: Stage) -> Watch:
-        stage.clock.ahead_seconds = life.ahead_seconds
-        watch = Watch(stage, folder, dropped=dropped)
-        await life.course(watch)
+    async def steps(simulation: Simulation) -> Watch:
+        simulation.clock.ahead_seconds = lifecycle.ahead_seconds
+        watch = Watch(simulation, folder, dropped=dropped)
+        await lifecycle.course(watch)
         return watch
 
-    return play(
-        scenario,
-        *life.recordings,
-        *life.others,
-        meetings=life.meetings,
+    return simulate(
+        steps,
+        *lifecycle.recordings,
+        *lifecycle.others,
+        meetings=lifecycle.meetings,
         configuration=config(**settings),
-        **{"linger_seconds": 0.0, **life.simulator},
+        **{"linger_seconds": 0.0, **lifecycle.simulator},
     )
 
 
-def story(life: Life) -> list[str]:
-    """Return the events of a *life*, as lines."""
-    lines = [f"# {life.about}"]
-    for recording in life.recordings:
+def event_lines(lifecycle: Lifecycle) -> list[str]:
+    """Return the events of a *lifecycle*, as lines."""
+    lines = [f"# {lifecycle.about}"]
+    for recording in lifecycle.recordings:
         moments = [
             f"{phase.status.value} {time_text(phase.at - NOW)}" for phase in recording.phases
         ]
@@ -483,13 +483,13 @@ def calls_made(calls: Sequence[Call]) -> str:
     return "# calls: " + ", ".join(f"{kinds[path]} {name}" for name, path in paths.items())
 
 
-@pytest.mark.parametrize("name", LIVES)
+@pytest.mark.parametrize("name", LIFECYCLES)
 def test_golden_timeline(tmp_path: Path, name: str) -> None:
-    """Prometheus sees of each life what a reviewer has found to be true."""
-    life = LIVES[name]
-    watch = watched(life, tmp_path)
-    calls = calls_made(watch.stage.front.calls)
-    lines = [*story(life), "", *watch.timeline.lines, "", calls]
+    """Prometheus sees each lifecycle as in the reviewed timeline."""
+    lifecycle = LIFECYCLES[name]
+    watch = watched(lifecycle, tmp_path)
+    calls = calls_made(watch.simulation.proxy.calls)
+    lines = [*event_lines(lifecycle), "", *watch.timeline.lines, "", calls]
     text = "".join(f"{line}\n" for line in lines)
     golden = GOLDEN / f"{name.replace(',', '').replace(' ', '-')}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
@@ -498,16 +498,16 @@ def test_golden_timeline(tmp_path: Path, name: str) -> None:
 
 
 def test_no_other_timelines() -> None:
-    """Each golden timeline belongs to a life."""
-    names = {name.replace(",", "").replace(" ", "-") for name in LIVES}
+    """Each golden timeline belongs to a lifecycle."""
+    names = {name.replace(",", "").replace(" ", "-") for name in LIFECYCLES}
     assert names == {path.stem for path in GOLDEN.iterdir()}
 
 
-@pytest.mark.parametrize("name", [name for name in LIVES if "by list" in name])
+@pytest.mark.parametrize("name", [name for name in LIFECYCLES if "by list" in name])
 def test_counters_by_list(tmp_path: Path, name: str) -> None:
     """Both read modes count the same."""
-    by_list = watched(LIVES[name], tmp_path)
-    one_by_one = watched(LIVES[name.removesuffix(", by list")], tmp_path)
+    by_list = watched(LIFECYCLES[name], tmp_path)
+    one_by_one = watched(LIFECYCLES[name.removesuffix(", by list")], tmp_path)
     assert COUNTERS
     for counter in COUNTERS:
         found = samples(by_list.last_exposition, counter)
@@ -518,11 +518,11 @@ def test_counters_by_list(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("is_killed", [False, True], ids=["restarted", "killed"])
 @pytest.mark.parametrize("status", STATES)
 def test_no_sign_of_a_restart(tmp_path: Path, status: str, *, is_killed: bool) -> None:
-    """With a state file, only the note of the restart is in the timeline."""
+    """With a state file, a restart changes nothing else in the timeline."""
     course = restarted(STATES[status], is_killed=is_killed)
-    life = Life(about="", recordings=[slow()], course=course, has_state_file=True)
-    undisturbed = Life(about="", recordings=[slow()], course=until(210))
-    lines = [line for line in watched(life, tmp_path).timeline.lines if "#" not in line]
+    lifecycle = Lifecycle(about="", recordings=[slow()], course=course, has_state_file=True)
+    undisturbed = Lifecycle(about="", recordings=[slow()], course=until(210))
+    lines = [line for line in watched(lifecycle, tmp_path).timeline.lines if "#" not in line]
     assert watched(undisturbed, tmp_path).timeline.lines == lines
 
 
@@ -536,12 +536,12 @@ def test_late_answer() -> None:
         for number, meeting_id in enumerate(meetings)
     ]
 
-    async def scenario(stage: Stage) -> str:
-        stage.front.delayed = lambda call: 4.0 if call.path == "recordings" else 0.5
-        return (await stage.scrapes(20))[-1]
+    async def steps(simulation: Simulation) -> str:
+        simulation.proxy.delayed = lambda call: 4.0 if call.path == "recordings" else 0.5
+        return (await simulation.scrapes(20))[-1]
 
-    text = play(
-        scenario,
+    text = simulate(
+        steps,
         *recordings,
         configuration=config(meeting_ids=meetings),
         linger_seconds=0.0,
@@ -555,13 +555,13 @@ def test_late_answer() -> None:
 def test_whole_list_after_a_failure_at_the_start(tmp_path: Path) -> None:
     """With a state file, a list that fails at the start is read whole some hours later."""
 
-    async def scenario(stage: Stage) -> list[float]:
-        watch = Watch(stage, tmp_path, dropped=())
+    async def steps(simulation: Simulation) -> list[float]:
+        watch = Watch(simulation, tmp_path, dropped=())
         await watch.until(300)
-        await stage.restart()
-        stage.front.delayed = lambda call: 6.0 if call.path == "recordings" else 0.0
+        await simulation.restart()
+        simulation.proxy.delayed = lambda call: 6.0 if call.path == "recordings" else 0.0
         await watch.until(600)
-        stage.front.delayed = lambda _: 0.0
+        simulation.proxy.delayed = lambda _: 0.0
         await watch.until(900)
         await watch.until(DAY, CALM)
         found = labelled(
@@ -569,8 +569,8 @@ def test_whole_list_after_a_failure_at_the_start(tmp_path: Path) -> None:
         )
         return [number - NOW for _, number in found]
 
-    refreshed = play(
-        scenario,
+    refreshed = simulate(
+        steps,
         usual(url_refreshed=HOUR),
         *CROWD,
         configuration=config(state__file=str(tmp_path / "state.json")),

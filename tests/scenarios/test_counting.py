@@ -34,7 +34,7 @@ from rk_exporter.simulator import (
     Status,
 )
 from rk_exporter.snapshot import Snapshot
-from tests.support.building import NOW, Call, Stage, config, play_story
+from tests.support.building import NOW, Call, Simulation, config, simulate_scenario
 
 
 LISTED = ("meeting-1", "meeting-2", "meeting-3")
@@ -76,15 +76,15 @@ class Sight(NamedTuple):
 class AnswerLog:
     """Records what the API's answers show of each recording."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
         self.sights: dict[str, list[Sight]] = {}
         self.lists_at: list[float] = []
         """When the API answered with the list of all recordings."""
-        stage.front.after = self._record
+        simulation.proxy.after = self._record
 
     def _record(self, call: Call, body: bytes) -> None:
-        now, data = self._stage.now(), json.loads(body).get("data")
+        now, data = self._simulation.now(), json.loads(body).get("data")
         if call.path == "recordings" and "status" not in call.query:
             self.lists_at.append(now)
         if data is None:
@@ -160,7 +160,7 @@ class Prometheus:
         self._infos: dict[str, Labels] = {}
         self._gone: set[str] = set()
 
-    def take(self, snapshot: Snapshot, *, is_fresh: bool) -> Numbers:
+    def check(self, snapshot: Snapshot, *, is_fresh: bool) -> Numbers:
         """Return the numbers of a snapshot; counters start at 0 if the exporter is *fresh*."""
         numbers = {
             (sample.name, tuple(sample.labels.items())): sample.value
@@ -220,23 +220,23 @@ def watch(scenario: Scenario, conditions: Conditions, seconds: float) -> Watched
     restarts = {restart.after: restart for restart in conditions.restarts}
     count = math.ceil(seconds / conditions.interval)
 
-    async def watching(stage: Stage) -> Watched:
-        stage.clock.ahead_seconds = conditions.ahead_seconds
-        answer_log, prometheus = AnswerLog(stage), Prometheus()
+    async def watching(simulation: Simulation) -> Watched:
+        simulation.clock.ahead_seconds = conditions.ahead_seconds
+        answer_log, prometheus = AnswerLog(simulation), Prometheus()
         recordings: dict[str, Recording] = {}
         processes: list[Process] = []
         is_fresh, after = True, 0.0
         for number in range(count):
-            snapshot = await stage.look(after)
+            snapshot = await simulation.scrape_snapshot(after)
             if is_fresh:
-                processes.append(Process(stage.scraped_at))
-            processes[-1].numbers = prometheus.take(snapshot, is_fresh=is_fresh)
-            for now in (stage.scraped_at, stage.now()):
+                processes.append(Process(simulation.scraped_at))
+            processes[-1].numbers = prometheus.check(snapshot, is_fresh=is_fresh)
+            for now in (simulation.scraped_at, simulation.now()):
                 recordings |= {recording.id: recording for recording in scenario.recordings(now)}
             is_fresh, after = False, conditions.interval
             restart = restarts.get(number)
             if restart:
-                await stage.restart(is_killed=restart.is_killed)
+                await simulation.restart(is_killed=restart.is_killed)
                 is_fresh = not conditions.has_state_file
                 after *= 1 + restart.missed
         listed = {
@@ -245,7 +245,7 @@ def watch(scenario: Scenario, conditions: Conditions, seconds: float) -> Watched
             if recording.meeting_id in meeting_ids
         }
         sights = {id_: sights for id_, sights in answer_log.sights.items() if id_ in listed}
-        return Watched(stage.now(), listed, sights, answer_log.lists_at, processes)
+        return Watched(simulation.now(), listed, sights, answer_log.lists_at, processes)
 
     with tempfile.TemporaryDirectory() as folder:
         file = (
@@ -255,7 +255,9 @@ def watch(scenario: Scenario, conditions: Conditions, seconds: float) -> Watched
         configuration = config(
             meeting_ids=meeting_ids, api__read=conditions.read, api__budget="20000", **file
         )
-        return play_story(watching, scenario, configuration=configuration, **conditions.simulator)
+        return simulate_scenario(
+            watching, scenario, configuration=configuration, **conditions.simulator
+        )
 
 
 @dataclass
@@ -347,7 +349,7 @@ def check_ends(watched: Watched, conditions: Conditions) -> None:
 
 
 @st.composite
-def lives(draw: st.DrawFn, name: str) -> Recording:
+def recording_strategy(draw: st.DrawFn, name: str) -> Recording:
     """Draw a recording; times are in tenths of a second."""
     at = draw(st.integers(-600, 2400))
     status, phases = Status.INVOKED, [Phase(Status.INVOKED, NOW + at / 10)]
@@ -372,9 +374,11 @@ def lives(draw: st.DrawFn, name: str) -> Recording:
 
 
 @st.composite
-def recordings_of_a_story(draw: st.DrawFn) -> list[Recording]:
+def scenario_recordings(draw: st.DrawFn) -> list[Recording]:
     """Draw up to eight recordings in four meetings; three of these are in the list."""
-    return [draw(lives(f"recording-{number}")) for number in range(draw(st.integers(0, 8)))]
+    return [
+        draw(recording_strategy(f"recording-{number}")) for number in range(draw(st.integers(0, 8)))
+    ]
 
 
 RESTART = st.builds(
@@ -408,7 +412,7 @@ def watch_to_the_end(recordings: Sequence[Recording], conditions: Conditions) ->
 
 
 @settings(max_examples=60)
-@given(recordings_of_a_story(), CONDITIONS)
+@given(scenario_recordings(), CONDITIONS)
 def test_each_recording_is_counted_once(
     recordings: list[Recording], conditions: Conditions
 ) -> None:
@@ -436,7 +440,7 @@ def test_generated_scenarios_are_counted(seed: int, conditions: Conditions) -> N
 
 
 @settings(max_examples=40)
-@given(recordings_of_a_story(), CONDITIONS, st.lists(RESTART, max_size=3))
+@given(scenario_recordings(), CONDITIONS, st.lists(RESTART, max_size=3))
 def test_restarts_with_a_state_file(
     recordings: list[Recording], conditions: Conditions, restarts: list[Restart]
 ) -> None:
@@ -449,7 +453,7 @@ def test_restarts_with_a_state_file(
 
 
 @settings(max_examples=40)
-@given(recordings_of_a_story(), CONDITIONS, st.lists(RESTART, max_size=3))
+@given(scenario_recordings(), CONDITIONS, st.lists(RESTART, max_size=3))
 def test_restarts_without_a_state_file(
     recordings: list[Recording], conditions: Conditions, restarts: list[Restart]
 ) -> None:
