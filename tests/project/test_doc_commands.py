@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import required_program
 from tests.support.markdown import PAGES, ROOT, Block, blocks, commands
+from tests.support.programs import required_program
 
 
 CHANGES_SYSTEM = "changes the system"
