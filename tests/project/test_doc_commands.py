@@ -43,7 +43,8 @@ NOT_RUN = {
     "git pull": CHANGES_CHECKOUT,
     "git diff": "shows the difference to people",
     "pre-commit install": CHANGES_CHECKOUT,
-    "UPDATE_GOLDEN=1 .venv/bin/python -m pytest tests/unit/metrics/test_families.py": CHANGES_CHECKOUT,
+    "UPDATE_GOLDEN=1 .venv/bin/python -m pytest"
+    " tests/unit/metrics/test_families.py": CHANGES_CHECKOUT,
     "promtool test rules rules/tests/*.yml": "tests/monitoring runs the same files",
     f"api={RECORDINGS}/$RK_APP_ID/recordings": CHANGES_RECORDINGS,
     """call() { curl -sS -H "Authorization: Bearer $CLOUDFLARE_API_TOKEN" """
