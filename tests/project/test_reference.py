@@ -119,7 +119,7 @@ def test_log_messages() -> None:
 
 
 def test_log_fields() -> None:
-    """Fields are found where a method or another module puts them together."""
+    """Fields are found even if a method or another module puts them together."""
     fields = {message.text: message.fields for message in messages()}
     of_recording = ("app", "meeting_id", "recording_id")
     assert fields["impossible status change of a recording"] == (*of_recording, "before", "after")

@@ -4,6 +4,7 @@ import re
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 
@@ -36,19 +37,15 @@ def text_of(page: str) -> str:
 def rows(page: str, heading: str) -> list[list[str]]:
     """Return the rows of the first table below *heading* in the text of a page."""
     section = f"\n{page}".split(f"\n{heading}\n")[1]
-    lines = section[section.index("\n|") :].lstrip().splitlines()
-    table = [line for line in lines[: [*lines, ""].index("")] if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+    return all_rows(section[section.index("\n|") :].lstrip().split("\n\n")[0])
 
 
 def all_rows(page: str) -> list[list[str]]:
-    """Return the rows of all tables in the text of a page."""
-    headings = re.findall(r"^#+ .+$", page, re.MULTILINE)
+    """Return the rows of all tables in the text of a page, without their headings."""
     return [
-        row
-        for heading in headings
-        if "\n|" in re.split(r"\n#+ ", f"\n{page}".split(f"\n{heading}\n")[1])[0]
-        for row in rows(page, heading)
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for before, line in pairwise(page.splitlines())
+        if before.startswith("|") and line.startswith("|") and not line.startswith("| ---")
     ]
 
 

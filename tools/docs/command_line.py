@@ -9,8 +9,8 @@ from tools.docs.tables import code, table
 _PROGRAM = "rk-exporter"
 _WIDTH = 100
 _AFTER_COMMANDS = """\
-`serve`, `check` and `scrape` take the same [options](options.md). Each command explains its own
-with `--help`:
+`serve`, `check` and `scrape` take the same [options](options.md). [Simulator](simulator.md) lists
+the faults for `simulate`. Each command explains itself with `--help`, as shown below:
 
 ```sh
 rk-exporter --help

@@ -33,8 +33,8 @@ Check a file without calling the API:
 rk-exporter check --offline --config.file rk.yml
 ```
 
-The exporter accepts a file as a whole or not at all. One message lists all mistakes: file, line,
-key, what is wrong, and what to do.
+The exporter accepts a file as a whole or not at all. One message lists all mistakes, each with
+file, line, key, cause and fix.
 
 ```yaml
 apps:
@@ -132,7 +132,7 @@ An item in a list of meetings is an id, or a mapping with these keys.
 _REST = """\
 ## Meetings in files
 
-A file of meetings is YAML, JSON, or plain text with one id per line. `#` starts a comment, except
+A meetings file is YAML, JSON, or plain text with one id per line. `#` starts a comment, except
 in JSON. These three files hold the same meetings; plain text has no names.
 
 ```yaml
@@ -156,7 +156,7 @@ so that the exporter never takes half a list.
 
 If the file is deleted, becomes unreadable or has an error, the last good list stays in use. The log
 gives the error and the line. An empty file, or one with comments only, is an error too. To list no
-meetings, write `[]`. At the start, an error in a file of meetings is a configuration error.
+meetings, write `[]`. At the start, an error in a meetings file is a configuration error.
 
 ## The API token
 

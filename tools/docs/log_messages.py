@@ -93,7 +93,7 @@ chooses the format:
 ```
 
 Each line has the fields `time`, `level` and `msg`, and those in the tables below. Names in braces
-stand for values, and numbers and names of variables are examples. A lasting problem is logged when
+stand for values; numbers and names of variables are examples. A lasting problem is logged when
 it begins and when it ends, not at each scrape. The exporter also logs errors of its libraries.
 
 The messages of level `debug` are for developers and may change at any time, so this page leaves
@@ -138,12 +138,13 @@ def messages() -> Iterator[Message]:
 
 
 def _calls(function: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    for node in ast.walk(function):
-        match node:
-            case ast.Call(func=ast.Attribute(value=logger, attr=method)) if ast.unparse(
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+    for call in sorted(calls, key=lambda call: call.lineno):
+        match call.func:
+            case ast.Attribute(value=logger, attr=method) if ast.unparse(
                 logger
             ) in LOGGERS and method in {*LEVELS, "log"}:
-                yield method, node
+                yield method, call
 
 
 def _messages(
@@ -173,10 +174,11 @@ def _readable(template: str, values: Iterable[ast.expr]) -> str:
 
 
 def _name(value: ast.expr) -> str:
-    """Return the last name in an expression such as `failures[0].explanation`."""
+    """Return a short name for an expression, e.g. explanation for `failures[0].explanation`."""
     names = [node for node in ast.walk(value) if isinstance(node, ast.Name | ast.Attribute)]
-    last = names[0]
-    return last.attr if isinstance(last, ast.Attribute) else last.id
+    first = names[0]
+    name = first.attr if isinstance(first, ast.Attribute) else first.id
+    return name.lower().removesuffix("_text")
 
 
 def _keys(value: ast.expr, scopes: Sequence[ast.AST]) -> Iterator[str]:

@@ -29,7 +29,7 @@ The API token has no flag. It comes from a file or from the environment:
 [The API token](configuration.md#the-api-token).
 
 A duration is written as in Prometheus: `500ms`, `5s`, `5m`, `1h30m`, `7d`. A boolean variable is
-`true` or `false`. A variable that looks like a misspelt one of these is reported with a warning.
+`true` or `false`. The exporter warns about a variable whose name looks misspelt.
 
 ## Table
 

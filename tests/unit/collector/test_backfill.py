@@ -467,6 +467,22 @@ class TestInterruptions:
 
         with_poller(steps, older(250))
 
+    def test_each_failure_is_logged_for_debugging(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Each failed poll has a debug message with its error and its app, before any warning."""
+        caplog.set_level(logging.DEBUG, logger="rk_exporter")
+
+        async def scenario(poller: Poller) -> None:
+            poller.fail(ServerError("first"), None, ConnectFailed("second"))
+            for _ in range(3):
+                await poller.poll_when_due()
+
+        with_poller(scenario, [])
+        assert [(record.levelno, record.message) for record in caplog.records] == [
+            (logging.DEBUG, "first"),
+            (logging.DEBUG, "second"),
+        ]
+        assert ["app-1"] * 2 == [vars(record)["app"] for record in caplog.records]
+
     def test_whole_list_fails(self) -> None:
         """After a failed poll of the whole list, the next poll reads the whole list."""
 

@@ -78,6 +78,24 @@ def test_a_recording_read_again_shows_the_new_reading() -> None:
     } == {line.partition("{")[0] for line in lines[1] - lines[0]}
 
 
+def test_an_unchanged_recording_keeps_its_samples() -> None:
+    """Samples are not built again if the API reports the same recording in another answer."""
+    finished = Recording(
+        recording_id="recording-1",
+        status=Status.UPLOADED,
+        session_id="session",
+        file_size_bytes=2e7,
+    )
+    first = KnownRecording(meeting=Meeting("meeting-1", "name"), recording=finished, read_at=NOW)
+    families = SnapshotFamilies()
+    samples = []
+    for known in (first, replace(first, recording=replace(finished), read_at=NOW + 15)):
+        app = AppSnapshot(app=App("app", "account", "1"), readings=(), recordings=(known,))
+        by_name = {family.name: family for family in families(Snapshot((app,), NOW + 20))}
+        samples.append(by_name["rk_recording_status"].samples)
+    assert [id(sample) for sample in samples[0]] == [id(sample) for sample in samples[1]]
+
+
 def test_label_sets_are_kept_while_they_are_used() -> None:
     """A meeting keeps its label set until a snapshot does not contain it."""
     label_sets = LabelSets()
