@@ -471,12 +471,12 @@ class TestInterruptions:
         """Each failed poll has a debug message with its error and its app, before any warning."""
         caplog.set_level(logging.DEBUG, logger="rk_exporter")
 
-        async def scenario(poller: Poller) -> None:
+        async def steps(poller: Poller) -> None:
             poller.fail(ServerError("first"), None, ConnectFailed("second"))
             for _ in range(3):
                 await poller.poll_when_due()
 
-        with_poller(scenario, [])
+        with_poller(steps, [])
         assert [(record.levelno, record.message) for record in caplog.records] == [
             (logging.DEBUG, "first"),
             (logging.DEBUG, "second"),
