@@ -157,7 +157,7 @@ class RealtimeKitClient:
                 # The time that the call waited for the rate limiter is not the API's fault.
                 deadline = min(deadline, context.call_deadline(loop.time()))
                 answer = await self._get(connection, endpoint, path, context.token, deadline)
-                self._server_clock.observe(answer.ratelimit_headers.date)
+                self._server_clock.observe(answer.headers.get("Date"))
                 self._limiter.observe(context, self._policies(answer))
                 return _parsed(answer, parse)
 
@@ -206,7 +206,7 @@ class RealtimeKitClient:
 
     def _policies(self, answer: Answer) -> tuple[RateLimitPolicy, ...]:
         try:
-            return parse_policies(answer.ratelimit_headers)
+            return parse_policies(answer.headers)
         except MalformedHeader:
             self._observer.malformed((RATELIMIT_FIELD,))
             return ()
@@ -216,7 +216,7 @@ def _parsed(answer: Answer, parse: Callable[[int, bytes], T]) -> T:
     try:
         return parse(answer.status, answer.body)
     except RateLimited as error:
-        seconds = retry_after_seconds(answer.ratelimit_headers, now=datetime.now(UTC))
+        seconds = retry_after_seconds(answer.headers, now=datetime.now(UTC))
         raise RateLimited(str(error), retry_after_seconds=seconds) from None
 
 

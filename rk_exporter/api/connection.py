@@ -32,7 +32,6 @@ from rk_exporter.model.errors import (
     TlsFailed,
 )
 from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.headers import RateLimitHeaders
 
 
 LARGEST_BODY_BYTES = 1 << 20
@@ -52,7 +51,8 @@ class Answer:
 
     status: int
     body: bytes
-    ratelimit_headers: RateLimitHeaders
+    headers: Mapping[str, str]
+    """The headers; their names are case-insensitive."""
 
 
 class _NoCookies(http.cookiejar.CookieJar):
@@ -192,16 +192,7 @@ async def _get(
             body += chunk
             if len(body) > LARGEST_BODY_BYTES:
                 raise BodyTooLarge("the API's answer is larger than 1 MiB")
-    return Answer(response.status_code, bytes(body), _ratelimit_headers(response.headers))
-
-
-def _ratelimit_headers(headers: httpx.Headers) -> RateLimitHeaders:
-    return RateLimitHeaders(
-        ratelimit=headers.get("Ratelimit"),
-        ratelimit_policy=headers.get("Ratelimit-Policy"),
-        retry_after=headers.get("Retry-After"),
-        date=headers.get("Date"),
-    )
+    return Answer(response.status_code, bytes(body), response.headers)
 
 
 async def _close(client: httpx.AsyncClient) -> None:

@@ -11,7 +11,7 @@ fields for HTTP". Cloudflare's page "API limits" shows one item in each. Absent 
 
 import re
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeGuard, cast
@@ -36,29 +36,19 @@ _LONGEST_NAME = 64
 _MOST_POLICIES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimitHeaders:
-    """The raw headers of one answer."""
-
-    ratelimit: str | None = None
-    ratelimit_policy: str | None = None
-    retry_after: str | None = None
-    date: str | None = None
-
-
 class MalformedHeader(Exception):
     """A header that is not a list of structured-field items."""
 
 
-def parse_policies(headers: RateLimitHeaders) -> tuple[RateLimitPolicy, ...]:
+def parse_policies(headers: Mapping[str, str]) -> tuple[RateLimitPolicy, ...]:
     """
     Return up to eight policies, the one with the fewest remaining calls first.
 
     If each header has one item, the two belong together, whatever their names: the examples on
     Cloudflare's page have different names. Raises MalformedHeader.
     """
-    remainders = _items(headers.ratelimit)
-    quotas = _items(headers.ratelimit_policy)
+    remainders = _items(headers.get("Ratelimit", ""))
+    quotas = _items(headers.get("Ratelimit-Policy", ""))
     if len(remainders) == len(quotas) == 1:
         quotas = [(remainders[0][0], quotas[0][1])]
     quota_of = dict(quotas)
@@ -78,27 +68,25 @@ def parse_policies(headers: RateLimitHeaders) -> tuple[RateLimitPolicy, ...]:
     return tuple(sorted(distinct.values(), key=lambda policy: policy.remaining)[:_MOST_POLICIES])
 
 
-def retry_after_seconds(headers: RateLimitHeaders, *, now: datetime) -> float | None:
+def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float | None:
     """
     Return how long to wait after a 429, from a second to an hour; None if unknown.
 
     Retry-After is a number of seconds or a date (RFC 9110, 10.2.3). A date is compared with the
     answer's Date header, because this machine's clock may be wrong; without that, with *now*.
     """
-    text = (headers.retry_after or "").strip()
+    text = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(text):
         return _within_bounds(float(text))
     until = http_date(text)
     if until is None:
         return None
-    answered_at = http_date((headers.date or "").strip()) or now
+    answered_at = http_date(headers.get("Date", "").strip()) or now
     return _within_bounds((until - answered_at).total_seconds())
 
 
-def _items(header: str | None) -> list[tuple[str, dict[str, float]]]:
+def _items(header: str) -> list[tuple[str, dict[str, float]]]:
     """Return the name and the numeric parameters of each item of a list."""
-    if header is None:
-        return []
     try:
         parsed = http_sf.parse(header.encode(), tltype="list")
     except ValueError as error:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from rk_exporter.ratelimit.headers import (
     MalformedHeader,
-    RateLimitHeaders,
     parse_policies,
     retry_after_seconds,
 )
@@ -33,13 +32,18 @@ def text_of(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.lists(parts, max_size=10).map("".join)
 
 
+def without_missing(headers: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if value is not None}
+
+
 def policies(ratelimit: str | None, ratelimit_policy: str | None = None) -> list[RateLimitPolicy]:
-    headers = RateLimitHeaders(ratelimit=ratelimit, ratelimit_policy=ratelimit_policy)
-    return list(parse_policies(headers))
+    headers = {"Ratelimit": ratelimit, "Ratelimit-Policy": ratelimit_policy}
+    return list(parse_policies(without_missing(headers)))
 
 
 def seconds(retry_after: str | None, date: str | None = None) -> float | None:
-    return retry_after_seconds(RateLimitHeaders(retry_after=retry_after, date=date), now=NOW)
+    headers = without_missing({"Retry-After": retry_after, "Date": date})
+    return retry_after_seconds(headers, now=NOW)
 
 
 class TestPolicies:
