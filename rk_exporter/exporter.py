@@ -24,7 +24,7 @@ from rk_exporter.config.config import Config
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.families import SnapshotFamilies
-from rk_exporter.metrics.internal_errors import InternalErrorMetrics
+from rk_exporter.metrics.internal_errors import internal_errors
 from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
@@ -76,7 +76,7 @@ class Exporter:
         self._registry = CollectorRegistry()
         names = [app.app.name for app in config.apps]
         self._call_metrics = ApiCallMetrics(names, registry=self._registry)
-        self._error_metrics = InternalErrorMetrics(names, registry=self._registry)
+        self._internal_errors = internal_errors(names, registry=self._registry)
         ProcessCollector(registry=self._registry)
         self._snapshot_families = SnapshotFamilies()
         self.collector = Collector(
@@ -114,7 +114,7 @@ class Exporter:
         return [
             (
                 self._app_collector(app, token, _budget(token, tokens, apps)),
-                ErrorBoundary(app.app.name, count=self._error_metrics.counter(app.app.name)),
+                ErrorBoundary(app.app.name, count=self._internal_errors.labels(app.app.name).inc),
             )
             for app, token in zip(apps, tokens, strict=True)
         ]

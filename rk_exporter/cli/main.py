@@ -82,7 +82,7 @@ async def _serve(config: Config) -> None:
         ]
         for listener in listeners:
             url = f"{listener.url}{config.telemetry_path}"
-            logger.info("listening", extra={"address": listener.address, "url": url})
+            logger.info("listening", extra={"address": str(listener.address), "url": url})
         try:
             await serve(listeners)
         finally:

@@ -11,7 +11,6 @@ from rk_exporter.cli.options import Command, Parsed
 from rk_exporter.cli.process import run
 from rk_exporter.config.parsers import Address, parse_address
 from rk_exporter.demo import demo
-from rk_exporter.demo.demo import StackAddresses
 from rk_exporter.demo.programs import StackError
 from rk_exporter.runtime.logs import configure
 from rk_exporter.simulator import (
@@ -116,12 +115,11 @@ def demo_command(
 
     The demo needs no account, no token and no configuration.
     """
-    stack = StackAddresses(prometheus=prometheus_address, alertmanager=alertmanager_address)
     program = demo.run(
         seed=seed,
         exporter_address=exporter_address,
         simulator_address=simulator_address,
-        stack_addresses=stack if has_stack else None,
+        stack_addresses=(prometheus_address, alertmanager_address) if has_stack else None,
         show=click.echo,
     )
     flags = {

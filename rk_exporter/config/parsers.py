@@ -5,7 +5,7 @@ import re
 import stat
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,6 +29,7 @@ _DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h|d|w)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):([0-9]{1,5})")
 _LARGEST_PORT = 65535
+_ANY_HOST = frozenset({"", "::", "0.0.0.0"})  # noqa: S104 # recognised, not bound
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 _LONGEST_NAME_BYTES = 128
@@ -49,6 +50,19 @@ class Address:
 
     host: str
     port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def reachable(self) -> "Address":
+        """Return the address that reaches a listener on this one from the same machine."""
+        return replace(self, host="127.0.0.1") if self.host in _ANY_HOST else self
+
+    @property
+    def url(self) -> str:
+        """Return the URL that reaches a listener on this address from the same machine."""
+        return f"http://{self.reachable}"
 
 
 class InvalidItems(ValueError):

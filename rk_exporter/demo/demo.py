@@ -5,7 +5,8 @@ import time
 
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from rk_exporter import assets
@@ -39,63 +40,44 @@ QUERIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StackAddresses:
-    """The addresses for Prometheus and Alertmanager to listen on."""
-
-    prometheus: Address
-    alertmanager: Address
-
-
 async def run(
     *,
     seed: int,
     exporter_address: Address,
     simulator_address: Address,
-    stack_addresses: StackAddresses | None,
+    stack_addresses: tuple[Address, Address] | None,
     show: Callable[[str], None],
 ) -> None:
     """
     Run simulator and exporter until SIGTERM or SIGINT; *show* prints a line for the user.
 
-    With *stack_addresses*, also run Prometheus and Alertmanager. Raises AddressError and
+    With *stack_addresses*, also run Prometheus and Alertmanager on them. Raises AddressError and
     StackError.
     """
     scenario = GeneratedScenario(seed, MEETING_COUNT, time.time(), DEMO_PACE)
     simulator = Simulator(scenario, rate_limit=_RATE_LIMIT)
     meetings = tuple(Meeting(meeting.id, meeting.title) for meeting in scenario.meetings())
     with bind(simulator_address) as simulator_socket, bind(exporter_address) as exporter_socket:
-        stack = _prepared(stack_addresses)
+        stack = demo_stack.prepare(*stack_addresses) if stack_addresses else None
         simulator_listener = Listener(simulator, simulator_socket, date_header=False)
         exporter = Exporter(_config(f"{simulator_listener.url}/client/v4", meetings))
         exporter_listener = Listener(exporter.application, exporter_socket)
 
         # A server that stops closes its socket, which then has no address any more.
-        exporter_url, simulator_url = exporter_listener.url, simulator_listener.url
-
-        def show_welcome(running: RunningStack | None) -> None:
-            show(
-                welcome(running, exporter_url=exporter_url, simulator_url=simulator_url, seed=seed)
-            )
-
+        exporter_url = exporter_listener.url
+        text = partial(
+            welcome, exporter_url=exporter_url, simulator_url=simulator_listener.url, seed=seed
+        )
         try:
             # The servers start first, because they handle signals.
             await _until_one_ends(
                 serve([simulator_listener, exporter_listener]),
-                _show_all(exporter, show, show_welcome, stack, _target(exporter_url)),
+                _show_all(exporter, show, text, stack, _target(exporter_url)),
             )
         except BrokenPipeError:
             pass  # nobody reads the output any more
         finally:
             await exporter.close()
-
-
-def _prepared(addresses: StackAddresses | None) -> Stack | None:
-    if addresses is None:
-        return None
-    return demo_stack.prepare(
-        prometheus_address=addresses.prometheus, alertmanager_address=addresses.alertmanager
-    )
 
 
 def _target(exporter_url: str) -> str:
@@ -119,7 +101,7 @@ async def _until_one_ends(*programs: Coroutine[Any, Any, None]) -> None:
 async def _show_all(
     exporter: Exporter,
     show: Callable[[str], None],
-    show_welcome: Callable[[RunningStack | None], None],
+    text: Callable[[RunningStack | None], str],
     stack: Stack | None,
     target: str,
 ) -> None:
@@ -128,8 +110,9 @@ async def _show_all(
         running: RunningStack | None = None
         if stack is not None:
             running = await context.enter_async_context(demo_stack.started(stack, target=target))
-        show_welcome(running)
-        failures = running.failures() if running else ()
+        show(text(running))
+        processes = running.processes if running else ()
+        failures = [process.fail_when_it_ends() for process in processes]
         await _until_one_ends(_show_changes(exporter, show), *failures)
 
 

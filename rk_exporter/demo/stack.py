@@ -4,9 +4,9 @@ import asyncio
 import signal
 import tempfile
 
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +14,53 @@ import yaml
 
 from rk_exporter import assets
 from rk_exporter.config.parsers import Address
-from rk_exporter.demo.programs import Installation, Process, Program, StackError, has_page, start
+from rk_exporter.demo.programs import Process, Program, StackError, has_page, start
 from rk_exporter.web.server import bind
 
 
 SCRAPE_INTERVAL = "5s"
 _ALERTS_PAGES = ("/alerts", "/classic/alerts")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PROMETHEUS = Program("Prometheus", ("prometheus",), "prometheus")
-ALERTMANAGER = Program(
-    "Alertmanager", ("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
     """Prometheus and Alertmanager before their start."""
 
-    prometheus: Installation
-    alertmanager: Installation
+    prometheus: Program
+    alertmanager: Program
 
 
-def prepare(*, prometheus_address: Address, alertmanager_address: Address) -> Stack:
+def prepare(prometheus_address: Address, alertmanager_address: Address) -> Stack:
     """
     Find both programs, and check that their addresses are free; port 0 is any free port.
 
     Raises StackError and AddressError.
     """
-    programs = (PROMETHEUS, ALERTMANAGER)
+    programs = (
+        Program("Prometheus", ("prometheus",), "prometheus", prometheus_address),
+        Program(
+            "Alertmanager",
+            ("prometheus-alertmanager", "alertmanager"),
+            "prometheus-alertmanager",
+            alertmanager_address,
+        ),
+    )
     missing = [program for program in programs if program.path() is None]
     if missing:
         titles = " and ".join(program.title for program in missing)
         packages = " ".join(program.package for program in missing)
         raise StackError(f"not installed: {titles}; on Debian: apt install {packages}")
     with ExitStack() as bound:
-        installations = []
-        for program, address in zip(
-            programs, (prometheus_address, alertmanager_address), strict=True
-        ):
-            port = bound.enter_context(bind(address)).getsockname()[1]
-            installations.append(
-                Installation(program, program.path() or "", Address(address.host, port))
-            )
-    return Stack(*installations)
+        ports = [
+            bound.enter_context(bind(program.address)).getsockname()[1] for program in programs
+        ]
+    return Stack(
+        *(
+            replace(program, address=replace(program.address, port=port))
+            for program, port in zip(programs, ports, strict=True)
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,6 @@ class RunningStack:
     processes: Sequence[Process]
     alerts_url: str
     alertmanager_url: str
-
-    def failures(self) -> Iterator[Coroutine[Any, Any, None]]:
-        """Return a coroutine for each program that raises StackError when the program ends."""
-        return (process.fail_when_it_ends() for process in self.processes)
 
 
 @asynccontextmanager
@@ -86,14 +86,14 @@ async def started(stack: Stack, *, target: str) -> AsyncIterator[RunningStack]:
         commands = _prepared(stack, Path(name), target=target)
         processes: list[Process] = []
         try:
-            for installation, command in commands:
-                processes.append(await start(installation, command, Path(name)))
+            for program, command in commands:
+                processes.append(await start(program, command, Path(name)))
             for process in processes:
                 await process.become_ready()
             yield RunningStack(
                 processes,
                 alerts_url=await asyncio.to_thread(_alerts_url, stack.prometheus),
-                alertmanager_url=stack.alertmanager.url,
+                alertmanager_url=stack.alertmanager.address.url,
             )
         finally:
             for number in _SIGNALS:
@@ -103,10 +103,10 @@ async def started(stack: Stack, *, target: str) -> AsyncIterator[RunningStack]:
                 loop.remove_signal_handler(number)
 
 
-def _alerts_url(prometheus: Installation) -> str:
+def _alerts_url(prometheus: Program) -> str:
     # Debian's Prometheus has only the classic pages.
     page = next((page for page in _ALERTS_PAGES if has_page(prometheus, page)), "")
-    return f"{prometheus.url}{page}"
+    return f"{prometheus.address.url}{page}"
 
 
 def _kill(processes: Sequence[Process]) -> None:
@@ -114,7 +114,7 @@ def _kill(processes: Sequence[Process]) -> None:
         process.kill()
 
 
-def _prepared(stack: Stack, folder: Path, *, target: str) -> list[tuple[Installation, list[str]]]:
+def _prepared(stack: Stack, folder: Path, *, target: str) -> list[tuple[Program, list[str]]]:
     """Write the configuration of both to *folder*, and return the command of each."""
     try:
         texts = {asset.path: asset.text for asset in assets.shipped()}
@@ -128,7 +128,7 @@ def _prepared(stack: Stack, folder: Path, *, target: str) -> list[tuple[Installa
         prometheus_configuration(
             texts[assets.PROMETHEUS_EXAMPLE],
             target=target,
-            alertmanager=stack.alertmanager.target,
+            alertmanager=str(stack.alertmanager.address.reachable),
             rules=rules,
         ),
     )
@@ -145,15 +145,15 @@ def _prepared(stack: Stack, folder: Path, *, target: str) -> list[tuple[Installa
     ]
 
 
-def _configured(installation: Installation, folder: Path, document: dict[str, Any]) -> list[str]:
+def _configured(program: Program, folder: Path, document: dict[str, Any]) -> list[str]:
     """Write the configuration of a program, and return the part of its command that both share."""
-    file = folder / f"{installation.program.title}.yml"
+    file = folder / f"{program.title}.yml"
     file.write_text(_dumped(document), encoding="utf-8")
     return [
-        installation.path,
+        program.path() or "",
         f"--config.file={file}",
-        f"--web.listen-address={installation.listen_address}",
-        f"--web.external-url={installation.url}",
+        f"--web.listen-address={program.address}",
+        f"--web.external-url={program.address.url}",
     ]
 
 

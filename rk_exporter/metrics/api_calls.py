@@ -23,26 +23,26 @@ class ApiCallMetrics:
     def __init__(self, app_names: Iterable[str], *, registry: CollectorRegistry) -> None:
         # The library's only switch for the _created series.
         disable_created_metrics()  # type: ignore[no-untyped-call] # has no annotations
-        self._requests = Counter(
+        self.requests = Counter(
             "rk_api_requests",
             "API calls by HTTP status; `none` if no complete response arrived.",
             ["app", "endpoint", "code"],
             registry=registry,
         )
-        self._failures = Counter(
+        self.failures = Counter(
             "rk_api_request_failures",
             "Failed API calls, by reason.",
             ["app", "endpoint", "reason"],
             registry=registry,
         )
-        self._durations = Histogram(
+        self.durations = Histogram(
             "rk_api_request_duration_seconds",
             "Duration of API calls.",
             ["app", "endpoint"],
             buckets=_LATENCY_BUCKETS_SECONDS,
             registry=registry,
         )
-        self._malformed = Counter(
+        self.malformed = Counter(
             "rk_api_malformed_fields",
             "Malformed fields that were ignored in otherwise valid API responses.",
             ["app", "field"],
@@ -53,17 +53,17 @@ class ApiCallMetrics:
 
     def of(self, app: str) -> "AppCallMetrics":
         """Return the counters of one app."""
-        return AppCallMetrics(app, self._requests, self._failures, self._durations, self._malformed)
+        return AppCallMetrics(app, self)
 
     def _start_at_zero(self, app: str) -> None:
         for endpoint in ENDPOINTS:
             for code in _KNOWN_CODES:
-                self._requests.labels(app, endpoint, code)
+                self.requests.labels(app, endpoint, code)
             for reason in Reason:
-                self._failures.labels(app, endpoint, reason.value)
-            self._durations.labels(app, endpoint)
+                self.failures.labels(app, endpoint, reason.value)
+            self.durations.labels(app, endpoint)
         for field in (*MALFORMABLE_FIELDS, RATELIMIT_FIELD):
-            self._malformed.labels(app, field)
+            self.malformed.labels(app, field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +71,18 @@ class AppCallMetrics:
     """An api.CallObserver that counts for one app."""
 
     app: str
-    requests: Counter
-    failures: Counter
-    durations: Histogram
-    malformed_fields: Counter
+    metrics: ApiCallMetrics
 
     def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
         """Count a call."""
-        self.requests.labels(self.app, endpoint, code).inc()
-        self.durations.labels(self.app, endpoint).observe(duration_seconds)
+        self.metrics.requests.labels(self.app, endpoint, code).inc()
+        self.metrics.durations.labels(self.app, endpoint).observe(duration_seconds)
 
     def failed(self, endpoint: str, reason: Reason) -> None:
         """Count a failed call."""
-        self.failures.labels(self.app, endpoint, reason.value).inc()
+        self.metrics.failures.labels(self.app, endpoint, reason.value).inc()
 
     def malformed(self, fields: Iterable[str]) -> None:
         """Count ignored fields."""
         for field in fields:
-            self.malformed_fields.labels(self.app, field).inc()
+            self.metrics.malformed.labels(self.app, field).inc()

@@ -39,27 +39,6 @@ class LabelSet(dict[str, str]):
         return LabelSet(self, **more)
 
 
-class LabelSets:
-    """The label sets in use, each made once; those of the last two snapshots are kept."""
-
-    def __init__(self) -> None:
-        self._used: dict[tuple[str, ...], LabelSet] = {}
-        self._before: dict[tuple[str, ...], LabelSet] = {}
-
-    def next_snapshot(self) -> None:
-        """Forget the label sets that the last snapshot did not use."""
-        self._before, self._used = self._used, {}
-
-    def of_meeting(self, app: str, meeting_id: str) -> LabelSet:
-        """Return the labels of a meeting's series."""
-        key = (app, meeting_id)
-        labels = self._used.get(key) or self._before.get(key)
-        if labels is None:
-            labels = LabelSet(app=app, meeting_id=meeting_id)
-        self._used[key] = labels
-        return labels
-
-
 @dataclass(frozen=True, slots=True)
 class Gauge(Generic[T]):
     """A gauge's *name*, its HELP line, and its value; None means that there is no sample."""
@@ -72,19 +51,14 @@ class Gauge(Generic[T]):
 def gauges(tables: Iterable[Gauge[T]], measured: Sequence[tuple[LabelSet, T]]) -> Iterator[Metric]:
     """Return a gauge for each of the *tables*, with a sample for each thing that was *measured*."""
     for table in tables:
-        samples = ((labels, table.value(thing)) for labels, thing in measured)
-        yield gauge(table.name, table.documentation, samples)
-
-
-def gauge(
-    name: str, documentation: str, samples: Iterable[tuple[LabelSet, float | None]]
-) -> Metric:
-    """Return a gauge with a sample for each value that is not None."""
-    family = Metric(name, documentation, "gauge")
-    family.samples = [
-        Sample(name, labels, float(value)) for labels, value in samples if value is not None
-    ]
-    return family
+        family = Metric(table.name, table.documentation, "gauge")
+        values = ((labels, table.value(thing)) for labels, thing in measured)
+        family.samples = [
+            Sample(table.name, labels, float(value))
+            for labels, value in values
+            if value is not None
+        ]
+        yield family
 
 
 def info(name: str, documentation: str, labels: Iterable[LabelSet]) -> Metric:

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 
 from rk_exporter import __version__
 from rk_exporter.metrics.apps import app_families
-from rk_exporter.metrics.builders import LabelSet, LabelSets, info
+from rk_exporter.metrics.builders import LabelSet, info
 from rk_exporter.metrics.meetings import meeting_families
 from rk_exporter.metrics.recording_counters import counter_families
 from rk_exporter.metrics.recordings import AllRecordingSeries
@@ -31,14 +31,12 @@ class SnapshotFamilies:
 
     def __init__(self) -> None:
         self._recordings = AllRecordingSeries()
-        self._label_sets = LabelSets()
 
     def __call__(self, snapshot: Snapshot) -> Iterator[Metric]:
         """Return the metric families of *snapshot*: always all of them, in the same order."""
-        self._label_sets.next_snapshot()
         yield from self._recordings.families(snapshot)
         yield from counter_families(snapshot.apps)
-        yield from meeting_families(snapshot, self._label_sets)
+        yield from meeting_families(snapshot)
         yield from app_families(snapshot)
         yield _build_info()
 

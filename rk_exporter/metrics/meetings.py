@@ -3,15 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from prometheus_client.metrics_core import Metric
 
-from rk_exporter.metrics.builders import Gauge, LabelSet, LabelSets, gauges, info
+from rk_exporter.metrics.builders import Gauge, LabelSet, gauges, info
 from rk_exporter.model.meeting import DiscoveryState, FileState, Meeting, Reading, Room
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
 MEETING_AGE = "As old as rk_meeting_last_success_timestamp_seconds."
+# More meetings than an exporter reads; the oldest labels of removed meetings are forgotten.
+_MOST_LABEL_SETS = 1 << 14
 _DISCOVERY_ONLY = "Only with meetings.discover."
 _ROOM_AGE = f"{_DISCOVERY_ONLY} As old as rk_discovery_last_success_timestamp_seconds."
 
@@ -88,25 +91,31 @@ FILE_GAUGES: tuple[Gauge[FileState], ...] = (
 )
 
 
-def meeting_families(snapshot: Snapshot, label_sets: LabelSets) -> Iterator[Metric]:
+def meeting_families(snapshot: Snapshot) -> Iterator[Metric]:
     """Return the metric families of the meetings in *snapshot*."""
-    meetings = [read for app in snapshot.apps for read in _read_meetings(app, label_sets)]
+    meetings = [read for app in snapshot.apps for read in _read_meetings(app)]
     yield _meeting_info(snapshot)
     yield from gauges(MEETING_GAUGES, meetings)
     rooms = [(labels, read.reading.room) for labels, read in meetings if read.reading.room]
     yield from gauges(ROOM_GAUGES, rooms)
 
 
-def _read_meetings(
-    app: AppSnapshot, label_sets: LabelSets
-) -> Iterator[tuple[LabelSet, ReadMeeting]]:
+def _read_meetings(app: AppSnapshot) -> Iterator[tuple[LabelSet, ReadMeeting]]:
     in_progress = Counter(
         known.meeting.meeting_id for known in app.recordings if known.recording.in_progress
     )
     for reading in app.readings:
         meeting_id = reading.meeting.meeting_id
-        labels = label_sets.of_meeting(app.app.name, meeting_id)
-        yield labels, ReadMeeting(reading, in_progress[meeting_id])
+        yield (
+            meeting_labels(app.app.name, meeting_id),
+            ReadMeeting(reading, in_progress[meeting_id]),
+        )
+
+
+@lru_cache(maxsize=_MOST_LABEL_SETS)
+def meeting_labels(app: str, meeting_id: str) -> LabelSet:
+    """Return the labels of a meeting's series, which are the same in every snapshot."""
+    return LabelSet(app=app, meeting_id=meeting_id)
 
 
 def _meeting_info(snapshot: Snapshot) -> Metric:

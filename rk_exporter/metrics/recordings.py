@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
@@ -12,27 +13,29 @@ from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording, has_labels
 
 
+T = TypeVar("T")
 RECORDING_AGE = "As old as rk_recording_last_success_timestamp_seconds."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ReadRecording:
     """
-    A recording and when it was read, in unix seconds.
+    A recording that was read at *read_at* and is shown at *now*, in unix seconds.
 
-    The API's own timestamps follow the API's clock, so they are compared with times on that clock.
+    The API's own timestamps follow the API's clock, so they are compared with times on that clock,
+    which is *clock_offset* seconds ahead.
     """
 
     recording: Recording
     read_at: float
-    api_read_at: float
-    api_now: float
+    now: float
+    clock_offset: float
 
     @property
     def expires_in_seconds(self) -> float | None:
         """Return how long its download URL is still valid; negative after the expiry."""
         expires_at = self.recording.download_url_expiry_timestamp_seconds
-        return None if expires_at is None else expires_at - self.api_now
+        return None if expires_at is None else expires_at - (self.now + self.clock_offset)
 
 
 class RecordingLabels:
@@ -73,12 +76,13 @@ def _gauge(
     return RecordingFamily(name, "gauge", documentation, samples, depends_on_time)
 
 
-def _status_samples(labels: RecordingLabels, read: ReadRecording) -> Iterable[Sample]:
-    current = read.recording.status
-    return [
-        Sample("rk_recording_status", label_set, float(status is current))
-        for status, label_set in labels.statuses
-    ]
+def _state_samples(
+    name: str, states: Iterable[tuple[T, LabelSet]], current: T | None
+) -> Iterable[Sample]:
+    """Return 1 for the *current* state and 0 for the others; nothing if it is not known."""
+    if current is None:
+        return ()
+    return [Sample(name, label_set, float(state is current)) for state, label_set in states]
 
 
 def _download_samples(labels: RecordingLabels, read: ReadRecording) -> Iterable[Sample]:
@@ -88,16 +92,6 @@ def _download_samples(labels: RecordingLabels, read: ReadRecording) -> Iterable[
         Sample("rk_recording_download_available", label_set, float(is_available))
         for label_set, is_available in zip(labels.kinds, available, strict=True)
         if is_available is not None
-    ]
-
-
-def _stop_reason_samples(labels: RecordingLabels, read: ReadRecording) -> Iterable[Sample]:
-    current = read.recording.stop_reason
-    if current is None:
-        return ()
-    return [
-        Sample("rk_recording_stop_reason", label_set, float(reason is current))
-        for reason, label_set in labels.reasons
     ]
 
 
@@ -119,7 +113,9 @@ RECORDING_FAMILIES = (
         "gauge",
         "1 for the recording's current state (API field status), 0 for the others; UNKNOWN is any "
         f"state that the API does not document. {RECORDING_AGE}",
-        _status_samples,
+        lambda labels, read: _state_samples(
+            "rk_recording_status", labels.statuses, read.recording.status
+        ),
     ),
     _gauge(
         "rk_recording_file_size_bytes",
@@ -130,7 +126,7 @@ RECORDING_FAMILIES = (
         "rk_recording_duration_seconds",
         "Length of the recording (API field recording_duration). If that is absent or 0: "
         "stopped_time, or else the time of the last read, minus started_time. " + RECORDING_AGE,
-        lambda read: read.recording.duration_seconds(as_of=read.api_read_at),
+        lambda read: read.recording.duration_seconds(as_of=read.read_at + read.clock_offset),
         depends_on_time=True,
     ),
     _gauge(
@@ -179,7 +175,9 @@ RECORDING_FAMILIES = (
         "1 for the reason why the recording ended (API field stop_reason), 0 for the others; "
         "UNKNOWN is any reason that the API does not document. Only for recordings whose end was "
         "observed.",
-        _stop_reason_samples,
+        lambda labels, read: _state_samples(
+            "rk_recording_stop_reason", labels.reasons, read.recording.stop_reason
+        ),
     ),
     RecordingFamily(
         "rk_recording",
@@ -234,16 +232,9 @@ class AllRecordingSeries:
                 key = (name, known.meeting.meeting_id, known.recording_id)
                 series = before.get(key) or RecordingSeries(name, known)
                 self._series[key] = series
-                read = _read(known, snapshot.taken_at, clock_offset=app.clock_offset_seconds)
+                read = ReadRecording(
+                    known.recording, known.read_at, snapshot.taken_at, app.clock_offset_seconds
+                )
                 for family, samples in zip(families, series.samples(read), strict=True):
                     family.samples.extend(samples)
         yield from families
-
-
-def _read(known: KnownRecording, now: float, *, clock_offset: float) -> ReadRecording:
-    return ReadRecording(
-        recording=known.recording,
-        read_at=known.read_at,
-        api_read_at=known.read_at + clock_offset,
-        api_now=now + clock_offset,
-    )

@@ -27,15 +27,13 @@ KEEP_ALIVE_SECONDS = 120
 GRACE_SECONDS = 10
 _LARGEST_HEAD_BYTES = 16 * 1024
 _BACKLOG = 64
-_ANY_HOST = frozenset({"::", "0.0.0.0"})  # noqa: S104 # recognised, not bound
 
 
 class AddressError(Exception):
     """The server cannot listen on *address*."""
 
     def __init__(self, address: Address, reason: str) -> None:
-        host = f"[{address.host}]" if ":" in address.host else address.host
-        super().__init__(f"cannot listen on {host}:{address.port}: {reason}")
+        super().__init__(f"cannot listen on {address}: {reason}")
         self.address = address
 
 
@@ -84,18 +82,14 @@ class Listener:
     """Whether the server adds a Date header; the simulated API sends its own."""
 
     @property
-    def address(self) -> str:
-        """Return the address, as host:port."""
-        host, port = self.socket.getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    def address(self) -> Address:
+        """Return the address of the socket."""
+        return Address(*self.socket.getsockname()[:2])
 
     @property
     def url(self) -> str:
         """Return the URL of the application on this machine."""
-        host, port = self.socket.getsockname()[:2]
-        if host in _ANY_HOST:
-            host = "127.0.0.1"
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return self.address.url
 
 
 async def serve(listeners: Iterable[Listener]) -> None:

@@ -137,8 +137,8 @@ def test_from_start_to_stop(demo: subprocess.Popen[str], tmp_path: Path) -> None
 def test_both_are_ready() -> None:
     """Both are ready when the context begins, and stopped when it has ended."""
     free_port = Address("", 0)
-    stack = demo_stack.prepare(prometheus_address=free_port, alertmanager_address=free_port)
-    urls = [stack.prometheus.url, stack.alertmanager.url]
+    stack = demo_stack.prepare(free_port, free_port)
+    urls = [stack.prometheus.address.url, stack.alertmanager.address.url]
 
     async def statuses() -> list[int]:
         async with (

@@ -3,9 +3,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter.metrics.builders import LabelSets
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.families import SnapshotFamilies
+from rk_exporter.metrics.meetings import meeting_labels
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Recording, Status, StopReason
 from rk_exporter.snapshot import AppSnapshot, Snapshot
@@ -96,14 +96,7 @@ def test_an_unchanged_recording_keeps_its_samples() -> None:
     assert [id(sample) for sample in samples[0]] == [id(sample) for sample in samples[1]]
 
 
-def test_label_sets_are_kept_while_they_are_used() -> None:
-    """A meeting keeps its label set until a snapshot does not contain it."""
-    label_sets = LabelSets()
-    first = label_sets.of_meeting("app", "meeting-1")
-    label_sets.next_snapshot()
-    assert first is label_sets.of_meeting("app", "meeting-1")
-    label_sets.next_snapshot()
-    label_sets.next_snapshot()
-    again = label_sets.of_meeting("app", "meeting-1")
-    assert first is not again
-    assert first == again
+def test_label_sets_are_kept() -> None:
+    """A meeting keeps its label set, and the number of label sets is bounded."""
+    assert meeting_labels("app", "meeting-1") is meeting_labels("app", "meeting-1")
+    assert meeting_labels.cache_parameters()["maxsize"] is not None
