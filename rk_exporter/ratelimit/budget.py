@@ -54,7 +54,7 @@ class SlidingWindowBudget:
     *reserve_ratio* is the part of Cloudflare's reported limit that is reserved for other clients.
     """
 
-    def __init__(self, limit: int, *, now: float, reserve_ratio: float = 0.0) -> None:
+    def __init__(self, limit: int, *, now: float, reserve_ratio: float) -> None:
         self.limit = limit
         self._reserve_ratio = reserve_ratio
         self._seconds_per_call = WINDOW_SECONDS / limit

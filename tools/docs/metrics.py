@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from rk_exporter.api.client import ENDPOINTS
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.families import SnapshotFamilies
-from rk_exporter.metrics.internal_errors import InternalErrorMetrics
+from rk_exporter.metrics.internal_errors import internal_errors
 from rk_exporter.metrics.meetings import MEETING_AGE
 from rk_exporter.metrics.recordings import RECORDING_AGE
 from rk_exporter.model.failure import Reason
@@ -137,7 +137,7 @@ def _families() -> Iterator[Metric]:
     """Return all metrics but those of the process, each with a sample."""
     registry = CollectorRegistry()
     ApiCallMetrics(["app"], registry=registry)
-    InternalErrorMetrics(["app"], registry=registry)
+    internal_errors(["app"], registry=registry)
     return chain(SnapshotFamilies()(_snapshot()), registry.collect())
 
 

@@ -146,7 +146,9 @@ class TestWindow:
         now: float,
     ) -> None:
         """No window has too many calls, whenever apps with any intervals need them."""
-        caller = Caller(SlidingWindowBudget(limit, now=now), now, answers=answers)
+        caller = Caller(
+            SlidingWindowBudget(limit, now=now, reserve_ratio=0.0), now, answers=answers
+        )
         for arrival, caller.interval in zip(arrivals, cycle(intervals), strict=False):
             caller.want(arrival)
         assert most_in_a_window(caller.calls) <= limit
@@ -156,7 +158,7 @@ class TestWindow:
         self, limit: int, interval: float, arrivals: list[Arrival]
     ) -> None:
         """A caller waits once, and never longer than 300 s."""
-        caller = Caller(SlidingWindowBudget(limit, now=0.0), 0.0, interval)
+        caller = Caller(SlidingWindowBudget(limit, now=0.0, reserve_ratio=0.0), 0.0, interval)
         for gap, *_ in arrivals:
             caller.now += gap
             assert caller.wait <= WINDOW_SECONDS + 0.001 + TINY
@@ -187,7 +189,7 @@ class TestRestart:
         now = 0.0
         for down, up, arrivals in runs:
             now += down
-            caller = Caller(SlidingWindowBudget(limit, now=now), now, interval)
+            caller = Caller(SlidingWindowBudget(limit, now=now, reserve_ratio=0.0), now, interval)
             caller.want(*arrivals, until=now + up)
             calls += caller.calls
             now += up
@@ -241,7 +243,7 @@ class TestRestart:
 
     def test_a_start_waits(self) -> None:
         """A new budget is used up; the first call is due after its share of the window."""
-        caller = Caller(SlidingWindowBudget(600, now=5.0), 5.0)
+        caller = Caller(SlidingWindowBudget(600, now=5.0, reserve_ratio=0.0), 5.0)
         assert (0, 0) == (caller.affordable, caller.budget.remaining(caller.now))
         assert 0.5 <= caller.wait < 0.51
 
@@ -257,7 +259,7 @@ class TestPace:
         self, limit: int, count: int, interval: float, jitter: float
     ) -> None:
         """Passes that need the whole budget get it for an hour, even if they are not punctual."""
-        caller = Caller(SlidingWindowBudget(limit, now=0.0), 0.0, interval)
+        caller = Caller(SlidingWindowBudget(limit, now=0.0, reserve_ratio=0.0), 0.0, interval)
         made = [
             caller.run_pass(number * interval + jitter * (number * 7 % 11 - 5) / 5, count)
             for number in range(1, int(3600 / interval))
@@ -269,7 +271,7 @@ class TestPace:
     @example(600, 15.0, 3600.0)
     def test_burst_after_idle_time(self, limit: int, interval: float, idle: float) -> None:
         """After any idle time, a burst has at most the calls of 1.35 intervals."""
-        caller = Caller(SlidingWindowBudget(limit, now=0.0), idle, interval)
+        caller = Caller(SlidingWindowBudget(limit, now=0.0, reserve_ratio=0.0), idle, interval)
         assert caller.burst() <= most_in_a_burst(limit, interval)
 
     def test_a_usual_burst(self) -> None:
@@ -292,7 +294,7 @@ class TestPace:
         self, limit: int, interval: float, arrivals: list[Arrival]
     ) -> None:
         """Exactly the calls that are reported as remaining or affordable can be made now."""
-        caller = Caller(SlidingWindowBudget(limit, now=0.0), 0.0, interval)
+        caller = Caller(SlidingWindowBudget(limit, now=0.0, reserve_ratio=0.0), 0.0, interval)
         caller.want(*arrivals)
 
         def possible_calls(now: float, interval: float) -> int:

@@ -278,6 +278,7 @@ def ended(number: int, meeting_id: str) -> Recording:
 def test_landing_page() -> None:
     """The landing page names the exporter, links to the metrics, and loads nothing."""
     answer = run(setup(scripted()).get("/"))
+    assert 200 == answer.status_code
     assert "text/html; charset=utf-8" == answer.headers["Content-Type"]
     assert '<a href="/metrics">' in answer.text
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
