@@ -7,7 +7,7 @@ from typing import Annotated
 from rk_exporter.config.option import Option, options_of
 from rk_exporter.config.parsers import (
     READ_CHOICES,
-    parse_budget,
+    count,
     parse_meetings,
     parse_name,
     parse_paths,
@@ -114,7 +114,7 @@ class AppOptions:
         int,
         Option(
             "api.budget",
-            parse_budget,
+            count(largest=100_000, unit="calls per 5 minutes"),
             metavar="N",
             default="600",
             path_in_app="budget",

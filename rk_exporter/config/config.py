@@ -11,13 +11,11 @@ from rk_exporter.config.option import Option, in_groups, options_of
 from rk_exporter.config.parsers import (
     DEFAULT_BASE_URL,
     Address,
+    choice,
+    count,
     parse_addresses,
     parse_base_url,
-    parse_count,
     parse_duration,
-    parse_log_format,
-    parse_log_level,
-    parse_max_recordings,
     parse_positive_duration,
     parse_reread_interval,
     parse_reserve,
@@ -79,7 +77,12 @@ class Config:
     ]
     follow_max_recordings: Annotated[
         int,
-        Option("follow.max_recordings", parse_max_recordings, metavar="N", default="1000"),
+        Option(
+            "follow.max_recordings",
+            count(largest=100_000, unit="recordings per app"),
+            metavar="N",
+            default="1000",
+        ),
         "Recordings shown per app; the oldest finished ones are dropped first.",
     ]
     follow_reread_seconds: Annotated[
@@ -115,17 +118,17 @@ class Config:
     ]
     max_requests: Annotated[
         int,
-        Option("web.max_requests", parse_count, metavar="N", default="40"),
+        Option("web.max_requests", count(), metavar="N", default="40"),
         "Maximum number of concurrent scrapes; further ones get a 503.",
     ]
     log_level: Annotated[
         str,
-        Option("log.level", parse_log_level, metavar="|".join(LEVELS), default="info"),
+        Option("log.level", choice(*LEVELS), metavar="|".join(LEVELS), default="info"),
         "Lowest severity that is logged.",
     ]
     log_format: Annotated[
         str,
-        Option("log.format", parse_log_format, metavar="|".join(FORMATS), default="logfmt"),
+        Option("log.format", choice(*FORMATS), metavar="|".join(FORMATS), default="logfmt"),
         "Log format.",
     ]
 

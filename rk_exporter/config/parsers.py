@@ -4,7 +4,7 @@ import ipaddress
 import re
 import stat
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +13,6 @@ from rk_exporter.config.suggestions import unknown_option
 from rk_exporter.config.yaml_document import PlainValue
 from rk_exporter.model.ids import parse_id
 from rk_exporter.model.meeting import Meeting, ReadMode
-from rk_exporter.runtime.logs import FORMATS, LEVELS
 
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
@@ -22,8 +21,6 @@ READ_CHOICES = (_AUTO, *ReadMode)
 _SWITCH_VALUES = {"true": True, "1": True, "false": False, "0": False}
 # Python refuses to convert more digits.
 _NUMBER = re.compile(r"-?[0-9]{1,4000}")
-_LARGEST_BUDGET = 100_000
-_MOST_RECORDINGS = 100_000
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?:ms|s|m|h|d|w))+")
 _DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h|d|w)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -225,35 +222,19 @@ def parse_telemetry_path(text: str) -> str:
     return text
 
 
-def parse_count(text: str) -> int:
-    """Return a whole number that is at least 1."""
-    number = _whole_number(text)
-    if number < 1:
-        raise ValueError("must be at least 1")
-    return number
+def count(*, largest: int | None = None, unit: str = "") -> Callable[[str], int]:
+    """Return a parser of whole numbers from 1 to *largest*; messages name their *unit*."""
+    limits = f"between 1 and {largest} {unit}" if largest else "at least 1"
 
+    def parse(text: str) -> int:
+        if not _NUMBER.fullmatch(text):
+            raise ValueError("must be a whole number")
+        number = int(text)
+        if number < 1 or (largest and number > largest):
+            raise ValueError(f"must be {limits}")
+        return number
 
-def parse_budget(text: str) -> int:
-    """Return how many calls are allowed in 5 minutes."""
-    return _number_up_to(_LARGEST_BUDGET, text, unit="calls per 5 minutes")
-
-
-def parse_max_recordings(text: str) -> int:
-    """Return how many recordings of an app have series."""
-    return _number_up_to(_MOST_RECORDINGS, text, unit="recordings per app")
-
-
-def _number_up_to(largest: int, text: str, *, unit: str) -> int:
-    number = _whole_number(text)
-    if not 1 <= number <= largest:
-        raise ValueError(f"must be between 1 and {largest} {unit}")
-    return number
-
-
-def _whole_number(text: str) -> int:
-    if not _NUMBER.fullmatch(text):
-        raise ValueError("must be a whole number")
-    return int(text)
+    return parse
 
 
 def parse_state_file(name: str) -> Path:
@@ -284,23 +265,18 @@ def parse_reserve(text: str) -> float:
     return int(match[1]) / 100
 
 
+def choice(*choices: str) -> Callable[[str], str]:
+    """Return a parser that accepts only the *choices*."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"invalid value {text[:_LONGEST_SHOWN]!r}; use {', '.join(choices)}")
+        return text
+
+    return parse
+
+
 def parse_read(text: str) -> ReadMode | None:
     """Return how to read recordings; None chooses by the budget."""
-    chosen = _choice(text, READ_CHOICES)
+    chosen = choice(*READ_CHOICES)(text)
     return None if chosen == _AUTO else ReadMode(chosen)
-
-
-def parse_log_level(text: str) -> str:
-    """Return the least severe level that is logged."""
-    return _choice(text, LEVELS)
-
-
-def parse_log_format(text: str) -> str:
-    """Return the format of log lines."""
-    return _choice(text, FORMATS)
-
-
-def _choice(text: str, choices: Sequence[str]) -> str:
-    if text not in choices:
-        raise ValueError(f"invalid value {text[:_LONGEST_SHOWN]!r}; use {', '.join(choices)}")
-    return text
