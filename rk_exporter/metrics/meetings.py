@@ -13,8 +13,9 @@ from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
 MEETING_AGE = "As old as rk_meeting_last_success_timestamp_seconds."
-# More meetings than an exporter reads; the oldest labels of removed meetings are forgotten.
-_MOST_LABEL_SETS = 1 << 14
+# A meeting has two. This is enough for more meetings than an exporter reads, because a cache that
+# is too small by one forgets each label set just before it is used again.
+_MOST_LABEL_SETS = 1 << 16
 _DISCOVERY_ONLY = "Only with meetings.discover."
 _ROOM_AGE = f"{_DISCOVERY_ONLY} As old as rk_discovery_last_success_timestamp_seconds."
 
@@ -113,14 +114,14 @@ def _read_meetings(app: AppSnapshot) -> Iterator[tuple[LabelSet, ReadMeeting]]:
 
 
 @lru_cache(maxsize=_MOST_LABEL_SETS)
-def meeting_labels(app: str, meeting_id: str) -> LabelSet:
+def meeting_labels(app: str, meeting_id: str, **more: str) -> LabelSet:
     """Return the labels of a meeting's series, which are the same in every snapshot."""
-    return LabelSet(app=app, meeting_id=meeting_id)
+    return LabelSet(app=app, meeting_id=meeting_id, **more)
 
 
 def _meeting_info(snapshot: Snapshot) -> Metric:
     named = (
-        LabelSet(app=app.app.name, meeting_id=meeting.meeting_id, name=meeting.name)
+        meeting_labels(app.app.name, meeting.meeting_id, name=meeting.name)
         for app in snapshot.apps
         for meeting in _named_meetings(app)
     )
