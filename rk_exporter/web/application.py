@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from rk_exporter import __version__
 from rk_exporter.metrics.exposition import Exposition, accepts_gzip, negotiate
+from rk_exporter.runtime.tracebacks import redacted_traceback
 from rk_exporter.snapshot import Snapshot
 
 
@@ -107,9 +108,11 @@ class Application:
         del receive
         try:
             response = await self._respond(scope)
-        except Exception:
+        except Exception as error:  # noqa: BLE001 # the boundary of the application
             # The server would print the traceback and close the connection without a response.
-            logger.exception("request failed")
+            logger.error(  # noqa: TRY400 # `exception` would log messages and values
+                "request failed", extra={"traceback": redacted_traceback(error)}
+            )
             response = _line(500, "internal error; see the exporter's log")
         await _send(response, send, with_body=scope["method"] != "HEAD")
 

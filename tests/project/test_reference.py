@@ -125,7 +125,7 @@ def test_log_fields() -> None:
     assert fields["impossible status change of a recording"] == (*of_recording, "before", "after")
     counts = ("meetings", "added", "removed")
     assert fields["meetings file has changed"] == ("option", "path", *counts)
-    assert fields["request failed"] == ("exception",)
+    assert fields["request failed"] == ("traceback",)
     assert fields["stopped"] == ()
 
 

@@ -66,7 +66,7 @@ _ADVICE = {
     "live sessions could not be listed": "[RKDataStale](../how-to/runbook.md#rkdatastale).",
     "internal error": "A bug: report it with the field `traceback`, which contains no secrets. "
     "`rk_exporter_internal_errors_total` counts these.",
-    "request failed": "A bug: report it with the field `exception`.",
+    "request failed": "A bug: report it with the field `traceback`.",
     "list of recordings cannot be read": "Nothing, if it happens once. Otherwise run "
     "`rk-exporter check`.",
     "recordings cannot be listed by status": "Nothing; it needs more calls. The exporter tries "

@@ -16,7 +16,7 @@ from rk_exporter.collector.app_parts import AppParts
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.collector import Collector
 from rk_exporter.collector.discovery import Discovery
-from rk_exporter.collector.error_boundary import ErrorBoundary, redacted_traceback
+from rk_exporter.collector.error_boundary import ErrorBoundary
 from rk_exporter.collector.meeting_list import MeetingList
 from rk_exporter.collector.read_mode import ReadModeSelector
 from rk_exporter.config.config import Config, load
@@ -26,6 +26,7 @@ from rk_exporter.model.meeting import App, Meeting, ReadMode
 from rk_exporter.model.secret import Secret
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.server_clock import ServerClock
+from rk_exporter.runtime.tracebacks import redacted_traceback
 from rk_exporter.simulator import Fault, Recording, ScriptedScenario, Session, Simulator
 from rk_exporter.snapshot import AppSnapshot
 from rk_exporter.tracking.lifecycle import FollowRules
