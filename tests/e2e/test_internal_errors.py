@@ -49,9 +49,12 @@ def test_bug_in_one_app(tmp_path: Path, root: Path) -> None:
     assert value(text, "rk_up", app="sound") == 1
     assert value(text, "rk_state_file_last_write_successful") == 1
     assert process.returncode == 0
-    (line,) = (line for line in log.splitlines() if "internal error" in line)
-    assert "app=buggy" in line
-    assert "RuntimeError" in line
+    # The same bug may be in one call or in two calls of a pass, which are different tracebacks.
+    lines = [line for line in log.splitlines() if "internal error" in line]
+    assert 1 <= len(lines) <= len(answers)
+    for line in lines:
+        assert "app=buggy" in line
+        assert "RuntimeError" in line
     saved = (tmp_path / "state.json").read_text()
     for output in (log, text, saved):
         assert TOKEN not in output

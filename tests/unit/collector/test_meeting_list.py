@@ -74,7 +74,12 @@ class TestCombine:
 
 class TestMeetingList:
     def file(self, path: Path, *ids: str) -> MeetingFile:
-        return MeetingFile(write(path, *ids), option="meetings.files[0]", clock=lambda: 7.0)
+        return MeetingFile(
+            write(path, *ids),
+            option="meetings.files[0]",
+            clock=lambda: 7.0,
+            max_wait_seconds=60,
+        )
 
     def test_fixed(self) -> None:
         """Without files, the list has each configured meeting once."""

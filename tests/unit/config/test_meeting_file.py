@@ -214,7 +214,10 @@ class ListFile:
 
     def open(self) -> MeetingFile:
         """Read the file for the first time."""
-        return MeetingFile(self.path, option="meetings.files[0]", clock=self.time)
+        # A busy machine may take seconds to start a thread.
+        return MeetingFile(
+            self.path, option="meetings.files[0]", clock=self.time, max_wait_seconds=60
+        )
 
 
 class Restless(PosixPath):

@@ -87,7 +87,7 @@ def test_rotation(tmp_path: Path, rotate: Callable[[Path], object]) -> None:
     """A refresh reads the new token immediately, whether a tool edits or replaces the file."""
     (tmp_path / "other").mkdir()
     path = token_file(tmp_path, "first")
-    source = TokenFile(path, option="api.token_file")
+    source = TokenFile(path, option="api.token_file", max_wait_seconds=60)
     assert "first" == source.current().reveal()
     rotate(path)
     assert "first" == source.current().reveal()
@@ -123,7 +123,7 @@ def test_bad_rotation_keeps_the_last_good_token(
     """An invalid file leaves the old token in use; the log has one line for it, and one after."""
     caplog.set_level(logging.INFO)
     path = token_file(tmp_path)
-    source = TokenFile(path, option="api.token_file")
+    source = TokenFile(path, option="api.token_file", max_wait_seconds=60)
     spoil(path)
     assert [CANARY] * 3 == [refreshed(source) for _ in range(3)]
     assert 1 == caplog.text.count("the last good token stays in use")
