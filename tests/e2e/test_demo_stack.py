@@ -21,7 +21,7 @@ from rk_exporter.config.parsers import Address
 from rk_exporter.demo import stack as demo_stack
 from rk_exporter.demo.demo import QUERIES
 from rk_exporter.demo.programs import GRACE_SECONDS
-from tests.support.monitoring.servers import eventually
+from tests.support.monitoring.servers import eventually, free_port
 from tests.support.processes import invoke, started
 
 
@@ -29,8 +29,8 @@ FREE_PORT = "127.0.0.1:0"
 ADDRESSES = (
     *("--web.listen-address", FREE_PORT),
     *("--simulator.listen-address", FREE_PORT),
-    *("--prometheus.listen-address", FREE_PORT),
-    *("--alertmanager.listen-address", FREE_PORT),
+    *("--prometheus.listen-address", f"127.0.0.1:{free_port()}"),
+    *("--alertmanager.listen-address", f"127.0.0.1:{free_port()}"),
 )
 needs_programs = pytest.mark.usefixtures("prometheus", "alertmanager")
 
@@ -136,8 +136,7 @@ def test_from_start_to_stop(demo: subprocess.Popen[str], tmp_path: Path) -> None
 @needs_programs
 def test_both_are_ready() -> None:
     """Both are ready when the context begins, and stopped when it has ended."""
-    free_port = Address("", 0)
-    stack = demo_stack.prepare(free_port, free_port)
+    stack = demo_stack.prepare(Address("", free_port()), Address("", free_port()))
     urls = [stack.prometheus.address.url, stack.alertmanager.address.url]
 
     async def statuses() -> list[int]:

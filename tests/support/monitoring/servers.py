@@ -1,6 +1,8 @@
 """Real servers for tests: exporters, Prometheus, Alertmanager, and a webhook receiver."""
 
+import contextlib
 import json
+import secrets
 import socket
 import subprocess
 import sys
@@ -23,11 +25,18 @@ TIMEOUT_SECONDS = 60
 _LOG_LINES = 30
 
 
+# Linux gives clients ports from 32,768 on. One of them could take a free port before the program
+# that is started for it.
+_PORTS = range(20_000, 32_000)
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port on which nothing listens, and which no client gets."""
+    while True:
+        port = _PORTS[secrets.randbelow(len(_PORTS))]
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("", port))
+            return port
 
 
 def eventually(
