@@ -2,7 +2,7 @@
 
 import re
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -32,16 +32,8 @@ _JOB_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,127}")
 _URL_PATTERN = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/?@!$&()*+,;=%\[\]-]*")
 
 
-class AssetsMissing(Exception):
-    """The installation lacks files that should come with the program."""
-
-
-class FilesDiffer(Exception):
-    """The files at *paths* exist with other content."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        super().__init__(", ".join(map(str, paths)))
-        self.paths = tuple(paths)
+class AssetsError(Exception):
+    """Assets are missing from the installation, or would overwrite files with other content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +48,19 @@ def shipped() -> tuple[Asset, ...]:
     """
     Return all assets of the installed version or of the checkout.
 
-    Raises AssetsMissing.
+    Raises AssetsError.
     """
-    found = tuple(_found())
-    missing = {RULES, PROMETHEUS_EXAMPLE, ALERTMANAGER_EXAMPLE} - {asset.path for asset in found}
-    if missing:
-        names = ", ".join(sorted(map(str, missing)))
-        raise AssetsMissing(f"files are missing from this installation: {names}; reinstall it")
-    return found
-
-
-def _found() -> Iterator[Asset]:
+    found = []
     for written, in_checkout, pattern in _FOLDERS:
         folder = _IN_WHEEL / written if _IN_WHEEL.is_dir() else _CHECKOUT / in_checkout
         for path in sorted(folder.glob(pattern)):
             name = PurePosixPath(written, *path.relative_to(folder).parts)
-            yield Asset(name, path.read_text(encoding="utf-8"))
+            found.append(Asset(name, path.read_text(encoding="utf-8")))
+    missing = {RULES, PROMETHEUS_EXAMPLE, ALERTMANAGER_EXAMPLE} - {asset.path for asset in found}
+    if missing:
+        names = ", ".join(sorted(map(str, missing)))
+        raise AssetsError(f"files are missing from this installation: {names}; reinstall it")
+    return tuple(found)
 
 
 def parse_job(text: str) -> str:
@@ -94,34 +83,30 @@ def parse_runbook_url(text: str) -> str:
     return text
 
 
-def adapted(
-    assets: Sequence[Asset], *, job: str = DEFAULT_JOB, runbook_url: str = _RUNBOOK
-) -> tuple[Asset, ...]:
-    """Return the assets with another job name and another address of the runbook."""
-    return tuple(replace(asset, text=_adapted(asset.text, job, runbook_url)) for asset in assets)
+def adapted(asset: Asset, *, job: str, runbook_url: str | None) -> Asset:
+    """Return the asset with another job name and perhaps another address of the runbook."""
+    text = (
+        asset.text.replace(f'job="{DEFAULT_JOB}"', f'job="{job}"')
+        .replace(f"var-job={DEFAULT_JOB}", f"var-job={job}")
+        .replace(f"runbook_url: {_RUNBOOK}#", f"runbook_url: {runbook_url or _RUNBOOK}#")
+    )
+    text = re.sub(rf"(?m)\b(job(?:_name)?: ){re.escape(DEFAULT_JOB)}$", rf"\g<1>{job}", text)
+    return replace(asset, text=text)
 
 
-def _adapted(text: str, job: str, runbook_url: str) -> str:
-    for before, after in (
-        (f'job="{DEFAULT_JOB}"', f'job="{job}"'),
-        (f"var-job={DEFAULT_JOB}", f"var-job={job}"),
-        (f"runbook_url: {_RUNBOOK}#", f"runbook_url: {runbook_url}#"),
-    ):
-        text = text.replace(before, after)
-    return re.sub(rf"(?m)\b(job(?:_name)?: ){re.escape(DEFAULT_JOB)}$", rf"\g<1>{job}", text)
-
-
-def write(assets: Sequence[Asset], folder: Path, *, overwrite: bool = False) -> list[Path]:
+def write(assets: Iterable[Asset], folder: Path, *, overwrite: bool = False) -> list[Path]:
     """
     Write the assets into a folder and return the paths that changed.
 
-    Raises FilesDiffer before anything is written, and OSError.
+    Raises OSError, and AssetsError before anything is written.
     """
     wanted = {folder / asset.path: asset.text.encode() for asset in assets}
     changing = [path for path, content in wanted.items() if _content(path) != content]
-    differing = [path for path in changing if path.exists()]
+    differing = "".join(f"\n  {path}" for path in changing if path.exists())
     if differing and not overwrite:
-        raise FilesDiffer(differing)
+        raise AssetsError(
+            f"these files have other content; replace them with --overwrite:{differing}"
+        )
     for path in changing:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(wanted[path])

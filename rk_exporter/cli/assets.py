@@ -14,7 +14,6 @@ from rk_exporter.cli.options import Command, Parsed
     "--job",
     type=Parsed("name", assets.parse_job),
     default=assets.DEFAULT_JOB,
-    show_default=True,
     help="Prometheus job_name of the exporter.",
 )
 @click.option(
@@ -31,18 +30,12 @@ def assets_command(folder: Path, *, job: str, runbook_url: str | None, overwrite
     and for Alertmanager, and docs/how-to/runbook.md for people on call.
     """
     try:
-        shipped = assets.shipped()
-        links = {} if runbook_url is None else {"runbook_url": runbook_url}
-        written = assets.write(
-            assets.adapted(shipped, job=job, **links), folder, overwrite=overwrite
-        )
-    except assets.AssetsMissing as error:
+        adapted = [
+            assets.adapted(asset, job=job, runbook_url=runbook_url) for asset in assets.shipped()
+        ]
+        written = assets.write(adapted, folder, overwrite=overwrite)
+    except assets.AssetsError as error:
         raise click.ClickException(str(error)) from None
-    except assets.FilesDiffer as error:
-        paths = "\n".join(f"  {path}" for path in error.paths)
-        raise click.ClickException(
-            f"these files have other content; replace them with --overwrite:\n{paths}"
-        ) from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise click.ClickException(f"cannot write {error.filename or folder}: {reason}") from None

@@ -51,7 +51,11 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
 )
 @click.version_option(__version__, prog_name="rk-exporter")
 def main() -> None:
@@ -113,7 +117,6 @@ def scrape_command(config_file: Path | None, **_options: object) -> None:
     "--format",
     type=click.Choice(["text", "json"]),
     default="text",
-    show_default=True,
     help="Output format: text for people, json for scripts.",
 )
 def check_command(

@@ -26,11 +26,6 @@ from rk_exporter.web.server import AddressError, Listener, bind, serve
 
 F = TypeVar("F", bound=Callable[..., Any])
 _PACES = {"demo": DEMO_PACE, "real": REAL_PACE}
-EXPORTER_FLAG = "--web.listen-address"
-EXPORTER_ADDRESS = "127.0.0.1:10058"
-SIMULATOR_ADDRESS = "127.0.0.1:10059"
-PROMETHEUS_ADDRESS = "127.0.0.1:9090"
-ALERTMANAGER_ADDRESS = "127.0.0.1:9093"
 _PORT_DISTANCE, _LARGE_PORT = 1000, 64_000
 
 
@@ -56,59 +51,43 @@ def _parse_fault(text: str) -> tuple[str, Fault]:
     return meeting_id, Fault(kind)
 
 
-def _address_option(name: str, flag: str, default: str, help_text: str) -> Callable[[F], F]:
+def _address_option(flag: str, port: int, help_text: str) -> Callable[[F], F]:
+    """Return an option whose parameter is the first word of its *flag*."""
     return click.option(
-        name,
+        flag.lstrip("-").partition(".")[0],
         flag,
         type=Parsed("address", parse_address),
-        default=default,
-        show_default=True,
+        default=f"127.0.0.1:{port}",
         help=help_text,
     )
 
 
 _seed_option = click.option(
-    "--seed", default=1, show_default=True, help="Seed of the generated meetings and recordings."
+    "--seed", default=1, help="Seed of the generated meetings and recordings."
 )
 
 
 @click.command("demo", cls=Command)
 @_seed_option
-@_address_option(
-    "exporter_address", EXPORTER_FLAG, EXPORTER_ADDRESS, "Address that the exporter listens on."
-)
-@_address_option(
-    "simulator_address",
-    "--simulator.listen-address",
-    SIMULATOR_ADDRESS,
-    "Address that the simulated API listens on.",
-)
+@_address_option("--web.listen-address", 10058, "Address that the exporter listens on.")
+@_address_option("--simulator.listen-address", 10059, "Address that the simulated API listens on.")
 @click.option(
-    "--stack",
-    "has_stack",
-    is_flag=True,
-    help="Also start Prometheus and Alertmanager, with the shipped rules.",
+    "--stack", is_flag=True, help="Also start Prometheus and Alertmanager, with the shipped rules."
 )
 @_address_option(
-    "prometheus_address",
-    "--prometheus.listen-address",
-    PROMETHEUS_ADDRESS,
-    "Address that Prometheus listens on, with --stack.",
+    "--prometheus.listen-address", 9090, "Address that Prometheus listens on, with --stack."
 )
 @_address_option(
-    "alertmanager_address",
-    "--alertmanager.listen-address",
-    ALERTMANAGER_ADDRESS,
-    "Address that Alertmanager listens on, with --stack.",
+    "--alertmanager.listen-address", 9093, "Address that Alertmanager listens on, with --stack."
 )
 def demo_command(
     *,
     seed: int,
-    exporter_address: Address,
-    simulator_address: Address,
-    has_stack: bool,
-    prometheus_address: Address,
-    alertmanager_address: Address,
+    stack: bool,
+    web: Address,
+    simulator: Address,
+    prometheus: Address,
+    alertmanager: Address,
 ) -> None:
     """
     Run the exporter against a simulated API.
@@ -117,58 +96,31 @@ def demo_command(
     """
     program = demo.run(
         seed=seed,
-        exporter_address=exporter_address,
-        simulator_address=simulator_address,
-        stack_addresses=(prometheus_address, alertmanager_address) if has_stack else None,
+        exporter_address=web,
+        simulator_address=simulator,
+        stack_addresses=(prometheus, alertmanager) if stack else None,
         show=click.echo,
     )
-    flags = {
-        exporter_address: EXPORTER_FLAG,
-        simulator_address: "--simulator.listen-address",
-        prometheus_address: "--prometheus.listen-address",
-        alertmanager_address: "--alertmanager.listen-address",
-    }
-    try:
-        _run(program)
-    except AddressError as error:
-        argument = _other_address(flags[error.address], error)
-        raise click.ClickException(
-            f'{error}; choose another with {argument}, or make demo ARGS="{argument}"'
-        ) from None
-    except StackError as error:
-        raise click.ClickException(str(error)) from None
+    _run(program, hint='{argument}, or make demo ARGS="{argument}"')
 
 
 @click.command("simulate", cls=Command)
-@_address_option("address", EXPORTER_FLAG, SIMULATOR_ADDRESS, "Address to listen on.")
+@_address_option("--web.listen-address", 10059, "Address to listen on.")
 @_seed_option
-@click.option(
-    "--meetings",
-    "meeting_count",
-    type=click.IntRange(min=0),
-    default=12,
-    show_default=True,
-    help="Number of meetings.",
-)
+@click.option("--meetings", type=click.IntRange(min=0), default=12, help="Number of meetings.")
 @click.option(
     "--pace",
     type=click.Choice(list(_PACES)),
     default="real",
-    show_default=True,
     help="Length of recordings: hours (real), or about a minute (demo).",
 )
 @click.option(
-    "--speed",
-    type=_Number(min=0.01, max=1e6),
-    default=1.0,
-    show_default=True,
-    help="Speed of the simulated clock.",
+    "--speed", type=_Number(min=0.01, max=1e6), default=1.0, help="Speed of the simulated clock."
 )
 @click.option(
     "--latency",
     type=_Number(min=0, max=3600),
     default=0.0,
-    show_default=True,
     metavar="S",
     help="Seconds before each response.",
 )
@@ -176,7 +128,6 @@ def demo_command(
     "--linger",
     type=_Number(min=0, max=1e9),
     default=0.0,
-    show_default=True,
     metavar="S",
     help="Seconds for which the API still shows a finished recording as active.",
 )
@@ -184,7 +135,6 @@ def demo_command(
     "--rate-limit",
     type=click.IntRange(min=0),
     default=1200,
-    show_default=True,
     help="Calls per 5 minutes and token; 0 means no limit.",
 )
 @click.option(
@@ -197,9 +147,9 @@ def demo_command(
 )
 def simulate_command(  # noqa: PLR0913 # an argument for each option
     *,
-    address: Address,
+    web: Address,
     seed: int,
-    meeting_count: int,
+    meetings: int,
     pace: str,
     speed: float,
     latency: float,
@@ -214,7 +164,7 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
     """
     clock = AcceleratedClock(speed)
     simulator = Simulator(
-        GeneratedScenario(seed, meeting_count, clock(), _PACES[pace]),
+        GeneratedScenario(seed, meetings, clock(), _PACES[pace]),
         clock=clock,
         latency_seconds=latency,
         linger_seconds=linger,
@@ -224,23 +174,28 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
         simulator.inject(meeting_id, fault)
 
     async def simulate() -> None:
-        listener = Listener(simulator, bind(address), date_header=False)
+        listener = Listener(simulator, bind(web), date_header=False)
         click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
         await serve([listener])
 
-    try:
-        _run(simulate())
-    except AddressError as error:
-        argument = _other_address(EXPORTER_FLAG, error)
-        raise click.ClickException(f"{error}; choose another with {argument}") from None
+    _run(simulate(), hint="{argument}")
 
 
-def _other_address(flag: str, error: AddressError) -> str:
-    """Return the argument that would avoid an address that is in use."""
-    port = error.address.port
-    return f"{flag} :{port + _PORT_DISTANCE if port < _LARGE_PORT else port - _PORT_DISTANCE}"
-
-
-def _run(program: Coroutine[Any, Any, None]) -> None:
+def _run(program: Coroutine[Any, Any, None], *, hint: str) -> None:
+    """Run a program; if an address is in use, the *hint* contains an argument that avoids it."""
     configure(level="warning", form="logfmt")
-    run(program)
+    try:
+        run(program)
+    except StackError as error:
+        raise click.ClickException(str(error)) from None
+    except AddressError as error:
+        context = click.get_current_context()
+        flags = {
+            context.params[str(option.name)]: option.opts[0] for option in context.command.params
+        }
+        port = error.address.port
+        other_port = port + _PORT_DISTANCE if port < _LARGE_PORT else port - _PORT_DISTANCE
+        argument = f"{flags[error.address]} :{other_port}"
+        raise click.ClickException(
+            f"{error}; choose another with {hint.format(argument=argument)}"
+        ) from None

@@ -118,7 +118,7 @@ def _prepared(stack: Stack, folder: Path, *, target: str) -> list[tuple[Program,
     """Write the configuration of both to *folder*, and return the command of each."""
     try:
         texts = {asset.path: asset.text for asset in assets.shipped()}
-    except assets.AssetsMissing as error:
+    except assets.AssetsError as error:
         raise StackError(str(error)) from None
     rules = folder / assets.RULES.name
     rules.write_text(_dumped(rule_groups(texts[assets.RULES])), encoding="utf-8")

@@ -40,9 +40,7 @@ _RK_EXPORTER_COMPLETE=fish_source rk-exporter | source    # ~/.config/fish/confi
 
 def command_line_reference() -> str:
     """Return all commands, their exit codes and help pages, and how to complete them."""
-    root = click.Context(
-        main, info_name=_PROGRAM, terminal_width=_WIDTH, help_option_names=["-h", "--help"]
-    )
+    root = click.Context(main, info_name=_PROGRAM, terminal_width=_WIDTH, **main.context_settings)
     contexts = [
         click.Context(command, root, name, terminal_width=_WIDTH)
         for name, command in sorted(main.commands.items())
