@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,24 +15,19 @@ from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.demo import stack as demo_stack
-from rk_exporter.demo.stack import RunningStack, Stack
+from rk_exporter.demo.stack import RunningStack
 from rk_exporter.exporter import Exporter
 from rk_exporter.model.meeting import Meeting
-from rk_exporter.model.recording import Recording
 from rk_exporter.simulator import DEMO_PACE, GeneratedScenario, Simulator
 from rk_exporter.snapshot import Snapshot
+from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.web.server import Listener, bind, serve
 
 
 MEETING_COUNT = 12
-# As many finished recordings as a short page can show.
-_MAX_RECORDINGS = "50"
 _POLL_INTERVAL_SECONDS = 3.0
-# The exporter assumes at its start that the budget is used up; newcomers must not wait for it.
-_BUDGET = "30000"
 # Cloudflare's own limit is 1,200. Newcomers who scrape in a loop must not get blocked.
 _RATE_LIMIT = 60_000
-_NO_RECORDING = "no recording"
 QUERIES = {
     "rk_recording_status == 1": "current state of each recording",
     "count by (status) (rk_recording_status == 1)": "number of recordings in each state",
@@ -59,29 +54,20 @@ async def run(
     meetings = tuple(Meeting(meeting.id, meeting.title) for meeting in scenario.meetings())
     with bind(simulator_address) as simulator_socket, bind(exporter_address) as exporter_socket:
         stack = demo_stack.prepare(*stack_addresses) if stack_addresses else None
-        simulator_listener = Listener(simulator, simulator_socket, date_header=False)
-        exporter = Exporter(_config(f"{simulator_listener.url}/client/v4", meetings))
-        exporter_listener = Listener(exporter.application, exporter_socket)
-
+        api = Listener(simulator, simulator_socket, date_header=False)
+        exporter = Exporter(_config(f"{api.url}/client/v4", meetings))
+        listener = Listener(exporter.application, exporter_socket)
         # A server that stops closes its socket, which then has no address any more.
-        exporter_url = exporter_listener.url
-        text = partial(
-            welcome, exporter_url=exporter_url, simulator_url=simulator_listener.url, seed=seed
-        )
+        target = str(listener.address.reachable)
+        text = partial(welcome, target=target, simulator_url=api.url, seed=seed)
+        context = demo_stack.started(stack, target=target) if stack else nullcontext()
         try:
             # The servers start first, because they handle signals.
-            await _until_one_ends(
-                serve([simulator_listener, exporter_listener]),
-                _show_all(exporter, show, text, stack, _target(exporter_url)),
-            )
+            await _until_one_ends(serve([api, listener]), _show_all(exporter, show, text, context))
         except BrokenPipeError:
             pass  # nobody reads the output any more
         finally:
             await exporter.close()
-
-
-def _target(exporter_url: str) -> str:
-    return exporter_url.removeprefix("http://")
 
 
 async def _until_one_ends(*programs: Coroutine[Any, Any, None]) -> None:
@@ -102,33 +88,29 @@ async def _show_all(
     exporter: Exporter,
     show: Callable[[str], None],
     text: Callable[[RunningStack | None], str],
-    stack: Stack | None,
-    target: str,
+    context: AbstractAsyncContextManager[RunningStack | None],
 ) -> None:
-    """Start the *stack* if there is one, then show the welcome and each change."""
-    async with AsyncExitStack() as context:
-        running: RunningStack | None = None
-        if stack is not None:
-            running = await context.enter_async_context(demo_stack.started(stack, target=target))
-        show(text(running))
-        processes = running.processes if running else ()
+    """Show the welcome and each change while the stack runs, if there is one."""
+    async with context as stack:
+        show(text(stack))
+        processes = stack.processes if stack else ()
         failures = [process.fail_when_it_ends() for process in processes]
         await _until_one_ends(_show_changes(exporter, show), *failures)
 
 
-def welcome(stack: RunningStack | None, *, exporter_url: str, simulator_url: str, seed: int) -> str:
+def welcome(stack: RunningStack | None, *, target: str, simulator_url: str, seed: int) -> str:
     """Return what a newcomer needs to know."""
     width = max(map(len, QUERIES))
     queries = "\n".join(f"  {query:{width}}  # {text}" for query, text in QUERIES.items())
     return f"""\
-rk-exporter   {exporter_url}/metrics
+rk-exporter   http://{target}/metrics
 simulated API {simulator_url}  ({MEETING_COUNT} meetings, seed {seed}, token `simulated`)
-{_with_prometheus(_target(exporter_url)) if stack is None else _with_stack(stack)}
+{_with_prometheus(target) if stack is None else _with_stack(stack)}
 Three queries to try in Prometheus:
 
 {queries}
 
-Or without Prometheus:  curl -s {exporter_url}/metrics | grep 'rk_recording_status.* 1.0'
+Or without Prometheus:  curl -s http://{target}/metrics | grep 'rk_recording_status.* 1.0'
 
 What the exporter sees (stop with Ctrl-C):
 """
@@ -166,19 +148,19 @@ def changes(before: Snapshot, after: Snapshot) -> Iterator[str]:
 def _states(snapshot: Snapshot) -> dict[str, str]:
     """Return the state of the newest recording of each meeting, by the meeting's name."""
     states: dict[str, str] = {
-        reading.meeting.name: _NO_RECORDING
+        reading.meeting.name: "no recording"
         for app in snapshot.apps
         for reading in app.readings
         if reading.recordings is not None
     }
     for app in snapshot.apps:
-        for known in sorted(app.recordings, key=lambda known: _invoked_at(known.recording)):
+        for known in sorted(app.recordings, key=_invoked_at):
             states[known.meeting.name] = known.recording.status
     return states
 
 
-def _invoked_at(recording: Recording) -> float:
-    return recording.invoked_timestamp_seconds or 0.0
+def _invoked_at(known: KnownRecording) -> float:
+    return known.recording.invoked_timestamp_seconds or 0.0
 
 
 async def _show_changes(exporter: Exporter, show: Callable[[str], None]) -> None:
@@ -199,9 +181,11 @@ def _config(base_url: str, meetings: tuple[Meeting, ...]) -> Config:
         # Adds the metrics of participants.
         "meetings.discover": "true",
         "api.base_url": base_url,
-        "api.budget": _BUDGET,
+        # The exporter assumes at its start that the budget is used up; newcomers must not wait.
+        "api.budget": "30000",
         "scrape.min_interval": "1s",
-        "follow.max_recordings": _MAX_RECORDINGS,
+        # As many finished recordings as a short page can show.
+        "follow.max_recordings": "50",
     }
     settings = {path: Setting(value, "the demo") for path, value in values.items()}
     config = load(None, settings, {TOKEN_VARIABLE: "simulated"})

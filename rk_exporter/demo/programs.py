@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import shutil
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,17 +27,40 @@ class Program:
     """
     A program that listens on *address*.
 
-    *names* are those of its executable, and *package* is the one of Debian that contains it.
+    *names* are those of its executable; the first is also the name of Debian's package. *options*
+    are those that other programs lack, with `{folder}` for the folder of its files.
     """
 
     title: str
     names: tuple[str, ...]
-    package: str
+    options: tuple[str, ...]
     address: Address
 
     def path(self) -> str | None:
         """Return the path of the executable; None if it is not installed."""
         return next(filter(None, map(shutil.which, self.names)), None)
+
+    def configuration(self, folder: Path) -> Path:
+        """Return the path of the configuration, which must exist before the program starts."""
+        return folder / f"{self.title}.yml"
+
+    async def start(self, folder: Path) -> "Process":
+        """Start the program in *folder*, to which it also writes its log."""
+        log = folder / f"{self.title}.log"
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                self.path() or "",
+                f"--config.file={self.configuration(folder)}",
+                f"--web.listen-address={self.address}",
+                f"--web.external-url={self.address.url}",
+                *(option.format(folder=folder) for option in self.options),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # Ctrl-C at a terminal goes only to the demo, which then stops the programs.
+                start_new_session=True,
+            )
+        return Process(self, process, log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +75,21 @@ class Process:
         """Wait until it is ready; raise StackError if it takes too long or ends."""
         try:
             async with asyncio.timeout(_READY_SECONDS):
-                while not await self._is_ready():  # noqa: ASYNC110 # another program sends no events
+                while self.process.returncode is None:
+                    if await asyncio.to_thread(has_page, self.program, "/-/ready"):
+                        return
                     await asyncio.sleep(_POLL_INTERVAL_SECONDS)
         except TimeoutError:
-            raise StackError(
-                f"{self.program.title} is not ready after {_READY_SECONDS:.0f} s:\n"
-                f"{self._last_log_lines()}"
-            ) from None
-
-    async def _is_ready(self) -> bool:
-        if self.process.returncode is not None:
-            self._fail()
-        return await asyncio.to_thread(has_page, self.program, "/-/ready")
+            raise self._error(f"is not ready after {_READY_SECONDS:.0f} s") from None
+        await self.fail_when_it_ends()
 
     async def fail_when_it_ends(self) -> None:
         """Wait until the program ends, and raise StackError."""
-        await self.process.wait()
-        self._fail()
+        raise self._error(f"ended with exit code {await self.process.wait()}")
 
-    def _fail(self) -> None:
-        raise StackError(
-            f"{self.program.title} ended with exit code {self.process.returncode}:\n"
-            f"{self._last_log_lines()}"
-        )
-
-    def _last_log_lines(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()
-        return "\n".join(f"  {line}" for line in lines[-_LOG_LINES:])
+    def _error(self, event: str) -> StackError:
+        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        return StackError("\n  ".join([f"{self.program.title} {event}:", *lines]))
 
     async def stop(self) -> None:
         """Terminate the program and wait for its end; kill it if that takes too long."""
@@ -96,21 +106,6 @@ class Process:
         """Kill the program."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
-
-
-async def start(program: Program, command: Sequence[str], folder: Path) -> Process:
-    """Start a program that writes its log to *folder*."""
-    log = folder / f"{program.title}.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            # Ctrl-C at a terminal goes only to the demo, which then stops the programs.
-            start_new_session=True,
-        )
-    return Process(program, process, log)
 
 
 def has_page(program: Program, path: str) -> bool:

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from rk_exporter import assets
 from rk_exporter.config.parsers import Address
-from rk_exporter.demo.programs import Process, Program, StackError, has_page, start
+from rk_exporter.demo.programs import Process, Program, StackError, has_page
 from rk_exporter.web.server import bind
 
 
@@ -23,8 +23,7 @@ _ALERTS_PAGES = ("/alerts", "/classic/alerts")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(NamedTuple):
     """Prometheus and Alertmanager before their start."""
 
     prometheus: Program
@@ -38,18 +37,24 @@ def prepare(prometheus_address: Address, alertmanager_address: Address) -> Stack
     Raises StackError and AddressError.
     """
     programs = (
-        Program("Prometheus", ("prometheus",), "prometheus", prometheus_address),
+        Program(
+            "Prometheus",
+            ("prometheus",),
+            ("--storage.tsdb.path={folder}/prometheus",),
+            prometheus_address,
+        ),
         Program(
             "Alertmanager",
             ("prometheus-alertmanager", "alertmanager"),
-            "prometheus-alertmanager",
+            # It runs alone, without a cluster.
+            ("--storage.path={folder}/alertmanager", "--cluster.listen-address="),
             alertmanager_address,
         ),
     )
     missing = [program for program in programs if program.path() is None]
     if missing:
         titles = " and ".join(program.title for program in missing)
-        packages = " ".join(program.package for program in missing)
+        packages = " ".join(program.names[0] for program in missing)
         raise StackError(f"not installed: {titles}; on Debian: apt install {packages}")
     with ExitStack() as bound:
         ports = [
@@ -83,11 +88,13 @@ async def started(stack: Stack, *, target: str) -> AsyncIterator[RunningStack]:
     with tempfile.TemporaryDirectory(prefix="rk-exporter-demo-") as name:
         # Closing the terminal would otherwise end only the demo.
         loop.add_signal_handler(signal.SIGHUP, signal.raise_signal, signal.SIGTERM)
-        commands = _prepared(stack, Path(name), target=target)
+        folder = Path(name)
+        _write_configurations(stack, folder, target=target)
         processes: list[Process] = []
         try:
-            for program, command in commands:
-                processes.append(await start(program, command, Path(name)))
+            for program in stack:
+                process = await program.start(folder)
+                processes.append(process)
             for process in processes:
                 await process.become_ready()
             yield RunningStack(
@@ -114,51 +121,27 @@ def _kill(processes: Sequence[Process]) -> None:
         process.kill()
 
 
-def _prepared(stack: Stack, folder: Path, *, target: str) -> list[tuple[Program, list[str]]]:
-    """Write the configuration of both to *folder*, and return the command of each."""
+def _write_configurations(stack: Stack, folder: Path, *, target: str) -> None:
+    """Write the rules and the configuration of both programs to *folder*."""
     try:
         texts = {asset.path: asset.text for asset in assets.shipped()}
     except assets.AssetsError as error:
         raise StackError(str(error)) from None
     rules = folder / assets.RULES.name
-    rules.write_text(_dumped(rule_groups(texts[assets.RULES])), encoding="utf-8")
-    prometheus = _configured(
-        stack.prometheus,
-        folder,
-        prometheus_configuration(
+    documents = {
+        rules: rule_groups(texts[assets.RULES]),
+        stack.prometheus.configuration(folder): prometheus_configuration(
             texts[assets.PROMETHEUS_EXAMPLE],
             target=target,
             alertmanager=str(stack.alertmanager.address.reachable),
             rules=rules,
         ),
-    )
-    alertmanager = _configured(
-        stack.alertmanager, folder, alertmanager_configuration(texts[assets.ALERTMANAGER_EXAMPLE])
-    )
-    return [
-        (stack.prometheus, [*prometheus, f"--storage.tsdb.path={folder}/prometheus"]),
-        (
-            stack.alertmanager,
-            # It runs alone, without a cluster.
-            [*alertmanager, f"--storage.path={folder}/alertmanager", "--cluster.listen-address="],
+        stack.alertmanager.configuration(folder): alertmanager_configuration(
+            texts[assets.ALERTMANAGER_EXAMPLE]
         ),
-    ]
-
-
-def _configured(program: Program, folder: Path, document: dict[str, Any]) -> list[str]:
-    """Write the configuration of a program, and return the part of its command that both share."""
-    file = folder / f"{program.title}.yml"
-    file.write_text(_dumped(document), encoding="utf-8")
-    return [
-        program.path() or "",
-        f"--config.file={file}",
-        f"--web.listen-address={program.address}",
-        f"--web.external-url={program.address.url}",
-    ]
-
-
-def _dumped(document: dict[str, Any]) -> str:
-    return yaml.safe_dump(document, sort_keys=False)
+    }
+    for path, document in documents.items():
+        path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
 def rule_groups(shipped: str) -> dict[str, Any]:
