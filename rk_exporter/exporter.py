@@ -1,6 +1,7 @@
 """The composition root: builds the parts of an exporter from a configuration."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain
 
 from prometheus_client import CollectorRegistry
@@ -44,6 +45,7 @@ WORKERS_PER_APP = 8
 _REREAD_RATIO = 0.75
 
 
+@dataclass(eq=False, repr=False)
 class Exporter:
     """
     All parts of one exporter; two exporters share nothing.
@@ -53,26 +55,22 @@ class Exporter:
     ended before its start. Raises SetupError and StateFileError.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        *,
-        make_client: ClientFactory | None = None,
-        clock: Clock | None = None,
-        workers_per_app: int = WORKERS_PER_APP,
-        persistent: bool = True,
-    ) -> None:
-        self._config = config
-        self._clock = clock or SystemClock()
-        self._workers_per_app = workers_per_app
-        self._persistent = persistent
-        self._make_client = make_client or client_factory(config.base_url)
+    config: Config
+    _: KW_ONLY
+    make_client: ClientFactory | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    workers_per_app: int = WORKERS_PER_APP
+    persistent: bool = True
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self._make_client = self.make_client or client_factory(config.base_url)
         self._limits = LimitsByToken(
-            reserve_ratio=config.reserve_ratio, monotonic=self._clock.monotonic
+            reserve_ratio=config.reserve_ratio, monotonic=self.clock.monotonic
         )
         self._state_file = None
-        if config.state_file and persistent:
-            self._state_file = StateFile(config.state_file, clock=self._clock.wall)
+        if config.state_file and self.persistent:
+            self._state_file = StateFile(config.state_file, clock=self.clock.wall)
         self._registry = CollectorRegistry()
         names = [app.app.name for app in config.apps]
         self._call_metrics = ApiCallMetrics(names, registry=self._registry)
@@ -81,7 +79,7 @@ class Exporter:
         self._snapshot_families = SnapshotFamilies()
         self.collector = Collector(
             self._apps(),
-            clock=self._clock,
+            clock=self.clock,
             stale_after_seconds=config.stale_after_seconds,
             store=self._state_file,
         )
@@ -109,11 +107,15 @@ class Exporter:
             self.exposition.close()
 
     def _apps(self) -> list[tuple[AppCollector, ErrorBoundary]]:
-        apps = self._config.apps
+        apps = self.config.apps
         tokens = [app.token.current() for app in apps]
+        budgets: dict[Secret, int] = {}
+        for app, token in zip(apps, tokens, strict=True):
+            # Apps that use the same token share the smallest of their budgets.
+            budgets[token] = min(app.budget, budgets.get(token, app.budget))
         return [
             (
-                self._app_collector(app, token, _budget(token, tokens, apps)),
+                self._app_collector(app, token, budgets[token]),
                 ErrorBoundary(app.app.name, count=self._internal_errors.labels(app.app.name).inc),
             )
             for app, token in zip(apps, tokens, strict=True)
@@ -126,15 +128,15 @@ class Exporter:
             self._app_parts(config, limiter, restored),
             MeetingList(config.meetings, config.meeting_files),
             config.token,
-            min_interval_seconds=self._config.min_interval_seconds,
+            min_interval_seconds=self.config.min_interval_seconds,
             restored=restored,
         )
 
     def _app_parts(
         self, config: AppConfig, limiter: RateLimiter, restored: SavedApp | None
     ) -> AppParts:
-        app, clock = config.app, self._clock
-        stale_after_seconds = self._config.stale_after_seconds
+        app, clock = config.app, self.clock
+        stale_after_seconds = self.config.stale_after_seconds
         server_clock = ServerClock(clock.wall)
         tracker = RecordingTracker(
             app.name,
@@ -146,7 +148,7 @@ class Exporter:
         discovery = backfill = None
         if config.discover:
             discovery = Discovery(app.name, clock=clock, stale_after_seconds=stale_after_seconds)
-        if self._persistent:
+        if self.persistent:
             newest_ids = restored.newest_ids if restored else ()
             backfill = Backfill(app.name, tracker, clock=clock, newest_ids=newest_ids)
         return AppParts(
@@ -168,15 +170,15 @@ class Exporter:
     ) -> RealtimeKitClient:
         return RealtimeKitClient(
             app,
-            base_url=self._config.base_url,
-            pool=ConnectionPool(self._make_client, size=self._workers_per_app),
+            base_url=self.config.base_url,
+            pool=ConnectionPool(self._make_client, size=self.workers_per_app),
             limiter=limiter,
             observer=self._call_metrics.of(app.name),
             server_clock=server_clock,
         )
 
     def _follow_rules(self, *, any_meeting: bool) -> FollowRules:
-        config = self._config
+        config = self.config
         return FollowRules(
             retain_seconds=config.follow_retain_seconds,
             max_recordings=config.follow_max_recordings,
@@ -185,10 +187,3 @@ class Exporter:
             longest_pause_seconds=_REREAD_RATIO * config.stale_after_seconds,
             any_meeting=any_meeting,
         )
-
-
-def _budget(token: Secret, tokens: Sequence[Secret], apps: Sequence[AppConfig]) -> int:
-    """Return the budget of a *token*: the smallest budget of the apps that use it."""
-    return min(
-        app.budget for app, token_of_app in zip(apps, tokens, strict=True) if token_of_app == token
-    )

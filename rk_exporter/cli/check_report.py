@@ -58,9 +58,7 @@ def document(snapshot: Snapshot, *, offline: bool = False) -> dict[str, Any]:
                 "read": app.read_mode.value,
                 "deferred": app.deferred,
                 "discovery_failure": _failure_document(_discovery_failure(app)),
-                "blocked_until_timestamp_seconds": (
-                    app.budget_status and app.budget_status.blocked_until_timestamp_seconds
-                ),
+                "blocked_until_timestamp_seconds": _blocked_until(app),
                 "meetings": [
                     _meeting_document(reading, now=snapshot.taken_at) for reading in app.readings
                 ],
@@ -77,6 +75,11 @@ def _is_fine(app: AppSnapshot) -> bool:
 
 def _discovery_failure(app: AppSnapshot) -> Failure | None:
     return app.discovery.failure if app.discovery else None
+
+
+def _blocked_until(app: AppSnapshot) -> float | None:
+    status = app.budget_status
+    return status.blocked_until_timestamp_seconds if status else None
 
 
 def _app_line(app: AppSnapshot, *, offline: bool) -> str:
@@ -107,8 +110,7 @@ def _state(reading: Reading, app: AppSnapshot, *, now: float) -> str:
 
 
 def _unread_text(app: AppSnapshot, *, now: float) -> str:
-    status = app.budget_status
-    blocked_until = status.blocked_until_timestamp_seconds if status else None
+    blocked_until = _blocked_until(app)
     if blocked_until is None:
         return (
             "FAILED: not read, because the budget or the time ran out; raise --api.budget, or list "

@@ -6,7 +6,6 @@ import os
 import sys
 
 from contextlib import ExitStack
-from pathlib import Path
 
 import click
 
@@ -45,12 +44,8 @@ class UsageError(click.ClickException):
     exit_code = 2
 
 
-class _Commands(click.Group):
-    command_class = Command
-
-
 @click.group(
-    cls=_Commands,
+    commands=[assets_command, demo_command, simulate_command],
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
@@ -62,15 +57,11 @@ def main() -> None:
     """Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings."""
 
 
-for _command in (assets_command, demo_command, simulate_command):
-    main.add_command(_command)
-
-
-@main.command("serve")
+@main.command("serve", cls=Command)
 @configuration_options
-def serve_command(config_file: Path | None, **_options: object) -> None:
+def serve_command(**_options: object) -> None:
     """Run the exporter."""
-    config = _configured(config_file)
+    config = _configured()
     try:
         run(_serve(config))
     except AddressError as error:
@@ -94,22 +85,22 @@ async def _serve(config: Config) -> None:
     logger.info("stopped")
 
 
-@main.command("scrape")
+@main.command("scrape", cls=Command)
 @configuration_options
-def scrape_command(config_file: Path | None, **_options: object) -> None:
+def scrape_command(**_options: object) -> None:
     """
     Read all meetings once and print the metrics.
 
     Use it with the textfile collector of node_exporter. The exit code is 1 if an app cannot be
     read. The command prints the metrics in this case too, and they include the failure.
     """
-    exporter, snapshot = run(_read_once(_configured(config_file)))
+    exporter, snapshot = run(_read_once(_configured()))
     _print(encode(exporter.families(snapshot), Format.TEXT).decode())
     if any(app.up is False for app in snapshot.apps):
         sys.exit(_EXIT_FAILED)
 
 
-@main.command("check")
+@main.command("check", cls=Command)
 @configuration_options
 @click.option("--offline", is_flag=True, help="Check only the configuration, without API calls.")
 @click.option(
@@ -119,12 +110,10 @@ def scrape_command(config_file: Path | None, **_options: object) -> None:
     default="text",
     help="Output format: text for people, json for scripts.",
 )
-def check_command(
-    config_file: Path | None, *, offline: bool, output_format: str, **_options: object
-) -> None:
+def check_command(*, offline: bool, output_format: str, **_options: object) -> None:
     """Check the configuration, the token and each meeting."""
     try:
-        config = _configured(config_file)
+        config = _configured()
     except UsageError as error:
         if output_format == "json":
             click.echo(json.dumps({"ok": False, "error": error.message}))
@@ -153,10 +142,11 @@ def _print(text: str) -> None:
         raise click.ClickException(f"cannot write the output: {error.strerror}") from None
 
 
-def _configured(config_file: Path | None) -> Config:
-    """Load the configuration, and start logging as it says."""
+def _configured() -> Config:
+    """Load the configuration of the current command, and start logging as it says."""
+    context = click.get_current_context()
     try:
-        config = load(config_file, given_settings(click.get_current_context()), os.environ)
+        config = load(context.params["config_file"], given_settings(context), os.environ)
     except ConfigError as error:
         raise UsageError(str(error)) from None
     configure(level=config.log_level, form=config.log_format)
@@ -195,11 +185,11 @@ async def _read_once(config: Config, *, persistent: bool = True) -> tuple[Export
             "reading each meeting takes up to %s, because of the budget",
             duration_text(budget_seconds),
         )
-    try:
+    seconds = _ONE_PASS_SECONDS + budget_seconds
+    if any(app.discover for app in config.apps):
         # The number of live meetings is not known yet.
-        is_discovering = any(app.discover for app in config.apps)
-        discovery_seconds = _DISCOVERY_SECONDS if is_discovering else 0.0
-        seconds = _ONE_PASS_SECONDS + budget_seconds + discovery_seconds
+        seconds += _DISCOVERY_SECONDS
+    try:
         return exporter, await exporter.collector.scrape(seconds)
     finally:
         await exporter.close()
