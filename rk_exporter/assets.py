@@ -2,8 +2,7 @@
 
 import re
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import yaml
@@ -36,31 +35,23 @@ class AssetsError(Exception):
     """Assets are missing from the installation, or would overwrite files with other content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """A file with its path in the output folder and its text."""
-
-    path: PurePosixPath
-    text: str
-
-
-def shipped() -> tuple[Asset, ...]:
+def shipped() -> dict[PurePosixPath, str]:
     """
-    Return all assets of the installed version or of the checkout.
+    Return the text of each asset of the installed version or of the checkout, by its path.
 
     Raises AssetsError.
     """
-    found = []
+    texts = {}
     for written, in_checkout, pattern in _FOLDERS:
         folder = _IN_WHEEL / written if _IN_WHEEL.is_dir() else _CHECKOUT / in_checkout
         for path in sorted(folder.glob(pattern)):
             name = PurePosixPath(written, *path.relative_to(folder).parts)
-            found.append(Asset(name, path.read_text(encoding="utf-8")))
-    missing = {RULES, PROMETHEUS_EXAMPLE, ALERTMANAGER_EXAMPLE} - {asset.path for asset in found}
+            texts[name] = path.read_text(encoding="utf-8")
+    missing = {RULES, PROMETHEUS_EXAMPLE, ALERTMANAGER_EXAMPLE} - texts.keys()
     if missing:
         names = ", ".join(sorted(map(str, missing)))
         raise AssetsError(f"files are missing from this installation: {names}; reinstall it")
-    return tuple(found)
+    return texts
 
 
 def parse_job(text: str) -> str:
@@ -83,24 +74,23 @@ def parse_runbook_url(text: str) -> str:
     return text
 
 
-def adapted(asset: Asset, *, job: str, runbook_url: str | None) -> Asset:
-    """Return the asset with another job name and perhaps another address of the runbook."""
+def adapted(text: str, *, job: str, runbook_url: str | None) -> str:
+    """Return an asset's text with another job name and perhaps another address of the runbook."""
     text = (
-        asset.text.replace(f'job="{DEFAULT_JOB}"', f'job="{job}"')
+        text.replace(f'job="{DEFAULT_JOB}"', f'job="{job}"')
         .replace(f"var-job={DEFAULT_JOB}", f"var-job={job}")
         .replace(f"runbook_url: {_RUNBOOK}#", f"runbook_url: {runbook_url or _RUNBOOK}#")
     )
-    text = re.sub(rf"(?m)\b(job(?:_name)?: ){re.escape(DEFAULT_JOB)}$", rf"\g<1>{job}", text)
-    return replace(asset, text=text)
+    return re.sub(rf"(?m)\b(job(?:_name)?: ){re.escape(DEFAULT_JOB)}$", rf"\g<1>{job}", text)
 
 
-def write(assets: Iterable[Asset], folder: Path, *, overwrite: bool = False) -> list[Path]:
+def write(texts: Mapping[PurePosixPath, str], folder: Path, *, overwrite: bool) -> list[Path]:
     """
-    Write the assets into a folder and return the paths that changed.
+    Write each text to its path in a folder and return the paths that changed.
 
     Raises OSError, and AssetsError before anything is written.
     """
-    wanted = {folder / asset.path: asset.text.encode() for asset in assets}
+    wanted = {folder / path: text.encode() for path, text in texts.items()}
     changing = [path for path, content in wanted.items() if _content(path) != content]
     differing = "".join(f"\n  {path}" for path in changing if path.exists())
     if differing and not overwrite:

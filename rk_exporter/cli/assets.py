@@ -30,10 +30,11 @@ def assets_command(folder: Path, *, job: str, runbook_url: str | None, overwrite
     and for Alertmanager, and docs/how-to/runbook.md for people on call.
     """
     try:
-        adapted = [
-            assets.adapted(asset, job=job, runbook_url=runbook_url) for asset in assets.shipped()
-        ]
-        written = assets.write(adapted, folder, overwrite=overwrite)
+        texts = {
+            path: assets.adapted(text, job=job, runbook_url=runbook_url)
+            for path, text in assets.shipped().items()
+        }
+        written = assets.write(texts, folder, overwrite=overwrite)
     except assets.AssetsError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

@@ -24,6 +24,7 @@ from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.web.server import Listener, bind, serve
 
 
+_StackContext = AbstractAsyncContextManager[RunningStack]
 MEETING_COUNT = 12
 _POLL_INTERVAL_SECONDS = 3.0
 # Cloudflare's own limit is 1,200. Newcomers who scrape in a loop must not get blocked.
@@ -53,17 +54,18 @@ async def run(
     simulator = Simulator(scenario, rate_limit=_RATE_LIMIT)
     meetings = tuple(Meeting(meeting.id, meeting.title) for meeting in scenario.meetings())
     with bind(simulator_address) as simulator_socket, bind(exporter_address) as exporter_socket:
-        stack = demo_stack.prepare(*stack_addresses) if stack_addresses else None
         api = Listener(simulator, simulator_socket, date_header=False)
         exporter = Exporter(_config(f"{api.url}/client/v4", meetings))
         listener = Listener(exporter.application, exporter_socket)
         # A server that stops closes its socket, which then has no address any more.
         target = str(listener.address.reachable)
         text = partial(welcome, target=target, simulator_url=api.url, seed=seed)
-        context = demo_stack.started(stack, target=target) if stack else nullcontext()
+        stack: _StackContext = nullcontext(RunningStack(_without_stack(target)))
         try:
+            if stack_addresses:
+                stack = demo_stack.started(demo_stack.prepare(*stack_addresses), target=target)
             # The servers start first, because they handle signals.
-            await _until_one_ends(serve([api, listener]), _show_all(exporter, show, text, context))
+            await _until_one_ends(serve([api, listener]), _show_all(exporter, show, text, stack))
         except BrokenPipeError:
             pass  # nobody reads the output any more
         finally:
@@ -87,25 +89,24 @@ async def _until_one_ends(*programs: Coroutine[Any, Any, None]) -> None:
 async def _show_all(
     exporter: Exporter,
     show: Callable[[str], None],
-    text: Callable[[RunningStack | None], str],
-    context: AbstractAsyncContextManager[RunningStack | None],
+    text: Callable[[str], str],
+    context: _StackContext,
 ) -> None:
-    """Show the welcome and each change while the stack runs, if there is one."""
+    """Show the welcome and each change while the stack runs."""
     async with context as stack:
-        show(text(stack))
-        processes = stack.processes if stack else ()
-        failures = [process.fail_when_it_ends() for process in processes]
+        show(text(stack.text))
+        failures = [process.fail_when_it_ends() for process in stack.processes]
         await _until_one_ends(_show_changes(exporter, show), *failures)
 
 
-def welcome(stack: RunningStack | None, *, target: str, simulator_url: str, seed: int) -> str:
+def welcome(about_prometheus: str, *, target: str, simulator_url: str, seed: int) -> str:
     """Return what a newcomer needs to know."""
     width = max(map(len, QUERIES))
     queries = "\n".join(f"  {query:{width}}  # {text}" for query, text in QUERIES.items())
     return f"""\
 rk-exporter   http://{target}/metrics
 simulated API {simulator_url}  ({MEETING_COUNT} meetings, seed {seed}, token `simulated`)
-{_with_prometheus(target) if stack is None else _with_stack(stack)}
+{about_prometheus}
 Three queries to try in Prometheus:
 
 {queries}
@@ -116,7 +117,7 @@ What the exporter sees (stop with Ctrl-C):
 """
 
 
-def _with_prometheus(target: str) -> str:
+def _without_stack(target: str) -> str:
     return f"""\
 
 To scrape it, add this to prometheus.yml (--stack starts a Prometheus for you):
@@ -126,13 +127,6 @@ scrape_configs:
     scrape_interval: {demo_stack.SCRAPE_INTERVAL}
     static_configs:
       - targets: ["{target}"]
-"""
-
-
-def _with_stack(stack: RunningStack) -> str:
-    return f"""\
-Prometheus    {stack.alerts_url}  (the first alerts fire after about two minutes)
-Alertmanager  {stack.alertmanager_url}  (it sends no notifications)
 """
 
 

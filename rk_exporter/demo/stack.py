@@ -70,11 +70,10 @@ def prepare(prometheus_address: Address, alertmanager_address: Address) -> Stack
 
 @dataclass(frozen=True, slots=True)
 class RunningStack:
-    """Prometheus and Alertmanager while they run; *alerts_url* is the page of alerts."""
+    """The *processes* of a stack, and what newcomers need to know about Prometheus."""
 
-    processes: Sequence[Process]
-    alerts_url: str
-    alertmanager_url: str
+    text: str
+    processes: Sequence[Process] = ()
 
 
 @asynccontextmanager
@@ -97,10 +96,11 @@ async def started(stack: Stack, *, target: str) -> AsyncIterator[RunningStack]:
                 processes.append(process)
             for process in processes:
                 await process.become_ready()
+            alerts_url = await asyncio.to_thread(_alerts_url, stack.prometheus)
             yield RunningStack(
+                f"Prometheus    {alerts_url}  (the first alerts fire after about two minutes)\n"
+                f"Alertmanager  {stack.alertmanager.address.url}  (it sends no notifications)\n",
                 processes,
-                alerts_url=await asyncio.to_thread(_alerts_url, stack.prometheus),
-                alertmanager_url=stack.alertmanager.address.url,
             )
         finally:
             for number in _SIGNALS:
@@ -124,7 +124,7 @@ def _kill(processes: Sequence[Process]) -> None:
 def _write_configurations(stack: Stack, folder: Path, *, target: str) -> None:
     """Write the rules and the configuration of both programs to *folder*."""
     try:
-        texts = {asset.path: asset.text for asset in assets.shipped()}
+        texts = assets.shipped()
     except assets.AssetsError as error:
         raise StackError(str(error)) from None
     rules = folder / assets.RULES.name
