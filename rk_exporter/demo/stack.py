@@ -18,6 +18,7 @@ from rk_exporter.demo.programs import Process, Program, StackError, has_page
 from rk_exporter.web.server import bind
 
 
+_Document = dict[str, Any]
 SCRAPE_INTERVAL = "5s"
 _ALERTS_PAGES = ("/alerts", "/classic/alerts")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -129,49 +130,46 @@ def _write_configurations(stack: Stack, folder: Path, *, target: str) -> None:
         raise StackError(str(error)) from None
     rules = folder / assets.RULES.name
     documents = {
-        rules: rule_groups(texts[assets.RULES]),
+        rules: rule_groups(yaml.safe_load(texts[assets.RULES])),
         stack.prometheus.configuration(folder): prometheus_configuration(
-            texts[assets.PROMETHEUS_EXAMPLE],
+            yaml.safe_load(texts[assets.PROMETHEUS_EXAMPLE]),
             target=target,
             alertmanager=str(stack.alertmanager.address.reachable),
             rules=rules,
         ),
         stack.alertmanager.configuration(folder): alertmanager_configuration(
-            texts[assets.ALERTMANAGER_EXAMPLE]
+            yaml.safe_load(texts[assets.ALERTMANAGER_EXAMPLE])
         ),
     }
     for path, document in documents.items():
         path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
-def rule_groups(shipped: str) -> dict[str, Any]:
+def rule_groups(shipped: _Document) -> _Document:
     """Return the *shipped* rules with a short evaluation interval."""
-    document: dict[str, Any] = yaml.safe_load(shipped)
-    document["groups"] = [{**group, "interval": SCRAPE_INTERVAL} for group in document["groups"]]
-    return document
+    groups = [{**group, "interval": SCRAPE_INTERVAL} for group in shipped["groups"]]
+    return {**shipped, "groups": groups}
 
 
 def prometheus_configuration(
-    example: str, *, target: str, alertmanager: str, rules: Path
-) -> dict[str, Any]:
-    """Return the *example* for an exporter at *target*, with a short scrape interval."""
-    document: dict[str, Any] = yaml.safe_load(example)
-    document["global"] |= {
-        "scrape_interval": SCRAPE_INTERVAL,
-        "evaluation_interval": SCRAPE_INTERVAL,
+    example: _Document, *, target: str, alertmanager: str, rules: Path
+) -> _Document:
+    """Return the *example* for an exporter at *target*, with short intervals."""
+    intervals = {"scrape_interval": SCRAPE_INTERVAL, "evaluation_interval": SCRAPE_INTERVAL}
+    alertmanagers = [{"static_configs": [{"targets": [alertmanager]}]}]
+    return {
+        **example,
+        "global": {**example["global"], **intervals},
+        "alerting": {**example["alerting"], "alertmanagers": alertmanagers},
+        "rule_files": [str(rules)],
+        "scrape_configs": [
+            {**job, "static_configs": [{"targets": [target]}]}
+            for job in example["scrape_configs"]
+            if job["job_name"] == assets.DEFAULT_JOB
+        ],
     }
-    document["scrape_configs"] = [
-        {**job, "static_configs": [{"targets": [target]}]}
-        for job in document["scrape_configs"]
-        if job["job_name"] == assets.DEFAULT_JOB
-    ]
-    document["rule_files"] = [str(rules)]
-    document["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
-    return document
 
 
-def alertmanager_configuration(example: str) -> dict[str, Any]:
+def alertmanager_configuration(example: _Document) -> _Document:
     """Return the *example* with receivers that send no notifications."""
-    document: dict[str, Any] = yaml.safe_load(example)
-    document["receivers"] = [{"name": receiver["name"]} for receiver in document["receivers"]]
-    return document
+    return {**example, "receivers": [{"name": old["name"]} for old in example["receivers"]]}

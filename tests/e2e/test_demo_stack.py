@@ -237,7 +237,7 @@ def test_prometheus_configuration(root: Path, tmp_path: Path) -> None:
     """The example changes only in addresses, the path of the rules, and intervals."""
     example = (root / "dashboards/examples/prometheus.yml").read_text()
     made = demo_stack.prometheus_configuration(
-        example, target="a:1", alertmanager="b:2", rules=tmp_path / "rules.yml"
+        yaml.safe_load(example), target="a:1", alertmanager="b:2", rules=tmp_path / "rules.yml"
     )
     wanted = yaml.safe_load(
         example.replace("localhost:10058", "a:1")
@@ -252,14 +252,13 @@ def test_rules(root: Path) -> None:
     """The shipped rules change only in the evaluation interval."""
     shipped = (root / "dashboards/rules/rk-exporter.rules.yml").read_text()
     wanted = yaml.safe_load(shipped.replace("interval: 30s", "interval: 5s"))
-    assert wanted == demo_stack.rule_groups(shipped)
+    assert wanted == demo_stack.rule_groups(yaml.safe_load(shipped))
 
 
 def test_alertmanager_configuration(root: Path) -> None:
     """The example keeps routes and inhibitions, and loses all notifications."""
-    example = (root / "dashboards/examples/alertmanager.yml").read_text()
-    document = yaml.safe_load(example)
-    made = demo_stack.alertmanager_configuration(example)
+    document = yaml.safe_load((root / "dashboards/examples/alertmanager.yml").read_text())
+    made = demo_stack.alertmanager_configuration(document)
     assert (document["route"], document["inhibit_rules"]) == (made["route"], made["inhibit_rules"])
     assert [receiver["name"] for receiver in document["receivers"]] == [
         receiver["name"] for receiver in made["receivers"]
