@@ -80,27 +80,13 @@ _seed_option = click.option(
 @_address_option(
     "--alertmanager.listen-address", 9093, "Address that Alertmanager listens on, with --stack."
 )
-def demo_command(
-    *,
-    seed: int,
-    stack: bool,
-    web: Address,
-    simulator: Address,
-    prometheus: Address,
-    alertmanager: Address,
-) -> None:
+def demo_command(*, seed: int, stack: bool, **addresses: Address) -> None:
     """
     Run the exporter against a simulated API.
 
     The demo needs no account, no token and no configuration.
     """
-    program = demo.run(
-        seed=seed,
-        exporter_address=web,
-        simulator_address=simulator,
-        stack_addresses=(prometheus, alertmanager) if stack else None,
-        show=click.echo,
-    )
+    program = demo.run(seed, demo.Addresses(**addresses), has_stack=stack, show=click.echo)
     _run(program, hint='{argument}, or make demo ARGS="{argument}"')
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from rk_exporter import assets
 from rk_exporter.config.config import Config, load
@@ -36,34 +36,38 @@ QUERIES = {
 }
 
 
+class Addresses(NamedTuple):
+    """The addresses that the demo listens on; the last two only with a stack."""
+
+    web: Address
+    simulator: Address
+    prometheus: Address
+    alertmanager: Address
+
+
 async def run(
-    *,
-    seed: int,
-    exporter_address: Address,
-    simulator_address: Address,
-    stack_addresses: tuple[Address, Address] | None,
-    show: Callable[[str], None],
+    seed: int, addresses: Addresses, *, has_stack: bool, show: Callable[[str], None]
 ) -> None:
     """
     Run simulator and exporter until SIGTERM or SIGINT; *show* prints a line for the user.
 
-    With *stack_addresses*, also run Prometheus and Alertmanager on them. Raises AddressError and
-    StackError.
+    With a stack, also run Prometheus and Alertmanager. Raises AddressError and StackError.
     """
     scenario = GeneratedScenario(seed, MEETING_COUNT, time.time(), DEMO_PACE)
     simulator = Simulator(scenario, rate_limit=_RATE_LIMIT)
     meetings = tuple(Meeting(meeting.id, meeting.title) for meeting in scenario.meetings())
-    with bind(simulator_address) as simulator_socket, bind(exporter_address) as exporter_socket:
-        api = Listener(simulator, simulator_socket, date_header=False)
+    with bind(addresses.simulator) as api_socket, bind(addresses.web) as socket:
+        api = Listener(simulator, api_socket, date_header=False)
         exporter = Exporter(_config(f"{api.url}/client/v4", meetings))
-        listener = Listener(exporter.application, exporter_socket)
+        listener = Listener(exporter.application, socket)
         # A server that stops closes its socket, which then has no address any more.
         target = str(listener.address.reachable)
         text = partial(welcome, target=target, simulator_url=api.url, seed=seed)
         stack: _StackContext = nullcontext(RunningStack(_without_stack(target)))
         try:
-            if stack_addresses:
-                stack = demo_stack.started(demo_stack.prepare(*stack_addresses), target=target)
+            if has_stack:
+                programs = demo_stack.prepare(addresses.prometheus, addresses.alertmanager)
+                stack = demo_stack.started(programs, target=target)
             # The servers start first, because they handle signals.
             await _until_one_ends(serve([api, listener]), _show_all(exporter, show, text, stack))
         except BrokenPipeError:
