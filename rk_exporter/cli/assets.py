@@ -35,8 +35,6 @@ def assets_command(folder: Path, *, job: str, runbook_url: str | None, overwrite
             for path, text in assets.shipped().items()
         }
         written = assets.write(texts, folder, overwrite=overwrite)
-    except assets.AssetsError as error:
-        raise click.ClickException(str(error)) from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise click.ClickException(f"cannot write {error.filename or folder}: {reason}") from None

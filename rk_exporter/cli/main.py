@@ -11,6 +11,7 @@ import click
 
 from rk_exporter import __version__
 from rk_exporter.api.connection import SetupError
+from rk_exporter.assets import AssetsError
 from rk_exporter.cli import check_report as report
 from rk_exporter.cli.assets import assets_command
 from rk_exporter.cli.options import Command, configuration_options, given_settings
@@ -19,6 +20,7 @@ from rk_exporter.cli.simulator import demo_command, simulate_command
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import is_sent_in_clear_text
 from rk_exporter.config.sources import ConfigError
+from rk_exporter.demo.programs import StackError
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
@@ -44,7 +46,21 @@ class UsageError(click.ClickException):
     exit_code = 2
 
 
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; click shows the errors of all commands like its own."""
+        try:
+            return super().invoke(ctx)
+        except (ConfigError, SetupError) as error:
+            raise UsageError(str(error)) from None
+        except StateFileError as error:
+            raise UsageError(f"state.file: {error}") from None
+        except (AddressError, AssetsError, StackError) as error:
+            raise click.ClickException(str(error)) from None
+
+
 @click.group(
+    cls=_Commands,
     commands=[assets_command, demo_command, simulate_command],
     context_settings={
         "help_option_names": ["-h", "--help"],
@@ -61,11 +77,7 @@ def main() -> None:
 @configuration_options
 def serve_command(**_options: object) -> None:
     """Run the exporter."""
-    config = _configured()
-    try:
-        run(_serve(config))
-    except AddressError as error:
-        raise click.ClickException(str(error)) from None
+    run(_serve(_configured()))
 
 
 async def _serve(config: Config) -> None:
@@ -114,9 +126,9 @@ def check_command(*, offline: bool, output_format: str, **_options: object) -> N
     """Check the configuration, the token and each meeting."""
     try:
         config = _configured()
-    except UsageError as error:
+    except ConfigError as error:
         if output_format == "json":
-            click.echo(json.dumps({"ok": False, "error": error.message}))
+            click.echo(json.dumps({"ok": False, "error": str(error)}))
         raise
     if config.log_level != "debug":
         # The report shows the same failures.
@@ -145,10 +157,7 @@ def _print(text: str) -> None:
 def _configured() -> Config:
     """Load the configuration of the current command, and start logging as it says."""
     context = click.get_current_context()
-    try:
-        config = load(context.params["config_file"], given_settings(context), os.environ)
-    except ConfigError as error:
-        raise UsageError(str(error)) from None
+    config = load(context.params["config_file"], given_settings(context), os.environ)
     configure(level=config.log_level, form=config.log_format)
     for warning in config.warnings:
         logger.warning("%s", warning)
@@ -165,12 +174,7 @@ def _exporter(config: Config, *, persistent: bool = True) -> Exporter:
             largest,
             CLOUDFLARE_LIMIT,
         )
-    try:
-        return Exporter(config, persistent=persistent)
-    except SetupError as error:
-        raise UsageError(str(error)) from None
-    except StateFileError as error:
-        raise UsageError(f"state.file: {error}") from None
+    return Exporter(config, persistent=persistent)
 
 
 async def _read_once(config: Config, *, persistent: bool = True) -> tuple[Exporter, Snapshot]:

@@ -7,25 +7,17 @@ from typing import Any, TypeVar
 
 import click
 
+from rk_exporter import simulator
 from rk_exporter.cli.options import Command, Parsed
 from rk_exporter.cli.process import run
 from rk_exporter.config.parsers import Address, parse_address
 from rk_exporter.demo import demo
-from rk_exporter.demo.programs import StackError
 from rk_exporter.runtime.logs import configure
-from rk_exporter.simulator import (
-    DEMO_PACE,
-    REAL_PACE,
-    AcceleratedClock,
-    Fault,
-    GeneratedScenario,
-    Simulator,
-)
 from rk_exporter.web.server import AddressError, Listener, bind, serve
 
 
 F = TypeVar("F", bound=Callable[..., Any])
-_PACES = {"demo": DEMO_PACE, "real": REAL_PACE}
+_PACES = {"demo": simulator.DEMO_PACE, "real": simulator.REAL_PACE}
 _PORT_DISTANCE, _LARGE_PORT = 1000, 64_000
 
 
@@ -42,13 +34,13 @@ class _Number(click.FloatRange):
         return number
 
 
-def _parse_fault(text: str) -> tuple[str, Fault]:
+def _parse_fault(text: str) -> tuple[str, simulator.Fault]:
     """Return the meeting's id and the fault in a `MEETING=KIND` pair."""
     meeting_id, _, kind = text.rpartition("=")
-    if not meeting_id or kind not in list(Fault):
-        kinds = ", ".join(Fault)
+    if not meeting_id or kind not in list(simulator.Fault):
+        kinds = ", ".join(simulator.Fault)
         raise ValueError(f"invalid fault {text!r}; write MEETING=KIND with KIND {kinds}")
-    return meeting_id, Fault(kind)
+    return meeting_id, simulator.Fault(kind)
 
 
 def _address_option(flag: str, port: int, help_text: str) -> Callable[[F], F]:
@@ -141,26 +133,26 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
     latency: float,
     linger: float,
     rate_limit: int,
-    faults: tuple[tuple[str, Fault], ...],
+    faults: tuple[tuple[str, simulator.Fault], ...],
 ) -> None:
     """
     Run only the simulated API.
 
     It accepts any account id and app id, and the token `simulated`.
     """
-    clock = AcceleratedClock(speed)
-    simulator = Simulator(
-        GeneratedScenario(seed, meetings, clock(), _PACES[pace]),
+    clock = simulator.AcceleratedClock(speed)
+    api = simulator.Simulator(
+        simulator.GeneratedScenario(seed, meetings, clock(), _PACES[pace]),
         clock=clock,
         latency_seconds=latency,
         linger_seconds=linger,
         rate_limit=rate_limit,
     )
     for meeting_id, fault in faults:
-        simulator.inject(meeting_id, fault)
+        api.inject(meeting_id, fault)
 
     async def simulate() -> None:
-        listener = Listener(simulator, bind(web), date_header=False)
+        listener = Listener(api, bind(web), date_header=False)
         click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
         await serve([listener])
 
@@ -172,8 +164,6 @@ def _run(program: Coroutine[Any, Any, None], *, hint: str) -> None:
     configure(level="warning", form="logfmt")
     try:
         run(program)
-    except StackError as error:
-        raise click.ClickException(str(error)) from None
     except AddressError as error:
         context = click.get_current_context()
         flags = {
