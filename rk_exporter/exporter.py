@@ -84,14 +84,7 @@ class Exporter:
             store=self._state_file,
         )
         self.exposition = Exposition(self.families)
-        self.application = Application(
-            scrape=self.collector.scrape,
-            why_not_ready=self.collector.why_not_ready,
-            exposition=self.exposition,
-            telemetry_path=config.telemetry_path,
-            timeout_offset_seconds=config.timeout_offset_seconds,
-            max_requests=config.max_requests,
-        )
+        self.application = self._application()
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
         """Return all metrics: those of the *snapshot*, and the exporter's own as of now."""
@@ -105,6 +98,16 @@ class Exporter:
             if self._state_file:
                 self._state_file.close()
             self.exposition.close()
+
+    def _application(self) -> Application:
+        return Application(
+            scrape=self.collector.scrape,
+            why_not_ready=self.collector.why_not_ready,
+            exposition=self.exposition,
+            telemetry_path=self.config.telemetry_path,
+            timeout_offset_seconds=self.config.timeout_offset_seconds,
+            max_requests=self.config.max_requests,
+        )
 
     def _apps(self) -> list[tuple[AppCollector, ErrorBoundary]]:
         apps = self.config.apps

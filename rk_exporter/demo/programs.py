@@ -110,8 +110,8 @@ class Process:
 
 def has_page(program: Program, path: str) -> bool:
     """Return whether the program answers 200 at *path*."""
-    address = program.address.reachable
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=_PROBE_SECONDS)
+    address = str(program.address.reachable)
+    connection = http.client.HTTPConnection(address, timeout=_PROBE_SECONDS)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == http.HTTPStatus.OK

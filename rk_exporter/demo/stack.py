@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,16 @@ from rk_exporter.web.server import bind
 
 _Document = dict[str, Any]
 SCRAPE_INTERVAL = "5s"
+_PROMETHEUS = partial(
+    Program, "Prometheus", ("prometheus",), ("--storage.tsdb.path={folder}/prometheus",)
+)
+_ALERTMANAGER = partial(
+    Program,
+    "Alertmanager",
+    ("prometheus-alertmanager", "alertmanager"),
+    # It runs alone, without a cluster.
+    ("--storage.path={folder}/alertmanager", "--cluster.listen-address="),
+)
 _ALERTS_PAGES = ("/alerts", "/classic/alerts")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -37,21 +48,7 @@ def prepare(prometheus_address: Address, alertmanager_address: Address) -> Stack
 
     Raises StackError and AddressError.
     """
-    programs = (
-        Program(
-            "Prometheus",
-            ("prometheus",),
-            ("--storage.tsdb.path={folder}/prometheus",),
-            prometheus_address,
-        ),
-        Program(
-            "Alertmanager",
-            ("prometheus-alertmanager", "alertmanager"),
-            # It runs alone, without a cluster.
-            ("--storage.path={folder}/alertmanager", "--cluster.listen-address="),
-            alertmanager_address,
-        ),
-    )
+    programs = (_PROMETHEUS(prometheus_address), _ALERTMANAGER(alertmanager_address))
     missing = [program for program in programs if program.path() is None]
     if missing:
         titles = " and ".join(program.title for program in missing)
