@@ -28,8 +28,6 @@ class AppState:
     last_pass_at: float | None = None
     has_read: bool = False
     """Whether a pass has read any meeting."""
-    is_over_budget: bool = False
-    """Whether one call per meeting and pass is more than the budget."""
     urgent_first: bool = False
     """Whether the urgent queue starts in the next pass."""
     backfill_first: bool = False

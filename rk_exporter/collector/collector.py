@@ -24,11 +24,9 @@ class AppPasses(Protocol):
     @property
     def state(self) -> AppState:
         """Return what the last pass left."""
-        ...
 
     async def run_pass(self, deadline: float) -> None:
         """Make a pass that ends at *deadline* (loop time)."""
-        ...
 
     async def close(self) -> None:
         """Close all connections."""
@@ -40,15 +38,12 @@ class StateStore(Protocol):
     @property
     def status(self) -> StateFileStatus:
         """Return how the last write went."""
-        ...
 
     def is_due(self) -> bool:
         """Return whether to save even if nothing has changed."""
-        ...
 
     async def save(self, apps: Iterable[SavedApp], *, max_wait_seconds: float = ...) -> bool:
         """Save *apps*, and return whether that succeeded in time."""
-        ...
 
 
 class Collector:

@@ -4,10 +4,11 @@ import logging
 import math
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import LiveSession, Page
-from rk_exporter.collector.protocols import DiscoveryClient
 from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
@@ -30,8 +31,11 @@ class Discovery:
     A list of sessions is valid for *stale_after_seconds*.
     """
 
-    def __init__(self, app: str, *, clock: Clock, stale_after_seconds: float) -> None:
+    def __init__(
+        self, app: str, client: RealtimeKitClient, *, clock: Clock, stale_after_seconds: float
+    ) -> None:
         self._app = app
+        self._client = client
         self._clock = clock
         self._stale_after_seconds = stale_after_seconds
         self.usual_calls = 1
@@ -52,9 +56,7 @@ class Discovery:
         """Return the meetings, in the order in which they were found."""
         return self._meetings.values()
 
-    async def refresh(
-        self, client: DiscoveryClient, context: PassContext, *, calls_per_second: float
-    ) -> None:
+    async def refresh(self, context: PassContext, *, calls_per_second: float) -> None:
         """
         List the live sessions if half a minute has passed; retry a failure as late.
 
@@ -67,23 +69,22 @@ class Discovery:
 
         async def fetch(page_no: int) -> Page[LiveSession]:
             self.usual_calls = max(self.usual_calls, page_no)
-            return await client.live_sessions_page(page_no, context)
+            return await self._client.live_sessions_page(page_no, context)
 
         try:
             pages = await walk(fetch)
         except RateLimitWait:
             return
         except ApiError as error:
-            self._tried_at = now
-            self._set_state(error.failure, self.state.last_success_timestamp_seconds)
-            return
+            self.state = replace(self.state, failure=error.failure)
+        else:
+            self.state = DiscoveryState(None, self._clock.wall())
+            self.usual_calls = max(1, len(pages))
+            self._update({session.meeting_id: session for page in pages for session in page.items})
         self._tried_at = now
-        self._set_state(None, self._clock.wall())
-        self.usual_calls = max(1, len(pages))
-        self._update({session.meeting_id: session for page in pages for session in page.items})
+        self._log(self.state.failure)
 
-    def _set_state(self, failure: Failure | None, last_success: float | None) -> None:
-        self.state = DiscoveryState(failure, last_success)
+    def _log(self, failure: Failure | None) -> None:
         if not self._logged_failure.changes_to(failure):
             return
         fields = {"app": self._app}
@@ -143,12 +144,10 @@ class Discovery:
             if meeting_id not in self._record_on_start and (tried_at is None or tried_at < oldest):
                 yield meeting_id
 
-    async def read_settings(
-        self, meeting_id: str, client: DiscoveryClient, context: PassContext
-    ) -> None:
+    async def read_settings(self, meeting_id: str, context: PassContext) -> None:
         """Read the settings of a meeting; they are read once, and after a failure again later."""
         try:
-            settings = await client.meeting_settings(meeting_id, context)
+            settings = await self._client.meeting_settings(meeting_id, context)
         except NotFound:
             self._record_on_start[meeting_id] = None
         except ApiError as error:

@@ -43,7 +43,6 @@ class StalenessGrace:
 class ReadResult:
     """The result of one attempt to read a meeting, at *made_at* (unix seconds)."""
 
-    meeting_id: str
     made_at: float
     outcome: tuple[Recording, ...] | Failure
     deadline_exceeded: bool = False
@@ -54,7 +53,7 @@ def sync_meetings(
     readings: Iterable[Reading],
     meetings: Iterable[Meeting],
     *,
-    room: Callable[[str], Room | None],
+    room: Callable[[str], Room | None] | None = None,
 ) -> tuple[Reading, ...]:
     """
     Return the reading of each of the *meetings*, in their order; a new meeting has an empty one.
@@ -63,7 +62,7 @@ def sync_meetings(
     """
     known = {reading.meeting.meeting_id: reading for reading in readings}
     return tuple(
-        _synced(known.get(meeting.meeting_id), meeting, room(meeting.meeting_id))
+        _synced(known.get(meeting.meeting_id), meeting, room(meeting.meeting_id) if room else None)
         for meeting in meetings
     )
 

@@ -75,7 +75,6 @@ class Pages:
         self.asked: list[int] = []
         self.since: list[datetime | None] = []
         self.seconds = 0.0
-        self.max_concurrency = 1
         self.problem_of: Callable[[int], Exception | None] = lambda _: None
 
     async def recordings_page(
@@ -135,7 +134,9 @@ class Poller:
             "app-1", rules, clock=self.now, server_clock=ServerClock(self.now)
         )
         self.tracker.set_meetings([MEETING])
-        self.backfill = Backfill("app-1", self.tracker, clock=VirtualClock(), newest_ids=newest_ids)
+        self.backfill = Backfill(
+            "app-1", self.pages, self.tracker, clock=VirtualClock(), newest_ids=newest_ids
+        )
 
     def now(self) -> float:
         """Return unix seconds."""
@@ -169,7 +170,7 @@ class Poller:
         """Poll the list *after* a pause, and return the pages that were requested."""
         await asyncio.sleep(after)
         context = pass_context(deadline=self._loop.time() + timeout_seconds)
-        await self.backfill.poll(self.pages, context, calls_per_second=calls_per_second)
+        await self.backfill.poll(context, calls_per_second=calls_per_second)
         return self.new_pages()
 
     async def due_after(self) -> float:
