@@ -54,13 +54,15 @@ class AppParts:
 
     def sync_meetings(self, before: AppState, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
         """Return *readings* of the configured meetings and of those that discovery has found."""
-        meetings, discovery = self.meetings.meetings, self.discovery
-        if discovery:
-            meetings = combine([*meetings, *discovery.meetings])
+        meetings = self.meetings.meetings
+        if self.discovery:
+            meetings = combine([*meetings, *self.discovery.meetings])
+            self.tracker.set_meetings(meetings)
+            return sync_meetings(readings, meetings, room=self.discovery.room)
         self.tracker.set_meetings(meetings)
-        if not discovery and meetings is before.configured:
-            return readings
-        return sync_meetings(readings, meetings, room=discovery.room if discovery else None)
+        # Usually nothing has changed.
+        is_same = meetings is before.configured
+        return readings if is_same else sync_meetings(readings, meetings)
 
     def with_recordings(self, state: AppState, snapshot: AppSnapshot, *, oldest: float) -> AppState:
         """Return *state* with *snapshot* and what the parts know; *oldest* is in unix seconds."""

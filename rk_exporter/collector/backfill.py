@@ -11,8 +11,9 @@ import logging
 import math
 
 from datetime import UTC, datetime
-from typing import Protocol
+from functools import partial
 
+from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.pagination import PER_PAGE, walk
 from rk_exporter.api.results import Page
 from rk_exporter.model.errors import ApiError, ApiTimeout
@@ -36,22 +37,13 @@ _FAILURES_TO_GIVE_UP = 5
 _NOT_OF_THE_LIST = frozenset({Reason.AUTH, Reason.RATE_LIMITED, Reason.CONNECT, Reason.TLS})
 
 
-class RecordingsClient(Protocol):
-    """Reads an app's list of recordings."""
-
-    async def recordings_page(
-        self, page_no: int, context: PassContext, *, status: None, since: datetime
-    ) -> Page[ListedRecording]:
-        """Return a page of the recordings invoked *since* a time, newest first."""
-
-
 class Backfill:
     """Polls the list of one app for a *tracker*; *newest_ids* began the list before a restart."""
 
     def __init__(
         self,
         app: str,
-        client: RecordingsClient,
+        client: RealtimeKitClient,
         tracker: RecordingTracker,
         *,
         clock: Clock,
@@ -88,18 +80,15 @@ class Backfill:
         now = self._clock.monotonic()
         if self._next_page_no == 1:
             self._is_whole = now >= self._whole_due_at
+        fetch = partial(self._fetch, context)
         try:
-            await walk(
-                lambda page_no: self._fetch(page_no, context),
-                first=self._next_page_no,
-                is_enough=self._is_enough,
-            )
+            await walk(fetch, first=self._next_page_no, is_enough=self._is_enough)
         except ApiError as error:
             self._fail(error, now)
             return
         self._finish(now, calls_per_second)
 
-    async def _fetch(self, page_no: int, context: PassContext) -> Page[ListedRecording]:
+    async def _fetch(self, context: PassContext, page_no: int) -> Page[ListedRecording]:
         asked_at = self._clock.wall()
         retain_seconds = max(URL_LIFETIME_SECONDS, self._tracker.rules.retain_seconds)
         since = datetime.fromtimestamp(

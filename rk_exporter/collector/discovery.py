@@ -3,7 +3,7 @@
 import logging
 import math
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from rk_exporter.api.client import RealtimeKitClient
@@ -49,7 +49,7 @@ class Discovery:
         self._meetings: dict[str, Meeting] = {}
         self._ended_at: dict[str, float] = {}
         self._record_on_start: dict[str, bool | None] = {}
-        self._settings_tried_at: dict[str, float] = {}
+        self._settings_due_at: dict[str, float] = {}
 
     @property
     def meetings(self) -> Iterable[Meeting]:
@@ -122,7 +122,7 @@ class Discovery:
             if ended_at is not None and self._is_over(reading, ended_at):
                 del self._ended_at[meeting_id], self._meetings[meeting_id]
                 self._record_on_start.pop(meeting_id, None)
-                self._settings_tried_at.pop(meeting_id, None)
+                self._settings_due_at.pop(meeting_id, None)
 
     def room(self, meeting_id: str) -> Room | None:
         """Return what is known of a meeting's room; None if there is no valid list of sessions."""
@@ -136,26 +136,24 @@ class Discovery:
             record_on_start=self._record_on_start.get(meeting_id),
         )
 
-    def unknown_settings(self) -> Iterator[str]:
+    def unknown_settings(self) -> list[str]:
         """Return the live meetings whose settings must be read."""
-        oldest = self._clock.wall() - _SETTINGS_RETRY_SECONDS
-        for meeting_id in self._live:
-            tried_at = self._settings_tried_at.get(meeting_id)
-            if meeting_id not in self._record_on_start and (tried_at is None or tried_at < oldest):
-                yield meeting_id
+        now = self._clock.wall()
+        return [key for key in self._live if self._settings_due_at.get(key, -math.inf) < now]
 
     async def read_settings(self, meeting_id: str, context: PassContext) -> None:
         """Read the settings of a meeting; they are read once, and after a failure again later."""
+        due_at = math.inf
         try:
             settings = await self._client.meeting_settings(meeting_id, context)
+            self._record_on_start[meeting_id] = settings.record_on_start
         except NotFound:
-            self._record_on_start[meeting_id] = None
+            pass
         except ApiError as error:
-            self._settings_tried_at[meeting_id] = self._clock.wall()
+            due_at = self._clock.wall() + _SETTINGS_RETRY_SECONDS
             fields = {"app": self._app, "meeting_id": meeting_id}
             logger.debug("meeting's settings could not be read: %s", error, extra=fields)
-        else:
-            self._record_on_start[meeting_id] = settings.record_on_start
+        self._settings_due_at[meeting_id] = due_at
 
     def _is_over(self, reading: Reading, ended_at: float) -> bool:
         if reading.recordings is None:

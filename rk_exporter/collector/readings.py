@@ -53,7 +53,7 @@ def sync_meetings(
     readings: Iterable[Reading],
     meetings: Iterable[Meeting],
     *,
-    room: Callable[[str], Room | None] | None = None,
+    room: Callable[[str], Room | None] = lambda _: None,
 ) -> tuple[Reading, ...]:
     """
     Return the reading of each of the *meetings*, in their order; a new meeting has an empty one.
@@ -62,7 +62,7 @@ def sync_meetings(
     """
     known = {reading.meeting.meeting_id: reading for reading in readings}
     return tuple(
-        _synced(known.get(meeting.meeting_id), meeting, room(meeting.meeting_id) if room else None)
+        _synced(known.get(meeting.meeting_id), meeting, room(meeting.meeting_id))
         for meeting in meetings
     )
 
@@ -100,25 +100,18 @@ def _synced(reading: Reading | None, meeting: Meeting, room: Room | None) -> Rea
 
 
 def _after(reading: Reading, result: ReadResult | None, *, oldest: float) -> Reading:
-    if result is None:
-        return _without_stale(reading, oldest=oldest)
-    if isinstance(result.outcome, Failure):
-        failed = replace(
-            reading, last_attempt_timestamp_seconds=result.made_at, failure=result.outcome
-        )
-        return _without_stale(failed, oldest=oldest)
-    # This runs up to 10,000 times per pass, and `replace` takes several times as long.
-    return Reading(
-        meeting=reading.meeting,
-        recordings=result.outcome,
-        last_attempt_timestamp_seconds=result.made_at,
-        last_success_timestamp_seconds=result.made_at,
-        room=reading.room,
-    )
-
-
-def _without_stale(reading: Reading, *, oldest: float) -> Reading:
+    if result is not None:
+        made_at = result.made_at
+        if not isinstance(result.outcome, Failure):
+            # This runs up to 10,000 times per pass, and `replace` takes several times as long.
+            return Reading(
+                meeting=reading.meeting,
+                recordings=result.outcome,
+                last_attempt_timestamp_seconds=made_at,
+                last_success_timestamp_seconds=made_at,
+                room=reading.room,
+            )
+        reading = replace(reading, last_attempt_timestamp_seconds=made_at, failure=result.outcome)
     last_success = reading.last_success_timestamp_seconds
-    if last_success is None or last_success >= oldest:
-        return reading
-    return replace(reading, recordings=None)
+    is_stale = last_success is not None and last_success < oldest
+    return replace(reading, recordings=None) if is_stale else reading

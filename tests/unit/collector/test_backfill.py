@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.api.results import Page, Paging
 from rk_exporter.collector.backfill import Backfill
@@ -67,7 +68,7 @@ def older(count: int) -> list[Recording]:
     return [invoked(-1.0 - number, f"old-{number}") for number in range(count)]
 
 
-class Pages:
+class Pages(RealtimeKitClient):
     """A list of recordings in pages; any page may fail."""
 
     def __init__(self, recordings: list[Recording]) -> None:
