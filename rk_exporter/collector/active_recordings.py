@@ -1,15 +1,16 @@
 """All recordings in progress of an app, read from its list: up to a hundred per call."""
 
-import asyncio
 import logging
+import math
 
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import Page
+from rk_exporter.collector.work_queue import run_jobs
 from rk_exporter.model.errors import ApiError, ClientError
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import ListedRecording
@@ -47,9 +48,7 @@ class ListResult:
     def add(self, page: Page[ListedRecording]) -> Page[ListedRecording]:
         """Add what is in progress on *page*."""
         self.page_count += 1
-        for listed in page.items:
-            if listed.recording.status in _SHOWN:
-                self.sightings.append(listed)
+        self.sightings += [item for item in page.items if item.recording.status in _SHOWN]
         return page
 
     @property
@@ -122,15 +121,14 @@ class ActiveRecordingsLister:
 
     async def _read_by_status(self, context: PassContext) -> ListResult:
         result = ListResult()
-        statuses = deque(_STATUSES)
 
-        async def work() -> None:
-            while statuses and result.is_complete and self._filters:
-                await self._read_pages(statuses.popleft(), context, result)
+        async def read(status: Status) -> None:
+            if result.is_complete and self._filters:
+                await self._read_pages(status, context, result)
 
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(min(self._client.max_concurrency, len(_STATUSES))):
-                workers.create_task(work())
+        jobs = [partial(read, status) for status in _STATUSES]
+        # A call after the deadline must fail: without it, the list would seem to be complete.
+        await run_jobs(jobs, workers=self._client.max_concurrency, deadline=math.inf)
         return result
 
     async def _read_pages(

@@ -198,12 +198,7 @@ class AppPass:
 
     def _settings_jobs(self) -> list[Job]:
         discovery = self._parts.discovery
-        if discovery is None:
-            return []
-        return [
-            partial(discovery.read_settings, meeting_id, self._context)
-            for meeting_id in discovery.unknown_settings()
-        ]
+        return discovery.settings_jobs(self._context) if discovery else []
 
     def _next_state(self, readings: tuple[Reading, ...], *, fresh_count: int) -> AppState:
         parts, now = self._parts, self._parts.clock.wall()

@@ -5,10 +5,12 @@ import math
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import LiveSession, Page
+from rk_exporter.collector.work_queue import Job
 from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
@@ -136,12 +138,13 @@ class Discovery:
             record_on_start=self._record_on_start.get(meeting_id),
         )
 
-    def unknown_settings(self) -> list[str]:
-        """Return the live meetings whose settings must be read."""
-        now = self._clock.wall()
-        return [key for key in self._live if self._settings_due_at.get(key, -math.inf) < now]
+    def settings_jobs(self, context: PassContext) -> list[Job]:
+        """Return jobs that read the settings of live meetings, as far as they are not known."""
+        now, due_at = self._clock.wall(), self._settings_due_at
+        due = [meeting_id for meeting_id in self._live if due_at.get(meeting_id, -math.inf) < now]
+        return [partial(self._read_settings, meeting_id, context) for meeting_id in due]
 
-    async def read_settings(self, meeting_id: str, context: PassContext) -> None:
+    async def _read_settings(self, meeting_id: str, context: PassContext) -> None:
         """Read the settings of a meeting; they are read once, and after a failure again later."""
         due_at = math.inf
         try:

@@ -10,7 +10,6 @@ import math
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import chain
 from operator import itemgetter
 from types import MappingProxyType
 from typing import TypeAlias
@@ -60,21 +59,17 @@ def plan(
     longest_first = sorted(waits, key=itemgetter(0), reverse=True)
     new = [reading.meeting for wait, reading in longest_first if math.isinf(wait)]
     round_robin = [reading.meeting for wait, reading in longest_first if math.isfinite(wait)]
-    early = _early(longest_first, in_progress)
-    by_urgency = sorted(chain(overdue, early), key=itemgetter(0), reverse=True)
+    # The meetings that are due before their turn, with how often their time has passed.
+    early = [
+        (wait / wanted, reading.meeting)
+        for wait, reading in longest_first
+        if (wanted := _wanted_seconds(reading, in_progress)) and wanted <= wait < math.inf
+    ]
+    by_urgency: list[tuple[float, Target]] = [*overdue, *early]
+    by_urgency.sort(key=itemgetter(0), reverse=True)
     urgent = [target for _, target in by_urgency]
     queues = (urgent, round_robin) if urgent_first else (round_robin, urgent)
     return [*new, *_in_turn(*queues)]
-
-
-def _early(
-    waits: Iterable[tuple[float, Reading]], in_progress: Mapping[str, Collection[Status]]
-) -> Iterator[tuple[float, Target]]:
-    """Return the meetings that are due before their turn, with how often their time has passed."""
-    for wait, reading in waits:
-        wanted = _wanted_seconds(reading, in_progress)
-        if wanted and wanted <= wait < math.inf:
-            yield wait / wanted, reading.meeting
 
 
 def _wait_seconds(reading: Reading, *, now: float) -> float:
