@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 
-from rk_exporter.collector.app_parts import AppParts
+from rk_exporter.collector.app_parts import AppParts, AppState
 from rk_exporter.collector.app_pass import AppPass
-from rk_exporter.collector.app_state import AppState
 from rk_exporter.collector.planner import due
 from rk_exporter.collector.readings import ReadResult
 from rk_exporter.model.failure import Failure
@@ -74,12 +73,11 @@ class AppCollector:
 
     def _is_fresh(self, fresh_seconds: float) -> bool:
         """Return whether no meeting is due, and the list of meetings is the same."""
-        state, now = self.state, self._parts.clock.wall()
-        if state.last_pass_at is None or self._parts.meetings.meetings is not state.configured:
+        state, parts, now = self.state, self._parts, self._parts.clock.wall()
+        if state.last_pass_at is None or parts.meetings.meetings is not state.configured:
             return False
-        if due(state.snapshot.readings, now=now, fresh_seconds=fresh_seconds):
-            return False
-        return 0 <= now - state.last_pass_at < fresh_seconds
+        is_recent = 0 <= now - state.last_pass_at < fresh_seconds
+        return is_recent and not due(state.snapshot.readings, now=now, fresh_seconds=fresh_seconds)
 
     def _context(self, state: AppState, token: Secret, deadline: float) -> PassContext:
         parts, now = self._parts, asyncio.get_running_loop().time()

@@ -1,17 +1,17 @@
-"""The parts of one app that passes use, and what follows from them."""
+"""The parts of one app, and the state that its passes change."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
-from rk_exporter.collector.app_state import AppState
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.meeting_list import MeetingList, combine
 from rk_exporter.collector.read_mode import Load, ReadModeSelector
 from rk_exporter.collector.readings import StalenessGrace, sync_meetings
-from rk_exporter.model.meeting import App, Reading, ReadMode
-from rk_exporter.model.secret import TokenSource
+from rk_exporter.collector.scrape_interval import ScrapeInterval
+from rk_exporter.model.meeting import App, Meeting, Reading, ReadMode
+from rk_exporter.model.secret import Secret, TokenSource
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.runtime.clock import Clock
@@ -19,6 +19,32 @@ from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.snapshot import AppSnapshot
 from rk_exporter.tracking.state_records import SavedApp
 from rk_exporter.tracking.tracker import RecordingTracker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppState:
+    """What a pass over an app leaves to the next: its snapshot and memory, replaced as a whole."""
+
+    snapshot: AppSnapshot
+    saved: SavedApp
+    """The part that outlives the process."""
+    revision: int
+    """Incremented by every change that must be saved immediately."""
+    grace: StalenessGrace
+    configured: tuple[Meeting, ...] | None = None
+    """The configured meetings and those in files, as of the last reconciliation."""
+    interval: ScrapeInterval = field(default_factory=ScrapeInterval)
+    token: Secret | None = None
+    """The token of the last pass."""
+    last_pass_at: float | None = None
+    has_read: bool = False
+    """Whether a pass has read any meeting."""
+    urgent_first: bool = False
+    """Whether the urgent queue starts in the next pass."""
+    backfill_first: bool = False
+    """Whether the next pass starts with the list of recordings, because the last had no call."""
+    left_over: int = 0
+    """How many calls the last pass could not make after it had read the whole list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

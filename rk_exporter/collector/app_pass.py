@@ -3,14 +3,12 @@
 import asyncio
 import logging
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from operator import itemgetter
 
 from rk_exporter.collector.active_recordings import ListResult
-from rk_exporter.collector.app_parts import AppParts
-from rk_exporter.collector.app_state import AppState
+from rk_exporter.collector.app_parts import AppParts, AppState
 from rk_exporter.collector.planner import due, plan
 from rk_exporter.collector.readings import ReadResult, count_deferred, merge
 from rk_exporter.collector.work_queue import Job, run_jobs
@@ -82,22 +80,9 @@ class AppPass:
         if not is_blocked and (self._is_first or is_affordable):
             await discovery.refresh(self._context, calls_per_second=parts.calls_per_second)
 
-    async def _read_each(self, waiting: Sequence[Reading]) -> None:
+    async def _read_each(self, waiting: Iterable[Reading]) -> None:
         """Read the *waiting* meetings, and what else is due, one call each."""
-        tracker, now = self._parts.tracker, self._parts.clock.wall()
-        targets = plan(
-            waiting,
-            now=now,
-            overdue=tracker.due(now=now),
-            in_progress=tracker.in_progress(),
-            urgent_first=self._before.urgent_first,
-        )
-        reads: list[Job] = [
-            partial(self._read_meeting, target)
-            if isinstance(target, Meeting)
-            else partial(self._read_recording, target.recording_id)
-            for target in targets
-        ]
+        reads = self._read_jobs(waiting)
         settings = self._settings_jobs()
         # Logs and metrics should blame a meeting for a problem with the token, so a meeting is
         # first; but not always, because a pass may have one call only.
@@ -124,10 +109,8 @@ class AppPass:
             return
         result = await parts.lister.read(self._context)
         self._take_list(result, readings)
-        due_recordings = parts.tracker.due(now=parts.clock.wall())
-        overdue = sorted(due_recordings, key=itemgetter(0), reverse=True)
+        reads = self._read_jobs()
         backfill, settings = self._backfill_jobs(), self._settings_jobs()
-        reads = [partial(self._read_recording, known.recording_id) for _, known in overdue]
         left = await self._run(*reads, *backfill, *settings)
         if not result.is_complete:
             return
@@ -188,6 +171,23 @@ class AppPass:
             tracker.observe_missing(recording_id)
         else:
             tracker.observe_details(recording)
+
+    def _read_jobs(self, waiting: Iterable[Reading] = ()) -> list[Job]:
+        """Return jobs that read the *waiting* meetings and the recordings that are due."""
+        tracker, now = self._parts.tracker, self._parts.clock.wall()
+        targets = plan(
+            waiting,
+            now=now,
+            overdue=tracker.due(now=now),
+            in_progress=tracker.in_progress(),
+            urgent_first=self._before.urgent_first,
+        )
+        return [
+            partial(self._read_meeting, target)
+            if isinstance(target, Meeting)
+            else partial(self._read_recording, target.recording_id)
+            for target in targets
+        ]
 
     def _backfill_jobs(self) -> list[Job]:
         parts, backfill = self._parts, self._parts.backfill

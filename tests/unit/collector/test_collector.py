@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rk_exporter.collector.app_collector import AppCollector
-from rk_exporter.collector.app_state import AppState
+from rk_exporter.collector.app_parts import AppState
 from rk_exporter.collector.collector import Collector
 from rk_exporter.collector.error_boundary import ErrorBoundary
 from rk_exporter.collector.readings import StalenessGrace
