@@ -23,7 +23,7 @@ from rk_exporter.tracking.tracker import RecordingTracker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppState:
-    """What a pass over an app leaves to the next: its snapshot and memory, replaced as a whole."""
+    """The snapshot and the memory of the passes over one app, replaced as a whole."""
 
     snapshot: AppSnapshot
     saved: SavedApp
