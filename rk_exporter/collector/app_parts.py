@@ -1,5 +1,6 @@
 """The parts of one app, and the state that its passes change."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from rk_exporter.api.client import RealtimeKitClient
@@ -32,7 +33,7 @@ class AppState:
     """Incremented by every change that must be saved immediately."""
     grace: StalenessGrace
     configured: tuple[Meeting, ...] | None = None
-    """The configured meetings and those in files, as of the last reconciliation."""
+    """The configured meetings and those in files, as of the last pass."""
     interval: ScrapeInterval = field(default_factory=ScrapeInterval)
     token: Secret | None = None
     """The token of the last pass."""
@@ -67,28 +68,24 @@ class AppParts:
 
     def initial_state(self, restored: SavedApp | None) -> AppState:
         """Return the state before the first pass."""
+        readings = self.sync_meetings(restored.readings if restored else ())
         state = AppState(
-            snapshot=AppSnapshot(app=self.app, readings=restored.readings if restored else ()),
+            snapshot=AppSnapshot(app=self.app, readings=readings),
             saved=SavedApp(app=self.app, tracker=self.tracker.state),
             revision=self.tracker.revision,
             grace=StalenessGrace(self.stale_after_seconds),
         )
-        readings = self.sync_meetings(state, state.snapshot.readings)
         oldest = self.oldest_shown(state, meetings=len(readings))
-        snapshot = replace(state.snapshot, readings=readings)
-        return self.with_recordings(state, snapshot, oldest=oldest)
+        return self.with_recordings(state, state.snapshot, oldest=oldest)
 
-    def sync_meetings(self, before: AppState, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+    def sync_meetings(self, readings: Iterable[Reading]) -> tuple[Reading, ...]:
         """Return *readings* of the configured meetings and of those that discovery has found."""
-        meetings = self.meetings.meetings
-        if self.discovery:
-            meetings = combine([*meetings, *self.discovery.meetings])
-            self.tracker.set_meetings(meetings)
-            return sync_meetings(readings, meetings, room=self.discovery.room)
+        meetings, discovery = self.meetings.meetings, self.discovery
+        if discovery:
+            meetings = combine([*meetings, *discovery.meetings])
         self.tracker.set_meetings(meetings)
-        # Usually nothing has changed.
-        is_same = meetings is before.configured
-        return readings if is_same else sync_meetings(readings, meetings)
+        room = discovery.room if discovery else lambda _: None
+        return sync_meetings(readings, meetings, room=room)
 
     def with_recordings(self, state: AppState, snapshot: AppSnapshot, *, oldest: float) -> AppState:
         """Return *state* with *snapshot* and what the parts know; *oldest* is in unix seconds."""

@@ -49,7 +49,7 @@ class AppPass:
         """Return the state after the pass."""
         parts, before = self._parts, self._before
         await self._discover()
-        readings = parts.sync_meetings(before, before.snapshot.readings)
+        readings = parts.sync_meetings(before.snapshot.readings)
         parts.selector.select(
             parts.load(before, meetings=len(readings)),
             list_calls=parts.lister.usual_calls,
@@ -61,7 +61,7 @@ class AppPass:
         else:
             await self._read_each(waiting)
         fresh_count = len(readings) - len(waiting)
-        return self._next_state(parts.sync_meetings(before, readings), fresh_count=fresh_count)
+        return self._next_state(parts.sync_meetings(readings), fresh_count=fresh_count)
 
     @property
     def _is_first(self) -> bool:

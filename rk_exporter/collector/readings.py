@@ -53,7 +53,7 @@ def sync_meetings(
     readings: Iterable[Reading],
     meetings: Iterable[Meeting],
     *,
-    room: Callable[[str], Room | None] = lambda _: None,
+    room: Callable[[str], Room | None],
 ) -> tuple[Reading, ...]:
     """
     Return the reading of each of the *meetings*, in their order; a new meeting has an empty one.
