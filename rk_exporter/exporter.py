@@ -129,8 +129,6 @@ class Exporter:
         limiter = RateLimiter(self._limits, token=token, budget=budget)
         return AppCollector(
             self._app_parts(config, limiter, restored),
-            MeetingList(config.meetings, config.meeting_files),
-            config.token,
             min_interval_seconds=self.config.min_interval_seconds,
             restored=restored,
         )
@@ -148,20 +146,25 @@ class Exporter:
             server_clock=server_clock,
             state=restored.tracker if restored else None,
         )
+        client = self._client(app, limiter, server_clock)
         discovery = backfill = None
         if config.discover:
-            discovery = Discovery(app.name, clock=clock, stale_after_seconds=stale_after_seconds)
+            discovery = Discovery(
+                app.name, client, clock=clock, stale_after_seconds=stale_after_seconds
+            )
         if self.persistent:
             newest_ids = restored.newest_ids if restored else ()
-            backfill = Backfill(app.name, tracker, clock=clock, newest_ids=newest_ids)
+            backfill = Backfill(app.name, client, tracker, clock=clock, newest_ids=newest_ids)
         return AppParts(
             app=app,
             clock=clock,
-            client=self._client(app, limiter, server_clock),
+            meetings=MeetingList(config.meetings, config.meeting_files),
+            token=config.token,
+            client=client,
             limiter=limiter,
             server_clock=server_clock,
             tracker=tracker,
-            lister=ActiveRecordingsLister(app.name, clock=clock),
+            lister=ActiveRecordingsLister(app.name, client, clock=clock),
             selector=ReadModeSelector(app.name, config.read),
             discovery=discovery,
             backfill=backfill,

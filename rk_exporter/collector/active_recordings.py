@@ -1,16 +1,16 @@
 """All recordings in progress of an app, read from its list: up to a hundred per call."""
 
-import asyncio
 import logging
+import math
 
-from collections import deque
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import Page
-from rk_exporter.collector.protocols import RecordingsClient
+from rk_exporter.collector.work_queue import run_jobs
 from rk_exporter.model.errors import ApiError, ClientError
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import ListedRecording
@@ -48,23 +48,13 @@ class ListResult:
     def add(self, page: Page[ListedRecording]) -> Page[ListedRecording]:
         """Add what is in progress on *page*."""
         self.page_count += 1
-        for listed in page.items:
-            if listed.recording.status in _SHOWN:
-                self.sightings.append(listed)
+        self.sightings += [item for item in page.items if item.recording.status in _SHOWN]
         return page
 
     @property
     def is_complete(self) -> bool:
         """Return whether all recordings in progress were found."""
         return self.failure is None and not self.is_rate_limited
-
-    def outcome(
-        self, recordings: tuple[Recording, ...] | None
-    ) -> tuple[Recording, ...] | Failure | None:
-        """Return the result for a meeting with these *recordings* in the list; None: unknown."""
-        if recordings is None:
-            return () if self.is_complete else self.failure
-        return recordings
 
     def by_meeting(self) -> dict[str, tuple[Recording, ...]]:
         """Return the recordings in progress, as last seen, of each meeting; newest first."""
@@ -86,8 +76,9 @@ class FilterIgnored(ClientError):
 class ActiveRecordingsLister:
     """Reads the list of one app's recordings, and learns whether the API filters by status."""
 
-    def __init__(self, app: str, *, clock: Clock) -> None:
+    def __init__(self, app: str, client: RealtimeKitClient, *, clock: Clock) -> None:
         self._app = app
+        self._client = client
         self._clock = clock
         self._unfiltered_until = 0.0
         self._failures = 0
@@ -95,17 +86,16 @@ class ActiveRecordingsLister:
         self.usual_calls = len(_STATUSES)
         """How many calls a complete read takes, as far as known."""
 
-    async def read(self, client: RecordingsClient, context: PassContext) -> ListResult:
+    async def read(self, context: PassContext) -> ListResult:
         """
         Return the recordings in progress: one status per call, else all of the last 25 hours.
 
         If the API rejects or ignores the filter, it is not used for an hour.
         """
-        result = None
-        if self._filters:
-            result = await self._read_by_status(client, context)
+        result = await self._read_by_status(context) if self._filters else None
         if result is None or not self._filters:
-            result = await self._read_unfiltered(client, context)
+            result = ListResult()
+            await self._read_pages(None, context, result)
         self._count_failure(result.failure)
         if result.is_complete:
             self.usual_calls = result.page_count
@@ -129,63 +119,40 @@ class ActiveRecordingsLister:
     def _filters(self) -> bool:
         return self._clock.wall() >= self._unfiltered_until
 
-    async def _read_by_status(self, client: RecordingsClient, context: PassContext) -> ListResult:
+    async def _read_by_status(self, context: PassContext) -> ListResult:
         result = ListResult()
-        statuses = deque(_STATUSES)
 
-        async def work() -> None:
-            while statuses and result.is_complete and self._filters:
-                await self._read_status(client, statuses.popleft(), context, result)
+        async def read(status: Status) -> None:
+            if result.is_complete and self._filters:
+                await self._read_pages(status, context, result)
 
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(min(client.max_concurrency, len(_STATUSES))):
-                workers.create_task(work())
+        jobs = [partial(read, status) for status in _STATUSES]
+        # A call after the deadline must fail: without it, the list would seem to be complete.
+        await run_jobs(jobs, workers=self._client.max_concurrency, deadline=math.inf)
         return result
 
-    async def _read_status(
-        self, client: RecordingsClient, status: Status, context: PassContext, result: ListResult
+    async def _read_pages(
+        self, status: Status | None, context: PassContext, result: ListResult
     ) -> None:
-        async def fetch(page_no: int) -> Page[ListedRecording]:
-            page = await client.recordings_page(page_no, context, status=status)
-            # One or two may have changed their state while the page was made.
-            expected = {status, Status.UNKNOWN}
-            others = [listed for listed in page.items if listed.recording.status not in expected]
-            if 2 * len(others) > len(page.items):
-                raise FilterIgnored("the API ignores the status filter")
-            return result.add(page)
-
-        try:
-            await self._walk(fetch, result)
-        except ClientError as error:
-            self._stop_filtering(error)
-
-    async def _read_unfiltered(self, client: RecordingsClient, context: PassContext) -> ListResult:
-        result = ListResult()
-        since = datetime.fromtimestamp(self._clock.wall(), UTC) - _LONGEST_LIFE
+        """Add the recordings in one *status*, or in all, to *result*, or what stopped the calls."""
+        since = None if status else datetime.fromtimestamp(self._clock.wall(), UTC) - _LONGEST_LIFE
 
         async def fetch(page_no: int) -> Page[ListedRecording]:
-            page = await client.recordings_page(page_no, context, status=None, since=since)
+            page = await self._client.recordings_page(page_no, context, status=status, since=since)
+            if status:
+                _check_filter(page, status)
             return result.add(page)
 
-        try:
-            await self._walk(fetch, result)
-        except ClientError as error:
-            result.failure = error.failure
-        return result
-
-    async def _walk(
-        self, fetch: Callable[[int], Awaitable[Page[ListedRecording]]], result: ListResult
-    ) -> None:
-        """Read all pages, and note in *result* what stopped that; raises ClientError."""
         try:
             await walk(fetch)
-        except ClientError:
-            raise
-        except ApiError as error:
-            logger.debug("%s", error, extra={"app": self._app})
-            result.failure = error.failure
         except RateLimitWait:
             result.is_rate_limited = True
+        except ApiError as error:
+            if status and isinstance(error, ClientError):
+                self._stop_filtering(error)
+                return
+            logger.debug("%s", error, extra={"app": self._app})
+            result.failure = error.failure
 
     def _stop_filtering(self, error: ClientError) -> None:
         if self._filters:
@@ -196,3 +163,11 @@ class ActiveRecordingsLister:
                 extra={"app": self._app},
             )
         self._unfiltered_until = self._clock.wall() + _UNFILTERED_SECONDS
+
+
+def _check_filter(page: Page[ListedRecording], status: Status) -> None:
+    # One or two may have changed their state while the page was made.
+    expected = {status, Status.UNKNOWN}
+    others = [listed for listed in page.items if listed.recording.status not in expected]
+    if 2 * len(others) > len(page.items):
+        raise FilterIgnored("the API ignores the status filter")

@@ -7,14 +7,12 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 
-from rk_exporter.collector.app_parts import AppParts
+from rk_exporter.collector.app_parts import AppParts, AppState
 from rk_exporter.collector.app_pass import AppPass
-from rk_exporter.collector.app_state import AppState
-from rk_exporter.collector.meeting_list import MeetingList
 from rk_exporter.collector.planner import due
 from rk_exporter.collector.readings import ReadResult
 from rk_exporter.model.failure import Failure
-from rk_exporter.model.secret import Secret, TokenSource
+from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.last_logged import LastLogged
 from rk_exporter.tracking.state_records import SavedApp
@@ -40,20 +38,12 @@ class AppCollector:
     """
 
     def __init__(
-        self,
-        parts: AppParts,
-        meetings: MeetingList,
-        token: TokenSource,
-        *,
-        min_interval_seconds: float,
-        restored: SavedApp | None = None,
+        self, parts: AppParts, *, min_interval_seconds: float, restored: SavedApp | None = None
     ) -> None:
         self._parts = parts
-        self._meetings = meetings
-        self._token = token
         self._min_interval_seconds = min_interval_seconds
         self._failure_log = FailureLog(parts.app.name)
-        self.state = parts.initial_state(meetings.meetings, restored)
+        self.state = parts.initial_state(restored)
         """The state after the last pass; it is replaced as a whole, and never changed."""
 
     async def run_pass(self, deadline: float) -> None:
@@ -61,29 +51,21 @@ class AppCollector:
         self.state = await self._next_state(deadline)
 
     async def _next_state(self, deadline: float) -> AppState:
-        clock, begun = self._parts.clock, self._parts.clock.monotonic()
-        await self._meetings.refresh()
-        await self._token.refresh()
-        token, state = self._token.current(), self.state
+        parts, state = self._parts, self.state
+        begun = parts.clock.monotonic()
+        await parts.meetings.refresh()
+        await parts.token.refresh()
+        token = parts.token.current()
         # A new token is used immediately: the one before it may have been rejected.
-        is_new = token != state.token
-        fresh_seconds = 0.0 if is_new else _FRESH_RATIO * self._min_interval_seconds
-        files = self._meetings.files
+        fresh_seconds = _FRESH_RATIO * self._min_interval_seconds if token == state.token else 0.0
         if self._is_fresh(fresh_seconds):
-            return replace(state, snapshot=replace(state.snapshot, files=files))
+            return replace(state, snapshot=replace(state.snapshot, files=parts.meetings.files))
         state = replace(state, interval=state.interval.observe(begun))
-        app_pass = AppPass(
-            self._parts,
-            state,
-            self._context(state, token, deadline),
-            configured=self._meetings.meetings,
-            fresh_seconds=fresh_seconds,
-        )
+        context = self._context(state, token, deadline)
+        app_pass = AppPass(parts, state, context, fresh_seconds=fresh_seconds)
         state = await app_pass.run()
         self._failure_log.log(app_pass.results.values())
-        seconds = clock.monotonic() - begun
-        snapshot = replace(state.snapshot, files=files, duration_seconds=seconds)
-        return replace(state, snapshot=snapshot)
+        return state
 
     async def close(self) -> None:
         """Close all connections."""
@@ -91,26 +73,24 @@ class AppCollector:
 
     def _is_fresh(self, fresh_seconds: float) -> bool:
         """Return whether no meeting is due, and the list of meetings is the same."""
-        state, now = self.state, self._parts.clock.wall()
-        if state.last_pass_at is None or self._meetings.meetings is not state.configured:
+        state, parts, now = self.state, self._parts, self._parts.clock.wall()
+        if state.last_pass_at is None or parts.meetings.meetings is not state.configured:
             return False
-        if due(state.snapshot.readings, now=now, fresh_seconds=fresh_seconds):
-            return False
-        return 0 <= now - state.last_pass_at < fresh_seconds
+        is_recent = 0 <= now - state.last_pass_at < fresh_seconds
+        return is_recent and not due(state.snapshot.readings, now=now, fresh_seconds=fresh_seconds)
 
     def _context(self, state: AppState, token: Secret, deadline: float) -> PassContext:
         parts, now = self._parts, asyncio.get_running_loop().time()
         seconds = deadline - now
         max_wait = _MAX_WAIT_SECONDS if state.has_read else _FIRST_MAX_WAIT_RATIO * seconds
-        # If the budget is too small for the list in every pass, calls are saved up for it.
-        calls_seconds = parts.pass_calls(state) / parts.calls_per_second
         return PassContext(
             token=token,
             deadline=deadline,
             # However many meetings hang, each worker gets to a second one.
             call_timeout_seconds=min(CALL_TIMEOUT_SECONDS, seconds / 2),
             wait_until=now + min(max_wait, seconds),
-            interval_seconds=max(state.interval.seconds, calls_seconds),
+            # If the budget is too small for the list in every pass, calls are saved up for it.
+            interval_seconds=max(state.interval.seconds, parts.saving_seconds(state)),
         )
 
 

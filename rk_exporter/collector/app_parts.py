@@ -1,16 +1,18 @@
-"""The parts of one app that passes use, and what follows from them."""
+"""The parts of one app, and the state that its passes change."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
+from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
-from rk_exporter.collector.app_state import AppState
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.discovery import Discovery
-from rk_exporter.collector.meeting_list import combine
-from rk_exporter.collector.protocols import Client
+from rk_exporter.collector.meeting_list import MeetingList, combine
 from rk_exporter.collector.read_mode import Load, ReadModeSelector
 from rk_exporter.collector.readings import StalenessGrace, sync_meetings
-from rk_exporter.model.meeting import App, Meeting, ReadMode
+from rk_exporter.collector.scrape_interval import ScrapeInterval
+from rk_exporter.model.meeting import App, Meeting, Reading, ReadMode
+from rk_exporter.model.secret import Secret, TokenSource
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.runtime.clock import Clock
@@ -21,12 +23,40 @@ from rk_exporter.tracking.tracker import RecordingTracker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppState:
+    """The snapshot and the memory of the passes over one app, replaced as a whole."""
+
+    snapshot: AppSnapshot
+    saved: SavedApp
+    """The part that outlives the process."""
+    revision: int
+    """Incremented by every change that must be saved immediately."""
+    grace: StalenessGrace
+    configured: tuple[Meeting, ...] | None = None
+    """The configured meetings and those in files, as of the last pass."""
+    interval: ScrapeInterval = field(default_factory=ScrapeInterval)
+    token: Secret | None = None
+    """The token of the last pass."""
+    last_pass_at: float | None = None
+    has_read: bool = False
+    """Whether a pass has read any meeting."""
+    urgent_first: bool = False
+    """Whether the urgent queue starts in the next pass."""
+    backfill_first: bool = False
+    """Whether the next pass starts with the list of recordings, because the last had no call."""
+    left_over: int = 0
+    """How many calls the last pass could not make after it had read the whole list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppParts:
     """The parts of one app; its collector owns them, and each part changes only itself."""
 
     app: App
     clock: Clock
-    client: Client
+    meetings: MeetingList
+    token: TokenSource
+    client: RealtimeKitClient
     limiter: RateLimiter
     server_clock: ServerClock
     tracker: RecordingTracker
@@ -36,47 +66,43 @@ class AppParts:
     backfill: Backfill | None
     stale_after_seconds: float
 
-    def initial_state(self, configured: tuple[Meeting, ...], restored: SavedApp | None) -> AppState:
+    def initial_state(self, restored: SavedApp | None) -> AppState:
         """Return the state before the first pass."""
+        readings = self.sync_meetings(restored.readings if restored else ())
         state = AppState(
-            snapshot=AppSnapshot(
-                app=self.app,
-                readings=restored.readings if restored else (),
-                read_mode=self.selector.initial.mode,
-            ),
+            snapshot=AppSnapshot(app=self.app, readings=readings),
             saved=SavedApp(app=self.app, tracker=self.tracker.state),
             revision=self.tracker.revision,
             grace=StalenessGrace(self.stale_after_seconds),
         )
-        state = self.sync_meetings(state, configured)
-        return self.with_recordings(state, oldest=self.oldest_shown(state))
+        oldest = self.oldest_shown(state, meetings=len(readings))
+        return self.with_recordings(state, state.snapshot, oldest=oldest)
 
-    def sync_meetings(self, state: AppState, configured: tuple[Meeting, ...]) -> AppState:
-        """Return *state* with the *configured* meetings and those that discovery has found."""
-        discovery = self.discovery
-        meetings = combine([*configured, *discovery.meetings]) if discovery else configured
+    def sync_meetings(self, readings: Iterable[Reading]) -> tuple[Reading, ...]:
+        """Return *readings* of the configured meetings and of those that discovery has found."""
+        meetings, discovery = self.meetings.meetings, self.discovery
+        if discovery:
+            meetings = combine([*meetings, *discovery.meetings])
         self.tracker.set_meetings(meetings)
-        if discovery is None and configured is state.configured:
-            return state
-        room = discovery.room if discovery else _no_room
-        readings = sync_meetings(state.snapshot.readings, meetings, room=room)
-        snapshot = replace(state.snapshot, readings=readings)
-        return replace(state, snapshot=snapshot, configured=configured)
+        room = discovery.room if discovery else lambda _: None
+        return sync_meetings(readings, meetings, room=room)
 
-    def with_recordings(self, state: AppState, *, oldest: float) -> AppState:
-        """Return *state* with what the tracker knows; *oldest* is in unix seconds."""
+    def with_recordings(self, state: AppState, snapshot: AppSnapshot, *, oldest: float) -> AppState:
+        """Return *state* with *snapshot* and what the parts know; *oldest* is in unix seconds."""
+        backfill = self.backfill
         snapshot = replace(
-            state.snapshot,
+            snapshot,
+            read_mode=self.selector.mode,
             recordings=self.tracker.shown(oldest=oldest),
             counters=self.tracker.counters,
-            is_restored=self.backfill is None or self.backfill.is_restored,
+            is_restored=backfill is None or backfill.is_restored,
             clock_offset_seconds=self.server_clock.offset_seconds,
         )
         saved = SavedApp(
             app=self.app,
             tracker=self.tracker.state,
             readings=snapshot.readings,
-            newest_ids=self.backfill.newest_ids if self.backfill else (),
+            newest_ids=backfill.newest_ids if backfill else (),
         )
         return replace(state, snapshot=snapshot, saved=saved, revision=self.tracker.revision)
 
@@ -85,33 +111,28 @@ class AppParts:
         """Return this app's part of the token's budget."""
         return self.limiter.fair_share / WINDOW_SECONDS
 
-    def load(self, state: AppState) -> Load:
+    def load(self, state: AppState, *, meetings: int) -> Load:
         """Return what one call per meeting and pass takes."""
-        meetings = len(state.snapshot.readings)
         return Load(meetings, state.interval.seconds, self.limiter.fair_share)
 
     def list_calls(self, state: AppState) -> int:
         """Return how many calls to save for the list and for a part of the calls left over."""
         return self.lister.usual_calls + min(state.left_over, self.lister.usual_calls)
 
-    def pass_calls(self, state: AppState) -> int:
-        """Return how many calls a pass needs before it can show anything."""
+    def saving_seconds(self, state: AppState) -> float:
+        """Return how long the budget takes to allow what a pass needs to show anything."""
         calls = self.discovery.usual_calls if self.discovery else 0
-        is_list = state.snapshot.read_mode is ReadMode.LIST
-        return calls + (self.list_calls(state) if is_list else 0)
+        if self.selector.mode is ReadMode.LIST:
+            calls += self.list_calls(state)
+        return calls / self.calls_per_second
 
-    def oldest_shown(self, state: AppState) -> float:
+    def oldest_shown(self, state: AppState, *, meetings: int) -> float:
         """Return how old a reading may be, in unix seconds, without flapping between its turns."""
         now = self.clock.wall()
         # Readings must also survive until calls are no longer blocked, and their turn comes.
         wait_seconds = state.grace.grace_seconds(now, state.interval.seconds)
-        if state.snapshot.read_mode is ReadMode.LIST:
-            wait_seconds += self.pass_calls(state) / self.calls_per_second
-        elif state.is_over_budget:
-            wait_seconds += self.load(state).round_robin_seconds
+        if self.selector.mode is ReadMode.LIST:
+            wait_seconds += self.saving_seconds(state)
+        elif self.selector.is_over_budget:
+            wait_seconds += self.load(state, meetings=meetings).round_robin_seconds
         return now - self.stale_after_seconds - wait_seconds
-
-
-def _no_room(meeting_id: str) -> None:
-    """Return that nothing is known of any room."""
-    del meeting_id

@@ -11,23 +11,19 @@ import logging
 import math
 
 from datetime import UTC, datetime
-from typing import Protocol
+from functools import partial
 
+from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.pagination import PER_PAGE, walk
 from rk_exporter.api.results import Page
-from rk_exporter.collector.protocols import RecordingsClient
 from rk_exporter.model.errors import ApiError, ApiTimeout
 from rk_exporter.model.failure import Reason
-from rk_exporter.model.meeting import ListedRecording, Meeting
-from rk_exporter.model.recording import Recording
+from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.backoff import Backoff
 from rk_exporter.runtime.clock import Clock
-from rk_exporter.tracking.lifecycle import (
-    LONGEST_LIFE_SECONDS,
-    URL_LIFETIME_SECONDS,
-    FollowRules,
-)
+from rk_exporter.tracking.lifecycle import LONGEST_LIFE_SECONDS, URL_LIFETIME_SECONDS
+from rk_exporter.tracking.tracker import RecordingTracker
 
 
 logger = logging.getLogger(__name__)
@@ -41,39 +37,20 @@ _FAILURES_TO_GIVE_UP = 5
 _NOT_OF_THE_LIST = frozenset({Reason.AUTH, Reason.RATE_LIMITED, Reason.CONNECT, Reason.TLS})
 
 
-class ListObserver(Protocol):
-    """What takes in the recordings of the list: the tracker."""
-
-    @property
-    def rules(self) -> FollowRules:
-        """Return how recordings are followed."""
-        ...
-
-    def observe_listed(self, meeting: Meeting, recording: Recording, *, asked_at: float) -> None:
-        """Take in a recording that the list showed."""
-        ...
-
-    def is_listed_up_to(self, newest_invoked_at: float) -> None:
-        """Take in that the list has been read up to this invocation time."""
-        ...
-
-    def begin_unlisted(self) -> None:
-        """Start to count without the list."""
-        ...
-
-
 class Backfill:
     """Polls the list of one app for a *tracker*; *newest_ids* began the list before a restart."""
 
     def __init__(
         self,
         app: str,
-        tracker: ListObserver,
+        client: RealtimeKitClient,
+        tracker: RecordingTracker,
         *,
         clock: Clock,
         newest_ids: tuple[str, ...] = (),
     ) -> None:
         self._app = app
+        self._client = client
         self._tracker = tracker
         self._clock = clock
         self._due_at = -math.inf
@@ -81,7 +58,7 @@ class Backfill:
         self._whole_due_at = -math.inf if not newest_ids else math.inf
         self.newest_ids = newest_ids
         """The ids on the first page of the last poll."""
-        self._first_page: Page[ListedRecording] | None = None
+        self._first_page: Page[ListedRecording] = Page((), (), None)
         self._next_page_no = 1
         self._is_whole = False
         self._has_progress = False
@@ -94,9 +71,7 @@ class Backfill:
         """Return whether to poll now; also if the last poll read only some of the pages."""
         return self._clock.monotonic() >= self._due_at
 
-    async def poll(
-        self, client: RecordingsClient, context: PassContext, *, calls_per_second: float
-    ) -> None:
+    async def poll(self, context: PassContext, *, calls_per_second: float) -> None:
         """
         Read the list, or the pages that the last poll left; after a failure, back off.
 
@@ -105,26 +80,21 @@ class Backfill:
         now = self._clock.monotonic()
         if self._next_page_no == 1:
             self._is_whole = now >= self._whole_due_at
+        fetch = partial(self._fetch, context)
         try:
-            await walk(
-                lambda page_no: self._fetch(page_no, client, context),
-                first=self._next_page_no,
-                is_enough=self._is_enough,
-            )
+            await walk(fetch, first=self._next_page_no, is_enough=self._is_enough)
         except ApiError as error:
             self._fail(error, now)
             return
         self._finish(now, calls_per_second)
 
-    async def _fetch(
-        self, page_no: int, client: RecordingsClient, context: PassContext
-    ) -> Page[ListedRecording]:
+    async def _fetch(self, context: PassContext, page_no: int) -> Page[ListedRecording]:
         asked_at = self._clock.wall()
         retain_seconds = max(URL_LIFETIME_SECONDS, self._tracker.rules.retain_seconds)
         since = datetime.fromtimestamp(
             max(0.0, asked_at - retain_seconds - LONGEST_LIFE_SECONDS), UTC
         )
-        page = await client.recordings_page(page_no, context, status=None, since=since)
+        page = await self._client.recordings_page(page_no, context, status=None, since=since)
         if page_no == 1:
             self._first_page = page
         for listed in page.items:
@@ -134,13 +104,10 @@ class Backfill:
         return page
 
     def _is_enough(self, page: Page[ListedRecording]) -> bool:
-        if self._next_page_no > self._most_pages:
+        most_pages = math.ceil(self._tracker.rules.max_recordings / PER_PAGE) + 1
+        if self._next_page_no > most_pages:
             return True
         return not self._is_whole and not set(self.newest_ids).isdisjoint(page.item_ids)
-
-    @property
-    def _most_pages(self) -> int:
-        return math.ceil(self._tracker.rules.max_recordings / PER_PAGE) + 1
 
     def _fail(self, error: ApiError, now: float) -> None:
         logger.debug("%s", error, extra={"app": self._app})
@@ -176,9 +143,9 @@ class Backfill:
         self._due_at = now + max(_INTERVAL_SECONDS, _CALLS_PER_POLL / calls_per_second)
         if self._is_whole or self._whole_due_at == math.inf:
             self._whole_due_at = now + self._tracker.rules.reread_seconds
-        items = self._first_page.items if self._first_page else ()
-        self.newest_ids = self._first_page.item_ids if self._first_page else ()
-        self._first_page, self._next_page_no, self.is_restored = None, 1, True
+        self.newest_ids = self._first_page.item_ids
+        self._next_page_no, self.is_restored = 1, True
         self._forget_failures()
-        invoked = (listed.recording.invoked_timestamp_seconds or 0.0 for listed in items)
+        recordings = [listed.recording for listed in self._first_page.items]
+        invoked = (recording.invoked_timestamp_seconds or 0.0 for recording in recordings)
         self._tracker.is_listed_up_to(max(invoked, default=0.0))

@@ -3,52 +3,18 @@
 import asyncio
 import contextlib
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
-from rk_exporter.collector.app_state import AppState
+from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.error_boundary import ErrorBoundary
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.snapshot import Snapshot
-from rk_exporter.tracking.state_file import LAST_MAX_WAIT_SECONDS, StateFileStatus
+from rk_exporter.tracking.state_file import LAST_MAX_WAIT_SECONDS, StateFile, StateFileStatus
 from rk_exporter.tracking.state_records import SavedApp
 
 
 # After its deadline, a pass still has to close broken connections and to make a snapshot.
 _OVERRUN_SECONDS = 0.25
-
-
-class AppPasses(Protocol):
-    """The passes over one app."""
-
-    @property
-    def state(self) -> AppState:
-        """Return what the last pass left."""
-        ...
-
-    async def run_pass(self, deadline: float) -> None:
-        """Make a pass that ends at *deadline* (loop time)."""
-        ...
-
-    async def close(self) -> None:
-        """Close all connections."""
-
-
-class StateStore(Protocol):
-    """A place to save the state that outlives the process."""
-
-    @property
-    def status(self) -> StateFileStatus:
-        """Return how the last write went."""
-        ...
-
-    def is_due(self) -> bool:
-        """Return whether to save even if nothing has changed."""
-        ...
-
-    async def save(self, apps: Iterable[SavedApp], *, max_wait_seconds: float = ...) -> bool:
-        """Save *apps*, and return whether that succeeded in time."""
-        ...
 
 
 class Collector:
@@ -60,11 +26,11 @@ class Collector:
 
     def __init__(
         self,
-        apps: Sequence[tuple[AppPasses, ErrorBoundary]],
+        apps: Sequence[tuple[AppCollector, ErrorBoundary]],
         *,
         clock: Clock,
         stale_after_seconds: float,
-        store: StateStore | None = None,
+        store: StateFile | None = None,
     ) -> None:
         self._apps = apps
         self._clock = clock
@@ -127,7 +93,7 @@ class Collector:
         if (apps, state_file) != (self.snapshot.apps, self.snapshot.state_file):
             self.snapshot = Snapshot(apps, ended_at, state_file)
 
-    async def _save(self, store: StateStore) -> StateFileStatus:
+    async def _save(self, store: StateFile) -> StateFileStatus:
         revisions = [app.state.revision for app, _ in self._apps]
         if revisions != self._saved_revisions or store.is_due():
             is_saved = await store.save(self._saved())
@@ -138,6 +104,6 @@ class Collector:
         return [app.state.saved for app, _ in self._apps]
 
 
-async def _contained(app: AppPasses, boundary: ErrorBoundary, deadline: float) -> None:
+async def _contained(app: AppCollector, boundary: ErrorBoundary, deadline: float) -> None:
     with boundary.contain():
         await app.run_pass(deadline)

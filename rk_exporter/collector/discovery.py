@@ -3,11 +3,14 @@
 import logging
 import math
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 
+from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import LiveSession, Page
-from rk_exporter.collector.protocols import DiscoveryClient
+from rk_exporter.collector.work_queue import Job
 from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
@@ -30,8 +33,11 @@ class Discovery:
     A list of sessions is valid for *stale_after_seconds*.
     """
 
-    def __init__(self, app: str, *, clock: Clock, stale_after_seconds: float) -> None:
+    def __init__(
+        self, app: str, client: RealtimeKitClient, *, clock: Clock, stale_after_seconds: float
+    ) -> None:
         self._app = app
+        self._client = client
         self._clock = clock
         self._stale_after_seconds = stale_after_seconds
         self.usual_calls = 1
@@ -45,16 +51,14 @@ class Discovery:
         self._meetings: dict[str, Meeting] = {}
         self._ended_at: dict[str, float] = {}
         self._record_on_start: dict[str, bool | None] = {}
-        self._settings_tried_at: dict[str, float] = {}
+        self._settings_due_at: dict[str, float] = {}
 
     @property
     def meetings(self) -> Iterable[Meeting]:
         """Return the meetings, in the order in which they were found."""
         return self._meetings.values()
 
-    async def refresh(
-        self, client: DiscoveryClient, context: PassContext, *, calls_per_second: float
-    ) -> None:
+    async def refresh(self, context: PassContext, *, calls_per_second: float) -> None:
         """
         List the live sessions if half a minute has passed; retry a failure as late.
 
@@ -67,23 +71,22 @@ class Discovery:
 
         async def fetch(page_no: int) -> Page[LiveSession]:
             self.usual_calls = max(self.usual_calls, page_no)
-            return await client.live_sessions_page(page_no, context)
+            return await self._client.live_sessions_page(page_no, context)
 
         try:
             pages = await walk(fetch)
         except RateLimitWait:
             return
         except ApiError as error:
-            self._tried_at = now
-            self._set_state(error.failure, self.state.last_success_timestamp_seconds)
-            return
+            self.state = replace(self.state, failure=error.failure)
+        else:
+            self.state = DiscoveryState(None, self._clock.wall())
+            self.usual_calls = max(1, len(pages))
+            self._update({session.meeting_id: session for page in pages for session in page.items})
         self._tried_at = now
-        self._set_state(None, self._clock.wall())
-        self.usual_calls = max(1, len(pages))
-        self._update({session.meeting_id: session for page in pages for session in page.items})
+        self._log(self.state.failure)
 
-    def _set_state(self, failure: Failure | None, last_success: float | None) -> None:
-        self.state = DiscoveryState(failure, last_success)
+    def _log(self, failure: Failure | None) -> None:
         if not self._logged_failure.changes_to(failure):
             return
         fields = {"app": self._app}
@@ -121,7 +124,7 @@ class Discovery:
             if ended_at is not None and self._is_over(reading, ended_at):
                 del self._ended_at[meeting_id], self._meetings[meeting_id]
                 self._record_on_start.pop(meeting_id, None)
-                self._settings_tried_at.pop(meeting_id, None)
+                self._settings_due_at.pop(meeting_id, None)
 
     def room(self, meeting_id: str) -> Room | None:
         """Return what is known of a meeting's room; None if there is no valid list of sessions."""
@@ -135,28 +138,25 @@ class Discovery:
             record_on_start=self._record_on_start.get(meeting_id),
         )
 
-    def unknown_settings(self) -> Iterator[str]:
-        """Return the live meetings whose settings must be read."""
-        oldest = self._clock.wall() - _SETTINGS_RETRY_SECONDS
-        for meeting_id in self._live:
-            tried_at = self._settings_tried_at.get(meeting_id)
-            if meeting_id not in self._record_on_start and (tried_at is None or tried_at < oldest):
-                yield meeting_id
+    def settings_jobs(self, context: PassContext) -> list[Job]:
+        """Return jobs that read the settings of live meetings, as far as they are not known."""
+        now, due_at = self._clock.wall(), self._settings_due_at
+        due = [meeting_id for meeting_id in self._live if due_at.get(meeting_id, -math.inf) < now]
+        return [partial(self._read_settings, meeting_id, context) for meeting_id in due]
 
-    async def read_settings(
-        self, meeting_id: str, client: DiscoveryClient, context: PassContext
-    ) -> None:
+    async def _read_settings(self, meeting_id: str, context: PassContext) -> None:
         """Read the settings of a meeting; they are read once, and after a failure again later."""
+        due_at = math.inf
         try:
-            settings = await client.meeting_settings(meeting_id, context)
+            settings = await self._client.meeting_settings(meeting_id, context)
+            self._record_on_start[meeting_id] = settings.record_on_start
         except NotFound:
-            self._record_on_start[meeting_id] = None
+            pass
         except ApiError as error:
-            self._settings_tried_at[meeting_id] = self._clock.wall()
+            due_at = self._clock.wall() + _SETTINGS_RETRY_SECONDS
             fields = {"app": self._app, "meeting_id": meeting_id}
             logger.debug("meeting's settings could not be read: %s", error, extra=fields)
-        else:
-            self._record_on_start[meeting_id] = settings.record_on_start
+        self._settings_due_at[meeting_id] = due_at
 
     def _is_over(self, reading: Reading, ended_at: float) -> bool:
         if reading.recordings is None:

@@ -16,16 +16,13 @@ class MeetingSource(Protocol):
     @property
     def path(self) -> Path:
         """Return the path of the file."""
-        ...
 
     @property
     def meetings(self) -> tuple[Meeting, ...]:
         """Return the meetings of the last good list."""
-        ...
 
     async def refresh(self) -> bool:
         """Read the file again if it has changed; return whether the list has."""
-        ...
 
 
 def combine(meetings: Iterable[Meeting]) -> tuple[Meeting, ...]:

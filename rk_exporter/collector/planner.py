@@ -10,7 +10,7 @@ import math
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import chain
+from operator import itemgetter
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -56,24 +56,20 @@ def plan(
     with one call then takes it from each queue in turn.
     """
     waits = [(_wait_seconds(reading, now=now), reading) for reading in readings]
-    longest_first = sorted(waits, key=_first, reverse=True)
+    longest_first = sorted(waits, key=itemgetter(0), reverse=True)
     new = [reading.meeting for wait, reading in longest_first if math.isinf(wait)]
     round_robin = [reading.meeting for wait, reading in longest_first if math.isfinite(wait)]
-    early = _early(longest_first, in_progress)
-    by_urgency = sorted(chain(overdue, early), key=_first, reverse=True)
+    # The meetings that are due before their turn, with how often their time has passed.
+    early = [
+        (wait / wanted, reading.meeting)
+        for wait, reading in longest_first
+        if (wanted := _wanted_seconds(reading, in_progress)) and wanted <= wait < math.inf
+    ]
+    by_urgency: list[tuple[float, Target]] = [*overdue, *early]
+    by_urgency.sort(key=itemgetter(0), reverse=True)
     urgent = [target for _, target in by_urgency]
     queues = (urgent, round_robin) if urgent_first else (round_robin, urgent)
     return [*new, *_in_turn(*queues)]
-
-
-def _early(
-    waits: Iterable[tuple[float, Reading]], in_progress: Mapping[str, Collection[Status]]
-) -> Iterator[tuple[float, Target]]:
-    """Return the meetings that are due before their turn, with how often their time has passed."""
-    for wait, reading in waits:
-        wanted = _wanted_seconds(reading, in_progress)
-        if wanted and wanted <= wait < math.inf:
-            yield wait / wanted, reading.meeting
 
 
 def _wait_seconds(reading: Reading, *, now: float) -> float:
@@ -95,22 +91,12 @@ def _wanted_seconds(
 
 def _in_turn(first: Iterable[Target], second: Iterable[Target]) -> Iterator[Target]:
     """Return a target of each queue in turn, none twice; if one queue ends, the other's rest."""
-    seen: set[tuple[type, str]] = set()
+    seen: set[Target] = set()
     queues = deque([iter(first), iter(second)])
     while queues:
         queue = queues.popleft()
-        target = next((target for target in queue if _key(target) not in seen), None)
+        target = next((target for target in queue if target not in seen), None)
         if target is not None:
-            seen.add(_key(target))
+            seen.add(target)
             yield target
             queues.append(queue)
-
-
-def _first(pair: tuple[float, object]) -> float:
-    return pair[0]
-
-
-def _key(target: Target) -> tuple[type, str]:
-    if isinstance(target, Meeting):
-        return Meeting, target.meeting_id
-    return KnownRecording, target.recording_id

@@ -86,14 +86,6 @@ class Load:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ReadModeChoice:
-    """How an app is read, and whether one call per meeting and pass is more than the budget."""
-
-    mode: ReadMode
-    is_over_budget: bool = False
-
-
 class ReadModeSelector:
     """Selects how to read an *app*, unless one mode is *forced*, and logs what the load means."""
 
@@ -102,22 +94,20 @@ class ReadModeSelector:
         self._forced = forced
         self._last_logged_load: Load | None = None
         self._last_logged_mode: ReadMode | None = None
-        self.initial = ReadModeChoice(forced or ReadMode.ACTIVE_RECORDING)
-        """The choice before the load is known."""
+        self.mode = forced or ReadMode.ACTIVE_RECORDING
+        """How to read the app."""
+        self.is_over_budget = False
+        """Whether one call per meeting and pass is more than the budget."""
 
-    def select(
-        self, load: Load, *, was_over_budget: bool, list_calls: int, list_is_failing: bool
-    ) -> ReadModeChoice:
-        """Return how to read, given the *load* and how reading the list works."""
-        is_over_budget = load.is_over_budget(was_over_budget=was_over_budget)
-        mode = self._forced
-        if mode is None:
-            # A list that takes more calls than there are meetings does not help.
-            helps = load.meetings > list_calls and not list_is_failing
-            mode = ReadMode.LIST if is_over_budget and helps else ReadMode.ACTIVE_RECORDING
+    def select(self, load: Load, *, list_calls: int, list_is_failing: bool) -> None:
+        """Select how to read, given the *load* and how reading the list works."""
+        is_over = self.is_over_budget = load.is_over_budget(was_over_budget=self.is_over_budget)
+        # A list that takes more calls than there are meetings does not help.
+        list_helps = load.meetings > list_calls and not list_is_failing
+        if self._forced is None:
+            self.mode = ReadMode.LIST if is_over and list_helps else ReadMode.ACTIVE_RECORDING
         if self._forced is not ReadMode.LIST:
-            self._log(load if is_over_budget else None, mode)
-        return ReadModeChoice(mode, is_over_budget)
+            self._log(load if is_over else None, self.mode)
 
     def _log(self, load: Load | None, mode: ReadMode) -> None:
         """Log the *load* if it is over the budget, and that it no longer is (None)."""

@@ -43,7 +43,6 @@ class StalenessGrace:
 class ReadResult:
     """The result of one attempt to read a meeting, at *made_at* (unix seconds)."""
 
-    meeting_id: str
     made_at: float
     outcome: tuple[Recording, ...] | Failure
     deadline_exceeded: bool = False
@@ -101,25 +100,18 @@ def _synced(reading: Reading | None, meeting: Meeting, room: Room | None) -> Rea
 
 
 def _after(reading: Reading, result: ReadResult | None, *, oldest: float) -> Reading:
-    if result is None:
-        return _without_stale(reading, oldest=oldest)
-    if isinstance(result.outcome, Failure):
-        failed = replace(
-            reading, last_attempt_timestamp_seconds=result.made_at, failure=result.outcome
-        )
-        return _without_stale(failed, oldest=oldest)
-    # This runs up to 10,000 times per pass, and `replace` takes several times as long.
-    return Reading(
-        meeting=reading.meeting,
-        recordings=result.outcome,
-        last_attempt_timestamp_seconds=result.made_at,
-        last_success_timestamp_seconds=result.made_at,
-        room=reading.room,
-    )
-
-
-def _without_stale(reading: Reading, *, oldest: float) -> Reading:
+    if result is not None:
+        made_at = result.made_at
+        if not isinstance(result.outcome, Failure):
+            # This runs up to 10,000 times per pass, and `replace` takes several times as long.
+            return Reading(
+                meeting=reading.meeting,
+                recordings=result.outcome,
+                last_attempt_timestamp_seconds=made_at,
+                last_success_timestamp_seconds=made_at,
+                room=reading.room,
+            )
+        reading = replace(reading, last_attempt_timestamp_seconds=made_at, failure=result.outcome)
     last_success = reading.last_success_timestamp_seconds
-    if last_success is None or last_success >= oldest:
-        return reading
-    return replace(reading, recordings=None)
+    is_stale = last_success is not None and last_success < oldest
+    return replace(reading, recordings=None) if is_stale else reading

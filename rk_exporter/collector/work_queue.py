@@ -3,28 +3,22 @@
 import asyncio
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeAlias
 
 from rk_exporter.ratelimit.limiter import RateLimitWait
 
 
-R = TypeVar("R")
-Job: TypeAlias = Callable[[], Awaitable[R]]
+# A job returns the jobs that follow from it, if any.
+Job: TypeAlias = Callable[[], Awaitable[Sequence["Job"] | None]]
 
 
-async def run_jobs(
-    jobs: Iterable[Job[R]],
-    *,
-    workers: int,
-    deadline: float,
-    merge: Callable[[R], Iterable[Job[R]]],
-) -> int:
+async def run_jobs(jobs: Iterable[Job], *, workers: int, deadline: float) -> int:
     """
     Run *jobs* in order, and return how many were not run.
 
-    *merge* takes in each result immediately, and returns the jobs that follow from it, which run
-    next. No job starts after *deadline* (loop time), or if the rate limiter blocks its call.
+    The jobs that follow from a job run next. No job starts after *deadline* (loop time), or if the
+    rate limiter blocks its call.
     """
     loop, queue = asyncio.get_running_loop(), deque(jobs)
 
@@ -32,12 +26,12 @@ async def run_jobs(
         while queue and loop.time() < deadline:
             job = queue.popleft()
             try:
-                result = await job()
+                follow_ups = await job()
             except RateLimitWait:
                 # Another worker may still get its call through.
                 queue.appendleft(job)
                 return
-            queue.extendleft(reversed(list(merge(result))))
+            queue.extendleft(reversed(follow_ups or ()))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(workers, len(queue))):

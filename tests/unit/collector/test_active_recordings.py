@@ -59,7 +59,6 @@ class ListHarness:
             **{"rate_limit": 0, "latency_seconds": 0.05, **simulator_options},
         )
         self.proxy = ApiProxy(self.simulator)
-        self.list = ActiveRecordingsLister("production", clock=self.time)
         metrics = ApiCallMetrics(["production"], registry=CollectorRegistry())
         self._client = RealtimeKitClient(
             App("production", ACCOUNT, APP),
@@ -69,6 +68,7 @@ class ListHarness:
             observer=metrics.of("production"),
             server_clock=ServerClock(time.time),
         )
+        self.list = ActiveRecordingsLister("production", self._client, clock=self.time)
 
     async def read(self, timeout_seconds: float = 5.0) -> ListResult:
         """Read the list."""
@@ -81,7 +81,7 @@ class ListHarness:
             interval_seconds=24.0,
         )
         try:
-            return await self.list.read(self._client, context)
+            return await self.list.read(context)
         finally:
             await self._client.close()
 

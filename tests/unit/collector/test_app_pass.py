@@ -1,10 +1,28 @@
+import asyncio
+
+from dataclasses import replace
+
 import pytest
 
+from rk_exporter.api.client import RealtimeKitClient
+from rk_exporter.collector.app_pass import AppPass
+from rk_exporter.collector.readings import ReadResult
+from rk_exporter.collector.scrape_interval import ScrapeInterval
+from rk_exporter.model.errors import ApiError, ApiTimeout, ServerError
+from rk_exporter.model.meeting import ReadMode
+from rk_exporter.model.recording import Recording
+from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.simulator import Fault
+from rk_exporter.simulator import Recording as SimulatedRecording
+from tests.support.app_parts import app_parts
 from tests.support.building import (
     NOW,
+    Call,
     Simulation,
+    VirtualClock,
     by_meeting,
     config,
+    pass_context,
     samples,
     scripted,
     simulate,
@@ -19,6 +37,7 @@ from tests.support.read_modes import (
     running,
     states,
 )
+from tests.support.virtual_time import run
 
 
 class TestList:
@@ -297,3 +316,70 @@ class TestSmallBudgetForTheList:
         seldom = list_config("a", "b", api__budget="30", scrape__stale_after="30s")
         texts = simulate(steps, running("a"), configuration=seldom)
         assert [states(text) for text in texts[4:]] == [{"a": "RECORDING"}] * 26
+
+
+class FailingClient(RealtimeKitClient):
+    """An API client whose calls for meetings fail after some seconds."""
+
+    max_concurrency = 1
+
+    def __init__(self, error: ApiError, seconds: float) -> None:
+        self._error = error
+        self._seconds = seconds
+
+    async def active_recordings(
+        self, meeting_id: str, context: PassContext
+    ) -> tuple[Recording, ...]:
+        del meeting_id, context
+        await asyncio.sleep(self._seconds)
+        raise self._error
+
+
+class TestFailedCalls:
+    """Calls for single meetings and recordings that fail."""
+
+    @pytest.mark.parametrize(
+        ("error", "seconds", "deadline_exceeded"),
+        [
+            (ServerError("no"), 1.0, False),
+            (ApiTimeout("no"), 1.0, False),
+            (ApiTimeout("no"), 5.0, True),
+            (ServerError("no"), 5.0, False),
+        ],
+    )
+    def test_meeting(self, error: ApiError, seconds: float, *, deadline_exceeded: bool) -> None:
+        """A failure has its time; only a timeout at the end of the pass exceeded the deadline."""
+
+        async def run_pass() -> dict[str, ReadResult]:
+            parts = app_parts("app", VirtualClock(), ReadMode.ACTIVE_RECORDING)
+            client = FailingClient(error, seconds)
+            parts = replace(parts, client=client, discovery=None, backfill=None)
+            state = replace(parts.initial_state(None), interval=ScrapeInterval((0.0,)))
+            app_pass = AppPass(parts, state, pass_context(deadline=5.0), fresh_seconds=0.0)
+            await app_pass.run()
+            return app_pass.results
+
+        expected = ReadResult(NOW + seconds, error.failure, deadline_exceeded=deadline_exceeded)
+        assert run(run_pass()) == {"b": expected}
+
+    def test_recording_that_fails_for_a_while(self) -> None:
+        """A recording whose endpoint fails is read again, after 15 s, until that succeeds."""
+        ending = SimulatedRecording.scripted(
+            "meeting-1",
+            invoked_at=NOW - 60,
+            started_at=NOW - 58,
+            stopped_at=NOW + 10,
+            uploaded_at=NOW + 12,
+        )
+
+        async def steps(simulation: Simulation) -> list[float | None]:
+            def fail(call: Call) -> None:
+                if call.path == f"recordings/{ending.id}" and simulation.now() < NOW + 40:
+                    simulation.simulator.inject("*", Fault.SERVER_ERROR, times=1)
+
+            simulation.proxy.before = fail
+            texts = await simulation.scrapes(6)
+            return [value(text, "rk_recording_status", status="UPLOADED") for text in texts]
+
+        shown = simulate(steps, ending, configuration=config(), linger_seconds=0)
+        assert shown == [0, 0, 0, 0, 1, 1]

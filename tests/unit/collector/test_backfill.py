@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.api.results import Page, Paging
 from rk_exporter.collector.backfill import Backfill
@@ -67,7 +68,7 @@ def older(count: int) -> list[Recording]:
     return [invoked(-1.0 - number, f"old-{number}") for number in range(count)]
 
 
-class Pages:
+class Pages(RealtimeKitClient):
     """A list of recordings in pages; any page may fail."""
 
     def __init__(self, recordings: list[Recording]) -> None:
@@ -75,7 +76,6 @@ class Pages:
         self.asked: list[int] = []
         self.since: list[datetime | None] = []
         self.seconds = 0.0
-        self.max_concurrency = 1
         self.problem_of: Callable[[int], Exception | None] = lambda _: None
 
     async def recordings_page(
@@ -135,7 +135,9 @@ class Poller:
             "app-1", rules, clock=self.now, server_clock=ServerClock(self.now)
         )
         self.tracker.set_meetings([MEETING])
-        self.backfill = Backfill("app-1", self.tracker, clock=VirtualClock(), newest_ids=newest_ids)
+        self.backfill = Backfill(
+            "app-1", self.pages, self.tracker, clock=VirtualClock(), newest_ids=newest_ids
+        )
 
     def now(self) -> float:
         """Return unix seconds."""
@@ -169,7 +171,7 @@ class Poller:
         """Poll the list *after* a pause, and return the pages that were requested."""
         await asyncio.sleep(after)
         context = pass_context(deadline=self._loop.time() + timeout_seconds)
-        await self.backfill.poll(self.pages, context, calls_per_second=calls_per_second)
+        await self.backfill.poll(context, calls_per_second=calls_per_second)
         return self.new_pages()
 
     async def due_after(self) -> float:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.collector.app_state import AppState
-from rk_exporter.collector.collector import AppPasses, Collector
+from rk_exporter.collector.app_collector import AppCollector
+from rk_exporter.collector.app_parts import AppState
+from rk_exporter.collector.collector import Collector
 from rk_exporter.collector.error_boundary import ErrorBoundary
 from rk_exporter.collector.readings import StalenessGrace
 from rk_exporter.config.config import load
@@ -16,7 +17,7 @@ from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.model.meeting import App
 from rk_exporter.simulator import Fault
 from rk_exporter.snapshot import AppSnapshot, Snapshot
-from rk_exporter.tracking.state_file import StateFileStatus
+from rk_exporter.tracking.state_file import StateFile, StateFileStatus
 from rk_exporter.tracking.state_records import SavedApp
 from rk_exporter.tracking.tracker import TrackerState
 from tests.support.building import (
@@ -312,7 +313,7 @@ class TestBlocked:
         assert [1, 0] == [value(text, "rk_up") for text in (texts[1], texts[-1])]
 
 
-class SlowApp:
+class SlowApp(AppCollector):
     """An app whose pass lasts until it is released."""
 
     def __init__(self) -> None:
@@ -336,7 +337,7 @@ class SlowApp:
         self.released.set()
 
 
-class Store:
+class Store(StateFile):
     """A store whose writes last until *saving* returns."""
 
     def __init__(self, saving: Callable[[], Awaitable[object]], *written_at: float) -> None:
@@ -362,7 +363,7 @@ async def immediately() -> None:
     """Return immediately."""
 
 
-def collector_of(*apps: AppPasses, store: Store | None = None) -> Collector:
+def collector_of(*apps: AppCollector, store: Store | None = None) -> Collector:
     """Return a collector of apps without bugs."""
     bounded = [(app, ErrorBoundary("app", count=lambda: None)) for app in apps]
     return Collector(bounded, clock=Time(), stale_after_seconds=300.0, store=store)

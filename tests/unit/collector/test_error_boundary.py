@@ -8,41 +8,25 @@ from typing import Any
 
 import pytest
 
-from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.connection_pool import ConnectionPool
-from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
-from rk_exporter.collector.app_parts import AppParts
-from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.collector import Collector
-from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.error_boundary import ErrorBoundary
-from rk_exporter.collector.meeting_list import MeetingList
-from rk_exporter.collector.read_mode import ReadModeSelector
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.tokens import TOKEN_VARIABLE, FixedToken
-from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, Meeting, ReadMode
 from rk_exporter.model.secret import Secret
 from rk_exporter.runtime.clock import Clock
-from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.runtime.tracebacks import redacted_traceback
-from rk_exporter.simulator import Fault, Recording, ScriptedScenario, Session, Simulator
+from rk_exporter.simulator import Fault, Session
 from rk_exporter.snapshot import AppSnapshot
-from rk_exporter.tracking.lifecycle import FollowRules
 from rk_exporter.tracking.state_file import StateFile
-from rk_exporter.tracking.tracker import RecordingTracker
 from tests.support import virtual_time
+from tests.support.app_parts import app_parts
 from tests.support.building import (
-    BASE_URL,
     NOW,
-    TOKEN,
-    ApiProxy,
     Call,
     Setup,
     VirtualClock,
-    free_limiter,
-    in_process,
     run,
     samples,
     scripted,
@@ -338,19 +322,6 @@ def test_close_during_a_pass(before: Callable[[Call], None], tmp_path: Path) -> 
     run(scrape())
 
 
-class NoObserver:
-    """An observer of calls that counts nothing."""
-
-    def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
-        pass
-
-    def failed(self, endpoint: str, reason: Reason) -> None:
-        pass
-
-    def malformed(self, fields: object) -> None:
-        pass
-
-
 class BuggyClock:
     """A clock whose wall time has a bug the *n*th time that it is read; 0: it has none."""
 
@@ -373,52 +344,6 @@ class BuggyClock:
         self.fails_at, self.reads = fails_at, 0
 
 
-def collector_of(name: str, clock: Clock, read: ReadMode) -> AppCollector:
-    """Return the collector of an app that discovers one meeting, in which a recording ends."""
-    scenario = ScriptedScenario(
-        meetings=["a", "b"],
-        recordings=[Recording.scripted("a", invoked_at=NOW - 60, started_at=NOW - 58)],
-        sessions=[Session("s", "a", NOW - 60, None, 2)],
-    )
-    app = App(name, "account", name)
-    limiter, server_clock = free_limiter(), ServerClock(clock.wall)
-    rules = FollowRules(
-        retain_seconds=3600.0,
-        max_recordings=100,
-        reread_seconds=3600.0,
-        keep_removed=False,
-        longest_pause_seconds=225.0,
-        any_meeting=True,
-    )
-    tracker = RecordingTracker(name, rules, clock=clock.wall, server_clock=server_clock)
-    client = RealtimeKitClient(
-        app,
-        base_url=BASE_URL,
-        pool=ConnectionPool(
-            in_process(ApiProxy(Simulator(scenario, clock=VirtualClock().wall, rate_limit=0))),
-            size=2,
-        ),
-        limiter=limiter,
-        observer=NoObserver(),
-        server_clock=server_clock,
-    )
-    parts = AppParts(
-        app=app,
-        clock=clock,
-        client=client,
-        limiter=limiter,
-        server_clock=server_clock,
-        tracker=tracker,
-        lister=ActiveRecordingsLister(name, clock=clock),
-        selector=ReadModeSelector(name, read),
-        discovery=Discovery(name, clock=clock, stale_after_seconds=300.0),
-        backfill=Backfill(name, tracker, clock=clock),
-        stale_after_seconds=300.0,
-    )
-    meetings = MeetingList([Meeting("b", "b")])
-    return AppCollector(parts, meetings, FixedToken(TOKEN), min_interval_seconds=0.0)
-
-
 @pytest.mark.parametrize("read", ReadMode)
 def test_bug_anywhere(read: ReadMode) -> None:
     """Wherever an app fails in its pass, it keeps its state, and the other app is read."""
@@ -427,7 +352,7 @@ def test_bug_anywhere(read: ReadMode) -> None:
         clock = VirtualClock()
         buggy_clock = BuggyClock(clock)
         buggy, sound = (
-            collector_of(name, app_clock, read)
+            AppCollector(app_parts(name, app_clock, read), min_interval_seconds=0.0)
             for name, app_clock in (("buggy", buggy_clock), ("sound", clock))
         )
         counted: list[str] = []

@@ -19,20 +19,15 @@ class Selection:
 
     def __init__(self, log: pytest.LogCaptureFixture, forced: ReadMode | None = None) -> None:
         log.set_level(logging.INFO, logger="rk_exporter")
-        self._selector = ReadModeSelector("production", forced)
+        self.selector = ReadModeSelector("production", forced)
         self._log = log
-        self.choice = self._selector.initial
 
     def select(
         self, meetings: int, *, list_calls: int = 4, list_is_failing: bool = False
     ) -> ReadMode:
-        self.choice = self._selector.select(
-            Load(meetings, 15.0, 600.0),
-            was_over_budget=self.choice.is_over_budget,
-            list_calls=list_calls,
-            list_is_failing=list_is_failing,
-        )
-        return self.choice.mode
+        load = Load(meetings, 15.0, 600.0)
+        self.selector.select(load, list_calls=list_calls, list_is_failing=list_is_failing)
+        return self.selector.mode
 
     def messages(self) -> list[tuple[str, str]]:
         """Return the level and the end of each message since the last time."""
@@ -48,7 +43,7 @@ AT_EVERY_SCRAPE = ("INFO", "each meeting can be read at every scrape")
 
 def test_before_the_first_choice(caplog: pytest.LogCaptureFixture) -> None:
     """Before the load is known, meetings are read one by one, unless the list is forced."""
-    assert [Selection(caplog, forced).choice.mode for forced in (None, EACH, LIST)] == [
+    assert [Selection(caplog, forced).selector.mode for forced in (None, EACH, LIST)] == [
         EACH,
         EACH,
         LIST,
@@ -65,7 +60,7 @@ def test_forced_list(caplog: pytest.LogCaptureFixture) -> None:
 def test_forced_calls(caplog: pytest.LogCaptureFixture) -> None:
     """Forced calls per meeting are made whatever the load is, with a warning."""
     selection = Selection(caplog, EACH)
-    assert [selection.select(1000), selection.choice.is_over_budget] == [EACH, True]
+    assert [selection.select(1000), selection.selector.is_over_budget] == [EACH, True]
     ((level, text),) = selection.messages()
     assert (level, text.partition(" read ")[0]) == ("WARNING", "idle meetings will be")
 

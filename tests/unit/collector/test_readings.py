@@ -21,22 +21,15 @@ def before(**last_attempts: float | None) -> tuple[Reading, ...]:
 
 
 def after_pass(
-    previous: tuple[Reading, ...], *results: ReadResult, ended_at: float = NOW
+    previous: tuple[Reading, ...], *, ended_at: float = NOW, **results: ReadResult
 ) -> tuple[Reading, ...]:
     """Return the readings after a pass whose results are old after 300 s."""
-    by_meeting = {result.meeting_id: result for result in results}
-    return merge(previous, by_meeting, oldest=ended_at - 300)
-
-
-def deferred(readings: tuple[Reading, ...], *results: ReadResult, fresh_count: int = 0) -> int:
-    """Return how many meetings a pass with these results left for later."""
-    by_meeting = {result.meeting_id: result for result in results}
-    return count_deferred(readings, by_meeting, fresh_count=fresh_count)
+    return merge(previous, results, oldest=ended_at - 300)
 
 
 def test_success() -> None:
     """A success replaces the recordings, and its time is stored."""
-    (reading,) = after_pass(before(a=None), ReadResult("a", NOW - 1, (RECORDING,)))
+    (reading,) = after_pass(before(a=None), a=ReadResult(NOW - 1, (RECORDING,)))
     assert ((RECORDING,), NOW - 1, True) == (
         reading.recordings,
         reading.last_success_timestamp_seconds,
@@ -46,8 +39,8 @@ def test_success() -> None:
 
 def test_failure_keeps_the_last_reading() -> None:
     """A failure is shown, and so is the last successful reading."""
-    known = after_pass(before(a=None), ReadResult("a", NOW - 60, (RECORDING,)))
-    (reading,) = after_pass(known, ReadResult("a", NOW, FAILURE))
+    known = after_pass(before(a=None), a=ReadResult(NOW - 60, (RECORDING,)))
+    (reading,) = after_pass(known, a=ReadResult(NOW, FAILURE))
     assert ((RECORDING,), NOW - 60, False) == (
         reading.recordings,
         reading.last_success_timestamp_seconds,
@@ -57,26 +50,26 @@ def test_failure_keeps_the_last_reading() -> None:
 
 def test_success_after_a_failure() -> None:
     """The next success removes the failure."""
-    failed = after_pass(before(a=None), ReadResult("a", NOW - 60, FAILURE))
-    assert after_pass(failed, ReadResult("a", NOW, ()))[0].up
+    failed = after_pass(before(a=None), a=ReadResult(NOW - 60, FAILURE))
+    assert after_pass(failed, a=ReadResult(NOW, ()))[0].up
 
 
 def test_unread_meeting_keeps_its_reading() -> None:
     """A meeting that the pass did not get to keeps its reading."""
-    known = after_pass(before(a=None, b=None), ReadResult("a", NOW - 60, (RECORDING,)))
-    assert known[0] == after_pass(known, ReadResult("b", NOW, ()))[0]
+    known = after_pass(before(a=None, b=None), a=ReadResult(NOW - 60, (RECORDING,)))
+    assert known[0] == after_pass(known, b=ReadResult(NOW, ()))[0]
 
 
 def test_read_that_exceeds_the_deadline() -> None:
     """A call that exceeds the deadline has failed, and its meeting counts as deferred."""
-    result = ReadResult("a", NOW, FAILURE, deadline_exceeded=True)
-    assert not after_pass(before(a=None), result)[0].up
-    assert 1 == deferred(before(a=None), result)
+    result = ReadResult(NOW, FAILURE, deadline_exceeded=True)
+    assert not after_pass(before(a=None), a=result)[0].up
+    assert 1 == count_deferred(before(a=None), {"a": result}, fresh_count=0)
 
 
 def test_stale_reading_is_dropped() -> None:
     """A reading that is too old is no longer shown, but its time is."""
-    known = after_pass(before(a=None), ReadResult("a", NOW - 300, (RECORDING,)))
+    known = after_pass(before(a=None), a=ReadResult(NOW - 300, (RECORDING,)))
     assert (RECORDING,) == after_pass(known, ended_at=NOW)[0].recordings
     (reading,) = after_pass(known, ended_at=NOW + 0.1)
     assert (None, NOW - 300) == (reading.recordings, reading.last_success_timestamp_seconds)
@@ -98,8 +91,8 @@ def test_stale_reading_is_dropped() -> None:
 def test_deferred(fresh_count: int, attempted: str, expected: int) -> None:
     """Meetings that the pass did not get to are counted, without those that are fresh."""
     readings = before(a=NOW - 1, b=NOW - 60, c=NOW - 60)
-    results = [ReadResult(name, NOW, ()) for name in attempted]
-    assert expected == deferred(readings, *results, fresh_count=fresh_count)
+    results = {name: ReadResult(NOW, ()) for name in attempted}
+    assert expected == count_deferred(readings, results, fresh_count=fresh_count)
 
 
 ROOMS = {"a": Room(is_live=True, participants=2), "b": Room(is_live=False)}

@@ -1,16 +1,14 @@
 import asyncio
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
-from rk_exporter.collector.work_queue import run_jobs
+from rk_exporter.collector.work_queue import Job, run_jobs
 from rk_exporter.ratelimit.limiter import RateLimitWait
 from tests.support.virtual_time import run
-
-
-Job = Callable[[], Awaitable[str]]
 
 
 class Diary:
@@ -18,29 +16,20 @@ class Diary:
 
     def __init__(self) -> None:
         self.entries: list[tuple[float, str]] = []
-        self.merged: list[str] = []
         self.follow_ups: dict[str, Sequence[Job]] = {}
 
     def jobs(self, names: str) -> list[Job]:
         """Return jobs that have single letters as names."""
-        return [self._job(name) for name in names]
+        return [partial(self._work, name) for name in names]
 
-    def _job(self, name: str) -> Job:
-        async def work() -> str:
-            self.entries.append((asyncio.get_running_loop().time(), name))
-            await asyncio.sleep(1)
-            return name
-
-        return work
-
-    def merge(self, name: str) -> Sequence[Job]:
-        """Take in a result, and return the jobs that follow from it."""
-        self.merged.append(name)
-        return self.follow_ups.get(name, ())
+    async def _work(self, name: str) -> Sequence[Job] | None:
+        self.entries.append((asyncio.get_running_loop().time(), name))
+        await asyncio.sleep(1)
+        return self.follow_ups.get(name)
 
     async def run(self, *jobs: Job, workers: int = 1, deadline: float = 100) -> int:
         """Run jobs, and return how many are left."""
-        return await run_jobs(jobs, workers=workers, deadline=deadline, merge=self.merge)
+        return await run_jobs(jobs, workers=workers, deadline=deadline)
 
     @property
     def names(self) -> str:
@@ -48,7 +37,7 @@ class Diary:
         return "".join(name for _, name in self.entries)
 
 
-async def blocked() -> str:
+async def blocked() -> None:
     raise RateLimitWait
 
 
@@ -57,7 +46,6 @@ def test_one_worker() -> None:
     diary = Diary()
     assert run(diary.run(*diary.jobs("abc"))) == 0
     assert diary.entries == [(0, "a"), (1, "b"), (2, "c")]
-    assert diary.merged == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(("workers", "seconds"), [(2, 4), (7, 1), (9, 1)])
@@ -108,7 +96,7 @@ def test_blocked_for_one_worker() -> None:
     (job_b,) = diary.jobs("b")
     tries: list[str] = []
 
-    async def once_blocked() -> str:
+    async def once_blocked() -> Sequence[Job] | None:
         tries.append("b")
         if len(tries) == 1:
             raise RateLimitWait
