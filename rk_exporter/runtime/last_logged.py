@@ -1,8 +1,5 @@
 """Conditions that are logged when they change, not each time that they are met."""
 
-import logging
-
-from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 
@@ -21,20 +18,3 @@ class LastLogged(Generic[T]):
             return False
         self._logged = condition
         return True
-
-    def log_problem(
-        self: "LastLogged[str | None]",
-        logger: logging.Logger,
-        problem: str | None,
-        *,
-        warning: str,
-        recovery: str,
-        fields: Mapping[str, str],
-    ) -> None:
-        """Log *warning*, whose `%s` is the *problem*, or the *recovery*, if that is news."""
-        if not self.changes_to(problem):
-            return
-        if problem is None:
-            logger.info(recovery, extra=fields)
-        else:
-            logger.warning(warning, problem, extra=fields)

@@ -131,13 +131,7 @@ class WatchedFile(ABC, Generic[T]):
 
     def _accept(self, result: _ReadResult[T]) -> bool:
         self._version = result.version
-        self._logged_problem.log_problem(
-            self._logger,
-            result.problem,
-            warning=f"{self.kind} cannot be used, the last good {self.content} stays in use: %s",
-            recovery=f"{self.kind} can be used again",
-            fields=self.fields,
-        )
+        self._log_problem(result.problem)
         self.last_read_successful = result.value is not None
         if result.value is None:
             return False
@@ -147,6 +141,20 @@ class WatchedFile(ABC, Generic[T]):
             return False
         self.log_change(before, self.value)
         return True
+
+    def _log_problem(self, problem: str | None) -> None:
+        if not self._logged_problem.changes_to(problem):
+            return
+        if problem is None:
+            self._logger.info("%s can be used again", self.kind, extra=self.fields)
+        else:
+            self._logger.warning(
+                "%s cannot be used, the last good %s stays in use: %s",
+                self.kind,
+                self.content,
+                problem,
+                extra=self.fields,
+            )
 
     def _about(self, message: str) -> str:
         return f"{self.path}: {message}" if self.is_path_shown else message
