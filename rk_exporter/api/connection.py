@@ -39,6 +39,8 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 # Longer than usual scrape intervals, because a handshake costs more than a call.
 KEEPALIVE_SECONDS = 150.0
 ClientFactory = Callable[[], httpx.AsyncClient]
+# httpx calls it at each step of a request.
+_Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 
 class SetupError(Exception):
@@ -130,13 +132,20 @@ class Connection:
         was_proven = self._is_proven
         # If anything ends this method early, even cancellation, the client is not used again.
         self._client, self._is_proven = None, False
-        opened = _OpenedStreams()
+        opened = contextlib.AsyncExitStack()
+
+        async def trace(event: str, info: Mapping[str, Any]) -> None:
+            # If a deadline cancels a TLS handshake, httpx leaves the TCP connection open.
+            if event == "connection.connect_tcp.complete":
+                opened.push_async_callback(info["return_value"].aclose)
+
         try:
             async with asyncio.timeout_at(deadline):
-                answer = await _get(client, url, token, opened)
+                answer = await _get(client, url, token, trace)
         except BaseException as error:
             await _close(client)
-            await opened.close()
+            with contextlib.suppress(OSError):
+                await opened.aclose()
             failure = _translate(error, was_proven=was_proven)
             if failure is None:
                 raise
@@ -151,31 +160,7 @@ class Connection:
             await _close(client)
 
 
-class _OpenedStreams:
-    """
-    The TCP connections that were opened during a call.
-
-    If a deadline cancels a TLS handshake, httpx leaves the TCP connection open.
-    """
-
-    def __init__(self) -> None:
-        self._closers: list[Callable[[], Awaitable[None]]] = []
-
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Record opened connections: httpx calls this at each step (request extension "trace")."""
-        if event == "connection.connect_tcp.complete":
-            self._closers.append(info["return_value"].aclose)
-
-    async def close(self) -> None:
-        """Close all connections, even broken ones."""
-        for close in self._closers:
-            with contextlib.suppress(OSError):
-                await close()
-
-
-async def _get(
-    client: httpx.AsyncClient, url: str, token: Secret, opened: _OpenedStreams
-) -> Answer:
+async def _get(client: httpx.AsyncClient, url: str, token: Secret, trace: _Trace) -> Answer:
     headers = {
         "Authorization": f"Bearer {token.reveal()}",
         "Accept": "application/json",
@@ -183,8 +168,8 @@ async def _get(
         "Accept-Encoding": "identity",
         "User-Agent": f"rk-exporter/{__version__}",
     }
-    extensions = {"trace": opened.trace}
-    async with client.stream("GET", url, headers=headers, extensions=extensions) as response:
+    stream = client.stream("GET", url, headers=headers, extensions={"trace": trace})
+    async with stream as response:
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise InvalidResponse("the API compressed its answer although the request forbids it")
         body = bytearray()

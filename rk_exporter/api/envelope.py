@@ -41,7 +41,7 @@ class Success(msgspec.Struct, Generic[T], gc=False):
 
 
 class _ErrorCode(msgspec.Struct, gc=False):
-    code: msgspec.Raw = ABSENT
+    code: object = None
 
 
 class _Failure(msgspec.Struct, gc=False):
@@ -52,7 +52,6 @@ class _Failure(msgspec.Struct, gc=False):
 
 
 _failure_decoder = msgspec.json.Decoder(_Failure)
-_code_decoder = msgspec.json.Decoder(int)
 
 
 def unwrap(
@@ -97,15 +96,8 @@ def _failure(body: bytes) -> _Failure:
 
 def _error_codes(body: bytes) -> frozenset[int]:
     failure = _failure(body)
-    errors = [*(failure.errors or ()), *((failure.error,) if failure.error else ())]
-    return frozenset(code for error in errors if (code := _code(error)) is not None)
-
-
-def _code(error: _ErrorCode) -> int | None:
-    try:
-        return _code_decoder.decode(error.code)
-    except UNREADABLE:
-        return None
+    codes = [error.code for error in (failure.error, *(failure.errors or ())) if error]
+    return frozenset(code for code in codes if type(code) is int)
 
 
 def _error(status: int, body: bytes) -> ApiError:
@@ -122,9 +114,8 @@ def _error(status: int, body: bytes) -> ApiError:
 def _error_type(status: int, codes: frozenset[int]) -> type[ApiError]:
     if status == _TOO_MANY_REQUESTS or codes & RATE_LIMIT_CODES:
         return RateLimited
-    if status in {_UNAUTHORIZED, _FORBIDDEN}:
-        return Unauthorized
-    if status in {_OK, _BAD_REQUEST} and codes & AUTH_CODES:
+    has_auth_code = status in {_OK, _BAD_REQUEST} and codes & AUTH_CODES
+    if has_auth_code or status in {_UNAUTHORIZED, _FORBIDDEN}:
         return Unauthorized
     if status == _NOT_FOUND:
         return NotFound

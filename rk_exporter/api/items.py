@@ -6,8 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from rk_exporter.api import schema
-from rk_exporter.api.fields import ParseIssues, count, present, present_identifier
-from rk_exporter.api.results import Paging
+from rk_exporter.api.fields import ParseIssues, present_identifier
 
 
 ItemT = TypeVar("ItemT", bound=schema.Item)
@@ -24,11 +23,3 @@ def identified_items(
 
     parsed = (issues.read("id", raw, parse) for raw in raw_items)
     return [item for item in parsed if item is not None]
-
-
-def paging(raw: msgspec.Raw) -> Paging | None:
-    """Return the paging of a list, if the API gives one."""
-    item = schema.paging.decode(raw)
-    if item is None:
-        return None
-    return Paging(present(count(item.total_count)), present(count(item.end_offset)))

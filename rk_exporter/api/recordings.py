@@ -16,7 +16,7 @@ from rk_exporter.api.fields import (
     text,
     timestamp,
 )
-from rk_exporter.api.items import identified_items, paging
+from rk_exporter.api.items import identified_items
 from rk_exporter.api.results import Page, Parsed
 from rk_exporter.model.errors import InvalidResponse
 from rk_exporter.model.meeting import ListedRecording, Meeting
@@ -99,7 +99,7 @@ def parse_recordings_page(status: int, body: bytes) -> Parsed[Page[ListedRecordi
     page = Page(
         tuple(listed),
         tuple(recording_id for recording_id, _ in found),
-        issues.read("paging", raw_paging, paging),
+        issues.read("paging", raw_paging, schema.paging.decode),
     )
     return issues.parsed(page)
 

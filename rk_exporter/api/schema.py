@@ -10,6 +10,7 @@ import msgspec
 
 from rk_exporter.api.envelope import Success
 from rk_exporter.api.fields import ABSENT
+from rk_exporter.api.results import Paging
 
 
 class Item(msgspec.Struct, gc=False):
@@ -76,13 +77,6 @@ class MeetingItem(msgspec.Struct, gc=False):
     record_on_start: msgspec.Raw = ABSENT
 
 
-class PagingItem(msgspec.Struct, gc=False):
-    """The paging beside a list."""
-
-    total_count: msgspec.Raw = ABSENT
-    end_offset: msgspec.Raw = ABSENT
-
-
 # The names under which malformed fields are counted.
 MALFORMABLE_FIELDS = (
     *RecordingItem.__struct_fields__,
@@ -106,4 +100,5 @@ stop_reason: msgspec.json.Decoder[StopReasonItem | str | None] = msgspec.json.De
     StopReasonItem | str | None
 )
 reference: msgspec.json.Decoder[ReferenceItem | None] = msgspec.json.Decoder(ReferenceItem | None)
-paging: msgspec.json.Decoder[PagingItem | None] = msgspec.json.Decoder(PagingItem | None)
+# The API may give numbers as strings.
+paging: msgspec.json.Decoder[Paging | None] = msgspec.json.Decoder(Paging | None, strict=False)

@@ -3,7 +3,7 @@
 from rk_exporter.api import schema
 from rk_exporter.api.envelope import unwrap
 from rk_exporter.api.fields import ParseIssues, boolean, count, label, present_identifier, text
-from rk_exporter.api.items import identified_items, paging
+from rk_exporter.api.items import identified_items
 from rk_exporter.api.results import LiveSession, MeetingSettings, Page, Parsed
 
 
@@ -27,7 +27,7 @@ def parse_sessions_page(status: int, body: bytes) -> Parsed[Page[LiveSession]]:
     page = Page(
         tuple(session for session in live if session is not None),
         tuple(session_id for session_id, _ in found),
-        issues.read("paging", raw_paging, paging),
+        issues.read("paging", raw_paging, schema.paging.decode),
     )
     return issues.parsed(page)
 
