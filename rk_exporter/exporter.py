@@ -8,8 +8,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.connection import ClientFactory, client_factory
-from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.api.connection import ClientFactory, ConnectionPool, client_factory
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_parts import AppParts

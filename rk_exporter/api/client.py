@@ -10,8 +10,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
-from rk_exporter.api.connection import Answer, Connection
-from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.api.connection import Answer, Connection, ConnectionPool
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.api.recordings import (
     parse_active_recordings,
@@ -81,14 +80,11 @@ class RealtimeKitClient:
         )
         self._app = app.name
         self._pool = pool
+        self.max_concurrency = pool.size
+        """How many calls can run at a time; more of them wait."""
         self._limiter = limiter
         self._observer = observer
         self._server_clock = server_clock
-
-    @property
-    def max_concurrency(self) -> int:
-        """Return how many calls can run at a time; more of them wait."""
-        return self._pool.size
 
     async def active_recordings(
         self, meeting_id: str, context: PassContext
@@ -216,8 +212,8 @@ def _parsed(answer: Answer, parse: Callable[[int, bytes], T]) -> T:
     try:
         return parse(answer.status, answer.body)
     except RateLimited as error:
-        seconds = retry_after_seconds(answer.headers, now=datetime.now(UTC))
-        raise RateLimited(str(error), retry_after_seconds=seconds) from None
+        error.retry_after_seconds = retry_after_seconds(answer.headers, now=datetime.now(UTC))
+        raise
 
 
 def _segment(identifier: str) -> str:

@@ -1,5 +1,5 @@
 """
-One connection to the API. Only this module uses httpx.
+Connections to the API. Only this module uses httpx.
 
 The usual way to use httpx fails here. Many concurrent requests on one client time out while they
 wait for its pool, and a cancelled request leaks its place in the pool (encode/httpcore issue 1093).
@@ -158,6 +158,31 @@ class Connection:
         if self._client is not None:
             client, self._client, self._is_proven = self._client, None, False
             await _close(client)
+
+
+class ConnectionPool:
+    """Lends *size* connections to calls; a call waits while all of them are in use."""
+
+    def __init__(self, make_client: ClientFactory, *, size: int) -> None:
+        self.size = size
+        self._connections = [Connection(make_client) for _ in range(size)]
+        # Last in, first out: the connection used last is the least likely to be closed by now.
+        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        for connection in self._connections:
+            self.release(connection)
+
+    async def acquire(self) -> Connection:
+        """Return a connection that no other call uses until its `release`."""
+        return await self._idle.get()
+
+    def release(self, connection: Connection) -> None:
+        """Take back a *connection*, whatever the result of its call."""
+        self._idle.put_nowait(connection)
+
+    async def close(self) -> None:
+        """Close all connections; the calls that use them must have ended."""
+        for connection in self._connections:
+            await connection.close()
 
 
 async def _get(client: httpx.AsyncClient, url: str, token: Secret, trace: _Trace) -> Answer:

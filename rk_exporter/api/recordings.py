@@ -16,7 +16,7 @@ from rk_exporter.api.fields import (
     text,
     timestamp,
 )
-from rk_exporter.api.items import identified_items
+from rk_exporter.api.pages import parse_page
 from rk_exporter.api.results import Page, Parsed
 from rk_exporter.model.errors import InvalidResponse
 from rk_exporter.model.meeting import ListedRecording, Meeting
@@ -52,7 +52,7 @@ def parse_active_recordings(status: int, body: bytes) -> Parsed[tuple[Recording,
         recording_id = issues.read("id", item.id, identifier)
         if recording_id is None:
             raise InvalidResponse("the API answered 200 with a recording that has no usable id")
-        recordings[recording_id] = _recording(item, recording_id, issues)
+        recordings[recording_id] = _recording(recording_id, item, issues)
     newest_first = sorted(
         recordings.values(),
         key=lambda recording: recording.invoked_timestamp_seconds or 0.0,
@@ -75,7 +75,7 @@ def parse_recording(status: int, body: bytes, *, recording_id: str) -> Parsed[Re
     issues = ParseIssues()
     if item is None or issues.read("id", item.id, identifier) != recording_id:
         raise InvalidResponse("the API answered 200 without the requested recording")
-    return issues.parsed(_recording(item, recording_id, issues))
+    return issues.parsed(_recording(recording_id, item, issues))
 
 
 def parse_recordings_page(status: int, body: bytes) -> Parsed[Page[ListedRecording]]:
@@ -87,24 +87,18 @@ def parse_recordings_page(status: int, body: bytes) -> Parsed[Page[ListedRecordi
     Raises ApiError unless the answer is a documented success.
     """
     data, raw_paging = unwrap(status, body, schema.recordings_page)
-    issues = ParseIssues()
-    found = identified_items(data or (), schema.listed_recording, issues)
-    listed = []
-    # If a recording appears twice, the later one counts.
-    for recording_id, item in dict(found).items():
-        recording = _recording(item, recording_id, issues)
-        meeting = _meeting(item, recording.output_file_name, issues)
-        if meeting is not None:
-            listed.append(ListedRecording(meeting, recording))
-    page = Page(
-        tuple(listed),
-        tuple(recording_id for recording_id, _ in found),
-        issues.read("paging", raw_paging, schema.paging.decode),
-    )
-    return issues.parsed(page)
+    return parse_page(data or (), raw_paging, schema.listed_recording, _listed_recording)
 
 
-def _recording(item: schema.RecordingItem, recording_id: str, issues: ParseIssues) -> Recording:
+def _listed_recording(
+    recording_id: str, item: schema.ListedRecordingItem, issues: ParseIssues
+) -> ListedRecording | None:
+    recording = _recording(recording_id, item, issues)
+    meeting = _meeting(item, recording.output_file_name, issues)
+    return None if meeting is None else ListedRecording(meeting, recording)
+
+
+def _recording(recording_id: str, item: schema.RecordingItem, issues: ParseIssues) -> Recording:
     word = issues.read("status", item.status, _status_word)
     status = Status(word) if word else Status.UNKNOWN
     if word and status is Status.UNKNOWN:

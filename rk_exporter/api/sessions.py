@@ -3,7 +3,7 @@
 from rk_exporter.api import schema
 from rk_exporter.api.envelope import unwrap
 from rk_exporter.api.fields import ParseIssues, boolean, count, label, present_identifier, text
-from rk_exporter.api.items import identified_items
+from rk_exporter.api.pages import parse_page
 from rk_exporter.api.results import LiveSession, MeetingSettings, Page, Parsed
 
 
@@ -20,16 +20,7 @@ def parse_sessions_page(status: int, body: bytes) -> Parsed[Page[LiveSession]]:
     """
     data, raw_paging = unwrap(status, body, schema.sessions_page)
     sessions = data.sessions if isinstance(data, schema.Sessions) else data
-    issues = ParseIssues()
-    found = identified_items(sessions or (), schema.session, issues)
-    # If a session appears twice, the later one counts.
-    live = [_live_session(session_id, item, issues) for session_id, item in dict(found).items()]
-    page = Page(
-        tuple(session for session in live if session is not None),
-        tuple(session_id for session_id, _ in found),
-        issues.read("paging", raw_paging, schema.paging.decode),
-    )
-    return issues.parsed(page)
+    return parse_page(sessions or (), raw_paging, schema.session, _live_session)
 
 
 def _live_session(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.api.connection import ConnectionPool
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_parts import AppParts
