@@ -27,7 +27,7 @@ from rk_exporter.metrics.internal_errors import internal_errors
 from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
-from rk_exporter.runtime.clock import Clock, SystemClock
+from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.lifecycle import FollowRules
@@ -62,7 +62,7 @@ class Exporter:
         persistent: bool = True,
     ) -> None:
         self._config = config
-        self._clock = clock or SystemClock()
+        self._clock = clock or Clock()
         self._workers_per_app = workers_per_app
         self._persistent = persistent
         self._make_client = make_client or client_factory(config.base_url)

@@ -17,8 +17,8 @@ from rk_exporter.api.recordings import (
     parse_recording,
     parse_recordings_page,
 )
-from rk_exporter.api.results import LiveSession, MeetingSettings, Page, Parsed
-from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
+from rk_exporter.api.results import LiveSession, Page, Parsed
+from rk_exporter.api.sessions import parse_record_on_start, parse_sessions_page
 from rk_exporter.model.errors import ApiError, ConnectionStale, RateLimited
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, ListedRecording
@@ -40,6 +40,7 @@ MEETING = "meeting"
 RECORDING = "recording"
 ENDPOINTS = (ACTIVE_RECORDING, RECORDING, RECORDINGS, SESSIONS, MEETING)
 NO_STATUS = "none"
+_segment = partial(quote, safe="")
 # The name under which malformed rate limit headers are counted.
 RATELIMIT_FIELD = "ratelimit"
 
@@ -128,10 +129,10 @@ class RealtimeKitClient:
         path = f"/sessions?{urlencode(query)}"
         return await self._call(SESSIONS, path, parse_sessions_page, context)
 
-    async def meeting_settings(self, meeting_id: str, context: PassContext) -> MeetingSettings:
-        """Return the settings of a meeting ("Fetch a meeting")."""
+    async def record_on_start(self, meeting_id: str, context: PassContext) -> bool | None:
+        """Return whether a meeting is recorded from its start on ("Fetch a meeting")."""
         path = f"/meetings/{_segment(meeting_id)}"
-        return await self._call(MEETING, path, parse_meeting, context)
+        return await self._call(MEETING, path, parse_record_on_start, context)
 
     async def close(self) -> None:
         """Close all connections; no call may be running."""
@@ -214,7 +215,3 @@ def _parsed(answer: Answer, parse: Callable[[int, bytes], T]) -> T:
     except RateLimited as error:
         error.retry_after_seconds = retry_after_seconds(answer.headers, now=datetime.now(UTC))
         raise
-
-
-def _segment(identifier: str) -> str:
-    return quote(identifier, safe="")

@@ -142,8 +142,8 @@ def _is_track(item: schema.RecordingItem, file_name: str | None, issues: ParseIs
 
 def _stop_reason(raw: msgspec.Raw) -> StopReason | None:
     """Return why a recording stopped: the API has an object, a sample of a webhook has a string."""
-    item = schema.stop_reason.decode(raw)
-    word = text(item.reason if isinstance(item, schema.StopReasonItem) else raw)
+    is_object = bytes(raw).startswith(b"{")
+    word = text(schema.stop_reason.decode(raw).reason if is_object else raw)
     return StopReason(word) if word else None
 
 

@@ -48,10 +48,3 @@ class LiveSession:
     meeting_id: str
     meeting_name: str | None
     participants: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class MeetingSettings:
-    """A meeting's settings; None is unknown."""
-
-    record_on_start: bool | None

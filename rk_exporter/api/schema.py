@@ -96,9 +96,7 @@ sessions_page = msgspec.json.Decoder(Success[Sessions | list[msgspec.Raw] | None
 meeting = msgspec.json.Decoder(Success[MeetingItem | None])
 listed_recording = msgspec.json.Decoder(ListedRecordingItem)
 session = msgspec.json.Decoder(SessionItem)
-stop_reason: msgspec.json.Decoder[StopReasonItem | str | None] = msgspec.json.Decoder(
-    StopReasonItem | str | None
-)
+stop_reason = msgspec.json.Decoder(StopReasonItem)
 reference: msgspec.json.Decoder[ReferenceItem | None] = msgspec.json.Decoder(ReferenceItem | None)
 # The API may give numbers as strings.
 paging: msgspec.json.Decoder[Paging | None] = msgspec.json.Decoder(Paging | None, strict=False)

@@ -1,10 +1,18 @@
-"""Parsers of live sessions and of the settings of meetings."""
+"""Parsers of live sessions and of a setting of their meetings."""
 
 from rk_exporter.api import schema
 from rk_exporter.api.envelope import unwrap
-from rk_exporter.api.fields import ParseIssues, boolean, count, label, present_identifier, text
+from rk_exporter.api.fields import (
+    ABSENT,
+    ParseIssues,
+    boolean,
+    count,
+    label,
+    present_identifier,
+    text,
+)
 from rk_exporter.api.pages import parse_page
-from rk_exporter.api.results import LiveSession, MeetingSettings, Page, Parsed
+from rk_exporter.api.results import LiveSession, Page, Parsed
 
 
 _LIVE = "LIVE"
@@ -36,15 +44,13 @@ def _live_session(
     return LiveSession(session_id, meeting_id, name, participants)
 
 
-def parse_meeting(status: int, body: bytes) -> Parsed[MeetingSettings]:
+def parse_record_on_start(status: int, body: bytes) -> Parsed[bool | None]:
     """
-    Return the settings in the answer of "Fetch a meeting".
+    Return the setting `record_on_start` in the answer of "Fetch a meeting", or None if unknown.
 
     Raises ApiError unless the answer is a documented success; NotFound if there is no such meeting.
     """
     item, _ = unwrap(status, body, schema.meeting)
-    if item is None:
-        return Parsed(MeetingSettings(None))
     issues = ParseIssues()
-    record_on_start = issues.read("record_on_start", item.record_on_start, boolean)
-    return issues.parsed(MeetingSettings(record_on_start))
+    raw = ABSENT if item is None else item.record_on_start
+    return issues.parsed(issues.read("record_on_start", raw, boolean))

@@ -148,15 +148,13 @@ class Discovery:
     ) -> None:
         """Read the settings of a meeting; they are read once, and after a failure again later."""
         try:
-            settings = await client.meeting_settings(meeting_id, context)
+            self._record_on_start[meeting_id] = await client.record_on_start(meeting_id, context)
         except NotFound:
             self._record_on_start[meeting_id] = None
         except ApiError as error:
             self._settings_tried_at[meeting_id] = self._clock.wall()
             fields = {"app": self._app, "meeting_id": meeting_id}
             logger.debug("meeting's settings could not be read: %s", error, extra=fields)
-        else:
-            self._record_on_start[meeting_id] = settings.record_on_start
 
     def _is_over(self, reading: Reading, ended_at: float) -> bool:
         if reading.recordings is None:

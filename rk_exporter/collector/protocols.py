@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from rk_exporter.api.results import LiveSession, MeetingSettings, Page
+from rk_exporter.api.results import LiveSession, Page
 from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.ratelimit.pass_context import PassContext
@@ -36,8 +36,8 @@ class DiscoveryClient(Protocol):
         """Return a page of the live sessions."""
         ...
 
-    async def meeting_settings(self, meeting_id: str, context: PassContext) -> MeetingSettings:
-        """Return the settings of a meeting."""
+    async def record_on_start(self, meeting_id: str, context: PassContext) -> bool | None:
+        """Return whether a meeting is recorded from its start on; None if unknown."""
         ...
 
 

@@ -351,7 +351,7 @@ class NoObserver:
         pass
 
 
-class BuggyClock:
+class BuggyClock(Clock):
     """A clock whose wall time has a bug the *n*th time that it is read; 0: it has none."""
 
     def __init__(self, clock: Clock) -> None:

@@ -42,7 +42,7 @@ class FailingClient:
         raise self._error
 
     active_recordings = recording = recordings_page = _fail
-    live_sessions_page = meeting_settings = _fail
+    live_sessions_page = record_on_start = _fail
 
     async def close(self) -> None:
         pass
