@@ -10,15 +10,10 @@ from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
+from rk_exporter.api import parsers
 from rk_exporter.api.connection import Answer, Connection, ConnectionPool
 from rk_exporter.api.pagination import PER_PAGE
-from rk_exporter.api.recordings import (
-    parse_active_recordings,
-    parse_recording,
-    parse_recordings_page,
-)
 from rk_exporter.api.results import LiveSession, Page, Parsed
-from rk_exporter.api.sessions import parse_record_on_start, parse_sessions_page
 from rk_exporter.model.errors import ApiError, ConnectionStale, RateLimited
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, ListedRecording
@@ -92,12 +87,12 @@ class RealtimeKitClient:
     ) -> tuple[Recording, ...]:
         """Return a meeting's recordings in progress, newest first ("Fetch active recording")."""
         path = f"/recordings/active-recording/{_segment(meeting_id)}"
-        return await self._call(ACTIVE_RECORDING, path, parse_active_recordings, context)
+        return await self._call(ACTIVE_RECORDING, path, parsers.parse_active_recordings, context)
 
     async def recording(self, recording_id: str, context: PassContext) -> Recording | None:
         """Return a recording, or None if it does not exist ("Fetch details of a recording")."""
         path = f"/recordings/{_segment(recording_id)}"
-        parse = partial(parse_recording, recording_id=recording_id)
+        parse = partial(parsers.parse_recording, recording_id=recording_id)
         return await self._call(RECORDING, path, parse, context)
 
     async def recordings_page(
@@ -121,18 +116,18 @@ class RealtimeKitClient:
         if since is not None:
             query["start_time"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         path = f"/recordings?{urlencode(query)}"
-        return await self._call(RECORDINGS, path, parse_recordings_page, context)
+        return await self._call(RECORDINGS, path, parsers.parse_recordings_page, context)
 
     async def live_sessions_page(self, page_no: int, context: PassContext) -> Page[LiveSession]:
         """Return a page of the app's live sessions ("Fetch all sessions")."""
         query = {"status": "LIVE", "page_no": str(page_no), "per_page": str(PER_PAGE)}
         path = f"/sessions?{urlencode(query)}"
-        return await self._call(SESSIONS, path, parse_sessions_page, context)
+        return await self._call(SESSIONS, path, parsers.parse_sessions_page, context)
 
     async def record_on_start(self, meeting_id: str, context: PassContext) -> bool | None:
         """Return whether a meeting is recorded from its start on ("Fetch a meeting")."""
         path = f"/meetings/{_segment(meeting_id)}"
-        return await self._call(MEETING, path, parse_record_on_start, context)
+        return await self._call(MEETING, path, parsers.parse_record_on_start, context)
 
     async def close(self) -> None:
         """Close all connections; no call may be running."""

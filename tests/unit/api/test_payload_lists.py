@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rk_exporter.api import schema
-from rk_exporter.api.recordings import parse_recordings_page
+from rk_exporter.api.parsers import (
+    parse_record_on_start,
+    parse_recordings_page,
+    parse_sessions_page,
+)
 from rk_exporter.api.results import LiveSession, Page, Paging, Parsed
-from rk_exporter.api.sessions import parse_record_on_start, parse_sessions_page
 from rk_exporter.model import errors as api_errors
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Status

@@ -10,14 +10,18 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from rk_exporter.api.recordings import parse_recording, parse_recordings_page
+from rk_exporter.api.parsers import (
+    parse_record_on_start,
+    parse_recording,
+    parse_recordings_page,
+    parse_sessions_page,
+)
 from rk_exporter.api.results import (
     LiveSession,
     Page,
     Paging,
     Parsed,
 )
-from rk_exporter.api.sessions import parse_record_on_start, parse_sessions_page
 from rk_exporter.model import errors as api_errors
 from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.model.meeting import Meeting as NamedMeeting
