@@ -16,6 +16,7 @@ import ssl
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import h11
@@ -82,18 +83,16 @@ def client_factory(base_url: str) -> ClientFactory:
     # Callers set the deadline of a call; only connecting has its own timeout.
     timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS)
 
-    def make_client() -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            verify=context,
-            limits=limits,
-            timeout=timeout,
-            # Proxies and .netrc in the environment would send the token elsewhere.
-            trust_env=False,
-            cookies=_NoCookies(),
-            event_hooks={"response": [_forget_location]},
-        )
-
-    return make_client
+    return partial(
+        httpx.AsyncClient,
+        verify=context,
+        limits=limits,
+        timeout=timeout,
+        # Proxies and .netrc in the environment would send the token elsewhere.
+        trust_env=False,
+        cookies=_NoCookies(),
+        event_hooks={"response": [_forget_location]},
+    )
 
 
 def _tls_context(base_url: str) -> ssl.SSLContext:
@@ -120,7 +119,7 @@ class Connection:
     def __init__(self, make_client: ClientFactory) -> None:
         self._make_client = make_client
         self._client: httpx.AsyncClient | None = None
-        self._is_proven = False
+        """The client of the last call if that succeeded."""
 
     async def get(self, url: str, *, token: Secret, deadline: float) -> Answer:
         """
@@ -128,10 +127,10 @@ class Connection:
 
         Raises ApiError for anything else; ApiTimeout at *deadline* (loop time).
         """
+        was_proven = self._client is not None
         client = self._client or self._make_client()
-        was_proven = self._is_proven
         # If anything ends this method early, even cancellation, the client is not used again.
-        self._client, self._is_proven = None, False
+        self._client = None
         opened = contextlib.AsyncExitStack()
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
@@ -150,13 +149,13 @@ class Connection:
             if failure is None:
                 raise
             raise failure from None
-        self._client, self._is_proven = client, True
+        self._client = client
         return answer
 
     async def close(self) -> None:
         """Close the connection; the next call makes a new one."""
         if self._client is not None:
-            client, self._client, self._is_proven = self._client, None, False
+            client, self._client = self._client, None
             await _close(client)
 
 

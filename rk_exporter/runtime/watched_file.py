@@ -25,7 +25,7 @@ _version = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns
 _Version = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _ReadResult(Generic[T]):
     """The result of a read: a value, or the *problem* with the file."""
 
@@ -75,8 +75,7 @@ class WatchedFile(ABC, Generic[T]):
             raise FileError(self._about("changed while it was read; try again"))
         if first.value is None:
             raise FileError(first.problem)
-        self.value = first.value
-        self._version = first.version
+        self.value, self._version = first.value, first.version
         self.last_read_successful = True
         self.last_success_timestamp_seconds: float | None = clock()
 
@@ -109,8 +108,7 @@ class WatchedFile(ABC, Generic[T]):
             if version == known:
                 return None
             if not stat.S_ISREG(status.st_mode):
-                problem = self._about("must be a regular file")
-                return _ReadResult(version=version, problem=problem)
+                return _ReadResult(version, problem=self._about("must be a regular file"))
             is_settled = abs(self._clock() - status.st_mtime) >= _SETTLED_AFTER_SECONDS
             if self.waits_until_settled and not (is_settled or is_first):
                 return None
