@@ -9,8 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.connection import ClientFactory, client_factory
-from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.api.connection import ClientFactory, ConnectionPool, client_factory
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_parts import AppParts
@@ -29,7 +28,7 @@ from rk_exporter.metrics.internal_errors import internal_errors
 from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
-from rk_exporter.runtime.clock import Clock, SystemClock
+from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.lifecycle import FollowRules
@@ -58,7 +57,7 @@ class Exporter:
     config: Config
     _: KW_ONLY
     make_client: ClientFactory | None = None
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=Clock)
     workers_per_app: int = WORKERS_PER_APP
     persistent: bool = True
 

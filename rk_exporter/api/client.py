@@ -10,16 +10,10 @@ from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
-from rk_exporter.api.connection import Answer, Connection
-from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.api import parsers
+from rk_exporter.api.connection import Answer, Connection, ConnectionPool
 from rk_exporter.api.pagination import PER_PAGE
-from rk_exporter.api.recordings import (
-    parse_active_recordings,
-    parse_recording,
-    parse_recordings_page,
-)
-from rk_exporter.api.results import LiveSession, MeetingSettings, Page, Parsed
-from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
+from rk_exporter.api.results import LiveSession, Page, Parsed
 from rk_exporter.model.errors import ApiError, ConnectionStale, RateLimited
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, ListedRecording
@@ -41,6 +35,7 @@ MEETING = "meeting"
 RECORDING = "recording"
 ENDPOINTS = (ACTIVE_RECORDING, RECORDING, RECORDINGS, SESSIONS, MEETING)
 NO_STATUS = "none"
+_segment = partial(quote, safe="")
 # The name under which malformed rate limit headers are counted.
 RATELIMIT_FIELD = "ratelimit"
 
@@ -81,26 +76,23 @@ class RealtimeKitClient:
         )
         self._app = app.name
         self._pool = pool
+        self.max_concurrency = pool.size
+        """How many calls can run at a time; more of them wait."""
         self._limiter = limiter
         self._observer = observer
         self._server_clock = server_clock
-
-    @property
-    def max_concurrency(self) -> int:
-        """Return how many calls can run at a time; more of them wait."""
-        return self._pool.size
 
     async def active_recordings(
         self, meeting_id: str, context: PassContext
     ) -> tuple[Recording, ...]:
         """Return a meeting's recordings in progress, newest first ("Fetch active recording")."""
         path = f"/recordings/active-recording/{_segment(meeting_id)}"
-        return await self._call(ACTIVE_RECORDING, path, parse_active_recordings, context)
+        return await self._call(ACTIVE_RECORDING, path, parsers.parse_active_recordings, context)
 
     async def recording(self, recording_id: str, context: PassContext) -> Recording | None:
         """Return a recording, or None if it does not exist ("Fetch details of a recording")."""
         path = f"/recordings/{_segment(recording_id)}"
-        parse = partial(parse_recording, recording_id=recording_id)
+        parse = partial(parsers.parse_recording, recording_id=recording_id)
         return await self._call(RECORDING, path, parse, context)
 
     async def recordings_page(
@@ -124,18 +116,18 @@ class RealtimeKitClient:
         if since is not None:
             query["start_time"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         path = f"/recordings?{urlencode(query)}"
-        return await self._call(RECORDINGS, path, parse_recordings_page, context)
+        return await self._call(RECORDINGS, path, parsers.parse_recordings_page, context)
 
     async def live_sessions_page(self, page_no: int, context: PassContext) -> Page[LiveSession]:
         """Return a page of the app's live sessions ("Fetch all sessions")."""
         query = {"status": "LIVE", "page_no": str(page_no), "per_page": str(PER_PAGE)}
         path = f"/sessions?{urlencode(query)}"
-        return await self._call(SESSIONS, path, parse_sessions_page, context)
+        return await self._call(SESSIONS, path, parsers.parse_sessions_page, context)
 
-    async def meeting_settings(self, meeting_id: str, context: PassContext) -> MeetingSettings:
-        """Return the settings of a meeting ("Fetch a meeting")."""
+    async def record_on_start(self, meeting_id: str, context: PassContext) -> bool | None:
+        """Return whether a meeting is recorded from its start on ("Fetch a meeting")."""
         path = f"/meetings/{_segment(meeting_id)}"
-        return await self._call(MEETING, path, parse_meeting, context)
+        return await self._call(MEETING, path, parsers.parse_record_on_start, context)
 
     async def close(self) -> None:
         """Close all connections; no call may be running."""
@@ -216,9 +208,5 @@ def _parsed(answer: Answer, parse: Callable[[int, bytes], T]) -> T:
     try:
         return parse(answer.status, answer.body)
     except RateLimited as error:
-        seconds = retry_after_seconds(answer.headers, now=datetime.now(UTC))
-        raise RateLimited(str(error), retry_after_seconds=seconds) from None
-
-
-def _segment(identifier: str) -> str:
-    return quote(identifier, safe="")
+        error.retry_after_seconds = retry_after_seconds(answer.headers, now=datetime.now(UTC))
+        raise

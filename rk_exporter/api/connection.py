@@ -1,5 +1,5 @@
 """
-One connection to the API. Only this module uses httpx.
+Connections to the API. Only this module uses httpx.
 
 The usual way to use httpx fails here. Many concurrent requests on one client time out while they
 wait for its pool, and a cancelled request leaks its place in the pool (encode/httpcore issue 1093).
@@ -16,6 +16,7 @@ import ssl
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import h11
@@ -39,6 +40,8 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 # Longer than usual scrape intervals, because a handshake costs more than a call.
 KEEPALIVE_SECONDS = 150.0
 ClientFactory = Callable[[], httpx.AsyncClient]
+# httpx calls it at each step of a request.
+_Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 
 class SetupError(Exception):
@@ -80,18 +83,16 @@ def client_factory(base_url: str) -> ClientFactory:
     # Callers set the deadline of a call; only connecting has its own timeout.
     timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS)
 
-    def make_client() -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            verify=context,
-            limits=limits,
-            timeout=timeout,
-            # Proxies and .netrc in the environment would send the token elsewhere.
-            trust_env=False,
-            cookies=_NoCookies(),
-            event_hooks={"response": [_forget_location]},
-        )
-
-    return make_client
+    return partial(
+        httpx.AsyncClient,
+        verify=context,
+        limits=limits,
+        timeout=timeout,
+        # Proxies and .netrc in the environment would send the token elsewhere.
+        trust_env=False,
+        cookies=_NoCookies(),
+        event_hooks={"response": [_forget_location]},
+    )
 
 
 def _tls_context(base_url: str) -> ssl.SSLContext:
@@ -118,7 +119,7 @@ class Connection:
     def __init__(self, make_client: ClientFactory) -> None:
         self._make_client = make_client
         self._client: httpx.AsyncClient | None = None
-        self._is_proven = False
+        """The client of the last call if that succeeded."""
 
     async def get(self, url: str, *, token: Secret, deadline: float) -> Answer:
         """
@@ -126,56 +127,64 @@ class Connection:
 
         Raises ApiError for anything else; ApiTimeout at *deadline* (loop time).
         """
+        was_proven = self._client is not None
         client = self._client or self._make_client()
-        was_proven = self._is_proven
         # If anything ends this method early, even cancellation, the client is not used again.
-        self._client, self._is_proven = None, False
-        opened = _OpenedStreams()
+        self._client = None
+        opened = contextlib.AsyncExitStack()
+
+        async def trace(event: str, info: Mapping[str, Any]) -> None:
+            # If a deadline cancels a TLS handshake, httpx leaves the TCP connection open.
+            if event == "connection.connect_tcp.complete":
+                opened.push_async_callback(info["return_value"].aclose)
+
         try:
             async with asyncio.timeout_at(deadline):
-                answer = await _get(client, url, token, opened)
+                answer = await _get(client, url, token, trace)
         except BaseException as error:
             await _close(client)
-            await opened.close()
+            with contextlib.suppress(OSError):
+                await opened.aclose()
             failure = _translate(error, was_proven=was_proven)
             if failure is None:
                 raise
             raise failure from None
-        self._client, self._is_proven = client, True
+        self._client = client
         return answer
 
     async def close(self) -> None:
         """Close the connection; the next call makes a new one."""
         if self._client is not None:
-            client, self._client, self._is_proven = self._client, None, False
+            client, self._client = self._client, None
             await _close(client)
 
 
-class _OpenedStreams:
-    """
-    The TCP connections that were opened during a call.
+class ConnectionPool:
+    """Lends *size* connections to calls; a call waits while all of them are in use."""
 
-    If a deadline cancels a TLS handshake, httpx leaves the TCP connection open.
-    """
+    def __init__(self, make_client: ClientFactory, *, size: int) -> None:
+        self.size = size
+        self._connections = [Connection(make_client) for _ in range(size)]
+        # Last in, first out: the connection used last is the least likely to be closed by now.
+        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        for connection in self._connections:
+            self.release(connection)
 
-    def __init__(self) -> None:
-        self._closers: list[Callable[[], Awaitable[None]]] = []
+    async def acquire(self) -> Connection:
+        """Return a connection that no other call uses until its `release`."""
+        return await self._idle.get()
 
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Record opened connections: httpx calls this at each step (request extension "trace")."""
-        if event == "connection.connect_tcp.complete":
-            self._closers.append(info["return_value"].aclose)
+    def release(self, connection: Connection) -> None:
+        """Take back a *connection*, whatever the result of its call."""
+        self._idle.put_nowait(connection)
 
     async def close(self) -> None:
-        """Close all connections, even broken ones."""
-        for close in self._closers:
-            with contextlib.suppress(OSError):
-                await close()
+        """Close all connections; the calls that use them must have ended."""
+        for connection in self._connections:
+            await connection.close()
 
 
-async def _get(
-    client: httpx.AsyncClient, url: str, token: Secret, opened: _OpenedStreams
-) -> Answer:
+async def _get(client: httpx.AsyncClient, url: str, token: Secret, trace: _Trace) -> Answer:
     headers = {
         "Authorization": f"Bearer {token.reveal()}",
         "Accept": "application/json",
@@ -183,8 +192,8 @@ async def _get(
         "Accept-Encoding": "identity",
         "User-Agent": f"rk-exporter/{__version__}",
     }
-    extensions = {"trace": opened.trace}
-    async with client.stream("GET", url, headers=headers, extensions=extensions) as response:
+    stream = client.stream("GET", url, headers=headers, extensions={"trace": trace})
+    async with stream as response:
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise InvalidResponse("the API compressed its answer although the request forbids it")
         body = bytearray()

@@ -6,6 +6,7 @@ RealtimeKit have an `error` object. Errors of Cloudflare's gateway in front of R
 list `errors`. Proxies in front of both answer with HTML or with nothing.
 """
 
+from http import HTTPStatus
 from typing import Generic, TypeVar
 
 import msgspec
@@ -28,8 +29,6 @@ T = TypeVar("T")
 AUTH_CODES = frozenset({10000, 6003})
 # Error codes of the rate limit over the years; 971 was seen with status 500.
 RATE_LIMIT_CODES = frozenset({971, 10429, 10100})
-_OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 400, 401, 403, 404
-_TOO_MANY_REQUESTS, _INTERNAL_SERVER_ERROR = 429, 500
 
 
 class Success(msgspec.Struct, Generic[T], gc=False):
@@ -41,7 +40,7 @@ class Success(msgspec.Struct, Generic[T], gc=False):
 
 
 class _ErrorCode(msgspec.Struct, gc=False):
-    code: msgspec.Raw = ABSENT
+    code: object = None
 
 
 class _Failure(msgspec.Struct, gc=False):
@@ -52,7 +51,6 @@ class _Failure(msgspec.Struct, gc=False):
 
 
 _failure_decoder = msgspec.json.Decoder(_Failure)
-_code_decoder = msgspec.json.Decoder(int)
 
 
 def unwrap(
@@ -63,7 +61,7 @@ def unwrap(
 
     Raises ApiError unless the answer is a documented success.
     """
-    if status != _OK:
+    if status != HTTPStatus.OK:
         raise _error(status, body)
     try:
         answer = decoder.decode(body)
@@ -81,7 +79,7 @@ def unwrap(
 
 def is_not_found(status: int, body: bytes) -> bool:
     """Return whether RealtimeKit itself answered 404, and not the gateway in front of it."""
-    if status != _NOT_FOUND:
+    if status != HTTPStatus.NOT_FOUND:
         return False
     failure = _failure(body)
     return failure.error is not None and not failure.errors
@@ -95,39 +93,28 @@ def _failure(body: bytes) -> _Failure:
         return _Failure()
 
 
-def _error_codes(body: bytes) -> frozenset[int]:
-    failure = _failure(body)
-    errors = [*(failure.errors or ()), *((failure.error,) if failure.error else ())]
-    return frozenset(code for error in errors if (code := _code(error)) is not None)
-
-
-def _code(error: _ErrorCode) -> int | None:
-    try:
-        return _code_decoder.decode(error.code)
-    except UNREADABLE:
-        return None
-
-
 def _error(status: int, body: bytes) -> ApiError:
     """Return the error for an answer that is not a success."""
-    codes = _error_codes(body)
+    failure = _failure(body)
+    errors = filter(None, (failure.error, *(failure.errors or ())))
+    codes = frozenset(error.code for error in errors if type(error.code) is int)
     shown = ", ".join(str(code) for code in sorted(codes) if code != status)
     message = f"the API answered {status}" + (f" with the error code {shown}" if shown else "")
     error = _error_type(status, codes)
     if error is InvalidResponse:
-        message += ', but not "success": true' if status == _OK else ", which it does not document"
+        is_ok = status == HTTPStatus.OK
+        message += ', but not "success": true' if is_ok else ", which it does not document"
     return error(message)
 
 
 def _error_type(status: int, codes: frozenset[int]) -> type[ApiError]:
-    if status == _TOO_MANY_REQUESTS or codes & RATE_LIMIT_CODES:
+    if status == HTTPStatus.TOO_MANY_REQUESTS or codes & RATE_LIMIT_CODES:
         return RateLimited
-    if status in {_UNAUTHORIZED, _FORBIDDEN}:
+    has_auth_code = status in {HTTPStatus.OK, HTTPStatus.BAD_REQUEST} and codes & AUTH_CODES
+    if has_auth_code or status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return Unauthorized
-    if status in {_OK, _BAD_REQUEST} and codes & AUTH_CODES:
-        return Unauthorized
-    if status == _NOT_FOUND:
+    if status == HTTPStatus.NOT_FOUND:
         return NotFound
-    if status < _BAD_REQUEST:
+    if status < HTTPStatus.BAD_REQUEST:
         return InvalidResponse
-    return ClientError if status < _INTERNAL_SERVER_ERROR else ServerError
+    return ClientError if status < HTTPStatus.INTERNAL_SERVER_ERROR else ServerError

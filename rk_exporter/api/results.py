@@ -1,10 +1,13 @@
 """The results of the client's calls."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
 
 
 T = TypeVar("T")
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +19,11 @@ class Parsed(Generic[T]):
     unknown_statuses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Paging:
+class Paging(msgspec.Struct, frozen=True):
     """The length of a list, and the position of a page's last item, counted from 1."""
 
-    total_count: int
-    end_offset: int
+    total_count: _Count
+    end_offset: _Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,3 @@ class LiveSession:
     meeting_id: str
     meeting_name: str | None
     participants: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class MeetingSettings:
-    """A meeting's settings; None is unknown."""
-
-    record_on_start: bool | None

@@ -10,6 +10,7 @@ import msgspec
 
 from rk_exporter.api.envelope import Success
 from rk_exporter.api.fields import ABSENT
+from rk_exporter.api.results import Paging
 
 
 class Item(msgspec.Struct, gc=False):
@@ -76,13 +77,6 @@ class MeetingItem(msgspec.Struct, gc=False):
     record_on_start: msgspec.Raw = ABSENT
 
 
-class PagingItem(msgspec.Struct, gc=False):
-    """The paging beside a list."""
-
-    total_count: msgspec.Raw = ABSENT
-    end_offset: msgspec.Raw = ABSENT
-
-
 # The names under which malformed fields are counted.
 MALFORMABLE_FIELDS = (
     *RecordingItem.__struct_fields__,
@@ -102,8 +96,7 @@ sessions_page = msgspec.json.Decoder(Success[Sessions | list[msgspec.Raw] | None
 meeting = msgspec.json.Decoder(Success[MeetingItem | None])
 listed_recording = msgspec.json.Decoder(ListedRecordingItem)
 session = msgspec.json.Decoder(SessionItem)
-stop_reason: msgspec.json.Decoder[StopReasonItem | str | None] = msgspec.json.Decoder(
-    StopReasonItem | str | None
-)
+stop_reason = msgspec.json.Decoder(StopReasonItem)
 reference: msgspec.json.Decoder[ReferenceItem | None] = msgspec.json.Decoder(ReferenceItem | None)
-paging: msgspec.json.Decoder[PagingItem | None] = msgspec.json.Decoder(PagingItem | None)
+# The API may give numbers as strings.
+paging: msgspec.json.Decoder[Paging | None] = msgspec.json.Decoder(Paging | None, strict=False)

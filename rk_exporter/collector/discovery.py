@@ -148,8 +148,9 @@ class Discovery:
         """Read the settings of a meeting; they are read once, and after a failure again later."""
         due_at = math.inf
         try:
-            settings = await self._client.meeting_settings(meeting_id, context)
-            self._record_on_start[meeting_id] = settings.record_on_start
+            self._record_on_start[meeting_id] = await self._client.record_on_start(
+                meeting_id, context
+            )
         except NotFound:
             pass
         except ApiError as error:

@@ -65,10 +65,7 @@ class RateLimited(ApiError):
     """The API asks for fewer calls, and none for *retry_after_seconds* if it gives a time."""
 
     reason = Reason.RATE_LIMITED
-
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
+    retry_after_seconds: float | None = None
 
 
 class ServerError(ApiError):

@@ -2,9 +2,19 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
-class Status(StrEnum):
+class _OpenEnum(StrEnum):
+    """Values of the API, which may add more; all of those become UNKNOWN, one label value."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:
+        del value
+        return cls["UNKNOWN"]
+
+
+class Status(_OpenEnum):
     """State of a recording in the API; UNKNOWN stands for every undocumented state."""
 
     INVOKED = "INVOKED"
@@ -15,30 +25,18 @@ class Status(StrEnum):
     ERRORED = "ERRORED"
     UNKNOWN = "UNKNOWN"
 
-    @classmethod
-    def _missing_(cls, value: object) -> "Status":
-        """Return UNKNOWN for *value*, so that a new state adds no new label value."""
-        del value
-        return cls.UNKNOWN
-
 
 IN_PROGRESS = frozenset({Status.INVOKED, Status.RECORDING, Status.PAUSED, Status.UPLOADING})
 TERMINAL = frozenset({Status.UPLOADED, Status.ERRORED})
 
 
-class StopReason(StrEnum):
+class StopReason(_OpenEnum):
     """Why a recording stopped; UNKNOWN stands for every undocumented reason."""
 
     API_CALL = "API_CALL"
     INTERNAL_ERROR = "INTERNAL_ERROR"
     ALL_PEERS_LEFT = "ALL_PEERS_LEFT"
     UNKNOWN = "UNKNOWN"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "StopReason":
-        """Return UNKNOWN for *value*, so that a new reason adds no new label value."""
-        del value
-        return cls.UNKNOWN
 
 
 class Outcome(StrEnum):

@@ -2,23 +2,9 @@
 
 import time
 
-from typing import Protocol
 
-
-class Clock(Protocol):
-    """What time it is: *wall* may be set by people, *monotonic* only ever goes on."""
-
-    def wall(self) -> float:
-        """Return unix seconds."""
-        ...
-
-    def monotonic(self) -> float:
-        """Return seconds since an arbitrary moment."""
-        ...
-
-
-class SystemClock:
-    """The clocks of this machine."""
+class Clock:
+    """The clocks of this machine: people may set *wall*, but *monotonic* never goes back."""
 
     def wall(self) -> float:
         """Return unix seconds."""

@@ -36,10 +36,9 @@ def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
                 raise FileError("must be a regular file")
             # Most large files need not be read to be refused.
             content = file.read(max_bytes + 1) if status.st_size <= max_bytes else None
-    except FileNotFoundError as error:
-        raise FileMissing(f"cannot be read ({error.strerror})") from None
     except OSError as error:
-        raise FileError(f"cannot be read ({error.strerror})") from None
+        kind = FileMissing if isinstance(error, FileNotFoundError) else FileError
+        raise kind(f"cannot be read ({error.strerror})") from None
     if content is None or len(content) > max_bytes:
         raise FileTooLarge(f"larger than {_size_text(max_bytes)}")
     return content

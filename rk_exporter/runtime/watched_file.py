@@ -1,13 +1,13 @@
 """Values in files that people and tools replace at any time."""
 
 import logging
-import os
 import stat
 import time
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
@@ -21,14 +21,15 @@ T = TypeVar("T")
 # may also leave size and timestamps as they are.
 _SETTLED_AFTER_SECONDS = 1.0
 # Device, inode, size, and the times of the last change of content and of metadata.
-_Version = tuple[int, int, int, int, int]
+_version = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+_Version = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _ReadResult(Generic[T]):
     """The result of a read: a value, or the *problem* with the file."""
 
-    version: _Version | None
+    version: _Version | None = None
     """None makes the next refresh read the file again."""
     value: T | None = None
     problem: str | None = None
@@ -74,8 +75,7 @@ class WatchedFile(ABC, Generic[T]):
             raise FileError(self._about("changed while it was read; try again"))
         if first.value is None:
             raise FileError(first.problem)
-        self.value = first.value
-        self._version = first.version
+        self.value, self._version = first.value, first.version
         self.last_read_successful = True
         self.last_success_timestamp_seconds: float | None = clock()
 
@@ -94,8 +94,7 @@ class WatchedFile(ABC, Generic[T]):
         try:
             result = await self._call.result(timeout_seconds=self._max_wait_seconds)
         except StillRunning:
-            problem = self._about("the file system does not answer")
-            result = _ReadResult(version=None, problem=problem)
+            result = _ReadResult(problem=self._about("the file system does not answer"))
         return result is not None and self._accept(result)
 
     def __repr__(self) -> str:
@@ -109,8 +108,7 @@ class WatchedFile(ABC, Generic[T]):
             if version == known:
                 return None
             if not stat.S_ISREG(status.st_mode):
-                problem = self._about("must be a regular file")
-                return _ReadResult(version=version, problem=problem)
+                return _ReadResult(version, problem=self._about("must be a regular file"))
             is_settled = abs(self._clock() - status.st_mtime) >= _SETTLED_AFTER_SECONDS
             if self.waits_until_settled and not (is_settled or is_first):
                 return None
@@ -118,11 +116,9 @@ class WatchedFile(ABC, Generic[T]):
             if _version(self.path.stat()) != version:
                 return None
         except FileError as error:
-            return _ReadResult(version=None, problem=self._about(str(error)))
+            return _ReadResult(problem=self._about(str(error)))
         except OSError as error:
-            return _ReadResult(
-                version=None, problem=self._about(f"cannot be read ({error.strerror})")
-            )
+            return _ReadResult(problem=self._about(f"cannot be read ({error.strerror})"))
         known_version = version if is_settled else None
         try:
             return _ReadResult(version=known_version, value=self.parse(content))
@@ -158,13 +154,3 @@ class WatchedFile(ABC, Generic[T]):
 
     def _about(self, message: str) -> str:
         return f"{self.path}: {message}" if self.is_path_shown else message
-
-
-def _version(status: os.stat_result) -> _Version:
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from rk_exporter.api.client import ACTIVE_RECORDING, RealtimeKitClient
-from rk_exporter.api.connection import client_factory
-from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.api.connection import ConnectionPool, client_factory
 from rk_exporter.model.errors import (
     ApiError,
 )

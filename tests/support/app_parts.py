@@ -1,7 +1,7 @@
 """The parts of an app whose API is simulated, without a configuration."""
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.api.connection import ConnectionPool
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_parts import AppParts
 from rk_exporter.collector.backfill import Backfill

@@ -21,6 +21,7 @@ from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
 from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.runtime.clock import Clock
 from rk_exporter.simulator import (
     Fault,
     Meeting,
@@ -134,7 +135,7 @@ def scripted(meeting_id: str = "meeting-1", **changes: Any) -> Recording:
     return Recording.scripted(meeting_id, **moments)
 
 
-class Time:
+class Time(Clock):
     """A clock whose wall time stops until it is set; its monotonic time can be advanced."""
 
     def __init__(self, now: float = NOW) -> None:
@@ -158,7 +159,7 @@ class Time:
         self._advanced_seconds += 301.0
 
 
-class VirtualClock:
+class VirtualClock(Clock):
     """The clock of a loop in virtual time that begins at *starts_at* unix seconds."""
 
     def __init__(self, starts_at: float = NOW) -> None:

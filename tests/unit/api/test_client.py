@@ -19,8 +19,7 @@ from rk_exporter.api.client import (
     RECORDING,
     RealtimeKitClient,
 )
-from rk_exporter.api.connection import Connection, client_factory
-from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.api.connection import Connection, ConnectionPool, client_factory
 from rk_exporter.model import errors as api_errors
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App

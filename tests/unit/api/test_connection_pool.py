@@ -3,8 +3,7 @@ import random
 
 import httpx
 
-from rk_exporter.api.connection import Connection
-from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.api.connection import Connection, ConnectionPool
 from rk_exporter.model.secret import Secret
 from tests.support import virtual_time
 

@@ -10,19 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rk_exporter.api import schema
-from rk_exporter.api.recordings import parse_recordings_page
-from rk_exporter.api.results import LiveSession, MeetingSettings, Page, Paging, Parsed
-from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
+from rk_exporter.api.parsers import (
+    parse_record_on_start,
+    parse_recordings_page,
+    parse_sessions_page,
+)
+from rk_exporter.api.results import LiveSession, Page, Paging, Parsed
 from rk_exporter.model import errors as api_errors
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Status
 from tests.support.payloads import CANARY, JSON_VALUES, SAMPLE, gateway
 
 
-PARSERS = (parse_recordings_page, parse_sessions_page, parse_meeting)
+PARSERS = (parse_recordings_page, parse_sessions_page, parse_record_on_start)
 Recordings = Parsed[Page[ListedRecording]]
 Sessions = Parsed[Page[LiveSession]]
-Parser = Callable[[int, bytes], Recordings | Sessions | Parsed[MeetingSettings]]
+Parser = Callable[[int, bytes], Recordings | Sessions | Parsed[bool | None]]
 with_each_parser = pytest.mark.parametrize("parse", PARSERS, ids=lambda parse: parse.__name__)
 
 UUID = "6379f432-18c2-429a-a299-a9f5714959fe"
@@ -250,8 +253,8 @@ class TestMeeting:
         self, data: Any, malformed: tuple[str, ...], *, expected: bool | None
     ) -> None:
         """The setting is true, false or absent; any other value is malformed."""
-        settings = Parsed(MeetingSettings(expected), malformed)
-        assert settings == parse_meeting(200, encoded(data))
+        settings = Parsed(expected, malformed)
+        assert settings == parse_record_on_start(200, encoded(data))
 
 
 @pytest.mark.parametrize("data", [None, [], {"sessions": None}, {"sessions": []}, {}])
@@ -331,7 +334,7 @@ def test_errors(parse: Parser, status: int, body: Any, expected: type[api_errors
         (parse_recordings_page, RECORDING),
         (parse_recordings_page, {"recordings": [RECORDING]}),
         (parse_sessions_page, {"sessions": SESSION}),
-        (parse_meeting, [{"record_on_start": True}]),
+        (parse_record_on_start, [{"record_on_start": True}]),
     ],
 )
 def test_data_of_another_shape(parse: Parser, data: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter.api.recordings import parse_active_recordings, parse_recording
+from rk_exporter.api.parsers import parse_active_recordings, parse_recording
 from rk_exporter.api.results import Parsed
 from rk_exporter.api.schema import MALFORMABLE_FIELDS, RecordingItem
 from rk_exporter.model import errors as api_errors

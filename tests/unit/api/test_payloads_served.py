@@ -10,15 +10,18 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from rk_exporter.api.recordings import parse_recording, parse_recordings_page
+from rk_exporter.api.parsers import (
+    parse_record_on_start,
+    parse_recording,
+    parse_recordings_page,
+    parse_sessions_page,
+)
 from rk_exporter.api.results import (
     LiveSession,
-    MeetingSettings,
     Page,
     Paging,
     Parsed,
 )
-from rk_exporter.api.sessions import parse_meeting, parse_sessions_page
 from rk_exporter.model import errors as api_errors
 from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.model.meeting import Meeting as NamedMeeting
@@ -202,11 +205,11 @@ def test_sessions() -> None:
 
 def test_meetings() -> None:
     """A meeting has its setting `record_on_start`; a missing meeting is not found."""
-    settings = served("/meetings/m1", parse_meeting)
-    assert Parsed(MeetingSettings(record_on_start=True)) == settings
-    assert Parsed(MeetingSettings(record_on_start=False)) == served("/meetings/m2", parse_meeting)
+    settings = served("/meetings/m1", parse_record_on_start)
+    assert Parsed(value=True) == settings
+    assert Parsed(value=False) == served("/meetings/m2", parse_record_on_start)
     with pytest.raises(api_errors.NotFound):
-        served("/meetings/m9", parse_meeting)
+        served("/meetings/m9", parse_record_on_start)
 
 
 def test_pages_of_a_generated_scenario() -> None:
@@ -292,7 +295,7 @@ def test_no_single_recording(fault: Fault) -> None:
         ("/recordings", parse_recordings_page),
         ("/recordings/uploaded", partial(parse_recording, recording_id="uploaded")),
         ("/sessions", parse_sessions_page),
-        ("/meetings/m1", parse_meeting),
+        ("/meetings/m1", parse_record_on_start),
     ],
 )
 def test_faults(

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.connection_pool import ConnectionPool
+from rk_exporter.api.connection import ConnectionPool
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister, ListResult
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.model.failure import Reason

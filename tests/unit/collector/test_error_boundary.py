@@ -322,7 +322,7 @@ def test_close_during_a_pass(before: Callable[[Call], None], tmp_path: Path) -> 
     run(scrape())
 
 
-class BuggyClock:
+class BuggyClock(Clock):
     """A clock whose wall time has a bug the *n*th time that it is read; 0: it has none."""
 
     def __init__(self, clock: Clock) -> None:

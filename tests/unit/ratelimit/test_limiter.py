@@ -93,7 +93,9 @@ class Client:
         return await self.call(Unauthorized("rejected"), lasts=lasts)
 
     async def limited(self, retry_after: float | None = None) -> float | None:
-        return await self.call(RateLimited("too many", retry_after_seconds=retry_after))
+        error = RateLimited("too many")
+        error.retry_after_seconds = retry_after
+        return await self.call(error)
 
     @property
     def blocked_seconds(self) -> float:

@@ -1,0 +1,235 @@
+"""Parsers of the answers of all endpoints."""
+
+import re
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import msgspec
+
+from rk_exporter.api import fields, schema
+from rk_exporter.api.envelope import is_not_found, unwrap
+from rk_exporter.api.fields import ParseIssues
+from rk_exporter.api.results import LiveSession, Page, Parsed
+from rk_exporter.model.errors import InvalidResponse
+from rk_exporter.model.meeting import ListedRecording, Meeting
+from rk_exporter.model.recording import Recording, Status, StopReason
+
+
+T = TypeVar("T")
+ItemT = TypeVar("ItemT", bound=schema.Item)
+_LIVE = "LIVE"
+_TRACK = "TRACK"
+# "<meeting id>_<epoch ms>.mp4", and "..._{{peer_id}}.webm" for tracks. Customers may configure a
+# prefix, which looks like a part of the id unless the id is a UUID.
+_FILE_NAME = re.compile(
+    r"(?:.*?(?P<uuid>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
+    r"|(?P<other>[A-Za-z0-9_-]{1,128}?))_[0-9]{10,}[._].*"
+)
+
+
+def parse_active_recordings(status: int, body: bytes) -> Parsed[tuple[Recording, ...]]:
+    """
+    Return the recordings in the answer of "Fetch active recording", newest first.
+
+    The documentation shows one object in `data`, the API's predecessor returned a list: both are
+    read. A 404 with RealtimeKit's `error` object means that there is no active recording.
+
+    Raises ApiError unless the answer is a documented success.
+    """
+    if is_not_found(status, body):
+        return Parsed(())
+    data, _ = unwrap(status, body, schema.active_recordings)
+    issues = ParseIssues()
+    recordings = {}
+    for item in filter(None, data if isinstance(data, list) else [data]):
+        recording_id = issues.read("id", item.id, fields.identifier)
+        if recording_id is None:
+            raise InvalidResponse("the API answered 200 with a recording that has no usable id")
+        recordings[recording_id] = _recording(recording_id, item, issues)
+    newest_first = sorted(
+        recordings.values(),
+        key=lambda recording: recording.invoked_timestamp_seconds or 0.0,
+        reverse=True,
+    )
+    return issues.parsed(tuple(newest_first))
+
+
+def parse_recording(status: int, body: bytes, *, recording_id: str) -> Parsed[Recording | None]:
+    """
+    Return the recording in the answer of "Fetch details of a recording".
+
+    None means that the recording does not exist: RealtimeKit itself answered 404.
+
+    Raises ApiError unless the answer is a documented success about the requested recording.
+    """
+    if is_not_found(status, body):
+        return Parsed(None)
+    item, _ = unwrap(status, body, schema.recording)
+    issues = ParseIssues()
+    if item is None or issues.read("id", item.id, fields.identifier) != recording_id:
+        raise InvalidResponse("the API answered 200 without the requested recording")
+    return issues.parsed(_recording(recording_id, item, issues))
+
+
+def parse_recordings_page(status: int, body: bytes) -> Parsed[Page[ListedRecording]]:
+    """
+    Return the recordings in the answer of "Fetch all recordings".
+
+    Recordings without a usable id, or whose meeting is unknown, are skipped and counted.
+
+    Raises ApiError unless the answer is a documented success.
+    """
+    data, raw_paging = unwrap(status, body, schema.recordings_page)
+    return _parse_page(data or (), raw_paging, schema.listed_recording, _listed_recording)
+
+
+def _listed_recording(
+    recording_id: str, item: schema.ListedRecordingItem, issues: ParseIssues
+) -> ListedRecording | None:
+    recording = _recording(recording_id, item, issues)
+    meeting = _meeting(item, recording.output_file_name, issues)
+    return None if meeting is None else ListedRecording(meeting, recording)
+
+
+def _recording(recording_id: str, item: schema.RecordingItem, issues: ParseIssues) -> Recording:
+    word = issues.read("status", item.status, _status_word)
+    status = Status(word) if word else Status.UNKNOWN
+    if word and status is Status.UNKNOWN:
+        issues.unknown_statuses.append(word)
+
+    def read(name: str, parse: Callable[[msgspec.Raw], T]) -> T | None:
+        return issues.read(name, getattr(item, name), parse)
+
+    file_name = read("output_file_name", fields.label)
+    return Recording(
+        recording_id=recording_id,
+        status=status,
+        session_id=read("session_id", fields.identifier),
+        output_file_name=file_name,
+        file_size_bytes=read("file_size", fields.number),
+        reported_duration_seconds=read("recording_duration", fields.number),
+        download_url_expiry_timestamp_seconds=read("download_url_expiry", fields.timestamp),
+        invoked_timestamp_seconds=read("invoked_time", fields.timestamp),
+        started_timestamp_seconds=read("started_time", fields.timestamp),
+        stopped_timestamp_seconds=read("stopped_time", fields.timestamp),
+        is_track=_is_track(item, file_name, issues),
+        has_download_url=read("download_url", fields.is_given),
+        has_audio_download_url=read("audio_download_url", fields.is_given),
+        stop_reason=read("stop_reason", _stop_reason),
+    )
+
+
+def _status_word(raw: msgspec.Raw) -> str:
+    return fields.present(fields.label(raw))
+
+
+def _is_track(item: schema.RecordingItem, file_name: str | None, issues: ParseIssues) -> bool:
+    """
+    Return whether a recording has one file per participant.
+
+    Third parties have seen `type` empty. Then the file name ends in .webm, or the URL is a list.
+    """
+    has_track_type = issues.read("type", item.type, fields.text) == _TRACK
+    has_track_name = (file_name or "").endswith(".webm")
+    return has_track_type or has_track_name or bytes(item.download_url).startswith(b"[")
+
+
+def _stop_reason(raw: msgspec.Raw) -> StopReason | None:
+    """Return why a recording stopped: the API has an object, a sample of a webhook has a string."""
+    is_object = bytes(raw).startswith(b"{")
+    word = fields.text(schema.stop_reason.decode(raw).reason if is_object else raw)
+    return StopReason(word) if word else None
+
+
+def _meeting(
+    item: schema.ListedRecordingItem, file_name: str | None, issues: ParseIssues
+) -> Meeting | None:
+    """Return the meeting of a recording, from its own fields or else from its file name."""
+    own_issues = ParseIssues()
+    meeting = own_issues.read("meeting_id", item.meeting, _referenced_meeting)
+    if meeting is None:
+        meeting_id = own_issues.read("meeting_id", item.meeting_id, fields.identifier)
+        meeting_id = meeting_id or _id_in_file_name(file_name)
+        meeting = None if meeting_id is None else Meeting(meeting_id, meeting_id)
+    if meeting is None or own_issues.malformed_fields:
+        issues.malformed_fields.append("meeting_id")
+    return meeting
+
+
+def _referenced_meeting(raw: msgspec.Raw) -> Meeting | None:
+    reference = schema.reference.decode(raw)
+    meeting_id = None if reference is None else fields.identifier(reference.id)
+    if reference is None or meeting_id is None:
+        return None
+    # A malformed title must not cost the recording.
+    title = ParseIssues().read("title", reference.title, fields.label)
+    return Meeting(meeting_id, title or meeting_id)
+
+
+def _id_in_file_name(file_name: str | None) -> str | None:
+    match = _FILE_NAME.fullmatch(file_name or "")
+    return (match["uuid"] or match["other"]) if match else None
+
+
+def parse_sessions_page(status: int, body: bytes) -> Parsed[Page[LiveSession]]:
+    """
+    Return the live sessions in the answer of "Fetch all sessions".
+
+    Sessions without a usable id or meeting are skipped and counted.
+
+    Raises ApiError unless the answer is a documented success.
+    """
+    data, raw_paging = unwrap(status, body, schema.sessions_page)
+    sessions = data.sessions if isinstance(data, schema.Sessions) else data
+    return _parse_page(sessions or (), raw_paging, schema.session, _live_session)
+
+
+def _live_session(
+    session_id: str, item: schema.SessionItem, issues: ParseIssues
+) -> LiveSession | None:
+    if issues.read("status", item.status, fields.text) not in {None, _LIVE}:
+        return None
+    meeting_id = issues.read("associated_id", item.associated_id, fields.present_identifier)
+    if meeting_id is None:
+        return None
+    name = issues.read("meeting_display_name", item.meeting_display_name, fields.label)
+    participants = issues.read("live_participants", item.live_participants, fields.count)
+    return LiveSession(session_id, meeting_id, name, participants)
+
+
+def parse_record_on_start(status: int, body: bytes) -> Parsed[bool | None]:
+    """
+    Return the setting `record_on_start` in the answer of "Fetch a meeting", or None if unknown.
+
+    Raises ApiError unless the answer is a documented success; NotFound if there is no such meeting.
+    """
+    item, _ = unwrap(status, body, schema.meeting)
+    issues = ParseIssues()
+    raw = fields.ABSENT if item is None else item.record_on_start
+    return issues.parsed(issues.read("record_on_start", raw, fields.boolean))
+
+
+def _parse_page(
+    raw_items: Iterable[msgspec.Raw],
+    raw_paging: msgspec.Raw,
+    decoder: msgspec.json.Decoder[ItemT],
+    parse_item: Callable[[str, ItemT, ParseIssues], T | None],
+) -> Parsed[Page[T]]:
+    """Return the items that *parse_item* keeps; skip and count items without a usable id."""
+    issues = ParseIssues()
+
+    def identified(raw: msgspec.Raw) -> tuple[str, ItemT]:
+        item = decoder.decode(raw)
+        return fields.present_identifier(item.id), item
+
+    read = (issues.read("id", raw, identified) for raw in raw_items)
+    found = [pair for pair in read if pair is not None]
+    # If an item appears twice, the later one counts.
+    items = [parse_item(item_id, item, issues) for item_id, item in dict(found).items()]
+    page = Page(
+        tuple(item for item in items if item is not None),
+        tuple(item_id for item_id, _ in found),
+        issues.read("paging", raw_paging, schema.paging.decode),
+    )
+    return issues.parsed(page)
