@@ -97,26 +97,27 @@ def _recording(recording_id: str, item: schema.RecordingItem, issues: ParseIssue
     status = Status(word) if word else Status.UNKNOWN
     if word and status is Status.UNKNOWN:
         issues.unknown_statuses.append(word)
-
-    def read(name: str, parse: Callable[[msgspec.Raw], T]) -> T | None:
-        return issues.read(name, getattr(item, name), parse)
-
-    file_name = read("output_file_name", fields.label)
+    read = issues.read
+    file_name = read("output_file_name", item.output_file_name, fields.label)
     return Recording(
         recording_id=recording_id,
         status=status,
-        session_id=read("session_id", fields.identifier),
+        session_id=read("session_id", item.session_id, fields.identifier),
         output_file_name=file_name,
-        file_size_bytes=read("file_size", fields.number),
-        reported_duration_seconds=read("recording_duration", fields.number),
-        download_url_expiry_timestamp_seconds=read("download_url_expiry", fields.timestamp),
-        invoked_timestamp_seconds=read("invoked_time", fields.timestamp),
-        started_timestamp_seconds=read("started_time", fields.timestamp),
-        stopped_timestamp_seconds=read("stopped_time", fields.timestamp),
+        file_size_bytes=read("file_size", item.file_size, fields.number),
+        reported_duration_seconds=read(
+            "recording_duration", item.recording_duration, fields.number
+        ),
+        download_url_expiry_timestamp_seconds=read(
+            "download_url_expiry", item.download_url_expiry, fields.timestamp
+        ),
+        invoked_timestamp_seconds=read("invoked_time", item.invoked_time, fields.timestamp),
+        started_timestamp_seconds=read("started_time", item.started_time, fields.timestamp),
+        stopped_timestamp_seconds=read("stopped_time", item.stopped_time, fields.timestamp),
         is_track=_is_track(item, file_name, issues),
-        has_download_url=read("download_url", fields.is_given),
-        has_audio_download_url=read("audio_download_url", fields.is_given),
-        stop_reason=read("stop_reason", _stop_reason),
+        has_download_url=read("download_url", item.download_url, fields.is_given),
+        has_audio_download_url=read("audio_download_url", item.audio_download_url, fields.is_given),
+        stop_reason=read("stop_reason", item.stop_reason, _stop_reason),
     )
 
 
