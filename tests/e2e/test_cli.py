@@ -217,10 +217,10 @@ class TestScrape:
 
 class TestCheck:
     def test_calls(self, base_url: str, simulator: Simulator) -> None:
-        """A check makes one call per meeting, and none for the list of recordings."""
+        """A check makes a call per meeting, and another one if the meeting may not exist."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
         result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
-        assert (0, 2) == (result.exit_code, simulator.requests.total)
+        assert (0, 3) == (result.exit_code, simulator.requests.total)
 
     def test_success(self, base_url: str) -> None:
         """It prints a line for the app and each meeting, and exits with 0."""

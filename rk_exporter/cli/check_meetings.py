@@ -1,0 +1,105 @@
+"""Which meetings `check` asks about, and what the answers say about their existence."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from rk_exporter.api.replies import Reply
+from rk_exporter.collector.meeting_list import combine
+from rk_exporter.config.apps import AppConfig
+from rk_exporter.config.config import Config
+from rk_exporter.model.meeting import Meeting, Reading, ReadMode
+from rk_exporter.snapshot import AppSnapshot
+
+
+_CHECK_RATIO = 0.1
+# A read of the list takes a call for each state of a recording in progress.
+_LIST_CALLS = 4
+_CALLS_PER_MEETING = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Existence:
+    """
+    What the API says about the existence of an app's meetings.
+
+    *missing* are the ids that it does not know, each with its place in the configuration.
+    *failures* are the reasons why it says nothing about others. *unverified* counts the meetings
+    that it was not asked about, *left_out* those that were not even read. *refusal* says why it
+    cannot be asked about any.
+    """
+
+    missing: Mapping[str, str] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+    unverified: int = 0
+    left_out: int = 0
+    refusal: str | None = None
+
+
+def calls_per_app(config: Config) -> int:
+    """Return how many calls `check` makes for each app: a tenth of the budget in all."""
+    calls = int(min(app.budget for app in config.apps) * _CHECK_RATIO)
+    return max(1, calls // len(config.apps))
+
+
+def listed_meetings(app: AppConfig) -> tuple[Meeting, ...]:
+    """Return the meetings that the configuration and its files list."""
+    in_files = (meeting for file in app.meeting_files for meeting in file.meetings)
+    return combine([*app.meetings, *in_files])
+
+
+def affordable(app: AppConfig, calls: int) -> AppConfig:
+    """Return *app* with the first meetings only, if there are more than *calls* can read."""
+    meetings = listed_meetings(app)
+    has_list_calls = calls >= _CALLS_PER_MEETING * _LIST_CALLS
+    reads_list = app.read is ReadMode.LIST or (app.read is None and has_list_calls)
+    if reads_list or _CALLS_PER_MEETING * len(meetings) <= calls:
+        return app
+    first = meetings[: max(1, calls // _CALLS_PER_MEETING)]
+    return replace(app, meetings=first, meeting_files=())
+
+
+def doubtful(app: AppSnapshot, listed: Iterable[Meeting]) -> list[str]:
+    """Return the *listed* meetings that were read and have no recording, so may not exist."""
+    ids = {meeting.meeting_id for meeting in listed}
+    return [
+        reading.meeting.meeting_id
+        for reading in app.readings
+        if reading.meeting.meeting_id in ids and reading.up and not reading.recordings
+    ]
+
+
+def recorded(readings: Iterable[Reading]) -> str | None:
+    """Return a meeting that certainly exists, because it has a recording."""
+    return next((reading.meeting.meeting_id for reading in readings if reading.recordings), None)
+
+
+def existence(
+    replies: Mapping[str, Reply],
+    *,
+    place: Callable[[str], str],
+    proven: Reply | None,
+    unverified: int,
+    left_out: int,
+) -> Existence:
+    """
+    Return what the *replies* by meeting id say; *place* returns where an id is listed.
+
+    *proven* is the reply about a meeting that certainly exists, if it was asked for. If the API
+    does not know that one either, its other answers mean nothing.
+    """
+    refusals = [reply.refusal for reply in replies.values() if reply.refusal]
+    if proven is not None and not proven.is_ok:
+        refusals.append(f"the API answered {proven.status} about a meeting with a recording")
+    if refusals and not any(reply.is_ok for reply in replies.values()):
+        unverified += len(replies)
+        return Existence(refusal=refusals[0], unverified=unverified, left_out=left_out)
+    return Existence(
+        missing={key: place(key) for key, reply in replies.items() if reply.is_missing},
+        failures={
+            key: reply.problem or f"the API answered {reply.status}"
+            for key, reply in replies.items()
+            if not (reply.is_ok or reply.is_missing)
+        },
+        unverified=unverified,
+        left_out=left_out,
+    )
