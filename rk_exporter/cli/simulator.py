@@ -185,7 +185,7 @@ def demo_command(
     type=click.IntRange(min=0),
     default=1200,
     show_default=True,
-    help="Calls per 5 minutes and token; 0 means no limit.",
+    help="Calls per 5 minutes and user; 0 means no limit.",
 )
 @click.option(
     "faults",
@@ -194,6 +194,13 @@ def demo_command(
     multiple=True,
     metavar="MEETING=KIND",
     help="Let calls for a meeting fail, or for all meetings (*); repeatable.",
+)
+@click.option(
+    "settings",
+    "--set",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a setting of the API; repeatable.",
 )
 def simulate_command(  # noqa: PLR0913 # an argument for each option
     *,
@@ -206,6 +213,7 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
     linger: float,
     rate_limit: int,
     faults: tuple[tuple[str, Fault], ...],
+    settings: tuple[str, ...],
 ) -> None:
     """
     Run only the simulated API.
@@ -220,6 +228,12 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
         linger_seconds=linger,
         rate_limit=rate_limit,
     )
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        try:
+            simulator.settings = simulator.settings.changed(name, value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--set") from None
     for meeting_id, fault in faults:
         simulator.inject(meeting_id, fault)
 
