@@ -63,7 +63,8 @@ The gateway rejects a missing or malformed token with 400, a wrong one with 401,
 
 Each user can make 1,200 calls in 5 minutes, with all tokens together. As at Cloudflare, one more
 call is rejected with 429 and code 971, and so is each call in the next 5 minutes. `--rate-limit`
-changes the limit; 0 switches it off. The headers `RateLimit`, `RateLimit-Policy` and `Retry-After` report it.
+changes the limit; 0 switches it off. The headers `RateLimit`, `RateLimit-Policy` and `Retry-After`
+report it.
 
 ## Control endpoints
 
