@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field, fields
 from enum import StrEnum
 from itertools import pairwise
 from types import ModuleType
+from typing import Any
 
 from rk_exporter.simulator import (
     DEMO_PACE,
@@ -194,7 +195,7 @@ def _switches() -> str:
 
 
 def _default(item: Field[object]) -> str:
-    value = {} if item.default is MISSING else item.default
+    value: Any = {} if item.default is MISSING else item.default
     if isinstance(value, StrEnum):
         return str(value)
     return value.__name__ if callable(value) else repr(value)
