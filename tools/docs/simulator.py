@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field, fields
 from enum import StrEnum
 from itertools import pairwise
 from types import ModuleType
+from typing import Any
 
 from rk_exporter.simulator import (
     DEMO_PACE,
@@ -63,7 +64,8 @@ The gateway rejects a missing or malformed token with 400, a wrong one with 401,
 
 Each user can make 1,200 calls in 5 minutes, with all tokens together. As at Cloudflare, one more
 call is rejected with 429 and code 971, and so is each call in the next 5 minutes. `--rate-limit`
-changes the limit; 0 switches it off. The headers `RateLimit`, `RateLimit-Policy` and `Retry-After` report it.
+changes the limit; 0 switches it off. The headers `RateLimit`, `RateLimit-Policy` and `Retry-After`
+report it.
 
 ## Control endpoints
 
@@ -193,7 +195,7 @@ def _switches() -> str:
 
 
 def _default(item: Field[object]) -> str:
-    value = {} if item.default is MISSING else item.default
+    value: Any = {} if item.default is MISSING else item.default
     if isinstance(value, StrEnum):
         return str(value)
     return value.__name__ if callable(value) else repr(value)

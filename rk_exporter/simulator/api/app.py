@@ -59,7 +59,7 @@ class Simulator:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         settings: SimulatorSettings | None = None,
-        **switches: Any,
+        **switches: Any,  # noqa: ANN401 - the fields of the settings have several types
     ) -> None:
         settings = replace(settings or SimulatorSettings(), **switches)
         self.requests = RequestLog(window_seconds=WINDOW_SECONDS)

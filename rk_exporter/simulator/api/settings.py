@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -97,7 +98,7 @@ class SimulatorSettings:
             raise ValueError(f"there is no setting {name!r} that can change")
         kind: type = str if name == "content_encoding" else type(getattr(self, name))
         try:
-            value = msgspec.convert(text, kind, strict=False)
+            value: Any = msgspec.convert(text, kind, strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"invalid {name}: {error}") from None
         return replace(self, **{name: value})
