@@ -9,7 +9,7 @@ from rk_exporter.config.meeting_file import MeetingFile
 from rk_exporter.config.option import Option
 from rk_exporter.config.sources import ConfigSource
 from rk_exporter.config.tokens import TOKEN_VARIABLE, FixedToken, TokenFile, parse_token
-from rk_exporter.model.meeting import App, Meeting, ReadMode
+from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import TokenSource
 
 
@@ -40,22 +40,18 @@ _MISSING_IN_APP = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppConfig:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AppConfig(AppOptions):
     """
     One app to read, its token, and its meetings.
 
-    Its meetings are *meetings*, those in *meeting_files*, and with *discover* the live ones.
-    *budget* is in calls per 5 minutes; *read* is None if the exporter chooses.
+    Its meetings are *meetings*, those in *files*, and with *discover* the live ones. *budget* is in
+    calls per 5 minutes; *read* is None if the exporter chooses.
     """
 
     app: App
     token: TokenSource
-    meetings: tuple[Meeting, ...]
-    meeting_files: tuple[MeetingFile, ...]
-    discover: bool
-    budget: int
-    read: ReadMode | None
+    files: tuple[MeetingFile, ...]
 
 
 def app_configs(source: ConfigSource, environment: Mapping[str, str]) -> tuple[AppConfig, ...]:
@@ -91,10 +87,9 @@ class _AppBuilder:
         self._environment = environment
         self._at = at
         self._paths = {name: self._path(option) for name, option in APP_OPTIONS.items()}
-        values = {
+        self._values = {
             name: source.parse(option, self._paths[name]) for name, option in APP_OPTIONS.items()
         }
-        self._options = AppOptions(**values)
 
     def _path(self, option: Option) -> str:
         """Return the path of the value that counts for this app."""
@@ -104,25 +99,21 @@ class _AppBuilder:
 
     def build(self) -> AppConfig | None:
         """Return the app; None if something is missing or wrong that it cannot be built without."""
-        options = self._options
-        token = self._token()
-        self._report_missing()
-        meeting_files = tuple(self._meeting_files())
-        if token is None or options.account_id is None or options.app_id is None:
-            return None
-        return AppConfig(
-            app=App(options.name or options.app_id, options.account_id, options.app_id),
-            token=token,
-            meetings=options.meetings,
-            meeting_files=meeting_files,
-            discover=options.discover,
-            budget=options.budget,
-            read=options.read,
+        token, account_id, app_id = (
+            self._token(),
+            self._values["account_id"],
+            self._values["app_id"],
         )
+        self._report_missing()
+        files = tuple(self._meeting_files())
+        if token is None or account_id is None or app_id is None:
+            return None
+        app = App(self._values["name"] or app_id, account_id, app_id)
+        return AppConfig(app=app, token=token, files=files, **self._values)
 
     def _lacks(self, name: str) -> bool:
         """Return whether an option has no value, and that is not because of a mistake in it."""
-        return not getattr(self._options, name) and not self._source.is_wrong(self._paths[name])
+        return not self._values[name] and not self._source.is_wrong(self._paths[name])
 
     def _report_missing(self) -> None:
         missing = {
@@ -144,7 +135,7 @@ class _AppBuilder:
 
     def _meeting_files(self) -> Iterator[MeetingFile]:
         list_path = self._paths["meeting_files"]
-        paths = self._options.meeting_files
+        paths = self._values["meeting_files"]
         for number, path in enumerate(paths):
             if path in paths[:number]:
                 continue
@@ -155,14 +146,14 @@ class _AppBuilder:
 
     def _token(self) -> TokenSource | None:
         """Return the app's own token, else that of the flag, the environment, or the file."""
-        path, file = self._paths["token_file"], self._options.token_file
+        path, file = self._paths["token_file"], self._values["token_file"]
         variable_path = self._paths["token_variable"]
         is_own = file is not None and path != _TOKEN_FILE_PATH
         if self._source.is_given(variable_path):
             if is_own:
                 self._source.fail(variable_path, "api_token_file is given too; remove one of them")
                 return None
-            return self._token_in_variable(variable_path, self._options.token_variable)
+            return self._token_in_variable(variable_path, self._values["token_variable"])
         if not (is_own or self._source.is_setting(path)) and self._environment.get(TOKEN_VARIABLE):
             return self._token_in_variable("", TOKEN_VARIABLE)
         if file is None:

@@ -1,7 +1,7 @@
 """Options: the source of the command line, the file format and the documentation."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from rk_exporter.config.yaml_document import PlainValue
@@ -22,7 +22,7 @@ _GROUPS = {
 @dataclass(frozen=True, slots=True)
 class Option:
     """
-    One option; the annotation of a field in Config or AppOptions declares it, followed by its help.
+    One option; a field of Config or AppOptions declares it.
 
     *path* is its key in the file, e.g. `scrape.stale_after`, and *path_in_app* its key in an entry
     of `apps`. *parse* gets text or a list, and raises ValueError. Without a *metavar* the option is
@@ -93,13 +93,15 @@ class Option:
         raise ValueError(f"expected a single value, e.g. {self.default or self.example}")
 
 
+def declare(description: str, option: Option) -> Any:  # noqa: ANN401 # as dataclasses.field
+    """Return a dataclass field for the value of *option*, with *description* as its help."""
+    return field(metadata={"option": replace(option, help=description)})
+
+
 def options_of(declaring: type) -> dict[str, Option]:
     """Return the options that the fields of a dataclass declare, by the field's name."""
-    return {
-        field.name: replace(field.type.__metadata__[0], help=field.type.__metadata__[1])
-        for field in fields(declaring)
-        if hasattr(field.type, "__metadata__")
-    }
+    declared = {item.name: item.metadata.get("option") for item in fields(declaring)}
+    return {name: option for name, option in declared.items() if option}
 
 
 def in_groups(options: Iterable[Option]) -> tuple[Option, ...]:
