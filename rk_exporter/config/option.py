@@ -8,6 +8,7 @@ from rk_exporter.config.yaml_document import PlainValue
 
 
 _APP_GROUP = "App and meetings"
+_LIST_HELP = "Repeatable; in the variable, separate with commas or spaces."
 _GROUPS = {
     "meetings": _APP_GROUP,
     "api": "API",
@@ -60,10 +61,7 @@ class Option:
     @property
     def flag_help(self) -> str:
         """Return the help for the command line."""
-        hint = (
-            " Repeatable; in the variable, separate with commas or spaces." if self.is_list else ""
-        )
-        return f"{self.help}{hint}"
+        return f"{self.help} {_LIST_HELP}" if self.is_list else self.help
 
     @property
     def group(self) -> str:

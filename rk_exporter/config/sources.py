@@ -9,6 +9,7 @@ import re
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rk_exporter.config.option import Option
@@ -147,14 +148,11 @@ class ConfigSource:
         names = value if isinstance(value, list) else [value]
         if not all(isinstance(name, str) and name.strip() for name in names):
             raise ValueError("expected the path of a file")
-        resolved: list[PlainValue] = [self._resolved(path, str(name)) for name in names]
+        # A path is relative to the file that contains it, as in Prometheus.
+        source = None if self.is_setting(path) else self._document
+        folder = source.path.parent if source else Path()
+        resolved: list[PlainValue] = [str(folder / str(name)) for name in names]
         return resolved if isinstance(value, list) else resolved[0]
-
-    def _resolved(self, path: str, name: str) -> str:
-        """Return the path *name* relative to the file that contains it, as Prometheus does."""
-        if self._document is None or self.is_setting(path):
-            return name
-        return str(self._document.path.parent / name)
 
     def attempt(self, path: str, action: Callable[[], T]) -> T | None:
         """Return the result of *action*; a ValueError is a mistake in the value at *path*."""
