@@ -3,17 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rk_exporter.config import parsers
 from rk_exporter.config.option import Option, declare, options_of
-from rk_exporter.config.parsers import (
-    READ_CHOICES,
-    count,
-    parse_meetings,
-    parse_name,
-    parse_paths,
-    parse_read,
-    parse_switch,
-    parse_variable_name,
-)
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.model.ids import parse_id
 from rk_exporter.model.meeting import Meeting, ReadMode
@@ -26,7 +17,7 @@ class AppOptions:
 
     name: str | None = declare(
         "Value of the label `app`; without it, the app's id.",
-        Option("", parse_name, "NAME", example="production", path_in_app="name"),
+        Option("", parsers.parse_name, "NAME", example="production", path_in_app="name"),
     )
     account_id: str | None = declare(
         "Cloudflare account that owns the app.",
@@ -47,7 +38,7 @@ class AppOptions:
         "Meetings to read.",
         Option(
             "meeting_ids",
-            parse_meetings,
+            parsers.parse_meetings,
             "ID",
             example="[id1, {id: id2, name: weekly review}]",
             path_in_app="meetings.ids",
@@ -59,7 +50,7 @@ class AppOptions:
         "Files with lists of meetings, reloaded when they change.",
         Option(
             "meetings.files",
-            parse_paths,
+            parsers.parse_paths,
             "PATH",
             example="[meetings.yml]",
             is_list=True,
@@ -70,7 +61,7 @@ class AppOptions:
     )
     discover: bool = declare(
         "Also read live meetings, which the API lists.",
-        Option("meetings.discover", parse_switch),
+        Option("meetings.discover", parsers.parse_switch),
     )
     token_file: Path | None = declare(
         f"File with the API token, reloaded when it changes; or set {TOKEN_VARIABLE}.",
@@ -87,14 +78,18 @@ class AppOptions:
     token_variable: str | None = declare(
         "Environment variable with the API token.",
         Option(
-            "", parse_variable_name, "NAME", example="ACME_API_TOKEN", path_in_app="api_token_env"
+            "",
+            parsers.parse_variable_name,
+            "NAME",
+            example="ACME_API_TOKEN",
+            path_in_app="api_token_env",
         ),
     )
     budget: int = declare(
         "Calls per 5 minutes and token; Cloudflare allows 1200 for all tools of a user.",
         Option(
             "api.budget",
-            count(largest=100_000, unit="calls per 5 minutes"),
+            parsers.count(largest=100_000, unit="calls per 5 minutes"),
             "N",
             default="600",
             is_inherited=True,
@@ -102,7 +97,13 @@ class AppOptions:
     )
     read: ReadMode | None = declare(
         "Read each meeting's active recording, or the app's list of recordings.",
-        Option("api.read", parse_read, "|".join(READ_CHOICES), default="auto", is_inherited=True),
+        Option(
+            "api.read",
+            parsers.parse_read,
+            "|".join(parsers.READ_CHOICES),
+            default="auto",
+            is_inherited=True,
+        ),
     )
 
 

@@ -131,7 +131,7 @@ class _AppBuilder:
         elif names:
             lines = [f"{name} ({_MISSING[name]})" for name in names]
             separator = "\n  " if len(lines) > 1 else " "
-            self._source.fail_whole(separator.join(["missing:", *lines]))
+            self._source.fail("", separator.join(["missing:", *lines]))
 
     def _meeting_files(self) -> Iterator[MeetingFile]:
         list_path = self._paths["meeting_files"]
@@ -146,29 +146,25 @@ class _AppBuilder:
 
     def _token(self) -> TokenSource | None:
         """Return the app's own token, else that of the flag, the environment, or the file."""
+        source, environment = self._source, self._environment
         path, file = self._paths["token_file"], self._values["token_file"]
-        variable_path = self._paths["token_variable"]
+        variable_path, variable = self._paths["token_variable"], self._values["token_variable"]
         is_own = file is not None and path != _TOKEN_FILE_PATH
-        if self._source.is_given(variable_path):
+        if source.is_given(variable_path):
             if is_own:
-                self._source.fail(variable_path, "api_token_file is given too; remove one of them")
-                return None
-            return self._token_in_variable(variable_path, self._values["token_variable"])
-        if not (is_own or self._source.is_setting(path)) and self._environment.get(TOKEN_VARIABLE):
-            return self._token_in_variable("", TOKEN_VARIABLE)
-        if file is None:
+                source.fail(variable_path, "api_token_file is given too; remove one of them")
+            elif variable:
+                return source.attempt(variable_path, lambda: _token_in(environment, variable))
             return None
-        return self._source.attempt(path, lambda: TokenFile(file, option=path))
+        if not (is_own or source.is_setting(path)) and environment.get(TOKEN_VARIABLE):
+            return source.attempt("", lambda: _token_in(environment, TOKEN_VARIABLE))
+        return source.attempt(path, lambda: TokenFile(file, option=path)) if file else None
 
-    def _token_in_variable(self, path: str, name: str | None) -> TokenSource | None:
-        if name is None:
-            return None
-        if name not in self._environment:
-            self._source.fail(path, f"the variable {name} is not set")
-            return None
-        try:
-            return FixedToken(parse_token(self._environment[name]))
-        except ValueError as error:
-            fail = partial(self._source.fail, path) if path else self._source.fail_whole
-            fail(f"{name}: {error}")
-            return None
+
+def _token_in(environment: Mapping[str, str], name: str) -> FixedToken:
+    if name not in environment:
+        raise ValueError(f"the variable {name} is not set")
+    try:
+        return FixedToken(parse_token(environment[name]))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -174,19 +174,16 @@ class ConfigSource:
         )
 
     def fail(self, path: str, message: str) -> None:
-        """Record a mistake in the value at *path*."""
+        """Record a mistake in the value at *path*; an empty path is the whole configuration."""
         self._wrong.add(path)
         if path in self._settings:
-            self._problems.add(Problem(_SETTING_RANK, f"{self._settings[path].origin}: {message}"))
-        elif self._document:
-            self._problems.add(self._document.problem(path, message))
+            problem = Problem(_SETTING_RANK, f"{self._settings[path].origin}: {message}")
+        elif self._document and path:
+            problem = self._document.problem(path, message)
         else:
-            self.fail_whole(message)
-
-    def fail_whole(self, message: str) -> None:
-        """Record a mistake that has no position."""
-        subject = f"{self._document.path}: " if self._document else ""
-        self._problems.add(Problem(_LAST_RANK, f"{subject}{message}"))
+            subject = f"{self._document.path}: " if self._document else ""
+            problem = Problem(_LAST_RANK, f"{subject}{message}")
+        self._problems.add(problem)
 
     def raise_problems(self, hints: Iterable[str] = ()) -> None:
         """Raise ConfigError if there are mistakes; *hints* may explain them."""
