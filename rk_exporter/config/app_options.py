@@ -26,7 +26,6 @@ class AppOptions:
             parse_id,
             "ID",
             example="023e105f4ecef8ad9ca31a8372d0c353",
-            is_inherited=True,
             custom_variable="CLOUDFLARE_ACCOUNT_ID",
         ),
     )
@@ -71,7 +70,6 @@ class AppOptions:
             "PATH",
             example="/run/secrets/cloudflare-api-token",
             path_in_app="api_token_file",
-            is_inherited=True,
             is_file=True,
         ),
     )
@@ -87,23 +85,11 @@ class AppOptions:
     )
     budget: int = declare(
         "Calls per 5 minutes and token; Cloudflare allows 1200 for all tools of a user.",
-        Option(
-            "api.budget",
-            parsers.count(largest=100_000, unit="calls per 5 minutes"),
-            "N",
-            default="600",
-            is_inherited=True,
-        ),
+        Option("api.budget", parsers.count(100_000, "calls per 5 minutes"), "N", default="600"),
     )
     read: ReadMode | None = declare(
         "Read each meeting's active recording, or the app's list of recordings.",
-        Option(
-            "api.read",
-            parsers.parse_read,
-            "|".join(parsers.READ_CHOICES),
-            default="auto",
-            is_inherited=True,
-        ),
+        Option("api.read", parsers.parse_read, "|".join(parsers.READ_CHOICES), default="auto"),
     )
 
 

@@ -59,7 +59,7 @@ class Config:
         "Recordings shown per app; the oldest finished ones are dropped first.",
         Option(
             "follow.max_recordings",
-            parsers.count(largest=100_000, unit="recordings per app"),
+            parsers.count(100_000, "recordings per app"),
             "N",
             default="1000",
         ),

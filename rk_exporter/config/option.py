@@ -38,8 +38,6 @@ class Option:
     example: str | None = None
     """Shown in the documentation and in messages if there is no default."""
     path_in_app: str = ""
-    is_inherited: bool = False
-    """Whether apps without a value of their own get that of *path*."""
     is_list: bool = False
     is_file: bool = False
     """Whether the value is a path, relative to the file that contains it."""
@@ -57,6 +55,11 @@ class Option:
         """Return the environment variable; empty if there is none."""
         derived = self.path and f"RK_{self.path.replace('.', '_').upper()}"
         return self.custom_variable or derived
+
+    @property
+    def is_inherited(self) -> bool:
+        """Return whether apps without a value of their own get that of *path*."""
+        return self.path == "account_id" or self.path.startswith("api.")
 
     @property
     def flag_help(self) -> str:

@@ -209,7 +209,7 @@ def parse_telemetry_path(text: str) -> str:
     return text
 
 
-def count(*, largest: int | None = None, unit: str = "") -> Callable[[str], int]:
+def count(largest: int | None = None, unit: str = "") -> Callable[[str], int]:
     """Return a parser of whole numbers from 1 to *largest*; messages name their *unit*."""
     limits = f"between 1 and {largest} {unit}" if largest else "at least 1"
 
