@@ -99,11 +99,8 @@ class _AppBuilder:
 
     def build(self) -> AppConfig | None:
         """Return the app; None if something is missing or wrong that it cannot be built without."""
-        token, account_id, app_id = (
-            self._token(),
-            self._values["account_id"],
-            self._values["app_id"],
-        )
+        token = self._token()
+        account_id, app_id = self._values["account_id"], self._values["app_id"]
         self._report_missing()
         files = tuple(self._meeting_files())
         if token is None or account_id is None or app_id is None:

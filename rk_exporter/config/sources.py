@@ -69,8 +69,7 @@ class ConfigSource:
             message = "expected a mapping of options, e.g. account_id: abc"
             raise ConfigError(document.problem("", message).text)
         apps = content.get(_APPS)
-        others = {key: value for key, value in content.items() if key != _APPS}
-        self._values |= self._leaves(others, self._paths, at="")
+        self._values |= self._leaves(content, [*self._paths, _APPS], at="")
         if apps is None:
             return
         if not isinstance(apps, list):
@@ -97,7 +96,7 @@ class ConfigSource:
             elif not any(name.startswith(f"{path}.") for name in known):
                 names = dict.fromkeys(
                     name.removeprefix(section).partition(".")[0]
-                    for name in [*known, *([] if at or section else [_APPS])]
+                    for name in known
                     if name.startswith(section)
                 )
                 message = unknown_option(key, list(names), self._paths_of(key))
@@ -107,11 +106,10 @@ class ConfigSource:
             else:
                 self.fail(f"{at}{path}", "expected a mapping, e.g. {key: value}")
 
-    def _paths_of(self, name: str) -> Iterator[str]:
+    def _paths_of(self, name: str) -> list[str]:
         """Return the paths of the options that have this *name* at their end."""
-        for path in [*self._paths, *(f"{_APPS}[].{path}" for path in self._paths_in_app)]:
-            if path.endswith(f".{name}"):
-                yield path
+        paths = [*self._paths, *(f"{_APPS}[].{path}" for path in self._paths_in_app)]
+        return [path for path in paths if path.endswith(f".{name}")]
 
     def is_given(self, path: str) -> bool:
         """Return whether there is a value at *path* that is not empty."""

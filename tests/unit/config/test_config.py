@@ -690,7 +690,7 @@ def test_parsers_return_the_type_of_their_field(declaring: type) -> None:
 
 
 def test_token_in_the_place_of_a_path(tmp_path: Path) -> None:
-    """The configuration does not show the path of a token file, even if it does not use the file."""
+    """The configuration does not show the path of a token file, even of an unused one."""
     text = f"account_id: x\napp_id: y\nmeeting_ids: [a]\napi: {{token_file: {CANARY}}}\n"
     assert CANARY not in repr(from_file(tmp_path, text))
 
