@@ -124,7 +124,7 @@ class Exporter:
         limiter = RateLimiter(self._limits, token=token, budget=budget)
         return AppCollector(
             self._app_parts(config, limiter, restored),
-            MeetingList(config.meetings, config.files),
+            MeetingList(config.meetings, config.meeting_files),
             config.token,
             min_interval_seconds=self._config.min_interval_seconds,
             restored=restored,

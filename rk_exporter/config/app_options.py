@@ -45,7 +45,7 @@ class AppOptions:
             custom_flag="--meeting-id",
         ),
     )
-    meeting_files: tuple[Path, ...] = declare(
+    meeting_file_paths: tuple[Path, ...] = declare(
         "Files with lists of meetings, reloaded when they change.",
         Option(
             "meetings.files",

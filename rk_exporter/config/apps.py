@@ -26,7 +26,7 @@ def _ways(*names: str) -> str:
 _MISSING = {
     "account_id": _ways("account_id"),
     "app_id": _ways("app_id"),
-    "meetings": _ways("meetings", "meeting_files", "discover"),
+    "meetings": _ways("meetings", "meeting_file_paths", "discover"),
     "API token": f"{TOKEN_VARIABLE}; {_ways('token_file')}",
 }
 _MISSING_IN_APP = {
@@ -45,13 +45,13 @@ class AppConfig(AppOptions):
     """
     One app to read, its token, and its meetings.
 
-    Its meetings are *meetings*, those in *files*, and with *discover* the live ones. *budget* is in
-    calls per 5 minutes; *read* is None if the exporter chooses.
+    Its meetings are *meetings*, those in *meeting_files*, and with *discover* the live ones.
+    *budget* is in calls per 5 minutes; *read* is None if the exporter chooses.
     """
 
     app: App
     token: TokenSource
-    files: tuple[MeetingFile, ...]
+    meeting_files: tuple[MeetingFile, ...]
 
 
 def app_configs(source: ConfigSource, environment: Mapping[str, str]) -> tuple[AppConfig, ...]:
@@ -102,11 +102,11 @@ class _AppBuilder:
         token = self._token()
         account_id, app_id = self._values["account_id"], self._values["app_id"]
         self._report_missing()
-        files = tuple(self._meeting_files())
+        meeting_files = tuple(self._meeting_files())
         if token is None or account_id is None or app_id is None:
             return None
         app = App(self._values["name"] or app_id, account_id, app_id)
-        return AppConfig(app=app, token=token, files=files, **self._values)
+        return AppConfig(app=app, token=token, meeting_files=meeting_files, **self._values)
 
     def _lacks(self, name: str) -> bool:
         """Return whether an option has no value, and that is not because of a mistake in it."""
@@ -116,7 +116,7 @@ class _AppBuilder:
         missing = {
             "account_id": self._lacks("account_id"),
             "app_id": self._lacks("app_id"),
-            "meetings": all(map(self._lacks, ("meetings", "meeting_files", "discover"))),
+            "meetings": all(map(self._lacks, ("meetings", "meeting_file_paths", "discover"))),
             "API token": not self._environment.get(TOKEN_VARIABLE)
             and all(map(self._lacks, ("token_file", "token_variable"))),
         }
@@ -131,8 +131,8 @@ class _AppBuilder:
             self._source.fail("", separator.join(["missing:", *lines]))
 
     def _meeting_files(self) -> Iterator[MeetingFile]:
-        list_path = self._paths["meeting_files"]
-        paths = self._values["meeting_files"]
+        list_path = self._paths["meeting_file_paths"]
+        paths = self._values["meeting_file_paths"]
         for number, path in enumerate(paths):
             if path in paths[:number]:
                 continue

@@ -71,7 +71,7 @@ def test_smallest_configuration() -> None:
     (app,) = config.apps
     assert App("app", "account", "app") == app.app
     assert (Meeting("a", "a"), Meeting("b", "b")) == app.meetings
-    assert ((), False, 600, None) == (app.files, app.discover, app.budget, app.read)
+    assert ((), False, 600, None) == (app.meeting_files, app.discover, app.budget, app.read)
     assert CANARY == app.token.current().reveal()
     assert CANARY not in repr(config)
     expected = Config(
@@ -134,7 +134,7 @@ def test_meetings_from_files_and_discovery(tmp_path: Path) -> None:
     assert [
         (tmp_path / "lists/one.yml", (Meeting("a", "a"), Meeting("b", "daily"))),
         (tmp_path / "two.txt", (Meeting("c", "c"),)),
-    ] == [(file.path, file.meetings) for file in app.files]
+    ] == [(file.path, file.meetings) for file in app.meeting_files]
 
 
 def test_paths_of_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_paths_of_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path / "elsewhere")
     flags = {"meetings.files": Setting(["list.txt"], "--meetings.file")}
     (app,) = load(path, flags, ENVIRONMENT).apps
-    assert [Path("list.txt")] == [file.path for file in app.files]
+    assert [Path("list.txt")] == [file.path for file in app.meeting_files]
 
 
 @pytest.mark.parametrize(
