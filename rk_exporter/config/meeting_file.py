@@ -64,8 +64,6 @@ def _from_yaml(path: Path, text: str) -> tuple[Meeting, ...]:
         return parse_meetings(document.content)
     except InvalidItems as error:
         raise FileError(document.problem(*error.items[0]).text) from None
-    except ValueError as error:
-        raise FileError(document.problem("", str(error)).text) from None
 
 
 def _from_lines(path: Path, lines: list[str]) -> tuple[Meeting, ...]:
@@ -75,7 +73,8 @@ def _from_lines(path: Path, lines: list[str]) -> tuple[Meeting, ...]:
     try:
         return parse_meetings([line for line in lines if line])
     except InvalidItems as error:
-        raise FileError(f"{path}:{numbers[error.first]}: {error.items[0][1]}") from None
+        item, message = error.items[0]
+        raise FileError(f"{path}:{numbers[int(item.strip('[]'))]}: {message}") from None
 
 
 class MeetingFile(WatchedFile[tuple[Meeting, ...]]):

@@ -689,6 +689,12 @@ def test_parsers_return_the_type_of_their_field(declaring: type) -> None:
         assert types[name] in {parsed, parsed | None}, name
 
 
+def test_token_in_the_place_of_a_path(tmp_path: Path) -> None:
+    """The configuration does not show the path of a token file, even of an unused one."""
+    text = f"account_id: x\napp_id: y\nmeeting_ids: [a]\napi: {{token_file: {CANARY}}}\n"
+    assert CANARY not in repr(from_file(tmp_path, text))
+
+
 def test_all_mistakes_in_one_message(tmp_path: Path) -> None:
     """Mistakes of the file come first, by line; then those of flags; then what is missing."""
     text = "acount_id: x\nscrape:\n  stale_after: 5\n  stale_after: 5m\nweb: [1]\n"
