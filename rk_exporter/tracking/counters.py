@@ -15,18 +15,12 @@ START_DELAY_BOUNDS_SECONDS = (
 UPLOAD_DELAY_BOUNDS_SECONDS = (
     5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
 )  # fmt: skip
-_RUNNING = (Status.RECORDING, Status.PAUSED)
+_STOPPED = (Status.UPLOADING, Status.UPLOADED, Status.ERRORED)
 _POSSIBLE: Mapping[Status, frozenset[Status]] = {
     # A recording may pass through any number of states between two readings.
-    Status.INVOKED: frozenset(
-        {*_RUNNING, Status.UPLOADING, Status.UPLOADED, Status.ERRORED},
-    ),
-    Status.RECORDING: frozenset(
-        {Status.PAUSED, Status.UPLOADING, Status.UPLOADED, Status.ERRORED},
-    ),
-    Status.PAUSED: frozenset(
-        {Status.RECORDING, Status.UPLOADING, Status.UPLOADED, Status.ERRORED},
-    ),
+    Status.INVOKED: frozenset({Status.RECORDING, Status.PAUSED, *_STOPPED}),
+    Status.RECORDING: frozenset({Status.PAUSED, *_STOPPED}),
+    Status.PAUSED: frozenset({Status.RECORDING, *_STOPPED}),
     Status.UPLOADING: frozenset({Status.UPLOADED, Status.ERRORED}),
 }
 
