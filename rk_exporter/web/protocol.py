@@ -9,13 +9,9 @@ are semi-private; a test names each of them.
 import asyncio
 import sys
 
-from typing import Any
-
 import h11
-import uvicorn
 
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
-from uvicorn.server import ServerState
 
 
 HEAD_DEADLINE_SECONDS = 5.0
@@ -35,19 +31,8 @@ class LimitedH11Protocol(H11Protocol):
 
     _head_deadline: asyncio.TimerHandle | None = None
     _response_deadline: asyncio.TimerHandle | None = None
+    max_connections = 64
     idle_since = 0.0
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        max_connections: int,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._max_connections = max_connections
 
     @property
     def is_answering(self) -> bool:
@@ -58,7 +43,7 @@ class LimitedH11Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Make room for the connection, and start to wait for a request."""
         self.idle_since = self.loop.time()
-        if len(self.connections) >= self._max_connections and not self._make_room():
+        if len(self.connections) >= self.max_connections and not self._make_room():
             transport.abort()
             return
         # pause_writing must follow any byte that is not sent immediately, and resume_writing the
