@@ -116,7 +116,7 @@ def scrape_command(**_options: object) -> None:
     read. The command prints the metrics in this case too, and they include the failure.
     """
     exporter, snapshot = run(_scrape(_configured()))
-    _print(encode(exporter.families(snapshot), Format.TEXT).decode())
+    _print(encode(exporter.families(snapshot), Format.TEXT))
     if any(app.up is False for app in snapshot.apps):
         sys.exit(_EXIT_FAILED)
 
@@ -176,7 +176,10 @@ def check_command(*, offline: bool, is_probe: bool, output_format: str, **_optio
         sys.exit(_EXIT_FAILED)
 
 
-def _print(text: str) -> None:
+def _print(text: str | bytes) -> None:
+    """Print bytes as they are, and text in the encoding of the locale, with escapes if need be."""
+    if isinstance(text, str):
+        text = text.encode(sys.stdout.encoding, "backslashreplace")
     try:
         click.echo(text, nl=False)
         sys.stdout.flush()

@@ -1,5 +1,7 @@
 """Where the configuration lists a meeting, for messages about its id."""
 
+import re
+
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from rk_exporter.config.yaml_document import (
 from rk_exporter.runtime.files import FileError, read_regular_file
 
 
+_LINE_BREAK = re.compile(r"\r\n?|\n")
 _IDS = APP_OPTIONS["meetings"]
 
 
@@ -55,10 +58,10 @@ def _in_config_file(path: Path | None, meeting_id: str, app_number: int) -> Iter
 def _in_meeting_file(path: Path, meeting_id: str) -> Iterator[str]:
     try:
         content = read_regular_file(path, max_bytes=LARGEST_FILE_BYTES)
-        text = content.decode("utf-8-sig")
-    except (FileError, UnicodeDecodeError):
+    except FileError:
         return
-    for number, line in enumerate(text.splitlines(), start=1):
+    text = content.decode("utf-8-sig", errors="replace")
+    for number, line in enumerate(_LINE_BREAK.split(text), start=1):
         if line.partition("#")[0].strip() == meeting_id:
             yield f"{path}:{number}"
             return

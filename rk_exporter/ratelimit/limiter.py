@@ -10,7 +10,7 @@ import contextlib
 import math
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rk_exporter.model.errors import ApiError, RateLimited, Unauthorized
 from rk_exporter.model.secret import Secret
@@ -98,15 +98,10 @@ class RateLimiter:
         self._limits_by_token = limits
         self._budget = budget
         self._monotonic = limits.monotonic
-        self._calls_made = self._calls_succeeded = 0
+        self.counts = CallCounts()
         self._token = token
         self._limits = limits.of(token, budget=budget)
         self._trust_token()
-
-    @property
-    def counts(self) -> CallCounts:
-        """Return the number of calls since the start."""
-        return CallCounts(self._calls_made, self._calls_succeeded)
 
     @property
     def fair_share(self) -> float:
@@ -154,7 +149,7 @@ class RateLimiter:
         self._use_token(context.token)
         limits, auth_breaker = self._limits, self._auth_breaker
         await self._wait_turn(context, limits, auth_breaker)
-        self._calls_made += 1
+        self.counts = replace(self.counts, made=self.counts.made + 1)
         breakers = (limits.breaker, auth_breaker)
         trials = [breaker for breaker in breakers if breaker.start_call()]
         try:
@@ -170,7 +165,7 @@ class RateLimiter:
             _close(trials)
             raise
         else:
-            self._calls_succeeded += 1
+            self.counts = replace(self.counts, succeeded=self.counts.succeeded + 1)
             self._rejections_until_open = _REJECTIONS_OF_A_VALID_TOKEN
             _close(trials)
         finally:
