@@ -1,4 +1,4 @@
-"""What the answers to `check --probe` say about the assumptions: pure functions of the answers."""
+"""Verdicts of `check --probe` on the assumptions: pure functions of the answers."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ def none_judgement(reply: Reply) -> Judgement:
 
 
 def exists_judgement(existing: Asked, missing: Asked) -> Judgement:
-    """Return whether the endpoint of meetings tells existing from missing ones."""
+    """Return whether the endpoint of meetings distinguishes existing from missing ones."""
     verdict, explanation = _missing_judgement(missing)
     if verdict is not Verdict.CONFIRMED:
         return verdict, explanation

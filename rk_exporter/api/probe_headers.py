@@ -1,4 +1,4 @@
-"""What the headers of all answers to `check --probe` say: the rate limit and the clocks."""
+"""Verdicts of `check --probe` on headers: the rate limit and the clocks."""
 
 import math
 import re

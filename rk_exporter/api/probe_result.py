@@ -116,7 +116,7 @@ def _shown(*asked: tuple[str, Asked], with_fields: bool = False) -> tuple[str, .
 
 
 def _comparison(answers: Answers) -> Iterator[str]:
-    """Return whether active-recording tells a missing meeting from an idle one."""
+    """Return whether active-recording distinguishes a missing meeting from an idle one."""
     idle, unknown = answers.idle_active, answers.unknown_active
     if isinstance(idle, Reply) and isinstance(unknown, Reply) and idle.status == unknown.status:
         pairs = ((idle, answers.idle_id), (unknown, answers.unknown_id))

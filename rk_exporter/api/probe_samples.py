@@ -88,7 +88,7 @@ class Sample:
     @property
     def telling_start(self) -> float | None:
         """
-        Return a start time that tells the meanings of `start_time` apart, in unix seconds.
+        Return a time for `start_time` whose effect depends on its meaning, in unix seconds.
 
         The time is between the creation of a meeting and its newest recording, and there is an
         older recording. If `start_time` is about recordings, it selects the one and not the other.

@@ -36,7 +36,7 @@ _code_decoder = msgspec.json.Decoder(int)
 
 
 class BodyKind(StrEnum):
-    """What a body is, in the words of the report."""
+    """The kinds of bodies, in the words of the report."""
 
     SUCCESS = "a success with `data`"
     ERROR = "RealtimeKit's `error`"

@@ -37,7 +37,7 @@ Place = Callable[..., str]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check has found: the *snapshot* of its pass, and which meetings exist, by app."""
+    """The result of a check: the *snapshot* of its pass, and which meetings exist, by app."""
 
     snapshot: Snapshot
     existence: dict[str, Existence]

@@ -238,8 +238,7 @@ async def _check(config: Config) -> _Report:
 async def _probe(config: Config) -> _Report:
     seconds = MOST_CALLS * WINDOW_SECONDS / config.apps[0].budget
     if seconds > _ANNOUNCED_FROM_SECONDS:
-        text = duration_text(seconds)
-        logger.info("probe takes up to %s, because of the budget", text)
+        logger.info("probe takes up to %s, because of the budget", duration_text(seconds))
     async with _opened(config, persistent=False) as exporter:
         probed = await probe(exporter, config)
     return probed.is_complete, probe_report.lines(probed), probe_report.document(probed)

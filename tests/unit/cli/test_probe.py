@@ -149,7 +149,7 @@ def test_other_404(body: NotFoundBody) -> None:
 
 @pytest.mark.parametrize(("knows_meetings", "same"), [(False, "yes"), (True, "no")])
 def test_404_of_a_missing_meeting(*, knows_meetings: bool, same: str) -> None:
-    """The evidence says whether active-recording tells a missing meeting from an idle one."""
+    """The evidence says whether both 404s have the same body."""
     report = probed(*RECORDINGS, knows_meetings=knows_meetings)
     text = "\n".join(probe_report.lines(report))
     assert f"same body as about an unknown meeting: {same}" in text
