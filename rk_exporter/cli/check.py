@@ -80,8 +80,9 @@ async def _existence(
     seconds: float,
     place: Callable[[str], str],
 ) -> Existence:
-    listed = check_meetings.listed_meetings(app)
-    doubtful = check_meetings.doubtful(shown, listed)
+    listed = {meeting.meeting_id for meeting in check_meetings.listed_meetings(app)}
+    readings = [reading for reading in shown.readings if reading.meeting.meeting_id in listed]
+    doubtful = check_meetings.doubtful(readings)
     asked = doubtful[: max(0, calls - parts.limiter.counts.made)]
     context = _context(parts, seconds)
     replies = await _ask(parts, asked, context)
@@ -89,14 +90,15 @@ async def _existence(
     proven = None
     if replies and certain and not any(reply.is_ok for reply in replies.values()):
         proven = (await _ask(parts, [certain], context)).get(certain)
-    read = {reading.meeting.meeting_id for reading in shown.readings}
-    return check_meetings.existence(
+    known = check_meetings.existence(
         replies,
         place=place,
         proven=proven,
         unverified=len(doubtful) - len(replies),
-        left_out=len({meeting.meeting_id for meeting in listed} - read),
+        left_out=len(listed) - len(readings),
     )
+    suspects = {key: place(key) for key in check_meetings.rejected(readings)}
+    return replace(known, suspects=suspects)
 
 
 async def _ask(parts: AppParts, meeting_ids: list[str], context: PassContext) -> dict[str, Reply]:
@@ -124,10 +126,10 @@ async def _ask(parts: AppParts, meeting_ids: list[str], context: PassContext) ->
 
 
 async def probe(exporter: Exporter, config: Config) -> ProbeReport:
-    """Ask the API of the first app in *config* about all assumptions."""
-    app = config.apps[0]
+    """Ask the API of one app in *config* about all assumptions."""
+    app = probed_app(config)
     parts = exporter.parts[app.app.name]
-    seconds = probe_seconds(config)
+    seconds = _PROBE_SECONDS + MOST_CALLS * WINDOW_SECONDS / app.budget
     calls = ProbeCalls(
         parts.client, parts.limiter, _context(parts, seconds), clock=parts.clock.wall
     )
@@ -136,12 +138,13 @@ async def probe(exporter: Exporter, config: Config) -> ProbeReport:
     return ProbeReport(
         made_at=parts.clock.wall(),
         calls=calls.made,
+        app_number=config.apps.index(app) + 1,
         app_count=len(config.apps),
         budget=app.budget,
         findings=_redacted(findings(answers, calls.replies), parts.token.current()),
         has_list=answers.sample is not None,
         reported_limit=reported_limit(calls.replies),
-        stopped=calls.stopped,
+        stopped=calls.stopped or _failure(calls),
     )
 
 
@@ -156,9 +159,15 @@ def _redacted(found: Iterable[Finding], token: Secret) -> tuple[Finding, ...]:
     )
 
 
-def probe_seconds(config: Config) -> float:
-    """Return how long a probe may take, with the budget of the first app."""
-    return _PROBE_SECONDS + MOST_CALLS * WINDOW_SECONDS / config.apps[0].budget
+def probed_app(config: Config) -> AppConfig:
+    """Return the first app that lists meetings, because some questions need one."""
+    return next(filter(check_meetings.listed_meetings, config.apps), config.apps[0])
+
+
+def _failure(calls: ProbeCalls) -> str | None:
+    """Return why the probe found out nothing; None if it found out something."""
+    problems = [reply.problem for reply in calls.replies]
+    return problems[0] if problems and all(problems) else None
 
 
 def _context(parts: AppParts, seconds: float) -> PassContext:

@@ -7,8 +7,8 @@ from rk_exporter.api.replies import Reply
 from rk_exporter.collector.meeting_list import combine
 from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.config import Config
+from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import Meeting, Reading, ReadMode
-from rk_exporter.snapshot import AppSnapshot
 
 
 _CHECK_RATIO = 0.1
@@ -22,13 +22,14 @@ class Existence:
     """
     What the API says about the existence of an app's meetings.
 
-    *missing* are the ids that it does not know, each with its place in the configuration.
-    *failures* are the reasons why it says nothing about others. *unverified* counts the meetings
-    that it was not asked about, *left_out* those that were not even read. *refusal* says why it
-    cannot be asked about any.
+    *missing* are the ids that it does not know, and *suspects* those that it rejects, each with
+    its place in the configuration. *failures* are the reasons why it says nothing about others.
+    *unverified* counts the meetings that it was not asked about, *left_out* those that were not
+    even read. *refusal* says why it cannot be asked about any.
     """
 
     missing: Mapping[str, str] = field(default_factory=dict)
+    suspects: Mapping[str, str] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     unverified: int = 0
     left_out: int = 0
@@ -58,13 +59,19 @@ def affordable(app: AppConfig, calls: int) -> AppConfig:
     return replace(app, meetings=first, meeting_files=())
 
 
-def doubtful(app: AppSnapshot, listed: Iterable[Meeting]) -> list[str]:
-    """Return the *listed* meetings that were read and have no recording, so may not exist."""
-    ids = {meeting.meeting_id for meeting in listed}
+def doubtful(readings: Iterable[Reading]) -> list[str]:
+    """Return the meetings that were read and have no recording, so may not exist."""
+    return [
+        reading.meeting.meeting_id for reading in readings if reading.up and not reading.recordings
+    ]
+
+
+def rejected(readings: Iterable[Reading]) -> list[str]:
+    """Return the meetings whose ids the API may have rejected as invalid."""
     return [
         reading.meeting.meeting_id
-        for reading in app.readings
-        if reading.meeting.meeting_id in ids and reading.up and not reading.recordings
+        for reading in readings
+        if reading.failure and reading.failure.reason is Reason.CLIENT_ERROR
     ]
 
 

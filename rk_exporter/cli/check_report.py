@@ -158,7 +158,9 @@ def _state(reading: Reading, app: AppSnapshot, known: Existence, *, now: float) 
     if failure := _missing_failure(reading, known):
         return f"FAILED {failure['reason']}: {failure['explanation']}; {failure['advice']}"
     if reading.failure:
-        return f"FAILED {_failure_text(reading.failure)}"
+        suspect = known.suspects.get(reading.meeting.meeting_id)
+        listed = f" ({suspect})" if suspect else ""
+        return f"FAILED {_failure_text(reading.failure)}{listed}"
     if reading.recordings is None:
         return _unread_text(app, now=now)
     if not reading.recordings:

@@ -19,7 +19,7 @@ from rk_exporter.assets import AssetsError
 from rk_exporter.cli import check_report as report
 from rk_exporter.cli import probe_report
 from rk_exporter.cli.assets import assets_command
-from rk_exporter.cli.check import check, config_for_check, probe
+from rk_exporter.cli.check import check, config_for_check, probe, probed_app
 from rk_exporter.cli.options import Command, configuration_options, given_settings
 from rk_exporter.cli.process import exit_without_waiting, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
@@ -236,7 +236,7 @@ async def _check(config: Config) -> _Report:
 
 
 async def _probe(config: Config) -> _Report:
-    seconds = MOST_CALLS * WINDOW_SECONDS / config.apps[0].budget
+    seconds = MOST_CALLS * WINDOW_SECONDS / probed_app(config).budget
     if seconds > _ANNOUNCED_FROM_SECONDS:
         logger.info("probe takes up to %s, because of the budget", duration_text(seconds))
     async with _opened(config, persistent=False) as exporter:

@@ -27,13 +27,14 @@ class Suggestion:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeReport:
     """
-    The *findings* of a probe that made *calls* calls about the first of *app_count* apps.
+    The *findings* of a probe that made *calls* calls about one of *app_count* apps.
 
-    *stopped* says why it ended early. *reported_limit* is in calls per 5 minutes.
+    *stopped* says why it failed or ended early. *reported_limit* is in calls per 5 minutes.
     """
 
     made_at: float
     calls: int
+    app_number: int
     app_count: int
     budget: int
     findings: tuple[Finding, ...]
@@ -83,11 +84,11 @@ def _suggestion(name: str, value: str, reason: str) -> Suggestion:
 def lines(report: ProbeReport) -> Iterator[str]:
     """Return the report for people."""
     made_at = datetime.fromtimestamp(report.made_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    which = f", first of {report.app_count} apps" if report.app_count > 1 else ""
+    which = f", app {report.app_number} of {report.app_count}" if report.app_count > 1 else ""
     yield f"rk-exporter {__version__}, check --probe, {made_at}{which}"
     yield f"{report.calls} calls made, at most {MOST_CALLS} allowed"
     if report.stopped:
-        yield f"FAILED: stopped early: {report.stopped}"
+        yield f"FAILED: {report.stopped}"
     asked = [finding for finding in report.findings if finding.explanation != report.stopped]
     if skipped := len(report.findings) - len(asked):
         yield f"{skipped} questions were not asked"
@@ -111,7 +112,8 @@ def document(report: ProbeReport) -> dict[str, Any]:
         "ok": report.is_complete,
         "version": __version__,
         "made_at_timestamp_seconds": report.made_at,
-        "apps": report.app_count,
+        "app_number": report.app_number,
+        "app_count": report.app_count,
         "calls": report.calls,
         "calls_allowed": MOST_CALLS,
         "stopped": report.stopped,

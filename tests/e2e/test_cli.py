@@ -307,7 +307,7 @@ class TestCheck:
         arguments = ("check", *IDS, "--meeting-id", "idle", "--api.base-url", base_url, "--probe")
         result = invoke(*arguments, environment={"CLOUDFLARE_API_TOKEN": "refused"})
         assert 1 == result.exit_code
-        assert "FAILED: stopped early: the API rejects the token (401)" in result.output
+        assert "FAILED: the API rejects the token (401)" in result.output
 
     def test_probe_makes_calls(self) -> None:
         """A probe without calls is a usage error."""

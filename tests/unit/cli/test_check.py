@@ -172,6 +172,13 @@ def test_failing_endpoint() -> None:
     )
 
 
+def test_rejected_id() -> None:
+    """If the API rejects an id, the failure has its place in the configuration."""
+    result, _ = checked("idle", prepare=before_each(Fault.UNPROCESSABLE, "recordings/active"))
+    assert report(result)[-1].endswith("422; check the meeting id (rk.yml:7: idle)")
+    assert not is_fine(result)
+
+
 @pytest.mark.parametrize("token", ["refused", "forbidden"])
 def test_rejected_token(token: str) -> None:
     """A rejected token is said once, whatever the number of meetings."""

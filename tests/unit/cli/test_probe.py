@@ -363,6 +363,7 @@ def test_failing_api() -> None:
     report = probed(*RECORDINGS, prepare=failing(Fault.SERVER_ERROR, lambda _: True))
     found = {key: verdict for key, verdict in verdicts(report).items() if key is not Question.CLOCK}
     assert {Verdict.UNKNOWN} == {*found.values()}
+    assert "FAILED: the API failed (500)" in list(probe_report.lines(report))
 
 
 def test_used_up_budget() -> None:
