@@ -49,14 +49,19 @@ def listed_meetings(app: AppConfig) -> tuple[Meeting, ...]:
 
 
 def affordable(app: AppConfig, calls: int) -> AppConfig:
-    """Return *app* with the first meetings only, if there are more than *calls* can read."""
+    """
+    Return *app* as a check with this number of *calls* reads it.
+
+    If there are more meetings, it reads the list, which takes a few calls for all meetings. If it
+    must not or cannot, it reads the first meetings only.
+    """
     meetings = listed_meetings(app)
-    has_list_calls = calls >= _CALLS_PER_MEETING * _LIST_CALLS
-    reads_list = app.read is ReadMode.LIST or (app.read is None and has_list_calls)
-    if reads_list or _CALLS_PER_MEETING * len(meetings) <= calls:
+    if app.read is ReadMode.LIST or _CALLS_PER_MEETING * len(meetings) <= calls:
         return app
+    if app.read is None and calls >= _CALLS_PER_MEETING * _LIST_CALLS:
+        return replace(app, read=ReadMode.LIST)
     first = meetings[: max(1, calls // _CALLS_PER_MEETING)]
-    return replace(app, meetings=first, meeting_files=())
+    return replace(app, meetings=first, meeting_files=(), read=ReadMode.ACTIVE_RECORDING)
 
 
 def doubtful(readings: Iterable[Reading]) -> list[str]:
