@@ -137,7 +137,8 @@ class RealtimeKitClient:
         """
         answers: list[Answer] = []
         try:
-            await self._call(endpoint, path, parsers.parse_any, context, answers.append)
+            parse, keep = parsers.parse_any, answers.append
+            await self._call(endpoint, path, parse, context, on_answer=keep)
         except ApiError:
             # The rate limiter has seen the error.
             if not answers:
@@ -154,6 +155,7 @@ class RealtimeKitClient:
         path: str,
         parse: Callable[[int, bytes], Parsed[T]],
         context: PassContext,
+        *,
         on_answer: Callable[[Answer], object] = lambda _: None,
     ) -> T:
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import msgspec
 
@@ -129,7 +130,7 @@ def sample_of(reply: Reply) -> Sample | None:
     """Return what a page of the list contains; None if it cannot be read."""
     try:
         page = parsers.parse_recordings_page(reply.status or 0, reply.body).value
-        raw_items, _ = unwrap(reply.status or 0, reply.body, schema.recordings_page)
+        raw_items, _ = unwrap(HTTPStatus.OK, reply.body, schema.recordings_page)
     except ApiError:
         return None
     return Sample(
