@@ -241,8 +241,10 @@ def start_time_judgement(reply: Reply, start: float, sample: Sample) -> Judgemen
 @answered
 def finished_judgement(reply: Reply) -> Judgement:
     """Return whether active-recording has forgotten a finished recording."""
-    if not reply.is_ok:
+    if reply.is_missing:
         return confirmed(f"{reply.status} after the end")
+    if not reply.is_ok:
+        return unknown(f"{reply.status} with {reply.kind}")
     recordings = _recordings(reply)
     if recordings is None:
         return unknown("the answer cannot be read")

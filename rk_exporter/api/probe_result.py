@@ -95,7 +95,10 @@ def _evidence(answers: Answers) -> dict[Question, tuple[str, ...]]:
         Question.PAGE_SIZE: _shown(
             *pages, ("GET /sessions?per_page=100", answers.sessions), with_fields=True
         ),
-        Question.START_TIME: _shown((f"{many}?start_time=TIME", answers.since)),
+        Question.START_TIME: (
+            *_shown((f"{many}?start_time=TIME", answers.since)),
+            *_start_evidence(answers),
+        ),
         Question.STATUS_PAUSED: _shown((f"{many}?status=PAUSED", answers.paused)),
         Question.STATUS_ERRORED: _shown((f"{many}?status=ERRORED", answers.errored)),
         Question.STATUS_LIST: _shown((f"{many}?status={several}", answers.several)),
@@ -112,6 +115,19 @@ def _shown(*asked: tuple[str, Asked], with_fields: bool = False) -> tuple[str, .
         reply.describe(request, with_fields=with_fields)
         for request, reply in asked
         if not isinstance(reply, NotAsked)
+    )
+
+
+def _start_evidence(answers: Answers) -> Iterator[str]:
+    """Return how many recordings each meaning of `start_time` would select."""
+    sample, start = answers.sample, answers.start
+    if sample is None or start is None:
+        return
+    invoked = len(sample.ids - sample.invoked_before(start))
+    created = len(sample.ids - sample.created_before(start))
+    yield (
+        f"without start_time: {len(sample.ids)} recordings, {invoked} of them invoked after TIME, "
+        f"{created} in meetings created after TIME"
     )
 
 

@@ -227,8 +227,12 @@ def test_refused_list() -> None:
 
 
 def test_start_time_of_the_meeting() -> None:
-    """`start_time` may be about the meeting's creation."""
+    """`start_time` may be about the meeting's creation; the evidence has what each would select."""
     report = probed(*RECORDINGS, filter_by_creation=True)
+    assert (
+        "           - without start_time: 4 recordings, 1 of them invoked after TIME, "
+        "0 in meetings created after TIME"
+    ) in list(probe_report.lines(report))
     assert Verdict.DIFFERS is verdicts(report)[Question.START_TIME]
     assert "whose meeting was created after it" in explanation(report, Question.START_TIME)
 
@@ -274,6 +278,15 @@ def test_lingering_recording() -> None:
     assert "it is still returned, with status UPLOADED" == explanation(
         report, Question.FINISHED_NOT_ACTIVE
     )
+
+
+@pytest.mark.parametrize("body", [NotFoundBody.HTML, NotFoundBody.ERRORS])
+def test_404_after_the_end(body: NotFoundBody) -> None:
+    """A 404 of RealtimeKit means that the recording is no longer active; a web page is no answer."""
+    found = verdicts(probed(*RECORDINGS, not_found_body=body))
+    is_page = body is NotFoundBody.HTML
+    expected = Verdict.UNKNOWN if is_page else Verdict.CONFIRMED
+    assert expected is found[Question.FINISHED_NOT_ACTIVE]
 
 
 def test_other_idle_meeting_than_the_finished_one() -> None:
