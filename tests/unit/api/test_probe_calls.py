@@ -43,7 +43,9 @@ recordings = st.fixed_dictionaries(
         CANARY: st.none(),
     },
 )
-datas = recordings | st.lists(recordings, max_size=4) | st.sampled_from([None, [], 1, CANARY])
+datas: st.SearchStrategy[Any] = (
+    recordings | st.lists(recordings, max_size=4) | st.sampled_from([None, [], 1, CANARY])
+)
 bodies = (
     st.builds(
         lambda data, paging: {"success": True, "data": data, "paging": paging},

@@ -282,7 +282,7 @@ def test_lingering_recording() -> None:
 
 @pytest.mark.parametrize("body", [NotFoundBody.HTML, NotFoundBody.ERRORS])
 def test_404_after_the_end(body: NotFoundBody) -> None:
-    """A 404 of RealtimeKit means that the recording is no longer active; a web page is no answer."""
+    """A 404 of RealtimeKit means that the recording is no longer active; a page is no answer."""
     found = verdicts(probed(*RECORDINGS, not_found_body=body))
     is_page = body is NotFoundBody.HTML
     expected = Verdict.UNKNOWN if is_page else Verdict.CONFIRMED
