@@ -30,9 +30,9 @@ def budget() -> Panel:
             "for each of them.",
         ),
         [
-            query(f"{limit} - {remaining}", "{{app}} used"),
-            query(remaining, "{{app}} left"),
-            query(limit, "{{app}} limit"),
+            query(f"{limit} - {remaining}", "{{rk_app}} used"),
+            query(remaining, "{{rk_app}} left"),
+            query(limit, "{{rk_app}} limit"),
         ],
         size=_HALF,
     ).override_by_regexp("/ limit$/", dashed())
@@ -47,8 +47,8 @@ def rate_limit() -> Panel:
             "if Cloudflare has not reported any.",
         ),
         [
-            query(of_app("rk_api_ratelimit_remaining"), "{{app}} {{policy}} left"),
-            query(of_app("rk_api_ratelimit_limit"), "{{app}} {{policy}} limit"),
+            query(of_app("rk_api_ratelimit_remaining"), "{{rk_app}} {{policy}} left"),
+            query(of_app("rk_api_ratelimit_limit"), "{{rk_app}} {{policy}} limit"),
         ],
         size=_HALF,
         absent="not reported",
@@ -60,7 +60,7 @@ def endpoints() -> Panel:
     calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
     return history(
         About("API calls by endpoint", "API calls per minute by endpoint.", unit="cpm"),
-        [query(nonzero(f"60 * {calls}", "endpoint"), "{{endpoint}}")],
+        [query(nonzero(f"60 * {calls}", "api_endpoint"), "{{api_endpoint}}")],
         size=_THIRD,
         stacked=True,
     )

@@ -89,7 +89,7 @@ def _variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:
     meetings = f"label_values({of_app('rk_meeting_info')}, meeting_id)"
     yield _any_of("job", "Job", f"label_values({builds}, job)")
     yield _any_of("instance", "Instance", f'label_values({builds}{{job=~"$job"}}, instance)')
-    yield _any_of("app", "App", f"label_values({of_exporter('rk_meetings')}, app)")
+    yield _any_of("app", "App", f"label_values({of_exporter('rk_meetings')}, rk_app)")
     if not of_one_meeting:
         yield _any_of("meeting", "Meeting", meetings)
         return
@@ -138,6 +138,6 @@ def _alerts() -> dashboard.AnnotationQuery:
         .icon_color("red")
         .expr('ALERTS{alertname=~"RK.+", alertstate="firing", severity!="info"}')
         .title_format("{{alertname}}")
-        .text_format("{{app}} {{meeting_id}}")
+        .text_format("{{rk_app}} {{meeting_id}}")
         .tag_keys("severity")
     )

@@ -156,7 +156,7 @@ def _timestamps() -> Panel:
         ],
         size=Size(24, 8),
         sorted_by="Requested",
-        hidden_labels=["app", "meeting_id"],
+        hidden_labels=["rk_app", "meeting_id"],
     )
 
 
@@ -220,7 +220,7 @@ def _details() -> Panel:
         ],
         size=Size(24, 7),
         sorted_by="File",
-        hidden_labels=["app", "meeting_id"],
+        hidden_labels=["rk_app", "meeting_id"],
     )
 
 

@@ -74,8 +74,8 @@ def _list() -> Panel:
                 width=110,
                 texts=as_text(),
             ),
-            Label("App", "app", width=110),
-            Label("Meeting", "name", link=to_recording, link_title="Open recording"),
+            Label("App", "rk_app", width=110),
+            Label("Meeting", "meeting_name", link=to_recording, link_title="Open recording"),
             Value("Started", as_time(_STARTED_AT), unit="dateTimeAsIso", width=165),
             Value(
                 "Duration",
@@ -131,7 +131,7 @@ def _states() -> Panel:
             "has no recording, or its state is unknown.",
             unit="none",
         ),
-        query(named(of_latest), "{{name}}"),
+        query(named(of_latest), "{{meeting_name}}"),
         size=Size(16, 13),
     )
 
@@ -145,7 +145,7 @@ def _running() -> Panel:
             "being recorded.",
             unit="s",
         ),
-        [instant(named(_RUNNING_FOR), "{{name}}")],
+        [instant(named(_RUNNING_FOR), "{{meeting_name}}")],
         size=Size(8, 13),
         most=_LIMIT_SECONDS,
         colours={0: "green", _NEAR_LIMIT_SECONDS: "red"},
@@ -159,7 +159,7 @@ def _durations() -> Panel:
             "How long each RECORDING or PAUSED recording has been running. Empty if there is none.",
             unit="s",
         ),
-        [query(named(_RUNNING_FOR), "{{name}}")],
+        [query(named(_RUNNING_FOR), "{{meeting_name}}")],
         size=Size(12, 9),
     )
 
@@ -173,7 +173,7 @@ def _sizes() -> Panel:
             "file.",
             unit="bytes",
         ),
-        [query(named(f"sum by ({BY_MEETING}) ({sizes})"), "{{name}}")],
+        [query(named(f"sum by ({BY_MEETING}) ({sizes})"), "{{meeting_name}}")],
         size=Size(12, 9),
         stacked=True,
     )

@@ -1,12 +1,12 @@
 """PromQL for the selected exporters, apps, meetings and recordings."""
 
 _EXPORTER = ('job=~"$job"', 'instance=~"$instance"')
-_APP = (*_EXPORTER, 'app=~"$app"')
+_APP = (*_EXPORTER, 'rk_app=~"$app"')
 _MEETING = (*_APP, 'meeting_id=~"$meeting"')
 
-BY_APP = "app"
-BY_MEETING = "app, meeting_id"
-BY_RECORDING = "app, meeting_id, recording_id"
+BY_APP = "rk_app"
+BY_MEETING = "rk_app, meeting_id"
+BY_RECORDING = "rk_app, meeting_id, recording_id"
 
 
 def of_exporter(metric: str, *matchers: str) -> str:
@@ -35,9 +35,9 @@ def once(labels: str, promql: str) -> str:
 
 
 def named(promql: str) -> str:
-    """Add the label `name` to each series of a meeting or recording."""
-    names = once(f"{BY_MEETING}, name", of_meeting("rk_meeting_info"))
-    return f"({promql})\n* on ({BY_MEETING}) group_left (name)\n{names}"
+    """Add the label `meeting_name` to each series of a meeting or recording."""
+    names = once(f"{BY_MEETING}, meeting_name", of_meeting("rk_meeting_info"))
+    return f"({promql})\n* on ({BY_MEETING}) group_left (meeting_name)\n{names}"
 
 
 def or_zero(promql: str) -> str:

@@ -27,7 +27,7 @@ class AppOptions:
     name: Annotated[
         str | None,
         Option("", parse_name, metavar="NAME", example="production", path_in_app="name"),
-        "Value of the label `app`; without it, the app's id.",
+        "Value of the label `rk_app`; without it, the app's id.",
     ]
     account_id: Annotated[
         str | None,

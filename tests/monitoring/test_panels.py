@@ -132,11 +132,11 @@ def test_every_rule_is_evaluated(server: Prometheus) -> None:
 def test_problems_with_answers(server: Prometheus) -> None:
     """Missing data, missing values, NaN and each kind of error are distinguished, also in rows."""
     lacks = {
-        'rk_meetings{app=~"$app"}': None,
+        'rk_meetings{rk_app=~"$app"}': None,
         "rk_no_metric": "no data",
         "0 * rk_meetings / 0": "only NaN",
         "sum(rk_meetings": "parse error",
-        "rk_meetings * on (app) rk_recording_status": "found duplicate series",
+        "rk_meetings * on (rk_app) rk_recording_status": "found duplicate series",
     }
     targets = [
         {"refId": f"{query}, {kind}", "expr": query, "instant": kind == "instant"}
@@ -150,10 +150,10 @@ def test_problems_with_answers(server: Prometheus) -> None:
                 {
                     "name": name,
                     "type": "query",
-                    "query": f"label_values(rk_meetings, {name})",
+                    "query": f"label_values(rk_meetings, {label})",
                     "includeAll": True,
                 }
-                for name in ("app", "nothing")
+                for name, label in (("app", "rk_app"), ("nothing", "nothing"))
             ]
         },
         "annotations": {"list": [{"builtIn": 1}, {"name": "Alerts", "expr": "ALERTS"}]},
