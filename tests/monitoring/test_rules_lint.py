@@ -11,6 +11,7 @@ import pytest
 from tests.support.monitoring.promql import Labels
 from tests.support.monitoring.rules_lint import CHECKS, CHECKS_OF_ALERTS, findings
 from tests.support.monitoring.series import (
+    TARGET,
     all_series,
     read_rules,
     rules_of,
@@ -39,10 +40,10 @@ ALERTS = (
 )
 RUNBOOK = "# Runbook\n\n## RKFailing\n"
 KNOWN: dict[str, Labels] = {
-    "up": frozenset({"job", "instance"}),
-    "rk_up": frozenset({"job", "instance", "app"}),
-    "rk_calls": frozenset({"job", "instance", "app", "code"}),
-    "rk_calls_total": frozenset({"job", "instance", "app", "code"}),
+    "up": TARGET,
+    "rk_up": TARGET | {"app"},
+    "rk_calls": TARGET | {"app", "code"},
+    "rk_calls_total": TARGET | {"app", "code"},
 }
 
 
@@ -97,7 +98,11 @@ EXPRESSIONS = [
     ('absent(rk_up{app="x"})', ""),
     ("absent(up)", "alerts/template"),
     ("sum(rk_up) == 0", "alerts/template"),
-    ("max by (job) (rk_up) == 0", "alerts/template"),
+    ("max by (instance) (rk_up) == 0", "alerts/template"),
+    ("max by (job, app) (rk_up) == 0", "promql/place"),
+    ("rk_up == 0 and on (job, app) rk_calls", "promql/place"),
+    ("max by (cluster, env, namespace, job, app) (rk_up) == 0", ""),
+    ("max without (job) (rk_up) == 0", ""),
     ("topk by (app) (1, rk_up) == 0", "promql/fragile"),
     ("max by (app) (rk_up / on (app) rk_up) > 0", "promql/nan"),
     ("max by (app) (rk_up / on (app) (rk_up > 0)) > 0", ""),

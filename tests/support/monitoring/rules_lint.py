@@ -7,14 +7,23 @@ This omits the checks that need a live server.
 import re
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import promql_parser
 
-from promql_parser import AggregateExpr, BinaryExpr, Call, Expr, MatchOp, NumberLiteral
+from promql_parser import (
+    AggModifierType,
+    AggregateExpr,
+    BinaryExpr,
+    Call,
+    Expr,
+    LabelModifierType,
+    MatchOp,
+    NumberLiteral,
+)
 
 from tests.support.monitoring.promql import (
     COMPARISONS,
@@ -28,6 +37,7 @@ from tests.support.monitoring.promql import (
     unknown_series,
     walk,
 )
+from tests.support.monitoring.series import PLACE
 
 
 RUNBOOK = "docs/how-to/runbook.md"
@@ -239,6 +249,25 @@ def vector_matching(judged: Judged) -> Iterator[str]:
                 yield f"{node.op} matches {sorted(left)} with {sorted(right)}, without on()"
 
 
+def place(judged: Judged) -> Iterator[str]:
+    """Find aggregations and vector matching by job that drop the labels that alerts need."""
+    for node, _ in walk(judged.expression):
+        for labels in _modified_by(node):
+            if "job" in labels and not {*labels} >= PLACE:
+                yield f"drops {sorted(PLACE - {*labels})}: {node.prettify()}"
+
+
+def _modified_by(expr: Expr) -> Iterator[Sequence[str]]:
+    """Yield the labels of by() or on()."""
+    match expr:
+        case AggregateExpr() if expr.modifier:
+            if expr.modifier.type == AggModifierType.By:
+                yield expr.modifier.labels
+        case BinaryExpr() if expr.modifier and (on := expr.modifier.matching):
+            if on.type == LabelModifierType.Include:
+                yield on.labels
+
+
 def rate(judged: Judged) -> Iterator[str]:
     """Find rates of metrics that are not counters, and rates over too few scrapes."""
     for selector in selectors(judged.expression):
@@ -303,6 +332,7 @@ CHECKS: Mapping[str, Callable[[Judged], Iterator[str]]] = {
     "promql/fragile": fragile,
     "promql/nan": nan,
     "promql/vector_matching": vector_matching,
+    "promql/place": place,
     "promql/rate": rate,
     "promql/counter": counter,
     "promql/regexp": regexp,
