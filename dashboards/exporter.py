@@ -155,8 +155,8 @@ def _deferred() -> Panel:
             "Number of meetings, and how many of them a pass did not read.",
         ),
         [
-            query(of_app("rk_meetings"), "{{rk_app}} meetings"),
-            query(of_app("rk_meetings_deferred"), "{{rk_app}} deferred"),
+            query(once(BY_APP, of_app("rk_meetings")), "{{rk_app}} meetings"),
+            query(once(BY_APP, of_app("rk_meetings_deferred")), "{{rk_app}} deferred"),
         ],
         size=_THIRD,
     ).override_by_regexp("/ meetings$/", dashed())
@@ -167,9 +167,7 @@ def _unread() -> Panel:
     stale = (
         f"({age} > {_STALE_SECONDS} or on ({BY_MEETING}) {age} and on ({BY_MEETING}) {_UP} == 0)"
     )
-    meeting = link_to(
-        RECORDING, app='${__data.fields["App"]}', meeting='${__data.fields["Meeting id"]}'
-    )
+    meeting = link_to(RECORDING, app="App", meeting="Meeting id")
     return table_of(
         About(
             "Stale meetings",
@@ -211,6 +209,9 @@ def _ages() -> Panel:
 
 
 def _sources() -> Panel:
+    discovery = f"min by ({BY_APP}) ({of_app('rk_discovery_up')})"
+    files = f"min by ({BY_APP}, file) ({of_app('rk_meetings_file_last_read_successful')})"
+    state_file = of_exporter("rk_state_file_last_write_successful")
     return history(
         About(
             "Files and discovery",
@@ -219,9 +220,9 @@ def _sources() -> Panel:
             unit="bool",
         ),
         [
-            query(of_app("rk_discovery_up"), "{{rk_app}} live sessions"),
-            query(of_app("rk_meetings_file_last_read_successful"), "{{rk_app}} {{file}}"),
-            query(of_exporter("rk_state_file_last_write_successful"), "state file"),
+            query(discovery, "{{rk_app}} live sessions"),
+            query(files, "{{rk_app}} {{file}}"),
+            query(state_file, "{{instance}} state file"),
         ],
         size=Size(6, 8),
         absent="none in use",

@@ -76,11 +76,19 @@ def _add(framing: dashboard.Dashboard, row: Row) -> None:
         framing.with_row(heading)
 
 
-def link_to(uid: str, **variables: str) -> str:
-    """Return the link to another dashboard that keeps the exporters and sets *variables*."""
+def link_to(uid: str, **columns: str) -> str:
+    """
+    Return the link from a table to another dashboard that keeps the exporters.
+
+    It sets variables to the values of *columns* in the row.
+    """
     kept = ("datasource", "job", "instance")
     parts = [f"${{{name}:queryparam}}" for name in kept]
-    parts += [f"var-{name}={value}" for name, value in variables.items()]
+    # Names may contain characters with a meaning in URLs, e.g. &, # and +.
+    parts += [
+        f'var-{name}=${{__data.fields["{column}"]:percentencode}}'
+        for name, column in columns.items()
+    ]
     return f"/d/{uid}?{'&'.join(parts)}&${{__url_time_range}}"
 
 

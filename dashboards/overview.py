@@ -39,9 +39,7 @@ _SEVERITY_COLOURS = {
     "info": ("info", "blue"),
 }
 _SIZES = once(BY_RECORDING, of_meeting("rk_recording_file_size_bytes"))
-_TO_MEETING = link_to(
-    RECORDING, app='${__data.fields["App"]}', meeting='${__data.fields["Meeting id"]}'
-)
+_TO_MEETING = link_to(RECORDING, app="App", meeting="Meeting id")
 
 
 def build() -> dashboard.Dashboard:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote_plus
 
 import yaml
 
@@ -104,7 +105,7 @@ def adapted(
 def _adapted(text: str, job: str, runbook_url: str) -> str:
     for before, after in (
         (f'job="{DEFAULT_JOB}"', f'job="{job}"'),
-        (f"var-job={DEFAULT_JOB}", f"var-job={job}"),
+        (f"var-job={DEFAULT_JOB}", f"var-job={quote_plus(job)}"),
         (f"runbook_url: {_RUNBOOK}#", f"runbook_url: {runbook_url}#"),
     ):
         text = text.replace(before, after)

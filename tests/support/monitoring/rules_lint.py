@@ -28,6 +28,7 @@ from promql_parser import (
 from tests.support.monitoring.promql import (
     COMPARISONS,
     Known,
+    ambiguous_matches,
     children,
     is_matched_by_all_labels,
     is_scalar,
@@ -198,7 +199,7 @@ def queries_in_templates(judged: Judged) -> Iterator[str]:
     for text in judged.annotations.values():
         for query in _QUERY_IN_TEMPLATE.findall(str(text)):
             try:
-                expression = promql_parser.parse(query.replace("%q", '""'))
+                expression = promql_parser.parse(re.sub(r"%(\[\d\])?q", '""', query))
             except ValueError as error:
                 yield f"{query}: {error}"
                 continue
@@ -216,6 +217,15 @@ def annotations(judged: Judged) -> Iterator[str]:
     page, _, anchor = judged.annotations.get("runbook_url", "").partition("#")
     if not page.endswith(RUNBOOK) or anchor not in judged.headings:
         yield f"the runbook has no heading for {page}#{anchor}"
+
+
+def links(judged: Judged) -> Iterator[str]:
+    """Find links in which the value of a label may contain characters that end the value."""
+    for text in judged.annotations.values():
+        if str(text).startswith(("/", "http")):
+            for shown in re.findall(r"\{\{\s*([$.].*?)\s*\}\}", str(text)):
+                if not shown.endswith("| urlquery"):
+                    yield f"{shown} is not encoded in: {text}"
 
 
 def severity(judged: Judged) -> Iterator[str]:
@@ -247,6 +257,11 @@ def vector_matching(judged: Judged) -> Iterator[str]:
             left, right = (labels_of(side, judged.known) for side in children(node))
             if str(node.op) != "or" or left != right:
                 yield f"{node.op} matches {sorted(left)} with {sorted(right)}, without on()"
+
+
+def ambiguity(judged: Judged) -> Iterator[str]:
+    """Find vector matching that fails if exporters disagree."""
+    yield from ambiguous_matches(judged.expression, judged.known)
 
 
 def place(judged: Judged) -> Iterator[str]:
@@ -332,6 +347,7 @@ CHECKS: Mapping[str, Callable[[Judged], Iterator[str]]] = {
     "promql/fragile": fragile,
     "promql/nan": nan,
     "promql/vector_matching": vector_matching,
+    "promql/ambiguity": ambiguity,
     "promql/place": place,
     "promql/rate": rate,
     "promql/counter": counter,
@@ -344,6 +360,7 @@ CHECKS_OF_ALERTS: Mapping[str, Callable[[Judged], Iterator[str]]] = {
     "alerts/template": template,
     "alerts/template_query": queries_in_templates,
     "alerts/annotation": annotations,
+    "alerts/link": links,
     "alerts/severity": severity,
     "alerts/threshold": thresholds,
 }
