@@ -8,7 +8,8 @@ from dashboards.selectors import (
     BY_MEETING,
     BY_RECORDING,
     as_time,
-    latest,
+    newest,
+    newest_labels,
     of_meeting,
     of_recording,
     once,
@@ -22,6 +23,7 @@ _FIGURE = Size(4, 4)
 _HALF = Size(12, 8)
 _DAY_SECONDS = 86_400
 _HOUR_SECONDS = 3_600
+_CODE = once(BY_RECORDING, newest(of_recording("instance:rk_recording_state:code")))
 _STOP_REASONS = {
     "INTERNAL_ERROR": ("INTERNAL_ERROR", "red"),
     "UNKNOWN": ("UNKNOWN", "orange"),
@@ -54,7 +56,7 @@ def _figures() -> list[Panel]:
     return [
         number(
             About("State", "State of the recording. None if no recording is known.", unit="none"),
-            instant(_latest("instance:rk_recording_state:code")),
+            instant(_of_latest(_CODE)),
             size=_FIGURE,
             texts=as_text(),
             absent="none",
@@ -111,21 +113,24 @@ def _figures() -> list[Panel]:
 
 def _latest(metric: str) -> str:
     """Return the value of a metric for the most recently requested recording."""
+    return _of_latest(once(BY_RECORDING, of_recording(metric)))
+
+
+def _of_latest(value: str) -> str:
+    """Return the value for the most recently requested recording."""
     requested_at = of_recording("rk_recording_invoked_timestamp_seconds")
-    value = once(BY_RECORDING, of_recording(metric))
     latest = f"{once(BY_RECORDING, requested_at)} == scalar(max({requested_at}))"
     return f"max({value} and on ({BY_RECORDING}) ({latest}))"
 
 
 def _states() -> Panel:
-    code = once(BY_RECORDING, of_recording("instance:rk_recording_state:code"))
     return timeline(
         About(
             "States",
             "State history of each recording. Empty while the state is unknown.",
             unit="none",
         ),
-        query(code, "{{recording_id}}"),
+        query(_CODE, "{{recording_id}}"),
         size=Size(24, 8),
     )
 
@@ -147,7 +152,7 @@ def _timestamps() -> Panel:
             Label("Recording id", "recording_id"),
             Value(
                 "State",
-                once(BY_RECORDING, of_recording("instance:rk_recording_state:code")),
+                _CODE,
                 width=110,
                 texts=as_text(),
             ),
@@ -203,8 +208,8 @@ def _details() -> Panel:
     available = once(
         BY_RECORDING, of_recording("rk_recording_download_available", 'kind="composite"')
     )
-    reason = latest("reason", f"({of_recording('rk_recording_stop_reason')} == 1)")
-    info = latest("session_id, output_file_name, kind", of_recording("rk_recording_info"))
+    reason = newest_labels("reason", f"({of_recording('rk_recording_stop_reason')} == 1)")
+    info = newest_labels("session_id, output_file_name, kind", of_recording("rk_recording_info"))
     with_reason = with_label(info, "reason", BY_RECORDING, reason)
     return table_of(
         About(

@@ -4,12 +4,14 @@ from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.frame import RECORDING, RECORDINGS, Framing, Row, framed, link_to
 from dashboards.panels import About, Panel, Size, bars, history, instant, query, timeline
+from dashboards.queries import in_states
 from dashboards.selectors import (
     BY_MEETING,
     BY_RECORDING,
     as_time,
     named,
     named_over_time,
+    newest,
     of_meeting,
     once,
 )
@@ -29,9 +31,8 @@ _PROBLEMS = {
     1: ("expires", "yellow"),
     0: ("fine", "transparent"),
 }
-_RUNNING = once(
-    BY_RECORDING, of_meeting("rk_recording_status", 'status=~"RECORDING|PAUSED"') + " == 1"
-)
+_CODE = once(BY_RECORDING, newest(of_meeting("instance:rk_recording_state:code")))
+_RUNNING = f"{in_states('RECORDING|PAUSED')} == 1"
 _STARTED_AT = once(BY_RECORDING, of_meeting("rk_recording_started_timestamp_seconds"))
 _RUNNING_FOR = f"(time() - {_STARTED_AT}) and on ({BY_RECORDING}) {_RUNNING}"
 
@@ -72,13 +73,15 @@ def _list() -> Panel:
         [
             Value(
                 "Problem",
-                named(once(BY_RECORDING, of_meeting("instance:rk_recording_trouble:level"))),
+                named(
+                    once(BY_RECORDING, newest(of_meeting("instance:rk_recording_trouble:level")))
+                ),
                 width=85,
                 texts=values(_PROBLEMS),
             ),
             Value(
                 "State",
-                once(BY_RECORDING, of_meeting("instance:rk_recording_state:code")),
+                _CODE,
                 width=110,
                 texts=as_text(),
             ),
@@ -124,14 +127,13 @@ def _list() -> Panel:
 
 
 def _states() -> Panel:
-    code = once(BY_RECORDING, of_meeting("instance:rk_recording_state:code"))
     requested_at = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
     # A recording that has no code yet must not hide the one before it.
-    requested_at = f"({requested_at} and on ({BY_RECORDING}) {code})"
+    requested_at = f"({requested_at} and on ({BY_RECORDING}) {_CODE})"
     latest = (
         f"{requested_at} == on ({BY_MEETING}) group_left () max by ({BY_MEETING}) {requested_at}"
     )
-    of_latest = f"max by ({BY_MEETING}) ({code} and on ({BY_RECORDING}) ({latest}))"
+    of_latest = f"max by ({BY_MEETING}) ({_CODE} and on ({BY_RECORDING}) ({latest}))"
     return timeline(
         About(
             "Latest recording per meeting",

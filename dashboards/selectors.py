@@ -38,23 +38,39 @@ def once(labels: str, promql: str) -> str:
 
 def named(promql: str) -> str:
     """Add the label `meeting_name` to each series of a meeting or recording."""
-    names = once(f"{BY_MEETING}, meeting_name", of_meeting("rk_meeting_info"))
-    return with_label(promql, "meeting_name", BY_MEETING, _one_of(BY_MEETING, names))
+    return _with_name(promql, _names())
 
 
 def named_over_time(promql: str) -> str:
-    """Add the label `meeting_name`, with the last name of each meeting for the whole time range."""
-    info = of_meeting("rk_meeting_info")
-    current, former = f"2 * {info} @ end()", f"max_over_time({info}[$__range] @ end())"
-    names = once(f"{BY_MEETING}, meeting_name", f"{current} or {former}")
-    return with_label(promql, "meeting_name", BY_MEETING, f"{_one_of(BY_MEETING, names)} ^ 0")
+    """Add the label `meeting_name` to a history. Meetings have their current name all the time."""
+    # A meeting that no longer exists has the name of that time.
+    return _with_name(promql, f"{_names(' @ end()')} or {of_meeting('rk_meeting_info')}")
 
 
-def latest(labels: str, promql: str) -> str:
-    """Keep one series with the *labels* of each recording, from the exporter that read it last."""
-    read_at = of_recording("rk_recording_last_success_timestamp_seconds")
-    read = f"{promql} * on ({_BY_EXPORTER}, {BY_RECORDING}) group_left () {read_at}"
-    return f"{_one_of(BY_RECORDING, once(f'{BY_RECORDING}, {labels}', read))} ^ 0"
+def _names(at: str = "") -> str:
+    """Return the names of meetings. The exporter that started last has the highest value."""
+    info = of_meeting("rk_meeting_info") + at
+    started_at = of_exporter("process_start_time_seconds") + at
+    # Not every system has a start time.
+    return f"{info} * on ({_BY_EXPORTER}) group_left () {started_at} or 2 * {info}"
+
+
+def _with_name(promql: str, names: str) -> str:
+    name = _one_of(BY_MEETING, once(f"{BY_MEETING}, meeting_name", names))
+    return with_label(promql, "meeting_name", BY_MEETING, f"{name} ^ 0")
+
+
+def newest(promql: str) -> str:
+    """Keep the series of the exporter that read the recording last."""
+    read_at = of_meeting("rk_recording_last_success_timestamp_seconds")
+    of_exporter = f"on ({_BY_EXPORTER}, {BY_RECORDING})"
+    last = _one_of(BY_RECORDING, f"{read_at} and {of_exporter} {promql}")
+    return f"{promql} and {of_exporter} {last}"
+
+
+def newest_labels(labels: str, promql: str) -> str:
+    """Keep one series with these *labels* for each recording."""
+    return _one_of(BY_RECORDING, once(f"{BY_RECORDING}, {labels}", newest(promql)))
 
 
 def with_label(promql: str, label: str, labels: str, info: str) -> str:

@@ -6,7 +6,7 @@ import time
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -196,6 +196,61 @@ def test_each_thing_is_shown_once(server: Prometheus, root: Path) -> None:
                 if any(row.setdefault(label, value) != value for label, value in labels.items()):
                     problems.append(f"{question.place} has two rows of {dict(key)}")
     assert not problems, "\n".join(dict.fromkeys(problems))
+
+
+def test_one_name_for_each_meeting(server: Prometheus, root: Path) -> None:
+    """All panels, also at other times, have the names of the exporter that started last."""
+    names = {
+        labels["meeting_name"]
+        for question in questions_of_panels(root)
+        if question.panel
+        for labels in question.series(server)
+        if "meeting_name" in labels
+    }
+    assert names
+    assert [] == [name for name in names if "first" in name or "earlier" in name]
+
+
+def test_names_without_a_start_time(server: Prometheus, root: Path) -> None:
+    """Meetings have names on a system that does not report when a process started."""
+    asking = [
+        question
+        for question in questions_of_panels(root)
+        # Alerts may begin to fire between two queries.
+        if "process_start_time_seconds" in question.promql and "ALERTS" not in question.promql
+    ]
+    assert asking
+    for question in asking:
+        promql = question.promql.replace("process_start_time_seconds", "no_such_metric")
+        without = replace(question, promql=promql).series(server)
+        assert {*map(identity, without)} == {*map(identity, question.series(server))}
+        assert len(without) == len({*map(identity, without)})
+
+
+def test_the_latest_reading_counts(server: Prometheus, root: Path) -> None:
+    """Dashboards show the states of the exporter that read a recording last, and each once."""
+    first = 'pod="pod-first"'
+    shown = {question.place: question for question in questions_of_panels(root)}
+    for status in Status:
+        (count,) = (
+            server.number(question.promql)
+            for place, question in shown.items()
+            if "Recordings by state" in place and question.shown == status
+        )
+        assert count == server.number(f'sum(rk_recording_status{{{first}, status="{status}"}})')
+    for metric, panel in (("state:code", ", B"), ("trouble:level", ", A")):
+        table = shown[f"RealtimeKit / Recordings, Recordings, problems first{panel}"]
+        assert numbers(server, table.promql) == numbers(
+            server, f"instance:rk_recording_{metric}{{{first}}}"
+        )
+
+
+def numbers(server: Prometheus, promql: str) -> dict[str, float]:
+    """Return the result of a query by recording."""
+    return {
+        sample["metric"]["recording_id"]: float(sample["value"][1])
+        for sample in server.query(promql)
+    }
 
 
 def identity(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
