@@ -31,7 +31,8 @@ _PROBLEMS = {
     1: ("expires", "yellow"),
     0: ("fine", "transparent"),
 }
-_CODE = once(BY_RECORDING, newest(of_meeting("instance:rk_recording_state:code")))
+_CODES = of_meeting("instance:rk_recording_state:code")
+_CODE = once(BY_RECORDING, newest(_CODES))
 _RUNNING = f"{in_states('RECORDING|PAUSED')} == 1"
 _STARTED_AT = once(BY_RECORDING, of_meeting("rk_recording_started_timestamp_seconds"))
 _RUNNING_FOR = f"(time() - {_STARTED_AT}) and on ({BY_RECORDING}) {_RUNNING}"
@@ -129,7 +130,7 @@ def _list() -> Panel:
 def _states() -> Panel:
     requested_at = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
     # A recording that has no code yet must not hide the one before it.
-    requested_at = f"({requested_at} and on ({BY_RECORDING}) {_CODE})"
+    requested_at = f"({requested_at} and on ({BY_RECORDING}) {_CODES})"
     latest = (
         f"{requested_at} == on ({BY_MEETING}) group_left () max by ({BY_MEETING}) {requested_at}"
     )

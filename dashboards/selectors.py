@@ -9,6 +9,7 @@ BY_MEETING = "rk_app, meeting_id"
 BY_RECORDING = "rk_app, meeting_id, recording_id"
 # The address alone may be the same in two clusters.
 _BY_EXPORTER = "cluster, env, namespace, job, instance"
+_ON_EXPORTER = f"on ({_BY_EXPORTER}, {BY_RECORDING})"
 
 
 def of_exporter(metric: str, *matchers: str) -> str:
@@ -62,15 +63,16 @@ def _with_name(promql: str, names: str) -> str:
 
 def newest(promql: str) -> str:
     """Keep the series of the exporter that read the recording last."""
-    read_at = of_meeting("rk_recording_last_success_timestamp_seconds")
-    of_exporter = f"on ({_BY_EXPORTER}, {BY_RECORDING})"
-    last = _one_of(BY_RECORDING, f"{read_at} and {of_exporter} {promql}")
-    return f"{promql} and {of_exporter} {last}"
+    last = _one_of(BY_RECORDING, f"{_read_at()} and {_ON_EXPORTER} {promql}")
+    return f"{promql} and {_ON_EXPORTER} {last}"
 
 
 def newest_labels(labels: str, promql: str) -> str:
-    """Keep one series with these *labels* for each recording."""
-    return _one_of(BY_RECORDING, once(f"{BY_RECORDING}, {labels}", newest(promql)))
+    """Keep one series of each recording, with the *labels* that were read last."""
+    read = once(
+        f"{BY_RECORDING}, {labels}", f"{promql} * {_ON_EXPORTER} group_left () {_read_at()}"
+    )
+    return f"{_one_of(BY_RECORDING, read)} ^ 0"
 
 
 def with_label(promql: str, label: str, labels: str, info: str) -> str:
@@ -102,3 +104,7 @@ def _select(metric: str, *matchers: str) -> str:
 def _one_of(labels: str, promql: str) -> str:
     """Keep one series for each value of the *labels*, because exporters may disagree on others."""
     return f"topk by ({labels}) (1, {promql})"
+
+
+def _read_at() -> str:
+    return of_meeting("rk_recording_last_success_timestamp_seconds")
