@@ -1,5 +1,5 @@
 """
-The calls of `check --probe`: they ask the API about what its documentation leaves open.
+The questions of `check --probe`: they ask the API about what its documentation leaves open.
 
 Each call that an earlier answer makes pointless is left out, and its question gets the reason.
 """
@@ -8,24 +8,16 @@ import asyncio
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Protocol
 from urllib.parse import quote, urlencode
 
 from rk_exporter.api.client import ACTIVE_RECORDING, MEETING, RECORDING, RECORDINGS, SESSIONS
-from rk_exporter.api.connection import Answer
+from rk_exporter.api.probe_calls import ProbeCalls
 from rk_exporter.api.probe_findings import is_size_refused
 from rk_exporter.api.probe_samples import Sample, iso_time, sample_of, two_statuses
 from rk_exporter.api.replies import Asked, NotAsked, Reply
-from rk_exporter.model.errors import ApiError
 from rk_exporter.model.recording import Recording, Status
-from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
-from rk_exporter.ratelimit.pass_context import PassContext
 
 
-MOST_CALLS = 15
-# A call is repeated if the API has closed a kept connection.
-_MOST_CALLS_PER_QUESTION = 2
 PAGE_SIZES = (100, 50, 25, 10)
 # URLs that are signed for each answer have times in whole seconds.
 _BETWEEN_READS_SECONDS = 2.0
@@ -43,94 +35,50 @@ _NO_START = NotAsked(
 _NO_TWO_STATES = NotAsked("needs finished recordings in two states, e.g. UPLOADED and ERRORED")
 
 
-class ProbeClient(Protocol):
-    """The part of the API client that makes the calls."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeetingAnswers:
+    """The answers about a meeting that does not exist, and about an idle one that does."""
 
-    async def exchange(self, endpoint: str, path: str, context: PassContext) -> Answer:
-        """Return the answer to a call, whatever it is."""
-        ...
+    unknown_id: str
+    unknown_active: Asked
+    unknown_meeting: Asked
+    idle_id: str | NotAsked
+    idle_active: Asked
+    idle_meeting: Asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
-    """The answers by question; *sample* is the largest page of the list that was accepted."""
+class RecordingAnswers:
+    """The answers about finished recordings; one of them is *followed*, and read twice."""
 
-    unknown_id: str
-    idle_id: str
-    unknown_active: Asked
-    unknown_meeting: Asked
-    idle_active: Asked
-    idle_meeting: Asked
-    pages: tuple[tuple[int, Asked], ...]
-    sample: Sample | None
+    finished_active: Asked
+    followed: Recording | None
+    first_read: Asked
+    second_read: Asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterAnswers:
+    """The answers to filters of the list of recordings, and about the list of sessions."""
+
+    since: Asked
+    start: float | None
     paused: Asked
     errored: Asked
     several: Asked
     several_statuses: tuple[Status, ...]
-    since: Asked
-    start: float | None
-    finished_active: Asked
-    followed: Recording | None
-    """The recording that is read twice."""
-    first_read: Asked
-    second_read: Asked
     sessions: Asked
 
 
-class ProbeCalls:
-    """Makes the calls of one app, at most `MOST_CALLS`, and stops after a refusal of all."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """All answers; *pages* are those to the tried page sizes, and *sample* is the accepted page."""
 
-    def __init__(
-        self,
-        client: ProbeClient,
-        limiter: RateLimiter,
-        context: PassContext,
-        *,
-        clock: Callable[[], float],
-    ) -> None:
-        self._client = client
-        self._limiter = limiter
-        self._context = context
-        self._clock = clock
-        self._made_before = limiter.counts.made
-        self.replies: list[Reply] = []
-        """All answers and failures, in the order of the calls."""
-        self.stopped: str | None = None
-        """Why no further call is made."""
-
-    @property
-    def made(self) -> int:
-        """Return how many calls were made, repeated ones included."""
-        return self._limiter.counts.made - self._made_before
-
-    async def ask(self, endpoint: str, path: str) -> Asked:
-        """Return the answer to a GET of *path*, or why there was no call."""
-        if self.made + _MOST_CALLS_PER_QUESTION > MOST_CALLS:
-            return NotAsked(f"the probe makes at most {MOST_CALLS} calls")
-        if self.stopped:
-            return NotAsked(self.stopped)
-        try:
-            answer = await self._client.exchange(endpoint, path, self._context)
-        except RateLimitWait:
-            self.stopped = "the budget or the time allows no further call"
-            return NotAsked(self.stopped)
-        except ApiError as error:
-            reply = Reply.failed(endpoint, error.failure, self._clock())
-        else:
-            reply = Reply.of(endpoint, answer, self._clock())
-        self._stop_after(reply)
-        self.replies.append(reply)
-        return reply
-
-    def _stop_after(self, reply: Reply) -> None:
-        """Make no further call if it would certainly fail in the same way."""
-        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-            self.stopped = reply.problem
-        elif not any(earlier.status is not None for earlier in self.replies):
-            if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-                self.stopped = f"the API rejects the token ({reply.status})"
-            elif reply.status is None and not is_size_refused(reply):
-                self.stopped = reply.problem
+    pages: tuple[tuple[int, Asked], ...]
+    sample: Sample | None
+    meetings: MeetingAnswers
+    recordings: RecordingAnswers
+    filters: FilterAnswers
 
 
 async def ask_everything(
@@ -147,42 +95,64 @@ async def ask_everything(
     """
     pages = await _pages(calls)
     sample = next((found for _, asked in pages if (found := _sample(asked))), None)
-    unknown_active = await calls.ask(ACTIVE_RECORDING, _active_path(unknown_id))
+    meetings = await _about_meetings(calls, sample, configured, unknown_id)
+    return Answers(
+        pages=pages,
+        sample=sample,
+        meetings=meetings,
+        recordings=await _about_recordings(calls, sample, meetings, sleep),
+        filters=await _about_filters(calls, sample),
+    )
+
+
+async def _about_meetings(
+    calls: ProbeCalls, sample: Sample | None, configured: Sequence[str], unknown_id: str
+) -> MeetingAnswers:
     idle_id = _idle_id(sample, configured)
-    idle_active = await _ask_meeting(calls, ACTIVE_RECORDING, idle_id)
-    idle_meeting = await _ask_meeting(calls, MEETING, idle_id)
+    return MeetingAnswers(
+        unknown_id=unknown_id,
+        unknown_active=await calls.ask(ACTIVE_RECORDING, _active_path(unknown_id)),
+        idle_id=idle_id,
+        idle_active=await _ask_meeting(calls, ACTIVE_RECORDING, idle_id),
+        idle_meeting=await _ask_meeting(calls, MEETING, idle_id),
+        unknown_meeting=await calls.ask(MEETING, meeting_path(unknown_id)),
+    )
+
+
+async def _about_recordings(
+    calls: ProbeCalls,
+    sample: Sample | None,
+    meetings: MeetingAnswers,
+    sleep: Callable[[float], Awaitable[None]],
+) -> RecordingAnswers:
     followed = sample.with_url if sample else None
     first_read = await _read(calls, followed, sample)
+    finished_active = await _finished(calls, sample, meetings)
+    if isinstance(first_read, Reply):
+        await sleep(_BETWEEN_READS_SECONDS)
+    return RecordingAnswers(
+        finished_active=finished_active,
+        followed=followed,
+        first_read=first_read,
+        second_read=await _read(calls, followed, sample),
+    )
+
+
+async def _about_filters(calls: ProbeCalls, sample: Sample | None) -> FilterAnswers:
     since, start = await _since(calls, sample)
     paused, errored = [
         await calls.ask(RECORDINGS, list_path(per_page=_FEW, status=status.value))
         for status in (Status.PAUSED, Status.ERRORED)
     ]
     several, several_statuses = await _several(calls, sample)
-    finished_active = await _finished(calls, sample, idle_id, idle_active)
-    sessions = await calls.ask(SESSIONS, _SESSIONS_PATH)
-    if not isinstance(first_read, NotAsked):
-        await sleep(_BETWEEN_READS_SECONDS)
-    return Answers(
-        unknown_id=unknown_id,
-        idle_id="" if isinstance(idle_id, NotAsked) else idle_id,
-        unknown_active=unknown_active,
-        idle_active=idle_active,
-        idle_meeting=idle_meeting,
-        pages=pages,
-        sample=sample,
+    return FilterAnswers(
+        since=since,
+        start=start,
         paused=paused,
         errored=errored,
         several=several,
         several_statuses=several_statuses,
-        since=since,
-        start=start,
-        finished_active=finished_active,
-        followed=followed,
-        first_read=first_read,
-        second_read=await _read(calls, followed, sample),
-        sessions=sessions,
-        unknown_meeting=await calls.ask(MEETING, meeting_path(unknown_id)),
+        sessions=await calls.ask(SESSIONS, _SESSIONS_PATH),
     )
 
 
@@ -258,15 +228,13 @@ async def _several(calls: ProbeCalls, sample: Sample | None) -> tuple[Asked, tup
     return await calls.ask(RECORDINGS, path), statuses
 
 
-async def _finished(
-    calls: ProbeCalls, sample: Sample | None, idle_id: str | NotAsked, idle_active: Asked
-) -> Asked:
+async def _finished(calls: ProbeCalls, sample: Sample | None, meetings: MeetingAnswers) -> Asked:
     """Return the answer of active-recording about a meeting whose recording has finished."""
     if sample is None:
         return _no_list(calls)
-    meetings = [item.meeting.meeting_id for item in sample.finished]
-    if isinstance(idle_id, str) and idle_id.casefold() in map(str.casefold, meetings):
-        return idle_active
-    if not meetings:
+    idle_id, finished = meetings.idle_id, [item.meeting.meeting_id for item in sample.finished]
+    if isinstance(idle_id, str) and idle_id.casefold() in map(str.casefold, finished):
+        return meetings.idle_active
+    if not finished:
         return _NO_FINISHED
-    return await calls.ask(ACTIVE_RECORDING, _active_path(meetings[0]))
+    return await calls.ask(ACTIVE_RECORDING, _active_path(finished[0]))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from rk_exporter.api.client import MEETING
-from rk_exporter.api.probe import MOST_CALLS, ProbeCalls, ask_everything, meeting_path
+from rk_exporter.api.probe import ask_everything, meeting_path
+from rk_exporter.api.probe_calls import MOST_CALLS, ProbeCalls
 from rk_exporter.api.probe_findings import Finding
 from rk_exporter.api.probe_headers import reported_limit
 from rk_exporter.api.probe_result import findings

@@ -14,7 +14,7 @@ import click
 
 from rk_exporter import __version__
 from rk_exporter.api.connection import SetupError
-from rk_exporter.api.probe import MOST_CALLS
+from rk_exporter.api.probe_calls import MOST_CALLS
 from rk_exporter.assets import AssetsError
 from rk_exporter.cli import check_report as report
 from rk_exporter.cli import probe_report

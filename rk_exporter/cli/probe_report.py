@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rk_exporter import __version__
-from rk_exporter.api.probe import MOST_CALLS
+from rk_exporter.api.probe_calls import MOST_CALLS
 from rk_exporter.api.probe_findings import ASSUMPTIONS, Finding, Question, Verdict
 from rk_exporter.config.app_options import APP_OPTIONS
 from rk_exporter.config.config import OPTIONS

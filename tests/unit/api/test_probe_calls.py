@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rk_exporter.api.connection import Answer
-from rk_exporter.api.probe import MOST_CALLS, ProbeCalls, ask_everything
+from rk_exporter.api.probe import ask_everything
+from rk_exporter.api.probe_calls import MOST_CALLS, ProbeCalls
 from rk_exporter.api.probe_findings import Question, Verdict
 from rk_exporter.api.probe_result import findings
 from rk_exporter.api.replies import Reply

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from rk_exporter.api.probe import MOST_CALLS
+from rk_exporter.api.probe_calls import MOST_CALLS
 from rk_exporter.api.probe_findings import Question, Verdict
 from rk_exporter.cli import probe_report
 from rk_exporter.cli.check import probe
