@@ -175,7 +175,8 @@ def test_failing_endpoint() -> None:
 def test_rejected_id() -> None:
     """If the API rejects an id, the failure has its place in the configuration."""
     result, _ = checked("idle", prepare=before_each(Fault.UNPROCESSABLE, "recordings/active"))
-    assert report(result)[-1].endswith("422; check the meeting id (rk.yml:7: idle)")
+    assert "FAILED client_error: the API answered 422; check the meeting id" in report(result)[-1]
+    assert report(result)[-1].endswith(" (rk.yml:7: idle)")
     assert not is_fine(result)
 
 
