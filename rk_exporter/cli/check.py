@@ -89,7 +89,8 @@ async def _existence(
     replies = await _ask(parts, asked, context)
     certain = check_meetings.recorded(shown.readings)
     proven = None
-    if replies and certain and not any(reply.is_ok for reply in replies.values()):
+    has_calls = parts.limiter.counts.made < calls
+    if certain and replies and has_calls and not any(reply.is_ok for reply in replies.values()):
         proven = (await _ask(parts, [certain], context)).get(certain)
     known = check_meetings.existence(
         replies,
