@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from rk_exporter.model.ids import canonical
 from rk_exporter.model.recording import Outcome
 from rk_exporter.tracking.lifecycle import KnownRecording, ended_at
 
@@ -42,7 +43,7 @@ class RecordingStore:
 
     def in_progress(self, meeting_id: str) -> frozenset[str]:
         """Return the ids of a meeting's recordings that have not ended."""
-        return frozenset(self._in_progress.get(meeting_id, ()))
+        return frozenset(self._in_progress.get(canonical(meeting_id), ()))
 
     def all_in_progress(self) -> frozenset[str]:
         """Return the ids of all recordings that have not ended."""
@@ -93,13 +94,14 @@ class RecordingStore:
         return surplus
 
     def _index(self, known: KnownRecording, *, in_progress: bool) -> None:
-        recording_ids = self._in_progress.setdefault(known.meeting.meeting_id, set())
+        meeting_id = canonical(known.meeting.meeting_id)
+        recording_ids = self._in_progress.setdefault(meeting_id, set())
         if in_progress:
             recording_ids.add(known.recording_id)
         else:
             recording_ids.discard(known.recording_id)
         if not recording_ids:
-            del self._in_progress[known.meeting.meeting_id]
+            del self._in_progress[meeting_id]
 
 
 def _eviction_order(known: KnownRecording) -> tuple[bool, float]:
