@@ -3,12 +3,15 @@
 import uuid
 
 from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from rk_exporter.cli import check_report
-from rk_exporter.config.config import Config
+from rk_exporter.config.config import Config, load
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.exporter import Exporter
 from rk_exporter.simulator import Fault, Meeting, NotFoundBody, Recording, Session
 from tests.support.building import (
@@ -494,3 +497,51 @@ class TestAnswers:
             first_scrapes, running("a"), configuration=list_config("a", "b"), list_status=201
         )[-1]
         assert (by_meeting(text, SHOWN), failures(text)) == ({"a": 1, "b": 0}, {})
+
+
+class TestRefusals:
+    """An app whose calls something else than the token refuses, beside another app."""
+
+    @staticmethod
+    def texts(path: Path, scrapes: int, **switches: Any) -> tuple[list[str], list[float]]:
+        """Return scrapes of two apps, and when the calls for the first app were made."""
+        path.write_text(
+            "account_id: account\n"
+            "apps:\n"
+            "  - {app_id: one, meetings: {ids: [a, b, c]}}\n"
+            "  - {app_id: two, meetings: {ids: [a, b, c]}}\n"
+        )
+
+        async def steps(simulation: Simulation) -> tuple[list[str], list[float]]:
+            called_at: list[float] = []
+
+            def record(call: Call) -> None:
+                if call.app_id == "one":
+                    called_at.append(simulation.now() - NOW)
+
+            simulation.proxy.before = record
+            return await simulation.scrapes(scrapes), called_at
+
+        configuration = load(path, {}, {TOKEN_VARIABLE: "simulated"})
+        return simulate(steps, running("a"), configuration=configuration, **switches)
+
+    def test_unavailable(self, tmp_path: Path) -> None:
+        """A 503 with Retry-After is obeyed for that app, and only for that app."""
+        texts, called_at = self.texts(tmp_path / "rk.yml", 9, unavailable_app="one")
+        up = [{labels["app"]: is_up for labels, is_up in labelled(text, "rk_up")} for text in texts]
+        assert up == [{"one": 0, "two": 1}] * 9
+        pauses = [later - earlier for earlier, later in pairwise(called_at) if later - earlier > 5]
+        assert len(pauses) == 3
+        assert all(30 <= pause <= 45 for pause in pauses)
+        (reason,) = failures(texts[-1])
+        assert reason == "server_error"
+        blocked = labelled(texts[-1], "rk_api_blocked_until_timestamp_seconds")
+        assert [labels["app"] for labels, _ in blocked] == ["one"]
+
+    def test_web_page(self, tmp_path: Path) -> None:
+        """A 403 with a web page is not about the token; the calls are made less and less often."""
+        texts, called_at = self.texts(tmp_path / "rk.yml", 41, blocked_app="one")
+        up = [{labels["app"]: is_up for labels, is_up in labelled(text, "rk_up")} for text in texts]
+        assert up == [{"one": 0, "two": 1}] * 41
+        assert failures(texts[-1]).keys() == {"intercepted"}
+        assert len(called_at) < 20

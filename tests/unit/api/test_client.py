@@ -357,6 +357,46 @@ def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
     assert expected == caught.value.retry_after_seconds
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (503, {"Retry-After": "7"}, 7),
+        (503, {}, None),
+        (502, {"Retry-After": "7"}, None),
+    ],
+)
+@respx.mock
+def test_unavailable(status: int, headers: dict[str, str], expected: float | None) -> None:
+    """The error for a 503 has the time of Retry-After, too."""
+    respx.get(f"{PREFIX}/meeting-1").respond(status, headers=headers)
+    with pytest.raises(api_errors.ServerError) as caught:
+        read()
+    assert expected == caught.value.retry_after_seconds
+
+
+@respx.mock
+def test_message_of_an_error() -> None:
+    """An error has the API's message without the token; its own text does not have it."""
+    body = {"errors": [{"code": 7003, "message": f"Could not route {CANARY} in {BASE_URL}/x"}]}
+    respx.get(f"{PREFIX}/meeting-1").respond(404, json=body)
+    with pytest.raises(api_errors.NotFound) as caught:
+        read()
+    failure = caught.value.failure
+    assert "Could not route [redacted] in [redacted]" == failure.api_message
+    assert "the API answered 404 with the error code 7003" == str(caught.value)
+
+
+@respx.mock
+def test_large_page() -> None:
+    """A page of a list may have four mebibytes."""
+    body = {"success": True, "data": [], "rest": "x" * (3 << 20)}
+    respx.get(url__startswith=RECORDINGS_URL).respond(200, json=body)
+    page = ask(
+        lambda api, context: api.recordings_page(1, context, status=None), log=Log("recordings")
+    )
+    assert () == page.items
+
+
 @respx.mock
 def test_unusual_answers_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A debug message names malformed fields and unknown statuses, but not their values."""
