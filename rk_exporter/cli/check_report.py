@@ -125,8 +125,8 @@ def _unread_text(app: AppSnapshot, *, now: float) -> str:
 
 
 def _failure_text(failure: Failure) -> str:
-    said = f' (it says "{failure.api_message}")' if failure.api_message else ""
-    return f"{failure.reason}: {failure.explanation}{said}; {_ADVICE[failure.reason]}"
+    text = f"{failure.reason}: {failure.explanation}; {_ADVICE[failure.reason]}"
+    return f'{text}; the API says "{failure.api_message}"' if failure.api_message else text
 
 
 def _recording_text(recording: Recording, *, now: float) -> str:

@@ -201,7 +201,8 @@ class TestCheck:
         given = setup(configuration=configuration)
         given.simulator.inject("a", Fault.GATEWAY_NOT_FOUND)
         _, line = self.lines(given, configuration)
-        assert "the API answered 404 with the error code 7003 (it says " in line
+        assert "the API answered 404 with the error code 7003; " in line
+        assert "; the API says " in line
 
 
 class TestGone:

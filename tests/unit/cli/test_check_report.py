@@ -69,7 +69,7 @@ def test_message_of_the_api() -> None:
     failure = Failure(Reason.NOT_FOUND, "the API answered 404", "No route for that URI")
     shown = snapshot(Reading(meeting=MEETING, failure=failure))
     line = list(report.lines(shown))[1]
-    assert 'not_found: the API answered 404 (it says "No route for that URI"); check' in line
+    assert line.endswith('check account_id and app_id; the API says "No route for that URI"')
     (meeting,) = report.document(shown)["apps"][0]["meetings"]
     assert "No route for that URI" == meeting["failure"]["api_message"]
 

@@ -17,6 +17,7 @@ from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.recording_counters import counter_families
 from rk_exporter.metrics.recordings import RECORDING_AGE, AllRecordingSeries
+from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Recording as ReadRecording
 from rk_exporter.model.recording import Status, StopReason
@@ -147,7 +148,7 @@ def test_counters_begin_at_zero() -> None:
     system = setup(meetings=["idle"])
     text = scrape(system)
     reasons = samples(text, "rk_api_request_failures_total")
-    assert (10 * len(ENDPOINTS), {0.0}) == (len(reasons), set(reasons.values()))
+    assert (len(Reason) * len(ENDPOINTS), {0.0}) == (len(reasons), set(reasons.values()))
     malformed = samples(text, "rk_api_malformed_fields_total")
     assert (len(MALFORMABLE_FIELDS) + 1, {0.0}) == (len(malformed), set(malformed.values()))
     codes = [
