@@ -57,7 +57,7 @@ class Success(msgspec.Struct, Generic[T], gc=False):
 
 
 class _Failure(msgspec.Struct, gc=False):
-    """What the two envelopes of an error may have; neither is trusted to be as documented."""
+    """The fields of both envelopes of an error, which may have any type."""
 
     error: object = None
     errors: object = None

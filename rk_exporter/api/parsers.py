@@ -22,7 +22,7 @@ T = TypeVar("T")
 ItemT = TypeVar("ItemT", bound=schema.Item)
 _LIVE = "LIVE"
 _TRACK = "TRACK"
-# Lists that the API makes anew may be answered with 201, which loses nothing.
+# 201 is not documented for a list, but a list in its body is as good.
 _LIST_SUCCESSES = (HTTPStatus.OK, HTTPStatus.CREATED)
 # "<meeting id>_<epoch ms>.mp4", and "..._{{peer_id}}.webm" for tracks. Customers may configure a
 # prefix, which looks like a part of the id unless the id is a UUID.

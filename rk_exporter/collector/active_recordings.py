@@ -141,15 +141,15 @@ class ActiveRecordingsLister:
     async def _read_unfiltered(self, context: PassContext) -> ListResult:
         result, per_page = ListResult(), self._client.recordings_per_page
         await self._read_pages(None, context, result)
-        refusal, self._refusal = self._refusal, None
-        if refusal and self._client.recordings_per_page < per_page:
+        error, self._refusal = self._refusal, None
+        if error and self._client.recordings_per_page < per_page:
             # The API refused the size of the pages, and not the filter.
             self._unfiltered_until = 0.0
-        elif refusal:
+        elif error:
             logger.warning(
                 "recordings cannot be listed by status (%s); listing all recordings of the last "
                 "25 hours for one hour",
-                refusal,
+                error,
                 extra={"app": self._app},
             )
         return result

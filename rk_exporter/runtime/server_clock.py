@@ -32,7 +32,7 @@ _AGE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """The offsets that *answers* in a row allow, the first of which came at *since*."""
+    """The offsets that some *answers* in a row allow; the first answer came at *since*."""
 
     lowest: float
     highest: float

@@ -417,7 +417,7 @@ class TestCapitals:
     @pytest.mark.parametrize("capital_ids", [False, True])
     @pytest.mark.parametrize("configured", [str.lower, str.upper])
     def test_uuids(self, read: str, configured: Any, capital_ids: bool) -> None:  # noqa: FBT001 # a parameter
-        """Whoever writes them, UUIDs are the same; labels are as in the configuration."""
+        """UUIDs are the same in capitals and lower case; labels are as in the configuration."""
         recorded, ended, idle = self.UUIDS
 
         async def steps(simulation: Simulation) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a 404 means, and what the API says about an error."""
+"""The meaning of a 404, and the API's own message about an error."""
 
 import asyncio
 import json
