@@ -5,7 +5,6 @@ import logging
 import math
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -16,11 +15,10 @@ from rk_exporter.api import parsers
 from rk_exporter.api.connection import LARGEST_BODY_BYTES, Answer, Connection, ConnectionPool
 from rk_exporter.api.envelope import api_message
 from rk_exporter.api.list_proof import ListProof
-from rk_exporter.api.pagination import PageSize, PageSizeChanged, walk
+from rk_exporter.api.pagination import PageSize, walk
 from rk_exporter.api.results import LiveSession, Page, Parsed
 from rk_exporter.model.errors import (
     ApiError,
-    ClientError,
     ConnectionStale,
     NotFound,
     RateLimited,
@@ -113,11 +111,7 @@ class RealtimeKitClient:
         return await self._call_or_none(RECORDING, path, parse, context, none=None)
 
     async def recordings_page(
-        self,
-        page_no: int,
-        context: PassContext,
-        *,
-        status: Status | None,
+        self, page_no: int, context: PassContext, *, status: Status | None
     ) -> Page[ListedRecording]:
         """
         Return a page of the app's recordings, newest first ("Fetch all recordings").
@@ -128,12 +122,14 @@ class RealtimeKitClient:
 
         Raises PageSizeChanged if the API refused the page, and smaller ones may help.
         """
-        query = {"sort_by": "invokedTime", "sort_order": "DESC"}
+        query = {"page_no": str(page_no), "sort_by": "invokedTime", "sort_order": "DESC"}
         if status is not None:
             query["status"] = status.value
-        parse = parsers.parse_recordings_page
-        is_filtered = status is not None
-        page = await self._page(RECORDINGS, page_no, query, parse, context, is_filtered=is_filtered)
+        try:
+            page = await self._page(RECORDINGS, query, parsers.parse_recordings_page, context)
+        except ApiError:
+            self._list_proof.fail(_now())
+            raise
         self._list_proof.succeed(_now())
         return page
 
@@ -143,8 +139,8 @@ class RealtimeKitClient:
 
         Raises PageSizeChanged if the API refused the page, and smaller ones may help.
         """
-        query = {"status": "LIVE"}
-        return await self._page(SESSIONS, page_no, query, parsers.parse_sessions_page, context)
+        query = {"status": "LIVE", "page_no": str(page_no)}
+        return await self._page(SESSIONS, query, parsers.parse_sessions_page, context)
 
     async def record_on_start(self, meeting_id: str, context: PassContext) -> bool | None:
         """Return whether a meeting is recorded from its start on ("Fetch a meeting")."""
@@ -163,26 +159,17 @@ class RealtimeKitClient:
     async def _page(
         self,
         endpoint: str,
-        page_no: int,
         query: Mapping[str, str],
         parse: Callable[[int, bytes], Parsed[Page[T]]],
         context: PassContext,
-        *,
-        is_filtered: bool = False,
     ) -> Page[T]:
-        sizes = self._page_sizes[endpoint]
-        size = sizes.current(_now())
-        paged = {**query, "page_no": str(page_no), "per_page": str(size)}
-        try:
-            page = await self._call(endpoint, f"/{endpoint}?{urlencode(paged)}", parse, context)
-        except ApiError as error:
-            # The API may refuse the filter: the same list without a filter decides.
-            is_about_filter = is_filtered and isinstance(error, ClientError)
-            if not is_about_filter and sizes.refuse(size, error, _now()):
-                raise PageSizeChanged from error
-            raise
-        sizes.accept(size)
-        return replace(page, requested=size)
+        async def ask(per_page: int) -> Page[T]:
+            path = f"/{endpoint}?{urlencode({**query, 'per_page': str(per_page)})}"
+            return await self._call(endpoint, path, parse, context)
+
+        # The API may refuse the status: the same list without a status decides.
+        is_filtered = endpoint == RECORDINGS and "status" in query
+        return await self._page_sizes[endpoint].request(ask, is_filtered=is_filtered)
 
     async def _call_or_none(
         self,
@@ -199,17 +186,9 @@ class RealtimeKitClient:
         A 404 that is not the documented one says so if the app's list of recordings can be read,
         because then account, app and token are right.
         """
-
-        def parse_none(status: int, body: bytes) -> Parsed[T]:
-            try:
-                return parse(status, body)
-            except NotFound as error:
-                if error.may_mean_none and self._list_proof.is_valid(_now()):
-                    return Parsed(none)
-                raise
-
+        parse = self._list_proof.apply(parse, none)
         try:
-            return await self._call(endpoint, path, parse_none, context, counts_failure=False)
+            return await self._call(endpoint, path, parse, context, counts_failure=False)
         except ApiError as error:
             may_mean_none = isinstance(error, NotFound) and error.may_mean_none
             if may_mean_none and await self._list_proof.obtain(partial(self._read_list, context)):

@@ -1,8 +1,10 @@
 """Lists that the API returns in pages."""
 
+import asyncio
 import math
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from rk_exporter.api.results import Page
@@ -68,6 +70,27 @@ class PageSize:
             self._reset()
             self._futile_until = now + _FUTILE_FOR_SECONDS
         return False
+
+    async def request(
+        self, ask: Callable[[int], Awaitable[Page[T]]], *, is_filtered: bool = False
+    ) -> Page[T]:
+        """
+        Return the page that *ask* returns for the current size.
+
+        If the list *is_filtered*, a refusal may be about the filter, and says nothing about the
+        size. Raises PageSizeChanged if the page was refused and a smaller one may help.
+        """
+        clock = asyncio.get_running_loop().time
+        size = self.current(clock())
+        try:
+            page = await ask(size)
+        except ApiError as error:
+            is_about_filter = is_filtered and isinstance(error, ClientError)
+            if not is_about_filter and self.refuse(size, error, clock()):
+                raise PageSizeChanged from error
+            raise
+        self.accept(size)
+        return replace(page, requested=size)
 
     def _reset(self) -> None:
         self._size, self._smaller_until, self._is_accepted = PER_PAGE, math.inf, False

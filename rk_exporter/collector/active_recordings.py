@@ -30,7 +30,7 @@ _SHOWN = IN_PROGRESS | {Status.UNKNOWN}
 _MOST_UNFILTERED_PAGES = 100
 _UNFILTERED_SECONDS = 3600.0
 # Calls for single meetings would fail in the same way.
-_NOT_OF_THE_LIST = frozenset({Reason.AUTH, Reason.RATE_LIMITED})
+_NOT_OF_THE_LIST = frozenset({Reason.AUTH, Reason.INTERCEPTED, Reason.RATE_LIMITED})
 _FAILURES_IN_A_ROW = 3
 _AVOIDED_SECONDS = 600.0
 

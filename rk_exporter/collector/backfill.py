@@ -34,7 +34,9 @@ _CALLS_PER_POLL = 50
 _BACKOFF = Backoff(first_seconds=10.0, longest_seconds=600.0)
 # After this number of failures in a row, readiness no longer waits for the list.
 _FAILURES_TO_GIVE_UP = 5
-_NOT_OF_THE_LIST = frozenset({Reason.AUTH, Reason.RATE_LIMITED, Reason.CONNECT, Reason.TLS})
+_NOT_OF_THE_LIST = frozenset(
+    {Reason.AUTH, Reason.INTERCEPTED, Reason.RATE_LIMITED, Reason.CONNECT, Reason.TLS}
+)
 
 
 class Backfill:

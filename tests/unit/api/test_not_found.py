@@ -168,6 +168,7 @@ class TestListProof:
                 calls += 1
                 await asyncio.sleep(1)
                 if error:
+                    proof.fail(loop.time())
                     raise error
                 proof.succeed(loop.time())
 

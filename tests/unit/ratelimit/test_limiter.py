@@ -456,7 +456,7 @@ class TestUnavailable:
         await asyncio.sleep(1)
         two.begin_pass(max_wait=1.0)
         assert 0 == await two.call()
-        assert [0, None] == await waiting
+        assert [0, None] == list(await waiting)
 
     @in_virtual_time
     async def test_ends_a_429(self, world: World) -> None:
