@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 
+_AGE = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+
 def http_date(text: str) -> datetime | None:
     """Return the moment of an HTTP date (RFC 9110, 5.6.7), or None if *text* is not a date."""
     try:
@@ -15,6 +18,11 @@ def http_date(text: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def age_seconds(text: str | None) -> float:
+    """Return how long a cache has stored an answer with this Age (RFC 9111, 5.1)."""
+    return float(text) if text and _AGE.fullmatch(text.strip()) else 0.0
 
 
 # Smaller differences may be rounding.
@@ -27,7 +35,6 @@ _LARGEST_OFFSET_SECONDS = 30 * 86_400.0
 # while: caches return many old answers at the same moment.
 _CONFIRMATIONS = 3
 _CONFIRMED_AFTER_SECONDS = 10.0
-_AGE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +107,8 @@ class ServerClock:
         moment = http_date(date.strip()) if date else None
         if moment is None:
             return None
-        arrived_at, resolution = self._clock(), _RESOLUTION_SECONDS
-        made_at = moment.timestamp()
-        if age and _AGE.fullmatch(age.strip()):
-            made_at += float(age)
-            resolution += _RESOLUTION_SECONDS
-        lowest = made_at - arrived_at
+        arrived_at, stored_seconds = self._clock(), age_seconds(age)
+        resolution = 2 * _RESOLUTION_SECONDS if stored_seconds else _RESOLUTION_SECONDS
+        lowest = moment.timestamp() + stored_seconds - arrived_at
         evidence = _Evidence(lowest, lowest + took_seconds + resolution, arrived_at)
         return evidence if abs(evidence.offset) <= _LARGEST_OFFSET_SECONDS else None
