@@ -196,7 +196,7 @@ class ApiProxy:
 
     It calls *before* with each call, and *after* with the call and the body of its answer. Then it
     waits for *delayed* seconds before it sends the answer. It drops *ignored* query parameters, and
-    replaces those in *changed*.
+    replaces those in *changed*. Calls for *hidden* paths are for something that does not exist.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -206,6 +206,7 @@ class ApiProxy:
         self.delayed: Callable[[Call], float] = lambda _: 0.0
         self.ignored: frozenset[str] = frozenset()
         self.changed: Mapping[str, str] = {}
+        self.hidden: frozenset[str] = frozenset()
         self._simulator = simulator
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -224,7 +225,10 @@ class ApiProxy:
                 await asyncio.sleep(self.delayed(call))
             await send(message)
 
-        await self._simulator({**scope, "query_string": urlencode(kept).encode()}, receive, pass_on)
+        sent = {**scope, "query_string": urlencode(kept).encode()}
+        if path in self.hidden:
+            sent["raw_path"] = scope["raw_path"].partition(b"?")[0] + b"-hidden"
+        await self._simulator(sent, receive, pass_on)
 
     def new_calls(self) -> list[Call]:
         """Return the calls since the last time, or since the start."""
