@@ -2,7 +2,9 @@
 The rate limiter: each call waits for its token's budget, and for the end of a block.
 
 Apps that use the same token share its budget and its block after a 429. A rejected token blocks
-one app only, because a token may be valid for one account and not for another.
+one app only, because a token may be valid for one account and not for another. So does an API that
+is unavailable or hidden by something else: the 503 with Retry-After or the web page may be about
+that app.
 """
 
 import asyncio
@@ -12,7 +14,13 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 
-from rk_exporter.model.errors import ApiError, RateLimited, Unauthorized
+from rk_exporter.model.errors import (
+    ApiError,
+    Intercepted,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+)
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
@@ -22,7 +30,7 @@ from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from rk_exporter.runtime.backoff import Backoff
 
 
-_REJECTED_TOKEN = Backoff(first_seconds=15.0, longest_seconds=300.0)
+_REJECTED = Backoff(first_seconds=15.0, longest_seconds=300.0)
 _REJECTIONS_OF_A_VALID_TOKEN = 2
 # For a 429 without Retry-After.
 _RATE_LIMITED = Backoff(first_seconds=BLOCK_SECONDS, longest_seconds=900.0)
@@ -101,6 +109,7 @@ class RateLimiter:
         self.counts = CallCounts()
         self._token = token
         self._limits = limits.of(token, budget=budget)
+        self._access_breaker = CircuitBreaker(_REJECTED)
         self._trust_token()
 
     @property
@@ -148,9 +157,10 @@ class RateLimiter:
         """
         self._use_token(context.token)
         limits, auth_breaker = self._limits, self._auth_breaker
-        await self._wait_turn(context, limits, auth_breaker)
+        app_breakers = (auth_breaker, self._access_breaker)
+        await self._wait_turn(context, limits, app_breakers)
         self.counts = replace(self.counts, made=self.counts.made + 1)
-        breakers = (limits.breaker, auth_breaker)
+        breakers = (limits.breaker, *app_breakers)
         trials = [breaker for breaker in breakers if breaker.start_call()]
         try:
             yield
@@ -159,6 +169,15 @@ class RateLimiter:
             raise
         except Unauthorized:
             self._reject(auth_breaker)
+            raise
+        except Intercepted:
+            self._reject(self._access_breaker)
+            raise
+        except ServerError as error:
+            seconds = error.retry_after_seconds
+            if seconds is not None:
+                self._access_breaker.open(self._monotonic(), seconds=seconds)
+            _close(t for t in trials if seconds is None or t is not self._access_breaker)
             raise
         except ApiError:
             # The API neither rejected the token nor limited the rate.
@@ -182,8 +201,8 @@ class RateLimiter:
             limits.budget.observe(self._monotonic(), policies)
 
     @property
-    def _breakers(self) -> tuple[CircuitBreaker, CircuitBreaker]:
-        return self._limits.breaker, self._auth_breaker
+    def _breakers(self) -> tuple[CircuitBreaker, ...]:
+        return self._limits.breaker, self._auth_breaker, self._access_breaker
 
     def _use_token(self, token: Secret) -> None:
         """Count this app among the users of *token*; a new token is tried immediately."""
@@ -197,19 +216,20 @@ class RateLimiter:
         self._limits.users.add(self)
 
     def _trust_token(self) -> None:
-        self._auth_breaker = CircuitBreaker(_REJECTED_TOKEN)
+        self._auth_breaker = CircuitBreaker(_REJECTED)
         self._rejections_until_open = 1
 
     async def _wait_turn(
-        self, context: PassContext, limits: TokenLimits, auth_breaker: CircuitBreaker
+        self, context: PassContext, limits: TokenLimits, app_breakers: Iterable[CircuitBreaker]
     ) -> None:
         """Wait until a call may be made, and count it."""
-        breakers = (auth_breaker, limits.breaker)
+        breakers = (*app_breakers, limits.breaker)
         try:
             async with asyncio.timeout(_max_wait_seconds(context)):
                 while True:
                     # Outside the queue, because other apps must not wait for this trial.
-                    await self._wait_for_trial(auth_breaker, limits)
+                    for breaker in app_breakers:
+                        await self._wait_for_trial(breaker, limits)
                     async with limits.turn:
                         await self._wait_for_trial(limits.breaker, limits)
                         await self._wait_for_budget(context, limits)
@@ -238,16 +258,16 @@ class RateLimiter:
                 raise RateLimitWait
             await limits.wait(seconds)
 
-    def _reject(self, auth_breaker: CircuitBreaker) -> None:
+    def _reject(self, app_breaker: CircuitBreaker) -> None:
         """
-        Open this app's breaker.
+        Open one of this app's breakers.
 
         After a success the token counts as valid until it is rejected twice in a row: one meeting
         that it may not read must not block all others.
         """
         self._rejections_until_open -= 1
         if self._rejections_until_open <= 0:
-            auth_breaker.open(self._monotonic())
+            app_breaker.open(self._monotonic())
 
 
 def _max_wait_seconds(context: PassContext) -> float:
