@@ -150,7 +150,7 @@ class RealtimeKitClient:
                 deadline = min(deadline, context.call_deadline(loop.time()))
                 answer = await self._get(connection, endpoint, path, context.token, deadline)
                 self._server_clock.observe(answer.headers.get("Date"))
-                self._limiter.observe(context, self._policies(answer))
+                self._limiter.observe(self._policies(answer))
                 return _parsed(answer, parse)
 
         connection = await self._pool.acquire()

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 
+from collections import Counter
 from contextlib import ExitStack
 
 import click
@@ -23,7 +24,7 @@ from rk_exporter.config.sources import ConfigError
 from rk_exporter.demo.programs import StackError
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
-from rk_exporter.ratelimit.budget import WINDOW_SECONDS
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS, one_pass_limit
 from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.runtime.logs import configure
@@ -105,6 +106,8 @@ def scrape_command(**_options: object) -> None:
 
     Use it with the textfile collector of node_exporter. The exit code is 1 if an app cannot be
     read. The command prints the metrics in this case too, and they include the failure.
+
+    Each run makes at most a tenth of --api.budget in API calls.
     """
     exporter, snapshot = run(_read_once(_configured()))
     _print(encode(exporter.families(snapshot), Format.TEXT).decode())
@@ -123,7 +126,13 @@ def scrape_command(**_options: object) -> None:
     help="Output format: text for people, json for scripts.",
 )
 def check_command(*, offline: bool, output_format: str, **_options: object) -> None:
-    """Check the configuration, the token and each meeting."""
+    """
+    Check the configuration, the token and each meeting.
+
+    Each run makes at most a tenth of --api.budget in API calls. They add to those of a running
+    exporter and of other runs, because processes do not know of each other. If several run for one
+    Cloudflare user, divide --api.budget between them.
+    """
     try:
         config = _configured()
     except ConfigError as error:
@@ -164,7 +173,7 @@ def _configured() -> Config:
     return config
 
 
-def _exporter(config: Config, *, persistent: bool = True) -> Exporter:
+def _exporter(config: Config, *, persistent: bool = True, one_pass: bool = False) -> Exporter:
     if is_sent_in_clear_text(config.base_url):
         logger.warning("API token is sent in clear text; use https in api.base_url")
     largest = max(app.budget for app in config.apps)
@@ -174,16 +183,12 @@ def _exporter(config: Config, *, persistent: bool = True) -> Exporter:
             largest,
             CLOUDFLARE_LIMIT,
         )
-    return Exporter(config, persistent=persistent)
+    return Exporter(config, persistent=persistent, one_pass=one_pass)
 
 
 async def _read_once(config: Config, *, persistent: bool = True) -> tuple[Exporter, Snapshot]:
-    exporter = _exporter(config, persistent=persistent)
-    # A new process assumes that the budget is used up, however often people run the command.
-    budget_seconds = sum(
-        len(snapshot.readings) * WINDOW_SECONDS / app.budget
-        for snapshot, app in zip(exporter.collector.snapshot.apps, config.apps, strict=True)
-    )
+    exporter = _exporter(config, persistent=persistent, one_pass=True)
+    budget_seconds = _budget_seconds(exporter.collector.snapshot, config)
     if budget_seconds > _ANNOUNCED_FROM_SECONDS:
         logger.info(
             "reading each meeting takes up to %s, because of the budget",
@@ -197,6 +202,19 @@ async def _read_once(config: Config, *, persistent: bool = True) -> tuple[Export
         return exporter, await exporter.collector.scrape(seconds)
     finally:
         await exporter.close()
+
+
+def _budget_seconds(snapshot: Snapshot, config: Config) -> float:
+    """Return how long one call per meeting may have to wait for the budget."""
+    meetings: Counter[str] = Counter()
+    limits: dict[str, int] = {}
+    for shown, app in zip(snapshot.apps, config.apps, strict=True):
+        limit = one_pass_limit(app.budget)
+        limits[app.budget_group] = min(limit, limits.get(app.budget_group, limit))
+        meetings[app.budget_group] += len(shown.readings)
+    return max(
+        WINDOW_SECONDS * (max(0, meetings[group] - 1) // limit) for group, limit in limits.items()
+    )
 
 
 def entry_point() -> None:

@@ -1,0 +1,13 @@
+"""The times of recent calls, which outlive the process."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedCalls:
+    """The recent calls of one budget group, complete *until* a time; unix seconds."""
+
+    group: str
+    until: float
+    ends: tuple[float, ...] = ()
+    """When calls ended; a call that was running counts as ended when this was saved."""
