@@ -17,7 +17,7 @@ class AppOptions:
 
     name: str | None = declare(
         "Value of the label `app`; without it, the app's id.",
-        Option("", parsers.parse_name, "NAME", example="production", path_in_app="name"),
+        Option("", parsers.parse_app_name, "NAME", example="production", path_in_app="name"),
     )
     account_id: str | None = declare(
         "Cloudflare account that owns the app.",

@@ -136,7 +136,7 @@ def _labels(family: Metric) -> list[str]:
 def _families() -> Iterator[Metric]:
     """Return all metrics but those of the process, each with a sample."""
     registry = CollectorRegistry()
-    ApiCallMetrics(["app"], registry=registry)
+    ApiCallMetrics({"app": ENDPOINTS}, registry=registry)
     internal_errors(["app"], registry=registry)
     return chain(SnapshotFamilies()(_snapshot()), registry.collect())
 
