@@ -130,14 +130,14 @@ class Exporter:
             for app in self.config.apps
         ]
 
-    def _budget_groups(self) -> dict[str, BudgetGroup]:
+    def _budget_groups(self) -> dict[str | None, BudgetGroup]:
         """Return the groups; the apps of a group share the smallest of their budgets."""
-        budgets: dict[str, int] = {}
+        budgets: dict[str | None, int] = {}
         for app in self.config.apps:
             budgets[app.budget_group] = min(app.budget, budgets.get(app.budget_group, app.budget))
         return {name: self._budget_group(name, limit) for name, limit in budgets.items()}
 
-    def _budget_group(self, name: str, limit: int) -> BudgetGroup:
+    def _budget_group(self, name: str | None, limit: int) -> BudgetGroup:
         clock, file = self.clock, self._state_file
         now = clock.monotonic()
         saved = file.restored_calls(name) if file else None

@@ -209,8 +209,8 @@ async def _read_once(config: Config, *, persistent: bool = True) -> tuple[Export
 
 def _budget_seconds(snapshot: Snapshot, config: Config) -> float:
     """Return how long one call per meeting may have to wait for the budget."""
-    meetings: Counter[str] = Counter()
-    limits: dict[str, int] = {}
+    meetings: Counter[str | None] = Counter()
+    limits: dict[str | None, int] = {}
     for shown, app in zip(snapshot.apps, config.apps, strict=True):
         limit = one_pass_limit(app.budget)
         limits[app.budget_group] = min(limit, limits.get(app.budget_group, limit))

@@ -87,9 +87,9 @@ class AppOptions:
         "Calls per 5 minutes; Cloudflare allows 1200 for all tools of a user.",
         Option("api.budget", parsers.count(100_000, "calls per 5 minutes"), "N", default="600"),
     )
-    budget_group: str = declare(
-        "Apps of one Cloudflare user: all apps with the same name here share one budget.",
-        Option("", parsers.parse_name, "NAME", default="default", path_in_app="budget_group"),
+    budget_group: str | None = declare(
+        "Name for the Cloudflare user of the token; the apps of one user share a budget.",
+        Option("", parsers.parse_app_name, "NAME", example="acme", path_in_app="budget_group"),
     )
     read: ReadMode | None = declare(
         "Read each meeting's active recording, or the app's list of recordings.",

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedCalls:
-    """The recent calls of one budget group, complete *until* a time; unix seconds."""
+    """
+    The recent calls of one budget group, complete *until* a time; unix seconds.
 
-    group: str
+    The *group* is None for the apps that are in no other.
+    """
+
+    group: str | None
     until: float
     ends: tuple[float, ...] = ()
     """When calls ended; a call that was running counts as ended when this was saved."""

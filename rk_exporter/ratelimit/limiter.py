@@ -59,7 +59,7 @@ class BudgetGroup:
         self._call_ended.set()
         self._call_ended = asyncio.Event()
 
-    def recent_calls(self, name: str, unix_seconds: float) -> SavedCalls:
+    def recent_calls(self, name: str | None, unix_seconds: float) -> SavedCalls:
         """Return the calls that the budget still counts now, at *unix_seconds*."""
         now = self.monotonic()
         # Rounded up, because no call may seem to be older than it is.

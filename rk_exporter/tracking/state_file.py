@@ -75,7 +75,7 @@ class StateFile:
         """Return what an earlier process saved of *app*."""
         return self._restored.get(app)
 
-    def restored_calls(self, group: str) -> SavedCalls | None:
+    def restored_calls(self, group: str | None) -> SavedCalls | None:
         """Return the recent calls of a budget *group* that an earlier process saved."""
         return self._restored_calls.get(group)
 

@@ -130,7 +130,7 @@ class _SavedApp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _SavedCalls(msgspec.Struct, frozen=True, kw_only=True):
-    group: str
+    group: str | None
     until: float
     ends: tuple[float, ...] = ()
 
