@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.error_boundary import ErrorBoundary
@@ -84,11 +85,13 @@ class Collector:
             with boundary.contain():
                 await app.close()
         if self._store is not None:
-            await self._store.save(
-                self._saved(), self._recent_calls(), max_wait_seconds=LAST_MAX_WAIT_SECONDS
-            )
+            calls = [replace(saved, is_final=True) for saved in self._recent_calls()]
+            await self._store.save(self._saved(), calls, max_wait_seconds=LAST_MAX_WAIT_SECONDS)
 
     async def _run_pass(self, deadline: float) -> None:
+        if self._store and self._last_pass_ended_at is None:
+            # The calls in the file are no longer all calls, even if this process is killed.
+            await self._store.save(self._saved(), self._recent_calls())
         async with asyncio.TaskGroup() as passes:
             for app, boundary in self._apps:
                 passes.create_task(_contained(app, boundary, deadline))

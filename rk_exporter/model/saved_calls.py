@@ -15,3 +15,5 @@ class SavedCalls:
     until: float
     ends: tuple[float, ...] = ()
     """When calls ended; a call that was running counts as ended when this was saved."""
+    is_final: bool = False
+    """Whether the process ended after it had saved this: no other calls followed."""

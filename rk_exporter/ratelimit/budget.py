@@ -29,7 +29,8 @@ burst that the pace allows: B, or the calls of 1.35 intervals between passes if 
     A crash loop L, if each process is alike and is killed after B / r, or 20 s: it makes at most
                  B calls, and a window contains at most 300 s / (B / r) of the processes.
 
-If the times of the calls before the start are known, the process borrows nothing, and L holds.
+If the times of the calls before the start are known, the process borrows nothing, and L holds. If
+they are known until some seconds ago, it assumes and borrows what these seconds allow.
 """
 
 import math
@@ -171,9 +172,10 @@ class SlidingWindowBudget:
         """Return the ends of known calls before the start, and of those to assume."""
         known = sorted(min(end, now) for end in past.ends if end > now - WINDOW_SECONDS)
         known = known[-self.limit :]
-        seconds = min(past.unknown_seconds, WINDOW_SECONDS)
-        possible = math.floor(seconds / self._seconds_per_call)
-        assumed = max(0, min(possible, self.limit - len(known) - self._at_once))
+        unknown_ratio = min(1.0, past.unknown_seconds / WINDOW_SECONDS)
+        possible = math.floor(unknown_ratio * self.limit)
+        borrowed = math.floor(unknown_ratio * self._at_once)
+        assumed = max(0, min(possible, self.limit - len(known) - borrowed))
         return sorted(
             [*known, *(now - number * self._seconds_per_call for number in range(assumed))]
         )

@@ -25,8 +25,7 @@ def past_calls(saved: SavedCalls | None, *, now: float, unix_seconds: float) -> 
     """
     if saved is None:
         return PastCalls()
-    unknown_seconds = unix_seconds - saved.until
-    return PastCalls(
-        ends=tuple(now - max(0.0, unix_seconds - end) for end in saved.ends),
-        unknown_seconds=unknown_seconds if unknown_seconds >= 0 else math.inf,
-    )
+    ends = tuple(now - max(0.0, unix_seconds - end) for end in saved.ends)
+    if unix_seconds < saved.until:
+        return PastCalls(ends)
+    return PastCalls(ends, 0.0 if saved.is_final else unix_seconds - saved.until)

@@ -133,6 +133,7 @@ class _SavedCalls(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None
     until: float
     ends: tuple[float, ...] = ()
+    is_final: bool = False
 
 
 class _Version(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@ import copy
 import math
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 
 import pytest
@@ -404,13 +404,14 @@ class TestSavedCalls:
         runs: Iterable[Run],
         limit: int,
         *,
-        saved_before_seconds: float = 0.0,
+        saved_before_seconds: float | None = None,
         set_back: Sequence[float] = (0.0,),
     ) -> list[float]:
         """
-        Return the calls of several runs; each run saves its calls some seconds before its end.
+        Return the calls of several runs; each run saves its calls when it ends.
 
-        Each start finds the clock *set_back* by some more seconds.
+        A run that is killed saved its calls some seconds before its end. Each start finds the clock
+        *set_back* by some more seconds.
         """
         arrivals: list[float] = []
         saved = SavedCalls(group="default", until=-1000.0)
@@ -421,10 +422,13 @@ class TestSavedCalls:
             past = past_calls(saved, now=now, unix_seconds=now + offset)
             budget = SlidingWindowBudget(limit, now=now, reserve_ratio=0.0, past=past)
             process = Process(budget, now, INTERVAL)
-            save_at = max(now, now + up - saved_before_seconds)
+            save_at = max(now, now + up - (saved_before_seconds or 0.0))
             group = BudgetGroup(budget, monotonic=lambda at=save_at: at)  # type: ignore[misc]
             left = process.run(wanted, NO_LATENCY, until=save_at)
-            saved = group.recent_calls("default", save_at + offset)
+            saved = replace(
+                group.recent_calls("default", save_at + offset),
+                is_final=saved_before_seconds is None,
+            )
             process.run(left, NO_LATENCY, until=now + up)
             arrivals += process.arrivals
             now += up
@@ -459,6 +463,17 @@ class TestSavedCalls:
             600, now=50.0, reserve_ratio=0.0, past=past_calls(saved, now=50.0, unix_seconds=1400.0)
         )
         assert 40 == budget.remaining(50.0)
+
+    @pytest.mark.parametrize(
+        ("until", "is_final", "expected"),
+        [(1000.0, True, 100), (1000.0, False, 85), (850.0, False, 10), (1030.1, True, 10)],
+    )
+    def test_what_may_have_followed(self, until: float, *, is_final: bool, expected: int) -> None:
+        """Calls may have followed the last saved ones, unless the process has ended cleanly."""
+        saved = SavedCalls(group=None, until=until, ends=(800.0,) * 50, is_final=is_final)
+        past = past_calls(saved, now=0.0, unix_seconds=1030.0)
+        budget = SlidingWindowBudget(150, now=0.0, reserve_ratio=0.0, past=past)
+        assert expected == budget.remaining(0.0)
 
     def test_a_smaller_budget(self) -> None:
         """A budget that is smaller than before is used up by the saved calls."""

@@ -12,9 +12,16 @@ from hypothesis import strategies as st
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
+from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.tracking.counters import Histogram, RecordingCounters
 from rk_exporter.tracking.lifecycle import KnownRecording
-from rk_exporter.tracking.state_records import SavedApp, UnreadableState, decode, encode
+from rk_exporter.tracking.state_records import (
+    SavedApp,
+    SavedState,
+    UnreadableState,
+    decode,
+    encode,
+)
 from rk_exporter.tracking.store import Tombstone
 from rk_exporter.tracking.tracker import TrackerState
 
@@ -35,6 +42,13 @@ MAYBE = st.none()
 TEXT = st.text(max_size=9)
 TIME = st.floats(allow_nan=False, allow_infinity=False)
 COUNT = st.integers(0, 2**53)
+SAVED_CALLS = values_of(
+    SavedCalls,
+    group=MAYBE | TEXT,
+    until=TIME,
+    ends=st.lists(TIME, max_size=3).map(tuple),
+    is_final=st.booleans(),
+)
 APPS = values_of(App, name=TEXT, account_id=TEXT, app_id=TEXT)
 MEETINGS = values_of(Meeting, meeting_id=TEXT, name=TEXT)
 RECORDINGS = values_of(
@@ -120,6 +134,11 @@ class TestRoundTrip:
     def test_any_state(self, apps: list[SavedApp]) -> None:
         """A restart restores exactly the state that was saved."""
         assert tuple(apps) == decode(encode(apps)).apps
+
+    @given(st.lists(SAVED_CALLS, max_size=3).map(tuple))
+    def test_calls(self, calls: tuple[SavedCalls, ...]) -> None:
+        """A restart restores exactly the calls that were saved."""
+        assert SavedState(calls=calls) == decode(encode([], calls))
 
     def test_what_is_not_saved(self) -> None:
         """A meeting without a successful reading is not in the file, nor is a failure."""
@@ -253,6 +272,7 @@ class TestVersion1:
         (b'{"version": 1}', "is damaged"),
         (VERSION_1[:-1], "is damaged"),
         (VERSION_1.replace(b'"vanished"', b'"exploded"'), "is damaged"),
+        (VERSION_1[:-1] + b',"calls":[{"group":null}]}', "is damaged"),
         (VERSION_1.replace(b'"total":28.0', b'"total":-28.0'), "is damaged"),
         (VERSION_1.replace(b'"started":4', b'"started":9007199254740993'), "is damaged"),
     ],
