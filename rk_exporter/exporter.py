@@ -141,12 +141,14 @@ class Exporter:
         clock, file = self.clock, self._state_file
         now = clock.monotonic()
         saved = file.restored_calls(name) if file else None
+        own_limit = one_pass_limit(limit) if self.one_pass else limit
+        others = limit - own_limit
         budget = SlidingWindowBudget(
-            one_pass_limit(limit) if self.one_pass else limit,
+            own_limit,
             now=now,
             reserve_ratio=self.config.reserve_ratio,
-            past=past_calls(saved, now=now, unix_seconds=clock.wall()),
-            at_once=one_pass_limit(limit) if self.one_pass else None,
+            past=past_calls(saved, now=now, unix_seconds=clock.wall(), others=others),
+            at_once=own_limit if self.one_pass else None,
         )
         return BudgetGroup(budget, monotonic=clock.monotonic)
 

@@ -171,7 +171,7 @@ class SlidingWindowBudget:
     def _ends_before(self, now: float, past: PastCalls) -> list[float]:
         """Return the ends of known calls before the start, and of those to assume."""
         known = sorted(min(end, now) for end in past.ends if end > now - WINDOW_SECONDS)
-        known = known[-self.limit :]
+        known = known[past.others :][-self.limit :]
         unknown_ratio = min(1.0, past.unknown_seconds / WINDOW_SECONDS)
         possible = math.floor(unknown_ratio * self.limit)
         borrowed = math.floor(unknown_ratio * self._at_once)

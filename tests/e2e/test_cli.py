@@ -351,8 +351,7 @@ class TestSimulator:
                 headers={"Authorization": "Bearer simulated"},
             ).json()["data"]
             meetings = [part for meeting in listed for part in ("--meeting-id", meeting["id"])]
-            options = ("--api.base-url", base_url, "--api.budget", "600")
-        result = invoke("check", *IDS, *meetings, *options)
+            result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
         assert (0, 3) == (result.exit_code, len(listed))
 
     @pytest.mark.parametrize(

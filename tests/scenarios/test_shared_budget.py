@@ -1,7 +1,6 @@
 """Budgets and starts, through the whole exporter; calls count when they arrive at the API."""
 
 import asyncio
-import itertools
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -203,11 +202,10 @@ class TestStart:
         async def steps(simulation: Simulation) -> tuple[int, set[float | None]]:
             await simulation.scrapes(20)
             deferred = set()
-            for number in itertools.count():
+            for _ in range(40):
                 await simulation.restart()
                 deferred.add(value(await simulation.scrape(), "rk_meetings_deferred"))
-                if number == 40:
-                    return simulation.simulator.requests.busiest_window(300), deferred
+            return simulation.simulator.requests.busiest_window(300), deferred
 
         path = tmp_path / "state"
         configuration = config(meeting_ids=THIRTY[:26], api__budget="600", state__file=str(path))

@@ -475,6 +475,14 @@ class TestSavedCalls:
         budget = SlidingWindowBudget(150, now=0.0, reserve_ratio=0.0, past=past)
         assert expected == budget.remaining(0.0)
 
+    @pytest.mark.parametrize(("others", "expected"), [(0, 0), (90, 10), (95, 15), (1000, 20)])
+    def test_calls_besides_others(self, others: int, expected: int) -> None:
+        """A process that takes a part of the budget leaves the rest to the saved calls."""
+        saved = SavedCalls(group=None, until=1000.0, ends=(990.0,) * 100, is_final=True)
+        past = past_calls(saved, now=50.0, unix_seconds=1000.0, others=others)
+        budget = SlidingWindowBudget(20, now=50.0, reserve_ratio=0.0, past=past, at_once=20)
+        assert expected == budget.remaining(50.0)
+
     def test_a_smaller_budget(self) -> None:
         """A budget that is smaller than before is used up by the saved calls."""
         saved = SavedCalls(group="", until=1000.0, ends=tuple(range(900, 1000)))
