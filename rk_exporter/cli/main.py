@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
@@ -30,7 +31,7 @@ from rk_exporter.config.sources import ConfigError
 from rk_exporter.demo.programs import StackError
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
-from rk_exporter.ratelimit.budget import WINDOW_SECONDS
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS, one_pass_limit
 from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.runtime.logs import configure
@@ -114,6 +115,8 @@ def scrape_command(**_options: object) -> None:
 
     Use it with the textfile collector of node_exporter. The exit code is 1 if an app cannot be
     read. The command prints the metrics in this case too, and they include the failure.
+
+    Each run makes at most a tenth of --api.budget in API calls.
     """
     exporter, snapshot = run(_scrape(_configured()))
     _print(encode(exporter.families(snapshot), Format.TEXT))
@@ -145,7 +148,10 @@ def check_command(*, offline: bool, is_probe: bool, output_format: str, **_optio
     Check the configuration, the token and each meeting.
 
     The exit code is 1 if the token is rejected, or if a meeting does not exist or cannot be read.
-    All calls together take at most a tenth of the budget; meetings beyond that are counted.
+
+    Each run makes at most a tenth of --api.budget in API calls; meetings beyond that are counted.
+    The calls add to those of a running exporter and of other runs, because processes do not know of
+    each other. If several run for one Cloudflare user, divide --api.budget between them.
     """
     if offline and is_probe:
         raise click.UsageError("--probe makes API calls; leave out --offline")
@@ -197,7 +203,7 @@ def _configured() -> Config:
     return config
 
 
-def _exporter(config: Config, *, persistent: bool = True) -> Exporter:
+def _exporter(config: Config, *, persistent: bool = True, one_pass: bool = False) -> Exporter:
     if is_sent_in_clear_text(config.base_url):
         logger.warning("API token is sent in clear text; use https in api.base_url")
     largest = max(app.budget for app in config.apps)
@@ -207,12 +213,14 @@ def _exporter(config: Config, *, persistent: bool = True) -> Exporter:
             largest,
             CLOUDFLARE_LIMIT,
         )
-    return Exporter(config, persistent=persistent)
+    return Exporter(config, persistent=persistent, one_pass=one_pass)
 
 
 @asynccontextmanager
-async def _opened(config: Config, *, persistent: bool = True) -> AsyncIterator[Exporter]:
-    exporter = _exporter(config, persistent=persistent)
+async def _opened(
+    config: Config, *, persistent: bool = True, one_pass: bool = True
+) -> AsyncIterator[Exporter]:
+    exporter = _exporter(config, persistent=persistent, one_pass=one_pass)
     try:
         yield exporter
     finally:
@@ -239,18 +247,14 @@ async def _probe(config: Config) -> _Report:
     seconds = MOST_CALLS * WINDOW_SECONDS / probed_app(config).budget
     if seconds > _ANNOUNCED_FROM_SECONDS:
         logger.info("probe takes up to %s, because of the budget", duration_text(seconds))
-    async with _opened(config, persistent=False) as exporter:
+    async with _opened(config, persistent=False, one_pass=False) as exporter:
         probed = await probe(exporter, config)
     return probed.is_complete, probe_report.lines(probed), probe_report.document(probed)
 
 
 def _pass_seconds(exporter: Exporter, config: Config) -> float:
     """Return how long a single pass may take, and announce it if that is long."""
-    # A new process assumes that the budget is used up, however often people run the command.
-    budget_seconds = sum(
-        len(snapshot.readings) * WINDOW_SECONDS / app.budget
-        for snapshot, app in zip(exporter.collector.snapshot.apps, config.apps, strict=True)
-    )
+    budget_seconds = _budget_seconds(exporter.collector.snapshot, config)
     if budget_seconds > _ANNOUNCED_FROM_SECONDS:
         logger.info(
             "reading each meeting takes up to %s, because of the budget",
@@ -261,6 +265,19 @@ def _pass_seconds(exporter: Exporter, config: Config) -> float:
         # The number of live meetings is not known yet.
         seconds += _DISCOVERY_SECONDS
     return seconds
+
+
+def _budget_seconds(snapshot: Snapshot, config: Config) -> float:
+    """Return how long one call per meeting may have to wait for the budget."""
+    meetings: Counter[str | None] = Counter()
+    limits: dict[str | None, int] = {}
+    for shown, app in zip(snapshot.apps, config.apps, strict=True):
+        limit = one_pass_limit(app.budget)
+        limits[app.budget_group] = min(limit, limits.get(app.budget_group, limit))
+        meetings[app.budget_group] += len(shown.readings)
+    return max(
+        WINDOW_SECONDS * (max(0, meetings[group] - 1) // limit) for group, limit in limits.items()
+    )
 
 
 def entry_point() -> None:

@@ -37,8 +37,8 @@ APP_GAUGES: tuple[Gauge[AppSnapshot], ...] = (
 BUDGET_GAUGES: tuple[Gauge[BudgetStatus], ...] = (
     Gauge(
         "rk_api_budget_limit",
-        "API calls that the exporter may make in any 5 minutes with the app's token, for all apps "
-        "that share it.",
+        "API calls that the exporter may make in any 5 minutes, for all apps of the app's "
+        "budget_group.",
         lambda budget: budget.limit,
     ),
     Gauge(

@@ -191,7 +191,7 @@ class TestScrape:
 
     def test_failure(self, base_url: str, simulator: Simulator) -> None:
         """If an app cannot be read, the metrics include the failure, and the exit code is 1."""
-        simulator.inject("weekly", Fault.UNAUTHORIZED)
+        simulator.inject("*", Fault.UNAUTHORIZED)
         result = invoke("scrape", *IDS, "--meeting-id", "weekly", "--api.base-url", base_url)
         assert (1, 0) == (result.exit_code, value(result.stdout, "rk_up"))
         assert "reasons=auth:1" in result.stderr
@@ -219,13 +219,15 @@ class TestCheck:
     def test_calls(self, base_url: str, simulator: Simulator) -> None:
         """A check makes a call per meeting, and another one if the meeting may not exist."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
-        result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
         assert (0, 3) == (result.exit_code, simulator.requests.total)
 
     def test_success(self, base_url: str) -> None:
         """It prints a line for the app and each meeting, and exits with 0."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
-        result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
         app, weekly, idle = result.output.splitlines()
         assert "app: account account, app app: ok, 2 of 2 meetings read" == app
         assert re.fullmatch(r"  weekly  PAUSED \(recording [0-9a-f-]+\), .* long", weekly)
@@ -238,7 +240,8 @@ class TestCheck:
         for name in hanging:
             simulator.inject(name, Fault.HANG)
         meetings = [part for name in (*hanging, "weekly") for part in ("--meeting-id", name)]
-        result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
         assert "ok" not in result.output.splitlines()[0]
         assert 8 == result.output.count("FAILED timeout: the API did not answer in time")
         assert "  weekly     PAUSED" in result.output
@@ -345,11 +348,24 @@ class TestCheck:
         assert warned == ("exceeds Cloudflare's default limit of 1200" in result.stderr)
 
     def test_announced_duration(self, base_url: str) -> None:
-        """If calls must wait for the budget, a log line says for how long."""
-        meetings = ("--meeting-id", "weekly", "--meeting-id", "idle", "--api.base-url", base_url)
-        result = invoke("check", *IDS, *meetings, "--api.budget", "100")
-        assert "2 of 2 meetings read" in result.stdout
-        assert "reading each meeting takes up to 6s, because of the budget" in result.stderr
+        """If one call per meeting is more than a tenth of the budget, a log line says so."""
+        ids = ("weekly", *(f"idle-{number}" for number in range(60)))
+        meetings = [argument for name in ids for argument in ("--meeting-id", name)]
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
+        assert "61 of 61 meetings read through the list" in result.stdout
+        assert "reading each meeting takes up to 5m, because of the budget" in result.stderr
+
+    def test_a_tenth_of_the_budget(self, base_url: str, simulator: Simulator) -> None:
+        """A check makes its calls at once, and at most a tenth of the budget."""
+        meetings = [
+            argument for number in range(30) for argument in ("--meeting-id", f"idle-{number}")
+        ]
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
+        assert "30 of 30 meetings read" in result.stdout
+        assert "because of the budget" not in result.stderr
+        assert 30 <= simulator.requests.total <= 60
 
     def test_offline(self, base_url: str, simulator: Simulator) -> None:
         """With --offline it checks only the configuration, without API calls."""
