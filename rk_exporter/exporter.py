@@ -22,6 +22,7 @@ from rk_exporter.collector.read_mode import ReadModeSelector
 from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.config import Config
 from rk_exporter.metrics.api_calls import ApiCallMetrics
+from rk_exporter.metrics.blocked_io import BlockedIoMetrics
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.internal_errors import internal_errors
@@ -74,7 +75,11 @@ class Exporter:
         names = [app.app.name for app in config.apps]
         self._call_metrics = ApiCallMetrics(names, registry=self._registry)
         self._internal_errors = internal_errors(names, registry=self._registry)
-        ProcessCollector(registry=self._registry)
+        self._registry.register(BlockedIoMetrics())
+        # Not of a process that ends after one pass: node_exporter reads its output, and has its
+        # own metrics of these names.
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
         self._snapshot_families = SnapshotFamilies()
         self.collector = Collector(
             self._apps(),
@@ -82,12 +87,16 @@ class Exporter:
             stale_after_seconds=config.stale_after_seconds,
             store=self._state_file,
         )
-        self.exposition = Exposition(self.families)
+        self.exposition = Exposition(self._all_families)
         self.application = self._application()
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
-        """Return all metrics: those of the *snapshot*, and the exporter's own as of now."""
+        """Return the metrics of the *snapshot*, and the exporter's own as of now."""
         return chain(self._snapshot_families(snapshot), self._registry.collect())
+
+    def _all_families(self, snapshot: Snapshot) -> Iterable[Metric]:
+        """Return those, and the metrics of a process that serves."""
+        return chain(self.families(snapshot), self._process.collect())
 
     async def close(self) -> None:
         """Close all connections to the API, save the state, and stop the rendering thread."""
