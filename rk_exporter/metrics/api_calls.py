@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 
 from rk_exporter.api.client import ENDPOINTS, NO_STATUS, RATELIMIT_FIELD
 from rk_exporter.api.schema import MALFORMABLE_FIELDS
+from rk_exporter.metrics.builders import LabelValues
 from rk_exporter.model.failure import Reason
 
 
@@ -14,6 +15,8 @@ from rk_exporter.model.failure import Reason
 _KNOWN_CODES = (
     "200", "400", "401", "403", "404", "422", "429", "500", "502", "503", "504", NO_STATUS,
 )  # fmt: skip
+# Any number with three digits can be a status.
+_MOST_CODES = 2 * len(_KNOWN_CODES)
 _LATENCY_BUCKETS_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -25,7 +28,8 @@ class ApiCallMetrics:
         disable_created_metrics()  # type: ignore[no-untyped-call] # has no annotations
         self.requests = Counter(
             "rk_api_requests",
-            "API calls by HTTP status; `none` if no complete response arrived.",
+            "API calls by HTTP status; `none` if no complete response arrived, `other` for the codes "
+            "beyond the first 24.",
             ["app", "endpoint", "code"],
             registry=registry,
         )
@@ -48,6 +52,7 @@ class ApiCallMetrics:
             ["app", "field"],
             registry=registry,
         )
+        self.codes = LabelValues(_KNOWN_CODES, most=_MOST_CODES)
         for app in app_names:
             self._start_at_zero(app)
 
@@ -75,6 +80,7 @@ class AppCallMetrics:
 
     def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
         """Count a call."""
+        code = self.metrics.codes.of(code)
         self.metrics.requests.labels(self.app, endpoint, code).inc()
         self.metrics.durations.labels(self.app, endpoint).observe(duration_seconds)
 

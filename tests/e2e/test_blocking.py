@@ -110,7 +110,8 @@ class Exporter:
         self.process = process
         address = files["config"].read_text().rpartition('listen_address: "')[2].partition('"')[0]
         self.client = httpx.Client(base_url=f"http://{address}", timeout=SCRAPE_SECONDS)
-        self.address = tuple(address.split(":"))
+        host, _, port = address.partition(":")
+        self.address = (host, int(port))
 
     def wait_until_it_listens(self) -> None:
         """Wait without the log, which may go nowhere."""
@@ -291,7 +292,7 @@ class TestStreams:
             assert 1 == value(text, "rk_up")
             running.terminate()
         if make is broken_pipe:
-            assert 0 < value(text, "rk_exporter_log_lines_dropped_total")
+            assert value(text, "rk_exporter_log_lines_dropped_total")
 
     def test_closed(self, files: Files) -> None:
         """Without any standard stream, sockets do not take their numbers."""
