@@ -17,9 +17,10 @@ from rk_exporter.runtime.daemon_executor import DaemonExecutor
 T = TypeVar("T")
 # A file has one call at a time, so one file system that hangs takes a thread for each file on it.
 _FILE_THREADS = 64
-# More calls to the API are never on their way.
+_MOST_WAITING_FILES = 100_000
+# A look-up that hangs costs a thread longer than its call lasts, so look-ups could pile up.
 _LOOKUP_THREADS = 16
-_MOST_WAITING = 1000
+_MOST_WAITING_LOOKUPS = 1000
 _STANDARD_STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 
 
@@ -33,9 +34,11 @@ class _Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self.set_default_executor(
-            DaemonExecutor(_FILE_THREADS, name="files", max_waiting=_MOST_WAITING)
+            DaemonExecutor(_FILE_THREADS, name="files", max_waiting=_MOST_WAITING_FILES)
         )
-        self._lookups = DaemonExecutor(_LOOKUP_THREADS, name="lookups", max_waiting=_MOST_WAITING)
+        self._lookups = DaemonExecutor(
+            _LOOKUP_THREADS, name="lookups", max_waiting=_MOST_WAITING_LOOKUPS
+        )
 
     async def getaddrinfo(
         self,

@@ -28,7 +28,7 @@ class ApiCallMetrics:
         disable_created_metrics()  # type: ignore[no-untyped-call] # has no annotations
         self.requests = Counter(
             "rk_api_requests",
-            "API calls by HTTP status; `none` if no complete response arrived, `other` for the codes "
+            "API calls by HTTP status; `none` if no complete response arrived, `other` for codes "
             "beyond the first 24.",
             ["app", "endpoint", "code"],
             registry=registry,

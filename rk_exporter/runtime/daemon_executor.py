@@ -1,5 +1,6 @@
 """Threads for calls that may hang: bounded in number, and never waited for at the end."""
 
+import errno
 import queue
 import threading
 
@@ -39,7 +40,7 @@ class DaemonExecutor(ThreadPoolExecutor):
         future: Future[T] = Future()
         with self._lock:
             if self._unfinished >= self._max_unfinished:
-                future.set_exception(TooManyCalls("too many calls wait for a thread"))
+                future.set_exception(TooManyCalls(errno.EAGAIN, "too many calls wait for a thread"))
                 return future
             self._unfinished += 1
             self._calls.put(lambda: complete(future, lambda: fn(*args, **kwargs)))

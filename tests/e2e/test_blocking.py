@@ -170,7 +170,7 @@ def sparse(path: Path) -> None:
 OBSTRUCTIONS: dict[str, Callable[[Path], object]] = {
     "FIFO": os.mkfifo,
     "device": lambda path: path.symlink_to("/dev/zero"),
-    "endless terminal": lambda path: path.symlink_to("/dev/ptmx"),
+    "terminal": lambda path: path.symlink_to("/dev/ptmx"),
     "folder": Path.mkdir,
     "permission": lambda path: path.touch(mode=0),
     "huge": sparse,
@@ -217,6 +217,17 @@ class TestFiles:
             assert time.monotonic() - begun < 3
             assert 3 == value(running.scrape(), "rk_exporter_hanging_file_calls")
             running.terminate()
+
+    def test_certificates(self, files: Files) -> None:
+        """A certificate file that never ends its content gives a message, and exit code 2."""
+        text = files["config"].read_text().replace("http://", "https://")
+        files["config"].write_text(text)
+        fifo = files.folder / "certificates"
+        os.mkfifo(fifo)
+        environment = {**os.environ, "SSL_CERT_FILE": str(fifo)}
+        with exporter(files, stderr=subprocess.PIPE, env=environment) as running:
+            _, output = running.process.communicate(timeout=FIRST_READ_SECONDS + 20)
+        assert (2, True) == (running.process.returncode, f"SSL_CERT_DIR: {HANGS}" in output)
 
     def test_hang_at_the_start(self, files: Files, tmp_path: Path) -> None:
         """A file that hangs at the start gives a message that names it, and exit code 2."""
@@ -280,7 +291,7 @@ class TestStreams:
             running = stack.enter_context(exporter(files, stdout=stream, stderr=stream))
             os.close(stream)
             running.wait_until_it_listens()
-            for number in range(600):
+            for number in range(80):
                 # Each change is a line in the log.
                 files["token"].write_text("simulated" if number % 2 else "not a token")
                 with socket.create_connection(running.address) as client:
@@ -299,7 +310,7 @@ class TestStreams:
         close = 'exec 0<&- 1>&- 2>&-; exec "$@"'
         command = [sys.executable, "-m", "rk_exporter", "serve", "--config.file"]
         with subprocess.Popen(
-            ["/bin/sh", "-c", close, "sh", *command, str(files["config"])]
+            ["/bin/sh", "-c", close, "sh", *command, str(files["config"])], text=True
         ) as process:
             running = Exporter(process, files)
             with running.client:
