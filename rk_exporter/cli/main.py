@@ -109,7 +109,7 @@ def scrape_command(**_options: object) -> None:
     read. The command prints the metrics in this case too, and they include the failure.
     """
     exporter, snapshot = run(_read_once(_configured()))
-    _print(encode(exporter.families(snapshot), Format.TEXT).decode())
+    _print(encode(exporter.families(snapshot), Format.TEXT))
     if any(app.up is False for app in snapshot.apps):
         sys.exit(_EXIT_FAILED)
 
@@ -148,7 +148,10 @@ def check_command(*, offline: bool, output_format: str, **_options: object) -> N
         sys.exit(_EXIT_FAILED)
 
 
-def _print(text: str) -> None:
+def _print(text: str | bytes) -> None:
+    """Print bytes as they are, and text in the encoding of the locale, with escapes if need be."""
+    if isinstance(text, str):
+        text = text.encode(sys.stdout.encoding, "backslashreplace")
     try:
         click.echo(text, nl=False)
         sys.stdout.flush()

@@ -125,7 +125,7 @@ def demo_command(*, seed: int, stack: bool, **addresses: Address) -> None:
     "--rate-limit",
     type=click.IntRange(min=0),
     default=1200,
-    help="Calls per 5 minutes and token; 0 means no limit.",
+    help="Calls per 5 minutes and user; 0 means no limit.",
 )
 @click.option(
     "faults",
@@ -134,6 +134,13 @@ def demo_command(*, seed: int, stack: bool, **addresses: Address) -> None:
     multiple=True,
     metavar="MEETING=KIND",
     help="Let calls for a meeting fail, or for all meetings (*); repeatable.",
+)
+@click.option(
+    "settings",
+    "--set",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a setting of the API; repeatable.",
 )
 def simulate_command(  # noqa: PLR0913 # an argument for each option
     *,
@@ -146,6 +153,7 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
     linger: float,
     rate_limit: int,
     faults: tuple[tuple[str, simulator.Fault], ...],
+    settings: tuple[str, ...],
 ) -> None:
     """
     Run only the simulated API.
@@ -160,6 +168,12 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
         linger_seconds=linger,
         rate_limit=rate_limit,
     )
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        try:
+            api.settings = api.settings.changed(name, value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--set") from None
     for meeting_id, fault in faults:
         api.inject(meeting_id, fault)
 

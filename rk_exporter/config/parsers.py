@@ -14,6 +14,7 @@ from rk_exporter.config.yaml_document import PlainValue
 from rk_exporter.model.ids import parse_id
 from rk_exporter.model.meeting import Meeting, ReadMode
 from rk_exporter.runtime.background_call import bounded_call
+from rk_exporter.runtime.printable import label_text
 
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
@@ -30,7 +31,6 @@ _LARGEST_PORT = 65535
 _ANY_HOST = frozenset({"", "::", "0.0.0.0"})  # noqa: S104 # recognised, not bound
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
-_LONGEST_NAME_BYTES = 128
 _LONGEST_SHOWN = 40
 _SHORTEST_REREAD_SECONDS = 600
 _PERCENTAGE = re.compile(r"([0-9]{1,2})%?")
@@ -74,11 +74,11 @@ def _invalid(kind: str, text: str, advice: str) -> ValueError:
     return ValueError(f"invalid {kind} {text[:_LONGEST_SHOWN]!r}; {advice}")
 
 
-def parse_name(text: str) -> str:
-    """Return the value of a label."""
-    if not text.isprintable() or len(text.encode()) > _LONGEST_NAME_BYTES:
-        raise ValueError("must be printable and at most 128 bytes long")
-    return text
+def parse_app_name(text: str) -> str:
+    """Return the value of a label, which must not be empty."""
+    if not (name := label_text(text)):
+        raise ValueError("must contain a printable character")
+    return name
 
 
 def parse_meetings(content: PlainValue) -> tuple[Meeting, ...]:
@@ -113,13 +113,12 @@ def _parse_meeting(item: PlainValue) -> tuple[str, str]:
             raise InvalidItems(
                 (f".{key}", "expected text") if is_mapping else ("", _MEETING_EXAMPLE)
             )
-    meeting_id, name = str(values["id"]), str(values.get("name") or "")
-    for field, parse, text in (("", parse_id, meeting_id), (".name", parse_name, name)):
-        try:
-            parse(text)
-        except ValueError as error:
-            raise InvalidItems((field, str(error))) from None
-    return meeting_id, name
+    try:
+        meeting_id = parse_id(str(values["id"]))
+    except ValueError as error:
+        raise InvalidItems(("", str(error))) from None
+    # Whatever a name contains, its meeting must be read.
+    return meeting_id, label_text(str(values.get("name") or ""))
 
 
 def parse_paths(names: Sequence[str]) -> tuple[Path, ...]:

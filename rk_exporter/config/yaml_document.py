@@ -17,6 +17,7 @@ import yaml
 
 from rk_exporter.runtime.background_call import bounded_call
 from rk_exporter.runtime.files import FileError, read_regular_file
+from rk_exporter.runtime.printable import visible
 
 
 PlainValue = str | list["PlainValue"] | dict[str, "PlainValue"] | None
@@ -63,7 +64,7 @@ class Document:
 def _problem(path: Path, line: int, where: str, message: str) -> Problem:
     location = f"{path}:{line}" if line else str(path)
     subject = f"{where[:_LONGEST_PATH_SHOWN]}: " if where else ""
-    return Problem(line, f"{location}: {subject}{message}")
+    return Problem(line, visible(f"{location}: {subject}{message}"))
 
 
 def read_document(path: Path) -> Document:

@@ -12,6 +12,7 @@ from rk_exporter.simulator.api.rate_limit_headers import (
     no_headers,
 )
 from rk_exporter.simulator.api.request_log import RequestLog
+from rk_exporter.simulator.api.settings import NotFoundBody, SimulatorSettings
 from rk_exporter.simulator.scenarios.clock import AcceleratedClock
 from rk_exporter.simulator.scenarios.generated import GeneratedScenario
 from rk_exporter.simulator.scenarios.model import (
@@ -41,6 +42,7 @@ __all__ = [
     "HeaderWriter",
     "Meeting",
     "MeetingInList",
+    "NotFoundBody",
     "Pace",
     "Phase",
     "Recording",
@@ -49,6 +51,7 @@ __all__ = [
     "ScriptedScenario",
     "Session",
     "Simulator",
+    "SimulatorSettings",
     "Status",
     "documented_headers",
     "malformed_headers",

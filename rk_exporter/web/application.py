@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from rk_exporter import __version__
 from rk_exporter.metrics.exposition import Exposition, accepts_gzip, negotiate
@@ -109,7 +109,10 @@ class Application:
         await _send(response, send, with_body=scope["method"] != "HEAD")
 
     async def _respond(self, scope: Scope) -> Response:
-        handle = self._routes.get(_path(scope))
+        path = _path(scope)
+        if path is None:
+            return _line(400, "malformed request target")
+        handle = self._routes.get(path)
         if handle is None:
             return _line(404, "not found; see / for the available pages")
         if scope["method"] not in METHODS:
@@ -160,10 +163,24 @@ def _line(status: int, text: str, headers: Mapping[str, str] | None = None) -> R
     return Response(status, f"{text}\n".encode(), headers=headers or {})
 
 
-def _path(scope: Scope) -> str:
-    """Return the path of the request, whose target may be a whole URL (RFC 9112, 3.2.2)."""
-    target: str = scope["path"]
-    return target if target.startswith("/") else urlsplit(target).path
+def _path(scope: Scope) -> str | None:
+    """
+    Return the path of a request; None if its target is malformed (RFC 9112, 3.2).
+
+    The target may be a whole URL, as proxies send it. Empty segments do not count, so that
+    `/metrics/` and `//metrics` are `/metrics`.
+    """
+    target: str = scope["raw_path"].decode("latin-1")
+    if not target.startswith("/"):
+        try:
+            url = urlsplit(target)
+            is_valid = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+        except ValueError:
+            return None
+        if not is_valid:
+            return None
+        target = url.path
+    return f"/{'/'.join(filter(None, unquote(target).split('/')))}"
 
 
 def _header(scope: Scope, name: str) -> str | None:

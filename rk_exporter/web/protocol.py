@@ -33,6 +33,7 @@ class LimitedH11Protocol(H11Protocol):
     _response_deadline: asyncio.TimerHandle | None = None
     max_connections = 64
     idle_since = 0.0
+    _is_half_closed = False
 
     @property
     def is_answering(self) -> bool:
@@ -60,12 +61,19 @@ class LimitedH11Protocol(H11Protocol):
                 super().data_received(data[begin : begin + _PIECE_BYTES])
         self._set_deadlines()
 
+    def eof_received(self) -> bool:  # type: ignore[override] # as asyncio's
+        """Keep the connection open for a response: a client may close its side after a request."""
+        self._is_half_closed = True
+        return not self._has_written_all
+
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Wait for the next request, unless the client has announced that there is none."""
         self.idle_since = self.loop.time()
         if not self.flow.write_paused:
             self._stop_waiting_for_reader()
         super().on_response_complete()
+        if self._is_half_closed and self._has_written_all:
+            self.transport.close()
         self._set_deadlines()
 
     def pause_writing(self) -> None:
@@ -113,6 +121,12 @@ class LimitedH11Protocol(H11Protocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
         self.transport.close()
+
+    @property
+    def _has_written_all(self) -> bool:
+        """Return whether no request waits for its response; the client may still be reading it."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
 
     def _make_room(self) -> bool:
         idle = [

@@ -112,7 +112,7 @@ class TestServe:
                 text = httpx.get(f"{url}/metrics", headers=short).text
             assert 0 == value(text, "rk_up")
             failures = "rk_api_request_failures_total"
-            assert value(text, failures, endpoint="active-recording", reason="timeout")
+            assert value(text, failures, api_endpoint="active-recording", reason="timeout")
             file.unlink()
             text = httpx.get(f"{url}/metrics", headers=short).text
             assert 0 == value(text, "rk_meetings_file_last_read_successful")

@@ -47,7 +47,10 @@ def make_simulator(clock: FakeClock, limit: int, **options: Any) -> Simulator:
     """Simulate one recording under a rate limit, for two tokens."""
     scenario = ScriptedScenario(recordings=[Recording.scripted("m1", invoked_at=0)])
     tokens = {"simulated", "other"}
-    return Simulator(scenario, clock=clock, rate_limit=limit, token=tokens, **options)
+    users = {"other": "another user", "forbidden": "a third user"}
+    return Simulator(
+        scenario, clock=clock, rate_limit=limit, token=tokens, **{"users": users, **options}
+    )
 
 
 class TestOverHttp:
@@ -102,7 +105,7 @@ class TestOverHttp:
         assert still.headers["retry-after"] == "50"
 
     def test_tokens_apart(self) -> None:
-        """Each token has its own limit, including a token without the permission."""
+        """Each user has a limit of its own, including that of a token without the permission."""
         simulator = make_simulator(FakeClock(), 1)
 
         assert [ask(simulator).status_code for _ in range(2)] == [200, 429]

@@ -1,12 +1,19 @@
-import inspect
 import shlex
 
+from dataclasses import fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from rk_exporter.simulator import DEMO_PACE, Endpoint, Fault, MeetingInList, Simulator
+from rk_exporter.simulator import (
+    DEMO_PACE,
+    Endpoint,
+    Fault,
+    MeetingInList,
+    NotFoundBody,
+    SimulatorSettings,
+)
 from rk_exporter.simulator.api.control import CONTROL_ENDPOINTS
 from tests.support.simulator import call, make_simulator
 
@@ -18,9 +25,9 @@ def page(root: Path) -> str:
 
 def test_complete(page: str) -> None:
     """The page lists all endpoints, faults, paces and switches."""
-    names = [*Fault, *MeetingInList, *(set(Endpoint) - {Endpoint.UNKNOWN})]
+    names = [*Fault, *MeetingInList, *NotFoundBody, *(set(Endpoint) - {Endpoint.UNKNOWN})]
     names += [name for name in dir(DEMO_PACE) if name.endswith("_share")]
-    names += set(inspect.signature(Simulator).parameters) - {"scenario", "clock", "sleep"}
+    names += [item.name for item in fields(SimulatorSettings)]
 
     assert [name for name in names if f"| `{name}` |" not in page] == []
 
@@ -30,6 +37,8 @@ def test_control_endpoints(endpoint: tuple[str, str, str]) -> None:
     """Each control endpoint that the page lists exists."""
     method, path, _ = endpoint
     path = path.replace("KIND", "html").replace("[&times=N]", "&times=1")
+    path = path.replace("seconds=N[&user=USER]", "seconds=300&user=any")
+    path = path.replace("NAME?value=VALUE", "list_status?value=201")
 
     assert call(path, make_simulator(), method=method, authorization=None).status_code == 200
 

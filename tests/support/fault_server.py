@@ -50,6 +50,12 @@ def answer(
     return send(head(status, f"Content-Length: {len(body)}", *headers) + body)
 
 
+def answer_twice(body: bytes, second: bytes) -> Behaviour:
+    """Send a complete answer and a second complete answer at once, on the same connection."""
+    first, more = (head(200, f"Content-Length: {len(part)}") + part for part in (body, second))
+    return send(first + more)
+
+
 def head(status: int, *headers: str) -> bytes:
     """Return the status line and the headers of a response."""
     lines = [f"HTTP/1.1 {status} Whatever", "Content-Type: application/json", *headers, "", ""]

@@ -2,11 +2,12 @@
 
 import ast
 import inspect
-import re
 
+from dataclasses import MISSING, Field, fields
 from enum import StrEnum
 from itertools import pairwise
 from types import ModuleType
+from typing import Any
 
 from rk_exporter.simulator import (
     DEMO_PACE,
@@ -14,8 +15,9 @@ from rk_exporter.simulator import (
     Endpoint,
     Fault,
     MeetingInList,
+    NotFoundBody,
     Pace,
-    Simulator,
+    SimulatorSettings,
 )
 from rk_exporter.simulator.api.control import CONTROL_ENDPOINTS
 from rk_exporter.simulator.api.endpoints import APP_PREFIX, PATHS
@@ -60,9 +62,10 @@ Lists have pages: `page_no` starts at 1, `per_page` is 25 by default and at most
 The gateway rejects a missing or malformed token with 400, a wrong one with 401, and the token
 `forbidden` with 403, as if it had no permission.
 
-Each token can make 1,200 calls in 5 minutes. As at Cloudflare, one more call is rejected with 429
-and code 971, and so is each call in the next 5 minutes. `--rate-limit` changes the limit; 0
-switches it off. The headers `RateLimit`, `RateLimit-Policy` and `Retry-After` report it.
+Each user can make 1,200 calls in 5 minutes, with all tokens together. As at Cloudflare, one more
+call is rejected with 429 and code 971, and so is each call in the next 5 minutes. `--rate-limit`
+changes the limit; 0 switches it off. The headers `RateLimit`, `RateLimit-Policy` and `Retry-After`
+report it.
 
 ## Control endpoints
 
@@ -102,12 +105,16 @@ simulator = Simulator(ScriptedScenario(recordings=[recording]), clock=lambda: 30
 ## Switches
 
 Tests in Python can change the behaviour of the API. `--latency`, `--linger` and `--rate-limit` of
-`rk-exporter simulate` set three of these arguments of `Simulator`.
+`rk-exporter simulate` set three of these settings of
+`Simulator`. `--set NAME=VALUE` and `PUT /simulator/settings/NAME?value=VALUE` set most of them.
 
 {switches}
 `meeting_in_list` is one of:
 
-{meeting_in_list}"""
+{meeting_in_list}
+`not_found_body` is one of:
+
+{not_found_body}"""
 
 
 def simulator_reference() -> str:
@@ -123,6 +130,7 @@ def simulator_reference() -> str:
         paces=_paces(),
         durations=_durations(),
         switches=_switches(),
+        not_found_body=_members(("value", "body of the 404"), NotFoundBody),
         meeting_in_list=_members(("value", "how an item names its meeting"), MeetingInList),
     )
 
@@ -175,17 +183,19 @@ def _value(value: float | tuple[float, float]) -> str:
 
 
 def _switches() -> str:
-    """List the arguments that the docstring of `Simulator` describes."""
-    parameters = inspect.signature(Simulator).parameters
-    described = re.findall(r"- \*(\w+)\*: (.+)", inspect.getdoc(Simulator) or "")
+    """List the settings."""
+    descriptions = _descriptions(SimulatorSettings)
     return table(
-        ("argument", "default", "meaning"),
-        ((code(name), code(_default(parameters[name])), text) for name, text in described),
+        ("setting", "default", "meaning"),
+        (
+            (code(item.name), code(_default(item)), descriptions[item.name])
+            for item in fields(SimulatorSettings)
+        ),
     )
 
 
-def _default(parameter: inspect.Parameter) -> str:
-    value = parameter.default
+def _default(item: Field[object]) -> str:
+    value: Any = {} if item.default is MISSING else item.default
     if isinstance(value, StrEnum):
         return str(value)
     return value.__name__ if callable(value) else repr(value)

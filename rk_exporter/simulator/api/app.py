@@ -3,7 +3,8 @@
 import asyncio
 import time
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import replace
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -15,18 +16,20 @@ from rk_exporter.simulator.api.endpoints import API_PREFIX, ApiCall, Endpoint, p
 from rk_exporter.simulator.api.fault_responses import apply_fault
 from rk_exporter.simulator.api.faults import Fault, FaultRegistry
 from rk_exporter.simulator.api.gateway import Gateway, GatewayDecision, bearer_token
-from rk_exporter.simulator.api.listing import ALL_STATUSES, LATER_STATUSES, Query
-from rk_exporter.simulator.api.payloads import MeetingInList
+from rk_exporter.simulator.api.listing import Query
+from rk_exporter.simulator.api.not_found import not_found_response
 from rk_exporter.simulator.api.rate_limit import RateLimit
-from rk_exporter.simulator.api.rate_limit_headers import HeaderWriter, documented_headers
 from rk_exporter.simulator.api.request_log import RequestLog
 from rk_exporter.simulator.api.responses import (
+    HTML_HEADERS,
     METHOD_NOT_ALLOWED,
     NO_ROUTE,
     JsonResponse,
     Response,
+    backend_error,
     gateway_error,
 )
+from rk_exporter.simulator.api.settings import SimulatorSettings
 from rk_exporter.simulator.scenarios.scenario import Scenario
 
 
@@ -46,64 +49,51 @@ class Simulator:
     A simulated RealtimeKit REST API: an ASGI application that answers from a *scenario*.
 
     It accepts any account and app id. The Date header of a response has the time of *clock*, so
-    the server must not add its own. The switches are keyword arguments. Some of them choose
-    between behaviours that the documentation of the real API leaves open.
-
-    - *token*: accepted token, or several of them.
-    - *forbidden_token*: known token without the permission.
-    - *rate_limit*: calls per token in 300 s of simulated time; 0 switches the limit off.
-    - *burst_limit*: calls per token in 60 s of simulated time; 0 switches the limit off.
-    - *limit_headers*: function that writes the rate limit headers.
-    - *latency_seconds*: delay before each response.
-    - *linger_seconds*: time during which an ended recording still counts as active.
-    - *uploading_is_active*: whether a recording counts as active while it is UPLOADING.
-    - *active_as_list*: whether a meeting's active recordings come as a list.
-    - *refuse_later_statuses*: whether the list rejects ERRORED and PAUSED as status filters.
-    - *refuse_status_filter*: whether the list rejects all status filters.
-    - *meeting_in_list*: how an item in the list of recordings names its meeting.
+    the server must not add its own. *switches* are single fields of the settings.
     """
 
-    def __init__(  # noqa: PLR0913 - the switches are independent and keyword-only
+    def __init__(
         self,
         scenario: Scenario,
         *,
         clock: Callable[[], float] = time.time,
-        token: str | Collection[str] = "simulated",  # noqa: S107 - made up and documented
-        forbidden_token: str = "forbidden",  # noqa: S107 - made up and documented
-        rate_limit: int = 1200,
-        burst_limit: int = 0,
-        limit_headers: HeaderWriter = documented_headers,
-        latency_seconds: float = 0.0,
-        linger_seconds: float = 0.0,
-        uploading_is_active: bool = True,
-        active_as_list: bool = False,
-        refuse_later_statuses: bool = False,
-        refuse_status_filter: bool = False,
-        meeting_in_list: MeetingInList = MeetingInList.MEETING,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        settings: SimulatorSettings | None = None,
+        **switches: Any,  # noqa: ANN401 - the fields of the settings have several types
     ) -> None:
-        self.latency_seconds = latency_seconds
+        settings = replace(settings or SimulatorSettings(), **switches)
         self.requests = RequestLog(window_seconds=WINDOW_SECONDS)
         self._clock = clock
         self._sleep = sleep
         self._faults = FaultRegistry()
-        self._control = Control(self._faults, self.requests)
+        self._control = Control(self._faults, self.requests, self)
+        token = settings.token
         self._gateway = Gateway(
             tokens=frozenset({token} if isinstance(token, str) else token),
-            forbidden_tokens=frozenset({forbidden_token}),
-            rate_limits=_rate_limits(rate_limit, burst_limit),
-            limit_headers=limit_headers,
+            forbidden_tokens=frozenset({settings.forbidden_token}),
+            users=settings.users,
+            rate_limits=_rate_limits(settings.rate_limit, settings.burst_limit),
+            limit_headers=settings.limit_headers,
         )
-        refused = LATER_STATUSES if refuse_later_statuses else frozenset()
-        status_filters = frozenset() if refuse_status_filter else ALL_STATUSES - refused
-        self._backend = Backend(
-            scenario,
-            linger_seconds,
-            uploading_is_active,
-            active_as_list,
-            status_filters,
-            meeting_in_list,
-        )
+        self._backend = Backend(scenario, settings)
+
+    @property
+    def settings(self) -> SimulatorSettings:
+        """The current settings."""
+        return self._backend.settings
+
+    @settings.setter
+    def settings(self, settings: SimulatorSettings) -> None:
+        self._backend = replace(self._backend, settings=settings)
+
+    @property
+    def latency_seconds(self) -> float:
+        """The delay before each response."""
+        return self.settings.latency_seconds
+
+    @latency_seconds.setter
+    def latency_seconds(self, seconds: float) -> None:
+        self.settings = replace(self.settings, latency_seconds=seconds)
 
     @property
     def scenario(self) -> Scenario:
@@ -152,7 +142,8 @@ class Simulator:
         if response is None:
             await _hang(receive)
         else:
-            await _send(send, response, self._clock())
+            age = self.settings.cached_seconds
+            await _send(send, response, self._clock(), age)
 
     def _decide(self, scope: Scope, call: ApiCall, query: Query) -> GatewayDecision:
         """Log an API call and let the gateway decide about it."""
@@ -160,6 +151,7 @@ class Simulator:
         authorization = _authorization(scope)
         meeting_id = self._backend.meeting_of(call, query, now)
         self.requests.count(call.endpoint, meeting_id, now, bearer_token(authorization))
+        self.requests.arrive(self._gateway.user(authorization), now)
         decision = self._gateway.decide(authorization, now)
         if decision.rate_limited:
             self.requests.refused += 1
@@ -171,14 +163,36 @@ class Simulator:
         """Answer an API call; None means that the call hangs."""
         if decision.error is not None:
             response = decision.error.encode()
+        elif (blocked := self._blocked(call.app_id)) is not None:
+            response = blocked
         else:
             now = self._clock()
             correct = self._correct_response(method, call, query, now)
             fault = self._faults.take(self._backend.meeting_of(call, query, now))
             if fault == Fault.HANG:
                 return None
-            response = correct.encode() if fault is None else apply_fault(fault, correct)
-        return Response(response.status, response.body, (*response.headers, *decision.headers))
+            response = self._encode(call, correct) if fault is None else apply_fault(fault, correct)
+        encoding = self.settings.content_encoding
+        packing = () if encoding is None else ((b"content-encoding", encoding.encode()),)
+        headers = (*response.headers, *decision.headers, *packing)
+        return Response(response.status, response.body, headers)
+
+    def _blocked(self, app_id: str) -> Response | None:
+        """Return the response to all calls for an app that is unavailable or blocked."""
+        if app_id and app_id == self.settings.unavailable_app:
+            unavailable = backend_error(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable").encode()
+            headers = (*unavailable.headers, (b"retry-after", b"30"))
+            return Response(unavailable.status, unavailable.body, headers)
+        if app_id and app_id == self.settings.blocked_app:
+            return Response(HTTPStatus.FORBIDDEN, b"<html>Blocked</html>", HTML_HEADERS)
+        return None
+
+    def _encode(self, call: ApiCall, response: JsonResponse) -> Response:
+        """Encode a response of RealtimeKit, whose 404 can have another body."""
+        not_found = response.status == HTTPStatus.NOT_FOUND
+        if not_found and call.endpoint != Endpoint.UNKNOWN:
+            return not_found_response(self.settings.not_found_body, response)
+        return response.encode()
 
     def _correct_response(
         self, method: str, call: ApiCall, query: Query, now: float
@@ -212,10 +226,12 @@ def _authorization(scope: Scope) -> str | None:
     return None
 
 
-async def _send(send: Send, response: Response, now: float) -> None:
+async def _send(send: Send, response: Response, now: float, age: int = 0) -> None:
     """Send a response; a fault may have set a wrong content-length on purpose."""
     # Cloudflare's edge adds a Date to all responses, including errors.
-    headers = [*response.headers, (b"date", formatdate(now, usegmt=True).encode())]
+    headers = [*response.headers, (b"date", formatdate(now - age, usegmt=True).encode())]
+    if age:
+        headers.append((b"age", str(age).encode()))
     has_length = any(name == b"content-length" for name, _ in headers)
     if not has_length and response.status != HTTPStatus.NO_CONTENT:
         headers.append((b"content-length", str(len(response.body)).encode()))

@@ -1,10 +1,12 @@
 """RealtimeKit behind the gateway: it answers calls from a scenario."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from rk_exporter.simulator.api.endpoints import ApiCall, Endpoint
 from rk_exporter.simulator.api.listing import (
+    ALL_STATUSES,
+    LATER_STATUSES,
     BadQuery,
     Page,
     Query,
@@ -14,16 +16,24 @@ from rk_exporter.simulator.api.listing import (
     select_sessions,
 )
 from rk_exporter.simulator.api.payloads import (
-    MeetingInList,
+    CANARY,
     meeting_payload,
     recording_in_full,
     recording_in_list,
     recording_payload,
     session_payload,
+    timestamp,
 )
-from rk_exporter.simulator.api.responses import JsonResponse, backend_error, success
-from rk_exporter.simulator.scenarios.model import Session, Status
+from rk_exporter.simulator.api.responses import JsonObject, JsonResponse, backend_error, success
+from rk_exporter.simulator.api.settings import SimulatorSettings
+from rk_exporter.simulator.scenarios.model import URL_LIFETIME_SECONDS, Recording, Session, Status
 from rk_exporter.simulator.scenarios.scenario import Scenario
+
+
+_IDS = frozenset({"meeting_id", "associated_id"})
+_ITEM_IDS = frozenset({"id", "meeting_id", "associated_id"})
+_LONG_URL = 830
+"""Characters of each URL of a track recording with several files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +41,7 @@ class Backend:
     """Answer calls from a *scenario*; the class `Simulator` documents the switches."""
 
     scenario: Scenario
-    linger_seconds: float
-    uploading_is_active: bool
-    active_as_list: bool
-    status_filters: frozenset[str]
-    meeting_in_list: MeetingInList
+    settings: SimulatorSettings
 
     def meeting_of(self, call: ApiCall, query: Query, now: float) -> str | None:
         """Return the id of the meeting that a call is about; None if it is about several."""
@@ -56,6 +62,9 @@ class Backend:
 
     def respond(self, call: ApiCall, query: Query, now: float) -> JsonResponse:
         """Answer a *call* at *now*."""
+        if self.settings.capital_ids:
+            call = replace(call, item_id=call.item_id.lower())
+            query = {**query, **{k: [v.lower() for v in query[k]] for k in _IDS & query.keys()}}
         try:
             match call.endpoint:
                 case Endpoint.ACTIVE_RECORDING:
@@ -75,38 +84,79 @@ class Backend:
                 case _:
                     response = self._active_session(call, now)
         except BadQuery as error:
-            return backend_error(HTTPStatus.BAD_REQUEST, f"BAD_REQUEST: {error}")
+            refused_page = str(error).startswith('"per_page"')
+            status = self.settings.page_refusal if refused_page else HTTPStatus.BAD_REQUEST
+            return backend_error(status, f"BAD_REQUEST: {error}")
         return response
 
     def _active_recording(self, call: ApiCall, now: float) -> JsonResponse:
-        recordings = self.scenario.active(call.item_id, now, self.linger_seconds)
-        if not self.uploading_is_active:
+        recordings = self.scenario.active(call.item_id, now, self.settings.linger_seconds)
+        if not self.settings.uploading_is_active:
             recordings = [r for r in recordings if r.status(now) != Status.UPLOADING]
+        if self.settings.knows_meetings and self.scenario.meeting(call.item_id) is None:
+            return _not_found(f"No meeting found with id {call.item_id}")
         if not recordings:
             return _not_found(f"No active recording found for meeting_id {call.item_id}")
-        if self.active_as_list:
-            return success([recording_payload(recording, now) for recording in recordings])
-        return success(recording_payload(recordings[0], now))
+        if self.settings.active_as_list:
+            return success([self._changed(recording_payload(r, now), r, now) for r in recordings])
+        return success(self._changed(recording_payload(recordings[0], now), recordings[0], now))
+
+    def _status_filters(self) -> frozenset[str]:
+        """Return the statuses that the list accepts as filters."""
+        if self.settings.refuse_status_filter:
+            return frozenset()
+        return ALL_STATUSES - (LATER_STATUSES if self.settings.refuse_later_statuses else set())
+
+    def _changed(self, payload: JsonObject, recording: Recording, now: float) -> JsonObject:
+        """Apply the settings about status, expiry and files to a recording."""
+        settings = self.settings
+        if settings.status_word and payload["status"] == Status.RECORDING:
+            payload["status"] = settings.status_word
+        if settings.moving_expiry and payload["download_url_expiry"] is not None:
+            payload["download_url_expiry"] = timestamp(now + URL_LIFETIME_SECONDS)
+        if settings.track_files > 1 and recording.track and payload["download_url"] is not None:
+            url = "https://storage.googleapis.com/recordings/?X-Goog-Signature="
+            file = {"download_url": f"{url}{CANARY}".ljust(_LONG_URL, "0")}
+            files = {f"peer-{number}.webm": file for number in range(settings.track_files)}
+            payload["download_url"] = [{"layer_name": "default", "download_urls": files}]
+        return payload
+
+    def _in_list(self, payload: JsonObject) -> JsonObject:
+        """Show the ids of an item in capitals, if the settings say so."""
+        if self.settings.capital_ids:
+            for name in _ITEM_IDS & payload.keys():
+                payload[name] = str(payload[name]).upper()
+            if isinstance(meeting := payload.get("meeting"), dict):
+                payload["meeting"] = {**meeting, "id": str(meeting["id"]).upper()}
+        return payload
 
     def _recordings(self, query: Query, now: float) -> JsonResponse:
-        page = Page.from_query(query)
-        matching = RecordingFilter.from_query(query, self.status_filters).select(self.scenario, now)
+        page = Page.from_query(query, self.settings.most_recordings)
+        wanted = RecordingFilter.from_query(
+            query, self._status_filters(), by_creation=self.settings.filter_by_creation
+        )
+        if self.settings.refuse_status_lists and len(wanted.statuses) > 1:
+            raise BadQuery('"status" must be a single value')
+        matching = wanted.select(self.scenario, now)
         recordings, paging = page.cut(matching)
         payloads = []
         for recording in recordings:
             meeting = self.scenario.meeting(recording.meeting_id)
-            payloads.append(recording_in_list(recording, meeting, now, self.meeting_in_list))
-        return success(payloads, paging)
+            payload = recording_in_list(recording, meeting, now, self.settings.meeting_in_list)
+            payloads.append(self._in_list(self._changed(payload, recording, now)))
+        return JsonResponse(self.settings.list_status, success(payloads, paging).content)
 
     def _recording(self, call: ApiCall, now: float) -> JsonResponse:
         recording = self.scenario.recording(call.item_id, now)
         if recording is None:
             return _not_found(f"No recording found with id {call.item_id}")
-        return success(recording_in_full(recording, now))
+        return success(self._changed(recording_in_full(recording, now), recording, now))
 
     def _sessions(self, call: ApiCall, query: Query, now: float) -> JsonResponse:
-        sessions, paging = Page.from_query(query).cut(select_sessions(self.scenario, query, now))
-        payloads = [self._session_payload(session, call, now) for session in sessions]
+        sessions, paging = Page.from_query(query, self.settings.most_sessions).cut(
+            select_sessions(self.scenario, query, now)
+        )
+        payloads = [self._in_list(self._session_payload(s, call, now)) for s in sessions]
         return success({"sessions": payloads}, paging)
 
     def _session(self, call: ApiCall, now: float) -> JsonResponse:
@@ -127,7 +177,7 @@ class Backend:
 
     def _meetings(self, query: Query) -> JsonResponse:
         meetings, paging = Page.from_query(query).cut(select_meetings(self.scenario, query))
-        return success([meeting_payload(meeting) for meeting in meetings], paging)
+        return success([self._in_list(meeting_payload(meeting)) for meeting in meetings], paging)
 
     def _meeting(self, call: ApiCall) -> JsonResponse:
         meeting = self.scenario.meeting(call.item_id)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import unquote
 
 from rk_exporter.simulator.api.endpoints import APP_PREFIX, PATHS
@@ -16,6 +16,7 @@ from rk_exporter.simulator.api.responses import (
     Response,
     gateway_error,
 )
+from rk_exporter.simulator.api.settings import SimulatorSettings
 
 
 class ControlEndpoint(NamedTuple):
@@ -37,9 +38,22 @@ CONTROL_ENDPOINTS = (
     ControlEndpoint("DELETE", "/simulator/faults", "remove all faults"),
     ControlEndpoint("GET", "/simulator/faults", "show the injected faults"),
     ControlEndpoint("GET", "/simulator/requests", "count the calls by endpoint and meeting"),
+    ControlEndpoint(
+        "GET",
+        "/simulator/busiest-window?seconds=N[&user=USER]",
+        "count the calls of the busiest user that arrived within N seconds (300)",
+    ),
+    ControlEndpoint("GET", "/simulator/settings", "show the settings that can change"),
+    ControlEndpoint("PUT", "/simulator/settings/NAME?value=VALUE", "change a setting"),
 )
 
 _TEXT_HEADERS = ((b"content-type", b"text/plain; charset=utf-8"),)
+
+
+class HasSettings(Protocol):
+    """The owner of the settings."""
+
+    settings: SimulatorSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,7 @@ class Control:
 
     faults: FaultRegistry
     requests: RequestLog
+    owner: HasSettings
 
     def respond(self, method: str, path: str, query: Query) -> Response:
         """Answer a request for a percent-encoded *path*."""
@@ -57,6 +72,8 @@ class Control:
                 return Response(HTTPStatus.OK, _index().encode(), _TEXT_HEADERS)
             case "GET", ["simulator", "requests"]:
                 return JsonResponse(HTTPStatus.OK, self.requests.content()).encode()
+            case method, ["simulator", "settings" | "busiest-window", *_]:
+                return self._settings(method, parts[1:], query).encode()
             case "GET", ["simulator", "faults"]:
                 pass
             case "DELETE", ["simulator", "faults"]:
@@ -73,6 +90,26 @@ class Control:
             case _:
                 return gateway_error(HTTPStatus.NOT_FOUND, *NO_ROUTE).encode()
         return JsonResponse(HTTPStatus.OK, self.faults.content()).encode()
+
+    def _settings(self, method: str, parts: list[str], query: Query) -> JsonResponse:
+        """Show or change the settings, or count the calls of the busiest window."""
+        try:
+            match method, parts:
+                case "GET", ["busiest-window"]:
+                    seconds = float(query.get("seconds", ["300"])[-1])
+                    user = query.get("user", [None])[-1]
+                    calls = self.requests.busiest_window(seconds, user)
+                    return JsonResponse(HTTPStatus.OK, {"seconds": seconds, "calls": calls})
+                case "GET", ["settings"]:
+                    pass
+                case "PUT", ["settings", name]:
+                    value = query.get("value", [""])[-1]
+                    self.owner.settings = self.owner.settings.changed(name, value)
+                case _:
+                    return gateway_error(HTTPStatus.METHOD_NOT_ALLOWED, *METHOD_NOT_ALLOWED)
+        except ValueError as error:
+            return JsonResponse(HTTPStatus.BAD_REQUEST, {"message": str(error)})
+        return JsonResponse(HTTPStatus.OK, self.owner.settings.content())
 
     def _inject(self, meeting_id: str, query: Query) -> None:
         """Inject the fault that *query* describes."""

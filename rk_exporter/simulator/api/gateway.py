@@ -1,6 +1,6 @@
 """Cloudflare's gateway in front of the API: it checks tokens and rate limits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -13,6 +13,10 @@ from rk_exporter.simulator.api.responses import (
     JsonResponse,
     gateway_error,
 )
+
+
+DEFAULT_USER = "simulated-user"
+"""The user of all tokens that the settings give to no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Gateway:
 
     tokens: frozenset[str]
     forbidden_tokens: frozenset[str]
+    users: Mapping[str, str]
     rate_limits: Sequence[RateLimit]
     limit_headers: HeaderWriter
 
@@ -54,13 +59,22 @@ class Gateway:
         """Count *count* calls of another client."""
         for limit in self.rate_limits:
             for _ in range(count):
-                limit.acquire(token, now)
+                limit.acquire(self._user_of(token), now)
+
+    def user(self, authorization: str | None) -> str | None:
+        """Return the user of an Authorization header, or None without a known token."""
+        token = bearer_token(authorization)
+        known = token in self.tokens or token in self.forbidden_tokens
+        return self._user_of(token) if token is not None and known else None
+
+    def _user_of(self, token: str) -> str:
+        return self.users.get(token, DEFAULT_USER)
 
     def _apply_limits(self, token: str, now: float) -> GatewayDecision:
         """Apply all rate limits, which count independently, to a call with a known token."""
         if not self.rate_limits:
             return GatewayDecision()
-        decisions = [limit.acquire(token, now) for limit in self.rate_limits]
+        decisions = [limit.acquire(self._user_of(token), now) for limit in self.rate_limits]
         headers = self.limit_headers(decisions)
         if all(decision.allowed for decision in decisions):
             return GatewayDecision(headers=headers)

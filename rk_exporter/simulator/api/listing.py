@@ -43,11 +43,11 @@ class Page:
     size: int
 
     @classmethod
-    def from_query(cls, query: Query) -> Self:
-        """Read page_no and per_page."""
+    def from_query(cls, query: Query, largest: int = MAX_PER_PAGE) -> Self:
+        """Read page_no and per_page, which is at most *largest*."""
         # The minimum of both is 0 in the schema; page 0 is treated as page 1.
         number = _integer(query, "page_no", 1, lowest=0, highest=10**9)
-        size = _integer(query, "per_page", DEFAULT_PER_PAGE, lowest=1, highest=MAX_PER_PAGE)
+        size = _integer(query, "per_page", DEFAULT_PER_PAGE, lowest=1, highest=largest)
         return cls(max(1, number), size)
 
     def cut(self, items: Sequence[_Item]) -> tuple[Sequence[_Item], JsonObject]:
@@ -72,10 +72,13 @@ class RecordingFilter:
     expired: bool | None
     since: float
     until: float
+    by_creation: bool
     ascending: bool
 
     @classmethod
-    def from_query(cls, query: Query, allowed_statuses: frozenset[str]) -> Self:
+    def from_query(
+        cls, query: Query, allowed_statuses: frozenset[str], *, by_creation: bool = False
+    ) -> Self:
         """Read the filters; *allowed_statuses* is empty if the list has no status filter."""
         statuses = _list(query, "status") | _list(query, "status[]")
         if statuses and not allowed_statuses:
@@ -90,16 +93,20 @@ class RecordingFilter:
             expired=_flag(query, "expired"),
             since=_moment(query, "start_time", -math.inf),
             until=_moment(query, "end_time", math.inf),
+            by_creation=by_creation,
             ascending=_choice(query, "sort_order", {"ASC", "DESC"}, "DESC") == "ASC",
         )
 
     def select(self, scenario: Scenario, now: float) -> Sequence[Recording]:
         """Return the matching recordings in the requested order."""
-        since = self.since
+        since = -math.inf if self.by_creation else self.since
         if self.statuses and self.statuses <= IN_PROGRESS:
             since = max(since, now - scenario.longest_seconds)
         found = scenario.recordings(now, meeting_id=self.meeting_id, since=since)
-        if self.until < now:
+        if self.by_creation:
+            created = {m.id: m.created_at for m in scenario.meetings()}
+            found = [r for r in found if self.since <= created[r.meeting_id] <= self.until]
+        elif self.until < now:
             found = [recording for recording in found if recording.invoked_at <= self.until]
         if self.statuses:
             found = [recording for recording in found if recording.status(now) in self.statuses]

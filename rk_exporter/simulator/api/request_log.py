@@ -21,8 +21,19 @@ class RequestLog:
     """The same for each token; `content` omits it because a token may be a real one."""
     by_endpoint: Counter[str] = field(default_factory=Counter)
     by_meeting: Counter[str] = field(default_factory=Counter)
+    _arrivals: dict[str, list[float]] = field(default_factory=dict)
     _windows: dict[str | None, SlidingWindow] = field(default_factory=dict)
     """A window for each token, and under None the window for all calls."""
+
+    def arrive(self, user: str | None, now: float) -> None:
+        """Keep the time at which a call of a known user arrived."""
+        if user is not None:
+            self._arrivals.setdefault(user, []).append(now)
+
+    def busiest_window(self, seconds: float, user: str | None = None) -> int:
+        """Return most calls that arrived within *seconds*, of one user or of the busiest one."""
+        users = self._arrivals.values() if user is None else [self._arrivals.get(user, [])]
+        return max((_busiest(sorted(times), seconds) for times in users), default=0)
 
     def count(
         self, endpoint: str, meeting_id: str | None, now: float, token: str | None = None
@@ -53,3 +64,13 @@ class RequestLog:
             "by_endpoint": dict(self.by_endpoint),
             "by_meeting": dict(self.by_meeting),
         }
+
+
+def _busiest(times: list[float], seconds: float) -> int:
+    """Return the largest number of *times* in any window of *seconds*."""
+    first = most = 0
+    for last, now in enumerate(times):
+        while times[first] <= now - seconds:
+            first += 1
+        most = max(most, last - first + 1)
+    return most

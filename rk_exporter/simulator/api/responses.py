@@ -14,6 +14,7 @@ import msgspec
 JsonObject: TypeAlias = dict[str, object]
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
+HTML_HEADERS: Headers = ((b"content-type", b"text/html"),)
 JSON_HEADERS: Headers = ((b"content-type", b"application/json"),)
 
 AUTHENTICATION_ERROR = (10000, "Authentication error")

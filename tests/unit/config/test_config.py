@@ -531,8 +531,8 @@ def test_invalid_flags(changes: dict[str, str | list[str]], message: str) -> Non
             "rk.yml:7: apps[0].meetings.ids[1]: 'not/ok' is not a valid id",
         ),
         (
-            'account_id: x\napps:\n  - app_id: y\n    meetings: {ids: [{id: a, name: "\\e"}]}\n',
-            "rk.yml:4: apps[0].meetings.ids[0].name: must be printable",
+            'account_id: x\napps:\n  - {app_id: y, name: "\\e", meetings: {ids: [a]}}\n',
+            "rk.yml:3: apps[0].name: must contain a printable character",
         ),
         (
             "account_id: x\napps:\n  - app_id: y\n    meetings: {ids: [{name: a}]}\n",

@@ -31,14 +31,14 @@ def test_bound(words: list[str]) -> None:
 def test_status_codes() -> None:
     """An API that answers with every possible status creates a limited number of series."""
     registry = CollectorRegistry()
-    metrics = ApiCallMetrics(["app"], registry=registry)
+    metrics = ApiCallMetrics({"app": ["recording"]}, registry=registry)
     for code in range(100, 1000):
         metrics.of("app").called("recording", str(code), 0.1)
     text = encode(registry.collect(), Format.TEXT).decode()
     calls = labelled(text, "rk_api_requests_total")
     assert 900 == sum(count for _, count in calls)
     assert len({labels["code"] for labels, _ in calls}) <= 25
-    assert 1 == value(text, "rk_api_requests_total", code="404", endpoint="recording")
+    assert 1 == value(text, "rk_api_requests_total", code="404", api_endpoint="recording")
 
 
 @pytest.mark.parametrize("per_answer", [1, 8])
