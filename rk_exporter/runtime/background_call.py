@@ -17,15 +17,15 @@ T = TypeVar("T")
 _MAX_WAIT_SECONDS = 10.0
 
 
-def bounded_call(function: Callable[[], T]) -> T:
+def bounded_call(function: Callable[[], T], *, max_wait_seconds: float = _MAX_WAIT_SECONDS) -> T:
     """
     Return what *function* returns, for the start and the end of the process.
 
-    Raises FileHangs if that takes longer than 10 s; the call goes on.
+    Raises FileHangs if that takes longer than *max_wait_seconds*; the call goes on.
     """
     future: Future[T] = Future()
     threading.Thread(target=complete, args=(future, function), daemon=True).start()
-    wait({future}, _MAX_WAIT_SECONDS)
+    wait({future}, max_wait_seconds)
     if not future.done():
         raise FileHangs
     return future.result()

@@ -116,7 +116,7 @@ class StateFile:
     def close(self) -> None:
         """Release the file to other processes."""
         with suppress(FileHangs):
-            bounded_call(partial(os.close, self._lock))
+            bounded_call(partial(os.close, self._lock), max_wait_seconds=_MAX_WAIT_SECONDS)
 
     def _log(self, problem: str | None) -> None:
         if not self._logged_problem.changes_to(problem):
@@ -200,7 +200,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _create(path: str, flags: int) -> int:
-    """Create the private file at *path*, where a process that was killed may have left one."""
+    """Create the private file at *path*; a process that was killed may have left one there."""
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(os.lstat(path).st_mode):
             # Someone else made it, e.g. a link, so that the state goes somewhere else.
