@@ -33,6 +33,8 @@ from rk_exporter.model.errors import (
     TlsFailed,
 )
 from rk_exporter.model.secret import Secret
+from rk_exporter.runtime.background_call import bounded_call
+from rk_exporter.runtime.files import FileHangs
 
 
 LARGEST_BODY_BYTES = 1 << 20
@@ -105,7 +107,9 @@ def _tls_context(base_url: str) -> ssl.SSLContext:
         # Has no certificate authorities, so that it rejects all servers if it is ever used.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        return httpx.create_ssl_context()
+        return bounded_call(httpx.create_ssl_context)
+    except FileHangs as error:
+        raise SetupError(f"SSL_CERT_FILE and SSL_CERT_DIR: {error}") from None
     except OSError as error:
         raise SetupError(
             "SSL_CERT_FILE and SSL_CERT_DIR: cannot read certificates "

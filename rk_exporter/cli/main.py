@@ -22,7 +22,7 @@ from rk_exporter.cli import probe_report
 from rk_exporter.cli.assets import assets_command
 from rk_exporter.cli.check import check, config_for_check, probe, probed_app
 from rk_exporter.cli.options import Command, configuration_options, given_settings
-from rk_exporter.cli.process import exit_without_waiting, run
+from rk_exporter.cli.process import exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import is_sent_in_clear_text
@@ -34,7 +34,7 @@ from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS, one_pass_limit
 from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
 from rk_exporter.runtime.durations import duration_text
-from rk_exporter.runtime.logs import configure
+from rk_exporter.runtime.logs import configure, flush
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.state_file import StateFileError
 from rk_exporter.web.server import AddressError, Listener, bind, serve
@@ -67,6 +67,8 @@ class _Commands(click.Group):
             raise UsageError(f"state.file: {error}") from None
         except (AddressError, AssetsError, StackError) as error:
             raise click.ClickException(str(error)) from None
+        finally:
+            flush()
 
 
 @click.group(
@@ -282,4 +284,5 @@ def _budget_seconds(snapshot: Snapshot, config: Config) -> float:
 
 def entry_point() -> None:
     """Run the command line as a program."""
+    prepare()
     exit_without_waiting(main)
