@@ -9,7 +9,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.connection import ClientFactory, ConnectionPool, client_factory
+from rk_exporter.api.connection import ConnectionPool
+from rk_exporter.api.connection_pool import ClientPool
+from rk_exporter.api.connection_setup import ClientFactory, client_factory
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_parts import AppParts
@@ -63,7 +65,7 @@ class Exporter:
 
     def __post_init__(self) -> None:
         config = self.config
-        self._make_client = self.make_client or client_factory(config.base_url)
+        self._clients = ClientPool(self.make_client or client_factory(config.base_url))
         self._limits = LimitsByToken(
             reserve_ratio=config.reserve_ratio, monotonic=self.clock.monotonic
         )
@@ -176,7 +178,7 @@ class Exporter:
         return RealtimeKitClient(
             app,
             base_url=self.config.base_url,
-            pool=ConnectionPool(self._make_client, size=self.workers_per_app),
+            pool=ConnectionPool(self._clients, size=self.workers_per_app),
             limiter=limiter,
             observer=self._call_metrics.of(app.name),
             server_clock=server_clock,

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import click
 
 from rk_exporter import __version__
-from rk_exporter.api.connection import SetupError
+from rk_exporter.api.connection_setup import SetupError
 from rk_exporter.assets import AssetsError
 from rk_exporter.cli import check_report as report
 from rk_exporter.cli.assets import assets_command

@@ -4,12 +4,17 @@ import random
 import httpx
 
 from rk_exporter.api.connection import Connection, ConnectionPool
+from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.model.secret import Secret
 from tests.support import virtual_time
 
 
 def never_called() -> httpx.AsyncClient:
     raise AssertionError("no client is needed")
+
+
+def pool_of(size: int) -> ConnectionPool:
+    return ConnectionPool(ClientPool(never_called), size=size)
 
 
 async def use(pool: ConnectionPool, seconds: float) -> Connection:
@@ -32,14 +37,14 @@ async def assert_all_idle(pool: ConnectionPool) -> None:
 
 def test_each_call_has_its_own_connection() -> None:
     """Two calls never use one connection at a time; further calls wait."""
-    virtual_time.run(assert_all_idle(ConnectionPool(never_called, size=3)))
+    virtual_time.run(assert_all_idle(pool_of(3)))
 
 
 def test_last_used_first() -> None:
     """Calls one after the other use one connection, so that the others may expire."""
 
     async def calls() -> None:
-        pool = ConnectionPool(never_called, size=3)
+        pool = pool_of(3)
         used = {id(await use(pool, 1.0)) for _ in range(5)}
         assert len(used) == 1
 
@@ -50,7 +55,7 @@ def test_cancelled_while_waiting() -> None:
     """A cancelled wait loses no connection, even if a connection was just handed over."""
 
     async def calls() -> None:
-        pool = ConnectionPool(never_called, size=1)
+        pool = pool_of(1)
         first, second = (asyncio.create_task(use(pool, 1.0)) for _ in range(2))
         third = asyncio.create_task(use(pool, 1.0))
         await asyncio.sleep(0.5)
@@ -68,7 +73,7 @@ def test_cancelled_while_in_use() -> None:
     """A cancelled call gives its connection back."""
 
     async def calls() -> None:
-        pool = ConnectionPool(never_called, size=2)
+        pool = pool_of(2)
         tasks = [asyncio.create_task(use(pool, 10.0)) for _ in range(4)]
         await asyncio.sleep(0.5)
         for task in tasks:
@@ -85,7 +90,7 @@ def test_cancelled_at_any_time() -> None:
 
     async def calls() -> None:
         loop = asyncio.get_running_loop()
-        pool = ConnectionPool(never_called, size=3)
+        pool = pool_of(3)
         tasks = []
         for _ in range(500):
             tasks.append(asyncio.create_task(use(pool, chance.choice([0.0, 0.5, 1.0]))))
@@ -101,20 +106,22 @@ def test_close() -> None:
     """All connections are closed."""
     clients: list[httpx.AsyncClient] = []
 
+    async def send(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)
+        return httpx.Response(200, stream=httpx.ByteStream(b""))
+
     def make_client() -> httpx.AsyncClient:
-        transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=httpx.ByteStream(b"")))
-        clients.append(httpx.AsyncClient(transport=transport))
+        clients.append(httpx.AsyncClient(transport=httpx.MockTransport(send)))
         return clients[-1]
 
     async def call(pool: ConnectionPool) -> None:
         deadline = asyncio.get_running_loop().time() + 5
         connection = await pool.acquire()
-        await asyncio.sleep(0)
         await connection.get("http://api.test/", token=Secret("x"), deadline=deadline)
         pool.release(connection)
 
     async def calls() -> None:
-        pool = ConnectionPool(make_client, size=2)
+        pool = ConnectionPool(ClientPool(make_client), size=2)
         await asyncio.gather(call(pool), call(pool))
         assert [False, False] == [client.is_closed for client in clients]
         await pool.close()
