@@ -36,7 +36,7 @@ from rk_exporter.model.secret import Secret
 
 
 LARGEST_BODY_BYTES = 1 << 20
-# What is on this machine already arrives in the next iteration of the event loop.
+# Bytes that have reached this machine are read in the next iteration of the event loop.
 _SILENCE_SECONDS = 0.001
 _API = "the API"
 _PROXY = "the proxy"
@@ -168,7 +168,7 @@ def _check_head(response: httpx.Response) -> None:
     if headers.get("Content-Encoding", "identity").lower() != "identity":
         raise InvalidResponse("the API compressed its answer although the request forbids it")
     if "Transfer-Encoding" in headers and "Content-Length" in headers:
-        # Whoever believes the other header sees another answer behind this one.
+        # A proxy that obeys the other header sees another answer behind this one.
         raise InvalidResponse("the API's answer has two lengths")
 
 

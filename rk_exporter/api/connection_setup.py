@@ -1,12 +1,12 @@
 """How connections to the API are opened: TLS, trusted authorities, and proxies."""
 
+import contextlib
 import http.cookiejar
 import ipaddress
 import os
 import ssl
 
 from collections.abc import Callable
-from functools import partial
 from urllib.request import getproxies_environment, proxy_bypass
 
 import httpx
@@ -15,6 +15,15 @@ import httpx
 CONNECT_TIMEOUT_SECONDS = 5.0
 # Longer than usual scrape intervals, because a handshake costs more than a call.
 KEEPALIVE_SECONDS = 150.0
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HIGHEST_PORT = 65535
+# Where Debian, Fedora, SUSE and Alpine keep the authorities that administrators add.
+SYSTEM_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
 ClientFactory = Callable[[], httpx.AsyncClient]
 
 
@@ -81,13 +90,13 @@ def _tls_context() -> ssl.SSLContext:
 
     SSL_CERT_FILE and SSL_CERT_DIR replace both.
     """
-    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    if not file and not folder:
-        context = httpx.create_ssl_context(trust_env=False)
-        context.load_default_certs()
-        return context
+    file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if not file and not folders:
+        return _system_context()
     try:
-        return ssl.create_default_context(cafile=file or None, capath=folder or None)
+        if folders and not any(map(os.path.isdir, folders.split(os.pathsep))):
+            raise FileNotFoundError("no such folder")
+        return ssl.create_default_context(cafile=file or None, capath=folders or None)
     except OSError as error:
         raise SetupError(
             "SSL_CERT_FILE and SSL_CERT_DIR: cannot read certificates "
@@ -95,38 +104,63 @@ def _tls_context() -> ssl.SSLContext:
         ) from None
 
 
+def _system_context() -> ssl.SSLContext:
+    context = httpx.create_ssl_context(trust_env=False)
+    # The paths of OpenSSL differ from the system's if Python brings its own OpenSSL.
+    context.load_default_certs()
+    for bundle in filter(os.path.isfile, SYSTEM_BUNDLES):
+        # Without it, the authorities of certifi remain.
+        with contextlib.suppress(OSError):
+            context.load_verify_locations(bundle)
+    return context
+
+
 def _proxy(url: httpx.URL) -> httpx.Proxy | None:
-    """Return the proxy for *url* that the environment sets. Messages never show its password."""
+    """Return the proxy for *url* that the environment sets. Raises SetupError."""
     proxies = getproxies_environment()
     address = proxies.get(url.scheme) or proxies.get("all")
-    if not address or _is_direct(url, proxies):
+    if not address or _is_direct(url, proxies.get("no", "")):
         return None
-    hint = f"{url.scheme.upper()}_PROXY: invalid proxy; expected http://host:port"
     try:
         proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
-        has_host = bool(proxy.url.host)
-    except (httpx.InvalidURL, UnicodeError, ValueError):
-        raise SetupError(hint) from None
-    if not has_host or proxy.url.scheme not in {"http", "https"}:
-        raise SetupError(hint)
+        is_valid = _is_valid(proxy.url)
+    except (httpx.InvalidURL, ValueError):
+        is_valid = False
+    if not is_valid:
+        # Without the value, because it may contain a password.
+        raise SetupError(
+            f"{url.scheme.upper()}_PROXY or ALL_PROXY: invalid proxy; expected http://host:port or "
+            "https://host:port, with special characters of a password percent-encoded"
+        )
     return proxy
 
 
-def _is_direct(url: httpx.URL, proxies: dict[str, str]) -> bool:
-    """Return whether *url* is on this machine, or excepted by NO_PROXY."""
-    if url.host == "localhost" or proxy_bypass(url.netloc.decode()):
+def _is_valid(proxy_url: httpx.URL) -> bool:
+    """Return whether a URL has only the parts of a proxy's; in others, part of a password ended."""
+    has_host = bool(proxy_url.host) and "%" not in proxy_url.host
+    has_port = proxy_url.port is None or 0 < proxy_url.port <= _HIGHEST_PORT
+    is_http = proxy_url.scheme in {"http", "https"}
+    return (
+        is_http and has_host and has_port and (proxy_url.raw_path, proxy_url.fragment) == (b"/", "")
+    )
+
+
+def _is_direct(url: httpx.URL, no_proxy: str) -> bool:
+    """Return whether *url* is on this machine, or excepted by *no_proxy*."""
+    port = url.port or _DEFAULT_PORTS.get(url.scheme)
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    if url.host == "localhost" or proxy_bypass(f"{host}:{port}"):
         return True
     try:
         address = ipaddress.ip_address(url.host)
     except ValueError:
         return False
-    return address.is_loopback or any(
-        map(partial(_contains, address), proxies.get("no", "").split(","))
-    )
+    networks = map(_network, no_proxy.split(","))
+    return address.is_loopback or any(network and address in network for network in networks)
 
 
-def _contains(address: ipaddress.IPv4Address | ipaddress.IPv6Address, network: str) -> bool:
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
-        return address in ipaddress.ip_network(network.strip(), strict=False)
+        return ipaddress.ip_network(text.strip(), strict=False)
     except ValueError:
-        return False
+        return None
