@@ -2,11 +2,15 @@ import asyncio
 import random
 
 import httpx
+import pytest
 
 from rk_exporter.api.connection import Connection, ConnectionPool
 from rk_exporter.api.connection_pool import ClientPool
+from rk_exporter.api.connection_setup import client_factory
+from rk_exporter.model.errors import ConnectionStale
 from rk_exporter.model.secret import Secret
 from tests.support import virtual_time
+from tests.support.fault_server import TEST_TIMEOUT_SECONDS, Exchange, FaultServer, head
 
 
 def never_called() -> httpx.AsyncClient:
@@ -128,3 +132,45 @@ def test_close() -> None:
 
     asyncio.run(calls())
     assert [True, True] == [client.is_closed for client in clients]
+
+
+def test_restart_of_the_api() -> None:
+    """If all kept connections are stale, each call succeeds after one retry on a new connection."""
+    body = b"{}"
+
+    async def calls() -> None:
+        server = FaultServer()
+        together = asyncio.Barrier(3)
+
+        async def behave(exchange: Exchange) -> bool:
+            if server.requests[-1].path == "/first":
+                # So that each of these calls has a connection of its own.
+                await together.wait()
+            elif server.requests[-1].connection <= 3:
+                return False
+            await exchange.send(head(200, f"Content-Length: {len(body)}") + body)
+            return True
+
+        server.script("first", behave)
+        server.script("later", behave)
+        async with server.running():
+            pool = ConnectionPool(ClientPool(client_factory(server.url)), size=3)
+            await asyncio.gather(*(get(pool, f"{server.url}/first") for _ in range(3)))
+            assert server.connections == 3
+            with pytest.raises(ConnectionStale):
+                await get(pool, f"{server.url}/later")
+            # The pool still has two stale connections.
+            await get(pool, f"{server.url}/later")
+            await pool.close()
+
+    asyncio.run(calls())
+
+
+async def get(pool: ConnectionPool, url: str) -> None:
+    """Make a call."""
+    deadline = asyncio.get_running_loop().time() + TEST_TIMEOUT_SECONDS
+    connection = await pool.acquire()
+    try:
+        await connection.get(url, token=Secret("x"), deadline=deadline)
+    finally:
+        pool.release(connection)
