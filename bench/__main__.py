@@ -1,4 +1,4 @@
-"""Measure passes, memory, expositions, fleets and following; run by `make bench`."""
+"""Measure passes, memory, connections, expositions, fleets and following; run by `make bench`."""
 
 import argparse
 import logging
@@ -6,6 +6,7 @@ import os
 import platform
 
 from bench.cases import print_fleets
+from bench.connections import print_connections
 from bench.expositions import print_expositions
 from bench.following import print_following
 from bench.passes import print_processes
@@ -14,6 +15,7 @@ from rk_exporter import __version__
 
 SECTIONS = {
     "processes": print_processes,
+    "connections": print_connections,
     "expositions": print_expositions,
     "fleet": print_fleets,
     "following": print_following,
