@@ -58,8 +58,7 @@ class _Progress:
     """Observes how far a request has come."""
 
     def __init__(self, url: str) -> None:
-        target = httpx.URL(url)
-        self._host = target.host
+        self._host = httpx.URL(url).raw_host.decode()
         self.peer = _API
         """With whom the connection is being set up: the API or the proxy."""
         self.opened = contextlib.AsyncExitStack()

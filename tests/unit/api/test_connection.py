@@ -383,9 +383,9 @@ def test_refused(host: str) -> None:
     asyncio.run(run())
 
 
-def test_unknown_name() -> None:
+@pytest.mark.parametrize("name", ["rk-exporter.invalid", "bücher.invalid"])
+def test_unknown_name(name: str) -> None:
     """The error says that a name cannot be resolved."""
-    name = "rk-exporter.invalid"
 
     async def run() -> None:
         lookup = asyncio.get_running_loop().getaddrinfo(name, 443)
