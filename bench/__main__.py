@@ -1,4 +1,4 @@
-"""Measure passes, memory, expositions, budgets, fleets and following; run by `make bench`."""
+"""Measure passes, memory, connections, expositions, budgets, fleets, following: `make bench`."""
 
 import argparse
 import logging
@@ -7,6 +7,7 @@ import platform
 
 from bench.budgets import print_budgets
 from bench.cases import print_fleets
+from bench.connections import print_connections
 from bench.expositions import print_expositions
 from bench.following import print_following
 from bench.passes import print_processes
@@ -15,6 +16,7 @@ from rk_exporter import __version__
 
 SECTIONS = {
     "processes": print_processes,
+    "connections": print_connections,
     "expositions": print_expositions,
     "budgets": print_budgets,
     "fleet": print_fleets,

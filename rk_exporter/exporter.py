@@ -16,7 +16,9 @@ from rk_exporter.api.client import (
     SESSIONS,
     RealtimeKitClient,
 )
-from rk_exporter.api.connection import ClientFactory, ConnectionPool, client_factory
+from rk_exporter.api.connection import ConnectionPool
+from rk_exporter.api.connection_pool import ClientPool
+from rk_exporter.api.connection_setup import ClientFactory, client_factory
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_parts import AppParts
@@ -76,7 +78,7 @@ class Exporter:
 
     def __post_init__(self) -> None:
         config = self.config
-        self._make_client = self.make_client or client_factory(config.base_url)
+        self._clients = ClientPool(self.make_client or client_factory(config.base_url))
         self._state_file = None
         if config.state_file and self.persistent:
             self._state_file = StateFile(config.state_file, clock=self.clock.wall)
@@ -222,7 +224,7 @@ class Exporter:
         return RealtimeKitClient(
             app,
             base_url=self.config.base_url,
-            pool=ConnectionPool(self._make_client, size=self.workers_per_app),
+            pool=ConnectionPool(self._clients, size=self.workers_per_app),
             limiter=limiter,
             observer=self._call_metrics.of(app.name),
             server_clock=server_clock,

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from rk_exporter import __version__
-from rk_exporter.api.connection import SetupError
+from rk_exporter.api.connection_setup import SetupError
 from rk_exporter.api.probe_calls import MOST_CALLS
 from rk_exporter.assets import AssetsError
 from rk_exporter.cli import check_report as report

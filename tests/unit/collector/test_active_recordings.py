@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.connection import ConnectionPool
+from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister, ListResult
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.model.failure import Reason
@@ -64,7 +65,7 @@ class ListHarness:
         self._client = RealtimeKitClient(
             App("production", ACCOUNT, APP),
             base_url=BASE_URL,
-            pool=ConnectionPool(in_process(self.proxy), size=workers),
+            pool=ConnectionPool(ClientPool(in_process(self.proxy)), size=workers),
             limiter=limiter or free_limiter(),
             observer=metrics.of("production"),
             server_clock=ServerClock(time.time),
