@@ -88,6 +88,8 @@ class Exporter:
         self._internal_errors = internal_errors(names, registry=self._registry)
         ProcessCollector(registry=self._registry)
         self._snapshot_families = SnapshotFamilies()
+        self.parts: dict[str, AppParts] = {}
+        """The parts of each app, by its name; `check` makes calls of its own with them."""
         self.collector = Collector(
             self._apps(),
             clock=self.clock,
@@ -159,8 +161,9 @@ class Exporter:
     def _app_collector(self, config: AppConfig) -> AppCollector:
         restored = self._state_file.restored(config.app) if self._state_file else None
         limiter = RateLimiter(self._groups[config.budget_group], token=config.token.current())
+        parts = self.parts[config.app.name] = self._app_parts(config, limiter, restored)
         return AppCollector(
-            self._app_parts(config, limiter, restored),
+            parts,
             min_interval_seconds=self.config.min_interval_seconds,
             restored=restored,
         )

@@ -129,6 +129,22 @@ class RealtimeKitClient:
         path = f"/meetings/{_segment(meeting_id)}"
         return await self._call(MEETING, path, parsers.parse_record_on_start, context)
 
+    async def exchange(self, endpoint: str, path: str, context: PassContext) -> Answer:
+        """
+        Return the answer to a call, even if it is an error, for questions about the API itself.
+
+        Raises ApiError if there is no complete answer.
+        """
+        answers: list[Answer] = []
+        try:
+            parse, keep = parsers.parse_any, answers.append
+            await self._call(endpoint, path, parse, context, on_answer=keep)
+        except ApiError:
+            # The rate limiter has seen the error.
+            if not answers:
+                raise
+        return answers[-1]
+
     async def close(self) -> None:
         """Close all connections; no call may be running."""
         await self._pool.close()
@@ -139,6 +155,8 @@ class RealtimeKitClient:
         path: str,
         parse: Callable[[int, bytes], Parsed[T]],
         context: PassContext,
+        *,
+        on_answer: Callable[[Answer], object] = lambda _: None,
     ) -> T:
         loop = asyncio.get_running_loop()
         deadline = math.inf
@@ -151,6 +169,7 @@ class RealtimeKitClient:
                 answer = await self._get(connection, endpoint, path, context.token, deadline)
                 self._server_clock.observe(answer.headers.get("Date"))
                 self._limiter.observe(self._policies(answer))
+                on_answer(answer)
                 return _parsed(answer, parse)
 
         connection = await self._pool.acquire()

@@ -96,7 +96,7 @@ class SlidingWindowBudget:
         self.limit = limit
         self._reserve_ratio = reserve_ratio
         self._seconds_per_call = WINDOW_SECONDS / limit
-        self._at_once = at_once or max(1, limit // _BORROWED_PART)
+        self._at_once = at_once or calls_at_start(limit)
         self._ends = deque(self._ends_before(now, past or PastCalls()))
         self._in_flight = 0
         self._paid_until = now - self._at_once * self._seconds_per_call - _ROUNDING_SECONDS
@@ -218,6 +218,11 @@ class SlidingWindowBudget:
         return max(self._paid_until, now - saved)
 
 
+def calls_at_start(limit: int) -> int:
+    """Return how many calls a new process may make at once: those of its first 20 s."""
+    return max(1, limit // _BORROWED_PART)
+
+
 def one_pass_limit(limit: int) -> int:
     """Return how many calls of the *limit* a process may make that makes one pass only."""
     return min(limit, max(_SMALLEST_ONE_PASS_LIMIT, limit // _ONE_PASS_PART))
@@ -226,7 +231,7 @@ def one_pass_limit(limit: int) -> int:
 def largest_burst(limit: int, interval_seconds: float) -> int:
     """Return how many calls the pace allows at once, with *interval_seconds* between passes."""
     seconds_per_call = WINDOW_SECONDS / limit
-    at_once = max(1, limit // _BORROWED_PART)
+    at_once = calls_at_start(limit)
     saved = _saved_seconds(seconds_per_call, at_once, interval_seconds) + _EARLY * interval_seconds
     return min(limit, math.floor(saved / seconds_per_call + _ROUNDING_SECONDS))
 

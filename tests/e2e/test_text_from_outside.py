@@ -63,7 +63,7 @@ def test_output_in_any_locale(
     if command == "scrape":
         text = done.stdout.decode()
         assert list(text_string_to_metric_families(text))
-        names = [labels["name"] for labels, _ in labelled(text, "rk_meeting_info")]
+        names = [labels["meeting_name"] for labels, _ in labelled(text, "rk_meeting_info")]
         assert names == [CLEANED]
     else:
         assert b"weekly" in done.stdout

@@ -90,7 +90,9 @@ class TestGroups:
         # The apps need far more calls, so they use all that they may make.
         assert 35 <= most_in_a_window([at for at, app in calls if app != "app-2"]) <= 40
         assert {"app-0", "app-1", "app-2"} == {app for _, app in calls}
-        limits = {labels["app"]: limit for labels, limit in labelled(text, "rk_api_budget_limit")}
+        limits = {
+            labels["rk_app"]: limit for labels, limit in labelled(text, "rk_api_budget_limit")
+        }
         assert limits == {"app-0": 40, "app-1": 40, "app-2": BUDGET}
 
     def test_block(self, tmp_path: Path) -> None:
@@ -111,7 +113,7 @@ class TestGroups:
             users={"third": "other"},
         )
         blocked = labelled(text, "rk_api_blocked_until_timestamp_seconds")
-        assert ["app-0", "app-1"] == [labels["app"] for labels, _ in blocked]
+        assert ["app-0", "app-1"] == [labels["rk_app"] for labels, _ in blocked]
 
 
 def most_in_a_window(times: Sequence[float]) -> int:
