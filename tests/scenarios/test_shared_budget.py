@@ -122,7 +122,7 @@ def most_in_a_window(times: Sequence[float]) -> int:
 
 
 class TestStart:
-    """A new process makes its first calls at once."""
+    """A new process makes its first calls without waiting."""
 
     @pytest.mark.parametrize("read", ["auto", "active-recording"])
     def test_first_scrape(self, read: str) -> None:
