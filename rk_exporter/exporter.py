@@ -30,6 +30,7 @@ from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS
 from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.config import Config
 from rk_exporter.metrics.api_calls import ApiCallMetrics
+from rk_exporter.metrics.blocked_io import BlockedIoMetrics
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.internal_errors import internal_errors
@@ -86,7 +87,11 @@ class Exporter:
             {app.app.name: _endpoints(app) for app in config.apps}, registry=self._registry
         )
         self._internal_errors = internal_errors(names, registry=self._registry)
-        ProcessCollector(registry=self._registry)
+        self._registry.register(BlockedIoMetrics())
+        # Not of a process that ends after one pass: node_exporter reads its output, and has its
+        # own metrics of these names.
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
         self._snapshot_families = SnapshotFamilies()
         self.parts: dict[str, AppParts] = {}
         """The parts of each app, by its name; `check` makes calls of its own with them."""
@@ -97,12 +102,16 @@ class Exporter:
             store=self._state_file,
             recent_calls=self._recent_calls,
         )
-        self.exposition = Exposition(self.families)
+        self.exposition = Exposition(self._all_families)
         self.application = self._application()
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
-        """Return all metrics: those of the *snapshot*, and the exporter's own as of now."""
+        """Return the metrics of the *snapshot*, and the exporter's own as of now."""
         return chain(self._snapshot_families(snapshot), self._registry.collect())
+
+    def _all_families(self, snapshot: Snapshot) -> Iterable[Metric]:
+        """Return those, and the metrics of a process that serves."""
+        return chain(self.families(snapshot), self._process.collect())
 
     async def close(self) -> None:
         """Close all connections to the API, save the state, and stop the rendering thread."""

@@ -17,6 +17,8 @@ _ADVICE = {
     Reason.CONNECT: "check network, DNS and firewall between this machine and the API",
     Reason.TLS: "check this machine's certificates and clock, and any proxy that intercepts TLS",
     Reason.AUTH: 'give the token the permission "Realtime" for this account, or create a new token',
+    Reason.INTERCEPTED: "check the firewall and the proxy between this machine and the API; the "
+    "token may be right",
     Reason.RATE_LIMITED: "wait 5 minutes; if it recurs, lower --api.budget",
     Reason.SERVER_ERROR: "try again later, and check Cloudflare's status page",
     Reason.CLIENT_ERROR: "check the meeting id",
@@ -178,13 +180,14 @@ def _unread_text(app: AppSnapshot, *, now: float) -> str:
             "fewer meetings"
         )
     return (
-        "FAILED: not read, because a 429 or a rejected token suspends API calls for "
+        "FAILED: not read, because a refused call suspends API calls for "
         f"{duration_text(blocked_until - now)}; try again after that"
     )
 
 
 def _failure_text(failure: Failure) -> str:
-    return f"{failure.reason}: {failure.explanation}; {_ADVICE[failure.reason]}"
+    text = f"{failure.reason}: {failure.explanation}; {_ADVICE[failure.reason]}"
+    return f'{text}; the API says "{failure.api_message}"' if failure.api_message else text
 
 
 def _recording_text(recording: Recording, *, now: float) -> str:
@@ -237,12 +240,13 @@ def _meeting_document(reading: Reading, known: Existence, *, now: float) -> dict
     }
 
 
-def _failure_document(failure: Failure | None) -> dict[str, str] | None:
+def _failure_document(failure: Failure | None) -> dict[str, str | None] | None:
     if failure is None:
         return None
     return {
         "reason": failure.reason.value,
         "explanation": failure.explanation,
+        "api_message": failure.api_message,
         "advice": _ADVICE[failure.reason],
     }
 

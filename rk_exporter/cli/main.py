@@ -22,7 +22,7 @@ from rk_exporter.cli import probe_report
 from rk_exporter.cli.assets import assets_command
 from rk_exporter.cli.check import check, config_for_check, probe, probed_app
 from rk_exporter.cli.options import Command, configuration_options, given_settings
-from rk_exporter.cli.process import exit_without_waiting, run
+from rk_exporter.cli.process import exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import is_sent_in_clear_text
@@ -34,7 +34,7 @@ from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start, one_pass_limit
 from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
 from rk_exporter.runtime.durations import duration_text
-from rk_exporter.runtime.logs import configure
+from rk_exporter.runtime.logs import configure, flush
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.state_file import StateFileError
 from rk_exporter.web.server import AddressError, Listener, bind, serve
@@ -67,6 +67,8 @@ class _Commands(click.Group):
             raise UsageError(f"state.file: {error}") from None
         except (AddressError, AssetsError, StackError) as error:
             raise click.ClickException(str(error)) from None
+        finally:
+            flush()
 
 
 @click.group(
@@ -148,9 +150,10 @@ def check_command(*, offline: bool, is_probe: bool, output_format: str, **_optio
     Check the configuration, the token and each meeting.
 
     The exit code is 1 if the token is rejected, or if a meeting does not exist or cannot be read.
-    All calls together take at most a tenth of the budget; meetings beyond that are counted. They
-    add to the calls of a running exporter and of other runs, because processes do not know of each
-    other. If several run for one Cloudflare user, divide --api.budget between them.
+
+    Each run makes at most a tenth of --api.budget in API calls; meetings beyond that are counted.
+    The calls add to those of a running exporter and of other runs, because processes do not know of
+    each other. If several run for one Cloudflare user, divide --api.budget between them.
     """
     if offline and is_probe:
         raise click.UsageError("--probe makes API calls; leave out --offline")
@@ -282,4 +285,5 @@ def _budget_seconds(snapshot: Snapshot, config: Config) -> float:
 
 def entry_point() -> None:
     """Run the command line as a program."""
+    prepare()
     exit_without_waiting(main)

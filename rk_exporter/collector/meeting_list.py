@@ -1,9 +1,12 @@
 """The configured meetings and those in files, as one list."""
 
+import asyncio
+
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import FileState, Meeting
 from rk_exporter.runtime.printable import visible
 
@@ -27,12 +30,13 @@ class MeetingSource(Protocol):
 
 
 def combine(meetings: Iterable[Meeting]) -> tuple[Meeting, ...]:
-    """Return each of the *meetings* once, with the first name that is not its id."""
+    """Return each of the *meetings* once, with its first id and the first name that is no id."""
     combined: dict[str, Meeting] = {}
     for meeting in meetings:
-        known = combined.get(meeting.meeting_id)
-        if known is None or known.name == known.meeting_id:
-            combined[meeting.meeting_id] = meeting
+        key = canonical(meeting.meeting_id)
+        known = combined.setdefault(key, meeting)
+        if known.name == known.meeting_id and meeting.name != meeting.meeting_id:
+            combined[key] = Meeting(known.meeting_id, meeting.name)
     return tuple(combined.values())
 
 
@@ -45,10 +49,9 @@ class MeetingList:
         self.meetings = self._combined()
 
     async def refresh(self) -> None:
-        """Read the files that have changed."""
-        for file in self._files:
-            if await file.refresh():
-                self.meetings = self._combined()
+        """Read the files that have changed, all at the same time, because each may hang."""
+        if any(await asyncio.gather(*(file.refresh() for file in self._files))):
+            self.meetings = self._combined()
 
     @property
     def files(self) -> tuple[FileState, ...]:

@@ -3,7 +3,8 @@ The rate limiter: each call waits for its group's budget, and for the end of a b
 
 Cloudflare counts and blocks the calls of a user, over all tokens. So the apps of a group share its
 budget and its block after a 429, whatever their tokens are. A rejected token blocks one app only,
-because a token may be valid for one account and not for another.
+because a token may be valid for one account and not for another. So does an API that is unavailable
+or hidden by something else: the 503 with Retry-After or the web page may be about that app.
 """
 
 import asyncio
@@ -13,7 +14,13 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 
-from rk_exporter.model.errors import ApiError, RateLimited, Unauthorized
+from rk_exporter.model.errors import (
+    ApiError,
+    Intercepted,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+)
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
@@ -24,7 +31,7 @@ from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from rk_exporter.runtime.backoff import Backoff
 
 
-_REJECTED_TOKEN = Backoff(first_seconds=15.0, longest_seconds=300.0)
+_REJECTED = Backoff(first_seconds=15.0, longest_seconds=300.0)
 _REJECTIONS_OF_A_VALID_TOKEN = 2
 # For a 429 without Retry-After.
 _RATE_LIMITED = Backoff(first_seconds=BLOCK_SECONDS, longest_seconds=900.0)
@@ -85,6 +92,7 @@ class RateLimiter:
         self._group = group
         group.app_count += 1
         self._token = token
+        self._access_breaker = CircuitBreaker(_REJECTED)
         self._trust_token()
         self.counts = CallCounts()
 
@@ -133,9 +141,10 @@ class RateLimiter:
         """
         self._use_token(context.token)
         group, auth_breaker = self._group, self._auth_breaker
-        await self._wait_turn(context, auth_breaker)
+        app_breakers = (auth_breaker, self._access_breaker)
+        await self._wait_turn(context, app_breakers)
         self.counts = replace(self.counts, made=self.counts.made + 1)
-        breakers = (group.breaker, auth_breaker)
+        breakers = (group.breaker, *app_breakers)
         trials = [breaker for breaker in breakers if breaker.start_call()]
         try:
             yield
@@ -144,6 +153,15 @@ class RateLimiter:
             raise
         except Unauthorized:
             self._reject(auth_breaker)
+            raise
+        except Intercepted:
+            self._reject(self._access_breaker)
+            raise
+        except ServerError as error:
+            seconds = error.retry_after_seconds
+            if seconds is not None:
+                self._access_breaker.open(group.monotonic(), seconds=seconds)
+            _close(t for t in trials if seconds is None or t is not self._access_breaker)
             raise
         except ApiError:
             # The API neither rejected the token nor limited the rate.
@@ -166,8 +184,8 @@ class RateLimiter:
             self._group.budget.observe(self._group.monotonic(), policies)
 
     @property
-    def _breakers(self) -> tuple[CircuitBreaker, CircuitBreaker]:
-        return self._group.breaker, self._auth_breaker
+    def _breakers(self) -> tuple[CircuitBreaker, ...]:
+        return self._group.breaker, self._auth_breaker, self._access_breaker
 
     def _use_token(self, token: Secret) -> None:
         """Try a new token immediately: the one before it may have been rejected."""
@@ -176,18 +194,21 @@ class RateLimiter:
             self._trust_token()
 
     def _trust_token(self) -> None:
-        self._auth_breaker = CircuitBreaker(_REJECTED_TOKEN)
+        self._auth_breaker = CircuitBreaker(_REJECTED)
         self._rejections_until_open = 1
 
-    async def _wait_turn(self, context: PassContext, auth_breaker: CircuitBreaker) -> None:
+    async def _wait_turn(
+        self, context: PassContext, app_breakers: Iterable[CircuitBreaker]
+    ) -> None:
         """Wait until a call may be made, and count it."""
         group = self._group
-        breakers = (auth_breaker, group.breaker)
+        breakers = (*app_breakers, group.breaker)
         try:
             async with asyncio.timeout(_max_wait_seconds(context)):
                 while True:
                     # Outside the queue, because other apps must not wait for this trial.
-                    await self._wait_for_trial(auth_breaker)
+                    for breaker in app_breakers:
+                        await self._wait_for_trial(breaker)
                     async with group.turn:
                         await self._wait_for_trial(group.breaker)
                         await self._wait_for_budget(context)
@@ -217,16 +238,16 @@ class RateLimiter:
                 raise RateLimitWait
             await group.wait(seconds)
 
-    def _reject(self, auth_breaker: CircuitBreaker) -> None:
+    def _reject(self, app_breaker: CircuitBreaker) -> None:
         """
-        Open this app's breaker.
+        Open one of this app's breakers.
 
         After a success the token counts as valid until it is rejected twice in a row: one meeting
         that it may not read must not block all others.
         """
         self._rejections_until_open -= 1
         if self._rejections_until_open <= 0:
-            auth_breaker.open(self._group.monotonic())
+            app_breaker.open(self._group.monotonic())
 
 
 def _max_wait_seconds(context: PassContext) -> float:

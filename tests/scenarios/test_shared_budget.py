@@ -91,9 +91,8 @@ class TestGroups:
         # The apps need far more calls, so they use all that they may make.
         assert 35 <= most_in_a_window([at for at, app in calls if app != "app-2"]) <= 40
         assert {"app-0", "app-1", "app-2"} == {app for _, app in calls}
-        limits = {
-            labels["rk_app"]: limit for labels, limit in labelled(text, "rk_api_budget_limit")
-        }
+        found = labelled(text, "rk_api_budget_limit")
+        limits = {labels["rk_app"]: limit for labels, limit in found}
         assert limits == {"app-0": 40, "app-1": 40, "app-2": BUDGET}
 
     def test_block(self, tmp_path: Path) -> None:

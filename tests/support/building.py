@@ -195,7 +195,8 @@ class ApiProxy:
     A proxy in front of a simulator that records all calls.
 
     It calls *before* with each call, and *after* with the call and the body of its answer. Then it
-    waits for *delayed* seconds before it sends the answer. It drops *ignored* query parameters.
+    waits for *delayed* seconds before it sends the answer. It drops *ignored* query parameters, and
+    replaces those in *changed*. Calls for *hidden* paths are for something that does not exist.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -204,6 +205,8 @@ class ApiProxy:
         self.after: Callable[[Call, bytes], object] = lambda *_: None
         self.delayed: Callable[[Call], float] = lambda _: 0.0
         self.ignored: frozenset[str] = frozenset()
+        self.changed: Mapping[str, str] = {}
+        self.hidden: frozenset[str] = frozenset()
         self._simulator = simulator
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -214,6 +217,7 @@ class ApiProxy:
         self.calls.append(call)
         self.before(call)
         kept = {key: text for key, text in query.items() if key not in self.ignored}
+        kept |= {key: text for key, text in self.changed.items() if key in kept}
 
         async def pass_on(message: Any) -> None:
             if message["type"] == "http.response.body":
@@ -221,7 +225,10 @@ class ApiProxy:
                 await asyncio.sleep(self.delayed(call))
             await send(message)
 
-        await self._simulator({**scope, "query_string": urlencode(kept).encode()}, receive, pass_on)
+        sent = {**scope, "query_string": urlencode(kept).encode()}
+        if path in self.hidden:
+            sent["raw_path"] = scope["raw_path"].partition(b"?")[0] + b"-hidden"
+        await self._simulator(sent, receive, pass_on)
 
     def new_calls(self) -> list[Call]:
         """Return the calls since the last time, or since the start."""

@@ -194,7 +194,7 @@ class TestPass:
 
         async def scrapes() -> list[str]:
             texts = [(await given.get()).text]
-            given.simulator.inject("meeting-1", Fault.UNAVAILABLE)
+            given.simulator.inject("meeting-1", Fault.SERVER_ERROR)
             for later in (60, 1):
                 given.time.now += later
                 texts.append((await given.get()).text)

@@ -22,6 +22,7 @@ CANARY = "canary-4f1b9a"
 def token_file(folder: Path, content: str | bytes = CANARY) -> Path:
     path = folder / "token"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(0o600)
     return path
 
 
@@ -130,7 +131,7 @@ def test_bad_rotation_keeps_the_last_good_token(
     if path.is_dir():
         path.rmdir()
     path.unlink(missing_ok=True)
-    path.write_text("second")
+    token_file(tmp_path, "second")
     assert "second" == refreshed(source)
     assert "can be used again" in caplog.text
     assert {"api.token_file"} == {record.__dict__["option"] for record in caplog.records}
@@ -180,3 +181,15 @@ def test_unusable_file(tmp_path: Path, prepare: Callable[[Path], object], messag
     with pytest.raises(FileError, match=message) as caught:
         TokenFile(path, option="o")
     assert CANARY not in str(caught.value)
+
+
+def test_permissions_change(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When other users become able to read the file, that is logged once."""
+    path = token_file(tmp_path)
+    source = TokenFile(path, option="api.token_file", max_wait_seconds=60)
+    assert None is source.warning
+    for mode in (0o644, 0o644, 0o640, 0o604):
+        path.chmod(mode)
+        assert [CANARY] * 2 == [refreshed(source) for _ in range(2)]
+    assert 2 == len(caplog.records)
+    assert "can be read by other users" in caplog.text

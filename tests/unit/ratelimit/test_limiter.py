@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rk_exporter.model.errors import ApiError, ApiTimeout, RateLimited, ServerError, Unauthorized
+from rk_exporter.model.errors import (
+    ApiError,
+    ApiTimeout,
+    Intercepted,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+)
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.limiter import BudgetGroup, CallCounts, RateLimiter, RateLimitWait
@@ -97,6 +104,16 @@ class Client:
         error = RateLimited("too many")
         error.retry_after_seconds = retry_after
         return await self.call(error)
+
+    async def unavailable(
+        self, retry_after: float | None = None, *, lasts: float = 0.0
+    ) -> float | None:
+        error = ServerError("unavailable")
+        error.retry_after_seconds = retry_after
+        return await self.call(error, lasts=lasts)
+
+    async def intercepted(self) -> float | None:
+        return await self.call(Intercepted("in front of the API"))
 
     @property
     def blocked_seconds(self) -> float:
@@ -441,6 +458,105 @@ class TestRejectedToken:
         assert (15, None) == (app.blocked_seconds, await app.call())
 
 
+class TestUnavailable:
+    """A 503 with Retry-After, for one app."""
+
+    @in_virtual_time
+    async def test_block(self, world: World) -> None:
+        """The app makes no call for as long as the API asks; then one call finds out."""
+        app = await world.rested_app()
+        assert [0, 0] == await together(app.unavailable(30.0), app.unavailable(20.0))
+        assert (30, None) == (app.blocked_seconds, await app.call())
+        await asyncio.sleep(30)
+        app.begin_pass(max_wait=10)
+        assert [0, 1] == await together(app.call(lasts=1.0), app.call())
+        assert 0 == app.blocked_seconds
+
+    @in_virtual_time
+    async def test_longer(self, world: World) -> None:
+        """If the trial call is refused as well, its time counts."""
+        app = await world.rested_app()
+        await app.unavailable(30.0)
+        await asyncio.sleep(30)
+        app.begin_pass()
+        assert [0, None] == [await app.unavailable(90.0), await app.call()]
+        assert 90 == app.blocked_seconds
+
+    @in_virtual_time
+    async def test_without_a_time(self, world: World) -> None:
+        """A 503 without Retry-After blocks nothing, and ends an earlier block."""
+        app = await world.rested_app()
+        assert [0, 0] == [await app.unavailable(), await app.unavailable(30.0)]
+        await asyncio.sleep(30)
+        app.begin_pass()
+        assert [0, 0] == [await app.unavailable(), await app.call()]
+
+    @in_virtual_time
+    async def test_other_apps(self, world: World) -> None:
+        """Other apps with the same token go on, and do not wait for the trial."""
+        await world.rest()
+        one, two = world.app(), world.app()
+        await one.unavailable(30.0)
+        assert [None, 0] == [await one.call(), await two.call()]
+        await asyncio.sleep(30)
+        one.begin_pass(max_wait=10)
+        waiting = asyncio.gather(one.unavailable(30.0, lasts=4.0), one.call())
+        await asyncio.sleep(1)
+        two.begin_pass(max_wait=1.0)
+        assert 0 == await two.call()
+        assert [0, None] == list(await waiting)
+
+    @in_virtual_time
+    async def test_ends_a_429(self, world: World) -> None:
+        """A trial call after a 429 that gets a 503 ends the block of the other apps."""
+        await world.rest()
+        one, two = world.app(), world.app()
+        await one.limited(30.0)
+        await asyncio.sleep(30)
+        one.begin_pass()
+        await one.unavailable(60.0)
+        two.begin_pass()
+        assert [60, 0] == [one.blocked_seconds, two.blocked_seconds]
+        assert [None, 0] == [await one.call(), await two.call()]
+
+    @in_virtual_time
+    async def test_new_token(self, world: World) -> None:
+        """A new token does not make the API available."""
+        app = await world.rested_app()
+        await app.unavailable(30.0)
+        app.begin_pass(token="new")
+        assert 30 == app.blocked_seconds
+
+
+class TestIntercepted:
+    """Something in front of the API refuses the calls of an app."""
+
+    @in_virtual_time
+    async def test_back_off(self, world: World) -> None:
+        """Calls are tried again as after a rejected token, whatever the token."""
+        app = await world.rested_app()
+        waits = []
+        for number in range(7):
+            app.begin_pass(token=f"token-{number}")
+            await world.rest()
+            app.begin_pass()
+            assert [0, None] == [await app.intercepted(), await app.call()]
+            waits.append(app.blocked_seconds)
+            await asyncio.sleep(app.blocked_seconds)
+        assert [15, 30, 60, 120, 240, 300, 300] == waits
+
+    @in_virtual_time
+    async def test_one_meeting(self, world: World) -> None:
+        """One refused meeting among others blocks nothing."""
+        app = await world.rested_app()
+        for _ in range(3):
+            await app.call()
+            await app.intercepted()
+            assert 0 == app.blocked_seconds
+        await app.intercepted()
+        assert 15 == app.blocked_seconds
+
+
 class TestCancelled:
     """Cancelled calls."""
 
@@ -488,7 +604,9 @@ class TestCancelled:
                 st.sampled_from([0.0, 1.0, 30.0]),
                 st.floats(0.0, 8.0),
                 st.none() | st.floats(0.0, 20.0),
-                st.sampled_from([None, RateLimited, Unauthorized, ApiTimeout]),
+                st.sampled_from(
+                    [None, RateLimited, Unauthorized, ApiTimeout, ServerError, Intercepted]
+                ),
             ),
             min_size=1,
             max_size=30,
@@ -507,7 +625,7 @@ class TestCancelled:
             await asyncio.sleep(gap)
             apps[number].begin_pass(max_wait=max_wait)
             error = failure("made up") if failure else None
-            if isinstance(error, RateLimited):
+            if isinstance(error, RateLimited | ServerError):
                 error.retry_after_seconds = 20.0
             call = apps[number].call(error, lasts=lasts)
             tasks.append(asyncio.create_task(call))
