@@ -161,7 +161,7 @@ class Exporter:
             now=now,
             reserve_ratio=self.config.reserve_ratio,
             past=past_calls(saved, now=now, unix_seconds=clock.wall(), others=others),
-            at_once=own_limit if self.one_pass else None,
+            borrowed=own_limit if self.one_pass else None,
         )
         return BudgetGroup(budget, monotonic=clock.monotonic)
 

@@ -31,7 +31,7 @@ from rk_exporter.config.sources import ConfigError
 from rk_exporter.demo.programs import StackError
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
-from rk_exporter.ratelimit.budget import WINDOW_SECONDS, one_pass_limit
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start, one_pass_limit
 from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.runtime.logs import configure, flush
@@ -246,8 +246,9 @@ async def _check(config: Config) -> _Report:
 
 
 async def _probe(config: Config) -> _Report:
-    seconds = MOST_CALLS * WINDOW_SECONDS / probed_app(config).budget
-    if seconds > _ANNOUNCED_FROM_SECONDS:
+    budget = probed_app(config).budget
+    if calls_at_start(budget) < MOST_CALLS:
+        seconds = MOST_CALLS * WINDOW_SECONDS / budget
         logger.info("probe takes up to %s, because of the budget", duration_text(seconds))
     async with _opened(config, persistent=False, one_pass=False) as exporter:
         probed = await probe(exporter, config)

@@ -12,7 +12,7 @@ Three rules apply, and the strictest one counts. All times are seconds of one mo
 
 A new process does not know the calls before its start. It assumes that another process has just
 used the whole budget evenly, but borrows the calls of its first 20 s: B = limit / 15 of them, or
-one. It can make them at once. Then it waits until the pace has caught up.
+one. It makes them without waiting. Then it waits until the pace has caught up.
 
 How many calls can arrive in 300 s? Let L be the limit, r = L / 300 s the pace, and b the largest
 burst that the pace allows: B, or the calls of 1.35 intervals between passes if that is more (see
@@ -59,7 +59,7 @@ _ONE_PASS_PART = 10
 _SMALLEST_ONE_PASS_LIMIT = 5
 # A new process borrows this part of the limit: the calls of 20 s.
 _BORROWED_PART = 15
-# A pass after a longer interval could make more than half of the calls of a window at once. If a
+# A pass after a longer interval could make more than half of a window's calls without waiting. If a
 # restart followed, the window would have almost twice the limit.
 LONGEST_PACED_SECONDS = WINDOW_SECONDS / 2 / (_LATE + _EARLY)
 # After a report of no remaining calls: a short reset time must not lead to a loop of calls.
@@ -81,7 +81,7 @@ class SlidingWindowBudget:
     The calls of one user's tokens: at most *limit* in any 300 s.
 
     *reserve_ratio* is the part of Cloudflare's reported limit that is reserved for other clients.
-    *at_once* is how many calls a new process may make without knowing those before its start.
+    A new process makes *borrowed* calls without waiting, although it does not know those before it.
     """
 
     def __init__(
@@ -91,15 +91,15 @@ class SlidingWindowBudget:
         now: float,
         reserve_ratio: float,
         past: PastCalls | None = None,
-        at_once: int | None = None,
+        borrowed: int | None = None,
     ) -> None:
         self.limit = limit
         self._reserve_ratio = reserve_ratio
         self._seconds_per_call = WINDOW_SECONDS / limit
-        self._at_once = at_once or max(1, limit // _BORROWED_PART)
+        self._borrowed = borrowed or calls_at_start(limit)
         self._ends = deque(self._ends_before(now, past or PastCalls()))
         self._in_flight = 0
-        self._paid_until = now - self._at_once * self._seconds_per_call - _ROUNDING_SECONDS
+        self._paid_until = now - self._borrowed * self._seconds_per_call - _ROUNDING_SECONDS
         self._quotas: dict[str, _ReportedQuota] = {}
         self._reported_limits: dict[str, int] = {}
 
@@ -174,7 +174,7 @@ class SlidingWindowBudget:
         known = known[past.others :][-self.limit :]
         unknown_ratio = min(1.0, past.unknown_seconds / WINDOW_SECONDS)
         possible = math.floor(unknown_ratio * self.limit)
-        borrowed = math.floor(unknown_ratio * self._at_once)
+        borrowed = math.floor(unknown_ratio * self._borrowed)
         assumed = max(0, min(possible, self.limit - len(known) - borrowed))
         return sorted(
             [*known, *(now - number * self._seconds_per_call for number in range(assumed))]
@@ -214,8 +214,13 @@ class SlidingWindowBudget:
         return max([self._seconds_per_call, *spread])
 
     def _paid_from(self, now: float, interval_seconds: float) -> float:
-        saved = _saved_seconds(self._seconds_per_call, self._at_once, interval_seconds)
+        saved = _saved_seconds(self._seconds_per_call, self._borrowed, interval_seconds)
         return max(self._paid_until, now - saved)
+
+
+def calls_at_start(limit: int) -> int:
+    """Return how many calls a new process may borrow: those of its first 20 s."""
+    return max(1, limit // _BORROWED_PART)
 
 
 def one_pass_limit(limit: int) -> int:
@@ -224,19 +229,19 @@ def one_pass_limit(limit: int) -> int:
 
 
 def largest_burst(limit: int, interval_seconds: float) -> int:
-    """Return how many calls the pace allows at once, with *interval_seconds* between passes."""
+    """Return how many calls need not wait for the pace after idle time."""
     seconds_per_call = WINDOW_SECONDS / limit
-    at_once = max(1, limit // _BORROWED_PART)
-    saved = _saved_seconds(seconds_per_call, at_once, interval_seconds) + _EARLY * interval_seconds
+    borrowed = calls_at_start(limit)
+    saved = _saved_seconds(seconds_per_call, borrowed, interval_seconds) + _EARLY * interval_seconds
     return min(limit, math.floor(saved / seconds_per_call + _ROUNDING_SECONDS))
 
 
-def _saved_seconds(seconds_per_call: float, at_once: int, interval_seconds: float) -> float:
+def _saved_seconds(seconds_per_call: float, borrowed: int, interval_seconds: float) -> float:
     """Return for how long unused time is saved."""
     return max(
         # At least an interval and one call, or each pass would lose a fraction of a call.
         _LATE * interval_seconds,
         interval_seconds + seconds_per_call,
         # A burst may be as large as that of a new process.
-        at_once * seconds_per_call - _EARLY * interval_seconds + _ROUNDING_SECONDS,
+        borrowed * seconds_per_call - _EARLY * interval_seconds + _ROUNDING_SECONDS,
     )

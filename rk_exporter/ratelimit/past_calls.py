@@ -1,4 +1,4 @@
-"""What a new process knows of the calls that were made before its start."""
+"""The calls before the start of a process, as far as it knows them."""
 
 import math
 
@@ -12,7 +12,7 @@ class PastCalls:
     """
     The *ends* of known calls, in monotonic seconds; of the last *unknown_seconds* none is.
 
-    The new process may make its calls besides *others* of these.
+    The new process may make its own calls in addition to *others* of these.
     """
 
     ends: tuple[float, ...] = ()

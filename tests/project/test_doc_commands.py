@@ -178,7 +178,7 @@ class Reader:
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "RK_API_BASE_URL": f"http://{simulator}/client/v4",
-            # A process starts with a used-up budget, and tests should not wait for it.
+            # A new process may make a small part of its budget's calls, and tests should not wait.
             "RK_API_BUDGET": "30000",
             "RK_WEB_LISTEN_ADDRESS": self.addresses["exporter"],
             "CLOUDFLARE_API_TOKEN": "simulated",

@@ -1,6 +1,7 @@
 """Budgets and starts, through the whole exporter; calls count when they arrive at the API."""
 
 import asyncio
+import random
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,8 +121,40 @@ def most_in_a_window(times: Sequence[float]) -> int:
     return max(sum(1 for at in times if 0 <= at - first < 300) for first in times)
 
 
+class SlowToConnect:
+    """A proxy that passes each call on after up to *most_seconds*, as if it was slow to connect."""
+
+    def __init__(self, application: Any, *, seed: int, most_seconds: float) -> None:
+        self._application = application
+        self._chance = random.Random(seed)  # noqa: S311 # latencies
+        self._most_seconds = most_seconds
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Wait, then let the application answer."""
+        await asyncio.sleep(self._chance.uniform(0.0, self._most_seconds))
+        await self._application(scope, receive, send)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_calls_count_when_they_arrive(seed: int) -> None:
+    """However late calls arrive, no 5 minutes have more arrivals than the budget."""
+
+    async def steps(simulation: Simulation) -> int:
+        slow = SlowToConnect(simulation.proxy, seed=seed, most_seconds=4.0)
+        exporter = Exporter(configuration, make_client=in_process(slow), clock=simulation.clock)
+        for number in range(1, 121):
+            await exporter.collector.scrape(9.5)
+            await asyncio.sleep(15.0 * number - asyncio.get_running_loop().time())
+        await exporter.close()
+        return simulation.simulator.requests.busiest_window(300)
+
+    configuration = config(meeting_ids=MEETINGS, api__budget=str(BUDGET))
+    most = simulate(steps, meetings=MEETINGS, configuration=configuration)
+    assert BUDGET - 3 <= most <= BUDGET
+
+
 class TestStart:
-    """A new process makes its first calls at once."""
+    """A new process makes its first calls without waiting."""
 
     @pytest.mark.parametrize("read", ["auto", "active-recording"])
     def test_first_scrape(self, read: str) -> None:

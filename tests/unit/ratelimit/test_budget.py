@@ -390,7 +390,7 @@ class TestRestart:
     def test_one_pass(self, limit: int, expected: int) -> None:
         """A process that makes one pass takes a tenth, or five calls if that is more, at once."""
         small = one_pass_limit(limit)
-        budget = SlidingWindowBudget(small, now=0.0, reserve_ratio=0.0, at_once=small)
+        budget = SlidingWindowBudget(small, now=0.0, reserve_ratio=0.0, borrowed=small)
         caller = Caller(budget, 0.0)
         assert (expected, expected) == (caller.affordable, caller.burst())
         assert 300 <= caller.wait < 300.1
@@ -480,7 +480,7 @@ class TestSavedCalls:
         """A process that takes a part of the budget leaves the rest to the saved calls."""
         saved = SavedCalls(group=None, until=1000.0, ends=(990.0,) * 100, is_final=True)
         past = past_calls(saved, now=50.0, unix_seconds=1000.0, others=others)
-        budget = SlidingWindowBudget(20, now=50.0, reserve_ratio=0.0, past=past, at_once=20)
+        budget = SlidingWindowBudget(20, now=50.0, reserve_ratio=0.0, past=past, borrowed=20)
         assert expected == budget.remaining(50.0)
 
     def test_a_smaller_budget(self) -> None:

@@ -174,7 +174,7 @@ async def together(*calls: Awaitable[float | None]) -> list[float | None]:
 
 
 class TestBudget:
-    """The budget that apps with the same token share."""
+    """The budget that the apps of a group share."""
 
     @in_virtual_time
     async def test_calls_wait_in_order(self, world: World) -> None:
