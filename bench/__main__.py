@@ -1,10 +1,11 @@
-"""Measure passes, memory, expositions, fleets and following; run by `make bench`."""
+"""Measure passes, memory, expositions, budgets, fleets and following; run by `make bench`."""
 
 import argparse
 import logging
 import os
 import platform
 
+from bench.budgets import print_budgets
 from bench.cases import print_fleets
 from bench.expositions import print_expositions
 from bench.following import print_following
@@ -15,6 +16,7 @@ from rk_exporter import __version__
 SECTIONS = {
     "processes": print_processes,
     "expositions": print_expositions,
+    "budgets": print_budgets,
     "fleet": print_fleets,
     "following": print_following,
 }

@@ -125,7 +125,14 @@ class Connection:
         self._client: httpx.AsyncClient | None = None
         """The client of the last call if that succeeded."""
 
-    async def get(self, url: str, *, token: Secret, deadline: float) -> Answer:
+    async def get(
+        self,
+        url: str,
+        *,
+        token: Secret,
+        deadline: float,
+        largest_body_bytes: int = LARGEST_BODY_BYTES,
+    ) -> Answer:
         """
         Return the complete answer to a GET of *url*.
 
@@ -144,7 +151,7 @@ class Connection:
 
         try:
             async with asyncio.timeout_at(deadline):
-                answer = await _get(client, url, token, trace)
+                answer = await _get(client, url, token, trace, largest_body_bytes)
         except BaseException as error:
             await _close(client)
             with contextlib.suppress(OSError):
@@ -188,7 +195,9 @@ class ConnectionPool:
             await connection.close()
 
 
-async def _get(client: httpx.AsyncClient, url: str, token: Secret, trace: _Trace) -> Answer:
+async def _get(
+    client: httpx.AsyncClient, url: str, token: Secret, trace: _Trace, largest_body_bytes: int
+) -> Answer:
     headers = {
         "Authorization": f"Bearer {token.reveal()}",
         "Accept": "application/json",
@@ -198,14 +207,21 @@ async def _get(client: httpx.AsyncClient, url: str, token: Secret, trace: _Trace
     }
     stream = client.stream("GET", url, headers=headers, extensions={"trace": trace})
     async with stream as response:
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        if _is_packed(response.headers.get("Content-Encoding", "")):
             raise InvalidResponse("the API compressed its answer although the request forbids it")
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk
-            if len(body) > LARGEST_BODY_BYTES:
-                raise BodyTooLarge("the API's answer is larger than 1 MiB")
+            if len(body) > largest_body_bytes:
+                largest = largest_body_bytes >> 20
+                raise BodyTooLarge(f"the API's answer is larger than {largest} MiB")
     return Answer(response.status_code, bytes(body), response.headers)
+
+
+def _is_packed(content_encoding: str) -> bool:
+    """Return whether the header names a compression; it may be empty, or name none."""
+    codings = {coding.strip().lower() for coding in content_encoding.split(",")}
+    return not codings <= {"", "identity", "none"}
 
 
 async def _close(client: httpx.AsyncClient) -> None:

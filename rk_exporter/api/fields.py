@@ -16,7 +16,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from rk_exporter.api.results import Parsed
-from rk_exporter.model.ids import ID_PATTERN
+from rk_exporter.model.ids import ID_PATTERN, canonical
 from rk_exporter.runtime.printable import label_text
 
 
@@ -74,11 +74,13 @@ def text(raw: msgspec.Raw) -> str | None:
 
 
 def identifier(raw: msgspec.Raw) -> str | None:
-    """Return an id that is safe in a path and in a label."""
+    """Return an id that is safe in a path and in a label; a UUID in lower case."""
     value = text(raw)
-    if value is not None and not ID_PATTERN.fullmatch(value):
+    if value is None:
+        return None
+    if not ID_PATTERN.fullmatch(value):
         raise ValueError("not an id")
-    return value
+    return canonical(value)
 
 
 def present_identifier(raw: msgspec.Raw) -> str:

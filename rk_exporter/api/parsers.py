@@ -3,6 +3,7 @@
 import re
 
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ from rk_exporter.api.envelope import is_not_found, unwrap
 from rk_exporter.api.fields import ParseIssues
 from rk_exporter.api.results import LiveSession, Page, Parsed
 from rk_exporter.model.errors import InvalidResponse
+from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Recording, Status, StopReason
 
@@ -20,6 +22,8 @@ T = TypeVar("T")
 ItemT = TypeVar("ItemT", bound=schema.Item)
 _LIVE = "LIVE"
 _TRACK = "TRACK"
+# 201 is not documented for a list, but a list in its body is as good.
+_LIST_SUCCESSES = (HTTPStatus.OK, HTTPStatus.CREATED)
 # "<meeting id>_<epoch ms>.mp4", and "..._{{peer_id}}.webm" for tracks. Customers may configure a
 # prefix, which looks like a part of the id unless the id is a UUID.
 _FILE_NAME = re.compile(
@@ -33,7 +37,8 @@ def parse_active_recordings(status: int, body: bytes) -> Parsed[tuple[Recording,
     Return the recordings in the answer of "Fetch active recording", newest first.
 
     The documentation shows one object in `data`, the API's predecessor returned a list: both are
-    read. A 404 with RealtimeKit's `error` object means that there is no active recording.
+    read. A 404 with RealtimeKit's `error` object means that there is no active recording; another
+    404 may mean it (see NotFound).
 
     Raises ApiError unless the answer is a documented success.
     """
@@ -59,7 +64,8 @@ def parse_recording(status: int, body: bytes, *, recording_id: str) -> Parsed[Re
     """
     Return the recording in the answer of "Fetch details of a recording".
 
-    None means that the recording does not exist: RealtimeKit itself answered 404.
+    None means that the recording does not exist: RealtimeKit itself answered 404. Another 404 may
+    mean it (see NotFound).
 
     Raises ApiError unless the answer is a documented success about the requested recording.
     """
@@ -67,7 +73,8 @@ def parse_recording(status: int, body: bytes, *, recording_id: str) -> Parsed[Re
         return Parsed(None)
     item, _ = unwrap(status, body, schema.recording)
     issues = ParseIssues()
-    if item is None or issues.read("id", item.id, fields.identifier) != recording_id:
+    answered_id = None if item is None else issues.read("id", item.id, fields.identifier)
+    if item is None or answered_id != canonical(recording_id):
         raise InvalidResponse("the API answered 200 without the requested recording")
     return issues.parsed(_recording(recording_id, item, issues))
 
@@ -80,7 +87,7 @@ def parse_recordings_page(status: int, body: bytes) -> Parsed[Page[ListedRecordi
 
     Raises ApiError unless the answer is a documented success.
     """
-    data, raw_paging = unwrap(status, body, schema.recordings_page)
+    data, raw_paging = unwrap(status, body, schema.recordings_page, successes=_LIST_SUCCESSES)
     return _parse_page(data or (), raw_paging, schema.listed_recording, _listed_recording)
 
 
@@ -170,7 +177,7 @@ def _referenced_meeting(raw: msgspec.Raw) -> Meeting | None:
 
 def _id_in_file_name(file_name: str | None) -> str | None:
     match = _FILE_NAME.fullmatch(file_name or "")
-    return (match["uuid"] or match["other"]) if match else None
+    return canonical(match["uuid"] or match["other"]) if match else None
 
 
 def parse_sessions_page(status: int, body: bytes) -> Parsed[Page[LiveSession]]:
@@ -181,7 +188,7 @@ def parse_sessions_page(status: int, body: bytes) -> Parsed[Page[LiveSession]]:
 
     Raises ApiError unless the answer is a documented success.
     """
-    data, raw_paging = unwrap(status, body, schema.sessions_page)
+    data, raw_paging = unwrap(status, body, schema.sessions_page, successes=_LIST_SUCCESSES)
     sessions = data.sessions if isinstance(data, schema.Sessions) else data
     return _parse_page(sessions or (), raw_paging, schema.session, _live_session)
 
@@ -209,6 +216,16 @@ def parse_record_on_start(status: int, body: bytes) -> Parsed[bool | None]:
     issues = ParseIssues()
     raw = fields.ABSENT if item is None else item.record_on_start
     return issues.parsed(issues.read("record_on_start", raw, fields.boolean))
+
+
+def parse_any(status: int, body: bytes) -> Parsed[None]:
+    """
+    Return nothing about the answer of any endpoint.
+
+    Raises ApiError unless the answer is a documented success.
+    """
+    unwrap(status, body, schema.anything)
+    return Parsed(None)
 
 
 def _parse_page(

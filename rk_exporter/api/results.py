@@ -32,12 +32,13 @@ class Page(Generic[T]):
     A page of a list.
 
     *item_ids* are the ids of everything on the page, including what *items* leaves out. A page
-    that the API repeats has the same ids.
+    that the API repeats has the same ids. *requested* is how many items the page could have.
     """
 
     items: tuple[T, ...]
     item_ids: tuple[str, ...]
     paging: Paging | None
+    requested: int = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ import logging
 import math
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import Page
+from rk_exporter.collector.list_age import is_past, not_older
 from rk_exporter.collector.work_queue import run_jobs
 from rk_exporter.model.errors import ApiError, ClientError
 from rk_exporter.model.failure import Failure, Reason
@@ -26,10 +26,11 @@ logger = logging.getLogger(__name__)
 # two calls, it is found twice rather than missed.
 _STATUSES = (Status.INVOKED, Status.RECORDING, Status.PAUSED, Status.UPLOADING)
 _SHOWN = IN_PROGRESS | {Status.UNKNOWN}
-_LONGEST_LIFE = timedelta(seconds=LONGEST_LIFE_SECONDS)
+# Ten thousand recordings in 25 hours, or a list that is not sorted.
+_MOST_UNFILTERED_PAGES = 100
 _UNFILTERED_SECONDS = 3600.0
 # Calls for single meetings would fail in the same way.
-_NOT_OF_THE_LIST = frozenset({Reason.AUTH, Reason.RATE_LIMITED})
+_NOT_OF_THE_LIST = frozenset({Reason.AUTH, Reason.INTERCEPTED, Reason.RATE_LIMITED})
 _FAILURES_IN_A_ROW = 3
 _AVOIDED_SECONDS = 600.0
 
@@ -45,10 +46,11 @@ class ListResult:
     """Whether the rate limiter did not let all calls through."""
     page_count: int = 0
 
-    def add(self, page: Page[ListedRecording]) -> Page[ListedRecording]:
-        """Add what is in progress on *page*."""
+    def add(self, page: Page[ListedRecording], oldest: float) -> Page[ListedRecording]:
+        """Add what is in progress on *page*, and not older than *oldest*."""
         self.page_count += 1
-        self.sightings += [item for item in page.items if item.recording.status in _SHOWN]
+        recent = not_older(page, oldest)
+        self.sightings += [item for item in recent if item.recording.status in _SHOWN]
         return page
 
     @property
@@ -69,6 +71,10 @@ def _invoked_at(listed: ListedRecording) -> float:
     return listed.recording.invoked_timestamp_seconds or 0.0
 
 
+class ListTooLong(ClientError):
+    """The list does not end, and it does not reach recordings that are old enough to stop."""
+
+
 class FilterIgnored(ClientError):
     """The API answers with recordings in other states than the requested one."""
 
@@ -81,6 +87,8 @@ class ActiveRecordingsLister:
         self._client = client
         self._clock = clock
         self._unfiltered_until = 0.0
+        self._refusal: ClientError | None = None
+        """Why the filter is not used, until this is logged."""
         self._failures = 0
         self._avoided_until = 0.0
         self.usual_calls = len(_STATUSES)
@@ -94,8 +102,7 @@ class ActiveRecordingsLister:
         """
         result = await self._read_by_status(context) if self._filters else None
         if result is None or not self._filters:
-            result = ListResult()
-            await self._read_pages(None, context, result)
+            result = await self._read_unfiltered(context)
         self._count_failure(result.failure)
         if result.is_complete:
             self.usual_calls = result.page_count
@@ -131,20 +138,38 @@ class ActiveRecordingsLister:
         await run_jobs(jobs, workers=self._client.max_concurrency, deadline=math.inf)
         return result
 
+    async def _read_unfiltered(self, context: PassContext) -> ListResult:
+        result, per_page = ListResult(), self._client.recordings_per_page
+        await self._read_pages(None, context, result)
+        error, self._refusal = self._refusal, None
+        if error and self._client.recordings_per_page < per_page:
+            # The API refused the size of the pages, and not the filter.
+            self._unfiltered_until = 0.0
+        elif error:
+            logger.warning(
+                "recordings cannot be listed by status (%s); listing all recordings of the last "
+                "25 hours for one hour",
+                error,
+                extra={"app": self._app},
+            )
+        return result
+
     async def _read_pages(
         self, status: Status | None, context: PassContext, result: ListResult
     ) -> None:
         """Add the recordings in one *status*, or in all, to *result*, or what stopped the calls."""
-        since = None if status else datetime.fromtimestamp(self._clock.wall(), UTC) - _LONGEST_LIFE
+        oldest = -math.inf if status else self._clock.wall() - LONGEST_LIFE_SECONDS
 
         async def fetch(page_no: int) -> Page[ListedRecording]:
-            page = await self._client.recordings_page(page_no, context, status=status, since=since)
+            if not status and page_no > _MOST_UNFILTERED_PAGES:
+                raise ListTooLong("the list of recordings has too many pages")
+            page = await self._client.recordings_page(page_no, context, status=status)
             if status:
                 _check_filter(page, status)
-            return result.add(page)
+            return result.add(page, oldest)
 
         try:
-            await walk(fetch)
+            await walk(fetch, is_enough=partial(is_past, oldest=oldest))
         except RateLimitWait:
             result.is_rate_limited = True
         except ApiError as error:
@@ -155,13 +180,7 @@ class ActiveRecordingsLister:
             result.failure = error.failure
 
     def _stop_filtering(self, error: ClientError) -> None:
-        if self._filters:
-            logger.warning(
-                "recordings cannot be listed by status (%s); listing all recordings of the last "
-                "25 hours for one hour",
-                error,
-                extra={"app": self._app},
-            )
+        self._refusal = error
         self._unfiltered_until = self._clock.wall() + _UNFILTERED_SECONDS
 
 

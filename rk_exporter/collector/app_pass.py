@@ -14,6 +14,7 @@ from rk_exporter.collector.readings import ReadResult, count_deferred, merge
 from rk_exporter.collector.work_queue import Job, run_jobs
 from rk_exporter.model.errors import ApiError
 from rk_exporter.model.failure import Reason
+from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import Meeting, Reading, ReadMode
 from rk_exporter.ratelimit.pass_context import PassContext
 
@@ -127,8 +128,13 @@ class AppPass:
             parts.discovery.add_recorded(listed.meeting for listed in result.sightings)
         parts.tracker.observe_in_progress(result.sightings, is_complete=result.is_complete)
         others = () if result.is_complete else result.failure
-        outcomes = dict.fromkeys((reading.meeting.meeting_id for reading in readings), others)
-        for meeting_id, outcome in (outcomes | result.by_meeting()).items():
+        found = result.by_meeting()
+        # The configuration may write an id in another way than the API.
+        outcomes = {
+            reading.meeting.meeting_id: found.pop(canonical(reading.meeting.meeting_id), others)
+            for reading in readings
+        }
+        for meeting_id, outcome in (outcomes | found).items():
             if outcome is not None:
                 self.results[meeting_id] = ReadResult(made_at, outcome)
 

@@ -10,12 +10,12 @@ refreshed, a hundred per call.
 import logging
 import math
 
-from datetime import UTC, datetime
 from functools import partial
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.pagination import PER_PAGE, walk
+from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import Page
+from rk_exporter.collector.list_age import is_past, not_older
 from rk_exporter.model.errors import ApiError, ApiTimeout
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import ListedRecording
@@ -34,7 +34,9 @@ _CALLS_PER_POLL = 50
 _BACKOFF = Backoff(first_seconds=10.0, longest_seconds=600.0)
 # After this number of failures in a row, readiness no longer waits for the list.
 _FAILURES_TO_GIVE_UP = 5
-_NOT_OF_THE_LIST = frozenset({Reason.AUTH, Reason.RATE_LIMITED, Reason.CONNECT, Reason.TLS})
+_NOT_OF_THE_LIST = frozenset(
+    {Reason.AUTH, Reason.INTERCEPTED, Reason.RATE_LIMITED, Reason.CONNECT, Reason.TLS}
+)
 
 
 class Backfill:
@@ -60,6 +62,8 @@ class Backfill:
         """The ids on the first page of the last poll."""
         self._first_page: Page[ListedRecording] = Page((), (), None)
         self._next_page_no = 1
+        self._requested: int | None = None
+        """How many items a page could have when the last one was read."""
         self._is_whole = False
         self._has_progress = False
         self._backoff = _BACKOFF
@@ -82,7 +86,12 @@ class Backfill:
             self._is_whole = now >= self._whole_due_at
         fetch = partial(self._fetch, context)
         try:
-            await walk(fetch, first=self._next_page_no, is_enough=self._is_enough)
+            await walk(
+                fetch,
+                first=self._next_page_no,
+                requested=self._requested,
+                is_enough=self._is_enough,
+            )
         except ApiError as error:
             self._fail(error, now)
             return
@@ -90,24 +99,26 @@ class Backfill:
 
     async def _fetch(self, context: PassContext, page_no: int) -> Page[ListedRecording]:
         asked_at = self._clock.wall()
-        retain_seconds = max(URL_LIFETIME_SECONDS, self._tracker.rules.retain_seconds)
-        since = datetime.fromtimestamp(
-            max(0.0, asked_at - retain_seconds - LONGEST_LIFE_SECONDS), UTC
-        )
-        page = await self._client.recordings_page(page_no, context, status=None, since=since)
+        page = await self._client.recordings_page(page_no, context, status=None)
         if page_no == 1:
             self._first_page = page
-        for listed in page.items:
+        for listed in not_older(page, self._oldest_invoked_at):
             self._tracker.observe_listed(listed.meeting, listed.recording, asked_at=asked_at)
-        self._next_page_no = page_no + 1
+        self._next_page_no, self._requested = page_no + 1, page.requested
         self._has_progress = True
         return page
 
     def _is_enough(self, page: Page[ListedRecording]) -> bool:
-        most_pages = math.ceil(self._tracker.rules.max_recordings / PER_PAGE) + 1
-        if self._next_page_no > most_pages:
+        most_pages = math.ceil(self._tracker.rules.max_recordings / page.requested) + 1
+        if self._next_page_no > most_pages or is_past(page, self._oldest_invoked_at):
             return True
         return not self._is_whole and not set(self.newest_ids).isdisjoint(page.item_ids)
+
+    @property
+    def _oldest_invoked_at(self) -> float:
+        """Return when the oldest recording was invoked that may still be shown."""
+        retain_seconds = max(URL_LIFETIME_SECONDS, self._tracker.rules.retain_seconds)
+        return self._clock.wall() - retain_seconds - LONGEST_LIFE_SECONDS
 
     def _fail(self, error: ApiError, now: float) -> None:
         logger.debug("%s", error, extra={"app": self._app})

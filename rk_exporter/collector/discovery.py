@@ -13,6 +13,7 @@ from rk_exporter.api.results import LiveSession, Page
 from rk_exporter.collector.work_queue import Job
 from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
+from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
 from rk_exporter.ratelimit.limiter import RateLimitWait
 from rk_exporter.ratelimit.pass_context import PassContext
@@ -110,7 +111,7 @@ class Discovery:
             self._ended_at.setdefault(meeting_id, self._clock.wall())
 
     def add_recorded(self, meetings: Iterable[Meeting]) -> None:
-        """Add meetings that have a recording, live or not."""
+        """Add *meetings* from a list of recordings, live or not."""
         for meeting in meetings:
             if meeting.meeting_id not in self._meetings:
                 self._meetings[meeting.meeting_id] = meeting
@@ -119,7 +120,7 @@ class Discovery:
     def forget_ended(self, readings: Iterable[Reading]) -> None:
         """Drop the meetings that ended and, as read after that, have no recording in progress."""
         for reading in readings:
-            meeting_id = reading.meeting.meeting_id
+            meeting_id = canonical(reading.meeting.meeting_id)
             ended_at = self._ended_at.get(meeting_id)
             if ended_at is not None and self._is_over(reading, ended_at):
                 del self._ended_at[meeting_id], self._meetings[meeting_id]
@@ -131,11 +132,11 @@ class Discovery:
         listed_at = self.state.last_success_timestamp_seconds
         if listed_at is None or self._clock.wall() - listed_at > self._stale_after_seconds:
             return None
-        session = self._live.get(meeting_id)
+        session = self._live.get(canonical(meeting_id))
         return Room(
             is_live=session is not None,
             participants=session.participants if session else None,
-            record_on_start=self._record_on_start.get(meeting_id),
+            record_on_start=self._record_on_start.get(canonical(meeting_id)),
         )
 
     def settings_jobs(self, context: PassContext) -> list[Job]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import FileState, Meeting
 from rk_exporter.runtime.printable import visible
 
@@ -29,12 +30,13 @@ class MeetingSource(Protocol):
 
 
 def combine(meetings: Iterable[Meeting]) -> tuple[Meeting, ...]:
-    """Return each of the *meetings* once, with the first name that is not its id."""
+    """Return each of the *meetings* once, with its first id and the first name that is no id."""
     combined: dict[str, Meeting] = {}
     for meeting in meetings:
-        known = combined.get(meeting.meeting_id)
-        if known is None or known.name == known.meeting_id:
-            combined[meeting.meeting_id] = meeting
+        key = canonical(meeting.meeting_id)
+        known = combined.setdefault(key, meeting)
+        if known.name == known.meeting_id and meeting.name != meeting.meeting_id:
+            combined[key] = Meeting(known.meeting_id, meeting.name)
     return tuple(combined.values())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rk_exporter.model.failure import Failure
+from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import Meeting, Reading, Room
 from rk_exporter.model.recording import Recording
 
@@ -60,9 +61,9 @@ def sync_meetings(
 
     *room* returns what is known of a meeting's room.
     """
-    known = {reading.meeting.meeting_id: reading for reading in readings}
+    known = {canonical(reading.meeting.meeting_id): reading for reading in readings}
     return tuple(
-        _synced(known.get(meeting.meeting_id), meeting, room(meeting.meeting_id))
+        _synced(known.get(canonical(meeting.meeting_id)), meeting, room(meeting.meeting_id))
         for meeting in meetings
     )
 

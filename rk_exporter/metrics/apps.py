@@ -37,8 +37,8 @@ APP_GAUGES: tuple[Gauge[AppSnapshot], ...] = (
 BUDGET_GAUGES: tuple[Gauge[BudgetStatus], ...] = (
     Gauge(
         "rk_api_budget_limit",
-        "API calls that the exporter may make in any 5 minutes with the app's token, for all apps "
-        "that share it.",
+        "API calls that the exporter may make in any 5 minutes, for all apps of the app's "
+        "budget_group.",
         lambda budget: budget.limit,
     ),
     Gauge(
@@ -48,8 +48,8 @@ BUDGET_GAUGES: tuple[Gauge[BudgetStatus], ...] = (
     ),
     Gauge(
         "rk_api_blocked_until_timestamp_seconds",
-        "Time until which API calls are suspended after a 429 or a rejected token; absent "
-        "otherwise.",
+        "Time until which API calls are suspended after a refusal (429, 503 with Retry-After, "
+        "rejected token, firewall); absent otherwise.",
         lambda budget: budget.blocked_until_timestamp_seconds,
     ),
 )

@@ -7,6 +7,7 @@ The ways in which a call can fail, each with the bounded reason for its metric.
         ConnectionStale   the server closed a kept-alive connection before it answered
       TlsFailed         no trusted TLS connection
       Unauthorized      401, 403, or the gateway's 400 for a malformed token
+      Intercepted       401 or 403 with a web page: something in front of the API refuses the call
       RateLimited       429, or a rate limit's error code at any status
       ServerError       5xx
       ClientError       any other 4xx
@@ -14,7 +15,8 @@ The ways in which a call can fail, each with the bounded reason for its metric.
       InvalidResponse   an answer that differs from the documentation
       BodyTooLarge      an answer larger than any documented one
 
-Messages are in our own words, because the API's may contain a token or a presigned URL.
+Messages are in our own words, because the API's may contain a token or a presigned URL. Only
+`check` shows the API's, without those.
 """
 
 from typing import ClassVar
@@ -23,14 +25,15 @@ from rk_exporter.model.failure import Failure, Reason
 
 
 class ApiError(Exception):
-    """A failed call."""
+    """A failed call; *api_message* is what the API says about it, without secrets."""
 
     reason: ClassVar[Reason]
+    api_message: str | None = None
 
     @property
     def failure(self) -> Failure:
         """Return the reason and the explanation as a value that outlives the call."""
-        return Failure(self.reason, str(self))
+        return Failure(self.reason, str(self), self.api_message)
 
 
 class ApiTimeout(ApiError):
@@ -61,6 +64,12 @@ class Unauthorized(ApiError):
     reason = Reason.AUTH
 
 
+class Intercepted(ApiError):
+    """Something in front of the API refused the call with a web page."""
+
+    reason = Reason.INTERCEPTED
+
+
 class RateLimited(ApiError):
     """The API asks for fewer calls, and none for *retry_after_seconds* if it gives a time."""
 
@@ -69,21 +78,28 @@ class RateLimited(ApiError):
 
 
 class ServerError(ApiError):
-    """The API, or a proxy in front of it, failed."""
+    """The API, or a proxy in front of it, failed; it may ask for a pause, as with RateLimited."""
 
     reason = Reason.SERVER_ERROR
+    retry_after_seconds: float | None = None
 
 
 class ClientError(ApiError):
-    """The API rejected the request."""
+    """The API rejected the request, perhaps because it *rejects_query* parameters."""
 
     reason = Reason.CLIENT_ERROR
+    rejects_query: bool = False
 
 
 class NotFound(ApiError):
-    """The API does not know the account, the app or the route."""
+    """
+    The API does not know the account, the app or the route.
+
+    If the answer *may_mean_none*, it may also say that there is no such recording.
+    """
 
     reason = Reason.NOT_FOUND
+    may_mean_none: bool = False
 
 
 class InvalidResponse(ApiError):

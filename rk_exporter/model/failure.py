@@ -1,6 +1,6 @@
 """The reasons why calls fail."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -11,6 +11,7 @@ class Reason(StrEnum):
     CONNECT = "connect"
     TLS = "tls"
     AUTH = "auth"
+    INTERCEPTED = "intercepted"
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
     CLIENT_ERROR = "client_error"
@@ -21,7 +22,13 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a call failed: a bounded *reason*, and an *explanation* for people in our own words."""
+    """
+    Why a call failed: a bounded *reason*, and an *explanation* for people in our own words.
+
+    *api_message* is what the API said, without secrets. It may differ in each answer, so it is no
+    difference between two failures.
+    """
 
     reason: Reason
     explanation: str
+    api_message: str | None = field(default=None, compare=False)

@@ -19,7 +19,7 @@ from typing import TypeGuard, cast
 import http_sf
 
 from rk_exporter.ratelimit.status import RateLimitPolicy
-from rk_exporter.runtime.server_clock import http_date
+from rk_exporter.runtime.server_clock import age_seconds, http_date
 
 
 # Calls per user in 5 minutes, over all tokens and the dashboard ("API limits" page).
@@ -81,8 +81,9 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float |
     until = http_date(text)
     if until is None:
         return None
-    answered_at = http_date(headers.get("Date", "").strip()) or now
-    return _within_bounds((until - answered_at).total_seconds())
+    date = http_date(headers.get("Date", "").strip())
+    stored_seconds = age_seconds(headers.get("Age")) if date else 0.0
+    return _within_bounds((until - (date or now)).total_seconds() - stored_seconds)
 
 
 def _items(header: str) -> list[tuple[str, dict[str, float]]]:

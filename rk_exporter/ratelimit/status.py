@@ -20,5 +20,5 @@ class BudgetStatus:
     limit: int
     remaining: int
     blocked_until_timestamp_seconds: float | None = None
-    """The time until which calls are blocked, after a 429 or a rejected token."""
+    """The time until which calls are blocked, after the API refused one."""
     policies: tuple[RateLimitPolicy, ...] = ()

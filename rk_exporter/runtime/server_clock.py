@@ -1,8 +1,14 @@
 """The clock of the API, which its timestamps follow, estimated from Date headers."""
 
+import re
+
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+
+_AGE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 def http_date(text: str) -> datetime | None:
@@ -14,11 +20,47 @@ def http_date(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-# A Date is cut to whole seconds, and its answer takes some time to arrive.
-_HALF_A_SECOND = 0.5
+def age_seconds(text: str | None) -> float:
+    """Return how long a cache has stored an answer with this Age (RFC 9111, 5.1)."""
+    return float(text) if text and _AGE.fullmatch(text.strip()) else 0.0
+
+
+# Smaller differences may be rounding.
 _ROUNDING_SECONDS = 2.0
+# A Date and an Age are cut to whole seconds.
+_RESOLUTION_SECONDS = 1.0
 # An even larger offset means a wrong header, not a wrong clock.
 _LARGEST_OFFSET_SECONDS = 30 * 86_400.0
+# An offset that differs from the known one must be confirmed by as many answers in a row, over a
+# while: caches return many old answers at the same moment.
+_CONFIRMATIONS = 3
+_CONFIRMED_AFTER_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """The offsets that some *answers* in a row allow; the first answer came at *since*."""
+
+    lowest: float
+    highest: float
+    since: float
+    answers: int = 1
+
+    def agrees_with(self, offset: float) -> bool:
+        return self.lowest - _ROUNDING_SECONDS <= offset <= self.highest + _ROUNDING_SECONDS
+
+    def confirmed_by(self, later: "_Evidence") -> "_Evidence":
+        """Return the evidence of both, or only *later* if they contradict each other."""
+        lowest, highest = max(self.lowest, later.lowest), min(self.highest, later.highest)
+        if lowest > highest or later.since < self.since:
+            return later
+        return _Evidence(lowest, highest, self.since, self.answers + 1)
+
+    @property
+    def offset(self) -> float:
+        """Return the most likely offset; 0 if the difference may be rounding."""
+        middle = (self.lowest + self.highest) / 2
+        return middle if abs(middle) > _ROUNDING_SECONDS else 0.0
 
 
 class ServerClock:
@@ -28,17 +70,45 @@ class ServerClock:
         self._clock = clock
         self.offset_seconds = 0.0
         """How far the API's clock is ahead; 0 if the difference may be rounding."""
+        self._is_known = False
+        self._contradiction: _Evidence | None = None
 
     def __call__(self) -> float:
         """Return the API's time in unix seconds."""
         return self._clock() + self.offset_seconds
 
-    def observe(self, date: str | None) -> None:
-        """Learn from the Date header of an answer that has just arrived (RFC 9110, 6.6.1)."""
+    def observe(self, date: str | None, *, age: str | None = None, took_seconds: float) -> None:
+        """
+        Learn from an answer that has just arrived, *took_seconds* after its request.
+
+        Its Date is when it was made (RFC 9110, 6.6.1). If a cache has stored the answer, its Age is
+        how long ago that was (RFC 9111, 5.1). An offset that contradicts the known one counts only
+        if later answers confirm it, because a cache may send no Age.
+        """
+        evidence = self._evidence(date, age, took_seconds)
+        if evidence is None:
+            return
+        if self._is_known and evidence.agrees_with(self.offset_seconds):
+            self._contradiction = None
+            return
+        if self._is_known:
+            evidence = (
+                self._contradiction.confirmed_by(evidence) if self._contradiction else evidence
+            )
+            self._contradiction = evidence
+            lasted_seconds = self._clock() - evidence.since
+            if evidence.answers < _CONFIRMATIONS or lasted_seconds < _CONFIRMED_AFTER_SECONDS:
+                return
+        self.offset_seconds, self._is_known = evidence.offset, True
+        self._contradiction = None
+
+    def _evidence(self, date: str | None, age: str | None, took_seconds: float) -> _Evidence | None:
+        """Return which offsets an answer allows; None if it says nothing."""
         moment = http_date(date.strip()) if date else None
         if moment is None:
-            return
-        offset = moment.timestamp() + _HALF_A_SECOND - self._clock()
-        has_moved = abs(offset - self.offset_seconds) > _ROUNDING_SECONDS
-        if has_moved and abs(offset) <= _LARGEST_OFFSET_SECONDS:
-            self.offset_seconds = offset if abs(offset) > _ROUNDING_SECONDS else 0.0
+            return None
+        arrived_at, stored_seconds = self._clock(), age_seconds(age)
+        resolution = 2 * _RESOLUTION_SECONDS if stored_seconds else _RESOLUTION_SECONDS
+        lowest = moment.timestamp() + stored_seconds - arrived_at
+        evidence = _Evidence(lowest, lowest + took_seconds + resolution, arrived_at)
+        return evidence if abs(evidence.offset) <= _LARGEST_OFFSET_SECONDS else None

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from rk_exporter.model.meeting import App
+from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.runtime.background_call import BackgroundCall, bounded_call
 from rk_exporter.runtime.files import (
     FileError,
@@ -28,7 +29,13 @@ from rk_exporter.runtime.files import (
     read_regular_file,
 )
 from rk_exporter.runtime.last_logged import LastLogged
-from rk_exporter.tracking.state_records import SavedApp, UnreadableState, decode, encode
+from rk_exporter.tracking.state_records import (
+    SavedApp,
+    SavedState,
+    UnreadableState,
+    decode,
+    encode,
+)
 
 
 logger = logging.getLogger(__name__)
@@ -66,10 +73,11 @@ class StateFile:
         self._path = path
         self._clock = clock
         try:
-            self._lock, saved_apps = bounded_call(lambda: (_lock(path), self._load()))
+            self._lock, content = bounded_call(lambda: (_lock(path), self._load()))
         except FileHangs as error:
             raise StateFileError(f"{path}: {error}") from None
-        self._restored = {saved.app: saved for saved in saved_apps}
+        self._restored = {saved.app: saved for saved in content.apps}
+        self._restored_calls = {saved.group: saved for saved in content.calls}
         self._saved_at = clock()
         self._write: BackgroundCall[None] = BackgroundCall()
         self._logged_problem: LastLogged[str | None] = LastLogged(None)
@@ -79,23 +87,31 @@ class StateFile:
         """Return what an earlier process saved of *app*."""
         return self._restored.get(app)
 
+    def restored_calls(self, group: str | None) -> SavedCalls | None:
+        """Return the recent calls of a budget *group* that an earlier process saved."""
+        return self._restored_calls.get(group)
+
     def is_due(self) -> bool:
         """Return whether to write the file even if nothing has changed."""
         return abs(self._clock() - self._saved_at) >= _UNCHANGED_SECONDS
 
     async def save(
-        self, apps: Iterable[SavedApp], *, max_wait_seconds: float = _MAX_WAIT_SECONDS
+        self,
+        apps: Iterable[SavedApp],
+        calls: Iterable[SavedCalls] = (),
+        *,
+        max_wait_seconds: float = _MAX_WAIT_SECONDS,
     ) -> bool:
         """
-        Write *apps* to the file, and return whether that succeeded within *max_wait_seconds*.
+        Write *apps* and *calls* to the file, and return whether that succeeded in time.
 
-        Problems are logged when they change.
+        The caller waits for *max_wait_seconds* at most. Problems are logged when they change.
         """
         deadline = asyncio.get_running_loop().time() + max_wait_seconds
         problem = await self._problem(deadline) if self._write.is_running else None
         if not self._write.is_running:
             self._saved_at = self._clock()
-            self._write.start(partial(_replace, self._path, encode(apps)))
+            self._write.start(partial(_replace, self._path, encode(apps, calls)))
             problem = await self._problem(deadline)
         self.status = replace(self.status, is_written=problem is None)
         self._log(problem)
@@ -131,14 +147,14 @@ class StateFile:
                 extra=fields,
             )
 
-    def _load(self) -> tuple[SavedApp, ...]:
+    def _load(self) -> SavedState:
         try:
             return decode(read_regular_file(self._path, max_bytes=_LARGEST_FILE_BYTES))
         except FileMissing:
-            return ()
+            return SavedState()
         except (FileTooLarge, UnreadableState) as error:
             self._quarantine(str(error))
-            return ()
+            return SavedState()
         except FileError as error:
             raise StateFileError(f"{self._path}: {error}") from None
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from rk_exporter.model.ids import canonical
 from rk_exporter.model.recording import Outcome
 from rk_exporter.tracking.lifecycle import KnownRecording, ended_at
 
@@ -42,7 +43,7 @@ class RecordingStore:
 
     def in_progress(self, meeting_id: str) -> frozenset[str]:
         """Return the ids of a meeting's recordings that have not ended."""
-        return frozenset(self._in_progress.get(meeting_id, ()))
+        return frozenset(self._in_progress.get(canonical(meeting_id), ()))
 
     def all_in_progress(self) -> frozenset[str]:
         """Return the ids of all recordings that have not ended."""
@@ -58,7 +59,8 @@ class RecordingStore:
         if known.is_finished:
             self._end_progress(known)
         else:
-            self._in_progress.setdefault(known.meeting.meeting_id, set()).add(known.recording_id)
+            meeting_id = canonical(known.meeting.meeting_id)
+            self._in_progress.setdefault(meeting_id, set()).add(known.recording_id)
 
     def evict(self, known: KnownRecording, outcome: Outcome | None = None) -> None:
         """Replace a recording by a tombstone, with its own outcome or else *outcome*."""
@@ -96,10 +98,11 @@ class RecordingStore:
         return surplus
 
     def _end_progress(self, known: KnownRecording) -> None:
-        recording_ids = self._in_progress.get(known.meeting.meeting_id, set())
+        meeting_id = canonical(known.meeting.meeting_id)
+        recording_ids = self._in_progress.get(meeting_id, set())
         recording_ids.discard(known.recording_id)
         if not recording_ids:
-            self._in_progress.pop(known.meeting.meeting_id, None)
+            self._in_progress.pop(meeting_id, None)
 
 
 def _eviction_order(known: KnownRecording) -> tuple[bool, float]:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Outcome, Recording, Status
 from rk_exporter.runtime.server_clock import ServerClock
@@ -143,9 +144,9 @@ class RecordingTracker:
             self._store.upsert(lifecycle.with_details(after, now=self._server_clock()))
 
     def observe_missing(self, recording_id: str) -> None:
-        """Evict a recording that no longer exists in the API."""
+        """Evict a recording that does not exist in the API, if a later answer confirms that."""
         known = self._store.get(recording_id)
-        if known is None:
+        if known is None or not self._retries.confirms_missing(recording_id, now=self._clock()):
             return
         if known.outcome is None:
             self.counters = self.counters.finish(Outcome.VANISHED)
@@ -170,16 +171,20 @@ class RecordingTracker:
 
     def set_meetings(self, meetings: Iterable[Meeting]) -> None:
         """Set the list of *meetings*, and evict recordings that are no longer shown."""
-        self._meetings = {meeting.meeting_id: meeting for meeting in meetings}
+        self._meetings = {canonical(meeting.meeting_id): meeting for meeting in meetings}
         now = self._server_clock()
         for known in self._store:
-            is_listed = known.meeting.meeting_id in self._meetings
+            listed = self._meetings.get(canonical(known.meeting.meeting_id))
+            is_listed = listed is not None
             survives = is_listed or lifecycle.survives_removal(known, self.rules)
             if not survives or lifecycle.has_expired(known, self.rules, now=now):
                 self._evict(known)
             elif not is_listed and not known.is_finished and known.missing_since is None:
                 # No reading of a meeting would show that it has ended.
                 self._store.upsert(replace(known, missing_since=self._clock()))
+            elif listed is not None and listed.meeting_id != known.meeting.meeting_id:
+                # Another spelling of the same id.
+                self._store.upsert(replace(known, meeting=listed))
         if dropped := self._store.evict_surplus():
             self.counters = self.counters.drop(dropped)
 
@@ -206,9 +211,11 @@ class RecordingTracker:
     ) -> KnownRecording:
         if is_shown:
             self._retries.forget(known.recording_id)
+        else:
+            self._retries.exists(known.recording_id)
         after = replace(
             lifecycle.apply_reading(known, recording, read_at=now),
-            meeting=self._meetings.get(known.meeting.meeting_id, known.meeting),
+            meeting=self._meetings.get(canonical(known.meeting.meeting_id), known.meeting),
             missing_since=None if is_shown else _no_later(known.missing_since, now),
         )
         if not is_possible(known.recording.status, recording.status):
@@ -224,7 +231,7 @@ class RecordingTracker:
         return after
 
     def _track(self, meeting: Meeting, recording: Recording, *, now: float, is_shown: bool) -> None:
-        listed = self._meetings.get(meeting.meeting_id)
+        listed = self._meetings.get(canonical(meeting.meeting_id))
         if listed is None and not self.rules.any_meeting:
             return
         is_inherited = self._is_inherited(recording)

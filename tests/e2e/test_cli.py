@@ -201,7 +201,7 @@ class TestScrape:
 
     def test_failure(self, base_url: str, simulator: Simulator) -> None:
         """If an app cannot be read, the metrics include the failure, and the exit code is 1."""
-        simulator.inject("weekly", Fault.UNAUTHORIZED)
+        simulator.inject("*", Fault.UNAUTHORIZED)
         result = invoke("scrape", *IDS, "--meeting-id", "weekly", "--api.base-url", base_url)
         assert (1, 0) == (result.exit_code, value(result.stdout, "rk_up"))
         assert "reasons=auth:1" in result.stderr
@@ -227,15 +227,17 @@ class TestScrape:
 
 class TestCheck:
     def test_calls(self, base_url: str, simulator: Simulator) -> None:
-        """A check makes one call per meeting, and none for the list of recordings."""
+        """A check makes a call per meeting, and another one if the meeting may not exist."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
-        result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
-        assert (0, 2) == (result.exit_code, simulator.requests.total)
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
+        assert (0, 3) == (result.exit_code, simulator.requests.total)
 
     def test_success(self, base_url: str) -> None:
         """It prints a line for the app and each meeting, and exits with 0."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
-        result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
         app, weekly, idle = result.output.splitlines()
         assert "app: account account, app app: ok, 2 of 2 meetings read" == app
         assert re.fullmatch(r"  weekly  PAUSED \(recording [0-9a-f-]+\), .* long", weekly)
@@ -248,7 +250,8 @@ class TestCheck:
         for name in hanging:
             simulator.inject(name, Fault.HANG)
         meetings = [part for name in (*hanging, "weekly") for part in ("--meeting-id", name)]
-        result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
         assert "ok" not in result.output.splitlines()[0]
         assert 8 == result.output.count("FAILED timeout: the API did not answer in time")
         assert "  weekly     PAUSED" in result.output
@@ -268,18 +271,62 @@ class TestCheck:
         assert "FAILED auth: the API answered 401" in failure
 
     def test_rejected_token(self, base_url: str) -> None:
-        """A rejected token is a failure with a fix for each meeting, and exit code 1."""
+        """A rejected token is one failure with a fix, not one per meeting, and exit code 1."""
+        meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
         result = invoke(
-            "check",
-            *IDS,
-            *("--meeting-id", "weekly", "--api.base-url", base_url),
+            *("check", *IDS, *meetings, "--api.base-url", base_url),
             environment={"CLOUDFLARE_API_TOKEN": "forbidden"},
         )
         assert 1 == result.exit_code
-        assert "FAILED auth: the API answered 403 with the error code 10000; give the token" in (
-            result.output
+        app, token = result.output.splitlines()
+        assert app.endswith("FAILED, 0 of 2 meetings read")
+        assert token.startswith(
+            "  token: FAILED auth: the API answered 403 with the error code 10000; give the token"
         )
         assert "" == result.stderr
+
+    def test_mistyped_id(self, base_url: str, tmp_path: Path) -> None:
+        """A meeting that does not exist is a failure with its place, and exit code 1."""
+        file = tmp_path / "rk.yml"
+        file.write_text(
+            f"account_id: account\napi: {{base_url: '{base_url}'}}\n"
+            "apps:\n  - app_id: app\n    meetings:\n      ids:\n        - weekly\n        - idel\n"
+        )
+        result = invoke("check", "--config.file", str(file))
+        assert 1 == result.exit_code
+        assert result.output.splitlines()[-1] == (
+            "  idel    FAILED not_found: the API has no meeting with this id; "
+            f"correct or remove it: {file}:8: apps[0].meetings.ids[1]"
+        )
+
+    def test_probe(self, base_url: str, simulator: Simulator) -> None:
+        """A probe reports how the API behaves, in few calls, and exits with 0."""
+        arguments = ("check", *IDS, "--meeting-id", "idle", "--api.base-url", base_url, "--probe")
+        result = invoke(*arguments)
+        assert 0 == result.exit_code
+        assert (
+            "confirmed  the lists of recordings and sessions accept per_page=100" in result.output
+        )
+        assert f"{simulator.requests.total} calls made, at most 15 allowed" in result.output
+        assert simulator.requests.total <= 15
+        document = json.loads(invoke(*arguments, "--format", "json").stdout)
+        assert document["ok"]
+        assert {"confirmed", "differs", "unknown"} >= {
+            question["result"] for question in document["questions"]
+        }
+
+    def test_probe_with_a_rejected_token(self, base_url: str) -> None:
+        """A probe that the API refuses exits with 1."""
+        arguments = ("check", *IDS, "--meeting-id", "idle", "--api.base-url", base_url, "--probe")
+        result = invoke(*arguments, environment={"CLOUDFLARE_API_TOKEN": "refused"})
+        assert 1 == result.exit_code
+        assert "FAILED: the API rejects the token (401)" in result.output
+
+    def test_probe_makes_calls(self) -> None:
+        """A probe without calls is a usage error."""
+        result = invoke("check", *IDS, "--meeting-id", "x", "--probe", "--offline")
+        assert 2 == result.exit_code
+        assert "--probe makes API calls; leave out --offline" in result.output
 
     def test_json(self, base_url: str, simulator: Simulator) -> None:
         """The report for scripts is JSON."""
@@ -311,11 +358,24 @@ class TestCheck:
         assert warned == ("exceeds Cloudflare's default limit of 1200" in result.stderr)
 
     def test_announced_duration(self, base_url: str) -> None:
-        """If calls must wait for the budget, a log line says for how long."""
-        meetings = ("--meeting-id", "weekly", "--meeting-id", "idle", "--api.base-url", base_url)
-        result = invoke("check", *IDS, *meetings, "--api.budget", "100")
-        assert "2 of 2 meetings read" in result.stdout
-        assert "reading each meeting takes up to 6s, because of the budget" in result.stderr
+        """If one call per meeting is more than a tenth of the budget, a log line says so."""
+        ids = ("weekly", *(f"idle-{number}" for number in range(60)))
+        meetings = [argument for name in ids for argument in ("--meeting-id", name)]
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
+        assert "61 of 61 meetings read through the list" in result.stdout
+        assert "reading each meeting takes up to 5m, because of the budget" in result.stderr
+
+    def test_a_tenth_of_the_budget(self, base_url: str, simulator: Simulator) -> None:
+        """A check makes its calls at once, and at most a tenth of the budget."""
+        meetings = [
+            argument for number in range(30) for argument in ("--meeting-id", f"idle-{number}")
+        ]
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
+        assert "30 of 30 meetings read" in result.stdout
+        assert "because of the budget" not in result.stderr
+        assert 30 <= simulator.requests.total <= 60
 
     def test_offline(self, base_url: str, simulator: Simulator) -> None:
         """With --offline it checks only the configuration, without API calls."""

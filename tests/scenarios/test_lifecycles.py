@@ -318,7 +318,7 @@ LIFECYCLES = {
         about="A recording is deleted two days after its upload. It has been counted, and is shown "
         "until it is read, when its URL has 24 hours left.",
         recordings=[usual(vanishes=2 * DAY)],
-        course=days((6 * DAY, 6 * DAY + 120), last=7 * DAY + HOUR),
+        course=days((6 * DAY, 6 * DAY + 240), last=7 * DAY + HOUR),
     ),
     "clock ahead": Lifecycle(
         about="The exporter's clock is 5 minutes ahead. All measurements are right within "

@@ -188,7 +188,7 @@ class TestRestart:
         moments: dict[str, Any] = {"stopped_at": NOW + 60, "uploaded_at": NOW + 100, "paused": []}
 
         async def steps(simulation: Simulation) -> list[str]:
-            texts = await simulation.scrapes(4)
+            texts = await simulation.scrapes(8)
             simulator = Simulator(
                 ScriptedScenario(recordings=[scripted(**moments)]),
                 clock=simulation.now,
@@ -201,7 +201,7 @@ class TestRestart:
         texts = simulate(
             steps, scripted(**moments, vanishes_at=NOW + 40), configuration=configuration
         )
-        assert [0, 0, 0, *[1] * 7] == [counts(text)[1] for text in texts]
+        assert [*[0] * 7, *[1] * 7] == [counts(text)[1] for text in texts]
         last = texts[-1]
         assert 1 == value(last, "rk_recording_status", status="UPLOADED")
         assert 1 == value(last, FINISHED, outcome="vanished")

@@ -19,7 +19,8 @@ from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
+from rk_exporter.ratelimit.budget import SlidingWindowBudget
+from rk_exporter.ratelimit.limiter import BudgetGroup, RateLimiter
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.simulator import (
@@ -98,10 +99,9 @@ def free_limiter(token: Secret = TOKEN) -> RateLimiter:
 def limiter_of(calls: int, token: Secret = TOKEN) -> RateLimiter:
     """Return a rate limiter that lets this number of *calls* pass without waiting."""
     clock = Time()
-    limits = LimitsByToken(reserve_ratio=0.0, monotonic=clock.monotonic)
-    limiter = RateLimiter(limits, token=token, budget=calls)
+    budget = SlidingWindowBudget(calls, now=clock.monotonic(), reserve_ratio=0.0)
     clock.fill_budget()
-    return limiter
+    return RateLimiter(BudgetGroup(budget, monotonic=clock.monotonic), token=token)
 
 
 def pass_context(
@@ -155,7 +155,7 @@ class Time(Clock):
         return time.monotonic() + self._advanced_seconds
 
     def fill_budget(self) -> None:
-        """Let monotonic time pass until a new budget, which is used up at first, is full."""
+        """Let monotonic time pass until a new budget, of which most is used up, is full."""
         self._advanced_seconds += 301.0
 
 
@@ -195,7 +195,8 @@ class ApiProxy:
     A proxy in front of a simulator that records all calls.
 
     It calls *before* with each call, and *after* with the call and the body of its answer. Then it
-    waits for *delayed* seconds before it sends the answer. It drops *ignored* query parameters.
+    waits for *delayed* seconds before it sends the answer. It drops *ignored* query parameters, and
+    replaces those in *changed*. Calls for *hidden* paths are for something that does not exist.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -204,6 +205,8 @@ class ApiProxy:
         self.after: Callable[[Call, bytes], object] = lambda *_: None
         self.delayed: Callable[[Call], float] = lambda _: 0.0
         self.ignored: frozenset[str] = frozenset()
+        self.changed: Mapping[str, str] = {}
+        self.hidden: frozenset[str] = frozenset()
         self._simulator = simulator
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -214,6 +217,7 @@ class ApiProxy:
         self.calls.append(call)
         self.before(call)
         kept = {key: text for key, text in query.items() if key not in self.ignored}
+        kept |= {key: text for key, text in self.changed.items() if key in kept}
 
         async def pass_on(message: Any) -> None:
             if message["type"] == "http.response.body":
@@ -221,7 +225,10 @@ class ApiProxy:
                 await asyncio.sleep(self.delayed(call))
             await send(message)
 
-        await self._simulator({**scope, "query_string": urlencode(kept).encode()}, receive, pass_on)
+        sent = {**scope, "query_string": urlencode(kept).encode()}
+        if path in self.hidden:
+            sent["raw_path"] = scope["raw_path"].partition(b"?")[0] + b"-hidden"
+        await self._simulator(sent, receive, pass_on)
 
     def new_calls(self) -> list[Call]:
         """Return the calls since the last time, or since the start."""

@@ -48,7 +48,7 @@ apps:
     meetings: {ids: [no-bucket, several, track]}
 """
 # Seconds before NOW at which each recording below is seen in another state than before.
-LOOKS = (80, 69, 45, 22, 12, 0)
+LOOKS = (80, 69, 68.5, 45, 22, 12, 0)
 
 
 def every_state(now: float = NOW) -> list[Recording]:
@@ -119,7 +119,7 @@ def two_apps(folder: Path) -> Config:
 
 
 def full(folder: Path) -> Setup:
-    vanishing = scripted("idle", invoked_at=NOW - 50, started_at=NOW - 48, vanishes_at=NOW - 20)
+    vanishing = scripted("idle", invoked_at=NOW - 79, started_at=NOW - 77, vanishes_at=NOW - 68.7)
     return setup(
         *every_state(),
         vanishing,

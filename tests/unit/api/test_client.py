@@ -5,7 +5,7 @@ import logging
 import time
 
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, TypeVar
 
@@ -203,27 +203,20 @@ class TestRecording:
 
 
 @pytest.mark.parametrize(
-    ("status", "since", "expected"),
+    ("status", "expected"),
     [
-        (None, None, {}),
-        (Status.RECORDING, None, {"status": "RECORDING"}),
-        (None, datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC), {"start_time": "2026-02-03T04:05:06Z"}),
-        (
-            Status.ERRORED,
-            datetime(2026, 2, 3, 4, 5, 6, 789, tzinfo=timezone(timedelta(hours=2))),
-            {"status": "ERRORED", "start_time": "2026-02-03T02:05:06Z"},
-        ),
+        (None, {}),
+        (Status.RECORDING, {"status": "RECORDING"}),
+        (Status.ERRORED, {"status": "ERRORED"}),
     ],
 )
 @respx.mock
-def test_query_of_a_list(
-    status: Status | None, since: datetime | None, expected: dict[str, str]
-) -> None:
-    """The query asks for the newest first, and optionally for one status and for a start time."""
+def test_query_of_a_list(status: Status | None, expected: dict[str, str]) -> None:
+    """The query asks for the newest first, and optionally for one status; not for a time."""
     route = respx.get(url__startswith=RECORDINGS_URL)
     route.respond(200, json={"success": True, "data": []})
     ask(
-        lambda api, context: api.recordings_page(3, context, status=status, since=since),
+        lambda api, context: api.recordings_page(3, context, status=status),
         log=Log("recordings"),
     )
     order = {"sort_by": "invokedTime", "sort_order": "DESC"}
@@ -238,11 +231,22 @@ def test_every_answer_sets_the_server_clock(status_code: int) -> None:
     now = datetime(2026, 2, 3, tzinfo=UTC)
     clock = ServerClock(now.timestamp)
     date = format_datetime(now + timedelta(seconds=90), usegmt=True)
-    body = {"success": True, "data": None}
+    body = {"success": True, "data": None, "errors": [{"code": 7003}]}
     respx.get(f"{PREFIX}/meeting-1").respond(status_code, json=body, headers={"Date": date})
     with contextlib.suppress(api_errors.ApiError):
         read(server_clock=clock)
-    assert 90.5 == clock.offset_seconds
+    assert clock.offset_seconds == pytest.approx(90.5, abs=2)
+
+
+@respx.mock
+def test_age_of_an_answer() -> None:
+    """The age of a cached answer is not an offset of the API's clock."""
+    now = datetime(2026, 2, 3, tzinfo=UTC)
+    clock = ServerClock(now.timestamp)
+    headers = {"Date": format_datetime(now - timedelta(seconds=600), usegmt=True), "Age": "600"}
+    respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE, headers=headers)
+    read(server_clock=clock)
+    assert 0 == clock.offset_seconds
 
 
 @pytest.mark.parametrize("status_code", [200, 404, 429, 502])
@@ -250,7 +254,8 @@ def test_every_answer_sets_the_server_clock(status_code: int) -> None:
 def test_every_answer_informs_the_rate_limiter(status_code: int) -> None:
     """The rate limiter gets the policies of any answer, even of an error."""
     headers = {"Ratelimit": '"default";r=3;t=60'}
-    respx.get(f"{PREFIX}/meeting-1").respond(status_code, text=SAMPLE, headers=headers)
+    body = {**json.loads(SAMPLE), "errors": [{"code": 7003}]}
+    respx.get(f"{PREFIX}/meeting-1").respond(status_code, json=body, headers=headers)
     limiter = free_limiter(Secret(CANARY))
     with contextlib.suppress(api_errors.ApiError):
         read(limiter=limiter)
@@ -350,6 +355,46 @@ def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
         read()
     assert "the API answered 429" == str(caught.value)
     assert expected == caught.value.retry_after_seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (503, {"Retry-After": "7"}, 7),
+        (503, {}, None),
+        (502, {"Retry-After": "7"}, None),
+    ],
+)
+@respx.mock
+def test_unavailable(status: int, headers: dict[str, str], expected: float | None) -> None:
+    """The error for a 503 has the time of Retry-After, too."""
+    respx.get(f"{PREFIX}/meeting-1").respond(status, headers=headers)
+    with pytest.raises(api_errors.ServerError) as caught:
+        read()
+    assert expected == caught.value.retry_after_seconds
+
+
+@respx.mock
+def test_message_of_an_error() -> None:
+    """An error has the API's message without the token; its own text does not have it."""
+    body = {"errors": [{"code": 7003, "message": f"Could not route {CANARY} in {BASE_URL}/x"}]}
+    respx.get(f"{PREFIX}/meeting-1").respond(404, json=body)
+    with pytest.raises(api_errors.NotFound) as caught:
+        read()
+    failure = caught.value.failure
+    assert "Could not route [redacted] in [redacted]" == failure.api_message
+    assert "the API answered 404 with the error code 7003" == str(caught.value)
+
+
+@respx.mock
+def test_large_page() -> None:
+    """A page of a list may have four mebibytes."""
+    body = {"success": True, "data": [], "rest": "x" * (3 << 20)}
+    respx.get(url__startswith=RECORDINGS_URL).respond(200, json=body)
+    page = ask(
+        lambda api, context: api.recordings_page(1, context, status=None), log=Log("recordings")
+    )
+    assert () == page.items
 
 
 @respx.mock

@@ -207,7 +207,7 @@ def test_nothing_leaks(encrypted: bool, authority: trustme.CA) -> None:  # noqa:
     chance = random.Random(1)  # noqa: S311 # not a secret
     kinds = (
         answer(),
-        answer(404),
+        answer(404, b"<html>"),
         hang(),
         hang(LENGTH_100),
         drip(BODY, head=head(200, "Content-Length: 28")),

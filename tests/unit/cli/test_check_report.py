@@ -64,6 +64,16 @@ def test_failures_have_advice(reason: Reason) -> None:
     assert meeting["failure"]["advice"] in failed
 
 
+def test_message_of_the_api() -> None:
+    """A failure shows what the API says about it, after the exporter's own words."""
+    failure = Failure(Reason.NOT_FOUND, "the API answered 404", "No route for that URI")
+    shown = snapshot(Reading(meeting=MEETING, failure=failure))
+    line = list(report.lines(shown))[1]
+    assert line.endswith('check account_id and app_id; the API says "No route for that URI"')
+    (meeting,) = report.document(shown)["apps"][0]["meetings"]
+    assert "No route for that URI" == meeting["failure"]["api_message"]
+
+
 def test_unread_meeting() -> None:
     """A meeting that the exporter had no time for is a failure with a fix."""
     shown = snapshot(Reading(meeting=MEETING))

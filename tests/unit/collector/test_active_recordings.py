@@ -18,7 +18,8 @@ from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
+from rk_exporter.ratelimit.budget import SlidingWindowBudget
+from rk_exporter.ratelimit.limiter import BudgetGroup, RateLimiter
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.simulator import Fault, MeetingInList, Recording, ScriptedScenario, Simulator
 from tests.support.building import (
@@ -248,8 +249,6 @@ class TestByStatus:
 class TestUnfiltered:
     """If the API does not filter by status, all recordings of the last 25 hours are read."""
 
-    SINCE = "2026-11-17T10:06:40Z"
-
     def check(
         self, harness: ListHarness, first: Sequence[str | None], log: pytest.LogCaptureFixture
     ) -> str:
@@ -259,9 +258,7 @@ class TestUnfiltered:
             assert result.is_complete
         calls = harness.proxy.calls
         assert [call.query.get("status") for call in calls] == [*first, None, None]
-        assert {call.query["start_time"] for call in calls if "status" not in call.query} == {
-            self.SINCE
-        }
+        assert not any("start_time" in call.query for call in calls)
         assert harness.list.usual_calls == 1
         (record,) = (
             record
@@ -333,6 +330,28 @@ class TestUnfiltered:
         assert harness.statuses() == [*STATUSES, *[None] * 6]
         assert harness.list.usual_calls == 3
 
+    def test_wrong_order(self) -> None:
+        """If the API ignores the order, the whole list is read, and nothing is missed."""
+        old = [
+            scripted(f"old-{number}", invoked_at=NOW - 99 * HOUR - number, uploaded_at=NOW - HOUR)
+            for number in range(250)
+        ]
+        harness = ListHarness(*old, *in_each_state(), refuse_status_filter=True)
+        harness.proxy.changed = {"sort_order": "ASC"}
+        result = run(harness.read())
+        assert recorded(result) == IN_PROGRESS
+        assert result.is_complete
+
+    def test_endless_list(self) -> None:
+        """A list that does not reach the age within a hundred pages is a failure, not complete."""
+        names = [f"meeting-{number:04}" for number in range(1001)]
+        recordings = [scripted(name, invoked_at=NOW - 1) for name in names]
+        harness = ListHarness(*recordings, refuse_status_filter=True, most_recordings=10)
+        result = run(harness.read(timeout_seconds=60.0))
+        assert result.failure
+        assert (result.failure.reason, result.is_complete) == (Reason.CLIENT_ERROR, False)
+        assert result.page_count == 100
+
     def test_refused_as_well(self) -> None:
         """If the API rejects that as well, the read fails, and the next one tries again."""
         harness = ListHarness(*in_each_state())
@@ -357,11 +376,8 @@ class TestRateLimited:
 
         async def run_steps() -> None:
             clock = asyncio.get_running_loop().time
-            limiter = RateLimiter(
-                LimitsByToken(reserve_ratio=0.0, monotonic=clock),
-                token=TOKEN,
-                budget=30,
-            )
+            budget = SlidingWindowBudget(30, now=clock(), reserve_ratio=0.0)
+            limiter = RateLimiter(BudgetGroup(budget, monotonic=clock), token=TOKEN)
             # Half a minute is saved up: three calls, and the next one in ten seconds.
             await asyncio.sleep(30)
             await steps(ListHarness(*in_each_state(), limiter=limiter, **options))

@@ -118,15 +118,16 @@ class TestList:
         """A recording that has left the list and no longer exists is counted and dropped."""
 
         async def steps(simulation: Simulation) -> list[str]:
-            return await simulation.scrapes(2)
+            return await simulation.scrapes(6)
 
         vanishing = running("a", vanishes_at=NOW + 10)
-        first, second = simulate(
+        *before, last = simulate(
             steps, vanishing, running("b"), configuration=list_config("a", "b")
         )
-        assert states(first) == {"a": "RECORDING", "b": "RECORDING"}
-        assert states(second) == {"b": "RECORDING"}
-        assert value(second, "rk_recordings_finished_total", outcome="vanished") == 1
+        # The API must deny the recording twice, with a minute between.
+        assert {str(states(text)) for text in before} == {str({"a": "RECORDING", "b": "RECORDING"})}
+        assert states(last) == {"b": "RECORDING"}
+        assert value(last, "rk_recordings_finished_total", outcome="vanished") == 1
 
     def test_state_that_changes_between_two_calls(self) -> None:
         """A recording that changes its state between two calls is not lost."""
@@ -245,7 +246,7 @@ class TestSmallBudgetForTheList:
             steps,
             running("invoked", started_at=None),
             running("recording"),
-            configuration=list_config("invoked", "recording", "idle", api__budget="40"),
+            configuration=list_config("invoked", "recording", "idle", api__budget="20"),
         )
         assert by_meeting(text, "rk_meeting_active_recordings") == {"invoked": 1}
         assert by_meeting(text, "rk_meeting_up") == {"invoked": 1}

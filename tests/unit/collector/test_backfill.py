@@ -2,7 +2,6 @@ import asyncio
 import logging
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.pagination import PER_PAGE
+from rk_exporter.api.pagination import PER_PAGE, PageSizeChanged
 from rk_exporter.api.results import Page, Paging
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.model.errors import (
@@ -74,32 +73,32 @@ class Pages(RealtimeKitClient):
     def __init__(self, recordings: list[Recording]) -> None:
         self.recordings = recordings
         self.asked: list[int] = []
-        self.since: list[datetime | None] = []
+        self.per_page = PER_PAGE
+        """A page that is refused from the next call on halves it."""
+        self.largest = PER_PAGE
         self.seconds = 0.0
         self.problem_of: Callable[[int], Exception | None] = lambda _: None
 
     async def recordings_page(
-        self,
-        page_no: int,
-        context: PassContext,
-        *,
-        status: Status | None,
-        since: datetime | None = None,
+        self, page_no: int, context: PassContext, *, status: Status | None
     ) -> Page[ListedRecording]:
         """Return a page of the list."""
         assert status is None
         self.asked.append(page_no)
-        self.since.append(since)
+        if self.per_page > self.largest:
+            self.per_page //= 2
+            raise PageSizeChanged
         await self._answer(context)
         problem = self.problem_of(page_no)
         if problem:
             raise problem
-        end = page_no * PER_PAGE
-        shown = self.recordings[end - PER_PAGE : end]
+        end = page_no * self.per_page
+        shown = self.recordings[end - self.per_page : end]
         return Page(
             tuple(ListedRecording(MEETING, recording) for recording in shown),
             tuple(recording.recording_id for recording in shown),
             Paging(len(self.recordings), min(end, len(self.recordings))),
+            self.per_page,
         )
 
     async def _answer(self, context: PassContext) -> None:
@@ -256,16 +255,60 @@ class TestRestoring:
         with_poller(steps, older(2000), max_recordings=max_recordings)
 
     @pytest.mark.parametrize(("retain", "days"), [(HOUR, 7), (7 * DAY, 7), (30 * DAY, 30)])
-    def test_retention_limits_the_request(self, retain: float, days: int) -> None:
-        """Only recordings that may be shown are requested: a file is kept for seven days."""
+    def test_stops_at_the_age(self, retain: float, days: int) -> None:
+        """The poll ends at recordings that cannot be shown: a file is kept for seven days."""
+        limit = days * DAY + 25 * HOUR
+        recordings = [
+            *older(150),
+            *(invoked(10 - limit - number, f"young-{number}") for number in range(9)),
+            *(invoked(-limit - number, f"old-{number}") for number in range(1, 800)),
+        ]
 
         async def steps(poller: Poller) -> None:
-            await poller.poll()
-            (since,) = poller.pages.since
-            assert since is not None
-            assert NOW - days * DAY - 25 * HOUR == since.timestamp()
+            assert [1, 2] == await poller.poll()
+            assert poller.is_restored()
+            assert [1] == await poller.poll_when_due()
 
-        with_poller(steps, older(5), retain_seconds=retain)
+        with_poller(steps, recordings, retain_seconds=retain)
+
+    def test_list_that_is_not_sorted(self) -> None:
+        """If the API ignores the order, nothing is missed, and the number of pages is limited."""
+        ancient = [invoked(-99 * DAY + number, f"ancient-{number}") for number in range(250)]
+
+        async def steps(poller: Poller) -> None:
+            assert [*range(1, 5)] == await poller.poll()
+            assert {recording.recording_id for recording in older(150)} <= set(poller.shown)
+            poller.pages.recordings = [*reversed(older(150)), *ancient, *older(5000)]
+            assert 11 >= len(await poller.poll(after=6 * HOUR))
+
+        with_poller(steps, [*ancient, *reversed(older(150))])
+
+    def test_smaller_pages_in_the_middle(self) -> None:
+        """If the size of the pages changes, the list is read from its beginning."""
+
+        async def steps(poller: Poller) -> None:
+            def shrink(page_no: int) -> None:
+                poller.pages.largest = 50 if page_no == 3 else poller.pages.largest
+
+            poller.pages.problem_of = shrink
+            assert [1, 2, 3, 4, *range(1, 10)] == await poller.poll()
+            assert {recording.recording_id for recording in older(430)} == set(poller.shown)
+            assert [1] == await poller.poll_when_due()
+
+        with_poller(steps, older(430))
+
+    def test_smaller_pages_between_two_polls(self) -> None:
+        """A poll that goes on after a timeout does not skip recordings if pages are smaller now."""
+
+        async def steps(poller: Poller) -> None:
+            errors = iter([None, None, ApiTimeout("no answer")])
+            poller.pages.problem_of = lambda _: next(errors, None)
+            assert [1, 2, 3] == await poller.poll()
+            poller.pages.per_page = 50
+            assert [3, *range(1, 10)] == await poller.poll_when_due()
+            assert {recording.recording_id for recording in older(430)} == set(poller.shown)
+
+        with_poller(steps, older(430))
 
     def test_retained_forever(self) -> None:
         """A retention that is longer than the unix epoch works as well."""

@@ -62,6 +62,16 @@ class TestCombine:
         assert combine(given) == (Meeting("a", "daily"),)
         assert combine(reversed(given)) == (Meeting("a", "weekly"),)
 
+    def test_spellings_of_one_id(self) -> None:
+        """A UUID is one meeting in capitals and in lower case: its first spelling counts."""
+        upper, lower = (
+            "497F6ECA-6276-4993-BFEB-53CBBBBA6F08",
+            "497f6eca-6276-4993-bfeb-53cbbbba6f08",
+        )
+        assert combine(named(upper, lower)) == named(upper)
+        assert combine([*named(upper), Meeting(lower, "daily")]) == (Meeting(upper, "daily"),)
+        assert combine(named("Room", "room")) == named("Room", "room")
+
     def test_name_of_another(self) -> None:
         """A meeting may have another meeting's id as its name."""
         given = (Meeting("a", "b"), Meeting("b", "a"))

@@ -276,6 +276,21 @@ class TestRetryAfter:
         assert seconds(text) is None
         assert seconds("Wed, 18 Nov 2026 12:02:00 GMT", text) == 120
 
+    @pytest.mark.parametrize(
+        ("age", "date", "expected"),
+        [
+            ("100", "Wed, 18 Nov 2026 12:00:20 GMT", 180),
+            ("1000", "Wed, 18 Nov 2026 12:00:20 GMT", 1),
+            ("old", "Wed, 18 Nov 2026 12:00:20 GMT", 280),
+            ("100", None, 300),
+        ],
+    )
+    def test_cached_answer(self, age: str, date: str | None, expected: float) -> None:
+        """A stored answer's Date is as old as its Age says."""
+        until = "Wed, 18 Nov 2026 12:05:00 GMT"
+        headers = without_missing({"Retry-After": until, "Date": date, "Age": age})
+        assert retry_after_seconds(headers, now=NOW) == expected
+
     @given(text_of(DATE_PARTS), st.none() | text_of(DATE_PARTS))
     @example("Wed, 18 Nov 9999 23:59:59 -2359", "Mon, 01 Jan 0001 00:00:00 +2359")
     @settings(max_examples=300)

@@ -29,7 +29,21 @@ class Upstream:
         """Send an answer that arrives after *latency* seconds; return the offset after that."""
         date = formatdate(self.time.now + self.ahead, usegmt=True)
         self.time.now += latency
-        self.clock.observe(date)
+        self.clock.observe(date, took_seconds=latency)
+        return self.offset
+
+    def answers(self, count: int, *, every: float = 15.0) -> list[float]:
+        """Send answers *every* few seconds; return the offset after each."""
+        offsets = []
+        for _ in range(count):
+            self.time.now += every
+            offsets.append(self.answer())
+        return offsets
+
+    def cached(self, seconds: float, *, age: str | None) -> float:
+        """Send an answer that a cache stored *seconds* ago; return the offset after that."""
+        date = formatdate(self.time.now + self.ahead - seconds, usegmt=True)
+        self.clock.observe(date, age=age, took_seconds=0.0)
         return self.offset
 
 
@@ -37,7 +51,7 @@ class Upstream:
 def test_without_a_date(date: str | None) -> None:
     """Without a Date, the API's clock counts as equal to this machine's."""
     clock = ServerClock(Time())
-    clock.observe(date)
+    clock.observe(date, took_seconds=0.0)
     assert 0 == clock.offset_seconds
     assert NOW == clock()
 
@@ -78,14 +92,72 @@ def test_jitter(ahead: float, answers: list[tuple[float, float]]) -> None:
 
 
 def test_clock_that_is_set() -> None:
-    """A clock that is corrected, or set to a wrong time, counts from the next answer."""
+    """A clock that is corrected, or set to a wrong time, counts from the third answer."""
     upstream = Upstream(300.0)
     assert upstream.answer() == pytest.approx(300, abs=1)
     upstream.ahead = 0.0
-    assert 0 == upstream.answer()
+    *before, after = upstream.answers(3)
+    assert before == pytest.approx([300, 300], abs=1)
+    assert after == 0
     upstream.time.now += 3600
     upstream.ahead = -3600.0
-    assert upstream.answer() == pytest.approx(-3600, abs=1)
+    assert upstream.answers(3) == [0, 0, pytest.approx(-3600, abs=1)]
+
+
+def test_clock_that_is_set_back() -> None:
+    """If this machine's clock is set back, the offset changes as well, after three answers."""
+    upstream = Upstream(0.0)
+    upstream.answer()
+    upstream.ahead, upstream.time.now = 500.0, upstream.time.now - 500
+    assert upstream.answers(3) == [0, 0, pytest.approx(500, abs=1)]
+
+
+class TestCaches:
+    """Answers that a cache has stored."""
+
+    @given(st.integers(0, 10_000_000), st.floats(-DAY, DAY))
+    def test_age(self, seconds: int, ahead: float) -> None:
+        """The Age of an answer, from a second to months, does not shift the clock."""
+        upstream = Upstream(ahead)
+        offset = upstream.cached(seconds, age=f" {seconds} ")
+        assert offset == pytest.approx(ahead, abs=3)
+        assert offset == upstream.answer()
+
+    @pytest.mark.parametrize("age", [None, "", "-600", "600.5", "ten", "9" * 40])
+    def test_without_a_usable_age(self, age: str | None) -> None:
+        """An old Date without a valid Age contradicts the known time and is ignored."""
+        upstream = Upstream(60.0)
+        offset = upstream.answer()
+        for _ in range(10):
+            assert offset == upstream.cached(600.0, age=age)
+
+    def test_one_stored_answer_again_and_again(self) -> None:
+        """A stored answer gets older with each time it is sent, so it never confirms itself."""
+        upstream = Upstream(60.0)
+        offset = upstream.answer()
+        for number in range(50):
+            upstream.time.now += 15
+            assert offset == upstream.cached(600.0 + 15 * number, age=None)
+
+    def test_answers_between(self) -> None:
+        """Three stored answers do not count if a fresh one comes between them."""
+        upstream = Upstream(60.0)
+        offset = upstream.answer()
+        for _ in range(9):
+            upstream.time.now += 15
+            assert offset == upstream.cached(600.0, age=None)
+            assert offset == upstream.answer()
+
+
+@given(st.floats(-DAY, DAY), st.floats(0.0, 30.0), st.floats(0.0, 1.0))
+def test_slow_answer(ahead: float, latency: float, part: float) -> None:
+    """A Date that was made at any moment of a slow call does not change a known offset."""
+    upstream = Upstream(ahead)
+    known = upstream.answer()
+    made_at = upstream.time.now + ahead + part * latency
+    upstream.time.now += latency
+    upstream.clock.observe(formatdate(made_at, usegmt=True), took_seconds=latency)
+    assert known == upstream.offset
 
 
 @pytest.mark.parametrize("ahead", [-31 * DAY, 31 * DAY, -NOW])
@@ -119,12 +191,12 @@ def test_malformed_dates(date: str) -> None:
     """An invalid or absurd Date is ignored."""
     upstream = Upstream(60.0)
     offset = upstream.answer()
-    upstream.clock.observe(date)
+    upstream.clock.observe(date, took_seconds=0.0)
     assert offset == upstream.offset
 
 
 def test_spaces_around_a_date() -> None:
     """Spaces around a header's value do not count."""
     upstream = Upstream(0.0)
-    upstream.clock.observe(f" {formatdate(NOW + 60, usegmt=True)}\t")
+    upstream.clock.observe(f" {formatdate(NOW + 60, usegmt=True)}\t", took_seconds=0.0)
     assert upstream.offset == pytest.approx(60, abs=1)

@@ -111,10 +111,10 @@ class TestWriting:
                 versions.append(file_version(path))
             return [before != after for before, after in pairwise(versions)]
 
-        # The exporter sees it at 90 s and 105 s. The first pass waits a moment for the budget.
+        # The exporter sees it at 90 s and 105 s.
         later = Recording.scripted("meeting-1", invoked_at=NOW + 80, started_at=NOW + 91)
         written = simulate(steps, later, configuration=with_state_file(path))
-        assert [75, 90, 105, 165] == [
+        assert [60, 90, 105, 165] == [
             15 * number for number, is_written in enumerate(written, 1) if is_written
         ]
 

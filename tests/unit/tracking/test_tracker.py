@@ -93,6 +93,12 @@ class Harness:
         self.time.now += after
         return self.tracker.observe_meeting(self.meetings[0], recordings)
 
+    def observe_missing_twice(self, recording_id: str = ID) -> None:
+        """Let two answers, a minute apart, say that a recording does not exist."""
+        self.tracker.observe_missing(recording_id)
+        self.time.now += 60
+        self.tracker.observe_missing(recording_id)
+
     def read_list(
         self, *recordings: Recording, meeting: Meeting = MEETING, takes: float = 0.0
     ) -> None:
@@ -118,7 +124,7 @@ OTHER_EVENTS: dict[str, Event] = {
     "scrape": lambda harness, _: harness.tracker.set_meetings(harness.meetings),
 }
 EVICTIONS: dict[str, Event] = {
-    "vanished": lambda harness, _: harness.tracker.observe_missing(ID),
+    "vanished": lambda harness, _: harness.observe_missing_twice(),
     "meeting removed": lambda harness, _: harness.tracker.set_meetings([]),
     "week of downtime": lambda harness, _: elapse(harness, 7 * DAY),
     "restart": lambda harness, _: harness.restart(harness.tracker.state),
@@ -408,7 +414,7 @@ class TestReadings:
         """A running recording that the API no longer knows is logged and counts as vanished."""
         harness = Harness()
         harness.read_meeting(recording())
-        harness.tracker.observe_missing(ID)
+        harness.observe_missing_twice()
         assert [] == harness.ids
         assert 1 == harness.counters.finished[Outcome.VANISHED]
         records = [record for record in caplog.records if "no longer exists" in record.message]
@@ -417,11 +423,69 @@ class TestReadings:
             for record in records
         ]
 
+    def test_missing_once(self) -> None:
+        """One answer that a recording does not exist changes nothing for a minute."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        harness.read_meeting(after=15)
+        assert [ID] == harness.due
+        harness.tracker.observe_missing(ID)
+        for _ in range(59):
+            harness.time.now += 1
+            assert ([ID], []) == (harness.ids, harness.due)
+        harness.tracker.observe_missing("another")
+        harness.time.now += 1
+        assert [ID] == harness.due
+        assert 0 == harness.counters.finished[Outcome.VANISHED]
+        harness.tracker.observe_missing(ID)
+        assert 1 == harness.counters.finished[Outcome.VANISHED]
+
+    @pytest.mark.parametrize("reading", READINGS)
+    def test_missing_and_seen_again(self, reading: str) -> None:
+        """If any answer shows the recording in between, it does not end."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        for _ in range(5):
+            harness.tracker.observe_missing(ID)
+            harness.time.now += 59
+            READINGS[reading](harness, recording())
+            harness.time.now += 59
+        assert [ID] == harness.ids
+        assert 0 == harness.counters.finished[Outcome.VANISHED]
+
+    def test_missing_in_a_list_that_is_kept(self) -> None:
+        """If the list still shows a recording that the API denies, it is read less and less."""
+        harness = Harness()
+        harness.read_meeting(recording(Status.UPLOADED))
+        denied = 0
+        for _ in range(24 * 60):
+            harness.time.now += 60
+            if harness.due:
+                harness.tracker.observe_missing(ID)
+                denied += 1
+            harness.read_list(recording(Status.UPLOADED))
+        assert [ID] == harness.ids
+        assert denied < 35
+
+    def test_clock_is_set_back_between(self) -> None:
+        """If this machine's clock was set back, the minute begins again."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        harness.tracker.observe_missing(ID)
+        harness.time.now -= 3600
+        harness.tracker.observe_missing(ID)
+        harness.time.now += 59
+        harness.tracker.observe_missing(ID)
+        assert [ID] == harness.ids
+        harness.time.now += 1
+        harness.tracker.observe_missing(ID)
+        assert [] == harness.ids
+
     def test_deleted(self) -> None:
         """A finished recording that the API no longer knows is evicted, and keeps its outcome."""
         harness = Harness()
         harness.read_meeting(recording(Status.UPLOADED))
-        harness.tracker.observe_missing(ID)
+        harness.observe_missing_twice()
         assert [] == harness.ids
         assert (1, 0) == (
             harness.counters.finished[Outcome.UPLOADED],
@@ -452,12 +516,12 @@ class TestReadings:
         harness = Harness()
         harness.read_meeting(recording(), recording(recording_id="gone"))
         harness.read_meeting(recording(), after=15)
-        harness.tracker.observe_missing("gone")
+        harness.observe_missing_twice("gone")
         state = harness.tracker.state
         assert [ID] == [known.recording_id for known in state.recordings]
         assert {"gone": Tombstone(Outcome.VANISHED)} == state.tombstones
         assert (1, NOW) == (state.counters.finished[Outcome.VANISHED], state.listed_until)
-        harness.tracker.observe_missing(ID)
+        harness.observe_missing_twice()
         assert ["gone"] == list(state.tombstones)
         harness.restart(state)
         assert state == harness.tracker.state
@@ -672,7 +736,7 @@ class TestKept:
         """A vanished recording that reappears is followed again, and does not end twice."""
         harness = Harness()
         harness.read_meeting(recording())
-        harness.tracker.observe_missing(ID)
+        harness.observe_missing_twice()
         harness.read_meeting(recording(), after=15)
         harness.read_meeting(recording(Status.UPLOADED), after=15)
         assert [ID] == harness.ids == harness.due

@@ -1,0 +1,33 @@
+"""
+The age at which reading a list of recordings ends.
+
+The list is sorted by the time of invocation, newest first. The API's own filter, `start_time`, is
+not used: its documentation leaves open whether it is about the recording or about its meeting.
+"""
+
+from itertools import pairwise
+
+from rk_exporter.api.results import Page
+from rk_exporter.model.meeting import ListedRecording
+
+
+def not_older(page: Page[ListedRecording], oldest: float) -> list[ListedRecording]:
+    """Return the recordings on *page*, except those invoked before *oldest* (unix seconds)."""
+    return [listed for listed in page.items if not _is_older(listed, oldest)]
+
+
+def is_past(page: Page[ListedRecording], oldest: float) -> bool:
+    """
+    Return whether all later pages than *page* are older than *oldest* (unix seconds).
+
+    That is unknown if the page is not sorted as requested.
+    """
+    times = [listed.recording.invoked_timestamp_seconds for listed in page.items]
+    known = [time for time in times if time is not None]
+    is_sorted = len(known) == len(times) and all(a >= b for a, b in pairwise(known))
+    return is_sorted and bool(known) and known[-1] < oldest
+
+
+def _is_older(listed: ListedRecording, oldest: float) -> bool:
+    invoked_at = listed.recording.invoked_timestamp_seconds
+    return invoked_at is not None and invoked_at < oldest

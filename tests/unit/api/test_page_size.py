@@ -1,0 +1,142 @@
+import itertools
+import math
+
+import pytest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rk_exporter.api.pagination import PageSize, PageSizeChanged, walk
+from rk_exporter.api.results import Page, Paging
+from rk_exporter.model.errors import ApiError, BodyTooLarge, ClientError, ServerError
+from tests.support.building import run
+
+
+DAY = 86_400.0
+
+
+def refusal() -> ClientError:
+    error = ClientError("the API answered 400")
+    error.rejects_query = True
+    return error
+
+
+def shrink(sizes: PageSize, error: ApiError, now: float = 0.0) -> list[int]:
+    """Return the sizes that are tried while each is refused with *error*."""
+    tried = [sizes.current(now)]
+    while sizes.refuse(tried[-1], error, now):
+        tried.append(sizes.current(now))
+    return tried
+
+
+class TestSizes:
+    """The size of the pages of one list."""
+
+    @pytest.mark.parametrize("error", [refusal(), BodyTooLarge("large")])
+    def test_halved(self, error: ApiError) -> None:
+        """The size is halved down to ten."""
+        assert shrink(PageSize(), error) == [100, 50, 25, 12, 10]
+
+    @pytest.mark.parametrize("error", [ClientError("409"), ServerError("500")])
+    def test_other_errors(self, error: ApiError) -> None:
+        """Other errors are not about the size."""
+        assert shrink(PageSize(), error) == [100]
+
+    def test_accepted_size(self) -> None:
+        """A size that was accepted is not the reason of a refusal, but its page may be large."""
+        sizes = PageSize()
+        sizes.accept(100)
+        assert shrink(sizes, refusal()) == [100]
+        assert sizes.refuse(100, BodyTooLarge("large"), 0.0)
+        assert sizes.current(0.0) == 50
+
+    def test_a_day(self) -> None:
+        """A smaller size is kept for a day; then the largest is tried again."""
+        sizes = PageSize()
+        assert sizes.refuse(100, refusal(), 0.0)
+        sizes.accept(50)
+        assert (sizes.current(DAY - 1), sizes.current(DAY)) == (50, 100)
+        assert shrink(sizes, refusal(), DAY) == [100, 50, 25, 12, 10]
+
+    def test_futile(self) -> None:
+        """If the API refuses every size, the size is not at fault: it is kept for an hour."""
+        sizes = PageSize()
+        shrink(sizes, refusal())
+        assert shrink(sizes, refusal(), 3599.0) == [100]
+        assert shrink(sizes, refusal(), 3600.0) == [100, 50, 25, 12, 10]
+
+    def test_large_items(self) -> None:
+        """If even ten items are too large, the size stays at ten."""
+        sizes = PageSize()
+        shrink(sizes, BodyTooLarge("large"))
+        assert sizes.current(1.0) == 10
+
+    def test_simultaneous_refusals(self) -> None:
+        """Calls that were refused with the same size halve it once."""
+        sizes = PageSize()
+        assert [sizes.refuse(100, refusal(), 0.0) for _ in range(4)] == [True] * 4
+        assert sizes.current(0.0) == 50
+
+
+class ListServer:
+    """A list of *count* items whose server accepts *largest* per page, and may change that."""
+
+    def __init__(self, count: int, changes: dict[int, int], *, pages: bool) -> None:
+        self._items = [str(number) for number in range(count)]
+        self._changes = changes
+        self._has_paging = pages
+        self._largest = 100
+        self.sizes = PageSize()
+        self.calls = 0
+
+    async def fetch(self, number: int) -> Page[str]:
+        """Return a page as the client does."""
+        self.calls += 1
+        self._largest = self._changes.get(self.calls, self._largest)
+        size = self.sizes.current(0.0)
+        if size > self._largest:
+            assert self.sizes.refuse(size, BodyTooLarge("large"), 0.0)
+            raise PageSizeChanged
+        end = number * size
+        shown = tuple(self._items[end - size : end])
+        paging = Paging(len(self._items), min(end, len(self._items))) if self._has_paging else None
+        return Page(shown, shown, paging, size)
+
+
+@given(
+    st.integers(0, 700),
+    st.dictionaries(st.integers(1, 12), st.sampled_from([10, 12, 25, 50, 100]), max_size=4),
+    st.booleans(),
+)
+def test_no_item_is_skipped_or_repeated(
+    count: int,
+    changes: dict[int, int],
+    pages: bool,  # noqa: FBT001 # a parameter
+) -> None:
+    """Whenever the size of the pages changes, a walk returns each item once, in order."""
+    server = ListServer(count, changes, pages=pages)
+    found = run(walk(server.fetch))
+    items = [item for page in found for item in page.items]
+    assert items == [str(number) for number in range(count)]
+    assert server.calls <= math.ceil(count / 10) * 5 + 10
+
+
+@given(st.integers(1, 700), st.sampled_from([12, 25, 50]), st.integers(2, 8))
+def test_continued_walk(count: int, smaller: int, first: int) -> None:
+    """A walk that goes on with other pages than before begins again."""
+    server = ListServer(count, {1: smaller}, pages=True)
+    found = run(walk(server.fetch, first=first, requested=100))
+    items = {item for page in found for item in page.items}
+    assert items == {str(number) for number in range(count)}
+
+
+@pytest.mark.parametrize("limit", [10, 20, 25, 30, 50])
+def test_limit_of_the_server(limit: int) -> None:
+    """If the API returns fewer items than requested without paging, all pages are read."""
+
+    async def fetch(number: int) -> Page[str]:
+        ids = tuple(map(str, range(120)))[(number - 1) * limit : number * limit]
+        return Page(ids, ids, None)
+
+    found = run(walk(fetch))
+    assert [*itertools.chain(*(page.items for page in found))] == [*map(str, range(120))]
