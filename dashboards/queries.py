@@ -1,6 +1,6 @@
 """PromQL that several panels of the overview share."""
 
-from dashboards.selectors import BY_MEETING, BY_RECORDING, of_app, of_meeting, once
+from dashboards.selectors import BY_MEETING, BY_RECORDING, newest, of_app, of_meeting, once
 
 
 _DAY_SECONDS = 86_400
@@ -18,12 +18,12 @@ EXPIRING = f"({_EXPIRES_IN} > 0) < {_DAY_SECONDS}"
 def in_states(statuses: str) -> str:
     """Return the recordings in one or several states, separated by `|`."""
     matcher = f'status=~"{statuses}"' if "|" in statuses else f'status="{statuses}"'
-    return once(f"{BY_RECORDING}, status", of_meeting("rk_recording_status", matcher))
+    return once(f"{BY_RECORDING}, status", newest(of_meeting("rk_recording_status", matcher)))
 
 
 def ended_within(window: str, outcomes: str) -> str:
     """Return how many recordings ended with one or several outcomes, separated by `|`."""
     matcher = f'outcome=~"{outcomes}"' if "|" in outcomes else f'outcome="{outcomes}"'
     return once(
-        "app, outcome", of_app(f"instance:rk_recordings_finished:increase{window}", matcher)
+        "rk_app, outcome", of_app(f"instance:rk_recordings_finished:increase{window}", matcher)
     )

@@ -4,7 +4,17 @@ from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.frame import RECORDING, Framing, Row, framed
 from dashboards.panels import About, Panel, Size, history, instant, number, query, timeline
-from dashboards.selectors import BY_MEETING, BY_RECORDING, as_time, of_meeting, of_recording, once
+from dashboards.selectors import (
+    BY_MEETING,
+    BY_RECORDING,
+    as_time,
+    newest,
+    newest_labels,
+    of_meeting,
+    of_recording,
+    once,
+    with_label,
+)
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
 
@@ -13,6 +23,7 @@ _FIGURE = Size(4, 4)
 _HALF = Size(12, 8)
 _DAY_SECONDS = 86_400
 _HOUR_SECONDS = 3_600
+_CODE = once(BY_RECORDING, newest(of_recording("instance:rk_recording_state:code")))
 _STOP_REASONS = {
     "INTERNAL_ERROR": ("INTERNAL_ERROR", "red"),
     "UNKNOWN": ("UNKNOWN", "orange"),
@@ -45,7 +56,7 @@ def _figures() -> list[Panel]:
     return [
         number(
             About("State", "State of the recording. None if no recording is known.", unit="none"),
-            instant(_latest("instance:rk_recording_state:code")),
+            instant(_of_latest(_CODE)),
             size=_FIGURE,
             texts=as_text(),
             absent="none",
@@ -102,21 +113,24 @@ def _figures() -> list[Panel]:
 
 def _latest(metric: str) -> str:
     """Return the value of a metric for the most recently requested recording."""
+    return _of_latest(once(BY_RECORDING, of_recording(metric)))
+
+
+def _of_latest(value: str) -> str:
+    """Return the value for the most recently requested recording."""
     requested_at = of_recording("rk_recording_invoked_timestamp_seconds")
-    value = once(BY_RECORDING, of_recording(metric))
     latest = f"{once(BY_RECORDING, requested_at)} == scalar(max({requested_at}))"
     return f"max({value} and on ({BY_RECORDING}) ({latest}))"
 
 
 def _states() -> Panel:
-    code = once(BY_RECORDING, of_recording("instance:rk_recording_state:code"))
     return timeline(
         About(
             "States",
             "State history of each recording. Empty while the state is unknown.",
             unit="none",
         ),
-        query(code, "{{recording_id}}"),
+        query(_CODE, "{{recording_id}}"),
         size=Size(24, 8),
     )
 
@@ -138,7 +152,7 @@ def _timestamps() -> Panel:
             Label("Recording id", "recording_id"),
             Value(
                 "State",
-                once(BY_RECORDING, of_recording("instance:rk_recording_state:code")),
+                _CODE,
                 width=110,
                 texts=as_text(),
             ),
@@ -156,7 +170,7 @@ def _timestamps() -> Panel:
         ],
         size=Size(24, 8),
         sorted_by="Requested",
-        hidden_labels=["app", "meeting_id"],
+        hidden_labels=["rk_app", "meeting_id"],
     )
 
 
@@ -191,13 +205,12 @@ def _expiry() -> Panel:
 
 
 def _details() -> Panel:
-    labels = f"{BY_RECORDING}, session_id, output_file_name, kind"
     available = once(
         BY_RECORDING, of_recording("rk_recording_download_available", 'kind="composite"')
     )
-    reason = once(f"{BY_RECORDING}, reason", of_recording("rk_recording_stop_reason"))
-    info = once(labels, of_recording("rk_recording_info"))
-    with_reason = f"{info} * on ({BY_RECORDING}) group_left (reason) ({reason} == 1)"
+    reason = newest_labels("reason", f"({of_recording('rk_recording_stop_reason')} == 1)")
+    info = newest_labels("session_id, output_file_name, kind", of_recording("rk_recording_info"))
+    with_reason = with_label(info, "reason", BY_RECORDING, reason)
     return table_of(
         About(
             "Files",
@@ -220,7 +233,7 @@ def _details() -> Panel:
         ],
         size=Size(24, 7),
         sorted_by="File",
-        hidden_labels=["app", "meeting_id"],
+        hidden_labels=["rk_app", "meeting_id"],
     )
 
 

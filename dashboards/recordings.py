@@ -4,7 +4,17 @@ from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.frame import RECORDING, RECORDINGS, Framing, Row, framed, link_to
 from dashboards.panels import About, Panel, Size, bars, history, instant, query, timeline
-from dashboards.selectors import BY_MEETING, BY_RECORDING, as_time, named, of_meeting, once
+from dashboards.queries import in_states
+from dashboards.selectors import (
+    BY_MEETING,
+    BY_RECORDING,
+    as_time,
+    named,
+    named_over_time,
+    newest,
+    of_meeting,
+    once,
+)
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
 
@@ -21,9 +31,9 @@ _PROBLEMS = {
     1: ("expires", "yellow"),
     0: ("fine", "transparent"),
 }
-_RUNNING = once(
-    BY_RECORDING, of_meeting("rk_recording_status", 'status=~"RECORDING|PAUSED"') + " == 1"
-)
+_CODES = of_meeting("instance:rk_recording_state:code")
+_CODE = once(BY_RECORDING, newest(_CODES))
+_RUNNING = f"{in_states('RECORDING|PAUSED')} == 1"
 _STARTED_AT = once(BY_RECORDING, of_meeting("rk_recording_started_timestamp_seconds"))
 _RUNNING_FOR = f"(time() - {_STARTED_AT}) and on ({BY_RECORDING}) {_RUNNING}"
 
@@ -49,9 +59,9 @@ def build() -> dashboard.Dashboard:
 def _list() -> Panel:
     to_recording = link_to(
         RECORDING,
-        app='${__data.fields["App"]}',
-        meeting='${__data.fields["Meeting id"]}',
-        recording='${__data.fields["Recording id"]}',
+        app="App",
+        meeting="Meeting id",
+        recording="Recording id",
     )
     return table_of(
         About(
@@ -64,18 +74,20 @@ def _list() -> Panel:
         [
             Value(
                 "Problem",
-                named(once(BY_RECORDING, of_meeting("instance:rk_recording_trouble:level"))),
+                named(
+                    once(BY_RECORDING, newest(of_meeting("instance:rk_recording_trouble:level")))
+                ),
                 width=85,
                 texts=values(_PROBLEMS),
             ),
             Value(
                 "State",
-                once(BY_RECORDING, of_meeting("instance:rk_recording_state:code")),
+                _CODE,
                 width=110,
                 texts=as_text(),
             ),
-            Label("App", "app", width=110),
-            Label("Meeting", "name", link=to_recording, link_title="Open recording"),
+            Label("App", "rk_app", width=110),
+            Label("Meeting", "meeting_name", link=to_recording, link_title="Open recording"),
             Value("Started", as_time(_STARTED_AT), unit="dateTimeAsIso", width=165),
             Value(
                 "Duration",
@@ -116,14 +128,13 @@ def _list() -> Panel:
 
 
 def _states() -> Panel:
-    code = once(BY_RECORDING, of_meeting("instance:rk_recording_state:code"))
     requested_at = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
     # A recording that has no code yet must not hide the one before it.
-    requested_at = f"({requested_at} and on ({BY_RECORDING}) {code})"
+    requested_at = f"({requested_at} and on ({BY_RECORDING}) {_CODES})"
     latest = (
         f"{requested_at} == on ({BY_MEETING}) group_left () max by ({BY_MEETING}) {requested_at}"
     )
-    of_latest = f"max by ({BY_MEETING}) ({code} and on ({BY_RECORDING}) ({latest}))"
+    of_latest = f"max by ({BY_MEETING}) ({_CODE} and on ({BY_RECORDING}) ({latest}))"
     return timeline(
         About(
             "Latest recording per meeting",
@@ -131,7 +142,7 @@ def _states() -> Panel:
             "has no recording, or its state is unknown.",
             unit="none",
         ),
-        query(named(of_latest), "{{name}}"),
+        query(named_over_time(of_latest), "{{meeting_name}}"),
         size=Size(16, 13),
     )
 
@@ -145,7 +156,7 @@ def _running() -> Panel:
             "being recorded.",
             unit="s",
         ),
-        [instant(named(_RUNNING_FOR), "{{name}}")],
+        [instant(named(_RUNNING_FOR), "{{meeting_name}}")],
         size=Size(8, 13),
         most=_LIMIT_SECONDS,
         colours={0: "green", _NEAR_LIMIT_SECONDS: "red"},
@@ -159,7 +170,7 @@ def _durations() -> Panel:
             "How long each RECORDING or PAUSED recording has been running. Empty if there is none.",
             unit="s",
         ),
-        [query(named(_RUNNING_FOR), "{{name}}")],
+        [query(named_over_time(_RUNNING_FOR), "{{meeting_name}}")],
         size=Size(12, 9),
     )
 
@@ -173,7 +184,7 @@ def _sizes() -> Panel:
             "file.",
             unit="bytes",
         ),
-        [query(named(f"sum by ({BY_MEETING}) ({sizes})"), "{{name}}")],
+        [query(named_over_time(f"sum by ({BY_MEETING}) ({sizes})"), "{{meeting_name}}")],
         size=Size(12, 9),
         stacked=True,
     )

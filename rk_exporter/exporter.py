@@ -1,6 +1,6 @@
 """The composition root: builds the parts of an exporter from a configuration."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain
 
@@ -8,7 +8,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
-from rk_exporter.api.client import RealtimeKitClient
+from rk_exporter.api.client import (
+    ACTIVE_RECORDING,
+    MEETING,
+    RECORDING,
+    RECORDINGS,
+    SESSIONS,
+    RealtimeKitClient,
+)
 from rk_exporter.api.connection import ClientFactory, ConnectionPool, client_factory
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
@@ -25,7 +32,7 @@ from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.internal_errors import internal_errors
-from rk_exporter.model.meeting import App
+from rk_exporter.model.meeting import App, ReadMode
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
 from rk_exporter.runtime.clock import Clock
@@ -72,10 +79,14 @@ class Exporter:
             self._state_file = StateFile(config.state_file, clock=self.clock.wall)
         self._registry = CollectorRegistry()
         names = [app.app.name for app in config.apps]
-        self._call_metrics = ApiCallMetrics(names, registry=self._registry)
+        self._call_metrics = ApiCallMetrics(
+            {app.app.name: _endpoints(app) for app in config.apps}, registry=self._registry
+        )
         self._internal_errors = internal_errors(names, registry=self._registry)
         ProcessCollector(registry=self._registry)
         self._snapshot_families = SnapshotFamilies()
+        self.parts: dict[str, AppParts] = {}
+        """The parts of each app, by its name; `check` makes calls of its own with them."""
         self.collector = Collector(
             self._apps(),
             clock=self.clock,
@@ -126,8 +137,9 @@ class Exporter:
     def _app_collector(self, config: AppConfig, token: Secret, budget: int) -> AppCollector:
         restored = self._state_file.restored(config.app) if self._state_file else None
         limiter = RateLimiter(self._limits, token=token, budget=budget)
+        parts = self.parts[config.app.name] = self._app_parts(config, limiter, restored)
         return AppCollector(
-            self._app_parts(config, limiter, restored),
+            parts,
             min_interval_seconds=self.config.min_interval_seconds,
             restored=restored,
         )
@@ -192,3 +204,12 @@ class Exporter:
             longest_pause_seconds=_REREAD_RATIO * config.stale_after_seconds,
             any_meeting=any_meeting,
         )
+
+
+def _endpoints(config: AppConfig) -> Iterator[str]:
+    """Return the endpoints that the passes over an app call."""
+    if config.read is not ReadMode.LIST:
+        yield ACTIVE_RECORDING
+    yield from (RECORDING, RECORDINGS)
+    if config.discover:
+        yield from (SESSIONS, MEETING)

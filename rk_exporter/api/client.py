@@ -147,6 +147,22 @@ class RealtimeKitClient:
         path = f"/meetings/{_segment(meeting_id)}"
         return await self._call(MEETING, path, parsers.parse_record_on_start, context)
 
+    async def exchange(self, endpoint: str, path: str, context: PassContext) -> Answer:
+        """
+        Return the answer to a call, even if it is an error, for questions about the API itself.
+
+        Raises ApiError if there is no complete answer.
+        """
+        answers: list[Answer] = []
+        try:
+            parse, keep = parsers.parse_any, answers.append
+            await self._call(endpoint, path, parse, context, on_answer=keep)
+        except ApiError:
+            # The rate limiter has seen the error.
+            if not answers:
+                raise
+        return answers[-1]
+
     @property
     def recordings_per_page(self) -> int:
         """Return how many recordings the next page of the list may have."""
@@ -207,6 +223,7 @@ class RealtimeKitClient:
         parse: Callable[[int, bytes], Parsed[T]],
         context: PassContext,
         *,
+        on_answer: Callable[[Answer], object] = lambda _: None,
         counts_failure: bool = True,
     ) -> T:
         connection = await self._pool.acquire()
@@ -219,6 +236,7 @@ class RealtimeKitClient:
                 deadline = min(deadline, context.call_deadline(_now()))
                 answer = await self._get(connection, endpoint, path, context.token, deadline)
                 self._limiter.observe(context, self._policies(answer))
+                on_answer(answer)
                 return _parsed(answer, parse, context.token)
 
         try:

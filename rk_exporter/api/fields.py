@@ -17,6 +17,7 @@ import msgspec
 
 from rk_exporter.api.results import Parsed
 from rk_exporter.model.ids import ID_PATTERN, canonical
+from rk_exporter.runtime.printable import label_text
 
 
 T = TypeVar("T")
@@ -29,8 +30,6 @@ _TIMESTAMP = re.compile(
 # Earlier are the zero times of other languages (0001-01-01, 1970-01-01), which mean "not set".
 _EARLIEST_YEAR = 2000
 _NUMBER_IN_STRING = re.compile(rb'"\d{1,19}(\.\d{1,9})?"')
-# The longest file name in usual file systems.
-_LONGEST_LABEL_BYTES = 255
 _text_decoder: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 _number_decoder: msgspec.json.Decoder[float] = msgspec.json.Decoder(
     Annotated[float, msgspec.Meta(ge=0.0, lt=2.0**63)], strict=False
@@ -90,13 +89,9 @@ def present_identifier(raw: msgspec.Raw) -> str:
 
 
 def label(raw: msgspec.Raw) -> str | None:
-    """Return a label value: without control characters, at most as long as a file name."""
+    """Return the value of a label."""
     value = text(raw)
-    if value is None:
-        return None
-    if not value.isprintable():
-        value = "".join(character if character.isprintable() else " " for character in value)
-    return value.encode()[:_LONGEST_LABEL_BYTES].decode(errors="ignore")
+    return None if value is None else label_text(value) or None
 
 
 def is_given(raw: msgspec.Raw) -> bool:

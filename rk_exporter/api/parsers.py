@@ -218,6 +218,16 @@ def parse_record_on_start(status: int, body: bytes) -> Parsed[bool | None]:
     return issues.parsed(issues.read("record_on_start", raw, fields.boolean))
 
 
+def parse_any(status: int, body: bytes) -> Parsed[None]:
+    """
+    Return nothing about the answer of any endpoint.
+
+    Raises ApiError unless the answer is a documented success.
+    """
+    unwrap(status, body, schema.anything)
+    return Parsed(None)
+
+
 def _parse_page(
     raw_items: Iterable[msgspec.Raw],
     raw_paging: msgspec.Raw,

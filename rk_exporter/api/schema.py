@@ -88,6 +88,7 @@ MALFORMABLE_FIELDS = (
     "record_on_start",
 )
 
+anything = msgspec.json.Decoder(Success[msgspec.Raw])
 active_recordings = msgspec.json.Decoder(Success[RecordingItem | list[RecordingItem] | None])
 # The items of a list stay raw as well: one malformed item must not cost the whole page.
 recording = msgspec.json.Decoder(Success[RecordingItem | None])

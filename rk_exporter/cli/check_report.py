@@ -1,8 +1,10 @@
 """The report of `check` about a snapshot, as lines of text or as JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from rk_exporter.cli.check_meetings import Existence
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import Reading, ReadMode, Room
 from rk_exporter.model.recording import Recording
@@ -24,45 +26,81 @@ _ADVICE = {
     Reason.INVALID_RESPONSE: "check --api.base-url, and any proxy between this machine and the API",
     Reason.TOO_LARGE: "check --api.base-url, and any proxy between this machine and the API",
 }
+ExistenceByApp = Mapping[str, Existence]
+NOTHING_KNOWN: ExistenceByApp = MappingProxyType({})
+_BUDGET_NOTE = "check uses at most a tenth of the budget"
 _SIZE_UNITS = ("B", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
 
 
-def is_fine(snapshot: Snapshot) -> bool:
-    """Return whether the API accepts each app's token, and all meetings can be read."""
-    return all(_is_fine(app) for app in snapshot.apps)
+def is_fine(snapshot: Snapshot, existence: ExistenceByApp = NOTHING_KNOWN) -> bool:
+    """Return whether the API accepts each token, and all meetings exist and can be read."""
+    return all(_is_fine(app, existence.get(app.app.name, Existence())) for app in snapshot.apps)
 
 
-def lines(snapshot: Snapshot, *, offline: bool = False) -> Iterator[str]:
+def lines(
+    snapshot: Snapshot, existence: ExistenceByApp = NOTHING_KNOWN, *, offline: bool = False
+) -> Iterator[str]:
     """Return a line for each app and meeting; *offline* means that nothing was read."""
     for app in snapshot.apps:
-        yield _app_line(app, offline=offline)
-        if failure := _discovery_failure(app):
+        known = existence.get(app.app.name, Existence())
+        yield _app_line(app, known, offline=offline)
+        token_failure = _token_failure(app)
+        if token_failure:
+            yield f"  token: FAILED {_failure_text(token_failure)}"
+        elif failure := _discovery_failure(app):
             yield f"  live meetings: FAILED {_failure_text(failure)}"
-        id_width = max((len(reading.meeting.meeting_id) for reading in app.readings), default=0)
-        name_width = max((len(_name(reading)) for reading in app.readings), default=0)
-        for reading in app.readings:
-            state = "listed" if offline else _state(reading, app, now=snapshot.taken_at)
-            name = f"{_name(reading):{name_width}}  " if name_width else ""
-            yield f"  {reading.meeting.meeting_id:{id_width}}  {name}{state}"
+        yield from _meeting_lines(app, known, now=snapshot.taken_at, offline=offline)
+        yield from (f"  note: {note}" for note in _notes(known))
 
 
-def document(snapshot: Snapshot, *, offline: bool = False) -> dict[str, Any]:
+def _meeting_lines(
+    app: AppSnapshot, known: Existence, *, now: float, offline: bool
+) -> Iterator[str]:
+    readings = [reading for reading in app.readings if not _is_hidden(reading, app)]
+    id_width = max((len(reading.meeting.meeting_id) for reading in readings), default=0)
+    name_width = max((len(_name(reading)) for reading in readings), default=0)
+    for reading in readings:
+        state = "listed" if offline else _state(reading, app, known, now=now)
+        name = f"{_name(reading):{name_width}}  " if name_width else ""
+        yield f"  {reading.meeting.meeting_id:{id_width}}  {name}{state}"
+
+
+def _notes(known: Existence) -> Iterator[str]:
+    """Return what the check did not find out."""
+    if known.refusal:
+        yield (
+            f"{known.refusal}, so the check cannot see whether meetings without a recording exist; "
+            "a mistyped id looks like a meeting that nobody records"
+        )
+    elif known.unverified:
+        yield f"not asked whether they exist: {_meetings(known.unverified)}; {_BUDGET_NOTE}"
+    if known.left_out:
+        yield f"not checked: {_meetings(known.left_out)}, the last in the list; {_BUDGET_NOTE}"
+
+
+def document(
+    snapshot: Snapshot, existence: ExistenceByApp = NOTHING_KNOWN, *, offline: bool = False
+) -> dict[str, Any]:
     """Return the report for scripts, as JSON types."""
+    known = {app.app.name: existence.get(app.app.name, Existence()) for app in snapshot.apps}
     return {
-        "ok": offline or is_fine(snapshot),
+        "ok": offline or is_fine(snapshot, existence),
         "apps": [
             {
                 "app": app.app.name,
                 "account_id": app.app.account_id,
                 "app_id": app.app.app_id,
-                "ok": offline or _is_fine(app),
+                "ok": offline or _is_fine(app, known[app.app.name]),
                 "read": app.read_mode.value,
                 "deferred": app.deferred,
+                "token_failure": _failure_document(_token_failure(app)),
                 "discovery_failure": _failure_document(_discovery_failure(app)),
                 "blocked_until_timestamp_seconds": _blocked_until(app),
+                "notes": list(_notes(known[app.app.name])),
                 "meetings": [
-                    _meeting_document(reading, now=snapshot.taken_at) for reading in app.readings
+                    _meeting_document(reading, known[app.app.name], now=snapshot.taken_at)
+                    for reading in app.readings
                 ],
             }
             for app in snapshot.apps
@@ -70,9 +108,23 @@ def document(snapshot: Snapshot, *, offline: bool = False) -> dict[str, Any]:
     }
 
 
-def _is_fine(app: AppSnapshot) -> bool:
+def _is_fine(app: AppSnapshot, known: Existence) -> bool:
     is_accepted = app.up is not False and _discovery_failure(app) is None
-    return is_accepted and all(reading.up for reading in app.readings)
+    return is_accepted and not known.missing and all(reading.up for reading in app.readings)
+
+
+def _token_failure(app: AppSnapshot) -> Failure | None:
+    """Return the failure of all calls if the API has rejected the token."""
+    if app.up is not False:
+        return None
+    failures = [_discovery_failure(app), *(reading.failure for reading in app.readings)]
+    return next((item for item in failures if item and item.reason is Reason.AUTH), None)
+
+
+def _is_hidden(reading: Reading, app: AppSnapshot) -> bool:
+    """Return whether the rejected token is all that there is to say about a meeting."""
+    is_other = reading.failure is not None and reading.failure.reason is not Reason.AUTH
+    return _token_failure(app) is not None and not is_other
 
 
 def _discovery_failure(app: AppSnapshot) -> Failure | None:
@@ -84,16 +136,19 @@ def _blocked_until(app: AppSnapshot) -> float | None:
     return status.blocked_until_timestamp_seconds if status else None
 
 
-def _app_line(app: AppSnapshot, *, offline: bool) -> str:
+def _app_line(app: AppSnapshot, known: Existence, *, offline: bool) -> str:
     subject = f"{app.app.name}: account {app.app.account_id}, app {app.app.app_id}"
     total = len(app.readings)
     if offline:
-        listed = "1 meeting" if total == 1 else f"{total} meetings"
-        return f"{subject}: {listed} listed, no API calls made"
+        return f"{subject}: {_meetings(total)} listed, no API calls made"
     read = sum(1 for reading in app.readings if reading.up)
-    verdict = "ok" if _is_fine(app) else "FAILED"
+    verdict = "ok" if _is_fine(app, known) else "FAILED"
     how = " through the list" if app.read_mode is ReadMode.LIST else ""
     return f"{subject}: {verdict}, {read} of {total} meetings read{how}"
+
+
+def _meetings(count: int) -> str:
+    return "1 meeting" if count == 1 else f"{count} meetings"
 
 
 def _name(reading: Reading) -> str:
@@ -101,13 +156,19 @@ def _name(reading: Reading) -> str:
     return "" if meeting.name == meeting.meeting_id else meeting.name
 
 
-def _state(reading: Reading, app: AppSnapshot, *, now: float) -> str:
+def _state(reading: Reading, app: AppSnapshot, known: Existence, *, now: float) -> str:
+    if failure := _missing_failure(reading, known):
+        return f"FAILED {failure['reason']}: {failure['explanation']}; {failure['advice']}"
     if reading.failure:
-        return f"FAILED {_failure_text(reading.failure)}"
+        suspect = known.suspects.get(reading.meeting.meeting_id)
+        listed = f" ({suspect})" if suspect else ""
+        return f"FAILED {_failure_text(reading.failure)}{listed}"
     if reading.recordings is None:
         return _unread_text(app, now=now)
     if not reading.recordings:
-        return "no active recording"
+        problem = known.failures.get(reading.meeting.meeting_id)
+        doubt = f"; cannot see whether the meeting exists: {problem}" if problem else ""
+        return f"no active recording{doubt}"
     return "; ".join(_recording_text(recording, now=now) for recording in reading.recordings)
 
 
@@ -152,16 +213,28 @@ def _size_text(size_bytes: float) -> str:
     return f"{size_bytes:.3g} {_SIZE_UNITS[-1]}"
 
 
-def _meeting_document(reading: Reading, *, now: float) -> dict[str, Any]:
+def _missing_failure(reading: Reading, known: Existence) -> dict[str, str] | None:
+    place = known.missing.get(reading.meeting.meeting_id)
+    if place is None:
+        return None
+    return {
+        "reason": Reason.NOT_FOUND.value,
+        "explanation": "the API has no meeting with this id",
+        "advice": f"correct or remove it: {place}",
+    }
+
+
+def _meeting_document(reading: Reading, known: Existence, *, now: float) -> dict[str, Any]:
     room = reading.room or Room()
+    missing = _missing_failure(reading, known)
     return {
         "meeting_id": reading.meeting.meeting_id,
         "name": reading.meeting.name,
-        "ok": reading.up,
+        "ok": False if missing else reading.up,
         "live": room.is_live,
         "live_participants": room.participants,
         "record_on_start": room.record_on_start,
-        "failure": _failure_document(reading.failure),
+        "failure": missing or _failure_document(reading.failure),
         "recordings": reading.recordings
         and [_recording_document(recording, now=now) for recording in reading.recordings],
     }

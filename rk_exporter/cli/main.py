@@ -5,20 +5,27 @@ import logging
 import os
 import sys
 
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterable
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
 
 import click
 
 from rk_exporter import __version__
 from rk_exporter.api.connection import SetupError
+from rk_exporter.api.probe_calls import MOST_CALLS
 from rk_exporter.assets import AssetsError
 from rk_exporter.cli import check_report as report
+from rk_exporter.cli import probe_report
 from rk_exporter.cli.assets import assets_command
+from rk_exporter.cli.check import check, config_for_check, probe, probed_app
 from rk_exporter.cli.options import Command, configuration_options, given_settings
 from rk_exporter.cli.process import exit_without_waiting, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import is_sent_in_clear_text
+from rk_exporter.config.places import place_of
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.demo.programs import StackError
 from rk_exporter.exporter import Exporter
@@ -38,6 +45,8 @@ _ONE_PASS_SECONDS = 60.0
 _DISCOVERY_SECONDS = 300.0
 _ANNOUNCED_FROM_SECONDS = 5.0
 _EXIT_FAILED = 1
+# Whether all is fine, the lines for people, and the document for scripts.
+_Report = tuple[bool, Iterable[str], dict[str, Any]]
 
 
 class UsageError(click.ClickException):
@@ -106,8 +115,8 @@ def scrape_command(**_options: object) -> None:
     Use it with the textfile collector of node_exporter. The exit code is 1 if an app cannot be
     read. The command prints the metrics in this case too, and they include the failure.
     """
-    exporter, snapshot = run(_read_once(_configured()))
-    _print(encode(exporter.families(snapshot), Format.TEXT).decode())
+    exporter, snapshot = run(_scrape(_configured()))
+    _print(encode(exporter.families(snapshot), Format.TEXT))
     if any(app.up is False for app in snapshot.apps):
         sys.exit(_EXIT_FAILED)
 
@@ -116,14 +125,30 @@ def scrape_command(**_options: object) -> None:
 @configuration_options
 @click.option("--offline", is_flag=True, help="Check only the configuration, without API calls.")
 @click.option(
+    "--probe",
+    "is_probe",
+    is_flag=True,
+    help=(
+        f"Instead, ask the API how it behaves, with at most {MOST_CALLS} calls. The report has no "
+        "ids, names and secrets, so you can paste it into an issue."
+    ),
+)
+@click.option(
     "output_format",
     "--format",
     type=click.Choice(["text", "json"]),
     default="text",
     help="Output format: text for people, json for scripts.",
 )
-def check_command(*, offline: bool, output_format: str, **_options: object) -> None:
-    """Check the configuration, the token and each meeting."""
+def check_command(*, offline: bool, is_probe: bool, output_format: str, **_options: object) -> None:
+    """
+    Check the configuration, the token and each meeting.
+
+    The exit code is 1 if the token is rejected, or if a meeting does not exist or cannot be read.
+    All calls together take at most a tenth of the budget; meetings beyond that are counted.
+    """
+    if offline and is_probe:
+        raise click.UsageError("--probe makes API calls; leave out --offline")
     try:
         config = _configured()
     except ConfigError as error:
@@ -134,19 +159,27 @@ def check_command(*, offline: bool, output_format: str, **_options: object) -> N
         # The report shows the same failures.
         for module in ("app_collector", "discovery", "active_recordings"):
             logging.getLogger(f"rk_exporter.collector.{module}").setLevel(logging.ERROR)
-    if offline:
+    if is_probe:
+        is_fine, lines, document = run(_probe(config))
+    elif offline:
         snapshot = _exporter(config, persistent=False).collector.snapshot
+        is_fine = True
+        lines = report.lines(snapshot, offline=True)
+        document = report.document(snapshot, offline=True)
     else:
-        _, snapshot = run(_read_once(config, persistent=False))
+        is_fine, lines, document = run(_check(config))
     if output_format == "json":
-        _print(json.dumps(report.document(snapshot, offline=offline), indent=2) + "\n")
+        _print(json.dumps(document, indent=2) + "\n")
     else:
-        _print("".join(f"{line}\n" for line in report.lines(snapshot, offline=offline)))
-    if not (offline or report.is_fine(snapshot)):
+        _print("".join(f"{line}\n" for line in lines))
+    if not is_fine:
         sys.exit(_EXIT_FAILED)
 
 
-def _print(text: str) -> None:
+def _print(text: str | bytes) -> None:
+    """Print bytes as they are, and text in the encoding of the locale, with escapes if need be."""
+    if isinstance(text, str):
+        text = text.encode(sys.stdout.encoding, "backslashreplace")
     try:
         click.echo(text, nl=False)
         sys.stdout.flush()
@@ -177,8 +210,42 @@ def _exporter(config: Config, *, persistent: bool = True) -> Exporter:
     return Exporter(config, persistent=persistent)
 
 
-async def _read_once(config: Config, *, persistent: bool = True) -> tuple[Exporter, Snapshot]:
+@asynccontextmanager
+async def _opened(config: Config, *, persistent: bool = True) -> AsyncIterator[Exporter]:
     exporter = _exporter(config, persistent=persistent)
+    try:
+        yield exporter
+    finally:
+        await exporter.close()
+
+
+async def _scrape(config: Config) -> tuple[Exporter, Snapshot]:
+    async with _opened(config) as exporter:
+        return exporter, await exporter.collector.scrape(_pass_seconds(exporter, config))
+
+
+async def _check(config: Config) -> _Report:
+    context = click.get_current_context()
+    place = partial(
+        place_of, config_file=context.params["config_file"], settings=given_settings(context)
+    )
+    async with _opened(config_for_check(config), persistent=False) as exporter:
+        result = await check(exporter, config, _pass_seconds(exporter, config), place)
+    shown = result.snapshot, result.existence
+    return report.is_fine(*shown), report.lines(*shown), report.document(*shown)
+
+
+async def _probe(config: Config) -> _Report:
+    seconds = MOST_CALLS * WINDOW_SECONDS / probed_app(config).budget
+    if seconds > _ANNOUNCED_FROM_SECONDS:
+        logger.info("probe takes up to %s, because of the budget", duration_text(seconds))
+    async with _opened(config, persistent=False) as exporter:
+        probed = await probe(exporter, config)
+    return probed.is_complete, probe_report.lines(probed), probe_report.document(probed)
+
+
+def _pass_seconds(exporter: Exporter, config: Config) -> float:
+    """Return how long a single pass may take, and announce it if that is long."""
     # A new process assumes that the budget is used up, however often people run the command.
     budget_seconds = sum(
         len(snapshot.readings) * WINDOW_SECONDS / app.budget
@@ -193,10 +260,7 @@ async def _read_once(config: Config, *, persistent: bool = True) -> tuple[Export
     if any(app.discover for app in config.apps):
         # The number of live meetings is not known yet.
         seconds += _DISCOVERY_SECONDS
-    try:
-        return exporter, await exporter.collector.scrape(seconds)
-    finally:
-        await exporter.close()
+    return seconds
 
 
 def entry_point() -> None:

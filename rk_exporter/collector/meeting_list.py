@@ -6,6 +6,7 @@ from typing import Protocol
 
 from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import FileState, Meeting
+from rk_exporter.runtime.printable import visible
 
 
 class MeetingSource(Protocol):
@@ -56,7 +57,9 @@ class MeetingList:
         """Return for each file whether the list in use is the one that it holds now."""
         return tuple(
             FileState(
-                str(file.path), file.last_read_successful, file.last_success_timestamp_seconds
+                visible(str(file.path)),
+                file.last_read_successful,
+                file.last_success_timestamp_seconds,
             )
             for file in self._files
         )

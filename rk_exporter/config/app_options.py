@@ -1,139 +1,100 @@
 """The options of one app, each declared once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
-from rk_exporter.config.option import Option, options_of
-from rk_exporter.config.parsers import (
-    READ_CHOICES,
-    count,
-    parse_meetings,
-    parse_name,
-    parse_paths,
-    parse_read,
-    parse_switch,
-    parse_variable_name,
-)
+from rk_exporter.config import parsers
+from rk_exporter.config.option import Option, declare, options_of
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.model.ids import parse_id
 from rk_exporter.model.meeting import Meeting, ReadMode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# A token pasted in the place of its file's path must not be printed.
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class AppOptions:
     """The options of one app, at the top of the file or in an entry of `apps`."""
 
-    name: Annotated[
-        str | None,
-        Option("", parse_name, metavar="NAME", example="production", path_in_app="name"),
-        "Value of the label `app`; without it, the app's id.",
-    ]
-    account_id: Annotated[
-        str | None,
+    name: str | None = declare(
+        "Value of the label `rk_app`; without it, the app's id.",
+        Option("", parsers.parse_app_name, "NAME", example="production", path_in_app="name"),
+    )
+    account_id: str | None = declare(
+        "Cloudflare account that owns the app.",
         Option(
             "account_id",
             parse_id,
-            metavar="ID",
+            "ID",
             example="023e105f4ecef8ad9ca31a8372d0c353",
-            path_in_app="account_id",
-            is_inherited=True,
             custom_variable="CLOUDFLARE_ACCOUNT_ID",
         ),
-        "Cloudflare account that owns the app.",
-    ]
-    app_id: Annotated[
-        str | None,
-        Option(
-            "app_id",
-            parse_id,
-            metavar="ID",
-            example="2a95132c-1573-2412-d22c-16fd0a01e000",
-            path_in_app="app_id",
-        ),
+    )
+    app_id: str | None = declare(
         "RealtimeKit app.",
-    ]
-    meetings: Annotated[
-        tuple[Meeting, ...],
+        Option("app_id", parse_id, "ID", example="2a95132c-1573-2412-d22c-16fd0a01e000"),
+    )
+    meetings: tuple[Meeting, ...] = declare(
+        "Meetings to read.",
         Option(
             "meeting_ids",
-            parse_meetings,
-            metavar="ID",
+            parsers.parse_meetings,
+            "ID",
             example="[id1, {id: id2, name: weekly review}]",
             path_in_app="meetings.ids",
             is_list=True,
             custom_flag="--meeting-id",
         ),
-        "Meetings to read.",
-    ]
-    meeting_files: Annotated[
-        tuple[Path, ...],
+    )
+    meeting_file_paths: tuple[Path, ...] = declare(
+        "Files with lists of meetings, reloaded when they change.",
         Option(
             "meetings.files",
-            parse_paths,
-            metavar="PATH",
+            parsers.parse_paths,
+            "PATH",
             example="[meetings.yml]",
-            path_in_app="meetings.files",
             is_list=True,
             is_file=True,
             custom_flag="--meetings.file",
             custom_variable="RK_MEETINGS_FILE",
         ),
-        "Files with lists of meetings, reloaded when they change.",
-    ]
-    discover: Annotated[
-        bool,
-        Option("meetings.discover", parse_switch, path_in_app="meetings.discover"),
+    )
+    discover: bool = declare(
         "Also read live meetings, which the API lists.",
-    ]
-    token_file: Annotated[
-        Path | None,
+        Option("meetings.discover", parsers.parse_switch),
+    )
+    token_file: Path | None = declare(
+        f"File with the API token, reloaded when it changes; or set {TOKEN_VARIABLE}.",
         Option(
             "api.token_file",
             Path,
-            metavar="PATH",
+            "PATH",
             example="/run/secrets/cloudflare-api-token",
             path_in_app="api_token_file",
-            is_inherited=True,
             is_file=True,
         ),
-        f"File with the API token, reloaded when it changes; or set {TOKEN_VARIABLE}.",
-    ]
-    token_variable: Annotated[
-        str | None,
+    )
+    token_variable: str | None = declare(
+        "Environment variable with the API token.",
         Option(
             "",
-            parse_variable_name,
-            metavar="NAME",
+            parsers.parse_variable_name,
+            "NAME",
             example="ACME_API_TOKEN",
             path_in_app="api_token_env",
         ),
-        "Environment variable with the API token.",
-    ]
-    budget: Annotated[
-        int,
-        Option(
-            "api.budget",
-            count(largest=100_000, unit="calls per 5 minutes"),
-            metavar="N",
-            default="600",
-            path_in_app="budget",
-            is_inherited=True,
-        ),
+    )
+    budget: int = declare(
         "Calls per 5 minutes and token; Cloudflare allows 1200 for all tools of a user.",
-    ]
-    read: Annotated[
-        ReadMode | None,
-        Option(
-            "api.read",
-            parse_read,
-            metavar="|".join(READ_CHOICES),
-            default="auto",
-            path_in_app="read",
-            is_inherited=True,
-        ),
+        Option("api.budget", parsers.count(100_000, "calls per 5 minutes"), "N", default="600"),
+    )
+    read: ReadMode | None = declare(
         "Read each meeting's active recording, or the app's list of recordings.",
-    ]
+        Option("api.read", parsers.parse_read, "|".join(parsers.READ_CHOICES), default="auto"),
+    )
 
 
-APP_OPTIONS = options_of(AppOptions)
+# In an entry of `apps`, the options of the API are not in a section of their own.
+APP_OPTIONS = {
+    name: replace(option, path_in_app=option.path_in_app or option.path.removeprefix("api."))
+    for name, option in options_of(AppOptions).items()
+}

@@ -9,7 +9,7 @@ from rk_exporter.config.meeting_file import MeetingFile
 from rk_exporter.config.option import Option
 from rk_exporter.config.sources import ConfigSource
 from rk_exporter.config.tokens import TOKEN_VARIABLE, FixedToken, TokenFile, parse_token
-from rk_exporter.model.meeting import App, Meeting, ReadMode
+from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import TokenSource
 
 
@@ -26,7 +26,7 @@ def _ways(*names: str) -> str:
 _MISSING = {
     "account_id": _ways("account_id"),
     "app_id": _ways("app_id"),
-    "meetings": _ways("meetings", "meeting_files", "discover"),
+    "meetings": _ways("meetings", "meeting_file_paths", "discover"),
     "API token": f"{TOKEN_VARIABLE}; {_ways('token_file')}",
 }
 _MISSING_IN_APP = {
@@ -40,8 +40,8 @@ _MISSING_IN_APP = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppConfig:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AppConfig(AppOptions):
     """
     One app to read, its token, and its meetings.
 
@@ -51,11 +51,7 @@ class AppConfig:
 
     app: App
     token: TokenSource
-    meetings: tuple[Meeting, ...]
     meeting_files: tuple[MeetingFile, ...]
-    discover: bool
-    budget: int
-    read: ReadMode | None
 
 
 def app_configs(source: ConfigSource, environment: Mapping[str, str]) -> tuple[AppConfig, ...]:
@@ -91,10 +87,9 @@ class _AppBuilder:
         self._environment = environment
         self._at = at
         self._paths = {name: self._path(option) for name, option in APP_OPTIONS.items()}
-        values = {
+        self._values = {
             name: source.parse(option, self._paths[name]) for name, option in APP_OPTIONS.items()
         }
-        self._options = AppOptions(**values)
 
     def _path(self, option: Option) -> str:
         """Return the path of the value that counts for this app."""
@@ -104,31 +99,24 @@ class _AppBuilder:
 
     def build(self) -> AppConfig | None:
         """Return the app; None if something is missing or wrong that it cannot be built without."""
-        options = self._options
         token = self._token()
+        account_id, app_id = self._values["account_id"], self._values["app_id"]
         self._report_missing()
         meeting_files = tuple(self._meeting_files())
-        if token is None or options.account_id is None or options.app_id is None:
+        if token is None or account_id is None or app_id is None:
             return None
-        return AppConfig(
-            app=App(options.name or options.app_id, options.account_id, options.app_id),
-            token=token,
-            meetings=options.meetings,
-            meeting_files=meeting_files,
-            discover=options.discover,
-            budget=options.budget,
-            read=options.read,
-        )
+        app = App(self._values["name"] or app_id, account_id, app_id)
+        return AppConfig(app=app, token=token, meeting_files=meeting_files, **self._values)
 
     def _lacks(self, name: str) -> bool:
         """Return whether an option has no value, and that is not because of a mistake in it."""
-        return not getattr(self._options, name) and not self._source.is_wrong(self._paths[name])
+        return not self._values[name] and not self._source.is_wrong(self._paths[name])
 
     def _report_missing(self) -> None:
         missing = {
             "account_id": self._lacks("account_id"),
             "app_id": self._lacks("app_id"),
-            "meetings": all(map(self._lacks, ("meetings", "meeting_files", "discover"))),
+            "meetings": all(map(self._lacks, ("meetings", "meeting_file_paths", "discover"))),
             "API token": not self._environment.get(TOKEN_VARIABLE)
             and all(map(self._lacks, ("token_file", "token_variable"))),
         }
@@ -140,11 +128,11 @@ class _AppBuilder:
         elif names:
             lines = [f"{name} ({_MISSING[name]})" for name in names]
             separator = "\n  " if len(lines) > 1 else " "
-            self._source.fail_whole(separator.join(["missing:", *lines]))
+            self._source.fail("", separator.join(["missing:", *lines]))
 
     def _meeting_files(self) -> Iterator[MeetingFile]:
-        list_path = self._paths["meeting_files"]
-        paths = self._options.meeting_files
+        list_path = self._paths["meeting_file_paths"]
+        paths = self._values["meeting_file_paths"]
         for number, path in enumerate(paths):
             if path in paths[:number]:
                 continue
@@ -155,29 +143,25 @@ class _AppBuilder:
 
     def _token(self) -> TokenSource | None:
         """Return the app's own token, else that of the flag, the environment, or the file."""
-        path, file = self._paths["token_file"], self._options.token_file
-        variable_path = self._paths["token_variable"]
+        source, environment = self._source, self._environment
+        path, file = self._paths["token_file"], self._values["token_file"]
+        variable_path, variable = self._paths["token_variable"], self._values["token_variable"]
         is_own = file is not None and path != _TOKEN_FILE_PATH
-        if self._source.is_given(variable_path):
+        if source.is_given(variable_path):
             if is_own:
-                self._source.fail(variable_path, "api_token_file is given too; remove one of them")
-                return None
-            return self._token_in_variable(variable_path, self._options.token_variable)
-        if not (is_own or self._source.is_setting(path)) and self._environment.get(TOKEN_VARIABLE):
-            return self._token_in_variable("", TOKEN_VARIABLE)
-        if file is None:
+                source.fail(variable_path, "api_token_file is given too; remove one of them")
+            elif variable:
+                return source.attempt(variable_path, lambda: _token_in(environment, variable))
             return None
-        return self._source.attempt(path, lambda: TokenFile(file, option=path))
+        if not (is_own or source.is_setting(path)) and environment.get(TOKEN_VARIABLE):
+            return source.attempt("", lambda: _token_in(environment, TOKEN_VARIABLE))
+        return source.attempt(path, lambda: TokenFile(file, option=path)) if file else None
 
-    def _token_in_variable(self, path: str, name: str | None) -> TokenSource | None:
-        if name is None:
-            return None
-        if name not in self._environment:
-            self._source.fail(path, f"the variable {name} is not set")
-            return None
-        try:
-            return FixedToken(parse_token(self._environment[name]))
-        except ValueError as error:
-            fail = partial(self._source.fail, path) if path else self._source.fail_whole
-            fail(f"{name}: {error}")
-            return None
+
+def _token_in(environment: Mapping[str, str], name: str) -> FixedToken:
+    if name not in environment:
+        raise ValueError(f"the variable {name} is not set")
+    try:
+        return FixedToken(parse_token(environment[name]))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

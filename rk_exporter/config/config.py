@@ -3,26 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
+from rk_exporter.config import parsers
 from rk_exporter.config.app_options import APP_OPTIONS
 from rk_exporter.config.apps import AppConfig, app_configs
-from rk_exporter.config.option import Option, in_groups, options_of
-from rk_exporter.config.parsers import (
-    DEFAULT_BASE_URL,
-    Address,
-    choice,
-    count,
-    parse_addresses,
-    parse_base_url,
-    parse_duration,
-    parse_positive_duration,
-    parse_reread_interval,
-    parse_reserve,
-    parse_state_file,
-    parse_switch,
-    parse_telemetry_path,
-)
+from rk_exporter.config.option import Option, declare, in_groups, options_of
+from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import ConfigError, ConfigSource, Setting
 from rk_exporter.config.suggestions import unknown_variables
 from rk_exporter.config.tokens import TOKEN_VARIABLE
@@ -45,92 +31,77 @@ class Config:
 
     apps: tuple[AppConfig, ...]
     warnings: tuple[str, ...] = ()
-    base_url: Annotated[
-        str,
-        Option("api.base_url", parse_base_url, metavar="URL", default=DEFAULT_BASE_URL),
+    base_url: str = declare(
         "Base URL of the API.",
-    ]
-    reserve_ratio: Annotated[
-        float,
-        Option("api.reserve", parse_reserve, metavar="PERCENT", default="20"),
+        Option("api.base_url", parsers.parse_base_url, "URL", default=parsers.DEFAULT_BASE_URL),
+    )
+    reserve_ratio: float = declare(
         "Percentage of Cloudflare's reported limit reserved for other clients.",
-    ]
-    min_interval_seconds: Annotated[
-        float,
-        Option("scrape.min_interval", parse_duration, metavar="DURATION", default="5s"),
+        Option("api.reserve", parsers.parse_reserve, "PERCENT", default="20"),
+    )
+    min_interval_seconds: float = declare(
         "Scrapes within this time get the same values, without new API calls.",
-    ]
-    stale_after_seconds: Annotated[
-        float,
-        Option("scrape.stale_after", parse_positive_duration, metavar="DURATION", default="5m"),
+        Option("scrape.min_interval", parsers.parse_duration, "DURATION", default="5s"),
+    )
+    stale_after_seconds: float = declare(
         "How long a meeting that cannot be read keeps its last values.",
-    ]
-    timeout_offset_seconds: Annotated[
-        float,
-        Option("scrape.timeout_offset", parse_duration, metavar="DURATION", default="500ms"),
+        Option("scrape.stale_after", parsers.parse_positive_duration, "DURATION", default="5m"),
+    )
+    timeout_offset_seconds: float = declare(
         "How long before Prometheus's scrape timeout the exporter responds.",
-    ]
-    follow_retain_seconds: Annotated[
-        float,
-        Option("follow.retain", parse_positive_duration, metavar="DURATION", default="7d"),
+        Option("scrape.timeout_offset", parsers.parse_duration, "DURATION", default="500ms"),
+    )
+    follow_retain_seconds: float = declare(
         "How long a finished recording is shown if it has no download URL.",
-    ]
-    follow_max_recordings: Annotated[
-        int,
+        Option("follow.retain", parsers.parse_positive_duration, "DURATION", default="7d"),
+    )
+    follow_max_recordings: int = declare(
+        "Recordings shown per app; the oldest finished ones are dropped first.",
         Option(
             "follow.max_recordings",
-            count(largest=100_000, unit="recordings per app"),
-            metavar="N",
+            parsers.count(100_000, "recordings per app"),
+            "N",
             default="1000",
         ),
-        "Recordings shown per app; the oldest finished ones are dropped first.",
-    ]
-    follow_reread_seconds: Annotated[
-        float,
-        Option("follow.reread_interval", parse_reread_interval, metavar="DURATION", default="6h"),
+    )
+    follow_reread_seconds: float = declare(
         "How often finished recordings are read again, to detect a new download URL.",
-    ]
-    follow_keep_removed: Annotated[
-        bool,
-        Option("follow.keep_removed", parse_switch),
+        Option("follow.reread_interval", parsers.parse_reread_interval, "DURATION", default="6h"),
+    )
+    follow_keep_removed: bool = declare(
         "Keep showing finished recordings of meetings that you remove from the list.",
-    ]
-    state_file: Annotated[
-        Path | None,
+        Option("follow.keep_removed", parsers.parse_switch),
+    )
+    state_file: Path | None = declare(
+        "File that keeps counters and readings across restarts; off if not set.",
         Option(
             "state.file",
-            parse_state_file,
-            metavar="PATH",
+            parsers.parse_state_file,
+            "PATH",
             example="/var/lib/rk-exporter/state",
             is_file=True,
         ),
-        "File that keeps counters and readings across restarts; off if not set.",
-    ]
-    listen_addresses: Annotated[
-        tuple[Address, ...],
-        Option("web.listen_address", parse_addresses, metavar="ADDRESS", default=":10058"),
+    )
+    listen_addresses: tuple[Address, ...] = declare(
         "Comma-separated addresses to listen on (host:port); port 0 is any free port.",
-    ]
-    telemetry_path: Annotated[
-        str,
-        Option("web.telemetry_path", parse_telemetry_path, metavar="PATH", default="/metrics"),
+        Option("web.listen_address", parsers.parse_addresses, "ADDRESS", default=":10058"),
+    )
+    telemetry_path: str = declare(
         "Path of the metrics.",
-    ]
-    max_requests: Annotated[
-        int,
-        Option("web.max_requests", count(), metavar="N", default="40"),
+        Option("web.telemetry_path", parsers.parse_telemetry_path, "PATH", default="/metrics"),
+    )
+    max_requests: int = declare(
         "Maximum number of concurrent scrapes; further ones get a 503.",
-    ]
-    log_level: Annotated[
-        str,
-        Option("log.level", choice(*LEVELS), metavar="|".join(LEVELS), default="info"),
+        Option("web.max_requests", parsers.count(), "N", default="40"),
+    )
+    log_level: str = declare(
         "Lowest severity that is logged.",
-    ]
-    log_format: Annotated[
-        str,
-        Option("log.format", choice(*FORMATS), metavar="|".join(FORMATS), default="logfmt"),
+        Option("log.level", parsers.choice(*LEVELS), "|".join(LEVELS), default="info"),
+    )
+    log_format: str = declare(
         "Log format.",
-    ]
+        Option("log.format", parsers.choice(*FORMATS), "|".join(FORMATS), default="logfmt"),
+    )
 
 
 _GLOBAL_OPTIONS = options_of(Config)

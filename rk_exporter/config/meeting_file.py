@@ -5,12 +5,12 @@ People and tools replace or edit such a file at any time. Neither an accident no
 file may remove meetings, so an invalid file leaves the last good list in use.
 """
 
+import codecs
+import json
 import logging
 import re
 
 from pathlib import Path
-
-import msgspec
 
 from rk_exporter.config.parsers import InvalidItems, parse_meetings
 from rk_exporter.config.yaml_document import LARGEST_FILE_BYTES, parse_document
@@ -24,6 +24,12 @@ _LINE_BREAK = re.compile(r"\r\n?|\n")
 # No id looks like this, but the first line of a YAML or JSON file does. jq writes `null` if it
 # finds nothing.
 _YAML = re.compile(r"[\[{\"'%!&*|>?]|-(?:--)?(?:\s|$)|(?:null|~)$|.*:(?:\s|$)")
+# YAML allows no control characters, and takes three others for line breaks. In a name they
+# must not make the list invalid.
+_NOT_IN_YAML = re.compile(r"[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# libyaml refuses the escapes of surrogates, which JSON has for letters beyond 16 bits.
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _EMPTY = "is empty; list meetings in it, or write [] if there are none"
 
 
@@ -33,11 +39,10 @@ def parse_meeting_file(path: Path, content: bytes) -> tuple[Meeting, ...]:
 
     Raises FileError, whose message names the file and the line.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise FileError(f"{path}:{line}: not UTF-8") from None
+    if content.startswith(_UTF_16):
+        raise FileError(f"{path}:1: not UTF-8")
+    # Ids are ASCII, so bytes that are not UTF-8 cost only some letters of a name.
+    text = content.decode("utf-8-sig", errors="replace")
     lines = [line.partition("#")[0].strip() for line in _LINE_BREAK.split(text)]
     first = next(filter(None, lines), "")
     if not _YAML.match(first):
@@ -49,12 +54,14 @@ def parse_meeting_file(path: Path, content: bytes) -> tuple[Meeting, ...]:
 def _from_json(text: str) -> tuple[Meeting, ...] | None:
     """Return the list in *text*; None if the YAML parser must read it, or name the mistake."""
     try:
-        return parse_meetings(msgspec.json.decode(text))
-    except (msgspec.DecodeError, ValueError, RecursionError):
+        # Not strict, so that a name may contain any character.
+        return parse_meetings(json.loads(text, strict=False))
+    except (ValueError, RecursionError):
         return None
 
 
 def _from_yaml(path: Path, text: str) -> tuple[Meeting, ...]:
+    text = _SURROGATE_ESCAPE.sub(r"\\ufffd", _NOT_IN_YAML.sub(" ", text))
     document = parse_document(path, text.encode())
     if document.problems:
         raise FileError(document.problems[0].text)
@@ -64,8 +71,6 @@ def _from_yaml(path: Path, text: str) -> tuple[Meeting, ...]:
         return parse_meetings(document.content)
     except InvalidItems as error:
         raise FileError(document.problem(*error.items[0]).text) from None
-    except ValueError as error:
-        raise FileError(document.problem("", str(error)).text) from None
 
 
 def _from_lines(path: Path, lines: list[str]) -> tuple[Meeting, ...]:
@@ -75,7 +80,8 @@ def _from_lines(path: Path, lines: list[str]) -> tuple[Meeting, ...]:
     try:
         return parse_meetings([line for line in lines if line])
     except InvalidItems as error:
-        raise FileError(f"{path}:{numbers[error.first]}: {error.items[0][1]}") from None
+        item, message = error.items[0]
+        raise FileError(f"{path}:{numbers[int(item.strip('[]'))]}: {message}") from None
 
 
 class MeetingFile(WatchedFile[tuple[Meeting, ...]]):

@@ -1,13 +1,14 @@
 """Options: the source of the command line, the file format and the documentation."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from rk_exporter.config.yaml_document import PlainValue
 
 
 _APP_GROUP = "App and meetings"
+_LIST_HELP = "Repeatable; in the variable, separate with commas or spaces."
 _GROUPS = {
     "meetings": _APP_GROUP,
     "api": "API",
@@ -22,7 +23,7 @@ _GROUPS = {
 @dataclass(frozen=True, slots=True)
 class Option:
     """
-    One option; the annotation of a field in Config or AppOptions declares it, followed by its help.
+    One option; a field of Config or AppOptions declares it.
 
     *path* is its key in the file, e.g. `scrape.stale_after`, and *path_in_app* its key in an entry
     of `apps`. *parse* gets text or a list, and raises ValueError. Without a *metavar* the option is
@@ -37,8 +38,6 @@ class Option:
     example: str | None = None
     """Shown in the documentation and in messages if there is no default."""
     path_in_app: str = ""
-    is_inherited: bool = False
-    """Whether apps without a value of their own get that of *path*."""
     is_list: bool = False
     is_file: bool = False
     """Whether the value is a path, relative to the file that contains it."""
@@ -58,12 +57,14 @@ class Option:
         return self.custom_variable or derived
 
     @property
+    def is_inherited(self) -> bool:
+        """Return whether apps without a value of their own get that of *path*."""
+        return self.path == "account_id" or self.path.startswith("api.")
+
+    @property
     def flag_help(self) -> str:
         """Return the help for the command line."""
-        hint = (
-            " Repeatable; in the variable, separate with commas or spaces." if self.is_list else ""
-        )
-        return f"{self.help}{hint}"
+        return f"{self.help} {_LIST_HELP}" if self.is_list else self.help
 
     @property
     def group(self) -> str:
@@ -93,13 +94,15 @@ class Option:
         raise ValueError(f"expected a single value, e.g. {self.default or self.example}")
 
 
+def declare(description: str, option: Option) -> Any:  # noqa: ANN401 # as dataclasses.field
+    """Return a dataclass field for the value of *option*, with *description* as its help."""
+    return field(metadata={"option": replace(option, help=description)})
+
+
 def options_of(declaring: type) -> dict[str, Option]:
     """Return the options that the fields of a dataclass declare, by the field's name."""
-    return {
-        field.name: replace(field.type.__metadata__[0], help=field.type.__metadata__[1])
-        for field in fields(declaring)
-        if hasattr(field.type, "__metadata__")
-    }
+    declared = {item.name: item.metadata.get("option") for item in fields(declaring)}
+    return {name: option for name, option in declared.items() if option}
 
 
 def in_groups(options: Iterable[Option]) -> tuple[Option, ...]:

@@ -13,6 +13,7 @@ from rk_exporter.config.suggestions import unknown_option
 from rk_exporter.config.yaml_document import PlainValue
 from rk_exporter.model.ids import parse_id
 from rk_exporter.model.meeting import Meeting, ReadMode
+from rk_exporter.runtime.printable import label_text
 
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
@@ -29,7 +30,6 @@ _LARGEST_PORT = 65535
 _ANY_HOST = frozenset({"", "::", "0.0.0.0"})  # noqa: S104 # recognised, not bound
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
-_LONGEST_NAME_BYTES = 128
 _LONGEST_SHOWN = 40
 _SHORTEST_REREAD_SECONDS = 600
 _PERCENTAGE = re.compile(r"([0-9]{1,2})%?")
@@ -37,8 +37,7 @@ _LARGEST_RESERVE_PERCENT = 90
 _MEETING_KEYS = ("id", "name")
 _MEETING_EXAMPLE = "expected an id, or a mapping, e.g. {id: abc, name: weekly review}"
 # No query, fragment, password or blank: the client appends paths to the URL.
-_BASE_URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
-_NOT_IN_BASE_URL = frozenset("?#@\\")
+_BASE_URL = re.compile(r"https?://(?:(?![?#@\\])[!-~])+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,45 +64,38 @@ class Address:
 class InvalidItems(ValueError):
     """Mistakes in the items of a list: the path of each in the list, e.g. `[3].name`, and why."""
 
-    def __init__(self, items: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, *items: tuple[str, str]) -> None:
         super().__init__("; ".join(message for _, message in items))
         self.items = items
 
-    @property
-    def first(self) -> int:
-        """Return the number of the first item with a mistake."""
-        return int(self.items[0][0][1:].partition("]")[0])
+
+def _invalid(kind: str, text: str, advice: str) -> ValueError:
+    return ValueError(f"invalid {kind} {text[:_LONGEST_SHOWN]!r}; {advice}")
 
 
-def parse_name(text: str) -> str:
-    """Return the value of a label."""
-    if not text.isprintable() or len(text.encode()) > _LONGEST_NAME_BYTES:
-        raise ValueError("must be printable and at most 128 bytes long")
-    return text
+def parse_app_name(text: str) -> str:
+    """Return the value of a label, which must not be empty."""
+    if not (name := label_text(text)):
+        raise ValueError("must contain a printable character")
+    return name
 
 
 def parse_meetings(content: PlainValue) -> tuple[Meeting, ...]:
     """Return the meetings in a list of ids and mappings, each once, with its first name."""
     if not isinstance(content, list):
-        raise ValueError("expected a list of meetings, e.g. [id1, id2]")  # noqa: TRY004 # a parser
+        raise InvalidItems(("", "expected a list of meetings, e.g. [id1, id2]"))
     names: dict[str, str] = {}
     mistakes: list[tuple[str, str]] = []
     for number, item in enumerate(content):
         try:
             meeting_id, name = _parse_meeting(item)
-        except _MeetingMistake as error:
-            mistakes.append((f"[{number}]{error.field}", str(error)))
+        except InvalidItems as error:
+            mistakes += [(f"[{number}]{field}", message) for field, message in error.items]
         else:
             names[meeting_id] = names.get(meeting_id) or name
     if mistakes:
-        raise InvalidItems(mistakes)
+        raise InvalidItems(*mistakes)
     return tuple(Meeting(meeting_id, name or meeting_id) for meeting_id, name in names.items())
-
-
-class _MeetingMistake(ValueError):
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 def _parse_meeting(item: PlainValue) -> tuple[str, str]:
@@ -111,22 +103,21 @@ def _parse_meeting(item: PlainValue) -> tuple[str, str]:
     values = item if isinstance(item, dict) else {"id": item}
     for key in values:
         if key not in _MEETING_KEYS:
-            raise _MeetingMistake(f".{key}", unknown_option(key, _MEETING_KEYS))
+            raise InvalidItems((f".{key}", unknown_option(key, _MEETING_KEYS)))
     if isinstance(item, dict) and item.get("id") is None:
-        raise _MeetingMistake("", "id: missing")
+        raise InvalidItems(("", "id: missing"))
     for key, value in values.items():
         if not (isinstance(value, str) or (key == "name" and value is None)):
             is_mapping = isinstance(item, dict)
-            field, message = (f".{key}", "expected text") if is_mapping else ("", _MEETING_EXAMPLE)
-            raise _MeetingMistake(field, message)
+            raise InvalidItems(
+                (f".{key}", "expected text") if is_mapping else ("", _MEETING_EXAMPLE)
+            )
     try:
         meeting_id = parse_id(str(values["id"]))
     except ValueError as error:
-        raise _MeetingMistake("", str(error)) from None
-    try:
-        return meeting_id, parse_name(str(values.get("name") or ""))
-    except ValueError as error:
-        raise _MeetingMistake(".name", str(error)) from None
+        raise InvalidItems(("", str(error))) from None
+    # Whatever a name contains, its meeting must be read.
+    return meeting_id, label_text(str(values.get("name") or ""))
 
 
 def parse_paths(names: Sequence[str]) -> tuple[Path, ...]:
@@ -153,8 +144,7 @@ def parse_variable_name(text: str) -> str:
 def parse_duration(text: str) -> float:
     """Return the seconds of a duration in Prometheus's format, e.g. 500ms, 5m or 1h30m."""
     if not _DURATION.fullmatch(text):
-        shown = text[:_LONGEST_SHOWN]
-        raise ValueError(f"invalid duration {shown!r}; write e.g. 500ms, 5s, 5m or 1h30m")
+        raise _invalid("duration", text, "write e.g. 500ms, 5s, 5m or 1h30m")
     return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
 
 
@@ -183,19 +173,15 @@ def parse_address(text: str) -> Address:
     """Return one address."""
     match = _ADDRESS.fullmatch(text)
     if not match or int(match[2]) > _LARGEST_PORT:
-        shown = text[:_LONGEST_SHOWN]
-        raise ValueError(
-            f"invalid address {shown!r}; write e.g. :10058, 127.0.0.1:10058 or [::1]:10058"
-        )
+        raise _invalid("address", text, "write e.g. :10058, 127.0.0.1:10058 or [::1]:10058")
     return Address(match[1].strip("[]"), int(match[2]))
 
 
 def parse_base_url(text: str) -> str:
     """Return the base URL of the API, without a slash at its end."""
-    is_usable = bool(_BASE_URL.fullmatch(text)) and _NOT_IN_BASE_URL.isdisjoint(text)
     try:
         parts = urlsplit(text)
-        is_usable = is_usable and bool(parts.hostname) and parts.port != 0
+        is_usable = _BASE_URL.fullmatch(text) and parts.hostname and parts.port != 0
     except ValueError:  # an invalid port or IPv6 address
         is_usable = False
     if not is_usable:
@@ -218,11 +204,11 @@ def is_sent_in_clear_text(base_url: str) -> bool:
 def parse_telemetry_path(text: str) -> str:
     """Return the path of the metrics, which must not hide the other pages."""
     if not _PATH.fullmatch(text) or text.startswith("/-/"):
-        raise ValueError(f"invalid path {text[:_LONGEST_SHOWN]!r}; write e.g. /metrics")
+        raise _invalid("path", text, "write e.g. /metrics")
     return text
 
 
-def count(*, largest: int | None = None, unit: str = "") -> Callable[[str], int]:
+def count(largest: int | None = None, unit: str = "") -> Callable[[str], int]:
     """Return a parser of whole numbers from 1 to *largest*; messages name their *unit*."""
     limits = f"between 1 and {largest} {unit}" if largest else "at least 1"
 
@@ -260,8 +246,7 @@ def parse_reserve(text: str) -> float:
     """Return the ratio of a percentage."""
     match = _PERCENTAGE.fullmatch(text)
     if not match or int(match[1]) > _LARGEST_RESERVE_PERCENT:
-        shown = text[:_LONGEST_SHOWN]
-        raise ValueError(f"invalid percentage {shown!r}; write a whole number from 0 to 90")
+        raise _invalid("percentage", text, "write a whole number from 0 to 90")
     return int(match[1]) / 100
 
 
@@ -270,7 +255,7 @@ def choice(*choices: str) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         if text not in choices:
-            raise ValueError(f"invalid value {text[:_LONGEST_SHOWN]!r}; use {', '.join(choices)}")
+            raise _invalid("value", text, f"use {', '.join(choices)}")
         return text
 
     return parse

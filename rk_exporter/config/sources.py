@@ -9,6 +9,7 @@ import re
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rk_exporter.config.option import Option
@@ -68,8 +69,7 @@ class ConfigSource:
             message = "expected a mapping of options, e.g. account_id: abc"
             raise ConfigError(document.problem("", message).text)
         apps = content.get(_APPS)
-        others = {key: value for key, value in content.items() if key != _APPS}
-        self._values |= self._leaves(others, self._paths, at="")
+        self._values |= self._leaves(content, [*self._paths, _APPS], at="")
         if apps is None:
             return
         if not isinstance(apps, list):
@@ -96,7 +96,7 @@ class ConfigSource:
             elif not any(name.startswith(f"{path}.") for name in known):
                 names = dict.fromkeys(
                     name.removeprefix(section).partition(".")[0]
-                    for name in [*known, *([] if at or section else [_APPS])]
+                    for name in known
                     if name.startswith(section)
                 )
                 message = unknown_option(key, list(names), self._paths_of(key))
@@ -106,11 +106,10 @@ class ConfigSource:
             else:
                 self.fail(f"{at}{path}", "expected a mapping, e.g. {key: value}")
 
-    def _paths_of(self, name: str) -> Iterator[str]:
+    def _paths_of(self, name: str) -> list[str]:
         """Return the paths of the options that have this *name* at their end."""
-        for path in [*self._paths, *(f"{_APPS}[].{path}" for path in self._paths_in_app)]:
-            if path.endswith(f".{name}"):
-                yield path
+        paths = [*self._paths, *(f"{_APPS}[].{path}" for path in self._paths_in_app)]
+        return [path for path in paths if path.endswith(f".{name}")]
 
     def is_given(self, path: str) -> bool:
         """Return whether there is a value at *path* that is not empty."""
@@ -147,14 +146,11 @@ class ConfigSource:
         names = value if isinstance(value, list) else [value]
         if not all(isinstance(name, str) and name.strip() for name in names):
             raise ValueError("expected the path of a file")
-        resolved: list[PlainValue] = [self._resolved(path, str(name)) for name in names]
+        # A path is relative to the file that contains it, as in Prometheus.
+        source = None if self.is_setting(path) else self._document
+        folder = source.path.parent if source else Path()
+        resolved: list[PlainValue] = [str(folder / str(name)) for name in names]
         return resolved if isinstance(value, list) else resolved[0]
-
-    def _resolved(self, path: str, name: str) -> str:
-        """Return the path *name* relative to the file that contains it, as Prometheus does."""
-        if self._document is None or self.is_setting(path):
-            return name
-        return str(self._document.path.parent / name)
 
     def attempt(self, path: str, action: Callable[[], T]) -> T | None:
         """Return the result of *action*; a ValueError is a mistake in the value at *path*."""
@@ -176,19 +172,16 @@ class ConfigSource:
         )
 
     def fail(self, path: str, message: str) -> None:
-        """Record a mistake in the value at *path*."""
+        """Record a mistake in the value at *path*; an empty path is the whole configuration."""
         self._wrong.add(path)
         if path in self._settings:
-            self._problems.add(Problem(_SETTING_RANK, f"{self._settings[path].origin}: {message}"))
-        elif self._document:
-            self._problems.add(self._document.problem(path, message))
+            problem = Problem(_SETTING_RANK, f"{self._settings[path].origin}: {message}")
+        elif self._document and path:
+            problem = self._document.problem(path, message)
         else:
-            self.fail_whole(message)
-
-    def fail_whole(self, message: str) -> None:
-        """Record a mistake that has no position."""
-        subject = f"{self._document.path}: " if self._document else ""
-        self._problems.add(Problem(_LAST_RANK, f"{subject}{message}"))
+            subject = f"{self._document.path}: " if self._document else ""
+            problem = Problem(_LAST_RANK, f"{subject}{message}")
+        self._problems.add(problem)
 
     def raise_problems(self, hints: Iterable[str] = ()) -> None:
         """Raise ConfigError if there are mistakes; *hints* may explain them."""

@@ -15,16 +15,8 @@ from pathlib import Path
 
 import yaml
 
-from yaml.events import (
-    CollectionEndEvent,
-    Event,
-    MappingStartEvent,
-    NodeEvent,
-    ScalarEvent,
-    SequenceStartEvent,
-)
-
 from rk_exporter.runtime.files import FileError, read_regular_file
+from rk_exporter.runtime.printable import visible
 
 
 PlainValue = str | list["PlainValue"] | dict[str, "PlainValue"] | None
@@ -71,7 +63,7 @@ class Document:
 def _problem(path: Path, line: int, where: str, message: str) -> Problem:
     location = f"{path}:{line}" if line else str(path)
     subject = f"{where[:_LONGEST_PATH_SHOWN]}: " if where else ""
-    return Problem(line, f"{location}: {subject}{message}")
+    return Problem(line, visible(f"{location}: {subject}{message}"))
 
 
 def read_document(path: Path) -> Document:
@@ -109,10 +101,10 @@ class _DocumentBuilder:
 
     def __init__(self, path: Path, text: bytes) -> None:
         self._path = path
-        self._events: Iterator[Event] = (
+        self._events: Iterator[yaml.Event] = (
             event
             for event in yaml.parse(text, Loader=_LOADER)
-            if isinstance(event, NodeEvent | CollectionEndEvent)
+            if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent)
         )
         self._lines: dict[str, int] = {}
         self._problems: list[Problem] = []
@@ -125,21 +117,21 @@ class _DocumentBuilder:
             self._fail(second, "", "a second document begins here; remove one of them")
         return Document(self._path, content, self._lines, tuple(self._problems))
 
-    def _fail(self, event: Event, where: str, message: str) -> None:
+    def _fail(self, event: yaml.Event, where: str, message: str) -> None:
         self._problems.append(_problem(self._path, _line(event), where, message))
 
-    def _value(self, event: Event, where: str, *, depth: int) -> PlainValue:
+    def _value(self, event: yaml.Event, where: str, *, depth: int) -> PlainValue:
         self._lines[where] = _line(event)
         if depth > DEEPEST_NESTING:
             raise FileError(f"{self._path}:{_line(event)}: {_TOO_DEEP}")
         match event:
-            case ScalarEvent():
+            case yaml.ScalarEvent():
                 # Quoted text is text, even if it is empty.
                 is_plain = event.implicit[0]
                 return None if is_plain and event.value in _NULLS else event.value
-            case SequenceStartEvent():
+            case yaml.SequenceStartEvent():
                 return list(self._items(where, depth=depth + 1))
-            case MappingStartEvent():
+            case yaml.MappingStartEvent():
                 return dict(self._pairs(where, depth=depth + 1))
         self._fail(event, where, "aliases are not allowed; repeat the value")
         return None
@@ -151,7 +143,7 @@ class _DocumentBuilder:
     def _pairs(self, where: str, *, depth: int) -> Iterator[tuple[str, PlainValue]]:
         keys: set[str] = set()
         for event in self._until_end():
-            if not isinstance(event, ScalarEvent):
+            if not isinstance(event, yaml.ScalarEvent):
                 self._fail(event, where, "a key must be a word")
                 self._value(event, where, depth=depth)
                 self._value(next(self._events), where, depth=depth)
@@ -165,13 +157,13 @@ class _DocumentBuilder:
             # The line of a mapping or list is that of its key, not of its first item.
             self._lines[inner] = _line(event)
 
-    def _until_end(self) -> Iterator[Event]:
+    def _until_end(self) -> Iterator[yaml.Event]:
         for event in self._events:
-            if isinstance(event, CollectionEndEvent):
+            if isinstance(event, yaml.CollectionEndEvent):
                 return
             yield event
 
 
-def _line(event: Event) -> int:
+def _line(event: yaml.Event) -> int:
     # Marks are missing only in events that the parser did not make.
     return event.start_mark.line + 1 if event.start_mark else 0

@@ -68,7 +68,8 @@ def encode(families: Iterable[Metric], form: Format) -> bytes:
             lines.append(f"{sample.name}{text} {_number(sample.value)}\n")
     if form is Format.OPENMETRICS:
         lines.append("# EOF\n")
-    return "".join(lines).encode()
+    # No label may cost the whole exposition.
+    return "".join(lines).encode(errors="replace")
 
 
 def _number(value: float) -> str:

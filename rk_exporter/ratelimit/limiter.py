@@ -12,7 +12,7 @@ import contextlib
 import math
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rk_exporter.model.errors import (
     ApiError,
@@ -106,16 +106,11 @@ class RateLimiter:
         self._limits_by_token = limits
         self._budget = budget
         self._monotonic = limits.monotonic
-        self._calls_made = self._calls_succeeded = 0
+        self.counts = CallCounts()
         self._token = token
         self._limits = limits.of(token, budget=budget)
         self._access_breaker = CircuitBreaker(_REJECTED)
         self._trust_token()
-
-    @property
-    def counts(self) -> CallCounts:
-        """Return the number of calls since the start."""
-        return CallCounts(self._calls_made, self._calls_succeeded)
 
     @property
     def fair_share(self) -> float:
@@ -164,7 +159,7 @@ class RateLimiter:
         limits, auth_breaker = self._limits, self._auth_breaker
         app_breakers = (auth_breaker, self._access_breaker)
         await self._wait_turn(context, limits, app_breakers)
-        self._calls_made += 1
+        self.counts = replace(self.counts, made=self.counts.made + 1)
         breakers = (limits.breaker, *app_breakers)
         trials = [breaker for breaker in breakers if breaker.start_call()]
         try:
@@ -189,7 +184,7 @@ class RateLimiter:
             _close(trials)
             raise
         else:
-            self._calls_succeeded += 1
+            self.counts = replace(self.counts, succeeded=self.counts.succeeded + 1)
             self._rejections_until_open = _REJECTIONS_OF_A_VALID_TOKEN
             _close(trials)
         finally:

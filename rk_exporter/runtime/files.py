@@ -5,13 +5,22 @@ import stat
 
 from pathlib import Path
 
+from rk_exporter.runtime.printable import visible
+
 
 _KIB = 1 << 10
 _MIB = 1 << 20
 
 
 class FileError(ValueError):
-    """A file cannot be used; the message gives the reason, and the path only if that is safe."""
+    """
+    A file cannot be used.
+
+    The *message*, one printable line, gives the reason, and the path only if that is safe.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(visible(message))
 
 
 class FileMissing(FileError):

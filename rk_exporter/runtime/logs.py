@@ -59,4 +59,8 @@ def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str
 def _logfmt_value(text: str) -> str:
     if text and not any(character in text for character in ' "=\\') and text.isprintable():
         return text
-    return json.dumps(text, ensure_ascii=False)
+    # Formatting characters could show a line that says something else.
+    return "".join(
+        character if character.isprintable() else json.dumps(character)[1:-1]
+        for character in json.dumps(text, ensure_ascii=False)
+    )

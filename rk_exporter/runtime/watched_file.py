@@ -74,7 +74,7 @@ class WatchedFile(ABC, Generic[T]):
         if first is None:
             raise FileError(self._about("changed while it was read; try again"))
         if first.value is None:
-            raise FileError(first.problem)
+            raise FileError(str(first.problem))
         self.value, self._version = first.value, first.version
         self.last_read_successful = True
         self.last_success_timestamp_seconds: float | None = clock()

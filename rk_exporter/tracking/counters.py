@@ -15,18 +15,12 @@ START_DELAY_BOUNDS_SECONDS = (
 UPLOAD_DELAY_BOUNDS_SECONDS = (
     5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
 )  # fmt: skip
-_RUNNING = (Status.RECORDING, Status.PAUSED)
+_STOPPED = (Status.UPLOADING, Status.UPLOADED, Status.ERRORED)
 _POSSIBLE: Mapping[Status, frozenset[Status]] = {
     # A recording may pass through any number of states between two readings.
-    Status.INVOKED: frozenset(
-        {*_RUNNING, Status.UPLOADING, Status.UPLOADED, Status.ERRORED},
-    ),
-    Status.RECORDING: frozenset(
-        {Status.PAUSED, Status.UPLOADING, Status.UPLOADED, Status.ERRORED},
-    ),
-    Status.PAUSED: frozenset(
-        {Status.RECORDING, Status.UPLOADING, Status.UPLOADED, Status.ERRORED},
-    ),
+    Status.INVOKED: frozenset({Status.RECORDING, Status.PAUSED, *_STOPPED}),
+    Status.RECORDING: frozenset({Status.PAUSED, *_STOPPED}),
+    Status.PAUSED: frozenset({Status.RECORDING, *_STOPPED}),
     Status.UPLOADING: frozenset({Status.UPLOADED, Status.ERRORED}),
 }
 
@@ -65,6 +59,10 @@ class Histogram:
         return Histogram(self.bounds, counts, self.total + value)
 
 
+_NO_STARTS = Histogram.empty(START_DELAY_BOUNDS_SECONDS)
+_NO_UPLOADS = Histogram.empty(UPLOAD_DELAY_BOUNDS_SECONDS)
+
+
 def _no_transitions() -> Mapping[Status, Mapping[Status, int]]:
     return {before: dict.fromkeys(sorted(after), 0) for before, after in _POSSIBLE.items()}
 
@@ -77,12 +75,8 @@ class RecordingCounters:
     finished: Mapping[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     dropped: int = 0
     transitions: Mapping[Status, Mapping[Status, int]] = field(default_factory=_no_transitions)
-    start_delay: Histogram = field(
-        default_factory=lambda: Histogram.empty(START_DELAY_BOUNDS_SECONDS)
-    )
-    upload_delay: Histogram = field(
-        default_factory=lambda: Histogram.empty(UPLOAD_DELAY_BOUNDS_SECONDS)
-    )
+    start_delay: Histogram = _NO_STARTS
+    upload_delay: Histogram = _NO_UPLOADS
 
     def resumed(self) -> "RecordingCounters":
         """
@@ -98,8 +92,8 @@ class RecordingCounters:
                 before: {**default.transitions.get(before, {}), **self.transitions.get(before, {})}
                 for before in {**default.transitions, **self.transitions}
             },
-            start_delay=self.start_delay.resumed(default.start_delay),
-            upload_delay=self.upload_delay.resumed(default.upload_delay),
+            start_delay=self.start_delay.resumed(_NO_STARTS),
+            upload_delay=self.upload_delay.resumed(_NO_UPLOADS),
         )
 
     def start(self, delay_seconds: float | None) -> "RecordingCounters":

@@ -172,22 +172,14 @@ def _lock(path: Path) -> int:
 def _replace(path: Path, content: bytes) -> None:
     """Replace the file at *path*; a reader sees either all of the old or all of the new content."""
     new = _beside(path, ".new")
-    with open(new, "wb", opener=_open_private) as file:
+    with open(new, "wb", opener=partial(os.open, mode=0o600)) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
     # Without this a power loss could bring the old file back.
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -12,7 +12,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 from rk_exporter.model.meeting import App, Meeting, Reading
-from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
+from rk_exporter.model.recording import Outcome, Status, StopReason
 from rk_exporter.tracking.tracker import TrackerState
 
 
@@ -104,8 +104,13 @@ class _Tracker(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Reading(msgspec.Struct, frozen=True, kw_only=True):
     meeting_id: str
-    read_at: float
+    last_success_timestamp_seconds: float = msgspec.field(name="read_at")
     recordings: tuple[_Recording, ...] = ()
+
+    @property
+    def meeting(self) -> Meeting:
+        """Return the meeting, whose name is not saved."""
+        return Meeting(self.meeting_id, self.meeting_id)
 
 
 class _SavedApp(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,21 +128,21 @@ class _Content(_Version, frozen=True, kw_only=True):
     apps: tuple[_SavedApp, ...]
 
 
-_version_decoder = msgspec.json.Decoder(_Version)
-_decoder = msgspec.json.Decoder(_Content)
-_encoder = msgspec.json.Encoder()
-
-
 def encode(apps: Iterable[SavedApp]) -> bytes:
     """Return the content of a state file; of the readings it keeps the successful ones."""
-    return _encoder.encode(_Content(version=VERSION, apps=tuple(map(_to_record, apps))))
+    return msgspec.json.encode(_Content(version=VERSION, apps=tuple(map(_to_record, apps))))
 
 
 def decode(content: bytes) -> tuple[SavedApp, ...]:
-    """Return the apps in the *content* of a state file, or raise UnreadableState."""
+    """
+    Return the apps in the *content* of a state file, or raise UnreadableState.
+
+    Their readings count no attempt, so all meetings are read again.
+    """
     try:
-        if _version_decoder.decode(content).version == VERSION:
-            return tuple(map(_from_record, _decoder.decode(content).apps))
+        if msgspec.json.decode(content, type=_Version).version == VERSION:
+            apps = msgspec.json.decode(content, type=_Content).apps
+            return msgspec.convert(apps, tuple[SavedApp, ...], from_attributes=True)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise UnreadableState("is damaged") from None
     raise UnreadableState("was written by another version")
@@ -151,31 +156,12 @@ def _to_record(saved: SavedApp) -> _SavedApp:
         readings=tuple(
             _Reading(
                 meeting_id=reading.meeting.meeting_id,
-                read_at=reading.last_success_timestamp_seconds,
+                last_success_timestamp_seconds=reading.last_success_timestamp_seconds,
                 recordings=msgspec.convert(
                     reading.recordings, tuple[_Recording, ...], from_attributes=True
                 ),
             )
             for reading in saved.readings
             if reading.recordings is not None and reading.last_success_timestamp_seconds is not None
-        ),
-    )
-
-
-def _from_record(record: _SavedApp) -> SavedApp:
-    """Return the app in *record*; its readings count no attempt, so all meetings are read again."""
-    return SavedApp(
-        app=msgspec.convert(record.app, App, from_attributes=True),
-        tracker=msgspec.convert(record.tracker, TrackerState, from_attributes=True),
-        newest_ids=record.newest_ids,
-        readings=tuple(
-            Reading(
-                meeting=Meeting(reading.meeting_id, reading.meeting_id),
-                recordings=msgspec.convert(
-                    reading.recordings, tuple[Recording, ...], from_attributes=True
-                ),
-                last_success_timestamp_seconds=reading.read_at,
-            )
-            for reading in record.readings
         ),
     )

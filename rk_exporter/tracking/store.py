@@ -56,12 +56,16 @@ class RecordingStore:
             self.revision += 1
         self._known[known.recording_id] = known
         self._tombstones.pop(known.recording_id, None)
-        self._index(known, in_progress=not known.is_finished)
+        if known.is_finished:
+            self._end_progress(known)
+        else:
+            meeting_id = canonical(known.meeting.meeting_id)
+            self._in_progress.setdefault(meeting_id, set()).add(known.recording_id)
 
     def evict(self, known: KnownRecording, outcome: Outcome | None = None) -> None:
         """Replace a recording by a tombstone, with its own outcome or else *outcome*."""
         del self._known[known.recording_id]
-        self._index(known, in_progress=False)
+        self._end_progress(known)
         self._tombstones[known.recording_id] = Tombstone(
             known.outcome or outcome, known.recording.started_timestamp_seconds
         )
@@ -93,15 +97,12 @@ class RecordingStore:
         self._next_to_evict = _eviction_order(first_to_last[surplus])
         return surplus
 
-    def _index(self, known: KnownRecording, *, in_progress: bool) -> None:
+    def _end_progress(self, known: KnownRecording) -> None:
         meeting_id = canonical(known.meeting.meeting_id)
-        recording_ids = self._in_progress.setdefault(meeting_id, set())
-        if in_progress:
-            recording_ids.add(known.recording_id)
-        else:
-            recording_ids.discard(known.recording_id)
+        recording_ids = self._in_progress.get(meeting_id, set())
+        recording_ids.discard(known.recording_id)
         if not recording_ids:
-            del self._in_progress[meeting_id]
+            self._in_progress.pop(meeting_id, None)
 
 
 def _eviction_order(known: KnownRecording) -> tuple[bool, float]:

@@ -9,20 +9,9 @@ from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Outcome, Recording, Status
 from rk_exporter.runtime.server_clock import ServerClock
+from rk_exporter.tracking import lifecycle
 from rk_exporter.tracking.counters import RecordingCounters, is_possible
-from rk_exporter.tracking.lifecycle import (
-    FollowRules,
-    KnownRecording,
-    apply_reading,
-    count_transition,
-    has_expired,
-    overdue,
-    revive,
-    survives_removal,
-    track,
-    with_details,
-    with_expiry,
-)
+from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
 from rk_exporter.tracking.retries import Retries
 from rk_exporter.tracking.store import RecordingStore, Tombstone
 
@@ -120,11 +109,8 @@ class RecordingTracker:
 
         Return the ids of recordings in progress that the meeting has stopped showing.
         """
-        now, shown = self._clock(), set()
-        for recording in recordings:
-            shown.add(recording.recording_id)
-            self._observe(meeting, recording, now=now, is_shown=True)
-        return self._mark_missing(self._store.in_progress(meeting.meeting_id) - shown, now=now)
+        shown = self._observe_shown(ListedRecording(meeting, item) for item in recordings)
+        return self._mark_missing(self._store.in_progress(meeting.meeting_id) - shown)
 
     def observe_in_progress(
         self, listed: Iterable[ListedRecording], *, is_complete: bool
@@ -134,13 +120,8 @@ class RecordingTracker:
 
         If the list is complete, return the ids of recordings that it has stopped showing.
         """
-        now, shown = self._clock(), set()
-        for item in listed:
-            shown.add(item.recording.recording_id)
-            self._observe(item.meeting, item.recording, now=now, is_shown=True)
-        if not is_complete:
-            return []
-        return self._mark_missing(self._store.all_in_progress() - shown, now=now)
+        shown = self._observe_shown(listed)
+        return self._mark_missing(self._store.all_in_progress() - shown) if is_complete else []
 
     def observe_listed(self, meeting: Meeting, recording: Recording, *, asked_at: float) -> None:
         """Apply an item of the app's list, which was requested at *asked_at*."""
@@ -152,7 +133,7 @@ class RecordingTracker:
         self._observe(meeting, recording, now=now)
         after = self._store.get(recording.recording_id)
         if after is not None and after.is_finished:
-            self._store.upsert(with_expiry(after, now=self._server_clock()))
+            self._store.upsert(lifecycle.with_expiry(after, now=self._server_clock()))
 
     def observe_details(self, recording: Recording) -> None:
         """Apply an answer of the recording's own endpoint."""
@@ -160,7 +141,7 @@ class RecordingTracker:
         if known is not None:
             self._retries.forget(known.recording_id)
             after = self._apply(known, recording, now=self._clock())
-            self._store.upsert(with_details(after, now=self._server_clock()))
+            self._store.upsert(lifecycle.with_details(after, now=self._server_clock()))
 
     def observe_missing(self, recording_id: str) -> None:
         """Evict a recording that does not exist in the API, if a later answer confirms that."""
@@ -195,8 +176,8 @@ class RecordingTracker:
         for known in self._store:
             listed = self._meetings.get(canonical(known.meeting.meeting_id))
             is_listed = listed is not None
-            survives = is_listed or survives_removal(known, self.rules)
-            if not survives or has_expired(known, self.rules, now=now):
+            survives = is_listed or lifecycle.survives_removal(known, self.rules)
+            if not survives or lifecycle.has_expired(known, self.rules, now=now):
                 self._evict(known)
             elif not is_listed and not known.is_finished and known.missing_since is None:
                 # No reading of a meeting would show that it has ended.
@@ -206,6 +187,14 @@ class RecordingTracker:
                 self._store.upsert(replace(known, meeting=listed))
         if dropped := self._store.evict_surplus():
             self.counters = self.counters.drop(dropped)
+
+    def _observe_shown(self, listed: Iterable[ListedRecording]) -> set[str]:
+        """Apply readings of recordings that their meetings show, and return their ids."""
+        now, shown = self._clock(), set()
+        for item in listed:
+            shown.add(item.recording.recording_id)
+            self._observe(item.meeting, item.recording, now=now, is_shown=True)
+        return shown
 
     def _observe(
         self, meeting: Meeting, recording: Recording, *, now: float, is_shown: bool = False
@@ -225,7 +214,7 @@ class RecordingTracker:
         else:
             self._retries.exists(known.recording_id)
         after = replace(
-            apply_reading(known, recording, read_at=now),
+            lifecycle.apply_reading(known, recording, read_at=now),
             meeting=self._meetings.get(canonical(known.meeting.meeting_id), known.meeting),
             missing_since=None if is_shown else _no_later(known.missing_since, now),
         )
@@ -235,7 +224,9 @@ class RecordingTracker:
                 extra=self._fields(known)
                 | {"before": known.recording.status, "after": recording.status},
             )
-        self.counters = count_transition(self.counters, known, after, now=self._server_clock())
+        self.counters = lifecycle.count_transition(
+            self.counters, known, after, now=self._server_clock()
+        )
         self._store.upsert(after)
         return after
 
@@ -244,19 +235,23 @@ class RecordingTracker:
         if listed is None and not self.rules.any_meeting:
             return
         is_inherited = self._is_inherited(recording)
-        known = track(listed or meeting, recording, read_at=now, is_inherited=is_inherited)
-        is_expired = has_expired(known, self.rules, now=self._server_clock())
+        known = lifecycle.track(
+            listed or meeting, recording, read_at=now, is_inherited=is_inherited
+        )
+        is_expired = lifecycle.has_expired(known, self.rules, now=self._server_clock())
         if is_expired or not self._store.has_room(known):
             return
         before = None
         if tombstone := self._store.tombstone(recording.recording_id):
-            before = revive(known, tombstone.outcome, tombstone.started_timestamp_seconds)
-            known = apply_reading(before, recording, read_at=now)
+            before = lifecycle.revive(known, tombstone.outcome, tombstone.started_timestamp_seconds)
+            known = lifecycle.apply_reading(before, recording, read_at=now)
         if listed is None and not is_shown and not known.is_finished:
             # No reading of a meeting would show that it has ended.
             known = replace(known, missing_since=now)
         if before or not is_inherited:
-            self.counters = count_transition(self.counters, before, known, now=self._server_clock())
+            self.counters = lifecycle.count_transition(
+                self.counters, before, known, now=self._server_clock()
+            )
         self._store.upsert(known)
 
     def _is_inherited(self, recording: Recording) -> bool:
@@ -266,9 +261,9 @@ class RecordingTracker:
         invoked_at = recording.invoked_timestamp_seconds
         return invoked_at is not None and invoked_at <= self._inherited_until
 
-    def _mark_missing(self, recording_ids: Iterable[str], *, now: float) -> list[str]:
+    def _mark_missing(self, recording_ids: Iterable[str]) -> list[str]:
         """Mark recordings as missing, and return those that were not before."""
-        marked = []
+        marked, now = [], self._clock()
         for recording_id in recording_ids:
             known = self._store.get(recording_id)
             if known is not None and known.missing_since is None:
@@ -280,7 +275,7 @@ class RecordingTracker:
         if self._retries.is_waiting(known.recording_id, now=now):
             return None
         ahead = self._server_clock.offset_seconds
-        return overdue(known, self.rules, now=now, api_ahead_seconds=ahead)
+        return lifecycle.overdue(known, self.rules, now=now, api_ahead_seconds=ahead)
 
     def _evict(self, known: KnownRecording, outcome: Outcome | None = None) -> None:
         self._retries.forget(known.recording_id)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from rk_exporter import __version__
 from rk_exporter.metrics.exposition import Exposition, accepts_gzip, negotiate
@@ -75,37 +75,29 @@ def scrape_timeout_seconds(header: str | None, *, offset_seconds: float) -> floa
     return max(timeout - offset_seconds, timeout / 2)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Application:
     """Answers HTTP requests; *scrape* runs a pass within the given number of seconds."""
 
-    def __init__(
-        self,
-        *,
-        scrape: Callable[[float], Awaitable[Snapshot]],
-        why_not_ready: Callable[[], str | None],
-        exposition: Exposition,
-        telemetry_path: str,
-        timeout_offset_seconds: float,
-        max_requests: int,
-    ) -> None:
-        self._scrape = scrape
-        self._why_not_ready = why_not_ready
-        self._exposition = exposition
-        self._timeout_offset_seconds = timeout_offset_seconds
-        self._max_requests = max_requests
-        self._requests_in_flight = 0
+    scrape: Callable[[float], Awaitable[Snapshot]]
+    why_not_ready: Callable[[], str | None]
+    exposition: Exposition
+    telemetry_path: str
+    timeout_offset_seconds: float
+    max_requests: int
+    _requests_in_flight: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        """Map the paths to the methods that answer."""
         self._routes: dict[str, Callable[[Scope], Awaitable[Response]]] = {
             "/-/healthy": self._healthy,
             "/-/ready": self._ready,
             "/": self._landing_page,
-            telemetry_path: self._metrics,
+            self.telemetry_path: self._metrics,
         }
-        page = _LANDING_PAGE.format(version=__version__, metrics=html.escape(telemetry_path))
-        self._page = page.encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request; an ASGI server calls this."""
-        del receive
         try:
             response = await self._respond(scope)
         except Exception as error:  # noqa: BLE001 # the boundary of the application
@@ -117,7 +109,10 @@ class Application:
         await _send(response, send, with_body=scope["method"] != "HEAD")
 
     async def _respond(self, scope: Scope) -> Response:
-        handle = self._routes.get(_path(scope))
+        path = _path(scope)
+        if path is None:
+            return _line(400, "malformed request target")
+        handle = self._routes.get(path)
         if handle is None:
             return _line(404, "not found; see / for the available pages")
         if scope["method"] not in METHODS:
@@ -128,8 +123,8 @@ class Application:
         return await handle(scope)
 
     async def _metrics(self, scope: Scope) -> Response:
-        if self._requests_in_flight >= self._max_requests:
-            message = f"too many requests: {self._max_requests} are being answered"
+        if self._requests_in_flight >= self.max_requests:
+            message = f"too many requests: {self.max_requests} are being answered"
             return _line(503, message, {"Retry-After": "1"})
         form = negotiate(_header(scope, "accept") or "")
         gzipped = accepts_gzip(_header(scope, "accept-encoding") or "")
@@ -140,41 +135,52 @@ class Application:
             return Response(200, b"", form.value, headers)
         self._requests_in_flight += 1
         try:
-            snapshot = await self._scrape(
+            snapshot = await self.scrape(
                 scrape_timeout_seconds(
                     _header(scope, SCRAPE_TIMEOUT_HEADER),
-                    offset_seconds=self._timeout_offset_seconds,
+                    offset_seconds=self.timeout_offset_seconds,
                 )
             )
-            body = await self._exposition.render(snapshot, form, gzipped=gzipped)
+            body = await self.exposition.render(snapshot, form, gzipped=gzipped)
         finally:
             self._requests_in_flight -= 1
         return Response(200, body, form.value, headers)
 
-    async def _healthy(self, scope: Scope) -> Response:
-        del scope
+    async def _healthy(self, _scope: Scope) -> Response:
         return _line(200, "healthy")
 
-    async def _ready(self, scope: Scope) -> Response:
-        del scope
-        reason = self._why_not_ready()
+    async def _ready(self, _scope: Scope) -> Response:
+        reason = self.why_not_ready()
         return _line(200, "ready") if reason is None else _line(503, f"not ready: {reason}")
 
-    async def _landing_page(self, scope: Scope) -> Response:
-        del scope
-        policy = "default-src 'none'; style-src 'unsafe-inline'"
-        headers = {"Content-Security-Policy": policy}
-        return Response(200, self._page, "text/html; charset=utf-8", headers)
+    async def _landing_page(self, _scope: Scope) -> Response:
+        headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        page = _LANDING_PAGE.format(version=__version__, metrics=html.escape(self.telemetry_path))
+        return Response(200, page.encode(), "text/html; charset=utf-8", headers)
 
 
 def _line(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
     return Response(status, f"{text}\n".encode(), headers=headers or {})
 
 
-def _path(scope: Scope) -> str:
-    """Return the path of the request, whose target may be a whole URL (RFC 9112, 3.2.2)."""
-    target: str = scope["path"]
-    return target if target.startswith("/") else urlsplit(target).path
+def _path(scope: Scope) -> str | None:
+    """
+    Return the path of a request; None if its target is malformed (RFC 9112, 3.2).
+
+    The target may be a whole URL, as proxies send it. Empty segments do not count, so that
+    `/metrics/` and `//metrics` are `/metrics`.
+    """
+    target: str = scope["raw_path"].decode("latin-1")
+    if not target.startswith("/"):
+        try:
+            url = urlsplit(target)
+            is_valid = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+        except ValueError:
+            return None
+        if not is_valid:
+            return None
+        target = url.path
+    return f"/{'/'.join(filter(None, unquote(target).split('/')))}"
 
 
 def _header(scope: Scope, name: str) -> str | None:

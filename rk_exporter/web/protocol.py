@@ -9,13 +9,9 @@ are semi-private; a test names each of them.
 import asyncio
 import sys
 
-from typing import Any
-
 import h11
-import uvicorn
 
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
-from uvicorn.server import ServerState
 
 
 HEAD_DEADLINE_SECONDS = 5.0
@@ -35,19 +31,9 @@ class LimitedH11Protocol(H11Protocol):
 
     _head_deadline: asyncio.TimerHandle | None = None
     _response_deadline: asyncio.TimerHandle | None = None
+    max_connections = 64
     idle_since = 0.0
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        max_connections: int,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._max_connections = max_connections
+    _is_half_closed = False
 
     @property
     def is_answering(self) -> bool:
@@ -58,7 +44,7 @@ class LimitedH11Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Make room for the connection, and start to wait for a request."""
         self.idle_since = self.loop.time()
-        if len(self.connections) >= self._max_connections and not self._make_room():
+        if len(self.connections) >= self.max_connections and not self._make_room():
             transport.abort()
             return
         # pause_writing must follow any byte that is not sent immediately, and resume_writing the
@@ -75,12 +61,19 @@ class LimitedH11Protocol(H11Protocol):
                 super().data_received(data[begin : begin + _PIECE_BYTES])
         self._set_deadlines()
 
+    def eof_received(self) -> bool:  # type: ignore[override] # as asyncio's
+        """Keep the connection open for a response: a client may close its side after a request."""
+        self._is_half_closed = True
+        return not self._has_written_all
+
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Wait for the next request, unless the client has announced that there is none."""
         self.idle_since = self.loop.time()
         if not self.flow.write_paused:
             self._stop_waiting_for_reader()
         super().on_response_complete()
+        if self._is_half_closed and self._has_written_all:
+            self.transport.close()
         self._set_deadlines()
 
     def pause_writing(self) -> None:
@@ -128,6 +121,12 @@ class LimitedH11Protocol(H11Protocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
         self.transport.close()
+
+    @property
+    def _has_written_all(self) -> bool:
+        """Return whether no request waits for its response; the client may still be reading it."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
 
     def _make_room(self) -> bool:
         idle = [

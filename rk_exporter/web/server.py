@@ -7,7 +7,6 @@ import socket
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import uvicorn
@@ -129,12 +128,12 @@ def _ending_quietly(application: AsgiApplication) -> AsgiApplication:
 
 
 def _configuration(listener: Listener) -> uvicorn.Config:
-    protocol = partial(
-        LimitedH11Protocol, max_connections=listener.max_requests + SPARE_CONNECTIONS
-    )
+    class Protocol(LimitedH11Protocol):
+        max_connections = listener.max_requests + SPARE_CONNECTIONS
+
     return uvicorn.Config(
         _ending_quietly(listener.application),
-        http=protocol,  # type: ignore[arg-type] # called like the expected class
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

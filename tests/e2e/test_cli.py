@@ -217,10 +217,10 @@ class TestScrape:
 
 class TestCheck:
     def test_calls(self, base_url: str, simulator: Simulator) -> None:
-        """A check makes one call per meeting, and none for the list of recordings."""
+        """A check makes a call per meeting, and another one if the meeting may not exist."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
         result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
-        assert (0, 2) == (result.exit_code, simulator.requests.total)
+        assert (0, 3) == (result.exit_code, simulator.requests.total)
 
     def test_success(self, base_url: str) -> None:
         """It prints a line for the app and each meeting, and exits with 0."""
@@ -258,18 +258,62 @@ class TestCheck:
         assert "FAILED auth: the API answered 401" in failure
 
     def test_rejected_token(self, base_url: str) -> None:
-        """A rejected token is a failure with a fix for each meeting, and exit code 1."""
+        """A rejected token is one failure with a fix, not one per meeting, and exit code 1."""
+        meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
         result = invoke(
-            "check",
-            *IDS,
-            *("--meeting-id", "weekly", "--api.base-url", base_url),
+            *("check", *IDS, *meetings, "--api.base-url", base_url),
             environment={"CLOUDFLARE_API_TOKEN": "forbidden"},
         )
         assert 1 == result.exit_code
-        assert "FAILED auth: the API answered 403 with the error code 10000; give the token" in (
-            result.output
+        app, token = result.output.splitlines()
+        assert app.endswith("FAILED, 0 of 2 meetings read")
+        assert token.startswith(
+            "  token: FAILED auth: the API answered 403 with the error code 10000; give the token"
         )
         assert "" == result.stderr
+
+    def test_mistyped_id(self, base_url: str, tmp_path: Path) -> None:
+        """A meeting that does not exist is a failure with its place, and exit code 1."""
+        file = tmp_path / "rk.yml"
+        file.write_text(
+            f"account_id: account\napi: {{base_url: '{base_url}'}}\n"
+            "apps:\n  - app_id: app\n    meetings:\n      ids:\n        - weekly\n        - idel\n"
+        )
+        result = invoke("check", "--config.file", str(file))
+        assert 1 == result.exit_code
+        assert result.output.splitlines()[-1] == (
+            "  idel    FAILED not_found: the API has no meeting with this id; "
+            f"correct or remove it: {file}:8: apps[0].meetings.ids[1]"
+        )
+
+    def test_probe(self, base_url: str, simulator: Simulator) -> None:
+        """A probe reports how the API behaves, in few calls, and exits with 0."""
+        arguments = ("check", *IDS, "--meeting-id", "idle", "--api.base-url", base_url, "--probe")
+        result = invoke(*arguments)
+        assert 0 == result.exit_code
+        assert (
+            "confirmed  the lists of recordings and sessions accept per_page=100" in result.output
+        )
+        assert f"{simulator.requests.total} calls made, at most 15 allowed" in result.output
+        assert simulator.requests.total <= 15
+        document = json.loads(invoke(*arguments, "--format", "json").stdout)
+        assert document["ok"]
+        assert {"confirmed", "differs", "unknown"} >= {
+            question["result"] for question in document["questions"]
+        }
+
+    def test_probe_with_a_rejected_token(self, base_url: str) -> None:
+        """A probe that the API refuses exits with 1."""
+        arguments = ("check", *IDS, "--meeting-id", "idle", "--api.base-url", base_url, "--probe")
+        result = invoke(*arguments, environment={"CLOUDFLARE_API_TOKEN": "refused"})
+        assert 1 == result.exit_code
+        assert "FAILED: the API rejects the token (401)" in result.output
+
+    def test_probe_makes_calls(self) -> None:
+        """A probe without calls is a usage error."""
+        result = invoke("check", *IDS, "--meeting-id", "x", "--probe", "--offline")
+        assert 2 == result.exit_code
+        assert "--probe makes API calls; leave out --offline" in result.output
 
     def test_json(self, base_url: str, simulator: Simulator) -> None:
         """The report for scripts is JSON."""

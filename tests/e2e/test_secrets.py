@@ -146,7 +146,8 @@ def test_command_line(command: str, fault: Fault | None, tmp_path: Path) -> None
             simulator.inject("*", fault)
         results.append(CliRunner().invoke(main, arguments, env=environment))
     for result in results:
-        assert "uploaded" in result.stdout
+        # A rejected token is all that `check` has to say.
+        assert "uploaded" in result.stdout or "token: FAILED auth" in result.stdout
         assert_no_canary(result.output, where=command)
     if command == "scrape":
         uploaded = re.search(r'meeting_id="uploaded",recording_id="([^"]+)"', results[0].stdout)
@@ -155,6 +156,28 @@ def test_command_line(command: str, fault: Fault | None, tmp_path: Path) -> None
         assert is_followed or fault is Fault.UNAUTHORIZED
         assert uploaded[1] in file.read_text()
         assert_no_canary(file.read_text(), where="the state file")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("fault", [None, Fault.UNAUTHORIZED, Fault.HTML, Fault.GARBAGE_FIELDS])
+def test_probe(fault: Fault | None, form: str) -> None:
+    """The report of a probe, which people paste into issues, has no secret, id or name."""
+    simulator, clock = simulated(time.time())
+    clock.now += BEFORE_SECONDS
+    with served(simulator) as url:
+        arguments = [
+            *("check", "--probe", "--format", form, "--account-id", ACCOUNT, "--app-id", APP),
+            *("--meeting-id", "uploaded", "--meeting-id", "errored", "--api.budget", BUDGET),
+            *("--api.base-url", f"{url}/client/v4", "--log.level", "debug"),
+        ]
+        if fault:
+            simulator.inject("*", fault)
+        result = CliRunner().invoke(main, arguments, env={"CLOUDFLARE_API_TOKEN": TOKEN})
+    assert "per_page=100" in result.stdout
+    assert_no_canary(result.output, where="the report")
+    names = [recording.output_file_name for recording in every_state()]
+    for private in (ACCOUNT, APP, url, *(recording.id for recording in every_state()), *names):
+        assert private not in result.stdout
 
 
 def test_process(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from rk_exporter.simulator import DEMO_PACE, GeneratedScenario
 from tests.support.markdown import PAGES, ROOT, Block, blocks, commands
 from tests.support.programs import required_program
 
@@ -66,6 +67,8 @@ REPLACED = {
     "/etc/rk-exporter.yml": "rk.yml",
     "/var/lib/node_exporter/": "./",
     "--runbook-url URL": "--runbook-url https://example.org/runbook",
+    # The simulated API has meetings of its own, whose ids depend on its seed only.
+    "abcdef-ghijkl": next(iter(GeneratedScenario(1, 5, 0.0, DEMO_PACE).meetings())).id,
     "rk-exporter simulate": "rk-exporter simulate --web.listen-address {simulator}",
 }
 # For these targets, the program that they start is run; for others, make prints its commands.

@@ -22,7 +22,7 @@ rk-exporter check --help
 | code | meaning |
 | ---: | --- |
 | 0 | success |
-| 1 | something failed: an app could not be read, an address is in use, a file cannot be written |
+| 1 | something failed: an app cannot be read, a meeting does not exist, an address is in use |
 | 2 | usage or configuration error |
 """
 _COMPLETION = """\

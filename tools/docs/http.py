@@ -25,6 +25,7 @@ _REASONS = {
     ("_ready", 200): "the metrics are complete and current",
     ("_ready", 503): "see below",
     ("_landing_page", 200): "always",
+    ("_respond", 400): "the target of the request is neither a path nor a URL",
     ("_respond", 404): "unknown path",
     ("_respond", 405): "another method than `GET` or `HEAD`; the header `Allow` names both",
     ("_respond", 413): "the request has a body of more than 64 KiB; the connection is closed",
@@ -37,6 +38,8 @@ request for the metrics makes no API calls.
 ## Paths
 
 {paths}
+Empty segments of a path do not count: `/metrics/` and `//metrics` are `/metrics`.
+
 A pass ends half a second (`--scrape.timeout-offset`) before the timeout that Prometheus sends in
 the header `X-Prometheus-Scrape-Timeout-Seconds`. Without this header the exporter assumes 10 s.
 Prometheus servers that scrape at the same time share one pass.

@@ -190,9 +190,9 @@ def test_empty_sizes_are_absent(size: str) -> None:
 
 
 def test_file_names_are_cleaned_for_labels() -> None:
-    """Control characters become spaces; a name ends after 255 bytes, between characters."""
+    """Control characters become spaces; a name ends after 255 characters."""
     assert "a b" == one(output_file_name="a\nb").output_file_name
-    assert "ä" * 127 == one(output_file_name="ä" * 5000).output_file_name
+    assert "ä" * 255 == one(output_file_name="ä" * 5000).output_file_name
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ class ListHarness:
             **{"rate_limit": 0, "latency_seconds": 0.05, **simulator_options},
         )
         self.proxy = ApiProxy(self.simulator)
-        metrics = ApiCallMetrics(["production"], registry=CollectorRegistry())
+        metrics = ApiCallMetrics({}, registry=CollectorRegistry())
         self._client = RealtimeKitClient(
             App("production", ACCOUNT, APP),
             base_url=BASE_URL,

@@ -531,8 +531,8 @@ def test_invalid_flags(changes: dict[str, str | list[str]], message: str) -> Non
             "rk.yml:7: apps[0].meetings.ids[1]: 'not/ok' is not a valid id",
         ),
         (
-            'account_id: x\napps:\n  - app_id: y\n    meetings: {ids: [{id: a, name: "\\e"}]}\n',
-            "rk.yml:4: apps[0].meetings.ids[0].name: must be printable",
+            'account_id: x\napps:\n  - {app_id: y, name: "\\e", meetings: {ids: [a]}}\n',
+            "rk.yml:3: apps[0].name: must contain a printable character",
         ),
         (
             "account_id: x\napps:\n  - app_id: y\n    meetings: {ids: [{name: a}]}\n",
@@ -687,6 +687,12 @@ def test_parsers_return_the_type_of_their_field(declaring: type) -> None:
             else (get_type_hints(option.parse)["return"])
         )
         assert types[name] in {parsed, parsed | None}, name
+
+
+def test_token_in_the_place_of_a_path(tmp_path: Path) -> None:
+    """The configuration does not show the path of a token file, even of an unused one."""
+    text = f"account_id: x\napp_id: y\nmeeting_ids: [a]\napi: {{token_file: {CANARY}}}\n"
+    assert CANARY not in repr(from_file(tmp_path, text))
 
 
 def test_all_mistakes_in_one_message(tmp_path: Path) -> None:

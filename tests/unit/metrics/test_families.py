@@ -143,22 +143,44 @@ def test_nothing_is_shown_before_it_is_known() -> None:
     assert {0.0} == {sample.value for name in counted for sample in shown[name]}
 
 
-def test_counters_begin_at_zero() -> None:
-    """Every failure reason, known status code and field has a series from the start."""
-    system = setup(meetings=["idle"])
-    text = scrape(system)
-    reasons = samples(text, "rk_api_request_failures_total")
-    assert (len(Reason) * len(ENDPOINTS), {0.0}) == (len(reasons), set(reasons.values()))
+@pytest.mark.parametrize(
+    ("options", "endpoints"),
+    [
+        ({}, {"active-recording", "recording", "recordings"}),
+        ({"api__read": "list"}, {"recording", "recordings"}),
+        ({"meetings__discover": "true"}, set(ENDPOINTS)),
+    ],
+)
+def test_counters_begin_at_zero(options: dict[str, str], endpoints: set[str]) -> None:
+    """Every endpoint in use has each failure reason and its usual codes from the start."""
+    exporter = setup(meetings=["idle"], configuration=config(**options)).exporter
+    text = encode(exporter.families(exporter.collector.snapshot), Format.TEXT).decode()
+    assert {(endpoint, reason.value, 0.0) for endpoint in endpoints for reason in Reason} == {
+        (labels["api_endpoint"], labels["reason"], number)
+        for labels, number in labelled(text, "rk_api_request_failures_total")
+    }
+    assert {(endpoint, code, 0.0) for endpoint in endpoints for code in ("200", "404")} == {
+        (labels["api_endpoint"], labels["code"], number)
+        for labels, number in labelled(text, "rk_api_requests_total")
+    }
+    durations = labelled(text, "rk_api_request_duration_seconds_count")
+    assert {(endpoint, 0.0) for endpoint in endpoints} == {
+        (labels["api_endpoint"], number) for labels, number in durations
+    }
     malformed = samples(text, "rk_api_malformed_fields_total")
     assert (len(MALFORMABLE_FIELDS) + 1, {0.0}) == (len(malformed), set(malformed.values()))
+
+
+def test_counters_of_calls() -> None:
+    """A call is counted by its endpoint and code, with its duration."""
+    text = scrape(setup(meetings=["idle"]))
     codes = [
-        (labels["endpoint"], labels["code"], number)
+        (labels["api_endpoint"], labels["code"], number)
         for labels, number in labelled(text, "rk_api_requests_total")
         if number
     ]
     assert [("active-recording", "404", 1), ("recordings", "200", 1)] == sorted(codes)
-    durations = samples(text, "rk_api_request_duration_seconds_count")
-    assert (len(ENDPOINTS), 2) == (len(durations), sum(durations.values()))
+    assert 2 == sum(samples(text, "rk_api_request_duration_seconds_count").values())
 
 
 def test_counts_of_recordings_begin_at_zero() -> None:
@@ -189,11 +211,11 @@ def test_counts_of_recordings_begin_at_zero() -> None:
 def test_recording_counters(tmp_path: Path) -> None:
     """Each observed start, end and state change is counted per app."""
     text = watched(full(tmp_path))
-    telehealth = {"app": "telehealth"}
+    telehealth = {"rk_app": "telehealth"}
     finished = {
         labels["outcome"]: number
         for labels, number in labelled(text, "rk_recordings_finished_total")
-        if labels["app"] == "telehealth"
+        if labels["rk_app"] == "telehealth"
     }
     assert {"uploaded": 1, "errored": 1, "vanished": 1} == finished
     # The recordings recording, paused, uploading, uploaded, and the one that vanished.
@@ -201,7 +223,7 @@ def test_recording_counters(tmp_path: Path) -> None:
     moves = {
         (labels["from"], labels["to"]): number
         for labels, number in labelled(text, "rk_recording_transitions_total")
-        if labels["app"] == "telehealth" and number
+        if labels["rk_app"] == "telehealth" and number
     }
     assert {
         ("INVOKED", "ERRORED"): 1,
@@ -218,7 +240,7 @@ def test_recording_counters(tmp_path: Path) -> None:
 def test_delays_are_measured(tmp_path: Path) -> None:
     """Histogram buckets are cumulative, and the last bucket counts all delays."""
     text = watched(full(tmp_path))
-    app = {"app": "7f0c5d2e-0000-4000-8000-000000000001"}
+    app = {"rk_app": "7f0c5d2e-0000-4000-8000-000000000001"}
     name = "rk_recording_upload_delay_seconds"
     # Reads showed no-bucket UPLOADED 20 s after it stopped, and track after 41 s.
     buckets = {
@@ -423,7 +445,8 @@ def test_name_of_a_removed_meeting() -> None:
         gone, replace(known(), meeting=Meeting("listed", "old name")), readings=(listed,)
     )
     names = {
-        labels["meeting_id"]: labels["name"] for labels, _ in labelled(text, "rk_meeting_info")
+        labels["meeting_id"]: labels["meeting_name"]
+        for labels, _ in labelled(text, "rk_meeting_info")
     }
     assert {"gone": "Ward round", "listed": "Biology"} == names
 

@@ -4,6 +4,9 @@ import logging
 
 import pytest
 
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from rk_exporter.runtime.logs import configure
 
 
@@ -35,6 +38,20 @@ def test_logfmt_has_one_line_for_one_event() -> None:
         logger.exception("failed", extra={"value": "a\nb"})
     assert 1 == stream.getvalue().count("\n")
     assert 'value="a\\nb"' in stream.getvalue()
+
+
+@given(value=st.text(st.characters()))
+@example(value="safe\u202eevil")
+@example(value="\x1b[31m")
+@example(value="a\u2028b\x85c\x7fd\ud800e\u00a0f\u3000g")
+def test_logfmt_is_printable(value: str) -> None:
+    """Whatever a value contains, its line is printable, and the value can be read back."""
+    stream = lines("logfmt")
+    logger.warning("event", extra={"value": value})
+    line = stream.getvalue().removesuffix("\n")
+    assert line.isprintable()
+    shown = line.partition(" value=")[2]
+    assert value == (json.loads(shown) if shown.startswith('"') else shown)
 
 
 def test_json() -> None:

@@ -9,6 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from rk_exporter.config.config import load
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Exposition, Format
@@ -125,7 +128,12 @@ async def _nothing_new(_: float) -> Snapshot:
 async def _raw(
     application: Application, headers: list[tuple[bytes, bytes]], *, target: str = "/metrics"
 ) -> bytes:
-    scope = {"type": "http", "method": "GET", "path": target, "headers": headers}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "raw_path": target.partition("?")[0].encode(),
+        "headers": headers,
+    }
     body = bytearray()
 
     async def receive() -> dict[str, Any]:
@@ -139,7 +147,9 @@ async def _raw(
     return bytes(body)
 
 
-@pytest.mark.parametrize("path", ["/nope", "/metrics/", "/-/reload", "/metrics.php"])
+@pytest.mark.parametrize(
+    "path", ["/nope", "/metrics/x", "/-/reload", "/metrics.php", "/metrics%2Fx", "/%00", "/%ff"]
+)
 def test_other_paths(path: str) -> None:
     """An unknown path gets 404 with a line of text that does not repeat the path."""
     system = setup(scripted())
@@ -148,6 +158,12 @@ def test_other_paths(path: str) -> None:
     assert 1 == answer.text.count("\n")
     assert path not in answer.text
     assert 0 == system.simulator.requests.total
+
+
+@pytest.mark.parametrize("path", ["/metrics/", "//metrics", "///metrics//", "/%6Detrics"])
+def test_other_spellings_of_a_path(path: str) -> None:
+    """Empty segments and encoded letters do not change which page a path names."""
+    assert run(_raw(_application(_nothing_new), [], target=path)).startswith(b"# HELP")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"])
@@ -314,6 +330,40 @@ def test_whole_urls_as_targets(target: str) -> None:
     """A request's target may be a whole URL, as proxies send it."""
     body = run(_raw(_application(_nothing_new), [], target=target))
     assert body.startswith(b"# HELP")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://[/",
+        "http://[::1/metrics",
+        "http:///metrics",
+        "http://exporter:99999/metrics",
+        "http://exporter:port/metrics",
+        "ftp://exporter/metrics",
+        "metrics",
+        "*",
+        "exporter:443",
+        "",
+    ],
+)
+def test_malformed_targets(target: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A malformed target gets 400 and no log line, because anybody may send it."""
+    body = run(_raw(_application(_nothing_new), [], target=target))
+    assert body == b"malformed request target\n"
+    assert caplog.records == []
+
+
+@given(target=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=200))
+@example(target="http://[/")
+@example(target="http://[v]/")
+@example(target="//[")
+@example(target="http://a]b/metrics")
+def test_any_target(target: str) -> None:
+    """Whatever the target is, the answer is the metrics, a page, or one line of text."""
+    body = run(_raw(_application(_nothing_new), [], target=target))
+    assert body.startswith((b"# HELP", b"<!DOCTYPE")) or body.count(b"\n") == 1
+    assert not body.startswith(b"internal error")
 
 
 def test_many_meetings_are_sent_in_slices() -> None:

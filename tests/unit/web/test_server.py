@@ -123,6 +123,33 @@ def test_connection_close() -> None:
     with_site(test, send_buffer_bytes=4096)
 
 
+@pytest.mark.parametrize(
+    ("requests", "responses"),
+    [
+        ([request("/one")], [b"/one\n"]),
+        ([request("/hold")], [b"/hold\n"]),
+        ([request("/hold"), request("/two")], [b"/hold\n", b"/two\n"]),
+        ([request("/blob/500000")], [b"x" * 500_000]),
+        ([request("/one"), request("/never")[:9]], [b"/one\n"]),
+    ],
+    ids=["answered immediately", "answered later", "pipelined", "large", "half a request follows"],
+)
+def test_half_closed_client(requests: list[bytes], responses: list[bytes]) -> None:
+    """A client that closes its side after its requests gets all responses, then the end."""
+
+    async def test(site: Site) -> None:
+        peer = await site.connect(receive_buffer_bytes=4096)
+        await peer.send(b"".join(requests))
+        peer.writer.write_eof()
+        if b"/hold" in requests[0]:
+            await site.until(lambda: site.application.held == 1)
+            site.application.release.set()
+        assert [await peer.response() for _ in responses] == [(200, body) for body in responses]
+        assert await peer.rest() == b""
+
+    with_site(test, send_buffer_bytes=4096)
+
+
 # Deadlines.
 
 

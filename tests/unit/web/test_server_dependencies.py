@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
                 "connection_made",
                 "connection_lost",
                 "data_received",
+                "eof_received",
                 "pause_writing",
                 "resume_writing",
                 "on_response_complete",

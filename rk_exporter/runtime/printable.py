@@ -1,0 +1,38 @@
+"""Text from outside, made printable."""
+
+# The longest file name in usual file systems.
+LONGEST_LABEL_CHARACTERS = 255
+# How Python represents bytes of a path or a variable that are not UTF-8 (PEP 383).
+_FIRST_LONE_BYTE, _LAST_LONE_BYTE = 0xDC80, 0xDCFF
+
+
+def label_text(text: str) -> str:
+    """
+    Return *text* as one printable line of at most 255 characters; it may become empty.
+
+    A space replaces each character that is not printable: control and formatting characters, all
+    kinds of white space, and the lone surrogates that stand for bytes that are not UTF-8.
+    """
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return text[:LONGEST_LABEL_CHARACTERS].strip()
+
+
+def visible(text: str) -> str:
+    r"""
+    Return *text* with an escape for each character that is not printable, e.g. `\u202e`.
+
+    Different texts stay different, so this suits paths, whose bytes may not be UTF-8: `\xff`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else _escape(character) for character in text
+    )
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    if _FIRST_LONE_BYTE <= number <= _LAST_LONE_BYTE:
+        return f"\\x{number & 0xFF:02x}"
+    return character.encode("unicode_escape").decode()
