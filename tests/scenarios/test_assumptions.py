@@ -528,7 +528,9 @@ class TestRefusals:
     def test_unavailable(self, tmp_path: Path) -> None:
         """A 503 with Retry-After is obeyed for that app, and only for that app."""
         texts, called_at = self.texts(tmp_path / "rk.yml", 9, unavailable_app="one")
-        up = [{labels["app"]: is_up for labels, is_up in labelled(text, "rk_up")} for text in texts]
+        up = [
+            {labels["rk_app"]: is_up for labels, is_up in labelled(text, "rk_up")} for text in texts
+        ]
         assert up == [{"one": 0, "two": 1}] * 9
         pauses = [later - earlier for earlier, later in pairwise(called_at) if later - earlier > 5]
         assert len(pauses) == 3
@@ -536,12 +538,14 @@ class TestRefusals:
         (reason,) = failures(texts[-1])
         assert reason == "server_error"
         blocked = labelled(texts[-1], "rk_api_blocked_until_timestamp_seconds")
-        assert [labels["app"] for labels, _ in blocked] == ["one"]
+        assert [labels["rk_app"] for labels, _ in blocked] == ["one"]
 
     def test_web_page(self, tmp_path: Path) -> None:
         """A 403 with a web page is not about the token; the calls are made less and less often."""
         texts, called_at = self.texts(tmp_path / "rk.yml", 41, blocked_app="one")
-        up = [{labels["app"]: is_up for labels, is_up in labelled(text, "rk_up")} for text in texts]
+        up = [
+            {labels["rk_app"]: is_up for labels, is_up in labelled(text, "rk_up")} for text in texts
+        ]
         assert up == [{"one": 0, "two": 1}] * 41
         assert failures(texts[-1]).keys() == {"intercepted"}
         assert len(called_at) < 20
