@@ -17,6 +17,7 @@ from dashboards.panels import (
     text_of,
 )
 from dashboards.selectors import (
+    BY_APP,
     BY_MEETING,
     named,
     nonzero,
@@ -65,8 +66,8 @@ def _figures() -> list[Panel]:
     return [
         text_of(
             About("Version", "Version of the selected exporters.", unit="none"),
-            instant(f"count by (version) ({of_exporter('rk_exporter_build_info')})"),
-            label="version",
+            instant(f"count by (exporter_version) ({of_exporter('rk_exporter_build_info')})"),
+            label="exporter_version",
             size=_FIGURE,
         ),
         text_of(
@@ -106,7 +107,7 @@ def _figures() -> list[Panel]:
         ),
         number(
             About("Meetings", "Number of meetings: configured, from files, and live ones."),
-            instant(f"sum({once('app', of_app('rk_meetings'))})"),
+            instant(f"sum({once(BY_APP, of_app('rk_meetings'))})"),
             size=_FIGURE,
         ),
         number(
@@ -115,7 +116,7 @@ def _figures() -> list[Panel]:
                 "Meetings not read in the last pass because the budget or the time ran out, or "
                 "calls were suspended. A later pass reads them.",
             ),
-            instant(or_zero(f"sum({once('app', of_app('rk_meetings_deferred'))})")),
+            instant(or_zero(f"sum({once(BY_APP, of_app('rk_meetings_deferred'))})")),
             size=_FIGURE,
             colours={0: "green", 1: "orange"},
         ),
@@ -142,7 +143,7 @@ def _pass_duration() -> Panel:
             "second before Prometheus's scrape timeout.",
             unit="s",
         ),
-        [query(of_app("rk_scrape_duration_seconds"), "{{app}} {{instance}}")],
+        [query(of_app("rk_scrape_duration_seconds"), "{{rk_app}} {{instance}}")],
         size=_THIRD,
     )
 
@@ -154,8 +155,8 @@ def _deferred() -> Panel:
             "Number of meetings, and how many of them a pass did not read.",
         ),
         [
-            query(of_app("rk_meetings"), "{{app}} meetings"),
-            query(of_app("rk_meetings_deferred"), "{{app}} deferred"),
+            query(once(BY_APP, of_app("rk_meetings")), "{{rk_app}} meetings"),
+            query(once(BY_APP, of_app("rk_meetings_deferred")), "{{rk_app}} deferred"),
         ],
         size=_THIRD,
     ).override_by_regexp("/ meetings$/", dashed())
@@ -166,9 +167,7 @@ def _unread() -> Panel:
     stale = (
         f"({age} > {_STALE_SECONDS} or on ({BY_MEETING}) {age} and on ({BY_MEETING}) {_UP} == 0)"
     )
-    meeting = link_to(
-        RECORDING, app='${__data.fields["App"]}', meeting='${__data.fields["Meeting id"]}'
-    )
+    meeting = link_to(RECORDING, app="App", meeting="Meeting id")
     return table_of(
         About(
             "Stale meetings",
@@ -176,8 +175,8 @@ def _unread() -> Panel:
             "were never read. None means that all were read recently.",
         ),
         [
-            Label("App", "app", width=110),
-            Label("Meeting", "name", link=meeting, link_title="Open recordings"),
+            Label("App", "rk_app", width=110),
+            Label("Meeting", "meeting_name", link=meeting, link_title="Open recordings"),
             Label("Meeting id", "meeting_id"),
             Value(
                 "Last attempt",
@@ -194,7 +193,7 @@ def _unread() -> Panel:
 
 
 def _ages() -> Panel:
-    discovered_at = once("app", of_app("rk_discovery_last_success_timestamp_seconds"))
+    discovered_at = once(BY_APP, of_app("rk_discovery_last_success_timestamp_seconds"))
     return history(
         About(
             "Data age",
@@ -202,14 +201,17 @@ def _ages() -> Panel:
             unit="s",
         ),
         [
-            query(f"time() - min by (app) ({_READ_AT})", "{{app}} oldest read"),
-            query(f"time() - {discovered_at}", "{{app}} live sessions"),
+            query(f"time() - min by (rk_app) ({_READ_AT})", "{{rk_app}} oldest read"),
+            query(f"time() - {discovered_at}", "{{rk_app}} live sessions"),
         ],
         size=Size(6, 8),
     )
 
 
 def _sources() -> Panel:
+    discovery = f"min by ({BY_APP}) ({of_app('rk_discovery_up')})"
+    files = f"min by ({BY_APP}, file) ({of_app('rk_meetings_file_last_read_successful')})"
+    state_file = of_exporter("rk_state_file_last_write_successful")
     return history(
         About(
             "Files and discovery",
@@ -218,9 +220,9 @@ def _sources() -> Panel:
             unit="bool",
         ),
         [
-            query(of_app("rk_discovery_up"), "{{app}} live sessions"),
-            query(of_app("rk_meetings_file_last_read_successful"), "{{app}} {{file}}"),
-            query(of_exporter("rk_state_file_last_write_successful"), "state file"),
+            query(discovery, "{{rk_app}} live sessions"),
+            query(files, "{{rk_app}} {{file}}"),
+            query(state_file, "{{instance}} state file"),
         ],
         size=Size(6, 8),
         absent="none in use",

@@ -11,8 +11,10 @@ from dashboards.panels import (
     query,
 )
 from dashboards.selectors import (
+    BY_APP,
     nonzero,
     of_app,
+    once,
 )
 
 
@@ -30,9 +32,9 @@ def budget() -> Panel:
             "for each of them.",
         ),
         [
-            query(f"{limit} - {remaining}", "{{app}} used"),
-            query(remaining, "{{app}} left"),
-            query(limit, "{{app}} limit"),
+            query(f"{limit} - {remaining}", "{{rk_app}} {{instance}} used"),
+            query(remaining, "{{rk_app}} {{instance}} left"),
+            query(limit, "{{rk_app}} {{instance}} limit"),
         ],
         size=_HALF,
     ).override_by_regexp("/ limit$/", dashed())
@@ -40,6 +42,8 @@ def budget() -> Panel:
 
 def rate_limit() -> Panel:
     """Show the rate limit that Cloudflare reports."""
+    by_policy = f"{BY_APP}, policy"
+    remaining = f"min by ({by_policy}) ({of_app('rk_api_ratelimit_remaining')})"
     return history(
         About(
             "Rate limit reported by Cloudflare",
@@ -47,8 +51,8 @@ def rate_limit() -> Panel:
             "if Cloudflare has not reported any.",
         ),
         [
-            query(of_app("rk_api_ratelimit_remaining"), "{{app}} {{policy}} left"),
-            query(of_app("rk_api_ratelimit_limit"), "{{app}} {{policy}} limit"),
+            query(remaining, "{{rk_app}} {{policy}} left"),
+            query(once(by_policy, of_app("rk_api_ratelimit_limit")), "{{rk_app}} {{policy}} limit"),
         ],
         size=_HALF,
         absent="not reported",
@@ -60,7 +64,7 @@ def endpoints() -> Panel:
     calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
     return history(
         About("API calls by endpoint", "API calls per minute by endpoint.", unit="cpm"),
-        [query(nonzero(f"60 * {calls}", "endpoint"), "{{endpoint}}")],
+        [query(nonzero(f"60 * {calls}", "api_endpoint"), "{{api_endpoint}}")],
         size=_THIRD,
         stacked=True,
     )

@@ -76,11 +76,19 @@ def _add(framing: dashboard.Dashboard, row: Row) -> None:
         framing.with_row(heading)
 
 
-def link_to(uid: str, **variables: str) -> str:
-    """Return the link to another dashboard that keeps the exporters and sets *variables*."""
+def link_to(uid: str, **columns: str) -> str:
+    """
+    Return the link from a table to another dashboard that keeps the exporters.
+
+    It sets variables to the values of *columns* in the row.
+    """
     kept = ("datasource", "job", "instance")
     parts = [f"${{{name}:queryparam}}" for name in kept]
-    parts += [f"var-{name}={value}" for name, value in variables.items()]
+    # Names may contain characters with a meaning in URLs, e.g. &, # and +.
+    parts += [
+        f'var-{name}=${{__data.fields["{column}"]:percentencode}}'
+        for name, column in columns.items()
+    ]
     return f"/d/{uid}?{'&'.join(parts)}&${{__url_time_range}}"
 
 
@@ -89,7 +97,7 @@ def _variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:
     meetings = f"label_values({of_app('rk_meeting_info')}, meeting_id)"
     yield _any_of("job", "Job", f"label_values({builds}, job)")
     yield _any_of("instance", "Instance", f'label_values({builds}{{job=~"$job"}}, instance)')
-    yield _any_of("app", "App", f"label_values({of_exporter('rk_meetings')}, app)")
+    yield _any_of("app", "App", f"label_values({of_exporter('rk_meetings')}, rk_app)")
     if not of_one_meeting:
         yield _any_of("meeting", "Meeting", meetings)
         return
@@ -138,6 +146,6 @@ def _alerts() -> dashboard.AnnotationQuery:
         .icon_color("red")
         .expr('ALERTS{alertname=~"RK.+", alertstate="firing", severity!="info"}')
         .title_format("{{alertname}}")
-        .text_format("{{app}} {{meeting_id}}")
+        .text_format("{{rk_app}} {{meeting_id}}")
         .tag_keys("severity")
     )

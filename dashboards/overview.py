@@ -39,9 +39,7 @@ _SEVERITY_COLOURS = {
     "info": ("info", "blue"),
 }
 _SIZES = once(BY_RECORDING, of_meeting("rk_recording_file_size_bytes"))
-_TO_MEETING = link_to(
-    RECORDING, app='${__data.fields["App"]}', meeting='${__data.fields["Meeting id"]}'
-)
+_TO_MEETING = link_to(RECORDING, app="App", meeting="Meeting id")
 
 
 def build() -> dashboard.Dashboard:
@@ -91,7 +89,7 @@ def _states_now() -> Panel:
 
 
 def _alerts() -> Panel:
-    labels = "alertname, severity, app, meeting_id"
+    labels = "alertname, severity, rk_app, meeting_id"
     firing = f'count by ({labels}) (ALERTS{{alertname=~"RK.+", alertstate="firing"}})'
     return table_of(
         About(
@@ -102,8 +100,8 @@ def _alerts() -> Panel:
         [
             Label("Severity", "severity", width=90, texts=values(_SEVERITY_COLOURS)),
             Label("Alert", "alertname"),
-            Label("App", "app", width=110),
-            Label("Meeting", "name", link=_TO_MEETING, link_title="Open recordings"),
+            Label("App", "rk_app", width=110),
+            Label("Meeting", "meeting_name", link=_TO_MEETING, link_title="Open recordings"),
             Value("Alerts", f"{named(firing)}\nor on ({labels})\n{firing}", width=70),
             Label("Meeting id", "meeting_id"),
         ],
@@ -123,8 +121,8 @@ def _unrecorded() -> Panel:
             "means that every meeting is recorded, or that `--meetings.discover` is off.",
         ),
         [
-            Label("App", "app", width=110),
-            Label("Meeting", "name", link=_TO_MEETING, link_title="Open recordings"),
+            Label("App", "rk_app", width=110),
+            Label("Meeting", "meeting_name", link=_TO_MEETING, link_title="Open recordings"),
             Label("Meeting id", "meeting_id"),
             Value("People", named(LIVE_UNRECORDED), width=80),
             Value(
@@ -151,7 +149,9 @@ def _started() -> Panel:
 
 
 def _ended() -> Panel:
-    ended = once("app, outcome", f"increase({of_app('rk_recordings_finished_total')}[$__interval])")
+    ended = once(
+        "rk_app, outcome", f"increase({of_app('rk_recordings_finished_total')}[$__interval])"
+    )
     return events(
         About(
             "Ended",
@@ -174,9 +174,9 @@ def _failure_rate() -> Panel:
         ),
         [
             query(
-                f"sum by (app) ({ended_within('1h', 'errored')})\n"
-                f"/\n(sum by (app) ({ended_within('1h', 'errored|uploaded')}) > 0)",
-                "{{app}}",
+                f"sum by (rk_app) ({ended_within('1h', 'errored')})\n"
+                f"/\n(sum by (rk_app) ({ended_within('1h', 'errored|uploaded')}) > 0)",
+                "{{rk_app}}",
             )
         ],
         size=_THIRD,
@@ -217,7 +217,7 @@ def _data_recorded() -> Panel:
             "Empty if there is no file.",
             unit="bytes",
         ),
-        [query(f"sum by (app) ({_SIZES})", "{{app}}")],
+        [query(f"sum by (rk_app) ({_SIZES})", "{{rk_app}}")],
         size=_HALF,
         stacked=True,
     )
@@ -231,8 +231,8 @@ def _expiring() -> Panel:
             "file expires within 24 hours.",
         ),
         [
-            Label("App", "app", width=110),
-            Label("Meeting", "name", link=_TO_MEETING, link_title="Open recordings"),
+            Label("App", "rk_app", width=110),
+            Label("Meeting", "meeting_name", link=_TO_MEETING, link_title="Open recordings"),
             Label("Meeting id", "meeting_id"),
             Value("Expires in", named(EXPIRING), unit="s", width=110, decimals=1),
             Value("Size", f"{_SIZES}\nand on ({BY_RECORDING})\n{EXPIRING}", unit="bytes", width=90),
@@ -246,4 +246,4 @@ def _expiring() -> Panel:
 
 
 def _counted_within_an_hour(buckets: str) -> str:
-    return once("app, le", f"increase({of_app(buckets)}[1h])")
+    return once("rk_app, le", f"increase({of_app(buckets)}[1h])")

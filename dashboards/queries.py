@@ -25,5 +25,5 @@ def ended_within(window: str, outcomes: str) -> str:
     """Return how many recordings ended with one or several outcomes, separated by `|`."""
     matcher = f'outcome=~"{outcomes}"' if "|" in outcomes else f'outcome="{outcomes}"'
     return once(
-        "app, outcome", of_app(f"instance:rk_recordings_finished:increase{window}", matcher)
+        "rk_app, outcome", of_app(f"instance:rk_recordings_finished:increase{window}", matcher)
     )

@@ -4,7 +4,16 @@ from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.frame import RECORDING, Framing, Row, framed
 from dashboards.panels import About, Panel, Size, history, instant, number, query, timeline
-from dashboards.selectors import BY_MEETING, BY_RECORDING, as_time, of_meeting, of_recording, once
+from dashboards.selectors import (
+    BY_MEETING,
+    BY_RECORDING,
+    as_time,
+    latest,
+    of_meeting,
+    of_recording,
+    once,
+    with_label,
+)
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
 
@@ -156,7 +165,7 @@ def _timestamps() -> Panel:
         ],
         size=Size(24, 8),
         sorted_by="Requested",
-        hidden_labels=["app", "meeting_id"],
+        hidden_labels=["rk_app", "meeting_id"],
     )
 
 
@@ -191,13 +200,12 @@ def _expiry() -> Panel:
 
 
 def _details() -> Panel:
-    labels = f"{BY_RECORDING}, session_id, output_file_name, kind"
     available = once(
         BY_RECORDING, of_recording("rk_recording_download_available", 'kind="composite"')
     )
-    reason = once(f"{BY_RECORDING}, reason", of_recording("rk_recording_stop_reason"))
-    info = once(labels, of_recording("rk_recording_info"))
-    with_reason = f"{info} * on ({BY_RECORDING}) group_left (reason) ({reason} == 1)"
+    reason = latest("reason", f"({of_recording('rk_recording_stop_reason')} == 1)")
+    info = latest("session_id, output_file_name, kind", of_recording("rk_recording_info"))
+    with_reason = with_label(info, "reason", BY_RECORDING, reason)
     return table_of(
         About(
             "Files",
@@ -220,7 +228,7 @@ def _details() -> Panel:
         ],
         size=Size(24, 7),
         sorted_by="File",
-        hidden_labels=["app", "meeting_id"],
+        hidden_labels=["rk_app", "meeting_id"],
     )
 
 

@@ -4,7 +4,15 @@ from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.frame import RECORDING, RECORDINGS, Framing, Row, framed, link_to
 from dashboards.panels import About, Panel, Size, bars, history, instant, query, timeline
-from dashboards.selectors import BY_MEETING, BY_RECORDING, as_time, named, of_meeting, once
+from dashboards.selectors import (
+    BY_MEETING,
+    BY_RECORDING,
+    as_time,
+    named,
+    named_over_time,
+    of_meeting,
+    once,
+)
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
 
@@ -49,9 +57,9 @@ def build() -> dashboard.Dashboard:
 def _list() -> Panel:
     to_recording = link_to(
         RECORDING,
-        app='${__data.fields["App"]}',
-        meeting='${__data.fields["Meeting id"]}',
-        recording='${__data.fields["Recording id"]}',
+        app="App",
+        meeting="Meeting id",
+        recording="Recording id",
     )
     return table_of(
         About(
@@ -74,8 +82,8 @@ def _list() -> Panel:
                 width=110,
                 texts=as_text(),
             ),
-            Label("App", "app", width=110),
-            Label("Meeting", "name", link=to_recording, link_title="Open recording"),
+            Label("App", "rk_app", width=110),
+            Label("Meeting", "meeting_name", link=to_recording, link_title="Open recording"),
             Value("Started", as_time(_STARTED_AT), unit="dateTimeAsIso", width=165),
             Value(
                 "Duration",
@@ -131,7 +139,7 @@ def _states() -> Panel:
             "has no recording, or its state is unknown.",
             unit="none",
         ),
-        query(named(of_latest), "{{name}}"),
+        query(named_over_time(of_latest), "{{meeting_name}}"),
         size=Size(16, 13),
     )
 
@@ -145,7 +153,7 @@ def _running() -> Panel:
             "being recorded.",
             unit="s",
         ),
-        [instant(named(_RUNNING_FOR), "{{name}}")],
+        [instant(named(_RUNNING_FOR), "{{meeting_name}}")],
         size=Size(8, 13),
         most=_LIMIT_SECONDS,
         colours={0: "green", _NEAR_LIMIT_SECONDS: "red"},
@@ -159,7 +167,7 @@ def _durations() -> Panel:
             "How long each RECORDING or PAUSED recording has been running. Empty if there is none.",
             unit="s",
         ),
-        [query(named(_RUNNING_FOR), "{{name}}")],
+        [query(named_over_time(_RUNNING_FOR), "{{meeting_name}}")],
         size=Size(12, 9),
     )
 
@@ -173,7 +181,7 @@ def _sizes() -> Panel:
             "file.",
             unit="bytes",
         ),
-        [query(named(f"sum by ({BY_MEETING}) ({sizes})"), "{{name}}")],
+        [query(named_over_time(f"sum by ({BY_MEETING}) ({sizes})"), "{{meeting_name}}")],
         size=Size(12, 9),
         stacked=True,
     )

@@ -1,12 +1,14 @@
 """PromQL for the selected exporters, apps, meetings and recordings."""
 
 _EXPORTER = ('job=~"$job"', 'instance=~"$instance"')
-_APP = (*_EXPORTER, 'app=~"$app"')
+_APP = (*_EXPORTER, 'rk_app=~"$app"')
 _MEETING = (*_APP, 'meeting_id=~"$meeting"')
 
-BY_APP = "app"
-BY_MEETING = "app, meeting_id"
-BY_RECORDING = "app, meeting_id, recording_id"
+BY_APP = "rk_app"
+BY_MEETING = "rk_app, meeting_id"
+BY_RECORDING = "rk_app, meeting_id, recording_id"
+# The address alone may be the same in two clusters.
+_BY_EXPORTER = "cluster, env, namespace, job, instance"
 
 
 def of_exporter(metric: str, *matchers: str) -> str:
@@ -35,9 +37,29 @@ def once(labels: str, promql: str) -> str:
 
 
 def named(promql: str) -> str:
-    """Add the label `name` to each series of a meeting or recording."""
-    names = once(f"{BY_MEETING}, name", of_meeting("rk_meeting_info"))
-    return f"({promql})\n* on ({BY_MEETING}) group_left (name)\n{names}"
+    """Add the label `meeting_name` to each series of a meeting or recording."""
+    names = once(f"{BY_MEETING}, meeting_name", of_meeting("rk_meeting_info"))
+    return with_label(promql, "meeting_name", BY_MEETING, _one_of(BY_MEETING, names))
+
+
+def named_over_time(promql: str) -> str:
+    """Add the label `meeting_name`, with the last name of each meeting for the whole time range."""
+    info = of_meeting("rk_meeting_info")
+    current, former = f"2 * {info} @ end()", f"max_over_time({info}[$__range] @ end())"
+    names = once(f"{BY_MEETING}, meeting_name", f"{current} or {former}")
+    return with_label(promql, "meeting_name", BY_MEETING, f"{_one_of(BY_MEETING, names)} ^ 0")
+
+
+def latest(labels: str, promql: str) -> str:
+    """Keep one series with the *labels* of each recording, from the exporter that read it last."""
+    read_at = of_recording("rk_recording_last_success_timestamp_seconds")
+    read = f"{promql} * on ({_BY_EXPORTER}, {BY_RECORDING}) group_left () {read_at}"
+    return f"{_one_of(BY_RECORDING, once(f'{BY_RECORDING}, {labels}', read))} ^ 0"
+
+
+def with_label(promql: str, label: str, labels: str, info: str) -> str:
+    """Add a *label* of *info*, which has one series for each value of the *labels*."""
+    return f"({promql})\n* on ({labels}) group_left ({label})\n{info}"
 
 
 def or_zero(promql: str) -> str:
@@ -59,3 +81,8 @@ def nonzero(rates: str, label: str) -> str:
 
 def _select(metric: str, *matchers: str) -> str:
     return f"{metric}{{{', '.join(matchers)}}}"
+
+
+def _one_of(labels: str, promql: str) -> str:
+    """Keep one series for each value of the *labels*, because exporters may disagree on others."""
+    return f"topk by ({labels}) (1, {promql})"

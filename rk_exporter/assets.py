@@ -4,6 +4,7 @@ import re
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote_plus
 
 import yaml
 
@@ -78,7 +79,7 @@ def adapted(text: str, *, job: str, runbook_url: str | None) -> str:
     """Return an asset's text with another job name and perhaps another address of the runbook."""
     text = (
         text.replace(f'job="{DEFAULT_JOB}"', f'job="{job}"')
-        .replace(f"var-job={DEFAULT_JOB}", f"var-job={job}")
+        .replace(f"var-job={DEFAULT_JOB}", f"var-job={quote_plus(job)}")
         .replace(f"runbook_url: {_RUNBOOK}#", f"runbook_url: {runbook_url or _RUNBOOK}#")
     )
     return re.sub(rf"(?m)\b(job(?:_name)?: ){re.escape(DEFAULT_JOB)}$", rf"\g<1>{job}", text)

@@ -16,7 +16,7 @@ class AppOptions:
     """The options of one app, at the top of the file or in an entry of `apps`."""
 
     name: str | None = declare(
-        "Value of the label `app`; without it, the app's id.",
+        "Value of the label `rk_app`; without it, the app's id.",
         Option("", parsers.parse_name, "NAME", example="production", path_in_app="name"),
     )
     account_id: str | None = declare(

@@ -26,26 +26,26 @@ class ApiCallMetrics:
         self.requests = Counter(
             "rk_api_requests",
             "API calls by HTTP status; `none` if no complete response arrived.",
-            ["app", "endpoint", "code"],
+            ["rk_app", "api_endpoint", "code"],
             registry=registry,
         )
         self.failures = Counter(
             "rk_api_request_failures",
             "Failed API calls, by reason.",
-            ["app", "endpoint", "reason"],
+            ["rk_app", "api_endpoint", "reason"],
             registry=registry,
         )
         self.durations = Histogram(
             "rk_api_request_duration_seconds",
             "Duration of API calls.",
-            ["app", "endpoint"],
+            ["rk_app", "api_endpoint"],
             buckets=_LATENCY_BUCKETS_SECONDS,
             registry=registry,
         )
         self.malformed = Counter(
             "rk_api_malformed_fields",
             "Malformed fields that were ignored in otherwise valid API responses.",
-            ["app", "field"],
+            ["rk_app", "field"],
             registry=registry,
         )
         for app in app_names:

@@ -81,7 +81,7 @@ STATE_FILE_GAUGES: tuple[Gauge[StateFileStatus], ...] = (
 
 def app_families(snapshot: Snapshot) -> Iterator[Metric]:
     """Return the metric families of the apps in *snapshot* and of the state file."""
-    apps = [(LabelSet(app=app.app.name), app) for app in snapshot.apps]
+    apps = [(LabelSet(rk_app=app.app.name), app) for app in snapshot.apps]
     yield from gauges(APP_GAUGES, apps)
     discoveries = [(labels, app.discovery) for labels, app in apps if app.discovery]
     yield from gauges(DISCOVERY_GAUGES, discoveries)
@@ -106,9 +106,9 @@ def _app_info(snapshot: Snapshot) -> Metric:
         "The app's account and id, and how its recordings are read.",
         (
             LabelSet(
-                app=app.app.name,
-                account_id=app.app.account_id,
-                app_id=app.app.app_id,
+                rk_app=app.app.name,
+                rk_account_id=app.app.account_id,
+                rk_app_id=app.app.app_id,
                 read=app.read_mode.value,
             )
             for app in snapshot.apps

@@ -45,5 +45,5 @@ def _build_info() -> Metric:
     return info(
         "rk_exporter_build",
         "The exporter's version.",
-        [LabelSet(version=__version__, python_version=platform.python_version())],
+        [LabelSet(exporter_version=__version__, python_version=platform.python_version())],
     )

@@ -11,7 +11,7 @@ def internal_errors(app_names: Iterable[str], *, registry: CollectorRegistry) ->
         "rk_exporter_internal_errors",
         "Unexpected exceptions in passes over the app; each is a bug in the exporter, and the "
         "last snapshot stays in use.",
-        ["app"],
+        ["rk_app"],
         registry=registry,
     )
     for name in app_names:

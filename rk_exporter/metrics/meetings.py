@@ -116,12 +116,12 @@ def _read_meetings(app: AppSnapshot) -> Iterator[tuple[LabelSet, ReadMeeting]]:
 @lru_cache(maxsize=_MOST_LABEL_SETS)
 def meeting_labels(app: str, meeting_id: str, **more: str) -> LabelSet:
     """Return the labels of a meeting's series, which are the same in every snapshot."""
-    return LabelSet(app=app, meeting_id=meeting_id, **more)
+    return LabelSet(rk_app=app, meeting_id=meeting_id, **more)
 
 
 def _meeting_info(snapshot: Snapshot) -> Metric:
     named = (
-        meeting_labels(app.app.name, meeting.meeting_id, name=meeting.name)
+        meeting_labels(app.app.name, meeting.meeting_id, meeting_name=meeting.name)
         for app in snapshot.apps
         for meeting in _named_meetings(app)
     )

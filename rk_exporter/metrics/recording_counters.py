@@ -11,7 +11,7 @@ from rk_exporter.tracking.counters import RecordingCounters
 
 def counter_families(apps: Sequence[AppSnapshot]) -> Iterator[Metric]:
     """Return the counters and histograms of the recordings of *apps*."""
-    counted = [(LabelSet(app=app.app.name), app.counters) for app in apps]
+    counted = [(LabelSet(rk_app=app.app.name), app.counters) for app in apps]
     yield counter(
         "rk_recordings_started",
         "Recordings that started to record (API field started_time), each counted once.",

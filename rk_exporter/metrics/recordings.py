@@ -44,7 +44,7 @@ class RecordingLabels:
     __slots__ = ("kinds", "plain", "reasons", "statuses")
 
     def __init__(self, app: str, meeting_id: str, recording_id: str) -> None:
-        self.plain = LabelSet(app=app, meeting_id=meeting_id, recording_id=recording_id)
+        self.plain = LabelSet(rk_app=app, meeting_id=meeting_id, recording_id=recording_id)
         self.statuses = [(status, self.plain.plus(status=status.value)) for status in Status]
         self.reasons = [(reason, self.plain.plus(reason=reason.value)) for reason in StopReason]
         self.kinds = (self.plain.plus(kind="composite"), self.plain.plus(kind="audio"))

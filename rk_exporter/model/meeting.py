@@ -63,7 +63,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A RealtimeKit app: *name* is the label `app`."""
+    """A RealtimeKit app: *name* is the label `rk_app`."""
 
     name: str
     account_id: str

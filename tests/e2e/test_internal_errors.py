@@ -45,8 +45,8 @@ def test_bug_in_one_app(tmp_path: Path, root: Path) -> None:
     assert [answer.status_code for answer in answers] == [200] * 3
     text = answers[-1].text
     errors = samples(text, "rk_exporter_internal_errors_total")
-    assert errors == {'{app="buggy"}': 3, '{app="sound"}': 0}
-    assert value(text, "rk_up", app="sound") == 1
+    assert errors == {'{rk_app="buggy"}': 3, '{rk_app="sound"}': 0}
+    assert value(text, "rk_up", rk_app="sound") == 1
     assert value(text, "rk_state_file_last_write_successful") == 1
     assert process.returncode == 0
     # The same bug may be in one call or in two calls of a pass, which are different tracebacks.

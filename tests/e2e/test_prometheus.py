@@ -144,7 +144,7 @@ def test_whole_lifecycle_of_a_recording(server: Prometheus, clock: Time) -> None
 
     # What file is it, by name?
     (info,) = query(
-        f"rk_recording_file_size_bytes{whole} * on (app, meeting_id, recording_id)"
+        f"rk_recording_file_size_bytes{whole} * on (rk_app, meeting_id, recording_id)"
         " group_left (output_file_name) rk_recording_info"
     )
     assert info["metric"]["output_file_name"].startswith("whole-life_")

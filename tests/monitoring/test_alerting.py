@@ -169,7 +169,7 @@ def test_a_recording_that_does_not_start(monitored: Monitored, root: Path) -> No
     """The pager is notified about a recording that does not start, until it starts."""
     labels = {
         "alertname": "RKRecordingStuckInvoked",
-        "app": "telehealth",
+        "rk_app": "telehealth",
         "meeting_id": "starts-late",
     }
     rule = shortened.alerting_rule(root, "RKRecordingStuckInvoked", "critical")
@@ -181,7 +181,7 @@ def test_a_recording_that_does_not_start(monitored: Monitored, root: Path) -> No
 
 def test_a_recording_that_fails(monitored: Monitored, root: Path) -> None:
     """The team is notified about a failed recording, until the failure is old."""
-    labels = {"alertname": "RKRecordingErrored", "app": "telehealth", "meeting_id": "fails"}
+    labels = {"alertname": "RKRecordingErrored", "rk_app": "telehealth", "meeting_id": "fails"}
     rule = shortened.alerting_rule(root, "RKRecordingErrored", "warning")
     monitored.advance(FAILS_AFTER_SECONDS)
     check(monitored.notification("firing", labels), rule, "telehealth", "fails")
@@ -199,7 +199,7 @@ def test_an_exporter_that_stops(monitored: Monitored, root: Path) -> None:
 
     There is no warning about one of several exporters, because it is the only one.
     """
-    down = {"alertname": "RKExporterDown", "app": "telehealth"}
+    down = {"alertname": "RKExporterDown", "rk_app": "telehealth"}
     stuck = {"alertname": "RKRecordingStuckInvoked", "meeting_id": "never-starts"}
     rule = shortened.alerting_rule(root, "RKExporterDown", "critical")
     monitored.notification("firing", stuck)

@@ -64,7 +64,7 @@ def override(*properties: Json, name: str = "RECORDING") -> list[Json]:
 
 def column_link(column: str) -> Json:
     """Return a link that passes on the value of a column."""
-    url = f'/d/rk-other?var-app=${{__data.fields["{column}"]}}&${{__url_time_range}}'
+    url = f'/d/rk-other?var-app=${{__data.fields["{column}"]:percentencode}}&${{__url_time_range}}'
     return {"id": "links", "value": [{"url": url}]}
 
 
@@ -200,6 +200,7 @@ FAULTS: list[tuple[str, Any, str]] = [
     (QUERY, 'recordings{job=~"${job}", instance=~"$instance"}', "target-job-rule"),
     (QUERY, 'recordings{job=~"$job"}', "target-instance-rule"),
     (QUERY, f'{RECORDINGS} / recordings{{job=~"$job"}}', "target-instance-rule"),
+    (QUERY, f"{RECORDINGS} - on (app) {RECORDINGS}", "unambiguous"),
     (f"{BARS} targets 0 expr", 'sum by (app) (recordings{job=~"$job"})', "target-instance-rule"),
     (QUERY, f"calls_total{{{CHOSEN}}}", "target-counter-agg-rule"),
     (QUERY, f"deriv(calls_total{{{CHOSEN}}}[5m])", "target-counter-agg-rule"),
@@ -248,6 +249,8 @@ FAULTS: list[tuple[str, Any, str]] = [
     ("annotations list 0 expr", "ALERTS{", "every-query-parses"),
     (f"{INSTANCE} query", "label_values(build_info, instance)", "variables-in-turn"),
     (f"{STAT} title", "In $room", "known-variables"),
+    (f"{STAT} links 0 url", "/d/x?var-job=$job&${__url_time_range}", "encoded-links"),
+    (f"{STAT} links 0 url", "/d/x?var-job=${job}&${__url_time_range}", "encoded-links"),
     (f"{STAT} links 0 url", "/d/x?${room:queryparam}&${__url_time_range}", "known-variables"),
     (QUERY, f'recordings{{{CHOSEN}, app=~"$room"}}', "known-variables"),
     (QUERY, f"{RECORDINGS} + rec{{{CHOSEN}}}", "known-series"),

@@ -5,9 +5,12 @@ import re
 
 from itertools import chain
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
+
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.support.monitoring.board import Board, Json, strings
 from tests.support.monitoring.dashboard_conventions import STATES, coloured_states
@@ -96,3 +99,28 @@ def test_links_set_existing_variables(root: Path, dashboards: dict[str, Json]) -
         given = {key.removeprefix("var-") for key, _ in parse_qsl(url.query) if "$" not in key}
         assert passed | given
         assert passed | given <= names, link
+
+
+@given(name=st.text(min_size=1))
+@example(name="R&D")
+@example(name="C#")
+@example(name="A+B")
+@example(name="50% + x")
+@example(name="${x}")
+def test_links_pass_on_any_name(dashboards: dict[str, Json], name: str) -> None:
+    """A link from a table sets a variable to the name in the row, whatever characters it has."""
+    links = [
+        text
+        for dashboard in dashboards.values()
+        for key, text in strings(dashboard["panels"])
+        if key == "url" and "__data.fields" in text
+    ]
+    assert links
+    for link in links:
+        of_row = re.compile(r'var-(\w+)=\$\{__data\.fields\["[^"]+"\]:percentencode\}')
+        # The format percentencode is JavaScript's encodeURIComponent.
+        url = of_row.sub(lambda match: f"var-{match[1]}={quote(name, safe='')}", link)
+        passed = dict(parse_qsl(urlsplit(url).query))
+        expected = {f"var-{variable}": name for variable in of_row.findall(link)}
+        assert expected == {key: value for key, value in passed.items() if key in expected}
+        assert expected.keys() == {key for key in passed if key.startswith("var-")}

@@ -1,21 +1,27 @@
-"""A real Prometheus returns data for every query of every dashboard."""
+"""A real Prometheus answers every query of every dashboard, although exporters disagree."""
 
 import json
 import re
 import time
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from rk_exporter.model.recording import Status
 from rk_exporter.simulator import Fault, Simulator
 from tests.support.building import Time
+from tests.support.markdown import blocks
 from tests.support.monitoring import every_state, shortened
-from tests.support.monitoring.grafana import questions
+from tests.support.monitoring.disagreeing import DESCRIBING, STATES, UNUSUAL, Renaming
+from tests.support.monitoring.grafana import Question, legend, questions
 from tests.support.monitoring.series import all_series
 from tests.support.monitoring.servers import Prometheus, eventually, exporter, started_prometheus
+from tests.support.monitoring.target_labels import TARGET_LABELS, target_labels
 from tests.support.serving import served
 
 
@@ -34,55 +40,104 @@ ALERTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An exporter's target, with labels that end with *name* and the labels *at*."""
+
+    exporter: int
+    name: str
+    at: Mapping[str, str]
+    is_behind: bool
+
+
+HOME = {"cluster": "eu", "env": "prod", "namespace": "rk"}
+PLACES = (
+    Place(0, "first", HOME, is_behind=False),
+    Place(1, "second", HOME, is_behind=True),
+    # Another team's view of the second exporter. Its alerts have their own labels.
+    Place(1, "third", {}, is_behind=True),
+)
+
+
 @pytest.fixture(scope="module")
 def server(
     prometheus: str, root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    """Start a Prometheus that has scraped two exporters through the whole scenario."""
+    """
+    Start a Prometheus that has scraped several exporters through the whole scenario.
+
+    The exporters differ in every label that does not identify a series, and so do their targets.
+    """
     folder = tmp_path_factory.mktemp("panels")
     # The scenario ends about now.
     clock = Time(time.time() - len(every_state.STEPS) * every_state.STEP_SECONDS)
     simulator = every_state.simulator(clock)
     shortened.write_rules(root, folder / "rules.yml")
-    with served(simulator) as api:
+    with ExitStack() as stack:
+        api = stack.enter_context(served(simulator))
         file = every_state.write_configuration(folder, simulator.scenario, api)
-        first, second = (
-            exporter(
-                folder,
-                *("--config.file", str(file), "--state.file", str(folder / f"{name}.json")),
-                environment=every_state.ENVIRONMENT,
+        exporters = [
+            stack.enter_context(
+                exporter(
+                    folder,
+                    *("--config.file", str(file), "--state.file", str(folder / f"{name}.json")),
+                    environment=every_state.ENVIRONMENT,
+                )
             )
-            for name in ("first", "second")
-        )
-        with (
-            first,
-            second,
+            for name in ("one", "two")
+        ]
+        views = [
+            Renaming(exporters[place.exporter].url, place.name, is_behind=place.is_behind)
+            for place in PLACES
+        ]
+        targets = [
+            {
+                "targets": [stack.enter_context(served(view)).removeprefix("http://")],
+                "labels": {**target_labels(place.name), **place.at},
+            }
+            for place, view in zip(PLACES, views, strict=True)
+        ]
+        server = stack.enter_context(
             started_prometheus(
                 prometheus,
                 folder,
-                targets={shortened.JOB: [first.address, second.address]},
+                targets={shortened.JOB: targets},
                 rule_files=[folder / "rules.yml"],
-            ) as server,
-        ):
-            run_scenario(simulator, clock, server)
-            yield server
+            )
+        )
+        run_scenario(simulator, clock, server)
+        for view in views:
+            view.end_scenario()
+        renamed = 'count(rk_meeting_info{meeting_name=~".+ earlier"}) or vector(0)'
+        eventually(lambda: server.number(renamed) == 0, what="every meeting is renamed")
+        yield server
 
 
 def run_scenario(simulator: Simulator, clock: Time, server: Prometheus) -> None:
-    """Run the scenario. Each step starts when both exporters show the previous one."""
+    """Run the scenario. Each step starts when all targets show the previous one."""
 
-    def both_show(promql: str) -> None:
-        eventually(lambda: server.number(f"count({promql})") == 2, what=promql)
+    def all_show(promql: str) -> None:
+        eventually(lambda: server.number(f"count({promql})") == len(PLACES), what=promql)
 
-    both_show(f'rk_meeting_up{{meeting_id="{every_state.BREAKS}"}} == 1')
+    all_show(f'rk_meeting_up{{meeting_id="{every_state.BREAKS}"}} == 1')
     simulator.inject(every_state.BREAKS, Fault.SERVER_ERROR)
     begin = clock.now
     for step, status in enumerate(every_state.STEPS):
         clock.now = begin + 1 + step * every_state.STEP_SECONDS
         meeting = f'meeting_id="{every_state.WHOLE_LIFE}"'
-        both_show(f'rk_recording_status{{{meeting}, status="{status}"}} == 1')
+        all_show(f'rk_recording_status{{{meeting}, status="{status}"}} == 1')
     for outcome in ("uploaded", "errored", "vanished"):
-        both_show(f'rk_recordings_finished_total{{outcome="{outcome}"}} == 1')
+        all_show(f'rk_recordings_finished_total{{outcome="{outcome}"}} == 1')
+
+
+def questions_of_panels(root: Path) -> list[Question]:
+    """Return the queries of all dashboards."""
+    files = sorted((root / "dashboards").glob("*.json"))
+    dashboards = [json.loads(file.read_text()) for file in files]
+    assert {"rk-overview", "rk-recordings", "rk-recording", "rk-exporter"} == {
+        dashboard["uid"] for dashboard in dashboards
+    }
+    return [question for dashboard in dashboards for question in questions(dashboard, CHOSEN)]
 
 
 def test_the_scenario_is_complete(server: Prometheus, tmp_path: Path) -> None:
@@ -95,12 +150,7 @@ def test_the_scenario_is_complete(server: Prometheus, tmp_path: Path) -> None:
 
 def test_every_query_has_data(server: Prometheus, root: Path) -> None:
     """Each query of a panel, variable or annotation succeeds and returns more than NaN."""
-    files = sorted((root / "dashboards").glob("*.json"))
-    dashboards = [json.loads(file.read_text()) for file in files]
-    assert {"rk-overview", "rk-recordings", "rk-recording", "rk-exporter"} == {
-        dashboard["uid"] for dashboard in dashboards
-    }
-    lacking = [question for dashboard in dashboards for question in questions(dashboard, CHOSEN)]
+    lacking = questions_of_panels(root)
 
     def all_have_data() -> bool:
         lacking[:] = [question for question in lacking if question.lack(server)]
@@ -115,8 +165,58 @@ def test_every_query_has_data(server: Prometheus, root: Path) -> None:
     )
 
 
+def test_no_label_is_hidden(server: Prometheus) -> None:
+    """No label of a target has the name of a label of ours, which Prometheus would rename."""
+    names = server.label_names()
+    assert {*TARGET_LABELS} <= {*names}
+    assert [] == [name for name in names if name.startswith("exported_")]
+
+
+def test_each_thing_is_shown_once(server: Prometheus, root: Path) -> None:
+    """
+    No query returns a meeting, a recording or an app twice, and no two series have one legend.
+
+    All cells in a row of a table agree on labels such as the meeting's name.
+    """
+    problems: list[str] = []
+    rows: dict[tuple[str, frozenset[tuple[str, str]]], dict[str, str]] = {}
+    for question in questions_of_panels(root):
+        if not question.panel:
+            continue
+        found = question.series(server)
+        identities = [identity(labels) for labels in found]
+        legends = [legend(question.shown, labels) for labels in found]
+        for labels, key, shown in zip(found, identities, legends, strict=True):
+            if key and identities.count(key) > 1:
+                problems.append(f"{question.place} has {identities.count(key)} of {dict(key)}")
+            if question.panel != "table" and legends.count(shown) > 1:
+                problems.append(f"{question.place} has {legends.count(shown)} series {shown!r}")
+            if question.panel == "table":
+                row = rows.setdefault((question.place.rpartition(", ")[0], key), {})
+                if any(row.setdefault(label, value) != value for label, value in labels.items()):
+                    problems.append(f"{question.place} has two rows of {dict(key)}")
+    assert not problems, "\n".join(dict.fromkeys(problems))
+
+
+def identity(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """Return the labels that identify a meeting, a recording or an app."""
+    states = [label for label, _ in STATES.values()]
+    return frozenset(
+        (label, value) for label, value in labels.items() if label not in (*DESCRIBING, *states)
+    )
+
+
+def test_documented_queries(server: Prometheus, root: Path) -> None:
+    """No query in the documentation fails, although the exporters disagree."""
+    pages = [str(page.relative_to(root)) for page in root.glob("docs/**/*.md")]
+    documented = [block.text for page in pages for block in blocks(page, "promql")]
+    assert documented
+    for promql in documented:
+        server.query(promql)
+
+
 def test_every_rule_is_evaluated(server: Prometheus) -> None:
-    """No rule has an error although two exporters report the same, and no template is broken."""
+    """No rule has an error although the exporters disagree, and no template is broken."""
 
     def alert_names() -> set[str]:
         return {sample["metric"]["alertname"] for sample in server.query("ALERTS")}
@@ -127,16 +227,43 @@ def test_every_rule_is_evaluated(server: Prometheus) -> None:
     alerts = [alert for rule in rules for alert in rule.get("alerts", [])]
     texts = [text for alert in alerts for text in alert["annotations"].values()]
     assert [] == [text for text in texts if re.search("<error|<no value>|{{", text)]
+    for alert in alerts:
+        check_link(alert["annotations"].get("dashboard"), alert["labels"])
+    places = {tuple(alert["labels"].get(label) for label in HOME) for alert in alerts}
+    assert places == {("eu", "prod", "rk"), ("cluster-third", "env-third", "namespace-third")}
+
+
+def test_alerts_have_current_names(server: Prometheus) -> None:
+    """An alert about a meeting that was renamed has its new name."""
+
+    def names() -> set[str]:
+        alerts = [alert for rule in server.rules() for alert in rule.get("alerts", [])]
+        return {alert["annotations"].get("meeting", "later") for alert in alerts}
+
+    def are_current() -> bool:
+        return all(name.endswith("later") for name in names())
+
+    eventually(are_current, what="all names are current", details=lambda: str(names()))
+    assert len(names()) > 1
+
+
+def check_link(link: str | None, labels: Mapping[str, str]) -> None:
+    """Check that the link of an alert sets the variables of the dashboard to its labels."""
+    if link:
+        variables = {"var-job": "job", "var-app": "rk_app", "var-meeting": "meeting_id"}
+        passed = dict(parse_qsl(urlsplit(link).query, strict_parsing=True))
+        assert passed == {key: labels[variables[key]] for key in passed}
+        assert UNUSUAL in passed["var-app"]
 
 
 def test_problems_with_answers(server: Prometheus) -> None:
     """Missing data, missing values, NaN and each kind of error are distinguished, also in rows."""
     lacks = {
-        'rk_meetings{app=~"$app"}': None,
+        'rk_meetings{rk_app=~"$app"}': None,
         "rk_no_metric": "no data",
         "0 * rk_meetings / 0": "only NaN",
         "sum(rk_meetings": "parse error",
-        "rk_meetings * on (app) rk_recording_status": "found duplicate series",
+        "rk_meetings * on (rk_app) rk_recording_status": "found duplicate series",
     }
     targets = [
         {"refId": f"{query}, {kind}", "expr": query, "instant": kind == "instant"}
@@ -150,10 +277,10 @@ def test_problems_with_answers(server: Prometheus) -> None:
                 {
                     "name": name,
                     "type": "query",
-                    "query": f"label_values(rk_meetings, {name})",
+                    "query": f"label_values(rk_meetings, {label})",
                     "includeAll": True,
                 }
-                for name in ("app", "nothing")
+                for name, label in (("app", "rk_app"), ("nothing", "nothing"))
             ]
         },
         "annotations": {"list": [{"builtIn": 1}, {"name": "Alerts", "expr": "ALERTS"}]},

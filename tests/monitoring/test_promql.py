@@ -4,6 +4,7 @@ import pytest
 from promql_parser import MatchOp
 
 from tests.support.monitoring.promql import (
+    ambiguous_matches,
     is_scalar,
     labels_of,
     selectors,
@@ -78,6 +79,33 @@ def test_labels_of_a_result(promql: str, expected: str) -> None:
 def test_unknown_labels(promql: str, expected: list[str]) -> None:
     """Each use of a label that the series do not have is reported."""
     assert expected == list(unknown_labels(promql_parser.parse(promql), KNOWN))
+
+
+@pytest.mark.parametrize(
+    ("promql", "differing"),
+    [
+        ("limit - on (job, app) info", "name"),
+        ("info - on (app) group_left () limit", "job"),
+        ("limit * on (job, app) group_left (name) info", "name"),
+        ("limit * on (app) group_left (name) max by (app, name) (info)", "name"),
+        ("max by (app, name) (info) * on (app) group_right (name) limit", "name"),
+        ("limit * on (app) group_left () (max by (app) (limit) or info)", "job name"),
+        ("limit * on (app) group_left (name) topk by (app) (2, info)", "job name"),
+        ("limit * on (app) group_left (name) topk by (app) (1, info)", ""),
+        ("limit * on (app) group_left (name) (topk by (app) (1, info) > 0) ^ 0", ""),
+        ("limit * on (app) group_left (name) (topk by (app) (1, info) and on (app) limit)", ""),
+        ('limit - on (job, app) info{name="a"}', ""),
+        ("limit - on (job, app) label_replace(limit, 'x', '', '', '')", "x"),
+        ("max by (app) (limit) - on (app) max by (app) (info)", ""),
+        ("limit and on (app) info", ""),
+        ("limit - scalar(info)", ""),
+    ],
+)
+def test_ambiguous_matches(promql: str, differing: str) -> None:
+    """A side of one may only have series that differ in the labels by which they are matched."""
+    messages = list(ambiguous_matches(promql_parser.parse(promql), KNOWN))
+    assert bool(differing) == bool(messages)
+    assert not messages or messages[0].endswith(f"differ in {differing.split()}")
 
 
 def test_unknown_series() -> None:

@@ -15,6 +15,7 @@ from tests.support.monitoring.series import read_rules, rules_of
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "dashboards/rules/rk-exporter.rules.yml"
+ALERTMANAGER_PAGE = ROOT / "docs/how-to/alertmanager.md"
 FILES = sorted((RULES.parent / "tests").glob("*.yml"))
 # These cases are not shipped, because they need a copy of the rules with other thresholds.
 CHANGED_FILE = Path(__file__).parent / "changed-thresholds.yml"
@@ -73,6 +74,21 @@ def test_cases_of_changed_thresholds(promtool: str, tmp_path: Path) -> None:
     (tmp_path / "changed-thresholds.rules.yml").write_text(changed)
     file = Path(shutil.copy(CHANGED_FILE, tmp_path))
     assert not (failures := promtool_fails(promtool, file)), failures
+
+
+def test_another_label_to_keep(promtool: str, tmp_path: Path) -> None:
+    """The documented replacement makes alerts keep one more label of their targets."""
+    (tmp_path / "tests").mkdir()
+    changed = RULES.read_text().replace("namespace, job", "namespace, team, job")
+    (tmp_path / RULES.name).write_text(changed)
+    cases = (RULES.parent / "tests/target-labels.yml").read_text()
+    assert "s/namespace, job/namespace, team, job/" in ALERTMANAGER_PAGE.read_text()
+    file = tmp_path / "tests/team.yml"
+    file.write_text(cases.replace('namespace="rk"', 'namespace="rk", team="media"'))
+    assert not (failures := promtool_fails(promtool, file)), failures
+    # Without the replacement, the cases fail.
+    (tmp_path / RULES.name).write_text(RULES.read_text())
+    assert promtool_fails(promtool, file)
 
 
 def test_every_threshold_is_changed() -> None:

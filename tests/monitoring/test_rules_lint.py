@@ -11,6 +11,7 @@ import pytest
 from tests.support.monitoring.promql import Labels
 from tests.support.monitoring.rules_lint import CHECKS, CHECKS_OF_ALERTS, findings
 from tests.support.monitoring.series import (
+    TARGET,
     all_series,
     read_rules,
     rules_of,
@@ -39,10 +40,10 @@ ALERTS = (
 )
 RUNBOOK = "# Runbook\n\n## RKFailing\n"
 KNOWN: dict[str, Labels] = {
-    "up": frozenset({"job", "instance"}),
-    "rk_up": frozenset({"job", "instance", "app"}),
-    "rk_calls": frozenset({"job", "instance", "app", "code"}),
-    "rk_calls_total": frozenset({"job", "instance", "app", "code"}),
+    "up": TARGET,
+    "rk_up": TARGET | {"app"},
+    "rk_calls": TARGET | {"app", "code"},
+    "rk_calls_total": TARGET | {"app", "code"},
 }
 
 
@@ -97,10 +98,14 @@ EXPRESSIONS = [
     ('absent(rk_up{app="x"})', ""),
     ("absent(up)", "alerts/template"),
     ("sum(rk_up) == 0", "alerts/template"),
-    ("max by (job) (rk_up) == 0", "alerts/template"),
+    ("max by (instance) (rk_up) == 0", "alerts/template"),
+    ("max by (job, app) (rk_up) == 0", "promql/place"),
+    ("rk_up == 0 and on (job, app) rk_calls", "promql/place"),
+    ("max by (cluster, env, namespace, job, app) (rk_up) == 0", ""),
+    ("max without (job) (rk_up) == 0", ""),
     ("topk by (app) (1, rk_up) == 0", "promql/fragile"),
-    ("max by (app) (rk_up / on (app) rk_up) > 0", "promql/nan"),
-    ("max by (app) (rk_up / on (app) (rk_up > 0)) > 0", ""),
+    ("max by (app) (max by (app) (rk_up) / on (app) max by (app) (rk_up)) > 0", "promql/nan"),
+    ("max by (app) (max by (app) (rk_up) / on (app) max by (app) (rk_up > 0)) > 0", ""),
     ("max by (app) (rk_up) / on (app) max by (app) (rk_up) > 0", ""),
     ("max by (app) (rk_up / scalar(rk_up)) > 0", ""),
     ("rk_up / rk_calls > 0", "promql/vector_matching"),
@@ -110,7 +115,9 @@ EXPRESSIONS = [
     ("rk_up > 0 unless rk_up == 0", "promql/vector_matching"),
     ("rk_up == 0 or rk_calls == 0", "promql/vector_matching"),
     ("rk_up == 0 or rk_up == 1", ""),
-    ("rk_calls > on (app) rk_up", ""),
+    ("rk_calls > on (app) rk_up", "promql/ambiguity"),
+    ("rk_calls > on (app) group_left () rk_up", "promql/ambiguity"),
+    ("rk_calls > on (app) group_left () max by (app) (rk_up)", ""),
     ("rk_up > scalar(rk_calls)", ""),
     ("rate(rk_calls[5m]) > 0", "promql/rate"),
     ("rate(rk_calls_total[1m]) > 0", "promql/rate"),
@@ -122,7 +129,7 @@ EXPRESSIONS = [
     ('rk_up{job=~"^rk-.+"} == 0', "promql/regexp"),
     ('rk_up{job=~"rk-.+"} == 0', ""),
     ("rk_up == 0 and on () rk_upp", "promql/series"),
-    ("rk_up == on (app, code) rk_up", "promql/series"),
+    ("max by (app) (rk_up) == on (app, code) max by (app) (rk_up)", "promql/series"),
     ("rk_up > 5", "alerts/threshold"),
     ("5 * 60 < rk_up", "alerts/threshold"),
     ("time() - rk_up > time() - 60", "alerts/threshold"),
@@ -147,6 +154,9 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
 ANNOTATIONS = [
     ({"summary": "Calls of {{ $labels.app }} fail."}, "alerts/annotation"),
     ({"summary": "Calls fail"}, "alerts/annotation"),
+    ({"dashboard": "/d/x?var-app={{ $labels.app }}"}, "alerts/link"),
+    ({"dashboard": "/d/x?{{ with $labels.app }}&var-app={{ . }}{{ end }}"}, "alerts/link"),
+    ({"dashboard": "/d/x?var-app={{ $labels.app | urlquery }}"}, ""),
     ({"summary": "Calls fail. So do others."}, "alerts/annotation"),
     ({"summary": ""}, "alerts/annotation"),
     ({"description": ""}, "alerts/annotation"),

@@ -76,8 +76,8 @@ def mentions(page: str) -> list[str]:
 
 
 def series(promql: str) -> set[str]:
-    """Return the names of the series that a query reads."""
-    names = re.findall(r"\b(?:(?:rk|recording|instance):[\w:]+|rk_\w+)", promql)
+    """Return the names of the series that a query reads, but not the label `rk_app`."""
+    names = re.findall(r"\b(?:(?:rk|recording|instance):[\w:]+|rk_(?!app\b)\w+)", promql)
     return {*map(series_name, names)}
 
 

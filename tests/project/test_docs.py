@@ -81,7 +81,7 @@ def test_every_command_is_documented() -> None:
 
 def metric_rows() -> list[list[str]]:
     """Return the rows of all metrics on their page, without marks."""
-    table = all_rows(text_of(METRICS_PAGE))
+    table = all_rows(text_of(METRICS_PAGE).partition("## Labels")[0])
     return [[row[0].strip("`"), *row[1:]] for row in table if row[0].startswith("`rk_")]
 
 

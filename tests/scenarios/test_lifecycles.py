@@ -439,7 +439,7 @@ def watched(lifecycle: Lifecycle, folder: Path) -> Watch:
         settings |= {"meeting_ids": [], "meetings__files": [str(file)]}
     if lifecycle.has_state_file:
         settings["state__file"] = str(folder / "state.json")
-    dropped = ["app"] if len(lifecycle.meetings) > 1 else ["app", "meeting_id"]
+    dropped = ["rk_app"] if len(lifecycle.meetings) > 1 else ["rk_app", "meeting_id"]
 
     async def steps(simulation: Simulation) -> Watch:
         simulation.clock.ahead_seconds = lifecycle.ahead_seconds

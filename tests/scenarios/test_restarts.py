@@ -299,7 +299,7 @@ class TestApps:
             for apps in generations[1:]:
                 await restart(simulation, config_of(file, *apps))
                 texts = await simulation.scrapes(1)
-            return {labels["app"]: number for labels, number in labelled(texts[-1], STARTED)}
+            return {labels["rk_app"]: number for labels, number in labelled(texts[-1], STARTED)}
 
         recordings = [scripted(name, stopped_at=None, uploaded_at=None) for name in ("a", "b", "c")]
         return simulate(steps, *recordings, configuration=config_of(file, *generations[0]))

@@ -47,5 +47,5 @@ def test_smallest_budget(budgets: tuple[int, int], tmp_path: Path) -> None:
     # The apps need far more calls, so they use all that they may make.
     assert 35 <= max(in_window) <= 40
     assert {"one", "two"} <= {app for _, app in calls}
-    limits = {labels["app"]: limit for labels, limit in labelled(text, "rk_api_budget_limit")}
+    limits = {labels["rk_app"]: limit for labels, limit in labelled(text, "rk_api_budget_limit")}
     assert limits == {"one": 40, "two": 40, "other": 20}

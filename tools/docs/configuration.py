@@ -38,7 +38,7 @@ file, line, key, cause and fix.
 
 ```yaml
 apps:
-  - name: telehealth                   # the label `app`; default: the app_id
+  - name: telehealth                   # the label `rk_app`; default: the app_id
     account_id: 023e105f4ecef8ad9ca31a8372d0c353
     app_id: 2a95132c-1573-2412-d22c-16fd0a01e000
     api_token_file: /run/secrets/cloudflare-api-token

@@ -58,7 +58,7 @@ def _codes(values: Iterable[str]) -> str:
 
 
 _LABELS = {
-    "app": "`name` of the app in the configuration file; without it, the app's id",
+    "rk_app": "`name` of the app in the configuration file; without it, the app's id",
     "meeting_id": "id of the meeting",
     "recording_id": "id of the recording",
     "status": f"state of the recording: {_codes(Status)}",
@@ -71,17 +71,17 @@ _LABELS = {
     "outcome": f"how the recording ended: {_codes(Outcome)}",
     "from": "state before a change",
     "to": "state after a change",
-    "name": "name of the meeting",
-    "account_id": "Cloudflare account that owns the app",
-    "app_id": "id of the RealtimeKit app",
+    "meeting_name": "name of the meeting",
+    "rk_account_id": "Cloudflare account that owns the app",
+    "rk_app_id": "id of the RealtimeKit app",
     "read": "how recordings are read: `active-recording` or `list`; see `api.read` in the "
     "[configuration](configuration.md)",
     "policy": "name of a rate limit policy in the API's headers",
     "file": "path of a meetings file",
-    "endpoint": f"API endpoint: {_codes(ENDPOINTS)}",
+    "api_endpoint": f"API endpoint: {_codes(ENDPOINTS)}",
     "code": "HTTP status; `none` if no complete response arrived",
     "field": "field of the API's response",
-    "version": "version of the exporter",
+    "exporter_version": "version of the exporter",
     "python_version": "version of Python",
 }
 _INTRODUCTION = """\

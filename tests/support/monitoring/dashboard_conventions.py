@@ -20,7 +20,13 @@ from tests.support.monitoring.board import (
     title_of,
     uid_of,
 )
-from tests.support.monitoring.promql import labels_of, selectors, unknown_labels, unknown_series
+from tests.support.monitoring.promql import (
+    ambiguous_matches,
+    labels_of,
+    selectors,
+    unknown_labels,
+    unknown_series,
+)
 
 
 STATES = tuple(Status)
@@ -108,6 +114,15 @@ def no_absolute_urls(board: Board) -> Iterator[Problem]:
             yield "", f"{key} is absolute: {text}"
         elif key == "url" and not re.fullmatch(r"/d/.+\$\{__url_time_range\}", text):
             yield "", f"the link {text!r} does not lead to a dashboard, or drops the time range"
+
+
+def encoded_links(board: Board) -> Iterator[Problem]:
+    """Find links in which the value of a variable may contain characters that end the value."""
+    for key, text in strings(board.json):
+        if key == "url":
+            rest = re.sub(r"\$\{(__url_time_range|[^}]+:(queryparam|percentencode))\}", "", text)
+            if "$" in rest:
+                yield "", f"the link {text!r} has a variable that is not encoded"
 
 
 def importable(board: Board) -> Iterator[Problem]:
@@ -207,6 +222,14 @@ def known_labels(board: Board) -> Iterator[Problem]:
                     yield query.place, f"shows {label}, which its series do not have"
 
 
+def unambiguous(board: Board) -> Iterator[Problem]:
+    """Find vector matching that fails if exporters disagree."""
+    for query in board.queries:
+        if query.expression and not unknown_series(query.expression, board.known):
+            for fault in ambiguous_matches(query.expression, board.known):
+                yield query.place, fault
+
+
 def table_columns(board: Board) -> Iterator[Problem]:
     """Find table columns that are renamed, ordered, sorted by or linked, but do not exist."""
     targets = list(board.targets)
@@ -292,6 +315,7 @@ RULES: Mapping[str, Callable[[Board], Iterator[Problem]]] = {
     "one-tag": one_tag,
     "links": links,
     "no-absolute-urls": no_absolute_urls,
+    "encoded-links": encoded_links,
     "importable": importable,
     "no-site": no_site,
     "explained": explained,
@@ -301,6 +325,7 @@ RULES: Mapping[str, Callable[[Board], Iterator[Problem]]] = {
     "known-variables": known_variables,
     "known-series": known_series,
     "known-labels": known_labels,
+    "unambiguous": unambiguous,
     "table-columns": table_columns,
     "state-colours": state_colours,
 }

@@ -12,6 +12,8 @@ from tests.support.monitoring.servers import Prometheus, QueryRefusedError
 
 RANGE_SECONDS = 300.0
 INTERVAL_SECONDS = 10.0
+# Short enough for each phase of a test.
+STEP_SECONDS = 1.0
 # This covers a whole test. It is also the value for a scrape interval of 15 s.
 _BUILT_IN = {
     "__rate_interval": "60s",
@@ -22,17 +24,24 @@ _BUILT_IN = {
     "__range_ms": f"{1000 * RANGE_SECONDS:.0f}",
 }
 _VARIABLE = re.compile(r"\$([a-zA-Z_]\w*)|\$\{(\w+)(?::\w+)?\}|\[\[(\w+)(?::\w+)?\]\]")
+_IN_LEGEND = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _LABEL_VALUES = re.compile(r"label_values\((?:(?P<selector>.+), *)?(?P<label>\w+)\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query of a panel, variable or annotation, or the values of a *label*."""
+    """
+    A query of a panel, variable or annotation, or the values of a *label*.
+
+    *shown* is the text template for its series. *panel* is the type of the panel.
+    """
 
     place: str
     promql: str
     label: str = ""
     is_range: bool = False
+    shown: str = ""
+    panel: str = ""
 
     def lack(self, prometheus: Prometheus) -> str | None:
         """Return the problem with the answer, or None if there is data."""
@@ -40,21 +49,33 @@ class Question:
             if self.label:
                 selectors = [self.promql] if self.promql else []
                 return None if prometheus.label_values(self.label, *selectors) else "no values"
-            numbers = list(self._numbers(prometheus))
+            numbers = [
+                float(number)
+                for result in self._answer(prometheus)
+                for _, number in result.get("values", [result.get("value")])
+            ]
         except QueryRefusedError as refused:
             return str(refused)
         if not numbers:
             return "no data"
         return "only NaN" if all(map(math.isnan, numbers)) else None
 
-    def _numbers(self, prometheus: Prometheus) -> Iterator[float]:
-        if self.is_range:
-            series = prometheus.query_range(
-                self.promql, seconds=RANGE_SECONDS, step_seconds=INTERVAL_SECONDS
-            )
-            yield from (float(number) for result in series for _, number in result["values"])
-        else:
-            yield from (float(sample["value"][1]) for sample in prometheus.query(self.promql))
+    def series(self, prometheus: Prometheus) -> list[dict[str, str]]:
+        """Return the labels of each series in the answer."""
+        return [
+            {label: value for label, value in result["metric"].items() if label != "__name__"}
+            for result in self._answer(prometheus)
+        ]
+
+    def _answer(self, prometheus: Prometheus) -> list[dict[str, Any]]:
+        if not self.is_range:
+            return prometheus.query(self.promql)
+        return prometheus.query_range(self.promql, seconds=RANGE_SECONDS, step_seconds=STEP_SECONDS)
+
+
+def legend(shown: str, labels: Mapping[str, str]) -> str:
+    """Return Grafana's name for a series with these *labels*."""
+    return _IN_LEGEND.sub(lambda match: labels.get(match[1], match[1]), shown)
 
 
 def questions(dashboard: Mapping[str, Any], chosen: Mapping[str, str]) -> Iterator[Question]:
@@ -86,6 +107,8 @@ def questions(dashboard: Mapping[str, Any], chosen: Mapping[str, str]) -> Iterat
                 f"{title}, {panel['title']}, {target['refId']}",
                 _filled(target["expr"], values),
                 is_range=not target.get("instant", False),
+                shown=target.get("legendFormat", ""),
+                panel=panel.get("type", ""),
             )
 
 

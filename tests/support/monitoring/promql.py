@@ -167,6 +167,45 @@ def _unmatched_labels(expr: BinaryExpr, known: Known) -> Iterator[str]:
     yield from _lacking(place, modifier.group_labels or [], right if is_left else left)
 
 
+def ambiguous_matches(expr: Expr, known: Known) -> Iterator[str]:
+    """
+    Yield a message for each vector matching that may find several series on a side of one.
+
+    It fails as soon as two exporters disagree about a label, or a label changes.
+    """
+    for node, _ in walk(expr):
+        if not isinstance(node, BinaryExpr) or str(node.op) in SET_OPERATORS:
+            continue
+        if node.modifier and (on := node.modifier.matching):
+            sides = [node.lhs] if node.modifier.card != VectorMatchCardinality.ManyToOne else []
+            sides += [node.rhs] if node.modifier.card != VectorMatchCardinality.OneToMany else []
+            for side in sides:
+                more = distinguishing(side, known) - {*on.labels}
+                if more and on.type == LabelModifierType.Include:
+                    yield f"{side.prettify()} may have series that differ in {sorted(more)}"
+
+
+def distinguishing(expr: Expr, known: Known) -> Labels:
+    """Return the labels by which the series of a result differ."""
+    match expr:
+        case VectorSelector():
+            fixed = {m.name for m in expr.matchers.matchers if m.op == MatchOp.Equal}
+            return labels_of(expr, known) - fixed
+        case AggregateExpr() if str(expr.op) == "topk" and expr.param and expr.param.val == 1:
+            return frozenset(expr.modifier.labels) if expr.modifier else NONE
+        case BinaryExpr() if str(expr.op) == "or":
+            return distinguishing(expr.lhs, known) | distinguishing(expr.rhs, known)
+        case BinaryExpr() if not is_scalar(expr.lhs):
+            if expr.modifier and expr.modifier.card == VectorMatchCardinality.OneToMany:
+                return distinguishing(expr.rhs, known)
+            return distinguishing(expr.lhs, known) & labels_of(expr, known)
+        case AggregateExpr():
+            return labels_of(expr, known)
+        case Call() if expr.func.name in {"absent", "label_replace", "label_join"}:
+            return labels_of(expr, known)
+    return NONE.union(*(distinguishing(child, known) for child in children(expr)))
+
+
 def _name(selector: VectorSelector) -> str:
     names = (matcher.value for matcher in selector.matchers.matchers if matcher.name == "__name__")
     return selector.name or next(names, "")

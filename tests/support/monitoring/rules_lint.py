@@ -7,18 +7,28 @@ This omits the checks that need a live server.
 import re
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import promql_parser
 
-from promql_parser import AggregateExpr, BinaryExpr, Call, Expr, MatchOp, NumberLiteral
+from promql_parser import (
+    AggModifierType,
+    AggregateExpr,
+    BinaryExpr,
+    Call,
+    Expr,
+    LabelModifierType,
+    MatchOp,
+    NumberLiteral,
+)
 
 from tests.support.monitoring.promql import (
     COMPARISONS,
     Known,
+    ambiguous_matches,
     children,
     is_matched_by_all_labels,
     is_scalar,
@@ -28,6 +38,7 @@ from tests.support.monitoring.promql import (
     unknown_series,
     walk,
 )
+from tests.support.monitoring.series import PLACE
 
 
 RUNBOOK = "docs/how-to/runbook.md"
@@ -188,7 +199,7 @@ def queries_in_templates(judged: Judged) -> Iterator[str]:
     for text in judged.annotations.values():
         for query in _QUERY_IN_TEMPLATE.findall(str(text)):
             try:
-                expression = promql_parser.parse(query.replace("%q", '""'))
+                expression = promql_parser.parse(re.sub(r"%(\[\d\])?q", '""', query))
             except ValueError as error:
                 yield f"{query}: {error}"
                 continue
@@ -206,6 +217,15 @@ def annotations(judged: Judged) -> Iterator[str]:
     page, _, anchor = judged.annotations.get("runbook_url", "").partition("#")
     if not page.endswith(RUNBOOK) or anchor not in judged.headings:
         yield f"the runbook has no heading for {page}#{anchor}"
+
+
+def links(judged: Judged) -> Iterator[str]:
+    """Find links in which the value of a label may contain characters that end the value."""
+    for text in judged.annotations.values():
+        if str(text).startswith(("/", "http")):
+            for shown in re.findall(r"\{\{\s*([$.].*?)\s*\}\}", str(text)):
+                if not shown.endswith("| urlquery"):
+                    yield f"{shown} is not encoded in: {text}"
 
 
 def severity(judged: Judged) -> Iterator[str]:
@@ -237,6 +257,30 @@ def vector_matching(judged: Judged) -> Iterator[str]:
             left, right = (labels_of(side, judged.known) for side in children(node))
             if str(node.op) != "or" or left != right:
                 yield f"{node.op} matches {sorted(left)} with {sorted(right)}, without on()"
+
+
+def ambiguity(judged: Judged) -> Iterator[str]:
+    """Find vector matching that fails if exporters disagree."""
+    yield from ambiguous_matches(judged.expression, judged.known)
+
+
+def place(judged: Judged) -> Iterator[str]:
+    """Find aggregations and vector matching by job that drop the labels that alerts need."""
+    for node, _ in walk(judged.expression):
+        for labels in _modified_by(node):
+            if "job" in labels and not {*labels} >= PLACE:
+                yield f"drops {sorted(PLACE - {*labels})}: {node.prettify()}"
+
+
+def _modified_by(expr: Expr) -> Iterator[Sequence[str]]:
+    """Yield the labels of by() or on()."""
+    match expr:
+        case AggregateExpr() if expr.modifier:
+            if expr.modifier.type == AggModifierType.By:
+                yield expr.modifier.labels
+        case BinaryExpr() if expr.modifier and (on := expr.modifier.matching):
+            if on.type == LabelModifierType.Include:
+                yield on.labels
 
 
 def rate(judged: Judged) -> Iterator[str]:
@@ -303,6 +347,8 @@ CHECKS: Mapping[str, Callable[[Judged], Iterator[str]]] = {
     "promql/fragile": fragile,
     "promql/nan": nan,
     "promql/vector_matching": vector_matching,
+    "promql/ambiguity": ambiguity,
+    "promql/place": place,
     "promql/rate": rate,
     "promql/counter": counter,
     "promql/regexp": regexp,
@@ -314,6 +360,7 @@ CHECKS_OF_ALERTS: Mapping[str, Callable[[Judged], Iterator[str]]] = {
     "alerts/template": template,
     "alerts/template_query": queries_in_templates,
     "alerts/annotation": annotations,
+    "alerts/link": links,
     "alerts/severity": severity,
     "alerts/threshold": thresholds,
 }

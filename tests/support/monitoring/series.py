@@ -14,8 +14,10 @@ from tests.support.monitoring.promql import Known, Labels, labels_of
 
 
 Rules: TypeAlias = Mapping[str, Any]
-# Prometheus adds these series to every target.
-TARGET: Labels = frozenset({"job", "instance"})
+# Service discovery may set these labels on a target. Alerts are routed by them.
+PLACE: Labels = frozenset({"cluster", "env", "namespace"})
+# Prometheus adds job and instance to every target.
+TARGET: Labels = PLACE | {"job", "instance"}
 
 
 def read_rules(root: Path) -> Rules:

@@ -163,6 +163,11 @@ class Prometheus:
         values: list[str] = self._ask(f"label/{label}/values", **given)
         return values
 
+    def label_names(self) -> list[str]:
+        """Return the names of all labels."""
+        names: list[str] = self._ask("labels")
+        return names
+
     def number(self, promql: str) -> float | None:
         """Return the value of a query with at most one result."""
         result = self.query(promql)
@@ -194,17 +199,27 @@ def started_prometheus(
     program: str,
     folder: Path,
     *,
-    targets: Mapping[str, Sequence[str]],
+    targets: Mapping[str, Sequence[str | Mapping[str, Any]]],
     rule_files: Sequence[Path] = (),
     alertmanager: str | None = None,
 ) -> Iterator[Prometheus]:
-    """Start a Prometheus that scrapes its targets and evaluates its rules every second."""
+    """
+    Start a Prometheus that scrapes its targets and evaluates its rules every second.
+
+    *targets* has the addresses of each job, or groups of addresses with labels.
+    """
     configuration = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(file) for file in rule_files],
         "scrape_configs": [
-            {"job_name": job, "static_configs": [{"targets": list(addresses)}]}
-            for job, addresses in targets.items()
+            {
+                "job_name": job,
+                "static_configs": [
+                    {"targets": [group]} if isinstance(group, str) else dict(group)
+                    for group in groups
+                ],
+            }
+            for job, groups in targets.items()
         ],
         "alerting": {
             "alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]

@@ -104,7 +104,7 @@ class TestMinInterval:
         text = run(scrape())
         assert [(call.app_id, call.path[-2:]) for call in system.proxy.calls] == [("one", "/e")]
         assert states(text) == {"e": "RECORDING"}
-        assert samples(text, "rk_meetings_deferred") == {'{app="one"}': 0, '{app="two"}': 0}
+        assert samples(text, "rk_meetings_deferred") == {'{rk_app="one"}': 0, '{rk_app="two"}': 0}
 
     def test_new_token(self, tmp_path: Path) -> None:
         """A token that replaces a rejected one is tried immediately."""

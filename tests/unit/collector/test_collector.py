@@ -153,9 +153,9 @@ class TestPass:
         given.proxy.before = hang
         text = scrape_all(given, headers=SHORT)[0]
         # One of eight calls was for the list of recordings.
-        assert 13 == value(text, "rk_meetings_deferred", app="slow")
-        assert 0 == value(text, "rk_meetings_deferred", app="fast")
-        assert [0, 1] == [value(text, "rk_up", app=app) for app in ("slow", "fast")]
+        assert 13 == value(text, "rk_meetings_deferred", rk_app="slow")
+        assert 0 == value(text, "rk_meetings_deferred", rk_app="fast")
+        assert [0, 1] == [value(text, "rk_up", rk_app=app) for app in ("slow", "fast")]
         assert 7 == len(samples(text, "rk_recording_status"))
 
     def test_failures_are_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:

@@ -66,7 +66,7 @@ def failing(
 def names(text: str) -> dict[str, str]:
     """Return the names of the meetings in the list, by their ids."""
     infos = labelled(text, "rk_meeting_info")
-    return {labels["meeting_id"]: labels["name"] for labels, _ in infos}
+    return {labels["meeting_id"]: labels["meeting_name"] for labels, _ in infos}
 
 
 def read_ids(text: str) -> list[str]:

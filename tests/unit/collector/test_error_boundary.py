@@ -216,11 +216,11 @@ def check(system: Setup, log: pytest.LogCaptureFixture) -> None:
         return [answer.text for answer in answers]
 
     for number, text in enumerate(run(scrapes()), start=1):
-        assert samples(text, INTERNAL_ERRORS) == {'{app="buggy"}': number, '{app="sound"}': 0}
-        assert value(text, "rk_meeting_active_recordings", app="sound") == 1
+        assert samples(text, INTERNAL_ERRORS) == {'{rk_app="buggy"}': number, '{rk_app="sound"}': 0}
+        assert value(text, "rk_meeting_active_recordings", rk_app="sound") == 1
         age = "rk_meeting_last_success_timestamp_seconds"
-        assert value(text, age, app="sound") == NOW + 10 * (number - 1)
-        assert value(text, "rk_up", app="buggy") is None
+        assert value(text, age, rk_app="sound") == NOW + 10 * (number - 1)
+        assert value(text, "rk_up", rk_app="buggy") is None
     (record,) = (record for record in log.records if record.levelno == logging.ERROR)
     assert record.__dict__["app"] == "buggy"
     assert "Bug" in record.__dict__["traceback"]
@@ -260,10 +260,10 @@ def test_bug_that_ends(tmp_path: Path) -> None:
 
     texts = run(scrapes())
     age = "rk_meeting_last_success_timestamp_seconds"
-    read_at = [value(text, age, app="buggy", meeting_id="a") for text in texts]
+    read_at = [value(text, age, rk_app="buggy", meeting_id="a") for text in texts]
     assert read_at == [NOW, NOW, NOW + 20]
-    assert [value(text, INTERNAL_ERRORS, app="buggy") for text in texts] == [0, 1, 1]
-    assert [value(text, "rk_up", app="buggy") for text in texts] == [1, 1, 1]
+    assert [value(text, INTERNAL_ERRORS, rk_app="buggy") for text in texts] == [0, 1, 1]
+    assert [value(text, "rk_up", rk_app="buggy") for text in texts] == [1, 1, 1]
 
 
 def test_state_file(tmp_path: Path) -> None:
@@ -301,8 +301,8 @@ def test_deadline_is_no_bug(tmp_path: Path) -> None:
         return (await system.get(headers={"X-Prometheus-Scrape-Timeout-Seconds": "1.5"})).text
 
     text = run(scrape())
-    assert samples(text, INTERNAL_ERRORS) == {'{app="buggy"}': 0, '{app="sound"}': 0}
-    assert value(text, "rk_up", app="buggy") == 0
+    assert samples(text, INTERNAL_ERRORS) == {'{rk_app="buggy"}': 0, '{rk_app="sound"}': 0}
+    assert value(text, "rk_up", rk_app="buggy") == 0
 
 
 @pytest.mark.parametrize("before", [bug_in(""), lambda _: None], ids=["bug", "no bug"])

@@ -237,7 +237,7 @@ def test_names(path: Path) -> None:
     for content, name in (("[{id: a, name: x}]", "x"), ("[{id: a, name: y}]", "y"), ("[a]", "a")):
         write(path, content)
         text = watched.scrape()
-        assert [labels["name"] for labels, _ in labelled(text, "rk_meeting_info")] == [name]
+        assert [labels["meeting_name"] for labels, _ in labelled(text, "rk_meeting_info")] == [name]
 
 
 def test_several_files(path: Path, tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_counters_begin_at_zero() -> None:
     malformed = samples(text, "rk_api_malformed_fields_total")
     assert (len(MALFORMABLE_FIELDS) + 1, {0.0}) == (len(malformed), set(malformed.values()))
     codes = [
-        (labels["endpoint"], labels["code"], number)
+        (labels["api_endpoint"], labels["code"], number)
         for labels, number in labelled(text, "rk_api_requests_total")
         if number
     ]
@@ -188,11 +188,11 @@ def test_counts_of_recordings_begin_at_zero() -> None:
 def test_recording_counters(tmp_path: Path) -> None:
     """Each observed start, end and state change is counted per app."""
     text = watched(full(tmp_path))
-    telehealth = {"app": "telehealth"}
+    telehealth = {"rk_app": "telehealth"}
     finished = {
         labels["outcome"]: number
         for labels, number in labelled(text, "rk_recordings_finished_total")
-        if labels["app"] == "telehealth"
+        if labels["rk_app"] == "telehealth"
     }
     assert {"uploaded": 1, "errored": 1, "vanished": 1} == finished
     # The recordings recording, paused, uploading, uploaded, and the one that vanished.
@@ -200,7 +200,7 @@ def test_recording_counters(tmp_path: Path) -> None:
     moves = {
         (labels["from"], labels["to"]): number
         for labels, number in labelled(text, "rk_recording_transitions_total")
-        if labels["app"] == "telehealth" and number
+        if labels["rk_app"] == "telehealth" and number
     }
     assert {
         ("INVOKED", "ERRORED"): 1,
@@ -217,7 +217,7 @@ def test_recording_counters(tmp_path: Path) -> None:
 def test_delays_are_measured(tmp_path: Path) -> None:
     """Histogram buckets are cumulative, and the last bucket counts all delays."""
     text = watched(full(tmp_path))
-    app = {"app": "7f0c5d2e-0000-4000-8000-000000000001"}
+    app = {"rk_app": "7f0c5d2e-0000-4000-8000-000000000001"}
     name = "rk_recording_upload_delay_seconds"
     # Reads showed no-bucket UPLOADED 20 s after it stopped, and track after 41 s.
     buckets = {
@@ -422,7 +422,8 @@ def test_name_of_a_removed_meeting() -> None:
         gone, replace(known(), meeting=Meeting("listed", "old name")), readings=(listed,)
     )
     names = {
-        labels["meeting_id"]: labels["name"] for labels, _ in labelled(text, "rk_meeting_info")
+        labels["meeting_id"]: labels["meeting_name"]
+        for labels, _ in labelled(text, "rk_meeting_info")
     }
     assert {"gone": "Ward round", "listed": "Biology"} == names
 
