@@ -22,7 +22,8 @@ from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.backoff import Backoff
 from rk_exporter.runtime.clock import Clock
-from rk_exporter.tracking.lifecycle import LONGEST_LIFE_SECONDS, URL_LIFETIME_SECONDS
+from rk_exporter.tracking.retention import listed_age_seconds
+from rk_exporter.tracking.store import MOST_RECORDINGS
 from rk_exporter.tracking.tracker import RecordingTracker
 
 
@@ -34,6 +35,7 @@ _CALLS_PER_POLL = 50
 _BACKOFF = Backoff(first_seconds=10.0, longest_seconds=600.0)
 # After this number of failures in a row, readiness no longer waits for the list.
 _FAILURES_TO_GIVE_UP = 5
+_MOST_PAGES = MOST_RECORDINGS // PER_PAGE + 1
 _NOT_OF_THE_LIST = frozenset({Reason.AUTH, Reason.RATE_LIMITED, Reason.CONNECT, Reason.TLS})
 
 
@@ -90,10 +92,8 @@ class Backfill:
 
     async def _fetch(self, context: PassContext, page_no: int) -> Page[ListedRecording]:
         asked_at = self._clock.wall()
-        retain_seconds = max(URL_LIFETIME_SECONDS, self._tracker.rules.retain_seconds)
-        since = datetime.fromtimestamp(
-            max(0.0, asked_at - retain_seconds - LONGEST_LIFE_SECONDS), UTC
-        )
+        age_seconds = listed_age_seconds(self._tracker.rules)
+        since = datetime.fromtimestamp(max(0.0, asked_at - age_seconds), UTC)
         page = await self._client.recordings_page(page_no, context, status=None, since=since)
         if page_no == 1:
             self._first_page = page
@@ -104,8 +104,7 @@ class Backfill:
         return page
 
     def _is_enough(self, page: Page[ListedRecording]) -> bool:
-        most_pages = math.ceil(self._tracker.rules.max_recordings / PER_PAGE) + 1
-        if self._next_page_no > most_pages:
+        if self._next_page_no > _MOST_PAGES:
             return True
         return not self._is_whole and not set(self.newest_ids).isdisjoint(page.item_ids)
 

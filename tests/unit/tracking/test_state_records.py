@@ -16,7 +16,7 @@ from rk_exporter.tracking.counters import Histogram, RecordingCounters
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_records import SavedApp, UnreadableState, decode, encode
 from rk_exporter.tracking.store import Tombstone
-from rk_exporter.tracking.tracker import TrackerState
+from rk_exporter.tracking.tracker_state import TrackerState
 
 
 T = TypeVar("T")

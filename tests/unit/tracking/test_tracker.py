@@ -17,7 +17,8 @@ from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.tracking.counters import Histogram, RecordingCounters
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
 from rk_exporter.tracking.store import Tombstone
-from rk_exporter.tracking.tracker import RecordingTracker, TrackerState
+from rk_exporter.tracking.tracker import RecordingTracker
+from rk_exporter.tracking.tracker_state import TrackerState
 from tests.support.building import NOW, Time
 
 
