@@ -35,7 +35,7 @@ _CALLS_PER_POLL = 50
 _BACKOFF = Backoff(first_seconds=10.0, longest_seconds=600.0)
 # After this number of failures in a row, readiness no longer waits for the list.
 _FAILURES_TO_GIVE_UP = 5
-_MOST_PAGES = MOST_RECORDINGS // PER_PAGE + 1
+MOST_PAGES = MOST_RECORDINGS // PER_PAGE + 1
 _NOT_OF_THE_LIST = frozenset({Reason.AUTH, Reason.RATE_LIMITED, Reason.CONNECT, Reason.TLS})
 
 
@@ -104,7 +104,7 @@ class Backfill:
         return page
 
     def _is_enough(self, page: Page[ListedRecording]) -> bool:
-        if self._next_page_no > _MOST_PAGES:
+        if self._next_page_no > MOST_PAGES:
             return True
         return not self._is_whole and not set(self.newest_ids).isdisjoint(page.item_ids)
 

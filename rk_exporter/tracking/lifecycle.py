@@ -262,12 +262,13 @@ def _outcome(before: Recording | None, after: Recording) -> Outcome | None:
 
     It failed in the upload if an earlier reading shows it UPLOADING or stopped.
     """
-    if after.status is Status.ERRORED:
-        is_upload = before is not None and (
-            before.status is Status.UPLOADING or before.stopped_timestamp_seconds is not None
-        )
-        return Outcome.UPLOAD_FAILED if is_upload else Outcome.ERRORED
-    return Outcome.UPLOADED if after.status is Status.UPLOADED else None
+    if after.status is not Status.ERRORED:
+        return Outcome.UPLOADED if after.status is Status.UPLOADED else None
+    if before is None or before.status in TERMINAL:
+        return Outcome.ERRORED
+    has_stopped = before.stopped_timestamp_seconds is not None
+    is_upload = has_stopped or before.status is Status.UPLOADING
+    return Outcome.UPLOAD_FAILED if is_upload else Outcome.ERRORED
 
 
 def _check_expiry_at(known: KnownRecording) -> float | None:

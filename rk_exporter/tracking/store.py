@@ -91,7 +91,7 @@ class RecordingStore:
     def oldest_in_progress(self) -> list[KnownRecording]:
         """Return all recordings that have not ended; the one that began first comes first."""
         in_progress = (self._known[recording_id] for recording_id in self.all_in_progress())
-        return sorted(in_progress, key=lambda known: (began_at(known), known.recording_id))
+        return sorted(in_progress, key=_age)
 
     def first_finished(self, count: int) -> list[KnownRecording]:
         """Return the finished recordings that come first in their ranks."""
@@ -151,9 +151,9 @@ class RecordingStore:
         if not self.is_full:
             return True
         first_end = self._by_end.first_key()
-        if first_end is None:
-            return False
-        return not known.is_finished or ended_at(known) > first_end
+        if first_end is not None:
+            return not known.is_finished or ended_at(known) > first_end
+        return not known.is_finished and _age(known) < _age(self.oldest_in_progress()[-1])
 
     @property
     def is_full(self) -> bool:
@@ -202,6 +202,10 @@ class RecordingStore:
         recording_ids.discard(known.recording_id)
         if not recording_ids:
             self._in_progress.pop(known.meeting.meeting_id, None)
+
+
+def _age(known: KnownRecording) -> tuple[float, str]:
+    return began_at(known), known.recording_id
 
 
 def _of_finished(key: Callable[[KnownRecording], K]) -> Callable[[KnownRecording], K | None]:

@@ -19,6 +19,8 @@ from rk_exporter.tracking.tracker_state import TrackerState
 
 
 logger = logging.getLogger(__name__)
+# What the API returned this long ago is not what it returns now.
+_RETURNED_SECONDS = 86_400.0
 
 
 class RecordingTracker:
@@ -179,7 +181,8 @@ class RecordingTracker:
         self._check_meetings(self._store if is_changed else self._store.oldest_in_progress())
         returned = self._meetings.returned
         for known in self._store.no_longer_shown(now=self._server_clock()):
-            if known.recording_id not in returned:
+            is_fresh = self._clock() - known.read_at < _RETURNED_SECONDS
+            if known.recording_id not in returned or not is_fresh:
                 self._evict(known)
         if dropped := self._store.evict_surplus():
             self.counters = self.counters.drop(dropped)
