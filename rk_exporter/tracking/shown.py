@@ -34,15 +34,20 @@ def select(
     Return what to show of the recordings in *store* at *now*, by the API's clock.
 
     Recordings in progress are shown unless they were last read before *oldest*, by this machine's
-    clock. Of the finished ones, those that the API has *returned* for their meetings are shown, and
-    besides them *most_finished* in the order of their ranks.
+    clock. Of the finished ones, all are shown that the API has *returned* for their meetings, and
+    others in the order of their ranks, until there are *most_finished*.
     """
     in_progress = [known for known in store.oldest_in_progress() if known.read_at >= oldest]
-    finished = {known.recording_id: known for known in store.first_finished(most_finished)}
-    for recording_id in returned:
-        known = store.get(recording_id)
-        if known is not None and known.is_finished:
-            finished[recording_id] = known
+    known_returned = (store.get(recording_id) for recording_id in sorted(returned))
+    finished = {
+        known.recording_id: known
+        for known in known_returned
+        if known is not None and known.is_finished
+    }
+    for known in store.first_finished(most_finished):
+        if len(finished) >= most_finished:
+            break
+        finished[known.recording_id] = known
     return ShownRecordings(
         (*in_progress, *finished.values()),
         store.totals(shown_finished=len(finished), now=now),

@@ -13,7 +13,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rk_exporter.model.meeting import ListedRecording, Meeting
-from rk_exporter.model.recording import FAILURES, TERMINAL, Kind, Outcome, Recording, Status, StopReason
+from rk_exporter.model.recording import (
+    FAILURES,
+    TERMINAL,
+    Outcome,
+    Recording,
+    Status,
+    StopReason,
+)
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.tracking.counters import Histogram, RecordingCounters
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
@@ -596,11 +603,7 @@ class TestFollowing:
     def test_returned_but_not_read_again(self) -> None:
         """A meeting that cannot be read for a day does not keep expired recordings."""
         harness = Harness()
-        expires_at = NOW - 10 * DAY
-        harness.read_meeting(
-            recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=expires_at,
-                      stopped_timestamp_seconds=expires_at)  # fmt: skip
-        )
+        harness.read_meeting(uploaded(ID, expires_at=NOW - 10 * DAY))
         elapse(harness, DAY - 1)
         assert [ID] == harness.ids
         elapse(harness, 1)
@@ -609,11 +612,9 @@ class TestFollowing:
     def test_expired(self) -> None:
         """An expired recording is shown for a day, and it is not read in that day."""
         harness = Harness()
-        uploaded = recording(
-            Status.UPLOADED, stopped_timestamp_seconds=NOW - 6 * DAY, has_download_url=True,
-            download_url_expiry_timestamp_seconds=NOW + 60)  # fmt: skip
-        harness.read_list(uploaded)
-        harness.tracker.observe_details(uploaded)
+        ended = uploaded(ID, expires_at=NOW + 60)
+        harness.read_list(ended)
+        harness.tracker.observe_details(ended)
         totals = harness.tracker.shown(oldest=NOW).totals
         assert ({"1h": 1, "24h": 1, "72h": 1}, NOW + 60) == (
             totals.expiring,
@@ -830,11 +831,11 @@ class TestKept:
 
     def test_returned_is_not_hidden(self) -> None:
         """What a meeting shows now has series of its own, whatever its rank."""
-        harness = Harness(max_recordings=1)
+        harness = Harness(max_recordings=2)
         harness.read_list(recording(Status.ERRORED, "failed"))
         harness.read_meeting(uploaded("shown", expires_at=NOW + DAY))
-        harness.read_list(uploaded("hidden", expires_at=NOW + DAY))
-        assert ["failed", "shown"] == harness.ids
+        harness.read_list(uploaded("hidden", expires_at=NOW + HOUR))
+        assert ["shown", "failed"] == harness.ids
         assert 1 == harness.tracker.shown(oldest=NOW).totals.hidden
 
     def test_log_of_hidden_recordings(self, caplog: pytest.LogCaptureFixture) -> None:
