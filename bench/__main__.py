@@ -1,11 +1,13 @@
-"""Measure passes, memory, expositions, fleets and following; run by `make bench`."""
+"""Measure passes, memory, connections, expositions, budgets, fleets, following: `make bench`."""
 
 import argparse
 import logging
 import os
 import platform
 
+from bench.budgets import print_budgets
 from bench.cases import print_fleets
+from bench.connections import print_connections
 from bench.expositions import print_expositions
 from bench.following import print_following
 from bench.passes import print_processes
@@ -14,7 +16,9 @@ from rk_exporter import __version__
 
 SECTIONS = {
     "processes": print_processes,
+    "connections": print_connections,
     "expositions": print_expositions,
+    "budgets": print_budgets,
     "fleet": print_fleets,
     "following": print_following,
 }

@@ -7,7 +7,7 @@ import sys
 import time
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,15 @@ class Running:
     def peak_mib(self) -> float:
         """Return the process's peak memory."""
         return self._memory_mib("VmHWM")
+
+    def open_sockets(self) -> int:
+        """Return the number of sockets that the process has open."""
+        count = 0
+        for link in Path(f"/proc/{self.pid}/fd").iterdir():
+            # The process may close files meanwhile.
+            with suppress(FileNotFoundError):
+                count += str(link.readlink()).startswith("socket:")
+        return count
 
     def _memory_mib(self, name: str) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text()

@@ -28,7 +28,7 @@ def budget() -> Panel:
     return history(
         About(
             "API budget per 5 minutes",
-            "Calls made and calls left. Apps with the same token share a budget, which is shown "
+            "Calls made and calls left. The apps of a budget_group share a budget, which is shown "
             "for each of them.",
         ),
         [

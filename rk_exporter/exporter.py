@@ -16,7 +16,9 @@ from rk_exporter.api.client import (
     SESSIONS,
     RealtimeKitClient,
 )
-from rk_exporter.api.connection import ClientFactory, ConnectionPool, client_factory
+from rk_exporter.api.connection import ConnectionPool
+from rk_exporter.api.connection_pool import ClientPool
+from rk_exporter.api.connection_setup import ClientFactory, client_factory
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_parts import AppParts
@@ -26,15 +28,19 @@ from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.error_boundary import ErrorBoundary
 from rk_exporter.collector.meeting_list import MeetingList
 from rk_exporter.collector.read_mode import ReadModeSelector
+from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS
 from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.config import Config
 from rk_exporter.metrics.api_calls import ApiCallMetrics
+from rk_exporter.metrics.blocked_io import BlockedIoMetrics
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.internal_errors import internal_errors
 from rk_exporter.model.meeting import App, ReadMode
-from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
+from rk_exporter.model.saved_calls import SavedCalls
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS, SlidingWindowBudget, one_pass_limit
+from rk_exporter.ratelimit.limiter import BudgetGroup, RateLimiter
+from rk_exporter.ratelimit.past_calls import past_calls
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.snapshot import Snapshot
@@ -58,7 +64,8 @@ class Exporter:
 
     Tests replace the *clock*, and *make_client*, which opens connections. An exporter that is not
     *persistent* neither reads nor writes the state file, and does not look for recordings that
-    ended before its start. Raises SetupError and StateFileError.
+    ended before its start. One that makes *one_pass* only takes a small part of the budget, and no
+    time to spend it. Raises SetupError and StateFileError.
     """
 
     config: Config
@@ -67,23 +74,26 @@ class Exporter:
     clock: Clock = field(default_factory=Clock)
     workers_per_app: int = WORKERS_PER_APP
     persistent: bool = True
+    one_pass: bool = False
 
     def __post_init__(self) -> None:
         config = self.config
-        self._make_client = self.make_client or client_factory(config.base_url)
-        self._limits = LimitsByToken(
-            reserve_ratio=config.reserve_ratio, monotonic=self.clock.monotonic
-        )
+        self._clients = ClientPool(self.make_client or client_factory(config.base_url))
         self._state_file = None
         if config.state_file and self.persistent:
             self._state_file = StateFile(config.state_file, clock=self.clock.wall)
+        self._groups = self._budget_groups()
         self._registry = CollectorRegistry()
         names = [app.app.name for app in config.apps]
         self._call_metrics = ApiCallMetrics(
             {app.app.name: _endpoints(app) for app in config.apps}, registry=self._registry
         )
         self._internal_errors = internal_errors(names, registry=self._registry)
-        ProcessCollector(registry=self._registry)
+        self._registry.register(BlockedIoMetrics())
+        # Not of a process that ends after one pass: node_exporter reads its output, and has its
+        # own metrics of these names.
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
         self._snapshot_families = SnapshotFamilies()
         self.parts: dict[str, AppParts] = {}
         """The parts of each app, by its name; `check` makes calls of its own with them."""
@@ -92,13 +102,18 @@ class Exporter:
             clock=self.clock,
             stale_after_seconds=config.stale_after_seconds,
             store=self._state_file,
+            recent_calls=self._recent_calls,
         )
-        self.exposition = Exposition(self.families)
+        self.exposition = Exposition(self._all_families)
         self.application = self._application()
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
-        """Return all metrics: those of the *snapshot*, and the exporter's own as of now."""
+        """Return the metrics of the *snapshot*, and the exporter's own as of now."""
         return chain(self._snapshot_families(snapshot), self._registry.collect())
+
+    def _all_families(self, snapshot: Snapshot) -> Iterable[Metric]:
+        """Return those, and the metrics of a process that serves."""
+        return chain(self.families(snapshot), self._process.collect())
 
     async def close(self) -> None:
         """Close all connections to the API, save the state, and stop the rendering thread."""
@@ -120,23 +135,43 @@ class Exporter:
         )
 
     def _apps(self) -> list[tuple[AppCollector, ErrorBoundary]]:
-        apps = self.config.apps
-        tokens = [app.token.current() for app in apps]
-        budgets: dict[Secret, int] = {}
-        for app, token in zip(apps, tokens, strict=True):
-            # Apps that use the same token share the smallest of their budgets.
-            budgets[token] = min(app.budget, budgets.get(token, app.budget))
         return [
             (
-                self._app_collector(app, token, budgets[token]),
+                self._app_collector(app),
                 ErrorBoundary(app.app.name, count=self._internal_errors.labels(app.app.name).inc),
             )
-            for app, token in zip(apps, tokens, strict=True)
+            for app in self.config.apps
         ]
 
-    def _app_collector(self, config: AppConfig, token: Secret, budget: int) -> AppCollector:
+    def _budget_groups(self) -> dict[str | None, BudgetGroup]:
+        """Return the groups; the apps of a group share the smallest of their budgets."""
+        budgets: dict[str | None, int] = {}
+        for app in self.config.apps:
+            budgets[app.budget_group] = min(app.budget, budgets.get(app.budget_group, app.budget))
+        return {name: self._budget_group(name, limit) for name, limit in budgets.items()}
+
+    def _budget_group(self, name: str | None, limit: int) -> BudgetGroup:
+        clock, file = self.clock, self._state_file
+        now = clock.monotonic()
+        saved = file.restored_calls(name) if file else None
+        own_limit = one_pass_limit(limit) if self.one_pass else limit
+        others = limit - own_limit
+        budget = SlidingWindowBudget(
+            own_limit,
+            now=now,
+            reserve_ratio=self.config.reserve_ratio,
+            past=past_calls(saved, now=now, unix_seconds=clock.wall(), others=others),
+            borrowed=own_limit if self.one_pass else None,
+        )
+        return BudgetGroup(budget, monotonic=clock.monotonic)
+
+    def _recent_calls(self) -> list[SavedCalls]:
+        now = self.clock.wall()
+        return [group.recent_calls(name, now) for name, group in self._groups.items()]
+
+    def _app_collector(self, config: AppConfig) -> AppCollector:
         restored = self._state_file.restored(config.app) if self._state_file else None
-        limiter = RateLimiter(self._limits, token=token, budget=budget)
+        limiter = RateLimiter(self._groups[config.budget_group], token=config.token.current())
         parts = self.parts[config.app.name] = self._app_parts(config, limiter, restored)
         return AppCollector(
             parts,
@@ -180,6 +215,7 @@ class Exporter:
             discovery=discovery,
             backfill=backfill,
             stale_after_seconds=stale_after_seconds,
+            usual_interval_seconds=WINDOW_SECONDS if self.one_pass else USUAL_INTERVAL_SECONDS,
         )
 
     def _client(
@@ -188,7 +224,7 @@ class Exporter:
         return RealtimeKitClient(
             app,
             base_url=self.config.base_url,
-            pool=ConnectionPool(self._make_client, size=self.workers_per_app),
+            pool=ConnectionPool(self._clients, size=self.workers_per_app),
             limiter=limiter,
             observer=self._call_metrics.of(app.name),
             server_clock=server_clock,

@@ -35,6 +35,7 @@ hypothesis.settings.load_profile("project")
 def logging_restored() -> Iterator[None]:
     """Leave the process's logging as it was: commands that run in process set it up."""
     root = logging.getLogger()
+    logging.getLogger("rk_exporter")  # exists from now on
     handlers, level = root.handlers[:], root.level
     loggers = [x for x in root.manager.loggerDict.values() if isinstance(x, logging.Logger)]
     levels = [(logger, logger.level) for logger in loggers]

@@ -235,7 +235,7 @@ class RealtimeKitClient:
                 # The time that the call waited for the rate limiter is not the API's fault.
                 deadline = min(deadline, context.call_deadline(_now()))
                 answer = await self._get(connection, endpoint, path, context.token, deadline)
-                self._limiter.observe(context, self._policies(answer))
+                self._limiter.observe(self._policies(answer))
                 on_answer(answer)
                 return _parsed(answer, parse, context.token)
 

@@ -1,28 +1,28 @@
 """
-Connections to the API. Only this module uses httpx.
+Calls over kept connections.
 
 The usual way to use httpx fails here. Many concurrent requests on one client time out while they
 wait for its pool, and a cancelled request leaks its place in the pool (encode/httpcore issue 1093).
-So each Connection has its own client, makes one request at a time, and discards the client after
-anything but a complete answer.
+So each client has one connection and makes one request at a time, and is discarded after anything
+but a complete answer.
 """
 
 import asyncio
 import contextlib
-import http.cookiejar
 import os
 import socket
 import ssl
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import h11
+import httpcore
 import httpx
 
 from rk_exporter import __version__
+from rk_exporter.api.connection_pool import ClientPool, Share
 from rk_exporter.model.errors import (
     ApiError,
     ApiTimeout,
@@ -36,16 +36,12 @@ from rk_exporter.model.secret import Secret
 
 
 LARGEST_BODY_BYTES = 1 << 20
-CONNECT_TIMEOUT_SECONDS = 5.0
-# Longer than usual scrape intervals, because a handshake costs more than a call.
-KEEPALIVE_SECONDS = 150.0
-ClientFactory = Callable[[], httpx.AsyncClient]
+# Bytes that have reached this machine are read in the next iteration of the event loop.
+_SILENCE_SECONDS = 0.001
+_API = "the API"
+_PROXY = "the proxy"
 # httpx calls it at each step of a request.
 _Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
-
-
-class SetupError(Exception):
-    """Connections to the API cannot be set up on this machine; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,68 +54,35 @@ class Answer:
     """The headers; their names are case-insensitive."""
 
 
-class _NoCookies(http.cookiejar.CookieJar):
-    """Keeps no cookies: nothing needs them, and handling them costs as much CPU as parsing."""
+class _Progress:
+    """Observes how far a request has come."""
 
-    def extract_cookies(self, response: object, request: object) -> None:
-        """Ignore all cookies."""
+    def __init__(self, url: str) -> None:
+        self._host = httpx.URL(url).raw_host.decode()
+        self.peer = _API
+        """With whom the connection is being set up: the API or the proxy."""
+        self.opened = contextlib.AsyncExitStack()
+        """Closes the TCP connection if this request opened it."""
 
-
-async def _forget_location(response: httpx.Response) -> None:
-    """Remove the Location header, because httpx always parses it and some values raise."""
-    response.headers.pop("Location", None)
-
-
-def client_factory(base_url: str) -> ClientFactory:
-    """
-    Return a factory of clients for *base_url*, with one connection each.
-
-    The clients share one TLS context, because creating one takes 50 ms. Raises SetupError.
-    """
-    context = _tls_context(base_url)
-    limits = httpx.Limits(
-        max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
-    )
-    # Callers set the deadline of a call; only connecting has its own timeout.
-    timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS)
-
-    return partial(
-        httpx.AsyncClient,
-        verify=context,
-        limits=limits,
-        timeout=timeout,
-        # Proxies and .netrc in the environment would send the token elsewhere.
-        trust_env=False,
-        cookies=_NoCookies(),
-        event_hooks={"response": [_forget_location]},
-    )
-
-
-def _tls_context(base_url: str) -> ssl.SSLContext:
-    try:
-        url = httpx.URL(base_url)
-        _ = url.host  # decodes the host
-    except (httpx.InvalidURL, UnicodeError):
-        raise SetupError("api.base_url: invalid host name") from None
-    if url.scheme != "https":
-        # Has no certificate authorities, so that it rejects all servers if it is ever used.
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        return httpx.create_ssl_context()
-    except OSError as error:
-        raise SetupError(
-            "SSL_CERT_FILE and SSL_CERT_DIR: cannot read certificates "
-            f"({error.strerror or error}): correct or unset these variables"
-        ) from None
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take in a step of the request."""
+        if event == "connection.connect_tcp.started" and info["host"] != self._host:
+            self.peer = _PROXY
+        elif event == "connection.connect_tcp.complete":
+            # If a deadline cancels a TLS handshake, httpx leaves the TCP connection open.
+            self.opened.push_async_callback(info["return_value"].aclose)
+        elif event == "proxy.start_tls.started":
+            self.peer = _API
 
 
 class Connection:
-    """A kept connection for one request at a time, which is replaced after any failure."""
+    """Makes one call of an app at a time, with a client of the pool that all apps share."""
 
-    def __init__(self, make_client: ClientFactory) -> None:
-        self._make_client = make_client
-        self._client: httpx.AsyncClient | None = None
-        """The client of the last call if that succeeded."""
+    def __init__(self, clients: ClientPool, share: Share) -> None:
+        self._clients = clients
+        self._share = share
+        self._needs_fresh = False
+        """Whether the last call ended because the server had closed a kept connection."""
 
     async def get(
         self,
@@ -134,48 +97,39 @@ class Connection:
 
         Raises ApiError for anything else; ApiTimeout at *deadline* (loop time).
         """
-        was_proven = self._client is not None
-        client = self._client or self._make_client()
-        # If anything ends this method early, even cancellation, the client is not used again.
-        self._client = None
-        opened = contextlib.AsyncExitStack()
-
-        async def trace(event: str, info: Mapping[str, Any]) -> None:
-            # If a deadline cancels a TLS handshake, httpx leaves the TCP connection open.
-            if event == "connection.connect_tcp.complete":
-                opened.push_async_callback(info["return_value"].aclose)
-
+        fresh, self._needs_fresh = self._needs_fresh, False
+        progress = _Progress(url)
+        was_proven = False
         try:
-            async with asyncio.timeout_at(deadline):
-                answer = await _get(client, url, token, trace, largest_body_bytes)
+            async with (
+                asyncio.timeout_at(deadline),
+                self._clients.lend(self._share, fresh=fresh) as loan,
+            ):
+                was_proven = loan.is_proven
+                answer, loan.is_reusable = await _get(
+                    loan.client, url, token, progress.trace, largest_body_bytes
+                )
         except BaseException as error:
-            await _close(client)
             with contextlib.suppress(OSError):
-                await opened.aclose()
-            failure = _translate(error, was_proven=was_proven)
+                await progress.opened.aclose()
+            failure = _translate(error, was_proven=was_proven, peer=progress.peer)
             if failure is None:
                 raise
+            self._needs_fresh = isinstance(failure, ConnectionStale)
             raise failure from None
-        self._client = client
         return answer
-
-    async def close(self) -> None:
-        """Close the connection; the next call makes a new one."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            await _close(client)
 
 
 class ConnectionPool:
-    """Lends *size* connections to calls; a call waits while all of them are in use."""
+    """The connections of one app: up to *size* calls at a time; further calls wait."""
 
-    def __init__(self, make_client: ClientFactory, *, size: int) -> None:
+    def __init__(self, clients: ClientPool, *, size: int) -> None:
         self.size = size
-        self._connections = [Connection(make_client) for _ in range(size)]
-        # Last in, first out: the connection used last is the least likely to be closed by now.
+        self._clients = clients
+        share = clients.share()
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
-        for connection in self._connections:
-            self.release(connection)
+        for _ in range(size):
+            self.release(Connection(clients, share))
 
     async def acquire(self) -> Connection:
         """Return a connection that no other call uses until its `release`."""
@@ -186,14 +140,14 @@ class ConnectionPool:
         self._idle.put_nowait(connection)
 
     async def close(self) -> None:
-        """Close all connections; the calls that use them must have ended."""
-        for connection in self._connections:
-            await connection.close()
+        """Close the connections that no call uses, also those of other apps."""
+        await self._clients.close()
 
 
 async def _get(
     client: httpx.AsyncClient, url: str, token: Secret, trace: _Trace, largest_body_bytes: int
-) -> Answer:
+) -> tuple[Answer, bool]:
+    """Return the answer, and whether the connection can be used again."""
     headers = {
         "Authorization": f"Bearer {token.reveal()}",
         "Accept": "application/json",
@@ -203,15 +157,28 @@ async def _get(
     }
     stream = client.stream("GET", url, headers=headers, extensions={"trace": trace})
     async with stream as response:
-        if _is_packed(response.headers.get("Content-Encoding", "")):
-            raise InvalidResponse("the API compressed its answer although the request forbids it")
+        _check_head(response)
+        # Taken before the body is read, because httpcore forgets connections that cannot be kept.
+        wire = _wire_of(client, response)
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > largest_body_bytes:
                 largest = largest_body_bytes >> 20
                 raise BodyTooLarge(f"the API's answer is larger than {largest} MiB")
-    return Answer(response.status_code, bytes(body), response.headers)
+        is_open = await wire.is_open_after_answer() if wire else True
+    return Answer(response.status_code, bytes(body), response.headers), is_open
+
+
+def _check_head(response: httpx.Response) -> None:
+    headers = response.headers
+    if response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+        raise ConnectFailed(f"no connection to the API ({_refusal('407')})")
+    if _is_packed(headers.get("Content-Encoding", "")):
+        raise InvalidResponse("the API compressed its answer although the request forbids it")
+    if "Transfer-Encoding" in headers and "Content-Length" in headers:
+        # A proxy that obeys the other header sees another answer behind this one.
+        raise InvalidResponse("the API's answer has two lengths")
 
 
 def _is_packed(content_encoding: str) -> bool:
@@ -220,31 +187,74 @@ def _is_packed(content_encoding: str) -> bool:
     return not codings <= {"", "identity", "none"}
 
 
-async def _close(client: httpx.AsyncClient) -> None:
-    """Close *client*, even if its connection is broken."""
-    with contextlib.suppress(httpx.HTTPError, OSError):
-        await client.aclose()
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """The connection of a request."""
+
+    stream: httpcore.AsyncNetworkStream
+    parser: h11.Connection
+
+    async def is_open_after_answer(self) -> bool:
+        """
+        Return whether the connection can be used again.
+
+        Raises InvalidResponse if there are bytes behind the answer: they would be taken for the
+        next one. They may be in the parser, in the buffers of TLS and asyncio, or in the socket.
+        """
+        late = self.parser.trailing_data[0]
+        try:
+            async with asyncio.timeout(_SILENCE_SECONDS):
+                late = late or await self.stream.read(1)
+        except TimeoutError:
+            return True
+        except httpcore.NetworkError:
+            return False
+        if late:
+            raise InvalidResponse("the API sent bytes behind its answer")
+        return False
 
 
-def _translate(error: BaseException, *, was_proven: bool) -> ApiError | None:
+def _wire_of(client: httpx.AsyncClient, response: httpx.Response) -> _Wire | None:
+    """Return the connection of *response*; None if it came from an application in this process."""
+    stream = response.extensions.get("network_stream")
+    if stream is None:
+        return None
+    # httpcore does not show what its parser has left.
+    transport: Any = client._transport  # noqa: SLF001
+    (connection,) = transport._pool.connections  # noqa: SLF001
+    while not isinstance(connection, httpcore.AsyncHTTP11Connection):
+        connection = connection._connection  # noqa: SLF001 # of a tunnel, for example
+    return _Wire(stream, connection._h11_state)  # noqa: SLF001
+
+
+def _translate(error: BaseException, *, was_proven: bool, peer: str) -> ApiError | None:
     """Return the ApiError for an error of httpx; None for errors unrelated to the network."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return ApiTimeout("the API did not answer in time")
     if isinstance(error, httpx.TransportError | OSError):
-        return _connection_error(list(_causes(error)), was_proven=was_proven)
+        return _connection_error(list(_causes(error)), was_proven=was_proven, peer=peer)
     return None
 
 
-def _connection_error(causes: list[BaseException], *, was_proven: bool) -> ApiError:
+def _connection_error(causes: list[BaseException], *, was_proven: bool, peer: str) -> ApiError:
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return TlsFailed(f"no trusted connection to the API ({_tls_problem(causes)})")
+        return TlsFailed(f"no trusted connection to {peer} ({_tls_problem(causes)})")
+    for cause in causes:
+        if isinstance(cause, httpx.ProxyError):
+            return ConnectFailed(f"no connection to the API ({_refusal(str(cause)[:3])})")
     if any(isinstance(cause, h11.RemoteProtocolError) for cause in causes):
-        return InvalidResponse("the API's answer is not complete HTTP")
+        return InvalidResponse(f"{peer}'s answer is not complete HTTP")
     if was_proven:
         return ConnectionStale("the API closed the connection")
-    return ConnectFailed(f"no connection to the API ({_connect_problem(causes)})")
+    return ConnectFailed(f"no connection to {peer} ({_connect_problem(causes)})")
+
+
+def _refusal(status: str) -> str:
+    if status == str(httpx.codes.PROXY_AUTHENTICATION_REQUIRED.value):
+        return "the proxy rejected the user name or the password in its URL, or expects them"
+    return f"the proxy answered {status}"
 
 
 def _causes(error: BaseException | None) -> Iterable[BaseException]:

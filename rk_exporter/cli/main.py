@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any
 import click
 
 from rk_exporter import __version__
-from rk_exporter.api.connection import SetupError
+from rk_exporter.api.connection_setup import SetupError
 from rk_exporter.api.probe_calls import MOST_CALLS
 from rk_exporter.assets import AssetsError
 from rk_exporter.cli import check_report as report
@@ -21,7 +22,7 @@ from rk_exporter.cli import probe_report
 from rk_exporter.cli.assets import assets_command
 from rk_exporter.cli.check import check, config_for_check, probe, probed_app
 from rk_exporter.cli.options import Command, configuration_options, given_settings
-from rk_exporter.cli.process import exit_without_waiting, run
+from rk_exporter.cli.process import exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import is_sent_in_clear_text
@@ -30,10 +31,10 @@ from rk_exporter.config.sources import ConfigError
 from rk_exporter.demo.programs import StackError
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
-from rk_exporter.ratelimit.budget import WINDOW_SECONDS
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start, one_pass_limit
 from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
 from rk_exporter.runtime.durations import duration_text
-from rk_exporter.runtime.logs import configure
+from rk_exporter.runtime.logs import configure, flush
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.state_file import StateFileError
 from rk_exporter.web.server import AddressError, Listener, bind, serve
@@ -66,6 +67,8 @@ class _Commands(click.Group):
             raise UsageError(f"state.file: {error}") from None
         except (AddressError, AssetsError, StackError) as error:
             raise click.ClickException(str(error)) from None
+        finally:
+            flush()
 
 
 @click.group(
@@ -114,6 +117,8 @@ def scrape_command(**_options: object) -> None:
 
     Use it with the textfile collector of node_exporter. The exit code is 1 if an app cannot be
     read. The command prints the metrics in this case too, and they include the failure.
+
+    Each run makes at most a tenth of --api.budget in API calls.
     """
     exporter, snapshot = run(_scrape(_configured()))
     _print(encode(exporter.families(snapshot), Format.TEXT))
@@ -145,7 +150,10 @@ def check_command(*, offline: bool, is_probe: bool, output_format: str, **_optio
     Check the configuration, the token and each meeting.
 
     The exit code is 1 if the token is rejected, or if a meeting does not exist or cannot be read.
-    All calls together take at most a tenth of the budget; meetings beyond that are counted.
+
+    Each run makes at most a tenth of --api.budget in API calls; meetings beyond that are counted.
+    The calls add to those of a running exporter and of other runs, because processes do not know of
+    each other. If several run for one Cloudflare user, divide --api.budget between them.
     """
     if offline and is_probe:
         raise click.UsageError("--probe makes API calls; leave out --offline")
@@ -197,7 +205,7 @@ def _configured() -> Config:
     return config
 
 
-def _exporter(config: Config, *, persistent: bool = True) -> Exporter:
+def _exporter(config: Config, *, persistent: bool = True, one_pass: bool = False) -> Exporter:
     if is_sent_in_clear_text(config.base_url):
         logger.warning("API token is sent in clear text; use https in api.base_url")
     largest = max(app.budget for app in config.apps)
@@ -207,12 +215,14 @@ def _exporter(config: Config, *, persistent: bool = True) -> Exporter:
             largest,
             CLOUDFLARE_LIMIT,
         )
-    return Exporter(config, persistent=persistent)
+    return Exporter(config, persistent=persistent, one_pass=one_pass)
 
 
 @asynccontextmanager
-async def _opened(config: Config, *, persistent: bool = True) -> AsyncIterator[Exporter]:
-    exporter = _exporter(config, persistent=persistent)
+async def _opened(
+    config: Config, *, persistent: bool = True, one_pass: bool = True
+) -> AsyncIterator[Exporter]:
+    exporter = _exporter(config, persistent=persistent, one_pass=one_pass)
     try:
         yield exporter
     finally:
@@ -236,21 +246,18 @@ async def _check(config: Config) -> _Report:
 
 
 async def _probe(config: Config) -> _Report:
-    seconds = MOST_CALLS * WINDOW_SECONDS / probed_app(config).budget
-    if seconds > _ANNOUNCED_FROM_SECONDS:
+    budget = probed_app(config).budget
+    if calls_at_start(budget) < MOST_CALLS:
+        seconds = MOST_CALLS * WINDOW_SECONDS / budget
         logger.info("probe takes up to %s, because of the budget", duration_text(seconds))
-    async with _opened(config, persistent=False) as exporter:
+    async with _opened(config, persistent=False, one_pass=False) as exporter:
         probed = await probe(exporter, config)
     return probed.is_complete, probe_report.lines(probed), probe_report.document(probed)
 
 
 def _pass_seconds(exporter: Exporter, config: Config) -> float:
     """Return how long a single pass may take, and announce it if that is long."""
-    # A new process assumes that the budget is used up, however often people run the command.
-    budget_seconds = sum(
-        len(snapshot.readings) * WINDOW_SECONDS / app.budget
-        for snapshot, app in zip(exporter.collector.snapshot.apps, config.apps, strict=True)
-    )
+    budget_seconds = _budget_seconds(exporter.collector.snapshot, config)
     if budget_seconds > _ANNOUNCED_FROM_SECONDS:
         logger.info(
             "reading each meeting takes up to %s, because of the budget",
@@ -263,6 +270,20 @@ def _pass_seconds(exporter: Exporter, config: Config) -> float:
     return seconds
 
 
+def _budget_seconds(snapshot: Snapshot, config: Config) -> float:
+    """Return how long one call per meeting may have to wait for the budget."""
+    meetings: Counter[str | None] = Counter()
+    limits: dict[str | None, int] = {}
+    for shown, app in zip(snapshot.apps, config.apps, strict=True):
+        limit = one_pass_limit(app.budget)
+        limits[app.budget_group] = min(limit, limits.get(app.budget_group, limit))
+        meetings[app.budget_group] += len(shown.readings)
+    return max(
+        WINDOW_SECONDS * (max(0, meetings[group] - 1) // limit) for group, limit in limits.items()
+    )
+
+
 def entry_point() -> None:
     """Run the command line as a program."""
+    prepare()
     exit_without_waiting(main)

@@ -119,7 +119,8 @@ def configuration_options(command: F) -> F:
         envvar=CONFIG_FILE_VARIABLE,
         show_envvar=True,
         metavar="PATH",
-        type=click.Path(path_type=Path),
+        # click's type for paths asks the file system, which may hang.
+        type=Parsed("path", Path),
         help=CONFIG_FILE_HELP,
     )(command)
 

@@ -3,32 +3,82 @@
 import asyncio
 import logging
 import os
+import resource
+import socket
 import sys
 
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
+from rk_exporter.runtime.daemon_executor import DaemonExecutor
+
 
 T = TypeVar("T")
+# A file has one call at a time, so one file system that hangs takes a thread for each file on it.
+_FILE_THREADS = 64
+_MOST_WAITING_FILES = 100_000
+# A look-up that hangs costs a thread longer than its call lasts, so look-ups could pile up.
+_LOOKUP_THREADS = 16
+_MOST_WAITING_LOOKUPS = 1000
+_STANDARD_STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """
+    An event loop whose threads for files are not those for name look-ups.
+
+    Both may hang, and cannot be cancelled. The end of the process waits for neither.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_default_executor(
+            DaemonExecutor(_FILE_THREADS, name="files", max_waiting=_MOST_WAITING_FILES)
+        )
+        self._lookups = DaemonExecutor(
+            _LOOKUP_THREADS, name="lookups", max_waiting=_MOST_WAITING_LOOKUPS
+        )
+
+    async def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002 # asyncio's signature
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]:
+        """Look up a name."""
+        return await self.run_in_executor(
+            self._lookups, socket.getaddrinfo, host, port, family, type, proto, flags
+        )
 
 
 def run(program: Coroutine[Any, Any, T]) -> T:
-    """
-    Return the result of *program*, without waiting for the threads of its name look-ups.
+    """Return the result of *program*, without waiting for threads that hang."""
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        return runner.run(program)
 
-    asyncio.run waits for them: a resolver that hangs cannot be cancelled, and would delay the end
-    of the exporter by half a minute.
-    """
 
-    async def replace_executor_at_the_end() -> T:
+def prepare() -> None:
+    """Make the process independent of how it was started: closed streams, few open files."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for number, name in _STANDARD_STREAMS.items():
         try:
-            return await program
-        finally:
-            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
-
-    return asyncio.run(replace_executor_at_the_end())
+            os.fstat(number)
+        except OSError:
+            # Otherwise the next socket gets this number, and reads or sends what is not for it.
+            os.dup2(null, number)
+        if getattr(sys, name) is None:
+            mode = "w" if number else "r"
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+    if null not in _STANDARD_STREAMS:
+        os.close(null)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def exit_without_waiting(command: Callable[[], object]) -> NoReturn:
@@ -42,6 +92,7 @@ def exit_without_waiting(command: Callable[[], object]) -> NoReturn:
         command()
     except SystemExit as request:
         code = request.code
+    # Waits for a bounded time, even if standard error is blocked.
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):

@@ -1,6 +1,7 @@
 """The commands `demo` and `simulate`."""
 
 import math
+import sys
 
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from rk_exporter.cli.options import Command, Parsed
 from rk_exporter.cli.process import run
 from rk_exporter.config.parsers import Address, parse_address
 from rk_exporter.demo import demo
+from rk_exporter.runtime.line_writer import LineWriter
 from rk_exporter.runtime.logs import configure
 from rk_exporter.web.server import AddressError, Listener, bind, serve
 
@@ -78,8 +80,18 @@ def demo_command(*, seed: int, stack: bool, **addresses: Address) -> None:
 
     The demo needs no account, no token and no configuration.
     """
-    program = demo.run(seed, demo.Addresses(**addresses), has_stack=stack, show=click.echo)
-    _run(program, hint='{argument}, or make demo ARGS="{argument}"')
+    output = LineWriter(sys.stdout)
+
+    def show(text: str) -> None:
+        if output.error:
+            raise output.error
+        output.write(text)
+
+    program = demo.run(seed, demo.Addresses(**addresses), has_stack=stack, show=show)
+    try:
+        _run(program, hint='{argument}, or make demo ARGS="{argument}"')
+    finally:
+        output.flush()
 
 
 @click.command("simulate", cls=Command)

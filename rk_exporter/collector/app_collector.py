@@ -13,6 +13,7 @@ from rk_exporter.collector.planner import due
 from rk_exporter.collector.readings import ReadResult
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.budget import LONGEST_PACED_SECONDS
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.last_logged import LastLogged
 from rk_exporter.tracking.state_records import SavedApp
@@ -90,7 +91,9 @@ class AppCollector:
             call_timeout_seconds=min(CALL_TIMEOUT_SECONDS, seconds / 2),
             wait_until=now + min(max_wait, seconds),
             # If the budget is too small for the list in every pass, calls are saved up for it.
-            interval_seconds=max(state.interval.seconds, parts.saving_seconds(state)),
+            interval_seconds=max(
+                min(state.interval.seconds, LONGEST_PACED_SECONDS), parts.saving_seconds(state)
+            ),
         )
 
 

@@ -10,7 +10,7 @@ from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.meeting_list import MeetingList, combine
 from rk_exporter.collector.read_mode import Load, ReadModeSelector
 from rk_exporter.collector.readings import StalenessGrace, sync_meetings
-from rk_exporter.collector.scrape_interval import ScrapeInterval
+from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS, ScrapeInterval
 from rk_exporter.model.meeting import App, Meeting, Reading, ReadMode
 from rk_exporter.model.secret import Secret, TokenSource
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
@@ -65,6 +65,7 @@ class AppParts:
     discovery: Discovery | None
     backfill: Backfill | None
     stale_after_seconds: float
+    usual_interval_seconds: float = USUAL_INTERVAL_SECONDS
 
     def initial_state(self, restored: SavedApp | None) -> AppState:
         """Return the state before the first pass."""
@@ -74,6 +75,7 @@ class AppParts:
             saved=SavedApp(app=self.app, tracker=self.tracker.state),
             revision=self.tracker.revision,
             grace=StalenessGrace(self.stale_after_seconds),
+            interval=ScrapeInterval(usual_seconds=self.usual_interval_seconds),
         )
         oldest = self.oldest_shown(state, meetings=len(readings))
         return self.with_recordings(state, state.snapshot, oldest=oldest)
@@ -108,7 +110,7 @@ class AppParts:
 
     @property
     def calls_per_second(self) -> float:
-        """Return this app's part of the token's budget."""
+        """Return this app's part of its group's budget."""
         return self.limiter.fair_share / WINDOW_SECONDS
 
     def load(self, state: AppState, *, meetings: int) -> Load:

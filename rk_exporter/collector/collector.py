@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.error_boundary import ErrorBoundary
+from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.state_file import LAST_MAX_WAIT_SECONDS, StateFile, StateFileStatus
@@ -21,7 +23,8 @@ class Collector:
     """
     Makes passes over all *apps*, each within its boundary, and publishes what they found.
 
-    The result of a pass is shown after it has been saved, if there is a *store*.
+    The result of a pass is shown after it has been saved, if there is a *store*. That also saves
+    the *recent_calls* of all budgets.
     """
 
     def __init__(
@@ -31,11 +34,13 @@ class Collector:
         clock: Clock,
         stale_after_seconds: float,
         store: StateFile | None = None,
+        recent_calls: Callable[[], Sequence[SavedCalls]] = tuple,
     ) -> None:
         self._apps = apps
         self._clock = clock
         self._stale_after_seconds = stale_after_seconds
         self._store = store
+        self._recent_calls = recent_calls
         self._saved_revisions: list[int] | None = None
         self._running: asyncio.Task[None] | None = None
         self._deadline = 0.0
@@ -80,9 +85,13 @@ class Collector:
             with boundary.contain():
                 await app.close()
         if self._store is not None:
-            await self._store.save(self._saved(), max_wait_seconds=LAST_MAX_WAIT_SECONDS)
+            calls = [replace(saved, is_final=True) for saved in self._recent_calls()]
+            await self._store.save(self._saved(), calls, max_wait_seconds=LAST_MAX_WAIT_SECONDS)
 
     async def _run_pass(self, deadline: float) -> None:
+        if self._store and self._last_pass_ended_at is None:
+            # The calls in the file are no longer all calls, even if this process is killed.
+            await self._store.save(self._saved(), self._recent_calls())
         async with asyncio.TaskGroup() as passes:
             for app, boundary in self._apps:
                 passes.create_task(_contained(app, boundary, deadline))
@@ -96,7 +105,7 @@ class Collector:
     async def _save(self, store: StateFile) -> StateFileStatus:
         revisions = [app.state.revision for app, _ in self._apps]
         if revisions != self._saved_revisions or store.is_due():
-            is_saved = await store.save(self._saved())
+            is_saved = await store.save(self._saved(), self._recent_calls())
             self._saved_revisions = revisions if is_saved else None
         return store.status
 

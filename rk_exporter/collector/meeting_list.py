@@ -1,5 +1,7 @@
 """The configured meetings and those in files, as one list."""
 
+import asyncio
+
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -47,10 +49,9 @@ class MeetingList:
         self.meetings = self._combined()
 
     async def refresh(self) -> None:
-        """Read the files that have changed."""
-        for file in self._files:
-            if await file.refresh():
-                self.meetings = self._combined()
+        """Read the files that have changed, all at the same time, because each may hang."""
+        if any(await asyncio.gather(*(file.refresh() for file in self._files))):
+            self.meetings = self._combined()
 
     @property
     def files(self) -> tuple[FileState, ...]:

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 _OVER_BUDGET_FROM = 1.1
 _OVER_BUDGET_UNTIL = 1.0
 _EARLY_PASSES = 0.05
+_SHARES = 2
 # The load is logged again if it has changed by this factor.
 _NOTABLE_CHANGE = 1.25
 
@@ -34,9 +35,14 @@ class Load:
         return max(1, math.ceil(WINDOW_SECONDS / self.interval_seconds - _EARLY_PASSES))
 
     @property
+    def calls_per_pass(self) -> float:
+        """Return how many calls a pass may make: at most half of a window's (see the budget)."""
+        return self.calls / max(_SHARES, self.passes)
+
+    @property
     def ratio(self) -> float:
         """Return the calls needed, divided by the calls allowed."""
-        return self.meetings * self.passes / self.calls
+        return self.meetings / self.calls_per_pass
 
     def is_over_budget(self, *, was_over_budget: bool) -> bool:
         """Return whether some passes cannot read all meetings; near the threshold, as before."""
@@ -60,7 +66,7 @@ class Load:
         down. L is at least floor(N (c - n)). So N = 2 m / n is enough, and so is
         (2 m + 2) / (2 c - n - 1).
         """
-        calls = self.calls / self.passes
+        calls = self.calls_per_pass
         whole = math.floor(calls)
         if whole < 1:
             passes = 2 * self.meetings / calls
@@ -77,12 +83,15 @@ class Load:
         if mode is ReadMode.LIST:
             consequence = "recordings in progress are read through the list"
         else:
-            often = duration_text(self.meetings * WINDOW_SECONDS / self.calls)
+            often = duration_text(
+                self.meetings / self.calls_per_pass * WINDOW_SECONDS / self.passes
+            )
             rarely = duration_text(self.round_robin_seconds)
             consequence = f"idle meetings will be read every {often} to {rarely}"
+        half = "" if self.passes >= _SHARES else ", of which a scrape may use half"
         return (
             f"{self.meetings:,} meetings at a {interval} s scrape interval need {wanted:,} calls "
-            f"per 5 minutes, the budget is {self.calls:,.0f}: {consequence}"
+            f"per 5 minutes, the budget is {self.calls:,.0f}{half}: {consequence}"
         )
 
 

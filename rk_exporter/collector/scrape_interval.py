@@ -1,10 +1,10 @@
 """The interval between passes, measured from the passes themselves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 
-# Prometheus's usual interval, assumed until there are enough passes to measure.
+# Prometheus's usual interval.
 USUAL_INTERVAL_SECONDS = 15.0
 _LONGEST_INTERVAL_SECONDS = 300.0
 _SHORTEST_INTERVAL_SECONDS = 1.0
@@ -13,13 +13,18 @@ _PASSES = 9
 
 @dataclass(frozen=True, slots=True)
 class ScrapeInterval:
-    """The interval between passes; *starts* are when the last ones started, in monotonic s."""
+    """
+    The interval between passes; *starts* are when the last ones started, in monotonic seconds.
+
+    *usual_seconds* is assumed until there are enough passes to measure.
+    """
 
     starts: tuple[float, ...] = ()
+    usual_seconds: float = USUAL_INTERVAL_SECONDS
 
     def observe(self, now: float) -> "ScrapeInterval":
         """Return the interval after a pass that starts *now*."""
-        return ScrapeInterval((*self.starts, now)[-_PASSES:])
+        return replace(self, starts=(*self.starts, now)[-_PASSES:])
 
     @property
     def seconds(self) -> float:
@@ -33,7 +38,7 @@ class ScrapeInterval:
         starts = self.starts
         if len(starts) < _PASSES:
             mean = (starts[-1] - starts[0]) / (len(starts) - 1) if len(starts) > 1 else 0.0
-            usual = max(mean, USUAL_INTERVAL_SECONDS)
+            usual = max(mean, self.usual_seconds)
         else:
             pairs = zip(starts, starts[2:], strict=False)
             usual = median((later - earlier) / 2 for earlier, later in pairs)

@@ -84,8 +84,12 @@ class AppOptions:
         ),
     )
     budget: int = declare(
-        "Calls per 5 minutes and token; Cloudflare allows 1200 for all tools of a user.",
+        "Calls per 5 minutes; Cloudflare allows 1200 for all tools of a user.",
         Option("api.budget", parsers.count(100_000, "calls per 5 minutes"), "N", default="600"),
+    )
+    budget_group: str | None = declare(
+        "Name for the Cloudflare user of the token; the apps of one user share a budget.",
+        Option("", parsers.parse_app_name, "NAME", example="acme", path_in_app="budget_group"),
     )
     read: ReadMode | None = declare(
         "Read each meeting's active recording, or the app's list of recordings.",

@@ -11,7 +11,7 @@ from rk_exporter.config.option import Option, declare, in_groups, options_of
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import ConfigError, ConfigSource, Setting
 from rk_exporter.config.suggestions import unknown_variables
-from rk_exporter.config.tokens import TOKEN_VARIABLE
+from rk_exporter.config.tokens import TOKEN_VARIABLE, TokenFile
 from rk_exporter.config.yaml_document import read_document
 from rk_exporter.runtime.files import FileError
 from rk_exporter.runtime.logs import FORMATS, LEVELS
@@ -134,6 +134,8 @@ def load(
     known = [TOKEN_VARIABLE, CONFIG_FILE_VARIABLE]
     known += [option.variable for option in OPTIONS if option.variable]
     known += map(str, source.values_in_apps("api_token_env"))
-    warnings = tuple(unknown_variables(environment, known))
+    warnings = list(unknown_variables(environment, known))
     source.raise_problems(hints=warnings)
-    return Config(apps=apps, warnings=warnings, **values)
+    files = [app.token for app in apps if isinstance(app.token, TokenFile)]
+    warnings += [file.warning for file in files if file.warning]
+    return Config(apps=apps, warnings=tuple(dict.fromkeys(warnings)), **values)

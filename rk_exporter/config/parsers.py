@@ -13,6 +13,7 @@ from rk_exporter.config.suggestions import unknown_option
 from rk_exporter.config.yaml_document import PlainValue
 from rk_exporter.model.ids import parse_id
 from rk_exporter.model.meeting import Meeting, ReadMode
+from rk_exporter.runtime.background_call import bounded_call
 from rk_exporter.runtime.printable import label_text
 
 
@@ -235,7 +236,7 @@ def parse_state_file(name: str) -> Path:
 
 def _is_folder(path: Path) -> bool:
     try:
-        return stat.S_ISDIR(path.stat().st_mode)
+        return stat.S_ISDIR(bounded_call(path.stat).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:

@@ -15,6 +15,7 @@ from rk_exporter.config.yaml_document import (
     parse_document,
     read_document,
 )
+from rk_exporter.runtime.background_call import bounded_call
 from rk_exporter.runtime.files import FileError, read_regular_file
 
 
@@ -57,7 +58,7 @@ def _in_config_file(path: Path | None, meeting_id: str, app_number: int) -> Iter
 
 def _in_meeting_file(path: Path, meeting_id: str) -> Iterator[str]:
     try:
-        content = read_regular_file(path, max_bytes=LARGEST_FILE_BYTES)
+        content = bounded_call(lambda: read_regular_file(path, max_bytes=LARGEST_FILE_BYTES))
     except FileError:
         return
     text = content.decode("utf-8-sig", errors="replace")

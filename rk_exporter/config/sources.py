@@ -16,6 +16,7 @@ from rk_exporter.config.option import Option
 from rk_exporter.config.parsers import InvalidItems
 from rk_exporter.config.suggestions import unknown_option
 from rk_exporter.config.yaml_document import Document, PlainValue, Problem
+from rk_exporter.runtime.files import FileHangs
 
 
 T = TypeVar("T")
@@ -159,6 +160,10 @@ class ConfigSource:
         except InvalidItems as error:
             for item, message in error.items:
                 self.fail(self.item_path(path, item), message)
+        except FileHangs as error:
+            # The next files may hang as well, and each would take its time.
+            self.fail(path, str(error))
+            self.raise_problems()
         except ValueError as error:
             self.fail(path, str(error))
         return None

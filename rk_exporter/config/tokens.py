@@ -3,7 +3,7 @@
 import re
 
 from rk_exporter.model.secret import Secret
-from rk_exporter.runtime.watched_file import WatchedFile
+from rk_exporter.runtime.watched_file import IS_PUBLIC, WatchedFile
 
 
 TOKEN_VARIABLE = "CLOUDFLARE_API_TOKEN"  # noqa: S105 # the name of the variable
@@ -51,6 +51,12 @@ class TokenFile(WatchedFile[Secret]):
     max_bytes = 4096
     # A token pasted in the place of the path must not be printed.
     is_path_shown = False
+    is_secret = True
+
+    @property
+    def warning(self) -> str | None:
+        """Return what is wrong with the permissions of the file at the start, or None."""
+        return f"{self.fields['option']}: {self.kind} {IS_PUBLIC}" if self.is_public else None
 
     def parse(self, content: bytes) -> Secret:
         """Return the token in the *content* of the file."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from rk_exporter.runtime.background_call import bounded_call
 from rk_exporter.runtime.files import FileError, read_regular_file
 from rk_exporter.runtime.printable import visible
 
@@ -73,7 +74,7 @@ def read_document(path: Path) -> Document:
     Raises FileError, whose message names file and line but never repeats a value.
     """
     try:
-        text = read_regular_file(path, max_bytes=LARGEST_FILE_BYTES)
+        text = bounded_call(lambda: read_regular_file(path, max_bytes=LARGEST_FILE_BYTES))
     except FileError as error:
         raise FileError(f"{path}: {error}") from None
     return parse_document(path, text)

@@ -179,7 +179,7 @@ def _config(base_url: str, meetings: tuple[Meeting, ...]) -> Config:
         # Adds the metrics of participants.
         "meetings.discover": "true",
         "api.base_url": base_url,
-        # The exporter assumes at its start that the budget is used up; newcomers must not wait.
+        # A new exporter may make a small part of its budget's calls; newcomers must not wait.
         "api.budget": "30000",
         "scrape.min_interval": "1s",
         # As many finished recordings as a short page can show.

@@ -5,14 +5,20 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
-from rk_exporter.api.client import RATELIMIT_FIELD
+from rk_exporter.api.client import NO_STATUS, RATELIMIT_FIELD
 from rk_exporter.api.schema import MALFORMABLE_FIELDS
+from rk_exporter.metrics.builders import LabelValues
 from rk_exporter.model.failure import Reason
 
 
 # The statuses of calls that are not failures; others appear when observed, because failures have
 # a counter of their own.
 _USUAL_CODES = ("200", "404")
+# Any number with three digits can be a status. These always have their own label value.
+_KNOWN_CODES = (
+    "200", "400", "401", "403", "404", "422", "429", "500", "502", "503", "504", NO_STATUS,
+)  # fmt: skip
+_MOST_CODES = 2 * len(_KNOWN_CODES)
 _LATENCY_BUCKETS_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -31,7 +37,8 @@ class ApiCallMetrics:
         disable_created_metrics()  # type: ignore[no-untyped-call] # has no annotations
         self.requests = Counter(
             "rk_api_requests",
-            "API calls by HTTP status; `none` if no complete response arrived.",
+            "API calls by HTTP status; `none` if no complete response arrived, `other` for codes "
+            "beyond the first 24.",
             ["rk_app", "api_endpoint", "code"],
             registry=registry,
         )
@@ -54,6 +61,7 @@ class ApiCallMetrics:
             ["rk_app", "field"],
             registry=registry,
         )
+        self.codes = LabelValues(_KNOWN_CODES, most=_MOST_CODES)
         self._in_use: set[tuple[str, str]] = set()
         for app, used in endpoints.items():
             for endpoint in used:
@@ -87,6 +95,7 @@ class AppCallMetrics:
     def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
         """Count a call."""
         self.metrics.start_at_zero(self.app, endpoint)
+        code = self.metrics.codes.of(code)
         self.metrics.requests.labels(self.app, endpoint, code).inc()
         self.metrics.durations.labels(self.app, endpoint).observe(duration_seconds)
 

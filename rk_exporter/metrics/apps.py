@@ -1,10 +1,10 @@
 """Metrics of apps, their API budget and the state file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client.metrics_core import Metric
 
-from rk_exporter.metrics.builders import Gauge, LabelSet, gauges, info
+from rk_exporter.metrics.builders import Gauge, LabelSet, LabelValues, gauges, info
 from rk_exporter.metrics.meetings import DISCOVERY_GAUGES, FILE_GAUGES
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from rk_exporter.snapshot import AppSnapshot, Snapshot
@@ -37,8 +37,8 @@ APP_GAUGES: tuple[Gauge[AppSnapshot], ...] = (
 BUDGET_GAUGES: tuple[Gauge[BudgetStatus], ...] = (
     Gauge(
         "rk_api_budget_limit",
-        "API calls that the exporter may make in any 5 minutes with the app's token, for all apps "
-        "that share it.",
+        "API calls that the exporter may make in any 5 minutes, for all apps of the app's "
+        "budget_group.",
         lambda budget: budget.limit,
     ),
     Gauge(
@@ -79,7 +79,7 @@ STATE_FILE_GAUGES: tuple[Gauge[StateFileStatus], ...] = (
 )
 
 
-def app_families(snapshot: Snapshot) -> Iterator[Metric]:
+def app_families(snapshot: Snapshot, policy_names: LabelValues) -> Iterator[Metric]:
     """Return the metric families of the apps in *snapshot* and of the state file."""
     apps = [(LabelSet(rk_app=app.app.name), app) for app in snapshot.apps]
     yield from gauges(APP_GAUGES, apps)
@@ -87,17 +87,24 @@ def app_families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from gauges(DISCOVERY_GAUGES, discoveries)
     budgets = [(labels, app.budget_status) for labels, app in apps if app.budget_status]
     yield from gauges(BUDGET_GAUGES, budgets)
-    policies = [
-        (labels.plus(policy=policy.policy), policy)
-        for labels, budget in budgets
-        for policy in budget.policies
-    ]
-    yield from gauges(POLICY_GAUGES, policies)
+    yield from gauges(POLICY_GAUGES, list(_policies(budgets, policy_names)))
     files = [(labels.plus(file=file.path), file) for labels, app in apps for file in app.files]
     yield from gauges(FILE_GAUGES, files)
     state_files = [(LabelSet(), file) for file in [snapshot.state_file] if file]
     yield from gauges(STATE_FILE_GAUGES, state_files)
     yield _app_info(snapshot)
+
+
+def _policies(
+    budgets: Iterable[tuple[LabelSet, BudgetStatus]], names: LabelValues
+) -> Iterator[tuple[LabelSet, RateLimitPolicy]]:
+    """Return the policies with their labels; of several with the same labels, the tightest."""
+    for labels, budget in budgets:
+        policies: dict[str, RateLimitPolicy] = {}
+        for policy in budget.policies:
+            policies.setdefault(names.of(policy.policy), policy)
+        for name, policy in policies.items():
+            yield labels.plus(policy=name), policy
 
 
 def _app_info(snapshot: Snapshot) -> Metric:

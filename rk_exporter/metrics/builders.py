@@ -48,6 +48,25 @@ class Gauge(Generic[T]):
     value: Callable[[T], float | None]
 
 
+class LabelValues:
+    """Words of the API as values of a label: *most* of them; all others become one value."""
+
+    OTHER = "other"
+
+    def __init__(self, known: Iterable[str] = (), *, most: int) -> None:
+        self._values = set(known)
+        self._most = most
+
+    def of(self, word: str) -> str:
+        """Return the label value for *word*, which is the same for the rest of the process."""
+        if word in self._values:
+            return word
+        if len(self._values) >= self._most:
+            return self.OTHER
+        self._values.add(word)
+        return word
+
+
 def gauges(tables: Iterable[Gauge[T]], measured: Sequence[tuple[LabelSet, T]]) -> Iterator[Metric]:
     """Return a gauge for each of the *tables*, with a sample for each thing that was *measured*."""
     for table in tables:

@@ -13,31 +13,36 @@ from prometheus_client.metrics_core import Metric
 
 from rk_exporter import __version__
 from rk_exporter.metrics.apps import app_families
-from rk_exporter.metrics.builders import LabelSet, info
+from rk_exporter.metrics.builders import LabelSet, LabelValues, info
 from rk_exporter.metrics.meetings import meeting_families
 from rk_exporter.metrics.recording_counters import counter_families
 from rk_exporter.metrics.recordings import AllRecordingSeries
 from rk_exporter.snapshot import Snapshot
 
 
+# One answer has at most eight; a change of names must not lose them.
+_MOST_POLICY_NAMES = 16
+
+
 class SnapshotFamilies:
     """
     Builds the families of one snapshot after another.
 
-    The result depends on the snapshot alone. Label sets and the samples of recordings that were
-    not read again are kept from one snapshot to the next, because rendering them is what an
-    exposition costs.
+    The result depends on the snapshot alone, except that the number of names of policies is
+    limited. Label sets and the samples of recordings that were not read again are kept from one
+    snapshot to the next, because rendering them is what an exposition costs.
     """
 
     def __init__(self) -> None:
         self._recordings = AllRecordingSeries()
+        self._policy_names = LabelValues(most=_MOST_POLICY_NAMES)
 
     def __call__(self, snapshot: Snapshot) -> Iterator[Metric]:
         """Return the metric families of *snapshot*: always all of them, in the same order."""
         yield from self._recordings.families(snapshot)
         yield from counter_families(snapshot.apps)
         yield from meeting_families(snapshot)
-        yield from app_families(snapshot)
+        yield from app_families(snapshot, self._policy_names)
         yield _build_info()
 
 

@@ -1,18 +1,36 @@
 """
-How many calls a token may make: a hard limit in any window of time, used evenly.
+How many calls a user's tokens may make: a hard limit in any window of time, used evenly.
 
 Three rules apply, and the strictest one counts. All times are seconds of one monotonic clock.
 
-    the window   The budget remembers the last *limit* calls. It allows one more call when the
-                 oldest of them is 300 s old. A token bucket would allow twice the limit in a
-                 window.
+    the window   A call occupies a place from its start until 300 s after its end, because it may
+                 arrive at the API at any time in between. There are *limit* places. A token bucket
+                 would allow twice the limit in a window.
     the pace     A call costs 300 s / limit of waiting. Unused time is saved for about one
                  interval between passes, so that a window's calls are not all made at its start.
     the report   The calls that Cloudflare reports as remaining, less a reserve for other clients.
 
-A new budget is used up, as if another process had just used all of it evenly. The number of calls
-before the start is unknown, and a process in a restart loop must not use the budget again after
-each restart.
+A new process does not know the calls before its start. It assumes that another process has just
+used the whole budget evenly, but borrows the calls of its first 20 s: B = limit / 15 of them, or
+one. It makes them without waiting. Then it waits until the pace has caught up.
+
+How many calls can arrive in 300 s? Let L be the limit, r = L / 300 s the pace, and b the largest
+burst that the pace allows: B, or the calls of 1.35 intervals between passes if that is more (see
+`largest_burst`).
+
+    One process  L. Take the call of a window that begins last. All other calls of the window occupy
+                 places at this moment, because none of them has ended more than 300 s ago.
+    One restart  L + b. In its first d seconds a new process makes at most max(B, d r) calls: the
+                 assumed calls keep all other places, and free one per 1 / r, the first after B / r.
+                 If d r < B, the process before it makes at most L in the window, so the sum is at
+                 most L + B. Otherwise the pace allows it at most (300 s - d) r + b, and the sum is
+                 at most L + b. If calls take up to D seconds to arrive, D r are added.
+    n restarts   L + b + n B, in the same way.
+    A crash loop L, if each process is alike and is killed after B / r, or 20 s: it makes at most
+                 B calls, and a window contains at most 300 s / (B / r) of the processes.
+
+If the times of the calls before the start are known, the process borrows nothing, and L holds. If
+they are known until some seconds ago, it assumes and borrows what these seconds allow.
 """
 
 import math
@@ -21,8 +39,10 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice, repeat
 
 from rk_exporter.ratelimit.headers import LONGEST_WAIT_SECONDS
+from rk_exporter.ratelimit.past_calls import PastCalls
 from rk_exporter.ratelimit.status import RateLimitPolicy
 
 
@@ -33,6 +53,15 @@ _ROUNDING_SECONDS = 0.00001
 # interval between passes.
 _LATE = 1.25
 _EARLY = 0.1
+# A process that makes one pass only, e.g. `rk-exporter check`, takes a tenth of the budget. A list
+# of recordings and one of sessions need five calls.
+_ONE_PASS_PART = 10
+_SMALLEST_ONE_PASS_LIMIT = 5
+# A new process borrows this part of the limit: the calls of 20 s.
+_BORROWED_PART = 15
+# A pass after a longer interval could make more than half of a window's calls without waiting. If a
+# restart followed, the window would have almost twice the limit.
+LONGEST_PACED_SECONDS = WINDOW_SECONDS / 2 / (_LATE + _EARLY)
 # After a report of no remaining calls: a short reset time must not lead to a loop of calls.
 _SHORTEST_QUOTA_SECONDS = 10.0
 
@@ -49,30 +78,36 @@ class _ReportedQuota:
 
 class SlidingWindowBudget:
     """
-    The calls of one token: at most *limit* in any 300 s.
+    The calls of one user's tokens: at most *limit* in any 300 s.
 
     *reserve_ratio* is the part of Cloudflare's reported limit that is reserved for other clients.
+    A new process makes *borrowed* calls without waiting, although it does not know those before it.
     """
 
-    def __init__(self, limit: int, *, now: float, reserve_ratio: float) -> None:
+    def __init__(
+        self,
+        limit: int,
+        *,
+        now: float,
+        reserve_ratio: float,
+        past: PastCalls | None = None,
+        borrowed: int | None = None,
+    ) -> None:
         self.limit = limit
         self._reserve_ratio = reserve_ratio
         self._seconds_per_call = WINDOW_SECONDS / limit
-        window_start = now - WINDOW_SECONDS
-        self._calls = deque(
-            (window_start + (number + 1) * self._seconds_per_call for number in range(limit)),
-            limit,
-        )
-        self._paid_until = now
+        self._borrowed = borrowed or calls_at_start(limit)
+        self._ends = deque(self._ends_before(now, past or PastCalls()))
+        self._in_flight = 0
+        self._paid_until = now - self._borrowed * self._seconds_per_call - _ROUNDING_SECONDS
         self._quotas: dict[str, _ReportedQuota] = {}
         self._reported_limits: dict[str, int] = {}
-        self._in_flight = 0
 
     def wait_seconds(self, now: float, *, interval_seconds: float) -> float:
         """Return how long a call must wait; passes start every *interval_seconds*."""
         early = _EARLY * interval_seconds
         waits = (
-            self._calls[0] + WINDOW_SECONDS + _ROUNDING_SECONDS - now,
+            self._wait_for_place(now),
             self._paid_from(now, interval_seconds) + self._seconds_per_call - early - now,
             *(quota.until - now for quota in self._quotas.values() if quota.remaining < 1),
         )
@@ -99,12 +134,14 @@ class SlidingWindowBudget:
                 self._quotas[policy] = _ReportedQuota(0, until, is_probed=True)
             else:
                 del self._quotas[policy]
-        self._calls.append(now)
+        for _ in range(self._free(now)):
+            self._ends.popleft()
         self._in_flight += 1
 
-    def release(self) -> None:
+    def release(self, now: float) -> None:
         """Count the end of a call."""
         self._in_flight -= 1
+        self._ends.append(now)
 
     def observe(self, now: float, policies: Iterable[RateLimitPolicy]) -> None:
         """Take in the *policies* that the answer to a call reports, before its `release`."""
@@ -124,9 +161,38 @@ class SlidingWindowBudget:
         }
 
     def remaining(self, now: float) -> int:
-        """Return how many calls the window has left."""
-        oldest = now - WINDOW_SECONDS - _ROUNDING_SECONDS
-        return bisect_right(self._calls, oldest)
+        """Return how many places the window has left."""
+        return max(0, self.limit - self._in_flight - len(self._ends) + self._free(now))
+
+    def recent(self, now: float) -> tuple[float, ...]:
+        """Return when the calls ended that still occupy places; a running one ends *now*."""
+        return (*islice(self._ends, self._free(now), None), *repeat(now, self._in_flight))
+
+    def _ends_before(self, now: float, past: PastCalls) -> list[float]:
+        """Return the ends of known calls before the start, and of those to assume."""
+        known = sorted(min(end, now) for end in past.ends if end > now - WINDOW_SECONDS)
+        known = known[past.others :][-self.limit :]
+        unknown_ratio = min(1.0, past.unknown_seconds / WINDOW_SECONDS)
+        possible = math.floor(unknown_ratio * self.limit)
+        borrowed = math.floor(unknown_ratio * self._borrowed)
+        assumed = max(0, min(possible, self.limit - len(known) - borrowed))
+        return sorted(
+            [*known, *(now - number * self._seconds_per_call for number in range(assumed))]
+        )
+
+    def _free(self, now: float) -> int:
+        """Return how many of the calls that have ended no longer occupy a place."""
+        return bisect_right(self._ends, now - WINDOW_SECONDS - _ROUNDING_SECONDS)
+
+    def _wait_for_place(self, now: float) -> float:
+        # The call needs a place, so this many calls and one more must no longer occupy theirs.
+        excess = self._in_flight + len(self._ends) - self.limit
+        if excess < 0:
+            return 0.0
+        if excess >= len(self._ends):
+            # A running call occupies the place, for at least this time.
+            return WINDOW_SECONDS
+        return self._ends[excess] + WINDOW_SECONDS + _ROUNDING_SECONDS - now
 
     def _quota(self, policy: RateLimitPolicy, limit: int, now: float) -> _ReportedQuota:
         # The report includes the call that brings it, but maybe not the others in flight.
@@ -148,6 +214,34 @@ class SlidingWindowBudget:
         return max([self._seconds_per_call, *spread])
 
     def _paid_from(self, now: float, interval_seconds: float) -> float:
-        # At least an interval and one call, or each pass would lose a fraction of a call.
-        saved = max(_LATE * interval_seconds, interval_seconds + self._seconds_per_call)
+        saved = _saved_seconds(self._seconds_per_call, self._borrowed, interval_seconds)
         return max(self._paid_until, now - saved)
+
+
+def calls_at_start(limit: int) -> int:
+    """Return how many calls a new process may borrow: those of its first 20 s."""
+    return max(1, limit // _BORROWED_PART)
+
+
+def one_pass_limit(limit: int) -> int:
+    """Return how many calls of the *limit* a process may make that makes one pass only."""
+    return min(limit, max(_SMALLEST_ONE_PASS_LIMIT, limit // _ONE_PASS_PART))
+
+
+def largest_burst(limit: int, interval_seconds: float) -> int:
+    """Return how many calls need not wait for the pace after idle time."""
+    seconds_per_call = WINDOW_SECONDS / limit
+    borrowed = calls_at_start(limit)
+    saved = _saved_seconds(seconds_per_call, borrowed, interval_seconds) + _EARLY * interval_seconds
+    return min(limit, math.floor(saved / seconds_per_call + _ROUNDING_SECONDS))
+
+
+def _saved_seconds(seconds_per_call: float, borrowed: int, interval_seconds: float) -> float:
+    """Return for how long unused time is saved."""
+    return max(
+        # At least an interval and one call, or each pass would lose a fraction of a call.
+        _LATE * interval_seconds,
+        interval_seconds + seconds_per_call,
+        # A burst may be as large as that of a new process.
+        borrowed * seconds_per_call - _EARLY * interval_seconds + _ROUNDING_SECONDS,
+    )

@@ -1,10 +1,10 @@
 """
-The rate limiter: each call waits for its token's budget, and for the end of a block.
+The rate limiter: each call waits for its group's budget, and for the end of a block.
 
-Apps that use the same token share its budget and its block after a 429. A rejected token blocks
-one app only, because a token may be valid for one account and not for another. So does an API that
-is unavailable or hidden by something else: the 503 with Retry-After or the web page may be about
-that app.
+Cloudflare counts and blocks the calls of a user, over all tokens. So the apps of a group share its
+budget and its block after a 429, whatever their tokens are. A rejected token blocks one app only,
+because a token may be valid for one account and not for another. So does an API that is unavailable
+or hidden by something else: the 503 with Retry-After or the web page may be about that app.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from rk_exporter.model.errors import (
     ServerError,
     Unauthorized,
 )
+from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
@@ -34,20 +35,22 @@ _REJECTED = Backoff(first_seconds=15.0, longest_seconds=300.0)
 _REJECTIONS_OF_A_VALID_TOKEN = 2
 # For a 429 without Retry-After.
 _RATE_LIMITED = Backoff(first_seconds=BLOCK_SECONDS, longest_seconds=900.0)
+_SAVED_PER_SECOND = 1000
 
 
 class RateLimitWait(Exception):
     """The call was not made, because it would have to wait for longer than the pass allows."""
 
 
-class TokenLimits:
-    """What all calls with one token share."""
+class BudgetGroup:
+    """What all calls of one Cloudflare user share; *monotonic* is the clock of its *budget*."""
 
-    def __init__(self, budget: SlidingWindowBudget) -> None:
+    def __init__(self, budget: SlidingWindowBudget, *, monotonic: Callable[[], float]) -> None:
         self.budget = budget
+        self.monotonic = monotonic
         self.breaker = CircuitBreaker(_RATE_LIMITED)
         self.policies: tuple[RateLimitPolicy, ...] = ()
-        self.users: set[RateLimiter] = set()
+        self.app_count = 0
         # Calls wait in the order in which they came, whichever app they are for.
         self.turn = asyncio.Lock()
         self._call_ended = asyncio.Event()
@@ -58,37 +61,20 @@ class TokenLimits:
             async with asyncio.timeout(None if math.isinf(seconds) else seconds):
                 await self._call_ended.wait()
 
-    def is_idle(self, now: float) -> bool:
-        """Return whether no app uses the token, and no earlier call limits a new one."""
-        is_blocked = self.breaker.wait_seconds(now) > 0
-        return not self.users and not is_blocked and self.budget.remaining(now) == self.budget.limit
-
     def wake_waiting(self) -> None:
         """Wake the calls that wait for the end of a trial call."""
         self._call_ended.set()
         self._call_ended = asyncio.Event()
 
-
-class LimitsByToken:
-    """The limits of all tokens in use; *monotonic* is the clock of all of them."""
-
-    def __init__(self, *, reserve_ratio: float, monotonic: Callable[[], float]) -> None:
-        self._reserve_ratio = reserve_ratio
-        self.monotonic = monotonic
-        self._limits: dict[Secret, TokenLimits] = {}
-
-    def of(self, token: Secret, *, budget: int) -> TokenLimits:
-        """Return the limits of *token*; a new token starts with a used up *budget*."""
-        limits = self._limits.get(token)
-        if limits is None:
-            now = self.monotonic()
-            limits = TokenLimits(
-                SlidingWindowBudget(budget, now=now, reserve_ratio=self._reserve_ratio)
-            )
-            # Otherwise each rotated token would stay in memory forever.
-            in_use = {key: value for key, value in self._limits.items() if not value.is_idle(now)}
-            self._limits = {**in_use, token: limits}
-        return limits
+    def recent_calls(self, name: str | None, unix_seconds: float) -> SavedCalls:
+        """Return the calls that the budget still counts now, at *unix_seconds*."""
+        now = self.monotonic()
+        # Rounded up, because no call may seem to be older than it is.
+        ends = tuple(
+            math.ceil((unix_seconds - now + end) * _SAVED_PER_SECOND) / _SAVED_PER_SECOND
+            for end in self.budget.recent(now)
+        )
+        return SavedCalls(group=name, until=unix_seconds, ends=ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +86,20 @@ class CallCounts:
 
 
 class RateLimiter:
-    """The rate limiter of one app, whose token may make *budget* calls in 300 s."""
+    """The rate limiter of one app, whose *token* belongs to the user of a *group*."""
 
-    def __init__(self, limits: LimitsByToken, *, token: Secret, budget: int) -> None:
-        self._limits_by_token = limits
-        self._budget = budget
-        self._monotonic = limits.monotonic
-        self.counts = CallCounts()
+    def __init__(self, group: BudgetGroup, *, token: Secret) -> None:
+        self._group = group
+        group.app_count += 1
         self._token = token
-        self._limits = limits.of(token, budget=budget)
         self._access_breaker = CircuitBreaker(_REJECTED)
         self._trust_token()
+        self.counts = CallCounts()
 
     @property
     def fair_share(self) -> float:
-        """Return this app's part of the 300 s budget, shared evenly among the token's apps."""
-        return self._limits.budget.limit / max(1, len(self._limits.users))
+        """Return this app's part of the 300 s budget, shared evenly among the group's apps."""
+        return self._group.budget.limit / self._group.app_count
 
     @property
     def is_blocked(self) -> bool:
@@ -125,26 +109,26 @@ class RateLimiter:
     def affordable(self, context: PassContext) -> int:
         """Return how many calls could be made in the time that calls of this pass may wait."""
         self._use_token(context.token)
-        now = self._monotonic()
+        now = self._group.monotonic()
         if any(breaker.wait_seconds(now) > 0 for breaker in self._breakers):
             return 0
-        return self._limits.budget.affordable(
+        return self._group.budget.affordable(
             now + _max_wait_seconds(context), interval_seconds=context.interval_seconds
         )
 
     def budget_status(self, unix_seconds: float) -> BudgetStatus:
         """Return what is left now, at *unix_seconds*, and until when calls are blocked."""
-        now = self._monotonic()
+        now = self._group.monotonic()
         open_until = [
             breaker.open_until for breaker in self._breakers if breaker.open_until is not None
         ]
         return BudgetStatus(
-            limit=self._limits.budget.limit,
-            remaining=self._limits.budget.remaining(now),
+            limit=self._group.budget.limit,
+            remaining=self._group.budget.remaining(now),
             blocked_until_timestamp_seconds=(
                 unix_seconds + max(open_until) - now if open_until else None
             ),
-            policies=self._limits.policies,
+            policies=self._group.policies,
         )
 
     @contextlib.asynccontextmanager
@@ -156,16 +140,16 @@ class RateLimiter:
         without a call if the wait would be longer than the pass allows.
         """
         self._use_token(context.token)
-        limits, auth_breaker = self._limits, self._auth_breaker
+        group, auth_breaker = self._group, self._auth_breaker
         app_breakers = (auth_breaker, self._access_breaker)
-        await self._wait_turn(context, limits, app_breakers)
+        await self._wait_turn(context, app_breakers)
         self.counts = replace(self.counts, made=self.counts.made + 1)
-        breakers = (limits.breaker, *app_breakers)
+        breakers = (group.breaker, *app_breakers)
         trials = [breaker for breaker in breakers if breaker.start_call()]
         try:
             yield
         except RateLimited as error:
-            limits.breaker.open(self._monotonic(), seconds=error.retry_after_seconds)
+            group.breaker.open(self._group.monotonic(), seconds=error.retry_after_seconds)
             raise
         except Unauthorized:
             self._reject(auth_breaker)
@@ -176,7 +160,7 @@ class RateLimiter:
         except ServerError as error:
             seconds = error.retry_after_seconds
             if seconds is not None:
-                self._access_breaker.open(self._monotonic(), seconds=seconds)
+                self._access_breaker.open(group.monotonic(), seconds=seconds)
             _close(t for t in trials if seconds is None or t is not self._access_breaker)
             raise
         except ApiError:
@@ -188,75 +172,71 @@ class RateLimiter:
             self._rejections_until_open = _REJECTIONS_OF_A_VALID_TOKEN
             _close(trials)
         finally:
-            limits.budget.release()
+            group.budget.release(group.monotonic())
             for breaker in trials:
                 breaker.end_trial()
-            limits.wake_waiting()
+            group.wake_waiting()
 
-    def observe(self, context: PassContext, policies: tuple[RateLimitPolicy, ...]) -> None:
+    def observe(self, policies: tuple[RateLimitPolicy, ...]) -> None:
         """Take in the *policies* that an answer reports, before its call leaves `acquire`."""
         if policies:
-            limits = self._limits_by_token.of(context.token, budget=self._budget)
-            limits.policies = policies
-            limits.budget.observe(self._monotonic(), policies)
+            self._group.policies = policies
+            self._group.budget.observe(self._group.monotonic(), policies)
 
     @property
     def _breakers(self) -> tuple[CircuitBreaker, ...]:
-        return self._limits.breaker, self._auth_breaker, self._access_breaker
+        return self._group.breaker, self._auth_breaker, self._access_breaker
 
     def _use_token(self, token: Secret) -> None:
-        """Count this app among the users of *token*; a new token is tried immediately."""
-        if token == self._token and self in self._limits.users:
-            return
+        """Try a new token immediately: the one before it may have been rejected."""
         if token != self._token:
             self._token = token
             self._trust_token()
-        self._limits.users.discard(self)
-        self._limits = self._limits_by_token.of(token, budget=self._budget)
-        self._limits.users.add(self)
 
     def _trust_token(self) -> None:
         self._auth_breaker = CircuitBreaker(_REJECTED)
         self._rejections_until_open = 1
 
     async def _wait_turn(
-        self, context: PassContext, limits: TokenLimits, app_breakers: Iterable[CircuitBreaker]
+        self, context: PassContext, app_breakers: Iterable[CircuitBreaker]
     ) -> None:
         """Wait until a call may be made, and count it."""
-        breakers = (*app_breakers, limits.breaker)
+        group = self._group
+        breakers = (*app_breakers, group.breaker)
         try:
             async with asyncio.timeout(_max_wait_seconds(context)):
                 while True:
                     # Outside the queue, because other apps must not wait for this trial.
                     for breaker in app_breakers:
-                        await self._wait_for_trial(breaker, limits)
-                    async with limits.turn:
-                        await self._wait_for_trial(limits.breaker, limits)
-                        await self._wait_for_budget(context, limits)
-                        now = self._monotonic()
+                        await self._wait_for_trial(breaker)
+                    async with group.turn:
+                        await self._wait_for_trial(group.breaker)
+                        await self._wait_for_budget(context)
+                        now = group.monotonic()
                         if all(breaker.wait_seconds(now) == 0 for breaker in breakers):
-                            limits.budget.acquire(now, interval_seconds=context.interval_seconds)
+                            group.budget.acquire(now, interval_seconds=context.interval_seconds)
                             return
         except TimeoutError:
             raise RateLimitWait from None
 
-    async def _wait_for_trial(self, breaker: CircuitBreaker, limits: TokenLimits) -> None:
+    async def _wait_for_trial(self, breaker: CircuitBreaker) -> None:
         """Wait for the end of a running trial call; if none can run yet, raise RateLimitWait."""
-        while (seconds := breaker.wait_seconds(self._monotonic())) > 0:
+        while (seconds := breaker.wait_seconds(self._group.monotonic())) > 0:
             if math.isfinite(seconds):
                 raise RateLimitWait
-            await limits.wait(seconds)
+            await self._group.wait(seconds)
 
-    async def _wait_for_budget(self, context: PassContext, limits: TokenLimits) -> None:
+    async def _wait_for_budget(self, context: PassContext) -> None:
+        group = self._group
         while True:
-            seconds = limits.budget.wait_seconds(
-                self._monotonic(), interval_seconds=context.interval_seconds
+            seconds = group.budget.wait_seconds(
+                group.monotonic(), interval_seconds=context.interval_seconds
             )
             if seconds == 0:
                 return
             if seconds > _max_wait_seconds(context):
                 raise RateLimitWait
-            await limits.wait(seconds)
+            await group.wait(seconds)
 
     def _reject(self, app_breaker: CircuitBreaker) -> None:
         """
@@ -267,7 +247,7 @@ class RateLimiter:
         """
         self._rejections_until_open -= 1
         if self._rejections_until_open <= 0:
-            app_breaker.open(self._monotonic())
+            app_breaker.open(self._group.monotonic())
 
 
 def _max_wait_seconds(context: PassContext) -> float:

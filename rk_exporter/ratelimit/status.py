@@ -15,7 +15,7 @@ class RateLimitPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetStatus:
-    """The budget of an app's token in calls per 300 s, and the policies that the API reports."""
+    """The budget of an app's group in calls per 300 s, and the policies that the API reports."""
 
     limit: int
     remaining: int

@@ -1,21 +1,39 @@
-"""Blocking functions off the event loop, with a bound on how long anyone waits for them."""
+"""Blocking file accesses off the event loop, with a bound on how long anyone waits for them."""
 
 import asyncio
+import threading
+import weakref
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from concurrent.futures import Future, wait
+from typing import Any, Generic, TypeVar
+
+from rk_exporter.runtime.daemon_executor import complete
+from rk_exporter.runtime.files import FileHangs
 
 
 T = TypeVar("T")
+# The start of the process may wait longer than a scrape, e.g. for an automounter.
+_MAX_WAIT_SECONDS = 10.0
 
 
-class StillRunning(Exception):
-    """The function has not returned within the time that its caller can wait."""
+def bounded_call(function: Callable[[], T], *, max_wait_seconds: float = _MAX_WAIT_SECONDS) -> T:
+    """
+    Return what *function* returns, for the start and the end of the process.
+
+    Raises FileHangs if that takes longer than *max_wait_seconds*; the call goes on.
+    """
+    future: Future[T] = Future()
+    threading.Thread(target=complete, args=(future, function), daemon=True).start()
+    wait({future}, max_wait_seconds)
+    if not future.done():
+        raise FileHangs
+    return future.result()
 
 
 class BackgroundCall(Generic[T]):
     """
-    A blocking function that runs in a thread, one call at a time.
+    A blocking function that runs in a thread of the loop's default executor, one call at a time.
 
     File systems such as NFS can hang for minutes. A call that hangs keeps its thread, and no
     other is started until it returns; its callers only ever wait for a bounded time.
@@ -29,6 +47,11 @@ class BackgroundCall(Generic[T]):
         """Return whether a call was started whose result nobody has taken yet."""
         return self._running is not None
 
+    @property
+    def is_late(self) -> bool:
+        """Return whether the running call has not returned in time."""
+        return self in _late_calls
+
     def start(self, function: Callable[[], T]) -> None:
         """Start *function* in a thread; no other call may be running."""
         if self._running is not None:
@@ -39,12 +62,23 @@ class BackgroundCall(Generic[T]):
         """
         Return what the running call returns, or raise what it raises.
 
-        Raises StillRunning if that takes longer than *timeout_seconds*; the call goes on.
+        Raises FileHangs if that takes longer than *timeout_seconds*; the call goes on.
         """
         if self._running is None:
             raise RuntimeError("no call is running")
         done, _ = await asyncio.wait({self._running}, timeout=max(0.0, timeout_seconds))
         if not done:
-            raise StillRunning
+            _late_calls.add(self)
+            raise FileHangs
+        _late_calls.discard(self)
         task, self._running = self._running, None
         return task.result()
+
+
+# Threads belong to the process, so all exporters in it share this.
+_late_calls: weakref.WeakSet[BackgroundCall[Any]] = weakref.WeakSet()
+
+
+def late_calls() -> int:
+    """Return how many calls did not return in time and, as far as anyone has looked, still run."""
+    return len(_late_calls)

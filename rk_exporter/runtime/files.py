@@ -31,6 +31,13 @@ class FileTooLarge(FileError):
     """The file is larger than any valid one."""
 
 
+class FileHangs(FileError):
+    """The file system takes longer than anyone can wait."""
+
+    def __init__(self, subject: str = "") -> None:
+        super().__init__(f"{subject}the file system does not answer")
+
+
 def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
     """
     Return the content of the regular file at *path*.
@@ -39,10 +46,11 @@ def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
     be printed.
     """
     try:
+        # Opening a device may have effects of its own.
+        _require_regular(path.stat())
         with open(path, "rb", opener=_open_without_waiting) as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise FileError("must be a regular file")
+            _require_regular(status)
             # Most large files need not be read to be refused.
             content = file.read(max_bytes + 1) if status.st_size <= max_bytes else None
     except OSError as error:
@@ -53,10 +61,17 @@ def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
     return content
 
 
+def _require_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise FileError("cannot be read (Is a directory)")
+    if not stat.S_ISREG(status.st_mode):
+        raise FileError("must be a regular file")
+
+
 def _size_text(size_bytes: int) -> str:
     return f"{size_bytes // _MIB} MiB" if size_bytes >= _MIB else f"{size_bytes // _KIB} KiB"
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    # Opening a FIFO would wait for a writer.
-    return os.open(path, flags | os.O_NONBLOCK)
+    # A FIFO may have replaced the file, and opening it would wait for a writer.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)

@@ -4,8 +4,11 @@ import json
 import logging
 import sys
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TextIO
+
+from rk_exporter.runtime.line_writer import LineWriter
 
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -33,9 +36,47 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(_fields(self, record), default=str)
 
 
+class NonBlockingHandler(logging.Handler):
+    """Writes lines to *stream* without waiting for it, and drops them while it is blocked."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.writer = LineWriter(stream)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write *record*."""
+        self.writer.write(self.format(record))
+
+    def flush(self) -> None:
+        """Wait for a bounded time until all records are written."""
+        self.writer.flush()
+
+    def close(self) -> None:
+        """End the thread that writes."""
+        self.writer.close()
+        super().close()
+
+
+def _handlers() -> Iterator[NonBlockingHandler]:
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, NonBlockingHandler):
+            yield handler
+
+
+def dropped_lines() -> int:
+    """Return how many lines were dropped, because standard error was blocked or broken."""
+    return sum(handler.writer.dropped for handler in _handlers())
+
+
+def flush() -> None:
+    """Wait for a bounded time until the log is written."""
+    for handler in _handlers():
+        handler.flush()
+
+
 def configure(*, level: str, form: str, stream: TextIO | None = None) -> None:
     """Send the log of the package from *level* on to *stream*, by default standard error."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = NonBlockingHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else LogfmtFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("rk_exporter").setLevel(level.upper())

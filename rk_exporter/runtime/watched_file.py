@@ -11,8 +11,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
-from rk_exporter.runtime.background_call import BackgroundCall, StillRunning
-from rk_exporter.runtime.files import FileError, read_regular_file
+from rk_exporter.runtime.background_call import BackgroundCall, bounded_call
+from rk_exporter.runtime.files import FileError, FileHangs, read_regular_file
 from rk_exporter.runtime.last_logged import LastLogged
 
 
@@ -22,6 +22,7 @@ T = TypeVar("T")
 _SETTLED_AFTER_SECONDS = 1.0
 # Device, inode, size, and the times of the last change of content and of metadata.
 _version = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+IS_PUBLIC = "can be read by other users of the machine; set its mode to 0600 or 0640"
 _Version = tuple[int, ...]
 
 
@@ -33,6 +34,8 @@ class _ReadResult(Generic[T]):
     """None makes the next refresh read the file again."""
     value: T | None = None
     problem: str | None = None
+    is_public: bool = False
+    """Whether other users of the machine can read the file."""
 
 
 class WatchedFile(ABC, Generic[T]):
@@ -50,6 +53,7 @@ class WatchedFile(ABC, Generic[T]):
     """The content of the file in log messages."""
     max_bytes: ClassVar[int]
     is_path_shown: ClassVar[bool] = True
+    is_secret: ClassVar[bool] = False
     waits_until_settled: ClassVar[bool] = False
     """Whether a file that was written just now is left for the next refresh."""
 
@@ -70,12 +74,16 @@ class WatchedFile(ABC, Generic[T]):
         self._max_wait_seconds = max_wait_seconds
         self._call = BackgroundCall[_ReadResult[T] | None]()
         self._logged_problem = LastLogged[str | None](None)
-        first = self._read(known=None, is_first=True)
+        try:
+            first = bounded_call(lambda: self._read(known=None, is_first=True))
+        except FileHangs:
+            raise FileHangs(self._about("")) from None
         if first is None:
             raise FileError(self._about("changed while it was read; try again"))
         if first.value is None:
             raise FileError(str(first.problem))
         self.value, self._version = first.value, first.version
+        self.is_public = first.is_public
         self.last_read_successful = True
         self.last_success_timestamp_seconds: float | None = clock()
 
@@ -92,9 +100,11 @@ class WatchedFile(ABC, Generic[T]):
             known = self._version
             self._call.start(lambda: self._read(known=known))
         try:
-            result = await self._call.result(timeout_seconds=self._max_wait_seconds)
-        except StillRunning:
-            result = _ReadResult(problem=self._about("the file system does not answer"))
+            # Every scrape waits for a file, but only one for each time that it hangs.
+            timeout_seconds = 0.0 if self._call.is_late else self._max_wait_seconds
+            result = await self._call.result(timeout_seconds=timeout_seconds)
+        except FileHangs as error:
+            result = _ReadResult(problem=self._about(str(error)))
         return result is not None and self._accept(result)
 
     def __repr__(self) -> str:
@@ -121,7 +131,9 @@ class WatchedFile(ABC, Generic[T]):
             return _ReadResult(problem=self._about(f"cannot be read ({error.strerror})"))
         known_version = version if is_settled else None
         try:
-            return _ReadResult(version=known_version, value=self.parse(content))
+            is_public = bool(status.st_mode & stat.S_IROTH)
+            value = self.parse(content)
+            return _ReadResult(version=known_version, value=value, is_public=is_public)
         except ValueError as error:
             return _ReadResult(version=known_version, problem=str(error))
 
@@ -132,6 +144,9 @@ class WatchedFile(ABC, Generic[T]):
         if result.value is None:
             return False
         self.last_success_timestamp_seconds = self._clock()
+        if result.is_public and not self.is_public and self.is_secret:
+            self._logger.warning("%s %s", self.kind, IS_PUBLIC, extra=self.fields)
+        self.is_public = result.is_public
         before, self.value = self.value, result.value
         if before == self.value:
             return False

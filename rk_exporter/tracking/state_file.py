@@ -6,26 +6,43 @@ a kill could set a counter back. Prometheus takes that for a reset, and counts e
 """
 
 import asyncio
+import errno
 import fcntl
 import logging
 import os
+import stat
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from rk_exporter.model.meeting import App
-from rk_exporter.runtime.background_call import BackgroundCall, StillRunning
-from rk_exporter.runtime.files import FileError, FileMissing, FileTooLarge, read_regular_file
+from rk_exporter.model.saved_calls import SavedCalls
+from rk_exporter.runtime.background_call import BackgroundCall, bounded_call
+from rk_exporter.runtime.files import (
+    FileError,
+    FileHangs,
+    FileMissing,
+    FileTooLarge,
+    read_regular_file,
+)
 from rk_exporter.runtime.last_logged import LastLogged
-from rk_exporter.tracking.state_records import SavedApp, UnreadableState, decode, encode
+from rk_exporter.tracking.state_records import (
+    SavedApp,
+    SavedState,
+    UnreadableState,
+    decode,
+    encode,
+)
 
 
 logger = logging.getLogger(__name__)
 _LARGEST_FILE_BYTES = 256 << 20
 # New read times alone are not worth a write at each scrape.
 _UNCHANGED_SECONDS = 60.0
+_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 # Scrapes must get their answer even if the disk hangs.
 _MAX_WAIT_SECONDS = 0.2
 # No scrape waits for the last write, and no later write makes up for it.
@@ -55,8 +72,12 @@ class StateFile:
     def __init__(self, path: Path, *, clock: Callable[[], float]) -> None:
         self._path = path
         self._clock = clock
-        self._lock = _lock(path)
-        self._restored = {saved.app: saved for saved in self._load()}
+        try:
+            self._lock, content = bounded_call(lambda: (_lock(path), self._load()))
+        except FileHangs as error:
+            raise StateFileError(f"{path}: {error}") from None
+        self._restored = {saved.app: saved for saved in content.apps}
+        self._restored_calls = {saved.group: saved for saved in content.calls}
         self._saved_at = clock()
         self._write: BackgroundCall[None] = BackgroundCall()
         self._logged_problem: LastLogged[str | None] = LastLogged(None)
@@ -66,23 +87,31 @@ class StateFile:
         """Return what an earlier process saved of *app*."""
         return self._restored.get(app)
 
+    def restored_calls(self, group: str | None) -> SavedCalls | None:
+        """Return the recent calls of a budget *group* that an earlier process saved."""
+        return self._restored_calls.get(group)
+
     def is_due(self) -> bool:
         """Return whether to write the file even if nothing has changed."""
         return abs(self._clock() - self._saved_at) >= _UNCHANGED_SECONDS
 
     async def save(
-        self, apps: Iterable[SavedApp], *, max_wait_seconds: float = _MAX_WAIT_SECONDS
+        self,
+        apps: Iterable[SavedApp],
+        calls: Iterable[SavedCalls] = (),
+        *,
+        max_wait_seconds: float = _MAX_WAIT_SECONDS,
     ) -> bool:
         """
-        Write *apps* to the file, and return whether that succeeded within *max_wait_seconds*.
+        Write *apps* and *calls* to the file, and return whether that succeeded in time.
 
-        Problems are logged when they change.
+        The caller waits for *max_wait_seconds* at most. Problems are logged when they change.
         """
         deadline = asyncio.get_running_loop().time() + max_wait_seconds
         problem = await self._problem(deadline) if self._write.is_running else None
         if not self._write.is_running:
             self._saved_at = self._clock()
-            self._write.start(partial(_replace, self._path, encode(apps)))
+            self._write.start(partial(_replace, self._path, encode(apps, calls)))
             problem = await self._problem(deadline)
         self.status = replace(self.status, is_written=problem is None)
         self._log(problem)
@@ -93,8 +122,8 @@ class StateFile:
         left_seconds = deadline - asyncio.get_running_loop().time()
         try:
             await self._write.result(timeout_seconds=left_seconds)
-        except StillRunning:
-            return "the file system does not answer"
+        except FileHangs as error:
+            return str(error)
         except OSError as error:
             return str(error.strerror)
         self.status = StateFileStatus(is_written=True, last_success_timestamp_seconds=self._clock())
@@ -102,7 +131,8 @@ class StateFile:
 
     def close(self) -> None:
         """Release the file to other processes."""
-        os.close(self._lock)
+        with suppress(FileHangs):
+            bounded_call(partial(os.close, self._lock), max_wait_seconds=_MAX_WAIT_SECONDS)
 
     def _log(self, problem: str | None) -> None:
         if not self._logged_problem.changes_to(problem):
@@ -117,14 +147,14 @@ class StateFile:
                 extra=fields,
             )
 
-    def _load(self) -> tuple[SavedApp, ...]:
+    def _load(self) -> SavedState:
         try:
             return decode(read_regular_file(self._path, max_bytes=_LARGEST_FILE_BYTES))
         except FileMissing:
-            return ()
+            return SavedState()
         except (FileTooLarge, UnreadableState) as error:
             self._quarantine(str(error))
-            return ()
+            return SavedState()
         except FileError as error:
             raise StateFileError(f"{self._path}: {error}") from None
 
@@ -151,7 +181,7 @@ def _lock(path: Path) -> int:
     """Return a descriptor that locks the file at *path* until it is closed."""
     lock = _beside(path, ".lock")
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
     except OSError as error:
         raise StateFileError(f"{lock}: cannot be written ({error.strerror})") from None
     try:
@@ -172,7 +202,7 @@ def _lock(path: Path) -> int:
 def _replace(path: Path, content: bytes) -> None:
     """Replace the file at *path*; a reader sees either all of the old or all of the new content."""
     new = _beside(path, ".new")
-    with open(new, "wb", opener=partial(os.open, mode=0o600)) as file:
+    with open(new, "wb", opener=_create) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -183,3 +213,13 @@ def _replace(path: Path, content: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _create(path: str, flags: int) -> int:
+    """Create the private file at *path*; a process that was killed may have left one there."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            # Someone else made it, e.g. a link, so that the state goes somewhere else.
+            raise FileExistsError(errno.EEXIST, f"{path} is not a regular file; remove it")
+        Path(path).unlink()
+    return os.open(path, flags | os.O_EXCL | _FLAGS, 0o600)

@@ -13,6 +13,7 @@ import msgspec
 
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Outcome, Status, StopReason
+from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.tracking.tracker import TrackerState
 
 
@@ -35,6 +36,14 @@ class SavedApp:
     readings: tuple[Reading, ...] = ()
     newest_ids: tuple[str, ...] = ()
     """The ids at the head of the app's list of recordings."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """All that outlives the process."""
+
+    apps: tuple[SavedApp, ...] = ()
+    calls: tuple[SavedCalls, ...] = ()
 
 
 class _AppId(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,29 +129,42 @@ class _SavedApp(msgspec.Struct, frozen=True, kw_only=True):
     readings: tuple[_Reading, ...] = msgspec.field(name="meetings", default=())
 
 
+class _SavedCalls(msgspec.Struct, frozen=True, kw_only=True):
+    group: str | None
+    until: float
+    ends: tuple[float, ...] = ()
+    is_final: bool = False
+
+
 class _Version(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
 
-class _Content(_Version, frozen=True, kw_only=True):
+class _Content(_Version, frozen=True, kw_only=True, omit_defaults=True):
     apps: tuple[_SavedApp, ...]
+    calls: tuple[_SavedCalls, ...] = ()
 
 
-def encode(apps: Iterable[SavedApp]) -> bytes:
+def encode(apps: Iterable[SavedApp], calls: Iterable[SavedCalls] = ()) -> bytes:
     """Return the content of a state file; of the readings it keeps the successful ones."""
-    return msgspec.json.encode(_Content(version=VERSION, apps=tuple(map(_to_record, apps))))
+    content = _Content(
+        version=VERSION,
+        apps=tuple(map(_to_record, apps)),
+        calls=msgspec.convert(tuple(calls), tuple[_SavedCalls, ...], from_attributes=True),
+    )
+    return msgspec.json.encode(content)
 
 
-def decode(content: bytes) -> tuple[SavedApp, ...]:
+def decode(content: bytes) -> SavedState:
     """
-    Return the apps in the *content* of a state file, or raise UnreadableState.
+    Return the state in the *content* of a state file, or raise UnreadableState.
 
-    Their readings count no attempt, so all meetings are read again.
+    The apps' readings count no attempt, so all meetings are read again.
     """
     try:
         if msgspec.json.decode(content, type=_Version).version == VERSION:
-            apps = msgspec.json.decode(content, type=_Content).apps
-            return msgspec.convert(apps, tuple[SavedApp, ...], from_attributes=True)
+            records = msgspec.json.decode(content, type=_Content)
+            return msgspec.convert(records, SavedState, from_attributes=True)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise UnreadableState("is damaged") from None
     raise UnreadableState("was written by another version")

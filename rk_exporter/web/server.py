@@ -2,8 +2,12 @@
 
 import asyncio
 import contextlib
+import errno
+import logging
+import resource
 import signal
 import socket
+import sys
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
@@ -15,6 +19,7 @@ from rk_exporter.config.parsers import Address
 from rk_exporter.web.protocol import LimitedH11Protocol
 
 
+logger = logging.getLogger(__name__)
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
@@ -26,6 +31,9 @@ KEEP_ALIVE_SECONDS = 120
 GRACE_SECONDS = 10
 _LARGEST_HEAD_BYTES = 16 * 1024
 _BACKLOG = 64
+# asyncio tries again every second, and reports up to _BACKLOG errors each time.
+_ACCEPT_LOG_SECONDS = 10.0
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class AddressError(Exception):
@@ -37,6 +45,12 @@ class AddressError(Exception):
 
 
 class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept connections, few at a time but with many waiting."""
+        await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(_BACKLOG)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to *serve*, because uvicorn raises them again at the end."""
@@ -97,7 +111,9 @@ async def serve(listeners: Iterable[Listener]) -> None:
 
     Running responses get 10 s to finish; a second signal aborts them.
     """
-    servers = [(_Server(_configuration(listener)), listener.socket) for listener in listeners]
+    listeners = list(listeners)
+    most = _most_connections(len(listeners))
+    servers = [(_Server(_configuration(listener, most)), listener.socket) for listener in listeners]
 
     def stop() -> None:
         for server, _ in servers:
@@ -109,12 +125,41 @@ async def serve(listeners: Iterable[Listener]) -> None:
                     connection.transport.abort()
 
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_AcceptErrors())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     await asyncio.gather(*(server.serve(sockets=[listening]) for server, listening in servers))
     # The rest of the shutdown needs no grace: a signal now ends the process.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
+
+
+def _most_connections(listeners: int) -> int:
+    """
+    Return how many connections each of the *listeners* may have.
+
+    They use a quarter of the open files that the process may have. As many new ones may arrive
+    before the old ones are closed, and the rest is for calls to the API and for files.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_unlimited = limit == resource.RLIM_INFINITY
+    return sys.maxsize if is_unlimited else max(1, limit // 4 // listeners)
+
+
+class _AcceptErrors:
+    """Logs that connections cannot be accepted, but not each time."""
+
+    def __init__(self) -> None:
+        self._logged_at = -_ACCEPT_LOG_SECONDS
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Handle an error for which the loop has no other place."""
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES):
+            loop.default_exception_handler(context)
+        elif loop.time() - self._logged_at >= _ACCEPT_LOG_SECONDS:
+            self._logged_at = loop.time()
+            logger.warning("connections cannot be accepted: %s", error.strerror)
 
 
 def _ending_quietly(application: AsgiApplication) -> AsgiApplication:
@@ -127,9 +172,9 @@ def _ending_quietly(application: AsgiApplication) -> AsgiApplication:
     return answer
 
 
-def _configuration(listener: Listener) -> uvicorn.Config:
+def _configuration(listener: Listener, most_connections: int) -> uvicorn.Config:
     class Protocol(LimitedH11Protocol):
-        max_connections = listener.max_requests + SPARE_CONNECTIONS
+        max_connections = min(listener.max_requests + SPARE_CONNECTIONS, most_connections)
 
     return uvicorn.Config(
         _ending_quietly(listener.application),
@@ -141,7 +186,7 @@ def _configuration(listener: Listener) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         date_header=listener.date_header,
-        backlog=_BACKLOG,
+        backlog=min(_BACKLOG, most_connections),
         h11_max_incomplete_event_size=_LARGEST_HEAD_BYTES,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,

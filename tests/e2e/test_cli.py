@@ -41,6 +41,7 @@ class TestServe:
     def test_from_start_to_stop(self, base_url: str, tmp_path: Path) -> None:
         """It logs its addresses, answers scrapes, and exits with 0 after SIGTERM."""
         (tmp_path / "token").write_text("simulated\n")
+        (tmp_path / "token").chmod(0o640)
         arguments = (
             "serve",
             *IDS,
@@ -93,23 +94,29 @@ class TestServe:
             result.output,
         )
 
-    def test_hanging_name_lookups(self) -> None:
-        """A resolver that hangs delays neither scrapes nor the end of the process."""
+    def test_hanging_name_lookups(self, tmp_path: Path) -> None:
+        """A resolver that hangs delays neither scrapes, nor files, nor the end of the process."""
         hang = "import socket, time; socket.getaddrinfo = lambda *_, **__: time.sleep(60)"
         program = f"{hang}; from rk_exporter.cli.main import entry_point; entry_point()"
+        file = tmp_path / "meetings"
+        file.write_text("".join(f"meeting-{number}\n" for number in range(40)))
         arguments = (
-            *("serve", *IDS, "--meeting-id", "x", "--api.base-url", "https://api.test"),
-            *("--web.listen-address", "127.0.0.1:0"),
+            *("serve", *IDS, "--meetings.file", str(file), "--api.base-url", "https://api.test"),
+            *("--web.listen-address", "127.0.0.1:0", "--scrape.min-interval", "0s"),
         )
         with started(*arguments, environment=TOKEN, program=("-c", program)) as process:
             assert process.stderr
             url = url_in(process.stderr.readline())
             short = {"X-Prometheus-Scrape-Timeout-Seconds": "1"}
-            text = httpx.get(f"{url}/metrics", headers=short).text
+            for _ in range(3):
+                text = httpx.get(f"{url}/metrics", headers=short).text
             assert 0 == value(text, "rk_up")
-            assert 1 == value(
-                text, "rk_api_request_failures_total", endpoint="active-recording", reason="timeout"
-            )
+            failures = "rk_api_request_failures_total"
+            assert value(text, failures, api_endpoint="active-recording", reason="timeout")
+            file.unlink()
+            text = httpx.get(f"{url}/metrics", headers=short).text
+            assert 0 == value(text, "rk_meetings_file_last_read_successful")
+            assert 0 == value(text, "rk_exporter_hanging_file_calls")
             process.send_signal(signal.SIGTERM)
             assert 0 == process.wait(15)
 
@@ -170,6 +177,9 @@ class TestScrape:
         assert 0 == result.exit_code
         assert result.output.startswith("# HELP rk_recording_status")
         assert 1 == value(result.output, "rk_recording_status", status="PAUSED")
+        # node_exporter, which reads this, has metrics of these names itself.
+        assert "process_" not in result.output
+        assert "rk_exporter_build_info" in result.output
         assert "" == result.stderr
 
     def test_full_disk(self, base_url: str) -> None:
@@ -191,7 +201,7 @@ class TestScrape:
 
     def test_failure(self, base_url: str, simulator: Simulator) -> None:
         """If an app cannot be read, the metrics include the failure, and the exit code is 1."""
-        simulator.inject("weekly", Fault.UNAUTHORIZED)
+        simulator.inject("*", Fault.UNAUTHORIZED)
         result = invoke("scrape", *IDS, "--meeting-id", "weekly", "--api.base-url", base_url)
         assert (1, 0) == (result.exit_code, value(result.stdout, "rk_up"))
         assert "reasons=auth:1" in result.stderr
@@ -219,13 +229,15 @@ class TestCheck:
     def test_calls(self, base_url: str, simulator: Simulator) -> None:
         """A check makes a call per meeting, and another one if the meeting may not exist."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
-        result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
         assert (0, 3) == (result.exit_code, simulator.requests.total)
 
     def test_success(self, base_url: str) -> None:
         """It prints a line for the app and each meeting, and exits with 0."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
-        result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
         app, weekly, idle = result.output.splitlines()
         assert "app: account account, app app: ok, 2 of 2 meetings read" == app
         assert re.fullmatch(r"  weekly  PAUSED \(recording [0-9a-f-]+\), .* long", weekly)
@@ -238,7 +250,8 @@ class TestCheck:
         for name in hanging:
             simulator.inject(name, Fault.HANG)
         meetings = [part for name in (*hanging, "weekly") for part in ("--meeting-id", name)]
-        result = invoke("check", *IDS, *meetings, "--api.base-url", base_url)
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
         assert "ok" not in result.output.splitlines()[0]
         assert 8 == result.output.count("FAILED timeout: the API did not answer in time")
         assert "  weekly     PAUSED" in result.output
@@ -345,11 +358,24 @@ class TestCheck:
         assert warned == ("exceeds Cloudflare's default limit of 1200" in result.stderr)
 
     def test_announced_duration(self, base_url: str) -> None:
-        """If calls must wait for the budget, a log line says for how long."""
-        meetings = ("--meeting-id", "weekly", "--meeting-id", "idle", "--api.base-url", base_url)
-        result = invoke("check", *IDS, *meetings, "--api.budget", "100")
-        assert "2 of 2 meetings read" in result.stdout
-        assert "reading each meeting takes up to 6s, because of the budget" in result.stderr
+        """If one call per meeting is more than a tenth of the budget, a log line says so."""
+        ids = ("weekly", *(f"idle-{number}" for number in range(60)))
+        meetings = [argument for name in ids for argument in ("--meeting-id", name)]
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
+        assert "61 of 61 meetings read through the list" in result.stdout
+        assert "reading each meeting takes up to 5m, because of the budget" in result.stderr
+
+    def test_a_tenth_of_the_budget(self, base_url: str, simulator: Simulator) -> None:
+        """A check makes its calls at once, and at most a tenth of the budget."""
+        meetings = [
+            argument for number in range(30) for argument in ("--meeting-id", f"idle-{number}")
+        ]
+        options = ("--api.base-url", base_url, "--api.budget", "600")
+        result = invoke("check", *IDS, *meetings, *options)
+        assert "30 of 30 meetings read" in result.stdout
+        assert "because of the budget" not in result.stderr
+        assert 30 <= simulator.requests.total <= 60
 
     def test_offline(self, base_url: str, simulator: Simulator) -> None:
         """With --offline it checks only the configuration, without API calls."""
@@ -358,6 +384,18 @@ class TestCheck:
         )
         assert (0, 0) == (result.exit_code, simulator.requests.total)
         assert "1 meeting listed, no API calls made" in result.output
+
+    @pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o640, False)])
+    def test_token_for_everybody(self, tmp_path: Path, *, mode: int, warned: bool) -> None:
+        """A token file that other users can read is a warning that names the option."""
+        file = tmp_path / "token"
+        file.write_text("simulated")
+        file.chmod(mode)
+        options = (*IDS, "--meeting-id", "x", "--api.token-file", str(file))
+        result = invoke("check", "--offline", *options, environment={})
+        assert 0 == result.exit_code
+        message = "api.token_file: API token file can be read by other users of the machine"
+        assert warned == (message in result.stderr)
 
     def test_token_in_clear_text(self) -> None:
         """Sending the token without TLS is a warning."""

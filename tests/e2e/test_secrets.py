@@ -39,7 +39,7 @@ MEETINGS = [
     *("invoked", "recording", "paused", "uploading", "uploaded", "errored"),
     *("no-bucket", "several", "track"),
 ]
-# Enough for all calls here, although the exporter assumes at its start that it is used up.
+# Enough for all calls here, although a new process may make a small part of them only.
 BUDGET = "100000"
 # Some recordings of `every_state` still run this long before its moment.
 BEFORE_SECONDS = 15

@@ -1,4 +1,3 @@
-import os
 import resource
 import signal
 import time
@@ -16,10 +15,8 @@ from click.testing import CliRunner, Result
 
 from rk_exporter.cli.main import main
 from rk_exporter.simulator import Recording, ScriptedScenario, Simulator
-from tests.support.building import (
-    Time,
-    value,
-)
+from tests.support import hanging_files
+from tests.support.building import Time, value
 from tests.support.processes import started, url_in
 from tests.support.serving import served
 from tests.support.state_files import (
@@ -119,11 +116,11 @@ class Launcher:
         self.path = path
 
     @contextmanager
-    def serve(self) -> Iterator[ExporterProcess]:
+    def serve(self, program: tuple[str, ...] = ("-m", "rk_exporter")) -> Iterator[ExporterProcess]:
         """Run an exporter process."""
         address = ("--web.listen-address", "127.0.0.1:0")
         arguments = ("serve", *self.options, *address)
-        with started(*arguments, environment=ENVIRONMENT) as process:
+        with started(*arguments, environment=ENVIRONMENT, program=program) as process:
             exporter = ExporterProcess(process)
             with exporter.client:
                 yield exporter
@@ -288,14 +285,14 @@ class TestProcesses:
 
     def test_sigterm_while_a_write_hangs(self, launcher: Launcher) -> None:
         """A process with a hanging file system answers scrapes, and ends on SIGTERM."""
-        with launcher.serve() as exporter:
+        switch = launcher.path.with_name("hang")
+        with launcher.serve((hanging_files.__file__,)) as exporter:
             exporter.scrape()
-            # Opening a FIFO for writing waits for a reader.
-            os.mkfifo(launcher.path.with_name("state.new"))
+            switch.touch()
             texts = exporter.scrapes(launcher.account, 5)
             assert 0 == value(texts[-1], WRITTEN)
             assert "cannot be written (the file system does not answer)" in exporter.terminate()
-        launcher.path.with_name("state.new").unlink()
+        switch.unlink()
         result = launcher.invoke("scrape")
         assert (0, launcher.account.truth) == (result.exit_code, counts(result.stdout))
 

@@ -41,6 +41,10 @@ NOT_RUN = {
     "docker build -t rk-exporter .": CONTAINER,
     "docker run -p 10058:10058 -e CLOUDFLARE_API_TOKEN -e CLOUDFLARE_ACCOUNT_ID -e RK_APP_ID"
     " -e RK_MEETINGS_DISCOVER=true rk-exporter": CONTAINER,
+    "docker run -v /etc/ssl/certs/ca-certificates.crt:/ca.crt:ro -e SSL_CERT_FILE=/ca.crt"
+    " -e HTTPS_PROXY rk-exporter": CONTAINER,
+    "cp company-ca.crt /usr/local/share/ca-certificates/": CHANGES_SYSTEM,
+    "update-ca-certificates": CHANGES_SYSTEM,
     "git pull": CHANGES_CHECKOUT,
     "git diff": "shows the difference to people",
     "pre-commit install": CHANGES_CHECKOUT,
@@ -174,7 +178,7 @@ class Reader:
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "RK_API_BASE_URL": f"http://{simulator}/client/v4",
-            # A process starts with a used-up budget, and tests should not wait for it.
+            # A new process may make a small part of its budget's calls, and tests should not wait.
             "RK_API_BUDGET": "30000",
             "RK_WEB_LISTEN_ADDRESS": self.addresses["exporter"],
             "CLOUDFLARE_API_TOKEN": "simulated",

@@ -112,12 +112,18 @@ def test_bursts() -> None:
     assert (0, True) == (outcome.requests.refused, outcome.requests.peak <= BUDGET)
 
 
-@pytest.mark.parametrize("lived_seconds", [7.0, 31.0, 140.0, 410.0])
-def test_restarts(lived_seconds: float) -> None:
-    """Frequent restarts keep to the budget, except for one pass of each killed exporter."""
+@pytest.mark.parametrize(
+    ("lived_seconds", "most"), [(7.0, 800), (31.0, 640), (140.0, 640), (410.0, 640)]
+)
+def test_restarts(lived_seconds: float, most: int) -> None:
+    """
+    Frequent restarts keep to the budget, except for the 40 calls of one start.
+
+    If another process meets each of the 20 scrapes in 5 minutes, each makes the calls of a start.
+    """
     outcome = hour(killed_each_seconds=lived_seconds)
     assert 0 == outcome.requests.refused
-    assert outcome.requests.peak <= BUDGET + BUDGET * 15 / 300
+    assert outcome.requests.peak <= most
 
 
 def test_four_prometheus_servers() -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from rk_exporter.api.client import ACTIVE_RECORDING, RealtimeKitClient
-from rk_exporter.api.connection import ConnectionPool, client_factory
+from rk_exporter.api.connection import ConnectionPool
+from rk_exporter.api.connection_pool import ClientPool
+from rk_exporter.api.connection_setup import client_factory
 from rk_exporter.model.errors import (
     ApiError,
 )
@@ -78,7 +80,7 @@ class Client:
         self.api = RealtimeKitClient(
             APP,
             base_url=base_url,
-            pool=ConnectionPool(client_factory(base_url), size=1),
+            pool=ConnectionPool(ClientPool(client_factory(base_url)), size=1),
             limiter=self.limiter,
             observer=self.observer,
             server_clock=ServerClock(time.time),

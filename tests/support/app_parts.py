@@ -2,6 +2,7 @@
 
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.connection import ConnectionPool
+from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_parts import AppParts
 from rk_exporter.collector.backfill import Backfill
@@ -62,7 +63,9 @@ def app_parts(name: str, clock: Clock, read: ReadMode) -> AppParts:
         app,
         base_url=BASE_URL,
         pool=ConnectionPool(
-            in_process(ApiProxy(Simulator(scenario, clock=VirtualClock().wall, rate_limit=0))),
+            ClientPool(
+                in_process(ApiProxy(Simulator(scenario, clock=VirtualClock().wall, rate_limit=0)))
+            ),
             size=2,
         ),
         limiter=limiter,

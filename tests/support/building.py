@@ -19,7 +19,8 @@ from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
+from rk_exporter.ratelimit.budget import SlidingWindowBudget
+from rk_exporter.ratelimit.limiter import BudgetGroup, RateLimiter
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.simulator import (
@@ -98,10 +99,9 @@ def free_limiter(token: Secret = TOKEN) -> RateLimiter:
 def limiter_of(calls: int, token: Secret = TOKEN) -> RateLimiter:
     """Return a rate limiter that lets this number of *calls* pass without waiting."""
     clock = Time()
-    limits = LimitsByToken(reserve_ratio=0.0, monotonic=clock.monotonic)
-    limiter = RateLimiter(limits, token=token, budget=calls)
+    budget = SlidingWindowBudget(calls, now=clock.monotonic(), reserve_ratio=0.0)
     clock.fill_budget()
-    return limiter
+    return RateLimiter(BudgetGroup(budget, monotonic=clock.monotonic), token=token)
 
 
 def pass_context(
@@ -155,7 +155,7 @@ class Time(Clock):
         return time.monotonic() + self._advanced_seconds
 
     def fill_budget(self) -> None:
-        """Let monotonic time pass until a new budget, which is used up at first, is full."""
+        """Let monotonic time pass until a new budget, of which most is used up, is full."""
         self._advanced_seconds += 301.0
 
 

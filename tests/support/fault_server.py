@@ -150,6 +150,8 @@ class FaultServer:
     connections: int = 0
     open_connections: int = 0
     requests: list[Request] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
+    """All connections so far; a test can send bytes between two requests."""
     _scripts: dict[str, list[Behaviour]] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -204,6 +206,7 @@ class FaultServer:
         number = self.connections
         self._changed.set()
         exchange = Exchange(reader, writer)
+        self.exchanges.append(exchange)
         try:
             if self.greeting is not None:
                 await hang(self.greeting)(exchange)

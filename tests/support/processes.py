@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from rk_exporter.cli.main import main
 
 
-# The budget is used up at first. Tests do not wait for it.
+# A new process may make a small part of its budget's calls. Tests do not wait for more.
 TOKEN = {"CLOUDFLARE_API_TOKEN": "simulated", "RK_API_BUDGET": "1200"}
 
 

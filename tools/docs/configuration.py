@@ -52,6 +52,7 @@ apps:
     account_id: 8d9ca31a8372d0c353023e105f4ecef8
     app_id: 7f0c5d2e-41f5-4c1b-9d0f-3f6b0c9a1e22
     api_token_env: PROCTORING_API_TOKEN        # the name of a variable
+    budget_group: proctoring           # the token belongs to another Cloudflare user
     budget: 300                        # default: api.budget
     read: active-recording             # default: api.read
     meetings:

@@ -16,6 +16,7 @@ from rk_exporter.config.suggestions import unknown_variables
 from rk_exporter.config.tokens import TokenFile
 from rk_exporter.model.meeting import ReadMode
 from rk_exporter.runtime.logs import JsonFormatter, LogfmtFormatter
+from rk_exporter.runtime.watched_file import IS_PUBLIC
 from tools.docs.tables import code, table
 
 
@@ -37,8 +38,11 @@ _LOAD = Load(100, 15.0, 600)
 _COMPUTED = {
     ("cli/main.py", "%s"): [
         ("warning", text)
-        for text in unknown_variables(
-            {"RK_API_BUDGT": "", "RK_UNRELATED": ""}, ["RK_API_BUDGET", "CLOUDFLARE_API_TOKEN"]
+        for text in (
+            *unknown_variables(
+                {"RK_API_BUDGT": "", "RK_UNRELATED": ""}, ["RK_API_BUDGET", "CLOUDFLARE_API_TOKEN"]
+            ),
+            f"api.token_file: {TokenFile.kind} {IS_PUBLIC}",
         )
     ],
     ("collector/read_mode.py", "%s"): [
@@ -48,6 +52,7 @@ _COMPUTED = {
     ("runtime/watched_file.py", "%s can be used again"): [
         ("info", f"{file.kind} can be used again") for file in (MeetingFile, TokenFile)
     ],
+    ("runtime/watched_file.py", "%s %s"): [("warning", f"{TokenFile.kind} {IS_PUBLIC}")],
     ("runtime/watched_file.py", "%s cannot be used, the last good %s stays in use: %s"): [
         (
             "warning",
@@ -60,6 +65,10 @@ _COMPUTED = {
 _ADVICE = {
     "API token is sent in clear text": "Use `https`, except for tests.",
     "budget of": "Lower `--api.budget`, unless Cloudflare gave you a higher limit.",
+    "connections cannot be accepted": "[Open files](../how-to/install.md#open-files).",
+    f"api.token_file: {TokenFile.kind} can": "`chmod 600`; in Kubernetes, `defaultMode: 0440` and "
+    "an `fsGroup`.",
+    f"{TokenFile.kind} can be read": "As at the start.",
     "unknown variable": "Correct the name, or remove the variable.",
     "meetings could not be read": "[Troubleshooting](../how-to/troubleshooting.md); "
     "`rk-exporter check` shows each meeting.",

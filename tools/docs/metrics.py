@@ -8,6 +8,7 @@ from prometheus_client.metrics_core import Metric
 
 from rk_exporter.api.client import ENDPOINTS
 from rk_exporter.metrics.api_calls import ApiCallMetrics
+from rk_exporter.metrics.blocked_io import BlockedIoMetrics
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.internal_errors import internal_errors
 from rk_exporter.metrics.meetings import MEETING_AGE
@@ -95,7 +96,8 @@ A recording has 12 to 22 series, a meeting 4 to 7. [Following](../explanation/fo
 how long a recording is shown. Metrics whose type is `info` have the value 1; their labels are the
 content.
 
-The exporter also exposes its own `process_*` metrics.
+`/metrics` also has the `process_*` metrics of the exporter's process. `rk-exporter scrape` does not
+print them, because node_exporter, which reads its output, has metrics of the same names.
 """
 
 
@@ -138,6 +140,7 @@ def _families() -> Iterator[Metric]:
     registry = CollectorRegistry()
     ApiCallMetrics({"app": ENDPOINTS}, registry=registry)
     internal_errors(["app"], registry=registry)
+    registry.register(BlockedIoMetrics())
     return chain(SnapshotFamilies()(_snapshot()), registry.collect())
 
 

@@ -19,7 +19,9 @@ from rk_exporter.api.client import (
     RECORDING,
     RealtimeKitClient,
 )
-from rk_exporter.api.connection import Connection, ConnectionPool, client_factory
+from rk_exporter.api.connection import Connection, ConnectionPool
+from rk_exporter.api.connection_pool import ClientPool
+from rk_exporter.api.connection_setup import client_factory
 from rk_exporter.model import errors as api_errors
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
@@ -73,7 +75,7 @@ def ask(
         api = RealtimeKitClient(
             app or App("production", ACCOUNT, APP),
             base_url=BASE_URL,
-            pool=ConnectionPool(client_factory(BASE_URL), size=1),
+            pool=ConnectionPool(ClientPool(client_factory(BASE_URL)), size=1),
             limiter=limiter or free_limiter(Secret(CANARY)),
             observer=log,
             server_clock=server_clock or ServerClock(time.time),
@@ -279,7 +281,7 @@ def test_retry_has_the_same_deadline() -> None:
             App("production", ACCOUNT, APP),
             base_url=BASE_URL,
             pool=ConnectionPool(
-                lambda: httpx.AsyncClient(transport=httpx.MockTransport(send)), size=1
+                ClientPool(lambda: httpx.AsyncClient(transport=httpx.MockTransport(send))), size=1
             ),
             limiter=free_limiter(),
             observer=Log(),
@@ -474,11 +476,12 @@ def test_the_client_is_kept_after_a_complete_answer() -> None:
         return made[-1]
 
     async def calls() -> None:
-        connection = Connection(count)
+        clients = ClientPool(count)
+        connection = Connection(clients, clients.share())
         deadline = asyncio.get_running_loop().time() + 5
         for _ in range(3):
             await connection.get(f"{PREFIX}/meeting-1", token=Secret("x"), deadline=deadline)
-        await connection.close()
+        await clients.close()
 
     run(calls())
     assert 1 == len(made)
@@ -500,12 +503,13 @@ def test_the_client_is_replaced_after_a_failure() -> None:
         return made[-1]
 
     async def calls() -> None:
-        connection = Connection(make)
+        clients = ClientPool(make)
+        connection = Connection(clients, clients.share())
         deadline = asyncio.get_running_loop().time() + 5
         with pytest.raises(api_errors.ConnectFailed):
             await connection.get(f"{PREFIX}/meeting-1", token=Secret("x"), deadline=deadline)
         await connection.get(f"{PREFIX}/meeting-1", token=Secret("x"), deadline=deadline)
         assert [True, False] == [client.is_closed for client in made]
-        await connection.close()
+        await clients.close()
 
     run(calls())

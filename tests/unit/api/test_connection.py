@@ -152,10 +152,8 @@ def test_cookies_are_not_sent_back() -> None:
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_proxies_of_the_environment_are_ignored(
-    variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The token is sent to the API only, even if the environment sets a proxy."""
+def test_this_machine_is_called_directly(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy in the environment is not used for an API on this machine, e.g. in the demo."""
 
     async def test(server: FaultServer, client: Client) -> None:
         proxy = FaultServer()
@@ -387,9 +385,9 @@ def test_refused(host: str) -> None:
     asyncio.run(run())
 
 
-def test_unknown_name() -> None:
+@pytest.mark.parametrize("name", ["rk-exporter.invalid", "bücher.invalid"])
+def test_unknown_name(name: str) -> None:
     """The error says that a name cannot be resolved."""
-    name = "rk-exporter.invalid"
 
     async def run() -> None:
         lookup = asyncio.get_running_loop().getaddrinfo(name, 443)

@@ -12,7 +12,9 @@ import pytest
 import trustme
 
 from rk_exporter.api.client import NO_STATUS
-from rk_exporter.api.connection import Connection, client_factory
+from rk_exporter.api.connection import Connection
+from rk_exporter.api.connection_pool import ClientPool
+from rk_exporter.api.connection_setup import client_factory
 from rk_exporter.model.errors import (
     ApiError,
     TlsFailed,
@@ -51,6 +53,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
     path = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(path)
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     return authority
 
 
@@ -185,11 +188,12 @@ def test_context_of_plain_http_trusts_no_server() -> None:
         server.script(MEETING, answer())
         context = server_context(trustme.CA().issue_cert("127.0.0.1"))
         async with server.running(context):
-            connection = Connection(client_factory("http://127.0.0.1"))
+            clients = ClientPool(client_factory("http://127.0.0.1"))
+            connection = Connection(clients, clients.share())
             deadline = asyncio.get_running_loop().time() + TEST_TIMEOUT_SECONDS
             with pytest.raises(TlsFailed):
                 await connection.get(server.url, token=Secret(TOKEN), deadline=deadline)
-            await connection.close()
+            await clients.close()
         assert server.requests == []
 
     asyncio.run(run())

@@ -12,13 +12,15 @@ from prometheus_client import CollectorRegistry
 
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.connection import ConnectionPool
+from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister, ListResult
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.limiter import LimitsByToken, RateLimiter
+from rk_exporter.ratelimit.budget import SlidingWindowBudget
+from rk_exporter.ratelimit.limiter import BudgetGroup, RateLimiter
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.simulator import Fault, MeetingInList, Recording, ScriptedScenario, Simulator
 from tests.support.building import (
@@ -63,7 +65,7 @@ class ListHarness:
         self._client = RealtimeKitClient(
             App("production", ACCOUNT, APP),
             base_url=BASE_URL,
-            pool=ConnectionPool(in_process(self.proxy), size=workers),
+            pool=ConnectionPool(ClientPool(in_process(self.proxy)), size=workers),
             limiter=limiter or free_limiter(),
             observer=metrics.of("production"),
             server_clock=ServerClock(time.time),
@@ -375,11 +377,8 @@ class TestRateLimited:
 
         async def run_steps() -> None:
             clock = asyncio.get_running_loop().time
-            limiter = RateLimiter(
-                LimitsByToken(reserve_ratio=0.0, monotonic=clock),
-                token=TOKEN,
-                budget=30,
-            )
+            budget = SlidingWindowBudget(30, now=clock(), reserve_ratio=0.0)
+            limiter = RateLimiter(BudgetGroup(budget, monotonic=clock), token=TOKEN)
             # Half a minute is saved up: three calls, and the next one in ten seconds.
             await asyncio.sleep(30)
             await steps(ListHarness(*in_each_state(), limiter=limiter, **options))

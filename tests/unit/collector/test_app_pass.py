@@ -246,7 +246,7 @@ class TestSmallBudgetForTheList:
             steps,
             running("invoked", started_at=None),
             running("recording"),
-            configuration=list_config("invoked", "recording", "idle", api__budget="40"),
+            configuration=list_config("invoked", "recording", "idle", api__budget="20"),
         )
         assert by_meeting(text, "rk_meeting_active_recordings") == {"invoked": 1}
         assert by_meeting(text, "rk_meeting_up") == {"invoked": 1}

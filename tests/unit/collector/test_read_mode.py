@@ -118,7 +118,8 @@ class TestLoad:
             (30, 15, 600, 1.0),
             (240, 15, 600, 8.0),
             (0, 15, 600, 0.0),
-            (100, 300, 600, 1 / 6),
+            # A pass may use half of a window.
+            (100, 300, 600, 1 / 3),
             # Some windows have three passes.
             (100, 140, 300, 1.0),
             # A window has twenty passes, even if scrapes are a little early.

@@ -179,6 +179,19 @@ def test_budgets_of_several_apps(tmp_path: Path) -> None:
     ]
 
 
+def test_budget_groups(tmp_path: Path) -> None:
+    """Apps may name a group, in their entry only; without that all apps share one budget."""
+    text = (
+        "account_id: x\napps:\n"
+        "  - {app_id: a, meetings: {discover: true}, budget_group: acme}\n"
+        "  - {app_id: b, meetings: {discover: true}}\n"
+    )
+    assert ["acme", None] == [app.budget_group for app in from_file(tmp_path, text).apps]
+    text = text.replace("acme", "[acme]")
+    assert error_of(tmp_path, text).startswith("rk.yml:3: apps[0].budget_group: expected a single")
+    assert "budget_group" in error_of(tmp_path, "budget_group: acme\n")
+
+
 @pytest.mark.parametrize(("text", "ratio"), [("20", 0.2), ("20%", 0.2), ("0", 0), ("90", 0.9)])
 def test_reserve(text: str, ratio: float) -> None:
     """The reserve is a percentage, with or without its sign."""

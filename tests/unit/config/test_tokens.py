@@ -6,9 +6,13 @@ import threading
 
 from collections.abc import Callable
 from pathlib import Path, PosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rk_exporter.config.tokens import FixedToken, TokenFile, parse_token
 from rk_exporter.model.secret import Secret
@@ -22,6 +26,7 @@ CANARY = "canary-4f1b9a"
 def token_file(folder: Path, content: str | bytes = CANARY) -> Path:
     path = folder / "token"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(0o600)
     return path
 
 
@@ -130,7 +135,7 @@ def test_bad_rotation_keeps_the_last_good_token(
     if path.is_dir():
         path.rmdir()
     path.unlink(missing_ok=True)
-    path.write_text("second")
+    token_file(tmp_path, "second")
     assert "second" == refreshed(source)
     assert "can be used again" in caplog.text
     assert {"api.token_file"} == {record.__dict__["option"] for record in caplog.records}
@@ -180,3 +185,47 @@ def test_unusable_file(tmp_path: Path, prepare: Callable[[Path], object], messag
     with pytest.raises(FileError, match=message) as caught:
         TokenFile(path, option="o")
     assert CANARY not in str(caught.value)
+
+
+def test_permissions_change(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When other users become able to read the file, that is logged once."""
+    path = token_file(tmp_path)
+    source = TokenFile(path, option="api.token_file", max_wait_seconds=60)
+    assert None is source.warning
+    for mode in (0o644, 0o644, 0o640, 0o604):
+        path.chmod(mode)
+        assert [CANARY] * 2 == [refreshed(source) for _ in range(2)]
+    assert 2 == len(caplog.records)
+    assert "can be read by other users" in caplog.text
+
+
+BAD: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda _: None,
+    "empty": Path.touch,
+    "words": lambda path: path.write_text("two words"),
+    "huge": lambda path: path.write_bytes(b"x" * 5000),
+    "folder": Path.mkdir,
+    "FIFO": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "terminal": lambda path: path.symlink_to("/dev/ptmx"),
+    "loop": lambda path: path.symlink_to(path),
+}
+
+
+@given(st.lists(st.sampled_from([*BAD]) | st.integers(0, 9).map(str), max_size=8))
+def test_any_history(contents: list[str]) -> None:
+    """Whatever replaces the file one after the other, the last good token is in use."""
+    with TemporaryDirectory() as folder:
+        path = token_file(Path(folder))
+        source, last_good = TokenFile(path, option="o", max_wait_seconds=60), CANARY
+        for content in contents:
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            path.unlink(missing_ok=True)
+            if content in BAD:
+                BAD[content](path)
+            else:
+                last_good = f"token-{content}"
+                token_file(path.parent, last_good)
+            assert last_good == refreshed(source)
+            assert source.last_read_successful == (content not in BAD)

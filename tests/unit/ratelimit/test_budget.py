@@ -1,8 +1,8 @@
 import copy
 import math
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 
 import pytest
@@ -10,11 +10,20 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rk_exporter.ratelimit.budget import WINDOW_SECONDS, SlidingWindowBudget
+from rk_exporter.model.saved_calls import SavedCalls
+from rk_exporter.ratelimit.budget import (
+    LONGEST_PACED_SECONDS,
+    WINDOW_SECONDS,
+    SlidingWindowBudget,
+    largest_burst,
+    one_pass_limit,
+)
+from rk_exporter.ratelimit.limiter import BudgetGroup
+from rk_exporter.ratelimit.past_calls import past_calls
 from rk_exporter.ratelimit.status import RateLimitPolicy
 
 
-# A new budget is used up; after this time it is full.
+# Most of a new budget is used up; after this time it is full.
 RESTED = 400.0
 INTERVAL = 15.0
 MAX_WAIT_SECONDS = 1.0
@@ -22,6 +31,8 @@ MAX_WAIT_SECONDS = 1.0
 TINY = 1e-6
 
 Arrival = tuple[float, int, bool]
+Latency = tuple[float, float]
+Run = tuple[float, float, list[Arrival]]
 Reports = tuple[RateLimitPolicy, ...]
 
 LIMITS = st.integers(1, 50)
@@ -29,6 +40,18 @@ INTERVALS = st.sampled_from([0.0, 0.5, 5.0, 15.0, 60.0, 300.0]) | st.floats(0.1,
 # Arrivals are: seconds since the last arrival, number of calls, and whether the calls wait.
 GAPS = st.sampled_from([0.0, 0.001, 15.0, 299.999, 300.0, 1e4]) | st.floats(0.0, 700.0)
 ARRIVALS = st.lists(st.tuples(GAPS, st.integers(1, 60), st.booleans()), max_size=25)
+# Latencies are: seconds until the answer, and the part of them after which the call arrives.
+LATENCIES = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.05, 5.0]) | st.floats(0.0, 5.0), st.floats(0.0, 1.0)),
+    min_size=1,
+    max_size=5,
+)
+NO_LATENCY = [(0.0, 0.0)]
+WORKERS = 8
+# Runs of a process are: seconds without it, its duration, and the calls that it wants to make.
+RUNS = st.lists(
+    st.tuples(st.floats(0.0, 400.0), st.just(20.0) | st.floats(0.0, 700.0), ARRIVALS), max_size=8
+)
 REPORT = st.builds(
     RateLimitPolicy,
     policy=st.sampled_from(["default", "burst"]),
@@ -72,7 +95,7 @@ class Caller:
 
     def end(self, *reports: RateLimitPolicy) -> None:
         self.budget.observe(self.now, reports)
-        self.budget.release()
+        self.budget.release(self.now)
 
     def call(self, *reports: RateLimitPolicy) -> None:
         self.begin()
@@ -108,6 +131,64 @@ class Caller:
         return count
 
 
+@dataclass
+class Process:
+    """Makes calls with eight workers, each with some latency; all that arrive are recorded."""
+
+    budget: SlidingWindowBudget
+    now: float
+    interval: float
+    arrivals: list[float] = field(default_factory=list)
+    _ends: list[float] = field(default_factory=list)
+    _latencies: Iterator[Latency] | None = None
+
+    def run(
+        self, wanted: Sequence[Arrival], latencies: Sequence[Latency], *, until: float
+    ) -> list[Arrival]:
+        """Make the *wanted* calls, as far as they are allowed; return those after *until*."""
+        self._latencies = self._latencies or cycle(latencies)
+        for number, (gap, count, waits) in enumerate(wanted):
+            if self.now + gap >= until:
+                self._pass_time(until)
+                return [(gap - (until - self.now), count, waits), *wanted[number + 1 :]]
+            self._pass_time(self.now + gap)
+            for made in range(count):
+                if not self._begin(waits=waits, until=until):
+                    if waits:
+                        return [(0.0, count - made, waits), *wanted[number + 1 :]]
+                    break
+        return []
+
+    def _begin(self, *, waits: bool, until: float) -> bool:
+        while True:
+            wait = self.budget.wait_seconds(self.now, interval_seconds=self.interval)
+            if wait <= 0 and len(self._ends) < WORKERS:
+                break
+            if not waits:
+                return False
+            due = min(self._ends, default=math.inf)
+            at = due if len(self._ends) == WORKERS else min(self.now + wait, due)
+            if at >= until:
+                self._pass_time(until)
+                return False
+            self._pass_time(at)
+        assert self._latencies
+        seconds, ratio = next(self._latencies)
+        self.budget.acquire(self.now, interval_seconds=self.interval)
+        self.arrivals.append(self.now + ratio * seconds)
+        self._ends.append(self.now + seconds)
+        self._pass_time(self.now)
+        return True
+
+    def _pass_time(self, until: float) -> None:
+        for end in sorted(self._ends):
+            if end > until:
+                break
+            self._ends.remove(end)
+            self.budget.release(end)
+        self.now = until
+
+
 def rested(limit: int = 600, *, reserve_ratio: float = 0.0, interval: float = INTERVAL) -> Caller:
     """Return a caller whose budget is full."""
     return Caller(
@@ -126,9 +207,11 @@ def most_in_a_window(calls: Sequence[float], *, tolerance: float = 0.0) -> int:
 
 
 def most_in_a_burst(limit: int, interval: float) -> int:
-    """Return the largest burst: the calls of 1.35 intervals, or of 1.1 intervals and one more."""
+    """Return the calls of 1.35 intervals, of 1.1 intervals and one more, or those of a start."""
     calls = interval * limit / WINDOW_SECONDS
-    return math.floor(max(1.25 * calls, calls + 1) + 0.1 * calls + TINY)
+    at_start = max(1, limit // 15)
+    burst = max(1.25 * calls, calls + 1, at_start - 0.1 * calls) + 0.1 * calls
+    return min(limit, math.floor(burst + TINY))
 
 
 class TestWindow:
@@ -177,75 +260,236 @@ class TestWindow:
         assert 3 == caller.burst()
 
 
+class TestArrivals:
+    """Calls count from their start until 300 s after their end, because they arrive in between."""
+
+    def test_a_late_arrival(self) -> None:
+        """A call that takes long to connect leaves no room for one more within 300 s."""
+        caller = rested(limit=20, interval=300.0)
+        caller.begin()
+        caller.now += 299.0
+        caller.end()
+        assert 19 == caller.burst()
+        caller.now += 1.5
+        assert (0, 0) == (caller.affordable, caller.budget.remaining(caller.now))
+        assert 298 < caller.wait < 299
+
+    def test_calls_in_flight(self) -> None:
+        """A running call occupies its place, however long it takes."""
+        caller = rested(limit=2, interval=300.0)
+        caller.begin()
+        caller.begin()
+        caller.now += 10_000
+        assert (0, 300.0) == (caller.budget.remaining(caller.now), caller.wait)
+        caller.end()
+        assert 300 < caller.wait < 300.1
+
+    @given(LIMITS, INTERVALS, ARRIVALS, LATENCIES)
+    def test_one_process(
+        self, limit: int, interval: float, arrivals: list[Arrival], latencies: list[Latency]
+    ) -> None:
+        """No window has more arrivals than the limit, whenever each call arrives."""
+        process = Process(SlidingWindowBudget(limit, now=0.0, reserve_ratio=0.0), 0.0, interval)
+        process.run(arrivals, latencies, until=math.inf)
+        assert most_in_a_window(sorted(process.arrivals)) <= limit
+
+
 class TestRestart:
-    """A process that is killed and starts again with a new budget."""
+    """A process that is killed and starts again, without knowing its earlier calls."""
 
     @staticmethod
     def calls(
-        runs: Iterable[tuple[float, float, list[Arrival]]], limit: int, interval: float
-    ) -> list[float]:
-        """Return the calls of several runs of a process: down time, up time and arrivals each."""
-        calls: list[float] = []
+        runs: Iterable[Run], limit: int, interval: float, latencies: Sequence[Latency] = NO_LATENCY
+    ) -> tuple[list[float], list[float]]:
+        """Return when the calls of several runs of a process arrive, and when the runs start."""
+        arrivals: list[float] = []
+        starts = []
         now = 0.0
-        for down, up, arrivals in runs:
+        for down, up, wanted in runs:
             now += down
-            caller = Caller(SlidingWindowBudget(limit, now=now, reserve_ratio=0.0), now, interval)
-            caller.want(*arrivals, until=now + up)
-            calls += caller.calls
+            starts.append(now)
+            budget = SlidingWindowBudget(limit, now=now, reserve_ratio=0.0)
+            process = Process(budget, now, interval)
+            process.run(wanted, latencies, until=now + up)
+            arrivals += process.arrivals
             now += up
-        return calls
+        return sorted(arrivals), starts
 
-    @given(
-        st.lists(
-            st.tuples(st.floats(0.0, 400.0), st.just(20.0) | st.floats(0.0, 700.0), ARRIVALS),
-            max_size=8,
-        ),
-        LIMITS,
-        INTERVALS,
-    )
-    @settings(max_examples=60)
+    @given(RUNS, LIMITS, INTERVALS, LATENCIES | st.just(NO_LATENCY))
+    @settings(max_examples=100)
     def test_any_runs(
-        self, runs: list[tuple[float, float, list[Arrival]]], limit: int, interval: float
+        self, runs: list[Run], limit: int, interval: float, latencies: Sequence[Latency]
     ) -> None:
         """
-        Restarts add at most the calls of one burst to any window, however many runs it contains.
+        A restart adds at most one burst to the calls of any window; more add the calls of a start.
 
-        A burst has the calls of 1.35 intervals, because a pass may save calls and may be early. All
-        later runs in the window make no more calls than their time allows.
+        While calls are on their way, the pace allows further ones.
         """
-        calls = self.calls(runs, limit, interval)
-        assert most_in_a_window(calls, tolerance=TINY) <= limit + most_in_a_burst(limit, interval)
+        arrivals, starts = self.calls(runs, limit, interval, latencies)
+        longest = max(seconds for seconds, _ in latencies)
+        delayed = math.ceil(longest * limit / WINDOW_SECONDS)
+        at_start = max(1, limit // 15)
+        for begin in arrivals:
+            count = sum(1 for at in arrivals if begin <= at < begin + WINDOW_SECONDS - TINY)
+            restarts = sum(1 for at in starts if begin - longest <= at < begin + WINDOW_SECONDS)
+            bound = limit
+            if restarts:
+                bound += largest_burst(limit, interval) + delayed
+            if restarts > 1:
+                bound += restarts * at_start
+            assert count <= bound
 
     @pytest.mark.parametrize(
         ("last_run", "expected"),
         [
             pytest.param([(RESTED, 1000, False)], 639, id="a pass after idle time"),
-            pytest.param([(15.0, 30, True)] * 40, 629, id="regular passes"),
+            pytest.param([(15.0, 30, True)] * 40, 640, id="regular passes"),
         ],
     )
     def test_the_worst_restart(self, last_run: list[Arrival], expected: int) -> None:
-        """A crash after a pass adds the pass's calls: up to 40 to 600, with passes every 15 s."""
+        """With passes every 15 s, a restart adds at most the 40 calls that a start may make."""
         up = sum(gap for gap, *_ in last_run) + 0.1
-        calls = self.calls([(0.0, up, last_run), (0.0, 600.0, [(0.0, 1000, True)])], 600, INTERVAL)
-        assert most_in_a_window(calls) == expected
+        runs = [(0.0, up, last_run), (0.0, 600.0, [(0.0, 1000, True)])]
+        arrivals, _ = self.calls(runs, 600, INTERVAL)
+        assert most_in_a_window(arrivals) == expected
 
     @pytest.mark.parametrize("down", [0.0, 0.3, 7.0])
     def test_crash_loop(self, down: float) -> None:
         """A process that is killed every 20 s and makes all allowed calls keeps the limit."""
-        calls = self.calls([(down, 20.0, [(0.0, 1000, True)])] * 60, 600, INTERVAL)
-        assert 400 < most_in_a_window(calls) <= 600
+        arrivals, _ = self.calls([(down, 20.0, [(0.0, 1000, True)])] * 60, 600, INTERVAL)
+        assert 440 <= most_in_a_window(arrivals) <= 600
 
-    @given(ARRIVALS, LIMITS)
-    def test_any_crash_loop(self, arrivals: list[Arrival], limit: int) -> None:
-        """A process with any arrivals that is killed every 20 s keeps the limit."""
-        calls = self.calls([(0.0, 20.0, arrivals)] * 40, limit, INTERVAL)
-        assert most_in_a_window(calls, tolerance=TINY) <= limit
+    @given(ARRIVALS, LIMITS, LATENCIES)
+    def test_any_crash_loop(
+        self, wanted: list[Arrival], limit: int, latencies: list[Latency]
+    ) -> None:
+        """A process with any wishes that is killed every 20 s keeps the limit."""
+        up = max(20.0, WINDOW_SECONDS / limit)
+        arrivals, _ = self.calls([(0.0, up, wanted)] * 40, limit, INTERVAL, latencies)
+        assert most_in_a_window(arrivals, tolerance=TINY) <= limit
 
-    def test_a_start_waits(self) -> None:
-        """A new budget is used up; the first call is due after its share of the window."""
+    def test_a_start_borrows(self) -> None:
+        """A start makes the calls of its first 20 s at once; the next is due after that time."""
         caller = Caller(SlidingWindowBudget(600, now=5.0, reserve_ratio=0.0), 5.0)
-        assert (0, 0) == (caller.affordable, caller.budget.remaining(caller.now))
-        assert 0.5 <= caller.wait < 0.51
+        assert (40, 40) == (caller.affordable, caller.budget.remaining(caller.now))
+        assert 40 == caller.burst()
+        assert 20.5 <= caller.wait < 20.51
+
+    @given(st.integers(1, 2000), st.floats(0.0, 1e7), st.floats(0.0, 600.0))
+    def test_any_start(self, limit: int, now: float, interval: float) -> None:
+        """A start borrows a fifteenth of the limit, or one call, whatever the interval is."""
+        caller = Caller(SlidingWindowBudget(limit, now=now, reserve_ratio=0.0), now, interval)
+        assert max(1, limit // 15) == caller.affordable == caller.burst()
+
+    @pytest.mark.parametrize("limit", range(1, 200))
+    def test_bursts_are_bounded(self, limit: int) -> None:
+        """However long the interval is, a restart adds at most half of the limit, or one call."""
+        assert largest_burst(limit, LONGEST_PACED_SECONDS) <= math.ceil(limit / 2)
+
+    @pytest.mark.parametrize(("limit", "expected"), [(1, 1), (4, 4), (20, 5), (60, 6), (600, 60)])
+    def test_one_pass(self, limit: int, expected: int) -> None:
+        """A process that makes one pass takes a tenth, or five calls if that is more, at once."""
+        small = one_pass_limit(limit)
+        budget = SlidingWindowBudget(small, now=0.0, reserve_ratio=0.0, borrowed=small)
+        caller = Caller(budget, 0.0)
+        assert (expected, expected) == (caller.affordable, caller.burst())
+        assert 300 <= caller.wait < 300.1
+
+
+class TestSavedCalls:
+    """A process that is restarted, and knows the calls that were saved before."""
+
+    @staticmethod
+    def calls(
+        runs: Iterable[Run],
+        limit: int,
+        *,
+        saved_before_seconds: float | None = None,
+        set_back: Sequence[float] = (0.0,),
+    ) -> list[float]:
+        """
+        Return the calls of several runs; each run saves its calls when it ends.
+
+        A run that is killed saved its calls some seconds before its end. Each start finds the clock
+        *set_back* by some more seconds.
+        """
+        arrivals: list[float] = []
+        saved = SavedCalls(group="default", until=-1000.0)
+        now = offset = 0.0
+        for (down, up, wanted), seconds in zip(runs, cycle(set_back), strict=False):
+            now += down
+            offset -= seconds
+            past = past_calls(saved, now=now, unix_seconds=now + offset)
+            budget = SlidingWindowBudget(limit, now=now, reserve_ratio=0.0, past=past)
+            process = Process(budget, now, INTERVAL)
+            save_at = max(now, now + up - (saved_before_seconds or 0.0))
+            group = BudgetGroup(budget, monotonic=lambda at=save_at: at)  # type: ignore[misc]
+            left = process.run(wanted, NO_LATENCY, until=save_at)
+            saved = replace(
+                group.recent_calls("default", save_at + offset),
+                is_final=saved_before_seconds is None,
+            )
+            process.run(left, NO_LATENCY, until=now + up)
+            arrivals += process.arrivals
+            now += up
+        return sorted(arrivals)
+
+    @given(RUNS, LIMITS, st.lists(st.sampled_from([0.0, 5.0, 1e6]), min_size=1, max_size=5))
+    def test_restarts_cost_nothing(
+        self, runs: list[Run], limit: int, set_back: list[float]
+    ) -> None:
+        """Restarts add no call to any window, even if the clock was set back in the meantime."""
+        assert most_in_a_window(self.calls(runs, limit, set_back=set_back)) <= limit
+
+    @given(RUNS, LIMITS, st.floats(0.0, 400.0))
+    def test_after_a_kill(self, runs: list[Run], limit: int, seconds: float) -> None:
+        """A kill between two saves adds at most one burst, like a restart without a file."""
+        arrivals = self.calls(runs[:2], limit, saved_before_seconds=seconds)
+        assert most_in_a_window(arrivals, tolerance=TINY) <= limit + largest_burst(limit, INTERVAL)
+
+    @pytest.mark.parametrize(("set_back", "expected"), [(0.0, 30), (3600.0, 0)])
+    def test_no_pause(self, set_back: float, expected: int) -> None:
+        """A busy process goes on after its restart; if the clock was set back, it has to wait."""
+        regular = [(15.0, 30, True)] * 40
+        runs = [(0.0, 600.5, regular), (14.6, 0.1, [(0.0, 100, False)])]
+        before = len(self.calls(runs[:1], 600))
+        after = len(self.calls(runs, 600, set_back=[0.0, set_back]))
+        assert after - before == expected
+
+    def test_old_calls(self) -> None:
+        """Calls that are older than 300 s leave a new process what it can borrow."""
+        saved = SavedCalls(group="", until=1000.0, ends=(990.0,) * 600)
+        budget = SlidingWindowBudget(
+            600, now=50.0, reserve_ratio=0.0, past=past_calls(saved, now=50.0, unix_seconds=1400.0)
+        )
+        assert 40 == budget.remaining(50.0)
+
+    @pytest.mark.parametrize(
+        ("until", "is_final", "expected"),
+        [(1000.0, True, 100), (1000.0, False, 85), (850.0, False, 10), (1030.1, True, 10)],
+    )
+    def test_what_may_have_followed(self, until: float, *, is_final: bool, expected: int) -> None:
+        """Calls may have followed the last saved ones, unless the process has ended cleanly."""
+        saved = SavedCalls(group=None, until=until, ends=(800.0,) * 50, is_final=is_final)
+        past = past_calls(saved, now=0.0, unix_seconds=1030.0)
+        budget = SlidingWindowBudget(150, now=0.0, reserve_ratio=0.0, past=past)
+        assert expected == budget.remaining(0.0)
+
+    @pytest.mark.parametrize(("others", "expected"), [(0, 0), (90, 10), (95, 15), (1000, 20)])
+    def test_calls_besides_others(self, others: int, expected: int) -> None:
+        """A process that takes a part of the budget leaves the rest to the saved calls."""
+        saved = SavedCalls(group=None, until=1000.0, ends=(990.0,) * 100, is_final=True)
+        past = past_calls(saved, now=50.0, unix_seconds=1000.0, others=others)
+        budget = SlidingWindowBudget(20, now=50.0, reserve_ratio=0.0, past=past, borrowed=20)
+        assert expected == budget.remaining(50.0)
+
+    def test_a_smaller_budget(self) -> None:
+        """A budget that is smaller than before is used up by the saved calls."""
+        saved = SavedCalls(group="", until=1000.0, ends=tuple(range(900, 1000)))
+        past = past_calls(saved, now=50.0, unix_seconds=1000.0)
+        budget = SlidingWindowBudget(20, now=50.0, reserve_ratio=0.0, past=past)
+        assert 0 == budget.remaining(50.0)
+        assert 20 == budget.remaining(350.1)
 
 
 class TestPace:
@@ -270,9 +514,10 @@ class TestPace:
     @given(LIMITS, INTERVALS, st.floats(0.0, 1e5))
     @example(600, 15.0, 3600.0)
     def test_burst_after_idle_time(self, limit: int, interval: float, idle: float) -> None:
-        """After any idle time, a burst has at most the calls of 1.35 intervals."""
+        """After any idle time, a burst has at most the calls of 1.35 intervals, or of a start."""
         caller = Caller(SlidingWindowBudget(limit, now=0.0, reserve_ratio=0.0), idle, interval)
         assert caller.burst() <= most_in_a_burst(limit, interval)
+        assert largest_burst(limit, interval) == most_in_a_burst(limit, interval)
 
     def test_a_usual_burst(self) -> None:
         """With 600 calls and passes every 15 s, a pass after idle time gets 40 calls, not 600."""

@@ -3,7 +3,8 @@ import threading
 
 import pytest
 
-from rk_exporter.runtime.background_call import BackgroundCall, StillRunning
+from rk_exporter.runtime.background_call import BackgroundCall
+from rk_exporter.runtime.files import FileHangs
 from tests.support.building import run
 
 
@@ -37,7 +38,7 @@ def test_hanging_function() -> None:
     async def steps() -> str:
         call, hang = BackgroundCall[str](), Hang()
         call.start(hang)
-        with pytest.raises(StillRunning):
+        with pytest.raises(FileHangs):
             await call.result(timeout_seconds=0)
         assert call.is_running
         hang.released.set()

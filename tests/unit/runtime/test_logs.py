@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.runtime.logs import configure
+from rk_exporter.runtime.logs import configure, flush
 
 
 logger = logging.getLogger("rk_exporter.test")
@@ -19,11 +19,17 @@ def lines(form: str, level: str = "info") -> io.StringIO:
     return stream
 
 
+def written(stream: io.StringIO) -> str:
+    """Return what the log has written."""
+    flush()
+    return stream.getvalue()
+
+
 def test_logfmt() -> None:
     """A line has time, level, message and the fields of the call, quoted if necessary."""
     stream = lines("logfmt")
     logger.warning("two words", extra={"app": "production", "reason": 'a "b"=c', "empty": ""})
-    time, rest = stream.getvalue().split(" ", 1)
+    time, rest = written(stream).split(" ", 1)
     assert time.startswith("time=20")
     assert time.endswith("Z")
     assert rest == ('level=warning msg="two words" app=production reason="a \\"b\\"=c" empty=""\n')
@@ -36,8 +42,8 @@ def test_logfmt_has_one_line_for_one_event() -> None:
         int("first\nsecond")
     except ValueError:
         logger.exception("failed", extra={"value": "a\nb"})
-    assert 1 == stream.getvalue().count("\n")
-    assert 'value="a\\nb"' in stream.getvalue()
+    assert 1 == written(stream).count("\n")
+    assert 'value="a\\nb"' in written(stream)
 
 
 @given(value=st.text(st.characters()))
@@ -48,7 +54,7 @@ def test_logfmt_is_printable(value: str) -> None:
     """Whatever a value contains, its line is printable, and the value can be read back."""
     stream = lines("logfmt")
     logger.warning("event", extra={"value": value})
-    line = stream.getvalue().removesuffix("\n")
+    line = written(stream).removesuffix("\n")
     assert line.isprintable()
     shown = line.partition(" value=")[2]
     assert value == (json.loads(shown) if shown.startswith('"') else shown)
@@ -58,7 +64,7 @@ def test_json() -> None:
     """As JSON a line is an object with the same fields."""
     stream = lines("json")
     logger.info("read", extra={"failed": 3, "what": object})
-    event = json.loads(stream.getvalue())
+    event = json.loads(written(stream))
     assert ("info", "read", 3) == (event["level"], event["msg"], event["failed"])
     assert "T" in event["time"]
 
@@ -72,7 +78,7 @@ def test_levels(level: str, expected: int) -> None:
     stream = lines("logfmt", level)
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logger.log(number, "line")
-    assert expected == stream.getvalue().count("\n")
+    assert expected == written(stream).count("\n")
 
 
 @pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "uvicorn.error", "asyncio"])
@@ -80,4 +86,4 @@ def test_libraries_are_quiet(name: str) -> None:
     """Libraries that log URLs and headers say nothing below an error, even at debug."""
     stream = lines("logfmt", "debug")
     logging.getLogger(name).warning("https://…")
-    assert "" == stream.getvalue()
+    assert "" == written(stream)

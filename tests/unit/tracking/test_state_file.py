@@ -111,10 +111,10 @@ class TestWriting:
                 versions.append(file_version(path))
             return [before != after for before, after in pairwise(versions)]
 
-        # The exporter sees it at 90 s and 105 s. The first pass waits a moment for the budget.
+        # The exporter sees it at 90 s and 105 s.
         later = Recording.scripted("meeting-1", invoked_at=NOW + 80, started_at=NOW + 91)
         written = simulate(steps, later, configuration=with_state_file(path))
-        assert [75, 90, 105, 165] == [
+        assert [60, 90, 105, 165] == [
             15 * number for number, is_written in enumerate(written, 1) if is_written
         ]
 
@@ -391,7 +391,7 @@ class TestRefusals:
                 lambda path: path.symlink_to("/dev/zero"),
                 "state.file: {path}: must be a regular file",
             ),
-            (occupy_by_socket, "state.file: {path}: cannot be read (No such device or address)"),
+            (occupy_by_socket, "state.file: {path}: must be a regular file"),
             (lambda path: path.symlink_to(path), "--state.file: cannot be used (Too many"),
             (
                 lambda path: path.parent.rmdir(),
@@ -400,6 +400,10 @@ class TestRefusals:
             (
                 lambda path: path.with_name("state.lock").mkdir(),
                 "state.file: {path}.lock: cannot be written (Is a directory)",
+            ),
+            (
+                lambda path: path.with_name("state.lock").symlink_to(path.with_name("other")),
+                "state.file: {path}.lock: cannot be written (Too many levels of symbolic links)",
             ),
             pytest.param(
                 lambda path: path.touch(mode=0),
@@ -414,6 +418,7 @@ class TestRefusals:
         ],
         ids=[
             *("folder", "FIFO", "device", "socket", "loop", "no folder", "no lock"),
+            "linked lock",
             *("unreadable", "read-only"),
         ],
     )
@@ -483,12 +488,40 @@ class TestWriteErrors:
         assert [written_at[0]] * 6 == written_at[:6]
         assert [NOW + 90] * 3 == written_at[6:]
         messages = [record.getMessage() for record in caplog.records]
-        end = "; new state will be lost on restart"
+        end, new = "; new state will be lost on restart", path.with_name("state.new")
         assert [
             f"state file cannot be written (No such file or directory){end}",
-            f"state file cannot be written (Is a directory){end}",
+            f"state file cannot be written ({new} is not a regular file; remove it){end}",
             "state file can be written again",
         ] == messages
+
+    @pytest.mark.parametrize(
+        ("obstruct", "is_written"),
+        [
+            (lambda new, other: new.symlink_to(other), False),
+            (lambda new, _: new.symlink_to("/dev/full"), False),
+            (lambda new, _: os.mkfifo(new), False),
+            (lambda new, other: new.hardlink_to(other), True),
+            (lambda new, _: new.touch(mode=0o666), True),
+        ],
+        ids=["link", "link to a device", "FIFO", "hard link", "file of a killed process"],
+    )
+    def test_temporary_file(
+        self, path: Path, obstruct: Callable[[Path, Path], object], *, is_written: bool
+    ) -> None:
+        """A link in place of the temporary file is refused, and no other file is written."""
+        other = path.with_name("other")
+        other.write_text("precious")
+        obstruct(path.with_name("state.new"), other)
+
+        async def steps(simulation: Simulation) -> str:
+            return await simulation.scrape()
+
+        text = simulate(steps, configuration=with_state_file(path))
+        assert is_written == value(text, WRITTEN)
+        assert "precious" == other.read_text()
+        if is_written:
+            assert 0o600 == stat.S_IMODE(path.stat().st_mode)
 
     def test_immediate_retry(self, path: Path) -> None:
         """The next pass repeats a failed write, even if nothing has changed."""

@@ -12,9 +12,16 @@ from hypothesis import strategies as st
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
+from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.tracking.counters import Histogram, RecordingCounters
 from rk_exporter.tracking.lifecycle import KnownRecording
-from rk_exporter.tracking.state_records import SavedApp, UnreadableState, decode, encode
+from rk_exporter.tracking.state_records import (
+    SavedApp,
+    SavedState,
+    UnreadableState,
+    decode,
+    encode,
+)
 from rk_exporter.tracking.store import Tombstone
 from rk_exporter.tracking.tracker import TrackerState
 
@@ -35,6 +42,13 @@ MAYBE = st.none()
 TEXT = st.text(max_size=9)
 TIME = st.floats(allow_nan=False, allow_infinity=False)
 COUNT = st.integers(0, 2**53)
+SAVED_CALLS = values_of(
+    SavedCalls,
+    group=MAYBE | TEXT,
+    until=TIME,
+    ends=st.lists(TIME, max_size=3).map(tuple),
+    is_final=st.booleans(),
+)
 APPS = values_of(App, name=TEXT, account_id=TEXT, app_id=TEXT)
 MEETINGS = values_of(Meeting, meeting_id=TEXT, name=TEXT)
 RECORDINGS = values_of(
@@ -119,7 +133,12 @@ class TestRoundTrip:
     @given(st.lists(SAVED_APPS, max_size=2))
     def test_any_state(self, apps: list[SavedApp]) -> None:
         """A restart restores exactly the state that was saved."""
-        assert tuple(apps) == decode(encode(apps))
+        assert tuple(apps) == decode(encode(apps)).apps
+
+    @given(st.lists(SAVED_CALLS, max_size=3).map(tuple))
+    def test_calls(self, calls: tuple[SavedCalls, ...]) -> None:
+        """A restart restores exactly the calls that were saved."""
+        assert SavedState(calls=calls) == decode(encode([], calls))
 
     def test_what_is_not_saved(self) -> None:
         """A meeting without a successful reading is not in the file, nor is a failure."""
@@ -132,7 +151,7 @@ class TestRoundTrip:
         outdated = replace(failed, last_success_timestamp_seconds=100.0)
         shown = replace(outdated, recordings=())
         saved = SavedApp(app=app, tracker=TrackerState(), readings=(failed, outdated, shown))
-        assert decode(encode([saved])) == (
+        assert decode(encode([saved])).apps == (
             SavedApp(app=app, tracker=TrackerState(), readings=(reading("meeting-1", (), 100.0),)),
         )
 
@@ -142,11 +161,11 @@ class TestVersion1:
 
     def test_written_again(self) -> None:
         """The format has not changed: the same state gives the same bytes."""
-        assert VERSION_1 == encode(decode(VERSION_1))
+        assert VERSION_1 == encode(decode(VERSION_1).apps)
 
     def test_apps(self) -> None:
         """Each app has its identity and the head of its list of recordings."""
-        first, second = decode(VERSION_1)
+        first, second = decode(VERSION_1).apps
         account = "023e105f4ecef8ad9ca31a8372d0c353"
         assert App("Télésanté", account, "2a95132c-1573-2412-d22c-16fd0a01e000") == first.app
         assert App("proctoring", account, "2a95132c-1573-2412-d22c-16fd0a01e001") == second.app
@@ -156,7 +175,7 @@ class TestVersion1:
 
     def test_recordings(self) -> None:
         """Every value of a recording is restored into its own field."""
-        first, second = decode(VERSION_1)
+        first, second = decode(VERSION_1).apps
         known = {known.meeting.meeting_id: known for known in first.tracker.recordings}
         assert set(Status) == {known.recording.status for known in known.values()}
         names = {meeting_id: known.meeting.name for meeting_id, known in known.items()}
@@ -192,7 +211,7 @@ class TestVersion1:
 
     def test_tombstones(self) -> None:
         """Recordings that were dropped or vanished keep their outcome and start."""
-        first, second = decode(VERSION_1)
+        first, second = decode(VERSION_1).apps
         assert first.tracker.tombstones == {
             "b19882c9-8bac-5932-bda5-6c253c390208": Tombstone(Outcome.UPLOADED, 1794403842.0)
         }
@@ -202,7 +221,7 @@ class TestVersion1:
 
     def test_counters(self) -> None:
         """All counts and both histograms are restored."""
-        first, second = (saved.tracker.counters for saved in decode(VERSION_1))
+        first, second = (saved.tracker.counters for saved in decode(VERSION_1).apps)
         assert (1, 1, 3.5) == (first.started, first.dropped, first.start_delay.total)
         assert {Status.RECORDING: 1} == first.transitions[Status.UNKNOWN]
         assert (4, 0) == (second.started, second.dropped)
@@ -225,7 +244,7 @@ class TestVersion1:
 
     def test_readings(self) -> None:
         """Each meeting that was read shows its recordings again, without an attempt."""
-        first, _ = decode(VERSION_1)
+        first, _ = decode(VERSION_1).apps
         readings = {reading.meeting.meeting_id: reading for reading in first.readings}
         assert "broken" not in readings
         assert reading("idle", (), 1795000105.0) == readings["idle"]
@@ -240,7 +259,7 @@ class TestVersion1:
         """Values that an earlier release did not save get their defaults."""
         app = {"name": "app", "account_id": "account", "app_id": "app-id"}
         content = json.dumps({"version": 1, "apps": [{"app": app, "past": {}}]})
-        (saved,) = decode(content.encode())
+        (saved,) = decode(content.encode()).apps
         assert RecordingCounters() == saved.tracker.counters.resumed()
         assert TrackerState(counters=saved.tracker.counters) == saved.tracker
 
@@ -253,6 +272,7 @@ class TestVersion1:
         (b'{"version": 1}', "is damaged"),
         (VERSION_1[:-1], "is damaged"),
         (VERSION_1.replace(b'"vanished"', b'"exploded"'), "is damaged"),
+        (VERSION_1[:-1] + b',"calls":[{"group":null}]}', "is damaged"),
         (VERSION_1.replace(b'"total":28.0', b'"total":-28.0'), "is damaged"),
         (VERSION_1.replace(b'"started":4', b'"started":9007199254740993'), "is damaged"),
     ],

@@ -235,7 +235,7 @@ class TestHealth:
             linger_seconds=0,
         )
         first, *restoring, last = dict.fromkeys(found)
-        assert ((503, 0), (200, 250)) == (first, last)
+        assert ((503, 100), (200, 250)) == (first, last)
         assert {503} == {status for status, _ in restoring}
 
     @pytest.mark.parametrize("budget", ["10", "20"])

@@ -1,0 +1,38 @@
+"""The calls before the start of a process, as far as it knows them."""
+
+import math
+
+from dataclasses import dataclass
+
+from rk_exporter.model.saved_calls import SavedCalls
+
+
+@dataclass(frozen=True, slots=True)
+class PastCalls:
+    """
+    The *ends* of known calls, in monotonic seconds; of the last *unknown_seconds* none is.
+
+    The new process may make its own calls in addition to *others* of these.
+    """
+
+    ends: tuple[float, ...] = ()
+    unknown_seconds: float = math.inf
+    others: int = 0
+
+
+def past_calls(
+    saved: SavedCalls | None, *, now: float, unix_seconds: float, others: int = 0
+) -> PastCalls:
+    """
+    Return what *saved* shows; it is None without a state file.
+
+    The monotonic time *now* is the time *unix_seconds*. If the clock was set back, nobody knows how
+    long ago the calls were. Then all that seem to be in the future count as made now, and others
+    may have followed them.
+    """
+    if saved is None:
+        return PastCalls()
+    ends = tuple(now - max(0.0, unix_seconds - end) for end in saved.ends)
+    if unix_seconds < saved.until:
+        return PastCalls(ends, others=others)
+    return PastCalls(ends, 0.0 if saved.is_final else unix_seconds - saved.until, others)

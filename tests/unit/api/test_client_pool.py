@@ -1,0 +1,239 @@
+"""How the apps share the connections of the process."""
+
+import asyncio
+import contextlib
+import random
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from rk_exporter.api.connection_pool import ClientPool, Share
+from rk_exporter.api.connection_setup import KEEPALIVE_SECONDS
+from tests.support import virtual_time
+
+
+@dataclass(slots=True)
+class Sockets:
+    """Makes clients without a network, and counts those that are open."""
+
+    made: list[httpx.AsyncClient] = field(default_factory=list)
+
+    def make(self) -> httpx.AsyncClient:
+        """Return a new client."""
+        self.made.append(httpx.AsyncClient(transport=httpx.MockTransport(_never_called)))
+        return self.made[-1]
+
+    @property
+    def open(self) -> int:
+        """Return the number of clients that are not closed."""
+        return sum(not client.is_closed for client in self.made)
+
+
+def _never_called(_: httpx.Request) -> httpx.Response:
+    raise AssertionError("no request is made")
+
+
+@dataclass(slots=True)
+class Apps:
+    """Apps whose calls take some seconds; it checks the bound of a pool of *size*."""
+
+    size: int
+    sockets: Sockets = field(default_factory=Sockets)
+    pool: ClientPool = field(init=False)
+    shares: dict[str, Share] = field(default_factory=dict)
+    in_use: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.pool = ClientPool(self.sockets.make, size=self.size)
+
+    def know(self, *apps: str) -> None:
+        """Tell the pool about *apps*, as an exporter does at its start."""
+        for app in apps:
+            if app not in self.shares:
+                self.shares[app] = self.pool.share()
+
+    async def call(
+        self, app: str, seconds: float, *, succeeds: bool = True, fresh: bool = False
+    ) -> httpx.AsyncClient:
+        """Make a call of *app* that takes this number of *seconds*."""
+        self.know(app)
+        async with self.pool.lend(self.shares[app], fresh=fresh) as loan:
+            self.in_use[app] += 1
+            try:
+                assert self.in_use.total() <= self.size
+                assert self.sockets.open <= self.size
+                assert not loan.client.is_closed
+                await asyncio.sleep(seconds)
+                loan.is_reusable = succeeds
+            finally:
+                self.in_use[app] -= 1
+        return loan.client
+
+    def start(self, app: str, count: int, seconds: float) -> list[asyncio.Task[httpx.AsyncClient]]:
+        """Start *count* calls of *app*."""
+        return [asyncio.create_task(self.call(app, seconds)) for _ in range(count)]
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await test()
+
+    virtual_time.run(main())
+
+
+def test_apps_share_idle_connections() -> None:
+    """One connection is enough for any number of apps whose calls come one after the other."""
+
+    async def test() -> None:
+        apps = Apps(64)
+        for number in range(200):
+            await apps.call(f"app {number}", 1.0)
+        assert len(apps.sockets.made) == 1
+
+    run(test)
+
+
+@pytest.mark.parametrize(("apps_that_hang", "workers"), [(1, 200), (8, 8), (25, 8), (35, 8)])
+def test_hanging_apps_leave_connections(apps_that_hang: int, workers: int) -> None:
+    """Apps whose calls hang never take all connections: another app's call starts immediately."""
+
+    async def test() -> None:
+        apps = Apps(64)
+        apps.know("healthy", *(f"app {number}" for number in range(apps_that_hang)))
+        for number in range(apps_that_hang):
+            hanging = apps.start(f"app {number}", workers, 3600.0)
+        await asyncio.sleep(1.0)
+        assert not any(task.done() for task in hanging)
+        begun = asyncio.get_running_loop().time()
+        await apps.call("healthy", 0.5)
+        assert asyncio.get_running_loop().time() == begun + 0.5
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    run(test)
+
+
+def test_few_apps_use_all_their_workers() -> None:
+    """Up to seven apps with eight workers each do not wait for each other."""
+
+    async def test() -> None:
+        apps = Apps(64)
+        for number in range(7):
+            apps.start(f"app {number}", 8, 10.0)
+        await asyncio.sleep(1.0)
+        assert apps.in_use.total() == 56
+
+    run(test)
+
+
+def test_the_app_with_the_fewest_connections_is_next() -> None:
+    """If apps wait, the next free connection goes to the one that uses the fewest."""
+
+    async def test() -> None:
+        apps = Apps(8)
+        apps.start("busy", 20, 10.0)
+        await asyncio.sleep(1.0)
+        assert apps.in_use["busy"] == 8
+        for number in range(20):
+            apps.start(f"app {number}", 1, 10.0)
+        await asyncio.sleep(10.0)
+        assert apps.in_use["busy"] <= 1
+        assert apps.in_use.total() == 8
+
+    run(test)
+
+
+def test_failed_calls_close_their_connection() -> None:
+    """A connection is kept only after a complete answer."""
+
+    async def test() -> None:
+        apps = Apps(8)
+        first = await apps.call("app", 1.0, succeeds=False)
+        second = await apps.call("app", 1.0)
+        assert first.is_closed
+        assert second is not first
+        assert await apps.call("app", 1.0) is second
+
+    run(test)
+
+
+def test_fresh_connection_replaces_an_idle_one() -> None:
+    """After a restart of the API, the retry gets a new connection in place of another old one."""
+
+    async def test() -> None:
+        apps = Apps(8)
+        await asyncio.gather(*apps.start("app", 3, 1.0))
+        old = list(apps.sockets.made)
+        new = await apps.call("app", 1.0, fresh=True)
+        assert new not in old
+        assert sum(client.is_closed for client in old) == 1
+
+    run(test)
+
+
+def test_connections_expire() -> None:
+    """Connections that no call has used for long are closed by the next call."""
+
+    async def test() -> None:
+        apps = Apps(64)
+        await asyncio.gather(*(apps.call(f"app {number}", 1.0) for number in range(60)))
+        assert apps.sockets.open == 60
+        for _ in range(3):
+            await asyncio.sleep(KEEPALIVE_SECONDS / 2)
+            await apps.call("app 1", 1.0)
+        assert apps.sockets.open == 1
+
+    run(test)
+
+
+def test_waits_end_in_any_order() -> None:
+    """However calls end, even in the moment of their turn, no place is lost and none is added."""
+
+    async def test(chance: random.Random) -> None:
+        apps = Apps(5)
+        tasks = []
+        for _ in range(400):
+            app = f"app {chance.randrange(4)}"
+            call = apps.call(
+                app,
+                chance.choice([0.0, 0.5, 1.0]),
+                succeeds=chance.random() < 0.7,
+                fresh=chance.random() < 0.2,
+            )
+            tasks.append(asyncio.create_task(call))
+            delay = chance.choice([0.0, 0.5, 1.0, 1.5, 9.0])
+            asyncio.get_running_loop().call_later(delay, tasks[-1].cancel)
+            await asyncio.sleep(chance.choice([0.0, 0.0, 0.5]))
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            assert isinstance(result, httpx.AsyncClient | asyncio.CancelledError)
+        # Five apps with one call each use all places again.
+        last = [task for number in range(6) for task in apps.start(f"last {number}", 1, 1.0)]
+        await asyncio.sleep(0.5)
+        assert apps.in_use.total() == 5
+        await asyncio.gather(*last)
+        await apps.pool.close()
+        assert apps.sockets.open == 0
+
+    for seed in range(20):
+        chance = random.Random(seed)  # noqa: S311 # not a secret
+        virtual_time.run(test(chance))
+
+
+def test_clients_that_cannot_be_made() -> None:
+    """An error while a client is made loses no place."""
+
+    def fail() -> httpx.AsyncClient:
+        raise OSError("no memory")
+
+    async def test() -> None:
+        pool = ClientPool(fail, size=1)
+        for _ in range(3):
+            with contextlib.suppress(OSError):
+                async with asyncio.timeout(1.0), pool.lend(pool.share(), fresh=False):
+                    raise AssertionError
+
+    run(test)

@@ -1,0 +1,162 @@
+"""Which authorities are trusted: a company's own works where it works for curl."""
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+
+from pathlib import Path
+
+import certifi
+import pytest
+import trustme
+
+from rk_exporter.api import connection_setup
+from rk_exporter.api.connection_setup import SetupError, client_factory
+from rk_exporter.model.errors import TlsFailed
+from tests.support.api_client import MEETING, NOTHING, client_of
+from tests.support.fault_server import FaultServer, answer
+
+
+COMPANY = trustme.CA()
+OPENSSL = shutil.which("openssl")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Choose no authorities, and have none in the system's bundles."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(connection_setup, "SYSTEM_BUNDLES", ())
+    return monkeypatch
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """Return a file with the company's authority."""
+    path = tmp_path / "company.pem"
+    COMPANY.cert_pem.write_to_path(path)
+    return path
+
+
+@pytest.fixture
+def folder(bundle: Path, tmp_path: Path) -> Path:
+    """Return a folder with the company's authority, as `openssl rehash` makes it."""
+    if OPENSSL is None:
+        pytest.skip("openssl is not installed")
+    command = [OPENSSL, "x509", "-noout", "-subject_hash", "-in", str(bundle)]
+    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    shutil.copy(bundle, folder / f"{name}.0")
+    return folder
+
+
+def is_trusted() -> bool:
+    """Return whether a server with a certificate of the company is trusted."""
+
+    async def run() -> bool:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        COMPANY.issue_cert("127.0.0.1").configure_cert(context)
+        server = FaultServer()
+        server.script(MEETING, answer())
+        async with server.running(context), client_of(server.url) as client:
+            try:
+                return await client.call() == NOTHING
+            except TlsFailed:
+                return False
+
+    return asyncio.run(run())
+
+
+def test_unknown_authority() -> None:
+    """An authority that is nowhere is not trusted."""
+    assert not is_trusted()
+
+
+def test_file(bundle: Path, environment: pytest.MonkeyPatch) -> None:
+    """SSL_CERT_FILE names a file with the trusted authorities."""
+    environment.setenv("SSL_CERT_FILE", str(bundle))
+    assert is_trusted()
+
+
+def test_folder(folder: Path, environment: pytest.MonkeyPatch) -> None:
+    """SSL_CERT_DIR names a folder with the trusted authorities."""
+    environment.setenv("SSL_CERT_DIR", str(folder))
+    assert is_trusted()
+
+
+def test_several_folders(folder: Path, tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
+    """SSL_CERT_DIR may name several folders, and some of them may be missing."""
+    environment.setenv("SSL_CERT_DIR", f"{tmp_path / 'missing'}:{folder}")
+    assert is_trusted()
+
+
+def test_file_and_folder(folder: Path, environment: pytest.MonkeyPatch) -> None:
+    """If both variables are set, both are used."""
+    environment.setenv("SSL_CERT_FILE", certifi.where())
+    environment.setenv("SSL_CERT_DIR", str(folder))
+    assert is_trusted()
+
+
+def test_empty_variables(bundle: Path, environment: pytest.MonkeyPatch) -> None:
+    """Empty variables are ignored."""
+    environment.setenv("SSL_CERT_FILE", "")
+    environment.setenv("SSL_CERT_DIR", "")
+    environment.setattr(connection_setup, "SYSTEM_BUNDLES", (str(bundle),))
+    assert is_trusted()
+
+
+def test_bundle_of_the_system(
+    bundle: Path, tmp_path: Path, environment: pytest.MonkeyPatch
+) -> None:
+    """An authority in the system's bundle is trusted; damaged and missing bundles are ignored."""
+    damaged = tmp_path / "damaged.pem"
+    damaged.write_text("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")
+    bundles = (str(tmp_path / "missing"), str(damaged), str(bundle))
+    environment.setattr(connection_setup, "SYSTEM_BUNDLES", bundles)
+    assert is_trusted()
+
+
+def test_default_paths_of_openssl(bundle: Path, environment: pytest.MonkeyPatch) -> None:
+    """An authority in the default paths of OpenSSL is trusted."""
+    environment.setattr(
+        ssl.SSLContext,
+        "load_default_certs",
+        lambda context: context.load_verify_locations(bundle),
+    )
+    assert is_trusted()
+
+
+def test_variable_replaces_the_system(bundle: Path, environment: pytest.MonkeyPatch) -> None:
+    """If a variable chooses the authorities, those of the system and of certifi are not used."""
+    environment.setattr(connection_setup, "SYSTEM_BUNDLES", (str(bundle),))
+    environment.setenv("SSL_CERT_FILE", certifi.where())
+    assert not is_trusted()
+
+
+def test_certifi_remains() -> None:
+    """The authorities of certifi are trusted, because minimal images have no others."""
+    transport = client_factory("https://api.test")()._transport  # noqa: SLF001
+    context = transport._pool._ssl_context  # type: ignore[attr-defined] # noqa: SLF001
+    known = {certificate["serialNumber"] for certificate in context.get_ca_certs()}
+    only = ssl.create_default_context(cafile=certifi.where()).get_ca_certs()
+    assert len(only) > 50
+    assert known >= {certificate["serialNumber"] for certificate in only}
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_nothing_to_read(variable: str, tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
+    """A variable with the name of nothing is an error, because all calls would fail."""
+    environment.setenv(variable, str(tmp_path / "missing"))
+    with pytest.raises(SetupError, match=r"^SSL_CERT_FILE and SSL_CERT_DIR: cannot read"):
+        client_factory("https://api.test")
+
+
+def test_damaged_file(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
+    """A file that contains no certificate is an error."""
+    path = tmp_path / "damaged.pem"
+    path.write_text("not a certificate\n")
+    environment.setenv("SSL_CERT_FILE", str(path))
+    with pytest.raises(SetupError, match=r"^SSL_CERT_FILE and SSL_CERT_DIR: cannot read"):
+        client_factory("https://api.test")
