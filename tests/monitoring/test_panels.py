@@ -116,8 +116,12 @@ def server(
 def run_scenario(simulator: Simulator, clock: Time, server: Prometheus) -> None:
     """Run the scenario. Each step starts when all targets show the previous one."""
 
-    def all_show(promql: str) -> None:
-        eventually(lambda: server.number(f"count({promql})") == len(PLACES), what=promql)
+    def all_show(promql: str, *, after_seconds: float = 0.0) -> None:
+        eventually(
+            lambda: server.number(f"count({promql})") == len(PLACES),
+            what=promql,
+            after_seconds=after_seconds,
+        )
 
     all_show(f'rk_meeting_up{{meeting_id="{every_state.BREAKS}"}} == 1')
     simulator.inject(every_state.BREAKS, Fault.SERVER_ERROR)
@@ -127,7 +131,8 @@ def run_scenario(simulator: Simulator, clock: Time, server: Prometheus) -> None:
         meeting = f'meeting_id="{every_state.WHOLE_LIFE}"'
         all_show(f'rk_recording_status{{{meeting}, status="{status}"}} == 1')
     for outcome in ("uploaded", "errored", "vanished"):
-        all_show(f'rk_recordings_finished_total{{outcome="{outcome}"}} == 1')
+        # The API must deny a vanished recording twice, with a minute between.
+        all_show(f'rk_recordings_finished_total{{outcome="{outcome}"}} == 1', after_seconds=60.0)
 
 
 def questions_of_panels(root: Path) -> list[Question]:

@@ -40,14 +40,19 @@ def free_port() -> int:
 
 
 def eventually(
-    condition: Callable[[], bool], *, what: str, details: Callable[[], str] = lambda: ""
+    condition: Callable[[], bool],
+    *,
+    what: str,
+    details: Callable[[], str] = lambda: "",
+    after_seconds: float = 0.0,
 ) -> None:
     """
-    Wait until a condition is true. On a busy machine this may take a while.
+    Wait until a condition is true, *after_seconds* at best. On a busy machine this takes longer.
 
     The error message contains *what* was expected, and the *details*.
     """
-    deadline = time.monotonic() + TIMEOUT_SECONDS
+    seconds = after_seconds + TIMEOUT_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
             if condition():
@@ -55,7 +60,7 @@ def eventually(
         except httpx.HTTPError:  # the server is not up yet
             pass
         time.sleep(0.1)  # another process needs time
-    pytest.fail(f"not within {TIMEOUT_SECONDS} s: {what}\n{details()}".rstrip())
+    pytest.fail(f"not within {seconds:g} s: {what}\n{details()}".rstrip())
 
 
 class Server:
