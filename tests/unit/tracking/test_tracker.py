@@ -572,14 +572,8 @@ class TestFollowing:
     def test_expired_at_first(self) -> None:
         """A recording of the list that expired more than a day ago is not tracked."""
         harness = Harness()
-        stopped = {"stopped_timestamp_seconds": NOW - 8 * DAY}
-        for expired_before in (DAY, 2555 * DAY):
-            expires_at = NOW - expired_before
-            harness.read_list(
-                recording(
-                    Status.UPLOADED, download_url_expiry_timestamp_seconds=expires_at, **stopped
-                )
-            )
+        for days in (1, 2555):
+            harness.read_list(uploaded(str(days), expires_at=NOW - days * DAY))
         assert [] == harness.ids
         assert not any(harness.counters.finished.values())
 
