@@ -578,7 +578,7 @@ class TestFollowing:
         assert not any(harness.counters.finished.values())
 
     def test_expired_but_returned(self) -> None:
-        """What the API returns for a meeting is shown, even if its URL expired years ago."""
+        """A recording that the API returns is shown, even if its URL expired years ago."""
         harness = Harness()
         sample = recording(
             Status.UPLOADED,
@@ -824,7 +824,7 @@ class TestKept:
         assert 0 == harness.counters.dropped
 
     def test_returned_is_not_hidden(self) -> None:
-        """What a meeting shows now has series of its own, whatever its rank."""
+        """A recording that its meeting shows has series of its own, whatever its rank."""
         harness = Harness(max_recordings=2)
         harness.read_list(recording(Status.ERRORED, "failed"))
         harness.read_meeting(uploaded("shown", expires_at=NOW + DAY))
