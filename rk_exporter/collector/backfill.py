@@ -66,6 +66,7 @@ class Backfill:
         self._requested: int | None = None
         """How many items a page could have when the last one was read."""
         self._is_whole = False
+        self._is_sorted = True
         self._has_progress = False
         self._backoff = _BACKOFF
         self._own_failures = 0
@@ -102,7 +103,8 @@ class Backfill:
         asked_at = self._clock.wall()
         page = await self._client.recordings_page(page_no, context, status=None)
         if page_no == 1:
-            self._first_page = page
+            self._first_page, self._is_sorted = page, True
+        self._is_sorted = self._is_sorted and is_sorted(page)
         for listed in not_older(page, self._oldest_invoked_at):
             self._tracker.observe_listed(listed.meeting, listed.recording, asked_at=asked_at)
         self._next_page_no, self._requested = page_no + 1, page.requested
@@ -111,7 +113,7 @@ class Backfill:
 
     def _is_enough(self, page: Page[ListedRecording]) -> bool:
         # In a list that is not sorted, no age says where to stop.
-        most = MOST_RECORDINGS if is_sorted(page) else self._tracker.rules.max_recordings
+        most = MOST_RECORDINGS if self._is_sorted else self._tracker.rules.max_recordings
         is_too_long = self._next_page_no > math.ceil(most / page.requested) + 1
         if is_too_long or is_past(page, self._oldest_invoked_at):
             return True
