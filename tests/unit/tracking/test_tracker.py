@@ -896,6 +896,31 @@ class TestKept:
         assert ["shown", "failed"] == harness.ids
         assert 1 == harness.tracker.shown(oldest=NOW).totals.hidden
 
+    def test_limit_of_memory(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Above 100,000 recordings those that ended longest ago are dropped, with one warning."""
+        ended = [
+            KnownRecording(
+                meeting=MEETING,
+                recording=uploaded(str(number), expires_at=NOW + 3 * DAY - number),
+                read_at=NOW,
+                outcome=Outcome.UPLOADED,
+                has_details=True,
+            )
+            for number in range(99_999)
+        ]
+        harness = Harness(max_recordings=200_000, state=TrackerState(recordings=tuple(ended)))
+        harness.read_meeting(recording(recording_id="a"), recording(recording_id="b"))
+        for _ in range(2):
+            harness.tracker.set_meetings(harness.meetings)
+            assert ["a", "b"] == harness.ids[:2]
+            assert 1 == harness.counters.dropped
+        assert "99998" not in harness.ids
+        assert 100_000 == len(harness.ids)
+        harness.read_list(uploaded("too-old", expires_at=NOW + HOUR))
+        assert "too-old" not in harness.ids
+        (record,) = caplog.records
+        assert "too many recordings for one app" in record.getMessage()
+
     def test_log_of_hidden_recordings(self, caplog: pytest.LogCaptureFixture) -> None:
         """One warning says that recordings are hidden, and one message that they no longer are."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
