@@ -15,7 +15,7 @@ from dashboards.panels import (
     quantiles,
     query,
 )
-from dashboards.queries import EXPIRING, LIVE_UNRECORDED, ended_within, in_states
+from dashboards.queries import EXPIRING, FAILED, HIDDEN, LIVE_UNRECORDED, ended_within, in_states
 from dashboards.selectors import (
     BY_APP,
     BY_MEETING,
@@ -32,7 +32,12 @@ from dashboards.tables import Label, Value, table_of
 
 _HALF = Size(12, 8)
 _THIRD = Size(8, 8)
-_OUTCOME_COLOURS = {"uploaded": "dark-blue", "errored": "red", "vanished": "purple"}
+_OUTCOME_COLOURS = {
+    "uploaded": "dark-blue",
+    "errored": "red",
+    "upload_failed": "orange",
+    "vanished": "purple",
+}
 _SEVERITY_COLOURS = {
     "critical": ("critical", "red"),
     "warning": ("warning", "orange"),
@@ -80,9 +85,12 @@ def _states_now() -> Panel:
         About(
             "Recordings by state",
             "Current number of recordings in each state, including those that ended in the last "
-            "days.",
+            "days. Hidden ones ended too, but they have no series of their own.",
         ),
-        [instant(or_zero(f"sum({in_states(state.name)})"), state.name) for state in STATES],
+        [
+            *(instant(or_zero(f"sum({in_states(state.name)})"), state.name) for state in STATES),
+            instant(or_zero(f"sum({HIDDEN})"), "hidden"),
+        ],
         size=Size(8, 9),
         fixed_colours=COLOURS,
     )
@@ -174,8 +182,8 @@ def _failure_rate() -> Panel:
         ),
         [
             query(
-                f"sum by (rk_app) ({ended_within('1h', 'errored')})\n"
-                f"/\n(sum by (rk_app) ({ended_within('1h', 'errored|uploaded')}) > 0)",
+                f"sum by (rk_app) ({ended_within('1h', FAILED)})\n"
+                f"/\n(sum by (rk_app) ({ended_within('1h', f'{FAILED}|uploaded')}) > 0)",
                 "{{rk_app}}",
             )
         ],

@@ -8,7 +8,13 @@ from dashboards.panels import (
     number,
     query,
 )
-from dashboards.queries import EXPIRING, LIVE_UNRECORDED, ended_within, in_states
+from dashboards.queries import (
+    EXPIRING_WITHIN_A_DAY,
+    FAILED,
+    LIVE_UNRECORDED,
+    ended_within,
+    in_states,
+)
 from dashboards.selectors import (
     BY_MEETING,
     of_app,
@@ -82,7 +88,7 @@ def _recordings() -> list[Panel]:
                 "Failed, last 24 h",
                 "Recordings that became ERRORED within 24 hours. They have no file.",
             ),
-            instant(f"round(sum({ended_within('1d', 'errored')}))"),
+            instant(f"round(sum({ended_within('1d', FAILED)}))"),
             size=_FIGURE,
             colours={0: "green", 1: "red"},
         ),
@@ -93,8 +99,8 @@ def _recordings() -> list[Panel]:
                 unit="percentunit",
             ),
             instant(
-                f"sum({ended_within('1d', 'errored')})\n"
-                f"/\n(sum({ended_within('1d', 'errored|uploaded')}) > 0)"
+                f"sum({ended_within('1d', FAILED)})\n"
+                f"/\n(sum({ended_within('1d', f'{FAILED}|uploaded')}) > 0)"
             ),
             size=_FIGURE,
             colours={0: "green", 0.05: "orange", 0.2: "red"},
@@ -117,7 +123,7 @@ def _recordings() -> list[Panel]:
                 "Recordings whose download URL expires within 24 hours. RealtimeKit deletes the "
                 "file at the same time.",
             ),
-            instant(or_zero(f"count({EXPIRING})")),
+            instant(or_zero(f"sum({EXPIRING_WITHIN_A_DAY})")),
             size=_FIGURE,
             colours={0: "green", 1: "yellow"},
         ),

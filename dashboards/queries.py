@@ -1,6 +1,6 @@
 """PromQL that several panels of the overview share."""
 
-from dashboards.selectors import BY_MEETING, BY_RECORDING, newest, of_app, of_meeting, once
+from dashboards.selectors import BY_APP, BY_MEETING, BY_RECORDING, of_app, of_meeting, once
 
 
 _DAY_SECONDS = 86_400
@@ -15,10 +15,15 @@ _EXPIRES_IN = once(BY_RECORDING, of_meeting("rk_recording_download_url_expires_i
 EXPIRING = f"({_EXPIRES_IN} > 0) < {_DAY_SECONDS}"
 
 
+FAILED = "errored|upload_failed"
+EXPIRING_WITHIN_A_DAY = once(BY_APP, of_app("rk_recordings_expiring", 'within="24h"'))
+HIDDEN = once(BY_APP, of_app("rk_recordings_hidden"))
+
+
 def in_states(statuses: str) -> str:
-    """Return the recordings in one or several states, separated by `|`."""
+    """Return how many recordings are known in one or several states, separated by `|`."""
     matcher = f'status=~"{statuses}"' if "|" in statuses else f'status="{statuses}"'
-    return once(f"{BY_RECORDING}, status", newest(of_meeting("rk_recording_status", matcher)))
+    return once(f"{BY_APP}, status", of_app("rk_recordings", matcher))
 
 
 def ended_within(window: str, outcomes: str) -> str:

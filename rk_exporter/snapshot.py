@@ -7,6 +7,7 @@ from rk_exporter.ratelimit.status import BudgetStatus
 from rk_exporter.tracking.counters import RecordingCounters
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_file import StateFileStatus
+from rk_exporter.tracking.totals import RecordingTotals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,8 @@ class AppSnapshot:
     files: tuple[FileState, ...] = ()
     discovery: DiscoveryState | None = None
     recordings: tuple[KnownRecording, ...] = ()
-    """Recordings in progress, and finished ones until they expire."""
+    """The recordings that get series of their own."""
+    totals: RecordingTotals = field(default_factory=RecordingTotals)
     counters: RecordingCounters = field(default_factory=RecordingCounters)
     is_restored: bool = False
     """Whether the recordings from before the start are among them."""

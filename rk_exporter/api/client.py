@@ -17,6 +17,7 @@ from rk_exporter.api.envelope import api_message
 from rk_exporter.api.list_proof import ListProof
 from rk_exporter.api.pagination import PageSize, walk
 from rk_exporter.api.results import LiveSession, Page, Parsed
+from rk_exporter.api.unknown_statuses import UnknownStatusLog
 from rk_exporter.model.errors import (
     ApiError,
     ConnectionStale,
@@ -87,6 +88,7 @@ class RealtimeKitClient:
             f"/realtime/kit/{_segment(app.app_id)}"
         )
         self._app = app.name
+        self._unknown_statuses = UnknownStatusLog(app.name)
         self._pool = pool
         self.max_concurrency = pool.size
         """How many calls can run at a time; more of them wait."""
@@ -282,6 +284,7 @@ class RealtimeKitClient:
         if not parsed.malformed_fields and not parsed.unknown_statuses:
             return
         self._observer.malformed(parsed.malformed_fields)
+        self._unknown_statuses.log(parsed.unknown_statuses)
         fields = {
             "app": self._app,
             "path": path,

@@ -91,11 +91,12 @@ class AppParts:
 
     def with_recordings(self, state: AppState, snapshot: AppSnapshot, *, oldest: float) -> AppState:
         """Return *state* with *snapshot* and what the parts know; *oldest* is in unix seconds."""
-        backfill = self.backfill
+        backfill, shown = self.backfill, self.tracker.shown(oldest=oldest)
         snapshot = replace(
             snapshot,
             read_mode=self.selector.mode,
-            recordings=self.tracker.shown(oldest=oldest),
+            recordings=shown.recordings,
+            totals=shown.totals,
             counters=self.tracker.counters,
             is_restored=backfill is None or backfill.is_restored,
             clock_offset_seconds=self.server_clock.offset_seconds,

@@ -15,14 +15,15 @@ from functools import partial
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import Page
-from rk_exporter.collector.list_age import is_past, not_older
+from rk_exporter.collector.list_age import is_past, is_sorted, not_older
 from rk_exporter.model.errors import ApiError, ApiTimeout
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.backoff import Backoff
 from rk_exporter.runtime.clock import Clock
-from rk_exporter.tracking.lifecycle import LONGEST_LIFE_SECONDS, URL_LIFETIME_SECONDS
+from rk_exporter.tracking.retention import listed_age_seconds
+from rk_exporter.tracking.store import MOST_RECORDINGS
 from rk_exporter.tracking.tracker import RecordingTracker
 
 
@@ -109,16 +110,17 @@ class Backfill:
         return page
 
     def _is_enough(self, page: Page[ListedRecording]) -> bool:
-        most_pages = math.ceil(self._tracker.rules.max_recordings / page.requested) + 1
-        if self._next_page_no > most_pages or is_past(page, self._oldest_invoked_at):
+        # In a list that is not sorted, no age says where to stop.
+        most = MOST_RECORDINGS if is_sorted(page) else self._tracker.rules.max_recordings
+        is_too_long = self._next_page_no > math.ceil(most / page.requested) + 1
+        if is_too_long or is_past(page, self._oldest_invoked_at):
             return True
         return not self._is_whole and not set(self.newest_ids).isdisjoint(page.item_ids)
 
     @property
     def _oldest_invoked_at(self) -> float:
         """Return when the oldest recording was invoked that may still be shown."""
-        retain_seconds = max(URL_LIFETIME_SECONDS, self._tracker.rules.retain_seconds)
-        return self._clock.wall() - retain_seconds - LONGEST_LIFE_SECONDS
+        return self._clock.wall() - listed_age_seconds(self._tracker.rules)
 
     def _fail(self, error: ApiError, now: float) -> None:
         logger.debug("%s", error, extra={"app": self._app})

@@ -16,16 +16,20 @@ def not_older(page: Page[ListedRecording], oldest: float) -> list[ListedRecordin
     return [listed for listed in page.items if not _is_older(listed, oldest)]
 
 
+def is_sorted(page: Page[ListedRecording]) -> bool:
+    """Return whether the recordings on *page* are sorted as requested."""
+    times = [listed.recording.invoked_timestamp_seconds for listed in page.items]
+    known = [time for time in times if time is not None]
+    return len(known) == len(times) and all(a >= b for a, b in pairwise(known))
+
+
 def is_past(page: Page[ListedRecording], oldest: float) -> bool:
     """
     Return whether all later pages than *page* are older than *oldest* (unix seconds).
 
     That is unknown if the page is not sorted as requested.
     """
-    times = [listed.recording.invoked_timestamp_seconds for listed in page.items]
-    known = [time for time in times if time is not None]
-    is_sorted = len(known) == len(times) and all(a >= b for a, b in pairwise(known))
-    return is_sorted and bool(known) and known[-1] < oldest
+    return is_sorted(page) and bool(page.items) and _is_older(page.items[-1], oldest)
 
 
 def _is_older(listed: ListedRecording, oldest: float) -> bool:

@@ -3,7 +3,8 @@ Plan what a pass reads: pure functions of the last readings, the clock, and what
 
 If the calls of a pass are not enough for all meetings, two queues take turns. The round robin reads
 the meeting that has waited longest, so that every meeting is read in time. The urgent queue reads
-whatever is overdue, most overdue first.
+whatever is overdue, most overdue first. There what is in progress takes turns with what has ended,
+so that a thousand files that expire soon do not delay a recording that is stuck.
 """
 
 import math
@@ -17,6 +18,7 @@ from typing import TypeAlias
 from rk_exporter.model.meeting import Meeting, Reading
 from rk_exporter.model.recording import Status
 from rk_exporter.tracking.lifecycle import KnownRecording
+from rk_exporter.tracking.ranking import began_at
 
 
 # How soon a meeting is read again, a little less than a whole number of usual scrapes: at every
@@ -65,11 +67,24 @@ def plan(
         for wait, reading in longest_first
         if (wanted := _wanted_seconds(reading, in_progress)) and wanted <= wait < math.inf
     ]
-    by_urgency: list[tuple[float, Target]] = [*overdue, *early]
-    by_urgency.sort(key=itemgetter(0), reverse=True)
-    urgent = [target for _, target in by_urgency]
+    in_progress_first: list[tuple[float, Target]] = [*early]
+    finished: list[tuple[float, Target]] = []
+    for times, known in overdue:
+        (finished if known.is_finished else in_progress_first).append((times, known))
+    urgent = list(_in_turn(_by_urgency(in_progress_first), _by_urgency(finished)))
     queues = (urgent, round_robin) if urgent_first else (round_robin, urgent)
     return [*new, *_in_turn(*queues)]
+
+
+def _by_urgency(overdue: Iterable[tuple[float, Target]]) -> list[Target]:
+    """Return the most overdue first; of equals, the recording that began longest ago."""
+    ordered = sorted(overdue, key=_urgency, reverse=True)
+    return [target for _, target in ordered]
+
+
+def _urgency(item: tuple[float, Target]) -> tuple[float, float]:
+    times, target = item
+    return times, -began_at(target) if isinstance(target, KnownRecording) else -math.inf
 
 
 def _wait_seconds(reading: Reading, *, now: float) -> float:

@@ -52,11 +52,13 @@ class Config:
         Option("scrape.timeout_offset", parsers.parse_duration, "DURATION", default="500ms"),
     )
     follow_retain_seconds: float = declare(
-        "How long a finished recording is shown if it has no download URL.",
+        "How long a finished recording is shown at least; with a download URL, until a day after "
+        "its expiry.",
         Option("follow.retain", parsers.parse_positive_duration, "DURATION", default="7d"),
     )
     follow_max_recordings: int = declare(
-        "Recordings shown per app; the oldest finished ones are dropped first.",
+        "Finished recordings with series of their own, per app: failed ones first, then those that "
+        "expire next. Recordings in progress are always shown.",
         Option(
             "follow.max_recordings",
             parsers.count(100_000, "recordings per app"),

@@ -16,6 +16,7 @@ from rk_exporter.metrics.apps import app_families
 from rk_exporter.metrics.builders import LabelSet, LabelValues, info
 from rk_exporter.metrics.meetings import meeting_families
 from rk_exporter.metrics.recording_counters import counter_families
+from rk_exporter.metrics.recording_totals import total_families
 from rk_exporter.metrics.recordings import AllRecordingSeries
 from rk_exporter.snapshot import Snapshot
 
@@ -40,6 +41,7 @@ class SnapshotFamilies:
     def __call__(self, snapshot: Snapshot) -> Iterator[Metric]:
         """Return the metric families of *snapshot*: always all of them, in the same order."""
         yield from self._recordings.families(snapshot)
+        yield from total_families(snapshot.apps)
         yield from counter_families(snapshot.apps)
         yield from meeting_families(snapshot)
         yield from app_families(snapshot, self._policy_names)

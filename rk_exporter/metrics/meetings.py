@@ -31,8 +31,8 @@ class ReadMeeting:
 MEETING_GAUGES: tuple[Gauge[ReadMeeting], ...] = (
     Gauge(
         "rk_meeting_active_recordings",
-        "The meeting's recordings that are INVOKED, RECORDING, PAUSED or UPLOADING; 0 if the API "
-        "says that there is none. " + MEETING_AGE,
+        "The meeting's recordings that are INVOKED, RECORDING, PAUSED or UPLOADING, or in an "
+        "unknown state and not stopped; 0 if the API says that there is none. " + MEETING_AGE,
         lambda read: None if read.reading.recordings is None else read.in_progress,
     ),
     Gauge(
@@ -102,14 +102,20 @@ def meeting_families(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _read_meetings(app: AppSnapshot) -> Iterator[tuple[LabelSet, ReadMeeting]]:
-    in_progress = Counter(
+    followed = Counter(
         known.meeting.meeting_id for known in app.recordings if known.recording.in_progress
     )
+    shown = {known.recording_id for known in app.recordings}
     for reading in app.readings:
         meeting_id = reading.meeting.meeting_id
+        # There is no limit on what is counted: a reading shows also what is not followed.
+        others = sum(
+            recording.in_progress and recording.recording_id not in shown
+            for recording in reading.recordings or ()
+        )
         yield (
             meeting_labels(app.app.name, meeting_id),
-            ReadMeeting(reading, in_progress[meeting_id]),
+            ReadMeeting(reading, followed[meeting_id] + others),
         )
 
 

@@ -19,8 +19,8 @@ def counter_families(apps: Sequence[AppSnapshot]) -> Iterator[Metric]:
     )
     yield counter(
         "rk_recordings_finished",
-        "Recordings that ended, each counted once: uploaded, errored, or vanished, which means "
-        "that the API no longer knows it.",
+        "Recordings that ended, each counted once: uploaded, errored, upload_failed (ERRORED after "
+        "the recording had stopped or was UPLOADING), or vanished (unknown to the API).",
         (
             (labels.plus(outcome=outcome.value), count)
             for labels, counters in counted
@@ -39,10 +39,34 @@ def counter_families(apps: Sequence[AppSnapshot]) -> Iterator[Metric]:
     )
     yield counter(
         "rk_recordings_dropped",
-        "Recordings no longer shown because there are more than follow.max_recordings.",
+        "Recordings that the exporter has forgotten because it knows more than 100,000 of the app.",
         ((labels, counters.dropped) for labels, counters in counted),
     )
+    yield from _recorded(counted)
     yield from _delays(counted)
+
+
+def _recorded(counted: Sequence[tuple[LabelSet, RecordingCounters]]) -> Iterator[Metric]:
+    yield counter(
+        "rk_recorded_seconds",
+        "Length of the uploaded recordings (API field recording_duration; if absent or 0, "
+        "stopped_time minus started_time), each counted once when it is UPLOADED.",
+        (
+            (labels.plus(kind=kind.value), seconds)
+            for labels, counters in counted
+            for kind, seconds in counters.recorded_seconds.items()
+        ),
+    )
+    yield counter(
+        "rk_recorded_bytes",
+        "Size of the files of uploaded recordings (API field file_size), each counted once when "
+        "the recording is UPLOADED.",
+        (
+            (labels.plus(kind=kind.value), size)
+            for labels, counters in counted
+            for kind, size in counters.recorded_bytes.items()
+        ),
+    )
 
 
 def _delays(counted: Sequence[tuple[LabelSet, RecordingCounters]]) -> Iterator[Metric]:

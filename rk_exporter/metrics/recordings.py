@@ -102,7 +102,7 @@ def _info_samples(labels: RecordingLabels, read: ReadRecording) -> Iterable[Samp
     label_set = labels.plain.plus(
         session_id=recording.session_id or "",
         output_file_name=recording.output_file_name or "",
-        kind="track" if recording.is_track else "composite",
+        kind=recording.kind.value,
     )
     return (Sample("rk_recording_info", label_set, 1.0),)
 

@@ -44,10 +44,18 @@ class Outcome(StrEnum):
 
     UPLOADED = "uploaded"
     ERRORED = "errored"
+    UPLOAD_FAILED = "upload_failed"
     VANISHED = "vanished"
 
 
-OUTCOME_OF = {Status.UPLOADED: Outcome.UPLOADED, Status.ERRORED: Outcome.ERRORED}
+FAILURES = frozenset({Outcome.ERRORED, Outcome.UPLOAD_FAILED})
+
+
+class Kind(StrEnum):
+    """Whether a recording has one file for all participants or one for each."""
+
+    COMPOSITE = "composite"
+    TRACK = "track"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +81,19 @@ class Recording:
 
     @property
     def in_progress(self) -> bool:
-        """Return whether the recording has not ended yet."""
-        return self.status in IN_PROGRESS
+        """Return whether it has not ended yet; with an unknown state, until it has stopped."""
+        is_unknown = self.status is Status.UNKNOWN and self.stopped_timestamp_seconds is None
+        return is_unknown or self.status in IN_PROGRESS
+
+    @property
+    def kind(self) -> Kind:
+        """Return whether there is one file for all participants or one for each."""
+        return Kind.TRACK if self.is_track else Kind.COMPOSITE
+
+    @property
+    def known_duration_seconds(self) -> float | None:
+        """Return the length of a recording that has ended, unless it is unknown or 0."""
+        return self.duration_seconds(as_of=0.0) or None
 
     def duration_seconds(self, *, as_of: float) -> float | None:
         """

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from rk_exporter.model.recording import Outcome, Status
+from rk_exporter.model.recording import Kind, Outcome, Status
 
 
 # A recording usually starts about 2 s after it was invoked; a minute means that something is wrong.
@@ -67,6 +67,10 @@ def _no_transitions() -> Mapping[Status, Mapping[Status, int]]:
     return {before: dict.fromkeys(sorted(after), 0) for before, after in _POSSIBLE.items()}
 
 
+def _nothing_recorded() -> Mapping[Kind, float]:
+    return dict.fromkeys(Kind, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class RecordingCounters:
     """The counters of one app; each method returns the counters after one more event."""
@@ -77,6 +81,8 @@ class RecordingCounters:
     transitions: Mapping[Status, Mapping[Status, int]] = field(default_factory=_no_transitions)
     start_delay: Histogram = _NO_STARTS
     upload_delay: Histogram = _NO_UPLOADS
+    recorded_seconds: Mapping[Kind, float] = field(default_factory=_nothing_recorded)
+    recorded_bytes: Mapping[Kind, float] = field(default_factory=_nothing_recorded)
 
     def resumed(self) -> "RecordingCounters":
         """
@@ -94,6 +100,8 @@ class RecordingCounters:
             },
             start_delay=self.start_delay.resumed(_NO_STARTS),
             upload_delay=self.upload_delay.resumed(_NO_UPLOADS),
+            recorded_seconds={**default.recorded_seconds, **self.recorded_seconds},
+            recorded_bytes={**default.recorded_bytes, **self.recorded_bytes},
         )
 
     def start(self, delay_seconds: float | None) -> "RecordingCounters":
@@ -111,6 +119,16 @@ class RecordingCounters:
     def upload(self, delay_seconds: float) -> "RecordingCounters":
         """Count an upload, at most *delay_seconds* after the end of the recording."""
         return replace(self, upload_delay=self.upload_delay.observe(max(0.0, delay_seconds)))
+
+    def record_duration(self, kind: Kind, seconds: float) -> "RecordingCounters":
+        """Count the length of an uploaded recording."""
+        total = self.recorded_seconds[kind] + seconds
+        return replace(self, recorded_seconds={**self.recorded_seconds, kind: total})
+
+    def record_size(self, kind: Kind, size_bytes: float) -> "RecordingCounters":
+        """Count the size of an uploaded recording's file."""
+        total = self.recorded_bytes[kind] + size_bytes
+        return replace(self, recorded_bytes={**self.recorded_bytes, kind: total})
 
     def drop(self, count: int) -> "RecordingCounters":
         """Count recordings that were evicted because there were too many."""

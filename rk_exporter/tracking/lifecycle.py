@@ -8,7 +8,7 @@ All times are unix seconds: timestamps by the API's clock, times of readings by 
 from dataclasses import dataclass, replace
 
 from rk_exporter.model.meeting import Meeting
-from rk_exporter.model.recording import OUTCOME_OF, TERMINAL, Outcome, Recording, Status
+from rk_exporter.model.recording import FAILURES, TERMINAL, Outcome, Recording, Status
 from rk_exporter.tracking.counters import RecordingCounters
 
 
@@ -16,6 +16,8 @@ from rk_exporter.tracking.counters import RecordingCounters
 LONGEST_LIFE_SECONDS = 25 * 3600.0
 # The API keeps a file, and its URL works, for 7 days ("Data retention" page).
 URL_LIFETIME_SECONDS = 7 * 86_400.0
+# The outcomes that the API reports; a recording that has vanished may come back.
+_ENDS = frozenset({Outcome.UPLOADED, *FAILURES})
 # A missing recording is read immediately, and again after one scrape. After that the app's list,
 # which is polled more often than this, usually shows its end.
 _SHORTEST_PAUSE_SECONDS = 10.0
@@ -40,6 +42,10 @@ class KnownRecording:
     """Whether its own endpoint was read after its end."""
     is_expiry_checked: bool = False
     """Whether it was read again shortly before its download URL expires."""
+    awaits_duration: bool = False
+    """Whether its length counts as soon as it is known, because it was not known at the end."""
+    awaits_size: bool = False
+    """Whether the size of its file counts as soon as it is known."""
 
     @property
     def recording_id(self) -> str:
@@ -49,7 +55,7 @@ class KnownRecording:
     @property
     def is_finished(self) -> bool:
         """Return whether it has reached its final state."""
-        return self.recording.status in TERMINAL or self.outcome in OUTCOME_OF.values()
+        return self.recording.status in TERMINAL or self.outcome in _ENDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +83,16 @@ def track(
 
     The details of an *inherited* recording, which ended before counting began, are not read.
     """
-    outcome = OUTCOME_OF.get(recording.status)
+    outcome = _outcome(None, recording)
+    is_counted = outcome is Outcome.UPLOADED and not is_inherited
     return KnownRecording(
         meeting=meeting,
         recording=recording,
         read_at=read_at,
         outcome=outcome,
         has_details=is_inherited and outcome is not None,
+        awaits_duration=is_counted and not recording.known_duration_seconds,
+        awaits_size=is_counted and not recording.file_size_bytes,
     )
 
 
@@ -101,11 +110,16 @@ def apply_reading(known: KnownRecording, recording: Recording, *, read_at: float
     # A recording that seems to go on after its end needs another look at its own endpoint.
     seems_to_go_on = after is not before and after not in TERMINAL
     is_refreshed = expires_at != known.recording.download_url_expiry_timestamp_seconds
+    outcome = known.outcome or _outcome(known.recording, recording)
+    is_uploaded = known.outcome is None and outcome is Outcome.UPLOADED
     return replace(
         known,
         recording=recording,
         read_at=read_at,
-        outcome=known.outcome or OUTCOME_OF.get(recording.status),
+        outcome=outcome,
+        awaits_duration=(is_uploaded or known.awaits_duration)
+        and not recording.known_duration_seconds,
+        awaits_size=(is_uploaded or known.awaits_size) and not recording.file_size_bytes,
         has_details=known.has_details and not seems_to_go_on,
         is_expiry_checked=known.is_expiry_checked and not is_refreshed,
     )
@@ -127,8 +141,15 @@ def revive(
 ) -> KnownRecording:
     """Return an evicted recording that is back, with its *outcome* and start as counted before."""
     recording = replace(known.recording, started_timestamp_seconds=started_timestamp_seconds)
-    has_ended = outcome in OUTCOME_OF.values()
-    return replace(known, recording=recording, outcome=outcome, has_details=has_ended)
+    return replace(
+        known,
+        recording=recording,
+        outcome=outcome,
+        has_details=outcome in _ENDS,
+        # What has not been counted by then is not worth the risk of counting it twice.
+        awaits_duration=False,
+        awaits_size=False,
+    )
 
 
 def has_labels(recording: Recording) -> bool:
@@ -154,7 +175,28 @@ def count_transition(
         stopped_at = recording.stopped_timestamp_seconds
         if after.outcome is Outcome.UPLOADED and stopped_at is not None:
             counters = counters.upload(now - stopped_at)
+    if after.outcome is not Outcome.UPLOADED:
+        return counters
+    # The length and the size count when they are first known, which may be after the end.
+    is_new = before is None or before.outcome is None
+    seconds, size = recording.known_duration_seconds, recording.file_size_bytes
+    if seconds and (is_new or (before is not None and before.awaits_duration)):
+        counters = counters.record_duration(recording.kind, seconds)
+    if size and (is_new or (before is not None and before.awaits_size)):
+        counters = counters.record_size(recording.kind, size)
     return counters
+
+
+def may_be_due(known: KnownRecording) -> bool:
+    """Return whether to read a recording by its id at some time before its URL expires."""
+    return not known.has_details if known.is_finished else known.missing_since is not None
+
+
+def expiry_check_at(known: KnownRecording) -> float | None:
+    """Return when, by the API's clock, to check whether a recording's URL was refreshed."""
+    if not known.is_finished or not known.has_details or known.is_expiry_checked:
+        return None
+    return _check_expiry_at(known)
 
 
 def due_at(
@@ -214,23 +256,19 @@ def ended_at(known: KnownRecording) -> float:
     )
 
 
-def shown_until(known: KnownRecording, rules: FollowRules) -> float | None:
-    """Return until when, by the API's clock, a recording is shown; None while in progress."""
-    if not known.is_finished:
-        return None
-    expires_at = known.recording.download_url_expiry_timestamp_seconds
-    return ended_at(known) + rules.retain_seconds if expires_at is None else expires_at
+def _outcome(before: Recording | None, after: Recording) -> Outcome | None:
+    """
+    Return how a recording has ended; None while it goes on.
 
-
-def has_expired(known: KnownRecording, rules: FollowRules, *, now: float) -> bool:
-    """Return whether a recording is no longer shown at *now*, by the API's clock."""
-    until = shown_until(known, rules)
-    return until is not None and until <= now
-
-
-def survives_removal(known: KnownRecording, rules: FollowRules) -> bool:
-    """Return whether a recording stays when its meeting is removed from the list."""
-    return rules.any_meeting or (rules.keep_removed and known.is_finished)
+    It failed in the upload if an earlier reading shows it UPLOADING or stopped.
+    """
+    if after.status is not Status.ERRORED:
+        return Outcome.UPLOADED if after.status is Status.UPLOADED else None
+    if before is None or before.status in TERMINAL:
+        return Outcome.ERRORED
+    has_stopped = before.stopped_timestamp_seconds is not None
+    is_upload = has_stopped or before.status is Status.UPLOADING
+    return Outcome.UPLOAD_FAILED if is_upload else Outcome.ERRORED
 
 
 def _check_expiry_at(known: KnownRecording) -> float | None:

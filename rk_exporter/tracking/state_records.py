@@ -12,9 +12,9 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 from rk_exporter.model.meeting import App, Meeting, Reading
-from rk_exporter.model.recording import Outcome, Status, StopReason
+from rk_exporter.model.recording import Kind, Outcome, Status, StopReason
 from rk_exporter.model.saved_calls import SavedCalls
-from rk_exporter.tracking.tracker import TrackerState
+from rk_exporter.tracking.tracker_state import TrackerState
 
 
 VERSION = 1
@@ -82,6 +82,8 @@ class _KnownRecording(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome | None = None
     has_details: bool = False
     is_expiry_checked: bool = False
+    awaits_duration: bool = False
+    awaits_size: bool = False
 
 
 class _Tombstone(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +104,8 @@ class _Counters(msgspec.Struct, frozen=True, kw_only=True):
     transitions: dict[Status, dict[Status, _Count]] = {}
     start_delay: _Histogram = _Histogram()
     upload_delay: _Histogram = _Histogram()
+    recorded_seconds: dict[Kind, _Sum] = {}
+    recorded_bytes: dict[Kind, _Sum] = {}
 
 
 class _Tracker(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,31 +3,24 @@
 import logging
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Outcome, Recording, Status
 from rk_exporter.runtime.server_clock import ServerClock
-from rk_exporter.tracking import lifecycle
-from rk_exporter.tracking.counters import RecordingCounters, is_possible
+from rk_exporter.tracking import lifecycle, retention, shown
+from rk_exporter.tracking.counters import is_possible
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
+from rk_exporter.tracking.meetings import TrackedMeetings
 from rk_exporter.tracking.retries import Retries
-from rk_exporter.tracking.store import RecordingStore, Tombstone
+from rk_exporter.tracking.shown import LimitLog, ShownRecordings
+from rk_exporter.tracking.store import RecordingStore
+from rk_exporter.tracking.tracker_state import TrackerState
 
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackerState:
-    """The part of a tracker that outlives the process."""
-
-    recordings: tuple[KnownRecording, ...] = ()
-    tombstones: Mapping[str, Tombstone] = field(default_factory=dict)
-    counters: RecordingCounters = field(default_factory=RecordingCounters)
-    listed_until: float | None = None
-    """Up to which invocation time the tracker has seen all recordings; None if never."""
+# What the API returned this long ago is not what it returns now.
+_RETURNED_SECONDS = 86_400.0
 
 
 class RecordingTracker:
@@ -50,13 +43,14 @@ class RecordingTracker:
         self._app = app
         self._clock = clock
         self._server_clock = server_clock
-        self._meetings: Mapping[str, Meeting] = {}
+        self._meetings = TrackedMeetings()
         self._retries = Retries()
         state = state or TrackerState()
         self.counters = state.counters.resumed()
-        self._store = RecordingStore(rules.max_recordings, state.tombstones)
-        for known in state.recordings:
-            self._store.upsert(known)
+        self._store = RecordingStore(
+            rules, recordings=state.recordings, tombstones=state.tombstones
+        )
+        self._limit_log = LimitLog(app, rules.max_recordings)
         self.listed_until = state.listed_until
         """Up to which invocation time all recordings were seen in the app's list."""
         # Recordings invoked until then are counted already, perhaps by an earlier process.
@@ -77,9 +71,17 @@ class RecordingTracker:
             listed_until=self.listed_until,
         )
 
-    def shown(self, *, oldest: float) -> tuple[KnownRecording, ...]:
-        """Return all recordings, except those in progress that were last read before *oldest*."""
-        return tuple(known for known in self._store if known.is_finished or known.read_at >= oldest)
+    def shown(self, *, oldest: float) -> ShownRecordings:
+        """Return what to show; readings of recordings in progress before *oldest* are too old."""
+        selected = shown.select(
+            self._store,
+            most_finished=self.rules.max_recordings,
+            returned=self._meetings.returned,
+            oldest=oldest,
+            now=self._server_clock(),
+        )
+        self._limit_log.log(hidden=selected.totals.hidden, is_full=self._store.is_full)
+        return selected
 
     def in_progress(self) -> Mapping[str, Collection[Status]]:
         """Return, by meeting id, the states of the recordings that the meeting should show."""
@@ -94,7 +96,7 @@ class RecordingTracker:
         """Return the recordings to read by id, each after its waiting time (see *overdue*)."""
         return [
             (waiting, known)
-            for known in self._store
+            for known in self._store.perhaps_due(now=now + self._server_clock.offset_seconds)
             if (waiting := self._overdue(known, now)) is not None
         ]
 
@@ -109,8 +111,9 @@ class RecordingTracker:
 
         Return the ids of recordings in progress that the meeting has stopped showing.
         """
-        shown = self._observe_shown(ListedRecording(meeting, item) for item in recordings)
-        return self._mark_missing(self._store.in_progress(meeting.meeting_id) - shown)
+        returned = self._observe_shown(ListedRecording(meeting, item) for item in recordings)
+        self._meetings.observe_meeting(meeting.meeting_id, returned)
+        return self._mark_missing(self._store.in_progress(meeting.meeting_id) - returned)
 
     def observe_in_progress(
         self, listed: Iterable[ListedRecording], *, is_complete: bool
@@ -120,8 +123,11 @@ class RecordingTracker:
 
         If the list is complete, return the ids of recordings that it has stopped showing.
         """
-        shown = self._observe_shown(listed)
-        return self._mark_missing(self._store.all_in_progress() - shown) if is_complete else []
+        returned = self._observe_shown(listed)
+        if not is_complete:
+            return []
+        self._meetings.observe_all()
+        return self._mark_missing(self._store.all_in_progress() - returned)
 
     def observe_listed(self, meeting: Meeting, recording: Recording, *, asked_at: float) -> None:
         """Apply an item of the app's list, which was requested at *asked_at*."""
@@ -170,31 +176,37 @@ class RecordingTracker:
         self.is_listed_up_to(self._server_clock())
 
     def set_meetings(self, meetings: Iterable[Meeting]) -> None:
-        """Set the list of *meetings*, and evict recordings that are no longer shown."""
-        self._meetings = {canonical(meeting.meeting_id): meeting for meeting in meetings}
-        now = self._server_clock()
-        for known in self._store:
-            listed = self._meetings.get(canonical(known.meeting.meeting_id))
-            is_listed = listed is not None
-            survives = is_listed or lifecycle.survives_removal(known, self.rules)
-            if not survives or lifecycle.has_expired(known, self.rules, now=now):
+        """Set the list of *meetings*, and evict recordings whose time is over."""
+        is_changed = self._meetings.replace(meetings)
+        self._check_meetings(self._store if is_changed else self._store.oldest_in_progress())
+        returned = self._meetings.returned
+        for known in self._store.no_longer_shown(now=self._server_clock()):
+            is_fresh = self._clock() - known.read_at < _RETURNED_SECONDS
+            if known.recording_id not in returned or not is_fresh:
                 self._evict(known)
-            elif not is_listed and not known.is_finished and known.missing_since is None:
-                # No reading of a meeting would show that it has ended.
-                self._store.upsert(replace(known, missing_since=self._clock()))
-            elif listed is not None and listed.meeting_id != known.meeting.meeting_id:
-                # Another spelling of the same id.
-                self._store.upsert(replace(known, meeting=listed))
         if dropped := self._store.evict_surplus():
             self.counters = self.counters.drop(dropped)
 
+    def _check_meetings(self, recordings: Iterable[KnownRecording]) -> None:
+        """Evict or follow those of the *recordings* whose meetings are not in the list."""
+        for known in recordings:
+            if listed := self._meetings.listed(known.meeting):
+                if listed.meeting_id != known.meeting.meeting_id:
+                    # Another spelling of the same id.
+                    self._store.upsert(replace(known, meeting=listed))
+            elif not retention.survives_removal(known, self.rules):
+                self._evict(known)
+            elif not known.is_finished and known.missing_since is None:
+                # No reading of a meeting would show that it has ended.
+                self._store.upsert(replace(known, missing_since=self._clock()))
+
     def _observe_shown(self, listed: Iterable[ListedRecording]) -> set[str]:
         """Apply readings of recordings that their meetings show, and return their ids."""
-        now, shown = self._clock(), set()
+        now, returned = self._clock(), set()
         for item in listed:
-            shown.add(item.recording.recording_id)
+            returned.add(item.recording.recording_id)
             self._observe(item.meeting, item.recording, now=now, is_shown=True)
-        return shown
+        return returned
 
     def _observe(
         self, meeting: Meeting, recording: Recording, *, now: float, is_shown: bool = False
@@ -215,7 +227,7 @@ class RecordingTracker:
             self._retries.exists(known.recording_id)
         after = replace(
             lifecycle.apply_reading(known, recording, read_at=now),
-            meeting=self._meetings.get(canonical(known.meeting.meeting_id), known.meeting),
+            meeting=self._meetings.listed(known.meeting) or known.meeting,
             missing_since=None if is_shown else _no_later(known.missing_since, now),
         )
         if not is_possible(known.recording.status, recording.status):
@@ -231,15 +243,16 @@ class RecordingTracker:
         return after
 
     def _track(self, meeting: Meeting, recording: Recording, *, now: float, is_shown: bool) -> None:
-        listed = self._meetings.get(canonical(meeting.meeting_id))
+        listed = self._meetings.listed(meeting)
         if listed is None and not self.rules.any_meeting:
             return
         is_inherited = self._is_inherited(recording)
         known = lifecycle.track(
             listed or meeting, recording, read_at=now, is_inherited=is_inherited
         )
-        is_expired = lifecycle.has_expired(known, self.rules, now=self._server_clock())
-        if is_expired or not self._store.has_room(known):
+        # What a meeting shows now is shown, however old it is. The list has all that is old.
+        is_over = retention.has_expired(known, self.rules, now=self._server_clock())
+        if (is_over and not is_shown) or not self._store.has_room(known):
             return
         before = None
         if tombstone := self._store.tombstone(recording.recording_id):

@@ -32,6 +32,7 @@ CHANGED_THRESHOLDS = {
     "rk:recording_start_delay_seconds:threshold": "10",
     "rk:recordings_started:threshold": "1",
     "rk:download_url_expires_in_seconds:threshold": "1800",
+    "rk:download_url_expired_seconds:threshold": "1800",
     "rk:data_age_seconds:threshold": "120",
     "rk:api_budget_remaining_ratio:threshold": "0.5",
 }

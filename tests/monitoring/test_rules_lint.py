@@ -35,6 +35,8 @@ ALERTS = (
     "RKRecordingNearTimeLimit",
     "RKRecordingEmptyFile",
     "RKDownloadURLExpiringSoon",
+    "RKDownloadURLExpired",
+    "RKRecordingsHidden",
     "RKMeetingNotRecorded",
     "RKStartDelayHigh",
 )

@@ -136,10 +136,17 @@ class Process:
     @property
     def finished(self) -> dict[str, int]:
         """Return the number of recordings by outcome."""
-        outcomes = ("uploaded", "errored", "vanished")
+        # Which of the two failures it is depends on the states that the exporter has seen.
+        outcomes = {
+            "uploaded": ["uploaded"],
+            "errored": ["errored", "upload_failed"],
+            "vanished": ["vanished"],
+        }
         return {
-            outcome: int(self.total("rk_recordings_finished_total", outcome=outcome))
-            for outcome in outcomes
+            outcome: sum(
+                int(self.total("rk_recordings_finished_total", outcome=name)) for name in names
+            )
+            for outcome, names in outcomes.items()
         }
 
     @property

@@ -243,7 +243,7 @@ LIFECYCLES = {
         about="Without RealtimeKit's bucket there is no URL: it is shown for 7 days after its end, "
         "which is follow.retain.",
         recordings=[usual(details={"bucket_enabled": False})],
-        course=days((7 * DAY, 7 * DAY + 120), last=7 * DAY + HOUR),
+        course=days((8 * DAY, 8 * DAY + 120), last=8 * DAY + HOUR),
     ),
     "own bucket": Lifecycle(
         about="The file goes to the customer's own bucket alone: there is no URL.",
@@ -273,20 +273,21 @@ LIFECYCLES = {
         course=until(1200),
     ),
     "more than can be shown": Lifecycle(
-        about="At most two recordings are shown: the one that ended first leaves.",
+        about="At most two finished recordings are shown: those whose URLs expire first. "
+        "Recordings in progress are always shown.",
         recordings=[usual(f"no-{number}", 105.0 * number) for number in range(4)],
         course=until(600),
         settings={"follow__max_recordings": "2"},
     ),
     "URL expires": Lifecycle(
-        about="A recording leaves when its URL expires, 7 days after it stopped.",
+        about="A recording leaves a day after its URL has expired, 7 days after it stopped.",
         recordings=[usual()],
-        course=days((7 * DAY, 7 * DAY + 120), last=7 * DAY + HOUR),
+        course=days((7 * DAY, 7 * DAY + 120), (8 * DAY, 8 * DAY + 120), last=8 * DAY + HOUR),
     ),
     "two URLs expire together": Lifecycle(
         about="Two recordings of one meeting leave at the same scrape.",
         recordings=[usual(), usual("second", 3)],
-        course=days((7 * DAY, 7 * DAY + 120), last=7 * DAY + HOUR),
+        course=days((8 * DAY, 8 * DAY + 120), last=8 * DAY + HOUR),
     ),
     "URL refreshed": Lifecycle(
         about="The URL is refreshed after a day and an hour. The recording is no longer on the "

@@ -207,8 +207,8 @@ class TestRestart:
         assert 1 == value(last, FINISHED, outcome="vanished")
         assert 1 == value(last, STARTED)
 
-    def test_dropped_recordings(self, path: Path) -> None:
-        """Recordings that were dropped because there were too many stay dropped, and count once."""
+    def test_hidden_recordings(self, path: Path) -> None:
+        """Recordings that are hidden because there are too many stay hidden, and count once."""
         changes = {"follow__max_recordings": "1", "follow__reread_interval": "10m"}
         configuration = with_state_file(path, meeting_ids=["a", "b", "c"], **changes)
 
@@ -229,10 +229,12 @@ class TestRestart:
         ]
         texts = simulate(steps, *recordings, configuration=configuration)
         assert [(3, 3)] * 4 == [counts(text) for text in texts]
-        assert [2] * 4 == [value(text, "rk_recordings_dropped_total") for text in texts]
+        assert [2] * 4 == [value(text, "rk_recordings_hidden") for text in texts]
+        assert [3] * 4 == [value(text, "rk_recordings", status="UPLOADED") for text in texts]
+        assert [0] * 4 == [value(text, "rk_recordings_dropped_total") for text in texts]
         for text in texts:
             ((labels, _),) = labelled(text, "rk_recording_info")
-            assert "c" == labels["meeting_id"]
+            assert "a" == labels["meeting_id"]
 
     @pytest.mark.parametrize(
         "saved",

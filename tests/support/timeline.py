@@ -9,7 +9,7 @@ from tests.support.building import NOW
 
 
 _SERIES = re.compile(
-    r"(?P<name>rk_recording\w*|rk_meeting_active_recordings|rk_meeting_up)"
+    r"(?P<name>rk_record\w*|rk_meeting_active_recordings|rk_meeting_up)"
     r"\{(?P<labels>.*)\} (?P<value>\S+)"
 )
 _LABEL = re.compile(r'(\w+)="([^"]*)"')

@@ -20,6 +20,7 @@ from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_file import StateFileStatus
+from rk_exporter.tracking.totals import RecordingTotals
 from tools.docs.tables import code, table
 
 
@@ -27,7 +28,8 @@ from tools.docs.tables import code, table
 _SUBJECTS = {
     "Files": ("rk_meetings_file_", "rk_state_file_"),
     "Recordings of an app": (
-        "rk_recordings_",
+        "rk_recordings",
+        "rk_recorded_",
         "rk_recording_transitions_",
         "rk_recording_start_delay_",
         "rk_recording_upload_delay_",
@@ -70,6 +72,7 @@ _LABELS = {
     "session_id": "id of the meeting's session; empty if the API does not return it",
     "output_file_name": "name of the recording's file; empty if the API does not return it",
     "outcome": f"how the recording ended: {_codes(Outcome)}",
+    "within": "time in which the download URLs expire",
     "from": "state before a change",
     "to": "state after a change",
     "meeting_name": "name of the meeting",
@@ -181,6 +184,7 @@ def _snapshot() -> Snapshot:
         files=(FileState("path", is_read=True, last_success_timestamp_seconds=1.0),),
         discovery=DiscoveryState(last_success_timestamp_seconds=1.0),
         recordings=(KnownRecording(meeting=meeting, recording=recording, read_at=1.0),),
+        totals=RecordingTotals(earliest_expiry_timestamp_seconds=1.0),
     )
     state_file = StateFileStatus(is_written=True, last_success_timestamp_seconds=1.0)
     return Snapshot((app,), 1.0, state_file)

@@ -406,7 +406,7 @@ def test_unusual_answers_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     data = {**json.loads(SAMPLE)["data"], "status": "TRANSCODING", "file_size": CANARY}
     respx.get(f"{PREFIX}/meeting-1").respond(200, json={"success": True, "data": data})
     read()
-    (record,) = caplog.records
+    (record,) = (found for found in caplog.records if found.levelno == logging.DEBUG)
     assert "API answer differs from its documentation" == record.getMessage()
     fields = vars(record)
     assert ("production", "/recordings/active-recording/meeting-1") == (
@@ -414,6 +414,21 @@ def test_unusual_answers_are_logged(caplog: pytest.LogCaptureFixture) -> None:
         fields["path"],
     )
     assert ("file_size", "TRANSCODING") == (fields["malformed"], fields["unknown_status"])
+
+
+@respx.mock
+def test_unknown_states_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """One warning per unknown state has its value, escaped and shortened, and there is a limit."""
+    sample = json.loads(SAMPLE)["data"]
+    states = ["TRANSCODING", "TRANSCODING", "é" * 90, *(f"STATE-{number}" for number in range(99))]
+    data = [{**sample, "id": f"r{number}", "status": state} for number, state in enumerate(states)]
+    respx.get(f"{PREFIX}/meeting-1").respond(200, json={"success": True, "data": data})
+    read()
+    warnings = [vars(record) for record in caplog.records if record.levelno == logging.WARNING]
+    logged = [fields["status"] for fields in warnings]
+    assert ["TRANSCODING", r"\xe9" * 10, "STATE-0"] == logged[:3]
+    assert 20 == len(set(logged)) == len(logged)
+    assert {"production"} == {fields["app"] for fields in warnings}
 
 
 @pytest.mark.parametrize(

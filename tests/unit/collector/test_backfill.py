@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.pagination import PER_PAGE, PageSizeChanged
 from rk_exporter.api.results import Page, Paging
+from rk_exporter.collector import backfill
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.model.errors import (
     ApiError,
@@ -148,7 +149,7 @@ class Poller:
 
     @property
     def all_shown(self) -> Sequence[KnownRecording]:
-        return self.tracker.shown(oldest=0.0)
+        return self.tracker.shown(oldest=0.0).recordings
 
     @property
     def shown(self) -> list[str]:
@@ -242,19 +243,27 @@ class TestRestoring:
 
         with_poller(steps, older(150))
 
-    @pytest.mark.parametrize(
-        ("max_recordings", "pages"), [(1, 2), (100, 2), (101, 3), (1000, 11), (1001, 12)]
-    )
-    def test_stops_after_the_limit(self, max_recordings: int, pages: int) -> None:
-        """The poll stops one page after the limit of recordings, however long the list is."""
+    @pytest.mark.parametrize("max_recordings", [1, 1000])
+    def test_no_limit_of_series(self, max_recordings: int) -> None:
+        """The limit on the number of series does not end the poll, because totals need the rest."""
 
         async def steps(poller: Poller) -> None:
-            assert list(range(1, pages + 1)) == await poller.poll()
-            assert poller.is_restored()
+            assert list(range(1, 21)) == await poller.poll()
+            assert 2000 == sum(poller.tracker.shown(oldest=0.0).totals.by_status.values())
 
         with_poller(steps, older(2000), max_recordings=max_recordings)
 
-    @pytest.mark.parametrize(("retain", "days"), [(HOUR, 7), (7 * DAY, 7), (30 * DAY, 30)])
+    def test_stops_at_the_limit_of_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The poll stops one page after the number of recordings that the exporter keeps."""
+        monkeypatch.setattr(backfill, "MOST_RECORDINGS", 200)
+
+        async def steps(poller: Poller) -> None:
+            assert [1, 2, 3] == await poller.poll()
+            assert poller.is_restored()
+
+        with_poller(steps, older(500))
+
+    @pytest.mark.parametrize(("retain", "days"), [(HOUR, 8), (8 * DAY, 8), (30 * DAY, 30)])
     def test_stops_at_the_age(self, retain: float, days: int) -> None:
         """The poll ends at recordings that cannot be shown: a file is kept for seven days."""
         limit = days * DAY + 25 * HOUR

@@ -20,7 +20,7 @@ from rk_exporter.simulator import Fault
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.tracking.state_file import StateFile, StateFileStatus
 from rk_exporter.tracking.state_records import SavedApp
-from rk_exporter.tracking.tracker import TrackerState
+from rk_exporter.tracking.tracker_state import TrackerState
 from tests.support.building import (
     BLOCKING_FAULTS,
     NOW,

@@ -25,6 +25,7 @@ from rk_exporter.simulator import Fault
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_file import StateFileStatus
+from rk_exporter.tracking.totals import RecordingTotals
 from tests.support.building import (
     NOW,
     Setup,
@@ -137,6 +138,7 @@ def test_nothing_is_shown_before_it_is_known() -> None:
     snapshot = system.exporter.collector.snapshot
     shown = {family.name: family.samples for family in SnapshotFamilies()(snapshot)}
     counted = {family.name for family in counter_families(snapshot.apps)}
+    counted |= {"rk_recordings", "rk_recordings_expiring", "rk_recordings_hidden"}
     assert {"rk_meeting", "rk_meetings", "rk_app", "rk_exporter_build", *counted} == {
         name for name, found in shown.items() if found
     }
@@ -187,7 +189,7 @@ def test_counts_of_recordings_begin_at_zero() -> None:
     """Every possible outcome and state change has a series from the start."""
     text = scrape(setup(meetings=["idle"]))
     finished = labelled(text, "rk_recordings_finished_total")
-    assert {("uploaded", 0), ("errored", 0), ("vanished", 0)} == {
+    assert {("uploaded", 0), ("errored", 0), ("upload_failed", 0), ("vanished", 0)} == {
         (labels["outcome"], number) for labels, number in finished
     }
     moves = labelled(text, "rk_recording_transitions_total")
@@ -217,7 +219,7 @@ def test_recording_counters(tmp_path: Path) -> None:
         for labels, number in labelled(text, "rk_recordings_finished_total")
         if labels["rk_app"] == "telehealth"
     }
-    assert {"uploaded": 1, "errored": 1, "vanished": 1} == finished
+    assert {"uploaded": 1, "errored": 1, "upload_failed": 0, "vanished": 1} == finished
     # The recordings recording, paused, uploading, uploaded, and the one that vanished.
     assert 5 == value(text, "rk_recordings_started_total", **telehealth)
     moves = {
@@ -256,14 +258,39 @@ def test_delays_are_measured(tmp_path: Path) -> None:
     assert (4, 10) == (value(text, f"{name}_count", **app), value(text, f"{name}_sum", **app))
 
 
-def test_dropped_recordings_are_counted() -> None:
-    """Recordings hidden by the limit are counted."""
-    recordings = [scripted(id=recording_id, invoked_at=NOW - 1) for recording_id in ("a", "b", "c")]
-    configuration = config(follow__max_recordings="1")
-    system = setup(*recordings, configuration=configuration, active_as_list=True)
-    text = scrape(system)
-    assert 1 == len(samples(text, "rk_recording_last_success_timestamp_seconds"))
-    assert 2 == value(text, "rk_recordings_dropped_total")
+def test_totals() -> None:
+    """Totals have a series for each state and time, and the hidden recordings count."""
+    totals = RecordingTotals(
+        by_status={**dict.fromkeys(Status, 0), Status.UPLOADED: 7},
+        expiring={"1h": 1, "24h": 2, "72h": 3},
+        earliest_expiry_timestamp_seconds=NOW + 60,
+        hidden=4,
+    )
+    text = exposed(totals=totals)
+    assert {(status.value, 7.0 if status is Status.UPLOADED else 0.0) for status in Status} == {
+        (labels["status"], number) for labels, number in labelled(text, "rk_recordings")
+    }
+    assert {("1h", 1), ("24h", 2), ("72h", 3)} == {
+        (labels["within"], number) for labels, number in labelled(text, "rk_recordings_expiring")
+    }
+    assert NOW + 60 == value(text, "rk_recordings_earliest_expiry_timestamp_seconds")
+    assert 4 == value(text, "rk_recordings_hidden")
+    assert samples(exposed(), "rk_recordings_earliest_expiry_timestamp_seconds") == {}
+
+
+def test_meeting_counts_what_is_not_followed() -> None:
+    """A meeting counts the recordings of its reading that the exporter does not follow."""
+    shown = known(recording_id="followed")
+    others = [
+        ReadRecording(recording_id="new", status=Status.INVOKED),
+        ReadRecording(recording_id="odd", status=Status.UNKNOWN),
+        ReadRecording(recording_id="ended", status=Status.UPLOADED),
+    ]
+    reading = Reading(meeting=Meeting("m", "m"), recordings=(shown.recording, *others))
+    assert 3 == value(exposed(shown, readings=(reading,)), "rk_meeting_active_recordings")
+    # The recording's own endpoint was read later than its meeting.
+    ended = known(recording_id="followed", status=Status.UPLOADED)
+    assert 2 == value(exposed(ended, readings=(reading,)), "rk_meeting_active_recordings")
 
 
 def test_absent_is_not_zero() -> None:
@@ -472,19 +499,19 @@ def test_state_file(
 
 
 def test_expiry_counts_down() -> None:
-    """The time until the download URL expires decreases with each scrape, then disappears."""
+    """The time until the download URL expires decreases with each scrape, also after the expiry."""
     system = setup(scripted())
     name = "rk_recording_download_url_expires_in_seconds"
 
     async def scrapes() -> list[float | None]:
         found = []
-        for later in (100, 60, 7 * 86400 - 101, 1):
+        for later in (100, 60, 7 * 86400 - 101, 61):
             system.time.now += later
             found.append(value((await system.get()).text, name))
         return found
 
     week = 7 * 86400
-    assert [week - 40, week - 100, 1, None] == finish(system, scrapes)
+    assert [week - 40, week - 100, 1, -60] == finish(system, scrapes)
 
 
 def test_malformed_fields_are_counted() -> None:

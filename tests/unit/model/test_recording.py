@@ -53,6 +53,8 @@ def test_duration_reported_as_zero_without_timestamps() -> None:
 
 @pytest.mark.parametrize("status", Status)
 def test_in_progress(status: Status) -> None:
-    """Recordings are in progress until they are UPLOADED or ERRORED."""
-    ended = {Status.UPLOADED, Status.ERRORED, Status.UNKNOWN}
+    """Recordings are in progress until they have ended; in an unknown state until they stop."""
+    ended = {Status.UPLOADED, Status.ERRORED}
     assert (status not in ended) == recording(status).in_progress
+    ended.add(Status.UNKNOWN)
+    assert (status not in ended) == recording(status, stopped_timestamp_seconds=9.0).in_progress

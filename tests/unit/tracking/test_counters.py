@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter.model.recording import Outcome, Status
+from rk_exporter.model.recording import Kind, Outcome, Status
 from rk_exporter.tracking.counters import Histogram, RecordingCounters, is_possible
 
 
@@ -126,6 +126,15 @@ class TestCounters:
             at = bisect_left(counters.start_delay.bounds, seconds)
             expected |= {f"start_delay {at}": 1} | ({"start_delay sum": seconds} if seconds else {})
         assert expected == changes(counters, counters.start(delay))
+
+    @given(COUNTERS, st.sampled_from(Kind), WHOLE)
+    def test_recorded(self, counters: RecordingCounters, kind: Kind, number: float) -> None:
+        """Lengths and sizes add up by kind."""
+        number = abs(number)
+        expected = {f"recorded_seconds {kind}": number} if number else {}
+        assert expected == changes(counters, counters.record_duration(kind, number))
+        expected = {f"recorded_bytes {kind}": number} if number else {}
+        assert expected == changes(counters, counters.record_size(kind, number))
 
     @given(COUNTERS, st.sampled_from(Outcome))
     def test_finish(self, counters: RecordingCounters, outcome: Outcome) -> None:

@@ -12,6 +12,7 @@ from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import (
     IN_PROGRESS,
     TERMINAL,
+    Kind,
     Outcome,
     Recording,
     Status,
@@ -28,10 +29,10 @@ from rk_exporter.tracking.lifecycle import (
     has_labels,
     overdue,
     revive,
-    shown_until,
     track,
     with_details,
 )
+from rk_exporter.tracking.retention import shown_until
 from tests.support.building import NOW
 
 
@@ -83,6 +84,25 @@ def count(*recordings: Recording, now: float = NOW) -> RecordingCounters:
         after = apply_reading(before, reading, read_at=NOW) if before else seen(reading)
         counters, before = count_transition(counters, before, after, now=now), after
     return counters
+
+
+def recorded(counters: RecordingCounters) -> tuple[float, float]:
+    """Return the counted length and size."""
+    return sum(counters.recorded_seconds.values()), sum(counters.recorded_bytes.values())
+
+
+def first_end(readings: Sequence[Recording]) -> Outcome | None:
+    """Return how the first of the readings that shows the end says that a recording ended."""
+    has_stopped = False
+    for before, reading in pairwise([None, *readings]):
+        assert reading is not None
+        if reading.status is Status.UPLOADED:
+            return Outcome.UPLOADED
+        if reading.status is Status.ERRORED:
+            is_upload = has_stopped or (before and before.status is Status.UPLOADING)
+            return Outcome.UPLOAD_FAILED if is_upload else Outcome.ERRORED
+        has_stopped = has_stopped or reading.stopped_timestamp_seconds is not None
+    return None
 
 
 def labels(known: KnownRecording) -> tuple[object, ...] | None:
@@ -148,8 +168,26 @@ class TestApplyReading:
     @given(st.lists(RECORDINGS, min_size=1, max_size=6))
     def test_first_outcome(self, recordings: Sequence[Recording]) -> None:
         """The first outcome counts."""
-        ends = [reading.status for reading in recordings if reading.status in TERMINAL]
-        assert (ends[0].lower() if ends else None) == seen(*recordings).outcome
+        assert first_end(recordings) == seen(*recordings).outcome
+
+    @pytest.mark.parametrize(
+        ("before", "expected"),
+        [
+            (recording(Status.RECORDING), Outcome.ERRORED),
+            (recording(Status.UPLOADING), Outcome.UPLOAD_FAILED),
+            # The API may add a state between the two.
+            (recording(Status.UNKNOWN, stopped_timestamp_seconds=NOW), Outcome.UPLOAD_FAILED),
+        ],
+    )
+    def test_upload_failed(self, before: Recording, expected: Outcome) -> None:
+        """An upload has failed if the recording was UPLOADING or had stopped at a reading."""
+        failed = recording(Status.ERRORED, stopped_timestamp_seconds=NOW)
+        assert Outcome.ERRORED == seen(failed).outcome
+        assert expected == seen(before, failed).outcome
+        assert expected == seen(before, failed, failed).outcome
+        assert {expected: 1} == {
+            outcome: found for outcome, found in count(before, failed).finished.items() if found
+        }
 
 
 class TestCountTransition:
@@ -167,7 +205,7 @@ class TestCountTransition:
         )
         assert 1 == counters.started
         assert 1.5 == counters.start_delay.total
-        assert {Outcome.UPLOADED: 1, Outcome.ERRORED: 0, Outcome.VANISHED: 0} == counters.finished
+        assert {**dict.fromkeys(Outcome, 0), Outcome.UPLOADED: 1} == counters.finished
         assert 40 == counters.upload_delay.total
         assert 1 == counters.transitions[Status.INVOKED][Status.RECORDING]
         assert 1 == counters.transitions[Status.RECORDING][Status.UPLOADED]
@@ -211,6 +249,35 @@ class TestCountTransition:
         assert 1 == sum(counters.finished.values())
         assert 0 == sum(counters.upload_delay.counts)
 
+    def test_recorded(self) -> None:
+        """The length and the size of an uploaded recording count when they are first known."""
+        stopped = {"started_timestamp_seconds": NOW, "stopped_timestamp_seconds": NOW + 60}
+        uploading = recording(Status.UPLOADING, file_size_bytes=5.0, **stopped)
+        uploaded = replace(uploading, status=Status.UPLOADED)
+        assert (0, 0) == recorded(count(uploading))
+        assert (60, 5) == recorded(count(uploading, uploaded, uploaded))
+        larger = replace(uploaded, file_size_bytes=7.0, reported_duration_seconds=61.0)
+        assert (60, 5) == recorded(count(uploaded, larger))
+        failed = replace(uploading, status=Status.ERRORED)
+        assert (0, 0) == recorded(count(uploading, failed, uploaded))
+
+    @pytest.mark.parametrize("unknown", [None, 0.0])
+    def test_recorded_late(self, unknown: float | None) -> None:
+        """Values that are missing or 0 at the end count once when they arrive."""
+        early = recording(
+            Status.UPLOADED, file_size_bytes=unknown, reported_duration_seconds=unknown
+        )
+        sized = replace(early, file_size_bytes=5.0)
+        whole = replace(sized, reported_duration_seconds=9.0)
+        assert (0, 0) == recorded(count(early, early))
+        assert (0, 5) == recorded(count(early, sized, early, sized))
+        assert (9, 5) == recorded(count(early, sized, early, whole, whole))
+
+    def test_recorded_by_kind(self) -> None:
+        """Recordings with a file per participant count separately."""
+        counters = count(recording(Status.UPLOADED, is_track=True, reported_duration_seconds=9.0))
+        assert {Kind.COMPOSITE: 0.0, Kind.TRACK: 9.0} == counters.recorded_seconds
+
     def test_failure_is_no_upload(self) -> None:
         """A failed recording counts no upload."""
         counters = count(recording(Status.ERRORED, stopped_timestamp_seconds=NOW - 9))
@@ -219,7 +286,7 @@ class TestCountTransition:
     def test_continues_after_its_end(self) -> None:
         """A recording that seems to go on after its end does not end twice."""
         counters = count(*map(recording, [Status.ERRORED, Status.UPLOADING, Status.UPLOADED]))
-        assert {Outcome.ERRORED: 1, Outcome.UPLOADED: 0, Outcome.VANISHED: 0} == counters.finished
+        assert {**dict.fromkeys(Outcome, 0), Outcome.ERRORED: 1} == counters.finished
 
 
 class TestInProgress:
@@ -337,10 +404,16 @@ class TestFinished:
         assert overdue(odd, RULES, now=NOW + 60) is not None
         assert due_at(with_details(odd, now=NOW + 60), RULES) is None
 
-    def test_shown_until_the_url_expires(self) -> None:
-        """A recording with a URL is shown until the URL expires, whatever the retention time."""
-        known = seen(recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=EXPIRES_AT))
-        assert EXPIRES_AT == shown_until(known, RULES)
+    @pytest.mark.parametrize(("retain", "days"), [(3600.0, 8), (7 * DAY, 8), (9 * DAY, 9)])
+    def test_shown_after_the_url_has_expired(self, retain: float, days: float) -> None:
+        """A recording is shown for a day after its URL has expired, or for the retention time."""
+        uploaded = recording(
+            Status.UPLOADED,
+            stopped_timestamp_seconds=NOW,
+            download_url_expiry_timestamp_seconds=EXPIRES_AT,
+        )
+        rules = replace(RULES, retain_seconds=retain)
+        assert NOW + days * DAY == shown_until(seen(uploaded), rules)
 
     @pytest.mark.parametrize(
         ("moments", "expected"),

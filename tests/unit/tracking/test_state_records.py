@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import App, Meeting, Reading
-from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
+from rk_exporter.model.recording import Kind, Outcome, Recording, Status, StopReason
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.tracking.counters import Histogram, RecordingCounters
 from rk_exporter.tracking.lifecycle import KnownRecording
@@ -23,12 +23,13 @@ from rk_exporter.tracking.state_records import (
     encode,
 )
 from rk_exporter.tracking.store import Tombstone
-from rk_exporter.tracking.tracker import TrackerState
+from rk_exporter.tracking.tracker_state import TrackerState
 
 
 T = TypeVar("T")
 
 VERSION_1 = (Path(__file__).parent / "golden/state-v1.json").read_bytes()
+WITH_TOTALS = (Path(__file__).parent / "golden/state-v1-with-totals.json").read_bytes()
 """A file that release 1 wrote: two apps, recordings in all states, names that are not ASCII."""
 
 
@@ -49,6 +50,7 @@ SAVED_CALLS = values_of(
     ends=st.lists(TIME, max_size=3).map(tuple),
     is_final=st.booleans(),
 )
+SUM = st.floats(0.0, allow_nan=False, allow_infinity=False)
 APPS = values_of(App, name=TEXT, account_id=TEXT, app_id=TEXT)
 MEETINGS = values_of(Meeting, meeting_id=TEXT, name=TEXT)
 RECORDINGS = values_of(
@@ -77,6 +79,8 @@ KNOWN_RECORDINGS = values_of(
     outcome=MAYBE | st.sampled_from(Outcome),
     has_details=st.booleans(),
     is_expiry_checked=st.booleans(),
+    awaits_duration=st.booleans(),
+    awaits_size=st.booleans(),
 )
 TOMBSTONES = values_of(
     Tombstone,
@@ -87,7 +91,7 @@ HISTOGRAMS = values_of(
     Histogram,
     bounds=st.lists(TIME, max_size=3).map(tuple),
     counts=st.lists(COUNT, max_size=3).map(tuple),
-    total=st.floats(0.0, allow_nan=False, allow_infinity=False),
+    total=SUM,
 )
 COUNTERS = values_of(
     RecordingCounters,
@@ -99,6 +103,8 @@ COUNTERS = values_of(
     ),
     start_delay=HISTOGRAMS,
     upload_delay=HISTOGRAMS,
+    recorded_seconds=st.dictionaries(st.sampled_from(Kind), SUM),
+    recorded_bytes=st.dictionaries(st.sampled_from(Kind), SUM),
 )
 TRACKER_STATES = values_of(
     TrackerState,
@@ -160,8 +166,14 @@ class TestVersion1:
     """The file that release 1 wrote."""
 
     def test_written_again(self) -> None:
-        """The format has not changed: the same state gives the same bytes."""
-        assert VERSION_1 == encode(decode(VERSION_1).apps)
+        """Nothing is lost when it is written again, and what it lacks has its default."""
+        apps = decode(VERSION_1).apps
+        assert apps == decode(encode(apps)).apps
+        for saved in apps:
+            assert not any(known.awaits_size for known in saved.tracker.recordings)
+            counters = saved.tracker.counters.resumed()
+            assert dict.fromkeys(Kind, 0.0) == counters.recorded_bytes == counters.recorded_seconds
+            assert 0 == counters.finished[Outcome.UPLOAD_FAILED]
 
     def test_apps(self) -> None:
         """Each app has its identity and the head of its list of recordings."""
@@ -240,7 +252,8 @@ class TestVersion1:
         assert (0, 1, 1, 0, 0, 1, 1) == second.start_delay.counts[:7]
         assert (28.0, 55.0) == (second.start_delay.total, second.upload_delay.total)
         assert (0, 1, 2, 0) == second.upload_delay.counts[:4]
-        assert second == second.resumed()
+        assert outcomes | {Outcome.UPLOAD_FAILED: 0} == second.resumed().finished
+        assert second.start_delay == second.resumed().start_delay
 
     def test_readings(self) -> None:
         """Each meeting that was read shows its recordings again, without an attempt."""
@@ -262,6 +275,29 @@ class TestVersion1:
         (saved,) = decode(content.encode()).apps
         assert RecordingCounters() == saved.tracker.counters.resumed()
         assert TrackerState(counters=saved.tracker.counters) == saved.tracker
+
+
+class TestVersion1WithTotals:
+    """The file of version 1 with the values that release 2 added."""
+
+    def test_written_again(self) -> None:
+        """The format has not changed: the same state gives the same bytes."""
+        assert WITH_TOTALS == encode(decode(WITH_TOTALS).apps)
+
+    def test_added_values(self) -> None:
+        """Totals, failed uploads and what still waits for its values are restored."""
+        first, second = decode(WITH_TOTALS).apps
+        counters = second.tracker.counters
+        assert {Kind.COMPOSITE: 95.5, Kind.TRACK: 30.0} == counters.recorded_seconds
+        assert {Kind.COMPOSITE: 60425074.0, Kind.TRACK: 0.0} == counters.recorded_bytes
+        assert 2 == counters.finished[Outcome.UPLOAD_FAILED]
+        assert counters == counters.resumed()
+        waiting = {
+            known.meeting.meeting_id: (known.awaits_duration, known.awaits_size)
+            for known in first.tracker.recordings
+            if known.awaits_duration or known.awaits_size
+        }
+        assert {"tracks": (False, True), "uploaded": (True, False)} == waiting
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,20 @@ from hypothesis import strategies as st
 
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import Outcome, Recording, Status
-from rk_exporter.tracking.lifecycle import KnownRecording
+from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
 from rk_exporter.tracking.store import RecordingStore, Tombstone
 from tests.support.building import NOW
 
 
 ROOMY = 1000
-MOST_TOMBSTONES = 10_000
+MOST_TOMBSTONES = 100_000
+RULES = FollowRules(
+    retain_seconds=3600.0,
+    max_recordings=1000,
+    reread_seconds=21_600.0,
+    keep_removed=False,
+    longest_pause_seconds=225.0,
+)
 
 # A recording's id, its meeting, and whether it has ended; None evicts it.
 Step = tuple[str, str, bool | None]
@@ -50,7 +57,7 @@ def known(
 
 
 def holding(*recordings: KnownRecording, largest: int = ROOMY) -> RecordingStore:
-    store = RecordingStore(largest, {})
+    store = RecordingStore(RULES, largest=largest)
     for recording in recordings:
         store.upsert(recording)
     return store
@@ -58,6 +65,10 @@ def holding(*recordings: KnownRecording, largest: int = ROOMY) -> RecordingStore
 
 def ids(store: RecordingStore) -> list[str]:
     return [recording.recording_id for recording in store]
+
+
+def _age(at: int, has_ended: bool) -> int:  # noqa: FBT001 # as drawn
+    return at if has_ended else -at
 
 
 def numbered(moments: Sequence[tuple[int, bool]]) -> list[KnownRecording]:
@@ -120,13 +131,14 @@ class TestLargest:
 
     @given(MOMENTS, st.integers(1, 12))
     def test_order_of_eviction(self, moments: list[tuple[int, bool]], largest: int) -> None:
-        """The recordings that ended longest ago are evicted first, then those that started so."""
+        """The recordings that ended longest ago are evicted first, then those that began last."""
         recordings = numbered(moments)
         store = holding(*recordings, largest=largest)
         evicted = store.evict_surplus()
         assert max(0, len(recordings) - largest) == evicted
         oldest_first = sorted(
-            range(len(moments)), key=lambda index: (not moments[index][1], moments[index][0])
+            range(len(moments)),
+            key=lambda index: (not moments[index][1], _age(*moments[index])),
         )
         assert [str(index) for index in sorted(oldest_first[evicted:])] == ids(store)
 
@@ -152,6 +164,13 @@ class TestLargest:
         store = holding(known("a", has_ended=has_ended), largest=1)
         store.evict_surplus()
         assert not store.has_room(known("b", has_ended=has_ended))
+
+    @pytest.mark.parametrize("has_ended", [False, True])
+    def test_room_for_what_is_in_progress(self, *, has_ended: bool) -> None:
+        """A recording in progress takes the place of a finished one, but not of an older one."""
+        store = holding(known("a", at=1, has_ended=has_ended), largest=1)
+        assert has_ended == store.has_room(known("b", at=2))
+        assert store.has_room(known("b", at=0.5))
 
     def test_full_again(self) -> None:
         """After an eviction there is room for a recording that had none before."""
@@ -197,7 +216,7 @@ class TestTombstones:
     def test_of_an_earlier_process(self) -> None:
         """Tombstones of an earlier process count as well."""
         tombstones = {"a": Tombstone(Outcome.ERRORED, NOW), "b": Tombstone()}
-        store = RecordingStore(ROOMY, tombstones)
+        store = RecordingStore(RULES, tombstones=tombstones)
         store.upsert(known("b"))
         assert Tombstone(Outcome.ERRORED, NOW) == store.tombstone("a")
         assert ["a"] == list(store.tombstones)

@@ -1,3 +1,4 @@
+import logging
 import math
 
 from collections import Counter
@@ -12,12 +13,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rk_exporter.model.meeting import ListedRecording, Meeting
-from rk_exporter.model.recording import OUTCOME_OF, Outcome, Recording, Status, StopReason
+from rk_exporter.model.recording import (
+    FAILURES,
+    TERMINAL,
+    Outcome,
+    Recording,
+    Status,
+    StopReason,
+)
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.tracking.counters import Histogram, RecordingCounters
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
 from rk_exporter.tracking.store import Tombstone
-from rk_exporter.tracking.tracker import RecordingTracker, TrackerState
+from rk_exporter.tracking.tracker import RecordingTracker
+from rk_exporter.tracking.tracker_state import TrackerState
 from tests.support.building import NOW, Time
 
 
@@ -78,7 +87,7 @@ class Harness:
 
     @property
     def shown(self) -> list[KnownRecording]:
-        return list(self.tracker.shown(oldest=-math.inf))
+        return list(self.tracker.shown(oldest=-math.inf).recordings)
 
     @property
     def ids(self) -> list[str]:
@@ -126,9 +135,19 @@ OTHER_EVENTS: dict[str, Event] = {
 EVICTIONS: dict[str, Event] = {
     "vanished": lambda harness, _: harness.observe_missing_twice(),
     "meeting removed": lambda harness, _: harness.tracker.set_meetings([]),
-    "week of downtime": lambda harness, _: elapse(harness, 7 * DAY),
+    "nine days of downtime": lambda harness, _: elapse(harness, 9 * DAY),
     "restart": lambda harness, _: harness.restart(harness.tracker.state),
 }
+
+
+def uploaded(recording_id: str, *, expires_at: float) -> Recording:
+    return recording(
+        Status.UPLOADED,
+        recording_id,
+        has_download_url=True,
+        stopped_timestamp_seconds=expires_at - 7 * DAY,
+        download_url_expiry_timestamp_seconds=expires_at,
+    )
 
 
 def elapse(harness: Harness, seconds: float) -> None:
@@ -144,6 +163,7 @@ RECORDINGS = st.builds(
     invoked_timestamp_seconds=MOMENTS,
     started_timestamp_seconds=MOMENTS,
     stopped_timestamp_seconds=MOMENTS,
+    file_size_bytes=st.none() | st.integers(0, 9).map(float),
     download_url_expiry_timestamp_seconds=st.none() | st.just(NOW + 7 * DAY),
     stop_reason=st.none() | st.sampled_from(StopReason),
 )
@@ -162,6 +182,8 @@ def flat(counters: RecordingCounters) -> dict[str, float]:
         "start delays": sum(counters.start_delay.counts),
         "upload delays": sum(counters.upload_delay.counts),
         **{outcome.value: count for outcome, count in counters.finished.items()},
+        **{f"{kind} seconds": seconds for kind, seconds in counters.recorded_seconds.items()},
+        **{f"{kind} bytes": size for kind, size in counters.recorded_bytes.items()},
         **{
             f"{before} to {after}": count
             for before, onwards in counters.transitions.items()
@@ -192,9 +214,12 @@ class TestCounts:
         starts = [item.started_timestamp_seconds for item in read]
         has_started = any(starts) and not any(starts[:uncounted])
         assert int(has_started) == harness.counters.started
-        ends = [OUTCOME_OF.get(item.status) for item in read]
-        counted = [] if any(ends[:uncounted]) else [end for end in ends if end][:1]
-        assert Counter(counted) == Counter(harness.counters.finished)
+        ends = [item.status for item in read if item.status in TERMINAL][:1]
+        counted = [] if read[:uncounted] and read[0].status in TERMINAL else ends
+        finished = harness.counters.finished
+        assert counted.count(Status.UPLOADED) == finished[Outcome.UPLOADED]
+        assert counted.count(Status.ERRORED) == sum(finished[outcome] for outcome in FAILURES)
+        assert finished[Outcome.VANISHED] == 0
         steps = [(one.status, other.status) for one, other in pairwise(read)]
         moved = {
             (before, after): count
@@ -223,6 +248,9 @@ class TestCounts:
         assert sum(harness.counters.finished.values()) <= 1
         assert sum(harness.counters.start_delay.counts) <= 1
         assert sum(harness.counters.upload_delay.counts) <= 1
+        # Each reading has another size, so a size that counts twice exceeds all of them.
+        sizes = [item.file_size_bytes or 0.0 for _, item in sequence]
+        assert sum(harness.counters.recorded_bytes.values()) in {0.0, *sizes}
 
     @pytest.mark.parametrize(
         ("first", "started", "finished"),
@@ -540,8 +568,10 @@ class TestReadings:
         """Recordings in progress are shown until their reading is too old, finished ones longer."""
         harness = Harness()
         harness.read_meeting(recording(), recording(Status.UPLOADED, "ended"))
-        assert {ID, "ended"} == {known.recording_id for known in harness.tracker.shown(oldest=NOW)}
-        assert ["ended"] == [known.recording_id for known in harness.tracker.shown(oldest=NOW + 1)]
+        fresh = harness.tracker.shown(oldest=NOW).recordings
+        assert [ID, "ended"] == [known.recording_id for known in fresh]
+        stale = harness.tracker.shown(oldest=NOW + 1).recordings
+        assert ["ended"] == [known.recording_id for known in stale]
 
 
 class TestFollowing:
@@ -553,7 +583,7 @@ class TestFollowing:
         """
         A finished recording is read for its details, and again a day before its URL expires.
 
-        It is evicted when the URL expires by the API's clock, not by this machine's.
+        It is evicted a day after the URL expires by the API's clock, not by this machine's.
         """
         harness = Harness(ahead=ahead)
         expires_at = NOW + 3 * DAY
@@ -575,7 +605,7 @@ class TestFollowing:
         assert [NOW + 600, *(NOW + day * DAY for day in days)] == pytest.approx(
             read_at, abs=abs(ahead) + 600
         )
-        assert expires_at <= harness.server_clock() <= expires_at + 600
+        assert 0 <= harness.server_clock() - expires_at - DAY <= 600
 
     def test_expiry_in_the_list(self) -> None:
         """An item of the list less than a day before the expiry saves that reading."""
@@ -595,7 +625,7 @@ class TestFollowing:
         """A recording without a URL is read once, and evicted after the retention time."""
         harness = Harness()
         failed = recording(Status.ERRORED, stopped_timestamp_seconds=NOW - HOUR)
-        harness.read_meeting(failed)
+        harness.read_list(failed)
         assert [ID] == harness.due
         harness.tracker.observe_details(failed)
         elapse(harness, 23 * HOUR - 1)
@@ -604,11 +634,65 @@ class TestFollowing:
         assert [] == harness.ids
 
     def test_expired_at_first(self) -> None:
-        """A recording that has expired already is not tracked."""
+        """A recording of the list that expired more than a day ago is not tracked."""
         harness = Harness()
-        harness.read_list(recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=NOW - 1))
+        for expired_before in (DAY, 2555 * DAY):
+            expires_at = NOW - expired_before
+            harness.read_list(
+                recording(
+                    Status.UPLOADED,
+                    download_url_expiry_timestamp_seconds=expires_at,
+                    stopped_timestamp_seconds=NOW - 8 * DAY,
+                )
+            )
         assert [] == harness.ids
         assert not any(harness.counters.finished.values())
+
+    def test_expired_but_returned(self) -> None:
+        """What the API returns for a meeting is shown, even if its URL expired years ago."""
+        harness = Harness()
+        sample = recording(
+            Status.UPLOADED,
+            invoked_timestamp_seconds=NOW - 2562 * DAY,
+            download_url_expiry_timestamp_seconds=NOW - 2555 * DAY,
+        )
+        for _ in range(3):
+            harness.read_meeting(sample, after=15)
+            harness.tracker.set_meetings(harness.meetings)
+            assert [ID] == harness.ids
+        harness.read_meeting(after=15)
+        harness.tracker.set_meetings(harness.meetings)
+        assert [] == harness.ids
+        assert not any(harness.counters.finished.values())
+
+    def test_returned_but_not_read_again(self) -> None:
+        """A meeting that cannot be read for a day does not keep expired recordings."""
+        harness = Harness()
+        harness.read_meeting(uploaded(ID, expires_at=NOW - 10 * DAY))
+        elapse(harness, DAY - 1)
+        assert [ID] == harness.ids
+        elapse(harness, 1)
+        assert [] == harness.ids
+
+    def test_expired(self) -> None:
+        """An expired recording is shown for a day, and it is not read in that day."""
+        harness = Harness()
+        ended = uploaded(ID, expires_at=NOW + 60)
+        harness.read_list(ended)
+        harness.tracker.observe_details(ended)
+        totals = harness.tracker.shown(oldest=NOW).totals
+        assert ({"1h": 1, "24h": 1, "72h": 1}, NOW + 60) == (
+            totals.expiring,
+            totals.earliest_expiry_timestamp_seconds,
+        )
+        for after in (60, DAY - 1):
+            elapse(harness, after)
+            assert ([ID], []) == (harness.ids, harness.due)
+            totals = harness.tracker.shown(oldest=NOW).totals
+            assert (0, None) == (totals.expiring["72h"], totals.earliest_expiry_timestamp_seconds)
+            assert 1 == totals.by_status[Status.UPLOADED]
+        elapse(harness, 1)
+        assert [] == harness.ids
 
     def test_failures(self) -> None:
         """Failed readings are repeated after 15 s, then twice as long, up to an hour."""
@@ -740,11 +824,7 @@ class TestKept:
         harness.read_meeting(recording(), after=15)
         harness.read_meeting(recording(Status.UPLOADED), after=15)
         assert [ID] == harness.ids == harness.due
-        assert {
-            Outcome.VANISHED: 1,
-            Outcome.UPLOADED: 0,
-            Outcome.ERRORED: 0,
-        } == harness.counters.finished
+        assert {**dict.fromkeys(Outcome, 0), Outcome.VANISHED: 1} == harness.counters.finished
 
     def test_not_in_the_list(self) -> None:
         """Recordings of meetings that are not in the list are ignored."""
@@ -756,7 +836,7 @@ class TestKept:
         """With discovery recordings of all meetings count; those in no list are followed."""
         harness = Harness(any_meeting=True)
         harness.read_list(recording(Status.UPLOADED, "ended"), recording(), meeting=OTHER)
-        assert ["ended", ID] == harness.ids
+        assert [ID, "ended"] == harness.ids
         harness.tracker.observe_details(recording(Status.UPLOADED, "ended"))
         assert [] == harness.due
         elapse(harness, 10)
@@ -788,30 +868,50 @@ class TestKept:
         harness.read_meeting(recording(), after=15)
         assert ["Standup"] == [known.meeting.name for known in harness.shown]
 
-    def test_too_many(self) -> None:
-        """Surplus finished recordings are dropped, and counted once."""
-        harness = Harness(max_recordings=2)
-        ended = [
-            recording(Status.ERRORED, str(number), stopped_timestamp_seconds=NOW + number)
-            for number in range(5)
-        ]
-        for _ in range(3):
-            harness.read_list(*ended)
-            harness.tracker.set_meetings([MEETING])
-            assert ["3", "4"] == harness.ids
-            assert 3 == harness.counters.dropped
-            assert 5 == harness.counters.finished[Outcome.ERRORED]
-
-    def test_too_many_in_progress(self) -> None:
-        """Surplus recordings in progress are dropped, and counted once."""
+    def test_many_in_progress(self) -> None:
+        """All recordings in progress are shown, the one that began longest ago first."""
         harness = Harness(max_recordings=2)
         in_progress = [
-            recording(recording_id=str(number), started_timestamp_seconds=NOW + number)
-            for number in range(1, 6)
+            recording(recording_id=str(number), invoked_timestamp_seconds=NOW + number)
+            for number in range(1, 9)
         ]
-        for _ in range(3):
-            harness.read_meeting(*in_progress, after=15)
-            harness.tracker.set_meetings([MEETING])
-            assert ["4", "5"] == harness.ids
-            assert 3 == harness.counters.dropped
-            assert 5 == harness.counters.started
+        harness.read_meeting(*reversed(in_progress), after=15)
+        harness.tracker.set_meetings([MEETING])
+        assert list("12345678") == harness.ids
+        assert 0 == harness.tracker.shown(oldest=NOW).totals.hidden
+        assert 0 == harness.counters.dropped
+
+    def test_expiring_before_new(self) -> None:
+        """Of too many finished recordings, those that expire next are shown, and all count."""
+        harness = Harness(max_recordings=3)
+        for hours in range(1, 169):
+            harness.read_list(uploaded(str(hours), expires_at=NOW + hours * HOUR))
+        harness.tracker.set_meetings([MEETING])
+        assert ["1", "2", "3"] == harness.ids
+        totals = harness.tracker.shown(oldest=NOW).totals
+        assert (165, 168) == (totals.hidden, totals.by_status[Status.UPLOADED])
+        assert {"1h": 1, "24h": 24, "72h": 72} == totals.expiring
+        assert NOW + HOUR == totals.earliest_expiry_timestamp_seconds
+        assert 0 == harness.counters.dropped
+
+    def test_returned_is_not_hidden(self) -> None:
+        """What a meeting shows now has series of its own, whatever its rank."""
+        harness = Harness(max_recordings=2)
+        harness.read_list(recording(Status.ERRORED, "failed"))
+        harness.read_meeting(uploaded("shown", expires_at=NOW + DAY))
+        harness.read_list(uploaded("hidden", expires_at=NOW + HOUR))
+        assert ["shown", "failed"] == harness.ids
+        assert 1 == harness.tracker.shown(oldest=NOW).totals.hidden
+
+    def test_log_of_hidden_recordings(self, caplog: pytest.LogCaptureFixture) -> None:
+        """One warning says that recordings are hidden, and one message that they no longer are."""
+        caplog.set_level(logging.INFO, logger="rk_exporter")
+        harness = Harness(max_recordings=1)
+        for number in range(3):
+            harness.read_list(uploaded(str(number), expires_at=NOW + DAY * (number + 1)))
+            assert 1 == len(harness.ids)
+        assert [logging.WARNING] == [record.levelno for record in caplog.records]
+        assert (1, 1) == (caplog.records[0].hidden, caplog.records[0].max_recordings)  # type: ignore[attr-defined] # fields
+        elapse(harness, 20 * DAY)
+        assert [] == harness.ids
+        assert [logging.WARNING, logging.INFO] == [record.levelno for record in caplog.records]

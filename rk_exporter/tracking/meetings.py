@@ -1,0 +1,55 @@
+"""The meetings of one app, and the recordings that the API returned for them."""
+
+from collections.abc import Iterable, Mapping
+
+from rk_exporter.model.ids import canonical
+from rk_exporter.model.meeting import Meeting
+
+
+class TrackedMeetings:
+    """
+    The list of meetings, and the ids that the last reading of each meeting returned.
+
+    Spellings of one meeting's id do not differ; the list has the one that is shown.
+    """
+
+    def __init__(self) -> None:
+        self._listed: Mapping[str, Meeting] | None = None
+        self._returned: dict[str, frozenset[str]] = {}
+
+    def listed(self, meeting: Meeting) -> Meeting | None:
+        """Return a meeting with its id and name in the list, if it is there."""
+        return (self._listed or {}).get(canonical(meeting.meeting_id))
+
+    def replace(self, meetings: Iterable[Meeting]) -> bool:
+        """Replace the list, and return whether it is new or has other meetings than before."""
+        before = None if self._listed is None else {*map(_id, self._listed.values())}
+        self._listed = {canonical(item.meeting_id): item for item in meetings}
+        if before == {*map(_id, self._listed.values())}:
+            return False
+        self._returned = {
+            meeting_id: recording_ids
+            for meeting_id, recording_ids in self._returned.items()
+            if meeting_id in self._listed
+        }
+        return True
+
+    def observe_meeting(self, meeting_id: str, recording_ids: Iterable[str]) -> None:
+        """Remember what the API returned for one meeting."""
+        if returned := frozenset(recording_ids):
+            self._returned[canonical(meeting_id)] = returned
+        else:
+            self._returned.pop(canonical(meeting_id), None)
+
+    def observe_all(self) -> None:
+        """Forget earlier readings, because a list has shown what is in progress in all meetings."""
+        self._returned = {}
+
+    @property
+    def returned(self) -> frozenset[str]:
+        """Return the ids of all recordings that the API returns, although they may have ended."""
+        return frozenset().union(*self._returned.values())
+
+
+def _id(meeting: Meeting) -> str:
+    return meeting.meeting_id
