@@ -65,6 +65,8 @@ class Backfill:
         self._next_page_no = 1
         self._requested: int | None = None
         """How many items a page could have when the last one was read."""
+        self._is_sorted = True
+        """Whether all pages of the last poll were sorted."""
         self._is_whole = False
         self._has_progress = False
         self._backoff = _BACKOFF
@@ -105,13 +107,14 @@ class Backfill:
             self._first_page = page
         for listed in not_older(page, self._oldest_invoked_at):
             self._tracker.observe_listed(listed.meeting, listed.recording, asked_at=asked_at)
+        self._is_sorted = is_sorted(page) and (self._is_sorted or page_no == 1)
         self._next_page_no, self._requested = page_no + 1, page.requested
         self._has_progress = True
         return page
 
     def _is_enough(self, page: Page[ListedRecording]) -> bool:
         # In a list that is not sorted, no age says where to stop.
-        most = MOST_RECORDINGS if is_sorted(page) else self._tracker.rules.max_recordings
+        most = MOST_RECORDINGS if self._is_sorted else self._tracker.rules.max_recordings
         is_too_long = self._next_page_no > math.ceil(most / page.requested) + 1
         if is_too_long or is_past(page, self._oldest_invoked_at):
             return True

@@ -125,7 +125,7 @@ class TestList:
             steps, vanishing, running("b"), configuration=list_config("a", "b")
         )
         # The API must deny the recording twice, with a minute between.
-        assert {str(states(text)) for text in before} == {str({"a": "RECORDING", "b": "RECORDING"})}
+        assert [states(text) for text in before] == [{"a": "RECORDING", "b": "RECORDING"}] * 5
         assert states(last) == {"b": "RECORDING"}
         assert value(last, "rk_recordings_finished_total", outcome="vanished") == 1
 
