@@ -19,6 +19,7 @@ from rk_exporter.simulator import Endpoint
 SCRAPES = 10
 # The baseline: the exporter without finished recordings.
 COUNTS = (0, 2000, 10_000)
+MOST_RECORDINGS = 100_000
 MOST_CPU_SECONDS = 1.5
 MOST_MIB = 150.0
 PROMISED = 2000
@@ -59,20 +60,22 @@ def print_finished() -> None:
         "| peak memory | gzipped | must | met |"
         "\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :--- | :--- |"
     )
-    measured = [_measure(count) for count in COUNTS]
+    measured = [_measure(count, MOST_RECORDINGS) for count in COUNTS]
     for shown in measured:
         print(_row(shown))
     *_, small, large = measured
     print(_growth(small, large))
+    # Most of the known recordings have no series.
+    print(_row(_measure(COUNTS[-1], PROMISED)))
     print()
 
 
-def _measure(count: int) -> Shown:
+def _measure(count: int, max_recordings: int) -> Shown:
     with (
         tempfile.TemporaryDirectory() as folder,
         running("bench.finished_account", str(count)) as simulator,
     ):
-        more = {"follow": {"max_recordings": 100_000}}
+        more = {"follow": {"max_recordings": max_recordings}}
         config = write_config(Path(folder), simulator, more=more)
         with exporting(config) as exporter:
             cpu_before = exporter.cpu_seconds()

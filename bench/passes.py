@@ -74,7 +74,7 @@ def _print_passes(folder: Path) -> None:
     )
     for count in PASSES:
         with _simulator(count) as simulator:
-            # One recording per meeting: the cost of finished recordings is measured separately.
+            # The cost of finished recordings is measured separately.
             more = {"follow": {"max_recordings": count}}
             config = write_config(folder, simulator, more=more)
             with exporting(config) as exporter:

@@ -52,8 +52,8 @@ class Config:
         Option("scrape.timeout_offset", parsers.parse_duration, "DURATION", default="500ms"),
     )
     follow_retain_seconds: float = declare(
-        "How long a finished recording is shown at least; with a download URL, until a day after "
-        "its expiry.",
+        "How long a finished recording is shown at least; with a download URL, it is shown until a "
+        "day after its expiry.",
         Option("follow.retain", parsers.parse_positive_duration, "DURATION", default="7d"),
     )
     follow_max_recordings: int = declare(

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from rk_exporter.model.saved_calls import SavedCalls
 
 
+# After a longer one the saved calls no longer count. Maybe the clock was only set forward: so the
+# process starts like one without a state file.
+_LONGEST_PAUSE_SECONDS = 300.0
+
+
 @dataclass(frozen=True, slots=True)
 class PastCalls:
     """
@@ -35,4 +40,7 @@ def past_calls(
     ends = tuple(now - max(0.0, unix_seconds - end) for end in saved.ends)
     if unix_seconds < saved.until:
         return PastCalls(ends, others=others)
-    return PastCalls(ends, 0.0 if saved.is_final else unix_seconds - saved.until, others)
+    unknown_seconds = unix_seconds - saved.until
+    if saved.is_final and unknown_seconds < _LONGEST_PAUSE_SECONDS:
+        unknown_seconds = 0.0
+    return PastCalls(ends, unknown_seconds, others)

@@ -16,7 +16,7 @@ from rk_exporter.tracking.counters import RecordingCounters
 LONGEST_LIFE_SECONDS = 25 * 3600.0
 # The API keeps a file, and its URL works, for 7 days ("Data retention" page).
 URL_LIFETIME_SECONDS = 7 * 86_400.0
-# The outcomes that the API reports; a recording that has vanished may come back.
+# A recording that has vanished may come back.
 _ENDS = frozenset({Outcome.UPLOADED, *FAILURES})
 # A missing recording is read immediately, and again after one scrape. After that the app's list,
 # which is polled more often than this, usually shows its end.
@@ -54,8 +54,11 @@ class KnownRecording:
 
     @property
     def is_finished(self) -> bool:
-        """Return whether it has reached its final state."""
-        return self.recording.status in TERMINAL or self.outcome in _ENDS
+        """Return whether it has reached its final state, which may be one that is unknown here."""
+        recording, stopped_at = self.recording, self.recording.stopped_timestamp_seconds
+        if recording.status is Status.UNKNOWN and stopped_at is not None and not self.outcome:
+            return self.read_at - stopped_at >= LONGEST_LIFE_SECONDS
+        return recording.status in TERMINAL or self.outcome in _ENDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +149,7 @@ def revive(
         recording=recording,
         outcome=outcome,
         has_details=outcome in _ENDS,
-        # What has not been counted by then is not worth the risk of counting it twice.
+        # An uncounted size is a smaller mistake than one that counts twice.
         awaits_duration=False,
         awaits_size=False,
     )

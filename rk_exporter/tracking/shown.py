@@ -1,4 +1,4 @@
-"""What an exposition shows of an app's recordings."""
+"""The recordings and totals of an app that an exposition shows."""
 
 import logging
 

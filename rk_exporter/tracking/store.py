@@ -46,9 +46,9 @@ class RecordingStore:
     def __init__(
         self,
         rules: FollowRules,
-        *,
         recordings: Iterable[KnownRecording] = (),
         tombstones: Mapping[str, Tombstone] | None = None,
+        *,
         largest: int = MOST_RECORDINGS,
     ) -> None:
         self._largest = largest

@@ -19,7 +19,7 @@ from rk_exporter.tracking.tracker_state import TrackerState
 
 
 logger = logging.getLogger(__name__)
-# What the API returned this long ago is not what it returns now.
+# An older answer of the API does not keep an expired recording.
 _RETURNED_SECONDS = 86_400.0
 
 
@@ -47,9 +47,7 @@ class RecordingTracker:
         self._retries = Retries()
         state = state or TrackerState()
         self.counters = state.counters.resumed()
-        self._store = RecordingStore(
-            rules, recordings=state.recordings, tombstones=state.tombstones
-        )
+        self._store = RecordingStore(rules, state.recordings, state.tombstones)
         self._limit_log = LimitLog(app, rules.max_recordings)
         self.listed_until = state.listed_until
         """Up to which invocation time all recordings were seen in the app's list."""
@@ -250,7 +248,7 @@ class RecordingTracker:
         known = lifecycle.track(
             listed or meeting, recording, read_at=now, is_inherited=is_inherited
         )
-        # What a meeting shows now is shown, however old it is. The list has all that is old.
+        # The list has recordings of any age, but a meeting shows only what matters now.
         is_over = retention.has_expired(known, self.rules, now=self._server_clock())
         if (is_over and not is_shown) or not self._store.has_room(known):
             return
@@ -269,10 +267,8 @@ class RecordingTracker:
 
     def _is_inherited(self, recording: Recording) -> bool:
         """Return whether a recording was invoked before counting began."""
-        if self._inherited_until is None:
-            return True
-        invoked_at = recording.invoked_timestamp_seconds
-        return invoked_at is not None and invoked_at <= self._inherited_until
+        until, invoked_at = self._inherited_until, recording.invoked_timestamp_seconds
+        return until is None or (invoked_at is not None and invoked_at <= until)
 
     def _mark_missing(self, recording_ids: Iterable[str]) -> list[str]:
         """Mark recordings as missing, and return those that were not before."""

@@ -366,6 +366,12 @@ class TestCheck:
         assert "61 of 61 meetings read through the list" in result.stdout
         assert "reading each meeting takes up to 5m, because of the budget" in result.stderr
 
+    def test_help(self) -> None:
+        """The help says that the calls of several processes add up, and what to set."""
+        text = " ".join(invoke("check", "--help").output.split())
+        assert "at most a tenth of --api.budget" in text
+        assert "divide --api.budget between them" in text
+
     def test_a_tenth_of_the_budget(self, base_url: str, simulator: Simulator) -> None:
         """A check makes its calls at once, and at most a tenth of the budget."""
         meetings = [

@@ -273,8 +273,8 @@ LIFECYCLES = {
         course=until(1200),
     ),
     "more than can be shown": Lifecycle(
-        about="At most two finished recordings are shown: those whose URLs expire first. "
-        "Recordings in progress are always shown.",
+        about="At most two finished recordings are shown: those whose URLs expire first. Those in "
+        "progress are always shown.",
         recordings=[usual(f"no-{number}", 105.0 * number) for number in range(4)],
         course=until(600),
         settings={"follow__max_recordings": "2"},

@@ -227,7 +227,7 @@ class TestRestart:
             )
             for meeting_id, invoked_at in (("a", NOW + 10), ("b", NOW + 120), ("c", NOW + 240))
         ]
-        texts = simulate(steps, *recordings, configuration=configuration)
+        texts = simulate(steps, *recordings, configuration=configuration, linger_seconds=0)
         assert [(3, 3)] * 4 == [counts(text) for text in texts]
         assert [2] * 4 == [value(text, "rk_recordings_hidden") for text in texts]
         assert [3] * 4 == [value(text, "rk_recordings", status="UPLOADED") for text in texts]

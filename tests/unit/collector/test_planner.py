@@ -40,6 +40,11 @@ def overdue_recording(name: str, overdue: float = 1.0) -> tuple[float, KnownReco
     return overdue, KnownRecording(meeting=Meeting("m", "m"), recording=recording, read_at=NOW)
 
 
+def finished_recording(recording_id: str) -> KnownRecording:
+    _, known = overdue_recording(recording_id)
+    return replace(known, recording=replace(known.recording, status=Status.UPLOADED))
+
+
 def id_of(target: Meeting | KnownRecording) -> str:
     return target.meeting_id if isinstance(target, Meeting) else target.recording_id
 
@@ -230,6 +235,23 @@ class TestPlan:
             overdue_recording("z", 9),
         ]
         assert "AzBiCyDrx" == order(*idle, running, invoked, overdue=overdue)
+
+    def test_ended_recordings_take_turns(self) -> None:
+        """A thousand files that expire soon do not delay a recording in progress."""
+        ended = [(1e6 + number, finished_recording(str(number))) for number in range(1000)]
+        stuck = [overdue_recording("x", 1), overdue_recording("y", 1.5)]
+        planned = [id_of(target) for target in plan([], now=NOW, overdue=[*ended, *stuck])]
+        assert ["y", "999", "x", "998", "997"] == planned[:5]
+
+    def test_began_first(self) -> None:
+        """Of recordings that are equally overdue, the one that began longest ago comes first."""
+        overdue = []
+        for name, began in (("late", 9.0), ("early", 1.0), ("middle", 5.0)):
+            times, known = overdue_recording(name, 2)
+            recording = replace(known.recording, invoked_timestamp_seconds=began)
+            overdue.append((times, replace(known, recording=recording)))
+        planned = [id_of(target) for target in plan([], now=NOW, overdue=overdue)]
+        assert ["early", "middle", "late"] == planned
 
     def test_overdue_recordings_alone(self) -> None:
         """Without meetings, recordings are read, the most overdue first."""

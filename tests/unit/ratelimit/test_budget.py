@@ -456,9 +456,10 @@ class TestSavedCalls:
         after = len(self.calls(runs, 600, set_back=[0.0, set_back]))
         assert after - before == expected
 
-    def test_old_calls(self) -> None:
-        """Calls that are older than 300 s leave a new process what it can borrow."""
-        saved = SavedCalls(group="", until=1000.0, ends=(990.0,) * 600)
+    @pytest.mark.parametrize("is_final", [False, True])
+    def test_old_calls(self, *, is_final: bool) -> None:
+        """After 300 s, or a clock set forward, a process starts like one without a state file."""
+        saved = SavedCalls(group="", until=1000.0, ends=(990.0,) * 600, is_final=is_final)
         budget = SlidingWindowBudget(
             600, now=50.0, reserve_ratio=0.0, past=past_calls(saved, now=50.0, unix_seconds=1400.0)
         )

@@ -438,6 +438,19 @@ class TestFinished:
         assert expected == ended_at(known)
         assert expected + 3600 == shown_until(known, RULES)
 
+    def test_unknown_final_state(self) -> None:
+        """A recording that stopped a day ago, in an unknown state, is not read again and again."""
+        fresh = recording(Status.UNKNOWN, stopped_timestamp_seconds=NOW - 24 * 3600)
+        assert not seen(fresh).is_finished
+        old = seen(recording(Status.UNKNOWN, stopped_timestamp_seconds=NOW - 26 * 3600))
+        assert old.is_finished
+        assert old.outcome is None
+        assert due_at(with_details(old, now=NOW), RULES) is None
+        assert shown_until(old, RULES) is not None
+        # The new state may come before the end.
+        uploaded = apply_reading(old, recording(Status.UPLOADED), read_at=NOW + 60)
+        assert Outcome.UPLOADED == uploaded.outcome
+
     def test_outcome_outlives_the_status(self) -> None:
         """A finished recording stays finished if its status is unknown later."""
         known = seen(recording(Status.ERRORED), recording(Status.UNKNOWN))

@@ -10,6 +10,7 @@ from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import Outcome, Recording, Status
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
 from rk_exporter.tracking.store import RecordingStore, Tombstone
+from rk_exporter.tracking.totals import RecordingTotals
 from tests.support.building import NOW
 
 
@@ -179,6 +180,60 @@ class TestLargest:
         assert not store.has_room(known("old", has_ended=True))
         store.evict(known("new", at=1))
         assert store.has_room(known("old", has_ended=True))
+
+
+class TestTotals:
+    """Totals of all recordings, however many are shown."""
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from("abcdef"),
+                st.sampled_from(Status),
+                st.none() | st.integers(-3, 80).map(lambda hours: NOW + 3600.0 * hours),
+                st.booleans(),
+            ),
+            max_size=20,
+        )
+    )
+    def test_any_recordings(self, drawn: list[tuple[str, Status, float | None, bool]]) -> None:
+        """The totals are those of the recordings as last read, also after a restart."""
+        store, last = RecordingStore(RULES), {}
+        for recording_id, status, expires_at, has_url in drawn:
+            last[recording_id] = replace(
+                known(recording_id),
+                recording=Recording(
+                    recording_id=recording_id,
+                    status=status,
+                    download_url_expiry_timestamp_seconds=expires_at,
+                    has_download_url=has_url,
+                ),
+            )
+            store.upsert(last[recording_id])
+        left = [
+            item.recording.download_url_expiry_timestamp_seconds - NOW
+            for item in last.values()
+            if item.recording.download_url_expiry_timestamp_seconds
+            and item.recording.has_download_url
+        ]
+        ahead = [seconds for seconds in left if seconds > 0]
+        finished = [item for item in last.values() if item.is_finished]
+        expected = RecordingTotals(
+            by_status={
+                status: sum(item.recording.status is status for item in last.values())
+                for status in Status
+            },
+            expiring={
+                "1h": sum(seconds <= 3600 for seconds in ahead),
+                "24h": sum(seconds <= 86_400 for seconds in ahead),
+                "72h": sum(seconds <= 259_200 for seconds in ahead),
+            },
+            earliest_expiry_timestamp_seconds=NOW + min(ahead) if ahead else None,
+            hidden=len(finished),
+        )
+        assert expected == store.totals(shown_finished=0, now=NOW)
+        restored = RecordingStore(RULES, last.values())
+        assert expected == restored.totals(shown_finished=0, now=NOW)
 
 
 class TestTombstones:

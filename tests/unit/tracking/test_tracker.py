@@ -636,20 +636,13 @@ class TestFollowing:
     def test_expired_at_first(self) -> None:
         """A recording of the list that expired more than a day ago is not tracked."""
         harness = Harness()
-        for expired_before in (DAY, 2555 * DAY):
-            expires_at = NOW - expired_before
-            harness.read_list(
-                recording(
-                    Status.UPLOADED,
-                    download_url_expiry_timestamp_seconds=expires_at,
-                    stopped_timestamp_seconds=NOW - 8 * DAY,
-                )
-            )
+        for days in (1, 2555):
+            harness.read_list(uploaded(str(days), expires_at=NOW - days * DAY))
         assert [] == harness.ids
         assert not any(harness.counters.finished.values())
 
     def test_expired_but_returned(self) -> None:
-        """What the API returns for a meeting is shown, even if its URL expired years ago."""
+        """A recording that the API returns is shown, even if its URL expired years ago."""
         harness = Harness()
         sample = recording(
             Status.UPLOADED,
@@ -895,7 +888,7 @@ class TestKept:
         assert 0 == harness.counters.dropped
 
     def test_returned_is_not_hidden(self) -> None:
-        """What a meeting shows now has series of its own, whatever its rank."""
+        """A recording that its meeting shows has series of its own, whatever its rank."""
         harness = Harness(max_recordings=2)
         harness.read_list(recording(Status.ERRORED, "failed"))
         harness.read_meeting(uploaded("shown", expires_at=NOW + DAY))

@@ -1,0 +1,68 @@
+from typing import Any
+
+from rk_exporter.model.meeting import Meeting
+from rk_exporter.model.recording import Outcome, Recording, Status
+from rk_exporter.tracking.lifecycle import KnownRecording
+from rk_exporter.tracking.ranking import began_at, rank
+from tests.support.building import NOW
+
+
+HOUR = 3600.0
+
+
+def known(
+    status: Status = Status.UPLOADED, *, outcome: Outcome | None = None, **fields: Any
+) -> KnownRecording:
+    recording = Recording(
+        recording_id="r",
+        status=status,
+        **{"has_download_url": True, "stopped_timestamp_seconds": NOW, **fields},
+    )
+    return KnownRecording(
+        meeting=Meeting("m", "m"), recording=recording, read_at=NOW, outcome=outcome
+    )
+
+
+def expiring(seconds: float, **fields: Any) -> KnownRecording:
+    return known(download_url_expiry_timestamp_seconds=NOW + seconds, **fields)
+
+
+def test_order() -> None:
+    """Problems come first, then those that expire next, then the newest."""
+    in_order = [
+        known(Status.ERRORED, stopped_timestamp_seconds=NOW),
+        known(Status.UNKNOWN, outcome=Outcome.UPLOAD_FAILED, stopped_timestamp_seconds=NOW - 5),
+        known(Status.ERRORED, stopped_timestamp_seconds=NOW - 10),
+        expiring(90 * HOUR, file_size_bytes=0.0, reported_duration_seconds=60.0),
+        known(has_download_url=False, stopped_timestamp_seconds=NOW - 20),
+        expiring(-HOUR),
+        expiring(HOUR),
+        expiring(2 * HOUR),
+        known(stopped_timestamp_seconds=NOW),
+        known(stopped_timestamp_seconds=NOW - 1),
+    ]
+    ranks = [rank(recording) for recording in in_order]
+    assert sorted(ranks) == ranks
+    assert len(set(ranks)) == len(ranks)
+
+
+def test_no_problem() -> None:
+    """Files that the alert about empty files leaves out are no problem: tracks, short ones."""
+    usual = rank(expiring(HOUR, file_size_bytes=1e6, reported_duration_seconds=60.0))
+    for fields in (
+        {"file_size_bytes": 0.0, "reported_duration_seconds": 60.0, "is_track": True},
+        {"file_size_bytes": 0.0, "reported_duration_seconds": 5.0},
+        {"file_size_bytes": None, "reported_duration_seconds": 60.0},
+        {"has_download_url": None},
+    ):
+        assert usual == rank(expiring(HOUR, **fields))
+
+
+def test_beginning() -> None:
+    """A recording begins with its invocation, or with the earliest time that is known."""
+    nothing: dict[str, Any] = {"stopped_timestamp_seconds": None}
+    started = {**nothing, "started_timestamp_seconds": NOW - 5}
+    assert NOW == began_at(known(Status.INVOKED, **nothing))
+    assert NOW - 5 == began_at(known(Status.RECORDING, **started))
+    invoked = {**started, "invoked_timestamp_seconds": NOW - 7}
+    assert NOW - 7 == began_at(known(Status.RECORDING, **invoked))
