@@ -17,10 +17,9 @@ def not_older(page: Page[ListedRecording], oldest: float) -> list[ListedRecordin
 
 
 def is_sorted(page: Page[ListedRecording]) -> bool:
-    """Return whether the recordings on *page* are sorted as requested."""
-    times = [listed.recording.invoked_timestamp_seconds for listed in page.items]
-    known = [time for time in times if time is not None]
-    return len(known) == len(times) and all(a >= b for a, b in pairwise(known))
+    """Return whether the recordings on *page* are sorted as requested, as far as is known."""
+    times = _known_times(page)
+    return bool(times) and all(a >= b for a, b in pairwise(times))
 
 
 def is_past(page: Page[ListedRecording], oldest: float) -> bool:
@@ -29,7 +28,12 @@ def is_past(page: Page[ListedRecording], oldest: float) -> bool:
 
     That is unknown if the page is not sorted as requested.
     """
-    return is_sorted(page) and bool(page.items) and _is_older(page.items[-1], oldest)
+    return is_sorted(page) and _known_times(page)[-1] < oldest
+
+
+def _known_times(page: Page[ListedRecording]) -> list[float]:
+    times = (listed.recording.invoked_timestamp_seconds for listed in page.items)
+    return [time for time in times if time is not None]
 
 
 def _is_older(listed: ListedRecording, oldest: float) -> bool:

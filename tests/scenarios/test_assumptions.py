@@ -533,7 +533,7 @@ class TestRefusals:
         ]
         assert up == [{"one": 0, "two": 1}] * 9
         pauses = [later - earlier for earlier, later in pairwise(called_at) if later - earlier > 5]
-        assert len(pauses) == 3
+        assert 3 <= len(pauses) <= 4
         assert all(30 <= pause <= 45 for pause in pauses)
         (reason,) = failures(texts[-1])
         assert reason == "server_error"
