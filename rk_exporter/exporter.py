@@ -8,17 +8,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
-from rk_exporter.api.client import (
-    ACTIVE_RECORDING,
-    MEETING,
-    RECORDING,
-    RECORDINGS,
-    SESSIONS,
-    RealtimeKitClient,
-)
+from rk_exporter.api.calls import ApiCaller
+from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.connection import ConnectionPool
 from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.api.connection_setup import ClientFactory, client_factory
+from rk_exporter.api.endpoints import ACTIVE_RECORDING, MEETING, RECORDING, RECORDINGS, SESSIONS
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_parts import AppParts
@@ -222,12 +217,14 @@ class Exporter:
         self, app: App, limiter: RateLimiter, server_clock: ServerClock
     ) -> RealtimeKitClient:
         return RealtimeKitClient(
-            app,
-            base_url=self.config.base_url,
-            pool=ConnectionPool(self._clients, size=self.workers_per_app),
-            limiter=limiter,
-            observer=self._call_metrics.of(app.name),
-            server_clock=server_clock,
+            ApiCaller(
+                app,
+                base_url=self.config.base_url,
+                pool=ConnectionPool(self._clients, size=self.workers_per_app),
+                limiter=limiter,
+                observer=self._call_metrics.of(app.name),
+                server_clock=server_clock,
+            )
         )
 
     def _follow_rules(self, *, any_meeting: bool) -> FollowRules:

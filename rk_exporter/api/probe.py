@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from rk_exporter.api.client import ACTIVE_RECORDING, MEETING, RECORDING, RECORDINGS, SESSIONS
+from rk_exporter.api.endpoints import ACTIVE_RECORDING, MEETING, RECORDING, RECORDINGS, SESSIONS
 from rk_exporter.api.probe_calls import ProbeCalls
 from rk_exporter.api.probe_findings import is_size_refused
 from rk_exporter.api.probe_samples import Sample, iso_time, sample_of, two_statuses

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from rk_exporter.api.client import MEETING
+from rk_exporter.api.endpoints import MEETING
 from rk_exporter.api.probe import ask_everything, meeting_path
 from rk_exporter.api.probe_calls import MOST_CALLS, ProbeCalls
 from rk_exporter.api.probe_findings import Finding

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
-from rk_exporter.api.client import NO_STATUS, RATELIMIT_FIELD
+from rk_exporter.api.endpoints import NO_STATUS, RATELIMIT_FIELD
 from rk_exporter.api.schema import MALFORMABLE_FIELDS
 from rk_exporter.metrics.builders import LabelValues
 from rk_exporter.model.failure import Reason

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rk_exporter.api.client import ACTIVE_RECORDING, RealtimeKitClient
+from rk_exporter.api.calls import ApiCaller
+from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.connection import ConnectionPool
 from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.api.connection_setup import client_factory
+from rk_exporter.api.endpoints import ACTIVE_RECORDING
 from rk_exporter.model.errors import (
     ApiError,
 )
@@ -78,12 +80,14 @@ class Client:
     def __post_init__(self) -> None:
         base_url = f"{self.url}/client/v4"
         self.api = RealtimeKitClient(
-            APP,
-            base_url=base_url,
-            pool=ConnectionPool(ClientPool(client_factory(base_url)), size=1),
-            limiter=self.limiter,
-            observer=self.observer,
-            server_clock=ServerClock(time.time),
+            ApiCaller(
+                APP,
+                base_url=base_url,
+                pool=ConnectionPool(ClientPool(client_factory(base_url)), size=1),
+                limiter=self.limiter,
+                observer=self.observer,
+                server_clock=ServerClock(time.time),
+            )
         )
 
     async def call(self, seconds: float = TEST_TIMEOUT_SECONDS) -> tuple[Recording, ...]:

@@ -1,5 +1,6 @@
 """The parts of an app whose API is simulated, without a configuration."""
 
+from rk_exporter.api.calls import ApiCaller
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.connection import ConnectionPool
 from rk_exporter.api.connection_pool import ClientPool
@@ -60,17 +61,21 @@ def app_parts(name: str, clock: Clock, read: ReadMode) -> AppParts:
     )
     tracker = RecordingTracker(name, rules, clock=clock.wall, server_clock=server_clock)
     client = RealtimeKitClient(
-        app,
-        base_url=BASE_URL,
-        pool=ConnectionPool(
-            ClientPool(
-                in_process(ApiProxy(Simulator(scenario, clock=VirtualClock().wall, rate_limit=0)))
+        ApiCaller(
+            app,
+            base_url=BASE_URL,
+            pool=ConnectionPool(
+                ClientPool(
+                    in_process(
+                        ApiProxy(Simulator(scenario, clock=VirtualClock().wall, rate_limit=0))
+                    )
+                ),
+                size=2,
             ),
-            size=2,
-        ),
-        limiter=limiter,
-        observer=NoObserver(),
-        server_clock=server_clock,
+            limiter=limiter,
+            observer=NoObserver(),
+            server_clock=server_clock,
+        )
     )
     return AppParts(
         app=app,

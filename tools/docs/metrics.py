@@ -6,7 +6,7 @@ from itertools import chain
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from rk_exporter.api.client import ENDPOINTS
+from rk_exporter.api.endpoints import ENDPOINTS
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.blocked_io import BlockedIoMetrics
 from rk_exporter.metrics.families import SnapshotFamilies

@@ -13,15 +13,12 @@ import httpx
 import pytest
 import respx
 
-from rk_exporter.api.client import (
-    ACTIVE_RECORDING,
-    RATELIMIT_FIELD,
-    RECORDING,
-    RealtimeKitClient,
-)
+from rk_exporter.api.calls import ApiCaller
+from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.connection import Connection, ConnectionPool
 from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.api.connection_setup import client_factory
+from rk_exporter.api.endpoints import ACTIVE_RECORDING, RATELIMIT_FIELD, RECORDING
 from rk_exporter.model import errors as api_errors
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
@@ -73,12 +70,14 @@ def ask(
 ) -> T:
     async def call() -> T:
         api = RealtimeKitClient(
-            app or App("production", ACCOUNT, APP),
-            base_url=BASE_URL,
-            pool=ConnectionPool(ClientPool(client_factory(BASE_URL)), size=1),
-            limiter=limiter or free_limiter(Secret(CANARY)),
-            observer=log,
-            server_clock=server_clock or ServerClock(time.time),
+            ApiCaller(
+                app or App("production", ACCOUNT, APP),
+                base_url=BASE_URL,
+                pool=ConnectionPool(ClientPool(client_factory(BASE_URL)), size=1),
+                limiter=limiter or free_limiter(Secret(CANARY)),
+                observer=log,
+                server_clock=server_clock or ServerClock(time.time),
+            )
         )
         deadline = asyncio.get_running_loop().time() + 5
         try:
@@ -278,14 +277,17 @@ def test_retry_has_the_same_deadline() -> None:
 
     async def seconds() -> float:
         api = RealtimeKitClient(
-            App("production", ACCOUNT, APP),
-            base_url=BASE_URL,
-            pool=ConnectionPool(
-                ClientPool(lambda: httpx.AsyncClient(transport=httpx.MockTransport(send))), size=1
-            ),
-            limiter=free_limiter(),
-            observer=Log(),
-            server_clock=ServerClock(time.time),
+            ApiCaller(
+                App("production", ACCOUNT, APP),
+                base_url=BASE_URL,
+                pool=ConnectionPool(
+                    ClientPool(lambda: httpx.AsyncClient(transport=httpx.MockTransport(send))),
+                    size=1,
+                ),
+                limiter=free_limiter(),
+                observer=Log(),
+                server_clock=ServerClock(time.time),
+            )
         )
         context = pass_context(call_timeout_seconds=5.0)
         await api.active_recordings("meeting-1", context)

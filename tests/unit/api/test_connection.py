@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from rk_exporter.api.client import NO_STATUS
 from rk_exporter.api.connection import LARGEST_BODY_BYTES
+from rk_exporter.api.endpoints import NO_STATUS
 from rk_exporter.model.errors import (
     ApiError,
     ApiTimeout,

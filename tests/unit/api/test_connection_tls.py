@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from rk_exporter.api.client import NO_STATUS
 from rk_exporter.api.connection import Connection
 from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.api.connection_setup import client_factory
+from rk_exporter.api.endpoints import NO_STATUS
 from rk_exporter.model.errors import (
     ApiError,
     TlsFailed,

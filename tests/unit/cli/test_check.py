@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rk_exporter.api.client import MEETING
+from rk_exporter.api.endpoints import MEETING
 from rk_exporter.api.replies import Reply
 from rk_exporter.cli import check_meetings, check_report
 from rk_exporter.cli.check import CheckResult, check, config_for_check

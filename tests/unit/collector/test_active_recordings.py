@@ -10,6 +10,7 @@ import pytest
 
 from prometheus_client import CollectorRegistry
 
+from rk_exporter.api.calls import ApiCaller
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.connection import ConnectionPool
 from rk_exporter.api.connection_pool import ClientPool
@@ -63,12 +64,14 @@ class ListHarness:
         self.proxy = ApiProxy(self.simulator)
         metrics = ApiCallMetrics({}, registry=CollectorRegistry())
         self._client = RealtimeKitClient(
-            App("production", ACCOUNT, APP),
-            base_url=BASE_URL,
-            pool=ConnectionPool(ClientPool(in_process(self.proxy)), size=workers),
-            limiter=limiter or free_limiter(),
-            observer=metrics.of("production"),
-            server_clock=ServerClock(time.time),
+            ApiCaller(
+                App("production", ACCOUNT, APP),
+                base_url=BASE_URL,
+                pool=ConnectionPool(ClientPool(in_process(self.proxy)), size=workers),
+                limiter=limiter or free_limiter(),
+                observer=metrics.of("production"),
+                server_clock=ServerClock(time.time),
+            )
         )
         self.list = ActiveRecordingsLister("production", self._client, clock=self.time)
 

@@ -11,7 +11,7 @@ import pytest
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from rk_exporter.api.client import ENDPOINTS
+from rk_exporter.api.endpoints import ENDPOINTS
 from rk_exporter.api.schema import MALFORMABLE_FIELDS
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.families import SnapshotFamilies

@@ -1,0 +1,178 @@
+"""Calls of one app to the API: rate limited, counted, and with the API's clock observed."""
+
+import asyncio
+import logging
+import math
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Protocol, TypeVar
+
+from rk_exporter.api.connection import LARGEST_BODY_BYTES, Answer, Connection, ConnectionPool
+from rk_exporter.api.endpoints import LISTS, NO_STATUS, RATELIMIT_FIELD, segment
+from rk_exporter.api.envelope import api_message
+from rk_exporter.api.results import Parsed
+from rk_exporter.api.unknown_statuses import UnknownStatusLog
+from rk_exporter.model.errors import ApiError, ConnectionStale, RateLimited, ServerError
+from rk_exporter.model.failure import Reason
+from rk_exporter.model.meeting import App
+from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.headers import MalformedHeader, parse_policies, retry_after_seconds
+from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
+from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.ratelimit.status import RateLimitPolicy
+from rk_exporter.runtime.server_clock import ServerClock
+
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+# A recording of tracks has a URL of about 830 characters for each of up to 100 participants.
+_LARGEST_PAGE_BYTES = 4 << 20
+
+
+class CallObserver(Protocol):
+    """Counts the calls and their results."""
+
+    def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
+        """Count a call; *code* is the HTTP status or `none`."""
+
+    def failed(self, endpoint: str, reason: Reason) -> None:
+        """Count a failed call."""
+
+    def malformed(self, fields: Iterable[str]) -> None:
+        """Count the malformed *fields* of an answer that is otherwise valid."""
+
+
+class ApiCaller:
+    """Makes the calls of one app; up to `max_concurrency` at a time."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        base_url: str,
+        pool: ConnectionPool,
+        limiter: RateLimiter,
+        observer: CallObserver,
+        server_clock: ServerClock,
+    ) -> None:
+        self._root = (
+            f"{base_url.rstrip('/')}/accounts/{segment(app.account_id)}"
+            f"/realtime/kit/{segment(app.app_id)}"
+        )
+        self._app = app.name
+        self._unknown_statuses = UnknownStatusLog(app.name)
+        self._pool = pool
+        self.max_concurrency = pool.size
+        """How many calls can run at a time; more of them wait."""
+        self._limiter = limiter
+        self.observer = observer
+        self._server_clock = server_clock
+
+    async def call(
+        self,
+        endpoint: str,
+        path: str,
+        parse: Callable[[int, bytes], Parsed[T]],
+        context: PassContext,
+        *,
+        on_answer: Callable[[Answer], object] = lambda _: None,
+        counts_failure: bool = True,
+    ) -> T:
+        """
+        Return what *parse* makes of the status and the body of the answer.
+
+        A call whose kept connection was closed by the server is made again, once. *on_answer* gets
+        each complete answer. Raises ApiError, and counts it if *counts_failure*; RateLimitWait.
+        """
+        connection = await self._pool.acquire()
+        deadline = math.inf
+
+        async def attempt() -> Parsed[T]:
+            nonlocal deadline
+            async with self._limiter.acquire(context):
+                # The time that the call waited for the rate limiter is not the API's fault.
+                deadline = min(deadline, context.call_deadline(_now()))
+                answer = await self._get(connection, endpoint, path, context.token, deadline)
+                self._limiter.observe(self._policies(answer))
+                on_answer(answer)
+                return _parsed(answer, parse, context.token)
+
+        try:
+            try:
+                parsed = await attempt()
+            except ConnectionStale as stale:
+                try:
+                    parsed = await attempt()
+                except RateLimitWait:
+                    raise stale from None
+        except ApiError as error:
+            if counts_failure:
+                self.observer.failed(endpoint, error.reason)
+            raise
+        finally:
+            self._pool.release(connection)
+        self._report(parsed, path)
+        return parsed.value
+
+    async def _get(
+        self, connection: Connection, endpoint: str, path: str, token: Secret, deadline: float
+    ) -> Answer:
+        begun, code = _now(), NO_STATUS
+        try:
+            answer = await connection.get(
+                self._root + path,
+                token=token,
+                deadline=deadline,
+                largest_body_bytes=(
+                    _LARGEST_PAGE_BYTES if endpoint in LISTS else LARGEST_BODY_BYTES
+                ),
+            )
+            code = str(answer.status)
+        finally:
+            took_seconds = _now() - begun
+            self.observer.called(endpoint, code, took_seconds)
+        date, age = answer.headers.get("Date"), answer.headers.get("Age")
+        self._server_clock.observe(date, age=age, took_seconds=took_seconds)
+        return answer
+
+    def _report(self, parsed: Parsed[T], path: str) -> None:
+        """Count and log differences between an answer and the documentation."""
+        if not parsed.malformed_fields and not parsed.unknown_statuses:
+            return
+        self.observer.malformed(parsed.malformed_fields)
+        self._unknown_statuses.log(parsed.unknown_statuses)
+        fields = {
+            "app": self._app,
+            "path": path,
+            "malformed": ",".join(parsed.malformed_fields),
+            "unknown_status": ",".join(parsed.unknown_statuses),
+        }
+        logger.debug("API answer differs from its documentation", extra=fields)
+
+    def _policies(self, answer: Answer) -> tuple[RateLimitPolicy, ...]:
+        try:
+            return parse_policies(answer.headers)
+        except MalformedHeader:
+            self.observer.malformed((RATELIMIT_FIELD,))
+            return ()
+
+    async def close(self) -> None:
+        """Close all connections; no call may be running."""
+        await self._pool.close()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _parsed(answer: Answer, parse: Callable[[int, bytes], T], token: Secret) -> T:
+    try:
+        return parse(answer.status, answer.body)
+    except ApiError as error:
+        error.api_message = api_message(answer.body, token)
+        is_unavailable = answer.status == HTTPStatus.SERVICE_UNAVAILABLE
+        if isinstance(error, RateLimited) or (isinstance(error, ServerError) and is_unavailable):
+            error.retry_after_seconds = retry_after_seconds(answer.headers, now=datetime.now(UTC))
+        raise
