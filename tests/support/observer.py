@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rk_exporter.model.recording import Outcome
+from rk_exporter.model.recording import Status
 from rk_exporter.simulator import RequestLog
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
@@ -174,7 +174,7 @@ class _Recordings:
         ends = [
             self._truth.ended_at(known.recording_id)
             for known in recordings
-            if known.outcome is Outcome.UPLOADED
+            if known.recording.status is Status.UPLOADED
         ]
         oldest = min(ends, default=math.inf)
         return {
