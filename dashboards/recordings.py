@@ -4,7 +4,6 @@ from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.frame import RECORDING, RECORDINGS, Framing, Row, framed, link_to
 from dashboards.panels import About, Panel, Size, bars, history, instant, query, timeline
-from dashboards.queries import in_states
 from dashboards.selectors import (
     BY_MEETING,
     BY_RECORDING,
@@ -31,9 +30,10 @@ _PROBLEMS = {
     1: ("expires", "yellow"),
     0: ("fine", "transparent"),
 }
+_IS_RUNNING = 'status=~"RECORDING|PAUSED"'
 _CODES = of_meeting("instance:rk_recording_state:code")
 _CODE = once(BY_RECORDING, newest(_CODES))
-_RUNNING = f"{in_states('RECORDING|PAUSED')} == 1"
+_RUNNING = once(BY_RECORDING, newest(of_meeting("rk_recording_status", _IS_RUNNING)) + " == 1")
 _STARTED_AT = once(BY_RECORDING, of_meeting("rk_recording_started_timestamp_seconds"))
 _RUNNING_FOR = f"(time() - {_STARTED_AT}) and on ({BY_RECORDING}) {_RUNNING}"
 

@@ -71,15 +71,28 @@ def plan(
     finished: list[tuple[float, Target]] = []
     for times, known in overdue:
         (finished if known.is_finished else in_progress_first).append((times, known))
-    urgent = list(_in_turn(_by_urgency(in_progress_first), _by_urgency(finished)))
+    urgent = _by_urgency(in_progress_first, finished)
     queues = (urgent, round_robin) if urgent_first else (round_robin, urgent)
     return [*new, *_in_turn(*queues)]
 
 
-def _by_urgency(overdue: Iterable[tuple[float, Target]]) -> list[Target]:
-    """Return the most overdue first; of equals, the recording that began longest ago."""
-    ordered = sorted(overdue, key=_urgency, reverse=True)
-    return [target for _, target in ordered]
+def _by_urgency(
+    in_progress: Iterable[tuple[float, Target]], finished: Iterable[tuple[float, Target]]
+) -> list[Target]:
+    """
+    Return the most overdue first; of equals, the recording that began longest ago.
+
+    While anything in progress is overdue, it comes first and after each finished recording.
+    """
+    running = deque(sorted(in_progress, key=_urgency, reverse=True))
+    ended = deque(sorted(finished, key=_urgency, reverse=True))
+    ordered: list[Target] = []
+    may_end_be_next = not running
+    while running or ended:
+        is_end = not running or (may_end_be_next and bool(ended) and ended[0][0] > running[0][0])
+        ordered.append((ended if is_end else running).popleft()[1])
+        may_end_be_next = not is_end
+    return ordered
 
 
 def _urgency(item: tuple[float, Target]) -> tuple[float, float]:

@@ -119,7 +119,8 @@ def test_whole_lifecycle_of_a_recording(server: Prometheus, clock: Time) -> None
 
     # How many began, and how did they end?
     assert 1 == number("rk_recordings_started_total")
-    assert {("uploaded", "1"), ("errored", "1"), ("upload_failed", "0"), ("vanished", "0")} == {
+    expected = {("uploaded", "1"), ("errored", "1"), ("upload_failed", "0"), ("vanished", "0")}
+    assert expected == {
         (series["metric"]["outcome"], series["value"][1])
         for series in query("rk_recordings_finished_total")
     }

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from rk_exporter.model.recording import Status
 from rk_exporter.simulator import RequestLog
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
@@ -121,6 +122,7 @@ class _Recordings:
         self.meetings: frozenset[str] = frozenset()
         """The ids of meetings with a recording that has not ended."""
         self._finished: set[str] = set()
+        self._finished_count = 0
         self._since: float | None = None
         self._is_restored = False
 
@@ -139,6 +141,7 @@ class _Recordings:
                 if difference:
                     yield difference
         self.read_at = {known.recording_id: known.read_at for known in recordings}
+        self._finished_count = sum(known.is_finished for known in recordings)
         self.meetings = frozenset(
             known.meeting.meeting_id for known in recordings if not known.is_finished
         )
@@ -158,7 +161,7 @@ class _Recordings:
 
     @property
     def _is_full(self) -> bool:
-        return len(self.read_at) >= self._most
+        return self._finished_count >= self._most
 
     def _lacking(self, recordings: Iterable[KnownRecording], now: float) -> set[str]:
         """Return the finished recordings that left too early, each once."""
@@ -167,13 +170,15 @@ class _Recordings:
         lacking = self._truth.kept(gone, now)
         if not self._is_full:
             return lacking
-        # If there are too many, the ones that ended first must go.
+        # If there are too many, those that expire next stay.
         ends = [
-            self._truth.ended_at(known.recording_id) for known in recordings if known.is_finished
+            self._truth.ended_at(known.recording_id)
+            for known in recordings
+            if known.recording.status is Status.UPLOADED
         ]
         oldest = min(ends, default=math.inf)
         return {
-            recording_id for recording_id in lacking if self._truth.ended_at(recording_id) > oldest
+            recording_id for recording_id in lacking if self._truth.ended_at(recording_id) < oldest
         }
 
 
