@@ -33,7 +33,7 @@ _PROBLEMS = {
 _IS_RUNNING = 'status=~"RECORDING|PAUSED"'
 _CODES = of_meeting("instance:rk_recording_state:code")
 _CODE = once(BY_RECORDING, newest(_CODES))
-_RUNNING = once(BY_RECORDING, newest(of_meeting("rk_recording_status", _IS_RUNNING)) + " == 1")
+_RUNNING = f"{once(BY_RECORDING, newest(of_meeting('rk_recording_status', _IS_RUNNING)))} == 1"
 _STARTED_AT = once(BY_RECORDING, of_meeting("rk_recording_started_timestamp_seconds"))
 _RUNNING_FOR = f"(time() - {_STARTED_AT}) and on ({BY_RECORDING}) {_RUNNING}"
 

@@ -115,7 +115,7 @@ Three queries to try in Prometheus:
 
 {queries}
 
-Or without Prometheus:  curl -s http://{target}/metrics | grep 'rk_recording_status.* 1.0'
+Or without Prometheus:  curl -s http://{target}/metrics | grep '^rk_recordings{{'
 
 What the exporter sees (stop with Ctrl-C):
 """
@@ -182,8 +182,6 @@ def _config(base_url: str, meetings: tuple[Meeting, ...]) -> Config:
         # A new exporter may make a small part of its budget's calls; newcomers must not wait.
         "api.budget": "30000",
         "scrape.min_interval": "1s",
-        # As many finished recordings as a short page can show.
-        "follow.max_recordings": "50",
     }
     settings = {path: Setting(value, "the demo") for path, value in values.items()}
     config = load(None, settings, {TOKEN_VARIABLE: "simulated"})
