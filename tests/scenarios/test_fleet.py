@@ -472,9 +472,9 @@ class TestObserver:
         observer.observe(self.snapshot(at=160 + after), BEGUN + after, BEGUN + after)
         assert self.differences(observer) == []
 
-    @pytest.mark.parametrize(("gone", "is_wrong"), [("old", False), ("new", True)])
+    @pytest.mark.parametrize(("gone", "is_wrong"), [("old", True), ("last", False)])
     def test_too_many(self, gone: str, *, is_wrong: bool) -> None:
-        """If there are too many recordings, only those that ended first may go."""
+        """If there are too many recordings, the next to expire must stay, and the newest may go."""
         lives = {
             "old": scripted("old", after=-600),
             "new": scripted("new", after=-400),
