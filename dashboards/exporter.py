@@ -84,8 +84,8 @@ def _figures() -> list[Panel]:
         number(
             About(
                 "Budget left",
-                "Share of the allowed calls in 5 minutes that is left. After a restart, the "
-                "exporter assumes that the budget is used up.",
+                "Share of the allowed calls in 5 minutes that is left. After a restart without "
+                "--state.file, most of it counts as used.",
                 unit="percentunit",
             ),
             instant(remaining),

@@ -32,7 +32,7 @@ from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
 _PROBE_SECONDS = 60.0
-# Returns where the configuration lists a meeting.
+# Returns the place of a meeting in the configuration.
 Place = Callable[..., str]
 
 

@@ -94,7 +94,7 @@ def existence(
     left_out: int,
 ) -> Existence:
     """
-    Return what the *replies* by meeting id say; *place* returns where an id is listed.
+    Return what the *replies* by meeting id say; *place* finds an id in the configuration.
 
     *proven* is the reply about a meeting that certainly exists, if it was asked for. If the API
     does not know that one either, its other answers mean nothing.

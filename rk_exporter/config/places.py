@@ -1,4 +1,4 @@
-"""Where the configuration lists a meeting, for messages about its id."""
+"""The place of a meeting in the configuration, for messages about its id."""
 
 import re
 
@@ -32,7 +32,7 @@ def place_of(
     files: Iterable[MeetingFile] = (),
 ) -> str:
     """
-    Return where a meeting of an app is listed: a flag, a variable, or a file and line.
+    Return the place of a meeting in the configuration: a flag, a variable, or a file and line.
 
     The files are read again, because a valid configuration does not keep its lines.
     """
