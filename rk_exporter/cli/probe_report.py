@@ -103,7 +103,7 @@ def lines(report: ProbeReport) -> Iterator[str]:
     yield "Suggested options:" if found else "Suggested options: none"
     yield from (f"  {suggestion.option}  ({suggestion.reason})" for suggestion in found)
     yield ""
-    yield "This report contains no ids, names, URLs and tokens. You can paste it into an issue."
+    yield "This report contains no ids, names, URLs or tokens. You can paste it into an issue."
 
 
 def document(report: ProbeReport) -> dict[str, Any]:
