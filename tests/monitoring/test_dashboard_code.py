@@ -23,7 +23,7 @@ def test_generated_files_are_current(root: Path, path: str) -> None:
 
 @pytest.mark.parametrize("folder", ["dashboards", "deploy/helm/rk-exporter/files/dashboards"])
 def test_every_dashboard_is_generated(root: Path, folder: str) -> None:
-    """No file has been left behind by a dashboard that is gone."""
+    """No dashboard remains after its code is gone."""
     files = {str(path.relative_to(root)) for path in (root / folder).glob("*.json")}
     generated = {path for path in texts() if path.endswith(".json")}
     assert files == {path for path in generated if str(Path(path).parent) == folder}
