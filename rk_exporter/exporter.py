@@ -7,6 +7,7 @@ from itertools import chain
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector as MetricsSource
 
 from rk_exporter.api.calls import ApiCaller
 from rk_exporter.api.client import RealtimeKitClient
@@ -103,6 +104,10 @@ class Exporter:
         )
         self.exposition = Exposition(self._all_families)
         self.application = self._application()
+
+    def show(self, metrics: MetricsSource) -> None:
+        """Show *metrics* of a process that serves, too."""
+        self._process.register(metrics)
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
         """Return the metrics of the *snapshot*, and the exporter's own as of now."""
