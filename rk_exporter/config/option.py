@@ -39,6 +39,8 @@ class Option:
     """Shown in the documentation and in messages if there is no default."""
     path_in_app: str = ""
     is_list: bool = False
+    allows_text: bool = False
+    """Whether the file may have a single text in place of a list."""
     is_file: bool = False
     """Whether the value is a path, relative to the file that contains it."""
     custom_flag: str = ""
@@ -86,6 +88,8 @@ class Option:
     def check_shape(self, value: PlainValue) -> None:
         """Raise ValueError if *value* is not text where text is needed, or not a list."""
         if isinstance(value, list if self.is_list else str):
+            return
+        if self.allows_text and isinstance(value, str):
             return
         if self.is_list:
             raise ValueError(f"expected a list, e.g. {self.example}")
