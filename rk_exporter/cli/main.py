@@ -3,10 +3,11 @@
 import json
 import logging
 import os
+import socket
 import sys
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from rk_exporter.cli import probe_report
 from rk_exporter.cli.assets import assets_command
 from rk_exporter.cli.check import check, config_for_check, probe, probed_app
 from rk_exporter.cli.options import Command, configuration_options, given_settings
-from rk_exporter.cli.process import exit_without_waiting, prepare, run
+from rk_exporter.cli.process import accept_signals, exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
 from rk_exporter.cli.web_config import guarded, web_config_file
 from rk_exporter.config.config import Config, load
@@ -37,9 +38,16 @@ from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start, one_pas
 from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.runtime.logs import configure, flush
+from rk_exporter.runtime.systemd import (
+    ServiceManager,
+    SocketError,
+    passed_descriptors,
+    passed_sockets,
+)
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.state_file import StateFileError
-from rk_exporter.web.server import AddressError, bind, serve
+from rk_exporter.web.server import serve
+from rk_exporter.web.sockets import AddressError, bind
 
 
 logger = logging.getLogger(__name__)
@@ -48,6 +56,8 @@ _ONE_PASS_SECONDS = 60.0
 _DISCOVERY_SECONDS = 300.0
 _ANNOUNCED_FROM_SECONDS = 5.0
 _EXIT_FAILED = 1
+# Commands that run until a signal stops them.
+_SERVICES = frozenset({"serve", "demo", "simulate"})
 # Whether all is fine, the lines for people, and the document for scripts.
 _Report = tuple[bool, Iterable[str], dict[str, Any]]
 
@@ -67,7 +77,9 @@ class _Commands(click.Group):
             raise UsageError(str(error)) from None
         except StateFileError as error:
             raise UsageError(f"state.file: {error}") from None
-        except (AddressError, AssetsError, StackError) as error:
+        except AddressError as error:
+            raise click.ClickException(f"{error}; {error.advice}") from None
+        except (AssetsError, SocketError, StackError) as error:
             raise click.ClickException(str(error)) from None
         finally:
             flush()
@@ -85,6 +97,8 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="rk-exporter")
 def main() -> None:
     """Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings."""
+    command = click.get_current_context().invoked_subcommand
+    accept_signals(is_service=command in _SERVICES)
 
 
 @main.command("serve", cls=Command)
@@ -97,21 +111,33 @@ def serve_command(**_options: object) -> None:
 async def _serve(config: Config) -> None:
     web = web_config_file(config)
     exporter = _exporter(config)
+    manager = ServiceManager(os.environ, pid=os.getpid())
     async with AsyncExitStack() as bound:
-        sockets = [bound.enter_context(bind(address)) for address in config.listen_addresses]
+        bound.callback(manager.close)
+        sockets = [bound.enter_context(socket) for socket in _sockets(config)]
         if web:
             await bound.enter_async_context(web.watched())
             exporter.show(WebConfigMetrics(web))
         serving = guarded(exporter.application, config.max_requests, web)
         listeners = [serving(socket) for socket in sockets]
         for listener in listeners:
-            url = f"{listener.url}{config.telemetry_path}"
+            url = f"{listener.url}{config.served_prefix}{config.telemetry_path}"
             logger.info("listening", extra={"address": str(listener.address), "url": url})
         try:
-            await serve(listeners)
+            await serve(listeners, service_manager=manager)
         finally:
             await exporter.close()
     logger.info("stopped")
+
+
+def _sockets(config: Config) -> Iterator[socket.socket]:
+    """Return the sockets to listen on. Raises AddressError and SocketError."""
+    if config.systemd_socket:
+        yield from passed_sockets(os.environ, pid=os.getpid())
+        return
+    if passed_descriptors(os.environ, pid=os.getpid()):
+        logger.warning("sockets that systemd passed are not used; set web.systemd_socket")
+    yield from map(bind, config.listen_addresses)
 
 
 @main.command("scrape", cls=Command)
