@@ -23,7 +23,7 @@ CHART = ROOT / "deploy/helm/rk-exporter"
 VALUES = sorted(path.name for path in (CHART / "ci").glob("*.yaml"))
 # The oldest version that the chart promises, and the newest with a schema here.
 OLDEST_KUBERNETES, NEWEST_KUBERNETES = "1.25.0", "1.37.0"
-_CUSTOM = "monitoring.coreos.com/v1"
+_OPERATOR = "monitoring.coreos.com/"
 
 
 def helm() -> str:
@@ -77,8 +77,9 @@ def only(manifests: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 
 def problems(manifest: Json) -> Iterator[str]:
     """Yield what the schema of its kind says about a manifest; unknown fields are problems."""
-    if manifest["apiVersion"] == _CUSTOM:
-        validator = jsonschema.Draft202012Validator(_schema_of_operator(manifest["kind"]))
+    if manifest["apiVersion"].startswith(_OPERATOR):
+        schema = _schema_of_operator(manifest["apiVersion"], manifest["kind"])
+        validator = jsonschema.Draft202012Validator(schema)
         for error in validator.iter_errors(manifest):
             yield f"{error.json_path}: {error.message}"
         return
@@ -90,9 +91,10 @@ def problems(manifest: Json) -> Iterator[str]:
 
 
 @cache
-def _schema_of_operator(kind: str) -> dict[str, Any]:
+def _schema_of_operator(api_version: str, kind: str) -> dict[str, Any]:
     # Not imported, because mypy would read its four megabytes.
-    models = importlib.import_module("cloudcoil.models.prometheus_operator.v1")
+    version = api_version.removeprefix(_OPERATOR)
+    models = importlib.import_module(f"cloudcoil.models.prometheus_operator.{version}")
     schema: dict[str, Any] = getattr(models, kind).model_json_schema(by_alias=True)
     for part in [schema, *schema["$defs"].values()]:
         if "properties" in part:
