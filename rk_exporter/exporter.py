@@ -46,6 +46,7 @@ from rk_exporter.tracking.tracker import RecordingTracker
 from rk_exporter.web.application import Application, Route
 from rk_exporter.web.metrics_page import MetricsPage
 from rk_exporter.web.pages import LandingPage, ReadyPage, healthy
+from rk_exporter.web.prefix import with_prefix
 
 
 # The API's limit allows four calls a second, so more connections would not help.
@@ -123,21 +124,20 @@ class Exporter:
 
     def _application(self) -> Application:
         config, collector = self.config, self.collector
-        return Application(
-            {
-                "/-/healthy": Route(healthy),
-                "/-/ready": Route(ReadyPage(collector.why_not_ready)),
-                "/": Route(LandingPage(config.telemetry_path)),
-                config.telemetry_path: Route(
-                    MetricsPage(
-                        scrape=collector.scrape,
-                        exposition=self.exposition,
-                        timeout_offset_seconds=config.timeout_offset_seconds,
-                        max_requests=config.max_requests,
-                    )
-                ),
-            }
-        )
+        routes = {
+            "/-/healthy": Route(healthy),
+            "/-/ready": Route(ReadyPage(collector.why_not_ready)),
+            "/": Route(LandingPage(config.telemetry_path, config.link_prefix)),
+            config.telemetry_path: Route(
+                MetricsPage(
+                    scrape=collector.scrape,
+                    exposition=self.exposition,
+                    timeout_offset_seconds=config.timeout_offset_seconds,
+                    max_requests=config.max_requests,
+                )
+            ),
+        }
+        return Application(with_prefix(routes, config.served_prefix), config.link_prefix)
 
     def _apps(self) -> list[tuple[AppCollector, ErrorBoundary]]:
         return [

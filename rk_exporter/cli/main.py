@@ -14,14 +14,12 @@ from typing import Any
 
 import click
 
-from rk_exporter import __version__
-from rk_exporter.api.connection_setup import SetupError
 from rk_exporter.api.probe_calls import MOST_CALLS
-from rk_exporter.assets import AssetsError
 from rk_exporter.cli import check_report as report
 from rk_exporter.cli import probe_report
 from rk_exporter.cli.assets import assets_command
 from rk_exporter.cli.check import check, config_for_check, probe, probed_app
+from rk_exporter.cli.commands import Commands, print_version
 from rk_exporter.cli.options import Command, configuration_options, given_settings
 from rk_exporter.cli.process import accept_signals, exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
@@ -29,23 +27,20 @@ from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import is_sent_in_clear_text
 from rk_exporter.config.places import place_of
 from rk_exporter.config.sources import ConfigError
-from rk_exporter.demo.programs import StackError
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start, one_pass_limit
 from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
 from rk_exporter.runtime.durations import duration_text
-from rk_exporter.runtime.logs import configure, flush
+from rk_exporter.runtime.logs import configure
 from rk_exporter.runtime.systemd import (
     ServiceManager,
-    SocketError,
     passed_descriptors,
     passed_sockets,
 )
 from rk_exporter.snapshot import Snapshot
-from rk_exporter.tracking.state_file import StateFileError
 from rk_exporter.web.server import Listener, serve
-from rk_exporter.web.sockets import AddressError, bind
+from rk_exporter.web.sockets import bind
 
 
 logger = logging.getLogger(__name__)
@@ -60,31 +55,8 @@ _SERVICES = frozenset({"serve", "demo", "simulate"})
 _Report = tuple[bool, Iterable[str], dict[str, Any]]
 
 
-class UsageError(click.ClickException):
-    """A configuration error, as click shows it."""
-
-    exit_code = 2
-
-
-class _Commands(click.Group):
-    def invoke(self, ctx: click.Context) -> object:
-        """Run a command; click shows the errors of all commands like its own."""
-        try:
-            return super().invoke(ctx)
-        except (ConfigError, SetupError) as error:
-            raise UsageError(str(error)) from None
-        except StateFileError as error:
-            raise UsageError(f"state.file: {error}") from None
-        except AddressError as error:
-            raise click.ClickException(f"{error}; {error.advice}") from None
-        except (AssetsError, SocketError, StackError) as error:
-            raise click.ClickException(str(error)) from None
-        finally:
-            flush()
-
-
 @click.group(
-    cls=_Commands,
+    cls=Commands,
     commands=[assets_command, demo_command, simulate_command],
     context_settings={
         "help_option_names": ["-h", "--help"],
@@ -92,7 +64,14 @@ class _Commands(click.Group):
         "show_default": True,
     },
 )
-@click.version_option(__version__, prog_name="rk-exporter")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings."""
     command = click.get_current_context().invoked_subcommand

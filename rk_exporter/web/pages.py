@@ -21,9 +21,9 @@ _LANDING_PAGE = """\
 <h1>rk-exporter {version}</h1>
 <p>Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings.</p>
 <ul>
-<li><a href="{metrics}">Metrics</a></li>
-<li><a href="/-/healthy">Health</a>: the exporter is alive</li>
-<li><a href="/-/ready">Readiness</a>: the metrics are complete and up to date</li>
+<li><a href="{prefix}{metrics}">Metrics</a></li>
+<li><a href="{prefix}/-/healthy">Health</a>: the exporter is alive</li>
+<li><a href="{prefix}/-/ready">Readiness</a>: the metrics are complete and up to date</li>
 </ul>
 </body>
 </html>
@@ -49,12 +49,17 @@ class ReadyPage:
 
 @dataclass(frozen=True, slots=True)
 class LandingPage:
-    """Links to the other pages."""
+    """Links to the other pages, which browsers see below *link_prefix*."""
 
     telemetry_path: str
+    link_prefix: str = ""
 
     async def __call__(self, _request: Request) -> Response:
         """Return the page."""
         headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-        page = _LANDING_PAGE.format(version=__version__, metrics=html.escape(self.telemetry_path))
+        page = _LANDING_PAGE.format(
+            version=__version__,
+            metrics=html.escape(self.telemetry_path),
+            prefix=html.escape(self.link_prefix),
+        )
         return Response(200, page.encode(), "text/html; charset=utf-8", headers)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator
 
 from rk_exporter import exporter
-from rk_exporter.web import application, metrics_page, pages
+from rk_exporter.web import application, metrics_page, pages, prefix
 from tools.docs.tables import code, table
 
 
@@ -26,13 +26,14 @@ _REASONS = {
     ("ReadyPage", 200): "the metrics are complete and current",
     ("ReadyPage", 503): "see below",
     ("LandingPage", 200): "always",
+    ("Redirect", 302): "with `--web.route-prefix`: to the page below the prefix",
     ("Application", 400): "the target of the request is neither a path nor a URL",
     ("Application", 404): "unknown path",
     ("Application", 405): "another method than `GET` or `HEAD`; the header `Allow` names both",
     ("Application", 413): "the request has a body of more than 64 KiB; the connection is closed",
     ("Application", 500): "a bug in the exporter; the log has the details",
 }
-_MODULES = (application, metrics_page, pages)
+_MODULES = (application, metrics_page, pages, prefix)
 _TEMPLATE = """\
 The exporter listens on port 10058 (`--web.listen-address`). All paths accept {methods}. A `HEAD`
 request for the metrics makes no API calls.
@@ -40,6 +41,9 @@ request for the metrics makes no API calls.
 ## Paths
 
 {paths}
+With `--web.route-prefix` or `--web.external-url`, all paths are below a prefix:
+[Behind a reverse proxy](../how-to/reverse-proxy.md).
+
 Empty segments of a path do not count: `/metrics/` and `//metrics` are `/metrics`.
 
 A pass ends half a second (`--scrape.timeout-offset`) before the timeout that Prometheus sends in
@@ -92,6 +96,8 @@ def http_reference() -> str:
 
 
 def _path_of(name: str, routes: dict[str, str]) -> str:
+    if name == prefix.Redirect.__name__:
+        return code("/")
     return next((code(path) for path, answers in routes.items() if answers == name), "any")
 
 
