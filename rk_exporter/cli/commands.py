@@ -1,5 +1,7 @@
 """The group of all commands: its errors are one line each, and say what to do."""
 
+import sys
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +18,10 @@ from rk_exporter.runtime.logs import flush
 from rk_exporter.runtime.systemd import SocketError
 from rk_exporter.tracking.state_file import StateFileError
 from rk_exporter.web.sockets import AddressError
+
+
+# 128 and the number of SIGINT, as shells report it.
+_EXIT_INTERRUPTED = 130
 
 
 class UsageError(click.ClickException):
@@ -51,6 +57,9 @@ class Commands(click.Group):
             raise click.ClickException(f"{error}; {error.advice}") from None
         except (AssetsError, SocketError, StackError) as error:
             raise click.ClickException(str(error)) from None
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(_EXIT_INTERRUPTED)
         finally:
             flush()
 

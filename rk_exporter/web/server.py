@@ -19,6 +19,8 @@ from rk_exporter.config.parsers import Address
 from rk_exporter.runtime.systemd import ServiceManager
 from rk_exporter.web.protocol import LimitedH11Protocol
 from rk_exporter.web.sockets import BACKLOG
+from rk_exporter.web.tls import ServerContext
+from rk_exporter.web.tls_door import TlsDoor
 
 
 logger = logging.getLogger(__name__)
@@ -39,8 +41,9 @@ _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
+    def __init__(self, listener: "Listener", most_connections: int) -> None:
+        self._door = listener.door(most_connections)
+        super().__init__(_configuration(listener, most_connections, self._door))
         self.listens = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -63,6 +66,12 @@ class _Server(uvicorn.Server):
             for connection in self.server_state.connections:
                 connection.transport.abort()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the connections that are in their TLS handshake, then the others."""
+        if self._door:
+            self._door.close()
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to *serve*, because uvicorn raises them again at the end."""
@@ -79,6 +88,10 @@ class Listener:
     """How many requests the application answers in parallel; limits the connections too."""
     date_header: bool = True
     """Whether the server adds a Date header; the simulated API sends its own."""
+    tls: Callable[[], ServerContext] | None = None
+    """Returns TLS for a new connection; without it, the server speaks HTTP without TLS."""
+    headers: Callable[[], Mapping[str, str]] = dict
+    """Returns headers for the responses that the application does not see."""
 
     @property
     def address(self) -> Address:
@@ -88,7 +101,18 @@ class Listener:
     @property
     def url(self) -> str:
         """Return the URL of the application on this machine."""
-        return self.address.url
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://{self.address.reachable}"
+
+    def door(self, most_connections: int) -> TlsDoor | None:
+        """Return what lets connections in if the server speaks TLS."""
+        if self.tls is None:
+            return None
+        return TlsDoor(
+            self.tls,
+            headers=self.headers,
+            max_waiting=min(self.max_requests + SPARE_CONNECTIONS, most_connections),
+        )
 
 
 async def serve(
@@ -106,7 +130,7 @@ async def serve(
     manager = service_manager or ServiceManager({}, pid=0)
     listeners = list(listeners)
     most = _most_connections(len(listeners))
-    servers = [_Server(_configuration(listener, most)) for listener in listeners]
+    servers = [_Server(listener, most) for listener in listeners]
 
     def stop() -> None:
         if not any(server.should_exit for server in servers):
@@ -180,13 +204,16 @@ def _ending_quietly(application: AsgiApplication) -> AsgiApplication:
     return answer
 
 
-def _configuration(listener: Listener, most_connections: int) -> uvicorn.Config:
+def _configuration(
+    listener: Listener, most_connections: int, door: TlsDoor | None
+) -> uvicorn.Config:
     class Protocol(LimitedH11Protocol):
         max_connections = min(listener.max_requests + SPARE_CONNECTIONS, most_connections)
+        more_headers = staticmethod(listener.headers)
 
     return uvicorn.Config(
         _ending_quietly(listener.application),
-        http=Protocol,
+        http=door.protocol(Protocol) if door else Protocol,  # type: ignore[arg-type] # it is only called
         ws="none",
         lifespan="off",
         log_config=None,
