@@ -14,6 +14,7 @@ from rk_exporter.cli.process import run
 from rk_exporter.config.parsers import Address, parse_address
 from rk_exporter.demo import demo
 from rk_exporter.runtime.line_writer import LineWriter
+from rk_exporter.runtime.log_formats import AUTO
 from rk_exporter.runtime.logs import configure
 from rk_exporter.web.server import AddressError, Listener, bind, serve
 
@@ -187,7 +188,7 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
 
 def _run(program: Coroutine[Any, Any, None], *, hint: str) -> None:
     """Run a program; if an address is in use, the *hint* contains an argument that avoids it."""
-    configure(level="warning", form="logfmt")
+    configure(level="warning", form=AUTO)
     try:
         run(program)
     except AddressError as error:

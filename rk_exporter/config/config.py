@@ -14,7 +14,7 @@ from rk_exporter.config.suggestions import unknown_variables
 from rk_exporter.config.tokens import TOKEN_VARIABLE, TokenFile
 from rk_exporter.config.yaml_document import read_document
 from rk_exporter.runtime.files import FileError
-from rk_exporter.runtime.logs import FORMATS, LEVELS
+from rk_exporter.runtime.log_formats import AUTO, FORMATS, LEVELS
 
 
 CONFIG_FILE_FLAG, CONFIG_FILE_VARIABLE = "--config.file", "RK_CONFIG_FILE"
@@ -98,11 +98,16 @@ class Config:
     )
     log_level: str = declare(
         "Lowest severity that is logged.",
-        Option("log.level", parsers.choice(*LEVELS), "|".join(LEVELS), default="info"),
+        Option(
+            "log.level",
+            parsers.choice(*LEVELS, warn="warning"),
+            "|".join(LEVELS),
+            default="info",
+        ),
     )
     log_format: str = declare(
-        "Log format.",
-        Option("log.format", parsers.choice(*FORMATS), "|".join(FORMATS), default="logfmt"),
+        "Log format; auto is console on a terminal, and logfmt elsewhere.",
+        Option("log.format", parsers.choice(*FORMATS), "|".join(FORMATS), default=AUTO),
     )
 
 

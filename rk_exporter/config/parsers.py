@@ -251,13 +251,15 @@ def parse_reserve(text: str) -> float:
     return int(match[1]) / 100
 
 
-def choice(*choices: str) -> Callable[[str], str]:
-    """Return a parser that accepts only the *choices*."""
+def choice(*choices: str, **aliases: str) -> Callable[[str], str]:
+    """Return a parser that accepts only the *choices* and *aliases* of them, in any case."""
+    by_name = {name.lower(): name for name in choices} | aliases
 
     def parse(text: str) -> str:
-        if text not in choices:
+        chosen = by_name.get(text.lower())
+        if chosen is None:
             raise _invalid("value", text, f"use {', '.join(choices)}")
-        return text
+        return chosen
 
     return parse
 

@@ -90,7 +90,7 @@ def test_smallest_configuration() -> None:
         telemetry_path="/metrics",
         max_requests=40,
         log_level="info",
-        log_format="logfmt",
+        log_format="auto",
     )
     assert expected == config
 
@@ -110,6 +110,34 @@ def test_several_apps(tmp_path: Path) -> None:
     assert ["first-token", "second-token"] == tokens
     assert (Meeting("a", "daily"), Meeting("b", "weekly review")) == config.apps[0].meetings
     assert (Meeting("0123", "0123"),) == config.apps[1].meetings
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "form", "read"),
+    [
+        ({"log__level": "INFO", "log__format": "JSON"}, "info", "json", None),
+        ({"log__level": "warn", "api__read": "List"}, "warning", "auto", ReadMode.LIST),
+        ({"log__level": "WARN", "log__format": "Console"}, "warning", "console", None),
+        ({"log__level": "Debug", "api__read": "AUTO"}, "debug", "auto", None),
+    ],
+)
+def test_choices_in_any_case(
+    changes: dict[str, str], level: str, form: str, read: ReadMode | None
+) -> None:
+    """Names of levels, formats and modes are accepted in any case, and `warn` as in Go."""
+    config = load(None, settings(**changes), ENVIRONMENT)
+    assert (level, form, read) == (config.log_level, config.log_format, config.apps[0].read)
+
+
+def test_errors_are_printable(tmp_path: Path) -> None:
+    """Control characters in the names of keys and variables are escaped in messages."""
+    path = tmp_path / "rk.yml"
+    path.write_text(f'{ONE}"\\e[31m": 1\n')
+    with pytest.raises(ConfigError) as caught:
+        load(path, {}, {**ENVIRONMENT, "RK_\x1b[31m": ""})
+    assert "\\x1b[31m: unknown option" in str(caught.value)
+    assert "unknown variable RK_\\x1b[31m" in str(caught.value)
+    assert str(caught.value).replace("\n", "").isprintable()
 
 
 def test_flags_override_the_file(tmp_path: Path) -> None:
@@ -410,7 +438,7 @@ def test_listen_addresses() -> None:
         ({"web__max_requests": "many"}, "--web.max_requests: must be a whole number"),
         ({"web__max_requests": "0"}, "must be at least 1"),
         ({"log__level": "loud"}, "invalid value 'loud'; use debug, info, warning, error"),
-        ({"log__format": "xml"}, "invalid value 'xml'; use logfmt, json"),
+        ({"log__format": "xml"}, "invalid value 'xml'; use auto, console, logfmt, json"),
         ({"api__base_url": "api.cloudflare.com"}, "must be a URL, e.g. https://api"),
         ({"api__base_url": "ftp://x/"}, "must be a URL"),
         ({"api__base_url": f"https://user:{CANARY}@x/"}, "must be a URL"),
