@@ -43,7 +43,9 @@ from rk_exporter.tracking.lifecycle import FollowRules
 from rk_exporter.tracking.state_file import StateFile
 from rk_exporter.tracking.state_records import SavedApp
 from rk_exporter.tracking.tracker import RecordingTracker
-from rk_exporter.web.application import Application
+from rk_exporter.web.application import Application, Route
+from rk_exporter.web.metrics_page import MetricsPage
+from rk_exporter.web.pages import LandingPage, ReadyPage, healthy
 
 
 # The API's limit allows four calls a second, so more connections would not help.
@@ -120,13 +122,21 @@ class Exporter:
             self.exposition.close()
 
     def _application(self) -> Application:
+        config, collector = self.config, self.collector
         return Application(
-            scrape=self.collector.scrape,
-            why_not_ready=self.collector.why_not_ready,
-            exposition=self.exposition,
-            telemetry_path=self.config.telemetry_path,
-            timeout_offset_seconds=self.config.timeout_offset_seconds,
-            max_requests=self.config.max_requests,
+            {
+                "/-/healthy": Route(healthy),
+                "/-/ready": Route(ReadyPage(collector.why_not_ready)),
+                "/": Route(LandingPage(config.telemetry_path)),
+                config.telemetry_path: Route(
+                    MetricsPage(
+                        scrape=collector.scrape,
+                        exposition=self.exposition,
+                        timeout_offset_seconds=config.timeout_offset_seconds,
+                        max_requests=config.max_requests,
+                    )
+                ),
+            }
         )
 
     def _apps(self) -> list[tuple[AppCollector, ErrorBoundary]]:

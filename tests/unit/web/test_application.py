@@ -18,7 +18,8 @@ from rk_exporter.metrics.exposition import Exposition, Format
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.simulator import Recording
 from rk_exporter.snapshot import Snapshot
-from rk_exporter.web.application import Application, scrape_timeout_seconds
+from rk_exporter.web.application import Application, Route
+from rk_exporter.web.metrics_page import MetricsPage, scrape_timeout_seconds
 from tests.support.building import (
     ACCOUNT,
     APP,
@@ -111,14 +112,13 @@ class TestMetricsPage:
 
 
 def _application(scrape: Callable[[float], Awaitable[Snapshot]]) -> Application:
-    return Application(
+    page = MetricsPage(
         scrape=scrape,
-        why_not_ready=lambda: None,
         exposition=Exposition(SnapshotFamilies()),
-        telemetry_path="/metrics",
         timeout_offset_seconds=0.5,
         max_requests=1,
     )
+    return Application({"/metrics": Route(page)})
 
 
 async def _nothing_new(_: float) -> Snapshot:
@@ -132,6 +132,7 @@ async def _raw(
         "type": "http",
         "method": "GET",
         "raw_path": target.partition("?")[0].encode(),
+        "query_string": target.partition("?")[2].encode(),
         "headers": headers,
     }
     body = bytearray()
