@@ -8,24 +8,11 @@ from rk_exporter.cli.check_meetings import Existence
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import Reading, ReadMode, Room
 from rk_exporter.model.recording import Recording
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
-_ADVICE = {
-    Reason.TIMEOUT: "check the network path to the API, and Cloudflare's status page",
-    Reason.CONNECT: "check network, DNS and firewall between this machine and the API",
-    Reason.TLS: "check this machine's certificates and clock, and any proxy that intercepts TLS",
-    Reason.AUTH: 'give the token the permission "Realtime" for this account, or create a new token',
-    Reason.INTERCEPTED: "check the firewall and the proxy between this machine and the API; the "
-    "token may be right",
-    Reason.RATE_LIMITED: "wait 5 minutes; if it recurs, lower --api.budget",
-    Reason.SERVER_ERROR: "try again later, and check Cloudflare's status page",
-    Reason.CLIENT_ERROR: "check the meeting id",
-    Reason.NOT_FOUND: "check account_id and app_id",
-    Reason.INVALID_RESPONSE: "check --api.base-url, and any proxy between this machine and the API",
-    Reason.TOO_LARGE: "check --api.base-url, and any proxy between this machine and the API",
-}
 ExistenceByApp = Mapping[str, Existence]
 NOTHING_KNOWN: ExistenceByApp = MappingProxyType({})
 _BUDGET_NOTE = "check uses at most a tenth of the budget"
@@ -186,7 +173,7 @@ def _unread_text(app: AppSnapshot, *, now: float) -> str:
 
 
 def _failure_text(failure: Failure) -> str:
-    text = f"{failure.reason}: {failure.explanation}; {_ADVICE[failure.reason]}"
+    text = f"{failure.reason}: {failure.explanation}; {REMEDIES[failure.reason]}"
     return f'{text}; the API says "{failure.api_message}"' if failure.api_message else text
 
 
@@ -247,7 +234,7 @@ def _failure_document(failure: Failure | None) -> dict[str, str | None] | None:
         "reason": failure.reason.value,
         "explanation": failure.explanation,
         "api_message": failure.api_message,
-        "advice": _ADVICE[failure.reason],
+        "advice": REMEDIES[failure.reason],
     }
 
 

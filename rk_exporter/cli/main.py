@@ -24,6 +24,7 @@ from rk_exporter.cli.check import check, config_for_check, probe, probed_app
 from rk_exporter.cli.options import Command, configuration_options, given_settings
 from rk_exporter.cli.process import exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
+from rk_exporter.cli.start_log import log_apps, log_start
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import is_sent_in_clear_text
 from rk_exporter.config.places import place_of
@@ -93,6 +94,8 @@ def serve_command(**_options: object) -> None:
 
 
 async def _serve(config: Config) -> None:
+    log_start()
+    log_apps(config.apps)
     exporter = _exporter(config)
     with ExitStack() as bound:
         sockets = [bound.enter_context(bind(address)) for address in config.listen_addresses]
@@ -165,7 +168,7 @@ def check_command(*, offline: bool, is_probe: bool, output_format: str, **_optio
         raise
     if config.log_level != "debug":
         # The report shows the same failures.
-        for module in ("app_collector", "discovery", "active_recordings"):
+        for module in ("pass_log", "waiting_log", "discovery", "active_recordings"):
             logging.getLogger(f"rk_exporter.collector.{module}").setLevel(logging.ERROR)
     if is_probe:
         is_fine, lines, document = run(_probe(config))

@@ -18,8 +18,8 @@ from rk_exporter.runtime.printable import label_text
 
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
-_AUTO = "auto"
-READ_CHOICES = (_AUTO, *ReadMode)
+AUTO = "auto"
+READ_CHOICES = (AUTO, *ReadMode)
 _SWITCH_VALUES = {"true": True, "1": True, "false": False, "0": False}
 # Python refuses to convert more digits.
 _NUMBER = re.compile(r"-?[0-9]{1,4000}")
@@ -267,4 +267,4 @@ def choice(*choices: str, **aliases: str) -> Callable[[str], str]:
 def parse_read(text: str) -> ReadMode | None:
     """Return how to read recordings; None chooses by the budget."""
     chosen = choice(*READ_CHOICES)(text)
-    return None if chosen == _AUTO else ReadMode(chosen)
+    return None if chosen == AUTO else ReadMode(chosen)

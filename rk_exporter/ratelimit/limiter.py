@@ -21,6 +21,7 @@ from rk_exporter.model.errors import (
     ServerError,
     Unauthorized,
 )
+from rk_exporter.model.failure import Reason
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
@@ -93,6 +94,7 @@ class RateLimiter:
         group.app_count += 1
         self._token = token
         self._access_breaker = CircuitBreaker(_REJECTED)
+        self._access_reason = Reason.INTERCEPTED
         self._trust_token()
         self.counts = CallCounts()
 
@@ -105,6 +107,13 @@ class RateLimiter:
     def is_blocked(self) -> bool:
         """Return whether calls were refused and no call has succeeded since."""
         return not all(breaker.is_closed for breaker in self._breakers)
+
+    @property
+    def blocked_by(self) -> Reason | None:
+        """Return which refusal blocks calls; None if they are not blocked."""
+        reasons = (Reason.RATE_LIMITED, Reason.AUTH, self._access_reason)
+        pairs = zip(self._breakers, reasons, strict=True)
+        return next((reason for breaker, reason in pairs if not breaker.is_closed), None)
 
     def affordable(self, context: PassContext) -> int:
         """Return how many calls could be made in the time that calls of this pass may wait."""
@@ -155,11 +164,13 @@ class RateLimiter:
             self._reject(auth_breaker)
             raise
         except Intercepted:
+            self._access_reason = Reason.INTERCEPTED
             self._reject(self._access_breaker)
             raise
         except ServerError as error:
             seconds = error.retry_after_seconds
             if seconds is not None:
+                self._access_reason = Reason.SERVER_ERROR
                 self._access_breaker.open(group.monotonic(), seconds=seconds)
             _close(t for t in trials if seconds is None or t is not self._access_breaker)
             raise
