@@ -98,7 +98,7 @@ def demo_command(*, seed: int, stack: bool, **addresses: Address) -> None:
 @click.command("simulate", cls=Command)
 @_address_option("--web.listen-address", 10059, "Address to listen on.")
 @_seed_option
-@click.option("--meetings", type=click.IntRange(min=0), default=12, help="Number of meetings.")
+@click.option("--meetings", type=click.IntRange(0, 100_000), default=12, help="Number of meetings.")
 @click.option(
     "--pace",
     type=click.Choice(list(_PACES)),
@@ -124,7 +124,7 @@ def demo_command(*, seed: int, stack: bool, **addresses: Address) -> None:
 )
 @click.option(
     "--rate-limit",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 10**9),
     default=1200,
     help="Calls per 5 minutes and user; 0 means no limit.",
 )
