@@ -74,7 +74,7 @@ class AppPass:
         outcomes = {key: result.outcome for key, result in results.items()}
         read = {key for key, result in results.items() if not result.deadline_exceeded}
         is_late = asyncio.get_running_loop().time() >= self._context.deadline
-        blocked_by = parts.limiter.blocked_by
+        is_blocked = parts.limiter.is_blocked
         return PassReport(
             now=parts.clock.monotonic(),
             snapshot=snapshot,
@@ -88,8 +88,7 @@ class AppPass:
                 for reading in self._waiting
                 if reading.meeting.meeting_id not in read
             ],
-            cause=Wait.BLOCKED if blocked_by else Wait.TIME if is_late else Wait.BUDGET,
-            blocked_by=blocked_by,
+            cause=Wait.BLOCKED if is_blocked else Wait.TIME if is_late else Wait.BUDGET,
             duplicates=parts.meetings.duplicates,
         )
 
@@ -241,10 +240,13 @@ class AppPass:
         snapshot = replace(
             state.snapshot,
             readings=merge(readings, self.results, oldest=oldest),
-            up=self._up(),
+            up=(is_up := self._up()),
+            last_pass_timestamp_seconds=now,
+            outage=None if is_up else parts.limiter.outage(now),
             deferred=count_deferred(readings, self.results, fresh_count=fresh_count),
             budget_status=parts.limiter.budget_status(now),
             files=parts.meetings.files,
+            token_problem=parts.token.problem,
             discovery=parts.discovery.state if parts.discovery else None,
             duration_seconds=parts.clock.monotonic() - state.interval.starts[-1],
         )

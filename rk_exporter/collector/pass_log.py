@@ -37,8 +37,6 @@ class PassReport:
     """The meetings that were due and not read."""
     cause: Wait
     """Why they were not."""
-    blocked_by: Reason | None = None
-    """Which refusal suspends calls now."""
     duplicates: tuple[str, ...] = ()
     """The meetings that several lists have."""
 
@@ -94,15 +92,19 @@ class PassLog:
             )
 
     def _log_block(self, report: PassReport) -> None:
-        reason = report.blocked_by
+        status = report.snapshot.budget_status
+        failure = status.block.failure if status and status.block else None
+        reason = failure.reason if failure else None
         if not self._blocked_by.changes_to(reason):
             return
-        if reason is None:
+        if failure is None:
             logger.info("API calls are made again", extra=self._app)
         else:
+            why = {"reason": failure.reason.value, "remedy": REMEDIES[failure.reason]}
             logger.warning(
-                "API calls are suspended; meetings keep their last values until these are too old",
-                extra=self._app | {"reason": reason.value, "remedy": REMEDIES[reason]},
+                "API calls are suspended, and meetings keep their last values: %s",
+                failure.explanation,
+                extra=self._app | why,
             )
 
     def _log_meetings(self, changes: Changes) -> None:

@@ -144,11 +144,6 @@ def parse_duration(text: str) -> float:
     return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
 
 
-def parse_addresses(text: str) -> tuple[Address, ...]:
-    """Return the addresses in a list that is separated by commas."""
-    return tuple(parse_address(part.strip()) for part in text.split(","))
-
-
 def parse_address(text: str) -> Address:
     """Return one address."""
     match = _ADDRESS.fullmatch(text)
@@ -207,20 +202,29 @@ def _is_folder(path: Path) -> bool:
         raise ValueError(f"cannot be used ({error.strerror})") from None
 
 
-def choice(*choices: str, **aliases: str) -> Callable[[str], str]:
-    """Return a parser that accepts only the *choices* and *aliases* of them, in any case."""
-    by_name = {name.lower(): name for name in choices} | aliases
+def choice(*choices: str) -> Callable[[str], str]:
+    """Return a parser that accepts only the *choices*."""
 
     def parse(text: str) -> str:
-        chosen = by_name.get(text.lower())
-        if chosen is None:
+        if text not in choices:
             raise _invalid("value", text, f"use {', '.join(choices)}")
-        return chosen
+        return text
+
+    return parse
+
+
+def choice_in_any_case(*choices: str, **aliases: str) -> Callable[[str], str]:
+    """Return a parser that accepts the *choices* and *aliases* of them, in any case."""
+    by_name = {name.lower(): name for name in choices} | aliases
+    parse_exact = choice(*choices)
+
+    def parse(text: str) -> str:
+        return by_name.get(text.lower()) or parse_exact(text)
 
     return parse
 
 
 def parse_read(text: str) -> ReadMode | None:
     """Return how to read recordings; None chooses by the budget."""
-    chosen = choice(*READ_CHOICES)(text)
+    chosen = choice_in_any_case(*READ_CHOICES)(text)
     return None if chosen == AUTO else ReadMode(chosen)

@@ -16,6 +16,7 @@ from typing import TextIO
 import click
 
 from rk_exporter.runtime.printable import visible
+from rk_exporter.runtime.terminal import has_colours
 
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -95,13 +96,16 @@ def formatter(
     Without a choice, a terminal gets the form for people, and anything else logfmt. Colours are
     for terminals only; NO_COLOR and TERM=dumb in the *environment* switch them off.
     """
-    is_terminal = stream.isatty()
     if form == JSON:
         return JsonFormatter()
-    if form == CONSOLE or (form == AUTO and is_terminal):
-        is_plain = environment.get("NO_COLOR") or environment.get("TERM") == "dumb"
-        return ConsoleFormatter(has_colours=is_terminal and not is_plain)
+    if form == CONSOLE or (form == AUTO and stream.isatty()):
+        return ConsoleFormatter(has_colours=has_colours(stream, environment))
     return LogfmtFormatter()
+
+
+def extra_fields(record: logging.LogRecord) -> dict[str, object]:
+    """Return the fields that the call passed in `extra`."""
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
 
 def _timestamp(record: logging.LogRecord) -> str:
@@ -116,7 +120,7 @@ def _head(record: logging.LogRecord) -> dict[str, object]:
 
 def _details(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:
     """Return the fields that the call passed, and the traceback if there is one."""
-    fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    fields = extra_fields(record)
     if record.exc_info:
         fields["exception"] = formatter.formatException(record.exc_info)
     return fields

@@ -13,7 +13,7 @@ from rk_exporter.tracking.totals import RecordingTotals
 
 logger = logging.getLogger(__name__)
 # The number of hidden recordings is logged again when it has grown by this factor.
-_NOTABLE_GROWTH = 2
+_NOTABLE_GROWTH = 10
 
 
 @dataclass(frozen=True, slots=True)

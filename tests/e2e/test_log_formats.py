@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.support.processes import started, url_in
-from tests.support.terminal import on_terminal
+from tests.support.terminal import started_on_terminal
 
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -29,7 +29,7 @@ ONE_APP = {
 @contextmanager
 def shown_by_serve(*arguments: str, environment: dict[str, str]) -> Iterator[str]:
     """Return what `serve` shows on a terminal until it has stopped."""
-    with on_terminal("serve", *arguments, environment=environment) as (process, terminal):
+    with started_on_terminal("serve", *arguments, environment=environment) as (process, terminal):
         terminal.read_until("/metrics")
         # From now on the process handles signals.
         httpx.get(f"{url_in(terminal.text)}/-/healthy")
@@ -89,7 +89,7 @@ def test_nothing_from_outside_reaches_a_terminal(tmp_path: Path) -> None:
         rest = plain(text).replace("\r\n", "")
         assert rest.isprintable(), rest
     file.write_text(f"{evil}\n")
-    with on_terminal("check", "--offline", environment=environment) as (_, terminal):
+    with started_on_terminal("check", "--offline", environment=environment) as (_, terminal):
         text = terminal.read_until("is not a valid id")
         assert "\x1b" not in text
 

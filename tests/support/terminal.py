@@ -1,5 +1,6 @@
-"""A real terminal for a program's standard error."""
+"""The program on a pseudo-terminal, as people start it."""
 
+import contextlib
 import os
 import pty
 import select
@@ -7,7 +8,6 @@ import subprocess
 import sys
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 
 # A process takes a second or two to start, on a busy machine much longer.
@@ -35,8 +35,8 @@ class TerminalReader:
         os.close(self.writer)
 
 
-@contextmanager
-def on_terminal(
+@contextlib.contextmanager
+def started_on_terminal(
     *arguments: str, environment: Mapping[str, str]
 ) -> Iterator[tuple[subprocess.Popen[bytes], TerminalReader]]:
     """Run the command line with standard error on a terminal."""
@@ -54,3 +54,23 @@ def on_terminal(
         process.kill()
         process.wait()
         terminal.close()
+
+
+def on_terminal(*arguments: str, environment: Mapping[str, str]) -> tuple[int, str]:
+    """Run the command line on a terminal, and return its exit code and what it shows there."""
+    own, its = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rk_exporter", *arguments],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        env={"TERM": "xterm", **environment},
+    )
+    os.close(its)
+    shown = b""
+    # Linux reports the end as an error.
+    with contextlib.suppress(OSError):
+        while part := os.read(own, 65536):
+            shown += part
+    os.close(own)
+    return process.wait(30), shown.decode().replace("\r\n", "\n")

@@ -12,10 +12,12 @@ from rk_exporter.collector.pass_log import PassLog, PassReport
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import App, Meeting, Reading, Room
 from rk_exporter.model.remedies import REMEDIES, WAIT_REMEDIES, Wait
+from rk_exporter.ratelimit.status import BudgetStatus, Outage
 from rk_exporter.snapshot import AppSnapshot
 
 
 SERVER_ERROR = Failure(Reason.SERVER_ERROR, "the API answered 500")
+REJECTED = Failure(Reason.AUTH, "the API rejected the token")
 TIMEOUT = Failure(Reason.TIMEOUT, "the API did not answer in time")
 LOGGER = logging.getLogger("rk_exporter.collector")
 Line = tuple[str, str, dict[str, Any]]
@@ -65,6 +67,7 @@ class Passes:
         live: Iterable[str] = (),
         later: float = 15.0,
         cause: Wait = Wait.BUDGET,
+        blocked: Failure | None = None,
         **changes: Any,
     ) -> list[Line]:
         """Make a pass with these *outcomes*; meetings that are listed without one have to wait."""
@@ -75,7 +78,9 @@ class Passes:
             PassReport(
                 now=self._now,
                 snapshot=AppSnapshot(
-                    app=App("app-1", "account", "app-1"), readings=(*self._readings.values(),)
+                    app=App("app-1", "account", "app-1"),
+                    readings=(*self._readings.values(),),
+                    budget_status=status_of(blocked) if blocked else None,
                 ),
                 meetings=outcomes,
                 recordings=changes.pop("recordings", {}),
@@ -105,6 +110,11 @@ class Passes:
             failure=failure,
             room=Room(is_live=True) if key in live else None,
         )
+
+
+def status_of(blocked: Failure) -> BudgetStatus:
+    block = Outage(failure=blocked, since_timestamp_seconds=0.0)
+    return BudgetStatus(limit=600, remaining=0, block=block)
 
 
 def fine(count: int) -> dict[str, Failure | None]:
@@ -281,12 +291,13 @@ class TestOldValues:
         """A block is logged with its reason when it begins and when it ends."""
         passes = Passes()
         passes.make(fine(1))
-        lines = passes.make(fine(1), blocked_by=Reason.AUTH)
+        lines = passes.make(fine(1), blocked=REJECTED)
         ((level, message, fields),) = lines
         assert "WARNING" == level
-        assert message.startswith("API calls are suspended")
+        expected = "API calls are suspended, and meetings keep their last values: "
+        assert message == f"{expected}the API rejected the token"
         assert ("auth", REMEDIES[Reason.AUTH]) == (fields["reason"], fields["remedy"])
-        assert [] == passes.make(fine(1), blocked_by=Reason.AUTH)
+        assert [] == passes.make(fine(1), blocked=REJECTED)
         assert ["API calls are made again"] == [line[1] for line in passes.make(fine(1))]
 
 

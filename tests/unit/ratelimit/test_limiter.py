@@ -570,17 +570,22 @@ class TestBlockedBy:
         ):
             app = world.app(f"group-{number}")
             await asyncio.sleep(400)
-            found.append(app.limiter.blocked_by)
+            found.append(blocked_by(app))
             app.begin_pass()
             await refuse(app)
-            found.append(app.limiter.blocked_by)
+            found.append(blocked_by(app))
             await asyncio.sleep(400)
-            assert app.limiter.blocked_by is found[-1]
+            assert blocked_by(app) is found[-1]
             app.begin_pass()
             await app.call()
-            assert app.limiter.blocked_by is None
+            assert blocked_by(app) is None
         reasons = [Reason.RATE_LIMITED, Reason.AUTH, Reason.INTERCEPTED, Reason.SERVER_ERROR]
         assert [item for reason in reasons for item in (None, reason)] == found
+
+
+def blocked_by(app: Client) -> Reason | None:
+    block = app.status.block
+    return block.failure.reason if block else None
 
 
 async def refused_for_a_time(app: Client) -> None:
