@@ -17,6 +17,7 @@ from rk_exporter.config.parsers import InvalidItems
 from rk_exporter.config.suggestions import unknown_option
 from rk_exporter.config.yaml_document import Document, PlainValue, Problem
 from rk_exporter.runtime.files import FileHangs
+from rk_exporter.runtime.printable import visible
 
 
 T = TypeVar("T")
@@ -204,7 +205,8 @@ class ConfigSource:
         """Raise ConfigError if there are mistakes; *hints* may explain them."""
         if not self._problems:
             return
-        messages = [problem.text for problem in sorted(self._problems)]
+        problems = (problem.text.split("\n") for problem in sorted(self._problems))
+        messages = ["\n".join(map(visible, lines)) for lines in problems]
         messages += hints
         if len(messages) == 1:
             raise ConfigError(messages[0])
