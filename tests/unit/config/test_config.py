@@ -88,6 +88,7 @@ def test_smallest_configuration() -> None:
         state_file=None,
         listen_addresses=(Address("", 10058),),
         telemetry_path="/metrics",
+        web_config_file=None,
         max_requests=40,
         log_level="info",
         log_format="logfmt",
