@@ -92,6 +92,7 @@ def test_smallest_configuration() -> None:
         external_url=None,
         route_prefix=None,
         telemetry_path="/metrics",
+        web_config_file=None,
         max_requests=40,
         log_level="info",
         log_format="auto",
