@@ -11,6 +11,7 @@ from tools.docs.log_messages import log_messages_reference
 from tools.docs.metrics import metrics_reference
 from tools.docs.options import options_reference
 from tools.docs.simulator import simulator_reference
+from tools.docs.status_api import status_api_reference, status_api_schema
 
 
 ROOT = Path(__file__).parents[2]
@@ -22,9 +23,14 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "alerts": ("Alerts and recording rules", alerts_reference),
     "log-messages": ("Log messages", log_messages_reference),
     "http": ("HTTP endpoints", http_reference),
+    "status-api": ("Status API", status_api_reference),
     "simulator": ("Simulator", simulator_reference),
 }
 """The title and the text of each page, by its name."""
+FILES: dict[str, Callable[[], str]] = {
+    "docs/reference/status-api.schema.json": status_api_schema,
+}
+"""The text of each other generated file, by its path."""
 _NOTICE = "<!-- Generated from the code by `make docs`. Change the code or tools/docs instead. -->"
 
 
@@ -40,9 +46,13 @@ def page(name: str) -> str:
 
 
 def main() -> None:
-    """Write all pages."""
+    """Write all pages and files."""
     for name in PAGES:
         path_of(name).write_text(page(name), encoding="utf-8")
+    for name, text in FILES.items():
+        path = ROOT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text(), encoding="utf-8")
 
 
 if __name__ == "__main__":
