@@ -93,7 +93,7 @@ def test_blocked_calls_name_the_next_one() -> None:
     """If calls are suspended, readiness says until when."""
     system = setup(scripted())
     system.simulator.inject("*", Fault.RATE_LIMITED)
-    assert after_a_scrape(system).endswith("since 11:06 UTC, next call at 11:11 UTC")
+    assert after_a_scrape(system).endswith("since 11:06 UTC, next call in 5m")
 
 
 def unreachable(error: Exception) -> Callable[[], httpx.AsyncClient]:

@@ -408,7 +408,7 @@ class TestFilter:
                     ),
                 )
             },
-            "API calls rate limited (429) since 10:06 UTC, next call at 11:07 UTC",
+            "API calls rate limited (429) since 10:06 UTC, next call in 1m",
         ),
         (
             {"totals": RecordingTotals(hidden=1234)},
