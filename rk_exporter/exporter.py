@@ -7,6 +7,7 @@ from itertools import chain
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector as MetricsSource
 
 from rk_exporter.api.calls import ApiCaller
 from rk_exporter.api.client import RealtimeKitClient
@@ -110,6 +111,10 @@ class Exporter:
         self._status = StatusSource(self.observe, self.clock.wall)
         self.application = self._application()
 
+    def show(self, metrics: MetricsSource) -> None:
+        """Show *metrics* of a process that serves, too."""
+        self._process.register(metrics)
+
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
         """Return the metrics of the *snapshot*, and the exporter's own as of now."""
         return chain(self._snapshot_families(snapshot), self._registry.collect())
@@ -161,7 +166,9 @@ class Exporter:
             {
                 "/-/healthy": Route(healthy),
                 "/-/ready": Route(ReadyPage(self.why_not_ready)),
-                "/": Route(StatusPage(self._status, Links(config.telemetry_path))),
+                "/": Route(
+                    StatusPage(self._status, Links(config.telemetry_path, config.link_prefix))
+                ),
                 "/api/v1/status": Route(StatusApi(self._status)),
                 config.telemetry_path: Route(
                     MetricsPage(

@@ -64,7 +64,7 @@ def test_configuration() -> None:
     "option",
     # The folder of a state file must exist.
     [option for option in OPTIONS if option.example and option.path != "state.file"],
-    ids=lambda option: option.path_in_app,
+    ids=lambda option: option.path_in_app or option.path,
 )
 def test_examples(option: Option) -> None:
     """The examples of the reference are valid values."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools.docs.alerts import alerts_reference
+from tools.docs.check_report import check_report_reference, schema_text
 from tools.docs.command_line import command_line_reference
 from tools.docs.configuration import configuration_reference
 from tools.docs.http import http_reference
@@ -19,6 +20,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "options": ("Options", options_reference),
     "configuration": ("Configuration file", configuration_reference),
     "command-line": ("Command line", command_line_reference),
+    "check-report": ("Report of check for scripts", check_report_reference),
     "metrics": ("Metrics", metrics_reference),
     "alerts": ("Alerts and recording rules", alerts_reference),
     "log-messages": ("Log messages", log_messages_reference),
@@ -28,6 +30,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
 }
 """The title and the text of each page, by its name."""
 FILES: dict[str, Callable[[], str]] = {
+    "docs/reference/check-report.schema.json": schema_text,
     "docs/reference/status-api.schema.json": status_api_schema,
 }
 """The text of each other generated file, by its path."""

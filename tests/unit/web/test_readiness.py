@@ -3,6 +3,7 @@ import ssl
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -241,7 +242,7 @@ UNREAD = reading(last_attempt_timestamp_seconds=None, last_success_timestamp_sec
         ),
     ],
 )
-def test_reasons(fields: dict[str, object], expected: list[str]) -> None:
+def test_reasons(fields: dict[str, Any], expected: list[str]) -> None:
     """An app is ready if it is completely read and calls succeed, even if later ones must wait."""
     assert expected == [text.partition(" for app ")[0] for text in of(app(**fields))]
 
