@@ -2,6 +2,8 @@
 
 import math
 
+from collections.abc import Iterable
+
 from rk_exporter.runtime.backoff import Backoff
 
 
@@ -18,6 +20,12 @@ class CircuitBreaker:
         self._has_trial = False
         self.open_until: float | None = None
         """The end of the block; None while the breaker is closed."""
+
+    def take_over(self, others: Iterable["CircuitBreaker"]) -> None:
+        """Begin in the state of the one of the *others* that blocks calls for longest."""
+        strictest = max(others, key=lambda other: other.open_until or -math.inf)
+        self.open_until = strictest.open_until
+        self._backoff = strictest._backoff  # noqa: SLF001 # of the same class
 
     @property
     def is_closed(self) -> bool:
