@@ -7,7 +7,7 @@ import sys
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from rk_exporter.cli.check import check, config_for_check, probe, probed_app
 from rk_exporter.cli.options import Command, configuration_options, given_settings
 from rk_exporter.cli.process import exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
+from rk_exporter.cli.web_config import guarded, web_config_file
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import is_sent_in_clear_text
 from rk_exporter.config.places import place_of
@@ -31,13 +32,14 @@ from rk_exporter.config.sources import ConfigError
 from rk_exporter.demo.programs import StackError
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
+from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start, one_pass_limit
 from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.runtime.logs import configure, flush
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.state_file import StateFileError
-from rk_exporter.web.server import AddressError, Listener, bind, serve
+from rk_exporter.web.server import AddressError, bind, serve
 
 
 logger = logging.getLogger(__name__)
@@ -93,12 +95,15 @@ def serve_command(**_options: object) -> None:
 
 
 async def _serve(config: Config) -> None:
+    web = web_config_file(config)
     exporter = _exporter(config)
-    with ExitStack() as bound:
+    async with AsyncExitStack() as bound:
         sockets = [bound.enter_context(bind(address)) for address in config.listen_addresses]
-        listeners = [
-            Listener(exporter.application, socket, config.max_requests) for socket in sockets
-        ]
+        if web:
+            await bound.enter_async_context(web.watched())
+            exporter.show(WebConfigMetrics(web))
+        serving = guarded(exporter.application, config.max_requests, web)
+        listeners = [serving(socket) for socket in sockets]
         for listener in listeners:
             url = f"{listener.url}{config.telemetry_path}"
             logger.info("listening", extra={"address": str(listener.address), "url": url})
@@ -159,6 +164,7 @@ def check_command(*, offline: bool, is_probe: bool, output_format: str, **_optio
         raise click.UsageError("--probe makes API calls; leave out --offline")
     try:
         config = _configured()
+        web_config_file(config)
     except ConfigError as error:
         if output_format == "json":
             click.echo(json.dumps({"ok": False, "error": str(error)}))

@@ -92,6 +92,18 @@ class Config:
         "Path of the metrics.",
         Option("web.telemetry_path", parsers.parse_telemetry_path, "PATH", default="/metrics"),
     )
+    web_config_file: Path | None = declare(
+        "File with TLS, users and headers for the exporter's own server, in the format of "
+        "Prometheus's exporter-toolkit.",
+        Option(
+            "web.config_file",
+            Path,
+            "PATH",
+            example="web.yml",
+            is_file=True,
+            custom_flag="--web.config.file",
+        ),
+    )
     max_requests: int = declare(
         "Maximum number of concurrent scrapes; further ones get a 503.",
         Option("web.max_requests", parsers.count(), "N", default="40"),

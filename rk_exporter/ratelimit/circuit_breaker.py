@@ -4,6 +4,7 @@ import math
 
 from collections.abc import Iterable
 
+from rk_exporter.model.failure import Failure
 from rk_exporter.runtime.backoff import Backoff
 
 
@@ -20,11 +21,16 @@ class CircuitBreaker:
         self._has_trial = False
         self.open_until: float | None = None
         """The end of the block; None while the breaker is closed."""
+        self.opened_at: float | None = None
+        """When the breaker opened; failures of trial calls since then do not count."""
+        self.cause: Failure | None = None
+        """The failure that opened the breaker, or the last one of a trial call."""
 
     def take_over(self, others: Iterable["CircuitBreaker"]) -> None:
         """Begin in the state of the one of the *others* that blocks calls for longest."""
         strictest = max(others, key=lambda other: other.open_until or -math.inf)
-        self.open_until = strictest.open_until
+        self.open_until, self.opened_at = strictest.open_until, strictest.opened_at
+        self.cause = strictest.cause
         self._backoff = strictest._backoff  # noqa: SLF001 # of the same class
 
     @property
@@ -49,11 +55,20 @@ class CircuitBreaker:
 
     def close(self) -> None:
         """Let all calls pass."""
-        self.open_until = None
+        self.open_until = self.opened_at = self.cause = None
         self._backoff = self._backoff.after_success()
 
-    def open(self, now: float, *, seconds: float | None = None) -> None:
-        """Block all calls for *seconds*; without a number, for the delay of the back-off."""
+    def open(
+        self, now: float, *, seconds: float | None = None, cause: Failure | None = None
+    ) -> None:
+        """
+        Block all calls for *seconds*; without a number, for the delay of the back-off.
+
+        The *cause* explains the block to people.
+        """
+        if self.is_closed:
+            self.opened_at = now
+        self.cause = cause
         # Calls that ran when the breaker opened do not count as further failures.
         if self.is_closed or self._has_trial:
             self._backoff = self._backoff.after_failure()

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ import uvicorn
 
 from rk_exporter.config.parsers import Address
 from rk_exporter.web.protocol import LimitedH11Protocol
+from rk_exporter.web.tls import ServerContext
+from rk_exporter.web.tls_door import TlsDoor
 
 
 logger = logging.getLogger(__name__)
@@ -45,11 +47,21 @@ class AddressError(Exception):
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, listener: "Listener", most_connections: int) -> None:
+        self._door = listener.door(most_connections)
+        super().__init__(_configuration(listener, most_connections, self._door))
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections, few at a time but with many waiting."""
         await super().startup(sockets)
         for listening in sockets or ():
             listening.listen(_BACKLOG)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the connections that are in their TLS handshake, then the others."""
+        if self._door:
+            self._door.close()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -93,6 +105,10 @@ class Listener:
     """How many requests the application answers in parallel; limits the connections too."""
     date_header: bool = True
     """Whether the server adds a Date header; the simulated API sends its own."""
+    tls: Callable[[], ServerContext] | None = None
+    """Returns TLS for a new connection; without it, the server speaks HTTP without TLS."""
+    headers: Callable[[], Mapping[str, str]] = dict
+    """Returns headers for the responses that the application does not see."""
 
     @property
     def address(self) -> Address:
@@ -102,7 +118,18 @@ class Listener:
     @property
     def url(self) -> str:
         """Return the URL of the application on this machine."""
-        return self.address.url
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://{self.address.reachable}"
+
+    def door(self, most_connections: int) -> TlsDoor | None:
+        """Return what lets connections in if the server speaks TLS."""
+        if self.tls is None:
+            return None
+        return TlsDoor(
+            self.tls,
+            headers=self.headers,
+            max_waiting=min(self.max_requests + SPARE_CONNECTIONS, most_connections),
+        )
 
 
 async def serve(listeners: Iterable[Listener]) -> None:
@@ -113,7 +140,7 @@ async def serve(listeners: Iterable[Listener]) -> None:
     """
     listeners = list(listeners)
     most = _most_connections(len(listeners))
-    servers = [(_Server(_configuration(listener, most)), listener.socket) for listener in listeners]
+    servers = [(_Server(listener, most), listener.socket) for listener in listeners]
 
     def stop() -> None:
         for server, _ in servers:
@@ -172,13 +199,16 @@ def _ending_quietly(application: AsgiApplication) -> AsgiApplication:
     return answer
 
 
-def _configuration(listener: Listener, most_connections: int) -> uvicorn.Config:
+def _configuration(
+    listener: Listener, most_connections: int, door: TlsDoor | None
+) -> uvicorn.Config:
     class Protocol(LimitedH11Protocol):
         max_connections = min(listener.max_requests + SPARE_CONNECTIONS, most_connections)
+        more_headers = staticmethod(listener.headers)
 
     return uvicorn.Config(
         _ending_quietly(listener.application),
-        http=Protocol,
+        http=door.protocol(Protocol) if door else Protocol,  # type: ignore[arg-type] # it is only called
         ws="none",
         lifespan="off",
         log_config=None,
