@@ -2,11 +2,12 @@
 
 import json
 import logging
-import os
+import signal
 import sys
+import time
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -21,20 +22,21 @@ from rk_exporter.cli import check_report as report
 from rk_exporter.cli import probe_report
 from rk_exporter.cli.assets import assets_command
 from rk_exporter.cli.check import check, config_for_check, probe, probed_app
+from rk_exporter.cli.lifecycle import call_on_hangup, finish_reload, loader, log_warnings
 from rk_exporter.cli.options import Command, configuration_options, given_settings
 from rk_exporter.cli.process import exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
 from rk_exporter.cli.web_config import guarded, web_config_file
-from rk_exporter.config.config import Config, load
-from rk_exporter.config.parsers import is_sent_in_clear_text
+from rk_exporter.config.config import Config
 from rk_exporter.config.places import place_of
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.demo.programs import StackError
 from rk_exporter.exporter import Exporter
+from rk_exporter.exporter.reloader import Reloader, ReloadSteps
+from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start, one_pass_limit
-from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.runtime.logs import configure, flush
 from rk_exporter.snapshot import Snapshot
@@ -85,18 +87,25 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="rk-exporter")
 def main() -> None:
     """Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings."""
+    if click.get_current_context().invoked_subcommand != "serve":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 @main.command("serve", cls=Command)
 @configuration_options
 def serve_command(**_options: object) -> None:
     """Run the exporter."""
-    run(_serve(_configured()))
+    load_again = loader()
+    run(_serve(_configured(), load_again))
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
     web = web_config_file(config)
-    exporter = _exporter(config)
+    others = [web.reload] if web else []
+    steps = ReloadSteps(load=load_again, others=others, finish=finish_reload)
+    reloader = Reloader(steps, clock=time.time)
+    exporter = Exporter(config, reload=reloader.reload)
+    exporter.show(ConfigReloadMetrics(reloader))
     async with AsyncExitStack() as bound:
         sockets = [bound.enter_context(bind(address)) for address in config.listen_addresses]
         if web:
@@ -108,7 +117,9 @@ async def _serve(config: Config) -> None:
             url = f"{listener.url}{config.telemetry_path}"
             logger.info("listening", extra={"address": str(listener.address), "url": url})
         try:
-            await serve(listeners)
+            call_on_hangup(reloader.request)
+            async with reloader.running(exporter):
+                await serve(listeners)
         finally:
             await exporter.close()
     logger.info("stopped")
@@ -176,7 +187,7 @@ def check_command(*, offline: bool, is_probe: bool, output_format: str, **_optio
     if is_probe:
         is_fine, lines, document = run(_probe(config))
     elif offline:
-        snapshot = _exporter(config, persistent=False).collector.snapshot
+        snapshot = Exporter(config, persistent=False).collector.snapshot
         is_fine = True
         lines = report.lines(snapshot, offline=True)
         document = report.document(snapshot, offline=True)
@@ -203,32 +214,17 @@ def _print(text: str | bytes) -> None:
 
 def _configured() -> Config:
     """Load the configuration of the current command, and start logging as it says."""
-    context = click.get_current_context()
-    config = load(context.params["config_file"], given_settings(context), os.environ)
+    config = loader()()
     configure(level=config.log_level, form=config.log_format)
-    for warning in config.warnings:
-        logger.warning("%s", warning)
+    log_warnings(config)
     return config
-
-
-def _exporter(config: Config, *, persistent: bool = True, one_pass: bool = False) -> Exporter:
-    if is_sent_in_clear_text(config.base_url):
-        logger.warning("API token is sent in clear text; use https in api.base_url")
-    largest = max(app.budget for app in config.apps)
-    if largest > CLOUDFLARE_LIMIT:
-        logger.warning(
-            "budget of %d calls exceeds Cloudflare's default limit of %d calls in 5 minutes",
-            largest,
-            CLOUDFLARE_LIMIT,
-        )
-    return Exporter(config, persistent=persistent, one_pass=one_pass)
 
 
 @asynccontextmanager
 async def _opened(
     config: Config, *, persistent: bool = True, one_pass: bool = True
 ) -> AsyncIterator[Exporter]:
-    exporter = _exporter(config, persistent=persistent, one_pass=one_pass)
+    exporter = Exporter(config, persistent=persistent, one_pass=one_pass)
     try:
         yield exporter
     finally:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import resource
+import signal
 import socket
 import sys
 
@@ -64,6 +65,8 @@ def run(program: Coroutine[Any, Any, T]) -> T:
 
 def prepare() -> None:
     """Make the process independent of how it was started: closed streams, few open files."""
+    # Until the exporter handles it: by default, a signal during the start would end the process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     null = os.open(os.devnull, os.O_RDWR)
     for number, name in _STANDARD_STREAMS.items():
         try:

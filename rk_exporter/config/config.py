@@ -1,7 +1,7 @@
 """The configuration: a YAML file, environment variables and flags become one frozen Config."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rk_exporter.config import parsers
@@ -82,11 +82,18 @@ class Config:
             "PATH",
             example="/var/lib/rk-exporter/state",
             is_file=True,
+            is_fixed=True,
         ),
     )
     listen_addresses: tuple[Address, ...] = declare(
         "Comma-separated addresses to listen on (host:port); port 0 is any free port.",
-        Option("web.listen_address", parsers.parse_addresses, "ADDRESS", default=":10058"),
+        Option(
+            "web.listen_address",
+            parsers.parse_addresses,
+            "ADDRESS",
+            default=":10058",
+            is_fixed=True,
+        ),
     )
     telemetry_path: str = declare(
         "Path of the metrics.",
@@ -101,8 +108,13 @@ class Config:
             "PATH",
             example="web.yml",
             is_file=True,
+            is_fixed=True,
             custom_flag="--web.config.file",
         ),
+    )
+    enable_lifecycle: bool = declare(
+        "Reload the configuration on `POST /-/reload`, too.",
+        Option("web.enable_lifecycle", parsers.parse_switch),
     )
     max_requests: int = declare(
         "Maximum number of concurrent scrapes; further ones get a 503.",
@@ -121,6 +133,20 @@ class Config:
 _GLOBAL_OPTIONS = options_of(Config)
 OPTIONS = in_groups([*APP_OPTIONS.values(), *_GLOBAL_OPTIONS.values()])
 """All options, also those that only an entry of `apps` can have."""
+
+
+def with_fixed_options(config: Config, running: Config) -> tuple[Config, tuple[str, ...]]:
+    """
+    Return *config* with those values of the *running* one that cannot change.
+
+    Also return the paths of these options, e.g. `state.file`, if *config* has other values.
+    """
+    kept = {
+        name: getattr(running, name)
+        for name, option in _GLOBAL_OPTIONS.items()
+        if option.is_fixed and getattr(config, name) != getattr(running, name)
+    }
+    return replace(config, **kept), tuple(_GLOBAL_OPTIONS[name].path for name in kept)
 
 
 def load(

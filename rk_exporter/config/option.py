@@ -42,6 +42,8 @@ class Option:
     is_mapping: bool = False
     is_file: bool = False
     """Whether the value is a path, relative to the file that contains it."""
+    is_fixed: bool = False
+    """Whether the value cannot change while the exporter runs."""
     custom_flag: str = ""
     custom_variable: str = ""
     help: str = ""
