@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 from rk_exporter.runtime.daemon_executor import DaemonExecutor
+from rk_exporter.web.server import STOP_SIGNALS
 
 
 T = TypeVar("T")
@@ -56,6 +57,19 @@ class _Loop(asyncio.SelectorEventLoop):
             self._lookups, socket.getaddrinfo, host, port, family, type, proto, flags
         )
 
+    def remove_signal_handler(self, sig: int) -> bool:
+        """
+        Remove the handler of a signal, and ignore the signal from now on.
+
+        asyncio would restore the default, and a late signal would end the process with an error
+        after it has done everything.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, {sig})
+        is_removed = super().remove_signal_handler(sig)
+        signal.signal(sig, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {sig})
+        return is_removed
+
 
 def run(program: Coroutine[Any, Any, T]) -> T:
     """Return the result of *program*, without waiting for threads that hang."""
@@ -63,10 +77,34 @@ def run(program: Coroutine[Any, Any, T]) -> T:
         return runner.run(program)
 
 
+def accept_signals(*, is_service: bool, reloads: bool) -> None:
+    """
+    Let the signals through that *prepare* has held back.
+
+    The server lets SIGHUP through if the command *reloads* its configuration. A service that is told to stop before it listens ends at once with exit code 0. Commands in
+    the process of a test, which nothing has prepared, keep the signal handlers of the process.
+    """
+    held_back = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    for number in held_back & set(STOP_SIGNALS):
+        if is_service:
+            signal.signal(number, _end_service)
+    accepted = {*STOP_SIGNALS} if reloads else {*STOP_SIGNALS, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, held_back & accepted)
+
+
+def _end_service(_number: int, _frame: object) -> NoReturn:
+    _ignore_signals()
+    raise SystemExit(0)
+
+
+def _ignore_signals() -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def prepare() -> None:
     """Make the process independent of how it was started: closed streams, few open files."""
-    # Until the exporter handles it: by default, a signal during the start would end the process.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP_SIGNALS, signal.SIGHUP})
     null = os.open(os.devnull, os.O_RDWR)
     for number, name in _STANDARD_STREAMS.items():
         try:
@@ -95,6 +133,7 @@ def exit_without_waiting(command: Callable[[], object]) -> NoReturn:
         command()
     except SystemExit as request:
         code = request.code
+    _ignore_signals()
     # Waits for a bounded time, even if standard error is blocked.
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

@@ -40,6 +40,8 @@ class Option:
     path_in_app: str = ""
     is_list: bool = False
     is_mapping: bool = False
+    allows_text: bool = False
+    """Whether the file may have a single text in place of a list."""
     is_file: bool = False
     """Whether the value is a path, relative to the file that contains it."""
     is_fixed: bool = False
@@ -94,6 +96,8 @@ class Option:
             return
         if self.is_mapping:
             raise ValueError(f"expected a mapping, e.g. {self.example}")
+        if self.allows_text and isinstance(value, str):
+            return
         if self.is_list:
             raise ValueError(f"expected a list, e.g. {self.example}")
         if self.is_switch:

@@ -27,7 +27,15 @@ _APPS = "apps"
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; the message lists all mistakes and where they are."""
+    """
+    A configuration that cannot be used; the message lists all mistakes and where they are.
+
+    *problems* are the mistakes one by one, by default only the message.
+    """
+
+    def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems) or (message,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +209,7 @@ class ConfigSource:
         if len(messages) == 1:
             raise ConfigError(messages[0])
         lines = "\n".join(re.sub("(?m)^", "  ", message) for message in messages)
-        raise ConfigError(f"{len(messages)} problems in the configuration:\n{lines}")
+        raise ConfigError(f"{len(messages)} problems in the configuration:\n{lines}", messages)
 
 
 def _copy(value: str | list[str]) -> PlainValue:

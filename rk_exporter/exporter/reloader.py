@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from rk_exporter.api.connection_setup import SetupError
@@ -33,8 +33,9 @@ class ReloadSteps:
     """Reads the configuration, in a thread; raises ConfigError."""
     others: Sequence[Callable[[], Awaitable[object]]] = ()
     """Read other files, and take them into use; they raise ConfigError."""
-    announced: Callable[[], AbstractContextManager[object]] = nullcontext
-    """Tells the service manager that a reload begins and ends."""
+    begin: Callable[[], object] = lambda: None
+    """Tells the service manager that a reload begins; *end* always follows."""
+    end: Callable[[], object] = lambda: None
     finish: Callable[[Config, Config], object] = lambda _before, _after: None
     """Takes the rest of the new configuration into use, e.g. the log's level."""
 
@@ -88,8 +89,11 @@ class Reloader:
             await self._wanted.wait()
             self._wanted.clear()
             waiting, self._waiting = self._waiting, []
-            with self.steps.announced():
+            self.steps.begin()
+            try:
                 result = await self._reload(exporter)
+            finally:
+                self.steps.end()
             self.last_reload_successful = result.problem is None
             for request in waiting:
                 # A client may have given up.
