@@ -81,7 +81,8 @@ def accept_signals(*, is_service: bool, reloads: bool) -> None:
     """
     Let the signals through that *prepare* has held back.
 
-    The server lets SIGHUP through if the command *reloads* its configuration. A service that is told to stop before it listens ends at once with exit code 0. Commands in
+    If the command *reloads* its configuration, SIGHUP waits until the server handles it. A service
+    that is told to stop before it listens ends at once with exit code 0. Commands in
     the process of a test, which nothing has prepared, keep the signal handlers of the process.
     """
     held_back = signal.pthread_sigmask(signal.SIG_BLOCK, ())
