@@ -5,6 +5,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY rk_exporter rk_exporter
 COPY dashboards dashboards
+COPY share share
 COPY docs/how-to/runbook.md docs/how-to/
 # A virtual environment at the place where it will run: it can be copied as it is.
 RUN python -m venv /opt/rk-exporter \
