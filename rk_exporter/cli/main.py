@@ -1,9 +1,12 @@
 """The command line: options become a Config, a Config runs. Knows click, signals and exit codes."""
 
 import logging
+import os
+import socket
 import sys
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 import click
 
@@ -15,23 +18,34 @@ from rk_exporter.cli.check_command import check_command
 from rk_exporter.cli.configured import configured, new_exporter, opened, pass_seconds
 from rk_exporter.cli.options import Command, configuration_options
 from rk_exporter.cli.output import print_all
-from rk_exporter.cli.process import exit_without_waiting, prepare, run
+from rk_exporter.cli.process import accept_signals, exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
+from rk_exporter.cli.web_config import guarded, web_config_file
 from rk_exporter.config.config import Config
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.demo.programs import StackError
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
+from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.runtime.logs import flush
+from rk_exporter.runtime.systemd import (
+    ServiceManager,
+    SocketError,
+    passed_descriptors,
+    passed_sockets,
+)
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.state_file import StateFileError
-from rk_exporter.web.server import AddressError, Listener, bind, serve
+from rk_exporter.web.server import serve
+from rk_exporter.web.sockets import AddressError, bind
 
 
 logger = logging.getLogger(__name__)
 _EXIT_FAILED = 1
 # 128 and the number of SIGINT, as shells report it.
 _EXIT_INTERRUPTED = 130
+# Commands that run until a signal stops them.
+_SERVICES = frozenset({"serve", "demo", "simulate"})
 
 
 class UsageError(click.ClickException):
@@ -49,7 +63,9 @@ class _Commands(click.Group):
             raise UsageError(str(error)) from None
         except StateFileError as error:
             raise UsageError(f"state.file: {error}") from None
-        except (AddressError, AssetsError, StackError) as error:
+        except AddressError as error:
+            raise click.ClickException(f"{error}; {error.advice}") from None
+        except (AssetsError, SocketError, StackError) as error:
             raise click.ClickException(str(error)) from None
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
@@ -70,6 +86,8 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="rk-exporter")
 def main() -> None:
     """Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings."""
+    command = click.get_current_context().invoked_subcommand
+    accept_signals(is_service=command in _SERVICES)
 
 
 @main.command("serve", cls=Command)
@@ -80,20 +98,35 @@ def serve_command(**_options: object) -> None:
 
 
 async def _serve(config: Config) -> None:
+    web = web_config_file(config)
     exporter = new_exporter(config)
-    with ExitStack() as bound:
-        sockets = [bound.enter_context(bind(address)) for address in config.listen_addresses]
-        listeners = [
-            Listener(exporter.application, socket, config.max_requests) for socket in sockets
-        ]
+    manager = ServiceManager(os.environ, pid=os.getpid())
+    async with AsyncExitStack() as bound:
+        bound.callback(manager.close)
+        sockets = [bound.enter_context(socket) for socket in _sockets(config)]
+        if web:
+            await bound.enter_async_context(web.watched())
+            exporter.show(WebConfigMetrics(web))
+        serving = guarded(exporter.application, config.max_requests, web)
+        listeners = [serving(socket) for socket in sockets]
         for listener in listeners:
-            url = f"{listener.url}{config.telemetry_path}"
+            url = f"{listener.url}{config.served_prefix}{config.telemetry_path}"
             logger.info("listening", extra={"address": str(listener.address), "url": url})
         try:
-            await serve(listeners)
+            await serve(listeners, service_manager=manager)
         finally:
             await exporter.close()
     logger.info("stopped")
+
+
+def _sockets(config: Config) -> Iterator[socket.socket]:
+    """Return the sockets to listen on. Raises AddressError and SocketError."""
+    if config.systemd_socket:
+        yield from passed_sockets(os.environ, pid=os.getpid())
+        return
+    if passed_descriptors(os.environ, pid=os.getpid()):
+        logger.warning("sockets that systemd passed are not used; set web.systemd_socket")
+    yield from map(bind, config.listen_addresses)
 
 
 @main.command("scrape", cls=Command)

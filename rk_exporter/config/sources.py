@@ -120,6 +120,10 @@ class ConfigSource:
         paths = [*self._paths, *(f"{_APPS}[].{path}" for path in self._paths_in_app)]
         return [path for path in paths if path.endswith(f".{name}")]
 
+    def has(self, path: str) -> bool:
+        """Return whether there is a value at *path*, even an empty one."""
+        return path in self._values
+
     def is_given(self, path: str) -> bool:
         """Return whether there is a value at *path* that is not empty."""
         return bool(self._values.get(path))

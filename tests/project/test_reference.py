@@ -65,7 +65,7 @@ def test_configuration() -> None:
     "option",
     # The folder of a state file must exist.
     [option for option in OPTIONS if option.example and option.path != "state.file"],
-    ids=lambda option: option.path_in_app,
+    ids=lambda option: option.path_in_app or option.path,
 )
 def test_examples(option: Option) -> None:
     """The examples of the reference are valid values."""
@@ -153,7 +153,7 @@ def test_http(path: str, method: str, headers: dict[str, str]) -> None:
     """The exporter answers as the page says."""
     text = http_reference()
     paths = [row[0] for row in rows(text, "## Paths")]
-    assert len(paths) == 4
+    assert len(paths) == 5
     answer = run(setup().get(path, headers, method))
     where = f"`{path}`" if answer.status_code in {200, 503} else "any"
     documented = [

@@ -5,32 +5,41 @@ import inspect
 
 from collections.abc import Iterator
 
-from rk_exporter.web import application
+from rk_exporter import exporter
+from rk_exporter.web import application, metrics_page, pages
+from rk_exporter.web.status import pages as status_pages
 from tools.docs.tables import code, table
 
 
-# By the methods of the application that answer.
+# By the function or class that answers.
 _PATHS = {
-    "_metrics": "the metrics, as text or OpenMetrics (header `Accept`), compressed with gzip on "
+    "MetricsPage": "the metrics, as text or OpenMetrics (header `Accept`), compressed with gzip on "
     "request (`Accept-Encoding`); `--web.telemetry-path` changes the path",
-    "_healthy": "whether the process is alive; it never calls the API",
-    "_ready": "whether the metrics are complete and current",
-    "_landing_page": "a page with links to the others",
+    "healthy": "whether the process is alive; it never calls the API",
+    "ReadyPage": "whether the metrics are complete and current",
+    "StatusPage": "what the exporter knows and how it is doing, for people; `?app=`, `?problem=` "
+    "and `?refresh=off`",
+    "StatusApi": "the same as JSON, see [status API](status-api.md)",
 }
 _REASONS = {
-    ("_metrics", 200): "the metrics",
-    ("_metrics", 503): "more than `--web.max-requests` scrapes at the same time; the header "
+    ("MetricsPage", 200): "the metrics",
+    ("MetricsPage", 503): "more than `--web.max-requests` scrapes at the same time; the header "
     "`Retry-After` is `1`",
-    ("_healthy", 200): "always",
-    ("_ready", 200): "the metrics are complete and current",
-    ("_ready", 503): "see below",
-    ("_landing_page", 200): "always",
-    ("_respond", 400): "the target of the request is neither a path nor a URL",
-    ("_respond", 404): "unknown path",
-    ("_respond", 405): "another method than `GET` or `HEAD`; the header `Allow` names both",
-    ("_respond", 413): "the request has a body of more than 64 KiB; the connection is closed",
-    ("__call__", 500): "a bug in the exporter; the log has the details",
+    ("healthy", 200): "always",
+    ("ReadyPage", 200): "the metrics are complete and current",
+    ("ReadyPage", 503): "see below",
+    ("StatusPage", 200): "always; an unknown filter shows no rows",
+    ("StatusPage", 503): "too many requests at the same time; the header `Retry-After` is `1`",
+    ("StatusApi", 200): "always",
+    ("StatusApi", 400): "unknown app or problem in the query, as JSON",
+    ("StatusApi", 503): "too many requests at the same time; the header `Retry-After` is `1`",
+    ("Application", 400): "the target of the request is neither a path nor a URL",
+    ("Application", 404): "unknown path",
+    ("Application", 405): "another method than `GET` or `HEAD`; the header `Allow` names both",
+    ("Application", 413): "the request has a body of more than 64 KiB; the connection is closed",
+    ("Application", 500): "a bug in the exporter; the log has the details",
 }
+_MODULES = (application, metrics_page, pages, status_pages)
 _TEMPLATE = """\
 The exporter listens on port 10058 (`--web.listen-address`). All paths accept {methods}. A `HEAD`
 request for the metrics makes no API calls.
@@ -47,12 +56,15 @@ Prometheus servers that scrape at the same time share one pass.
 ## Status codes
 
 {statuses}
-The body is one line of text, except for the metrics and the page at `/`. The server also answers
-400 to a malformed request, and 431 to one whose headers are too large.
+The body is one line of text, except for the metrics, the page at `/` and JSON. The server also
+answers 400 to a malformed request, and 431 to one whose headers are too large.
 
-`/-/ready` returns 503 in two cases:
+`/-/ready` returns 503 and says why, with the apps and since when:
 
-- After a start, until scrapes have read the recordings that were shown before the start.
+- Before the first scrape, and during the first pass.
+- If no API call of the last pass succeeded: `token refused (401) for app a since 14:02 UTC`.
+- After a start, until all meetings were read, and the recordings that were shown before the start.
+- If the last pass of an app ended with a bug of the exporter.
 - If the last pass is older than `--scrape.stale-after`.
 
 Use `/-/healthy` for probes, because readiness depends on being scraped. A pod that is scraped only
@@ -65,12 +77,15 @@ the exporter closes the connection.
 
 def http_reference() -> str:
     """Return the paths with their answers, and the status codes with their reasons."""
-    tree = ast.parse(inspect.getsource(application.Application))
-    routes = dict(_routes(tree))
+    routes = dict(_routes(ast.parse(inspect.getsource(exporter))))
     order = list(_REASONS)
-    responses = sorted(set(_responses(tree)), key=lambda response: order.index(response[:2]))
+    responses = {
+        response
+        for module in _MODULES
+        for response in _responses(ast.parse(inspect.getsource(module)))
+    }
     return _TEMPLATE.format(
-        methods=" and ".join(map(code, application.METHODS)),
+        methods=" and ".join(map(code, application.READING)),
         paths=table(
             ("path", "answer"), ((code(path), _PATHS[name]) for path, name in routes.items())
         ),
@@ -78,7 +93,9 @@ def http_reference() -> str:
             ("path", "status", "body", "when"),
             (
                 (_path_of(name, routes), str(status), code(body), _REASONS[name, status])
-                for name, status, body in responses
+                for name, status, body in sorted(
+                    responses, key=lambda response: order.index(response[:2])
+                )
             ),
         ),
     )
@@ -89,30 +106,31 @@ def _path_of(name: str, routes: dict[str, str]) -> str:
 
 
 def _routes(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """Return each path, and the name of the method that answers."""
+    """Return each path, and the name of the function or class that answers."""
     for node in ast.walk(tree):
-        match node:
-            case ast.AnnAssign(
-                target=ast.Attribute(attr="_routes"), value=ast.Dict(keys=paths, values=methods)
-            ):
-                for path, method in zip(paths, methods, strict=True):
+        if not isinstance(node, ast.Dict):
+            continue
+        for path, route in zip(node.keys, node.values, strict=True):
+            match route:
+                case ast.Call(func=ast.Name(id="Route"), args=[page, *_]):
                     # The path that is no constant is the value of --web.telemetry-path.
                     text = str(path.value) if isinstance(path, ast.Constant) else "/metrics"
-                    yield text, ast.unparse(method).removeprefix("self.")
+                    name = page.func if isinstance(page, ast.Call) else page
+                    yield text, ast.unparse(name)
 
 
-def _responses(tree: ast.AST) -> Iterator[tuple[str, int, str]]:
-    """Return the method, the status and the text of each response."""
-    for method in ast.walk(tree):
-        if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
+def _responses(tree: ast.Module) -> Iterator[tuple[str, int, str]]:
+    """Return the outermost function or class, the status and the text of each response."""
+    for owner in tree.body:
+        if not isinstance(owner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
-        for node in ast.walk(method):
+        for node in ast.walk(owner):
             match node:
                 case ast.Call(
-                    func=ast.Name(id="_line" | "Response"),
+                    func=ast.Name(id="line" | "Response"),
                     args=[ast.Constant(value=int(status)), text, *_],
                 ):
-                    yield method.name, status, _text(text, method)
+                    yield owner.name, status, _text(text, owner)
 
 
 def _text(node: ast.expr, method: ast.AST) -> str:
