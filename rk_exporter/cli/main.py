@@ -42,10 +42,10 @@ from rk_exporter.web.sockets import AddressError, bind
 
 logger = logging.getLogger(__name__)
 _EXIT_FAILED = 1
-# 128 and the number of SIGINT, as shells report it.
-_EXIT_INTERRUPTED = 130
 # Commands that run until a signal stops them.
 _SERVICES = frozenset({"serve", "demo", "simulate"})
+# 128 and the number of SIGINT, as shells report it.
+_EXIT_INTERRUPTED = 130
 
 
 class UsageError(click.ClickException):
