@@ -10,6 +10,7 @@ from tools.docs.command_line import command_line_reference
 from tools.docs.completion import completion_script
 from tools.docs.configuration import configuration_reference
 from tools.docs.http import http_reference
+from tools.docs.licences import licences_reference
 from tools.docs.log_messages import log_messages_reference
 from tools.docs.man_page import man_page
 from tools.docs.metrics import metrics_reference
@@ -27,6 +28,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "alerts": ("Alerts and recording rules", alerts_reference),
     "log-messages": ("Log messages", log_messages_reference),
     "http": ("HTTP endpoints", http_reference),
+    "licences": ("Licences of dependencies", licences_reference),
     "simulator": ("Simulator", simulator_reference),
 }
 """The title and the text of each page, by its name."""
