@@ -25,7 +25,8 @@ COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 # Tests without processes, real servers and simulated fleets.
 UNIT := tests/unit
 
-.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench lock dist release-check clean
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench lock helm dist \
+  release-check clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -103,10 +104,8 @@ lock:  ## Update all locked versions to the newest
 	$(COMPILE) requirements/runtime.txt --group pyproject.toml:build --constraints requirements/dev.txt
 	$(COMPILE) requirements/lowest.txt --resolution lowest-direct
 
-# The time in the archives is that of the commit, so that everybody can build the same bytes.
-dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
-dist: $(DEVELOPING)  ## Build the wheel, the source archive and the bill of materials
-	rm -rf dist
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench lock helm dist \
+  release-check clean
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/python -m tools.release.bill_of_materials
 

@@ -16,7 +16,8 @@ from rk_exporter import __version__
 from tests.support.programs import required_program
 
 
-BUILT_AT = 1_700_000_000
+BUILT_AT, REVISION = 1_700_000_000, "0123456789abcdef0123456789abcdef01234567"
+RECORD = "rk_exporter/runtime/build.json"
 WHEEL = f"rk_exporter-{__version__}-py3-none-any.whl"
 ARCHIVE = f"rk_exporter-{__version__}.tar.gz"
 
@@ -57,7 +58,13 @@ def built(root: Path, tracked: list[str], tmp_path_factory: pytest.TempPathFacto
     builds = [
         subprocess.Popen(
             [sys.executable, "-m", "build", "--no-isolation", folder],
-            env={**os.environ, "SOURCE_DATE_EPOCH": str(BUILT_AT), "TZ": zone},
+            env={
+                **os.environ,
+                "SOURCE_DATE_EPOCH": str(BUILT_AT),
+                # A copy is no checkout that could say it.
+                "SOURCE_COMMIT": REVISION,
+                "TZ": zone,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             umask=umask,
@@ -98,7 +105,7 @@ def unpacked(built: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Ite
 def test_source_archive_is_complete(unpacked: Path, tracked: list[str]) -> None:
     """The source archive has all files of the repository, so its tests find what they need."""
     names = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()}
-    assert {*tracked, "PKG-INFO"} == names
+    assert {*tracked, "PKG-INFO", RECORD} == names
 
 
 def test_tests_run_from_the_source_archive(unpacked: Path) -> None:
@@ -129,5 +136,6 @@ def test_wheel(built: list[Path], root: Path) -> None:
                 assert path.read_bytes() == wheel.read(name)
     tops = {name.partition("/")[0] for name in names}
     assert {"rk_exporter", f"{folder}.data", f"{folder}.dist-info"} == tops
+    assert RECORD in names
     modules = {str(path.relative_to(root)) for path in (root / "rk_exporter").rglob("*.py")}
     assert modules == {name for name in names if name.endswith(".py")}
