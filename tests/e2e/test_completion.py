@@ -67,7 +67,7 @@ def test_commands() -> None:
         (("serve", "--log.level=w"), ["warning"]),
         # Bash takes the sign as a word of its own.
         (("serve", "--log.level", "=", "w"), ["warning"]),
-        (("serve", "--log.format", "="), ["logfmt", "json"]),
+        (("serve", "--api.read", "="), ["auto", "active-recording", "list"]),
         (("serve", "--log.format", "=", "json", "--log.level", "=", "e"), ["error"]),
         (("serve", "--log.level", "W"), ["warning"]),
         (("check", "--api.read", ""), ["auto", "active-recording", "list"]),

@@ -16,6 +16,7 @@ from tools.docs.man_page import man_page
 from tools.docs.metrics import metrics_reference
 from tools.docs.options import options_reference
 from tools.docs.simulator import simulator_reference
+from tools.docs.status_api import status_api_reference, status_api_schema
 
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "log-messages": ("Log messages", log_messages_reference),
     "http": ("HTTP endpoints", http_reference),
     "licences": ("Licences of dependencies", licences_reference),
+    "status-api": ("Status API", status_api_reference),
     "simulator": ("Simulator", simulator_reference),
 }
 """The title and the text of each page, by its name."""
@@ -38,6 +40,7 @@ FILES: dict[str, Callable[[], str]] = {
     "share/bash-completion/completions/rk-exporter": partial(completion_script, "bash"),
     "share/zsh/site-functions/_rk-exporter": partial(completion_script, "zsh"),
     "share/fish/vendor_completions.d/rk-exporter.fish": partial(completion_script, "fish"),
+    "docs/reference/status-api.schema.json": status_api_schema,
 }
 """The text of each other generated file, by its path."""
 _NOTICE = "<!-- Generated from the code by `make docs`. Change the code or tools/docs instead. -->"
