@@ -14,6 +14,7 @@ RUN python -m venv /opt/tools \
 COPY pyproject.toml README.md LICENSE ./
 COPY rk_exporter rk_exporter
 COPY dashboards dashboards
+COPY share share
 COPY docs/how-to/runbook.md docs/how-to/
 # The wheels above are the only source, so exactly the locked versions are installed, and of those
 # only what the program needs. The virtual environment has its final path already.
