@@ -2,7 +2,8 @@
 
 import asyncio
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from rk_exporter.runtime.printable import visible
 class MeetingSource(Protocol):
     """A file that lists meetings and may change at any time."""
 
+    problem: str | None
     last_read_successful: bool
     last_success_timestamp_seconds: float | None
 
@@ -54,6 +56,16 @@ class MeetingList:
             self.meetings = self._combined()
 
     @property
+    def duplicates(self) -> tuple[str, ...]:
+        """Return the ids of the meetings that more than one list has."""
+        counts = Counter(canonical(meeting.meeting_id) for meeting in self._listed())
+        return tuple(
+            meeting.meeting_id
+            for meeting in self.meetings
+            if counts[canonical(meeting.meeting_id)] > 1
+        )
+
+    @property
     def files(self) -> tuple[FileState, ...]:
         """Return for each file whether the list in use is the one that it holds now."""
         return tuple(
@@ -61,10 +73,15 @@ class MeetingList:
                 visible(str(file.path)),
                 file.last_read_successful,
                 file.last_success_timestamp_seconds,
+                file.problem and visible(file.problem),
             )
             for file in self._files
         )
 
     def _combined(self) -> tuple[Meeting, ...]:
-        in_files = (meeting for file in self._files for meeting in file.meetings)
-        return combine([*self._configured, *in_files])
+        return combine(self._listed())
+
+    def _listed(self) -> Iterator[Meeting]:
+        yield from self._configured
+        for file in self._files:
+            yield from file.meetings

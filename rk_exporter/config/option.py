@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from rk_exporter.config.ranges import Range
 from rk_exporter.config.yaml_document import PlainValue
 
 
@@ -40,6 +41,8 @@ class Option:
     path_in_app: str = ""
     is_list: bool = False
     is_mapping: bool = False
+    allows_text: bool = False
+    """Whether the file may have a single text in place of a list."""
     is_file: bool = False
     """Whether the value is a path, relative to the file that contains it."""
     custom_flag: str = ""
@@ -65,7 +68,13 @@ class Option:
     @property
     def flag_help(self) -> str:
         """Return the help for the command line."""
-        return f"{self.help} {_LIST_HELP}" if self.is_list else self.help
+        list_help = _LIST_HELP if self.is_list else ""
+        return " ".join(filter(None, (self.help, list_help, self.range_help)))
+
+    @property
+    def range_help(self) -> str:
+        """Return the range of the values as a sentence; empty if there is none."""
+        return f"Range: {self.parse.text}." if isinstance(self.parse, Range) else ""
 
     @property
     def group(self) -> str:
@@ -92,6 +101,8 @@ class Option:
             return
         if self.is_mapping:
             raise ValueError(f"expected a mapping, e.g. {self.example}")
+        if self.allows_text and isinstance(value, str):
+            return
         if self.is_list:
             raise ValueError(f"expected a list, e.g. {self.example}")
         if self.is_switch:

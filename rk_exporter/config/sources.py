@@ -17,6 +17,7 @@ from rk_exporter.config.parsers import InvalidItems
 from rk_exporter.config.suggestions import unknown_option
 from rk_exporter.config.yaml_document import Document, PlainValue, Problem
 from rk_exporter.runtime.files import FileHangs
+from rk_exporter.runtime.printable import visible
 
 
 T = TypeVar("T")
@@ -27,7 +28,15 @@ _APPS = "apps"
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; the message lists all mistakes and where they are."""
+    """
+    A configuration that cannot be used; the message lists all mistakes and where they are.
+
+    *problems* are the mistakes one by one, by default only the message.
+    """
+
+    def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems) or (message,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +206,13 @@ class ConfigSource:
         """Raise ConfigError if there are mistakes; *hints* may explain them."""
         if not self._problems:
             return
-        messages = [problem.text for problem in sorted(self._problems)]
+        problems = (problem.text.split("\n") for problem in sorted(self._problems))
+        messages = ["\n".join(map(visible, lines)) for lines in problems]
         messages += hints
         if len(messages) == 1:
             raise ConfigError(messages[0])
         lines = "\n".join(re.sub("(?m)^", "  ", message) for message in messages)
-        raise ConfigError(f"{len(messages)} problems in the configuration:\n{lines}")
+        raise ConfigError(f"{len(messages)} problems in the configuration:\n{lines}", messages)
 
 
 def _copy(value: str | list[str]) -> PlainValue:

@@ -32,6 +32,10 @@ class FixedToken:
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
 
+    @property
+    def problem(self) -> None:
+        """Return None, because the token is used as it is."""
+
     async def refresh(self) -> None:
         """Do nothing, because the environment of a process does not change."""
 
@@ -48,6 +52,7 @@ class TokenFile(WatchedFile[Secret]):
 
     kind = "API token file"
     content = "token"
+    remedy = "put a valid token into the file; it is read again when it changes"
     max_bytes = 4096
     # A token pasted in the place of the path must not be printed.
     is_path_shown = False

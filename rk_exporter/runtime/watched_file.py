@@ -51,6 +51,8 @@ class WatchedFile(ABC, Generic[T]):
     """The kind of file in log messages."""
     content: ClassVar[str]
     """The content of the file in log messages."""
+    remedy: ClassVar[str] = "correct the file; it is read again when it changes"
+    """What to do about a problem, in log messages."""
     max_bytes: ClassVar[int]
     is_path_shown: ClassVar[bool] = True
     is_secret: ClassVar[bool] = False
@@ -84,6 +86,8 @@ class WatchedFile(ABC, Generic[T]):
             raise FileError(str(first.problem))
         self.value, self._version = first.value, first.version
         self.is_public = first.is_public
+        self.problem: str | None = None
+        """Why the present content of the file cannot be used."""
         self.last_read_successful = True
         self.last_success_timestamp_seconds: float | None = clock()
 
@@ -139,6 +143,7 @@ class WatchedFile(ABC, Generic[T]):
 
     def _accept(self, result: _ReadResult[T]) -> bool:
         self._version = result.version
+        self.problem = result.problem
         self._log_problem(result.problem)
         self.last_read_successful = result.value is not None
         if result.value is None:
@@ -164,7 +169,7 @@ class WatchedFile(ABC, Generic[T]):
                 self.kind,
                 self.content,
                 problem,
-                extra=self.fields,
+                extra=self.fields | {"remedy": self.remedy},
             )
 
     def _about(self, message: str) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 from rk_exporter.config.parsers import Address
 from rk_exporter.web import server
-from rk_exporter.web.server import Listener, bind, serve
+from rk_exporter.web.server import Listener, serve
+from rk_exporter.web.sockets import bind
 from rk_exporter.web.tls import ServerContext
 
 
