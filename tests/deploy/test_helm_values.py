@@ -41,6 +41,8 @@ FREE = {
     "nodeSelector",
     "service.annotations",
     "serviceMonitor.labels",
+    "serviceMonitor.tlsConfig",
+    "serviceMonitor.basicAuth",
     "prometheusRule.labels",
     "dashboards.labels",
     "dashboards.annotations",
@@ -95,6 +97,7 @@ class TestSchema:
         [
             ("config.account_id=12345", "account_id"),
             ("config.web.listen_address=:80", "web"),
+            ("config.web.config_file=/web.yml", "web"),
             ("config.state.file=/state", "state"),
             ("image.digest=latest", "digest"),
             ("job=two words", "job"),
@@ -120,6 +123,10 @@ class TestMissing:
             ((), "Set config.account_id and config.app_id, or config.apps, or run the demo"),
             (("--set", "config.account_id=a,config.app_id=b"), "kubectl create secret generic"),
             ((*MINIMAL, "--set", "token.value=x"), "either token.existingSecret or token.value"),
+            (
+                (*MINIMAL, "--set", "web.existingSecret=x,probes.readinessPath=/-/ready"),
+                "probes.readinessPath must be /-/healthy",
+            ),
         ],
     )
     def test_message(self, options: tuple[str, ...], remedy: str) -> None:
