@@ -48,6 +48,7 @@ from rk_exporter.tracking.tracker import RecordingTracker
 from rk_exporter.web.application import Application, Route
 from rk_exporter.web.metrics_page import MetricsPage
 from rk_exporter.web.pages import ReadyPage, healthy
+from rk_exporter.web.prefix import with_prefix
 from rk_exporter.web.status.page import Links
 from rk_exporter.web.status.pages import StatusApi, StatusPage, StatusSource
 from rk_exporter.web.status.readiness import Observed, in_one_line, reasons
@@ -162,22 +163,22 @@ class Exporter:
 
     def _application(self) -> Application:
         config, collector = self.config, self.collector
-        return Application(
-            {
-                "/-/healthy": Route(healthy),
-                "/-/ready": Route(ReadyPage(self.why_not_ready)),
-                "/": Route(StatusPage(self._status, Links(config.telemetry_path))),
-                "/api/v1/status": Route(StatusApi(self._status)),
-                config.telemetry_path: Route(
-                    MetricsPage(
-                        scrape=collector.scrape,
-                        exposition=self.exposition,
-                        timeout_offset_seconds=config.timeout_offset_seconds,
-                        max_requests=config.max_requests,
-                    )
-                ),
-            }
-        )
+        links = Links(config.telemetry_path, config.link_prefix)
+        routes = {
+            "/-/healthy": Route(healthy),
+            "/-/ready": Route(ReadyPage(self.why_not_ready)),
+            "/": Route(StatusPage(self._status, links)),
+            "/api/v1/status": Route(StatusApi(self._status)),
+            config.telemetry_path: Route(
+                MetricsPage(
+                    scrape=collector.scrape,
+                    exposition=self.exposition,
+                    timeout_offset_seconds=config.timeout_offset_seconds,
+                    max_requests=config.max_requests,
+                )
+            ),
+        }
+        return Application(with_prefix(routes, config.served_prefix), config.link_prefix)
 
     def _apps(self) -> list[tuple[AppCollector, ErrorBoundary]]:
         return [
