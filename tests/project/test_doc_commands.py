@@ -127,6 +127,7 @@ HAS_CONFIGURATION = frozenset(
     {
         "docs/how-to/prometheus.md",
         "docs/how-to/rotate-the-token.md",
+        "docs/how-to/status-page.md",
         "docs/how-to/troubleshooting.md",
         "docs/how-to/upgrade.md",
         "docs/reference/check-report.md",
@@ -330,6 +331,7 @@ def require_programs(page: str) -> None:
     text = "\n".join(block.text for block in blocks(page, *SHELLS))
     for word, names, package in (
         ("curl", ("curl",), "curl"),
+        ("jq", ("jq",), "jq"),
         ("demo-stack", ("prometheus",), "prometheus"),
         ("demo-stack", ("alertmanager", "prometheus-alertmanager"), "prometheus-alertmanager"),
         ("promtool", ("promtool",), "prometheus"),
