@@ -101,7 +101,7 @@ def _report(*, offline: bool, is_probe: bool) -> _Report:
     web_config_file(config)
     if config.log_level != "debug":
         # The report shows the same failures.
-        for module in ("app_collector", "discovery", "active_recordings"):
+        for module in ("pass_log", "waiting_log", "discovery", "active_recordings"):
             logging.getLogger(f"rk_exporter.collector.{module}").setLevel(logging.ERROR)
     if is_probe:
         return run(_probe(config))

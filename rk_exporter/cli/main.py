@@ -18,6 +18,7 @@ from rk_exporter.cli.options import Command, configuration_options
 from rk_exporter.cli.output import print_all
 from rk_exporter.cli.process import accept_signals, exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
+from rk_exporter.cli.start_log import log_apps, log_start
 from rk_exporter.cli.web_config import guarded, web_config_file
 from rk_exporter.config.config import Config
 from rk_exporter.exporter import Exporter
@@ -70,6 +71,8 @@ def serve_command(**_options: object) -> None:
 
 
 async def _serve(config: Config) -> None:
+    log_start()
+    log_apps(config.apps)
     web = web_config_file(config)
     exporter = new_exporter(config)
     manager = ServiceManager(os.environ, pid=os.getpid())

@@ -57,6 +57,8 @@ class WatchedFile(ABC, Generic[T]):
     """The kind of file in log messages."""
     content: ClassVar[str]
     """The content of the file in log messages."""
+    remedy: ClassVar[str] = "correct the file; it is read again when it changes"
+    """What to do about a problem, in log messages."""
     max_bytes: ClassVar[int]
     is_path_shown: ClassVar[bool] = True
     is_secret: ClassVar[bool] = False
@@ -173,7 +175,7 @@ class WatchedFile(ABC, Generic[T]):
                 self.kind,
                 self.content,
                 problem,
-                extra=self.fields,
+                extra=self.fields | {"remedy": self.remedy},
             )
 
     def _about(self, message: str) -> str:

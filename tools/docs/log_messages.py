@@ -6,6 +6,7 @@ import re
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 import rk_exporter
@@ -15,7 +16,7 @@ from rk_exporter.config.meeting_file import MeetingFile
 from rk_exporter.config.suggestions import unknown_variables
 from rk_exporter.config.tokens import TokenFile
 from rk_exporter.model.meeting import ReadMode
-from rk_exporter.runtime.logs import JsonFormatter, LogfmtFormatter
+from rk_exporter.runtime.log_formats import ConsoleFormatter, JsonFormatter, LogfmtFormatter
 from rk_exporter.runtime.watched_file import IS_PUBLIC
 from tools.docs.tables import code, table
 
@@ -93,17 +94,38 @@ _ADVICE = {
     f"{MeetingFile.kind} cannot be used": "Correct the file, at the line in the message.",
 }
 _TEMPLATE = """\
-The exporter logs to standard error, from `--log.level` on, one line per event. `--log.format`
-chooses the format:
+The exporter logs to standard error, from `--log.level` on. `--log.format` chooses the format. By
+default it is `console` on a terminal, and `logfmt` in a pipe, a file, a container or the journal.
+
+| format | for | time | colours |
+| --- | --- | --- | --- |
+| `console` | people | local | on a terminal, unless `NO_COLOR` is set or `TERM` is `dumb` |
+| `logfmt` | Loki and other programs | `time`, UTC | none |
+| `json` | programs | `ts`, UTC | none |
+
+One event in each format:
 
 ```text
+{console}
 {logfmt}
 {json}
 ```
 
-Each line has the fields `time`, `level` and `msg`, and those in the tables below. Names in braces
-stand for values; numbers and names of variables are examples. A lasting problem is logged when
-it begins and when it ends, not at each scrape. The exporter also logs errors of its libraries.
+Each event is one line, except that `console` shows tracebacks below it. Control characters in
+names and other values from outside are escaped in every format.
+
+A line of `json` is an object with these fields first, and then those in the tables below:
+
+| field | content |
+| --- | --- |
+| `ts` | time of the event in UTC (RFC 3339), with milliseconds: `2026-11-18T11:06:40.000Z` |
+| `level` | `debug`, `info`, `warning` or `error`; `critical` from libraries only |
+| `msg` | the message |
+| `logger` | the module: those of the exporter begin with `rk_exporter.` |
+
+Names in braces stand for values; numbers and names of variables are examples. A lasting problem is
+logged when it begins, when it changes and when it ends, not at each scrape. The field `remedy` says
+what to do. The exporter also logs errors of its libraries.
 
 The messages of level `debug` are for developers and may change at any time, so this page leaves
 them out. The texts are not part of the contract either: alert on [metrics](metrics.md) instead.
@@ -124,7 +146,13 @@ class Message:
 def log_messages_reference() -> str:
     """Return all messages from level info on, by package, with their fields and what to do."""
     found = list(messages())
-    parts = [_TEMPLATE.format(logfmt=_example(LogfmtFormatter()), json=_example(JsonFormatter()))]
+    parts = [
+        _TEMPLATE.format(
+            console=_example(ConsoleFormatter(has_colours=False, zone=UTC)),
+            logfmt=_example(LogfmtFormatter()),
+            json=_example(JsonFormatter()),
+        )
+    ]
     for package in sorted({message.module.split("/")[0] for message in found}):
         rows = [_row(message) for message in found if message.module.startswith(f"{package}/")]
         parts.append(
@@ -243,6 +271,7 @@ def _example(formatter: logging.Formatter) -> str:
         {
             "created": 1795000000.0,
             "levelname": "INFO",
+            "name": "rk_exporter.cli.main",
             "msg": "listening",
             "address": "[::]:10058",
             "url": "http://localhost:10058/metrics",
