@@ -43,7 +43,7 @@ _REASONS = {
     (
         "Application",
         405,
-    ): "a method that the path does not accept; the header `Allow` names those that it accepts",
+    ): "a method that the path does not accept; the header `Allow` names the right ones",
     ("Application", 413): "the request has a body of more than 64 KiB; the connection is closed",
     ("Application", 500): "a bug in the exporter; the log has the details",
 }
