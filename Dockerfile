@@ -16,7 +16,7 @@ COPY rk_exporter rk_exporter
 COPY dashboards dashboards
 COPY docs/how-to/runbook.md docs/how-to/
 # The wheels above are the only source, so exactly the locked versions are installed, and of those
-# only what the program needs. The virtual environment is created where it will run.
+# only what the program needs. The virtual environment has its final path already.
 RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && python -m venv --without-pip /opt/rk-exporter \
  && /opt/tools/bin/pip --python /opt/rk-exporter/bin/python install --no-index --find-links /wheels rk-exporter \

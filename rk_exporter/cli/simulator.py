@@ -4,6 +4,7 @@ import math
 import sys
 
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import click
@@ -203,10 +204,12 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
         api.inject(meeting_id, fault)
 
     async def simulate() -> None:
-        listeners = [Listener(api, bind(address), date_header=False) for address in web]
-        for listener in listeners:
-            click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
-        await serve(listeners)
+        with ExitStack() as bound:
+            sockets = [bound.enter_context(bind(address)) for address in web]
+            listeners = [Listener(api, socket, date_header=False) for socket in sockets]
+            for listener in listeners:
+                click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
+            await serve(listeners)
 
     _run(simulate(), hint="{argument}")
 

@@ -147,7 +147,8 @@ class ConfigSource:
     def parse(self, option: Option, path: str) -> Any:  # noqa: ANN401 # as the option's parser
         """Return the value of *option* at *path*; after a mistake, or without one, its default."""
         value = self._values.get(path)
-        if value is None or not (value or option.is_file or option.default is not None):
+        is_checked = option.is_file or option.is_mapping or option.default is not None
+        if value is None or not (value or is_checked):
             return option.fallback
         parsed = self.attempt(path, lambda: option.parse(self._checked(option, path, value)))
         return option.fallback if parsed is None else parsed

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from rk_exporter.runtime.line_writer import LineWriter
 from rk_exporter.runtime.log_formats import formatter
-from rk_exporter.runtime.recent_warnings import RecentWarnings
+from rk_exporter.runtime.recent_warnings import keep_recent_warnings
 
 
 # They log whole URLs, answers' headers, or what any client may provoke.
@@ -70,8 +70,7 @@ def configure(*, level: str, form: str, stream: TextIO | None = None) -> None:
         logging.getLogger(library).setLevel(logging.ERROR)
     if handler not in root.handlers:
         root.addHandler(handler)
-    if not any(isinstance(other, RecentWarnings) for other in root.handlers):
-        root.addHandler(RecentWarnings())
+    keep_recent_warnings()
 
 
 def _handler_of(stream: TextIO) -> NonBlockingHandler:

@@ -49,12 +49,21 @@ class RecentWarnings(logging.Handler):
         return tuple(reversed(self._kept.copy()))
 
 
+def keep_recent_warnings() -> None:
+    """Keep the last warnings of this process from now on."""
+    if _keeper() is None:
+        logging.getLogger().addHandler(RecentWarnings())
+
+
 def recent_warnings() -> tuple[LoggedWarning, ...]:
-    """Return the last warnings of this process, newest first; none before logging is set up."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, RecentWarnings):
-            return handler.newest_first
-    return ()
+    """Return the last warnings of this process, newest first; none before they are kept."""
+    keeper = _keeper()
+    return keeper.newest_first if keeper else ()
+
+
+def _keeper() -> RecentWarnings | None:
+    handlers = logging.getLogger().handlers
+    return next((one for one in handlers if isinstance(one, RecentWarnings)), None)
 
 
 def _logged(record: logging.LogRecord) -> LoggedWarning:

@@ -1,6 +1,5 @@
 """The Compose file, as far as it can be tested without a container engine."""
 
-import importlib.resources
 import json
 import os
 import re
@@ -16,7 +15,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.support.deploy.compose import Service, compose_file, services
+from tests.support.deploy.compose import Service, compose_file, compose_schema, services
 from tests.support.monitoring.servers import Server, eventually, free_port
 
 
@@ -53,9 +52,7 @@ def real(folder: Path) -> dict[str, Service]:
 class TestFile:
     def test_schema(self, document: dict[str, Any]) -> None:
         """The file satisfies the schema of the Compose specification, anchors included."""
-        schemas = importlib.resources.files("check_jsonschema.builtin_schemas") / "vendor"
-        schema = json.loads((schemas / "compose-spec.json").read_text())
-        jsonschema.validators.validator_for(schema)(schema).validate(document)
+        jsonschema.validators.validator_for(compose_schema())(compose_schema()).validate(document)
         # The schema allows any extension, and a mistyped key is no extension.
         assert {key for key in document if key.startswith("x-")} == {"x-hardened"}
 

@@ -1,5 +1,6 @@
 """The documentation says what the code does."""
 
+import json
 import re
 import subprocess
 
@@ -7,12 +8,15 @@ from collections import Counter
 from pathlib import Path
 
 import click
+import jsonschema
 import promql_parser
 import pytest
+import yaml
 
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.cli.main import main
 from rk_exporter.collector.read_mode import Load
+from tests.support.deploy.compose import compose_schema
 from tests.support.exporters import full, rate_limited, scrape, watched
 from tests.support.markdown import (
     PAGES,
@@ -232,6 +236,15 @@ def check_route(block: Block, folder: Path) -> None:
     run_if_installed("amtool", "check-config", f"{folder}/alertmanager.yml")
 
 
+def check_chart_values(block: Block, _folder: Path) -> None:
+    schema = json.loads((ROOT / "deploy/helm/rk-exporter/values.schema.json").read_text())
+    jsonschema.validate(yaml.safe_load(block.text), schema)
+
+
+def check_compose(block: Block, _folder: Path) -> None:
+    jsonschema.validate(yaml.safe_load(block.text), compose_schema())
+
+
 def run_if_installed(*command: str) -> None:
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -249,6 +262,10 @@ CHECKS = {
     "rule_files:": check_prometheus,
     "groups:": check_rules,
     "- receiver:": check_route,
+    "image:": check_chart_values,
+    "serviceMonitor:": check_chart_values,
+    "meetings:": check_chart_values,
+    "services:": check_compose,
 }
 
 

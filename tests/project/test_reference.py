@@ -161,6 +161,7 @@ def test_log_fields() -> None:
         ("/-/healthy", "GET", {}),
         ("/-/ready", "GET", {}),
         ("/", "HEAD", {}),
+        ("/api/v1/status", "GET", {}),
         ("/unknown", "GET", {}),
         ("/metrics", "POST", {}),
         ("/metrics", "GET", {"Content-Length": "100000"}),

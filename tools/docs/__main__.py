@@ -12,6 +12,7 @@ from tools.docs.log_messages import log_messages_reference
 from tools.docs.metrics import metrics_reference
 from tools.docs.options import options_reference
 from tools.docs.simulator import simulator_reference
+from tools.docs.status_api import status_api_reference, status_api_schema
 
 
 ROOT = Path(__file__).parents[2]
@@ -24,11 +25,13 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "alerts": ("Alerts and recording rules", alerts_reference),
     "log-messages": ("Log messages", log_messages_reference),
     "http": ("HTTP endpoints", http_reference),
+    "status-api": ("Status API", status_api_reference),
     "simulator": ("Simulator", simulator_reference),
 }
 """The title and the text of each page, by its name."""
 FILES: dict[str, Callable[[], str]] = {
     "docs/reference/check-report.schema.json": schema_text,
+    "docs/reference/status-api.schema.json": status_api_schema,
 }
 """The text of each other generated file, by its path."""
 _NOTICE = "<!-- Generated from the code by `make docs`. Change the code or tools/docs instead. -->"

@@ -32,6 +32,7 @@ _TITLES = {
     "cli": "Start and end",
     "collector": "Reading",
     "config": "Meetings files",
+    "exporter": "Reload",
     "runtime": "Files that are reloaded",
     "tracking": "Recordings and the state file",
     "web": "Web server",

@@ -88,7 +88,12 @@ def test_smallest_configuration() -> None:
         follow_keep_removed=False,
         state_file=None,
         listen_addresses=(Address("", 10058),),
+        systemd_socket=False,
+        external_url=None,
+        route_prefix=None,
         telemetry_path="/metrics",
+        web_config_file=None,
+        enable_lifecycle=False,
         max_requests=40,
         log_level="info",
         log_format="auto",
@@ -359,13 +364,6 @@ def test_tokens_in_clear_text(base_url: str, expected: bool) -> None:  # noqa: F
     assert expected == is_sent_in_clear_text(base_url)
 
 
-def test_listen_addresses() -> None:
-    """Commas separate addresses: of one host, of all hosts, and in IPv6."""
-    config = load(None, settings(web__listen_address=":1, 127.0.0.1:0,[::1]:65535"), ENVIRONMENT)
-    expected = (Address("", 1), Address("127.0.0.1", 0), Address("::1", 65535))
-    assert expected == config.listen_addresses
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -431,8 +429,6 @@ def test_listen_addresses() -> None:
         ({"state__file": ""}, "--state.file: expected the path of a file"),
         ({"state__file": "missing/state"}, "--state.file: there is no folder missing; create it"),
         ({"state__file": "/"}, "--state.file: / is a folder; give the path of a file in it"),
-        ({"web__listen_address": "10058"}, "invalid address '10058'; write e.g. :10058"),
-        ({"web__listen_address": ":99999"}, "invalid address ':99999'"),
         ({"web__telemetry_path": "metrics"}, "invalid path 'metrics'; write e.g. /metrics"),
         ({"web__telemetry_path": "/"}, "invalid path '/'"),
         ({"web__telemetry_path": "/-/healthy"}, "invalid path '/-/healthy'"),
