@@ -29,7 +29,7 @@ _IN_PROGRESS, _FAILED, _LIVE, _FINISHED, _IDLE = range(5)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a row may be about: a *known* recording, or only the *meeting* that was *read*."""
+    """The subject of a row: a *known* recording, or only the *meeting* that was *read*."""
 
     app: AppSnapshot
     meeting: Meeting

@@ -100,7 +100,7 @@ def test_page_of_apps_says_what_the_document_says(snapshot: Snapshot) -> None:
             assert (
                 f"{used} of {limit} calls used in 5 m, {one.budget.remaining_calls:,} left" in text
             )
-        for state, count in one.recordings.items():
+        for state, count in one.recordings.by_state.items():
             assert (f"{state} {count:,}" in text) or not count
         for policy in one.rate_limits:
             assert f"{policy.policy}: {policy.remaining_calls:,}" in text
