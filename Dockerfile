@@ -14,6 +14,7 @@ RUN python -m venv /opt/tools \
 COPY pyproject.toml README.md LICENSE ./
 COPY rk_exporter rk_exporter
 COPY dashboards dashboards
+COPY share share
 COPY docs/how-to/runbook.md docs/how-to/
 COPY tools/build_hook.py tools/
 # What `rk-exporter --version` shows; the build context has no Git repository.
