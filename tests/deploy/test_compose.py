@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -301,38 +302,36 @@ def simulated_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
-class started(Server):  # noqa: N801 # it reads as a function
-    """The exporter with the arguments and variables of a service, on a free port."""
+@contextmanager
+def started(
+    service: Service, folder: Path, *arguments: str, prefix: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """
+    Start the exporter with the arguments and variables of a service, and give its URL.
 
-    def __init__(
-        self, service: Service, folder: Path, *arguments: str, prefix: tuple[str, ...] = ()
-    ) -> None:
-        address = f"127.0.0.1:{free_port()}"
-        command = [replaced_port(argument, address) for argument in service.command]
-        volume = folder / "volume"
-        volume.mkdir()
-        environment = {
-            name: replaced_port(value, address).replace("/var/lib/rk-exporter", str(volume))
-            for name, value in service.environment.items()
-        } | {"PATH": os.defpath}
-        before = [*prefix, str(volume)] if prefix else []
-        super().__init__(
-            [*before, sys.executable, "-m", "rk_exporter", *command, *arguments],
-            address=address,
-            log=folder / "exporter.log",
-            ready_path="/-/healthy",
-            environment=environment,
-        )
-        self._checked_environment = environment
-
-    def __enter__(self) -> str:  # type: ignore[override] # users need the URL only
-        super().__enter__()
-        subprocess.run(
-            [sys.executable, "-m", "rk_exporter.web.healthcheck"],
-            env=self._checked_environment,
-            check=True,
-        )
-        return self.url
+    It listens on a free port. The *prefix* runs it as the command after the path of its volume.
+    """
+    address = f"127.0.0.1:{free_port()}"
+    volume = folder / "volume"
+    volume.mkdir()
+    environment = {
+        name: replaced_port(value, address).replace("/var/lib/rk-exporter", str(volume))
+        for name, value in service.environment.items()
+    } | {"PATH": os.defpath}
+    command = [
+        *((*prefix, str(volume)) if prefix else ()),
+        *(sys.executable, "-m", "rk_exporter"),
+        *(replaced_port(argument, address) for argument in service.command),
+        *arguments,
+    ]
+    log = folder / "exporter.log"
+    server = Server(
+        command, address=address, log=log, ready_path="/-/healthy", environment=environment
+    )
+    with server:
+        check = [sys.executable, "-m", "rk_exporter.web.healthcheck"]
+        subprocess.run(check, env=environment, check=True)
+        yield server.url
 
 
 def replaced_port(text: str, address: str) -> str:
