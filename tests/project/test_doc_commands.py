@@ -76,7 +76,7 @@ NOT_RUN = {
     "prometheus --agent --config.file=agent.yml"
     " --storage.agent.path=data": "tests/deploy runs the agent",
     "rk-exporter check --offline --config.file rk.yml"
-    " --web.config.file web.yml": "needs the certificates that docs/how-to/tls-and-passwords.md makes",
+    " --web.config.file web.yml": "needs certificates; docs/how-to/tls-and-passwords.md has them",
     "cp company-ca.crt /usr/local/share/ca-certificates/": CHANGES_SYSTEM,
     "update-ca-certificates": CHANGES_SYSTEM,
     "git pull": CHANGES_CHECKOUT,

@@ -38,11 +38,11 @@ _REASONS = {
     ("Application", 404): "unknown path",
     ("Application", 405): "another method than `GET` or `HEAD`; the header `Allow` names both",
     ("Application", 413): "the request has a body of more than 64 KiB; the connection is closed",
-    ("Application", 500): "a bug in the exporter; the log has the details",
+    ("or_internal_error", 500): "a bug in the exporter; the log has the details",
     ("Guard", 401): "with `basic_auth_users`: no password, or a wrong one; the header "
     "`WWW-Authenticate` is `Basic`",
     ("Guard", 429): "beyond `rate_limit`; the header `Retry-After` has the interval",
-    ("Guard", 500): "the web configuration has become unusable, or a bug",
+    ("Guard", 500): "the web configuration has become unusable",
     ("Guard", 503): "too many different passwords wait for their check; the header `Retry-After` "
     "is `1`",
 }
@@ -108,7 +108,7 @@ def http_reference() -> str:
             (
                 (_path_of(name, routes), str(status), code(body), _REASONS[name, status])
                 for name, status, body in sorted(
-                    responses, key=lambda response: order.index(response[:2])
+                    responses, key=lambda response: (order.index(response[:2]), response[2])
                 )
             ),
         ),

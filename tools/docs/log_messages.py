@@ -76,7 +76,6 @@ _ADVICE = {
     "live sessions could not be listed": "[RKDataStale](../how-to/runbook.md#rkdatastale).",
     "internal error": "A bug: report it with the field `traceback`, which contains no secrets. "
     "`rk_exporter_internal_errors_total` counts these.",
-    "password check failed": "A bug: report it with the field `traceback`. Nobody gets in.",
     "passwords of basic_auth_users": "[TLS and passwords](../how-to/tls-and-passwords.md).",
     "web configuration": "[Web configuration file](web-configuration.md).",
     "TLS files cannot be used": "[Reload](web-configuration.md#reload).",

@@ -15,6 +15,10 @@ _TYPES = {
     "MAPPING": "mapping",
     "GO_DURATION": "duration",
 }
+_UNVERIFIED = (
+    "`RequestClientCert`, `RequireAnyClientCert` and `RequireClientCert` are errors, because nobody "
+    "verifies such certificates"
+)
 _FAILURES = (
     (
         "the certificate, its key or the clients' authorities",
@@ -31,11 +35,7 @@ _FAILURES = (
     ("the file system does not answer", "everything stays as it was"),
 )
 _DIFFERENCES = (
-    (
-        "`client_auth_type`",
-        "`RequestClientCert`, `RequireAnyClientCert` and `RequireClientCert` are errors, because "
-        "nobody verifies such certificates",
-    ),
+    ("`client_auth_type`", _UNVERIFIED),
     ("`client_allowed_sans`", "an error without `client_auth_type`, which the toolkit ignores"),
     ("`min_version`, `max_version`", "`TLS10` and `TLS11` are errors: RFC 8996"),
     ("`cipher_suites`", "suites that Go calls insecure are errors"),
