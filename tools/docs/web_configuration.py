@@ -16,8 +16,8 @@ _TYPES = {
     "GO_DURATION": "duration",
 }
 _UNVERIFIED = (
-    "`RequestClientCert`, `RequireAnyClientCert` and `RequireClientCert` are errors, because nobody "
-    "verifies such certificates"
+    "`RequestClientCert`, `RequireAnyClientCert` and `RequireClientCert` are errors, because "
+    "nobody verifies such certificates"
 )
 _FAILURES = (
     (
