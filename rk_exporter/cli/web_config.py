@@ -31,7 +31,7 @@ def web_config_file(config: Config) -> WebConfigFile | None:
     except ConfigError as error:
         raise ConfigError(f"web.config_file: {error}") from None
     for note in file.config.notes:
-        logger.warning("%s", note)
+        logger.warning("web configuration: %s", note)
     return file
 
 

@@ -93,8 +93,6 @@ ADVICE = {
     "recording in an unknown state": "Update the exporter, or report the state.",
     "sockets that systemd passed": "Set `--web.systemd-socket`, or remove the socket unit.",
     "systemd cannot be notified": "Check `NotifyAccess` in the unit.",
-    "{note}": "The note names the key in the web configuration.",
-    "password check failed": "A bug: report it with the field `traceback`.",
     "web configuration cannot be": "Correct the file; it is read again when it changes.",
     "TLS files cannot be used": "Correct the files; they are read again when they change.",
     "some finished recordings": "Raise `--follow.max-recordings`, or do nothing: failed ones come "
@@ -103,6 +101,11 @@ ADVICE = {
     "live sessions cannot be listed": "[RKDataStale](../how-to/runbook.md#rkdatastale).",
     "internal error": "A bug: report it with the field `traceback`, which contains no secrets. "
     "`rk_exporter_internal_errors_total` counts these.",
+    "passwords of basic_auth_users": "[TLS and passwords](../how-to/tls-and-passwords.md).",
+    "web configuration": "[Web configuration file](web-configuration.md).",
+    "TLS handshake failed": "[What clients say]"
+    "(../how-to/tls-and-passwords.md#if-it-does-not-work).",
+    "client certificate has none": "`client_allowed_sans` lists the names.",
     "request failed": "A bug: report it with the field `traceback`.",
     "list of recordings cannot be read": "Nothing, if it happens once. Otherwise run "
     "`rk-exporter check`.",

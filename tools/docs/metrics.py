@@ -13,6 +13,7 @@ from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.internal_errors import internal_errors
 from rk_exporter.metrics.meetings import MEETING_AGE
 from rk_exporter.metrics.recordings import RECORDING_AGE
+from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Meeting, Reading, Room
 from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
@@ -26,7 +27,7 @@ from tools.docs.tables import code, table
 
 # The first subject counts that has a prefix of the metric's name.
 _SUBJECTS = {
-    "Files": ("rk_meetings_file_", "rk_state_file_"),
+    "Files": ("rk_meetings_file_", "rk_state_file_", "rk_web_config_"),
     "Recordings of an app": (
         "rk_recordings",
         "rk_recorded_",
@@ -145,7 +146,13 @@ def _families() -> Iterator[Metric]:
     ApiCallMetrics({"app": ENDPOINTS}, registry=registry)
     internal_errors(["app"], registry=registry)
     registry.register(BlockedIoMetrics())
+    registry.register(WebConfigMetrics(_WebConfigState()))
     return chain(SnapshotFamilies()(_snapshot()), registry.collect())
+
+
+class _WebConfigState:
+    last_reload_successful = True
+    last_success_timestamp_seconds = 1.0
 
 
 def _snapshot() -> Snapshot:
