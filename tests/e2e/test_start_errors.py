@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from click.testing import CliRunner
+
+from rk_exporter.cli.main import main
 from tests.support.processes import TOKEN
 
 
@@ -121,35 +124,35 @@ class TestFiles:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("--foo",), "No such option '--foo'. Run 'python -m rk_exporter --help' for help."),
+        (("--foo",), "No such option '--foo'. Run 'rk-exporter --help' for help."),
         (
             ("serv",),
-            "No such command 'serv'. Did you mean 'serve'? Run 'python -m rk_exporter --help'",
+            "No such command 'serv'. Did you mean 'serve'? Run 'rk-exporter --help'",
         ),
         (("serve", "--web.lisen-address", ":1"), "Did you mean '--web.listen-address'? Run"),
-        (("serve", *IDS, "--nope"), "'--nope'. Run 'python -m rk_exporter serve --help' for help."),
+        (("serve", *IDS, "--nope"), "'--nope'. Run 'rk-exporter serve --help' for help."),
         (
             ("serve", *IDS, "more"),
-            "extra argument (more). Run 'python -m rk_exporter serve --help'",
+            "extra argument (more). Run 'rk-exporter serve --help'",
         ),
         (
             ("serve", *IDS, "--api.budget"),
-            "requires an argument. Run 'python -m rk_exporter serve --help'",
+            "requires an argument. Run 'rk-exporter serve --help'",
         ),
         (
             ("simulate", "--seed", "x"),
-            "'x' is not a valid integer. Run 'python -m rk_exporter simulate",
+            "'x' is not a valid integer. Run 'rk-exporter simulate",
         ),
         (("check", "--format", "xml"), "'xml' is not one of 'text', 'json'. Run"),
         (
             ("assets",),
-            "Missing argument 'DIR'. Run 'python -m rk_exporter assets --help' for help.",
+            "Missing argument 'DIR'. Run 'rk-exporter assets --help' for help.",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_usage(arguments: tuple[str, ...], error: str) -> None:
     """A mistake on the command line is one line that names it and the help, and exit code 2."""
-    code, shown = started(*arguments)
-    assert (2, True) == (code, is_one_line(shown)), shown
-    assert error in shown
+    result = CliRunner().invoke(main, arguments, prog_name="rk-exporter")
+    assert (2, True) == (result.exit_code, is_one_line(result.stderr)), result.stderr
+    assert error in result.stderr
