@@ -59,6 +59,15 @@ class ApiCaller:
         observer: CallObserver,
         server_clock: ServerClock,
     ) -> None:
+        self._pool = pool
+        self.max_concurrency = pool.size
+        """How many calls can run at a time; more of them wait."""
+        self._limiter = limiter
+        self._server_clock = server_clock
+        self.change(app, base_url=base_url, observer=observer)
+
+    def change(self, app: App, *, base_url: str, observer: CallObserver) -> None:
+        """Make all further calls at another *base_url*, and count them for another *observer*."""
         self._root = (
             f"{base_url.rstrip('/')}/accounts/{segment(app.account_id)}"
             f"/realtime/kit/{segment(app.app_id)}"
@@ -67,12 +76,7 @@ class ApiCaller:
         self._log = CallLog(app.name)
         self._unknown_statuses = UnknownStatusLog(app.name)
         self._malformed_fields = MalformedFieldLog(app.name)
-        self._pool = pool
-        self.max_concurrency = pool.size
-        """How many calls can run at a time; more of them wait."""
-        self._limiter = limiter
         self.observer = observer
-        self._server_clock = server_clock
 
     async def call(
         self,
@@ -171,6 +175,10 @@ class ApiCaller:
             self.observer.malformed((RATELIMIT_FIELD,))
             self._malformed_fields.log((RATELIMIT_FIELD,))
             return ()
+
+    def leave(self) -> None:
+        """Make no more calls; the connections are for other apps."""
+        self._pool.leave()
 
     async def close(self) -> None:
         """Close all connections; no call may be running."""

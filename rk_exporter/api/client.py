@@ -9,7 +9,7 @@ from typing import TypeVar
 from urllib.parse import urlencode
 
 from rk_exporter.api import parsers
-from rk_exporter.api.calls import ApiCaller
+from rk_exporter.api.calls import ApiCaller, CallObserver
 from rk_exporter.api.connection import Answer
 from rk_exporter.api.endpoints import (
     ACTIVE_RECORDING,
@@ -24,7 +24,7 @@ from rk_exporter.api.list_proof import ListProof
 from rk_exporter.api.pagination import PageSize, walk
 from rk_exporter.api.results import LiveSession, Page, Parsed
 from rk_exporter.model.errors import ApiError, NotFound
-from rk_exporter.model.meeting import ListedRecording
+from rk_exporter.model.meeting import App, ListedRecording
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.ratelimit.pass_context import PassContext
 
@@ -118,6 +118,14 @@ class RealtimeKitClient:
     def recordings_per_page(self) -> int:
         """Return how many recordings the next page of the list may have."""
         return self._page_sizes[RECORDINGS].current(_now())
+
+    def change(self, app: App, *, base_url: str, observer: CallObserver) -> None:
+        """Make all further calls at another *base_url*, and count them for another *observer*."""
+        self._calls.change(app, base_url=base_url, observer=observer)
+
+    def leave(self) -> None:
+        """Make no more calls; the connections are for other apps."""
+        self._calls.leave()
 
     async def close(self) -> None:
         """Close all connections; no call may be running."""

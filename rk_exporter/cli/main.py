@@ -2,10 +2,12 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
+import time
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 
 import click
@@ -13,15 +15,23 @@ import click
 from rk_exporter.cli.assets import assets_command
 from rk_exporter.cli.check_command import check_command
 from rk_exporter.cli.commands import Commands, print_version
-from rk_exporter.cli.configured import configured, new_exporter, opened, pass_seconds
+from rk_exporter.cli.configured import (
+    configured,
+    finish_reload,
+    loader,
+    opened,
+    pass_seconds,
+)
 from rk_exporter.cli.options import Command, configuration_options
 from rk_exporter.cli.output import print_all
 from rk_exporter.cli.process import accept_signals, exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
 from rk_exporter.cli.start_log import log_apps, log_start
-from rk_exporter.cli.web_config import guarded, web_config_file
+from rk_exporter.cli.web_config import guarded, warn_of_clear_text, web_config_file
 from rk_exporter.config.config import Config
 from rk_exporter.exporter import Exporter
+from rk_exporter.exporter.reloader import Reloader, ReloadSteps
+from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.runtime.systemd import (
@@ -60,22 +70,31 @@ _SERVICES = frozenset({"serve", "demo", "simulate"})
 def main() -> None:
     """Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings."""
     command = click.get_current_context().invoked_subcommand
-    accept_signals(is_service=command in _SERVICES)
+    accept_signals(is_service=command in _SERVICES, reloads=command == "serve")
 
 
 @main.command("serve", cls=Command)
 @configuration_options
 def serve_command(**_options: object) -> None:
     """Run the exporter."""
-    run(_serve(configured()))
+    run(_serve(configured(), loader()))
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
     log_start()
     log_apps(config.apps)
     web = web_config_file(config)
-    exporter = new_exporter(config)
     manager = ServiceManager(os.environ, pid=os.getpid())
+    steps = ReloadSteps(
+        load=load_again,
+        others=[web.reload] if web else [],
+        begin=manager.reloading,
+        end=manager.ready,
+        finish=finish_reload,
+    )
+    reloader = Reloader(steps, clock=time.time)
+    exporter = Exporter(config, reload=reloader.reload)
+    exporter.show(ConfigReloadMetrics(reloader))
     async with AsyncExitStack() as bound:
         bound.callback(manager.close)
         sockets = [bound.enter_context(socket) for socket in _sockets(config)]
@@ -84,11 +103,17 @@ async def _serve(config: Config) -> None:
             exporter.show(WebConfigMetrics(web))
         serving = guarded(exporter.application, config.max_requests, web)
         listeners = [serving(socket) for socket in sockets]
+        warn_of_clear_text(web, [listener.address for listener in listeners])
         for listener in listeners:
             url = f"{listener.url}{config.served_prefix}{config.telemetry_path}"
             logger.info("listening", extra={"address": str(listener.address), "url": url})
         try:
-            await serve(listeners, service_manager=manager)
+            async with reloader.running(exporter):
+                await serve(
+                    listeners,
+                    service_manager=manager,
+                    signal_handlers={signal.SIGHUP: reloader.request},
+                )
         finally:
             await exporter.close()
     logger.info("stopped")

@@ -41,6 +41,13 @@ class AppCollector:
         self.state = parts.initial_state(restored)
         """The state after the last pass; it is replaced as a whole, and never changed."""
 
+    def change(self, parts: AppParts, *, min_interval_seconds: float) -> None:
+        """Go on with other *parts* of the same app; no pass may be running."""
+        if parts.app.name != self._parts.app.name:
+            self._pass_log = PassLog(parts.app.name)
+        self._parts, self._min_interval_seconds = parts, min_interval_seconds
+        self.state = parts.changed_state(self.state)
+
     async def run_pass(self, deadline: float) -> None:
         """Read the meetings that are due, as far as there are calls and time until *deadline*."""
         self.state = await self._next_state(deadline)
@@ -64,6 +71,10 @@ class AppCollector:
         state = await app_pass.run()
         self._pass_log.log(app_pass.report(state.snapshot))
         return state
+
+    def leave(self) -> None:
+        """Make no more passes."""
+        self._parts.client.leave()
 
     async def close(self) -> None:
         """Close all connections."""

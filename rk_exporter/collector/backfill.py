@@ -77,6 +77,10 @@ class Backfill:
         self.is_restored = False
         """Whether what was shown before the start is shown again, or cannot be read."""
 
+    def rename(self, app: str) -> None:
+        """Go on under another name of the *app*."""
+        self._app = app
+
     def is_due(self) -> bool:
         """Return whether to poll now; also if the last poll read only some of the pages."""
         return self._clock.monotonic() >= self._due_at

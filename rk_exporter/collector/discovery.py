@@ -55,6 +55,10 @@ class Discovery:
         self._record_on_start: dict[str, bool | None] = {}
         self._settings_due_at: dict[str, float] = {}
 
+    def change(self, app: str, *, stale_after_seconds: float) -> None:
+        """Go on under another name of the *app*, with lists that are valid for another time."""
+        self._app, self._stale_after_seconds = app, stale_after_seconds
+
     @property
     def meetings(self) -> Iterable[Meeting]:
         """Return the meetings, in the order in which they were found."""

@@ -61,12 +61,7 @@ class PassLog:
         self._log_list(listed, report.duplicates)
         self._log_block(report)
         self._log_meetings(self._meetings.observe(report.meetings, listed=lambda: listed))
-        shown = report.snapshot.recordings
-        self._log_recordings(
-            self._recordings.observe(
-                report.recordings, listed=lambda: {known.recording_id for known in shown}
-            )
-        )
+        self._log_recordings(report)
         self._waiting.log(report.waiting, report.cause, now=report.now)
         self._log_stale(readings, report)
         self._log_first_readings(readings)
@@ -124,7 +119,13 @@ class PassLog:
         else:
             logger.info("all meetings can be read again", extra=fields)
 
-    def _log_recordings(self, changes: Changes) -> None:
+    def _log_recordings(self, report: PassReport) -> None:
+        if not (report.recordings or self._recordings):
+            return
+        meeting_ids = {
+            known.recording_id: known.meeting.meeting_id for known in report.snapshot.recordings
+        }
+        changes = self._recordings.observe(report.recordings, listed=lambda: meeting_ids)
         for reason, new in changes.new.items():
             logger.warning(
                 "recordings cannot be read: %s",
@@ -132,6 +133,9 @@ class PassLog:
                 extra=self._app
                 | {
                     "recording_ids": names_text(new.ids),
+                    "meeting_ids": names_text(
+                        [*dict.fromkeys(meeting_ids[key] for key in new.ids if key in meeting_ids)]
+                    ),
                     "failed": len(self._recordings),
                     "reason": reason.value,
                     "remedy": REMEDIES[reason],

@@ -11,7 +11,7 @@ from rk_exporter.runtime.printable import names_text
 logger = logging.getLogger(__name__)
 # Near the limit every other pass is too short, and each would be a change.
 _OVER_AFTER_SECONDS = 300.0
-_EXPLANATIONS = {
+EXPLANATIONS = {
     Wait.BUDGET: "the API budget does not allow more calls now",
     Wait.TIME: "the time of the scrape is over",
     Wait.BLOCKED: "API calls are suspended",
@@ -35,7 +35,7 @@ class WaitingLog:
                 self._logged.add(cause)
                 logger.warning(
                     "meetings have to wait: %s",
-                    _EXPLANATIONS[cause],
+                    EXPLANATIONS[cause],
                     extra=fields
                     | {
                         "meeting_ids": names_text(waiting),

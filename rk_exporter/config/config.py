@@ -1,7 +1,7 @@
 """The configuration: a YAML file, environment variables and flags become one frozen Config."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -95,6 +95,7 @@ class Config:
             "PATH",
             example="/var/lib/rk-exporter/state",
             is_file=True,
+            is_fixed=True,
         ),
     )
     listen_addresses: tuple[Address, ...] = declare(
@@ -107,11 +108,12 @@ class Config:
             example='[":10058"]',
             is_list=True,
             allows_text=True,
+            is_fixed=True,
         ),
     )
     systemd_socket: bool = declare(
         "Listen on the sockets that systemd passes (socket activation), instead of on addresses.",
-        Option("web.systemd_socket", parsers.parse_switch),
+        Option("web.systemd_socket", parsers.parse_switch, is_fixed=True),
     )
     external_url: str | None = declare(
         "URL under which people reach the exporter through a reverse proxy, or only its path.",
@@ -139,8 +141,13 @@ class Config:
             "PATH",
             example="web.yml",
             is_file=True,
+            is_fixed=True,
             custom_flag="--web.config.file",
         ),
+    )
+    enable_lifecycle: bool = declare(
+        "Reload the configuration on `POST /-/reload`, too.",
+        Option("web.enable_lifecycle", parsers.parse_switch),
     )
     max_requests: int = declare(
         "Maximum number of concurrent scrapes; further ones get a 503.",
@@ -176,6 +183,20 @@ class Config:
 _GLOBAL_OPTIONS = options_of(Config)
 OPTIONS = in_groups([*APP_OPTIONS.values(), *_GLOBAL_OPTIONS.values()])
 """All options, also those that only an entry of `apps` can have."""
+
+
+def with_fixed_options(config: Config, running: Config) -> tuple[Config, tuple[str, ...]]:
+    """
+    Return *config* with those values of the *running* one that cannot change.
+
+    Also return the paths of these options, e.g. `state.file`, if *config* has other values.
+    """
+    kept = {
+        name: getattr(running, name)
+        for name, option in _GLOBAL_OPTIONS.items()
+        if option.is_fixed and getattr(config, name) != getattr(running, name)
+    }
+    return replace(config, **kept), tuple(_GLOBAL_OPTIONS[name].path for name in kept)
 
 
 def load(

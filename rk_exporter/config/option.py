@@ -45,6 +45,8 @@ class Option:
     """Whether the file may have a single text in place of a list."""
     is_file: bool = False
     """Whether the value is a path, relative to the file that contains it."""
+    is_fixed: bool = False
+    """Whether the value cannot change while the exporter runs."""
     custom_flag: str = ""
     custom_variable: str = ""
     help: str = ""

@@ -79,6 +79,8 @@ NOT_RUN = {
     " --storage.agent.path=data": "tests/deploy runs the agent",
     "cp company-ca.crt /usr/local/share/ca-certificates/": CHANGES_SYSTEM,
     "update-ca-certificates": CHANGES_SYSTEM,
+    "journalctl -u rk-exporter | grep 497f6eca-6276-4993-bfeb-53cbbbba6f08": "needs a unit whose"
+    " journal has the id",
     "git pull": CHANGES_CHECKOUT,
     "git diff": "shows the difference to people",
     "pre-commit install": CHANGES_CHECKOUT,
@@ -127,6 +129,7 @@ HAS_CONFIGURATION = frozenset(
     {
         "docs/how-to/prometheus.md",
         "docs/how-to/rotate-the-token.md",
+        "docs/how-to/status-page.md",
         "docs/how-to/troubleshooting.md",
         "docs/how-to/upgrade.md",
         "docs/reference/check-report.md",
@@ -330,6 +333,7 @@ def require_programs(page: str) -> None:
     text = "\n".join(block.text for block in blocks(page, *SHELLS))
     for word, names, package in (
         ("curl", ("curl",), "curl"),
+        ("jq", ("jq",), "jq"),
         ("demo-stack", ("prometheus",), "prometheus"),
         ("demo-stack", ("alertmanager", "prometheus-alertmanager"), "prometheus-alertmanager"),
         ("promtool", ("promtool",), "prometheus"),

@@ -1,5 +1,6 @@
 """The generated reference has everything that the code has."""
 
+import logging
 import os
 import re
 import subprocess
@@ -20,7 +21,7 @@ from tools.docs.command_line import command_line_reference
 from tools.docs.completion import completion_script
 from tools.docs.configuration import configuration_reference
 from tools.docs.http import http_reference
-from tools.docs.log_messages import LEVELS, PACKAGE, log_messages_reference, messages
+from tools.docs.log_messages import ADVICE, LEVELS, PACKAGE, log_messages_reference, messages
 from tools.docs.metrics import metrics_reference
 from tools.docs.options import options_reference
 
@@ -124,6 +125,23 @@ def test_log_messages() -> None:
         call = "\n".join(source[message.line - 1 : message.line + 8]).split("\n\n")[0]
         assert bool(message.fields) == ("extra=" in call or ".exception(" in call), message
         assert f"`{message.text}`" in text
+
+
+def test_advice_about_log_messages() -> None:
+    """What to do is said about messages that exist, and about each warning and error."""
+    found = [*messages()]
+    for beginning in ADVICE:
+        assert any(message.text.startswith(beginning) for message in found), beginning
+    for message in found:
+        is_explained = "remedy" in message.fields or message.text.startswith((*ADVICE,))
+        assert message.level == "info" or is_explained, message
+
+
+def test_fields_of_log_messages() -> None:
+    """No message has a field that every line has, or one of the logging library's own."""
+    reserved = {"time", "ts", "level", "msg", "logger", *vars(logging.makeLogRecord({}))}
+    for message in messages():
+        assert reserved.isdisjoint(message.fields), message
 
 
 def test_log_fields() -> None:

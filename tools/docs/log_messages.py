@@ -12,10 +12,12 @@ from pathlib import Path
 import rk_exporter
 
 from rk_exporter.collector.read_mode import Load
+from rk_exporter.collector.waiting_log import EXPLANATIONS
 from rk_exporter.config.meeting_file import MeetingFile
 from rk_exporter.config.suggestions import unknown_variables
 from rk_exporter.config.tokens import TokenFile
 from rk_exporter.model.meeting import ReadMode
+from rk_exporter.model.remedies import Wait
 from rk_exporter.runtime.log_formats import ConsoleFormatter, JsonFormatter, LogfmtFormatter
 from rk_exporter.runtime.watched_file import IS_PUBLIC
 from tools.docs.tables import code, table
@@ -30,6 +32,7 @@ _TITLES = {
     "cli": "Start and end",
     "collector": "Reading",
     "config": "Meetings files",
+    "exporter": "Reload",
     "runtime": "Files that are reloaded",
     "tracking": "Recordings and the state file",
     "web": "Web server",
@@ -45,6 +48,9 @@ _COMPUTED = {
             ),
             f"api.token_file: {TokenFile.kind} {IS_PUBLIC}",
         )
+    ],
+    ("collector/waiting_log.py", "meetings have to wait: %s"): [
+        ("warning", f"meetings have to wait: {EXPLANATIONS[cause]}") for cause in Wait
     ],
     ("collector/read_mode.py", "%s"): [
         ("info", _LOAD.explain(ReadMode.LIST)),
@@ -62,8 +68,9 @@ _COMPUTED = {
         for file in (MeetingFile, TokenFile)
     ],
 }
+_CAUSES = "../how-to/troubleshooting.md#what-the-log-says-about-a-missing-meeting"
 # By the beginning of the message.
-_ADVICE = {
+ADVICE = {
     "API token is sent in clear text": "Use `https`, except for tests.",
     "budget of": "Lower `--api.budget`, unless Cloudflare gave you a higher limit.",
     "connections cannot be accepted": "[Open files](../how-to/install.md#open-files).",
@@ -71,9 +78,29 @@ _ADVICE = {
     "an `fsGroup`.",
     f"{TokenFile.kind} can be read": "As at the start.",
     "unknown variable": "Correct the name, or remove the variable.",
-    "meetings could not be read": "[Troubleshooting](../how-to/troubleshooting.md); "
-    "`rk-exporter check` shows each meeting.",
-    "live sessions could not be listed": "[RKDataStale](../how-to/runbook.md#rkdatastale).",
+    "meetings cannot be read": f"The field `remedy`, and [Troubleshooting]({_CAUSES}).",
+    "recordings cannot be read": f"The field `remedy`, and [Troubleshooting]({_CAUSES}).",
+    "API calls are suspended": f"The field `remedy`, and [Troubleshooting]({_CAUSES}).",
+    "values of meetings are too old": f"Look for `reasons` in [Troubleshooting]({_CAUSES}).",
+    "meetings have to wait: the API budget": "[Read many meetings](../how-to/many-meetings.md).",
+    "meetings have to wait: the time": "Raise `scrape_timeout` in Prometheus, or find out why the "
+    "API is slow.",
+    "meetings have to wait: API calls": "See the line `API calls are suspended`.",
+    "meetings have no recording": "If one should be recorded, run `rk-exporter check`.",
+    "meetings are no longer read": "Nothing, if somebody removed them, or if they are over.",
+    "meetings are listed more than once": "Nothing; the first name counts.",
+    "API answer has a field": "Report the name of the field, because the API has changed.",
+    "recording in an unknown state": "Update the exporter, or report the state.",
+    "sockets that systemd passed": "Set `--web.systemd-socket`, or remove the socket unit.",
+    "systemd cannot be notified": "Check `NotifyAccess` in the unit.",
+    "{note}": "The note names the key in the web configuration.",
+    "password check failed": "A bug: report it with the field `traceback`.",
+    "web configuration cannot be": "Correct the file; it is read again when it changes.",
+    "TLS files cannot be used": "Correct the files; they are read again when they change.",
+    "some finished recordings": "Raise `--follow.max-recordings`, or do nothing: failed ones come "
+    "first.",
+    "too many recordings": "[Limits](../explanation/limits.md).",
+    "live sessions cannot be listed": "[RKDataStale](../how-to/runbook.md#rkdatastale).",
     "internal error": "A bug: report it with the field `traceback`, which contains no secrets. "
     "`rk_exporter_internal_errors_total` counts these.",
     "request failed": "A bug: report it with the field `traceback`.",
@@ -255,7 +282,7 @@ def _definitions(name: str, scope: ast.AST) -> Iterator[ast.expr]:
 
 
 def _row(message: Message) -> tuple[str, ...]:
-    advice = next((text for start, text in _ADVICE.items() if message.text.startswith(start)), "")
+    advice = next((text for start, text in ADVICE.items() if message.text.startswith(start)), "")
     return (
         message.level,
         code(message.text),

@@ -93,6 +93,7 @@ def test_smallest_configuration() -> None:
         route_prefix=None,
         telemetry_path="/metrics",
         web_config_file=None,
+        enable_lifecycle=False,
         max_requests=40,
         log_level="info",
         log_format="auto",

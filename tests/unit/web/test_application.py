@@ -148,7 +148,7 @@ async def _raw(
 
 
 @pytest.mark.parametrize(
-    "path", ["/nope", "/metrics/x", "/-/reload", "/metrics.php", "/metrics%2Fx", "/%00", "/%ff"]
+    "path", ["/nope", "/metrics/x", "/-/reload/x", "/metrics.php", "/metrics%2Fx", "/%00", "/%ff"]
 )
 def test_other_paths(path: str) -> None:
     """An unknown path gets 404 with a line of text that does not repeat the path."""
