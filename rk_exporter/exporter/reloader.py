@@ -95,6 +95,7 @@ class Reloader:
             finally:
                 self.steps.end()
             self.last_reload_successful = result.problem is None
+            exporter.exposition.forget()
             for request in waiting:
                 # A client may have given up.
                 if not request.done():
