@@ -1,6 +1,7 @@
 """The client of RealtimeKit's REST API: one method per endpoint."""
 
 import asyncio
+import logging
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -28,6 +29,7 @@ from rk_exporter.model.recording import Recording, Status
 from rk_exporter.ratelimit.pass_context import PassContext
 
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -165,6 +167,7 @@ class RealtimeKitClient:
         except ApiError as error:
             may_mean_none = isinstance(error, NotFound) and error.may_mean_none
             if may_mean_none and await self._list_proof.obtain(partial(self._read_list, context)):
+                logger.debug("the 404 means that there is none: the list of recordings is readable")
                 return none
             self._calls.observer.failed(endpoint, error.reason)
             raise

@@ -15,6 +15,7 @@ from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.ratelimit.limiter import RateLimitWait
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.clock import Clock
@@ -99,7 +100,9 @@ class Discovery:
             logger.info("live sessions can be listed again", extra=fields)
         else:
             logger.warning(
-                "live sessions could not be listed: %s", failure.explanation, extra=fields
+                "live sessions cannot be listed, so new live meetings are not found: %s",
+                failure.explanation,
+                extra=fields | {"reason": failure.reason.value, "remedy": REMEDIES[failure.reason]},
             )
 
     def _update(self, listed: dict[str, LiveSession]) -> None:

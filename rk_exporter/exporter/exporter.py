@@ -26,6 +26,7 @@ from rk_exporter.tracking.state_file import StateFile
 from rk_exporter.web.application import Application, Route
 from rk_exporter.web.metrics_page import MetricsPage
 from rk_exporter.web.pages import ReadyPage, healthy
+from rk_exporter.web.prefix import with_prefix
 from rk_exporter.web.reload_page import METHODS as RELOAD_METHODS
 from rk_exporter.web.reload_page import ReloadPage, ReloadResult
 from rk_exporter.web.status.page import Links
@@ -111,7 +112,7 @@ class Exporter:
         )
         self.exposition = Exposition(self._all_families)
         self._status = StatusSource(self.observe, self.clock.wall)
-        self.application = Application(self._routes(config))
+        self.application = Application(self._routes(config), config.link_prefix)
 
     @property
     def parts(self) -> dict[str, AppParts]:
@@ -132,6 +133,7 @@ class Exporter:
             changes = self._apps.replace(prepared.config)
             self.collector.replace(self._apps.collectors)
             self.config, self.application.routes = prepared.config, prepared.routes
+            self.application.link_prefix = prepared.config.link_prefix
             idle = self._clients.renew(prepared.make_client)
         for client in idle:
             await close_client(client)
@@ -192,11 +194,12 @@ class Exporter:
 
     def _routes(self, config: Config) -> dict[str, Route]:
         collector = self.collector
-        return {
+        links = Links(config.telemetry_path, config.link_prefix)
+        routes = {
             "/-/healthy": Route(healthy),
             "/-/ready": Route(ReadyPage(self.why_not_ready)),
             "/-/reload": Route(ReloadPage(self.reload, config.enable_lifecycle), RELOAD_METHODS),
-            "/": Route(StatusPage(self._status, Links(config.telemetry_path))),
+            "/": Route(StatusPage(self._status, links)),
             "/api/v1/status": Route(StatusApi(self._status)),
             config.telemetry_path: Route(
                 MetricsPage(
@@ -207,3 +210,4 @@ class Exporter:
                 )
             ),
         }
+        return with_prefix(routes, config.served_prefix)

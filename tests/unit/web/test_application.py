@@ -266,7 +266,7 @@ class TestHealth:
 
         status, text = run(after_a_scrape())
         expected = "not ready: token refused (401) for app bad since 11:06 UTC,"
-        assert (503, expected) == (status, text.partition(" next call at")[0])
+        assert (503, expected) == (status, text.partition(" next call in")[0])
 
 
 async def ready(exporter: Exporter) -> tuple[int, str]:
