@@ -104,7 +104,7 @@ class Reloader:
 
     async def _reload(self, exporter: Exporter) -> ReloadResult:
         try:
-            prepared, notes = await self._prepare(exporter)
+            prepared, fixed = await self._prepare(exporter)
             for other in self.steps.others:
                 await other()
         except (ConfigError, SetupError, FileHangs) as error:
@@ -114,17 +114,17 @@ class Reloader:
             return ReloadResult(str(error))
         except Exception as error:  # noqa: BLE001 # any bug: the next reload may succeed
             logger.error(  # noqa: TRY400 # `exception` would log messages and values
-                "internal error in a reload; the last good configuration stays in use",
+                "bug in a reload; the last good configuration stays in use",
                 extra={"traceback": redacted_traceback(error)},
             )
             return ReloadResult("internal error; see the exporter's log")
         await self._take(prepared, exporter)
-        for note in notes:
-            logger.warning("%s", note)
-        return ReloadResult(notes=notes)
+        for path in fixed:
+            logger.warning("%s cannot change while the exporter runs; restart it", path)
+        return ReloadResult(fixed=fixed)
 
     async def _prepare(self, exporter: Exporter) -> _Prepared:
-        """Return the new configuration, prepared in a thread, and what it cannot change."""
+        """Return the new configuration, prepared in a thread, and the options that stay."""
         call = self._call
         if call.is_running:
             # It was late, and what it read may be out of date.
@@ -134,8 +134,7 @@ class Reloader:
 
         def read() -> _Prepared:
             config, fixed = with_fixed_options(self.steps.load(), running)
-            notes = (f"{path} cannot change while the exporter runs; restart it" for path in fixed)
-            return exporter.prepare(config), tuple(notes)
+            return exporter.prepare(config), fixed
 
         call.start(read)
         return await call.result(timeout_seconds=_LONGEST_LOAD_SECONDS)

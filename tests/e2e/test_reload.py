@@ -201,7 +201,6 @@ class TestReload:
         ("template", "problem"),
         [
             (ONE.replace("token/file", CANARY), "api.token_file"),
-            (ONE.replace("{{ids: [a]}}", f"{{{{ids: [a, '{CANARY} {CANARY}']}}}}"), "meetings"),
             (ONE.replace("budget: 100000", f"budget: {CANARY}"), "api.budget"),
             (ONE.replace("token_file: token/file", f"token: {CANARY}"), "api.token"),
             (ONE.replace("{api}", "https://user:" + CANARY + "@host"), "api.base_url"),
