@@ -107,6 +107,7 @@ class Reloader:
             prepared, fixed = await self._prepare(exporter)
             for other in self.steps.others:
                 await other()
+            await self._take(prepared, exporter)
         except (ConfigError, SetupError, FileHangs) as error:
             logger.error(  # noqa: TRY400 # the message is for people
                 "configuration was not reloaded, the last good one stays in use: %s", error
@@ -114,11 +115,10 @@ class Reloader:
             return ReloadResult(str(error))
         except Exception as error:  # noqa: BLE001 # any bug: the next reload may succeed
             logger.error(  # noqa: TRY400 # `exception` would log messages and values
-                "bug in a reload; the last good configuration stays in use",
+                "reload failed because of a bug",
                 extra={"traceback": redacted_traceback(error)},
             )
             return ReloadResult("internal error; see the exporter's log")
-        await self._take(prepared, exporter)
         for path in fixed:
             logger.warning("%s cannot change while the exporter runs; restart it", path)
         return ReloadResult(fixed=fixed)

@@ -76,7 +76,7 @@ _CAUSES = "../how-to/troubleshooting.md#what-the-log-says-about-a-missing-meetin
 ADVICE = {
     "API token is sent in clear text": "Use `https`, except for tests.",
     "configuration was not reloaded": "Correct the file, and [reload](../how-to/reload.md) again.",
-    "bug in a reload": "A bug: report it with the field `traceback`.",
+    "reload failed": "A bug: report it with the field `traceback`.",
     "{path} cannot change": "[Restart](../how-to/reload.md#what-needs-a-restart), or nothing.",
     "budget of": "Lower `--api.budget`, unless Cloudflare gave you a higher limit.",
     "connections cannot be accepted": "[Open files](../how-to/install.md#open-files).",
