@@ -47,7 +47,7 @@ def warn_of_clear_text(file: WebConfigFile | None, addresses: Iterable[Address])
 
 
 def guarded(
-    application: AsgiApplication, max_requests: int, file: WebConfigFile | None
+    application: AsgiApplication, max_requests: Callable[[], int], file: WebConfigFile | None
 ) -> Callable[[socket], Listener]:
     """Return a function that serves *application* on a socket, as the web configuration says."""
     if file is None:

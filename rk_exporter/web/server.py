@@ -84,8 +84,8 @@ class Listener:
 
     application: AsgiApplication
     socket: socket.socket
-    max_requests: int = 40
-    """How many requests the application answers in parallel; limits the connections too."""
+    max_requests: Callable[[], int] = lambda: 40
+    """Returns how many requests the application answers in parallel; limits the connections too."""
     date_header: bool = True
     """Whether the server adds a Date header; the simulated API sends its own."""
     tls: Callable[[], ServerContext] | None = None
@@ -111,7 +111,7 @@ class Listener:
         return TlsDoor(
             self.tls,
             headers=self.headers,
-            max_waiting=min(self.max_requests + SPARE_CONNECTIONS, most_connections),
+            max_waiting=min(self.max_requests() + SPARE_CONNECTIONS, most_connections),
         )
 
 
@@ -210,7 +210,11 @@ def _configuration(
     listener: Listener, most_connections: int, door: TlsDoor | None
 ) -> uvicorn.Config:
     class Protocol(LimitedH11Protocol):
-        max_connections = min(listener.max_requests + SPARE_CONNECTIONS, most_connections)
+        @property
+        def max_connections(self) -> int:  # type: ignore[override] # a reload may change it
+            """Return how many connections there may be now."""
+            return min(listener.max_requests() + SPARE_CONNECTIONS, most_connections)
+
         more_headers = staticmethod(listener.headers)
 
     return uvicorn.Config(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import rk_exporter
 
+from rk_exporter.cli.configured import CLEAR_TEXT, OVER_LIMIT
 from rk_exporter.collector.read_mode import Load
 from rk_exporter.collector.waiting_log import EXPLANATIONS
 from rk_exporter.config.meeting_file import MeetingFile
@@ -47,6 +48,8 @@ _COMPUTED = {
                 {"RK_API_BUDGT": "", "RK_UNRELATED": ""}, ["RK_API_BUDGET", "CLOUDFLARE_API_TOKEN"]
             ),
             f"api.token_file: {TokenFile.kind} {IS_PUBLIC}",
+            CLEAR_TEXT,
+            f"budget of {{calls}} {OVER_LIMIT}",
         )
     ],
     ("collector/waiting_log.py", "meetings have to wait: %s"): [
@@ -72,6 +75,9 @@ _CAUSES = "../how-to/troubleshooting.md#what-the-log-says-about-a-missing-meetin
 # By the beginning of the message.
 ADVICE = {
     "API token is sent in clear text": "Use `https`, except for tests.",
+    "configuration was not reloaded": "Correct the file, and [reload](../how-to/reload.md) again.",
+    "reload failed": "A bug: report it with the field `traceback`.",
+    "{path} cannot change": "[Restart](../how-to/reload.md#what-needs-a-restart), or nothing.",
     "budget of": "Lower `--api.budget`, unless Cloudflare gave you a higher limit.",
     "connections cannot be accepted": "[Open files](../how-to/install.md#open-files).",
     f"api.token_file: {TokenFile.kind} can": "`chmod 600`; in Kubernetes, `defaultMode: 0440` and "
