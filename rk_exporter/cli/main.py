@@ -81,8 +81,6 @@ def serve_command(**_options: object) -> None:
 
 
 async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
-    log_start()
-    log_apps(config.apps)
     web = web_config_file(config)
     manager = ServiceManager(os.environ, pid=os.getpid())
     steps = ReloadSteps(
@@ -103,6 +101,9 @@ async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
             exporter.show(WebConfigMetrics(web))
         serving = guarded(exporter.application, config.max_requests, web)
         listeners = [serving(socket) for socket in sockets]
+        # An error before this is the only line.
+        log_start()
+        log_apps(config.apps)
         for listener in listeners:
             url = f"{listener.url}{config.served_prefix}{config.telemetry_path}"
             logger.info("listening", extra={"address": str(listener.address), "url": url})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import rk_exporter
 
+from rk_exporter.cli.configured import CLEAR_TEXT, large_budget
 from rk_exporter.collector.read_mode import Load
 from rk_exporter.collector.waiting_log import EXPLANATIONS
 from rk_exporter.config.meeting_file import MeetingFile
@@ -47,6 +48,8 @@ _COMPUTED = {
                 {"RK_API_BUDGT": "", "RK_UNRELATED": ""}, ["RK_API_BUDGET", "CLOUDFLARE_API_TOKEN"]
             ),
             f"api.token_file: {TokenFile.kind} {IS_PUBLIC}",
+            CLEAR_TEXT,
+            large_budget(2000),
         )
     ],
     ("collector/waiting_log.py", "meetings have to wait: %s"): [
@@ -93,7 +96,7 @@ ADVICE = {
     "recording in an unknown state": "Update the exporter, or report the state.",
     "sockets that systemd passed": "Set `--web.systemd-socket`, or remove the socket unit.",
     "systemd cannot be notified": "Check `NotifyAccess` in the unit.",
-    "{note}": "The note names the key in the web configuration.",
+    "{note}": "The note names the key.",
     "password check failed": "A bug: report it with the field `traceback`.",
     "web configuration cannot be": "Correct the file; it is read again when it changes.",
     "TLS files cannot be used": "Correct the files; they are read again when they change.",
@@ -103,6 +106,7 @@ ADVICE = {
     "live sessions cannot be listed": "[RKDataStale](../how-to/runbook.md#rkdatastale).",
     "internal error": "A bug: report it with the field `traceback`, which contains no secrets. "
     "`rk_exporter_internal_errors_total` counts these.",
+    "configuration was not reloaded": "Correct the configuration; the message names the field.",
     "request failed": "A bug: report it with the field `traceback`.",
     "list of recordings cannot be read": "Nothing, if it happens once. Otherwise run "
     "`rk-exporter check`.",
@@ -267,7 +271,7 @@ def _keys(value: ast.expr, scopes: Sequence[ast.AST]) -> Iterator[str]:
 
 
 def _definitions(name: str, scope: ast.AST) -> Iterator[ast.expr]:
-    """Return the dictionaries that *name* is assigned, or that a method *name* returns."""
+    """Return the dictionaries that *name* stands for, or that a function *name* returns."""
     for node in ast.walk(scope):
         match node:
             case ast.Assign(targets=[ast.Subscript(value=target, slice=key)]) if (
@@ -276,8 +280,16 @@ def _definitions(name: str, scope: ast.AST) -> Iterator[ast.expr]:
                 yield ast.Dict([key], [node.value])
             case ast.Assign(targets=[target], value=ast.Dict()) if ast.unparse(target) == name:
                 yield node.value
-            case ast.FunctionDef(name=method) if name == f"self.{method}":
-                returned = (part.value for part in ast.walk(node) if isinstance(part, ast.Return))
+            case ast.For(target=target, iter=ast.Call(func=function)) if (
+                ast.unparse(target) == name
+            ):
+                yield function
+            case ast.FunctionDef(name=method) if name in {method, f"self.{method}"}:
+                returned = (
+                    part.value
+                    for part in ast.walk(node)
+                    if isinstance(part, ast.Return | ast.Yield)
+                )
                 yield from (value for value in returned if isinstance(value, ast.Dict))
 
 
