@@ -27,7 +27,7 @@ from rk_exporter.cli.output import print_all
 from rk_exporter.cli.process import run
 from rk_exporter.cli.progress import progress_line
 from rk_exporter.cli.tones import Painter, coloured, plain
-from rk_exporter.cli.web_config import web_config_file
+from rk_exporter.cli.web_config import warn_of_clear_text, web_config_file
 from rk_exporter.config.config import Config
 from rk_exporter.config.places import place_of
 from rk_exporter.config.sources import ConfigError
@@ -99,7 +99,8 @@ def check_command(*, offline: bool, is_probe: bool, output_format: str, **_optio
 
 def _report(*, offline: bool, is_probe: bool) -> _Report:
     config = configured()
-    web_config_file(config)
+    addresses = () if config.systemd_socket else config.listen_addresses
+    warn_of_clear_text(web_config_file(config), addresses)
     if config.log_level != "debug":
         # The report shows the same failures.
         for module in ("pass_log", "waiting_log", "discovery", "active_recordings"):

@@ -47,7 +47,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run a command."""
         try:
-            with _usage_errors_in_one_line():
+            with _usage_errors_in_one_line(ctx):
                 return super().invoke(ctx)
         except (ConfigError, SetupError) as error:
             raise UsageError(str(error)) from None
@@ -65,15 +65,25 @@ class Commands(click.Group):
 
 
 @contextmanager
-def _usage_errors_in_one_line() -> Iterator[None]:
+def _usage_errors_in_one_line(group: click.Context | None = None) -> Iterator[None]:
     """Show the message of a usage error and where to find help, but not the usage itself."""
     try:
         yield
     except NoArgsIsHelpError:
         raise  # it is no mistake
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "rk-exporter"
-        raise UsageError(f"{error.format_message()} Run '{command} --help' for help.") from None
+        message = error.format_message()
+        stop = "" if message.endswith((".", "?")) else "."
+        command = _command_path(error.ctx, group)
+        raise UsageError(f"{message}{stop} Run '{command} --help' for help.") from None
+
+
+def _command_path(context: click.Context | None, group: click.Context | None) -> str:
+    """Return the command that has an error: that of *context* if click knows it."""
+    if context is not None:
+        return context.command_path
+    parts = (group.command_path, group.invoked_subcommand) if group else ("rk-exporter",)
+    return " ".join(filter(None, parts))
 
 
 def print_version(context: click.Context, _parameter: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001 # click's signature

@@ -14,10 +14,11 @@ from rk_exporter.runtime.build import build
 logger = logging.getLogger(__name__)
 
 
-def log_start() -> None:
-    """Log the version and the revision."""
+def log_start(apps: Iterable[AppConfig]) -> None:
+    """Log the version and the revision, and the *apps*."""
     fields = {"version": __version__, "revision": build().revision}
     logger.info("starting rk-exporter", extra=fields)
+    log_apps(apps)
 
 
 def log_apps(apps: Iterable[AppConfig], *, known: Iterable[AppConfig] = ()) -> None:

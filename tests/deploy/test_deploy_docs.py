@@ -51,6 +51,14 @@ def test_helm(command: str, values: Path) -> None:
         assert {"ServiceMonitor", "PrometheusRule"} <= {m["kind"] for m in manifests}
 
 
+def test_readme_of_the_chart() -> None:
+    """The command in the chart's README renders the chart."""
+    text = (CHART / "README.md").read_text().partition("```sh\n")[2].partition("```")[0]
+    words = shlex.split(text.replace("\\\n", " ").splitlines()[1])
+    result = run_helm("template", words[3], str(CHART), *words[5:])
+    assert result.returncode == 0, result.stderr
+
+
 def test_version() -> None:
     """The tag of the image that the page pushes is the one that the chart pulls."""
     tags = {word for word in text_of(KUBERNETES).split() if word.startswith("registry.example/rk")}

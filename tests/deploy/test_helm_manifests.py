@@ -25,6 +25,7 @@ from tests.support.deploy.kubernetes import (
 )
 
 
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 EVERYTHING = "everything-values.yaml"
 MINIMAL = "minimal-values.yaml"
 KINDS = {
@@ -206,8 +207,9 @@ class TestOnePod:
         listening = {entry["name"]: entry["value"] for entry in container["env"]}
         assert listening["RK_WEB_LISTEN_ADDRESS"] == f":{port['containerPort']}"
         assert only(manifests, "Service")["spec"]["ports"][0]["targetPort"] == port["name"]
-        for name in ("startupProbe", "livenessProbe", "readinessProbe"):
-            assert container[name]["httpGet"]["port"] == port["name"]
+        for name in PROBES:
+            if "httpGet" in container[name]:
+                assert container[name]["httpGet"]["port"] == port["name"]
         for monitor in of_kind(manifests, "ServiceMonitor"):
             (endpoint,) = monitor["spec"]["endpoints"]
             names = {port["name"] for port in only(manifests, "Service")["spec"]["ports"]}
@@ -222,6 +224,13 @@ class TestOnePod:
             assert container["readinessProbe"]["httpGet"]["path"] == ready
         # Prometheus finds the pod before it is ready.
         assert only(with_values(MINIMAL), "Service")["spec"]["publishNotReadyAddresses"] is True
+
+    def test_probes_with_tls(self, root: Path) -> None:
+        """With TLS or a password the probes run the image's own health check, which has neither."""
+        (container,) = pods(with_values("tls-values.yaml"))[0]["containers"]
+        for name in PROBES:
+            command = container[name]["exec"]["command"]
+            assert json.dumps(command) in (root / "Dockerfile").read_text()
 
     def test_volumes(self, manifests: list[dict[str, Any]]) -> None:
         """Each mount has a volume, and each volume is mounted once."""
@@ -270,6 +279,15 @@ class TestMonitoring:
             f"rk-exporter-{path.name}": path.read_text().rstrip("\n")
             for path in (root / "dashboards").glob("*.json")
         }
+
+    def test_tls(self) -> None:
+        """The monitor scrapes with the authority and the password that the values name."""
+        (endpoint,) = only(with_values("tls-values.yaml"), "ServiceMonitor")["spec"]["endpoints"]
+        assert endpoint["scheme"] == "https"
+        assert endpoint["tlsConfig"]["ca"] == {
+            "secret": {"name": "rk-exporter-web", "key": "ca.crt"}
+        }
+        assert endpoint["basicAuth"].keys() == {"username", "password"}
 
     def test_telemetry_path(self) -> None:
         """If the configuration has another path for the metrics, it is scraped."""

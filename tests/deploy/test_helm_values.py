@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import httpx
 import jsonschema
 import pytest
+import trustme
 import yaml
 
 from tests.support.deploy.kubernetes import (
@@ -22,7 +24,8 @@ from tests.support.deploy.kubernetes import (
     run_helm,
     with_values,
 )
-from tests.support.monitoring.servers import Server, free_port
+from tests.support.monitoring.servers import Server, eventually, free_port
+from tests.support.processes import started as running
 
 
 MINIMAL = ("--values", str(CHART / "ci/minimal-values.yaml"))
@@ -41,6 +44,8 @@ FREE = {
     "nodeSelector",
     "service.annotations",
     "serviceMonitor.labels",
+    "serviceMonitor.tlsConfig",
+    "serviceMonitor.basicAuth",
     "prometheusRule.labels",
     "dashboards.labels",
     "dashboards.annotations",
@@ -95,6 +100,7 @@ class TestSchema:
         [
             ("config.account_id=12345", "account_id"),
             ("config.web.listen_address=:80", "web"),
+            ("config.web.config_file=/web.yml", "web"),
             ("config.state.file=/state", "state"),
             ("image.digest=latest", "digest"),
             ("job=two words", "job"),
@@ -120,6 +126,10 @@ class TestMissing:
             ((), "Set config.account_id and config.app_id, or config.apps, or run the demo"),
             (("--set", "config.account_id=a,config.app_id=b"), "kubectl create secret generic"),
             ((*MINIMAL, "--set", "token.value=x"), "either token.existingSecret or token.value"),
+            (
+                (*MINIMAL, "--set", "web.existingSecret=x,probes.readinessPath=/-/ready"),
+                "probes.readinessPath must be /-/healthy",
+            ),
         ],
     )
     def test_message(self, options: tuple[str, ...], remedy: str) -> None:
@@ -174,7 +184,7 @@ class TestNotes:
         text = notes("--values", str(CHART / "ci" / values))
         assert ("DEMO" in text) is values.startswith("demo")
         assert ("WARNING" in text) is values.startswith("token-value")
-        assert ("Nothing scrapes it yet" in text) is not values.startswith("everything")
+        assert ("Nothing scrapes it yet" in text) is not values.startswith(("everything", "tls"))
         assert "Never scale" in text
 
 
@@ -192,11 +202,12 @@ class Container(Server):
 
         environment = {entry["name"]: here(entry["value"]) for entry in container["env"]}
         command = [here(argument) for argument in container["args"]]
+        self.arguments = [*command, *arguments]
         super().__init__(
-            [sys.executable, "-m", "rk_exporter", *command, *arguments],
+            [sys.executable, "-m", "rk_exporter", *self.arguments],
             address=address,
             log=folder / "log",
-            ready_path=container["livenessProbe"]["httpGet"]["path"],
+            ready_path="/-/healthy",
             environment=environment,
         )
         self.environment = environment
@@ -233,7 +244,23 @@ def with_files(values: str, folder: Path, *arguments: str) -> Container:
             container.write(f"/etc/rk-exporter/{name}", text.replace("/run/", f"{folder}/run/"))
     if values == "everything-values.yaml":
         container.write("/run/secrets/other/api-token", "simulated\n")
+    if values == "tls-values.yaml":
+        write_web_configuration(container)
     return container
+
+
+def write_web_configuration(container: Container) -> None:
+    """Write the Secret with a certificate and a user."""
+    folder = "/etc/rk-exporter-web"
+    certificate = trustme.CA().issue_cert("rk-exporter.example.org")
+    container.write(f"{folder}/tls.crt", certificate.cert_chain_pems[0].bytes().decode())
+    container.write(f"{folder}/tls.key", certificate.private_key_pem.bytes().decode())
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    web = {
+        "tls_server_config": {"cert_file": "tls.crt", "key_file": "tls.key"},
+        "basic_auth_users": {"prometheus": hashed},
+    }
+    container.write(f"{folder}/web-config.yml", yaml.safe_dump(web))
 
 
 class TestExporter:
@@ -260,6 +287,31 @@ class TestExporter:
                 text = httpx.get(f"{container.url}/metrics").text
         assert re.search(r"^rk_up\{.+\} 1\.0$", text, re.MULTILINE)
         assert (tmp_path / "var/lib/rk-exporter/state").exists()
+
+    def test_tls(self, tmp_path: Path) -> None:
+        """With TLS and a password the probe succeeds, but nobody reads without the password."""
+        container = with_files("tls-values.yaml", tmp_path)
+        (pod,) = containers(with_values("tls-values.yaml"))
+        program, *probe = pod["livenessProbe"]["exec"]["command"]
+        assert program == "python"
+        with running(*container.arguments, environment=container.environment):
+            eventually(
+                lambda: (
+                    not subprocess.run(
+                        [sys.executable, *probe],
+                        env=container.environment,
+                        capture_output=True,
+                        check=False,
+                    ).returncode
+                ),
+                what="the probe succeeds",
+            )
+            url = f"https://{container.address}/-/healthy"
+            answers = [
+                httpx.get(url, verify=False, auth=auth).status_code  # noqa: S501 # a test
+                for auth in (None, ("prometheus", "secret"))
+            ]
+        assert answers == [401, 200]
 
     def test_demo(self, tmp_path: Path) -> None:
         """The demo starts, too, and needs no volume except for temporary files."""

@@ -36,8 +36,8 @@ from tests.support.web_config import (
 
 REFUSED = "refused"
 APP = ("--account-id", "account", "--app-id", "app", "--meeting-id", "meeting")
-# Nothing listens there, so all scrapes are complete at once.
-API = ("--api.base-url", "http://127.0.0.1:1/client/v4")
+# Nothing listens there, so that scrapes are short; each shows the current values.
+API = ("--api.base-url", "http://127.0.0.1:1/client/v4", "--scrape.min-interval", "0s")
 LONG = "x" * 72
 USERS = {USER: bcrypt_hash(), "long": bcrypt_hash(LONG), "empty": bcrypt_hash("")}
 PATHS = ("/metrics", "/", "/nope")

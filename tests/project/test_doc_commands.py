@@ -41,6 +41,8 @@ NOT_RUN = {
     "/opt/rk-exporter/bin/pip install .": DOWNLOADS,
     "/opt/rk-exporter/bin/rk-exporter --version": CHANGES_SYSTEM,
     "docker build -t rk-exporter .": CONTAINER,
+    "docker buildx build --platform linux/amd64,linux/arm64 --tag REGISTRY/rk-exporter"
+    " --push .": CONTAINER,
     "docker run -p 10058:10058 -e CLOUDFLARE_API_TOKEN -e CLOUDFLARE_ACCOUNT_ID -e RK_APP_ID"
     " -e RK_MEETINGS_DISCOVER=true rk-exporter": CONTAINER,
     "docker run -v /etc/ssl/certs/ca-certificates.crt:/ca.crt:ro -e SSL_CERT_FILE=/ca.crt"
@@ -82,6 +84,9 @@ NOT_RUN = {
     "git pull": CHANGES_CHECKOUT,
     "git diff": "shows the difference to people",
     "pre-commit install": CHANGES_CHECKOUT,
+    "git commit --all --message 'Release 1.2.0'": CHANGES_CHECKOUT,
+    "git tag --annotate v1.2.0 --message v1.2.0": CHANGES_CHECKOUT,
+    "git push origin main v1.2.0": "publishes a release",
     "UPDATE_GOLDEN=1 .venv/bin/python -m pytest"
     " tests/unit/metrics/test_families.py": CHANGES_CHECKOUT,
     "promtool test rules rules/tests/*.yml": "tests/monitoring runs the same files",
@@ -124,6 +129,7 @@ HAS_CONFIGURATION = frozenset(
     {
         "docs/how-to/prometheus.md",
         "docs/how-to/rotate-the-token.md",
+        "docs/how-to/status-page.md",
         "docs/how-to/troubleshooting.md",
         "docs/how-to/upgrade.md",
         "docs/reference/check-report.md",
@@ -327,6 +333,7 @@ def require_programs(page: str) -> None:
     text = "\n".join(block.text for block in blocks(page, *SHELLS))
     for word, names, package in (
         ("curl", ("curl",), "curl"),
+        ("jq", ("jq",), "jq"),
         ("demo-stack", ("prometheus",), "prometheus"),
         ("demo-stack", ("alertmanager", "prometheus-alertmanager"), "prometheus-alertmanager"),
         ("promtool", ("promtool",), "prometheus"),

@@ -73,7 +73,13 @@ def default_of(parameter: click.Parameter) -> str:
     """Return the default that the help page shows."""
     shown = getattr(parameter, "show_default", None)
     default = shown if isinstance(shown, str) else parameter.default
-    return default if isinstance(default, str) else ""
+    return (
+        ",".join(default)
+        if isinstance(default, list)
+        else default
+        if isinstance(default, str)
+        else ""
+    )
 
 
 def test_every_command_is_documented() -> None:

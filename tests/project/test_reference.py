@@ -15,9 +15,10 @@ from rk_exporter.cli.main import main
 from rk_exporter.config.config import OPTIONS
 from rk_exporter.config.option import Option
 from tests.support.building import run, setup
-from tests.support.markdown import all_rows, rows
+from tests.support.markdown import all_rows, rows, text_of
 from tools.docs.__main__ import FILES, PAGES, ROOT, page, path_of
 from tools.docs.command_line import command_line_reference
+from tools.docs.completion import completion_script
 from tools.docs.configuration import configuration_reference
 from tools.docs.http import http_reference
 from tools.docs.log_messages import ADVICE, LEVELS, PACKAGE, log_messages_reference, messages
@@ -85,8 +86,8 @@ def test_command_line() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shell_completion(shell: str) -> None:
-    """The documented variable makes the program print a script for the shell."""
-    assert f"_RK_EXPORTER_COMPLETE={shell}_source" in command_line_reference()
+    """The documented variable makes the program print the script that the package brings."""
+    assert f"_RK_EXPORTER_COMPLETE={shell}_source" in text_of("docs/how-to/shell-completion.md")
     program = "from rk_exporter.cli.main import entry_point; import sys; entry_point()"
     result = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.argv[0] = 'rk-exporter'; {program}"],
@@ -96,7 +97,7 @@ def test_shell_completion(shell: str) -> None:
         check=False,
     )
     # Click asks the installed bash for its version.
-    assert "_RK_EXPORTER_COMPLETE" in result.stdout, result.stderr
+    assert completion_script(shell).strip() == result.stdout.strip(), result.stderr
 
 
 def test_metrics() -> None:

@@ -19,9 +19,7 @@ _TEMPLATE = """\
 `GET /api/v1/status` returns what the page at `/` shows, as JSON for scripts. It makes no API calls:
 the figures are those of the last pass, and equal the metrics.
 
-```sh
-curl -s http://127.0.0.1:10058/api/v1/status
-```
+The [guide](../how-to/status-page.md) has examples.
 
 The answer has the form of Prometheus's own API: `{{"status": "success", "data": {{…}}}}`. The
 [JSON schema](status-api.schema.json) describes it. New fields may appear in later versions, and

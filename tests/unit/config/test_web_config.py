@@ -197,7 +197,7 @@ BAD = {
     "rate_limit: {interval: 1s}": "burst: must be at least 1, because 0 refuses every request",
     "rate_limit: {interval: 1s, burst: 0}": "burst: must be at least 1",
     "rate_limit: {interval: 1s, burst: many}": "burst: must be a whole number",
-    "rate_limit: {interval: 1s, burst: -1}": "burst: must be at least 1",
+    "rate_limit: {interval: 1s, burst: -1}": "burst: must be between 0 and",
 }
 
 

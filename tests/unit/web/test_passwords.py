@@ -31,7 +31,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, bytes]]:
         calls.append((password, hashed))
         return real(password, hashed)
 
-    monkeypatch.setattr(passwords.bcrypt, "checkpw", counting)
+    monkeypatch.setattr(bcrypt, "checkpw", counting)
     return calls
 
 

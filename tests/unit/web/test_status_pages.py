@@ -1,6 +1,8 @@
 import asyncio
+import html
 import json
 import logging
+import os
 import threading
 
 from pathlib import Path
@@ -8,12 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from rk_exporter.config.config import load
 from rk_exporter.runtime.recent_warnings import RecentWarnings, recent_warnings
 from rk_exporter.web.application import Application, Route
 from rk_exporter.web.status.page import Links
 from rk_exporter.web.status.pages import StatusApi, StatusPage, StatusSource
 from rk_exporter.web.status.readiness import Observed
-from tests.support.building import NOW, run, samples, scripted, setup, value
+from tests.support.building import ACCOUNT, BASE_URL, NOW, run, samples, scripted, setup, value
 from tests.support.exporters import failing, finish, full
 from tests.support.statuses import app, observed, parse, reading
 
@@ -74,6 +77,39 @@ def test_bugs_are_counted(tmp_path: Path) -> None:
         assert value(metrics, name, rk_app=one["name"]) == one["internal_errors_total"] == 1
         assert ["internal error (see the exporter's log)"] == one["problems"]
     assert "1, each a bug of the exporter; see its log" in page
+
+
+def test_files_that_cannot_be_used(tmp_path: Path) -> None:
+    """A bad token file and a bad meetings file are named with the line, but not the token."""
+    token, meetings, file = tmp_path / "token", tmp_path / "meetings.txt", tmp_path / "rk.yml"
+    token.write_text("simulated")
+    meetings.write_text("meeting-1\n")
+    file.write_text(
+        f"account_id: {ACCOUNT}\napp_id: a\napi: {{budget: 100000, base_url: '{BASE_URL}', "
+        f"token_file: {token}}}\nmeetings: {{files: [{meetings}]}}\n"
+    )
+    system = setup(scripted(), configuration=load(file, {}, {}))
+
+    async def steps() -> tuple[str, str]:
+        await system.get()
+        token.write_text("new-secret token")
+        meetings.write_text("- {id: not an id}\n")
+        os.utime(meetings, (1, 1))
+        await system.get()
+        document = await system.get("/api/v1/status")
+        return document.text, (await system.get("/")).text
+
+    text, page = finish(system, steps)
+    (one,) = json.loads(text)["data"]["apps"]
+    expected = "has characters that no API token has; put only the token there"
+    assert expected == one["token_problem"]
+    assert [False] == [shown["is_read"] for shown in one["meetings_files"]]
+    token_problem, file_problem = one["problems"]
+    assert f"API token file: {expected}; the last good token stays in use" == token_problem
+    assert file_problem.startswith(f"meetings file {meetings}:1: ")
+    for problem in (token_problem, file_problem):
+        assert problem in html.unescape(page)
+    assert "new-secret" not in text + page
 
 
 class Site:

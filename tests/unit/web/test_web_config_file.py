@@ -51,6 +51,10 @@ def users(file: WebConfigFile) -> set[bytes]:
     return {*file.config.users.hashes}
 
 
+def state(file: WebConfigFile) -> tuple[bool, bool, float]:
+    return file.is_usable, file.last_reload_successful, file.last_success_timestamp_seconds
+
+
 def with_users(folder: Path, *names: str) -> Path:
     return write_web_config(folder, basic_auth_users={name: bcrypt_hash() for name in names})
 
@@ -137,15 +141,13 @@ def test_broken_configuration(
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         for _ in range(3):
             await settled(file)
-        assert not file.is_usable
-        assert (False, NOW) == (file.last_reload_successful, file.last_success_timestamp_seconds)
+        assert (False, False, NOW) == state(file)
         (record,) = caplog.records
         assert "web configuration cannot be used, all requests are refused" in record.message
         assert str(path) in record.message
         path.write_bytes(text)
         await settled(file)
-        assert file.is_usable
-        assert (True, LATER) == (file.last_reload_successful, file.last_success_timestamp_seconds)
+        assert (True, True, LATER) == state(file)
         assert "web configuration loaded" == caplog.records[-1].message
 
     with_file(path, test)
@@ -184,15 +186,14 @@ def test_broken_tls_file(
         for _ in range(3):
             await settled(file)
         assert file.tls is before
-        assert file.is_usable
-        assert not file.last_reload_successful
+        assert (True, False, NOW) == state(file)
         (record,) = caplog.records
         assert "TLS files cannot be used, the last good ones stay in use" in record.message
         assert f"{path}: tls_server_config." in record.message
         assert str(broken) in record.message
         broken.write_bytes(good)
         await settled(file)
-        assert file.last_reload_successful
+        assert (True, True, LATER) == state(file)
         assert file.tls is not None
 
     with_file(path, test)

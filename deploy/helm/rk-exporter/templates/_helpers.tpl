@@ -76,8 +76,23 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if not (or (include "rk-exporter.tokenSecret" .) $config.apps) -}}
 {{- fail "\n\nThe API token is missing. Create a Secret and name it: kubectl create secret generic cloudflare --from-file=api-token=FILE; --set token.existingSecret=cloudflare" -}}
 {{- end -}}
+{{- if and .Values.web.existingSecret (eq .Values.probes.readinessPath "/-/ready") -}}
+{{- fail "\n\nWith web.existingSecret, probes.readinessPath must be /-/healthy, because Kubernetes has no certificate and no password." -}}
+{{- end -}}
 {{- if and .Values.token.existingSecret .Values.token.value -}}
 {{- fail "\n\nSet either token.existingSecret or token.value." -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How a probe asks. Kubernetes has no client certificate and no password, so it runs the image's own health check. */}}
+{{- define "rk-exporter.probe" -}}
+{{- if and .root.Values.web.existingSecret (not .root.Values.demo) -}}
+exec:
+  command: [python, -m, rk_exporter.web.healthcheck]
+{{- else -}}
+httpGet:
+  path: {{ .path }}
+  port: http
 {{- end -}}
 {{- end -}}
