@@ -1,4 +1,4 @@
-"""Measure passes, memory, connections, expositions, budgets, fleets, following: `make bench`."""
+"""Measure passes, memory, scrapes per second, connections, expositions, budgets, fleets, following: `make bench`."""
 
 import argparse
 import logging
@@ -11,11 +11,13 @@ from bench.connections import print_connections
 from bench.expositions import print_expositions
 from bench.following import print_following
 from bench.passes import print_processes
+from bench.serving import print_serving
 from rk_exporter import __version__
 
 
 SECTIONS = {
     "processes": print_processes,
+    "serving": print_serving,
     "connections": print_connections,
     "expositions": print_expositions,
     "budgets": print_budgets,
