@@ -1,4 +1,4 @@
-"""Measure passes, memory, scrapes per second, connections, expositions, budgets, fleets, following: `make bench`."""
+"""Measure speed and memory: `make bench`; one section alone: `python -m bench SECTION`."""
 
 import argparse
 import logging
