@@ -1,27 +1,43 @@
 # syntax=docker/dockerfile:1
 
-FROM python:3.13-slim AS build
+# To pin the base image by its digest: --build-arg PYTHON_IMAGE=python:3.13-slim-trixie@sha256:…
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
+
+FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+# The locked packages first: this layer stays in the cache until the lock changes.
+COPY requirements/runtime.txt requirements/
+RUN python -m venv /opt/tools \
+ && /opt/tools/bin/pip install --require-hashes --requirement requirements/runtime.txt \
+ && /opt/tools/bin/pip wheel --require-hashes --requirement requirements/runtime.txt --wheel-dir /wheels
 COPY pyproject.toml README.md LICENSE ./
 COPY rk_exporter rk_exporter
 COPY dashboards dashboards
 COPY docs/how-to/runbook.md docs/how-to/
-# A virtual environment at the place where it will run: it can be copied as it is.
-RUN python -m venv /opt/rk-exporter \
- && /opt/rk-exporter/bin/pip install --no-cache-dir . \
- && /opt/rk-exporter/bin/pip uninstall --yes pip
+# The wheels above are the only source, so exactly the locked versions are installed, and of those
+# only what the program needs. The virtual environment is created where it will run.
+RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+ && python -m venv --without-pip /opt/rk-exporter \
+ && /opt/tools/bin/pip --python /opt/rk-exporter/bin/python install --no-index --find-links /wheels rk-exporter \
+ && /opt/tools/bin/pip --python /opt/rk-exporter/bin/python check \
+ && install --directory --owner=65532 --group=65532 /opt/state
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="rk-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/rk-exporter /opt/rk-exporter
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# A new volume that is mounted here belongs to the exporter's user, like this folder.
+COPY --from=build --chown=65532:65532 /opt/state /var/lib/rk-exporter
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/opt/rk-exporter/bin:$PATH
 # By number, so that Kubernetes can see that it is not root.
 USER 65532:65532
+WORKDIR /var/lib/rk-exporter
 EXPOSE 10058
-# On another port than this, give `docker run` a --health-cmd of its own.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=5s \
-  CMD ["/opt/rk-exporter/bin/python", "-c", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 10058, timeout=4); c.request('GET', '/-/healthy'); exit(c.getresponse().status != 200)"]
-ENTRYPOINT ["/opt/rk-exporter/bin/rk-exporter"]
+STOPSIGNAL SIGTERM
+# It honours RK_WEB_LISTEN_ADDRESS and TLS.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
+  CMD ["python", "-m", "rk_exporter.web.healthcheck"]
+ENTRYPOINT ["rk-exporter"]
 CMD ["serve"]

@@ -6,7 +6,8 @@ import time
 
 from rk_exporter.config.parsers import Address
 from rk_exporter.simulator import Recording, ScriptedScenario, Simulator
-from rk_exporter.web.server import Listener, bind, serve
+from rk_exporter.web.server import Listener, serve
+from rk_exporter.web.sockets import bind
 
 
 MEETINGS = 30

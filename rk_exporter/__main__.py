@@ -1,6 +1,17 @@
-"""Run `python -m rk_exporter`."""
+"""Run `rk-exporter` or `python -m rk_exporter`."""
 
-from rk_exporter.cli.main import entry_point
+import signal
 
 
-entry_point()
+def entry_point() -> None:
+    """Run the command line as a program."""
+    # Until a command handles them: the imports take a while, and the first process of a container
+    # ignores signals that it does not handle.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    from rk_exporter.cli.main import entry_point as run  # noqa: PLC0415 # after the line above
+
+    run()
+
+
+if __name__ == "__main__":
+    entry_point()

@@ -7,6 +7,7 @@ from itertools import chain
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector as MetricsSource
 
 from rk_exporter.api.calls import ApiCaller
 from rk_exporter.api.client import RealtimeKitClient
@@ -37,6 +38,7 @@ from rk_exporter.ratelimit.budget import WINDOW_SECONDS, SlidingWindowBudget, on
 from rk_exporter.ratelimit.limiter import BudgetGroup, RateLimiter
 from rk_exporter.ratelimit.past_calls import past_calls
 from rk_exporter.runtime.clock import Clock
+from rk_exporter.runtime.recent_warnings import recent_warnings
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.lifecycle import FollowRules
@@ -45,7 +47,10 @@ from rk_exporter.tracking.state_records import SavedApp
 from rk_exporter.tracking.tracker import RecordingTracker
 from rk_exporter.web.application import Application, Route
 from rk_exporter.web.metrics_page import MetricsPage
-from rk_exporter.web.pages import LandingPage, ReadyPage, healthy
+from rk_exporter.web.pages import ReadyPage, healthy
+from rk_exporter.web.status.page import Links
+from rk_exporter.web.status.pages import StatusApi, StatusPage, StatusSource
+from rk_exporter.web.status.readiness import Observed, in_one_line, reasons
 
 
 # The API's limit allows four calls a second, so more connections would not help.
@@ -91,18 +96,24 @@ class Exporter:
         # own metrics of these names.
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
+        started_at = self._process.get_sample_value("process_start_time_seconds")
+        self._started_at = self.clock.wall() if started_at is None else started_at
         self._snapshot_families = SnapshotFamilies()
         self.parts: dict[str, AppParts] = {}
         """The parts of each app, by its name; `check` makes calls of its own with them."""
         self.collector = Collector(
             self._apps(),
             clock=self.clock,
-            stale_after_seconds=config.stale_after_seconds,
             store=self._state_file,
             recent_calls=self._recent_calls,
         )
         self.exposition = Exposition(self._all_families)
+        self._status = StatusSource(self.observe, self.clock.wall)
         self.application = self._application()
+
+    def show(self, metrics: MetricsSource) -> None:
+        """Show *metrics* of a process that serves, too."""
+        self._process.register(metrics)
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
         """Return the metrics of the *snapshot*, and the exporter's own as of now."""
@@ -120,14 +131,43 @@ class Exporter:
             if self._state_file:
                 self._state_file.close()
             self.exposition.close()
+            self._status.close()
+
+    def why_not_ready(self) -> str | None:
+        """Return why the metrics are incomplete or out of date, in one line; None if not."""
+        found = reasons(
+            self.collector.snapshot,
+            self.collector.progress,
+            stale_after_seconds=self.config.stale_after_seconds,
+            now=self.clock.wall(),
+        )
+        return in_one_line(found) if found else None
+
+    def observe(self) -> Observed:
+        """Return everything that the status is about."""
+        return Observed(
+            snapshot=self.collector.snapshot,
+            progress=self.collector.progress,
+            started_at=self._started_at,
+            stale_after_seconds=self.config.stale_after_seconds,
+            failures=self._call_metrics.failure_counts(),
+            internal_errors={
+                sample.labels["rk_app"]: int(sample.value)
+                for family in self._internal_errors.collect()
+                for sample in family.samples
+            },
+            configuration_warnings=tuple(self.config.warnings),
+            warnings=recent_warnings(),
+        )
 
     def _application(self) -> Application:
         config, collector = self.config, self.collector
         return Application(
             {
                 "/-/healthy": Route(healthy),
-                "/-/ready": Route(ReadyPage(collector.why_not_ready)),
-                "/": Route(LandingPage(config.telemetry_path)),
+                "/-/ready": Route(ReadyPage(self.why_not_ready)),
+                "/": Route(StatusPage(self._status, Links(config.telemetry_path))),
+                "/api/v1/status": Route(StatusApi(self._status)),
                 config.telemetry_path: Route(
                     MetricsPage(
                         scrape=collector.scrape,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Reading, ReadMode
-from rk_exporter.ratelimit.status import BudgetStatus
+from rk_exporter.ratelimit.status import BudgetStatus, Outage
 from rk_exporter.tracking.counters import RecordingCounters
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_file import StateFileStatus
@@ -20,6 +20,12 @@ class AppSnapshot:
     up: bool | None = None
     deferred: int | None = None
     duration_seconds: float | None = None
+    last_pass_timestamp_seconds: float | None = None
+    """When the last pass ended."""
+    outage: Outage | None = None
+    """The failures of all calls since a time; None if a call of the last pass succeeded."""
+    token_problem: str | None = None
+    """Why the token in its file cannot be used; the last good one is used instead."""
     budget_status: BudgetStatus | None = None
     files: tuple[FileState, ...] = ()
     discovery: DiscoveryState | None = None

@@ -17,6 +17,7 @@ from rk_exporter.api.replies import Reply
 from rk_exporter.cli import check_meetings
 from rk_exporter.cli.check_meetings import Existence
 from rk_exporter.cli.probe_report import ProbeReport
+from rk_exporter.cli.progress import Begin, Stage
 from rk_exporter.collector.app_collector import CALL_TIMEOUT_SECONDS
 from rk_exporter.collector.app_parts import AppParts
 from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS
@@ -24,6 +25,7 @@ from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.config import Config
 from rk_exporter.exporter import Exporter
 from rk_exporter.model.errors import ApiError
+from rk_exporter.model.meeting import ReadMode
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.limiter import RateLimitWait
@@ -51,9 +53,22 @@ def config_for_check(config: Config) -> Config:
     return replace(config, apps=apps)
 
 
-async def check(exporter: Exporter, config: Config, seconds: float, place: Place) -> CheckResult:
-    """Read all meetings once with *exporter*, and find out which of those in *config* exist."""
+async def check(
+    exporter: Exporter,
+    config: Config,
+    seconds: float,
+    place: Place,
+    *,
+    begin: Begin = lambda _: None,
+) -> CheckResult:
+    """
+    Read all meetings once with *exporter*, and find out which of those in *config* exist.
+
+    *begin* is told about each stage of the work.
+    """
+    begin(_reading(exporter, exporter.config))
     snapshot = await exporter.collector.scrape(seconds)
+    begin(Stage("looking up meetings without a recording", partial(_calls_made, exporter), "calls"))
     calls = check_meetings.calls_per_app(config)
     found = await asyncio.gather(
         *(
@@ -70,6 +85,18 @@ async def check(exporter: Exporter, config: Config, seconds: float, place: Place
     )
     names = (app.app.name for app in config.apps)
     return CheckResult(snapshot, dict(zip(names, found, strict=True)))
+
+
+def _reading(exporter: Exporter, config: Config) -> Stage:
+    """Return the stage of the pass; its length is known if there is one call per meeting."""
+    total = None
+    if all(app.read is not ReadMode.LIST and not app.discover for app in config.apps):
+        total = sum(len(check_meetings.listed_meetings(app)) for app in config.apps)
+    return Stage("reading meetings", partial(_calls_made, exporter), "calls", total)
+
+
+def _calls_made(exporter: Exporter) -> int:
+    return sum(parts.limiter.counts.made for parts in exporter.parts.values())
 
 
 async def _existence(
@@ -127,8 +154,11 @@ async def _ask(parts: AppParts, meeting_ids: list[str], context: PassContext) ->
     return replies
 
 
-async def probe(exporter: Exporter, config: Config) -> ProbeReport:
+async def probe(
+    exporter: Exporter, config: Config, *, begin: Begin = lambda _: None
+) -> ProbeReport:
     """Ask the API of one app in *config* about all assumptions."""
+    begin(Stage("asking the API", partial(_calls_made, exporter), "calls", MOST_CALLS))
     app = probed_app(config)
     parts = exporter.parts[app.app.name]
     seconds = _PROBE_SECONDS + MOST_CALLS * WINDOW_SECONDS / app.budget

@@ -1,154 +1,164 @@
-"""The report of `check` about a snapshot, as lines of text or as JSON."""
+"""The report of `check` about a snapshot, as lines for people."""
 
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Iterator
 
 from rk_exporter.cli.check_meetings import Existence
+from rk_exporter.cli.check_verdicts import (
+    ADVICE,
+    NOTHING_KNOWN,
+    ExistenceByApp,
+    Summary,
+    blocked_until,
+    counted,
+    discovery_failure,
+    is_app_fine,
+    known_about,
+    missing_meeting,
+    notes,
+    token_failure,
+)
+from rk_exporter.cli.tones import Painter, Tone, plain
 from rk_exporter.model.failure import Failure, Reason
-from rk_exporter.model.meeting import Reading, ReadMode, Room
-from rk_exporter.model.recording import Recording
+from rk_exporter.model.meeting import Reading, ReadMode
+from rk_exporter.model.recording import Recording, Status
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
-_ADVICE = {
-    Reason.TIMEOUT: "check the network path to the API, and Cloudflare's status page",
-    Reason.CONNECT: "check network, DNS and firewall between this machine and the API",
-    Reason.TLS: "check this machine's certificates and clock, and any proxy that intercepts TLS",
-    Reason.AUTH: 'give the token the permission "Realtime" for this account, or create a new token',
-    Reason.INTERCEPTED: "check the firewall and the proxy between this machine and the API; the "
-    "token may be right",
-    Reason.RATE_LIMITED: "wait 5 minutes; if it recurs, lower --api.budget",
-    Reason.SERVER_ERROR: "try again later, and check Cloudflare's status page",
-    Reason.CLIENT_ERROR: "check the meeting id",
-    Reason.NOT_FOUND: "check account_id and app_id",
-    Reason.INVALID_RESPONSE: "check --api.base-url, and any proxy between this machine and the API",
-    Reason.TOO_LARGE: "check --api.base-url, and any proxy between this machine and the API",
-}
-ExistenceByApp = Mapping[str, Existence]
-NOTHING_KNOWN: ExistenceByApp = MappingProxyType({})
-_BUDGET_NOTE = "check uses at most a tenth of the budget"
+_FAILED = "FAILED"
+_TONES = {Status.ERRORED: Tone.BAD, Status.UNKNOWN: Tone.DOUBTFUL, Status.PAUSED: Tone.DOUBTFUL}
 _SIZE_UNITS = ("B", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
 
 
-def is_fine(snapshot: Snapshot, existence: ExistenceByApp = NOTHING_KNOWN) -> bool:
-    """Return whether the API accepts each token, and all meetings exist and can be read."""
-    return all(_is_fine(app, existence.get(app.app.name, Existence())) for app in snapshot.apps)
-
-
 def lines(
-    snapshot: Snapshot, existence: ExistenceByApp = NOTHING_KNOWN, *, offline: bool = False
+    snapshot: Snapshot,
+    existence: ExistenceByApp = NOTHING_KNOWN,
+    *,
+    offline: bool = False,
+    paint: Painter = plain,
 ) -> Iterator[str]:
     """Return a line for each app and meeting; *offline* means that nothing was read."""
     for app in snapshot.apps:
-        known = existence.get(app.app.name, Existence())
-        yield _app_line(app, known, offline=offline)
-        token_failure = _token_failure(app)
-        if token_failure:
-            yield f"  token: FAILED {_failure_text(token_failure)}"
-        elif failure := _discovery_failure(app):
-            yield f"  live meetings: FAILED {_failure_text(failure)}"
-        yield from _meeting_lines(app, known, now=snapshot.taken_at, offline=offline)
-        yield from (f"  note: {note}" for note in _notes(known))
+        known = known_about(app, existence)
+        yield _app_line(app, known, offline=offline, paint=paint)
+        rejection = token_failure(app)
+        if rejection:
+            yield f"  token: {paint(_FAILED, Tone.BAD)} {_failure_text(rejection)}"
+        elif failure := discovery_failure(app):
+            yield f"  live meetings: {paint(_FAILED, Tone.BAD)} {_failure_text(failure)}"
+        shown = _Listing(app, known, now=snapshot.taken_at, paint=paint)
+        yield from shown.lines(offline=offline)
+        yield from (f"  {paint('note', Tone.DOUBTFUL)}: {note}" for note in notes(known))
 
 
-def _meeting_lines(
-    app: AppSnapshot, known: Existence, *, now: float, offline: bool
-) -> Iterator[str]:
-    readings = [reading for reading in app.readings if not _is_hidden(reading, app)]
-    id_width = max((len(reading.meeting.meeting_id) for reading in readings), default=0)
-    name_width = max((len(_name(reading)) for reading in readings), default=0)
-    for reading in readings:
-        state = "listed" if offline else _state(reading, app, known, now=now)
-        name = f"{_name(reading):{name_width}}  " if name_width else ""
-        yield f"  {reading.meeting.meeting_id:{id_width}}  {name}{state}"
+def summary_line(
+    summary: Summary, *, is_fine: bool, offline: bool = False, paint: Painter = plain
+) -> str:
+    """Return how many apps and meetings there are, and how many of them have which problem."""
+    subject = f"{counted(summary.apps, 'app')}, {counted(summary.meetings)}"
+    if offline:
+        result = paint("the configuration is valid", Tone.GOOD)
+        return f"{subject}: {result}, no API calls made"
+    parts = [part for count, part in _counts(summary) if count]
+    if not parts:
+        parts = ["fine" if is_fine else _FAILED]
+    return f"{subject}: {paint(', '.join(parts), Tone.GOOD if is_fine else Tone.BAD)}"
 
 
-def _notes(known: Existence) -> Iterator[str]:
-    """Return what the check did not find out."""
-    if known.refusal:
-        yield (
-            f"{known.refusal}, so the check cannot see whether meetings without a recording exist; "
-            "a mistyped id looks like a meeting that nobody records"
-        )
-    elif known.unverified:
-        yield f"not asked whether they exist: {_meetings(known.unverified)}; {_BUDGET_NOTE}"
-    if known.left_out:
-        yield f"not checked: {_meetings(known.left_out)}, the last in the list; {_BUDGET_NOTE}"
+def _counts(summary: Summary) -> Iterator[tuple[int, str]]:
+    """Return each count with its words."""
+    do = "does" if summary.missing == 1 else "do"
+    tokens = counted(summary.rejected_tokens, "token")
+    discoveries = counted(summary.failed_discoveries, "app")
+    yield summary.fine, f"{summary.fine:,} fine"
+    yield summary.missing, f"{summary.missing:,} {do} not exist"
+    yield summary.failed, f"{summary.failed:,} cannot be read"
+    yield summary.unread, f"{summary.unread:,} not read"
+    yield summary.unverified, f"{summary.unverified:,} read but perhaps mistyped"
+    yield summary.left_out, f"{summary.left_out:,} not checked"
+    yield summary.rejected_tokens, f"{tokens} rejected"
+    yield summary.failed_discoveries, f"live meetings of {discoveries} not listed"
 
 
-def document(
-    snapshot: Snapshot, existence: ExistenceByApp = NOTHING_KNOWN, *, offline: bool = False
-) -> dict[str, Any]:
-    """Return the report for scripts, as JSON types."""
-    known = {app.app.name: existence.get(app.app.name, Existence()) for app in snapshot.apps}
-    return {
-        "ok": offline or is_fine(snapshot, existence),
-        "apps": [
-            {
-                "app": app.app.name,
-                "account_id": app.app.account_id,
-                "app_id": app.app.app_id,
-                "ok": offline or _is_fine(app, known[app.app.name]),
-                "read": app.read_mode.value,
-                "deferred": app.deferred,
-                "token_failure": _failure_document(_token_failure(app)),
-                "discovery_failure": _failure_document(_discovery_failure(app)),
-                "blocked_until_timestamp_seconds": _blocked_until(app),
-                "notes": list(_notes(known[app.app.name])),
-                "meetings": [
-                    _meeting_document(reading, known[app.app.name], now=snapshot.taken_at)
-                    for reading in app.readings
-                ],
-            }
-            for app in snapshot.apps
-        ],
-    }
-
-
-def _is_fine(app: AppSnapshot, known: Existence) -> bool:
-    is_accepted = app.up is not False and _discovery_failure(app) is None
-    return is_accepted and not known.missing and all(reading.up for reading in app.readings)
-
-
-def _token_failure(app: AppSnapshot) -> Failure | None:
-    """Return the failure of all calls if the API has rejected the token."""
-    if app.up is not False:
-        return None
-    failures = [_discovery_failure(app), *(reading.failure for reading in app.readings)]
-    return next((item for item in failures if item and item.reason is Reason.AUTH), None)
-
-
-def _is_hidden(reading: Reading, app: AppSnapshot) -> bool:
-    """Return whether the rejected token is all that there is to say about a meeting."""
-    is_other = reading.failure is not None and reading.failure.reason is not Reason.AUTH
-    return _token_failure(app) is not None and not is_other
-
-
-def _discovery_failure(app: AppSnapshot) -> Failure | None:
-    return app.discovery.failure if app.discovery else None
-
-
-def _blocked_until(app: AppSnapshot) -> float | None:
-    status = app.budget_status
-    return status.blocked_until_timestamp_seconds if status else None
-
-
-def _app_line(app: AppSnapshot, known: Existence, *, offline: bool) -> str:
+def _app_line(app: AppSnapshot, known: Existence, *, offline: bool, paint: Painter) -> str:
     subject = f"{app.app.name}: account {app.app.account_id}, app {app.app.app_id}"
     total = len(app.readings)
     if offline:
-        return f"{subject}: {_meetings(total)} listed, no API calls made"
+        return f"{subject}: {counted(total)} listed, no API calls made"
     read = sum(1 for reading in app.readings if reading.up)
-    verdict = "ok" if _is_fine(app, known) else "FAILED"
+    verdict = paint("ok", Tone.GOOD) if is_app_fine(app, known) else paint(_FAILED, Tone.BAD)
     how = " through the list" if app.read_mode is ReadMode.LIST else ""
     return f"{subject}: {verdict}, {read} of {total} meetings read{how}"
 
 
-def _meetings(count: int) -> str:
-    return "1 meeting" if count == 1 else f"{count} meetings"
+class _Listing:
+    """The meetings of one app, as lines."""
+
+    def __init__(self, app: AppSnapshot, known: Existence, *, now: float, paint: Painter) -> None:
+        self._app = app
+        self._known = known
+        self._now = now
+        self._paint = paint
+        self._failed = paint(_FAILED, Tone.BAD)
+
+    def lines(self, *, offline: bool) -> Iterator[str]:
+        """Return a line for each meeting, in columns."""
+        readings = [reading for reading in self._app.readings if not self._is_hidden(reading)]
+        id_width = max((len(reading.meeting.meeting_id) for reading in readings), default=0)
+        name_width = max((len(_name(reading)) for reading in readings), default=0)
+        for reading in readings:
+            state = "listed" if offline else self._state(reading)
+            name = f"{_name(reading):{name_width}}  " if name_width else ""
+            yield f"  {reading.meeting.meeting_id:{id_width}}  {name}{state}"
+
+    def _is_hidden(self, reading: Reading) -> bool:
+        """Return whether the rejected token is all that there is to say about a meeting."""
+        is_other = reading.failure is not None and reading.failure.reason is not Reason.AUTH
+        return token_failure(self._app) is not None and not is_other
+
+    def _state(self, reading: Reading) -> str:
+        if missing := missing_meeting(reading, self._known):
+            return f"{self._failed} {Reason.NOT_FOUND}: {'; '.join(missing)}"
+        if reading.failure:
+            suspect = self._known.suspects.get(reading.meeting.meeting_id)
+            listed = f" ({suspect})" if suspect else ""
+            return f"{self._failed} {_failure_text(reading.failure)}{listed}"
+        if reading.recordings is None:
+            return self._unread_text()
+        if not reading.recordings:
+            problem = self._known.failures.get(reading.meeting.meeting_id)
+            doubt = f"; cannot see whether the meeting exists: {problem}" if problem else ""
+            return f"no active recording{doubt}"
+        return "; ".join(map(self._recording_text, reading.recordings))
+
+    def _unread_text(self) -> str:
+        until = blocked_until(self._app)
+        if until is None:
+            return (
+                f"{self._failed}: not read, because the budget or the time ran out; raise "
+                "--api.budget, or list fewer meetings"
+            )
+        return (
+            f"{self._failed}: not read, because a refused call suspends API calls for "
+            f"{duration_text(until - self._now)}; try again after that"
+        )
+
+    def _recording_text(self, recording: Recording) -> str:
+        status = recording.status
+        shown = self._paint(status, _TONES.get(status, Tone.GOOD))
+        parts = [f"{shown} (recording {recording.recording_id})"]
+        duration = recording.duration_seconds(as_of=self._now)
+        if duration is not None:
+            parts.append(f"{duration_text(duration)} long")
+        if recording.file_size_bytes:
+            parts.append(_size_text(recording.file_size_bytes))
+        expiry = recording.download_url_expiry_timestamp_seconds
+        if expiry is not None:
+            left_seconds = expiry - self._now
+            expires = f"expires in {duration_text(left_seconds)}"
+            parts.append(f"download URL {expires if left_seconds > 0 else 'has expired'}")
+        return ", ".join(parts)
 
 
 def _name(reading: Reading) -> str:
@@ -156,53 +166,9 @@ def _name(reading: Reading) -> str:
     return "" if meeting.name == meeting.meeting_id else meeting.name
 
 
-def _state(reading: Reading, app: AppSnapshot, known: Existence, *, now: float) -> str:
-    if failure := _missing_failure(reading, known):
-        return f"FAILED {failure['reason']}: {failure['explanation']}; {failure['advice']}"
-    if reading.failure:
-        suspect = known.suspects.get(reading.meeting.meeting_id)
-        listed = f" ({suspect})" if suspect else ""
-        return f"FAILED {_failure_text(reading.failure)}{listed}"
-    if reading.recordings is None:
-        return _unread_text(app, now=now)
-    if not reading.recordings:
-        problem = known.failures.get(reading.meeting.meeting_id)
-        doubt = f"; cannot see whether the meeting exists: {problem}" if problem else ""
-        return f"no active recording{doubt}"
-    return "; ".join(_recording_text(recording, now=now) for recording in reading.recordings)
-
-
-def _unread_text(app: AppSnapshot, *, now: float) -> str:
-    blocked_until = _blocked_until(app)
-    if blocked_until is None:
-        return (
-            "FAILED: not read, because the budget or the time ran out; raise --api.budget, or list "
-            "fewer meetings"
-        )
-    return (
-        "FAILED: not read, because a refused call suspends API calls for "
-        f"{duration_text(blocked_until - now)}; try again after that"
-    )
-
-
 def _failure_text(failure: Failure) -> str:
-    text = f"{failure.reason}: {failure.explanation}; {_ADVICE[failure.reason]}"
+    text = f"{failure.reason}: {failure.explanation}; {ADVICE[failure.reason]}"
     return f'{text}; the API says "{failure.api_message}"' if failure.api_message else text
-
-
-def _recording_text(recording: Recording, *, now: float) -> str:
-    parts = [f"{recording.status} (recording {recording.recording_id})"]
-    duration = recording.duration_seconds(as_of=now)
-    if duration is not None:
-        parts.append(f"{duration_text(duration)} long")
-    if recording.file_size_bytes:
-        parts.append(_size_text(recording.file_size_bytes))
-    expiry = recording.download_url_expiry_timestamp_seconds
-    if expiry is not None:
-        left_seconds = expiry - now
-        when = f"expires in {duration_text(left_seconds)}" if left_seconds > 0 else "has expired"
-        parts.append(f"download URL {when}")
-    return ", ".join(parts)
 
 
 def _size_text(size_bytes: float) -> str:
@@ -211,56 +177,3 @@ def _size_text(size_bytes: float) -> str:
             return f"{size_bytes:.3g} {unit}"
         size_bytes /= _THOUSAND
     return f"{size_bytes:.3g} {_SIZE_UNITS[-1]}"
-
-
-def _missing_failure(reading: Reading, known: Existence) -> dict[str, str] | None:
-    place = known.missing.get(reading.meeting.meeting_id)
-    if place is None:
-        return None
-    return {
-        "reason": Reason.NOT_FOUND.value,
-        "explanation": "the API has no meeting with this id",
-        "advice": f"correct or remove it: {place}",
-    }
-
-
-def _meeting_document(reading: Reading, known: Existence, *, now: float) -> dict[str, Any]:
-    room = reading.room or Room()
-    missing = _missing_failure(reading, known)
-    return {
-        "meeting_id": reading.meeting.meeting_id,
-        "name": reading.meeting.name,
-        "ok": False if missing else reading.up,
-        "live": room.is_live,
-        "live_participants": room.participants,
-        "record_on_start": room.record_on_start,
-        "failure": missing or _failure_document(reading.failure),
-        "recordings": reading.recordings
-        and [_recording_document(recording, now=now) for recording in reading.recordings],
-    }
-
-
-def _failure_document(failure: Failure | None) -> dict[str, str | None] | None:
-    if failure is None:
-        return None
-    return {
-        "reason": failure.reason.value,
-        "explanation": failure.explanation,
-        "api_message": failure.api_message,
-        "advice": _ADVICE[failure.reason],
-    }
-
-
-def _recording_document(recording: Recording, *, now: float) -> dict[str, Any]:
-    return {
-        "recording_id": recording.recording_id,
-        "status": recording.status.value,
-        "session_id": recording.session_id,
-        "output_file_name": recording.output_file_name,
-        "file_size_bytes": recording.file_size_bytes,
-        "duration_seconds": recording.duration_seconds(as_of=now),
-        "invoked_timestamp_seconds": recording.invoked_timestamp_seconds,
-        "started_timestamp_seconds": recording.started_timestamp_seconds,
-        "stopped_timestamp_seconds": recording.stopped_timestamp_seconds,
-        "download_url_expiry_timestamp_seconds": recording.download_url_expiry_timestamp_seconds,
-    }

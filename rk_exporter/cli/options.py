@@ -103,7 +103,7 @@ def configuration_options(command: F) -> F:
             group=option.group,
             envvar=option.variable,
             show_envvar=True,
-            default=option.default,
+            default=[option.default] if option.is_list and option.default else option.default,
             show_default=True,
             metavar=option.metavar,
             multiple=option.is_list,

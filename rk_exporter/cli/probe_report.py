@@ -1,19 +1,24 @@
-"""The report of `check --probe`, as lines of text or as JSON; it contains nothing confidential."""
+"""The report of `check --probe`, as lines for people; it contains nothing confidential."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from rk_exporter import __version__
 from rk_exporter.api.probe_calls import MOST_CALLS
 from rk_exporter.api.probe_findings import ASSUMPTIONS, Finding, Question, Verdict
+from rk_exporter.cli.tones import Painter, Tone, plain
 from rk_exporter.config.app_options import APP_OPTIONS
 from rk_exporter.config.config import OPTIONS
 
 
 _FLAGS: Mapping[str, str] = {option.path: option.flag for option in OPTIONS}
 _VERDICT_WIDTH = max(map(len, Verdict))
+_TONES = {
+    Verdict.CONFIRMED: Tone.GOOD,
+    Verdict.DIFFERS: Tone.BAD,
+    Verdict.UNKNOWN: Tone.DOUBTFUL,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,20 +86,21 @@ def _suggestion(name: str, value: str, reason: str) -> Suggestion:
     return Suggestion(option=f"{APP_OPTIONS[name].flag}={value}", reason=reason)
 
 
-def lines(report: ProbeReport) -> Iterator[str]:
+def lines(report: ProbeReport, *, paint: Painter = plain) -> Iterator[str]:
     """Return the report for people."""
     made_at = datetime.fromtimestamp(report.made_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     which = f", app {report.app_number} of {report.app_count}" if report.app_count > 1 else ""
     yield f"rk-exporter {__version__}, check --probe, {made_at}{which}"
     yield f"{report.calls} calls made, at most {MOST_CALLS} allowed"
     if report.stopped:
-        yield f"FAILED: {report.stopped}"
+        yield f"{paint('FAILED', Tone.BAD)}: {report.stopped}"
     asked = [finding for finding in report.findings if finding.explanation != report.stopped]
     if skipped := len(report.findings) - len(asked):
         yield f"{skipped} questions were not asked"
     for finding in asked:
         yield ""
-        yield f"{finding.verdict:{_VERDICT_WIDTH}}  {ASSUMPTIONS[finding.question]}"
+        verdict = paint(f"{finding.verdict:{_VERDICT_WIDTH}}", _TONES[finding.verdict])
+        yield f"{verdict}  {ASSUMPTIONS[finding.question]}"
         indent = " " * (_VERDICT_WIDTH + 2)
         yield f"{indent}{finding.explanation}"
         yield from (f"{indent}- {evidence}" for evidence in finding.evidence)
@@ -104,32 +110,3 @@ def lines(report: ProbeReport) -> Iterator[str]:
     yield from (f"  {suggestion.option}  ({suggestion.reason})" for suggestion in found)
     yield ""
     yield "This report contains no ids, names, URLs or tokens. You can paste it into an issue."
-
-
-def document(report: ProbeReport) -> dict[str, Any]:
-    """Return the report for scripts, as JSON types."""
-    return {
-        "ok": report.is_complete,
-        "version": __version__,
-        "made_at_timestamp_seconds": report.made_at,
-        "app_number": report.app_number,
-        "app_count": report.app_count,
-        "calls": report.calls,
-        "calls_allowed": MOST_CALLS,
-        "stopped": report.stopped,
-        "reported_limit": report.reported_limit,
-        "questions": [
-            {
-                "question": finding.question.value,
-                "assumption": ASSUMPTIONS[finding.question],
-                "result": finding.verdict.value,
-                "explanation": finding.explanation,
-                "evidence": list(finding.evidence),
-            }
-            for finding in report.findings
-        ],
-        "suggestions": [
-            {"option": suggestion.option, "reason": suggestion.reason}
-            for suggestion in suggestions(report)
-        ],
-    }

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import resource
+import signal
 import socket
 import sys
 
@@ -12,6 +13,7 @@ from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 from rk_exporter.runtime.daemon_executor import DaemonExecutor
+from rk_exporter.web.server import STOP_SIGNALS
 
 
 T = TypeVar("T")
@@ -55,6 +57,19 @@ class _Loop(asyncio.SelectorEventLoop):
             self._lookups, socket.getaddrinfo, host, port, family, type, proto, flags
         )
 
+    def remove_signal_handler(self, sig: int) -> bool:
+        """
+        Remove the handler of a signal, and ignore the signal from now on.
+
+        asyncio would restore the default, and a late signal would end the process with an error
+        after it has done everything.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, {sig})
+        is_removed = super().remove_signal_handler(sig)
+        signal.signal(sig, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {sig})
+        return is_removed
+
 
 def run(program: Coroutine[Any, Any, T]) -> T:
     """Return the result of *program*, without waiting for threads that hang."""
@@ -62,8 +77,33 @@ def run(program: Coroutine[Any, Any, T]) -> T:
         return runner.run(program)
 
 
+def accept_signals(*, is_service: bool) -> None:
+    """
+    Let the signals through that *prepare* has held back.
+
+    A service that is told to stop before it listens ends at once with exit code 0. Commands in
+    the process of a test, which nothing has prepared, keep the signal handlers of the process.
+    """
+    held_back = signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(STOP_SIGNALS)
+    if is_service:
+        for number in held_back:
+            signal.signal(number, _end_service)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, held_back)
+
+
+def _end_service(_number: int, _frame: object) -> NoReturn:
+    _ignore_signals()
+    raise SystemExit(0)
+
+
+def _ignore_signals() -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def prepare() -> None:
     """Make the process independent of how it was started: closed streams, few open files."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     null = os.open(os.devnull, os.O_RDWR)
     for number, name in _STANDARD_STREAMS.items():
         try:
@@ -92,6 +132,7 @@ def exit_without_waiting(command: Callable[[], object]) -> NoReturn:
         command()
     except SystemExit as request:
         code = request.code
+    _ignore_signals()
     # Waits for a bounded time, even if standard error is blocked.
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

@@ -3,7 +3,7 @@
 import math
 import sys
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import click
@@ -12,10 +12,12 @@ from rk_exporter import simulator
 from rk_exporter.cli.options import Command, Parsed
 from rk_exporter.cli.process import run
 from rk_exporter.config.parsers import Address, parse_address
+from rk_exporter.config.web_options import parse_addresses
 from rk_exporter.demo import demo
 from rk_exporter.runtime.line_writer import LineWriter
 from rk_exporter.runtime.logs import configure
-from rk_exporter.web.server import AddressError, Listener, bind, serve
+from rk_exporter.web.server import Listener, serve
+from rk_exporter.web.sockets import AddressError, bind
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,6 +58,28 @@ def _address_option(flag: str, port: int, help_text: str) -> Callable[[F], F]:
     )
 
 
+def _addresses_option(port: int, help_text: str) -> Callable[[F], F]:
+    """Return the option for the addresses of the main server, which works as in `serve`."""
+    return click.option(
+        "web",
+        "--web.listen-address",
+        metavar="ADDRESS",
+        multiple=True,
+        callback=_parse_addresses,
+        default=[f"127.0.0.1:{port}"],
+        help=f"{help_text} Repeatable.",
+    )
+
+
+def _parse_addresses(
+    _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[Address, ...]:
+    try:
+        return parse_addresses(texts)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 _seed_option = click.option(
     "--seed", default=1, help="Seed of the generated meetings and recordings."
 )
@@ -63,7 +87,7 @@ _seed_option = click.option(
 
 @click.command("demo", cls=Command)
 @_seed_option
-@_address_option("--web.listen-address", 10058, "Address that the exporter listens on.")
+@_addresses_option(10058, "Address that the exporter listens on.")
 @_address_option("--simulator.listen-address", 10059, "Address that the simulated API listens on.")
 @click.option(
     "--stack", is_flag=True, help="Also start Prometheus and Alertmanager, with the shipped rules."
@@ -74,7 +98,7 @@ _seed_option = click.option(
 @_address_option(
     "--alertmanager.listen-address", 9093, "Address that Alertmanager listens on, with --stack."
 )
-def demo_command(*, seed: int, stack: bool, **addresses: Address) -> None:
+def demo_command(*, seed: int, stack: bool, web: tuple[Address, ...], **addresses: Address) -> None:
     """
     Run the exporter against a simulated API.
 
@@ -87,7 +111,7 @@ def demo_command(*, seed: int, stack: bool, **addresses: Address) -> None:
             raise output.error
         output.write(text)
 
-    program = demo.run(seed, demo.Addresses(**addresses), has_stack=stack, show=show)
+    program = demo.run(seed, demo.Addresses(web=web, **addresses), has_stack=stack, show=show)
     try:
         _run(program, hint='{argument}, or make demo ARGS="{argument}"')
     finally:
@@ -95,7 +119,7 @@ def demo_command(*, seed: int, stack: bool, **addresses: Address) -> None:
 
 
 @click.command("simulate", cls=Command)
-@_address_option("--web.listen-address", 10059, "Address to listen on.")
+@_addresses_option(10059, "Address to listen on.")
 @_seed_option
 @click.option("--meetings", type=click.IntRange(min=0), default=12, help="Number of meetings.")
 @click.option(
@@ -144,7 +168,7 @@ def demo_command(*, seed: int, stack: bool, **addresses: Address) -> None:
 )
 def simulate_command(  # noqa: PLR0913 # an argument for each option
     *,
-    web: Address,
+    web: tuple[Address, ...],
     seed: int,
     meetings: int,
     pace: str,
@@ -178,9 +202,10 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
         api.inject(meeting_id, fault)
 
     async def simulate() -> None:
-        listener = Listener(api, bind(web), date_header=False)
-        click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
-        await serve([listener])
+        listeners = [Listener(api, bind(address), date_header=False) for address in web]
+        for listener in listeners:
+            click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
+        await serve(listeners)
 
     _run(simulate(), hint="{argument}")
 
@@ -192,12 +217,18 @@ def _run(program: Coroutine[Any, Any, None], *, hint: str) -> None:
         run(program)
     except AddressError as error:
         context = click.get_current_context()
-        flags = {
-            context.params[str(option.name)]: option.opts[0] for option in context.command.params
-        }
+        flags = dict(_flags_by_value(context))
         port = error.address.port
         other_port = port + _PORT_DISTANCE if port < _LARGE_PORT else port - _PORT_DISTANCE
         argument = f"{flags[error.address]} :{other_port}"
         raise click.ClickException(
             f"{error}; choose another with {hint.format(argument=argument)}"
         ) from None
+
+
+def _flags_by_value(context: click.Context) -> Iterator[tuple[object, str]]:
+    """Return the flag of each value of a command."""
+    for option in context.command.params:
+        value = context.params[str(option.name)]
+        for item in value if isinstance(value, tuple) else (value,):
+            yield item, option.opts[0]

@@ -60,7 +60,10 @@ class AppCollector:
         # A new token is used immediately: the one before it may have been rejected.
         fresh_seconds = _FRESH_RATIO * self._min_interval_seconds if token == state.token else 0.0
         if self._is_fresh(fresh_seconds):
-            return replace(state, snapshot=replace(state.snapshot, files=parts.meetings.files))
+            snapshot = replace(
+                state.snapshot, files=parts.meetings.files, token_problem=parts.token.problem
+            )
+            return replace(state, snapshot=snapshot)
         state = replace(state, interval=state.interval.observe(begun))
         context = self._context(state, token, deadline)
         app_pass = AppPass(parts, state, context, fresh_seconds=fresh_seconds)

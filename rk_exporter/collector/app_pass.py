@@ -213,10 +213,13 @@ class AppPass:
         snapshot = replace(
             state.snapshot,
             readings=merge(readings, self.results, oldest=oldest),
-            up=self._up(),
+            up=(is_up := self._up()),
+            last_pass_timestamp_seconds=now,
+            outage=None if is_up else parts.limiter.outage(now),
             deferred=count_deferred(readings, self.results, fresh_count=fresh_count),
             budget_status=parts.limiter.budget_status(now),
             files=parts.meetings.files,
+            token_problem=parts.token.problem,
             discovery=parts.discovery.state if parts.discovery else None,
             duration_seconds=parts.clock.monotonic() - state.interval.starts[-1],
         )

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.error_boundary import ErrorBoundary
@@ -17,6 +17,17 @@ from rk_exporter.tracking.state_records import SavedApp
 
 # After its deadline, a pass still has to close broken connections and to make a snapshot.
 _OVERRUN_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassProgress:
+    """How the passes go on, besides what they find out."""
+
+    last_ended_at: float | None
+    """When the last pass over all apps ended, in unix seconds."""
+    is_running: bool
+    failed_apps: frozenset[str]
+    """The apps whose last pass ended with a bug of the exporter."""
 
 
 class Collector:
@@ -32,13 +43,11 @@ class Collector:
         apps: Sequence[tuple[AppCollector, ErrorBoundary]],
         *,
         clock: Clock,
-        stale_after_seconds: float,
         store: StateFile | None = None,
         recent_calls: Callable[[], Sequence[SavedCalls]] = tuple,
     ) -> None:
         self._apps = apps
         self._clock = clock
-        self._stale_after_seconds = stale_after_seconds
         self._store = store
         self._recent_calls = recent_calls
         self._saved_revisions: list[int] | None = None
@@ -65,16 +74,16 @@ class Collector:
                 await asyncio.shield(self._running)
         return self.snapshot
 
-    def why_not_ready(self) -> str | None:
-        """Return why the snapshot is incomplete or too old; None if it is neither."""
-        ended_at, now = self._last_pass_ended_at, self._clock.wall()
-        if ended_at is not None and now - ended_at > self._stale_after_seconds:
-            return "the last pass is out of date; is the exporter scraped?"
-        names = [app.app.name for app in self.snapshot.apps if not app.is_restored]
-        if names:
-            apps = ", ".join(names)
-            return f"recordings from before the start are being restored by scrapes: {apps}"
-        return None
+    @property
+    def progress(self) -> PassProgress:
+        """Return how the passes go on."""
+        return PassProgress(
+            last_ended_at=self._last_pass_ended_at,
+            is_running=self._running is not None and not self._running.done(),
+            failed_apps=frozenset(
+                app.state.snapshot.app.name for app, boundary in self._apps if boundary.has_failed
+            ),
+        )
 
     async def close(self) -> None:
         """End a running pass, close all connections, and save the state."""

@@ -24,6 +24,8 @@ class ErrorBoundary:
         self._app = app
         self._count = count
         self._last_logged: LastLogged[str | None] = LastLogged(None)
+        self.has_failed = False
+        """Whether an exception ended the last pass."""
 
     @contextmanager
     def contain(self) -> Iterator[None]:
@@ -31,6 +33,7 @@ class ErrorBoundary:
         try:
             yield
         except Exception as error:  # noqa: BLE001 # any bug, but of this app only
+            self.has_failed = True
             self._count()
             redacted = redacted_traceback(error)
             if self._last_logged.changes_to(redacted):
@@ -39,4 +42,5 @@ class ErrorBoundary:
                     extra={"app": self._app, "traceback": redacted},
                 )
         else:
+            self.has_failed = False
             self._last_logged.changes_to(None)

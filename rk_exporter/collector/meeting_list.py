@@ -14,6 +14,7 @@ from rk_exporter.runtime.printable import visible
 class MeetingSource(Protocol):
     """A file that lists meetings and may change at any time."""
 
+    problem: str | None
     last_read_successful: bool
     last_success_timestamp_seconds: float | None
 
@@ -61,6 +62,7 @@ class MeetingList:
                 visible(str(file.path)),
                 file.last_read_successful,
                 file.last_success_timestamp_seconds,
+                file.problem and visible(file.problem),
             )
             for file in self._files
         )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rk_exporter.config import parsers
 from rk_exporter.config.app_options import APP_OPTIONS
@@ -12,6 +13,12 @@ from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import ConfigError, ConfigSource, Setting
 from rk_exporter.config.suggestions import unknown_variables
 from rk_exporter.config.tokens import TOKEN_VARIABLE, TokenFile
+from rk_exporter.config.web_options import (
+    parse_addresses,
+    parse_external_url,
+    parse_route_prefix,
+    prefix_of,
+)
 from rk_exporter.config.yaml_document import read_document
 from rk_exporter.runtime.files import FileError
 from rk_exporter.runtime.logs import FORMATS, LEVELS
@@ -85,12 +92,49 @@ class Config:
         ),
     )
     listen_addresses: tuple[Address, ...] = declare(
-        "Comma-separated addresses to listen on (host:port); port 0 is any free port.",
-        Option("web.listen_address", parsers.parse_addresses, "ADDRESS", default=":10058"),
+        "Addresses to listen on (host:port); port 0 is any free port.",
+        Option(
+            "web.listen_address",
+            parse_addresses,
+            "ADDRESS",
+            default=":10058",
+            example='[":10058"]',
+            is_list=True,
+            allows_text=True,
+        ),
+    )
+    systemd_socket: bool = declare(
+        "Listen on the sockets that systemd passes (socket activation), instead of on addresses.",
+        Option("web.systemd_socket", parsers.parse_switch),
+    )
+    external_url: str | None = declare(
+        "URL under which people reach the exporter through a reverse proxy, or only its path.",
+        Option(
+            "web.external_url",
+            parse_external_url,
+            "URL",
+            example="https://monitoring.example/rk-exporter",
+        ),
+    )
+    route_prefix: str | None = declare(
+        "Prefix of all paths that the exporter answers; by default the path of web.external_url.",
+        Option("web.route_prefix", parse_route_prefix, "PREFIX", example="/rk-exporter"),
     )
     telemetry_path: str = declare(
         "Path of the metrics.",
         Option("web.telemetry_path", parsers.parse_telemetry_path, "PATH", default="/metrics"),
+    )
+    web_config_file: Path | None = declare(
+        "File with TLS, users and headers for the exporter's own server, in the format of "
+        "Prometheus's exporter-toolkit.",
+        Option(
+            "web.config_file",
+            Path,
+            "PATH",
+            example="web.yml",
+            is_file=True,
+            custom_flag="--web.config.file",
+        ),
     )
     max_requests: int = declare(
         "Maximum number of concurrent scrapes; further ones get a 503.",
@@ -104,6 +148,18 @@ class Config:
         "Log format.",
         Option("log.format", parsers.choice(*FORMATS), "|".join(FORMATS), default="logfmt"),
     )
+
+    @property
+    def served_prefix(self) -> str:
+        """Return the prefix of all paths in requests, e.g. `/rk-exporter`; empty if none."""
+        return self.link_prefix if self.route_prefix is None else self.route_prefix
+
+    @property
+    def link_prefix(self) -> str:
+        """Return the prefix of all links on pages, as browsers see them behind a proxy."""
+        if self.external_url is None:
+            return self.route_prefix or ""
+        return prefix_of(urlsplit(self.external_url).path)
 
 
 _GLOBAL_OPTIONS = options_of(Config)
@@ -132,6 +188,9 @@ def load(
             source.fail("scrape.min_interval", "must be shorter than scrape.stale_after")
         else:
             source.fail("scrape.stale_after", "must be longer than scrape.min_interval")
+    if values["systemd_socket"] and source.is_given("web.listen_address"):
+        message = "cannot be combined with web.listen_address; leave out one of them"
+        source.fail("web.systemd_socket", message)
     apps = app_configs(source, environment)
     known = [TOKEN_VARIABLE, CONFIG_FILE_VARIABLE]
     known += [option.variable for option in OPTIONS if option.variable]

@@ -39,6 +39,9 @@ class Option:
     """Shown in the documentation and in messages if there is no default."""
     path_in_app: str = ""
     is_list: bool = False
+    is_mapping: bool = False
+    allows_text: bool = False
+    """Whether the file may have a single text in place of a list."""
     is_file: bool = False
     """Whether the value is a path, relative to the file that contains it."""
     custom_flag: str = ""
@@ -81,11 +84,17 @@ class Option:
         """Return the value of an option that is not set."""
         if self.default is not None:
             return self.parse(self.default)
+        if self.is_mapping:
+            return self.parse({})
         return () if self.is_list else False if self.is_switch else None
 
     def check_shape(self, value: PlainValue) -> None:
         """Raise ValueError if *value* is not text where text is needed, or not a list."""
-        if isinstance(value, list if self.is_list else str):
+        if isinstance(value, dict if self.is_mapping else list if self.is_list else str):
+            return
+        if self.is_mapping:
+            raise ValueError(f"expected a mapping, e.g. {self.example}")
+        if self.allows_text and isinstance(value, str):
             return
         if self.is_list:
             raise ValueError(f"expected a list, e.g. {self.example}")

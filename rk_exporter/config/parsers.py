@@ -165,11 +165,6 @@ def parse_reread_interval(text: str) -> float:
     return seconds
 
 
-def parse_addresses(text: str) -> tuple[Address, ...]:
-    """Return the addresses in a list that is separated by commas."""
-    return tuple(parse_address(part.strip()) for part in text.split(","))
-
-
 def parse_address(text: str) -> Address:
     """Return one address."""
     match = _ADDRESS.fullmatch(text)

@@ -27,7 +27,15 @@ _APPS = "apps"
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; the message lists all mistakes and where they are."""
+    """
+    A configuration that cannot be used; the message lists all mistakes and where they are.
+
+    *problems* are the mistakes one by one, by default only the message.
+    """
+
+    def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems) or (message,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,10 @@ class ConfigSource:
         """Return the paths of the options that have this *name* at their end."""
         paths = [*self._paths, *(f"{_APPS}[].{path}" for path in self._paths_in_app)]
         return [path for path in paths if path.endswith(f".{name}")]
+
+    def has(self, path: str) -> bool:
+        """Return whether there is a value at *path*, even an empty one."""
+        return path in self._values
 
     def is_given(self, path: str) -> bool:
         """Return whether there is a value at *path* that is not empty."""
@@ -197,7 +209,7 @@ class ConfigSource:
         if len(messages) == 1:
             raise ConfigError(messages[0])
         lines = "\n".join(re.sub("(?m)^", "  ", message) for message in messages)
-        raise ConfigError(f"{len(messages)} problems in the configuration:\n{lines}")
+        raise ConfigError(f"{len(messages)} problems in the configuration:\n{lines}", messages)
 
 
 def _copy(value: str | list[str]) -> PlainValue:

@@ -32,6 +32,10 @@ class FixedToken:
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
 
+    @property
+    def problem(self) -> None:
+        """Return None, because the token is used as it is."""
+
     async def refresh(self) -> None:
         """Do nothing, because the environment of a process does not change."""
 

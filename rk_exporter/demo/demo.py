@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,7 +21,8 @@ from rk_exporter.model.meeting import Meeting
 from rk_exporter.simulator import DEMO_PACE, GeneratedScenario, Simulator
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
-from rk_exporter.web.server import Listener, bind, serve
+from rk_exporter.web.server import Listener, serve
+from rk_exporter.web.sockets import bind
 
 
 _StackContext = AbstractAsyncContextManager[RunningStack]
@@ -39,7 +40,7 @@ QUERIES = {
 class Addresses(NamedTuple):
     """The addresses that the demo listens on; the last two only with a stack."""
 
-    web: Address
+    web: tuple[Address, ...]
     simulator: Address
     prometheus: Address
     alertmanager: Address
@@ -56,12 +57,14 @@ async def run(
     scenario = GeneratedScenario(seed, MEETING_COUNT, time.time(), DEMO_PACE)
     simulator = Simulator(scenario, rate_limit=_RATE_LIMIT)
     meetings = tuple(Meeting(meeting.id, meeting.title) for meeting in scenario.meetings())
-    with bind(addresses.simulator) as api_socket, bind(addresses.web) as socket:
+    with ExitStack() as bound:
+        api_socket = bound.enter_context(bind(addresses.simulator))
+        sockets = [bound.enter_context(bind(address)) for address in addresses.web]
         api = Listener(simulator, api_socket, date_header=False)
         exporter = Exporter(_config(f"{api.url}/client/v4", meetings))
-        listener = Listener(exporter.application, socket)
+        listeners = [Listener(exporter.application, socket) for socket in sockets]
         # A server that stops closes its socket, which then has no address any more.
-        target = str(listener.address.reachable)
+        target = str(listeners[0].address.reachable)
         text = partial(welcome, target=target, simulator_url=api.url, seed=seed)
         stack: _StackContext = nullcontext(RunningStack(_without_stack(target)))
         try:
@@ -69,7 +72,8 @@ async def run(
                 programs = demo_stack.prepare(addresses.prometheus, addresses.alertmanager)
                 stack = demo_stack.started(programs, target=target)
             # The servers start first, because they handle signals.
-            await _until_one_ends(serve([api, listener]), _show_all(exporter, show, text, stack))
+            servers = serve([api, *listeners])
+            await _until_one_ends(servers, _show_all(exporter, show, text, stack))
         except BrokenPipeError:
             pass  # nobody reads the output any more
         finally:

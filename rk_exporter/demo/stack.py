@@ -16,7 +16,7 @@ import yaml
 from rk_exporter import assets
 from rk_exporter.config.parsers import Address
 from rk_exporter.demo.programs import Process, Program, StackError, has_page
-from rk_exporter.web.server import bind
+from rk_exporter.web.sockets import bind
 
 
 _Document = dict[str, Any]

@@ -73,6 +73,16 @@ class ApiCallMetrics:
         """Return the counters of one app."""
         return AppCallMetrics(app, self)
 
+    def failure_counts(self) -> dict[str, dict[str, int]]:
+        """Return how many calls have failed, by app and reason."""
+        counts: dict[str, dict[str, int]] = {}
+        for family in self.failures.collect():
+            for sample in family.samples:
+                by_reason = counts.setdefault(sample.labels["rk_app"], {})
+                reason = sample.labels["reason"]
+                by_reason[reason] = by_reason.get(reason, 0) + int(sample.value)
+        return counts
+
     def start_at_zero(self, app: str, endpoint: str) -> None:
         """Create the children of an endpoint, if there are none."""
         if (app, endpoint) in self._in_use:

@@ -94,14 +94,15 @@ FILE_GAUGES: tuple[Gauge[FileState], ...] = (
 
 def meeting_families(snapshot: Snapshot) -> Iterator[Metric]:
     """Return the metric families of the meetings in *snapshot*."""
-    meetings = [read for app in snapshot.apps for read in _read_meetings(app)]
+    meetings = [read for app in snapshot.apps for read in read_meetings(app)]
     yield _meeting_info(snapshot)
     yield from gauges(MEETING_GAUGES, meetings)
     rooms = [(labels, read.reading.room) for labels, read in meetings if read.reading.room]
     yield from gauges(ROOM_GAUGES, rooms)
 
 
-def _read_meetings(app: AppSnapshot) -> Iterator[tuple[LabelSet, ReadMeeting]]:
+def read_meetings(app: AppSnapshot) -> Iterator[tuple[LabelSet, ReadMeeting]]:
+    """Return the meetings of an app in their order, each with the labels of its series."""
     followed = Counter(
         known.meeting.meeting_id for known in app.recordings if known.recording.in_progress
     )

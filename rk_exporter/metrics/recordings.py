@@ -37,6 +37,11 @@ class ReadRecording:
         expires_at = self.recording.download_url_expiry_timestamp_seconds
         return None if expires_at is None else expires_at - (self.now + self.clock_offset)
 
+    @property
+    def duration_seconds(self) -> float | None:
+        """Return its length; if it runs, until it was read."""
+        return self.recording.duration_seconds(as_of=self.read_at + self.clock_offset)
+
 
 class RecordingLabels:
     """The label sets of one recording's series, which are the same in every snapshot."""
@@ -126,7 +131,7 @@ RECORDING_FAMILIES = (
         "rk_recording_duration_seconds",
         "Length of the recording (API field recording_duration). If that is absent or 0: "
         "stopped_time, or else the time of the last read, minus started_time. " + RECORDING_AGE,
-        lambda read: read.recording.duration_seconds(as_of=read.read_at + read.clock_offset),
+        lambda read: read.duration_seconds,
         depends_on_time=True,
     ),
     _gauge(

@@ -85,3 +85,5 @@ class FileState:
     path: str
     is_read: bool
     last_success_timestamp_seconds: float | None
+    problem: str | None = None
+    """Why the present content cannot be used."""

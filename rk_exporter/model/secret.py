@@ -31,6 +31,11 @@ class Secret:
 class TokenSource(Protocol):
     """The source of an app's token."""
 
+    @property
+    def problem(self) -> str | None:
+        """Return why the last good token is in use and not the present one, without secrets."""
+        ...
+
     async def refresh(self) -> object:
         """Read the token again if its file has changed; wait for a bounded time only."""
         ...

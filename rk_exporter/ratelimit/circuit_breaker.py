@@ -2,6 +2,7 @@
 
 import math
 
+from rk_exporter.model.failure import Failure
 from rk_exporter.runtime.backoff import Backoff
 
 
@@ -18,6 +19,10 @@ class CircuitBreaker:
         self._has_trial = False
         self.open_until: float | None = None
         """The end of the block; None while the breaker is closed."""
+        self.opened_at: float | None = None
+        """When the breaker opened; failures of trial calls since then do not count."""
+        self.cause: Failure | None = None
+        """The failure that opened the breaker, or the last one of a trial call."""
 
     @property
     def is_closed(self) -> bool:
@@ -41,11 +46,20 @@ class CircuitBreaker:
 
     def close(self) -> None:
         """Let all calls pass."""
-        self.open_until = None
+        self.open_until = self.opened_at = self.cause = None
         self._backoff = self._backoff.after_success()
 
-    def open(self, now: float, *, seconds: float | None = None) -> None:
-        """Block all calls for *seconds*; without a number, for the delay of the back-off."""
+    def open(
+        self, now: float, *, seconds: float | None = None, cause: Failure | None = None
+    ) -> None:
+        """
+        Block all calls for *seconds*; without a number, for the delay of the back-off.
+
+        The *cause* explains the block to people.
+        """
+        if self.is_closed:
+            self.opened_at = now
+        self.cause = cause
         # Calls that ran when the breaker opened do not count as further failures.
         if self.is_closed or self._has_trial:
             self._backoff = self._backoff.after_failure()

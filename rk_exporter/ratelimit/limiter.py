@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import math
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from rk_exporter.model.errors import (
     ApiError,
@@ -21,13 +22,14 @@ from rk_exporter.model.errors import (
     ServerError,
     Unauthorized,
 )
+from rk_exporter.model.failure import Failure
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
 from rk_exporter.ratelimit.headers import BLOCK_SECONDS
 from rk_exporter.ratelimit.pass_context import PassContext
-from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
+from rk_exporter.ratelimit.status import BudgetStatus, Outage, RateLimitPolicy
 from rk_exporter.runtime.backoff import Backoff
 
 
@@ -95,6 +97,8 @@ class RateLimiter:
         self._access_breaker = CircuitBreaker(_REJECTED)
         self._trust_token()
         self.counts = CallCounts()
+        self._last_failure: Failure | None = None
+        self._failing_since: float | None = None
 
     @property
     def fair_share(self) -> float:
@@ -119,17 +123,30 @@ class RateLimiter:
     def budget_status(self, unix_seconds: float) -> BudgetStatus:
         """Return what is left now, at *unix_seconds*, and until when calls are blocked."""
         now = self._group.monotonic()
-        open_until = [
-            breaker.open_until for breaker in self._breakers if breaker.open_until is not None
-        ]
-        return BudgetStatus(
+        status = BudgetStatus(
             limit=self._group.budget.limit,
             remaining=self._group.budget.remaining(now),
-            blocked_until_timestamp_seconds=(
-                unix_seconds + max(open_until) - now if open_until else None
-            ),
             policies=self._group.policies,
         )
+        blocks = [
+            (breaker.open_until, breaker)
+            for breaker in self._breakers
+            if breaker.open_until is not None
+        ]
+        if not blocks:
+            return status
+        open_until, breaker = max(blocks, key=itemgetter(0))
+        ahead_seconds = now - unix_seconds
+        return replace(
+            status,
+            blocked_until_timestamp_seconds=open_until - ahead_seconds,
+            block=_outage(breaker.cause, breaker.opened_at, ahead_seconds=ahead_seconds),
+        )
+
+    def outage(self, unix_seconds: float) -> Outage | None:
+        """Return the failures since the last success, now at *unix_seconds*; None if none."""
+        ahead_seconds = self._group.monotonic() - unix_seconds
+        return _outage(self._last_failure, self._failing_since, ahead_seconds=ahead_seconds)
 
     @contextlib.asynccontextmanager
     async def acquire(self, context: PassContext) -> AsyncIterator[None]:
@@ -148,28 +165,11 @@ class RateLimiter:
         trials = [breaker for breaker in breakers if breaker.start_call()]
         try:
             yield
-        except RateLimited as error:
-            group.breaker.open(self._group.monotonic(), seconds=error.retry_after_seconds)
-            raise
-        except Unauthorized:
-            self._reject(auth_breaker)
-            raise
-        except Intercepted:
-            self._reject(self._access_breaker)
-            raise
-        except ServerError as error:
-            seconds = error.retry_after_seconds
-            if seconds is not None:
-                self._access_breaker.open(group.monotonic(), seconds=seconds)
-            _close(t for t in trials if seconds is None or t is not self._access_breaker)
-            raise
-        except ApiError:
-            # The API neither rejected the token nor limited the rate.
-            _close(trials)
+        except ApiError as error:
+            self._take_failure(error, auth_breaker, trials)
             raise
         else:
-            self.counts = replace(self.counts, succeeded=self.counts.succeeded + 1)
-            self._rejections_until_open = _REJECTIONS_OF_A_VALID_TOKEN
+            self._take_success()
             _close(trials)
         finally:
             group.budget.release(group.monotonic())
@@ -238,7 +238,33 @@ class RateLimiter:
                 raise RateLimitWait
             await group.wait(seconds)
 
-    def _reject(self, app_breaker: CircuitBreaker) -> None:
+    def _take_success(self) -> None:
+        self.counts = replace(self.counts, succeeded=self.counts.succeeded + 1)
+        self._rejections_until_open = _REJECTIONS_OF_A_VALID_TOKEN
+        self._last_failure = self._failing_since = None
+
+    def _take_failure(
+        self, error: ApiError, auth_breaker: CircuitBreaker, trials: Collection[CircuitBreaker]
+    ) -> None:
+        """Decide what the failure of a call means for later calls; *trials* may have ended."""
+        group, now = self._group, self._group.monotonic()
+        self._last_failure = cause = error.failure
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        match error:
+            case RateLimited():
+                group.breaker.open(now, seconds=error.retry_after_seconds, cause=cause)
+            case Unauthorized():
+                self._reject(auth_breaker, cause)
+            case Intercepted():
+                self._reject(self._access_breaker, cause)
+            case ServerError(retry_after_seconds=seconds) if seconds is not None:
+                self._access_breaker.open(now, seconds=seconds, cause=cause)
+                _close(trial for trial in trials if trial is not self._access_breaker)
+            case _:
+                # The API neither rejected the token nor limited the rate.
+                _close(trials)
+
+    def _reject(self, app_breaker: CircuitBreaker, cause: Failure) -> None:
         """
         Open one of this app's breakers.
 
@@ -247,12 +273,19 @@ class RateLimiter:
         """
         self._rejections_until_open -= 1
         if self._rejections_until_open <= 0:
-            app_breaker.open(self._group.monotonic())
+            app_breaker.open(self._group.monotonic(), cause=cause)
 
 
 def _max_wait_seconds(context: PassContext) -> float:
     """Return for how long a call may still wait for the rate limiter."""
     return max(0.0, context.wait_until - asyncio.get_running_loop().time())
+
+
+def _outage(failure: Failure | None, since: float | None, *, ahead_seconds: float) -> Outage | None:
+    """Return an outage; the clock of *since* is ahead of unix seconds."""
+    if failure is None or since is None:
+        return None
+    return Outage(failure=failure, since_timestamp_seconds=since - ahead_seconds)
 
 
 def _close(breakers: Iterable[CircuitBreaker]) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from rk_exporter.model.failure import Failure
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimitPolicy:
@@ -14,6 +16,14 @@ class RateLimitPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """Calls that fail since a time (unix seconds), without a success; *failure* is the last one."""
+
+    failure: Failure
+    since_timestamp_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetStatus:
     """The budget of an app's group in calls per 300 s, and the policies that the API reports."""
 
@@ -21,4 +31,6 @@ class BudgetStatus:
     remaining: int
     blocked_until_timestamp_seconds: float | None = None
     """The time until which calls are blocked, after the API refused one."""
+    block: Outage | None = None
+    """Why and since when calls are blocked."""
     policies: tuple[RateLimitPolicy, ...] = ()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from rk_exporter.runtime.line_writer import LineWriter
+from rk_exporter.runtime.recent_warnings import RecentWarnings
 
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -78,7 +79,8 @@ def configure(*, level: str, form: str, stream: TextIO | None = None) -> None:
     """Send the log of the package from *level* on to *stream*, by default standard error."""
     handler = NonBlockingHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else LogfmtFormatter())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    handlers = [handler, RecentWarnings()]
+    logging.basicConfig(handlers=handlers, level=logging.WARNING, force=True)
     logging.getLogger("rk_exporter").setLevel(level.upper())
     for library in _NOISY_LIBRARIES:
         logging.getLogger(library).setLevel(logging.ERROR)

@@ -84,6 +84,8 @@ class WatchedFile(ABC, Generic[T]):
             raise FileError(str(first.problem))
         self.value, self._version = first.value, first.version
         self.is_public = first.is_public
+        self.problem: str | None = None
+        """Why the present content of the file cannot be used."""
         self.last_read_successful = True
         self.last_success_timestamp_seconds: float | None = clock()
 
@@ -139,6 +141,7 @@ class WatchedFile(ABC, Generic[T]):
 
     def _accept(self, result: _ReadResult[T]) -> bool:
         self._version = result.version
+        self.problem = result.problem
         self._log_problem(result.problem)
         self.last_read_successful = result.value is not None
         if result.value is None:

@@ -30,13 +30,14 @@ def rank(known: KnownRecording) -> tuple[int, float]:
     newest_first = -ended_at(known)
     if recording.status is Status.ERRORED or known.outcome in FAILURES:
         return _FAILED, newest_first
-    if recording.has_download_url is False or _is_empty(recording):
+    if recording.has_download_url is False or is_empty(recording):
         return _WITHOUT_FILE, newest_first
     expires_at = recording.download_url_expiry_timestamp_seconds
     return (_OTHERS, newest_first) if expires_at is None else (_EXPIRING, expires_at)
 
 
-def _is_empty(recording: Recording) -> bool:
+def is_empty(recording: Recording) -> bool:
+    """Return whether the file is too small for the length of the recording."""
     size, seconds = recording.file_size_bytes, recording.known_duration_seconds
     if recording.is_track or size is None or seconds is None:
         return False

@@ -7,13 +7,19 @@ are semi-private; a test names each of them.
 """
 
 import asyncio
+import logging
 import sys
+
+from collections.abc import Callable, Mapping
 
 import h11
 
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
 
+from rk_exporter.web.tls import ServerContext
 
+
+logger = logging.getLogger(__name__)
 HEAD_DEADLINE_SECONDS = 5.0
 RESPONSE_DEADLINE_SECONDS = 30.0
 _PIECE_BYTES = 1024
@@ -32,8 +38,11 @@ class LimitedH11Protocol(H11Protocol):
     _head_deadline: asyncio.TimerHandle | None = None
     _response_deadline: asyncio.TimerHandle | None = None
     max_connections = 64
+    more_headers: Callable[[], Mapping[str, str]] = staticmethod(dict)
+    """Headers for the responses that the connection sends itself."""
     idle_since = 0.0
     _is_half_closed = False
+    _has_tls = False
 
     @property
     def is_answering(self) -> bool:
@@ -44,13 +53,22 @@ class LimitedH11Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Make room for the connection, and start to wait for a request."""
         self.idle_since = self.loop.time()
+        context = transport.get_extra_info("sslcontext")
+        self._has_tls = context is not None
+        if isinstance(context, ServerContext):
+            certificate = transport.get_extra_info("peercert")
+            if not context.allows(certificate):
+                logger.info("client certificate has none of the allowed names")
+                transport.abort()
+                return
         if len(self.connections) >= self.max_connections and not self._make_room():
             transport.abort()
             return
-        # pause_writing must follow any byte that is not sent immediately, and resume_writing the
-        # last one; otherwise the end of a response could stay here forever.
-        transport.set_write_buffer_limits(high=0)
         super().connection_made(transport)
+        # pause_writing must follow any byte that is not sent immediately, and resume_writing the
+        # last one; otherwise the end of a response could stay here forever. With a limit of 0,
+        # asyncio's TLS would pause even if there is nothing to send.
+        transport.set_write_buffer_limits(high=1 if self._has_tls else 0, low=0)
         self._set_deadlines()
 
     def data_received(self, data: bytes) -> None:
@@ -62,7 +80,13 @@ class LimitedH11Protocol(H11Protocol):
         self._set_deadlines()
 
     def eof_received(self) -> bool:  # type: ignore[override] # as asyncio's
-        """Keep the connection open for a response: a client may close its side after a request."""
+        """
+        Keep the connection open for a response: a client may close its side after a request.
+
+        With TLS that is impossible in asyncio.
+        """
+        if self._has_tls:
+            return False
         self._is_half_closed = True
         return not self._has_written_all
 
@@ -113,10 +137,11 @@ class LimitedH11Protocol(H11Protocol):
             status, msg = _HEADER_FIELDS_TOO_LARGE, "The request's head is too large."
         # The body of a request may be malformed after its response has begun: then it is too late.
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            more = "".join(f"{name}: {value}\r\n" for name, value in self.more_headers().items())
             self.transport.write(
                 b"HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
-                b"Content-Length: %d\r\nConnection: close\r\n\r\n%s\n"
-                % (status, STATUS_PHRASES[status], len(msg) + 1, msg.encode())
+                b"Content-Length: %d\r\nConnection: close\r\n%s\r\n%s\n"
+                % (status, STATUS_PHRASES[status], len(msg) + 1, more.encode(), msg.encode())
             )
         if self.cycle is not None:
             self.cycle.disconnected = True

@@ -9,14 +9,18 @@ import signal
 import socket
 import sys
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
 
 from rk_exporter.config.parsers import Address
+from rk_exporter.runtime.systemd import ServiceManager
 from rk_exporter.web.protocol import LimitedH11Protocol
+from rk_exporter.web.sockets import BACKLOG
+from rk_exporter.web.tls import ServerContext
+from rk_exporter.web.tls_door import TlsDoor
 
 
 logger = logging.getLogger(__name__)
@@ -29,58 +33,49 @@ SPARE_CONNECTIONS = 24
 # Prometheus keeps its connection open between scrapes.
 KEEP_ALIVE_SECONDS = 120
 GRACE_SECONDS = 10
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LARGEST_HEAD_BYTES = 16 * 1024
-_BACKLOG = 64
-# asyncio tries again every second, and reports up to _BACKLOG errors each time.
+# asyncio tries again every second, and reports up to BACKLOG errors each time.
 _ACCEPT_LOG_SECONDS = 10.0
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-class AddressError(Exception):
-    """The server cannot listen on *address*."""
-
-    def __init__(self, address: Address, reason: str) -> None:
-        super().__init__(f"cannot listen on {address}: {reason}")
-        self.address = address
-
-
 class _Server(uvicorn.Server):
+    def __init__(self, listener: "Listener", most_connections: int) -> None:
+        self._door = listener.door(most_connections)
+        super().__init__(_configuration(listener, most_connections, self._door))
+        self.listens = asyncio.Event()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections, few at a time but with many waiting."""
         await super().startup(sockets)
         for listening in sockets or ():
-            listening.listen(_BACKLOG)
+            listening.listen(BACKLOG)
+        self.listens.set()
+
+    def stop(self) -> None:
+        """Stop to accept connections and let responses end; abort them if called again."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        if self.listens.is_set():
+            # uvicorn would accept connections until its next tick.
+            for server in self.servers:
+                server.close()
+        if self.force_exit:
+            # Since Python 3.12, uvicorn would wait for them.
+            for connection in self.server_state.connections:
+                connection.transport.abort()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the connections that are in their TLS handshake, then the others."""
+        if self._door:
+            self._door.close()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to *serve*, because uvicorn raises them again at the end."""
         yield
-
-
-def bind(address: Address) -> socket.socket:
-    """
-    Return a socket that listens on *address*.
-
-    Raises AddressError.
-    """
-    host, port = address.host, address.port
-    dual_stack = (not host or ":" in host) and socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if ":" in host or dual_stack else socket.AF_INET
-    try:
-        listening = socket.create_server(
-            (host, port), family=family, dualstack_ipv6=dual_stack, backlog=_BACKLOG
-        )
-    except OSError as error:
-        # The standard library appends "(while attempting to bind on address …)".
-        reason = (error.strerror or str(error)).partition(" (while")[0]
-    except UnicodeError:
-        reason = "invalid host name"
-    else:
-        # asyncio does not set this for the connections of a socket that it did not make. With
-        # Nagle's algorithm a response in two pieces takes 40 ms longer.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listening
-    raise AddressError(address, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +88,10 @@ class Listener:
     """How many requests the application answers in parallel; limits the connections too."""
     date_header: bool = True
     """Whether the server adds a Date header; the simulated API sends its own."""
+    tls: Callable[[], ServerContext] | None = None
+    """Returns TLS for a new connection; without it, the server speaks HTTP without TLS."""
+    headers: Callable[[], Mapping[str, str]] = dict
+    """Returns headers for the responses that the application does not see."""
 
     @property
     def address(self) -> Address:
@@ -102,36 +101,69 @@ class Listener:
     @property
     def url(self) -> str:
         """Return the URL of the application on this machine."""
-        return self.address.url
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://{self.address.reachable}"
+
+    def door(self, most_connections: int) -> TlsDoor | None:
+        """Return what lets connections in if the server speaks TLS."""
+        if self.tls is None:
+            return None
+        return TlsDoor(
+            self.tls,
+            headers=self.headers,
+            max_waiting=min(self.max_requests + SPARE_CONNECTIONS, most_connections),
+        )
 
 
-async def serve(listeners: Iterable[Listener]) -> None:
+async def serve(
+    listeners: Iterable[Listener],
+    *,
+    service_manager: ServiceManager | None = None,
+    signal_handlers: Mapping[signal.Signals, Callable[[], None]] | None = None,
+) -> None:
     """
     Serve each application on its socket until SIGTERM or SIGINT.
 
-    Running responses get 10 s to finish; a second signal aborts them.
+    Running responses get 10 s to finish; a second signal aborts them. Other signals call their
+    handler in *signal_handlers*. The *service_manager* learns when the servers listen and stop.
     """
+    manager = service_manager or ServiceManager({}, pid=0)
     listeners = list(listeners)
     most = _most_connections(len(listeners))
-    servers = [(_Server(_configuration(listener, most)), listener.socket) for listener in listeners]
+    servers = [_Server(listener, most) for listener in listeners]
 
     def stop() -> None:
-        for server, _ in servers:
-            server.force_exit = server.should_exit
-            server.should_exit = True
-            if server.force_exit:
-                # Since Python 3.12, uvicorn would wait for them.
-                for connection in server.server_state.connections:
-                    connection.transport.abort()
+        if not any(server.should_exit for server in servers):
+            manager.stopping(f"finishing requests, for at most {GRACE_SECONDS} s")
+        for server in servers:
+            server.stop()
 
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_AcceptErrors())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    await asyncio.gather(*(server.serve(sockets=[listening]) for server, listening in servers))
-    # The rest of the shutdown needs no grace: a signal now ends the process.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.remove_signal_handler(number)
+    # The end of the loop removes the handlers, so that a late signal does not interrupt what must
+    # be done after this, e.g. saving the state.
+    for number, handle in {**(signal_handlers or {}), **dict.fromkeys(STOP_SIGNALS, stop)}.items():
+        loop.add_signal_handler(number, handle)
+    addresses = ", ".join(str(listener.address) for listener in listeners)
+    reports = asyncio.create_task(_report(servers, manager, f"listening on {addresses}"))
+    try:
+        await asyncio.gather(
+            *(
+                server.serve(sockets=[listener.socket])
+                for server, listener in zip(servers, listeners, strict=True)
+            )
+        )
+    finally:
+        reports.cancel()
+
+
+async def _report(servers: Iterable[_Server], manager: ServiceManager, status: str) -> None:
+    """Tell the service manager that all servers listen, and then for ever that the loop runs."""
+    for server in servers:
+        await server.listens.wait()
+    if not any(server.should_exit for server in servers):
+        manager.ready(status)
+    await manager.keep_alive()
 
 
 def _most_connections(listeners: int) -> int:
@@ -172,13 +204,16 @@ def _ending_quietly(application: AsgiApplication) -> AsgiApplication:
     return answer
 
 
-def _configuration(listener: Listener, most_connections: int) -> uvicorn.Config:
+def _configuration(
+    listener: Listener, most_connections: int, door: TlsDoor | None
+) -> uvicorn.Config:
     class Protocol(LimitedH11Protocol):
         max_connections = min(listener.max_requests + SPARE_CONNECTIONS, most_connections)
+        more_headers = staticmethod(listener.headers)
 
     return uvicorn.Config(
         _ending_quietly(listener.application),
-        http=Protocol,
+        http=door.protocol(Protocol) if door else Protocol,  # type: ignore[arg-type] # it is only called
         ws="none",
         lifespan="off",
         log_config=None,
@@ -186,7 +221,7 @@ def _configuration(listener: Listener, most_connections: int) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         date_header=listener.date_header,
-        backlog=min(_BACKLOG, most_connections),
+        backlog=min(BACKLOG, most_connections),
         h11_max_incomplete_event_size=_LARGEST_HEAD_BYTES,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -18,6 +18,7 @@ from rk_exporter.cli.main import main
 from rk_exporter.config.config import OPTIONS
 from rk_exporter.simulator import Fault, ScriptedScenario, Simulator
 from tests.support.building import NOW, samples, scripted, value
+from tests.support.check_documents import parsed
 from tests.support.processes import TOKEN, invoke, started, url_in
 from tests.support.serving import served
 
@@ -234,14 +235,15 @@ class TestCheck:
         assert (0, 3) == (result.exit_code, simulator.requests.total)
 
     def test_success(self, base_url: str) -> None:
-        """It prints a line for the app and each meeting, and exits with 0."""
+        """It prints a line for the app and each meeting, and a summary, and exits with 0."""
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
         options = ("--api.base-url", base_url, "--api.budget", "600")
         result = invoke("check", *IDS, *meetings, *options)
-        app, weekly, idle = result.output.splitlines()
+        app, weekly, idle, summary = result.output.splitlines()
         assert "app: account account, app app: ok, 2 of 2 meetings read" == app
         assert re.fullmatch(r"  weekly  PAUSED \(recording [0-9a-f-]+\), .* long", weekly)
         assert "  idle    no active recording" == idle
+        assert "1 app, 2 meetings: 2 fine" == summary
         assert 0 == result.exit_code
 
     def test_hanging_meetings(self, base_url: str, simulator: Simulator) -> None:
@@ -266,9 +268,10 @@ class TestCheck:
         )
         environment = {**TOKEN, "BAD_TOKEN": "refused"}
         result = invoke("check", "--config.file", str(file), environment=environment)
-        good, _, bad, failure = result.output.splitlines()
+        good, _, bad, failure, summary = result.output.splitlines()
         assert (1, True, True) == (result.exit_code, "ok, 1 of 1" in good, "FAILED, 0 of 1" in bad)
         assert "FAILED auth: the API answered 401" in failure
+        assert "2 apps, 2 meetings: 1 fine, 1 cannot be read, 1 token rejected" == summary
 
     def test_rejected_token(self, base_url: str) -> None:
         """A rejected token is one failure with a fix, not one per meeting, and exit code 1."""
@@ -278,7 +281,8 @@ class TestCheck:
             environment={"CLOUDFLARE_API_TOKEN": "forbidden"},
         )
         assert 1 == result.exit_code
-        app, token = result.output.splitlines()
+        app, token, summary = result.output.splitlines()
+        assert summary.endswith(", 1 token rejected")
         assert app.endswith("FAILED, 0 of 2 meetings read")
         assert token.startswith(
             "  token: FAILED auth: the API answered 403 with the error code 10000; give the token"
@@ -294,7 +298,9 @@ class TestCheck:
         )
         result = invoke("check", "--config.file", str(file))
         assert 1 == result.exit_code
-        assert result.output.splitlines()[-1] == (
+        *_, mistyped, summary = result.output.splitlines()
+        assert "1 app, 2 meetings: 1 fine, 1 does not exist" == summary
+        assert mistyped == (
             "  idel    FAILED not_found: the API has no meeting with this id; "
             f"correct or remove it: {file}:8: apps[0].meetings.ids[1]"
         )
@@ -309,7 +315,7 @@ class TestCheck:
         )
         assert f"{simulator.requests.total} calls made, at most 15 allowed" in result.output
         assert simulator.requests.total <= 15
-        document = json.loads(invoke(*arguments, "--format", "json").stdout)
+        document = parsed(invoke(*arguments, "--format", "json").stdout)
         assert document["ok"]
         assert {"confirmed", "differs", "unknown"} >= {
             question["result"] for question in document["questions"]
@@ -333,7 +339,7 @@ class TestCheck:
         simulator.inject("weekly", Fault.SERVER_ERROR)
         meetings = ("--meeting-id", "weekly", "--meeting-id", "idle")
         result = invoke("check", *IDS, *meetings, "--api.base-url", base_url, "--format", "json")
-        document = json.loads(result.stdout)
+        document = parsed(result.stdout)
         meetings_document = document["apps"][0]["meetings"]
         states = {meeting["meeting_id"]: meeting["ok"] for meeting in meetings_document}
         assert (1, False, {"weekly": False, "idle": True}) == (
@@ -345,9 +351,37 @@ class TestCheck:
     def test_json_of_a_bad_configuration(self) -> None:
         """The error about an invalid configuration is JSON too."""
         result = invoke("check", *IDS, "--format", "json")
-        document = json.loads(result.stdout)
+        document = parsed(result.stdout)
         assert (2, False) == (result.exit_code, document["ok"])
+        assert "error" == document["kind"]
         assert document["error"].startswith("missing: meetings (--meeting-id or ")
+        assert [document["error"]] == document["problems"]
+
+    def test_json_of_several_mistakes(self) -> None:
+        """The document lists the mistakes one by one, as scripts need them."""
+        options = ("--api.budget", "many", "--log.level", "loud", "--meeting-id", "x")
+        result = invoke("check", *IDS, *options, "--format", "json")
+        document = parsed(result.stdout)
+        assert 2 == document["exit_code"] == result.exit_code
+        assert ["--api.budget", "--log.level"] == sorted(
+            problem.partition(":")[0] for problem in document["problems"]
+        )
+
+    def test_json_of_a_probe_that_fails(self, base_url: str) -> None:
+        """The probe's document follows the schema too if the API refuses to answer."""
+        options = ("--meeting-id", "idle", "--api.base-url", base_url, "--probe")
+        environment = {"CLOUDFLARE_API_TOKEN": "refused"}
+        result = invoke("check", *IDS, *options, "--format", "json", environment=environment)
+        document = parsed(result.stdout)
+        assert ("probe", 1, 1) == (document["kind"], document["exit_code"], result.exit_code)
+
+    def test_json_without_certificates(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An error outside the configuration file is JSON too."""
+        monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent.pem")
+        result = invoke("check", *IDS, "--meeting-id", "x", "--format", "json")
+        document = parsed(result.stdout)
+        assert ("error", 2, 2) == (document["kind"], document["exit_code"], result.exit_code)
+        assert "SSL_CERT_FILE" in document["error"]
 
     @pytest.mark.parametrize(("budget", "warned"), [("1200", False), ("1201", True)])
     def test_budget_above_what_cloudflare_allows(self, *, budget: str, warned: bool) -> None:
@@ -385,11 +419,15 @@ class TestCheck:
 
     def test_offline(self, base_url: str, simulator: Simulator) -> None:
         """With --offline it checks only the configuration, without API calls."""
-        result = invoke(
-            *("check", *IDS, "--meeting-id", "weekly", "--offline", "--api.base-url", base_url)
-        )
+        options = ("--offline", "--api.base-url", base_url)
+        arguments = ("check", *IDS, "--meeting-id", "weekly", *options)
+        result = invoke(*arguments)
         assert (0, 0) == (result.exit_code, simulator.requests.total)
         assert "1 meeting listed, no API calls made" in result.output
+        summary = "1 app, 1 meeting: the configuration is valid, no API calls made"
+        assert summary == result.output.splitlines()[-1]
+        document = parsed(invoke(*arguments, "--format", "json").stdout)
+        assert ("offline", 1) == (document["kind"], document["summary"]["unread"])
 
     @pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o640, False)])
     def test_token_for_everybody(self, tmp_path: Path, *, mode: int, warned: bool) -> None:

@@ -92,6 +92,7 @@ HAS_CONFIGURATION = frozenset(
         "docs/how-to/rotate-the-token.md",
         "docs/how-to/troubleshooting.md",
         "docs/how-to/upgrade.md",
+        "docs/reference/check-report.md",
     }
 )
 # On these pages it is a YAML block of the page, by its number.
@@ -118,6 +119,7 @@ MEETING = re.compile(
     r"|(INVOKED|RECORDING|PAUSED|UPLOADING) \(recording [0-9a-f-]{36}\)(, \d+\w( \d+\w)? long)?"
     r"(, [\d.]+ [kM]?B)?(, download URL expires in \d+\w \d+\w)?)"
 )
+SUMMARY = re.compile(r"\d+ apps?, \d+ meetings?: \d+ fine")
 PAGES_WITH_COMMANDS = [page for page in PAGES if blocks(page, *SHELLS)]
 
 
@@ -280,8 +282,10 @@ def test_commands(page: str, tmp_path: Path, simulator: str) -> None:
                 printed = reader.run(step).splitlines()
                 if step.output:
                     assert step.output[0] == re.sub(r"\d+ of \d+", counted(step), printed[0])
-                    for line in (*step.output[1:], *printed[1:]):
-                        assert MEETING.fullmatch(line), line
+                    for report in (list(step.output), printed):
+                        assert SUMMARY.fullmatch(report[-1]), report[-1]
+                        for line in report[1:-1]:
+                            assert MEETING.fullmatch(line), line
 
 
 def require_programs(page: str) -> None:
@@ -299,7 +303,7 @@ def require_programs(page: str) -> None:
 
 
 def counted(step: Step) -> str:
-    meetings = len(step.output) - 1
+    meetings = len(step.output) - 2
     return f"{meetings} of {meetings}"
 
 

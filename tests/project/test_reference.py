@@ -15,7 +15,7 @@ from rk_exporter.config.config import OPTIONS
 from rk_exporter.config.option import Option
 from tests.support.building import run, setup
 from tests.support.markdown import all_rows, rows
-from tools.docs.__main__ import PAGES, ROOT, page, path_of
+from tools.docs.__main__ import FILES, PAGES, ROOT, page, path_of
 from tools.docs.command_line import command_line_reference
 from tools.docs.configuration import configuration_reference
 from tools.docs.http import http_reference
@@ -30,9 +30,16 @@ def test_pages_are_current(name: str) -> None:
     assert page(name) == path_of(name).read_text(encoding="utf-8"), "run make docs"
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_files_are_current(name: str) -> None:
+    """The other committed files are those that `make docs` writes."""
+    assert FILES[name]() == (ROOT / name).read_text(encoding="utf-8"), "run make docs"
+
+
 def test_every_page_is_generated() -> None:
     """No page of the reference is written by hand."""
-    assert {path_of(name) for name in PAGES} == {*(ROOT / "docs/reference").iterdir()}
+    generated = {path_of(name) for name in PAGES} | {ROOT / name for name in FILES}
+    assert {*(ROOT / "docs/reference").iterdir()} <= generated
 
 
 def test_options() -> None:
@@ -57,7 +64,7 @@ def test_configuration() -> None:
     "option",
     # The folder of a state file must exist.
     [option for option in OPTIONS if option.example and option.path != "state.file"],
-    ids=lambda option: option.path_in_app,
+    ids=lambda option: option.path_in_app or option.path,
 )
 def test_examples(option: Option) -> None:
     """The examples of the reference are valid values."""
@@ -145,7 +152,7 @@ def test_http(path: str, method: str, headers: dict[str, str]) -> None:
     """The exporter answers as the page says."""
     text = http_reference()
     paths = [row[0] for row in rows(text, "## Paths")]
-    assert len(paths) == 4
+    assert len(paths) == 5
     answer = run(setup().get(path, headers, method))
     where = f"`{path}`" if answer.status_code in {200, 503} else "any"
     documented = [

@@ -317,7 +317,7 @@ class TestPages:
 
         async def steps(simulation: Simulation) -> str:
             text = (await simulation.scrapes(8))[-1]
-            assert simulation.exporter.collector.why_not_ready() is None
+            assert simulation.exporter.why_not_ready() is None
             expected = [size for size in (100, 50, 25, 12, 10) if size >= last]
             assert self.sizes(simulation) == [str(size) for size in expected]
             return text
@@ -375,7 +375,7 @@ class TestPages:
 
         async def steps(simulation: Simulation) -> str:
             text = (await simulation.scrapes(3))[-1]
-            assert simulation.exporter.collector.why_not_ready() is None
+            assert simulation.exporter.why_not_ready() is None
             return text
 
         text = simulate(

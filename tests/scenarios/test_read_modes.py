@@ -231,7 +231,7 @@ class TestOneByOne:
 
         async def steps(simulation: Simulation) -> str:
             text = (await simulation.scrapes(200))[-1]
-            assert simulation.exporter.collector.why_not_ready() is None
+            assert simulation.exporter.why_not_ready() is None
             return text
 
         few = config(meeting_ids=names, api__budget=budget, scrape__stale_after="1h")

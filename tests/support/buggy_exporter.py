@@ -16,7 +16,8 @@ from rk_exporter.config.config import load
 from rk_exporter.exporter import Exporter
 from rk_exporter.runtime.logs import configure
 from rk_exporter.simulator import ScriptedScenario, Simulator
-from rk_exporter.web.server import Listener, bind, serve
+from rk_exporter.web.server import Listener, serve
+from rk_exporter.web.sockets import bind
 from tests.support.building import scripted
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from rk_exporter.config.parsers import Address
 from rk_exporter.web import server
-from rk_exporter.web.server import Listener, bind, serve
+from rk_exporter.web.server import Listener, serve
+from rk_exporter.web.sockets import bind
 
 
 # Much longer than any test takes on the slowest machine.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools.docs.alerts import alerts_reference
+from tools.docs.check_report import check_report_reference, schema_text
 from tools.docs.command_line import command_line_reference
 from tools.docs.configuration import configuration_reference
 from tools.docs.http import http_reference
@@ -18,6 +19,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "options": ("Options", options_reference),
     "configuration": ("Configuration file", configuration_reference),
     "command-line": ("Command line", command_line_reference),
+    "check-report": ("Report of check for scripts", check_report_reference),
     "metrics": ("Metrics", metrics_reference),
     "alerts": ("Alerts and recording rules", alerts_reference),
     "log-messages": ("Log messages", log_messages_reference),
@@ -25,6 +27,10 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "simulator": ("Simulator", simulator_reference),
 }
 """The title and the text of each page, by its name."""
+FILES: dict[str, Callable[[], str]] = {
+    "docs/reference/check-report.schema.json": schema_text,
+}
+"""The text of each other generated file, by its path."""
 _NOTICE = "<!-- Generated from the code by `make docs`. Change the code or tools/docs instead. -->"
 
 
@@ -40,9 +46,13 @@ def page(name: str) -> str:
 
 
 def main() -> None:
-    """Write all pages."""
+    """Write all pages and files."""
     for name in PAGES:
         path_of(name).write_text(page(name), encoding="utf-8")
+    for name, text in FILES.items():
+        path = ROOT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text(), encoding="utf-8")
 
 
 if __name__ == "__main__":

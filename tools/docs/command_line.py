@@ -24,6 +24,9 @@ rk-exporter check --help
 | 0 | success |
 | 1 | something failed: an app cannot be read, a meeting does not exist, an address is in use |
 | 2 | usage or configuration error |
+| 130 | interrupted with Ctrl-C; `serve`, `demo` and `simulate` stop with 0 once they serve |
+
+For scripts, [`check --format json`](check-report.md) says what exactly is wrong.
 """
 _COMPLETION = """\
 ## Shell completion

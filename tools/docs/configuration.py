@@ -17,6 +17,7 @@ _TYPES = {
     "PERCENT": "percentage",
     "DURATION": "duration",
     "ADDRESS": "addresses",
+    "PREFIX": "path",
 }
 _HEADS = ("key", "type", "default", "example", "meaning")
 _MEETING_ROWS = (

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from rk_exporter import exporter
 from rk_exporter.web import application, metrics_page, pages
+from rk_exporter.web.status import pages as status_pages
 from tools.docs.tables import code, table
 
 
@@ -16,7 +17,9 @@ _PATHS = {
     "request (`Accept-Encoding`); `--web.telemetry-path` changes the path",
     "healthy": "whether the process is alive; it never calls the API",
     "ReadyPage": "whether the metrics are complete and current",
-    "LandingPage": "a page with links to the others",
+    "StatusPage": "what the exporter knows and how it is doing, for people; `?app=`, `?problem=` "
+    "and `?refresh=off`",
+    "StatusApi": "the same as JSON, see [status API](status-api.md)",
 }
 _REASONS = {
     ("MetricsPage", 200): "the metrics",
@@ -25,14 +28,18 @@ _REASONS = {
     ("healthy", 200): "always",
     ("ReadyPage", 200): "the metrics are complete and current",
     ("ReadyPage", 503): "see below",
-    ("LandingPage", 200): "always",
+    ("StatusPage", 200): "always; an unknown filter shows no rows",
+    ("StatusPage", 503): "too many requests at the same time; the header `Retry-After` is `1`",
+    ("StatusApi", 200): "always",
+    ("StatusApi", 400): "unknown app or problem in the query, as JSON",
+    ("StatusApi", 503): "too many requests at the same time; the header `Retry-After` is `1`",
     ("Application", 400): "the target of the request is neither a path nor a URL",
     ("Application", 404): "unknown path",
     ("Application", 405): "another method than `GET` or `HEAD`; the header `Allow` names both",
     ("Application", 413): "the request has a body of more than 64 KiB; the connection is closed",
     ("Application", 500): "a bug in the exporter; the log has the details",
 }
-_MODULES = (application, metrics_page, pages)
+_MODULES = (application, metrics_page, pages, status_pages)
 _TEMPLATE = """\
 The exporter listens on port 10058 (`--web.listen-address`). All paths accept {methods}. A `HEAD`
 request for the metrics makes no API calls.
@@ -49,12 +56,15 @@ Prometheus servers that scrape at the same time share one pass.
 ## Status codes
 
 {statuses}
-The body is one line of text, except for the metrics and the page at `/`. The server also answers
-400 to a malformed request, and 431 to one whose headers are too large.
+The body is one line of text, except for the metrics, the page at `/` and JSON. The server also
+answers 400 to a malformed request, and 431 to one whose headers are too large.
 
-`/-/ready` returns 503 in two cases:
+`/-/ready` returns 503 and says why, with the apps and since when:
 
-- After a start, until scrapes have read the recordings that were shown before the start.
+- Before the first scrape, and during the first pass.
+- If no API call of the last pass succeeded: `token refused (401) for app a since 14:02 UTC`.
+- After a start, until all meetings were read, and the recordings that were shown before the start.
+- If the last pass of an app ended with a bug of the exporter.
 - If the last pass is older than `--scrape.stale-after`.
 
 Use `/-/healthy` for probes, because readiness depends on being scraped. A pod that is scraped only

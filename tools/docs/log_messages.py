@@ -36,7 +36,7 @@ _TITLES = {
 # Messages that the code computes, and their levels.
 _LOAD = Load(100, 15.0, 600)
 _COMPUTED = {
-    ("cli/main.py", "%s"): [
+    ("cli/configured.py", "%s"): [
         ("warning", text)
         for text in (
             *unknown_variables(

@@ -8,7 +8,7 @@ import pytest
 
 from rk_exporter.api.endpoints import MEETING
 from rk_exporter.api.replies import Reply
-from rk_exporter.cli import check_meetings, check_report
+from rk_exporter.cli import check_meetings, check_report, check_verdicts
 from rk_exporter.cli.check import CheckResult, check, config_for_check
 from rk_exporter.cli.check_meetings import Existence, existence
 from rk_exporter.exporter import Exporter
@@ -16,6 +16,7 @@ from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.simulator import Fault, Recording
 from rk_exporter.simulator.api.settings import NotFoundBody
 from tests.support.building import NOW, Call, Simulation, config, in_process, simulate
+from tests.support.check_documents import document_of
 
 
 RUNNING = Recording.scripted("busy", invoked_at=NOW - 500, started_at=NOW - 498)
@@ -72,7 +73,7 @@ def known(result: CheckResult) -> Existence:
 
 
 def is_fine(result: CheckResult) -> bool:
-    return check_report.is_fine(result.snapshot, result.existence)
+    return check_verdicts.is_fine(result.snapshot, result.existence)
 
 
 def before_each(fault: Fault, path: str) -> Callable[[Simulation], object]:
@@ -100,7 +101,7 @@ def test_mistyped_id() -> None:
         "rk.yml:7: tpyo"
     )
     assert not is_fine(result)
-    document = check_report.document(result.snapshot, result.existence)
+    document = document_of(result.snapshot, result.existence)
     meetings = {meeting["meeting_id"]: meeting for meeting in document["apps"][0]["meetings"]}
     assert not document["ok"]
     assert {"busy": True, "idle": True, "tpyo": False} == {
@@ -193,7 +194,7 @@ def test_rejected_token(token: str) -> None:
     assert line.startswith("  token: FAILED auth: the API answered 40")
     assert not is_fine(result)
     assert not any(call.path.startswith("meetings/") for call in calls)
-    document = check_report.document(result.snapshot, result.existence)
+    document = document_of(result.snapshot, result.existence)
     assert "auth" == document["apps"][0]["token_failure"]["reason"]
 
 

@@ -1,15 +1,19 @@
-import json
+import re
 
 from typing import Any
 
 import pytest
 
 from rk_exporter.cli import check_report as report
+from rk_exporter.cli.check_meetings import Existence
+from rk_exporter.cli.check_verdicts import is_fine, summary
+from rk_exporter.cli.tones import coloured
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import App, DiscoveryState, Meeting, Reading, ReadMode, Room
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.ratelimit.status import BudgetStatus
 from rk_exporter.snapshot import AppSnapshot, Snapshot
+from tests.support.check_documents import document_of
 
 
 NOW = 1_795_000_000.0
@@ -48,7 +52,7 @@ def test_states_and_names() -> None:
         ),
         "  m2                        no active recording",
     ] == list(report.lines(shown))
-    assert report.is_fine(shown)
+    assert is_fine(shown)
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -59,8 +63,8 @@ def test_failures_have_advice(reason: Reason) -> None:
     assert app.endswith("FAILED, 1 of 2 meetings read")
     assert f"FAILED {reason}: what happened; " in failed
     assert fine.endswith("no active recording")
-    assert not report.is_fine(shown)
-    (meeting, _) = report.document(shown)["apps"][0]["meetings"]
+    assert not is_fine(shown)
+    (meeting, _) = document_of(shown)["apps"][0]["meetings"]
     assert meeting["failure"]["advice"] in failed
 
 
@@ -70,7 +74,7 @@ def test_message_of_the_api() -> None:
     shown = snapshot(Reading(meeting=MEETING, failure=failure))
     line = list(report.lines(shown))[1]
     assert line.endswith('check account_id and app_id; the API says "No route for that URI"')
-    (meeting,) = report.document(shown)["apps"][0]["meetings"]
+    (meeting,) = document_of(shown)["apps"][0]["meetings"]
     assert "No route for that URI" == meeting["failure"]["api_message"]
 
 
@@ -80,7 +84,7 @@ def test_unread_meeting() -> None:
     assert (
         "because the budget or the time ran out; raise --api.budget" in list(report.lines(shown))[1]
     )
-    assert not report.is_fine(shown)
+    assert not is_fine(shown)
 
 
 def test_suspended_calls() -> None:
@@ -89,7 +93,7 @@ def test_suspended_calls() -> None:
     shown = snapshot(Reading(meeting=MEETING), up=False, budget_status=budget_status)
     _, meeting = report.lines(shown)
     assert meeting.endswith("suspends API calls for 4m 50s; try again after that")
-    (app,) = report.document(shown)["apps"]
+    (app,) = document_of(shown)["apps"]
     assert NOW + 290 == app["blocked_until_timestamp_seconds"]
 
 
@@ -100,15 +104,15 @@ def test_failed_discovery() -> None:
     app, live, _ = report.lines(shown)
     assert "FAILED, 1 of 1 meetings read" in app
     assert live.startswith("  live meetings: FAILED auth: the API answered 403; give the token the")
-    assert not report.is_fine(shown)
-    assert "auth" == report.document(shown)["apps"][0]["discovery_failure"]["reason"]
+    assert not is_fine(shown)
+    assert "auth" == document_of(shown)["apps"][0]["discovery_failure"]["reason"]
 
 
 def test_read_through_the_list() -> None:
     """The app's line says that the exporter reads the list."""
     shown = snapshot(reading(), read_mode=ReadMode.LIST)
     assert "ok, 1 of 1 meetings read through the list" in next(report.lines(shown))
-    assert "list" == report.document(shown)["apps"][0]["read"]
+    assert "list" == document_of(shown)["apps"][0]["read"]
 
 
 @pytest.mark.parametrize(("up", "verdict"), [(True, "ok"), (False, "FAILED")])
@@ -118,13 +122,13 @@ def test_app_without_meetings(*, up: bool, verdict: str) -> None:
     assert [f"production: account account, app app-id: {verdict}, 0 of 0 meetings read"] == list(
         report.lines(shown)
     )
-    assert up is report.is_fine(shown)
+    assert up is is_fine(shown)
 
 
 def test_live_meeting() -> None:
     """The JSON report also has the live state of a meeting."""
     shown = snapshot(reading(room=Room(is_live=True, participants=3, record_on_start=False)))
-    (meeting,) = report.document(shown)["apps"][0]["meetings"]
+    (meeting,) = document_of(shown)["apps"][0]["meetings"]
     assert (True, 3, False) == (
         meeting["live"],
         meeting["live_participants"],
@@ -137,7 +141,7 @@ def test_offline() -> None:
     app, meeting = report.lines(snapshot(Reading(meeting=MEETING)), offline=True)
     assert app.endswith("1 meeting listed, no API calls made")
     assert "  meeting-1  listed" == meeting
-    assert report.document(snapshot(Reading(meeting=MEETING)), offline=True)["ok"]
+    assert document_of(snapshot(Reading(meeting=MEETING)), offline=True)["ok"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +166,7 @@ def test_document_is_json() -> None:
     """The report for scripts is JSON, with null for unknown values."""
     recording = Recording(recording_id="r", status=Status.INVOKED, session_id="s")
     shown = snapshot(reading(recording), reading(), Reading(meeting=MEETING))
-    document = json.loads(json.dumps(report.document(shown)))
+    document = document_of(shown)
     assert not document["ok"]
     first, second, third = document["apps"][0]["meetings"]
     assert ("INVOKED", "s", None) == (
@@ -172,3 +176,58 @@ def test_document_is_json() -> None:
     )
     assert ([], True) == (second["recordings"], second["ok"])
     assert (None, None) == (third["recordings"], third["ok"])
+
+
+def summarised(shown: Snapshot, existence: dict[str, Existence] | None = None) -> str:
+    existence = existence or {}
+    found = summary(shown, existence)
+    assert found.meetings == (
+        found.fine + found.missing + found.failed + found.unread + found.unverified + found.left_out
+    )
+    return report.summary_line(found, is_fine=is_fine(shown, existence))
+
+
+def test_summary() -> None:
+    """The last line counts each meeting once, by what is wrong with it."""
+    failure = Failure(Reason.TIMEOUT, "what happened")
+    shown = snapshot(
+        *(reading(meeting=Meeting(f"m{number}", "")) for number in range(10)),
+        reading(failure=failure),
+        Reading(meeting=MEETING),
+    )
+    assert "1 app, 12 meetings: 10 fine, 1 cannot be read, 1 not read" == summarised(shown)
+    known = Existence(
+        missing={"m1": "a", "m2": "b"}, failures={"m3": "?"}, unverified=2, left_out=1200
+    )
+    assert (
+        "1 app, 1,212 meetings: 5 fine, 2 do not exist, 1 cannot be read, 1 not read, "
+        "3 read but perhaps mistyped, 1,200 not checked"
+    ) == summarised(shown, {"production": known})
+
+
+def test_summary_of_a_failed_discovery() -> None:
+    """Without meetings the summary still says what is wrong."""
+    discovery = DiscoveryState(Failure(Reason.AUTH, "the API answered 403"))
+    shown = snapshot(up=False, discovery=discovery)
+    assert ("1 app, 0 meetings: 1 token rejected, live meetings of 1 app not listed") == summarised(
+        shown
+    )
+    assert "1 app, 0 meetings: fine" == summarised(snapshot(up=True))
+    assert "1 app, 0 meetings: FAILED" == summarised(snapshot(up=False))
+
+
+def test_colours_do_not_change_the_text() -> None:
+    """Without its colours, the text is the same, columns included."""
+    errored = Recording(recording_id="r", status=Status.ERRORED)
+    discovery = DiscoveryState(Failure(Reason.TIMEOUT, "the API did not answer"))
+    shown = snapshot(
+        reading(errored, meeting=Meeting("meeting-1", "weekly")),
+        reading(meeting=Meeting("m2", "m2")),
+        Reading(meeting=Meeting("m3", "FAILED")),
+        discovery=discovery,
+    )
+    existence = {"production": Existence(missing={"m2": "rk.yml:2"}, left_out=3)}
+    painted = list(report.lines(shown, existence, paint=coloured))
+    assert [*report.lines(shown, existence)] == [re.sub(r"\x1b\[\d*m", "", x) for x in painted]
+    # The name of a meeting is never coloured.
+    assert "FAILED  \x1b[91mFAILED\x1b[0m: not read" in painted[-2]

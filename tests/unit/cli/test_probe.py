@@ -17,6 +17,7 @@ from rk_exporter.config.config import OPTIONS
 from rk_exporter.simulator import CANARY, Fault, Meeting, Recording, malformed_headers, no_headers
 from rk_exporter.simulator.api.settings import NotFoundBody
 from tests.support.building import NOW, Call, Simulation, config, simulate
+from tests.support.check_documents import probe_document_of
 
 
 DAY = 86_400.0
@@ -354,7 +355,7 @@ def test_refused_from_the_start(fault: Fault) -> None:
     assert (1, False) == (report.calls, report.is_complete)
     assert Verdict.DIFFERS not in verdicts(report).values()
     assert 1 == sum(str(report.stopped) in line for line in lines if line.startswith("FAILED"))
-    assert not probe_report.document(report)["ok"]
+    assert not probe_document_of(report)["ok"]
 
 
 def test_unreachable_api() -> None:
@@ -424,7 +425,7 @@ def test_nothing_confidential(switches: dict[str, Any]) -> None:
     recordings = [*RECORDINGS, track]
     report = probed(*recordings, prepare=prepare, **switches)
     assert any(CANARY.encode() in body for body in answers)
-    text = "\n".join(probe_report.lines(report)) + json.dumps(probe_report.document(report))
+    text = "\n".join(probe_report.lines(report)) + json.dumps(probe_document_of(report))
     secrets = [CANARY, "Secret title", "http", "simulated", "X-Amz", *(m.id for m in MEETINGS)]
     secrets += [value for item in recordings for value in (item.id, item.output_file_name)]
     for secret in filter(None, secrets):

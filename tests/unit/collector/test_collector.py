@@ -374,7 +374,7 @@ async def immediately() -> None:
 def collector_of(*apps: AppCollector, store: Store | None = None) -> Collector:
     """Return a collector of apps without bugs."""
     bounded = [(app, ErrorBoundary("app", count=lambda: None)) for app in apps]
-    return Collector(bounded, clock=Time(), stale_after_seconds=300.0, store=store)
+    return Collector(bounded, clock=Time(), store=store)
 
 
 class TestSave:

@@ -166,6 +166,7 @@ class BuggyFile:
     path = Path("meetings")
     meetings = (Meeting("a", "a"),)
     last_read_successful = True
+    problem: str | None = None
     last_success_timestamp_seconds: float | None = NOW
 
     async def refresh(self) -> bool:
@@ -362,7 +363,6 @@ def test_bug_anywhere(read: ReadMode) -> None:
                 (sound, ErrorBoundary("sound", count=lambda: counted.append("sound"))),
             ],
             clock=clock,
-            stale_after_seconds=300.0,
         )
         buggy_clock.restart(0)
         await collector.scrape(9.5)

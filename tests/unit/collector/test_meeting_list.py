@@ -123,7 +123,12 @@ class TestMeetingList:
         assert meeting_list.meetings == named("a", "b")
         assert meeting_list.files == (
             FileState(str(tmp_path / "one"), is_read=True, last_success_timestamp_seconds=7.0),
-            FileState(str(tmp_path / "two"), is_read=False, last_success_timestamp_seconds=7.0),
+            FileState(
+                str(tmp_path / "two"),
+                is_read=False,
+                last_success_timestamp_seconds=7.0,
+                problem=f"{tmp_path / 'two'}: cannot be read (No such file or directory)",
+            ),
         )
 
 

@@ -5,7 +5,8 @@ import socket
 import pytest
 
 from rk_exporter.config.parsers import Address
-from rk_exporter.web.server import AddressError, Listener, bind
+from rk_exporter.web.server import Listener
+from rk_exporter.web.sockets import AddressError, bind
 from tests.support.running_server import (
     TIMEOUT_SECONDS,
     Application,

@@ -13,7 +13,8 @@ import pytest
 from rk_exporter.config.parsers import Address
 from rk_exporter.web import protocol, server
 from rk_exporter.web.protocol import LimitedH11Protocol
-from rk_exporter.web.server import Listener, bind, serve
+from rk_exporter.web.server import Listener, serve
+from rk_exporter.web.sockets import bind
 from tests.support.running_server import (
     DRIP_EVERY_SECONDS,
     LARGE_BYTES,

@@ -1,0 +1,91 @@
+"""The configuration of the current command, and exporters for one pass that are built from it."""
+
+import logging
+import os
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import click
+
+from rk_exporter.cli.options import given_settings
+from rk_exporter.config.config import Config, load
+from rk_exporter.config.parsers import is_sent_in_clear_text
+from rk_exporter.exporter import Exporter
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS, one_pass_limit
+from rk_exporter.ratelimit.headers import CLOUDFLARE_LIMIT
+from rk_exporter.runtime.durations import duration_text
+from rk_exporter.runtime.logs import configure
+from rk_exporter.snapshot import Snapshot
+
+
+logger = logging.getLogger(__name__)
+# People at a terminal and cron jobs wait longer than Prometheus.
+_ONE_PASS_SECONDS = 60.0
+_DISCOVERY_SECONDS = 300.0
+_ANNOUNCED_FROM_SECONDS = 5.0
+
+
+def configured() -> Config:
+    """Load the configuration of the current command, and start logging as it says."""
+    context = click.get_current_context()
+    config = load(context.params["config_file"], given_settings(context), os.environ)
+    configure(level=config.log_level, form=config.log_format)
+    for warning in config.warnings:
+        logger.warning("%s", warning)
+    return config
+
+
+def new_exporter(config: Config, *, persistent: bool = True, one_pass: bool = False) -> Exporter:
+    """Return an exporter; log what is allowed but dangerous in its configuration."""
+    if is_sent_in_clear_text(config.base_url):
+        logger.warning("API token is sent in clear text; use https in api.base_url")
+    largest = max(app.budget for app in config.apps)
+    if largest > CLOUDFLARE_LIMIT:
+        logger.warning(
+            "budget of %d calls exceeds Cloudflare's default limit of %d calls in 5 minutes",
+            largest,
+            CLOUDFLARE_LIMIT,
+        )
+    return Exporter(config, persistent=persistent, one_pass=one_pass)
+
+
+@asynccontextmanager
+async def opened(
+    config: Config, *, persistent: bool = True, one_pass: bool = True
+) -> AsyncIterator[Exporter]:
+    """Return an exporter that is closed at the end of the context."""
+    exporter = new_exporter(config, persistent=persistent, one_pass=one_pass)
+    try:
+        yield exporter
+    finally:
+        await exporter.close()
+
+
+def pass_seconds(exporter: Exporter, config: Config) -> float:
+    """Return how long a single pass may take, and announce it if that is long."""
+    budget_seconds = _budget_seconds(exporter.collector.snapshot, config)
+    if budget_seconds > _ANNOUNCED_FROM_SECONDS:
+        logger.info(
+            "reading each meeting takes up to %s, because of the budget",
+            duration_text(budget_seconds),
+        )
+    seconds = _ONE_PASS_SECONDS + budget_seconds
+    if any(app.discover for app in config.apps):
+        # The number of live meetings is not known yet.
+        seconds += _DISCOVERY_SECONDS
+    return seconds
+
+
+def _budget_seconds(snapshot: Snapshot, config: Config) -> float:
+    """Return how long one call per meeting may have to wait for the budget."""
+    meetings: Counter[str | None] = Counter()
+    limits: dict[str | None, int] = {}
+    for shown, app in zip(snapshot.apps, config.apps, strict=True):
+        limit = one_pass_limit(app.budget)
+        limits[app.budget_group] = min(limit, limits.get(app.budget_group, limit))
+        meetings[app.budget_group] += len(shown.readings)
+    return max(
+        WINDOW_SECONDS * (max(0, meetings[group] - 1) // limit) for group, limit in limits.items()
+    )

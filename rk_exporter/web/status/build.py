@@ -1,0 +1,78 @@
+"""Build the status document: a pure function of what was observed, a filter and the time."""
+
+from rk_exporter import __version__
+from rk_exporter.runtime.recent_warnings import LoggedWarning
+from rk_exporter.tracking.state_file import StateFileStatus
+from rk_exporter.web.status.apps import app_status
+from rk_exporter.web.status.document import AppStatus, Filter, LogLine, StateFile, Status
+from rk_exporter.web.status.problems import NOTICES
+from rk_exporter.web.status.readiness import Observed, reasons
+from rk_exporter.web.status.rows import candidates, count_problems, first, row
+
+
+MOST_ROWS = 200
+MOST_APPS = 100
+
+
+def build_status(observed: Observed, wanted: Filter, now: float) -> Status:
+    """Return the status at *now* (unix seconds), with the apps and rows of a filter."""
+    snapshot, progress = observed.snapshot, observed.progress
+    apps = [app_status(app, observed, now) for app in snapshot.apps]
+    by_app = {app.app.name: candidates(app, now) for app in snapshot.apps}
+    not_ready = reasons(
+        snapshot, progress, stale_after_seconds=observed.stale_after_seconds, now=now
+    )
+    everything = [found for rows in by_app.values() for found in rows]
+    shown = everything if wanted.app is None else by_app.get(wanted.app, [])
+    total, rows = first(shown, wanted.problem, most=MOST_ROWS)
+    state_file = _state_file(snapshot.state_file)
+    has_urgent = any(found.problems and found.problems[0] not in NOTICES for found in everything)
+    return Status(
+        version=__version__,
+        now_timestamp_seconds=now,
+        start_timestamp_seconds=observed.started_at,
+        uptime_seconds=max(0.0, now - observed.started_at),
+        snapshot_timestamp_seconds=snapshot.taken_at,
+        last_pass_timestamp_seconds=progress.last_ended_at,
+        is_ready=not not_ready,
+        not_ready=not_ready,
+        is_well=not (
+            not_ready
+            or has_urgent
+            or any(app.problems for app in apps)
+            or (state_file and not state_file.is_written)
+        ),
+        problems=count_problems(shown),
+        filter=wanted,
+        apps_total=len(apps),
+        app_names=[app.name for app in apps[:MOST_APPS]],
+        apps=_shown(apps, wanted.app),
+        rows_total=total,
+        rows=[row(candidate, now) for candidate in rows],
+        state_file=state_file,
+        configuration_warnings=list(observed.configuration_warnings),
+        warnings=[_log_line(warning) for warning in observed.warnings],
+    )
+
+
+def _shown(apps: list[AppStatus], name: str | None) -> list[AppStatus]:
+    chosen = [app for app in apps if name in {None, app.name}]
+    return sorted(chosen, key=lambda app: not app.problems)[:MOST_APPS]
+
+
+def _state_file(status: StateFileStatus | None) -> StateFile | None:
+    if status is None:
+        return None
+    return StateFile(
+        is_written=status.is_written,
+        last_success_timestamp_seconds=status.last_success_timestamp_seconds,
+    )
+
+
+def _log_line(warning: LoggedWarning) -> LogLine:
+    return LogLine(
+        timestamp_seconds=warning.timestamp_seconds,
+        level=warning.level,
+        message=warning.message,
+        fields=dict(warning.fields),
+    )

@@ -1,0 +1,214 @@
+"""
+The status document: one source for the page and for `/api/v1/status`.
+
+The JSON schema comes from these types, so each field says here what it is. Times are unix seconds.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from rk_exporter.web.status.problems import Problem
+
+
+def _about(text: str) -> Meta:
+    return Meta(description=text)
+
+
+Seconds = float
+Timestamp = float
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failing:
+    """API calls that fail, or that are not made because earlier calls failed."""
+
+    reason: Annotated[str, _about("the label `reason` of rk_api_request_failures_total")]
+    explanation: str
+    since_timestamp_seconds: Timestamp
+    until_timestamp_seconds: Annotated[
+        Timestamp | None, _about("when the next call is made; null if calls are not suspended")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The API calls of the app's budget group at the end of the last pass."""
+
+    limit_calls: int
+    remaining_calls: int
+    used_calls: int
+    window_seconds: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """A rate limit policy as the API reported it."""
+
+    policy: str
+    remaining_calls: int
+    limit_calls: int | None
+    reset_seconds: Annotated[Seconds | None, _about("as in the report, not counted down")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeetingsFile:
+    """A file of meetings."""
+
+    path: str
+    is_read: Annotated[bool, _about("false if the last good list is in use instead")]
+    last_success_timestamp_seconds: Timestamp | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery:
+    """How listing the live sessions goes."""
+
+    is_up: bool
+    last_success_timestamp_seconds: Timestamp | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppStatus:
+    """One app: how it is read, and what keeps it from being read."""
+
+    name: Annotated[str, _about("the label `rk_app`")]
+    account_id: str
+    app_id: str
+    read: Annotated[str, _about("active-recording or list")]
+    is_up: Annotated[bool | None, _about("rk_up; null before the first pass")]
+    not_ready: Annotated[str | None, _about("why its metrics are incomplete or out of date")]
+    problems: Annotated[list[str], _about("everything about the app that needs attention")]
+    meetings: int
+    meetings_deferred: int | None
+    last_pass_timestamp_seconds: Timestamp | None
+    last_pass_age_seconds: Seconds | None
+    last_pass_duration_seconds: Seconds | None
+    budget: Budget | None
+    rate_limits: list[RateLimit]
+    failing: Annotated[Failing | None, _about("null if a call of the last pass succeeded")]
+    failures_total: Annotated[Counts, _about("failed API calls since the start, by reason")]
+    internal_errors_total: int
+    recordings: Annotated[Counts, _about("known recordings by state, also those without a row")]
+    recordings_expiring: Annotated[Counts, _about("URLs that expire within 1h, 24h, 72h")]
+    recordings_hidden: int
+    earliest_expiry_timestamp_seconds: Timestamp | None
+    meetings_files: list[MeetingsFile]
+    discovery: Annotated[Discovery | None, _about("only with meetings.discover")]
+    token_problem: Annotated[str | None, _about("why the last good token is still in use")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingStatus:
+    """A recording as last read; null stands for what the API did not return."""
+
+    recording_id: str
+    state: str
+    kind: Annotated[str, _about("composite or track")]
+    outcome: str | None
+    session_id: str | None
+    output_file_name: str | None
+    invoked_timestamp_seconds: Timestamp | None
+    started_timestamp_seconds: Timestamp | None
+    stopped_timestamp_seconds: Timestamp | None
+    duration_seconds: Seconds | None
+    file_size_bytes: float | None
+    download_url_expiry_timestamp_seconds: Timestamp | None
+    download_url_expires_in_seconds: Annotated[Seconds | None, _about("negative after the expiry")]
+    stop_reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A recording and its meeting, or a meeting that has no recording or a problem of its own."""
+
+    app: str
+    meeting_id: str
+    meeting_name: str
+    meeting_up: Annotated[bool | None, _about("rk_meeting_up; null if it is not read")]
+    active_recordings: Annotated[int | None, _about("rk_meeting_active_recordings")]
+    live_participants: Annotated[int | None, _about("only with meetings.discover")]
+    recording: RecordingStatus | None
+    last_success_timestamp_seconds: Annotated[
+        Timestamp | None, _about("when the recording, or else the meeting, was last read")
+    ]
+    age_seconds: Annotated[Seconds | None, _about("how old this reading is")]
+    problems: list[Problem]
+    failure_reason: Annotated[str | None, _about("why the meeting cannot be read")]
+    failure: Annotated[str | None, _about("the same, in words")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateFile:
+    """The file that keeps counters and readings across restarts."""
+
+    is_written: bool
+    last_success_timestamp_seconds: Timestamp | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """A warning or an error in the log."""
+
+    timestamp_seconds: Timestamp
+    level: str
+    message: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which app and which problem the rows are about; null for all."""
+
+    app: str | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What the exporter knows, and how it is doing."""
+
+    version: str
+    now_timestamp_seconds: Timestamp
+    start_timestamp_seconds: Timestamp
+    uptime_seconds: Seconds
+    snapshot_timestamp_seconds: Annotated[
+        Timestamp, _about("when the readings were published; ages are as of now")
+    ]
+    last_pass_timestamp_seconds: Timestamp | None
+    is_ready: bool
+    not_ready: Annotated[list[str], _about("the reasons of /-/ready")]
+    is_well: Annotated[bool, _about("whether nothing needs attention; no filter changes this")]
+    problems: Annotated[
+        Counts, _about("rows with each problem, in all apps or in that of the filter")
+    ]
+    filter: Filter
+    apps_total: int
+    app_names: Annotated[list[str], _about("values for the filter, 100 at most")]
+    apps: Annotated[list[AppStatus], _about("those with problems first, 100 at most")]
+    rows_total: Annotated[int, _about("rows that match the filter")]
+    rows: Annotated[list[Row], _about("problems first, 200 at most")]
+    state_file: Annotated[StateFile | None, _about("only with state.file")]
+    configuration_warnings: list[str]
+    warnings: Annotated[list[LogLine], _about("the log's last warnings, newest first, 20 at most")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer of `/api/v1/status`, in the form of Prometheus's own API."""
+
+    status: Annotated[str, _about("success")]
+    data: Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The answer to a filter that does not exist, with the HTTP status 400."""
+
+    status: Annotated[str, _about("error")]
+    errorType: Annotated[str, _about("bad_data")]  # noqa: N815 # as Prometheus spells it
+    error: str

@@ -1,0 +1,142 @@
+"""Why the metrics are incomplete or out of date; pure functions of what was observed."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from rk_exporter.collector.collector import PassProgress
+from rk_exporter.model.failure import Failure, Reason
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS
+from rk_exporter.ratelimit.status import BudgetStatus, Outage
+from rk_exporter.runtime.durations import duration_text
+from rk_exporter.runtime.recent_warnings import LoggedWarning
+from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.web.status.times import clock_text
+
+
+# As in the alert RKBudgetExhausted.
+_USED_UP_RATIO = 0.05
+_MOST_APPS = 10
+_CAUSES: Mapping[Reason, str] = MappingProxyType(
+    {
+        Reason.AUTH: "token refused",
+        Reason.RATE_LIMITED: "API calls rate limited",
+        Reason.SERVER_ERROR: "API failing",
+        Reason.CLIENT_ERROR: "API calls rejected",
+        Reason.NOT_FOUND: "account or app not found",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """Everything that the status is about, as frozen values."""
+
+    snapshot: Snapshot
+    progress: PassProgress
+    started_at: float
+    stale_after_seconds: float
+    failures: Mapping[str, Mapping[str, int]]
+    """Failed calls since the start, by app and reason."""
+    internal_errors: Mapping[str, int]
+    """Bugs since the start, by app."""
+    configuration_warnings: tuple[str, ...] = ()
+    warnings: tuple[LoggedWarning, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What keeps an app from being read, *since* and *until* when (unix seconds) if known."""
+
+    text: str
+    since: float | None = None
+    until: float | None = None
+
+    def describe(self, *, now: float, app: str | None = None) -> str:
+        """Return the obstacle in words, e.g. `token refused (401) for app a since 14:02 UTC`."""
+        parts = [self.text]
+        if app is not None:
+            parts.append(f"for app {app}")
+        if self.since is not None:
+            parts.append(f"since {clock_text(self.since, now=now)}")
+        if self.until is not None and self.until > now:
+            parts[-1] += ","
+            parts.append(f"next call at {clock_text(self.until, now=now)}")
+        return " ".join(parts)
+
+
+def reasons(
+    snapshot: Snapshot, progress: PassProgress, *, stale_after_seconds: float, now: float
+) -> list[str]:
+    """Return why the exporter is not ready; nothing if it is."""
+    if progress.last_ended_at is None:
+        return ["first pass is running" if progress.is_running else "waiting for the first scrape"]
+    obstacles = [
+        obstacle.describe(now=now, app=app.app.name)
+        for app in snapshot.apps
+        for obstacle in app_obstacles(app, progress)
+    ]
+    if now - progress.last_ended_at > stale_after_seconds:
+        ago = duration_text(now - progress.last_ended_at)
+        obstacles.insert(0, f"last pass ended {ago} ago; is the exporter scraped?")
+    return obstacles
+
+
+def in_one_line(found: list[str]) -> str:
+    """Return reasons as one line, which names ten of them."""
+    more = len(found) - _MOST_APPS
+    return "; ".join([*found[:_MOST_APPS], *([f"and {more} more"] if more > 0 else [])])
+
+
+def app_obstacles(app: AppSnapshot, progress: PassProgress) -> Iterator[Obstacle]:
+    """Return why the metrics of an app are incomplete or out of date, after the first pass."""
+    if app.app.name in progress.failed_apps:
+        yield Obstacle("internal error (see the exporter's log)")
+        return
+    unread = sum(reading.last_attempt_timestamp_seconds is None for reading in app.readings)
+    is_complete = app.is_restored and not unread
+    if app.up is not False and is_complete:
+        return
+    failing = failing_calls(app)
+    if failing:
+        yield failing
+    elif app.up is False:
+        yield Obstacle("no API call succeeds")
+    elif app.budget_status and is_used_up(app.budget_status):
+        yield Obstacle(
+            f"API budget of {app.budget_status.limit} calls in {WINDOW_SECONDS / 60:.0f} minutes "
+            f"used up, {_missing(app, unread)}"
+        )
+    else:
+        yield Obstacle(_missing(app, unread))
+
+
+def failing_calls(app: AppSnapshot) -> Obstacle | None:
+    """Return why API calls fail or are suspended; None if the last pass had a success."""
+    outage = (app.budget_status and app.budget_status.block) or app.outage
+    if outage is None:
+        return None
+    return _obstacle(outage, app.budget_status)
+
+
+def is_used_up(budget: BudgetStatus) -> bool:
+    """Return whether almost no calls are left."""
+    return budget.remaining < _USED_UP_RATIO * budget.limit
+
+
+def cause_text(failure: Failure) -> str:
+    """Return why a call failed in a few words, e.g. `token refused (401)`."""
+    cause = _CAUSES.get(failure.reason)
+    detail = failure.explanation.removeprefix("the API answered ").partition(" with ")[0]
+    return f"{cause} ({detail})" if cause else failure.explanation
+
+
+def _obstacle(outage: Outage, budget: BudgetStatus | None) -> Obstacle:
+    until = budget.blocked_until_timestamp_seconds if budget else None
+    return Obstacle(cause_text(outage.failure), outage.since_timestamp_seconds, until)
+
+
+def _missing(app: AppSnapshot, unread: int) -> str:
+    if unread:
+        return f"{unread} of {len(app.readings)} meetings not read yet"
+    return "recordings from before the start are being restored by scrapes"

@@ -1,0 +1,133 @@
+"""The Dockerfile: its commands run here, in a copy of the build context."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.deploy.dockerfile import Instruction, context, instructions
+from tests.support.monitoring.servers import free_port
+
+
+@pytest.fixture(scope="module")
+def dockerfile(root: Path) -> list[Instruction]:
+    return instructions(root / "Dockerfile")
+
+
+def last(dockerfile: list[Instruction], name: str) -> str:
+    """Return the arguments of an instruction in the final stage."""
+    stage = dockerfile[-1].stage
+    (arguments,) = (x.arguments for x in dockerfile if (x.stage, x.name) == (stage, name))
+    return arguments
+
+
+def test_sources_are_in_the_context(root: Path, dockerfile: list[Instruction]) -> None:
+    """Each file that is copied is in the build context, and nothing else is sent."""
+    files = set(context(root))
+    sources = [Path(source) for x in dockerfile if x.copied for source in x.copied[0]]
+    for source in sources:
+        assert any(source == file or source in file.parents for file in files), source
+    for file in files:
+        assert {file, *file.parents} & set(sources), file
+
+
+def test_context_has_no_secrets(root: Path) -> None:
+    """Nothing from .env files, state files or the history of git reaches the builder."""
+    assert not [file for file in context(root) if file.name.startswith(".") or "state" == file.name]
+
+
+def test_runs_without_privileges(dockerfile: list[Instruction]) -> None:
+    """The image names a user by number, as runAsNonRoot in Kubernetes requires it."""
+    assert last(dockerfile, "USER") == "65532:65532"
+    assert last(dockerfile, "WORKDIR") == "/var/lib/rk-exporter"
+    assert last(dockerfile, "STOPSIGNAL") == "SIGTERM"
+    assert "--chown=65532:65532" in next(
+        x.arguments for x in dockerfile if x.arguments.endswith(" /var/lib/rk-exporter")
+    )
+
+
+def test_same_python_in_both_stages(root: Path, dockerfile: list[Instruction]) -> None:
+    """The virtual environment is copied to the interpreter that it was made with."""
+    bases = {x.arguments.split()[0] for x in dockerfile if x.name == "FROM"}
+    assert bases == {"${PYTHON_IMAGE}"}
+    (default,) = (x.arguments for x in dockerfile if x.name == "ARG" and x.stage == 0)
+    version = re.fullmatch(r"PYTHON_IMAGE=python:(3\.\d+)-slim-\w+", default)
+    assert version
+    classifiers = tomllib.loads((root / "pyproject.toml").read_text())["project"]["classifiers"]
+    assert f"Programming Language :: Python :: {version[1]}" in classifiers
+
+
+@pytest.mark.skipif(not os.environ.get("CI"), reason="downloads packages, so only CI runs it")
+def test_build(root: Path, dockerfile: list[Instruction], tmp_path: Path) -> None:
+    """The commands of the build succeed, and install only the locked packages of the runtime."""
+    build(root, dockerfile, tmp_path)
+    programs = tmp_path / "opt/rk-exporter/bin"
+    shown = subprocess.run(
+        [programs / "rk-exporter", "--version"], env={}, capture_output=True, text=True, check=True
+    )
+    assert "rk-exporter" in shown.stdout
+    assets = [str(programs / "rk-exporter"), "assets", str(tmp_path / "assets")]
+    subprocess.run(assets, env={}, check=True)
+    script = "import importlib.metadata as m; print(*sorted(d.name for d in m.distributions()))"
+    listed = subprocess.run(
+        [programs / "python", "-c", script], env={}, capture_output=True, text=True, check=True
+    )
+    lock = (root / "requirements/runtime.txt").read_text()
+    locked = set(re.findall(r"^([a-z][\w.-]+)==", lock, re.MULTILINE))
+    installed = {name.lower().replace("_", "-") for name in listed.stdout.split()}
+    assert installed - {"rk-exporter"} <= locked
+    assert not installed & {"pip", "hatchling", "editables", "setuptools"}
+    check = json.loads(last(dockerfile, "HEALTHCHECK").partition("CMD ")[2])
+    unhealthy = subprocess.run(
+        [programs / check[0], *check[1:]],
+        env={"RK_WEB_LISTEN_ADDRESS": f"127.0.0.1:{free_port()}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (1, "unhealthy: [Errno 111] Connection refused\n") == (
+        unhealthy.returncode,
+        unhealthy.stderr,
+    ), unhealthy
+    assert json.loads(last(dockerfile, "ENTRYPOINT")) == ["rk-exporter"]
+
+
+def build(root: Path, dockerfile: list[Instruction], folder: Path) -> None:
+    """Run the first stage below a folder, which takes the place of `/`."""
+    source = folder / "src"
+    source.mkdir()
+    files = set(context(root))
+    environment = {"PATH": f"{Path(sys.executable).parent}:{os.defpath}", "HOME": str(folder)}
+    for name in ("PIP_INDEX_URL", "PIP_CONFIG_FILE", "SSL_CERT_FILE"):
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    for instruction in dockerfile:
+        if instruction.stage != 0:
+            continue
+        if instruction.copied:
+            copy(root, source, files, *instruction.copied)
+        elif instruction.name == "RUN":
+            command = re.sub(r"(?<![\w./])/(opt|wheels)\b", rf"{folder}/\1", instruction.arguments)
+            command = re.sub(r"--(owner|group)=65532", rf"--\1={os.getuid()}", command)
+            subprocess.run(["/bin/sh", "-c", command], cwd=source, env=environment, check=True)
+
+
+def copy(root: Path, source: Path, files: set[Path], names: list[str], target: str) -> None:
+    """Copy files and folders as COPY does: of a folder, its content."""
+    for name in names:
+        for file in files:
+            if file == Path(name):
+                path = source / target / file.name
+            elif Path(name) in file.parents:
+                path = source / target / file.relative_to(name)
+            else:
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / file, path)
