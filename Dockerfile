@@ -14,9 +14,13 @@ RUN python -m venv /opt/tools \
 COPY pyproject.toml README.md LICENSE ./
 COPY rk_exporter rk_exporter
 COPY dashboards dashboards
+COPY share share
 COPY docs/how-to/runbook.md docs/how-to/
+COPY tools/build_hook.py tools/
+# What `rk-exporter --version` shows; the build context has no Git repository.
+ARG SOURCE_COMMIT="" SOURCE_BRANCH=""
 # The wheels above are the only source, so exactly the locked versions are installed, and of those
-# only what the program needs. The virtual environment is created where it will run.
+# only what the program needs. The virtual environment has its final path already.
 RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && python -m venv --without-pip /opt/rk-exporter \
  && /opt/tools/bin/pip --python /opt/rk-exporter/bin/python install --no-index --find-links /wheels rk-exporter \
@@ -24,9 +28,11 @@ RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
  && install --directory --owner=65532 --group=65532 /opt/state
 
 FROM ${PYTHON_IMAGE}
+ARG SOURCE_COMMIT=""
 LABEL org.opencontainers.image.title="rk-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${SOURCE_COMMIT}"
 COPY --from=build /opt/rk-exporter /opt/rk-exporter
 # A new volume that is mounted here belongs to the exporter's user, like this folder.
 COPY --from=build --chown=65532:65532 /opt/state /var/lib/rk-exporter

@@ -25,7 +25,8 @@ COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 # Tests without processes, real servers and simulated fleets.
 UNIT := tests/unit
 
-.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench soak lock dist clean
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench soak lock helm dist \
+  release-check clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -108,11 +109,16 @@ lock:  ## Update all locked versions to the newest
 	$(COMPILE) requirements/runtime.txt --group pyproject.toml:build --constraints requirements/dev.txt
 	$(COMPILE) requirements/lowest.txt --resolution lowest-direct
 
-dist: $(DEVELOPING)  ## Build the wheel and the source archive
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench lock helm dist \
+  release-check clean
 	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m tools.release.bill_of_materials
+
+release-check: $(DEVELOPING)  ## Check that the commit can be released: version, changelog, tag
+	$(BIN)/python -m tools.release
 
 clean:  ## Remove everything that these targets created
-	rm -rf $(VENV) $(VENV)-* build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

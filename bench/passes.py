@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.processes import Running, running
 from bench.scraping import exporting, figure, measure_scrapes, scrape, write_config
-from rk_exporter.exporter import WORKERS_PER_APP
+from rk_exporter.exporter.exporter import WORKERS_PER_APP
 
 
 LATENCY_SECONDS = 0.05

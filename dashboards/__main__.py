@@ -1,4 +1,4 @@
-"""Write the dashboards' JSON."""
+"""Write the dashboards' JSON, and the copies of dashboards and rules in the Helm chart."""
 
 import json
 
@@ -9,6 +9,9 @@ from dashboards.classic import document
 
 
 ROOT = Path(__file__).parents[1]
+# A chart can only read files in its own folder.
+_CHART_FILES = "deploy/helm/rk-exporter/files"
+_RULES = "rk-exporter.rules.yml"
 DASHBOARDS = {
     "overview": overview.build,
     "recordings": recordings.build,
@@ -19,16 +22,18 @@ DASHBOARDS = {
 
 def texts() -> dict[str, str]:
     """Return the content of each generated file by its path in the project."""
-    return {
-        f"dashboards/{name}.json": json.dumps(document(build()), indent=2, ensure_ascii=False)
-        + "\n"
-        for name, build in DASHBOARDS.items()
-    }
+    found = {}
+    for name, build in DASHBOARDS.items():
+        text = json.dumps(document(build()), indent=2, ensure_ascii=False) + "\n"
+        found[f"dashboards/{name}.json"] = found[f"{_CHART_FILES}/dashboards/{name}.json"] = text
+    found[f"{_CHART_FILES}/{_RULES}"] = (ROOT / "dashboards/rules" / _RULES).read_text()
+    return found
 
 
 def main() -> None:
     """Write the files."""
     for path, text in texts().items():
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / path).write_text(text)
 
 

@@ -90,6 +90,8 @@ class Site:
                 "listen_address": "127.0.0.1:0",
                 "config_file": "web.yml",
                 "enable_lifecycle": True,
+                # Scrapes wait for calls that hang, and ten arrive every second.
+                "max_requests": 200,
             },
         }
         self._replace(self.config_file.name, json.dumps(always | content))

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Protocol, TypeVar
 
+from rk_exporter.api.call_log import CallLog, CallTrace
 from rk_exporter.api.connection import LARGEST_BODY_BYTES, Answer, Connection, ConnectionPool
 from rk_exporter.api.endpoints import LISTS, NO_STATUS, RATELIMIT_FIELD, segment
 from rk_exporter.api.envelope import api_message
+from rk_exporter.api.malformed_fields import MalformedFieldLog
 from rk_exporter.api.results import Parsed
 from rk_exporter.api.unknown_statuses import UnknownStatusLog
 from rk_exporter.model.errors import ApiError, ConnectionStale, RateLimited, ServerError
@@ -57,18 +59,24 @@ class ApiCaller:
         observer: CallObserver,
         server_clock: ServerClock,
     ) -> None:
+        self._pool = pool
+        self.max_concurrency = pool.size
+        """How many calls can run at a time; more of them wait."""
+        self._limiter = limiter
+        self._server_clock = server_clock
+        self.change(app, base_url=base_url, observer=observer)
+
+    def change(self, app: App, *, base_url: str, observer: CallObserver) -> None:
+        """Make all further calls at another *base_url*, and count them for another *observer*."""
         self._root = (
             f"{base_url.rstrip('/')}/accounts/{segment(app.account_id)}"
             f"/realtime/kit/{segment(app.app_id)}"
         )
         self._app = app.name
+        self._log = CallLog(app.name)
         self._unknown_statuses = UnknownStatusLog(app.name)
-        self._pool = pool
-        self.max_concurrency = pool.size
-        """How many calls can run at a time; more of them wait."""
-        self._limiter = limiter
+        self._malformed_fields = MalformedFieldLog(app.name)
         self.observer = observer
-        self._server_clock = server_clock
 
     async def call(
         self,
@@ -87,15 +95,17 @@ class ApiCaller:
         each complete answer. Raises ApiError, and counts it if *counts_failure*; RateLimitWait.
         """
         connection = await self._pool.acquire()
-        deadline = math.inf
+        deadline, trace = math.inf, CallTrace(endpoint, path)
 
         async def attempt() -> Parsed[T]:
             nonlocal deadline
             async with self._limiter.acquire(context):
                 # The time that the call waited for the rate limiter is not the API's fault.
                 deadline = min(deadline, context.call_deadline(_now()))
-                answer = await self._get(connection, endpoint, path, context.token, deadline)
-                self._limiter.observe(self._policies(answer))
+                answer = await self._get(connection, trace, context.token, deadline)
+                policies = self._policies(answer)
+                trace.observe(policies)
+                self._limiter.observe(policies)
                 on_answer(answer)
                 return _parsed(answer, parse, context.token)
 
@@ -107,22 +117,28 @@ class ApiCaller:
                     parsed = await attempt()
                 except RateLimitWait:
                     raise stale from None
+        except RateLimitWait:
+            self._log.postponed(trace)
+            raise
         except ApiError as error:
+            self._log.failed(trace, error)
             if counts_failure:
                 self.observer.failed(endpoint, error.reason)
             raise
         finally:
             self._pool.release(connection)
+        self._log.succeeded(trace, parsed.value)
         self._report(parsed, path)
         return parsed.value
 
     async def _get(
-        self, connection: Connection, endpoint: str, path: str, token: Secret, deadline: float
+        self, connection: Connection, trace: CallTrace, token: Secret, deadline: float
     ) -> Answer:
-        begun, code = _now(), NO_STATUS
+        endpoint, begun, code = trace.endpoint, _now(), NO_STATUS
+        trace.attempts += 1
         try:
             answer = await connection.get(
-                self._root + path,
+                self._root + trace.path,
                 token=token,
                 deadline=deadline,
                 largest_body_bytes=(
@@ -131,7 +147,7 @@ class ApiCaller:
             )
             code = str(answer.status)
         finally:
-            took_seconds = _now() - begun
+            trace.code, trace.duration_seconds = code, (took_seconds := _now() - begun)
             self.observer.called(endpoint, code, took_seconds)
         date, age = answer.headers.get("Date"), answer.headers.get("Age")
         self._server_clock.observe(date, age=age, took_seconds=took_seconds)
@@ -142,6 +158,7 @@ class ApiCaller:
         if not parsed.malformed_fields and not parsed.unknown_statuses:
             return
         self.observer.malformed(parsed.malformed_fields)
+        self._malformed_fields.log(parsed.malformed_fields)
         self._unknown_statuses.log(parsed.unknown_statuses)
         fields = {
             "app": self._app,
@@ -156,7 +173,12 @@ class ApiCaller:
             return parse_policies(answer.headers)
         except MalformedHeader:
             self.observer.malformed((RATELIMIT_FIELD,))
+            self._malformed_fields.log((RATELIMIT_FIELD,))
             return ()
+
+    def leave(self) -> None:
+        """Make no more calls; the connections are for other apps."""
+        self._pool.leave()
 
     async def close(self) -> None:
         """Close all connections; no call may be running."""

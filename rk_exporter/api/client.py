@@ -1,6 +1,7 @@
 """The client of RealtimeKit's REST API: one method per endpoint."""
 
 import asyncio
+import logging
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -8,7 +9,7 @@ from typing import TypeVar
 from urllib.parse import urlencode
 
 from rk_exporter.api import parsers
-from rk_exporter.api.calls import ApiCaller
+from rk_exporter.api.calls import ApiCaller, CallObserver
 from rk_exporter.api.connection import Answer
 from rk_exporter.api.endpoints import (
     ACTIVE_RECORDING,
@@ -23,11 +24,12 @@ from rk_exporter.api.list_proof import ListProof
 from rk_exporter.api.pagination import PageSize, walk
 from rk_exporter.api.results import LiveSession, Page, Parsed
 from rk_exporter.model.errors import ApiError, NotFound
-from rk_exporter.model.meeting import ListedRecording
+from rk_exporter.model.meeting import App, ListedRecording
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.ratelimit.pass_context import PassContext
 
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -117,6 +119,14 @@ class RealtimeKitClient:
         """Return how many recordings the next page of the list may have."""
         return self._page_sizes[RECORDINGS].current(_now())
 
+    def change(self, app: App, *, base_url: str, observer: CallObserver) -> None:
+        """Make all further calls at another *base_url*, and count them for another *observer*."""
+        self._calls.change(app, base_url=base_url, observer=observer)
+
+    def leave(self) -> None:
+        """Make no more calls; the connections are for other apps."""
+        self._calls.leave()
+
     async def close(self) -> None:
         """Close all connections; no call may be running."""
         await self._calls.close()
@@ -157,6 +167,7 @@ class RealtimeKitClient:
         except ApiError as error:
             may_mean_none = isinstance(error, NotFound) and error.may_mean_none
             if may_mean_none and await self._list_proof.obtain(partial(self._read_list, context)):
+                logger.debug("the 404 means that there is none: the list of recordings is readable")
                 return none
             self._calls.observer.failed(endpoint, error.reason)
             raise

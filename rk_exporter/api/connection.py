@@ -126,10 +126,10 @@ class ConnectionPool:
     def __init__(self, clients: ClientPool, *, size: int) -> None:
         self.size = size
         self._clients = clients
-        share = clients.share()
+        self._share = clients.share()
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         for _ in range(size):
-            self.release(Connection(clients, share))
+            self.release(Connection(clients, self._share))
 
     async def acquire(self) -> Connection:
         """Return a connection that no other call uses until its `release`."""
@@ -138,6 +138,10 @@ class ConnectionPool:
     def release(self, connection: Connection) -> None:
         """Take back a *connection*, whatever the result of its call."""
         self._idle.put_nowait(connection)
+
+    def leave(self) -> None:
+        """Make no more calls; the connections are for other apps."""
+        self._clients.leave(self._share)
 
     async def close(self) -> None:
         """Close the connections that no call uses, also those of other apps."""

@@ -59,6 +59,18 @@ class ClientPool:
         self._apps_without += 1
         return Share()
 
+    def leave(self, share: Share) -> None:
+        """End the *share* of an app that uses no connection and makes no more calls."""
+        if share.in_use:
+            raise RuntimeError("a call is running")
+        self._apps_without -= 1
+
+    def renew(self, make_client: ClientFactory) -> list[httpx.AsyncClient]:
+        """Make all further clients in another way, and return the idle ones, to be closed."""
+        self._make_client = make_client
+        idle, self._idle = self._idle, deque()
+        return [client for _, client in idle]
+
     @contextlib.asynccontextmanager
     async def lend(self, share: Share, *, fresh: bool) -> AsyncIterator[Loan]:
         """Lend a client, without an open connection if it must be *fresh*."""
@@ -71,19 +83,19 @@ class ClientPool:
                 if loan.is_reusable:
                     self._idle.append((asyncio.get_running_loop().time(), loan.client))
                 else:
-                    await _close(loan.client)
+                    await close_client(loan.client)
         finally:
             self._leave(share)
 
     async def close(self) -> None:
         """Close all connections that are not in use."""
         while self._idle:
-            await _close(self._idle.popleft()[1])
+            await close_client(self._idle.popleft()[1])
 
     async def _loan(self, *, fresh: bool) -> Loan:
         oldest_kept = asyncio.get_running_loop().time() - KEEPALIVE_SECONDS
         while self._idle and self._idle[0][0] < oldest_kept:
-            await _close(self._idle.popleft()[1])
+            await close_client(self._idle.popleft()[1])
         if not self._idle:
             return Loan(self._make_client(), is_proven=False)
         # The connection used last is the least likely to be closed by now.
@@ -91,7 +103,7 @@ class ClientPool:
         if not fresh:
             return Loan(client, is_proven=True)
         # Closed, because otherwise there would be more connections than places.
-        await _close(client)
+        await close_client(client)
         return Loan(self._make_client(), is_proven=False)
 
     async def _wait_for_place(self, share: Share) -> None:
@@ -129,7 +141,7 @@ class ClientPool:
                 place.set_result(None)
 
 
-async def _close(client: httpx.AsyncClient) -> None:
+async def close_client(client: httpx.AsyncClient) -> None:
     """Close *client*, even if its connection is broken."""
     with contextlib.suppress(httpx.HTTPError, OSError):
         await client.aclose()

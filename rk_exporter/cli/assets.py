@@ -5,11 +5,14 @@ from pathlib import Path
 import click
 
 from rk_exporter import assets
+from rk_exporter.cli.completion import offer_folders
 from rk_exporter.cli.options import Command, Parsed
 
 
 @click.command("assets", cls=Command)
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument(
+    "folder", metavar="DIR", type=click.Path(path_type=Path), shell_complete=offer_folders
+)
 @click.option(
     "--job",
     type=Parsed("name", assets.parse_job),

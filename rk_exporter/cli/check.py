@@ -68,7 +68,11 @@ async def check(
     """
     begin(_reading(exporter, exporter.config))
     snapshot = await exporter.collector.scrape(seconds)
-    begin(Stage("looking up meetings without a recording", partial(_calls_made, exporter), "calls"))
+    begin(
+        Stage(
+            "looking up meetings without a recording", partial(_calls_made, exporter), "calls made"
+        )
+    )
     calls = check_meetings.calls_per_app(config)
     found = await asyncio.gather(
         *(
@@ -92,7 +96,7 @@ def _reading(exporter: Exporter, config: Config) -> Stage:
     total = None
     if all(app.read is not ReadMode.LIST and not app.discover for app in config.apps):
         total = sum(len(check_meetings.listed_meetings(app)) for app in config.apps)
-    return Stage("reading meetings", partial(_calls_made, exporter), "calls", total)
+    return Stage("reading meetings", partial(_calls_made, exporter), "calls made", total)
 
 
 def _calls_made(exporter: Exporter) -> int:
@@ -158,7 +162,7 @@ async def probe(
     exporter: Exporter, config: Config, *, begin: Begin = lambda _: None
 ) -> ProbeReport:
     """Ask the API of one app in *config* about all assumptions."""
-    begin(Stage("asking the API", partial(_calls_made, exporter), "calls", MOST_CALLS))
+    begin(Stage("asking the API", partial(_calls_made, exporter), "calls made", MOST_CALLS))
     app = probed_app(config)
     parts = exporter.parts[app.app.name]
     seconds = _PROBE_SECONDS + MOST_CALLS * WINDOW_SECONDS / app.budget

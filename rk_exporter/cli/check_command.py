@@ -21,16 +21,17 @@ from rk_exporter.cli.check_document import (
     probe_document,
 )
 from rk_exporter.cli.check_schema import AnyDocument, encoded
-from rk_exporter.cli.configured import configured, new_exporter, opened, pass_seconds
+from rk_exporter.cli.configured import configured, opened, pass_seconds
 from rk_exporter.cli.options import Command, configuration_options, given_settings
 from rk_exporter.cli.output import print_all
 from rk_exporter.cli.process import run
 from rk_exporter.cli.progress import progress_line
 from rk_exporter.cli.tones import Painter, coloured, plain
-from rk_exporter.cli.web_config import web_config_file
+from rk_exporter.cli.web_config import warn_of_clear_text, web_config_file
 from rk_exporter.config.config import Config
 from rk_exporter.config.places import place_of
 from rk_exporter.config.sources import ConfigError
+from rk_exporter.exporter import Exporter
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.runtime.terminal import has_colours
@@ -98,10 +99,11 @@ def check_command(*, offline: bool, is_probe: bool, output_format: str, **_optio
 
 def _report(*, offline: bool, is_probe: bool) -> _Report:
     config = configured()
-    web_config_file(config)
+    addresses = () if config.systemd_socket else config.listen_addresses
+    warn_of_clear_text(web_config_file(config), addresses)
     if config.log_level != "debug":
         # The report shows the same failures.
-        for module in ("app_collector", "discovery", "active_recordings"):
+        for module in ("pass_log", "waiting_log", "discovery", "active_recordings"):
             logging.getLogger(f"rk_exporter.collector.{module}").setLevel(logging.ERROR)
     if is_probe:
         return run(_probe(config))
@@ -109,7 +111,7 @@ def _report(*, offline: bool, is_probe: bool) -> _Report:
 
 
 def _offline(config: Config) -> _Report:
-    snapshot = new_exporter(config, persistent=False).collector.snapshot
+    snapshot = Exporter(config, persistent=False).collector.snapshot
     document = offline_document(snapshot)
 
     def lines(paint: Painter) -> Iterable[str]:

@@ -19,7 +19,6 @@ from rk_exporter.cli.check_schema import (
     SuggestionDocument,
 )
 from rk_exporter.cli.check_verdicts import (
-    ADVICE,
     NOTHING_KNOWN,
     ExistenceByApp,
     Verdict,
@@ -38,6 +37,7 @@ from rk_exporter.cli.probe_report import ProbeReport, suggestions
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import Reading, Room
 from rk_exporter.model.recording import Recording
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
@@ -157,7 +157,7 @@ def _failure(failure: Failure | None) -> FailureDocument | None:
         reason=failure.reason,
         explanation=failure.explanation,
         api_message=failure.api_message,
-        advice=ADVICE[failure.reason],
+        advice=REMEDIES[failure.reason],
     )
 
 

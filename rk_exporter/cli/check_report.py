@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from rk_exporter.cli.check_meetings import Existence
 from rk_exporter.cli.check_verdicts import (
-    ADVICE,
     NOTHING_KNOWN,
     ExistenceByApp,
     Summary,
@@ -21,6 +20,7 @@ from rk_exporter.cli.tones import Painter, Tone, plain
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import Reading, ReadMode
 from rk_exporter.model.recording import Recording, Status
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 
@@ -167,7 +167,7 @@ def _name(reading: Reading) -> str:
 
 
 def _failure_text(failure: Failure) -> str:
-    text = f"{failure.reason}: {failure.explanation}; {ADVICE[failure.reason]}"
+    text = f"{failure.reason}: {failure.explanation}; {REMEDIES[failure.reason]}"
     return f'{text}; the API says "{failure.api_message}"' if failure.api_message else text
 
 

@@ -14,20 +14,6 @@ from rk_exporter.model.meeting import Reading
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
-ADVICE = {
-    Reason.TIMEOUT: "check the network path to the API, and Cloudflare's status page",
-    Reason.CONNECT: "check network, DNS and firewall between this machine and the API",
-    Reason.TLS: "check this machine's certificates and clock, and any proxy that intercepts TLS",
-    Reason.AUTH: 'give the token the permission "Realtime" for this account, or create a new token',
-    Reason.INTERCEPTED: "check the firewall and the proxy between this machine and the API; the "
-    "token may be right",
-    Reason.RATE_LIMITED: "wait 5 minutes; if it recurs, lower --api.budget",
-    Reason.SERVER_ERROR: "try again later, and check Cloudflare's status page",
-    Reason.CLIENT_ERROR: "check the meeting id",
-    Reason.NOT_FOUND: "check account_id and app_id",
-    Reason.INVALID_RESPONSE: "check --api.base-url, and any proxy between this machine and the API",
-    Reason.TOO_LARGE: "check --api.base-url, and any proxy between this machine and the API",
-}
 ExistenceByApp = Mapping[str, Existence]
 NOTHING_KNOWN: ExistenceByApp = MappingProxyType({})
 _BUDGET_NOTE = "check uses at most a tenth of the budget"

@@ -4,8 +4,9 @@ import logging
 import os
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import click
 
@@ -27,28 +28,48 @@ _DISCOVERY_SECONDS = 300.0
 _ANNOUNCED_FROM_SECONDS = 5.0
 
 
+def loader() -> Callable[[], Config]:
+    """
+    Return a function that loads the configuration of the current command, in any thread.
+
+    Flags and variables stay those of the start; files are read again.
+    """
+    context = click.get_current_context()
+    return partial(load, context.params["config_file"], given_settings(context), dict(os.environ))
+
+
 def configured() -> Config:
     """Load the configuration of the current command, and start logging as it says."""
-    context = click.get_current_context()
-    config = load(context.params["config_file"], given_settings(context), os.environ)
+    config = loader()()
     configure(level=config.log_level, form=config.log_format)
-    for warning in config.warnings:
-        logger.warning("%s", warning)
+    _log_warnings(config)
     return config
 
 
-def new_exporter(config: Config, *, persistent: bool = True, one_pass: bool = False) -> Exporter:
-    """Return an exporter; log what is allowed but dangerous in its configuration."""
+def finish_reload(before: Config, after: Config) -> None:
+    """Log as the configuration *after* a reload says, and what is new about it."""
+    configure(level=after.log_level, form=after.log_format)
+    _log_warnings(after, known=_warnings(before))
+
+
+def _log_warnings(config: Config, *, known: tuple[str, ...] = ()) -> None:
+    for warning in _warnings(config):
+        if warning not in known:
+            logger.warning("%s", warning)
+
+
+def _warnings(config: Config) -> tuple[str, ...]:
+    """Return what is allowed but dangerous, or looks like a mistake."""
+    warnings = [*config.warnings]
     if is_sent_in_clear_text(config.base_url):
-        logger.warning("API token is sent in clear text; use https in api.base_url")
+        warnings.append("API token is sent in clear text; use https in api.base_url")
     largest = max(app.budget for app in config.apps)
     if largest > CLOUDFLARE_LIMIT:
-        logger.warning(
-            "budget of %d calls exceeds Cloudflare's default limit of %d calls in 5 minutes",
-            largest,
-            CLOUDFLARE_LIMIT,
+        warnings.append(
+            f"budget of {largest} calls exceeds Cloudflare's default limit of {CLOUDFLARE_LIMIT} "
+            "calls in 5 minutes"
         )
-    return Exporter(config, persistent=persistent, one_pass=one_pass)
+    return tuple(warnings)
 
 
 @asynccontextmanager
@@ -56,7 +77,7 @@ async def opened(
     config: Config, *, persistent: bool = True, one_pass: bool = True
 ) -> AsyncIterator[Exporter]:
     """Return an exporter that is closed at the end of the context."""
-    exporter = new_exporter(config, persistent=persistent, one_pass=one_pass)
+    exporter = Exporter(config, persistent=persistent, one_pass=one_pass)
     try:
         yield exporter
     finally:

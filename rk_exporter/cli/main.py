@@ -2,80 +2,56 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
+import time
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 
 import click
 
-from rk_exporter import __version__
-from rk_exporter.api.connection_setup import SetupError
-from rk_exporter.assets import AssetsError
 from rk_exporter.cli.assets import assets_command
 from rk_exporter.cli.check_command import check_command
-from rk_exporter.cli.configured import configured, new_exporter, opened, pass_seconds
+from rk_exporter.cli.commands import Commands, print_version
+from rk_exporter.cli.configured import (
+    configured,
+    finish_reload,
+    loader,
+    opened,
+    pass_seconds,
+)
 from rk_exporter.cli.options import Command, configuration_options
 from rk_exporter.cli.output import print_all
 from rk_exporter.cli.process import accept_signals, exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
-from rk_exporter.cli.web_config import guarded, web_config_file
+from rk_exporter.cli.start_log import log_apps, log_start
+from rk_exporter.cli.web_config import guarded, warn_of_clear_text, web_config_file
 from rk_exporter.config.config import Config
-from rk_exporter.config.sources import ConfigError
-from rk_exporter.demo.programs import StackError
 from rk_exporter.exporter import Exporter
+from rk_exporter.exporter.reloader import Reloader, ReloadSteps
+from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.web_config import WebConfigMetrics
-from rk_exporter.runtime.logs import flush
 from rk_exporter.runtime.systemd import (
     ServiceManager,
-    SocketError,
     passed_descriptors,
     passed_sockets,
 )
 from rk_exporter.snapshot import Snapshot
-from rk_exporter.tracking.state_file import StateFileError
 from rk_exporter.web.server import serve
-from rk_exporter.web.sockets import AddressError, bind
+from rk_exporter.web.sockets import bind
 
 
 logger = logging.getLogger(__name__)
 _EXIT_FAILED = 1
 # Commands that run until a signal stops them.
 _SERVICES = frozenset({"serve", "demo", "simulate"})
-# 128 and the number of SIGINT, as shells report it.
-_EXIT_INTERRUPTED = 130
-
-
-class UsageError(click.ClickException):
-    """A configuration error, as click shows it."""
-
-    exit_code = 2
-
-
-class _Commands(click.Group):
-    def invoke(self, ctx: click.Context) -> object:
-        """Run a command; click shows the errors of all commands like its own."""
-        try:
-            return super().invoke(ctx)
-        except (ConfigError, SetupError) as error:
-            raise UsageError(str(error)) from None
-        except StateFileError as error:
-            raise UsageError(f"state.file: {error}") from None
-        except AddressError as error:
-            raise click.ClickException(f"{error}; {error.advice}") from None
-        except (AssetsError, SocketError, StackError) as error:
-            raise click.ClickException(str(error)) from None
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            sys.exit(_EXIT_INTERRUPTED)
-        finally:
-            flush()
 
 
 @click.group(
-    cls=_Commands,
+    cls=Commands,
     commands=[assets_command, check_command, demo_command, simulate_command],
     context_settings={
         "help_option_names": ["-h", "--help"],
@@ -83,24 +59,42 @@ class _Commands(click.Group):
         "show_default": True,
     },
 )
-@click.version_option(__version__, prog_name="rk-exporter")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Prometheus exporter for the recordings of Cloudflare RealtimeKit meetings."""
     command = click.get_current_context().invoked_subcommand
-    accept_signals(is_service=command in _SERVICES)
+    accept_signals(is_service=command in _SERVICES, reloads=command == "serve")
 
 
 @main.command("serve", cls=Command)
 @configuration_options
 def serve_command(**_options: object) -> None:
     """Run the exporter."""
-    run(_serve(configured()))
+    run(_serve(configured(), loader()))
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
+    log_start()
+    log_apps(config.apps)
     web = web_config_file(config)
-    exporter = new_exporter(config)
     manager = ServiceManager(os.environ, pid=os.getpid())
+    steps = ReloadSteps(
+        load=load_again,
+        others=[web.reload] if web else [],
+        begin=manager.reloading,
+        end=manager.ready,
+        finish=finish_reload,
+    )
+    reloader = Reloader(steps, clock=time.time)
+    exporter = Exporter(config, reload=reloader.reload)
+    exporter.show(ConfigReloadMetrics(reloader))
     async with AsyncExitStack() as bound:
         bound.callback(manager.close)
         sockets = [bound.enter_context(socket) for socket in _sockets(config)]
@@ -109,11 +103,17 @@ async def _serve(config: Config) -> None:
             exporter.show(WebConfigMetrics(web))
         serving = guarded(exporter.application, config.max_requests, web)
         listeners = [serving(socket) for socket in sockets]
+        warn_of_clear_text(web, [listener.address for listener in listeners])
         for listener in listeners:
             url = f"{listener.url}{config.served_prefix}{config.telemetry_path}"
             logger.info("listening", extra={"address": str(listener.address), "url": url})
         try:
-            await serve(listeners, service_manager=manager)
+            async with reloader.running(exporter):
+                await serve(
+                    listeners,
+                    service_manager=manager,
+                    signal_handlers={signal.SIGHUP: reloader.request},
+                )
         finally:
             await exporter.close()
     logger.info("stopped")

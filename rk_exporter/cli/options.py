@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
+from rk_exporter.cli.completion import offer_files, offer_values
 from rk_exporter.config.config import (
     CONFIG_FILE_FLAG,
     CONFIG_FILE_HELP,
@@ -28,6 +30,16 @@ class _Text(click.ParamType[str]):
     """Text that the configuration parses; a variable's text is split if the option is a list."""
 
     name = "text"
+
+    def __init__(self, option: Option) -> None:
+        self._option = option
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        """Return what a shell offers."""
+        del ctx, param
+        return offer_values(self._option, incomplete)
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
         """Return the parts of *rv*, which commas or spaces separate."""
@@ -108,7 +120,7 @@ def configuration_options(command: F) -> F:
             metavar=option.metavar,
             multiple=option.is_list,
             is_flag=option.is_switch,
-            type=_Switch() if option.is_switch else _Text(),
+            type=_Switch() if option.is_switch else _Text(option),
             help=option.flag_help,
         )(command)
     return click.option(
@@ -121,6 +133,7 @@ def configuration_options(command: F) -> F:
         metavar="PATH",
         # click's type for paths asks the file system, which may hang.
         type=Parsed("path", Path),
+        shell_complete=offer_files,
         help=CONFIG_FILE_HELP,
     )(command)
 

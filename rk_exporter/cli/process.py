@@ -77,18 +77,20 @@ def run(program: Coroutine[Any, Any, T]) -> T:
         return runner.run(program)
 
 
-def accept_signals(*, is_service: bool) -> None:
+def accept_signals(*, is_service: bool, reloads: bool) -> None:
     """
     Let the signals through that *prepare* has held back.
 
-    A service that is told to stop before it listens ends at once with exit code 0. Commands in
+    If the command *reloads* its configuration, SIGHUP waits until the server handles it. A service
+    that is told to stop before it listens ends at once with exit code 0. Commands in
     the process of a test, which nothing has prepared, keep the signal handlers of the process.
     """
-    held_back = signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(STOP_SIGNALS)
-    if is_service:
-        for number in held_back:
+    held_back = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    for number in held_back & set(STOP_SIGNALS):
+        if is_service:
             signal.signal(number, _end_service)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, held_back)
+    accepted = {*STOP_SIGNALS} if reloads else {*STOP_SIGNALS, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, held_back & accepted)
 
 
 def _end_service(_number: int, _frame: object) -> NoReturn:
@@ -103,7 +105,7 @@ def _ignore_signals() -> None:
 
 def prepare() -> None:
     """Make the process independent of how it was started: closed streams, few open files."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP_SIGNALS, signal.SIGHUP})
     null = os.open(os.devnull, os.O_RDWR)
     for number, name in _STANDARD_STREAMS.items():
         try:

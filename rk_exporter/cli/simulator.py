@@ -4,6 +4,7 @@ import math
 import sys
 
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import click
@@ -15,6 +16,7 @@ from rk_exporter.config.parsers import Address, parse_address
 from rk_exporter.config.web_options import parse_addresses
 from rk_exporter.demo import demo
 from rk_exporter.runtime.line_writer import LineWriter
+from rk_exporter.runtime.log_formats import AUTO
 from rk_exporter.runtime.logs import configure
 from rk_exporter.web.server import Listener, serve
 from rk_exporter.web.sockets import AddressError, bind
@@ -121,7 +123,7 @@ def demo_command(*, seed: int, stack: bool, web: tuple[Address, ...], **addresse
 @click.command("simulate", cls=Command)
 @_addresses_option(10059, "Address to listen on.")
 @_seed_option
-@click.option("--meetings", type=click.IntRange(min=0), default=12, help="Number of meetings.")
+@click.option("--meetings", type=click.IntRange(0, 100_000), default=12, help="Number of meetings.")
 @click.option(
     "--pace",
     type=click.Choice(list(_PACES)),
@@ -147,7 +149,7 @@ def demo_command(*, seed: int, stack: bool, web: tuple[Address, ...], **addresse
 )
 @click.option(
     "--rate-limit",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 10**9),
     default=1200,
     help="Calls per 5 minutes and user; 0 means no limit.",
 )
@@ -202,17 +204,19 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
         api.inject(meeting_id, fault)
 
     async def simulate() -> None:
-        listeners = [Listener(api, bind(address), date_header=False) for address in web]
-        for listener in listeners:
-            click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
-        await serve(listeners)
+        with ExitStack() as bound:
+            sockets = [bound.enter_context(bind(address)) for address in web]
+            listeners = [Listener(api, socket, date_header=False) for socket in sockets]
+            for listener in listeners:
+                click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
+            await serve(listeners)
 
     _run(simulate(), hint="{argument}")
 
 
 def _run(program: Coroutine[Any, Any, None], *, hint: str) -> None:
     """Run a program; if an address is in use, the *hint* contains an argument that avoids it."""
-    configure(level="warning", form="logfmt")
+    configure(level="warning", form=AUTO)
     try:
         run(program)
     except AddressError as error:

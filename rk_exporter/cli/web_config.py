@@ -3,7 +3,7 @@
 import ipaddress
 import logging
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from socket import socket
 
@@ -30,9 +30,20 @@ def web_config_file(config: Config) -> WebConfigFile | None:
         file = WebConfigFile(config.web_config_file)
     except ConfigError as error:
         raise ConfigError(f"web.config_file: {error}") from None
-    for note in (*file.config.notes, *_clear_text(file, config.listen_addresses)):
+    for note in file.config.notes:
         logger.warning("%s", note)
     return file
+
+
+def warn_of_clear_text(file: WebConfigFile | None, addresses: Iterable[Address]) -> None:
+    """Log a warning if passwords could be read on their way to one of the *addresses*."""
+    exposed = [str(address) for address in addresses if not _is_loopback(address)]
+    if file and file.config.users and not file.tls and exposed:
+        logger.warning(
+            "passwords of basic_auth_users are sent in clear text; add tls_server_config to the "
+            "web configuration, or listen on 127.0.0.1 only",
+            extra={"addresses": ",".join(exposed)},
+        )
 
 
 def guarded(
@@ -50,15 +61,6 @@ def guarded(
         tls=file.tls_source,
         headers=lambda: file.config.headers,
     )
-
-
-def _clear_text(file: WebConfigFile, addresses: tuple[Address, ...]) -> Iterator[str]:
-    exposed = [str(address) for address in addresses if not _is_loopback(address)]
-    if file.config.users and not file.tls and exposed:
-        yield (
-            f"passwords of basic_auth_users are sent in clear text to {', '.join(exposed)}; add "
-            "tls_server_config to the web configuration, or listen on 127.0.0.1 only"
-        )
 
 
 def _is_loopback(address: Address) -> bool:

@@ -94,6 +94,10 @@ class ActiveRecordingsLister:
         self.usual_calls = len(_STATUSES)
         """How many calls a complete read takes, as far as known."""
 
+    def rename(self, app: str) -> None:
+        """Go on under another name of the *app*."""
+        self._app = app
+
     async def read(self, context: PassContext) -> ListResult:
         """
         Return the recordings in progress: one status per call, else all of the last 25 hours.

@@ -1,25 +1,19 @@
 """The passes over one app: when to read, with which token, and within which limits."""
 
 import asyncio
-import logging
 
-from collections import Counter
-from collections.abc import Collection
 from dataclasses import replace
 
 from rk_exporter.collector.app_parts import AppParts, AppState
 from rk_exporter.collector.app_pass import AppPass
+from rk_exporter.collector.pass_log import PassLog
 from rk_exporter.collector.planner import due
-from rk_exporter.collector.readings import ReadResult
-from rk_exporter.model.failure import Failure
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import LONGEST_PACED_SECONDS
 from rk_exporter.ratelimit.pass_context import PassContext
-from rk_exporter.runtime.last_logged import LastLogged
 from rk_exporter.tracking.state_records import SavedApp
 
 
-logger = logging.getLogger(__name__)
 # A call that takes longer gives its worker to another meeting.
 CALL_TIMEOUT_SECONDS = 5.0
 # How long calls wait for the budget. Until there is something to show, they wait for most of the
@@ -43,9 +37,16 @@ class AppCollector:
     ) -> None:
         self._parts = parts
         self._min_interval_seconds = min_interval_seconds
-        self._failure_log = FailureLog(parts.app.name)
+        self._pass_log = PassLog(parts.app.name)
         self.state = parts.initial_state(restored)
         """The state after the last pass; it is replaced as a whole, and never changed."""
+
+    def change(self, parts: AppParts, *, min_interval_seconds: float) -> None:
+        """Go on with other *parts* of the same app; no pass may be running."""
+        if parts.app.name != self._parts.app.name:
+            self._pass_log = PassLog(parts.app.name)
+        self._parts, self._min_interval_seconds = parts, min_interval_seconds
+        self.state = parts.changed_state(self.state)
 
     async def run_pass(self, deadline: float) -> None:
         """Read the meetings that are due, as far as there are calls and time until *deadline*."""
@@ -68,8 +69,12 @@ class AppCollector:
         context = self._context(state, token, deadline)
         app_pass = AppPass(parts, state, context, fresh_seconds=fresh_seconds)
         state = await app_pass.run()
-        self._failure_log.log(app_pass.results.values())
+        self._pass_log.log(app_pass.report(state.snapshot))
         return state
+
+    def leave(self) -> None:
+        """Make no more passes."""
+        self._parts.client.leave()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -97,30 +102,4 @@ class AppCollector:
             interval_seconds=max(
                 min(state.interval.seconds, LONGEST_PACED_SECONDS), parts.saving_seconds(state)
             ),
-        )
-
-
-class FailureLog:
-    """Logs how many meetings of an app failed and why, whenever the reasons change."""
-
-    def __init__(self, app: str) -> None:
-        self._app = app
-        self._last_reasons: LastLogged[frozenset[str]] = LastLogged(frozenset())
-
-    def log(self, results: Collection[ReadResult]) -> None:
-        """Log the failures among the *results* of a pass."""
-        if not results:
-            return
-        failures = [result.outcome for result in results if isinstance(result.outcome, Failure)]
-        counts = Counter(failure.reason.value for failure in failures)
-        if not self._last_reasons.changes_to(frozenset(counts)):
-            return
-        if not failures:
-            logger.info("all meetings can be read again", extra={"app": self._app})
-            return
-        reasons = ",".join(f"{reason}:{count}" for reason, count in sorted(counts.items()))
-        logger.warning(
-            "meetings could not be read; the first: %s",
-            failures[0].explanation,
-            extra={"app": self._app, "failed": len(failures), "reasons": reasons},
         )

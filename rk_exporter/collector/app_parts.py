@@ -80,6 +80,24 @@ class AppParts:
         oldest = self.oldest_shown(state, meetings=len(readings))
         return self.with_recordings(state, state.snapshot, oldest=oldest)
 
+    def changed_state(self, before: AppState) -> AppState:
+        """Return the state with which a new configuration goes on after that of another one."""
+        readings = self.sync_meetings(before.snapshot.readings)
+        budget_status = before.snapshot.budget_status
+        snapshot = replace(
+            before.snapshot,
+            app=self.app,
+            readings=readings,
+            files=self.meetings.files,
+            discovery=self.discovery.state if self.discovery else None,
+            budget_status=budget_status and self.limiter.budget_status(self.clock.wall()),
+        )
+        grace = replace(before.grace, stale_after_seconds=self.stale_after_seconds)
+        # The next pass compares the list of meetings and the token with those of the last one.
+        state = replace(before, grace=grace, configured=None)
+        oldest = self.oldest_shown(state, meetings=len(readings))
+        return self.with_recordings(state, snapshot, oldest=oldest)
+
     def sync_meetings(self, readings: Iterable[Reading]) -> tuple[Reading, ...]:
         """Return *readings* of the configured meetings and of those that discovery has found."""
         meetings, discovery = self.meetings.meetings, self.discovery

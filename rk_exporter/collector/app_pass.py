@@ -1,7 +1,6 @@
 """One pass over an app: from one frozen state to the next."""
 
 import asyncio
-import logging
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,17 +8,19 @@ from functools import partial
 
 from rk_exporter.collector.active_recordings import ListResult
 from rk_exporter.collector.app_parts import AppParts, AppState
+from rk_exporter.collector.pass_log import PassReport
 from rk_exporter.collector.planner import due, plan
 from rk_exporter.collector.readings import ReadResult, count_deferred, merge
 from rk_exporter.collector.work_queue import Job, run_jobs
 from rk_exporter.model.errors import ApiError
-from rk_exporter.model.failure import Reason
+from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import Meeting, Reading, ReadMode
+from rk_exporter.model.remedies import Wait
 from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.snapshot import AppSnapshot
 
 
-logger = logging.getLogger(__name__)
 # However small the budget is, all settings are read some day.
 _SETTINGS_FIRST = 2
 # A budget is small if a window has calls for fewer lists than this.
@@ -43,6 +44,8 @@ class AppPass:
         self._begun_at = parts.clock.wall()
         self._counts_before = parts.limiter.counts
         self._left_over = before.left_over
+        self._waiting: list[Reading] = []
+        self._recordings: dict[str, Failure | None] = {}
         self.results: dict[str, ReadResult] = {}
         """The result for each meeting that was read, by its id."""
 
@@ -57,12 +60,37 @@ class AppPass:
             list_is_failing=parts.lister.is_failing,
         )
         waiting = due(readings, now=parts.clock.wall(), fresh_seconds=self._fresh_seconds)
+        self._waiting = waiting
         if parts.selector.mode is ReadMode.LIST:
             await self._read_list(readings)
         else:
             await self._read_each(waiting)
         fresh_count = len(readings) - len(waiting)
         return self._next_state(parts.sync_meetings(readings), fresh_count=fresh_count)
+
+    def report(self, snapshot: AppSnapshot) -> PassReport:
+        """Return what the pass did, for the log; *snapshot* is what it made."""
+        parts, results = self._parts, self.results
+        outcomes = {key: result.outcome for key, result in results.items()}
+        read = {key for key, result in results.items() if not result.deadline_exceeded}
+        is_late = asyncio.get_running_loop().time() >= self._context.deadline
+        is_blocked = parts.limiter.is_blocked
+        return PassReport(
+            now=parts.clock.monotonic(),
+            snapshot=snapshot,
+            meetings={
+                key: outcome if isinstance(outcome, Failure) else None
+                for key, outcome in outcomes.items()
+            },
+            recordings=self._recordings,
+            waiting=[
+                reading.meeting.meeting_id
+                for reading in self._waiting
+                if reading.meeting.meeting_id not in read
+            ],
+            cause=Wait.BLOCKED if is_blocked else Wait.TIME if is_late else Wait.BUDGET,
+            duplicates=parts.meetings.duplicates,
+        )
 
     @property
     def _is_first(self) -> bool:
@@ -149,7 +177,6 @@ class AppPass:
         try:
             recordings = await parts.client.active_recordings(meeting_id, context)
         except ApiError as error:
-            logger.debug("%s", error, extra={"app": parts.app.name, "meeting_id": meeting_id})
             is_late = asyncio.get_running_loop().time() >= context.deadline
             self.results[meeting_id] = ReadResult(
                 parts.clock.wall(),
@@ -169,10 +196,10 @@ class AppPass:
         try:
             recording = await parts.client.recording(recording_id, self._context)
         except ApiError as error:
-            fields = {"app": parts.app.name, "recording_id": recording_id}
-            logger.debug("recording could not be read: %s", error, extra=fields)
             tracker.observe_failure(recording_id)
+            self._recordings[recording_id] = error.failure
             return
+        self._recordings[recording_id] = None
         if recording is None:
             tracker.observe_missing(recording_id)
         else:

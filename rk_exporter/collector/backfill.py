@@ -19,6 +19,7 @@ from rk_exporter.collector.list_age import is_past, is_sorted, not_older
 from rk_exporter.model.errors import ApiError, ApiTimeout
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import ListedRecording
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.backoff import Backoff
 from rk_exporter.runtime.clock import Clock
@@ -72,8 +73,13 @@ class Backfill:
         self._has_progress = False
         self._backoff = _BACKOFF
         self._own_failures = 0
+        self._has_given_up = False
         self.is_restored = False
         """Whether what was shown before the start is shown again, or cannot be read."""
+
+    def rename(self, app: str) -> None:
+        """Go on under another name of the *app*."""
+        self._app = app
 
     def is_due(self) -> bool:
         """Return whether to poll now; also if the last poll read only some of the pages."""
@@ -148,8 +154,13 @@ class Backfill:
             "list of recordings cannot be read (%s); recordings that come and go between two "
             "scrapes, or ended before the start, are not shown",
             error,
-            extra={"app": self._app},
+            extra={
+                "app": self._app,
+                "reason": error.reason.value,
+                "remedy": REMEDIES[error.reason],
+            },
         )
+        self._has_given_up = True
         if not self.is_restored:
             self.is_restored = True
             self._tracker.begin_unlisted()
@@ -164,6 +175,9 @@ class Backfill:
         self.newest_ids = self._first_page.item_ids
         self._next_page_no, self.is_restored = 1, True
         self._forget_failures()
+        if self._has_given_up:
+            self._has_given_up = False
+            logger.info("list of recordings can be read again", extra={"app": self._app})
         recordings = [listed.recording for listed in self._first_page.items]
         invoked = (recording.invoked_timestamp_seconds or 0.0 for recording in recordings)
         self._tracker.is_listed_up_to(max(invoked, default=0.0))

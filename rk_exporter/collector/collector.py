@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from rk_exporter.collector.app_collector import AppCollector
@@ -51,6 +51,8 @@ class Collector:
         self._store = store
         self._recent_calls = recent_calls
         self._saved_revisions: list[int] | None = None
+        # Held during a pass and a change of the apps; those that wait get it in turn.
+        self._turn = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
         self._deadline = 0.0
         self._last_pass_ended_at: float | None = None
@@ -73,6 +75,19 @@ class Collector:
                 # The pass goes on for the others if the client of one scrape gives up.
                 await asyncio.shield(self._running)
         return self.snapshot
+
+    @contextlib.asynccontextmanager
+    async def between_passes(self) -> AsyncIterator[None]:
+        """Wait for the end of a running pass, and let no other begin before the end of this."""
+        async with self._turn:
+            yield
+
+    def replace(self, apps: Sequence[tuple[AppCollector, ErrorBoundary]]) -> None:
+        """Replace the apps between two passes, and publish what is known of them."""
+        self._apps = apps
+        self._saved_revisions = None
+        snapshots = tuple(app.state.snapshot for app, _ in apps)
+        self.snapshot = replace(self.snapshot, apps=snapshots, taken_at=self._clock.wall())
 
     @property
     def progress(self) -> PassProgress:
@@ -98,6 +113,10 @@ class Collector:
             await self._store.save(self._saved(), calls, max_wait_seconds=LAST_MAX_WAIT_SECONDS)
 
     async def _run_pass(self, deadline: float) -> None:
+        async with self._turn:
+            await self._run_pass_in_turn(deadline)
+
+    async def _run_pass_in_turn(self, deadline: float) -> None:
         if self._store and self._last_pass_ended_at is None:
             # The calls in the file are no longer all calls, even if this process is killed.
             await self._store.save(self._saved(), self._recent_calls())

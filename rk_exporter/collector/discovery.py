@@ -15,6 +15,7 @@ from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.ratelimit.limiter import RateLimitWait
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.clock import Clock
@@ -53,6 +54,10 @@ class Discovery:
         self._ended_at: dict[str, float] = {}
         self._record_on_start: dict[str, bool | None] = {}
         self._settings_due_at: dict[str, float] = {}
+
+    def change(self, app: str, *, stale_after_seconds: float) -> None:
+        """Go on under another name of the *app*, with lists that are valid for another time."""
+        self._app, self._stale_after_seconds = app, stale_after_seconds
 
     @property
     def meetings(self) -> Iterable[Meeting]:
@@ -95,7 +100,9 @@ class Discovery:
             logger.info("live sessions can be listed again", extra=fields)
         else:
             logger.warning(
-                "live sessions could not be listed: %s", failure.explanation, extra=fields
+                "live sessions cannot be listed, so new live meetings are not found: %s",
+                failure.explanation,
+                extra=fields | {"reason": failure.reason.value, "remedy": REMEDIES[failure.reason]},
             )
 
     def _update(self, listed: dict[str, LiveSession]) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -55,6 +56,16 @@ class MeetingList:
             self.meetings = self._combined()
 
     @property
+    def duplicates(self) -> tuple[str, ...]:
+        """Return the ids of the meetings that more than one list has."""
+        counts = Counter(canonical(meeting.meeting_id) for meeting in self._listed())
+        return tuple(
+            meeting.meeting_id
+            for meeting in self.meetings
+            if counts[canonical(meeting.meeting_id)] > 1
+        )
+
+    @property
     def files(self) -> tuple[FileState, ...]:
         """Return for each file whether the list in use is the one that it holds now."""
         return tuple(
@@ -68,5 +79,9 @@ class MeetingList:
         )
 
     def _combined(self) -> tuple[Meeting, ...]:
-        in_files = (meeting for file in self._files for meeting in file.meetings)
-        return combine([*self._configured, *in_files])
+        return combine(self._listed())
+
+    def _listed(self) -> Iterator[Meeting]:
+        yield from self._configured
+        for file in self._files:
+            yield from file.meetings

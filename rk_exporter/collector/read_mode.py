@@ -108,6 +108,11 @@ class ReadModeSelector:
         self.is_over_budget = False
         """Whether one call per meeting and pass is more than the budget."""
 
+    def change(self, app: str, forced: ReadMode | None) -> None:
+        """Go on under another name of the *app*, and with another mode that is *forced*."""
+        self._app, self._forced = app, forced
+        self.mode = forced or self.mode
+
     def select(self, load: Load, *, list_calls: int, list_is_failing: bool) -> None:
         """Select how to read, given the *load* and how reading the list works."""
         is_over = self.is_over_budget = load.is_over_budget(was_over_budget=self.is_over_budget)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rk_exporter.config import parsers
 from rk_exporter.config.option import Option, declare, options_of
+from rk_exporter.config.ranges import Counts
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.model.ids import parse_id
 from rk_exporter.model.meeting import Meeting, ReadMode
@@ -85,7 +86,7 @@ class AppOptions:
     )
     budget: int = declare(
         "Calls per 5 minutes; Cloudflare allows 1200 for all tools of a user.",
-        Option("api.budget", parsers.count(100_000, "calls per 5 minutes"), "N", default="600"),
+        Option("api.budget", Counts("1", "100000", "calls per 5 minutes"), "N", default="600"),
     )
     budget_group: str | None = declare(
         "Name for the Cloudflare user of the token; the apps of one user share a budget.",

@@ -1,7 +1,7 @@
 """The configuration: a YAML file, environment variables and flags become one frozen Config."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +10,7 @@ from rk_exporter.config.app_options import APP_OPTIONS
 from rk_exporter.config.apps import AppConfig, app_configs
 from rk_exporter.config.option import Option, declare, in_groups, options_of
 from rk_exporter.config.parsers import Address
+from rk_exporter.config.ranges import Counts, Durations, Percentages
 from rk_exporter.config.sources import ConfigError, ConfigSource, Setting
 from rk_exporter.config.suggestions import unknown_variables
 from rk_exporter.config.tokens import TOKEN_VARIABLE, TokenFile
@@ -21,7 +22,7 @@ from rk_exporter.config.web_options import (
 )
 from rk_exporter.config.yaml_document import read_document
 from rk_exporter.runtime.files import FileError
-from rk_exporter.runtime.logs import FORMATS, LEVELS
+from rk_exporter.runtime.log_formats import AUTO, FORMATS, LEVELS
 
 
 CONFIG_FILE_FLAG, CONFIG_FILE_VARIABLE = "--config.file", "RK_CONFIG_FILE"
@@ -44,38 +45,43 @@ class Config:
     )
     reserve_ratio: float = declare(
         "Percentage of Cloudflare's reported limit reserved for other clients.",
-        Option("api.reserve", parsers.parse_reserve, "PERCENT", default="20"),
+        Option("api.reserve", Percentages("0%", "90%"), "PERCENT", default="20"),
     )
     min_interval_seconds: float = declare(
         "Scrapes within this time get the same values, without new API calls.",
-        Option("scrape.min_interval", parsers.parse_duration, "DURATION", default="5s"),
+        Option("scrape.min_interval", Durations("0s", "1h"), "DURATION", default="5s"),
     )
     stale_after_seconds: float = declare(
         "How long a meeting that cannot be read keeps its last values.",
-        Option("scrape.stale_after", parsers.parse_positive_duration, "DURATION", default="5m"),
+        Option("scrape.stale_after", Durations("1s", "1d"), "DURATION", default="5m"),
     )
     timeout_offset_seconds: float = declare(
         "How long before Prometheus's scrape timeout the exporter responds.",
-        Option("scrape.timeout_offset", parsers.parse_duration, "DURATION", default="500ms"),
+        Option("scrape.timeout_offset", Durations("0s", "10s"), "DURATION", default="500ms"),
     )
     follow_retain_seconds: float = declare(
         "How long a finished recording is shown at least; with a download URL, it is shown until a "
         "day after its expiry.",
-        Option("follow.retain", parsers.parse_positive_duration, "DURATION", default="7d"),
+        Option("follow.retain", Durations("1m", "365d"), "DURATION", default="7d"),
     )
     follow_max_recordings: int = declare(
         "Finished recordings with series of their own, per app: failed ones first, then those that "
         "expire next. Recordings in progress are always shown.",
         Option(
             "follow.max_recordings",
-            parsers.count(100_000, "recordings per app"),
+            Counts("1", "100000", "recordings per app"),
             "N",
             default="1000",
         ),
     )
     follow_reread_seconds: float = declare(
         "How often finished recordings are read again, to detect a new download URL.",
-        Option("follow.reread_interval", parsers.parse_reread_interval, "DURATION", default="6h"),
+        Option(
+            "follow.reread_interval",
+            Durations("10m", "30d", reason="shorter intervals would use up the API budget"),
+            "DURATION",
+            default="6h",
+        ),
     )
     follow_keep_removed: bool = declare(
         "Keep showing finished recordings of meetings that you remove from the list.",
@@ -89,6 +95,7 @@ class Config:
             "PATH",
             example="/var/lib/rk-exporter/state",
             is_file=True,
+            is_fixed=True,
         ),
     )
     listen_addresses: tuple[Address, ...] = declare(
@@ -101,11 +108,12 @@ class Config:
             example='[":10058"]',
             is_list=True,
             allows_text=True,
+            is_fixed=True,
         ),
     )
     systemd_socket: bool = declare(
         "Listen on the sockets that systemd passes (socket activation), instead of on addresses.",
-        Option("web.systemd_socket", parsers.parse_switch),
+        Option("web.systemd_socket", parsers.parse_switch, is_fixed=True),
     )
     external_url: str | None = declare(
         "URL under which people reach the exporter through a reverse proxy, or only its path.",
@@ -133,20 +141,30 @@ class Config:
             "PATH",
             example="web.yml",
             is_file=True,
+            is_fixed=True,
             custom_flag="--web.config.file",
         ),
     )
+    enable_lifecycle: bool = declare(
+        "Reload the configuration on `POST /-/reload`, too.",
+        Option("web.enable_lifecycle", parsers.parse_switch),
+    )
     max_requests: int = declare(
         "Maximum number of concurrent scrapes; further ones get a 503.",
-        Option("web.max_requests", parsers.count(), "N", default="40"),
+        Option("web.max_requests", Counts("1", "10000", "concurrent scrapes"), "N", default="40"),
     )
     log_level: str = declare(
         "Lowest severity that is logged.",
-        Option("log.level", parsers.choice(*LEVELS), "|".join(LEVELS), default="info"),
+        Option(
+            "log.level",
+            parsers.choice_in_any_case(*LEVELS, warn="warning"),
+            "|".join(LEVELS),
+            default="info",
+        ),
     )
     log_format: str = declare(
-        "Log format.",
-        Option("log.format", parsers.choice(*FORMATS), "|".join(FORMATS), default="logfmt"),
+        "Log format; auto is console on a terminal, and logfmt elsewhere.",
+        Option("log.format", parsers.choice_in_any_case(*FORMATS), "|".join(FORMATS), default=AUTO),
     )
 
     @property
@@ -165,6 +183,20 @@ class Config:
 _GLOBAL_OPTIONS = options_of(Config)
 OPTIONS = in_groups([*APP_OPTIONS.values(), *_GLOBAL_OPTIONS.values()])
 """All options, also those that only an entry of `apps` can have."""
+
+
+def with_fixed_options(config: Config, running: Config) -> tuple[Config, tuple[str, ...]]:
+    """
+    Return *config* with those values of the *running* one that cannot change.
+
+    Also return the paths of these options, e.g. `state.file`, if *config* has other values.
+    """
+    kept = {
+        name: getattr(running, name)
+        for name, option in _GLOBAL_OPTIONS.items()
+        if option.is_fixed and getattr(config, name) != getattr(running, name)
+    }
+    return replace(config, **kept), tuple(_GLOBAL_OPTIONS[name].path for name in kept)
 
 
 def load(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from rk_exporter.config.ranges import Range
 from rk_exporter.config.yaml_document import PlainValue
 
 
@@ -44,6 +45,8 @@ class Option:
     """Whether the file may have a single text in place of a list."""
     is_file: bool = False
     """Whether the value is a path, relative to the file that contains it."""
+    is_fixed: bool = False
+    """Whether the value cannot change while the exporter runs."""
     custom_flag: str = ""
     custom_variable: str = ""
     help: str = ""
@@ -67,7 +70,13 @@ class Option:
     @property
     def flag_help(self) -> str:
         """Return the help for the command line."""
-        return f"{self.help} {_LIST_HELP}" if self.is_list else self.help
+        list_help = _LIST_HELP if self.is_list else ""
+        return " ".join(filter(None, (self.help, list_help, self.range_help)))
+
+    @property
+    def range_help(self) -> str:
+        """Return the range of the values as a sentence; empty if there is none."""
+        return f"Range: {self.parse.text}." if isinstance(self.parse, Range) else ""
 
     @property
     def group(self) -> str:

@@ -18,11 +18,9 @@ from rk_exporter.runtime.printable import label_text
 
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
-_AUTO = "auto"
-READ_CHOICES = (_AUTO, *ReadMode)
+AUTO = "auto"
+READ_CHOICES = (AUTO, *ReadMode)
 _SWITCH_VALUES = {"true": True, "1": True, "false": False, "0": False}
-# Python refuses to convert more digits.
-_NUMBER = re.compile(r"-?[0-9]{1,4000}")
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?:ms|s|m|h|d|w))+")
 _DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h|d|w)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -32,9 +30,6 @@ _ANY_HOST = frozenset({"", "::", "0.0.0.0"})  # noqa: S104 # recognised, not bou
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 _LONGEST_SHOWN = 40
-_SHORTEST_REREAD_SECONDS = 600
-_PERCENTAGE = re.compile(r"([0-9]{1,2})%?")
-_LARGEST_RESERVE_PERCENT = 90
 _MEETING_KEYS = ("id", "name")
 _MEETING_EXAMPLE = "expected an id, or a mapping, e.g. {id: abc, name: weekly review}"
 # No query, fragment, password or blank: the client appends paths to the URL.
@@ -149,22 +144,6 @@ def parse_duration(text: str) -> float:
     return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
 
 
-def parse_positive_duration(text: str) -> float:
-    """Return the seconds of a duration that is longer than 0 s."""
-    seconds = parse_duration(text)
-    if seconds == 0:
-        raise ValueError("must be longer than 0s")
-    return seconds
-
-
-def parse_reread_interval(text: str) -> float:
-    """Return the seconds between two reads of a finished recording."""
-    seconds = parse_duration(text)
-    if seconds < _SHORTEST_REREAD_SECONDS:
-        raise ValueError("must be at least 10m; shorter intervals would use up the API budget")
-    return seconds
-
-
 def parse_address(text: str) -> Address:
     """Return one address."""
     match = _ADDRESS.fullmatch(text)
@@ -204,21 +183,6 @@ def parse_telemetry_path(text: str) -> str:
     return text
 
 
-def count(largest: int | None = None, unit: str = "") -> Callable[[str], int]:
-    """Return a parser of whole numbers from 1 to *largest*; messages name their *unit*."""
-    limits = f"between 1 and {largest} {unit}" if largest else "at least 1"
-
-    def parse(text: str) -> int:
-        if not _NUMBER.fullmatch(text):
-            raise ValueError("must be a whole number")
-        number = int(text)
-        if number < 1 or (largest and number > largest):
-            raise ValueError(f"must be {limits}")
-        return number
-
-    return parse
-
-
 def parse_state_file(name: str) -> Path:
     """Return a path at which a file can be created; its permissions are not checked."""
     path = Path(name)
@@ -238,14 +202,6 @@ def _is_folder(path: Path) -> bool:
         raise ValueError(f"cannot be used ({error.strerror})") from None
 
 
-def parse_reserve(text: str) -> float:
-    """Return the ratio of a percentage."""
-    match = _PERCENTAGE.fullmatch(text)
-    if not match or int(match[1]) > _LARGEST_RESERVE_PERCENT:
-        raise _invalid("percentage", text, "write a whole number from 0 to 90")
-    return int(match[1]) / 100
-
-
 def choice(*choices: str) -> Callable[[str], str]:
     """Return a parser that accepts only the *choices*."""
 
@@ -257,7 +213,18 @@ def choice(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def choice_in_any_case(*choices: str, **aliases: str) -> Callable[[str], str]:
+    """Return a parser that accepts the *choices* and *aliases* of them, in any case."""
+    by_name = {name.lower(): name for name in choices} | aliases
+    parse_exact = choice(*choices)
+
+    def parse(text: str) -> str:
+        return by_name.get(text.lower()) or parse_exact(text)
+
+    return parse
+
+
 def parse_read(text: str) -> ReadMode | None:
     """Return how to read recordings; None chooses by the budget."""
-    chosen = choice(*READ_CHOICES)(text)
-    return None if chosen == _AUTO else ReadMode(chosen)
+    chosen = choice_in_any_case(*READ_CHOICES)(text)
+    return None if chosen == AUTO else ReadMode(chosen)

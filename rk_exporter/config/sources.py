@@ -17,6 +17,7 @@ from rk_exporter.config.parsers import InvalidItems
 from rk_exporter.config.suggestions import unknown_option
 from rk_exporter.config.yaml_document import Document, PlainValue, Problem
 from rk_exporter.runtime.files import FileHangs
+from rk_exporter.runtime.printable import visible
 
 
 T = TypeVar("T")
@@ -146,7 +147,8 @@ class ConfigSource:
     def parse(self, option: Option, path: str) -> Any:  # noqa: ANN401 # as the option's parser
         """Return the value of *option* at *path*; after a mistake, or without one, its default."""
         value = self._values.get(path)
-        if value is None or not (value or option.is_file or option.default is not None):
+        is_checked = option.is_file or option.is_mapping or option.default is not None
+        if value is None or not (value or is_checked):
             return option.fallback
         parsed = self.attempt(path, lambda: option.parse(self._checked(option, path, value)))
         return option.fallback if parsed is None else parsed
@@ -204,7 +206,8 @@ class ConfigSource:
         """Raise ConfigError if there are mistakes; *hints* may explain them."""
         if not self._problems:
             return
-        messages = [problem.text for problem in sorted(self._problems)]
+        problems = (problem.text.split("\n") for problem in sorted(self._problems))
+        messages = ["\n".join(map(visible, lines)) for lines in problems]
         messages += hints
         if len(messages) == 1:
             raise ConfigError(messages[0])

@@ -5,6 +5,8 @@ import re
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from rk_exporter.runtime.printable import visible
+
 
 _LONGEST_COMPARED = 40
 # Other programs have variables with this prefix, so only an obvious typing mistake counts.
@@ -36,6 +38,6 @@ def unknown_variables(environment: Mapping[str, str], known: Collection[str]) ->
         cutoff = _OWN_CUTOFF if is_own else _SHARED_CUTOFF
         close = difflib.get_close_matches(name[:_LONGEST_COMPARED], known, n=1, cutoff=cutoff)
         if close:
-            yield f"unknown variable {name}; did you mean {close[0]}?"
+            yield f"unknown variable {visible(name)}; did you mean {close[0]}?"
         elif is_own:
-            yield f"unknown variable {name}; it has no effect"
+            yield f"unknown variable {visible(name)}; it has no effect"

@@ -52,6 +52,7 @@ class TokenFile(WatchedFile[Secret]):
 
     kind = "API token file"
     content = "token"
+    remedy = "put a valid token into the file; it is read again when it changes"
     max_bytes = 4096
     # A token pasted in the place of the path must not be printed.
     is_path_shown = False

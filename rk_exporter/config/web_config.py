@@ -13,6 +13,7 @@ from typing import Any
 
 from rk_exporter.config import web_values
 from rk_exporter.config.option import Option, declare, options_of
+from rk_exporter.config.ranges import Counts
 from rk_exporter.config.sources import ConfigError, ConfigSource
 from rk_exporter.config.suggestions import unknown_option
 from rk_exporter.config.web_values import ClientAuth, TlsVersion, Users
@@ -149,7 +150,7 @@ class WebConfig:
     )
     rate_limit_burst: int = declare(
         "How many requests may come at once; required with `rate_limit.interval`.",
-        Option("rate_limit.burst", web_values.parse_burst, "N", default="0"),
+        Option("rate_limit.burst", Counts("0", "1000000000", "requests"), "N", default="0"),
     )
     has_tls: bool = False
     """Whether the file has a TLS section."""

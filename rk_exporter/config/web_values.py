@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from rk_exporter.config.parsers import InvalidItems, choice, count
+from rk_exporter.config.parsers import InvalidItems, choice
 from rk_exporter.config.suggestions import unknown_option
 from rk_exporter.config.yaml_document import PlainValue
 from rk_exporter.model.secret import Secret
@@ -161,11 +161,6 @@ def parse_go_duration(text: str) -> float:
     if not _GO_DURATION.fullmatch(text):
         raise ValueError("invalid duration; write e.g. 1s, 100ms or 1m30s")
     return sum(float(number) * _GO_SECONDS[unit] for number, unit in _GO_PART.findall(text))
-
-
-def parse_burst(text: str) -> int:
-    """Return a number of requests; 0 is none."""
-    return 0 if text == "0" else count()(text)
 
 
 def parse_headers(mapping: dict[str, PlainValue]) -> dict[str, str]:

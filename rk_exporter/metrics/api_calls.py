@@ -64,10 +64,20 @@ class ApiCallMetrics:
         self.codes = LabelValues(_KNOWN_CODES, most=_MOST_CODES)
         self._in_use: set[tuple[str, str]] = set()
         for app, used in endpoints.items():
-            for endpoint in used:
-                self.start_at_zero(app, endpoint)
-            for field in (*MALFORMABLE_FIELDS, RATELIMIT_FIELD):
-                self.malformed.labels(app, field)
+            self.add(app, used)
+
+    def add(self, app: str, endpoints: Iterable[str]) -> None:
+        """Create the children of an app, if there are none."""
+        for endpoint in endpoints:
+            self.start_at_zero(app, endpoint)
+        for field in (*MALFORMABLE_FIELDS, RATELIMIT_FIELD):
+            self.malformed.labels(app, field)
+
+    def remove(self, app: str) -> None:
+        """Remove the children of an app that makes no more calls."""
+        for family in (self.requests, self.failures, self.durations, self.malformed):
+            family.remove_by_labels({"rk_app": app})
+        self._in_use = {(name, endpoint) for name, endpoint in self._in_use if name != app}
 
     def of(self, app: str) -> "AppCallMetrics":
         """Return the counters of one app."""

@@ -18,6 +18,7 @@ from rk_exporter.metrics.meetings import meeting_families
 from rk_exporter.metrics.recording_counters import counter_families
 from rk_exporter.metrics.recording_totals import total_families
 from rk_exporter.metrics.recordings import AllRecordingSeries
+from rk_exporter.runtime.build import build
 from rk_exporter.snapshot import Snapshot
 
 
@@ -51,6 +52,12 @@ class SnapshotFamilies:
 def _build_info() -> Metric:
     return info(
         "rk_exporter_build",
-        "The exporter's version.",
-        [LabelSet(exporter_version=__version__, python_version=platform.python_version())],
+        "The exporter's version, and the revision that it was built from.",
+        [
+            LabelSet(
+                exporter_version=__version__,
+                exporter_revision=build().revision,
+                python_version=platform.python_version(),
+            )
+        ],
     )

@@ -31,6 +31,9 @@ burst that the pace allows: B, or the calls of 1.35 intervals between passes if 
 
 If the times of the calls before the start are known, the process borrows nothing, and L holds. If
 they are known until some seconds ago, it assumes and borrows what these seconds allow.
+
+If a reload puts apps into other groups, each new budget takes over the calls of all budgets that
+may have counted for its user. It borrows nothing, so L holds for each user.
 """
 
 import math
@@ -38,7 +41,7 @@ import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, repeat
 
 from rk_exporter.ratelimit.headers import LONGEST_WAIT_SECONDS
@@ -76,6 +79,12 @@ class _ReportedQuota:
     """A running call finds out whether more calls are allowed now."""
 
 
+class _CallEnd(float):
+    """The end of one call. Several budgets may count it, so it is more than the moment alone."""
+
+    __slots__ = ()
+
+
 class SlidingWindowBudget:
     """
     The calls of one user's tokens: at most *limit* in any 300 s.
@@ -97,11 +106,31 @@ class SlidingWindowBudget:
         self._reserve_ratio = reserve_ratio
         self._seconds_per_call = WINDOW_SECONDS / limit
         self._borrowed = borrowed or calls_at_start(limit)
-        self._ends = deque(self._ends_before(now, past or PastCalls()))
+        self._ends = deque(map(_CallEnd, self._ends_before(now, past or PastCalls())))
         self._in_flight = 0
         self._paid_until = now - self._borrowed * self._seconds_per_call - _ROUNDING_SECONDS
         self._quotas: dict[str, _ReportedQuota] = {}
         self._reported_limits: dict[str, int] = {}
+
+    def take_over(self, others: Iterable["SlidingWindowBudget"]) -> None:
+        """
+        Begin with the calls, the pace and the reports of *others*, instead of unknown calls.
+
+        A call that several of them count has one place. The others must have no running calls.
+        """
+        others = list(others)
+        ends = {id(end): end for other in others for end in other._ends}  # noqa: SLF001 # same class
+        self._ends = deque(sorted(ends.values()))
+        self._paid_until = max(other._paid_until for other in others)  # noqa: SLF001 # same class
+        for other in others:
+            self._reported_limits |= other._reported_limits  # noqa: SLF001 # same class
+            for policy, quota in other._quotas.items():  # noqa: SLF001 # same class
+                known = self._quotas.get(policy, quota)
+                self._quotas[policy] = replace(
+                    quota,
+                    remaining=min(quota.remaining, known.remaining),
+                    until=max(quota.until, known.until),
+                )
 
     def wait_seconds(self, now: float, *, interval_seconds: float) -> float:
         """Return how long a call must wait; passes start every *interval_seconds*."""
@@ -141,7 +170,7 @@ class SlidingWindowBudget:
     def release(self, now: float) -> None:
         """Count the end of a call."""
         self._in_flight -= 1
-        self._ends.append(now)
+        self._ends.append(_CallEnd(now))
 
     def observe(self, now: float, policies: Iterable[RateLimitPolicy]) -> None:
         """Take in the *policies* that the answer to a call reports, before its `release`."""

@@ -2,6 +2,8 @@
 
 import math
 
+from collections.abc import Iterable
+
 from rk_exporter.model.failure import Failure
 from rk_exporter.runtime.backoff import Backoff
 
@@ -23,6 +25,13 @@ class CircuitBreaker:
         """When the breaker opened; failures of trial calls since then do not count."""
         self.cause: Failure | None = None
         """The failure that opened the breaker, or the last one of a trial call."""
+
+    def take_over(self, others: Iterable["CircuitBreaker"]) -> None:
+        """Begin in the state of the one of the *others* that blocks calls for longest."""
+        strictest = max(others, key=lambda other: other.open_until or -math.inf)
+        self.open_until, self.opened_at = strictest.open_until, strictest.opened_at
+        self.cause = strictest.cause
+        self._backoff = strictest._backoff  # noqa: SLF001 # of the same class
 
     @property
     def is_closed(self) -> bool:

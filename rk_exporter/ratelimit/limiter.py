@@ -53,9 +53,18 @@ class BudgetGroup:
         self.breaker = CircuitBreaker(_RATE_LIMITED)
         self.policies: tuple[RateLimitPolicy, ...] = ()
         self.app_count = 0
+        self.tokens: dict[Secret, float] = {}
+        """When each token was last used for a call, in monotonic seconds."""
         # Calls wait in the order in which they came, whichever app they are for.
         self.turn = asyncio.Lock()
         self._call_ended = asyncio.Event()
+
+    def take_over(self, others: Iterable["BudgetGroup"]) -> None:
+        """Begin with the calls and the block of *others*, none of which has running calls."""
+        others = list(others)
+        self.budget.take_over(other.budget for other in others)
+        self.breaker.take_over(other.breaker for other in others)
+        self.policies = next((other.policies for other in others if other.policies), ())
 
     async def wait(self, seconds: float) -> None:
         """Wait for *seconds*, or until a call ends."""
@@ -91,14 +100,19 @@ class RateLimiter:
     """The rate limiter of one app, whose *token* belongs to the user of a *group*."""
 
     def __init__(self, group: BudgetGroup, *, token: Secret) -> None:
-        self._group = group
-        group.app_count += 1
         self._token = token
         self._access_breaker = CircuitBreaker(_REJECTED)
         self._trust_token()
         self.counts = CallCounts()
         self._last_failure: Failure | None = None
         self._failing_since: float | None = None
+        self.join(group, token)
+
+    def join(self, group: BudgetGroup, token: Secret) -> None:
+        """Make all further calls as part of *group*, beginning with *token*."""
+        self._group = group
+        group.app_count += 1
+        group.tokens[token] = group.monotonic()
 
     @property
     def fair_share(self) -> float:
@@ -172,7 +186,8 @@ class RateLimiter:
             self._take_success()
             _close(trials)
         finally:
-            group.budget.release(group.monotonic())
+            ended_at = group.tokens[context.token] = group.monotonic()
+            group.budget.release(ended_at)
             for breaker in trials:
                 breaker.end_trial()
             group.wake_waiting()

@@ -1,5 +1,6 @@
 """Reading files without waiting for anything that is not a file."""
 
+import errno
 import os
 import stat
 
@@ -8,6 +9,12 @@ from pathlib import Path
 from rk_exporter.runtime.printable import visible
 
 
+_ADVICE = {
+    errno.ENOENT: "create it, or correct the path",
+    errno.ENOTDIR: "correct the path",
+    errno.EISDIR: "give the path of a file in it",
+    errno.EACCES: "allow the user with the id {user} to read it",
+}
 _KIB = 1 << 10
 _MIB = 1 << 20
 
@@ -55,17 +62,31 @@ def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
             content = file.read(max_bytes + 1) if status.st_size <= max_bytes else None
     except OSError as error:
         kind = FileMissing if isinstance(error, FileNotFoundError) else FileError
-        raise kind(f"cannot be read ({error.strerror})") from None
+        raise kind(unreadable(error)) from None
     if content is None or len(content) > max_bytes:
         raise FileTooLarge(f"larger than {_size_text(max_bytes)}")
     return content
 
 
-def _require_regular(status: os.stat_result) -> None:
+def unreadable(error: OSError) -> str:
+    """Return why a file cannot be read, and what to do."""
+    number = error.errno or 0
+    advice = _ADVICE.get(number, "").format(user=os.geteuid())
+    return f"cannot be read ({error.strerror})" + (advice and f"; {advice}")
+
+
+def irregular(status: os.stat_result) -> str | None:
+    """Return why a file of this *status* cannot be read, and what to do; None if it can."""
+    if stat.S_ISREG(status.st_mode):
+        return None
     if stat.S_ISDIR(status.st_mode):
-        raise FileError("cannot be read (Is a directory)")
-    if not stat.S_ISREG(status.st_mode):
-        raise FileError("must be a regular file")
+        return unreadable(OSError(errno.EISDIR, os.strerror(errno.EISDIR)))
+    return "must be a regular file"
+
+
+def _require_regular(status: os.stat_result) -> None:
+    if problem := irregular(status):
+        raise FileError(problem)
 
 
 def _size_text(size_bytes: int) -> str:

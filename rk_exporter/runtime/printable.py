@@ -1,7 +1,12 @@
 """Text from outside, made printable."""
 
+from collections.abc import Sequence
+
+
 # The longest file name in usual file systems.
 LONGEST_LABEL_CHARACTERS = 255
+# A log line names no more, however many there are.
+MOST_NAMED = 10
 # How Python represents bytes of a path or a variable that are not UTF-8 (PEP 383).
 _FIRST_LONE_BYTE, _LAST_LONE_BYTE = 0xDC80, 0xDCFF
 
@@ -29,6 +34,13 @@ def visible(text: str) -> str:
     return "".join(
         character if character.isprintable() else _escape(character) for character in text
     )
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Return the first ten of the *names*, and how many more there are: `a, b and 4,990 more`."""
+    shown = ", ".join(map(visible, names[:MOST_NAMED]))
+    more = len(names) - MOST_NAMED
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def _escape(character: str) -> str:

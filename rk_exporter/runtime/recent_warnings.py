@@ -5,16 +5,16 @@ import logging
 from collections import deque
 from dataclasses import dataclass
 
+from rk_exporter.runtime.log_formats import extra_fields
 from rk_exporter.runtime.printable import visible
 
 
 MOST_WARNINGS = 20
 _PACKAGE = "rk_exporter"
 _LONGEST_MESSAGE = 500
-_LONGEST_VALUE = 200
+# Ten ids of meetings.
+_LONGEST_VALUE = 500
 _MOST_FIELDS = 12
-# Everything that a record has of its own; the rest came in `extra`.
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,25 @@ class RecentWarnings(logging.Handler):
         return tuple(reversed(self._kept.copy()))
 
 
+def keep_recent_warnings() -> None:
+    """Keep the last warnings of this process from now on."""
+    if _keeper() is None:
+        logging.getLogger().addHandler(RecentWarnings())
+
+
 def recent_warnings() -> tuple[LoggedWarning, ...]:
-    """Return the last warnings of this process, newest first; none before logging is set up."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, RecentWarnings):
-            return handler.newest_first
-    return ()
+    """Return the last warnings of this process, newest first; none before they are kept."""
+    keeper = _keeper()
+    return keeper.newest_first if keeper else ()
+
+
+def _keeper() -> RecentWarnings | None:
+    handlers = logging.getLogger().handlers
+    return next((one for one in handlers if isinstance(one, RecentWarnings)), None)
 
 
 def _logged(record: logging.LogRecord) -> LoggedWarning:
-    extra = [(key, value) for key, value in vars(record).items() if key not in _STANDARD]
+    extra = [*extra_fields(record).items()]
     return LoggedWarning(
         record.created,
         record.levelname.lower(),

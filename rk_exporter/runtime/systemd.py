@@ -12,7 +12,7 @@ import socket
 import time
 
 from collections import deque
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 
 from rk_exporter.runtime.printable import visible
 
@@ -40,9 +40,9 @@ def passed_descriptors(environment: Mapping[str, str], *, pid: int) -> range:
     return range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + (int(count) if count.isdecimal() else 0))
 
 
-def passed_sockets(environment: MutableMapping[str, str], *, pid: int) -> list[socket.socket]:
+def passed_sockets(environment: MutableMapping[str, str], *, pid: int) -> Iterator[socket.socket]:
     """
-    Return the listening TCP sockets that systemd passed to the process *pid*.
+    Yield the listening TCP sockets that systemd passed to the process *pid*.
 
     Programs that this process starts do not inherit them. Raises SocketError.
     """
@@ -56,7 +56,8 @@ def passed_sockets(environment: MutableMapping[str, str], *, pid: int) -> list[s
             "start the socket unit (systemctl start rk-exporter.socket), or leave out the option"
         )
     named = dict(zip(descriptors, names, strict=False))
-    return [_listening(descriptor, named.get(descriptor, "")) for descriptor in descriptors]
+    for descriptor in descriptors:
+        yield _listening(descriptor, named.get(descriptor, ""))
 
 
 def _listening(descriptor: int, name: str) -> socket.socket:
@@ -70,6 +71,7 @@ def _listening(descriptor: int, name: str) -> socket.socket:
             and passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         ):
             return passed
+        passed.close()
         reason = "no listening TCP socket; use ListenStream= with a port, and Accept=no"
     except OSError as error:
         reason = f"cannot be used ({error.strerror})"

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
 from rk_exporter.runtime.background_call import BackgroundCall, bounded_call
-from rk_exporter.runtime.files import FileError, FileHangs, read_regular_file
+from rk_exporter.runtime.files import (
+    FileError,
+    FileHangs,
+    irregular,
+    read_regular_file,
+    unreadable,
+)
 from rk_exporter.runtime.last_logged import LastLogged
 
 
@@ -51,6 +57,8 @@ class WatchedFile(ABC, Generic[T]):
     """The kind of file in log messages."""
     content: ClassVar[str]
     """The content of the file in log messages."""
+    remedy: ClassVar[str] = "correct the file; it is read again when it changes"
+    """What to do about a problem, in log messages."""
     max_bytes: ClassVar[int]
     is_path_shown: ClassVar[bool] = True
     is_secret: ClassVar[bool] = False
@@ -119,8 +127,8 @@ class WatchedFile(ABC, Generic[T]):
             version = _version(status)
             if version == known:
                 return None
-            if not stat.S_ISREG(status.st_mode):
-                return _ReadResult(version, problem=self._about("must be a regular file"))
+            if problem := irregular(status):
+                return _ReadResult(version, problem=self._about(problem))
             is_settled = abs(self._clock() - status.st_mtime) >= _SETTLED_AFTER_SECONDS
             if self.waits_until_settled and not (is_settled or is_first):
                 return None
@@ -130,7 +138,7 @@ class WatchedFile(ABC, Generic[T]):
         except FileError as error:
             return _ReadResult(problem=self._about(str(error)))
         except OSError as error:
-            return _ReadResult(problem=self._about(f"cannot be read ({error.strerror})"))
+            return _ReadResult(problem=self._about(unreadable(error)))
         known_version = version if is_settled else None
         try:
             is_public = bool(status.st_mode & stat.S_IROTH)
@@ -167,7 +175,7 @@ class WatchedFile(ABC, Generic[T]):
                 self.kind,
                 self.content,
                 problem,
-                extra=self.fields,
+                extra=self.fields | {"remedy": self.remedy},
             )
 
     def _about(self, message: str) -> str:

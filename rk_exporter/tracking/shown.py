@@ -12,6 +12,8 @@ from rk_exporter.tracking.totals import RecordingTotals
 
 
 logger = logging.getLogger(__name__)
+# The number of hidden recordings is logged again when it has grown by this factor.
+_NOTABLE_GROWTH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +61,22 @@ class LimitLog:
 
     def __init__(self, app: str, max_recordings: int) -> None:
         self._fields = {"app": app, "max_recordings": max_recordings}
-        self._is_hiding = LastLogged(initial=False)
+        self._hidden = 0
+        """How many were hidden when that was logged last."""
         self._is_full = LastLogged(initial=False)
 
     def log(self, *, hidden: int, is_full: bool) -> None:
         """Log a change: recordings are *hidden*, or there is no room for more recordings."""
-        if self._is_hiding.changes_to(hidden > 0):
-            if hidden:
-                logger.warning(
-                    "some finished recordings have no series of their own; raise "
-                    "follow.max_recordings to show all",
-                    extra=self._fields | {"hidden": hidden},
-                )
-            else:
-                logger.info("all finished recordings have their series again", extra=self._fields)
+        if hidden and (not self._hidden or hidden >= _NOTABLE_GROWTH * self._hidden):
+            self._hidden = hidden
+            logger.warning(
+                "some finished recordings have no series of their own; raise "
+                "follow.max_recordings to show all",
+                extra=self._fields | {"hidden": hidden},
+            )
+        elif self._hidden and not hidden:
+            self._hidden = 0
+            logger.info("all finished recordings have their series again", extra=self._fields)
         if self._is_full.changes_to(is_full) and is_full:
             logger.warning(
                 "too many recordings for one app; those that ended longest ago are dropped",

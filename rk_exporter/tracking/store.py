@@ -73,6 +73,11 @@ class RecordingStore:
         self.revision = 0
         """Incremented by every change, except when a reading only confirms the last one."""
 
+    def change_rules(self, rules: FollowRules) -> None:
+        """Keep the recordings, but show them for as long as other *rules* say."""
+        key = partial(shown_until, rules=rules)
+        self._by_shown_until = SortedIndex(key, self._known.values())
+
     def __iter__(self) -> Iterator[KnownRecording]:
         """Return all recordings, in the order in which they were added."""
         return iter(tuple(self._known.values()))

@@ -40,6 +40,7 @@ class RecordingTracker:
         state: TrackerState | None = None,
     ) -> None:
         self.rules = rules
+        self._has_new_rules = False
         self._app = app
         self._clock = clock
         self._server_clock = server_clock
@@ -53,6 +54,13 @@ class RecordingTracker:
         """Up to which invocation time all recordings were seen in the app's list."""
         # Recordings invoked until then are counted already, perhaps by an earlier process.
         self._inherited_until = state.listed_until
+
+    def change(self, app: str, rules: FollowRules) -> None:
+        """Go on with other *rules* under another name of the *app*; `set_meetings` must follow."""
+        if (app, rules) != (self._app, self.rules):
+            self._app, self.rules, self._has_new_rules = app, rules, True
+            self._store.change_rules(rules)
+            self._limit_log = LimitLog(app, rules.max_recordings)
 
     @property
     def revision(self) -> int:
@@ -175,7 +183,8 @@ class RecordingTracker:
 
     def set_meetings(self, meetings: Iterable[Meeting]) -> None:
         """Set the list of *meetings*, and evict recordings whose time is over."""
-        is_changed = self._meetings.replace(meetings)
+        is_changed = self._meetings.replace(meetings) or self._has_new_rules
+        self._has_new_rules = False
         self._check_meetings(self._store if is_changed else self._store.oldest_in_progress())
         returned = self._meetings.returned
         for known in self._store.no_longer_shown(now=self._server_clock()):

@@ -34,9 +34,14 @@ class Route:
 
 @dataclass(eq=False, repr=False)
 class Application:
-    """Answers HTTP requests with the page that *routes* has for their path."""
+    """
+    Answers HTTP requests with the page that *routes* has for their path.
+
+    Links on pages begin with *link_prefix*.
+    """
 
     routes: Mapping[str, Route]
+    link_prefix: str = ""
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request; an ASGI server calls this."""
@@ -55,7 +60,7 @@ class Application:
             return line(400, "malformed request target")
         route = self.routes.get(request.path)
         if route is None:
-            return line(404, "not found; see / for the available pages")
+            return line(404, f"not found; see {self.link_prefix}/ for the available pages")
         if request.method not in route.methods:
             methods = ", ".join(route.methods)
             return line(405, f"use {route.methods[0]}", {"Allow": methods})

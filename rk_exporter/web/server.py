@@ -144,6 +144,8 @@ async def serve(
     # be done after this, e.g. saving the state.
     for number, handle in {**(signal_handlers or {}), **dict.fromkeys(STOP_SIGNALS, stop)}.items():
         loop.add_signal_handler(number, handle)
+        # Those of the start were held back.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
     addresses = ", ".join(str(listener.address) for listener in listeners)
     reports = asyncio.create_task(_report(servers, manager, f"listening on {addresses}"))
     try:

@@ -1,6 +1,7 @@
 """The sockets on which servers listen."""
 
 import errno
+import ipaddress
 import socket
 
 from functools import partial
@@ -39,7 +40,7 @@ def bind(address: Address) -> socket.socket:
     host, port = address.host, address.port
     dual_stack = (not host or ":" in host) and socket.has_dualstack_ipv6()
     try:
-        if host:
+        if host and not _is_ip_address(host):
             host = _look_up(address)
         family = socket.AF_INET6 if ":" in host or dual_stack else socket.AF_INET
         listening = socket.create_server(
@@ -62,6 +63,14 @@ def without_delay(listening: socket.socket) -> None:
     algorithm a response in two pieces takes 40 ms longer.
     """
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _look_up(address: Address) -> str:

@@ -149,11 +149,12 @@ class WebConfigFile:
 
     async def _read(self, known: Sequence[_Loaded | None]) -> _Loaded:
         """Return what the files have; one of the *known* results if that has not changed."""
-        if not self._call.is_running:
-            has_tls = self.tls is not None
-            self._call.start(lambda: _load(self.path, has_tls=has_tls, known=known))
-        timeout_seconds = 0.0 if self._call.is_late else _MAX_WAIT_SECONDS
-        return await self._call.result(timeout_seconds=timeout_seconds)
+        if self._call.is_running:
+            # It was late, so what it has found may be old.
+            await self._call.result(timeout_seconds=0.0)
+        has_tls = self.tls is not None
+        self._call.start(lambda: _load(self.path, has_tls=has_tls, known=known))
+        return await self._call.result(timeout_seconds=_MAX_WAIT_SECONDS)
 
     def _adopt(self, loaded: _Loaded) -> None:
         before, self._current, self._pending = self._current, loaded, None

@@ -16,6 +16,9 @@ from tests.support.deploy.dockerfile import Instruction, context, instructions
 from tests.support.monitoring.servers import free_port
 
 
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
 @pytest.fixture(scope="module")
 def dockerfile(root: Path) -> list[Instruction]:
     return instructions(root / "Dockerfile")
@@ -57,7 +60,7 @@ def test_same_python_in_both_stages(root: Path, dockerfile: list[Instruction]) -
     """The virtual environment is copied to the interpreter that it was made with."""
     bases = {x.arguments.split()[0] for x in dockerfile if x.name == "FROM"}
     assert bases == {"${PYTHON_IMAGE}"}
-    (default,) = (x.arguments for x in dockerfile if x.name == "ARG" and x.stage == 0)
+    default = next(x.arguments for x in dockerfile if x.name == "ARG")
     version = re.fullmatch(r"PYTHON_IMAGE=python:(3\.\d+)-slim-\w+", default)
     assert version
     classifiers = tomllib.loads((root / "pyproject.toml").read_text())["project"]["classifiers"]
@@ -72,7 +75,7 @@ def test_build(root: Path, dockerfile: list[Instruction], tmp_path: Path) -> Non
     shown = subprocess.run(
         [programs / "rk-exporter", "--version"], env={}, capture_output=True, text=True, check=True
     )
-    assert "rk-exporter" in shown.stdout
+    assert f"revision: {REVISION}" in shown.stdout
     assets = [str(programs / "rk-exporter"), "assets", str(tmp_path / "assets")]
     subprocess.run(assets, env={}, check=True)
     script = "import importlib.metadata as m; print(*sorted(d.name for d in m.distributions()))"
@@ -104,7 +107,11 @@ def build(root: Path, dockerfile: list[Instruction], folder: Path) -> None:
     source = folder / "src"
     source.mkdir()
     files = set(context(root))
-    environment = {"PATH": f"{Path(sys.executable).parent}:{os.defpath}", "HOME": str(folder)}
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
+        "HOME": str(folder),
+        "SOURCE_COMMIT": REVISION,
+    }
     for name in ("PIP_INDEX_URL", "PIP_CONFIG_FILE", "SSL_CERT_FILE"):
         if name in os.environ:
             environment[name] = os.environ[name]

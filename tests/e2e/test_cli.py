@@ -90,7 +90,8 @@ class TestServe:
         """An address in use is an error of one line, and exit code 1."""
         taken = base_url.removeprefix("http://").removesuffix("/client/v4")
         result = invoke("serve", *IDS, "--meeting-id", "x", "--web.listen-address", taken)
-        assert (1, f"Error: cannot listen on {taken}: Address already in use\n") == (
+        advice = "stop the process that uses it, or choose another address"
+        assert (1, f"Error: cannot listen on {taken}: Address already in use; {advice}\n") == (
             result.exit_code,
             result.output,
         )
@@ -469,7 +470,8 @@ class TestSimulator:
         [
             (("simulate", "--fault", "x=explode"), "write MEETING=KIND with KIND unauthorized,"),
             (("simulate", "--web.listen-address", "nowhere"), "invalid address 'nowhere'"),
-            (("demo", "--web.listen-address", ":1,:2"), "invalid address ':1,:2'"),
+            (("demo", "--web.listen-address", ":1,:1"), ":1 is given twice"),
+            (("demo", "--simulator.listen-address", ":1,:2"), "invalid address ':1,:2'"),
             (("simulate", "--speed", "nan"), "is not a number"),
             (("simulate", "--latency", "-1"), "is not in the range"),
             (("simulate", "--meetings", "-1"), "is not in the range"),
@@ -514,8 +516,14 @@ class TestSimulator:
 
 
 def test_version() -> None:
-    """The version is that of the package."""
-    assert f"rk-exporter, version {__version__}\n" == invoke("--version").output
+    """The version comes with the branch, the revision, Python and the platform."""
+    assert re.fullmatch(
+        rf"rk-exporter, version {re.escape(__version__)} "
+        r"\(branch: \S*, revision: ([0-9a-f]{40}(-modified)?|unknown)\)\n"
+        r"  python version:   3\.\d+\.\S+\n"
+        r"  platform:         linux/\w+\n",
+        invoke("--version").output,
+    )
 
 
 @pytest.mark.parametrize("command", ["serve", "check", "scrape"])

@@ -111,7 +111,8 @@ def test_pages_logs_objects_and_the_state_file(
             (await system.get("/metrics", {"Accept": form.value, **short})).text for form in Format
         ]
         return shown + [
-            (await system.get(path)).text for path in ("/", "/-/healthy", "/-/ready", "/nope")
+            (await system.get(path)).text
+            for path in ("/", "/api/v1/status", "/-/healthy", "/-/ready", "/nope")
         ]
 
     for page in finish(system, collect_pages):
@@ -215,6 +216,10 @@ def test_process(tmp_path: Path) -> None:
             pages.append(httpx.get(f"{match[0]}/metrics").text)
             (tmp_path / "token").write_text(f"{TOKEN} and more")
             pages.append(httpx.get(f"{match[0]}/metrics").text)
+            pages += [httpx.get(f"{match[0]}{path}").text for path in ("/", "/api/v1/status")]
+            # The page also has the warnings of the log.
+            assert "API token file cannot be used" in pages[-1]
+            assert "has characters that no API token has" in pages[-2]
             command_line = Path(f"/proc/{process.pid}/cmdline")
             if command_line.exists():
                 pages.append(command_line.read_text())

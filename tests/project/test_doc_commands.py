@@ -25,6 +25,8 @@ from tests.support.programs import required_program
 CHANGES_SYSTEM = "changes the system"
 DOWNLOADS = "downloads packages; CI installs the wheel into an empty environment"
 CONTAINER = "needs a container engine"
+COMPOSE = "needs a container engine; tests/deploy runs the containers' programs"
+CLUSTER = "needs a cluster; tests/deploy renders the chart with the same options"
 CHANGES_CHECKOUT = "changes the checkout"
 CHANGES_RECORDINGS = "part of a script that changes recordings; the simulated API only reads"
 RECORDINGS = "https://api.cloudflare.com/client/v4/accounts/$CLOUDFLARE_ACCOUNT_ID/realtime/kit"
@@ -39,15 +41,52 @@ NOT_RUN = {
     "/opt/rk-exporter/bin/pip install .": DOWNLOADS,
     "/opt/rk-exporter/bin/rk-exporter --version": CHANGES_SYSTEM,
     "docker build -t rk-exporter .": CONTAINER,
+    "docker buildx build --platform linux/amd64,linux/arm64 --tag REGISTRY/rk-exporter"
+    " --push .": CONTAINER,
     "docker run -p 10058:10058 -e CLOUDFLARE_API_TOKEN -e CLOUDFLARE_ACCOUNT_ID -e RK_APP_ID"
     " -e RK_MEETINGS_DISCOVER=true rk-exporter": CONTAINER,
     "docker run -v /etc/ssl/certs/ca-certificates.crt:/ca.crt:ro -e SSL_CERT_FILE=/ca.crt"
     " -e HTTPS_PROXY rk-exporter": CONTAINER,
+    "docker run -p 10058:10058 --env-file rk.env -v rk-state:/var/lib/rk-exporter"
+    " -e RK_STATE_FILE=/var/lib/rk-exporter/state rk-exporter": CONTAINER,
+    "cd deploy/compose": COMPOSE,
+    "docker compose up --build --wait": COMPOSE,
+    "docker compose exec exporter rk-exporter check": COMPOSE,
+    "docker compose kill --signal HUP alertmanager": COMPOSE,
+    "cp env.example .env": COMPOSE,
+    "chmod 600 .env": COMPOSE,
+    "sudo chown -R 65532 rk-exporter": CHANGES_SYSTEM,
+    "chmod 400 rk-exporter/token": COMPOSE,
+    "docker build -t registry.example/rk-exporter:0.1.0 .": CONTAINER,
+    "docker push registry.example/rk-exporter:0.1.0": CONTAINER,
+    "helm install demo deploy/helm/rk-exporter --set image.repository=registry.example/rk-exporter"
+    " --set demo=true": CLUSTER,
+    "helm test demo": CLUSTER,
+    "helm uninstall demo": CLUSTER,
+    "kubectl create namespace monitoring": CLUSTER,
+    "kubectl --namespace monitoring create secret generic cloudflare"
+    " --from-file=api-token=token": CLUSTER,
+    "helm upgrade --install recordings deploy/helm/rk-exporter --namespace monitoring"
+    " --values values.yml --wait": CLUSTER,
+    "kubectl --namespace monitoring exec deploy/recordings-rk-exporter"
+    " -- rk-exporter check": CLUSTER,
+    "kubectl get prometheus --all-namespaces --output"
+    """ jsonpath='{..serviceMonitorSelector}{"\\n"}{..ruleSelector}{"\\n"}'""": CLUSTER,
+    "helm template recordings deploy/helm/rk-exporter --namespace monitoring"
+    " --values values.yml --skip-tests > rk-exporter.yml": CLUSTER,
+    "kubectl --namespace monitoring apply --filename rk-exporter.yml": CLUSTER,
+    "prometheus --agent --config.file=agent.yml"
+    " --storage.agent.path=data": "tests/deploy runs the agent",
     "cp company-ca.crt /usr/local/share/ca-certificates/": CHANGES_SYSTEM,
     "update-ca-certificates": CHANGES_SYSTEM,
+    "journalctl -u rk-exporter | grep 497f6eca-6276-4993-bfeb-53cbbbba6f08": "needs a unit whose"
+    " journal has the id",
     "git pull": CHANGES_CHECKOUT,
     "git diff": "shows the difference to people",
     "pre-commit install": CHANGES_CHECKOUT,
+    "git commit --all --message 'Release 1.2.0'": CHANGES_CHECKOUT,
+    "git tag --annotate v1.2.0 --message v1.2.0": CHANGES_CHECKOUT,
+    "git push origin main v1.2.0": "publishes a release",
     "UPDATE_GOLDEN=1 .venv/bin/python -m pytest"
     " tests/unit/metrics/test_families.py": CHANGES_CHECKOUT,
     "promtool test rules rules/tests/*.yml": "tests/monitoring runs the same files",
@@ -90,6 +129,7 @@ HAS_CONFIGURATION = frozenset(
     {
         "docs/how-to/prometheus.md",
         "docs/how-to/rotate-the-token.md",
+        "docs/how-to/status-page.md",
         "docs/how-to/troubleshooting.md",
         "docs/how-to/upgrade.md",
         "docs/reference/check-report.md",
@@ -293,6 +333,7 @@ def require_programs(page: str) -> None:
     text = "\n".join(block.text for block in blocks(page, *SHELLS))
     for word, names, package in (
         ("curl", ("curl",), "curl"),
+        ("jq", ("jq",), "jq"),
         ("demo-stack", ("prometheus",), "prometheus"),
         ("demo-stack", ("alertmanager", "prometheus-alertmanager"), "prometheus-alertmanager"),
         ("promtool", ("promtool",), "prometheus"),

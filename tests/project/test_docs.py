@@ -1,5 +1,6 @@
 """The documentation says what the code does."""
 
+import json
 import re
 import subprocess
 
@@ -7,12 +8,15 @@ from collections import Counter
 from pathlib import Path
 
 import click
+import jsonschema
 import promql_parser
 import pytest
+import yaml
 
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.cli.main import main
 from rk_exporter.collector.read_mode import Load
+from tests.support.deploy.compose import compose_schema
 from tests.support.exporters import full, rate_limited, scrape, watched
 from tests.support.markdown import (
     PAGES,
@@ -69,7 +73,13 @@ def default_of(parameter: click.Parameter) -> str:
     """Return the default that the help page shows."""
     shown = getattr(parameter, "show_default", None)
     default = shown if isinstance(shown, str) else parameter.default
-    return default if isinstance(default, str) else ""
+    return (
+        ",".join(default)
+        if isinstance(default, list)
+        else default
+        if isinstance(default, str)
+        else ""
+    )
 
 
 def test_every_command_is_documented() -> None:
@@ -232,6 +242,15 @@ def check_route(block: Block, folder: Path) -> None:
     run_if_installed("amtool", "check-config", f"{folder}/alertmanager.yml")
 
 
+def check_chart_values(block: Block, _folder: Path) -> None:
+    schema = json.loads((ROOT / "deploy/helm/rk-exporter/values.schema.json").read_text())
+    jsonschema.validate(yaml.safe_load(block.text), schema)
+
+
+def check_compose(block: Block, _folder: Path) -> None:
+    jsonschema.validate(yaml.safe_load(block.text), compose_schema())
+
+
 def run_if_installed(*command: str) -> None:
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -249,6 +268,10 @@ CHECKS = {
     "rule_files:": check_prometheus,
     "groups:": check_rules,
     "- receiver:": check_route,
+    "image:": check_chart_values,
+    "serviceMonitor:": check_chart_values,
+    "meetings:": check_chart_values,
+    "services:": check_compose,
 }
 
 

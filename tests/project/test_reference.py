@@ -1,5 +1,6 @@
 """The generated reference has everything that the code has."""
 
+import logging
 import os
 import re
 import subprocess
@@ -14,12 +15,13 @@ from rk_exporter.cli.main import main
 from rk_exporter.config.config import OPTIONS
 from rk_exporter.config.option import Option
 from tests.support.building import run, setup
-from tests.support.markdown import all_rows, rows
+from tests.support.markdown import all_rows, rows, text_of
 from tools.docs.__main__ import FILES, PAGES, ROOT, page, path_of
 from tools.docs.command_line import command_line_reference
+from tools.docs.completion import completion_script
 from tools.docs.configuration import configuration_reference
 from tools.docs.http import http_reference
-from tools.docs.log_messages import LEVELS, PACKAGE, log_messages_reference, messages
+from tools.docs.log_messages import ADVICE, LEVELS, PACKAGE, log_messages_reference, messages
 from tools.docs.metrics import metrics_reference
 from tools.docs.options import options_reference
 
@@ -84,8 +86,8 @@ def test_command_line() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shell_completion(shell: str) -> None:
-    """The documented variable makes the program print a script for the shell."""
-    assert f"_RK_EXPORTER_COMPLETE={shell}_source" in command_line_reference()
+    """The documented variable makes the program print the script that the package brings."""
+    assert f"_RK_EXPORTER_COMPLETE={shell}_source" in text_of("docs/how-to/shell-completion.md")
     program = "from rk_exporter.cli.main import entry_point; import sys; entry_point()"
     result = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.argv[0] = 'rk-exporter'; {program}"],
@@ -95,7 +97,7 @@ def test_shell_completion(shell: str) -> None:
         check=False,
     )
     # Click asks the installed bash for its version.
-    assert "_RK_EXPORTER_COMPLETE" in result.stdout, result.stderr
+    assert completion_script(shell).strip() == result.stdout.strip(), result.stderr
 
 
 def test_metrics() -> None:
@@ -125,6 +127,23 @@ def test_log_messages() -> None:
         assert f"`{message.text}`" in text
 
 
+def test_advice_about_log_messages() -> None:
+    """What to do is said about messages that exist, and about each warning and error."""
+    found = [*messages()]
+    for beginning in ADVICE:
+        assert any(message.text.startswith(beginning) for message in found), beginning
+    for message in found:
+        is_explained = "remedy" in message.fields or message.text.startswith((*ADVICE,))
+        assert message.level == "info" or is_explained, message
+
+
+def test_fields_of_log_messages() -> None:
+    """No message has a field that every line has, or one of the logging library's own."""
+    reserved = {"time", "ts", "level", "msg", "logger", *vars(logging.makeLogRecord({}))}
+    for message in messages():
+        assert reserved.isdisjoint(message.fields), message
+
+
 def test_log_fields() -> None:
     """Fields are found even if a method or another module puts them together."""
     fields = {message.text: message.fields for message in messages()}
@@ -143,6 +162,7 @@ def test_log_fields() -> None:
         ("/-/healthy", "GET", {}),
         ("/-/ready", "GET", {}),
         ("/", "HEAD", {}),
+        ("/api/v1/status", "GET", {}),
         ("/unknown", "GET", {}),
         ("/metrics", "POST", {}),
         ("/metrics", "GET", {"Content-Length": "100000"}),

@@ -123,3 +123,26 @@ def test_control() -> None:
     for bad in ("token?value=x", "none?value=x", "list_status?value=x", "not_found_body?value=x"):
         assert call(f"/simulator/settings/{bad}", simulator, method="PUT").status_code == 400
     assert call("/simulator/settings", simulator).json()["list_status"] == 201
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "list_status?value=99",
+        "page_refusal?value=200",
+        "cached_seconds?value=-1",
+        "latency_seconds?value=nan",
+        "latency_seconds?value=inf",
+        "latency_seconds?value=3601",
+        "linger_seconds?value=-0.1",
+        "most_recordings?value=0",
+        "track_files?value=10001",
+    ],
+)
+def test_numbers_out_of_range(bad: str) -> None:
+    """A number that makes no sense is refused with the name and the range of the setting."""
+    simulator = make_simulator()
+    response = call(f"/simulator/settings/{bad}", simulator, method="PUT")
+    assert response.status_code == 400
+    name = bad.partition("?")[0]
+    assert f"invalid {name}: must be between " in response.text

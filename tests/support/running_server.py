@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 import struct
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from rk_exporter.config.parsers import Address
 from rk_exporter.web import server
 from rk_exporter.web.server import Listener, serve
 from rk_exporter.web.sockets import bind
+from rk_exporter.web.tls import ServerContext
 
 
 # Much longer than any test takes on the slowest machine.
@@ -147,6 +149,15 @@ class Site:
         host, port = self.listener.socket.getsockname()[:2]
         return host, port
 
+    async def connect_tls(self, tls: ssl.SSLContext) -> Peer:
+        """Return a new connection after its TLS handshake."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            streams = await asyncio.open_connection(
+                *self.address, ssl=tls, server_hostname="localhost", limit=1 << 12
+            )
+        self.peers.append(Peer(*streams))
+        return self.peers[-1]
+
     async def connect(self, *, receive_buffer_bytes: int | None = None) -> Peer:
         """Return a new connection."""
         raw = socket.socket()
@@ -180,13 +191,22 @@ def with_site(
     send_buffer_bytes: int | None = None,
     max_requests: int = 40,
     date_header: bool = True,
+    tls: Callable[[], ServerContext] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> None:
     """Run *test* on a new server, which a signal stops as in production."""
 
     async def run() -> None:
         application = Application()
         listening = bind(Address("127.0.0.1", 0))
-        listener = Listener(application, listening, max_requests, date_header=date_header)
+        listener = Listener(
+            application,
+            listening,
+            max_requests,
+            date_header=date_header,
+            tls=tls,
+            headers=lambda: headers or {},
+        )
         if send_buffer_bytes:
             # Each connection inherits this setting.
             listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)

@@ -1,17 +1,22 @@
 """Write the reference pages; `make docs` runs this."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tools.docs.alerts import alerts_reference
 from tools.docs.check_report import check_report_reference, schema_text
 from tools.docs.command_line import command_line_reference
+from tools.docs.completion import completion_script
 from tools.docs.configuration import configuration_reference
 from tools.docs.http import http_reference
+from tools.docs.licences import licences_reference
 from tools.docs.log_messages import log_messages_reference
+from tools.docs.man_page import man_page
 from tools.docs.metrics import metrics_reference
 from tools.docs.options import options_reference
 from tools.docs.simulator import simulator_reference
+from tools.docs.status_api import status_api_reference, status_api_schema
 
 
 ROOT = Path(__file__).parents[2]
@@ -24,11 +29,18 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "alerts": ("Alerts and recording rules", alerts_reference),
     "log-messages": ("Log messages", log_messages_reference),
     "http": ("HTTP endpoints", http_reference),
+    "licences": ("Licences of dependencies", licences_reference),
+    "status-api": ("Status API", status_api_reference),
     "simulator": ("Simulator", simulator_reference),
 }
 """The title and the text of each page, by its name."""
 FILES: dict[str, Callable[[], str]] = {
     "docs/reference/check-report.schema.json": schema_text,
+    "share/man/man1/rk-exporter.1": man_page,
+    "share/bash-completion/completions/rk-exporter": partial(completion_script, "bash"),
+    "share/zsh/site-functions/_rk-exporter": partial(completion_script, "zsh"),
+    "share/fish/vendor_completions.d/rk-exporter.fish": partial(completion_script, "fish"),
+    "docs/reference/status-api.schema.json": status_api_schema,
 }
 """The text of each other generated file, by its path."""
 _NOTICE = "<!-- Generated from the code by `make docs`. Change the code or tools/docs instead. -->"

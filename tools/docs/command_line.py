@@ -26,23 +26,14 @@ rk-exporter check --help
 | 2 | usage or configuration error |
 | 130 | interrupted with Ctrl-C; `serve`, `demo` and `simulate` stop with 0 once they serve |
 
-For scripts, [`check --format json`](check-report.md) says what exactly is wrong.
-"""
-_COMPLETION = """\
-## Shell completion
-
-Bash, zsh and fish complete commands and options. Add the line for your shell to its start-up file:
-
-```sh
-eval "$(_RK_EXPORTER_COMPLETE=bash_source rk-exporter)"   # ~/.bashrc
-eval "$(_RK_EXPORTER_COMPLETE=zsh_source rk-exporter)"    # ~/.zshrc
-_RK_EXPORTER_COMPLETE=fish_source rk-exporter | source    # ~/.config/fish/config.fish
-```
+`man rk-exporter` shows the same as a manual page. Shells
+[complete](../how-to/shell-completion.md) commands, options and their values. For scripts,
+[`check --format json`](check-report.md) says what exactly is wrong.
 """
 
 
 def command_line_reference() -> str:
-    """Return all commands, their exit codes and help pages, and how to complete them."""
+    """Return all commands, their exit codes and help pages."""
     root = click.Context(main, info_name=_PROGRAM, terminal_width=_WIDTH, **main.context_settings)
     contexts = [
         click.Context(command, root, name, terminal_width=_WIDTH)
@@ -56,7 +47,7 @@ def command_line_reference() -> str:
         _section(_PROGRAM, root),
         *(_section(_name(context), context) for context in contexts),
     ]
-    return "\n".join([commands, _AFTER_COMMANDS, _COMPLETION, *sections])
+    return "\n".join([commands, _AFTER_COMMANDS, *sections])
 
 
 def _name(context: click.Context) -> str:

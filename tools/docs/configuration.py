@@ -213,7 +213,7 @@ def _row(key: str, option: Option, default: str) -> tuple[str, ...]:
     if option.is_switch:
         default = default or code("false")
     example = "true" if option.is_switch else option.example or option.default
-    meaning = " ".join(filter(None, (option.help, NOTES.get(option.path))))
+    meaning = " ".join(filter(None, (option.help, option.range_help, NOTES.get(option.path))))
     return code(key), _type(option), default, code(example), meaning
 
 

@@ -5,8 +5,8 @@ import inspect
 
 from collections.abc import Iterator
 
-from rk_exporter import exporter
-from rk_exporter.web import application, metrics_page, pages
+from rk_exporter.exporter import exporter
+from rk_exporter.web import application, metrics_page, pages, prefix, reload_page
 from rk_exporter.web.status import pages as status_pages
 from tools.docs.tables import code, table
 
@@ -17,6 +17,7 @@ _PATHS = {
     "request (`Accept-Encoding`); `--web.telemetry-path` changes the path",
     "healthy": "whether the process is alive; it never calls the API",
     "ReadyPage": "whether the metrics are complete and current",
+    "ReloadPage": "reloads the configuration, see [reload](../how-to/reload.md); `POST` or `PUT`",
     "StatusPage": "what the exporter knows and how it is doing, for people; `?app=`, `?problem=` "
     "and `?refresh=off`",
     "StatusApi": "the same as JSON, see [status API](status-api.md)",
@@ -33,20 +34,30 @@ _REASONS = {
     ("StatusApi", 200): "always",
     ("StatusApi", 400): "unknown app or problem in the query, as JSON",
     ("StatusApi", 503): "too many requests at the same time; the header `Retry-After` is `1`",
+    ("ReloadPage", 200): "the new configuration is in use; further lines name what needs a restart",
+    ("ReloadPage", 403): "without `--web.enable-lifecycle`",
+    ("ReloadPage", 500): "the new configuration cannot be used; the old one stays in use",
+    ("Redirect", 302): "with `--web.route-prefix`: to the page below the prefix",
     ("Application", 400): "the target of the request is neither a path nor a URL",
     ("Application", 404): "unknown path",
-    ("Application", 405): "another method than `GET` or `HEAD`; the header `Allow` names both",
+    (
+        "Application",
+        405,
+    ): "a method that the path does not accept; the header `Allow` names the right ones",
     ("Application", 413): "the request has a body of more than 64 KiB; the connection is closed",
     ("Application", 500): "a bug in the exporter; the log has the details",
 }
-_MODULES = (application, metrics_page, pages, status_pages)
+_MODULES = (application, metrics_page, pages, prefix, reload_page, status_pages)
 _TEMPLATE = """\
-The exporter listens on port 10058 (`--web.listen-address`). All paths accept {methods}. A `HEAD`
-request for the metrics makes no API calls.
+The exporter listens on port 10058 (`--web.listen-address`). All paths except `/-/reload` accept
+{methods}. A `HEAD` request for the metrics makes no API calls.
 
 ## Paths
 
 {paths}
+With `--web.route-prefix` or `--web.external-url`, all paths are below a prefix:
+[Behind a reverse proxy](../how-to/reverse-proxy.md).
+
 Empty segments of a path do not count: `/metrics/` and `//metrics` are `/metrics`.
 
 A pass ends half a second (`--scrape.timeout-offset`) before the timeout that Prometheus sends in
@@ -102,6 +113,8 @@ def http_reference() -> str:
 
 
 def _path_of(name: str, routes: dict[str, str]) -> str:
+    if name == prefix.Redirect.__name__:
+        return code("/")
     return next((code(path) for path, answers in routes.items() if answers == name), "any")
 
 

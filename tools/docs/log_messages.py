@@ -6,16 +6,19 @@ import re
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 import rk_exporter
 
 from rk_exporter.collector.read_mode import Load
+from rk_exporter.collector.waiting_log import EXPLANATIONS
 from rk_exporter.config.meeting_file import MeetingFile
 from rk_exporter.config.suggestions import unknown_variables
 from rk_exporter.config.tokens import TokenFile
 from rk_exporter.model.meeting import ReadMode
-from rk_exporter.runtime.logs import JsonFormatter, LogfmtFormatter
+from rk_exporter.model.remedies import Wait
+from rk_exporter.runtime.log_formats import ConsoleFormatter, JsonFormatter, LogfmtFormatter
 from rk_exporter.runtime.watched_file import IS_PUBLIC
 from tools.docs.tables import code, table
 
@@ -29,6 +32,7 @@ _TITLES = {
     "cli": "Start and end",
     "collector": "Reading",
     "config": "Meetings files",
+    "exporter": "Reload",
     "runtime": "Files that are reloaded",
     "tracking": "Recordings and the state file",
     "web": "Web server",
@@ -44,6 +48,9 @@ _COMPUTED = {
             ),
             f"api.token_file: {TokenFile.kind} {IS_PUBLIC}",
         )
+    ],
+    ("collector/waiting_log.py", "meetings have to wait: %s"): [
+        ("warning", f"meetings have to wait: {EXPLANATIONS[cause]}") for cause in Wait
     ],
     ("collector/read_mode.py", "%s"): [
         ("info", _LOAD.explain(ReadMode.LIST)),
@@ -61,8 +68,9 @@ _COMPUTED = {
         for file in (MeetingFile, TokenFile)
     ],
 }
+_CAUSES = "../how-to/troubleshooting.md#what-the-log-says-about-a-missing-meeting"
 # By the beginning of the message.
-_ADVICE = {
+ADVICE = {
     "API token is sent in clear text": "Use `https`, except for tests.",
     "budget of": "Lower `--api.budget`, unless Cloudflare gave you a higher limit.",
     "connections cannot be accepted": "[Open files](../how-to/install.md#open-files).",
@@ -70,9 +78,29 @@ _ADVICE = {
     "an `fsGroup`.",
     f"{TokenFile.kind} can be read": "As at the start.",
     "unknown variable": "Correct the name, or remove the variable.",
-    "meetings could not be read": "[Troubleshooting](../how-to/troubleshooting.md); "
-    "`rk-exporter check` shows each meeting.",
-    "live sessions could not be listed": "[RKDataStale](../how-to/runbook.md#rkdatastale).",
+    "meetings cannot be read": f"The field `remedy`, and [Troubleshooting]({_CAUSES}).",
+    "recordings cannot be read": f"The field `remedy`, and [Troubleshooting]({_CAUSES}).",
+    "API calls are suspended": f"The field `remedy`, and [Troubleshooting]({_CAUSES}).",
+    "values of meetings are too old": f"Look for `reasons` in [Troubleshooting]({_CAUSES}).",
+    "meetings have to wait: the API budget": "[Read many meetings](../how-to/many-meetings.md).",
+    "meetings have to wait: the time": "Raise `scrape_timeout` in Prometheus, or find out why the "
+    "API is slow.",
+    "meetings have to wait: API calls": "See the line `API calls are suspended`.",
+    "meetings have no recording": "If one should be recorded, run `rk-exporter check`.",
+    "meetings are no longer read": "Nothing, if somebody removed them, or if they are over.",
+    "meetings are listed more than once": "Nothing; the first name counts.",
+    "API answer has a field": "Report the name of the field, because the API has changed.",
+    "recording in an unknown state": "Update the exporter, or report the state.",
+    "sockets that systemd passed": "Set `--web.systemd-socket`, or remove the socket unit.",
+    "systemd cannot be notified": "Check `NotifyAccess` in the unit.",
+    "{note}": "The note names the key in the web configuration.",
+    "password check failed": "A bug: report it with the field `traceback`.",
+    "web configuration cannot be": "Correct the file; it is read again when it changes.",
+    "TLS files cannot be used": "Correct the files; they are read again when they change.",
+    "some finished recordings": "Raise `--follow.max-recordings`, or do nothing: failed ones come "
+    "first.",
+    "too many recordings": "[Limits](../explanation/limits.md).",
+    "live sessions cannot be listed": "[RKDataStale](../how-to/runbook.md#rkdatastale).",
     "internal error": "A bug: report it with the field `traceback`, which contains no secrets. "
     "`rk_exporter_internal_errors_total` counts these.",
     "request failed": "A bug: report it with the field `traceback`.",
@@ -93,17 +121,38 @@ _ADVICE = {
     f"{MeetingFile.kind} cannot be used": "Correct the file, at the line in the message.",
 }
 _TEMPLATE = """\
-The exporter logs to standard error, from `--log.level` on, one line per event. `--log.format`
-chooses the format:
+The exporter logs to standard error, from `--log.level` on. `--log.format` chooses the format. By
+default it is `console` on a terminal, and `logfmt` in a pipe, a file, a container or the journal.
+
+| format | for | time | colours |
+| --- | --- | --- | --- |
+| `console` | people | local | on a terminal, unless `NO_COLOR` is set or `TERM` is `dumb` |
+| `logfmt` | Loki and other programs | `time`, UTC | none |
+| `json` | programs | `ts`, UTC | none |
+
+One event in each format:
 
 ```text
+{console}
 {logfmt}
 {json}
 ```
 
-Each line has the fields `time`, `level` and `msg`, and those in the tables below. Names in braces
-stand for values; numbers and names of variables are examples. A lasting problem is logged when
-it begins and when it ends, not at each scrape. The exporter also logs errors of its libraries.
+Each event is one line, except that `console` shows tracebacks below it. Control characters in
+names and other values from outside are escaped in every format.
+
+A line of `json` is an object with these fields first, and then those in the tables below:
+
+| field | content |
+| --- | --- |
+| `ts` | time of the event in UTC (RFC 3339), with milliseconds: `2026-11-18T11:06:40.000Z` |
+| `level` | `debug`, `info`, `warning` or `error`; `critical` from libraries only |
+| `msg` | the message |
+| `logger` | the module: those of the exporter begin with `rk_exporter.` |
+
+Names in braces stand for values; numbers and names of variables are examples. A lasting problem is
+logged when it begins, when it changes and when it ends, not at each scrape. The field `remedy` says
+what to do. The exporter also logs errors of its libraries.
 
 The messages of level `debug` are for developers and may change at any time, so this page leaves
 them out. The texts are not part of the contract either: alert on [metrics](metrics.md) instead.
@@ -124,7 +173,13 @@ class Message:
 def log_messages_reference() -> str:
     """Return all messages from level info on, by package, with their fields and what to do."""
     found = list(messages())
-    parts = [_TEMPLATE.format(logfmt=_example(LogfmtFormatter()), json=_example(JsonFormatter()))]
+    parts = [
+        _TEMPLATE.format(
+            console=_example(ConsoleFormatter(has_colours=False, zone=UTC)),
+            logfmt=_example(LogfmtFormatter()),
+            json=_example(JsonFormatter()),
+        )
+    ]
     for package in sorted({message.module.split("/")[0] for message in found}):
         rows = [_row(message) for message in found if message.module.startswith(f"{package}/")]
         parts.append(
@@ -227,7 +282,7 @@ def _definitions(name: str, scope: ast.AST) -> Iterator[ast.expr]:
 
 
 def _row(message: Message) -> tuple[str, ...]:
-    advice = next((text for start, text in _ADVICE.items() if message.text.startswith(start)), "")
+    advice = next((text for start, text in ADVICE.items() if message.text.startswith(start)), "")
     return (
         message.level,
         code(message.text),
@@ -243,6 +298,7 @@ def _example(formatter: logging.Formatter) -> str:
         {
             "created": 1795000000.0,
             "levelname": "INFO",
+            "name": "rk_exporter.cli.main",
             "msg": "listening",
             "address": "[::]:10058",
             "url": "http://localhost:10058/metrics",

@@ -86,6 +86,7 @@ _LABELS = {
     "code": "HTTP status; `none` if no complete response arrived",
     "field": "field of the API's response",
     "exporter_version": "version of the exporter",
+    "exporter_revision": "Git revision of the exporter, or `unknown`",
     "python_version": "version of Python",
 }
 _INTRODUCTION = """\

@@ -13,8 +13,6 @@ from tools.docs.tables import code, table
 NOTES = {
     "meetings.files": "[Formats](configuration.md#meetings-in-files).",
     "follow.retain": "A recording with a URL is shown until the URL expires.",
-    "follow.max_recordings": "1 to 100,000.",
-    "follow.reread_interval": "At least `10m`.",
     "state.file": "Its folder must exist. [Keep state across restarts](../how-to/state-file.md).",
     "api.budget": "[The budget](../explanation/budget.md).",
     "api.token_file": "[The API token](configuration.md#the-api-token).",

@@ -101,6 +101,9 @@ class SimulatorSettings:
             value: Any = msgspec.convert(text, kind, strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"invalid {name}: {error}") from None
+        smallest, largest = _RANGES.get(name, _USUAL_RANGE)
+        if kind in (int, float) and not smallest <= value <= largest:
+            raise ValueError(f"invalid {name}: must be between {smallest} and {largest}")
         return replace(self, **{name: value})
 
     def content(self) -> JsonObject:
@@ -108,6 +111,15 @@ class SimulatorSettings:
         return {name: getattr(self, name) for name in self.__slots__ if name not in _FIXED}
 
 
+_USUAL_RANGE = (0, 10**9)
+_RANGES = {
+    "latency_seconds": (0, 3600),
+    "list_status": (100, 599),
+    "page_refusal": (400, 599),
+    "most_recordings": (1, 10**9),
+    "most_sessions": (1, 10**9),
+    "track_files": (1, 10_000),
+}
 _FIXED = frozenset(
     {"token", "forbidden_token", "users", "rate_limit", "burst_limit", "limit_headers"}
 )

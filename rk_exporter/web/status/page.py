@@ -39,7 +39,7 @@ PROBLEM_TEXTS = {
     Problem.STUCK: ProblemText("stuck", "recording", "stuck before the start or in the upload"),
     Problem.FAILED: ProblemText("failed", "recording", "failed in the last 24 hours"),
     Problem.UNRECORDED: ProblemText(
-        "not recorded", "meeting", "with people in it that should be recorded and is not"
+        "not recorded", "meeting", "not recorded although people are there"
     ),
     Problem.UNREADABLE: ProblemText("cannot be read", "meeting", "cannot be read"),
     Problem.STALE: ProblemText("out of date", "reading", "out of date or missing"),

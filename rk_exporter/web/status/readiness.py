@@ -1,5 +1,7 @@
 """Why the metrics are incomplete or out of date; pure functions of what was observed."""
 
+import math
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -61,7 +63,7 @@ class Obstacle:
             parts.append(f"since {clock_text(self.since, now=now)}")
         if self.until is not None and self.until > now:
             parts[-1] += ","
-            parts.append(f"next call at {clock_text(self.until, now=now)}")
+            parts.append(f"next call in {duration_text(math.ceil(self.until - now))}")
         return " ".join(parts)
 
 

@@ -1,5 +1,7 @@
 """A Compose file, with its variables replaced as Docker Compose does it."""
 
+import importlib.resources
+import json
 import re
 
 from collections.abc import Mapping, Sequence
@@ -90,6 +92,13 @@ def compose_file(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
 
     document: dict[str, Any] = replaced(yaml.safe_load(path.read_text()))
     return document
+
+
+def compose_schema() -> dict[str, Any]:
+    """Return the schema of the Compose specification."""
+    schemas = importlib.resources.files("check_jsonschema.builtin_schemas") / "vendor"
+    schema: dict[str, Any] = json.loads((schemas / "compose-spec.json").read_text())
+    return schema
 
 
 def services(document: Json) -> dict[str, Service]:

@@ -18,6 +18,7 @@ DESCRIBING = (
     "rk_account_id",
     "rk_app_id",
     "exporter_version",
+    "exporter_revision",
     "python_version",
 )
 """Labels that describe what the other labels identify."""

@@ -205,13 +205,15 @@ def started_prometheus(
     folder: Path,
     *,
     targets: Mapping[str, Sequence[str | Mapping[str, Any]]],
+    scraping: Mapping[str, Any] | None = None,
     rule_files: Sequence[Path] = (),
     alertmanager: str | None = None,
 ) -> Iterator[Prometheus]:
     """
     Start a Prometheus that scrapes its targets and evaluates its rules every second.
 
-    *targets* has the addresses of each job, or groups of addresses with labels.
+    *targets* has the addresses of each job, or groups of addresses with labels. *scraping* has
+    further settings of the jobs.
     """
     configuration = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -223,6 +225,7 @@ def started_prometheus(
                     {"targets": [group]} if isinstance(group, str) else dict(group)
                     for group in groups
                 ],
+                **(scraping or {}),
             }
             for job, groups in targets.items()
         ],

@@ -408,14 +408,28 @@ def test_unusual_answers_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     data = {**json.loads(SAMPLE)["data"], "status": "TRANSCODING", "file_size": CANARY}
     respx.get(f"{PREFIX}/meeting-1").respond(200, json={"success": True, "data": data})
     read()
-    (record,) = (found for found in caplog.records if found.levelno == logging.DEBUG)
-    assert "API answer differs from its documentation" == record.getMessage()
+    message = "API answer differs from its documentation"
+    (record,) = (found for found in caplog.records if found.getMessage() == message)
+    assert logging.DEBUG == record.levelno
     fields = vars(record)
     assert ("production", "/recordings/active-recording/meeting-1") == (
         fields["app"],
         fields["path"],
     )
     assert ("file_size", "TRANSCODING") == (fields["malformed"], fields["unknown_status"])
+    assert CANARY not in str([vars(record) for record in caplog.records])
+
+
+@respx.mock
+def test_malformed_fields_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """One warning per malformed field says why its values are missing."""
+    sample = json.loads(SAMPLE)["data"]
+    data = [{**sample, "id": f"r{number}", "file_size": CANARY} for number in range(5)]
+    respx.get(f"{PREFIX}/meeting-1").respond(200, json={"success": True, "data": data})
+    read()
+    (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
+    assert "API answer has a field that cannot be understood" in warning.getMessage()
+    assert ("production", "file_size") == (vars(warning)["app"], vars(warning)["field"])
 
 
 @respx.mock

@@ -14,7 +14,9 @@ from rk_exporter.collector.error_boundary import ErrorBoundary
 from rk_exporter.collector.readings import StalenessGrace
 from rk_exporter.config.config import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
+from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.simulator import Fault
 from rk_exporter.snapshot import AppSnapshot, Snapshot
@@ -175,18 +177,16 @@ class TestPass:
 
         run(scrapes())
         ours = [
-            record
-            for record in caplog.records
-            if record.name == "rk_exporter.collector.app_collector"
+            record for record in caplog.records if record.name == "rk_exporter.collector.pass_log"
         ]
         assert [
-            "meetings could not be read; the first: the API answered 500",
+            "meetings cannot be read: the API answered 500",
             "all meetings can be read again",
         ] == [record.getMessage() for record in ours]
-        assert ("server_error:1", 1) == (
-            ours[0].__dict__["reasons"],
-            ours[0].__dict__["failed"],
-        )
+        fields = vars(ours[0])
+        assert ("server_error:1", 1) == (fields["reasons"], fields["failed"])
+        assert ("bad", "server_error") == (fields["meeting_ids"], fields["reason"])
+        assert REMEDIES[Reason.SERVER_ERROR] == fields["remedy"]
 
     def test_stale_series_end(self) -> None:
         """Series of a meeting that cannot be read end after `stale_after`; its read time stays."""

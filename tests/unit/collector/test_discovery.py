@@ -200,7 +200,8 @@ class TestLiveMeetings:
         failures = "rk_api_request_failures_total"
         assert value(texts[-1], failures, endpoint="sessions", reason="server_error") == 10
         logged = [record.getMessage() for record in caplog.records]
-        assert logged == ["live sessions could not be listed: the API answered 500"]
+        message = "live sessions cannot be listed, so new live meetings are not found"
+        assert logged == [f"{message}: the API answered 500"]
 
     @MODES
     @pytest.mark.parametrize("interval", [15.0, 60.0])

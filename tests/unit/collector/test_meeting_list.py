@@ -127,7 +127,8 @@ class TestMeetingList:
                 str(tmp_path / "two"),
                 is_read=False,
                 last_success_timestamp_seconds=7.0,
-                problem=f"{tmp_path / 'two'}: cannot be read (No such file or directory)",
+                problem=f"{tmp_path / 'two'}: cannot be read (No such file or directory); "
+                "create it, or correct the path",
             ),
         )
 

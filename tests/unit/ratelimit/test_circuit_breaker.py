@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
 from rk_exporter.runtime.backoff import Backoff
 
@@ -96,3 +97,16 @@ def test_given_time() -> None:
     breaker.start_call()
     breaker.open(500.0)
     assert 520 == breaker.open_until
+
+
+def test_opened_at_is_the_begin_of_the_block() -> None:
+    """A breaker knows since when and why it blocks, until a call succeeds."""
+    breaker = CircuitBreaker(Backoff(first_seconds=10.0, longest_seconds=60.0))
+    first, second = (Failure(Reason.AUTH, text) for text in ("first", "second"))
+    breaker.open(100.0, cause=first)
+    breaker.start_call()
+    breaker.open(110.0, cause=second)
+    breaker.end_trial()
+    assert (100.0, second) == (breaker.opened_at, breaker.cause)
+    breaker.close()
+    assert (None, None) == (breaker.opened_at, breaker.cause)

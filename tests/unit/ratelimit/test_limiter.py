@@ -18,6 +18,7 @@ from rk_exporter.model.errors import (
     ServerError,
     Unauthorized,
 )
+from rk_exporter.model.failure import Reason
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.limiter import BudgetGroup, CallCounts, RateLimiter, RateLimitWait
@@ -555,6 +556,40 @@ class TestIntercepted:
             assert 0 == app.blocked_seconds
         await app.intercepted()
         assert 15 == app.blocked_seconds
+
+
+class TestBlockedBy:
+    """Which refusal blocks the calls of an app, for the log."""
+
+    @in_virtual_time
+    async def test_each_refusal(self, world: World) -> None:
+        """The refusal has its reason until a call succeeds."""
+        found = []
+        for number, refuse in enumerate(
+            (Client.limited, Client.rejected, Client.intercepted, refused_for_a_time)
+        ):
+            app = world.app(f"group-{number}")
+            await asyncio.sleep(400)
+            found.append(blocked_by(app))
+            app.begin_pass()
+            await refuse(app)
+            found.append(blocked_by(app))
+            await asyncio.sleep(400)
+            assert blocked_by(app) is found[-1]
+            app.begin_pass()
+            await app.call()
+            assert blocked_by(app) is None
+        reasons = [Reason.RATE_LIMITED, Reason.AUTH, Reason.INTERCEPTED, Reason.SERVER_ERROR]
+        assert [item for reason in reasons for item in (None, reason)] == found
+
+
+def blocked_by(app: Client) -> Reason | None:
+    block = app.status.block
+    return block.failure.reason if block else None
+
+
+async def refused_for_a_time(app: Client) -> None:
+    await app.unavailable(30.0)
 
 
 class TestCancelled:

@@ -18,8 +18,11 @@ def test_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda _: None, "cannot be read (No such file or directory)"),
-        (Path.mkdir, "cannot be read (Is a directory)"),
+        (
+            lambda _: None,
+            "cannot be read (No such file or directory); create it, or correct the path",
+        ),
+        (Path.mkdir, "cannot be read (Is a directory); give the path of a file in it"),
         (os.mkfifo, "must be a regular file"),
         (lambda path: path.symlink_to("/dev/zero"), "must be a regular file"),
         (lambda path: path.write_bytes(b"x" * 2049), "larger than 2 KiB"),

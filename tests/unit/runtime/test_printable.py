@@ -3,7 +3,7 @@ import os
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.runtime.printable import label_text, visible
+from rk_exporter.runtime.printable import label_text, names_text, visible
 
 
 @given(text=st.text(st.characters()))
@@ -42,3 +42,12 @@ def test_visible_bytes() -> None:
     assert visible(os.fsdecode(b"a\xffb")) == r"a\xffb"
     assert visible("a\u202eb\n") == r"a\u202eb\n"
     assert visible("ü") == "ü"
+
+
+@given(names=st.lists(st.text(st.characters()), max_size=30))
+def test_names(names: list[str]) -> None:
+    """At most ten names are in the text, printable, and the others are counted."""
+    text = names_text(names)
+    assert text.isprintable()
+    shown = ", ".join(visible(name) for name in names[:10])
+    assert text == (shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more")

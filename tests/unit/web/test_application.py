@@ -148,7 +148,7 @@ async def _raw(
 
 
 @pytest.mark.parametrize(
-    "path", ["/nope", "/metrics/x", "/-/reload", "/metrics.php", "/metrics%2Fx", "/%00", "/%ff"]
+    "path", ["/nope", "/metrics/x", "/-/reload/x", "/metrics.php", "/metrics%2Fx", "/%00", "/%ff"]
 )
 def test_other_paths(path: str) -> None:
     """An unknown path gets 404 with a line of text that does not repeat the path."""
@@ -266,7 +266,7 @@ class TestHealth:
 
         status, text = run(after_a_scrape())
         expected = "not ready: token refused (401) for app bad since 11:06 UTC,"
-        assert (503, expected) == (status, text.partition(" next call at")[0])
+        assert (503, expected) == (status, text.partition(" next call in")[0])
 
 
 async def ready(exporter: Exporter) -> tuple[int, str]:

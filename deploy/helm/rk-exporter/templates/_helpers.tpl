@@ -1,0 +1,98 @@
+{{/* The name of the chart's objects: the release's name, with the chart's unless it has that already. */}}
+{{- define "rk-exporter.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := include "rk-exporter.name" . -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "rk-exporter.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "rk-exporter.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "rk-exporter.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "rk-exporter.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "rk-exporter.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "rk-exporter.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "rk-exporter.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "rk-exporter.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{- printf "%s@%s" .repository .digest -}}
+{{- else -}}
+{{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret with the token; empty if the configuration brings all tokens. */}}
+{{- define "rk-exporter.tokenSecret" -}}
+{{- if .Values.token.existingSecret -}}
+{{- .Values.token.existingSecret -}}
+{{- else if .Values.token.value -}}
+{{- include "rk-exporter.fullname" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The configuration file. The list of meetings is named in it, unless there are several apps. */}}
+{{- define "rk-exporter.config" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- if and .Values.meetings (not $config.apps) -}}
+{{- $meetings := deepCopy (default dict $config.meetings) -}}
+{{- $_ := set $meetings "files" (concat (default list $meetings.files) (list "meetings.yml")) -}}
+{{- $_ := set $config "meetings" $meetings -}}
+{{- end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{/* What is missing before the exporter can start. Every template that is always rendered calls it. */}}
+{{- define "rk-exporter.validate" -}}
+{{- if not .Values.demo -}}
+{{- $config := .Values.config -}}
+{{- if not (or $config.apps (and $config.account_id $config.app_id)) -}}
+{{- fail "\n\nNo app is configured. Set config.account_id and config.app_id, or config.apps, or run the demo: --set demo=true" -}}
+{{- end -}}
+{{- if not (or (include "rk-exporter.tokenSecret" .) $config.apps) -}}
+{{- fail "\n\nThe API token is missing. Create a Secret and name it: kubectl create secret generic cloudflare --from-file=api-token=FILE; --set token.existingSecret=cloudflare" -}}
+{{- end -}}
+{{- if and .Values.web.existingSecret (eq .Values.probes.readinessPath "/-/ready") -}}
+{{- fail "\n\nWith web.existingSecret, probes.readinessPath must be /-/healthy, because Kubernetes has no certificate and no password." -}}
+{{- end -}}
+{{- if and .Values.token.existingSecret .Values.token.value -}}
+{{- fail "\n\nSet either token.existingSecret or token.value." -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How a probe asks. Kubernetes has no client certificate and no password, so it runs the image's own health check. */}}
+{{- define "rk-exporter.probe" -}}
+{{- if and .root.Values.web.existingSecret (not .root.Values.demo) -}}
+exec:
+  command: [python, -m, rk_exporter.web.healthcheck]
+{{- else -}}
+httpGet:
+  path: {{ .path }}
+  port: http
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,29 @@
+"""A warning for each field of the API's answers that cannot be understood."""
+
+import logging
+
+from collections.abc import Iterable
+
+
+logger = logging.getLogger(__name__)
+# The names come from the schema; an endless number of them would be a bug.
+_MOST_FIELDS = 50
+
+
+class MalformedFieldLog:
+    """Logs each malformed field of one app's answers once."""
+
+    def __init__(self, app: str) -> None:
+        self._app = app
+        self._logged: set[str] = set()
+
+    def log(self, fields: Iterable[str]) -> None:
+        """Log those of the *fields* that are new."""
+        for name in fields:
+            if name in self._logged or len(self._logged) >= _MOST_FIELDS:
+                continue
+            self._logged.add(name)
+            logger.warning(
+                "API answer has a field that cannot be understood; its values are not shown",
+                extra={"app": self._app, "field": name},
+            )

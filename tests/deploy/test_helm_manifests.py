@@ -1,0 +1,299 @@
+"""Every manifest that the Helm chart renders is valid, safe and consistent, whatever the values."""
+
+import json
+import subprocess
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rk_exporter import __version__
+from rk_exporter.assets import adapted
+from tests.support.deploy.kubernetes import (
+    CHART,
+    OLDEST_KUBERNETES,
+    VALUES,
+    of_kind,
+    only,
+    problems,
+    rendered,
+    run_helm,
+    with_values,
+)
+
+
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+EVERYTHING = "everything-values.yaml"
+MINIMAL = "minimal-values.yaml"
+KINDS = {
+    "ConfigMap",
+    "Deployment",
+    "NetworkPolicy",
+    "PersistentVolumeClaim",
+    "Pod",
+    "PodDisruptionBudget",
+    "PrometheusRule",
+    "Secret",
+    "Service",
+    "ServiceAccount",
+    "ServiceMonitor",
+}
+
+
+@pytest.fixture(params=VALUES)
+def manifests(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """Return all manifests for each file of values."""
+    return with_values(request.param)
+
+
+def pods(manifests: list[dict[str, Any]]) -> list[Any]:
+    """Return the specification of each pod."""
+    deployment = only(manifests, "Deployment")
+    return [deployment["spec"]["template"]["spec"], only(manifests, "Pod")["spec"]]
+
+
+def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    return selector.items() <= labels.items()
+
+
+class TestValidity:
+    @pytest.mark.parametrize("values", VALUES)
+    def test_lint(self, values: str) -> None:
+        """Helm finds no error and no warning."""
+        result = run_helm("lint", "--strict", "--values", str(CHART / "ci" / values), str(CHART))
+        assert result.returncode == 0, result.stdout
+        assert "[WARNING]" not in result.stdout
+
+    def test_schemas(self, manifests: list[dict[str, Any]]) -> None:
+        """The oldest and the newest Kubernetes accept each field; so does the operator."""
+        for manifest in manifests:
+            assert not list(problems(manifest)), manifest["kind"]
+
+    def test_a_schema_refuses_unknown_fields(self) -> None:
+        """The check above can fail: for each kind, it finds a field that does not exist."""
+        for manifest in with_values(EVERYTHING):
+            holder = manifest.get("spec", manifest)
+            assert not list(problems(manifest))
+            holder["unknown"] = True
+            assert list(problems(manifest)), manifest["kind"]
+
+    def test_every_template_is_rendered(self) -> None:
+        """The files of values together show every kind of object."""
+        found = {manifest["kind"] for values in VALUES for manifest in with_values(values)}
+        assert found == KINDS
+
+    def test_unique(self, manifests: list[dict[str, Any]]) -> None:
+        """No two objects of a kind have the same name, and all are in the release's namespace."""
+        names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
+        assert len(names) == len(set(names))
+        assert {manifest["metadata"]["namespace"] for manifest in manifests} == {"monitoring"}
+
+    def test_long_names(self) -> None:
+        """A release with the longest name gives valid names."""
+        options = ("--values", str(CHART / "ci" / EVERYTHING))
+        for manifest in rendered(*options, release="r" * 53):
+            assert len(manifest["metadata"]["name"]) <= 63
+
+    def test_version(self) -> None:
+        """The chart belongs to this version of the exporter, and names the oldest Kubernetes."""
+        chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+        assert chart["appVersion"] == __version__
+        assert chart["kubeVersion"] == f">={OLDEST_KUBERNETES}-0"
+        image = pods(with_values(MINIMAL))[0]["containers"][0]["image"]
+        assert image == f"rk-exporter:{__version__}"
+
+    def test_package(self, tmp_path: Path) -> None:
+        """The chart can be packaged, and renders the same from its package."""
+        result = run_helm("package", str(CHART), "--destination", str(tmp_path))
+        assert result.returncode == 0, result.stderr
+        (package,) = tmp_path.glob("*.tgz")
+        options = ("--namespace", "monitoring", "--values", str(CHART / "ci" / EVERYTHING))
+        result = run_helm("template", "recordings", str(package), *options)
+        assert list(yaml.safe_load_all(result.stdout)) == with_values(EVERYTHING)
+
+
+class TestSecurity:
+    def test_pods(self, manifests: list[dict[str, Any]]) -> None:
+        """Pods satisfy the restricted Pod Security Standard, and have no token of Kubernetes."""
+        for pod in pods(manifests):
+            assert pod["automountServiceAccountToken"] is False
+            assert pod["enableServiceLinks"] is False
+            assert pod["securityContext"]["runAsNonRoot"] is True
+            assert pod["securityContext"]["runAsUser"] == 65532
+            assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+            for container in pod["containers"]:
+                context = container["securityContext"]
+                assert context["allowPrivilegeEscalation"] is False
+                assert context["readOnlyRootFilesystem"] is True
+                assert context["capabilities"] == {"drop": ["ALL"]}
+                assert {"requests", "limits"} <= container["resources"].keys()
+                assert "memory" in container["resources"]["limits"]
+        for account in of_kind(manifests, "ServiceAccount"):
+            assert account["automountServiceAccountToken"] is False
+
+    def test_token_is_nowhere_but_in_the_secret(self) -> None:
+        """A token in the values is in the Secret only, and the exporter reads it from a file."""
+        manifests = with_values("token-value-values.yaml")
+        secret = only(manifests, "Secret")
+        assert secret["stringData"] == {"api-token": "simulated"}
+        others = [manifest for manifest in manifests if manifest is not secret]
+        assert "simulated" not in json.dumps(others)
+
+    @pytest.mark.parametrize("values", [MINIMAL, EVERYTHING])
+    def test_no_secret_of_its_own(self, values: str) -> None:
+        """With an existing Secret the chart creates none, and takes the key that is named."""
+        manifests = with_values(values)
+        assert not of_kind(manifests, "Secret")
+        (volume,) = (v for v in pods(manifests)[0]["volumes"] if v["name"] == "token")
+        key = "token" if values == EVERYTHING else "api-token"
+        assert volume["secret"]["secretName"] == "cloudflare"  # a name
+        assert volume["secret"]["items"] == [{"key": key, "path": "api-token"}]
+        assert volume["secret"]["defaultMode"] == 0o440
+
+    def test_network(self) -> None:
+        """Only the port can be reached, and only DNS, port 443 and the proxy can be called."""
+        spec = only(with_values(EVERYTHING), "NetworkPolicy")["spec"]
+        assert spec["policyTypes"] == ["Ingress", "Egress"]
+        ports = [port["port"] for rule in spec["egress"] for port in rule["ports"]]
+        assert ports == [53, 53, 443, 3128]
+        (rule,) = spec["ingress"]
+        assert rule["ports"] == [{"port": "http", "protocol": "TCP"}]
+        assert rule["from"]
+        assert only(with_values("demo-values.yaml"), "NetworkPolicy")["spec"]["egress"] == []
+
+
+class TestOnePod:
+    def test_never_two(self, manifests: list[dict[str, Any]]) -> None:
+        """Two pods would spend the budget twice, so there is one, and the old one ends first."""
+        spec = only(manifests, "Deployment")["spec"]
+        assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+    def test_nodes_can_be_drained(self) -> None:
+        """The disruption budget lets the only pod be evicted."""
+        spec = only(with_values(EVERYTHING), "PodDisruptionBudget")["spec"]
+        assert spec["maxUnavailable"] == 1
+        assert "minAvailable" not in spec
+
+    def test_selectors(self, manifests: list[dict[str, Any]]) -> None:
+        """All selectors find the exporter's pod or Service, and not the pod of the test."""
+        labels = only(manifests, "Deployment")["spec"]["template"]["metadata"]["labels"]
+        test_labels = only(manifests, "Pod")["metadata"]["labels"]
+        service = only(manifests, "Service")
+        selectors = [only(manifests, "Deployment")["spec"]["selector"]["matchLabels"]]
+        selectors += [service["spec"]["selector"]]
+        for manifest in of_kind(manifests, "NetworkPolicy"):
+            selectors.append(manifest["spec"]["podSelector"]["matchLabels"])
+        for manifest in of_kind(manifests, "PodDisruptionBudget"):
+            selectors.append(manifest["spec"]["selector"]["matchLabels"])
+        for selector in selectors:
+            assert matches(selector, labels)
+            assert not matches(selector, test_labels)
+        for monitor in of_kind(manifests, "ServiceMonitor"):
+            selector = monitor["spec"]["selector"]["matchLabels"]
+            assert matches(selector, service["metadata"]["labels"])
+
+    def test_selector_is_stable(self) -> None:
+        """An upgrade cannot change the selector of a Deployment, so no version is in it."""
+        selector = only(with_values(MINIMAL), "Deployment")["spec"]["selector"]["matchLabels"]
+        assert set(selector) == {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
+
+    def test_ports(self, manifests: list[dict[str, Any]]) -> None:
+        """Service, probes and monitor name the port on which the container listens."""
+        (container,) = pods(manifests)[0]["containers"]
+        (port,) = container["ports"]
+        listening = {entry["name"]: entry["value"] for entry in container["env"]}
+        assert listening["RK_WEB_LISTEN_ADDRESS"] == f":{port['containerPort']}"
+        assert only(manifests, "Service")["spec"]["ports"][0]["targetPort"] == port["name"]
+        for name in PROBES:
+            if "httpGet" in container[name]:
+                assert container[name]["httpGet"]["port"] == port["name"]
+        for monitor in of_kind(manifests, "ServiceMonitor"):
+            (endpoint,) = monitor["spec"]["endpoints"]
+            names = {port["name"] for port in only(manifests, "Service")["spec"]["ports"]}
+            assert endpoint["port"] in names
+
+    def test_probes(self) -> None:
+        """A pod that nobody scrapes is alive; readiness may depend on scrapes if users want it."""
+        for values, ready in ((MINIMAL, "/-/healthy"), (EVERYTHING, "/-/ready")):
+            (container,) = pods(with_values(values))[0]["containers"]
+            assert container["startupProbe"]["httpGet"]["path"] == "/-/healthy"
+            assert container["livenessProbe"]["httpGet"]["path"] == "/-/healthy"
+            assert container["readinessProbe"]["httpGet"]["path"] == ready
+        # Prometheus finds the pod before it is ready.
+        assert only(with_values(MINIMAL), "Service")["spec"]["publishNotReadyAddresses"] is True
+
+    def test_probes_with_tls(self, root: Path) -> None:
+        """With TLS or a password the probes run the image's own health check, which has neither."""
+        (container,) = pods(with_values("tls-values.yaml"))[0]["containers"]
+        for name in PROBES:
+            command = container[name]["exec"]["command"]
+            assert json.dumps(command) in (root / "Dockerfile").read_text()
+
+    def test_volumes(self, manifests: list[dict[str, Any]]) -> None:
+        """Each mount has a volume, and each volume is mounted once."""
+        for pod in pods(manifests):
+            mounted = [m["name"] for c in pod["containers"] for m in c.get("volumeMounts", [])]
+            assert sorted(mounted) == sorted(volume["name"] for volume in pod.get("volumes", []))
+
+
+class TestMonitoring:
+    def test_rules(self, root: Path, tmp_path: Path, promtool: str) -> None:
+        """The rules are those that `rk-exporter assets` writes, for the job and the runbook."""
+        spec = only(with_values(EVERYTHING), "PrometheusRule")["spec"]
+        text = (root / "dashboards/rules/rk-exporter.rules.yml").read_text()
+        url = "https://wiki.example.org/runbooks/rk-exporter"
+        assert spec == yaml.safe_load(adapted(text, job="video/recordings", runbook_url=url))
+        rules = tmp_path / "rules.yml"
+        rules.write_text(yaml.safe_dump(spec))
+        subprocess.run([promtool, "check", "rules", str(rules)], check=True, capture_output=True)
+
+    def test_rules_by_default(self, root: Path) -> None:
+        """Without a job and a runbook of their own the rules are those of the project."""
+        options = ("--values", str(CHART / "ci" / MINIMAL), "--set", "prometheusRule.enabled=true")
+        spec = only(rendered(*options), "PrometheusRule")["spec"]
+        text = (root / "dashboards/rules/rk-exporter.rules.yml").read_text()
+        assert spec == yaml.safe_load(text)
+
+    def test_job(self) -> None:
+        """The target has the job that the rules name, and keeps the labels of the exporter."""
+        manifests = with_values(EVERYTHING)
+        (endpoint,) = only(manifests, "ServiceMonitor")["spec"]["endpoints"]
+        assert endpoint["relabelings"][0] == {
+            "targetLabel": "job",
+            "replacement": "video/recordings",
+        }
+        assert endpoint["honorLabels"] is False
+        assert 'job="video/recordings"' in json.dumps(manifests).replace('\\"', '"')
+
+    def test_dashboards(self, root: Path) -> None:
+        """There is a ConfigMap for each dashboard, with its file as it is."""
+        found: dict[str, str] = {}
+        for manifest in of_kind(with_values(EVERYTHING), "ConfigMap"):
+            if "grafana_dashboard" in manifest["metadata"]["labels"]:
+                assert manifest["metadata"]["annotations"] == {"grafana_folder": "RealtimeKit"}
+                found |= manifest["data"]
+        assert {name: text.rstrip("\n") for name, text in found.items()} == {
+            f"rk-exporter-{path.name}": path.read_text().rstrip("\n")
+            for path in (root / "dashboards").glob("*.json")
+        }
+
+    def test_tls(self) -> None:
+        """The monitor scrapes with the authority and the password that the values name."""
+        (endpoint,) = only(with_values("tls-values.yaml"), "ServiceMonitor")["spec"]["endpoints"]
+        assert endpoint["scheme"] == "https"
+        assert endpoint["tlsConfig"]["ca"] == {
+            "secret": {"name": "rk-exporter-web", "key": "ca.crt"}
+        }
+        assert endpoint["basicAuth"].keys() == {"username", "password"}
+
+    def test_telemetry_path(self) -> None:
+        """If the configuration has another path for the metrics, it is scraped."""
+        options = ("--values", str(CHART / "ci" / MINIMAL), "--set", "serviceMonitor.enabled=true")
+        (endpoint,) = only(rendered(*options), "ServiceMonitor")["spec"]["endpoints"]
+        assert endpoint["path"] == "/metrics"
+        other = rendered(*options, "--set", "config.web.telemetry_path=/rk")
+        (endpoint,) = only(other, "ServiceMonitor")["spec"]["endpoints"]
+        assert endpoint["path"] == "/rk"

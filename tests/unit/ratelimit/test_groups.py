@@ -1,0 +1,262 @@
+"""Budget groups across reloads: no user's calls are forgotten, however apps are regrouped."""
+
+import asyncio
+import random
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rk_exporter.model.errors import RateLimited
+from rk_exporter.model.saved_calls import SavedCalls
+from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start
+from rk_exporter.ratelimit.groups import BudgetGroups, GroupTerms
+from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
+from tests.support import virtual_time
+from tests.support.building import VirtualClock, pass_context
+
+
+LIMIT = 30
+# Whose token it is. The last two are of one user, as after a rotation.
+USERS = {"t0": "u0", "t1": "u1", "t2": "u2", "t3": "u0", "t4": "u1", "t5": "u1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    user: str
+    begun: float
+    ended: float
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A configuration: each app's token, each user's group, and the limit of all groups."""
+
+    tokens: Mapping[str, str]
+    groups: Mapping[str, str | None]
+    limit: int = LIMIT
+
+    def group(self, app: str) -> str | None:
+        return self.groups[USERS[self.tokens[app]]]
+
+    def terms(self) -> dict[str | None, GroupTerms]:
+        names = {self.group(app): [] for app in self.tokens}  # type: dict[str | None, list[str]]
+        for app in self.tokens:
+            names[self.group(app)].append(app)
+        return {
+            name: GroupTerms(
+                limit=self.limit,
+                tokens=frozenset(Secret(self.tokens[app]) for app in apps),
+            )
+            for name, apps in names.items()
+        }
+
+
+@dataclass
+class World:
+    """Apps that make as many calls as they may, and how long each call takes."""
+
+    seed: int = 0
+    saved: Mapping[str | None, SavedCalls] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.clock = VirtualClock()
+        self.groups = BudgetGroups(self.clock, saved=self.saved.get)
+        self.chance = random.Random(self.seed)  # noqa: S311 # durations
+        self.limiters: dict[str, RateLimiter] = {}
+
+    def reload(self, setup: Setup) -> None:
+        self.setup = setup
+        self.groups.replace(setup.terms(), reserve_ratio=0.0)
+        limiters = {}
+        for app, token in setup.tokens.items():
+            group = self.groups[setup.group(app)]
+            if limiter := self.limiters.get(app):
+                limiter.join(group, Secret(token))
+            else:
+                limiter = RateLimiter(group, token=Secret(token))
+            limiters[app] = limiter
+        self.limiters = limiters
+
+    async def run(self, seconds: float, *, retry_after: float | None = None) -> int:
+        """Let all apps call for some *seconds*; return how many calls they made."""
+        before = len(self.calls)
+        until = self.clock.monotonic() + seconds
+        async with asyncio.TaskGroup() as tasks:
+            for app in self.setup.tokens:
+                tasks.create_task(self._call_until(app, until, retry_after))
+        await asyncio.sleep(max(0.0, until - self.clock.monotonic()))
+        return len(self.calls) - before
+
+    async def _call_until(self, app: str, until: float, retry_after: float | None) -> None:
+        token = self.setup.tokens[app]
+        while (now := self.clock.monotonic()) < until:
+            context = pass_context(token=Secret(token), wait_until=until, interval_seconds=15.0)
+            with suppress(RateLimited):
+                try:
+                    async with self.limiters[app].acquire(context):
+                        now = self.clock.monotonic()
+                        await asyncio.sleep(self.chance.uniform(0.0, 3.0))
+                        ended = self.clock.monotonic()
+                        self.calls.append(Call(USERS[token], now, ended, self.setup.limit))
+                        if retry_after is not None:
+                            error = RateLimited("too many")
+                            error.retry_after_seconds = retry_after
+                            raise error
+                except RateLimitWait:
+                    return
+
+
+def most_over_the_limit(calls: Sequence[Call]) -> int:
+    """Return by how many calls a user has exceeded the limit; each call may arrive at any time."""
+    return max(
+        (
+            sum(
+                other.user == call.user
+                and other.begun <= call.begun
+                and other.ended > call.begun - WINDOW_SECONDS
+                for other in calls
+            )
+            - call.limit
+            for call in calls
+        ),
+        default=0,
+    )
+
+
+GROUPS = st.sampled_from([None, "a", "b", "c"])
+SETUPS = st.builds(
+    Setup,
+    st.dictionaries(st.sampled_from("vwxyz"), st.sampled_from([*USERS]), min_size=1),
+    st.fixed_dictionaries(dict.fromkeys(("u0", "u1", "u2"), GROUPS)),
+    st.sampled_from([1, 2, 5, 20, 40]),
+)
+
+
+ANY = {"u0": None, "u1": None, "u2": None}
+
+
+# A token comes back whose user has had another one in the meantime.
+@example([(Setup({"v": t}, ANY, 1), s) for t, s in (("t3", 0), ("t0", 7), ("t3", 7))], 0)
+@given(
+    st.lists(st.tuples(SETUPS, st.sampled_from([0.0, 7.0, 90.0, 400.0])), min_size=2, max_size=9),
+    st.integers(0, 1000),
+)
+def test_no_reload_exceeds_a_limit(steps: list[tuple[Setup, float]], seed: int) -> None:
+    """No reload lets a user make more calls in 300 s than the limit: apps, tokens, groups, all."""
+
+    async def run() -> list[Call]:
+        world = World(seed)
+        for setup, seconds in steps:
+            world.reload(setup)
+            await world.run(seconds)
+        return world.calls
+
+    assert most_over_the_limit(virtual_time.run(run())) <= 0
+
+
+X = {"x": "t0"}
+BOTH = {"x": "t0", "y": "t1"}
+APART = {"u0": None, "u1": "a", "u2": "b"}
+
+
+async def _calls_after(*setups: Setup) -> int:
+    """Return how many calls the last setup makes immediately, after the others used all."""
+    world = World()
+    for setup in setups[:-1]:
+        world.reload(setup)
+        await world.run(400.0)
+    world.reload(setups[-1])
+    return await world.run(3.1)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        Setup(X, ANY),
+        Setup(X, {**ANY, "u0": "a"}),
+        Setup({"z": "t0"}, {**ANY, "u0": "a"}),
+        Setup({"x": "t3"}, {**ANY, "u0": "a"}),
+        Setup({"z": "t3"}, {**ANY, "u0": "a"}),
+    ],
+    ids=["same", "group renamed", "app replaced", "token rotated", "all changed"],
+)
+def test_one_user(before: Setup) -> None:
+    """Whatever changes, the calls of the only user still count."""
+    assert virtual_time.run(_calls_after(before, Setup(X, ANY))) <= 1
+
+
+def test_another_user() -> None:
+    """A new app of another user starts as in a new process: the others' calls do not count."""
+    calls = virtual_time.run(_calls_after(Setup(X, APART), Setup(BOTH, APART)))
+    assert calls_at_start(LIMIT) <= calls <= calls_at_start(LIMIT) + 2
+
+
+def test_back_and_forth() -> None:
+    """A split that is taken back counts no call twice."""
+
+    async def run() -> tuple[int, int]:
+        world = World()
+        world.reload(Setup(BOTH, ANY))
+        await world.run(400.0)
+        remaining = world.groups[None].budget.remaining
+        before = remaining(world.clock.monotonic())
+        for _ in range(50):
+            world.reload(Setup(BOTH, APART))
+            world.reload(Setup(BOTH, ANY))
+        return before, world.groups[None].budget.remaining(world.clock.monotonic())
+
+    before, after = virtual_time.run(run())
+    assert before == after
+
+
+def test_idle() -> None:
+    """A reload of a group that has made no call for a long time does not use up its budget."""
+
+    async def run() -> int:
+        world = World()
+        world.reload(Setup(X, ANY))
+        await asyncio.sleep(1000.0)
+        world.reload(Setup(X, ANY))
+        return world.groups[None].budget.remaining(world.clock.monotonic())
+
+    assert LIMIT == virtual_time.run(run())
+
+
+@pytest.mark.parametrize("tokens", [X, {"z": "t3"}, BOTH])
+def test_block(tokens: Mapping[str, str]) -> None:
+    """A block after a 429 goes on, also for new groups and after the window has passed."""
+
+    async def run() -> int:
+        world = World()
+        world.reload(Setup(X, ANY))
+        await world.run(1.0, retry_after=900.0)
+        for after in (tokens, X):
+            await asyncio.sleep(400.0)
+            world.reload(Setup(after, dict.fromkeys(ANY, "c")))
+        return await world.run(50.0)
+
+    calls = virtual_time.run(run())
+    assert 0 == calls
+
+
+def test_saved_calls() -> None:
+    """A group whose calls an earlier process saved begins with them."""
+
+    async def run() -> int:
+        clock = VirtualClock()
+        now = clock.wall()
+        saved = SavedCalls(group="a", until=now, ends=(now - 10.0,) * 12, is_final=True)
+        world = World(saved={"a": saved})
+        world.reload(Setup(X, {**ANY, "u0": "a"}))
+        return world.groups["a"].budget.remaining(clock.monotonic())
+
+    assert LIMIT - 12 == virtual_time.run(run())

@@ -1,0 +1,1 @@
+"""What a release needs: a check of the commit, the list of licences, and a bill of materials."""

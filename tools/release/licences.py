@@ -1,0 +1,68 @@
+"""The packages that the exporter needs at runtime, and their licences."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+
+_PROJECT = "rk-exporter"
+# What is installed depends on the interpreter; the list is for all that are supported.
+_ENVIRONMENTS = tuple(
+    {"python_version": version, "python_full_version": f"{version}.0", "sys_platform": "linux"}
+    for version in ("3.11", "3.12", "3.13")
+)
+_UNKNOWN = "unknown"
+# For packages that have no expression: jinja2.
+_CLASSIFIERS = {"License :: OSI Approved :: BSD License": "BSD-3-Clause"}
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package with its licence as an SPDX expression."""
+
+    name: str
+    licence: str
+    summary: str
+
+
+def runtime_packages() -> list[Package]:
+    """Return the packages that a user gets, by name."""
+    found: dict[str, Package] = {}
+    waiting = [*_needs(_PROJECT)]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _package(name)
+            waiting += _needs(name)
+    return [found[name] for name in sorted(found)]
+
+
+def _needs(name: str) -> Iterator[str]:
+    """Return the packages that a package needs on Linux, without its extras."""
+    for text in metadata.requires(name) or ():
+        requirement = Requirement(text)
+        marker = requirement.marker
+        if marker is None or any(
+            marker.evaluate({**environment, "extra": ""}) for environment in _ENVIRONMENTS
+        ):
+            yield canonicalize_name(requirement.name)
+
+
+def _package(name: str) -> Package:
+    entries = metadata.metadata(name)
+    return Package(name, _licence(entries), entries["Summary"] or "")
+
+
+def _licence(entries: metadata.PackageMetadata) -> str:
+    """Return the licence as an expression of SPDX, from the new field or from the old one."""
+    for field in ("License-Expression", "License"):
+        try:
+            return canonicalize_license_expression(entries[field] or "")
+        except InvalidLicenseExpression:
+            continue
+    classifiers = entries.get_all("Classifier") or []
+    return next((_CLASSIFIERS[text] for text in classifiers if text in _CLASSIFIERS), _UNKNOWN)
