@@ -2,12 +2,13 @@
 
 import re
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 
 _SAMPLE = re.compile(r"^(\w+(?:_total|_count|_sum|_bucket))(\{[^\n]*\})? (\S+)$", re.MULTILINE)
-# An app that was removed and comes back may begin anew.
-_LASTING = re.compile(r'rk_app="(?!second")|^process_|^rk_exporter_')
+# An app that was removed and comes back begins anew.
+_PASSING = 'rk_app="second"'
 
 
 @dataclass(slots=True)
@@ -15,24 +16,19 @@ class CounterWatch:
     """Compares each scrape with the one before."""
 
     values: dict[str, float] = field(default_factory=dict)
-    scrapes: int = 0
+    increases: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """How much each metric has grown, over all its series and all their lives."""
 
     def see(self, text: str) -> list[str]:
         """Take a scrape; return what went back or vanished since the last one."""
-        self.scrapes += 1
-        seen = {
-            f"{name}{labels}": float(value)
-            for name, labels, value in _SAMPLE.findall(text)
-            if _LASTING.search(f"{name}{labels}")
-        }
+        seen = {f"{name}{labels}": float(value) for name, labels, value in _SAMPLE.findall(text)}
+        for series, value in seen.items():
+            before = self.values.get(series, 0.0)
+            self.increases[series.partition("{")[0]] += value - before if value >= before else value
         wrong = [
-            f"counter went back: {name} from {before:g} to {seen.get(name, 'absent')}"
-            for name, before in self.values.items()
-            if seen.get(name, -1.0) < before
+            f"counter went back: {series} from {before:g} to {seen.get(series, 'absent')}"
+            for series, before in self.values.items()
+            if seen.get(series, -1.0) < before and _PASSING not in series
         ]
         self.values = seen
         return wrong
-
-    def total(self, name: str) -> float:
-        """Return the sum of all series of a counter."""
-        return sum(value for series, value in self.values.items() if series.startswith(f"{name}{{"))
