@@ -134,6 +134,7 @@ async def serve(
 
     def stop() -> None:
         if not any(server.should_exit for server in servers):
+            logger.info("stopping", extra={"grace_seconds": GRACE_SECONDS})
             manager.stopping(f"finishing requests, for at most {GRACE_SECONDS} s")
         for server in servers:
             server.stop()
