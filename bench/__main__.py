@@ -1,4 +1,4 @@
-"""Measure passes, memory, connections, expositions, budgets, fleets, following: `make bench`."""
+"""Measure passes, memory, connections, TLS, budgets, fleets and following: `make bench`."""
 
 import argparse
 import logging
@@ -11,12 +11,14 @@ from bench.connections import print_connections
 from bench.expositions import print_expositions
 from bench.following import print_following
 from bench.passes import print_processes
+from bench.protection import print_protection
 from rk_exporter import __version__
 
 
 SECTIONS = {
     "processes": print_processes,
     "connections": print_connections,
+    "protection": print_protection,
     "expositions": print_expositions,
     "budgets": print_budgets,
     "fleet": print_fleets,

@@ -22,6 +22,8 @@ from rk_exporter.snapshot import Snapshot
 
 
 logger = logging.getLogger(__name__)
+CLEAR_TEXT = "API token is sent in clear text; use https in api.base_url"
+OVER_LIMIT = f"calls exceeds Cloudflare's default limit of {CLOUDFLARE_LIMIT} calls in 5 minutes"
 # People at a terminal and cron jobs wait longer than Prometheus.
 _ONE_PASS_SECONDS = 60.0
 _DISCOVERY_SECONDS = 300.0
@@ -62,13 +64,10 @@ def _warnings(config: Config) -> tuple[str, ...]:
     """Return what is allowed but dangerous, or looks like a mistake."""
     warnings = [*config.warnings]
     if is_sent_in_clear_text(config.base_url):
-        warnings.append("API token is sent in clear text; use https in api.base_url")
+        warnings.append(CLEAR_TEXT)
     largest = max(app.budget for app in config.apps)
     if largest > CLOUDFLARE_LIMIT:
-        warnings.append(
-            f"budget of {largest} calls exceeds Cloudflare's default limit of {CLOUDFLARE_LIMIT} "
-            "calls in 5 minutes"
-        )
+        warnings.append(f"budget of {largest} {OVER_LIMIT}")
     return tuple(warnings)
 
 

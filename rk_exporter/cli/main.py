@@ -101,7 +101,7 @@ async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
         if web:
             await bound.enter_async_context(web.watched())
             exporter.show(WebConfigMetrics(web))
-        serving = guarded(exporter.application, config.max_requests, web)
+        serving = guarded(exporter.application, lambda: exporter.config.max_requests, web)
         listeners = [serving(socket) for socket in sockets]
         warn_of_clear_text(web, [listener.address for listener in listeners])
         for listener in listeners:

@@ -96,6 +96,8 @@ NOT_RUN = {
     "kubectl --namespace monitoring apply --filename rk-exporter.yml": CLUSTER,
     "prometheus --agent --config.file=agent.yml"
     " --storage.agent.path=data": "tests/deploy runs the agent",
+    "rk-exporter check --offline --config.file rk.yml"
+    " --web.config.file web.yml": "needs certificates; docs/how-to/tls-and-passwords.md has them",
     "cp company-ca.crt /usr/local/share/ca-certificates/": CHANGES_SYSTEM,
     "update-ca-certificates": CHANGES_SYSTEM,
     "journalctl -u rk-exporter | grep 497f6eca-6276-4993-bfeb-53cbbbba6f08": "needs a unit whose"
@@ -357,6 +359,8 @@ def require_programs(page: str) -> None:
         ("demo-stack", ("prometheus",), "prometheus"),
         ("demo-stack", ("alertmanager", "prometheus-alertmanager"), "prometheus-alertmanager"),
         ("promtool", ("promtool",), "prometheus"),
+        ("openssl", ("openssl",), "openssl"),
+        ("htpasswd", ("htpasswd",), "apache2-utils"),
         ("amtool", ("amtool",), "prometheus-alertmanager"),
     ):
         if word in text:
