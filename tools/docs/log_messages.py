@@ -97,6 +97,7 @@ ADVICE = {
     "sockets that systemd passed": "Set `--web.systemd-socket`, or remove the socket unit.",
     "systemd cannot be notified": "Check `NotifyAccess` in the unit.",
     "{note}": "The note names the key.",
+    "passwords of basic_auth_users": "Add TLS, or listen on 127.0.0.1 only.",
     "password check failed": "A bug: report it with the field `traceback`.",
     "web configuration cannot be": "Correct the file; it is read again when it changes.",
     "TLS files cannot be used": "Correct the files; they are read again when they change.",
