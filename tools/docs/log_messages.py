@@ -11,6 +11,7 @@ from pathlib import Path
 
 import rk_exporter
 
+from rk_exporter.cli.configured import CLEAR_TEXT, large_budget
 from rk_exporter.collector.read_mode import Load
 from rk_exporter.collector.waiting_log import EXPLANATIONS
 from rk_exporter.config.meeting_file import MeetingFile
@@ -47,6 +48,8 @@ _COMPUTED = {
                 {"RK_API_BUDGT": "", "RK_UNRELATED": ""}, ["RK_API_BUDGET", "CLOUDFLARE_API_TOKEN"]
             ),
             f"api.token_file: {TokenFile.kind} {IS_PUBLIC}",
+            CLEAR_TEXT,
+            large_budget(2000),
         )
     ],
     ("collector/waiting_log.py", "meetings have to wait: %s"): [
@@ -72,6 +75,9 @@ _CAUSES = "../how-to/troubleshooting.md#what-the-log-says-about-a-missing-meetin
 # By the beginning of the message.
 ADVICE = {
     "API token is sent in clear text": "Use `https`, except for tests.",
+    "configuration was not reloaded": "Correct the file, and [reload](../how-to/reload.md) again.",
+    "reload failed": "A bug: report it with the field `traceback`.",
+    "{path} cannot change": "[Restart](../how-to/reload.md#what-needs-a-restart), or nothing.",
     "budget of": "Lower `--api.budget`, unless Cloudflare gave you a higher limit.",
     "connections cannot be accepted": "[Open files](../how-to/install.md#open-files).",
     f"api.token_file: {TokenFile.kind} can": "`chmod 600`; in Kubernetes, `defaultMode: 0440` and "
@@ -93,8 +99,6 @@ ADVICE = {
     "recording in an unknown state": "Update the exporter, or report the state.",
     "sockets that systemd passed": "Set `--web.systemd-socket`, or remove the socket unit.",
     "systemd cannot be notified": "Check `NotifyAccess` in the unit.",
-    "{note}": "The note names the key in the web configuration.",
-    "password check failed": "A bug: report it with the field `traceback`.",
     "web configuration cannot be": "Correct the file; it is read again when it changes.",
     "TLS files cannot be used": "Correct the files; they are read again when they change.",
     "some finished recordings": "Raise `--follow.max-recordings`, or do nothing: failed ones come "
@@ -103,6 +107,11 @@ ADVICE = {
     "live sessions cannot be listed": "[RKDataStale](../how-to/runbook.md#rkdatastale).",
     "internal error": "A bug: report it with the field `traceback`, which contains no secrets. "
     "`rk_exporter_internal_errors_total` counts these.",
+    "passwords of basic_auth_users": "[TLS and passwords](../how-to/tls-and-passwords.md).",
+    "web configuration": "[Web configuration file](web-configuration.md).",
+    "TLS handshake failed": "[What clients say]"
+    "(../how-to/tls-and-passwords.md#if-it-does-not-work).",
+    "client certificate has none": "`client_allowed_sans` lists the names.",
     "request failed": "A bug: report it with the field `traceback`.",
     "list of recordings cannot be read": "Nothing, if it happens once. Otherwise run "
     "`rk-exporter check`.",
@@ -267,7 +276,7 @@ def _keys(value: ast.expr, scopes: Sequence[ast.AST]) -> Iterator[str]:
 
 
 def _definitions(name: str, scope: ast.AST) -> Iterator[ast.expr]:
-    """Return the dictionaries that *name* is assigned, or that a method *name* returns."""
+    """Return the dictionaries that *name* stands for, or that a function *name* returns."""
     for node in ast.walk(scope):
         match node:
             case ast.Assign(targets=[ast.Subscript(value=target, slice=key)]) if (
@@ -276,8 +285,16 @@ def _definitions(name: str, scope: ast.AST) -> Iterator[ast.expr]:
                 yield ast.Dict([key], [node.value])
             case ast.Assign(targets=[target], value=ast.Dict()) if ast.unparse(target) == name:
                 yield node.value
-            case ast.FunctionDef(name=method) if name == f"self.{method}":
-                returned = (part.value for part in ast.walk(node) if isinstance(part, ast.Return))
+            case ast.For(target=target, iter=ast.Call(func=function)) if (
+                ast.unparse(target) == name
+            ):
+                yield function
+            case ast.FunctionDef(name=method) if name in {method, f"self.{method}"}:
+                returned = (
+                    part.value
+                    for part in ast.walk(node)
+                    if isinstance(part, ast.Return | ast.Yield)
+                )
                 yield from (value for value in returned if isinstance(value, ast.Dict))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from rk_exporter.model.meeting import DiscoveryState, FileState
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.status import BudgetStatus
 from rk_exporter.snapshot import AppSnapshot
@@ -126,6 +127,7 @@ def _failing(app: AppSnapshot) -> Failing | None:
     return Failing(
         reason=outage.failure.reason.value,
         explanation=cause_text(outage.failure),
+        remedy=REMEDIES[outage.failure.reason],
         since_timestamp_seconds=outage.since_timestamp_seconds,
         until_timestamp_seconds=until,
     )

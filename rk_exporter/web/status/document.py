@@ -27,6 +27,7 @@ class Failing:
 
     reason: Annotated[str, _about("the label `reason` of rk_api_request_failures_total")]
     explanation: str
+    remedy: str
     since_timestamp_seconds: Timestamp
     until_timestamp_seconds: Annotated[
         Timestamp | None, _about("when the next call is made; null if calls are not suspended")
@@ -147,6 +148,7 @@ class Row:
     problems: list[Problem]
     failure_reason: Annotated[str | None, _about("why the meeting cannot be read")]
     failure: Annotated[str | None, _about("the same, in words")]
+    remedy: Annotated[str | None, _about("what to do about it")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

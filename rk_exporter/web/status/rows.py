@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rk_exporter.metrics.meetings import ReadMeeting, read_meetings
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import FAILURES, Status
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.snapshot import AppSnapshot
 from rk_exporter.tracking.lifecycle import KnownRecording, ended_at
 from rk_exporter.tracking.ranking import began_at
@@ -132,6 +133,7 @@ def row(candidate: Candidate, now: float) -> Row:
         problems=list(candidate.problems),
         failure_reason=failure.reason.value if failure else None,
         failure=failure.explanation if failure else None,
+        remedy=REMEDIES[failure.reason] if failure else None,
     )
 
 
