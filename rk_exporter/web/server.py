@@ -9,8 +9,17 @@ import signal
 import socket
 import sys
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -131,13 +140,7 @@ async def serve(
     listeners = list(listeners)
     most = _most_connections(len(listeners))
     servers = [_Server(listener, most) for listener in listeners]
-
-    def stop() -> None:
-        if not any(server.should_exit for server in servers):
-            manager.stopping(f"finishing requests, for at most {GRACE_SECONDS} s")
-        for server in servers:
-            server.stop()
-
+    stop = partial(_stop, servers, manager)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_AcceptErrors())
     # The end of the loop removes the handlers, so that a late signal does not interrupt what must
@@ -157,6 +160,15 @@ async def serve(
         )
     finally:
         reports.cancel()
+
+
+def _stop(servers: Sequence[_Server], manager: ServiceManager) -> None:
+    """Let the servers stop; abort their responses if they are stopping already."""
+    if not any(server.should_exit for server in servers):
+        logger.info("stopping", extra={"grace_seconds": GRACE_SECONDS})
+        manager.stopping(f"finishing requests, for at most {GRACE_SECONDS} s")
+    for server in servers:
+        server.stop()
 
 
 async def _report(servers: Iterable[_Server], manager: ServiceManager, status: str) -> None:

@@ -1,6 +1,5 @@
 """The units of systemd: valid, hardened, and the exporter runs within their limits."""
 
-import configparser
 import re
 import subprocess
 
@@ -36,18 +35,12 @@ def units(root: Path, tmp_path: Path) -> list[Path]:
 
 def service(root: Path) -> dict[str, list[str]]:
     """Return the values of each setting in the section of the service."""
-
-    class Values(dict[str, object]):
-        def __setitem__(self, key: str, value: object) -> None:
-            if isinstance(value, list) and key in self:
-                self[key].extend(value)  # type: ignore[attr-defined] # a list, as here
-            else:
-                super().__setitem__(key, value)
-
-    parser = configparser.RawConfigParser(strict=False, dict_type=Values)
-    parser.optionxform = str  # type: ignore[method-assign, assignment] # names keep their case
-    parser.read(root / "deploy/systemd/rk-exporter.service")
-    return {key: value.splitlines() for key, value in parser["Service"].items()}
+    text = (root / "deploy/systemd/rk-exporter.service").read_text()
+    section = text.partition("[Service]\n")[2].partition("\n[")[0]
+    values: dict[str, list[str]] = {}
+    for name, value in re.findall(r"^(\w+)=(.*)$", section, re.MULTILINE):
+        values.setdefault(name, []).append(value)
+    return values
 
 
 def test_valid(analyze: str, units: list[Path]) -> None:
