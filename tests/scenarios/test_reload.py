@@ -321,7 +321,7 @@ class TestApps:
         assert 1 == value(scraped, "rk_up", rk_app="y")
 
     def test_removed_for_a_moment(self) -> None:
-        """An app that is removed and added again begins anew: it counts nothing twice."""
+        """An app that is removed and added again starts again: it counts nothing twice."""
 
         async def run(simulation: Simulation) -> tuple[str, str]:
             before = (await simulation.scrapes(8))[-1]
