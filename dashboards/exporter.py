@@ -56,7 +56,7 @@ def build() -> dashboard.Dashboard:
             Row("API calls", [calls.endpoints(), calls.codes(), calls.failures()]),
             Row("Passes", [calls.latency(), _pass_duration(), _deferred()]),
             Row("Stale data", [_unread(), _ages(), _sources()]),
-            Row("Process", [_memory(), _cpu(), _malformed()], collapsed=True),
+            Row("Process", [_memory(), _cpu(), _malformed(), _reloads()], collapsed=True),
         ],
     )
 
@@ -242,6 +242,18 @@ def _cpu() -> Panel:
     return history(
         About("CPU", "Share of one CPU core that each process uses.", unit="percentunit"),
         [query(cpu, "{{instance}}")],
+        size=_THIRD,
+    )
+
+
+def _reloads() -> Panel:
+    failed = f"1 - min by (instance) ({of_exporter('rk_config_last_reload_successful')})"
+    return history(
+        About(
+            "Configuration not reloaded",
+            "1 for each exporter that refused its new configuration and uses the last good one.",
+        ),
+        [query(failed, "{{instance}}")],
         size=_THIRD,
     )
 

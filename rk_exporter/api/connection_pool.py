@@ -23,6 +23,8 @@ class Share:
     in_use: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     """The calls that wait for a connection."""
+    has_left: bool = False
+    """Whether the app makes no more calls."""
 
 
 @dataclass(slots=True)
@@ -60,10 +62,9 @@ class ClientPool:
         return Share()
 
     def leave(self, share: Share) -> None:
-        """End the *share* of an app that uses no connection and makes no more calls."""
-        if share.in_use:
-            raise RuntimeError("a call is running")
-        self._apps_without -= 1
+        """Reserve nothing any more for the *share* of an app that makes no more calls."""
+        share.has_left = True
+        self._apps_without -= share.in_use == 0
 
     def renew(self, make_client: ClientFactory) -> list[httpx.AsyncClient]:
         """Make all further clients in another way, and return the idle ones, to be closed."""
@@ -122,7 +123,7 @@ class ClientPool:
     def _leave(self, share: Share) -> None:
         share.in_use -= 1
         self._free += 1
-        self._apps_without += share.in_use == 0
+        self._apps_without += share.in_use == 0 and not share.has_left
         self._hand_out()
 
     def _hand_out(self) -> None:

@@ -3,9 +3,10 @@
 import asyncio
 import uuid
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from rk_exporter.api.endpoints import MEETING
 from rk_exporter.api.probe import ask_everything, meeting_path
@@ -64,43 +65,46 @@ async def check(
     """
     Read all meetings once with *exporter*, and find out which of those in *config* exist.
 
-    *begin* is told about each stage of the work.
+    It calls *begin* with each stage of the work.
     """
-    begin(_reading(exporter, exporter.config))
+    begin(_stage("reading meetings", exporter, total=_known_calls(exporter.config)))
     snapshot = await exporter.collector.scrape(seconds)
-    begin(
-        Stage(
-            "looking up meetings without a recording", partial(_calls_made, exporter), "calls made"
-        )
-    )
-    calls = check_meetings.calls_per_app(config)
-    found = await asyncio.gather(
-        *(
-            _existence(
-                exporter.parts[app.app.name],
-                app,
-                shown,
-                calls=calls,
-                seconds=seconds,
-                place=partial(place, app_number=number, files=app.meeting_files),
-            )
-            for number, (app, shown) in enumerate(zip(config.apps, snapshot.apps, strict=True))
-        )
-    )
+    begin(_stage("looking up meetings without a recording", exporter))
+    found = await asyncio.gather(*_existences(exporter, config, snapshot, seconds, place))
     names = (app.app.name for app in config.apps)
     return CheckResult(snapshot, dict(zip(names, found, strict=True)))
 
 
-def _reading(exporter: Exporter, config: Config) -> Stage:
-    """Return the stage of the pass; its length is known if there is one call per meeting."""
-    total = None
-    if all(app.read is not ReadMode.LIST and not app.discover for app in config.apps):
-        total = sum(len(check_meetings.listed_meetings(app)) for app in config.apps)
-    return Stage("reading meetings", partial(_calls_made, exporter), "calls made", total)
+def _existences(
+    exporter: Exporter, config: Config, snapshot: Snapshot, seconds: float, place: Place
+) -> Iterator[Coroutine[Any, Any, Existence]]:
+    """Return for each app the calls that find out which of its meetings exist."""
+    calls = check_meetings.calls_per_app(config)
+    for number, (app, shown) in enumerate(zip(config.apps, snapshot.apps, strict=True)):
+        yield _existence(
+            exporter.parts[app.app.name],
+            app,
+            shown,
+            calls=calls,
+            seconds=seconds,
+            place=partial(place, app_number=number, files=app.meeting_files),
+        )
 
 
-def _calls_made(exporter: Exporter) -> int:
-    return sum(parts.limiter.counts.made for parts in exporter.parts.values())
+def _stage(label: str, exporter: Exporter, *, total: int | None = None) -> Stage:
+    """Return a stage that counts the calls of *exporter*."""
+
+    def calls_made() -> int:
+        return sum(parts.limiter.counts.made for parts in exporter.parts.values())
+
+    return Stage(label, calls_made, "calls made", total)
+
+
+def _known_calls(config: Config) -> int | None:
+    """Return how many calls a pass makes; None if it does not make one call per meeting."""
+    if any(app.read is ReadMode.LIST or app.discover for app in config.apps):
+        return None
+    return sum(len(check_meetings.listed_meetings(app)) for app in config.apps)
 
 
 async def _existence(
@@ -162,7 +166,7 @@ async def probe(
     exporter: Exporter, config: Config, *, begin: Begin = lambda _: None
 ) -> ProbeReport:
     """Ask the API of one app in *config* about all assumptions."""
-    begin(Stage("asking the API", partial(_calls_made, exporter), "calls made", MOST_CALLS))
+    begin(_stage("asking the API", exporter, total=MOST_CALLS))
     app = probed_app(config)
     parts = exporter.parts[app.app.name]
     seconds = _PROBE_SECONDS + MOST_CALLS * WINDOW_SECONDS / app.budget

@@ -33,7 +33,7 @@ class FailureDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: Annotated[Reason, Meta(description="as in rk_api_request_failures_total")]
     explanation: str
-    api_message: Annotated[str | None, Meta(description="what the API said, without secrets")]
+    api_message: Annotated[str | None, Meta(description="message of the API, without secrets")]
     advice: Annotated[str, Meta(description="what to do")]
 
 
@@ -83,7 +83,7 @@ class AppDocument(msgspec.Struct, frozen=True, kw_only=True):
     blocked_until_timestamp_seconds: Annotated[
         float | None, Meta(description="unix seconds; until then a refused call suspends all calls")
     ]
-    notes: Annotated[list[str], Meta(description="what the check did not find out")]
+    notes: Annotated[list[str], Meta(description="questions that the check could not answer")]
     meetings: list[MeetingDocument]
 
 

@@ -1,4 +1,4 @@
-"""What a check has found out: about each app, each meeting, and all of them together."""
+"""The verdicts of a check on each app, each meeting, and all of them together."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ _BUDGET_NOTE = "check uses at most a tenth of the budget"
 
 
 class Verdict(Enum):
-    """What a check says about one meeting."""
+    """The verdict on one meeting."""
 
     FINE = auto()
     MISSING = auto()

@@ -99,7 +99,7 @@ async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
         if web:
             await bound.enter_async_context(web.watched())
             exporter.show(WebConfigMetrics(web))
-        serving = guarded(exporter.application, config.max_requests, web)
+        serving = guarded(exporter.application, lambda: exporter.config.max_requests, web)
         listeners = [serving(socket) for socket in sockets]
         # An error before this is the only line.
         log_start(config.apps)

@@ -1,4 +1,4 @@
-"""Colours of printed text; what it means does not depend on them."""
+"""Colours of printed text; they only repeat what the words say."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -7,7 +7,7 @@ import click
 
 
 class Tone(StrEnum):
-    """What a word says, by its colour on a terminal."""
+    """The meaning of a word, and its colour on a terminal."""
 
     GOOD = "green"
     BAD = "bright_red"

@@ -31,7 +31,7 @@ def web_config_file(config: Config) -> WebConfigFile | None:
     except ConfigError as error:
         raise ConfigError(f"web.config_file: {error}") from None
     for note in file.config.notes:
-        logger.warning("%s", note)
+        logger.warning("web configuration: %s", note)
     return file
 
 
@@ -47,7 +47,7 @@ def warn_of_clear_text(file: WebConfigFile | None, addresses: Iterable[Address])
 
 
 def guarded(
-    application: AsgiApplication, max_requests: int, file: WebConfigFile | None
+    application: AsgiApplication, max_requests: Callable[[], int], file: WebConfigFile | None
 ) -> Callable[[socket], Listener]:
     """Return a function that serves *application* on a socket, as the web configuration says."""
     if file is None:

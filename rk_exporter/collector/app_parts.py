@@ -90,6 +90,7 @@ class AppParts:
             readings=readings,
             files=self.meetings.files,
             discovery=self.discovery.state if self.discovery else None,
+            token_problem=self.token.problem,
             budget_status=budget_status and self.limiter.budget_status(self.clock.wall()),
         )
         grace = replace(before.grace, stale_after_seconds=self.stale_after_seconds)

@@ -51,6 +51,13 @@ async def _cannot_reload() -> ReloadResult:
     return ReloadResult("this exporter cannot reload its configuration; restart it")
 
 
+# The metrics that say whether the last reload succeeded.
+_RELOADED = {
+    "configuration": "rk_config_last_reload_successful",
+    "web configuration": "rk_web_config_last_reload_successful",
+}
+
+
 @dataclass(eq=False, repr=False)
 class Exporter:
     """
@@ -185,6 +192,11 @@ class Exporter:
                 for family in self._metrics.internal_errors.collect()
                 for sample in family.samples
             },
+            configuration_problems=tuple(
+                f"{name} was not reloaded; the last good one stays in use, see the log"
+                for name, metric in _RELOADED.items()
+                if self._process.get_sample_value(metric) == 0
+            ),
             configuration_warnings=tuple(self.config.warnings),
             warnings=recent_warnings(),
         )

@@ -95,6 +95,7 @@ class Reloader:
             finally:
                 self.steps.end()
             self.last_reload_successful = result.problem is None
+            exporter.exposition.forget()
             for request in waiting:
                 # A client may have given up.
                 if not request.done():
@@ -103,27 +104,24 @@ class Reloader:
 
     async def _reload(self, exporter: Exporter) -> ReloadResult:
         try:
-            prepared, notes = await self._prepare(exporter)
+            prepared, fixed = await self._prepare(exporter)
             for other in self.steps.others:
                 await other()
+            await self._take(prepared, exporter)
         except (ConfigError, SetupError, FileHangs) as error:
-            logger.error(  # noqa: TRY400 # the message is for people
-                "configuration was not reloaded, the last good one stays in use: %s", error
-            )
-            return ReloadResult(str(error))
+            return _refused(error)
         except Exception as error:  # noqa: BLE001 # any bug: the next reload may succeed
             logger.error(  # noqa: TRY400 # `exception` would log messages and values
-                "internal error in a reload; the last good configuration stays in use",
+                "reload failed because of a bug",
                 extra={"traceback": redacted_traceback(error)},
             )
             return ReloadResult("internal error; see the exporter's log")
-        await self._take(prepared, exporter)
-        for note in notes:
-            logger.warning("%s", note)
-        return ReloadResult(notes=notes)
+        for path in fixed:
+            logger.warning("%s cannot change while the exporter runs; restart it", path)
+        return ReloadResult(fixed=fixed)
 
     async def _prepare(self, exporter: Exporter) -> _Prepared:
-        """Return the new configuration, prepared in a thread, and what it cannot change."""
+        """Return the new configuration, prepared in a thread, and the options that stay."""
         call = self._call
         if call.is_running:
             # It was late, and what it read may be out of date.
@@ -133,8 +131,7 @@ class Reloader:
 
         def read() -> _Prepared:
             config, fixed = with_fixed_options(self.steps.load(), running)
-            notes = (f"{path} cannot change while the exporter runs; restart it" for path in fixed)
-            return exporter.prepare(config), tuple(notes)
+            return exporter.prepare(config), fixed
 
         call.start(read)
         return await call.result(timeout_seconds=_LONGEST_LOAD_SECONDS)
@@ -152,3 +149,8 @@ class Reloader:
                 "removed": ",".join(changes.removed),
             },
         )
+
+
+def _refused(error: Exception) -> ReloadResult:
+    logger.error("configuration was not reloaded, the last good one stays in use: %s", error)
+    return ReloadResult(str(error))

@@ -109,6 +109,10 @@ class Exposition:
             pages, (form, "gzip"), lambda: gzip.compress(plain, _GZIP_LEVEL, mtime=0)
         )
 
+    def forget(self) -> None:
+        """Render the last snapshot again, because other metrics than its own have changed."""
+        self._snapshot = None
+
     def close(self) -> None:
         """Stop the thread."""
         self._executor.shutdown(wait=False, cancel_futures=True)

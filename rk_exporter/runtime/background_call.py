@@ -15,20 +15,32 @@ from rk_exporter.runtime.files import FileHangs
 T = TypeVar("T")
 # The start of the process may wait longer than a scrape, e.g. for an automounter.
 _MAX_WAIT_SECONDS = 10.0
+# Each call that hangs keeps a thread, and a reload may make another one.
+_MOST_HANGING = 32
+_hanging: set[Future[Any]] = set()
 
 
 def bounded_call(function: Callable[[], T], *, max_wait_seconds: float = _MAX_WAIT_SECONDS) -> T:
     """
-    Return what *function* returns, for the start and the end of the process.
+    Return what *function* returns, for the start, reloads and the end of the process.
 
-    Raises FileHangs if that takes longer than *max_wait_seconds*; the call goes on.
+    Raises FileHangs if that takes longer than *max_wait_seconds*; the call goes on. While too many
+    calls go on, no other is made.
     """
+    if _count_hanging() >= _MOST_HANGING:
+        raise FileHangs
     future: Future[T] = Future()
     threading.Thread(target=complete, args=(future, function), daemon=True).start()
     wait({future}, max_wait_seconds)
     if not future.done():
+        _hanging.add(future)
         raise FileHangs
     return future.result()
+
+
+def _count_hanging() -> int:
+    _hanging.difference_update([call for call in tuple(_hanging) if call.done()])
+    return len(_hanging)
 
 
 class BackgroundCall(Generic[T]):
@@ -81,4 +93,4 @@ _late_calls: weakref.WeakSet[BackgroundCall[Any]] = weakref.WeakSet()
 
 def late_calls() -> int:
     """Return how many calls did not return in time and, as far as anyone has looked, still run."""
-    return len(_late_calls)
+    return len(_late_calls) + _count_hanging()

@@ -13,7 +13,7 @@ import rk_exporter
 
 
 # The build writes it (tools/build_hook.py), because packages and images have no Git repository.
-_FILE = Path(__file__).with_name("build.json")
+_RECORD = "runtime/build.json"
 _UNKNOWN = "unknown"
 _MAX_GIT_SECONDS = 2.0
 
@@ -28,13 +28,18 @@ class Build:
 
 @cache
 def build() -> Build:
-    """Return what the build has recorded; in a checkout, what Git says."""
-    checkout = Path(rk_exporter.__file__).parents[1]
+    """Return where this program comes from."""
+    return find_build(Path(rk_exporter.__file__).parent)
+
+
+def find_build(package: Path) -> Build:
+    """Return what the build of a *package* has recorded; in a checkout, what Git says."""
+    checkout = package.parent
     if (checkout / ".git").exists():
         revision = _git(checkout, "rev-parse", "HEAD")
         return Build(revision or _UNKNOWN, _git(checkout, "branch", "--show-current"))
     try:
-        recorded = json.loads(_FILE.read_bytes())
+        recorded = json.loads((package / _RECORD).read_bytes())
         return Build(str(recorded["revision"]), str(recorded["branch"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Build()

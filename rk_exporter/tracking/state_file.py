@@ -47,6 +47,7 @@ _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _MAX_WAIT_SECONDS = 0.2
 # No scrape waits for the last write, and no later write makes up for it.
 LAST_MAX_WAIT_SECONDS = 5.0
+_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 class StateFileError(Exception):
@@ -183,7 +184,10 @@ def _lock(path: Path) -> int:
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
     except OSError as error:
-        raise StateFileError(f"{lock}: cannot be written ({error.strerror})") from None
+        advice = ""
+        if error.errno in _NOT_ALLOWED:
+            advice = f"; the user with the id {os.geteuid()} must be able to write to its folder"
+        raise StateFileError(f"{lock}: cannot be written ({error.strerror}){advice}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -4,6 +4,7 @@ import logging
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rk_exporter.runtime.tracebacks import redacted_traceback
 from rk_exporter.web.http import (
@@ -18,6 +19,7 @@ from rk_exporter.web.http import (
 )
 
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 READING = ("GET", "HEAD")
 # No path takes a body; a small one is ignored.
@@ -30,6 +32,18 @@ class Route:
 
     answer: Callable[[Request], Awaitable[Response]]
     methods: tuple[str, ...] = READING
+
+
+async def or_internal_error(answer: Awaitable[T]) -> T | Response:
+    """Return what *answer* returns; if a bug prevents that, log it and return a response."""
+    try:
+        return await answer
+    except Exception as error:  # noqa: BLE001 # the boundary of a request
+        # The server would print the traceback and close the connection without a response.
+        logger.error(  # noqa: TRY400 # `exception` would log messages and values
+            "request failed", extra={"traceback": redacted_traceback(error)}
+        )
+        return line(500, "internal error; see the exporter's log")
 
 
 @dataclass(eq=False, repr=False)
@@ -45,14 +59,7 @@ class Application:
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request; an ASGI server calls this."""
-        try:
-            response = await self._respond(parse_request(scope))
-        except Exception as error:  # noqa: BLE001 # the boundary of the application
-            # The server would print the traceback and close the connection without a response.
-            logger.error(  # noqa: TRY400 # `exception` would log messages and values
-                "request failed", extra={"traceback": redacted_traceback(error)}
-            )
-            response = line(500, "internal error; see the exporter's log")
+        response = await or_internal_error(self._respond(parse_request(scope)))
         await send_response(response, send, with_body=scope["method"] != "HEAD")
 
     async def _respond(self, request: Request | None) -> Response:

@@ -1,6 +1,5 @@
 """What every request passes first: the rate limit and the password of the web configuration."""
 
-import logging
 import math
 import time
 
@@ -9,13 +8,10 @@ from typing import Any, Protocol
 
 from rk_exporter.config.web_config import WebConfig
 from rk_exporter.runtime.daemon_executor import TooManyCalls
-from rk_exporter.runtime.tracebacks import redacted_traceback
+from rk_exporter.web.application import or_internal_error
 from rk_exporter.web.http import Receive, Response, Scope, Send, line, send_response
 from rk_exporter.web.passwords import Credentials, PasswordChecker, parse_authorization
 from rk_exporter.web.token_bucket import TokenBucket
-
-
-logger = logging.getLogger(__name__)
 
 
 class ConfigInUse(Protocol):
@@ -56,13 +52,8 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; an ASGI server calls this."""
         send = _with_headers(send, self._in_use.config.headers)
-        try:
-            refusal = await self._refusal(scope)
-        except Exception as error:  # noqa: BLE001 # nobody gets in because of a bug
-            logger.error(  # noqa: TRY400 # `exception` would log messages and values
-                "password check failed", extra={"traceback": redacted_traceback(error)}
-            )
-            refusal = line(500, "internal error; see the exporter's log")
+        # Nobody gets in because of a bug.
+        refusal = await or_internal_error(self._refusal(scope))
         if refusal is None:
             await self._application(scope, receive, send)
         else:

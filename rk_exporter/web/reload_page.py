@@ -12,10 +12,10 @@ METHODS = ("POST", "PUT")
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """The result of a reload: what was wrong, or else what could not be taken into use."""
+    """The result of a reload: what was wrong, or else the options that need a restart."""
 
     problem: str | None = None
-    notes: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +32,7 @@ class ReloadPage:
         result = await self.reload()
         if result.problem is not None:
             return line(500, f"configuration was not reloaded: {result.problem}")
-        return line(200, "\n".join(["configuration reloaded", *result.notes]))
+        fixed = (
+            f"{path} cannot change while the exporter runs; restart it" for path in result.fixed
+        )
+        return line(200, "\n".join(["configuration reloaded", *fixed]))

@@ -9,8 +9,17 @@ import signal
 import socket
 import sys
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -84,8 +93,8 @@ class Listener:
 
     application: AsgiApplication
     socket: socket.socket
-    max_requests: int = 40
-    """How many requests the application answers in parallel; limits the connections too."""
+    max_requests: Callable[[], int] = lambda: 40
+    """Returns how many requests the application answers in parallel; limits the connections too."""
     date_header: bool = True
     """Whether the server adds a Date header; the simulated API sends its own."""
     tls: Callable[[], ServerContext] | None = None
@@ -111,7 +120,7 @@ class Listener:
         return TlsDoor(
             self.tls,
             headers=self.headers,
-            max_waiting=min(self.max_requests + SPARE_CONNECTIONS, most_connections),
+            max_waiting=min(self.max_requests() + SPARE_CONNECTIONS, most_connections),
         )
 
 
@@ -131,13 +140,7 @@ async def serve(
     listeners = list(listeners)
     most = _most_connections(len(listeners))
     servers = [_Server(listener, most) for listener in listeners]
-
-    def stop() -> None:
-        if not any(server.should_exit for server in servers):
-            manager.stopping(f"finishing requests, for at most {GRACE_SECONDS} s")
-        for server in servers:
-            server.stop()
-
+    stop = partial(_stop, servers, manager)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_AcceptErrors())
     # The end of the loop removes the handlers, so that a late signal does not interrupt what must
@@ -157,6 +160,15 @@ async def serve(
         )
     finally:
         reports.cancel()
+
+
+def _stop(servers: Sequence[_Server], manager: ServiceManager) -> None:
+    """Let the servers stop; abort their responses if they are stopping already."""
+    if not any(server.should_exit for server in servers):
+        logger.info("stopping", extra={"grace_seconds": GRACE_SECONDS})
+        manager.stopping(f"finishing requests, for at most {GRACE_SECONDS} s")
+    for server in servers:
+        server.stop()
 
 
 async def _report(servers: Iterable[_Server], manager: ServiceManager, status: str) -> None:
@@ -210,7 +222,11 @@ def _configuration(
     listener: Listener, most_connections: int, door: TlsDoor | None
 ) -> uvicorn.Config:
     class Protocol(LimitedH11Protocol):
-        max_connections = min(listener.max_requests + SPARE_CONNECTIONS, most_connections)
+        @property
+        def max_connections(self) -> int:  # type: ignore[override] # a reload may change it
+            """Return how many connections there may be now."""
+            return min(listener.max_requests() + SPARE_CONNECTIONS, most_connections)
+
         more_headers = staticmethod(listener.headers)
 
     return uvicorn.Config(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,17 @@ REAL_API = {
     "CLOUDFLARE_ACCOUNT_ID": "account",
     "RK_APP_ID": "app",
 }
+# Runs a command with everything read-only except the folder that is the first argument.
+READ_ONLY = (
+    *("unshare", "--mount", "sh", "-e", "-c"),
+    """
+    mount -t tmpfs tmpfs "$1"; shift
+    mount -o remount,ro,bind /
+    if touch /read-only 2>/dev/null; then exit 1; fi
+    exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
+    """,
+    "sh",
+)
 PROGRAMS = {"prometheus": "promtool", "alertmanager": "amtool"}
 
 
@@ -136,6 +148,17 @@ class TestExporter:
         with started(real["exporter"], tmp_path, extra) as url:
             assert re.search(r"^rk_up\{.+\} 1\.0$", httpx.get(f"{url}/metrics").text, re.MULTILINE)
         assert (tmp_path / "volume/state").exists()
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount file systems")
+    def test_read_only(self, real: dict[str, Service], tmp_path: Path, simulated_api: str) -> None:
+        """It needs no capability, and no place to write except its volume."""
+        extra = f"--api.base-url={simulated_api}/client/v4"
+        with started(real["exporter"], tmp_path, extra, prefix=READ_ONLY) as url:
+            text = httpx.get(f"{url}/metrics").text
+        assert re.search(r"^rk_up\{.+\} 1\.0$", text, re.MULTILINE)
+        assert "rk_state_file_last_write_successful 1.0" in text
+        # The volume was a file system of its own.
+        assert not list((tmp_path / "volume").iterdir())
 
     def test_missing_token(self, folder: Path, tmp_path: Path) -> None:
         """Without a token `serve` says what to set, and does not start."""
@@ -279,35 +302,36 @@ def simulated_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
-class started(Server):  # noqa: N801 # it reads as a function
-    """The exporter with the arguments and variables of a service, on a free port."""
+@contextmanager
+def started(
+    service: Service, folder: Path, *arguments: str, prefix: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """
+    Start the exporter with the arguments and variables of a service, and give its URL.
 
-    def __init__(self, service: Service, folder: Path, *arguments: str) -> None:
-        address = f"127.0.0.1:{free_port()}"
-        command = [replaced_port(argument, address) for argument in service.command]
-        volume = folder / "volume"
-        volume.mkdir()
-        environment = {
-            name: replaced_port(value, address).replace("/var/lib/rk-exporter", str(volume))
-            for name, value in service.environment.items()
-        }
-        super().__init__(
-            [sys.executable, "-m", "rk_exporter", *command, *arguments],
-            address=address,
-            log=folder / "exporter.log",
-            ready_path="/-/healthy",
-            environment=environment,
-        )
-        self._checked_environment = environment
-
-    def __enter__(self) -> str:  # type: ignore[override] # users need the URL only
-        super().__enter__()
-        subprocess.run(
-            [sys.executable, "-m", "rk_exporter.web.healthcheck"],
-            env=self._checked_environment,
-            check=True,
-        )
-        return self.url
+    It listens on a free port. The *prefix* runs it as the command after the path of its volume.
+    """
+    address = f"127.0.0.1:{free_port()}"
+    volume = folder / "volume"
+    volume.mkdir()
+    environment = {
+        name: replaced_port(value, address).replace("/var/lib/rk-exporter", str(volume))
+        for name, value in service.environment.items()
+    } | {"PATH": os.defpath}
+    command = [
+        *((*prefix, str(volume)) if prefix else ()),
+        *(sys.executable, "-m", "rk_exporter"),
+        *(replaced_port(argument, address) for argument in service.command),
+        *arguments,
+    ]
+    log = folder / "exporter.log"
+    server = Server(
+        command, address=address, log=log, ready_path="/-/healthy", environment=environment
+    )
+    with server:
+        check = [sys.executable, "-m", "rk_exporter.web.healthcheck"]
+        subprocess.run(check, env=environment, check=True)
+        yield server.url
 
 
 def replaced_port(text: str, address: str) -> str:

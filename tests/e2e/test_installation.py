@@ -37,7 +37,7 @@ class Home:
 
     @property
     def program(self) -> Path:
-        """The command, where the tool has put it."""
+        """The command that the tool has linked."""
         return self.folder / ".local/bin/rk-exporter"
 
     @property
@@ -125,7 +125,7 @@ def home(
 
 
 def test_version(home: Home) -> None:
-    """The command is where the tool puts commands, and runs without anything else."""
+    """The tool links the command, and it runs without anything else."""
     result = subprocess.run(
         [home.program, "--version"],
         env=home.environment,

@@ -12,6 +12,7 @@ import time
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ class TestStart:
         generator = random.Random(13)  # noqa: S311 # no secret
         for _ in range(6):
             with started("serve", *IDS, *ANYWHERE, environment=TOKEN) as process:
-                wait_until(lambda process=process: holds_signals_back(process))
+                wait_until(partial(holds_signals_back, process))
                 threading.Event().wait(generator.uniform(0, 1.5))
                 process.send_signal(generator.choice(STOP_SIGNALS))
                 _, errors = process.communicate(timeout=20)

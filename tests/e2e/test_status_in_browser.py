@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 from rk_exporter.config.config import load
 from rk_exporter.runtime.recent_warnings import keep_recent_warnings
 from rk_exporter.simulator import Fault
-from tests.support.building import ACCOUNT, BASE_URL, labelled, setup
+from tests.support.building import ACCOUNT, BASE_URL, config, labelled, setup
 from tests.support.exporters import every_state
 from tests.support.programs import required_program
 from tests.support.serving import served
@@ -77,6 +77,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield url
     finally:
         root.handlers[:] = handlers
+
+
+@contextmanager
+def below_a_prefix() -> Iterator[str]:
+    """Serve an exporter below a prefix, after a scrape; give its URL."""
+    configuration = config(meeting_ids=["errored", "recording"], web__route_prefix="/rk")
+    system = setup(*every_state(), configuration=configuration, linger_seconds=0)
+    with served(system.exporter.application) as url:
+        assert 200 == httpx.get(f"{url}/rk/metrics").status_code
+        yield f"{url}/rk"
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +229,20 @@ def test_filters_and_pause(browser: Browser, site: str) -> None:
         page.get_by_role("link", name="staging", exact=True).click()
         assert page.url == f"{site}/?app=staging&problem=failed&refresh=off"
         assert [] == cells(page)
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_below_a_prefix(browser: Browser, slash: str) -> None:
+    """Below a prefix all links work, with and without a slash at the end of the address."""
+    with below_a_prefix() as url, tab(browser, f"{url}{slash}") as opened:
+        page = opened.page
+        links = page.locator("nav[aria-label=Pages] a").evaluate_all(
+            "links => links.map(link => link.href)"
+        )
+        assert [200] * 4 == [httpx.get(link).status_code for link in links]
+        page.get_by_role("link", name="failed: 1").click()
+        assert page.url == f"{url}{slash}?problem=failed"
+        assert ["ERRORED"] == [row["State"].split()[0] for row in cells(page)]
 
 
 def test_links_lead_to_the_other_pages(browser: Browser, site: str) -> None:

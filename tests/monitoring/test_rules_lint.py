@@ -27,6 +27,7 @@ ALERTS = (
     "RKAPIAuthFailing",
     "RKAPIRateLimited",
     "RKBudgetExhausted",
+    "RKConfigReloadFailed",
     "RKRecordingErrored",
     "RKRecordingErrorRatioHigh",
     "RKRecordingStuckInvoked",

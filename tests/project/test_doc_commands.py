@@ -27,6 +27,7 @@ DOWNLOADS = "downloads packages; CI installs the wheel into an empty environment
 CONTAINER = "needs a container engine"
 COMPOSE = "needs a container engine; tests/deploy runs the containers' programs"
 CLUSTER = "needs a cluster; tests/deploy renders the chart with the same options"
+SERVICE = "changes the system; tests/deploy checks the units, and tests/e2e a service"
 CHANGES_CHECKOUT = "changes the checkout"
 CHANGES_RECORDINGS = "part of a script that changes recordings; the simulated API only reads"
 RECORDINGS = "https://api.cloudflare.com/client/v4/accounts/$CLOUDFLARE_ACCOUNT_ID/realtime/kit"
@@ -40,6 +41,24 @@ NOT_RUN = {
     "python3 -m venv /opt/rk-exporter": CHANGES_SYSTEM,
     "/opt/rk-exporter/bin/pip install .": DOWNLOADS,
     "/opt/rk-exporter/bin/rk-exporter --version": CHANGES_SYSTEM,
+    "sudo python3 -m venv /opt/rk-exporter": CHANGES_SYSTEM,
+    "sudo /opt/rk-exporter/bin/pip install .": DOWNLOADS,
+    "sudo install -d /etc/rk-exporter": SERVICE,
+    "sudo editor /etc/rk-exporter/rk-exporter.yml": SERVICE,
+    "sudo install -m 0600 /dev/stdin /etc/rk-exporter/api-token": SERVICE,
+    "sudo install -m 0644 deploy/systemd/rk-exporter.service /etc/systemd/system/": SERVICE,
+    "sudo install -m 0644 deploy/systemd/rk-exporter.socket /etc/systemd/system/": SERVICE,
+    "sudo mkdir -p /etc/systemd/system/rk-exporter.service.d": SERVICE,
+    "printf '[Service]\\nEnvironment=RK_WEB_SYSTEMD_SOCKET=true\\n'"
+    " | sudo tee /etc/systemd/system/rk-exporter.service.d/socket.conf": SERVICE,
+    "sudo systemctl daemon-reload": SERVICE,
+    "sudo systemctl enable --now rk-exporter": SERVICE,
+    "sudo systemctl enable --now rk-exporter.socket": SERVICE,
+    "sudo systemctl stop rk-exporter": SERVICE,
+    "sudo systemctl start rk-exporter": SERVICE,
+    "sudo systemctl edit rk-exporter": SERVICE,
+    "systemctl status rk-exporter": SERVICE,
+    "curl -s localhost:10058/metrics | grep '^rk_up'": SERVICE,
     "docker build -t rk-exporter .": CONTAINER,
     "docker buildx build --platform linux/amd64,linux/arm64 --tag REGISTRY/rk-exporter"
     " --push .": CONTAINER,
@@ -77,8 +96,11 @@ NOT_RUN = {
     "kubectl --namespace monitoring apply --filename rk-exporter.yml": CLUSTER,
     "prometheus --agent --config.file=agent.yml"
     " --storage.agent.path=data": "tests/deploy runs the agent",
+    "rk-exporter check --offline --config.file rk.yml"
+    " --web.config.file web.yml": "needs certificates; docs/how-to/tls-and-passwords.md has them",
     "cp company-ca.crt /usr/local/share/ca-certificates/": CHANGES_SYSTEM,
     "update-ca-certificates": CHANGES_SYSTEM,
+    "kill -HUP PID": "PID is a placeholder; tests/e2e sends this signal",
     "journalctl -u rk-exporter | grep 497f6eca-6276-4993-bfeb-53cbbbba6f08": "needs a unit whose"
     " journal has the id",
     "git pull": CHANGES_CHECKOUT,
@@ -128,6 +150,8 @@ ONE_APP = "account_id: account\napp_id: app\nmeetings: {discover: true}\n"
 HAS_CONFIGURATION = frozenset(
     {
         "docs/how-to/prometheus.md",
+        "docs/how-to/reload.md",
+        "docs/how-to/reverse-proxy.md",
         "docs/how-to/rotate-the-token.md",
         "docs/how-to/status-page.md",
         "docs/how-to/troubleshooting.md",
@@ -337,6 +361,8 @@ def require_programs(page: str) -> None:
         ("demo-stack", ("prometheus",), "prometheus"),
         ("demo-stack", ("alertmanager", "prometheus-alertmanager"), "prometheus-alertmanager"),
         ("promtool", ("promtool",), "prometheus"),
+        ("openssl", ("openssl",), "openssl"),
+        ("htpasswd", ("htpasswd",), "apache2-utils"),
         ("amtool", ("amtool",), "prometheus-alertmanager"),
     ):
         if word in text:

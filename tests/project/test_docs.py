@@ -6,6 +6,7 @@ import subprocess
 
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import jsonschema
@@ -16,6 +17,8 @@ import yaml
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.cli.main import main
 from rk_exporter.collector.read_mode import Load
+from rk_exporter.config.web_config import parse_web_config
+from rk_exporter.metrics.web_config import WebConfigMetrics
 from tests.support.deploy.compose import compose_schema
 from tests.support.exporters import full, rate_limited, scrape, watched
 from tests.support.markdown import (
@@ -97,7 +100,10 @@ def metric_rows() -> list[list[str]]:
 
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
-    text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path))
+    web_config = SimpleNamespace(last_reload_successful=True, last_success_timestamp_seconds=1.0)
+    system = full(tmp_path)
+    system.exporter.show(WebConfigMetrics(web_config))
+    text = watched(system) + scrape(rate_limited(tmp_path))
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -226,7 +232,13 @@ def check_meetings(block: Block, folder: Path) -> None:
 def check_prometheus(block: Block, folder: Path) -> None:
     (folder / "rk-exporter.rules.yml").write_text("groups: []\n")
     (folder / "prometheus.yml").write_text(block.text)
+    for name in re.findall(r"(?:ca|cert|key)_file: (\S+)", block.text):
+        (folder / name).touch()
     run_if_installed("promtool", "check", "config", f"{folder}/prometheus.yml")
+
+
+def check_web_configuration(block: Block, _folder: Path) -> None:
+    parse_web_config(Path("web.yml"), block.text.encode())
 
 
 def check_rules(block: Block, folder: Path) -> None:
@@ -266,6 +278,7 @@ CHECKS = {
     "- 497f6eca": check_meetings,
     "scrape_configs:": check_prometheus,
     "rule_files:": check_prometheus,
+    "tls_server_config:": check_web_configuration,
     "groups:": check_rules,
     "- receiver:": check_route,
     "image:": check_chart_values,

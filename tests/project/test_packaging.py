@@ -1,6 +1,7 @@
 """The wheel and the source archive: what they contain, and that everybody can build the same."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -114,7 +115,7 @@ def test_tests_run_from_the_source_archive(unpacked: Path) -> None:
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
             *("tests/project/test_reference.py", "tests/project/test_lock.py"),
-            "tests/project/test_pre_commit.py",
+            *("tests/project/test_pre_commit.py", "-k", "current or lock or hooks"),
         ],
         cwd=unpacked,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
@@ -139,3 +140,26 @@ def test_wheel(built: list[Path], root: Path) -> None:
     assert RECORD in names
     modules = {str(path.relative_to(root)) for path in (root / "rk_exporter").rglob("*.py")}
     assert modules == {name for name in names if name.endswith(".py")}
+
+
+def test_make_dist(root: Path) -> None:
+    """`make dist` builds both archives and the bill of materials, even if they exist already."""
+    make = required_program("make", package="make")
+    shown = subprocess.run(
+        [make, "--dry-run", "dist"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert [
+        "rm -rf dist",
+        ".venv/bin/python -m build --no-isolation",
+        ".venv/bin/python -m tools.release.bill_of_materials",
+    ] == shown[-3:]
+
+
+def test_targets_of_make(root: Path) -> None:
+    """Each target that is no file has commands or needs others, so none was lost."""
+    text = (root / "Makefile").read_text().replace("\\\n", " ")
+    lists = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    targets = [name for names in lists for name in names.split()]
+    assert len(targets) == len(set(targets))
+    for name in targets:
+        assert re.search(rf"^{name}:.*?(  ## |\n\t)", text, re.MULTILINE), name

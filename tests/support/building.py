@@ -341,6 +341,11 @@ class Simulation:
             file.write_bytes(kept)
         self.exporter = self._make_exporter()
 
+    async def reload(self, configuration: Config) -> None:
+        """Let the running exporter take another configuration."""
+        self._configuration = configuration
+        await self.exporter.change(self.exporter.prepare(configuration))
+
     def now(self) -> float:
         """Return unix seconds."""
         return self.clock.true_time()

@@ -202,7 +202,7 @@ def with_site(
         listener = Listener(
             application,
             listening,
-            max_requests,
+            lambda: max_requests,
             date_header=date_header,
             tls=tls,
             headers=lambda: headers or {},

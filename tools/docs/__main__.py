@@ -17,12 +17,14 @@ from tools.docs.metrics import metrics_reference
 from tools.docs.options import options_reference
 from tools.docs.simulator import simulator_reference
 from tools.docs.status_api import status_api_reference, status_api_schema
+from tools.docs.web_configuration import web_configuration_reference
 
 
 ROOT = Path(__file__).parents[2]
 PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "options": ("Options", options_reference),
     "configuration": ("Configuration file", configuration_reference),
+    "web-configuration": ("Web configuration file", web_configuration_reference),
     "command-line": ("Command line", command_line_reference),
     "check-report": ("Report of check for scripts", check_report_reference),
     "metrics": ("Metrics", metrics_reference),

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator
 
 from rk_exporter.exporter import exporter
-from rk_exporter.web import application, metrics_page, pages, prefix, reload_page
+from rk_exporter.web import application, guard, metrics_page, pages, prefix, reload_page
 from rk_exporter.web.status import pages as status_pages
 from tools.docs.tables import code, table
 
@@ -45,9 +45,15 @@ _REASONS = {
         405,
     ): "a method that the path does not accept; the header `Allow` names the right ones",
     ("Application", 413): "the request has a body of more than 64 KiB; the connection is closed",
-    ("Application", 500): "a bug in the exporter; the log has the details",
+    ("or_internal_error", 500): "a bug in the exporter; the log has the details",
+    ("Guard", 401): "with `basic_auth_users`: no password, or a wrong one; the header "
+    "`WWW-Authenticate` is `Basic`",
+    ("Guard", 429): "beyond `rate_limit`; the header `Retry-After` has the interval",
+    ("Guard", 500): "the web configuration has become unusable",
+    ("Guard", 503): "too many different passwords wait for their check; the header `Retry-After` "
+    "is `1`",
 }
-_MODULES = (application, metrics_page, pages, prefix, reload_page, status_pages)
+_MODULES = (application, guard, metrics_page, pages, prefix, reload_page, status_pages)
 _TEMPLATE = """\
 The exporter listens on port 10058 (`--web.listen-address`). All paths except `/-/reload` accept
 {methods}. A `HEAD` request for the metrics makes no API calls.
@@ -55,6 +61,9 @@ The exporter listens on port 10058 (`--web.listen-address`). All paths except `/
 ## Paths
 
 {paths}
+With `--web.config.file`, all paths may need TLS and a password:
+[Web configuration file](web-configuration.md).
+
 With `--web.route-prefix` or `--web.external-url`, all paths are below a prefix:
 [Behind a reverse proxy](../how-to/reverse-proxy.md).
 
@@ -68,7 +77,8 @@ Prometheus servers that scrape at the same time share one pass.
 
 {statuses}
 The body is one line of text, except for the metrics, the page at `/` and JSON. The server also
-answers 400 to a malformed request, and 431 to one whose headers are too large.
+answers 400 to a malformed request or to HTTP without TLS on a port with TLS, and 431 to a request
+whose headers are too large.
 
 `/-/ready` returns 503 and says why, with the apps and since when:
 
@@ -105,7 +115,7 @@ def http_reference() -> str:
             (
                 (_path_of(name, routes), str(status), code(body), _REASONS[name, status])
                 for name, status, body in sorted(
-                    responses, key=lambda response: order.index(response[:2])
+                    responses, key=lambda response: (order.index(response[:2]), response[2])
                 )
             ),
         ),

@@ -75,6 +75,9 @@ _CAUSES = "../how-to/troubleshooting.md#what-the-log-says-about-a-missing-meetin
 # By the beginning of the message.
 ADVICE = {
     "API token is sent in clear text": "Use `https`, except for tests.",
+    "configuration was not reloaded": "Correct the file, and [reload](../how-to/reload.md) again.",
+    "reload failed": "A bug: report it with the field `traceback`.",
+    "{path} cannot change": "[Restart](../how-to/reload.md#what-needs-a-restart), or nothing.",
     "budget of": "Lower `--api.budget`, unless Cloudflare gave you a higher limit.",
     "connections cannot be accepted": "[Open files](../how-to/install.md#open-files).",
     f"api.token_file: {TokenFile.kind} can": "`chmod 600`; in Kubernetes, `defaultMode: 0440` and "
@@ -96,9 +99,6 @@ ADVICE = {
     "recording in an unknown state": "Update the exporter, or report the state.",
     "sockets that systemd passed": "Set `--web.systemd-socket`, or remove the socket unit.",
     "systemd cannot be notified": "Check `NotifyAccess` in the unit.",
-    "{note}": "The note names the key.",
-    "passwords of basic_auth_users": "Add TLS, or listen on 127.0.0.1 only.",
-    "password check failed": "A bug: report it with the field `traceback`.",
     "web configuration cannot be": "Correct the file; it is read again when it changes.",
     "TLS files cannot be used": "Correct the files; they are read again when they change.",
     "some finished recordings": "Raise `--follow.max-recordings`, or do nothing: failed ones come "
@@ -107,7 +107,11 @@ ADVICE = {
     "live sessions cannot be listed": "[RKDataStale](../how-to/runbook.md#rkdatastale).",
     "internal error": "A bug: report it with the field `traceback`, which contains no secrets. "
     "`rk_exporter_internal_errors_total` counts these.",
-    "configuration was not reloaded": "Correct the configuration; the message names the field.",
+    "passwords of basic_auth_users": "[TLS and passwords](../how-to/tls-and-passwords.md).",
+    "web configuration": "[Web configuration file](web-configuration.md).",
+    "TLS handshake failed": "[What clients say]"
+    "(../how-to/tls-and-passwords.md#if-it-does-not-work).",
+    "client certificate has none": "`client_allowed_sans` lists the names.",
     "request failed": "A bug: report it with the field `traceback`.",
     "list of recordings cannot be read": "Nothing, if it happens once. Otherwise run "
     "`rk-exporter check`.",

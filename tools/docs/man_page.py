@@ -148,7 +148,7 @@ def _options(context: click.Context, *, shared: bool = False) -> Iterator[str]:
 
 
 def _lines(text: str) -> str:
-    """Return *text* in short lines, of which none is a request."""
+    """Return *text* in short lines; none of them is a request."""
     lines = textwrap.wrap(" ".join(text.split()), 66, break_on_hyphens=False)
     return "\n".join(map(_line, lines))
 

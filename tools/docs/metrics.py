@@ -9,10 +9,12 @@ from prometheus_client.metrics_core import Metric
 from rk_exporter.api.endpoints import ENDPOINTS
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.blocked_io import BlockedIoMetrics
+from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.internal_errors import internal_errors
 from rk_exporter.metrics.meetings import MEETING_AGE
 from rk_exporter.metrics.recordings import RECORDING_AGE
+from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Meeting, Reading, Room
 from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
@@ -26,7 +28,7 @@ from tools.docs.tables import code, table
 
 # The first subject counts that has a prefix of the metric's name.
 _SUBJECTS = {
-    "Files": ("rk_meetings_file_", "rk_state_file_"),
+    "Files": ("rk_meetings_file_", "rk_state_file_", "rk_config_", "rk_web_config_"),
     "Recordings of an app": (
         "rk_recordings",
         "rk_recorded_",
@@ -139,12 +141,21 @@ def _labels(family: Metric) -> list[str]:
     return [name for name in names if name != _BUCKET_LABEL]
 
 
+class _Reloaded:
+    """A configuration that was reloaded."""
+
+    last_reload_successful = True
+    last_success_timestamp_seconds = 1.0
+
+
 def _families() -> Iterator[Metric]:
     """Return all metrics but those of the process, each with a sample."""
     registry = CollectorRegistry()
     ApiCallMetrics({"app": ENDPOINTS}, registry=registry)
     internal_errors(["app"], registry=registry)
     registry.register(BlockedIoMetrics())
+    registry.register(ConfigReloadMetrics(_Reloaded()))
+    registry.register(WebConfigMetrics(_Reloaded()))
     return chain(SnapshotFamilies()(_snapshot()), registry.collect())
 
 

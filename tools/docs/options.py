@@ -15,6 +15,7 @@ NOTES = {
     "follow.retain": "A recording with a URL is shown until the URL expires.",
     "state.file": "Its folder must exist. [Keep state across restarts](../how-to/state-file.md).",
     "api.budget": "[The budget](../explanation/budget.md).",
+    "web.config_file": "[TLS and passwords](../how-to/tls-and-passwords.md).",
     "api.token_file": "[The API token](configuration.md#the-api-token).",
 }
 """Sentences beside the help of an option, by its path in the configuration file."""

@@ -42,7 +42,7 @@ The most urgent come first. Their limits are those of the [alerts](alerts.md).
 
 {problems}
 `is_well` is false if a row has a problem other than {notices}, if an app has `problems`, if the
-exporter is not ready, or if the state file cannot be written.
+exporter is not ready, if a configuration was not reloaded, or if the state file cannot be written.
 
 ## Fields
 

@@ -1,1 +1,1 @@
-"""What a release needs: a check of the commit, the list of licences, and a bill of materials."""
+"""Tools for releases: a check of the commit, the list of licences, and a bill of materials."""

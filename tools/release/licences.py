@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 
 _PROJECT = "rk-exporter"
-# What is installed depends on the interpreter; the list is for all that are supported.
+# The interpreter decides which packages are installed; the list is for all supported ones.
 _ENVIRONMENTS = tuple(
     {"python_version": version, "python_full_version": f"{version}.0", "sys_platform": "linux"}
     for version in ("3.11", "3.12", "3.13")

@@ -40,6 +40,7 @@ def build_status(observed: Observed, wanted: Filter, now: float) -> Status:
             not_ready
             or has_urgent
             or any(app.problems for app in apps)
+            or observed.configuration_problems
             or (state_file and not state_file.is_written)
         ),
         problems=count_problems(shown),
@@ -50,6 +51,7 @@ def build_status(observed: Observed, wanted: Filter, now: float) -> Status:
         rows_total=total,
         rows=[row(candidate, now) for candidate in rows],
         state_file=state_file,
+        configuration_problems=list(observed.configuration_problems),
         configuration_warnings=list(observed.configuration_warnings),
         warnings=[_log_line(warning) for warning in observed.warnings],
     )

@@ -193,7 +193,10 @@ class Status:
     rows_total: Annotated[int, _about("rows that match the filter")]
     rows: Annotated[list[Row], _about("problems first, 200 at most")]
     state_file: Annotated[StateFile | None, _about("only with state.file")]
-    configuration_warnings: list[str]
+    configuration_problems: Annotated[
+        list[str], _about("configurations that could not be reloaded; the log has the reasons")
+    ]
+    configuration_warnings: Annotated[list[str], _about("what the start warned about")]
     warnings: Annotated[list[LogLine], _about("the log's last warnings, newest first, 20 at most")]
 
 

@@ -42,6 +42,8 @@ class Observed:
     """Failed calls since the start, by app and reason."""
     internal_errors: Mapping[str, int]
     """Bugs since the start, by app."""
+    configuration_problems: tuple[str, ...] = ()
+    """Configurations that could not be reloaded."""
     configuration_warnings: tuple[str, ...] = ()
     warnings: tuple[LoggedWarning, ...] = ()
 

@@ -237,3 +237,37 @@ def test_clients_that_cannot_be_made() -> None:
                     raise AssertionError
 
     run(test)
+
+
+def test_an_app_that_leaves() -> None:
+    """Nothing is reserved for apps that have left, also if the last call ends after that."""
+
+    async def test() -> None:
+        apps = Apps(4)
+        apps.know("a", "b", "c", "d")
+        for app in "bc":
+            apps.pool.leave(apps.shares[app])
+        running = asyncio.create_task(apps.call("d", 1.0))
+        await asyncio.sleep(0.5)
+        apps.pool.leave(apps.shares["d"])
+        await running
+        # All connections are for the only app that is left.
+        begun = asyncio.get_running_loop().time()
+        await asyncio.gather(*(apps.call("a", 1.0) for _ in range(4)))
+        assert 1.0 == asyncio.get_running_loop().time() - begun
+
+    virtual_time.run(test())
+
+
+def test_renewed_connections() -> None:
+    """After a renewal all clients are new, and the idle ones are returned to be closed."""
+
+    async def test() -> None:
+        apps, others = Apps(4), Sockets()
+        await apps.call("a", 1.0)
+        (idle,) = apps.pool.renew(others.make)
+        assert [idle] == apps.sockets.made
+        async with apps.pool.lend(apps.shares["a"], fresh=False) as loan:
+            assert [loan.client] == others.made
+
+    virtual_time.run(test())

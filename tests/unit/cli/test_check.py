@@ -11,6 +11,7 @@ from rk_exporter.api.replies import Reply
 from rk_exporter.cli import check_meetings, check_report, check_verdicts
 from rk_exporter.cli.check import CheckResult, check, config_for_check
 from rk_exporter.cli.check_meetings import Existence, existence
+from rk_exporter.cli.progress import Stage
 from rk_exporter.exporter import Exporter
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.simulator import Fault, Recording
@@ -249,3 +250,19 @@ def test_failed_call_about_a_meeting() -> None:
     good = Reply(endpoint=MEETING, answered_at=0.0, status=200, body=body)
     found = existence({"a": failed, "b": good}, place=str, proven=None, unverified=0, left_out=0)
     assert Existence(failures={"a": "the API did not answer in time"}) == found
+
+
+@pytest.mark.parametrize(("read", "total"), [("auto", 3), ("list", None)])
+def test_stages(read: str, total: int | None) -> None:
+    """A check says what it is doing; the number of calls is known if each meeting has one."""
+    configuration = config(meeting_ids=EXISTING, api__read=read)
+    stages = list[Stage]()
+
+    async def steps(simulation: Simulation) -> None:
+        await check(simulation.exporter, configuration, 600.0, place, begin=stages.append)
+
+    simulate(steps, RUNNING, meetings=EXISTING, configuration=configuration)
+    reading, asking = stages
+    assert ("reading meetings", total) == (reading.label, reading.total)
+    assert ("looking up meetings without a recording", None) == (asking.label, asking.total)
+    assert reading.done() >= 3

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from rk_exporter.runtime.background_call import BackgroundCall
+from rk_exporter.runtime.background_call import BackgroundCall, bounded_call, late_calls
 from rk_exporter.runtime.files import FileHangs
 from tests.support.building import run
 
@@ -86,3 +86,16 @@ def test_one_at_a_time() -> None:
         await call.result(timeout_seconds=10)
 
     run(steps())
+
+
+def test_bounded_calls_that_hang() -> None:
+    """Calls that hang are counted, and limited, because each of them keeps a thread."""
+    before, hang = threading.active_count(), Hang()
+    for _ in range(100):
+        with pytest.raises(FileHangs):
+            bounded_call(hang, max_wait_seconds=0.001)
+    assert late_calls() == threading.active_count() - before <= 32
+    hang.released.set()
+    while late_calls():
+        pass
+    assert "fine" == bounded_call(lambda: "fine")

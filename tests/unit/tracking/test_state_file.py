@@ -407,12 +407,12 @@ class TestRefusals:
             ),
             pytest.param(
                 lambda path: path.touch(mode=0),
-                "state.file: {path}: cannot be read (Permission denied)",
+                "state.file: {path}: cannot be read (Permission denied); allow the",
                 marks=ROOT_MAY,
             ),
             pytest.param(
                 lambda path: path.parent.chmod(0o500),
-                "state.file: {path}.lock: cannot be written (Permission denied)",
+                "state.file: {path}.lock: cannot be written (Permission denied); the user with the",
                 marks=ROOT_MAY,
             ),
         ],

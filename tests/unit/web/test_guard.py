@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from rk_exporter.config.web_config import WebConfig, parse_web_config
-from rk_exporter.web import guard as guard_module
 from rk_exporter.web.guard import Guard
 from rk_exporter.web.http import Receive, Scope, Send, line, send_response
 from rk_exporter.web.passwords import PasswordChecker
@@ -236,9 +235,8 @@ def test_bug(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) 
     answer, passed = get(USERS + HEADERS, basic())
     assert (500, 0) == (answer.status, passed)
     assert b"deny" == answer.headers[b"x-frame-options"]
-    assert "password check failed" in caplog.text
+    assert "request failed" in caplog.text
     assert "canary" not in caplog.text
-    assert guard_module.logger.name == caplog.records[0].name
 
 
 def test_token_bucket() -> None:

@@ -1,10 +1,12 @@
 """The addresses on which the server listens."""
 
 import socket
+import threading
 
 import pytest
 
 from rk_exporter.config.parsers import Address
+from rk_exporter.web import sockets
 from rk_exporter.web.server import Listener
 from rk_exporter.web.sockets import AddressError, bind
 from tests.support.running_server import (
@@ -95,3 +97,50 @@ def test_bad_address(host: str) -> None:
     assert str(caught.value).startswith("cannot listen on ")
     assert "\n" not in str(caught.value)
     assert "while attempting" not in str(caught.value)
+
+
+def addresses_of(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
+    """Let each name have the addresses *hosts*."""
+
+    def look_up(_host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        return [(None, None, None, "", (host, port)) for host in hosts]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+@needs_ipv6
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        (("::1", "127.0.0.1"), "127.0.0.1"),
+        (("::1",), "::1"),
+        (("127.0.0.2", "127.0.0.1"), "127.0.0.2"),
+    ],
+)
+def test_name_with_several_addresses(
+    monkeypatch: pytest.MonkeyPatch, hosts: tuple[str, ...], expected: str
+) -> None:
+    """Of a name's addresses the first one for IPv4 is used, or else the first one for IPv6."""
+    addresses_of(monkeypatch, *hosts)
+    with bind(Address("some.host", 0)) as listening:
+        assert expected == listening.getsockname()[0]
+
+
+def test_look_up_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look-up that hangs is an error after a bounded time."""
+    monkeypatch.setattr(sockets, "_MAX_LOOKUP_SECONDS", 0.01)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: threading.Event().wait())
+    with pytest.raises(AddressError, match="the look-up of the host name takes longer") as caught:
+        bind(Address("some.host", 1))
+    assert "correct the host name, or write an IP address" == caught.value.advice
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.1", "127.1.2.3"])
+def test_no_look_up_of_numbers(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """An IP address needs no resolver."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("a look-up")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    bind(Address(host, 0)).close()

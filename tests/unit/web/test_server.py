@@ -8,6 +8,8 @@ import logging
 import signal
 import socket
 
+from typing import Any
+
 import pytest
 
 from rk_exporter.config.parsers import Address
@@ -403,6 +405,19 @@ def test_refused_if_all_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
         assert await late.response() == (200, b"/\n")
 
     with_site(test, max_requests=2)
+
+
+def test_limit_after_a_reload() -> None:
+    """The limit on connections follows the configuration in use."""
+    in_use = 2
+    with bind(Address("127.0.0.1", 0)) as listening:
+        listener = Listener(Application(), listening, lambda: in_use)
+        made: Any = server._configuration(listener, 1000, None).http  # noqa: SLF001
+        # A connection without its loop.
+        connection = made.__new__(made)
+        assert 2 + server.SPARE_CONNECTIONS == connection.max_connections
+        in_use = 7
+        assert 7 + server.SPARE_CONNECTIONS == connection.max_connections
 
 
 def test_reset_connection_leaves_nothing() -> None:

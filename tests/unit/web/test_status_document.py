@@ -436,6 +436,13 @@ class TestVerdict:
         broken = StateFileStatus(is_written=False, last_success_timestamp_seconds=None)
         assert not build_status(observed(app(), state_file=broken), Filter(), NOW).is_well
 
+    def test_configuration(self) -> None:
+        """A configuration that could not be reloaded needs attention."""
+        found = observed(app(), configuration_problems=("configuration was not reloaded",))
+        status = build_status(found, Filter(), NOW)
+        assert ["configuration was not reloaded"] == status.configuration_problems
+        assert (True, False) == (status.is_ready, status.is_well)
+
     def test_before_the_first_pass(self) -> None:
         """Before anything is read, nothing is well."""
         status = build_status(

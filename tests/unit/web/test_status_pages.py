@@ -5,12 +5,15 @@ import logging
 import os
 import threading
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
 from rk_exporter.config.config import load
+from rk_exporter.metrics.config_reload import ConfigReloadMetrics
+from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.runtime.recent_warnings import RecentWarnings, recent_warnings
 from rk_exporter.web.application import Application, Route
 from rk_exporter.web.status.page import Links
@@ -110,6 +113,33 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     for problem in (token_problem, file_problem):
         assert problem in html.unescape(page)
     assert "new-secret" not in text + page
+
+
+@dataclass
+class LastReload:
+    """How the last reload ended."""
+
+    last_reload_successful: bool
+    last_success_timestamp_seconds: float = NOW
+
+
+@pytest.mark.parametrize(("is_good", "is_web_good"), [(True, True), (False, True), (True, False)])
+def test_reloads(is_good: bool, is_web_good: bool) -> None:  # noqa: FBT001 # parameters of pytest
+    """The status says what the metrics say of the last reloads."""
+    system = setup(scripted())
+    system.exporter.show(ConfigReloadMetrics(LastReload(is_good)))
+    system.exporter.show(WebConfigMetrics(LastReload(is_web_good)))
+
+    async def steps() -> tuple[str, str]:
+        await system.get()
+        return (await system.get("/api/v1/status")).text, (await system.get("/")).text
+
+    document, page = run(steps())
+    problems = json.loads(document)["data"]["configuration_problems"]
+    names = [problem.partition(" was not reloaded; ")[0] for problem in problems]
+    expected = {"configuration": is_good, "web configuration": is_web_good}
+    assert [name for name, is_fine in expected.items() if not is_fine] == names
+    assert all(problem in html.unescape(page) for problem in problems)
 
 
 class Site:
@@ -276,7 +306,7 @@ class TestRecentWarnings:
         assert line.message.startswith("\\x1b[31mxxx")
         assert (500, "…") == (len(line.message), line.message[-1])
         ((key, text),) = line.fields
-        assert ("app", 200) == (key, len(text))
+        assert ("app", 500) == (key, len(text))
         assert "\n" not in text
 
     def test_libraries_and_infos_are_left_out(self) -> None:
