@@ -145,7 +145,8 @@ async def serve(
     loop.set_exception_handler(_AcceptErrors())
     # The end of the loop removes the handlers, so that a late signal does not interrupt what must
     # be done after this, e.g. saving the state.
-    for number, handle in {**(signal_handlers or {}), **dict.fromkeys(STOP_SIGNALS, stop)}.items():
+    handlers: dict[signal.Signals, Callable[[], object]] = dict.fromkeys(STOP_SIGNALS, stop)
+    for number, handle in {**(signal_handlers or {}), **handlers}.items():
         loop.add_signal_handler(number, handle)
         # Those of the start were held back.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
