@@ -25,7 +25,7 @@ COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 # Tests without processes, real servers and simulated fleets.
 UNIT := tests/unit
 
-.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench lock helm dist \
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench soak lock helm dist \
   release-check clean
 
 help:  ## Show this list
@@ -91,6 +91,11 @@ docs: $(DEVELOPING)  ## Write docs/reference, which is generated from the code
 
 bench: $(DEVELOPING)  ## Measure speed and memory
 	$(BIN)/python -m bench
+
+MINUTES ?= 3
+
+soak: $(DEVELOPING)  ## Run the exporter under load, faults and changes; MINUTES=60 for an hour
+	$(BIN)/python -m bench.soak --minutes $(MINUTES)
 
 # uv resolves for all platforms and interpreters at the same time, which pip cannot do.
 COMPILE = $(VENV)-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \

@@ -1,4 +1,4 @@
-"""Measure passes, memory, connections, TLS, budgets, fleets and following: `make bench`."""
+"""Measure speed and memory: `make bench`; one section alone: `python -m bench SECTION`."""
 
 import argparse
 import logging
@@ -12,11 +12,13 @@ from bench.expositions import print_expositions
 from bench.following import print_following
 from bench.passes import print_processes
 from bench.protection import print_protection
+from bench.serving import print_serving
 from rk_exporter import __version__
 
 
 SECTIONS = {
     "processes": print_processes,
+    "serving": print_serving,
     "connections": print_connections,
     "protection": print_protection,
     "expositions": print_expositions,

@@ -247,16 +247,13 @@ def _cpu() -> Panel:
 
 
 def _reloads() -> Panel:
-    failed = (
-        f"{of_exporter('rk_config_last_reload_successful')} == 0"
-        f" or {of_exporter('rk_web_config_last_reload_successful')} == 0"
-    )
-    return events(
+    failed = f"1 - min by (instance) ({of_exporter('rk_config_last_reload_successful')})"
+    return history(
         About(
             "Configuration not reloaded",
-            "Exporters that refused their new configuration, and still use the last good one.",
+            "1 for each exporter that refused its new configuration and uses the last good one.",
         ),
-        [query(f"count by (instance) ({failed})", "{{instance}}")],
+        [query(failed, "{{instance}}")],
         size=_THIRD,
     )
 

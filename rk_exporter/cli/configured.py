@@ -11,6 +11,7 @@ from functools import partial
 import click
 
 from rk_exporter.cli.options import given_settings
+from rk_exporter.cli.start_log import log_apps
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import is_sent_in_clear_text
 from rk_exporter.exporter import Exporter
@@ -23,7 +24,6 @@ from rk_exporter.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 CLEAR_TEXT = "API token is sent in clear text; use https in api.base_url"
-OVER_LIMIT = f"calls exceeds Cloudflare's default limit of {CLOUDFLARE_LIMIT} calls in 5 minutes"
 # People at a terminal and cron jobs wait longer than Prometheus.
 _ONE_PASS_SECONDS = 60.0
 _DISCOVERY_SECONDS = 300.0
@@ -52,6 +52,7 @@ def finish_reload(before: Config, after: Config) -> None:
     """Log as the configuration *after* a reload says, and what is new about it."""
     configure(level=after.log_level, form=after.log_format)
     _log_warnings(after, known=_warnings(before))
+    log_apps(after.apps, known=before.apps)
 
 
 def _log_warnings(config: Config, *, known: tuple[str, ...] = ()) -> None:
@@ -67,8 +68,16 @@ def _warnings(config: Config) -> tuple[str, ...]:
         warnings.append(CLEAR_TEXT)
     largest = max(app.budget for app in config.apps)
     if largest > CLOUDFLARE_LIMIT:
-        warnings.append(f"budget of {largest} {OVER_LIMIT}")
+        warnings.append(large_budget(largest))
     return tuple(warnings)
+
+
+def large_budget(calls: int) -> str:
+    """Return the warning about a budget of this number of *calls*."""
+    limit = CLOUDFLARE_LIMIT
+    return (
+        f"budget of {calls} calls exceeds Cloudflare's default limit of {limit} calls in 5 minutes"
+    )
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from rk_exporter.cli.options import Command, configuration_options
 from rk_exporter.cli.output import print_all
 from rk_exporter.cli.process import accept_signals, exit_without_waiting, prepare, run
 from rk_exporter.cli.simulator import demo_command, simulate_command
-from rk_exporter.cli.start_log import log_apps, log_start
+from rk_exporter.cli.start_log import log_start
 from rk_exporter.cli.web_config import guarded, warn_of_clear_text, web_config_file
 from rk_exporter.config.config import Config
 from rk_exporter.exporter import Exporter
@@ -81,8 +81,6 @@ def serve_command(**_options: object) -> None:
 
 
 async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
-    log_start()
-    log_apps(config.apps)
     web = web_config_file(config)
     manager = ServiceManager(os.environ, pid=os.getpid())
     steps = ReloadSteps(
@@ -103,6 +101,8 @@ async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
             exporter.show(WebConfigMetrics(web))
         serving = guarded(exporter.application, lambda: exporter.config.max_requests, web)
         listeners = [serving(socket) for socket in sockets]
+        # An error before this is the only line.
+        log_start(config.apps)
         warn_of_clear_text(web, [listener.address for listener in listeners])
         for listener in listeners:
             url = f"{listener.url}{config.served_prefix}{config.telemetry_path}"

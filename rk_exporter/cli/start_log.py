@@ -2,43 +2,51 @@
 
 import logging
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rk_exporter import __version__
 from rk_exporter.cli.check_meetings import listed_meetings
 from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.parsers import AUTO
+from rk_exporter.runtime.build import build
 
 
 logger = logging.getLogger(__name__)
 
 
-def log_start() -> None:
-    """Log the version."""
-    logger.info("starting rk-exporter", extra={"version": __version__})
+def log_start(apps: Iterable[AppConfig]) -> None:
+    """Log the version and the revision, and the *apps*."""
+    fields = {"version": __version__, "revision": build().revision}
+    logger.info("starting rk-exporter", extra=fields)
+    log_apps(apps)
 
 
-def log_apps(apps: Iterable[AppConfig]) -> None:
-    """Log how each of the *apps* is read, and where its meetings come from."""
+def log_apps(apps: Iterable[AppConfig], *, known: Iterable[AppConfig] = ()) -> None:
+    """Log how each of the *apps* is read, except those that are *known* in the same form."""
+    before = [*_descriptions(known)]
+    for description in _descriptions(apps):
+        if description not in before:
+            logger.info("app is configured", extra=description)
+
+
+def _descriptions(apps: Iterable[AppConfig]) -> Iterator[dict[str, object]]:
+    """Return how each app is read, and where its meetings come from."""
     apps = tuple(apps)
     budgets: dict[str | None, int] = {}
     for app in apps:
         budgets[app.budget_group] = min(app.budget, budgets.get(app.budget_group, app.budget))
     for app in apps:
-        logger.info(
-            "app is configured",
-            extra={
-                "app": app.app.name,
-                "account_id": app.app.account_id,
-                "app_id": app.app.app_id,
-                "read": app.read.value if app.read else AUTO,
-                "meetings": len(listed_meetings(app)),
-                "configured": len(app.meetings),
-                "in_files": sum(len(file.meetings) for file in app.meeting_files),
-                "files": len(app.meeting_files),
-                "discover": app.discover,
-                # The apps of a group share the smallest of their budgets.
-                "budget": budgets[app.budget_group],
-                "budget_group": app.budget_group or "",
-            },
-        )
+        yield {
+            "app": app.app.name,
+            "account_id": app.app.account_id,
+            "app_id": app.app.app_id,
+            "read": app.read.value if app.read else AUTO,
+            "meetings": len(listed_meetings(app)),
+            "configured": len(app.meetings),
+            "in_files": sum(len(file.meetings) for file in app.meeting_files),
+            "files": len(app.meeting_files),
+            "discover": app.discover,
+            # The apps of a group share the smallest of their budgets.
+            "budget": budgets[app.budget_group],
+            "budget_group": app.budget_group or "",
+        }

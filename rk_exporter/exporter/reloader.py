@@ -109,10 +109,7 @@ class Reloader:
                 await other()
             await self._take(prepared, exporter)
         except (ConfigError, SetupError, FileHangs) as error:
-            logger.error(  # noqa: TRY400 # the message is for people
-                "configuration was not reloaded, the last good one stays in use: %s", error
-            )
-            return ReloadResult(str(error))
+            return _refused(error)
         except Exception as error:  # noqa: BLE001 # any bug: the next reload may succeed
             logger.error(  # noqa: TRY400 # `exception` would log messages and values
                 "reload failed because of a bug",
@@ -152,3 +149,8 @@ class Reloader:
                 "removed": ",".join(changes.removed),
             },
         )
+
+
+def _refused(error: Exception) -> ReloadResult:
+    logger.error("configuration was not reloaded, the last good one stays in use: %s", error)
+    return ReloadResult(str(error))

@@ -19,7 +19,7 @@ from rk_exporter.config.config import OPTIONS
 from rk_exporter.simulator import Fault, ScriptedScenario, Simulator
 from tests.support.building import NOW, samples, scripted, value
 from tests.support.check_documents import parsed
-from tests.support.processes import TOKEN, invoke, started, url_in
+from tests.support.processes import TOKEN, invoke, listening_lines, started, url_in
 from tests.support.serving import served
 
 
@@ -51,8 +51,7 @@ class TestServe:
             *("--web.listen-address", "127.0.0.1:0,127.0.0.1:0"),
         )
         with started(*arguments, environment={"RK_API_BUDGET": "1200"}) as process:
-            assert process.stderr
-            urls = [url_in(process.stderr.readline()) for _ in range(2)]
+            urls = [*map(url_in, listening_lines(process, 2))]
             assert 503 == httpx.get(f"{urls[0]}/-/ready").status_code
             for url in urls:
                 text = httpx.get(f"{url}/metrics").text
@@ -81,8 +80,7 @@ class TestServe:
             "RK_LOG_FORMAT": "json",
         }
         with started("serve", environment=environment) as process:
-            assert process.stderr
-            event = json.loads(process.stderr.readline())
+            event = json.loads(*listening_lines(process))
             assert "listening" == event["msg"]
             assert 3 == value(httpx.get(event["url"]).text, "rk_meetings")
 
@@ -107,8 +105,7 @@ class TestServe:
             *("--web.listen-address", "127.0.0.1:0", "--scrape.min-interval", "0s"),
         )
         with started(*arguments, environment=TOKEN, program=("-c", program)) as process:
-            assert process.stderr
-            url = url_in(process.stderr.readline())
+            url = url_in(*listening_lines(process))
             short = {"X-Prometheus-Scrape-Timeout-Seconds": "1"}
             for _ in range(3):
                 text = httpx.get(f"{url}/metrics", headers=short).text

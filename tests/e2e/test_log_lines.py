@@ -71,8 +71,8 @@ def test_start(tmp_path: Path) -> None:
     with serving(tmp_path, simulated()) as (_, events):
         start, *apps = events
     assert ("starting rk-exporter", __version__) == (start["msg"], start["version"])
-    names = ("read", "meetings", "configured", "in_files", "files", "discover")
-    names += ("budget", "budget_group")
+    names = ["read", "meetings", "configured", "in_files", "files", "discover"]
+    names += ["budget", "budget_group"]
     assert {
         "production": ("auto", 3, 2, 2, 1, True, 300, "acme"),
         "staging": ("list", 1, 1, 0, 0, False, 300, "acme"),

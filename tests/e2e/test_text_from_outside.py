@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rk_exporter.simulator import ScriptedScenario, Simulator
 from tests.support.building import NOW, labelled, scripted
-from tests.support.processes import TOKEN, started, url_in
+from tests.support.processes import TOKEN, listening_lines, started, url_in
 from tests.support.serving import served
 
 
@@ -73,8 +73,7 @@ def test_paths_that_are_not_utf_8(arguments: tuple[str, ...]) -> None:
     """The metrics have the path of such a file with escapes, and are valid UTF-8."""
     serve = ("serve", *arguments, "--web.listen-address", "127.0.0.1:0")
     with started(*serve, environment=TOKEN) as process:
-        assert process.stderr
-        answer = httpx.get(f"{url_in(process.stderr.readline())}/metrics")
+        answer = httpx.get(f"{url_in(*listening_lines(process))}/metrics")
     assert answer.status_code == 200
     text = answer.content.decode()
     name = "rk_meetings_file_last_read_successful"

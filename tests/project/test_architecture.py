@@ -57,7 +57,7 @@ def test_broad_suppression_is_found(call: str) -> None:
 
 
 def test_broad_catches() -> None:
-    """Only the boundaries of an app and of a request catch everything; others pass it on."""
+    """Only the boundaries of an app, a request and a reload catch all; others pass it on."""
     broad = {
         f"{path.relative_to(PACKAGE)}:{name}"
         for path in PACKAGE.rglob("*.py")
@@ -66,8 +66,10 @@ def test_broad_catches() -> None:
     assert {
         "api/connection.py:BaseException",
         "collector/error_boundary.py:Exception",
+        "exporter/reloader.py:Exception",
         "runtime/daemon_executor.py:BaseException",
         "web/application.py:Exception",
+        "web/guard.py:Exception",
     } == broad
 
 

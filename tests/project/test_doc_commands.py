@@ -100,6 +100,7 @@ NOT_RUN = {
     " --web.config.file web.yml": "needs certificates; docs/how-to/tls-and-passwords.md has them",
     "cp company-ca.crt /usr/local/share/ca-certificates/": CHANGES_SYSTEM,
     "update-ca-certificates": CHANGES_SYSTEM,
+    "kill -HUP PID": "PID is a placeholder; tests/e2e sends this signal",
     "journalctl -u rk-exporter | grep 497f6eca-6276-4993-bfeb-53cbbbba6f08": "needs a unit whose"
     " journal has the id",
     "git pull": CHANGES_CHECKOUT,
@@ -149,6 +150,7 @@ ONE_APP = "account_id: account\napp_id: app\nmeetings: {discover: true}\n"
 HAS_CONFIGURATION = frozenset(
     {
         "docs/how-to/prometheus.md",
+        "docs/how-to/reload.md",
         "docs/how-to/reverse-proxy.md",
         "docs/how-to/rotate-the-token.md",
         "docs/how-to/status-page.md",

@@ -3,11 +3,15 @@
 import asyncio
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from rk_exporter.config.config import Config, load
-from rk_exporter.metrics.exposition import Format
+from rk_exporter.metrics.config_reload import ConfigReloadMetrics
+from rk_exporter.metrics.exposition import Format, encode
+from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.simulator import Fault, Recording, Session
 from tests.support.building import (
     BLOCKING_FAULTS,
@@ -166,6 +170,21 @@ def scrape(system: Setup, form: Format = Format.TEXT) -> str:
         return (await system.get(headers={"Accept": form.value})).text
 
     return finish(system, once)
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """A configuration that was reloaded at NOW."""
+
+    last_reload_successful: bool = True
+    last_success_timestamp_seconds: float = NOW
+
+
+def reload_metrics() -> str:
+    """Return the metrics that only a process shows whose configuration can be reloaded."""
+    sources = (ConfigReloadMetrics(Reloaded()), WebConfigMetrics(Reloaded()))
+    families = chain.from_iterable(source.collect() for source in sources)
+    return encode(families, Format.TEXT).decode()
 
 
 def watched(system: Setup, form: Format = Format.TEXT) -> str:

@@ -47,3 +47,10 @@ def url_in(line: str) -> str:
     match = re.search(r"http://\S+?:\d+", line)
     assert match, line
     return match[0]
+
+
+def listening_lines(process: subprocess.Popen[str], count: int = 1) -> list[str]:
+    """Return the lines about the addresses of a process that serves; lines before them are lost."""
+    assert process.stderr
+    lines = (line for line in process.stderr if "listening" in line)
+    return [next(lines) for _ in range(count)]

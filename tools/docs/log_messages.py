@@ -11,7 +11,7 @@ from pathlib import Path
 
 import rk_exporter
 
-from rk_exporter.cli.configured import CLEAR_TEXT, OVER_LIMIT
+from rk_exporter.cli.configured import CLEAR_TEXT, large_budget
 from rk_exporter.collector.read_mode import Load
 from rk_exporter.collector.waiting_log import EXPLANATIONS
 from rk_exporter.config.meeting_file import MeetingFile
@@ -49,7 +49,7 @@ _COMPUTED = {
             ),
             f"api.token_file: {TokenFile.kind} {IS_PUBLIC}",
             CLEAR_TEXT,
-            f"budget of {{calls}} {OVER_LIMIT}",
+            large_budget(2000),
         )
     ],
     ("collector/waiting_log.py", "meetings have to wait: %s"): [
@@ -276,7 +276,7 @@ def _keys(value: ast.expr, scopes: Sequence[ast.AST]) -> Iterator[str]:
 
 
 def _definitions(name: str, scope: ast.AST) -> Iterator[ast.expr]:
-    """Return the dictionaries that *name* is assigned, or that a method *name* returns."""
+    """Return the dictionaries that *name* stands for, or that a function *name* returns."""
     for node in ast.walk(scope):
         match node:
             case ast.Assign(targets=[ast.Subscript(value=target, slice=key)]) if (
@@ -285,8 +285,16 @@ def _definitions(name: str, scope: ast.AST) -> Iterator[ast.expr]:
                 yield ast.Dict([key], [node.value])
             case ast.Assign(targets=[target], value=ast.Dict()) if ast.unparse(target) == name:
                 yield node.value
-            case ast.FunctionDef(name=method) if name == f"self.{method}":
-                returned = (part.value for part in ast.walk(node) if isinstance(part, ast.Return))
+            case ast.For(target=target, iter=ast.Call(func=function)) if (
+                ast.unparse(target) == name
+            ):
+                yield function
+            case ast.FunctionDef(name=method) if name in {method, f"self.{method}"}:
+                returned = (
+                    part.value
+                    for part in ast.walk(node)
+                    if isinstance(part, ast.Return | ast.Yield)
+                )
                 yield from (value for value in returned if isinstance(value, ast.Dict))
 
 

@@ -1,0 +1,120 @@
+"""How many scrapes a second are answered in time, with 100 recordings shown."""
+
+import asyncio
+import ssl
+import statistics
+import tempfile
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench.processes import Running, running
+from bench.scraping import exporting, measure_scrapes, write_config
+
+
+RECORDINGS = 100
+LIMIT_SECONDS = 0.1
+_CONNECTIONS = 20
+_STEP_SECONDS = 3.0
+_FIRST_RATE = 200
+_FACTOR = 1.2
+_RUNS = 3
+# A generator that is itself too slow would measure itself.
+_REACHED = 0.97
+
+
+@dataclass(slots=True)
+class Generator:
+    """Sends requests at a given rate, whether or not the ones before were answered."""
+
+    reader_writers: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+    request: bytes
+    seconds: list[float] = field(default_factory=list)
+
+    async def run(self, rate: float) -> float:
+        """Return the 99th percentile of the time from when a request was due to its answer."""
+        loop, self.seconds = asyncio.get_running_loop(), []
+        count, begun = int(rate * _STEP_SECONDS), loop.time()
+        async with asyncio.TaskGroup() as group:
+            for number in range(count):
+                due = begun + number / rate
+                await asyncio.sleep(max(0.0, due - loop.time()))
+                group.create_task(self._ask(due))
+        reached = count / (loop.time() - begun)
+        slow = reached < rate * _REACHED
+        return float("inf") if slow else statistics.quantiles(self.seconds, n=100)[98]
+
+    async def _ask(self, due: float) -> None:
+        reader, writer = await self.reader_writers.get()
+        writer.write(self.request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise RuntimeError(head.decode())
+        length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        await reader.readexactly(int(length))
+        self.seconds.append(asyncio.get_running_loop().time() - due)
+        self.reader_writers.put_nowait((reader, writer))
+
+
+@asynccontextmanager
+async def connected(
+    url: str, *, context: ssl.SSLContext | None = None, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[Generator]:
+    """Connect to an exporter, and close the connections at the end of the block."""
+    address = urlsplit(url)
+    all_headers = {"Host": address.netloc, "Accept-Encoding": "gzip", **(headers or {})}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())
+    generator = Generator(asyncio.Queue(), f"GET /metrics HTTP/1.1\r\n{lines}\r\n".encode())
+    connections = [
+        await asyncio.open_connection(address.hostname, address.port, ssl=context)
+        for _ in range(_CONNECTIONS)
+    ]
+    for connection in connections:
+        generator.reader_writers.put_nowait(connection)
+    try:
+        yield generator
+    finally:
+        for _, writer in connections:
+            writer.close()
+
+
+async def highest_rate(generator: Generator) -> float:
+    """Return the highest rate at which 99 % of the answers arrive within 100 ms."""
+    rate, highest = float(_FIRST_RATE), 0.0
+    while await generator.run(rate) <= LIMIT_SECONDS:
+        highest, rate = rate, rate * _FACTOR
+    return highest
+
+
+def print_serving() -> None:
+    """Print how many scrapes a second are answered in time."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _simulator() as simulator,
+    ):
+        more: Mapping[str, Any] = {"scrape": {"min_interval": "5s"}}
+        config = write_config(Path(folder), simulator, read="list", more=more)
+        with exporting(config) as exporter:
+            # Reads the account, and warms up.
+            shown = measure_scrapes(exporter, 3).recordings
+            if shown != RECORDINGS:
+                raise RuntimeError(f"{shown} recordings are shown, not {RECORDINGS}")
+            rates = [asyncio.run(_highest_rate(exporter)) for _ in range(_RUNS)]
+    print(
+        f"scrapes per second with 99 % of the answers within {LIMIT_SECONDS * 1000:.0f} ms "
+        f"({RECORDINGS} recordings shown, new values every 5 s, {_CONNECTIONS} connections, gzip; "
+        f"median of {_RUNS}): {statistics.median(rates):.0f}\n"
+    )
+
+
+async def _highest_rate(exporter: Running) -> float:
+    async with connected(exporter.url) as generator:
+        return await highest_rate(generator)
+
+
+def _simulator() -> AbstractContextManager[Running]:
+    return running("bench.finished_account", str(RECORDINGS))
