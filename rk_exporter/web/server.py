@@ -173,7 +173,7 @@ def _stop(servers: Sequence[_Server], manager: ServiceManager) -> None:
 
 
 async def _report(servers: Iterable[_Server], manager: ServiceManager, status: str) -> None:
-    """Tell the service manager that all servers listen, and then for ever that the loop runs."""
+    """Report that all servers listen, and from then on that the event loop runs."""
     for server in servers:
         await server.listens.wait()
     if not any(server.should_exit for server in servers):
