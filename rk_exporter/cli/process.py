@@ -82,8 +82,8 @@ def accept_signals(*, is_service: bool, reloads: bool) -> None:
     Let the signals through that *prepare* has held back.
 
     If the command *reloads* its configuration, SIGHUP waits until the server handles it. A service
-    that is told to stop before it listens ends at once with exit code 0. Commands in
-    the process of a test, which nothing has prepared, keep the signal handlers of the process.
+    that is stopped before it listens ends immediately with exit code 0. A test that runs a command
+    in its own process has prepared nothing, and keeps its signal handlers.
     """
     held_back = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     for number in held_back & set(STOP_SIGNALS):

@@ -20,7 +20,7 @@ _MAX_GIT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """Where the code comes from; a *branch* that nobody knows is empty."""
+    """The revision of the code and its branch; an unknown *branch* is empty."""
 
     revision: str = _UNKNOWN
     branch: str = ""
@@ -28,7 +28,7 @@ class Build:
 
 @cache
 def build() -> Build:
-    """Return where this program comes from."""
+    """Return the revision of this program."""
     return find_build(Path(rk_exporter.__file__).parent)
 
 

@@ -1,8 +1,8 @@
 """
-What systemd and its services tell each other: readiness, a watchdog, and sockets.
+The protocols between systemd and its services: readiness, a watchdog, and sockets.
 
-The protocols are those of sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3). They are small
-and stable. The libraries for them need libsystemd, may block, or are no longer maintained.
+They are described in sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3). They are small and
+stable. The libraries for them need libsystemd, may block, or are no longer maintained.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ def _listening(descriptor: int, name: str) -> socket.socket:
 
 class ServiceManager:
     """
-    Tells systemd what this process does (sd_notify); without systemd it does nothing.
+    Reports to systemd what this process does (sd_notify); without systemd it does nothing.
 
     It never blocks and never raises. A message for which systemd has no room yet is sent a little
     later, in order. The methods need a running event loop.
@@ -121,7 +121,7 @@ class ServiceManager:
 
     async def keep_alive(self) -> None:
         """
-        Report for ever, twice in each period of the watchdog, that the event loop runs.
+        Report twice in each period of the watchdog that the event loop runs, and never return.
 
         A loop that hangs reports nothing, and systemd restarts the process.
         """

@@ -145,7 +145,8 @@ async def serve(
     loop.set_exception_handler(_AcceptErrors())
     # The end of the loop removes the handlers, so that a late signal does not interrupt what must
     # be done after this, e.g. saving the state.
-    for number, handle in {**(signal_handlers or {}), **dict.fromkeys(STOP_SIGNALS, stop)}.items():
+    handlers: dict[signal.Signals, Callable[[], object]] = dict.fromkeys(STOP_SIGNALS, stop)
+    for number, handle in {**(signal_handlers or {}), **handlers}.items():
         loop.add_signal_handler(number, handle)
         # Those of the start were held back.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
@@ -172,7 +173,7 @@ def _stop(servers: Sequence[_Server], manager: ServiceManager) -> None:
 
 
 async def _report(servers: Iterable[_Server], manager: ServiceManager, status: str) -> None:
-    """Tell the service manager that all servers listen, and then for ever that the loop runs."""
+    """Report that all servers listen, and from then on that the event loop runs."""
     for server in servers:
         await server.listens.wait()
     if not any(server.should_exit for server in servers):

@@ -15,7 +15,7 @@ import pytest
 from rk_exporter.simulator import ScriptedScenario, Simulator
 from tests.support.building import value
 from tests.support.markdown import blocks
-from tests.support.processes import TOKEN, started
+from tests.support.processes import TOKEN, listening_lines, started
 from tests.support.programs import required_program
 from tests.support.serving import served
 
@@ -51,10 +51,7 @@ def exporter(*options: str) -> Iterator[str]:
         base_url = ("--api.base-url", f"{api}/client/v4")
         listen = ("--web.listen-address", "127.0.0.1:0")
         with started("serve", *IDS, *base_url, *listen, *options, environment=TOKEN) as process:
-            assert process.stderr
-            for line in process.stderr:
-                if "msg=listening" in line:
-                    break
+            (line,) = listening_lines(process)
             yield line.rpartition("url=")[2].strip()
 
 

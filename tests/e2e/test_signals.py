@@ -19,7 +19,7 @@ import pytest
 
 from rk_exporter.simulator import Fault, ScriptedScenario, Simulator
 from rk_exporter.web.server import GRACE_SECONDS
-from tests.support.processes import TOKEN, started, url_in
+from tests.support.processes import TOKEN, listening_lines, started, url_in
 from tests.support.serving import served
 from tests.support.state_files import read_state
 
@@ -90,6 +90,7 @@ class TestStart:
         arguments = (
             *("serve", "--config.file", str(tmp_path / "rk.yml")),
             *("--state.file", str(tmp_path / "state"), "--web.listen-address", "some.host:0"),
+            *("--log.level", "warning"),
         )
         if start == "name look-up":
             (tmp_path / "state").unlink()
@@ -170,8 +171,8 @@ def scraped(folder: Path, timeout_seconds: float) -> Iterator[Scraped]:
             *("--state.file", str(state)),
         )
         with started(*arguments, environment=TOKEN) as process:
-            assert process.stderr
-            url = url_in(process.stderr.readline())
+            (line,) = listening_lines(process)
+            url = url_in(line)
             host, port = url.removeprefix("http://").split(":")
             with socket.create_connection((host, int(port)), timeout=20) as connection:
                 connection.sendall(

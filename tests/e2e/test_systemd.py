@@ -28,7 +28,7 @@ ACTIVATED = ("--web.systemd-socket",)
 def serve() -> Iterator[tuple[str, ...]]:
     """Return the command that serves a simulated app."""
     with served(Simulator(ScriptedScenario(meetings=["idle"]))) as url:
-        yield ("serve", *IDS, "--api.base-url", f"{url}/client/v4")
+        yield ("serve", *IDS, "--api.base-url", f"{url}/client/v4", "--log.level", "warning")
 
 
 @pytest.fixture(params=[0, 1], ids=["path", "abstract"])

@@ -52,6 +52,7 @@ NOT_RUN = {
     "printf '[Service]\\nEnvironment=RK_WEB_SYSTEMD_SOCKET=true\\n'"
     " | sudo tee /etc/systemd/system/rk-exporter.service.d/socket.conf": SERVICE,
     "sudo systemctl daemon-reload": SERVICE,
+    "systemd-analyze security --offline=true deploy/systemd/rk-exporter.service": SERVICE,
     "sudo systemctl enable --now rk-exporter": SERVICE,
     "sudo systemctl enable --now rk-exporter.socket": SERVICE,
     "sudo systemctl stop rk-exporter": SERVICE,

@@ -40,7 +40,9 @@ class Budget:
 
     limit_calls: int
     remaining_calls: int
-    used_calls: int
+    used_calls: Annotated[
+        int, _about("after a start, also the calls that an earlier process may have made")
+    ]
     window_seconds: Seconds
 
 

@@ -20,7 +20,7 @@ def notified(
     program: Callable[[ServiceManager, Notifications], Awaitable[None]],
     **environment: str,
 ) -> list[dict[str, str]]:
-    """Run *program* with a service manager, and return what it was told and nobody received."""
+    """Run *program* with a service manager, and return the notifications that it left."""
     address = notification_addresses(folder)[1]
     variables = {"NOTIFY_SOCKET": address, **environment}
 
