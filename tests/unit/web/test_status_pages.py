@@ -82,14 +82,20 @@ def test_bugs_are_counted(tmp_path: Path) -> None:
     assert "1, each a bug of the exporter; see its log" in page
 
 
-def test_files_that_cannot_be_used(tmp_path: Path) -> None:
-    """A bad token file and a bad meetings file are named with the line, but not the token."""
+@pytest.mark.parametrize("min_interval", ["0s", "5s"])
+def test_files_that_cannot_be_used(tmp_path: Path, min_interval: str) -> None:
+    """
+    A bad token file and a bad meetings file are named with the line, but not the token.
+
+    This is so after each scrape, also after one that needs no calls.
+    """
     token, meetings, file = tmp_path / "token", tmp_path / "meetings.txt", tmp_path / "rk.yml"
     token.write_text("simulated")
     meetings.write_text("meeting-1\n")
     file.write_text(
         f"account_id: {ACCOUNT}\napp_id: a\napi: {{budget: 100000, base_url: '{BASE_URL}', "
         f"token_file: {token}}}\nmeetings: {{files: [{meetings}]}}\n"
+        f"scrape: {{min_interval: {min_interval}}}\n"
     )
     system = setup(scripted(), configuration=load(file, {}, {}))
 
