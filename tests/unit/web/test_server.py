@@ -529,3 +529,26 @@ def test_grace_period(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapture
 
     asyncio.run(run())
     assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_connections_of_the_last_moment() -> None:
+    """Connections that arrive together with the signal are closed like the others."""
+
+    async def run() -> None:
+        application = Application()
+        listener = Listener(application, bind(Address("127.0.0.1", 0)))
+        serving = asyncio.create_task(serve([listener]))
+        site = Site(application, listener)
+        kept = await site.connect()
+        await kept.get("/")
+        assert await kept.response() == (200, b"/\n")
+        # While this waits for the kernel, the server's loop does not run.
+        late = [socket.create_connection(site.address) for _ in range(30)]
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(serving, protocol.HEAD_DEADLINE_SECONDS - 1)
+        for connection in late:
+            connection.close()
+        kept.writer.close()
+
+    for _ in range(5):
+        asyncio.run(run())
