@@ -1,5 +1,5 @@
 """
-A line of level debug for each call: what was asked, how it went, and what was learnt.
+A line of level debug for each call: its subject, its result, and the meaning of the answer.
 
 The lines have no token, no body and no text from an answer, because answers contain download URLs.
 """
@@ -18,7 +18,7 @@ from rk_exporter.ratelimit.status import RateLimitPolicy
 
 
 logger = logging.getLogger(__name__)
-# What the last part of a path is the id of.
+# The field for the id at the end of a path.
 _SUBJECTS = {
     ACTIVE_RECORDING: "meeting_id",
     MEETING: "meeting_id",

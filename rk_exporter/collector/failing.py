@@ -44,7 +44,7 @@ class Failing:
         """
         Take in the *outcomes* of a pass by id, None for a success, and return what has changed.
 
-        What is no longer *listed* is forgotten. Another text for the same reason is no change.
+        Ids that are no longer *listed* are dropped. Another text for the same reason is no change.
         """
         new: dict[Reason, list[str]] = {}
         first: dict[Reason, Failure] = {}

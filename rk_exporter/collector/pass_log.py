@@ -25,14 +25,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassReport:
-    """What a pass did, at *now* (monotonic seconds), besides the *snapshot* that it made."""
+    """The result of a pass that ended *now* (monotonic seconds), with the *snapshot* it made."""
 
     now: float
     snapshot: AppSnapshot
     meetings: Mapping[str, Failure | None]
     """The meetings that were read: None, or why that failed."""
     recordings: Mapping[str, Failure | None]
-    """The recordings that were read by their ids, likewise."""
+    """The recordings that were read by their ids: None, or why that failed."""
     waiting: Sequence[str]
     """The meetings that were due and not read."""
     cause: Wait

@@ -67,8 +67,8 @@ class WebConfig:
         Option(f"{_TLS}.client_ca_file", Path, "PATH", example="client-ca.crt", is_file=True),
     )
     client_allowed_sans: tuple[str, ...] = declare(
-        "Names of which a client's certificate must have one (subject alternative names: DNS, "
-        "e-mail, IP address, URI).",
+        "Allowed names. A client's certificate must have one of them as its subject alternative "
+        "name: DNS name, e-mail address, IP address or URI.",
         Option(
             f"{_TLS}.client_allowed_sans",
             web_values.parse_names,
@@ -149,13 +149,13 @@ class WebConfig:
         Option("rate_limit.interval", web_values.parse_go_duration, "GO_DURATION", default="0"),
     )
     rate_limit_burst: int = declare(
-        "How many requests may come at once; required with `rate_limit.interval`.",
+        "Number of requests that need no pause between them; required with `rate_limit.interval`.",
         Option("rate_limit.burst", Counts("0", "1000000000", "requests"), "N", default="0"),
     )
     has_tls: bool = False
     """Whether the file has a TLS section."""
     notes: tuple[str, ...] = ()
-    """What an operator should know, although it is no error."""
+    """Hints for the operator that are not errors."""
 
 
 WEB_OPTIONS = options_of(WebConfig)

@@ -39,7 +39,7 @@ _REREAD_RATIO = 0.75
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedParts:
-    """What the apps of an exporter share, and what no configuration changes."""
+    """The parts that all apps of an exporter share; no configuration changes them."""
 
     clock: Clock
     clients: ClientPool

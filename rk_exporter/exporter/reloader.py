@@ -27,7 +27,7 @@ _Prepared = tuple[PreparedChange, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadSteps:
-    """What a reload consists of, besides the exporter's own part."""
+    """The steps of a reload that are not the exporter's own."""
 
     load: Callable[[], Config]
     """Reads the configuration, in a thread; raises ConfigError."""

@@ -29,7 +29,7 @@ from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
 from rk_exporter.ratelimit.headers import BLOCK_SECONDS
 from rk_exporter.ratelimit.pass_context import PassContext
-from rk_exporter.ratelimit.status import BudgetStatus, Outage, RateLimitPolicy
+from rk_exporter.ratelimit.status import BudgetStatus, Outage, RateLimitPolicy, outage_of
 from rk_exporter.runtime.backoff import Backoff
 
 
@@ -154,13 +154,13 @@ class RateLimiter:
         return replace(
             status,
             blocked_until_timestamp_seconds=open_until - ahead_seconds,
-            block=_outage(breaker.cause, breaker.opened_at, ahead_seconds=ahead_seconds),
+            block=outage_of(breaker.cause, breaker.opened_at, ahead_seconds=ahead_seconds),
         )
 
     def outage(self, unix_seconds: float) -> Outage | None:
         """Return the failures since the last success, now at *unix_seconds*; None if none."""
         ahead_seconds = self._group.monotonic() - unix_seconds
-        return _outage(self._last_failure, self._failing_since, ahead_seconds=ahead_seconds)
+        return outage_of(self._last_failure, self._failing_since, ahead_seconds=ahead_seconds)
 
     @contextlib.asynccontextmanager
     async def acquire(self, context: PassContext) -> AsyncIterator[None]:
@@ -294,13 +294,6 @@ class RateLimiter:
 def _max_wait_seconds(context: PassContext) -> float:
     """Return for how long a call may still wait for the rate limiter."""
     return max(0.0, context.wait_until - asyncio.get_running_loop().time())
-
-
-def _outage(failure: Failure | None, since: float | None, *, ahead_seconds: float) -> Outage | None:
-    """Return an outage; the clock of *since* is ahead of unix seconds."""
-    if failure is None or since is None:
-        return None
-    return Outage(failure=failure, since_timestamp_seconds=since - ahead_seconds)
 
 
 def _close(breakers: Iterable[CircuitBreaker]) -> None:

@@ -23,6 +23,15 @@ class Outage:
     since_timestamp_seconds: float
 
 
+def outage_of(
+    failure: Failure | None, since: float | None, *, ahead_seconds: float
+) -> Outage | None:
+    """Return an outage; the clock of *since* is ahead of unix seconds."""
+    if failure is None or since is None:
+        return None
+    return Outage(failure=failure, since_timestamp_seconds=since - ahead_seconds)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetStatus:
     """The budget of an app's group in calls per 300 s, and the policies that the API reports."""

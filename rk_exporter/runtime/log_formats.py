@@ -54,8 +54,8 @@ class ConsoleFormatter(logging.Formatter):
 
     Without a *zone*, it is this machine's time.
 
-    rich's handler would wait for the terminal and wrap lines. This returns one text, which the
-    thread that writes can take, and it needs no library besides click.
+    The handler of rich would wait for the terminal and wrap lines. This formatter returns one
+    text for the thread that writes, and click, which is installed anyway, has the colours.
     """
 
     def __init__(self, *, has_colours: bool, zone: tzinfo | None = None) -> None:

@@ -12,7 +12,7 @@ METHODS = ("POST", "PUT")
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """The result of a reload: what was wrong, or else the options that need a restart."""
+    """The result of a reload: the *problem*, or else the options that need a restart."""
 
     problem: str | None = None
     fixed: tuple[str, ...] = ()

@@ -42,7 +42,7 @@ class Pems:
 
 
 class _Handshake(ssl.SSLObject):
-    """A connection's TLS; if the handshake fails, the client is told why."""
+    """A connection's TLS; if the handshake fails, the client gets an alert with the reason."""
 
     _failure: ssl.SSLError | None = None
 
@@ -67,7 +67,7 @@ class ServerContext(ssl.SSLContext):
 
     sslobject_class = _Handshake
     allowed_names: frozenset[str] | None = None
-    """The names of which the certificate of a client must have one; None if all are allowed."""
+    """A client's certificate must have one of these names; None allows all names."""
     _logged_at = float("-inf")
 
     def log_failure(self, error: ssl.SSLError) -> None:

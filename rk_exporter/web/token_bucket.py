@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 
 class TokenBucket:
-    """Allows *burst* requests at once, and on average one each *interval_seconds*."""
+    """Allows *burst* requests in a row, and on average one each *interval_seconds*."""
 
     def __init__(
         self, interval_seconds: float, burst: int, *, monotonic: Callable[[], float]

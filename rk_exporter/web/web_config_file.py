@@ -71,8 +71,8 @@ class WebConfigFile:
         self._logged_hang = LastLogged[str | None](None)
         try:
             self._current = bounded_call(lambda: _load(path, has_tls=None, known=()))
-        except FileHangs as error:
-            raise ConfigError(f"{path}: {error}") from None
+        except (FileHangs, OSError) as error:
+            raise ConfigError(f"{path}: {_reason(error)}") from None
         if self._current.config is None or self._current.problem:
             raise ConfigError(str(self._current.problem))
         self.config = self._current.config
@@ -114,7 +114,7 @@ class WebConfigFile:
         async with self._lock:
             try:
                 loaded = await self._read(known=[self._current, self._pending])
-            except FileHangs as error:
+            except (FileHangs, OSError) as error:
                 self._report_hang(error)
                 return
             if self._logged_hang.changes_to(None):
@@ -135,9 +135,9 @@ class WebConfigFile:
         async with self._lock:
             try:
                 loaded = await self._read(known=[])
-            except FileHangs as error:
+            except (FileHangs, OSError) as error:
                 self._report_hang(error)
-                raise ConfigError(f"{self.path}: {error}") from None
+                raise ConfigError(f"{self.path}: {_reason(error)}") from None
             self._adopt(loaded)
         if loaded.problem:
             raise ConfigError(loaded.problem)
@@ -180,14 +180,19 @@ class WebConfigFile:
                 extra=fields,
             )
 
-    def _report_hang(self, error: FileHangs) -> None:
+    def _report_hang(self, error: FileHangs | OSError) -> None:
         self.last_reload_successful = False
-        if self._logged_hang.changes_to(str(error)):
+        if self._logged_hang.changes_to(_reason(error)):
             logger.warning(
                 "web configuration cannot be read again, the last one stays in use: %s",
-                error,
+                _reason(error),
                 extra={"path": str(self.path)},
             )
+
+
+def _reason(error: FileHangs | OSError) -> str:
+    """Return why nothing is known about the files, e.g. too few open files for this process."""
+    return error.strerror or "unknown error" if isinstance(error, OSError) else str(error)
 
 
 def _read_contents(path: Path) -> _Contents:

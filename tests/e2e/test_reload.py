@@ -253,7 +253,7 @@ class TestReload:
             assert 200 == exporter.post().status_code
 
     def test_log(self, tmp_path: Path, api: str) -> None:
-        """Level and format of the log change at once."""
+        """Level and format of the log change immediately."""
         with serving(tmp_path, api) as exporter:
             exporter.write(ONE + "log: {{level: debug, format: json}}\n")
             assert exporter.hang_up(RELOADED).startswith("{")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -49,6 +50,7 @@ class Process:
 
     address: str
     log: Path
+    pid: int
 
     def status(self, path: str = "/metrics", *, scheme: str, **options: Any) -> int | str:
         """Return the status of a response, or that there was none."""
@@ -85,7 +87,7 @@ def running(
 
     try:
         eventually(is_listening, what=f"{name} listens", details=log.read_text)
-        yield Process(address, log)
+        yield Process(address, log, process.pid)
     finally:
         process.terminate()
         process.wait(20)
@@ -360,6 +362,25 @@ def test_rotation_while_it_runs(tmp_path: Path) -> None:
     assert "Traceback" not in log
     for secret in (PASSWORD, USERS[USER], "PRIVATE KEY"):
         assert secret not in log
+
+
+def test_reload_signal(tmp_path: Path) -> None:
+    """SIGHUP reads the web configuration too; a mistake in it refuses the whole reload."""
+    config = write_web_config(tmp_path, basic_auth_users=USERS)
+    with exporting(tmp_path, config) as ours:
+
+        def logged(text: str) -> bool:
+            return text in ours.log.read_text()
+
+        config.write_text("basic_auth_users: {a: junk}")
+        os.kill(ours.pid, signal.SIGHUP)
+        until(lambda: logged("configuration was not reloaded"), "the reload is refused")
+        assert logged("basic_auth_users.a: must be a bcrypt hash")
+        assert 500 == ours.status(scheme="http", auth=(USER, PASSWORD))
+        config.write_text(json.dumps({"basic_auth_users": USERS}))
+        os.kill(ours.pid, signal.SIGHUP)
+        until(lambda: logged('msg="configuration reloaded"'), "the configuration is reloaded")
+        assert 200 == ours.status(scheme="http", auth=(USER, PASSWORD))
 
 
 def connection_of(client: httpx.Client) -> object:

@@ -69,7 +69,6 @@ def test_broad_catches() -> None:
         "exporter/reloader.py:Exception",
         "runtime/daemon_executor.py:BaseException",
         "web/application.py:Exception",
-        "web/guard.py:Exception",
     } == broad
 
 

@@ -6,7 +6,6 @@ import subprocess
 
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import click
 import jsonschema
@@ -18,9 +17,8 @@ from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.cli.main import main
 from rk_exporter.collector.read_mode import Load
 from rk_exporter.config.web_config import parse_web_config
-from rk_exporter.metrics.web_config import WebConfigMetrics
 from tests.support.deploy.compose import compose_schema
-from tests.support.exporters import full, rate_limited, scrape, watched
+from tests.support.exporters import full, rate_limited, reload_metrics, scrape, watched
 from tests.support.markdown import (
     PAGES,
     ROOT,
@@ -100,10 +98,7 @@ def metric_rows() -> list[list[str]]:
 
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
-    web_config = SimpleNamespace(last_reload_successful=True, last_success_timestamp_seconds=1.0)
-    system = full(tmp_path)
-    system.exporter.show(WebConfigMetrics(web_config))
-    text = watched(system) + scrape(rate_limited(tmp_path))
+    text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path)) + reload_metrics()
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):

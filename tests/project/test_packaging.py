@@ -127,7 +127,7 @@ def test_tests_run_from_the_source_archive(unpacked: Path) -> None:
 
 
 def test_wheel(built: list[Path], root: Path) -> None:
-    """The wheel has the package, and the manual page and completions where shells look."""
+    """The wheel has the package with its templates, and the manual page and completions."""
     with zipfile.ZipFile(built[0] / WHEEL) as wheel:
         names = set(wheel.namelist())
         folder = WHEEL.removesuffix("-py3-none-any.whl")
@@ -140,6 +140,8 @@ def test_wheel(built: list[Path], root: Path) -> None:
     assert RECORD in names
     modules = {str(path.relative_to(root)) for path in (root / "rk_exporter").rglob("*.py")}
     assert modules == {name for name in names if name.endswith(".py")}
+    templates = (root / "rk_exporter/web/status/templates").iterdir()
+    assert {str(path.relative_to(root)) for path in templates} <= names
 
 
 def test_make_dist(root: Path) -> None:

@@ -321,7 +321,7 @@ class TestApps:
         assert 1 == value(scraped, "rk_up", rk_app="y")
 
     def test_removed_for_a_moment(self) -> None:
-        """An app that is removed and added again begins anew: it counts nothing twice."""
+        """An app that is removed and added again starts again: it counts nothing twice."""
 
         async def run(simulation: Simulation) -> tuple[str, str]:
             before = (await simulation.scrapes(8))[-1]
@@ -400,6 +400,8 @@ def test_no_leak() -> None:
         assert 1 == len(labelled(text, "rk_exporter_internal_errors_total"))
         children = exporter._metrics.internal_errors._metrics  # noqa: SLF001 # also hidden ones
         assert 2 >= len(children)
+        apps = {app for app, _ in exporter._metrics.calls._in_use}  # noqa: SLF001 # also hidden ones
+        assert 2 >= len(apps)
         assert 1 >= exporter._clients._apps_without  # noqa: SLF001
 
     simulate(

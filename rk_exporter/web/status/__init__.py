@@ -1,1 +1,1 @@
-"""What the exporter knows and how it is doing: a page for people, JSON for scripts, readiness."""
+"""The status of the exporter: a page for people, JSON for scripts, readiness."""

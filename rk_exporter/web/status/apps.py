@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 
 from rk_exporter.model.meeting import DiscoveryState, FileState
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.status import BudgetStatus
 from rk_exporter.snapshot import AppSnapshot
+from rk_exporter.tracking.totals import RecordingTotals
 from rk_exporter.web.status.document import (
     AppStatus,
     Budget,
     Discovery,
     Failing,
+    KnownRecordings,
     MeetingsFile,
     RateLimit,
 )
@@ -28,7 +31,7 @@ _MOST_FILES = 20
 
 def app_status(app: AppSnapshot, observed: Observed, now: float) -> AppStatus:
     """Return how an app is doing."""
-    name, last_pass_at, totals = app.app.name, app.last_pass_timestamp_seconds, app.totals
+    name, last_pass_at = app.app.name, app.last_pass_timestamp_seconds
     obstacles = _obstacles(app, observed, now)
     return AppStatus(
         name=name,
@@ -48,10 +51,7 @@ def app_status(app: AppSnapshot, observed: Observed, now: float) -> AppStatus:
         failing=_failing(app),
         failures_total=dict(observed.failures.get(name, {})),
         internal_errors_total=observed.internal_errors.get(name, 0),
-        recordings={status.value: count for status, count in totals.by_status.items()},
-        recordings_expiring=dict(totals.expiring),
-        recordings_hidden=totals.hidden,
-        earliest_expiry_timestamp_seconds=totals.earliest_expiry_timestamp_seconds,
+        recordings=_recordings(app.totals),
         meetings_files=[_file(file) for file in app.files[:_MOST_FILES]],
         discovery=_discovery(app.discovery),
         token_problem=app.token_problem,
@@ -86,6 +86,15 @@ def _problems(app: AppSnapshot, now: float) -> Iterator[str]:
         )
 
 
+def _recordings(totals: RecordingTotals) -> KnownRecordings:
+    return KnownRecordings(
+        by_state={status.value: count for status, count in totals.by_status.items()},
+        expiring_within=dict(totals.expiring),
+        earliest_expiry_timestamp_seconds=totals.earliest_expiry_timestamp_seconds,
+        hidden=totals.hidden,
+    )
+
+
 def _budget(status: BudgetStatus | None) -> Budget | None:
     if status is None:
         return None
@@ -118,6 +127,7 @@ def _failing(app: AppSnapshot) -> Failing | None:
     return Failing(
         reason=outage.failure.reason.value,
         explanation=cause_text(outage.failure),
+        remedy=REMEDIES[outage.failure.reason],
         since_timestamp_seconds=outage.since_timestamp_seconds,
         until_timestamp_seconds=until,
     )

@@ -4,7 +4,14 @@ from rk_exporter import __version__
 from rk_exporter.runtime.recent_warnings import LoggedWarning
 from rk_exporter.tracking.state_file import StateFileStatus
 from rk_exporter.web.status.apps import app_status
-from rk_exporter.web.status.document import AppStatus, Filter, LogLine, StateFile, Status
+from rk_exporter.web.status.document import (
+    AppStatus,
+    ExporterStatus,
+    Filter,
+    LogLine,
+    StateFile,
+    Status,
+)
 from rk_exporter.web.status.problems import NOTICES
 from rk_exporter.web.status.readiness import Observed, reasons
 from rk_exporter.web.status.rows import candidates, count_problems, first, row
@@ -25,24 +32,17 @@ def build_status(observed: Observed, wanted: Filter, now: float) -> Status:
     everything = [found for rows in by_app.values() for found in rows]
     shown = everything if wanted.app is None else by_app.get(wanted.app, [])
     total, rows = first(shown, wanted.problem, most=MOST_ROWS)
-    state_file = _state_file(snapshot.state_file)
+    exporter = _exporter(observed, now)
     has_urgent = any(found.problems and found.problems[0] not in NOTICES for found in everything)
     return Status(
-        version=__version__,
+        exporter=exporter,
         now_timestamp_seconds=now,
-        start_timestamp_seconds=observed.started_at,
-        uptime_seconds=max(0.0, now - observed.started_at),
         snapshot_timestamp_seconds=snapshot.taken_at,
         last_pass_timestamp_seconds=progress.last_ended_at,
         is_ready=not not_ready,
         not_ready=not_ready,
-        is_well=not (
-            not_ready
-            or has_urgent
-            or any(app.problems for app in apps)
-            or observed.configuration_problems
-            or (state_file and not state_file.is_written)
-        ),
+        is_well=not (not_ready or has_urgent or any(app.problems for app in apps))
+        and _is_well(exporter),
         problems=count_problems(shown),
         filter=wanted,
         apps_total=len(apps),
@@ -50,11 +50,24 @@ def build_status(observed: Observed, wanted: Filter, now: float) -> Status:
         apps=_shown(apps, wanted.app),
         rows_total=total,
         rows=[row(candidate, now) for candidate in rows],
-        state_file=state_file,
+    )
+
+
+def _exporter(observed: Observed, now: float) -> ExporterStatus:
+    return ExporterStatus(
+        version=__version__,
+        start_timestamp_seconds=observed.started_at,
+        uptime_seconds=max(0.0, now - observed.started_at),
+        state_file=_state_file(observed.snapshot.state_file),
         configuration_problems=list(observed.configuration_problems),
         configuration_warnings=list(observed.configuration_warnings),
         warnings=[_log_line(warning) for warning in observed.warnings],
     )
+
+
+def _is_well(exporter: ExporterStatus) -> bool:
+    is_saved = exporter.state_file is None or exporter.state_file.is_written
+    return is_saved and not exporter.configuration_problems
 
 
 def _shown(apps: list[AppStatus], name: str | None) -> list[AppStatus]:

@@ -27,6 +27,7 @@ class Failing:
 
     reason: Annotated[str, _about("the label `reason` of rk_api_request_failures_total")]
     explanation: str
+    remedy: str
     since_timestamp_seconds: Timestamp
     until_timestamp_seconds: Annotated[
         Timestamp | None, _about("when the next call is made; null if calls are not suspended")
@@ -39,7 +40,9 @@ class Budget:
 
     limit_calls: int
     remaining_calls: int
-    used_calls: int
+    used_calls: Annotated[
+        int, _about("after a start, also the calls that an earlier process may have made")
+    ]
     window_seconds: Seconds
 
 
@@ -73,6 +76,16 @@ class Discovery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRecordings:
+    """All recordings that the exporter knows of the app, also those without a row."""
+
+    by_state: Counts
+    expiring_within: Annotated[Counts, _about("URLs that expire within 1h, 24h, 72h")]
+    earliest_expiry_timestamp_seconds: Timestamp | None
+    hidden: Annotated[int, _about("finished ones without series, see follow.max_recordings")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppStatus:
     """One app: how it is read, and what keeps it from being read."""
 
@@ -93,10 +106,7 @@ class AppStatus:
     failing: Annotated[Failing | None, _about("null if a call of the last pass succeeded")]
     failures_total: Annotated[Counts, _about("failed API calls since the start, by reason")]
     internal_errors_total: int
-    recordings: Annotated[Counts, _about("known recordings by state, also those without a row")]
-    recordings_expiring: Annotated[Counts, _about("URLs that expire within 1h, 24h, 72h")]
-    recordings_hidden: int
-    earliest_expiry_timestamp_seconds: Timestamp | None
+    recordings: KnownRecordings
     meetings_files: list[MeetingsFile]
     discovery: Annotated[Discovery | None, _about("only with meetings.discover")]
     token_problem: Annotated[str | None, _about("why the last good token is still in use")]
@@ -140,6 +150,7 @@ class Row:
     problems: list[Problem]
     failure_reason: Annotated[str | None, _about("why the meeting cannot be read")]
     failure: Annotated[str | None, _about("the same, in words")]
+    remedy: Annotated[str | None, _about("what to do about it")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +172,21 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExporterStatus:
+    """The exporter itself, its configuration and its log."""
+
+    version: str
+    start_timestamp_seconds: Timestamp
+    uptime_seconds: Seconds
+    state_file: Annotated[StateFile | None, _about("only with state.file")]
+    configuration_problems: Annotated[
+        list[str], _about("configurations that could not be reloaded; the log has the reasons")
+    ]
+    configuration_warnings: Annotated[list[str], _about("warnings of the last start or reload")]
+    warnings: Annotated[list[LogLine], _about("the log's last warnings, newest first, 20 at most")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which app and which problem the rows are about; null for all."""
 
@@ -170,12 +196,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What the exporter knows, and how it is doing."""
+    """The status of the exporter, its apps, meetings and recordings."""
 
-    version: str
+    exporter: ExporterStatus
     now_timestamp_seconds: Timestamp
-    start_timestamp_seconds: Timestamp
-    uptime_seconds: Seconds
     snapshot_timestamp_seconds: Annotated[
         Timestamp, _about("when the readings were published; ages are as of now")
     ]
@@ -192,12 +216,6 @@ class Status:
     apps: Annotated[list[AppStatus], _about("those with problems first, 100 at most")]
     rows_total: Annotated[int, _about("rows that match the filter")]
     rows: Annotated[list[Row], _about("problems first, 200 at most")]
-    state_file: Annotated[StateFile | None, _about("only with state.file")]
-    configuration_problems: Annotated[
-        list[str], _about("configurations that could not be reloaded; the log has the reasons")
-    ]
-    configuration_warnings: Annotated[list[str], _about("what the start warned about")]
-    warnings: Annotated[list[LogLine], _about("the log's last warnings, newest first, 20 at most")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,16 +89,7 @@ class StatusTemplate:
     """Renders the page; the template is compiled once."""
 
     def __init__(self, links: Links) -> None:
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader(__package__),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters.update(
-            clock=clock_text, duration=spaced_duration, iso=iso_text, size=size_text
-        )
+        environment = _environment()
         style = environment.get_template("status.css").render(colours=STATE_COLOURS)
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         self.headers = {
@@ -126,6 +117,21 @@ class StatusTemplate:
             self._always, status=status, view=view, now=status.now_timestamp_seconds
         )
         return page.encode(errors="replace")
+
+
+def _environment() -> jinja2.Environment:
+    """Return an environment that escapes all values, and fails on unknown names."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        clock=clock_text, duration=spaced_duration, iso=iso_text, size=size_text
+    )
+    return environment
 
 
 def size_text(size: float) -> str:

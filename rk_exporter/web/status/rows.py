@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rk_exporter.metrics.meetings import ReadMeeting, read_meetings
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import FAILURES, Status
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.snapshot import AppSnapshot
 from rk_exporter.tracking.lifecycle import KnownRecording, ended_at
 from rk_exporter.tracking.ranking import began_at
@@ -29,7 +30,7 @@ _IN_PROGRESS, _FAILED, _LIVE, _FINISHED, _IDLE = range(5)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a row may be about: a *known* recording, or only the *meeting* that was *read*."""
+    """The subject of a row: a *known* recording, or only the *meeting* that was *read*."""
 
     app: AppSnapshot
     meeting: Meeting
@@ -132,6 +133,7 @@ def row(candidate: Candidate, now: float) -> Row:
         problems=list(candidate.problems),
         failure_reason=failure.reason.value if failure else None,
         failure=failure.explanation if failure else None,
+        remedy=REMEDIES[failure.reason] if failure else None,
     )
 
 

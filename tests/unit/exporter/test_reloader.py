@@ -1,4 +1,4 @@
-"""Reloads: how often, what they refuse as a whole, and who learns the result."""
+"""How often the configuration is reloaded, when a reload is refused, and who is told."""
 
 import asyncio
 
@@ -277,7 +277,7 @@ class TestSteps:
         )
 
     def test_only_some_options_are_fixed(self) -> None:
-        """Where the exporter listens and keeps its state cannot change; everything else can."""
+        """Only the sockets and the paths of two files cannot change."""
         running = config()
         other = replace(
             running,

@@ -256,8 +256,17 @@ def test_a_bug() -> None:
 def test_out_of_date() -> None:
     """An exporter that is no longer scraped says how long ago the last pass ended."""
     assert [] == of(app(), now=NOW + 300)
+    assert ["last pass ended 5m 1s ago; is the exporter scraped?"] == of(app(), now=NOW + 301)
     text = "last pass ended 1h ago; is the exporter scraped?"
     assert [text] == of(app(), now=NOW + 3601)
+
+
+def test_a_block_that_is_over() -> None:
+    """When a block is over, the next scrape makes a call, so no time is given."""
+    (text,) = of(app(up=False, budget_status=BLOCKED), now=NOW + 99)
+    assert text.endswith("since 11:05 UTC, next call in 1s")
+    (text,) = of(app(up=False, budget_status=BLOCKED), now=NOW + 100)
+    assert text.endswith("since 11:05 UTC")
 
 
 def test_many_apps_are_one_bounded_line() -> None:

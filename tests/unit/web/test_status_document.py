@@ -46,8 +46,6 @@ OF_APP = {
     "meetings": "rk_meetings",
     "meetings_deferred": "rk_meetings_deferred",
     "last_pass_duration_seconds": "rk_scrape_duration_seconds",
-    "recordings_hidden": "rk_recordings_hidden",
-    "earliest_expiry_timestamp_seconds": "rk_recordings_earliest_expiry_timestamp_seconds",
 }
 
 
@@ -114,9 +112,13 @@ def test_apps_say_what_the_metrics_say(snapshot: Snapshot) -> None:
 def check_app(one: AppStatus, found: Series) -> None:
     for name, metric in OF_APP.items():
         assert number(getattr(one, name)) == value(found, metric, rk_app=one.name), metric
-    for status, count in one.recordings.items():
+    known_ones = one.recordings
+    assert known_ones.hidden == value(found, "rk_recordings_hidden", rk_app=one.name)
+    earliest = value(found, "rk_recordings_earliest_expiry_timestamp_seconds", rk_app=one.name)
+    assert known_ones.earliest_expiry_timestamp_seconds == earliest
+    for status, count in known_ones.by_state.items():
         assert count == value(found, "rk_recordings", rk_app=one.name, status=status)
-    for within, count in one.recordings_expiring.items():
+    for within, count in known_ones.expiring_within.items():
         assert count == value(found, "rk_recordings_expiring", rk_app=one.name, within=within)
     for file in one.meetings_files:
         labels = {"rk_app": one.name, "file": file.path}
@@ -440,7 +442,7 @@ class TestVerdict:
         """A configuration that could not be reloaded needs attention."""
         found = observed(app(), configuration_problems=("configuration was not reloaded",))
         status = build_status(found, Filter(), NOW)
-        assert ["configuration was not reloaded"] == status.configuration_problems
+        assert ["configuration was not reloaded"] == status.exporter.configuration_problems
         assert (True, False) == (status.is_ready, status.is_well)
 
     def test_before_the_first_pass(self) -> None:
@@ -458,6 +460,6 @@ def test_warnings_of_the_log() -> None:
         observed(app(), warnings=(logged,), configuration_warnings=("odd",)), Filter(), NOW
     )
     assert [("meetings could not be read", {"app": "a"})] == [
-        (line.message, line.fields) for line in status.warnings
+        (line.message, line.fields) for line in status.exporter.warnings
     ]
-    assert ["odd"] == status.configuration_warnings
+    assert ["odd"] == status.exporter.configuration_warnings

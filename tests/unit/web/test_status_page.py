@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.states import COLOURS
+from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, FileState, Meeting
 from rk_exporter.model.recording import Status as State
+from rk_exporter.model.remedies import REMEDIES
+from rk_exporter.ratelimit.status import Outage
 from rk_exporter.runtime.recent_warnings import LoggedWarning
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.web.status.build import build_status
@@ -100,7 +103,7 @@ def test_page_of_apps_says_what_the_document_says(snapshot: Snapshot) -> None:
             assert (
                 f"{used} of {limit} calls used in 5 m, {one.budget.remaining_calls:,} left" in text
             )
-        for state, count in one.recordings.items():
+        for state, count in one.recordings.by_state.items():
             assert (f"{state} {count:,}" in text) or not count
         for policy in one.rate_limits:
             assert f"{policy.policy}: {policy.remaining_calls:,}" in text
@@ -219,6 +222,16 @@ class TestVerdict:
         text = page(observed(one))[1].decode()
         assert '<a href="?problem=unreadable">2 meetings cannot be read</a>' in text
         assert "no API call succeeds for app production" in text
+
+    def test_what_to_do(self) -> None:
+        """An app whose calls fail, and a meeting that cannot be read, have a remedy."""
+        outage = Outage(failure=REFUSED, since_timestamp_seconds=NOW - 60)
+        one = app(readings=(reading(failure=REFUSED),), up=False, outage=outage)
+        status, html = page(observed(one))
+        remedy = REMEDIES[Reason.AUTH]
+        assert status.apps[0].failing
+        assert remedy == status.apps[0].failing.remedy == status.rows[0].remedy
+        assert 2 == parse(html).text.count(remedy)
 
 
 class TestViews:

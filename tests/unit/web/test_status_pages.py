@@ -135,7 +135,7 @@ def test_reloads(is_good: bool, is_web_good: bool) -> None:  # noqa: FBT001 # pa
         return (await system.get("/api/v1/status")).text, (await system.get("/")).text
 
     document, page = run(steps())
-    problems = json.loads(document)["data"]["configuration_problems"]
+    problems = json.loads(document)["data"]["exporter"]["configuration_problems"]
     names = [problem.partition(" was not reloaded; ")[0] for problem in problems]
     expected = {"configuration": is_good, "web configuration": is_web_good}
     assert [name for name, is_fine in expected.items() if not is_fine] == names

@@ -1,4 +1,4 @@
-"""TLS contexts: what is wrong with certificates and keys, and what a context allows."""
+"""TLS contexts: mistakes in certificates and keys, and the clients that a context allows."""
 
 import ipaddress
 import ssl
@@ -92,7 +92,7 @@ UNUSABLE: dict[str, tuple[Callable[[], Pems], str]] = {
 
 @pytest.mark.parametrize("what", UNUSABLE)
 def test_unusable(what: str) -> None:
-    """What is wrong is named with its option and file, and nothing is asked at the terminal."""
+    """The message names option and file, and nothing is asked at the terminal."""
     make, message = UNUSABLE[what]
     with pytest.raises(FileError) as caught:
         server_context(configured(CLIENTS), make())

@@ -144,7 +144,7 @@ def test_many_idle_connections() -> None:
     "sent", [request("/x"), b"GET /x", b"\r\n\r\n", b"\x80\x2e\x01\x00\x02", b"\0"]
 )
 def test_plain_http(sent: bytes) -> None:
-    """A client that speaks HTTP without TLS is told to use https, with the configured headers."""
+    """A client without TLS gets a 400 that advises https, with the configured headers."""
 
     async def test(site: Site) -> None:
         peer = await site.connect()

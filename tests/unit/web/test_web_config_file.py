@@ -1,6 +1,7 @@
 """The web configuration in use, while its files change."""
 
 import asyncio
+import errno
 import logging
 import os
 import threading
@@ -64,7 +65,7 @@ def with_tls(folder: Path) -> Path:
 
 
 def test_users_change(tmp_path: Path) -> None:
-    """New users count after a change, and the metrics tell when."""
+    """New users count after a change, and the metrics show when."""
     path = with_users(tmp_path, "one")
 
     async def test(file: WebConfigFile, _clock: Time) -> None:
@@ -310,6 +311,35 @@ def test_hanging_file(
         while not file.last_reload_successful:
             await file.refresh()
             await asyncio.sleep(0.01)
+
+    with_file(path, test)
+
+
+def test_too_few_open_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If the process lacks something, e.g. open files, all stays as it is until it has it again."""
+    path = with_tls(tmp_path)
+
+    def failing(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def test(file: WebConfigFile, _clock: Time) -> None:
+        before = file.tls
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "memfd_create", failing)
+            authority().issue("new").write(tmp_path)
+            await settled(file)
+            with pytest.raises(ConfigError, match=r"web\.yml: Too many open files"):
+                await file.reload()
+            with pytest.raises(ConfigError, match=r"web\.yml: Too many open files"):
+                WebConfigFile(path)
+        assert file.tls is before
+        assert (True, False, NOW) == state(file)
+        assert 1 == len(caplog.records)
+        await settled(file)
+        assert file.tls is not before
+        assert (True, True, LATER) == state(file)
 
     with_file(path, test)
 
