@@ -11,6 +11,7 @@ import socket
 from typing import Any
 
 import pytest
+import uvicorn
 
 from rk_exporter.config.parsers import Address
 from rk_exporter.web import protocol, server
@@ -531,8 +532,15 @@ def test_grace_period(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapture
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def test_connections_of_the_last_moment() -> None:
+def test_connections_of_the_last_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that arrive together with the signal are closed like the others."""
+
+    async def main_loop(running: uvicorn.Server) -> None:
+        # uvicorn looks every 0.1 s; this looks in the very iteration in which they are accepted.
+        while not running.should_exit:  # noqa: ASYNC110 # it has no event
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(uvicorn.Server, "main_loop", main_loop)
 
     async def run() -> None:
         application = Application()
