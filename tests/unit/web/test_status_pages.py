@@ -209,6 +209,7 @@ def test_unknown_filter_of_the_api(query: str, error: str) -> None:
         ("?problem=%22%3E%3Cb%3E", 'There is no kind of problem “"><b>”.'),
         ("?app=%00a%ff", "There is no app “a\ufffd”."),
         (f"?app={'x' * 5000}", f"There is no app “{'x' * 255}”."),
+        (f"?problem=%0A{'x' * 5000}", f"There is no kind of problem “{'x' * 254}”."),
     ],
 )
 def test_unknown_filter_of_the_page(query: str, text: str) -> None:
