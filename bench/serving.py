@@ -1,19 +1,28 @@
 """How many scrapes a second are answered in time, with 100 recordings shown."""
 
 import asyncio
+import gzip
 import ssl
 import statistics
 import tempfile
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from bench.processes import Running, running
-from bench.scraping import exporting, measure_scrapes, write_config
+from bench.scraping import exporting, write_config
+from tests.support.web_config import (
+    TLS_FILES,
+    USER,
+    authorization,
+    bcrypt_hash,
+    client_context,
+    write_web_config,
+)
 
 
 RECORDINGS = 100
@@ -25,6 +34,7 @@ _FACTOR = 1.2
 _RUNS = 3
 # A generator that is itself too slow would measure itself.
 _REACHED = 0.97
+_BCRYPT_COST = 10
 
 
 @dataclass(slots=True)
@@ -34,6 +44,12 @@ class Generator:
     reader_writers: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
     request: bytes
     seconds: list[float] = field(default_factory=list)
+    last_body: bytes = b""
+
+    @property
+    def shown(self) -> int:
+        """Return the number of recordings in the last answer."""
+        return gzip.decompress(self.last_body).count(b"\nrk_recording_info{")
 
     async def run(self, rate: float) -> float:
         """Return the 99th percentile of the time from when a request was due to its answer."""
@@ -55,7 +71,7 @@ class Generator:
         if not head.startswith(b"HTTP/1.1 200 "):
             raise RuntimeError(head.decode())
         length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-        await reader.readexactly(int(length))
+        self.last_body = await reader.readexactly(int(length))
         self.seconds.append(asyncio.get_running_loop().time() - due)
         self.reader_writers.put_nowait((reader, writer))
 
@@ -91,30 +107,40 @@ async def highest_rate(generator: Generator) -> float:
 
 
 def print_serving() -> None:
-    """Print how many scrapes a second are answered in time."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        _simulator() as simulator,
-    ):
-        more: Mapping[str, Any] = {"scrape": {"min_interval": "5s"}}
-        config = write_config(Path(folder), simulator, read="list", more=more)
-        with exporting(config) as exporter:
-            # Reads the account, and warms up.
-            shown = measure_scrapes(exporter, 3).recordings
-            if shown != RECORDINGS:
-                raise RuntimeError(f"{shown} recordings are shown, not {RECORDINGS}")
-            rates = [asyncio.run(_highest_rate(exporter)) for _ in range(_RUNS)]
+    """Print how many scrapes a second are answered in time, plain and with TLS and a password."""
     print(
         f"scrapes per second with 99 % of the answers within {LIMIT_SECONDS * 1000:.0f} ms "
         f"({RECORDINGS} recordings shown, new values every 5 s, {_CONNECTIONS} connections, gzip; "
-        f"median of {_RUNS}): {statistics.median(rates):.0f}\n"
+        f"median of {_RUNS}):\n"
     )
+    with running("bench.finished_account", str(RECORDINGS)) as simulator:
+        for name, is_protected in (("plain HTTP", False), ("TLS and a password", True)):
+            rates = _highest_rates(simulator, is_protected=is_protected)
+            print(f"- {name}: {statistics.median(rates):.0f}")
+    print()
 
 
-async def _highest_rate(exporter: Running) -> float:
-    async with connected(exporter.url) as generator:
+def _highest_rates(simulator: Running, *, is_protected: bool) -> list[float]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        more: dict[str, Any] = {"scrape": {"min_interval": "5s"}}
+        if is_protected:
+            users = {USER: bcrypt_hash(cost=_BCRYPT_COST)}
+            web = write_web_config(folder, tls=TLS_FILES, basic_auth_users=users)
+            more["web"] = {"listen_address": "127.0.0.1:0", "config_file": str(web)}
+        config = write_config(folder, simulator, read="list", more=more)
+        with exporting(config) as exporter:
+            return [
+                asyncio.run(_highest_rate(exporter, is_protected=is_protected))
+                for _ in range(_RUNS)
+            ]
+
+
+async def _highest_rate(exporter: Running, *, is_protected: bool) -> float:
+    context = client_context() if is_protected else None
+    headers = {"Authorization": authorization()} if is_protected else {}
+    async with connected(exporter.url, context=context, headers=headers) as generator:
+        await generator.run(_FIRST_RATE)  # reads the account, and warms up
+        if generator.shown != RECORDINGS:
+            raise RuntimeError(f"{generator.shown} recordings are shown, not {RECORDINGS}")
         return await highest_rate(generator)
-
-
-def _simulator() -> AbstractContextManager[Running]:
-    return running("bench.finished_account", str(RECORDINGS))

@@ -2,7 +2,7 @@
 The protocols between systemd and its services: readiness, a watchdog, and sockets.
 
 They are described in sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3). They are small and
-stable. The libraries for them need libsystemd, may block, or are no longer maintained.
+stable. The libraries for them need libsystemd, may block, or know neither reloads nor sockets.
 """
 
 import asyncio

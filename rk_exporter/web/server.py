@@ -43,6 +43,8 @@ SPARE_CONNECTIONS = 24
 KEEP_ALIVE_SECONDS = 120
 GRACE_SECONDS = 10
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# How many times the event loop turns from an accepted connection to its `connection_made`.
+_ITERATIONS_TO_CONNECT = 3
 _LARGEST_HEAD_BYTES = 16 * 1024
 # asyncio tries again every second, and reports up to BACKLOG errors each time.
 _ACCEPT_LOG_SECONDS = 10.0
@@ -77,6 +79,10 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the connections that are in their TLS handshake, then the others."""
+        # A connection that was accepted in the last moment is made a little later. Otherwise it
+        # would stay open until the deadline for its request.
+        for _ in range(_ITERATIONS_TO_CONNECT):
+            await asyncio.sleep(0)
         if self._door:
             self._door.close()
         await super().shutdown(sockets)

@@ -11,6 +11,7 @@ import socket
 from typing import Any
 
 import pytest
+import uvicorn
 
 from rk_exporter.config.parsers import Address
 from rk_exporter.web import protocol, server
@@ -529,3 +530,33 @@ def test_grace_period(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapture
 
     asyncio.run(run())
     assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_connections_of_the_last_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that arrive together with the signal are closed like the others."""
+
+    async def main_loop(running: uvicorn.Server) -> None:
+        # uvicorn looks every 0.1 s; this looks in the very iteration in which they are accepted.
+        while not running.should_exit:  # noqa: ASYNC110 # it has no event
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(uvicorn.Server, "main_loop", main_loop)
+
+    async def run() -> None:
+        application = Application()
+        listener = Listener(application, bind(Address("127.0.0.1", 0)))
+        serving = asyncio.create_task(serve([listener]))
+        site = Site(application, listener)
+        kept = await site.connect()
+        await kept.get("/")
+        assert await kept.response() == (200, b"/\n")
+        # While this waits for the kernel, the server's loop does not run.
+        late = [socket.create_connection(site.address) for _ in range(30)]
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(serving, protocol.HEAD_DEADLINE_SECONDS - 1)
+        for connection in late:
+            connection.close()
+        kept.writer.close()
+
+    for _ in range(5):
+        asyncio.run(run())

@@ -104,6 +104,9 @@ def test_second_signal_ends_immediately() -> None:
         # The server closes idle connections first, so it has received the signal.
         with contextlib.suppress(OSError), socket.create_connection(address) as other:
             other.settimeout(TIMEOUT_SECONDS)
+            # Without a byte, a client whose connection was refused in the last moment of the
+            # handshake would not hear of it.
+            other.sendall(b"G")
             other.recv(1)
         program.send_signal(signal.SIGTERM)
         assert connection.recv(1) == b""
