@@ -47,8 +47,10 @@ class StatusSource:
             raise Busy
         self._waiting += 1
         try:
+            # Not in the thread: a reload may change what is observed.
+            observed = self._observe()
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, self._built, wanted, to)
+            return await loop.run_in_executor(self._executor, self._built, observed, wanted, to)
         finally:
             self._waiting -= 1
 
@@ -56,8 +58,8 @@ class StatusSource:
         """Stop the thread."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _built(self, wanted: Filter, to: Callable[[Status], T]) -> T:
-        return to(build_status(self._observe(), wanted, self._clock()))
+    def _built(self, observed: Observed, wanted: Filter, to: Callable[[Status], T]) -> T:
+        return to(build_status(observed, wanted, self._clock()))
 
 
 class StatusPage:
