@@ -148,7 +148,11 @@ def test_make_dist(root: Path) -> None:
     """`make dist` builds both archives and the bill of materials, even if they exist already."""
     make = required_program("make", package="make")
     shown = subprocess.run(
-        [make, "--dry-run", "dist"], cwd=root, capture_output=True, text=True, check=True
+        [make, "--no-print-directory", "--dry-run", "dist"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
     assert [
         "rm -rf dist",
