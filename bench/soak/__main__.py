@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import random
 import re
@@ -240,6 +241,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=3.0)
     seconds = parser.parse_args().minutes * 60
+    # The simulator's server reports each answer that a fault cuts off.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     scenario = GeneratedScenario(1, _MEETINGS, time.time(), DEMO_PACE)
     simulator = Simulator(
         scenario,
