@@ -45,7 +45,7 @@ _MOST_FAILURES_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a process holds at one time."""
+    """The sockets, files, tasks and threads of a process at one time."""
 
     sockets: int
     files: int
@@ -85,7 +85,7 @@ class Watched:
 
 @contextmanager
 def _exporter(site: Site) -> Iterator[Watched]:
-    """Run the exporter; its log goes to a file, because nobody reads a pipe meanwhile."""
+    """Run the exporter; its log goes to a file, because nobody would read a pipe."""
     tasks_file = site.folder / "tasks"
     command = [sys.executable, "-m", "bench.soak.process", "serve", "--config.file"]
     environment = {"PATH": os.environ["PATH"], TASKS_VARIABLE: str(tasks_file)}
@@ -186,7 +186,7 @@ def _calls(simulator: Simulator, watch: CounterWatch) -> list[str]:
 def _missing(load: Load, watch: CounterWatch, seconds: float) -> list[str]:
     """Return what did not happen often enough for the soak to prove anything."""
     least = {
-        "scrape": 8 * seconds,
+        "scrape": 5 * seconds,
         "refusal": seconds / 4,
         "reload": seconds / 30,
         "refused reload": seconds / 30,

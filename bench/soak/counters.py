@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 _SAMPLE = re.compile(r"^(\w+(?:_total|_count|_sum|_bucket))(\{[^\n]*\})? (\S+)$", re.MULTILINE)
-# An app that was removed and comes back begins anew.
+# An app that was removed and comes back starts at 0.
 _PASSING = 'rk_app="second"'
 
 

@@ -76,18 +76,18 @@ class Load:
         await self._post_reload(HTTPStatus.OK)
 
     def _start_scrapers(self, group: asyncio.TaskGroup, context: ssl.SSLContext) -> None:
-        """Start eight scrapes a second; two of them connect anew each time."""
+        """Start eight scrapes a second; two of them make a connection of their own."""
         client = httpx.AsyncClient(verify=context, timeout=_TIMEOUT_SECONDS)
 
         async def scrape_kept() -> None:
             await self._scrape(client)
 
-        async def scrape_anew() -> None:
+        async def scrape_once() -> None:
             async with httpx.AsyncClient(verify=context, timeout=_TIMEOUT_SECONDS) as other:
                 await self._scrape(other)
 
         self._every(group, 1 / 6, scrape_kept)
-        self._every(group, 1 / 2, scrape_anew)
+        self._every(group, 1 / 2, scrape_once)
 
     async def _observe(self, context: ssl.SSLContext) -> None:
         """Scrape twice a second, one scrape after the other, and watch all counters."""

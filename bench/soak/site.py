@@ -40,7 +40,7 @@ class Site:
 
     @property
     def log_file(self) -> Path:
-        """What the exporter logs."""
+        """The exporter's log."""
         return self.folder / "log"
 
     def write_all(self) -> None:

@@ -21,7 +21,7 @@ _OVERRUN_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassProgress:
-    """How the passes go on, besides what they find out."""
+    """Whether a pass is running, when the last one ended, and which apps had a bug in it."""
 
     last_ended_at: float | None
     """When the last pass over all apps ended, in unix seconds."""

@@ -44,7 +44,7 @@ class _Contents:
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class _Loaded:
-    """What the files had at one time, ready for use."""
+    """The configuration and TLS that the files contained at one time."""
 
     digest: bytes
     config: WebConfig | None

@@ -65,7 +65,7 @@ def _obstacles(app: AppSnapshot, observed: Observed, now: float) -> list[str]:
 
 
 def _problems(app: AppSnapshot, now: float) -> Iterator[str]:
-    """Return what needs attention, besides what keeps the app's metrics from being complete."""
+    """Return the problems of an app that do not make its metrics incomplete."""
     failing = failing_calls(app)
     if failing:
         yield failing.describe(now=now)
