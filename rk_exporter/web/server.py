@@ -20,6 +20,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import uvicorn
@@ -69,9 +70,11 @@ class _Server(uvicorn.Server):
         self.force_exit = self.should_exit
         self.should_exit = True
         if self.listens.is_set():
-            # uvicorn would accept connections until its next tick.
-            for server in self.servers:
-                server.close()
+            # uvicorn would accept connections until its next tick. `close` would be too early: a
+            # connection that was just accepted would stay open, and nothing would ever serve it.
+            loop = asyncio.get_running_loop()
+            for listening in chain.from_iterable(server.sockets for server in self.servers):
+                loop.remove_reader(listening)
         if self.force_exit:
             # Since Python 3.12, uvicorn would wait for them.
             for connection in self.server_state.connections:
