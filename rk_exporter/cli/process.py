@@ -64,10 +64,13 @@ class _Loop(asyncio.SelectorEventLoop):
         asyncio would restore the default, and a late signal would end the process with an error
         after it has done everything.
         """
-        signal.pthread_sigmask(signal.SIG_BLOCK, {sig})
-        is_removed = super().remove_signal_handler(sig)
+        # Not by asyncio's own method: it restores the default for a moment, in which a thread that
+        # does not hold signals back may get one.
         signal.signal(sig, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {sig})
+        handlers: dict[int, object] = self._signal_handlers  # type: ignore[attr-defined] # private
+        is_removed = handlers.pop(sig, None) is not None
+        if not handlers:
+            signal.set_wakeup_fd(-1)
         return is_removed
 
 

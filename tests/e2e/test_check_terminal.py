@@ -1,7 +1,9 @@
 """`check` as people see it: colours on a terminal, plain text in a pipe, and Ctrl-C."""
 
+import contextlib
 import re
 import signal
+import subprocess
 import time
 
 from collections.abc import Iterator
@@ -78,6 +80,11 @@ def test_interrupted(arguments: tuple[str, ...], simulator: Simulator) -> None:
         give_up_at = time.monotonic() + 30
         while not simulator.requests.total and time.monotonic() < give_up_at:
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        assert simulator.requests.total
+        # People press it again if nothing happens.
+        for _ in range(4):
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)
         output, errors = process.communicate(timeout=10)
     assert (130, "", "interrupted\n") == (process.returncode, output, errors)
