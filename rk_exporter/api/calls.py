@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Protocol, TypeVar
@@ -110,13 +110,7 @@ class ApiCaller:
                 return _parsed(answer, parse, context.token)
 
         try:
-            try:
-                parsed = await attempt()
-            except ConnectionStale as stale:
-                try:
-                    parsed = await attempt()
-                except RateLimitWait:
-                    raise stale from None
+            parsed = await _again_if_stale(attempt)
         except RateLimitWait:
             self._log.postponed(trace)
             raise
@@ -187,6 +181,17 @@ class ApiCaller:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+async def _again_if_stale(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of *attempt*, made again if the server had closed the connection."""
+    try:
+        return await attempt()
+    except ConnectionStale as stale:
+        try:
+            return await attempt()
+        except RateLimitWait:
+            raise stale from None
 
 
 def _parsed(answer: Answer, parse: Callable[[int, bytes], T], token: Secret) -> T:

@@ -82,9 +82,7 @@ class Exporter:
     def __post_init__(self) -> None:
         config = self.config
         self._clients = ClientPool(self._client_factory(config))
-        self._state_file = None
-        if config.state_file and self.persistent:
-            self._state_file = StateFile(config.state_file, clock=self.clock.wall)
+        self._state_file = self._new_state_file()
         self._metrics = OwnMetrics()
         groups = BudgetGroups(
             self.clock,
@@ -200,6 +198,10 @@ class Exporter:
             configuration_warnings=tuple(self.config.warnings),
             warnings=recent_warnings(),
         )
+
+    def _new_state_file(self) -> StateFile | None:
+        path = self.config.state_file
+        return StateFile(path, clock=self.clock.wall) if path and self.persistent else None
 
     def _client_factory(self, config: Config) -> ClientFactory:
         return self.make_client or client_factory(config.base_url)

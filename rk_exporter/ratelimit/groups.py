@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS, SlidingWindowBudget, one_pass_limit
-from rk_exporter.ratelimit.limiter import BudgetGroup
+from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.past_calls import past_calls
 from rk_exporter.runtime.clock import Clock
 

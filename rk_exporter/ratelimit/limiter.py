@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import math
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
@@ -23,11 +23,9 @@ from rk_exporter.model.errors import (
     Unauthorized,
 )
 from rk_exporter.model.failure import Failure
-from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.budget import SlidingWindowBudget
+from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
-from rk_exporter.ratelimit.headers import BLOCK_SECONDS
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.ratelimit.status import BudgetStatus, Outage, RateLimitPolicy, outage_of
 from rk_exporter.runtime.backoff import Backoff
@@ -35,57 +33,10 @@ from rk_exporter.runtime.backoff import Backoff
 
 _REJECTED = Backoff(first_seconds=15.0, longest_seconds=300.0)
 _REJECTIONS_OF_A_VALID_TOKEN = 2
-# For a 429 without Retry-After.
-_RATE_LIMITED = Backoff(first_seconds=BLOCK_SECONDS, longest_seconds=900.0)
-_SAVED_PER_SECOND = 1000
 
 
 class RateLimitWait(Exception):
     """The call was not made, because it would have to wait for longer than the pass allows."""
-
-
-class BudgetGroup:
-    """What all calls of one Cloudflare user share; *monotonic* is the clock of its *budget*."""
-
-    def __init__(self, budget: SlidingWindowBudget, *, monotonic: Callable[[], float]) -> None:
-        self.budget = budget
-        self.monotonic = monotonic
-        self.breaker = CircuitBreaker(_RATE_LIMITED)
-        self.policies: tuple[RateLimitPolicy, ...] = ()
-        self.app_count = 0
-        self.tokens: dict[Secret, float] = {}
-        """When each token was last used for a call, in monotonic seconds."""
-        # Calls wait in the order in which they came, whichever app they are for.
-        self.turn = asyncio.Lock()
-        self._call_ended = asyncio.Event()
-
-    def take_over(self, others: Iterable["BudgetGroup"]) -> None:
-        """Begin with the calls and the block of *others*, none of which has running calls."""
-        others = list(others)
-        self.budget.take_over(other.budget for other in others)
-        self.breaker.take_over(other.breaker for other in others)
-        self.policies = next((other.policies for other in others if other.policies), ())
-
-    async def wait(self, seconds: float) -> None:
-        """Wait for *seconds*, or until a call ends."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if math.isinf(seconds) else seconds):
-                await self._call_ended.wait()
-
-    def wake_waiting(self) -> None:
-        """Wake the calls that wait for the end of a trial call."""
-        self._call_ended.set()
-        self._call_ended = asyncio.Event()
-
-    def recent_calls(self, name: str | None, unix_seconds: float) -> SavedCalls:
-        """Return the calls that the budget still counts now, at *unix_seconds*."""
-        now = self.monotonic()
-        # Rounded up, because no call may seem to be older than it is.
-        ends = tuple(
-            math.ceil((unix_seconds - now + end) * _SAVED_PER_SECOND) / _SAVED_PER_SECOND
-            for end in self.budget.recent(now)
-        )
-        return SavedCalls(group=name, until=unix_seconds, ends=ends)
 
 
 @dataclass(frozen=True, slots=True)

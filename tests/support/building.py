@@ -20,7 +20,8 @@ from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
-from rk_exporter.ratelimit.limiter import BudgetGroup, RateLimiter
+from rk_exporter.ratelimit.budget_group import BudgetGroup
+from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.simulator import (

@@ -21,7 +21,8 @@ from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
-from rk_exporter.ratelimit.limiter import BudgetGroup, RateLimiter
+from rk_exporter.ratelimit.budget_group import BudgetGroup
+from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.simulator import Fault, MeetingInList, Recording, ScriptedScenario, Simulator
 from tests.support.building import (

@@ -18,7 +18,7 @@ from rk_exporter.ratelimit.budget import (
     largest_burst,
     one_pass_limit,
 )
-from rk_exporter.ratelimit.limiter import BudgetGroup
+from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.past_calls import past_calls
 from rk_exporter.ratelimit.status import RateLimitPolicy
 

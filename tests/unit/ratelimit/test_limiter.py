@@ -21,7 +21,8 @@ from rk_exporter.model.errors import (
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
-from rk_exporter.ratelimit.limiter import BudgetGroup, CallCounts, RateLimiter, RateLimitWait
+from rk_exporter.ratelimit.budget_group import BudgetGroup
+from rk_exporter.ratelimit.limiter import CallCounts, RateLimiter, RateLimitWait
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from tests.support import virtual_time

@@ -17,7 +17,8 @@ from rk_exporter.model.errors import (
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
-from rk_exporter.ratelimit.limiter import BudgetGroup, RateLimiter
+from rk_exporter.ratelimit.budget_group import BudgetGroup
+from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.ratelimit.status import Outage
 from tests.support.building import NOW, pass_context, run
 
