@@ -113,6 +113,7 @@ def welcome(about_prometheus: str, *, target: str, simulator_url: str, seed: int
     queries = "\n".join(f"  {query:{width}}  # {text}" for query, text in QUERIES.items())
     return f"""\
 rk-exporter   http://{target}/metrics
+status page   http://{target}/
 simulated API {simulator_url}  ({MEETING_COUNT} meetings, seed {seed}, token `simulated`)
 {about_prometheus}
 Three queries to try in Prometheus:
