@@ -150,7 +150,8 @@ class Simulator:
         now = self._clock()
         authorization = _authorization(scope)
         meeting_id = self._backend.meeting_of(call, query, now)
-        self.requests.count(call.endpoint, meeting_id, now, bearer_token(authorization))
+        token = bearer_token(authorization)
+        self.requests.count(call.endpoint, meeting_id, now, token, call.app_id)
         self.requests.arrive(self._gateway.user(authorization), now)
         decision = self._gateway.decide(authorization, now)
         if decision.rate_limited:

@@ -21,6 +21,8 @@ class RequestLog:
     """The same for each token; `content` omits it because a token may be a real one."""
     by_endpoint: Counter[str] = field(default_factory=Counter)
     by_meeting: Counter[str] = field(default_factory=Counter)
+    by_app: Counter[str] = field(default_factory=Counter)
+    """The calls that name an app, by its id."""
     _arrivals: dict[str, list[float]] = field(default_factory=dict)
     _windows: dict[str | None, SlidingWindow] = field(default_factory=dict)
     """A window for each token, and under None the window for all calls."""
@@ -36,10 +38,17 @@ class RequestLog:
         return max((_busiest(sorted(times), seconds) for times in users), default=0)
 
     def count(
-        self, endpoint: str, meeting_id: str | None, now: float, token: str | None = None
+        self,
+        endpoint: str,
+        meeting_id: str | None,
+        now: float,
+        token: str | None = None,
+        app_id: str | None = None,
     ) -> None:
         """Count a call to *endpoint* at *now*, about one meeting or none in particular."""
         self.total += 1
+        if app_id is not None:
+            self.by_app[app_id] += 1
         self.by_endpoint[endpoint] += 1
         if meeting_id is not None:
             self.by_meeting[meeting_id] += 1
@@ -63,6 +72,7 @@ class RequestLog:
             "window_seconds": self.window_seconds,
             "by_endpoint": dict(self.by_endpoint),
             "by_meeting": dict(self.by_meeting),
+            "by_app": dict(self.by_app),
         }
 
 
