@@ -144,7 +144,7 @@ def _alerts() -> dashboard.AnnotationQuery:
         .datasource(DATASOURCE)
         .enable(True)
         .icon_color("red")
-        .expr('ALERTS{alertname=~"RK.+", alertstate="firing", severity!="info"}')
+        .expr('ALERTS{alertname=~"RealtimeKit.+", alertstate="firing", severity!="info"}')
         .title_format("{{alertname}}")
         .text_format("{{rk_app}} {{meeting_id}}")
         .tag_keys("severity")

@@ -98,7 +98,7 @@ def _states_now() -> Panel:
 
 def _alerts() -> Panel:
     labels = "alertname, severity, rk_app, meeting_id"
-    firing = f'count by ({labels}) (ALERTS{{alertname=~"RK.+", alertstate="firing"}})'
+    firing = f'count by ({labels}) (ALERTS{{alertname=~"RealtimeKit.+", alertstate="firing"}})'
     return table_of(
         About(
             "Firing alerts",

@@ -107,7 +107,7 @@ def test_from_start_to_stop(demo: subprocess.Popen[str], tmp_path: Path) -> None
         groups = fetched(f"{prometheus}/api/v1/rules")["data"]["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
         assert [] == [rule for rule in rules if rule["health"] == "err"]
-        return {"RKRecordingErrored", "RKRecordingStuckInvoked"} <= {
+        return {"RealtimeKitRecordingErrored", "RealtimeKitRecordingStuckInvoked"} <= {
             rule["name"] for rule in rules if rule["health"] == "ok"
         }
 

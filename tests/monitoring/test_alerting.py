@@ -168,11 +168,11 @@ def check(notified: Notified, rule: dict[str, Any], *names: str) -> None:
 def test_a_recording_that_does_not_start(monitored: Monitored, root: Path) -> None:
     """The pager is notified about a recording that does not start, until it starts."""
     labels = {
-        "alertname": "RKRecordingStuckInvoked",
+        "alertname": "RealtimeKitRecordingStuckInvoked",
         "rk_app": "telehealth",
         "meeting_id": "starts-late",
     }
-    rule = shortened.alerting_rule(root, "RKRecordingStuckInvoked", "critical")
+    rule = shortened.alerting_rule(root, "RealtimeKitRecordingStuckInvoked", "critical")
     check(monitored.notification("firing", labels), rule, "telehealth", "starts-late", "10m")
     before = monitored.notification_count
     monitored.advance(STARTS_AFTER_SECONDS)
@@ -181,8 +181,8 @@ def test_a_recording_that_does_not_start(monitored: Monitored, root: Path) -> No
 
 def test_a_recording_that_fails(monitored: Monitored, root: Path) -> None:
     """The team is notified about a failed recording, until the failure is old."""
-    labels = {"alertname": "RKRecordingErrored", "rk_app": "telehealth", "meeting_id": "fails"}
-    rule = shortened.alerting_rule(root, "RKRecordingErrored", "warning")
+    labels = {"alertname": "RealtimeKitRecordingErrored", "rk_app": "telehealth", "meeting_id": "fails"}
+    rule = shortened.alerting_rule(root, "RealtimeKitRecordingErrored", "warning")
     monitored.advance(FAILS_AFTER_SECONDS)
     check(monitored.notification("firing", labels), rule, "telehealth", "fails")
     # Waiting for a day would take too long.
@@ -199,9 +199,9 @@ def test_an_exporter_that_stops(monitored: Monitored, root: Path) -> None:
 
     There is no warning about one of several exporters, because it is the only one.
     """
-    down = {"alertname": "RKExporterDown", "rk_app": "telehealth"}
-    stuck = {"alertname": "RKRecordingStuckInvoked", "meeting_id": "never-starts"}
-    rule = shortened.alerting_rule(root, "RKExporterDown", "critical")
+    down = {"alertname": "RealtimeKitExporterDown", "rk_app": "telehealth"}
+    stuck = {"alertname": "RealtimeKitRecordingStuckInvoked", "meeting_id": "never-starts"}
+    rule = shortened.alerting_rule(root, "RealtimeKitExporterDown", "critical")
     monitored.notification("firing", stuck)
     monitored.exporting.stop()
     check(monitored.notification("firing", down), rule, "telehealth", monitored.exporting.address)
@@ -215,7 +215,7 @@ def test_an_exporter_that_stops(monitored: Monitored, root: Path) -> None:
     before = monitored.notification_count
     monitored.exporting.start()
     monitored.notification("resolved", down, after=before)
-    of_several = {"alertname": "RKExporterDown", "severity": "warning"}
+    of_several = {"alertname": "RealtimeKitExporterDown", "severity": "warning"}
     assert [] == [
         notified
         for notified in monitored.webhook.notified

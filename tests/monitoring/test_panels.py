@@ -29,14 +29,14 @@ from tests.support.serving import served
 CHOSEN = {"meeting": every_state.WHOLE_LIFE}
 # The alerts that the scenario causes.
 ALERTS = {
-    "RKDataStale",
-    "RKDownloadURLExpiringSoon",
-    "RKMeetingNotRecorded",
-    "RKRecordingEmptyFile",
-    "RKRecordingErrored",
-    "RKRecordingNearTimeLimit",
-    "RKRecordingStuckInvoked",
-    "RKRecordingStuckUploading",
+    "RealtimeKitDataStale",
+    "RealtimeKitDownloadURLExpiringSoon",
+    "RealtimeKitMeetingNotRecorded",
+    "RealtimeKitRecordingEmptyFile",
+    "RealtimeKitRecordingErrored",
+    "RealtimeKitRecordingNearTimeLimit",
+    "RealtimeKitRecordingStuckInvoked",
+    "RealtimeKitRecordingStuckUploading",
 }
 
 

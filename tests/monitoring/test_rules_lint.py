@@ -21,27 +21,27 @@ from tests.support.monitoring.series import (
 
 
 ALERTS = (
-    "RKExporterDown",
-    "RKExporterAbsent",
-    "RKDataStale",
-    "RKAPIAuthFailing",
-    "RKAPIRateLimited",
-    "RKBudgetExhausted",
-    "RKConfigReloadFailed",
-    "RKRecordingErrored",
-    "RKRecordingErrorRatioHigh",
-    "RKRecordingStuckInvoked",
-    "RKRecordingStuckUploading",
-    "RKRecordingPausedTooLong",
-    "RKRecordingNearTimeLimit",
-    "RKRecordingEmptyFile",
-    "RKDownloadURLExpiringSoon",
-    "RKDownloadURLExpired",
-    "RKRecordingsHidden",
-    "RKMeetingNotRecorded",
-    "RKStartDelayHigh",
+    "RealtimeKitExporterDown",
+    "RealtimeKitExporterAbsent",
+    "RealtimeKitDataStale",
+    "RealtimeKitAPIAuthFailing",
+    "RealtimeKitAPIRateLimited",
+    "RealtimeKitBudgetExhausted",
+    "RealtimeKitConfigReloadFailed",
+    "RealtimeKitRecordingErrored",
+    "RealtimeKitRecordingErrorRatioHigh",
+    "RealtimeKitRecordingStuckInvoked",
+    "RealtimeKitRecordingStuckUploading",
+    "RealtimeKitRecordingPausedTooLong",
+    "RealtimeKitRecordingNearTimeLimit",
+    "RealtimeKitRecordingEmptyFile",
+    "RealtimeKitDownloadURLExpiringSoon",
+    "RealtimeKitDownloadURLExpired",
+    "RealtimeKitRecordingsHidden",
+    "RealtimeKitMeetingNotRecorded",
+    "RealtimeKitStartDelayHigh",
 )
-RUNBOOK = "# Runbook\n\n## RKFailing\n"
+RUNBOOK = "# Runbook\n\n## RealtimeKitFailing\n"
 KNOWN: dict[str, Labels] = {
     "up": TARGET,
     "rk_up": TARGET | {"app"},
@@ -61,7 +61,7 @@ def sound() -> dict[str, Any]:
                 "rules": [
                     {"record": "rk:calls:threshold", "expr": "5"},
                     {
-                        "alert": "RKFailing",
+                        "alert": "RealtimeKitFailing",
                         "expr": "sum by (app) (increase(rk_calls_total[10m]))"
                         " > scalar(max(rk:calls:threshold))",
                         "for": "5m",
@@ -71,7 +71,7 @@ def sound() -> dict[str, Any]:
                             "description": "{{ $value }} calls of app {{ $labels.app }} failed:"
                             ' {{ with printf "rk_up{app=%q}" $labels.app | query }}{{ end }}'
                             "{{ with $labels.instance }} {{ . }}{{ end }}",
-                            "runbook_url": "docs/how-to/runbook.md#rkfailing",
+                            "runbook_url": "docs/how-to/runbook.md#realtimekitfailing",
                         },
                     },
                 ],
@@ -164,9 +164,9 @@ ANNOTATIONS = [
     ({"summary": ""}, "alerts/annotation"),
     ({"description": ""}, "alerts/annotation"),
     ({"runbook_url": ""}, "alerts/annotation"),
-    ({"runbook_url": "docs/how-to/runbook.md#rkfailed"}, "alerts/annotation"),
-    ({"runbook_url": "docs/alerting.md#rkfailing"}, "alerts/annotation"),
-    ({"runbook_url": "https://example.org/docs/how-to/runbook.md#rkfailing"}, ""),
+    ({"runbook_url": "docs/how-to/runbook.md#realtimekitfailed"}, "alerts/annotation"),
+    ({"runbook_url": "docs/alerting.md#realtimekitfailing"}, "alerts/annotation"),
+    ({"runbook_url": "https://example.org/docs/how-to/runbook.md#realtimekitfailing"}, ""),
     ({"description": "{{ $labels.code }}"}, "alerts/template"),
     ({"description": "{{ if $labels.code }}by code{{ end }}"}, ""),
     ({"more": '{{ printf "rk_ap{app=%q}" $labels.app | query }}'}, "alerts/template_query"),

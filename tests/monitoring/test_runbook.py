@@ -55,7 +55,7 @@ def entries(page: str) -> dict[str, str]:
     """Return the runbook's entry for each alert."""
     sections = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
     headed = (section.split("\n", 1) for section in sections)
-    return {heading: text for heading, text in headed if heading.startswith("RK")}
+    return {heading: text for heading, text in headed if heading.startswith("RealtimeKit")}
 
 
 def part(entry: str, name: str) -> str:

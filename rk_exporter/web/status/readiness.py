@@ -16,7 +16,7 @@ from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.web.status.times import clock_text
 
 
-# As in the alert RKBudgetExhausted.
+# As in the alert RealtimeKitBudgetExhausted.
 _USED_UP_RATIO = 0.05
 _MOST_APPS = 10
 _CAUSES: Mapping[Reason, str] = MappingProxyType(

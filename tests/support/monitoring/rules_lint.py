@@ -46,7 +46,7 @@ SEVERITIES = ("critical", "warning", "info")
 LONGEST_INTERVAL = timedelta(minutes=5)
 # At least two scrapes at the slowest documented interval.
 SHORTEST_WINDOW = timedelta(minutes=2)
-_NAME_OF_ALERT = re.compile(r"RK[A-Z]\w+")
+_NAME_OF_ALERT = re.compile(r"RealtimeKit[A-Z]\w+")
 _NAME_OF_RECORD = re.compile(r"[a-z_]+:[a-z]\w*:[a-z0-9_]+")
 # A label in a condition may be missing.
 _LABEL_IN_TEMPLATE = re.compile(r"(?<!with )(?<!if )(?:\$labels|\.Labels)\.(\w+)")
