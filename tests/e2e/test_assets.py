@@ -141,7 +141,8 @@ class TestAdapting:
         """The rule cases that users get pass for another job and another runbook as well."""
         assert 0 == assets(tmp_path, "--job", OTHER_JOB, "--runbook-url", RUNBOOK_URL).exit_code
         cases = [
-            tmp_path / f"rules/tests/{name}.yml" for name in ("notifications", "RealtimeKitExporterDown")
+            tmp_path / f"rules/tests/{name}.yml"
+            for name in ("notifications", "RealtimeKitExporterDown")
         ]
         tested = subprocess.run(
             [promtool, "test", "rules", *cases], capture_output=True, text=True, check=False

@@ -181,7 +181,11 @@ def test_a_recording_that_does_not_start(monitored: Monitored, root: Path) -> No
 
 def test_a_recording_that_fails(monitored: Monitored, root: Path) -> None:
     """The team is notified about a failed recording, until the failure is old."""
-    labels = {"alertname": "RealtimeKitRecordingErrored", "rk_app": "telehealth", "meeting_id": "fails"}
+    labels = {
+        "alertname": "RealtimeKitRecordingErrored",
+        "rk_app": "telehealth",
+        "meeting_id": "fails",
+    }
     rule = shortened.alerting_rule(root, "RealtimeKitRecordingErrored", "warning")
     monitored.advance(FAILS_AFTER_SECONDS)
     check(monitored.notification("firing", labels), rule, "telehealth", "fails")
