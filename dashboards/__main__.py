@@ -1,10 +1,11 @@
-"""Write the dashboards' JSON, and the copies of dashboards and rules in the Helm chart."""
+"""Write the dashboards' JSON, the rules, and the copies of both in the Helm chart."""
 
 import json
 
 from pathlib import Path
 
 from dashboards import exporter, overview, recording, recordings
+from dashboards.alerting.rules_file import rules_file
 from dashboards.classic import document
 
 
@@ -26,7 +27,7 @@ def texts() -> dict[str, str]:
     for name, build in DASHBOARDS.items():
         text = json.dumps(document(build()), indent=2, ensure_ascii=False) + "\n"
         found[f"dashboards/{name}.json"] = found[f"{_CHART_FILES}/dashboards/{name}.json"] = text
-    found[f"{_CHART_FILES}/{_RULES}"] = (ROOT / "dashboards/rules" / _RULES).read_text()
+    found[f"dashboards/rules/{_RULES}"] = found[f"{_CHART_FILES}/{_RULES}"] = rules_file()
     return found
 
 

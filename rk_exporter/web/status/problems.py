@@ -1,29 +1,15 @@
 """What needs attention about a recording or a meeting; pure functions of a reading and the time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 from rk_exporter.metrics.recordings import ReadRecording
 from rk_exporter.model.meeting import DiscoveryState, Reading
 from rk_exporter.model.recording import FAILURES, Outcome, Recording, Status
+from rk_exporter.model.thresholds import DEFAULTS as THRESHOLDS
 from rk_exporter.tracking.lifecycle import KnownRecording, ended_at
 from rk_exporter.tracking.ranking import is_empty
-
-
-# Those of the alerts, in dashboards/rules; a test compares them.
-THRESHOLDS: Mapping[str, float] = MappingProxyType(
-    {
-        "rk:recording_invoked_seconds:threshold": 5 * 60.0,
-        "rk:recording_uploading_seconds:threshold": 3600.0,
-        "rk:recording_running_seconds:threshold": 0.9 * 86_400.0,
-        "rk:recording_ended_seconds:threshold": 86_400.0,
-        "rk:download_url_expires_in_seconds:threshold": 86_400.0,
-        "rk:data_age_seconds:threshold": 600.0,
-    }
-)
-_INVOKED, _UPLOADING, _RUNNING, _ENDED, _EXPIRES, _AGE = THRESHOLDS.values()
 
 
 class Problem(StrEnum):
@@ -70,10 +56,10 @@ def recording_problems(known: KnownRecording, moment: Moment) -> Iterator[Proble
     if _is_stuck(recording, moment.api_now):
         yield Problem.STUCK
     has_failed = recording.status is Status.ERRORED or known.outcome in FAILURES
-    is_recent = moment.api_now - ended_at(known) < _ENDED
+    is_recent = moment.api_now - ended_at(known) < THRESHOLDS.recording_ended_seconds
     if has_failed and is_recent:
         yield Problem.FAILED
-    if recording.in_progress and moment.now - known.read_at > _AGE:
+    if recording.in_progress and moment.now - known.read_at > THRESHOLDS.data_age_seconds:
         yield Problem.STALE
     if recording.status is Status.UPLOADED and is_recent and is_empty(recording):
         yield Problem.EMPTY
@@ -84,7 +70,7 @@ def recording_problems(known: KnownRecording, moment: Moment) -> Iterator[Proble
     if recording.status is Status.UNKNOWN:
         yield Problem.UNKNOWN
     expires_in = moment.read(known).expires_in_seconds
-    if expires_in is not None and 0 < expires_in < _EXPIRES:
+    if expires_in is not None and 0 < expires_in < THRESHOLDS.download_url_expires_in_seconds:
         yield Problem.EXPIRING
 
 
@@ -104,7 +90,7 @@ def meeting_problems(
     if last_success is None:
         if is_due and reading.failure is None:
             yield Problem.STALE
-    elif reading.recordings is None or now - last_success > _AGE:
+    elif reading.recordings is None or now - last_success > THRESHOLDS.data_age_seconds:
         yield Problem.STALE
 
 
@@ -118,7 +104,7 @@ def is_capturing(recording: Recording) -> bool:
 def knows_live_meetings(discovery: DiscoveryState | None, now: float) -> bool:
     """Return whether the list of live sessions is recent."""
     last_success = discovery.last_success_timestamp_seconds if discovery else None
-    return last_success is not None and now - last_success <= _AGE
+    return last_success is not None and now - last_success <= THRESHOLDS.data_age_seconds
 
 
 def _is_stuck(recording: Recording, api_now: float) -> bool:
@@ -127,16 +113,24 @@ def _is_stuck(recording: Recording, api_now: float) -> bool:
         recording.stopped_timestamp_seconds,
     )
     if recording.status is Status.INVOKED:
-        return invoked_at is not None and api_now - invoked_at > _INVOKED
+        return (
+            invoked_at is not None and api_now - invoked_at > THRESHOLDS.recording_invoked_seconds
+        )
     if recording.status is Status.UPLOADING:
-        return stopped_at is not None and api_now - stopped_at > _UPLOADING
+        return (
+            stopped_at is not None and api_now - stopped_at > THRESHOLDS.recording_uploading_seconds
+        )
     return False
 
 
 def _is_near_limit(recording: Recording, api_now: float) -> bool:
     started_at = recording.started_timestamp_seconds
     is_running = recording.status in {Status.RECORDING, Status.PAUSED}
-    return is_running and started_at is not None and api_now - started_at > _RUNNING
+    return (
+        is_running
+        and started_at is not None
+        and api_now - started_at > THRESHOLDS.recording_running_seconds
+    )
 
 
 def _should_be_recorded(reading: Reading) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-import yaml
 
 from hypothesis import given
 
@@ -25,7 +24,7 @@ from rk_exporter.tracking.totals import RecordingTotals
 from rk_exporter.web.status import document
 from rk_exporter.web.status.build import MOST_APPS, MOST_ROWS, build_status
 from rk_exporter.web.status.document import Answer, AppStatus, Filter, Row
-from rk_exporter.web.status.problems import THRESHOLDS, Problem
+from rk_exporter.web.status.problems import Problem
 from tests.support.building import NOW
 from tests.support.statuses import REFUSED, app, known, observed, progress, reading, snapshots
 
@@ -284,18 +283,6 @@ def test_unrecorded_meetings(room: Room, recordings: Any, expected: list[str]) -
     )
     found = build_status(observed(one), Filter(), NOW).rows
     assert expected == [problem for row in found for problem in row.problems]
-
-
-def test_thresholds_are_those_of_the_alerts(root: Path) -> None:
-    """The page calls a recording stuck, for example, when the alerts do."""
-    rules = yaml.safe_load((root / "dashboards/rules/rk-exporter.rules.yml").read_text())
-    (thresholds,) = (group for group in rules["groups"] if group["name"].endswith("-thresholds"))
-    product = {rule["record"]: rule["expr"] for rule in thresholds["rules"]}
-    for name, seconds in THRESHOLDS.items():
-        expected = 1.0
-        for factor in str(product[name]).split("*"):
-            expected *= float(factor)
-        assert expected == pytest.approx(seconds), name
 
 
 def test_problems_come_first() -> None:

@@ -1,0 +1,94 @@
+"""A recording or alerting rule, with short names for the labels that expressions repeat."""
+
+import re
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rk_exporter.model.thresholds import MEANINGS
+
+
+_PLACE = "cluster, env, namespace, job"
+_LABELS = {
+    "job": _PLACE,
+    "app": f"{_PLACE}, rk_app",
+    "meeting": f"{_PLACE}, rk_app, meeting_id",
+    "recording": f"{_PLACE}, rk_app, meeting_id, recording_id",
+}
+# The address alone may be the same in two clusters.
+_OF_EXPORTER = f"{_PLACE}, instance"
+_NAMES = {
+    **_LABELS,
+    "exporter": _OF_EXPORTER,
+    **{
+        f"exporter {name}": labels.replace(_PLACE, _OF_EXPORTER)
+        for name, labels in _LABELS.items()
+        if name != "job"
+    },
+    **{name: f"scalar(max(rk:{name}:threshold))" for name in MEANINGS},
+}
+
+
+class Severity(StrEnum):
+    """How soon somebody must act: now, within a day, or when there is time."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Link(StrEnum):
+    """The dashboard that shows what an alert is about."""
+
+    OVERVIEW = "overview"
+    RECORDING = "recording"
+    EXPORTER = "exporter"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    A recorded series.
+
+    *expr* may contain `<app>`, `<meeting>`, `<recording>` and so on instead of the labels that
+    identify one, and `<recording_paused_seconds>` and so on instead of a threshold.
+    """
+
+    name: str
+    expr: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """An alert that fires when its *expr* has had a result for the time *pending*."""
+
+    name: str
+    expr: str
+    pending: str
+    severity: Severity
+    summary: str
+    description: str
+    link: Link | None = None
+    names_meeting: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rules that Prometheus evaluates one after the other."""
+
+    name: str
+    rules: tuple[Record | Alert, ...]
+    note: str = ""
+
+
+def expanded(expr: str) -> str:
+    """
+    Return an expression with all labels and thresholds in place of their short names.
+
+    Raises KeyError for a name that does not exist.
+    """
+    return re.sub(r"<([a-z][a-z_ ]*)>", lambda name: _NAMES[name[1]], expr)

@@ -1,0 +1,114 @@
+"""The rules as a YAML file with comments."""
+
+import json
+import textwrap
+
+from collections.abc import Iterator
+
+from dashboards.alerting import (
+    api_alerts,
+    exporter_alerts,
+    file_alerts,
+    meeting_alerts,
+    recorded,
+    recording_alerts,
+)
+from dashboards.alerting.rule import Alert, Group, Record, expanded
+from dashboards.alerting.texts import annotations
+from dashboards.alerting.thresholds import threshold_rules
+from rk_exporter.model.thresholds import DEFAULTS, Thresholds
+
+
+_WIDTH = 120
+_HEAD = """\
+# Recording and alerting rules for rk-exporter. They work in Prometheus 2.26 and newer, Mimir and Thanos Ruler.
+# Test them with `promtool test rules tests/*.yml`.
+#
+# The alerts survive missed scrapes, restarts and several exporters per app:
+#   - They aggregate by the labels that identify an app, a meeting or a recording. A new address or pod changes nothing,
+#     and two exporters of the same app count once.
+#   - They keep the labels cluster, env and namespace if your targets have them, so that alerts can be routed by them. Two
+#     exporters whose targets differ in one of these labels count as separate. To keep another label, e.g. team,
+#     replace "namespace, job" by "namespace, team, job" in this file.
+#   - The last value of a missing series counts for ten minutes.
+#   - They use the API's timestamps if there are any, because `for` starts again after a gap.
+# If your job has another name, generate this file with `rk-exporter assets DIR --job NAME`.
+
+groups:
+"""  # noqa: E501 - the lines of the file
+
+
+def rules_file(thresholds: Thresholds = DEFAULTS) -> str:
+    """Return the text of the file."""
+    return _HEAD + "\n".join(_group(group) for group in groups(thresholds))
+
+
+def groups(thresholds: Thresholds) -> Iterator[Group]:
+    """Yield the groups in the order in which a reader needs them."""
+    yield Group(
+        "rk-exporter-thresholds",
+        tuple(threshold_rules(thresholds)),
+        note="Adjust these values to your meetings. There is no need to change `for`, which only "
+        "bridges short failures.",
+    )
+    yield Group(
+        "rk-exporter-instances",
+        recorded.INSTANCES,
+        note="Series per exporter, for the groups below.",
+    )
+    yield Group(
+        "rk-exporter-recordings",
+        recorded.RECORDINGS,
+        note="Series per recording, from the exporter that read the recording last.",
+    )
+    yield Group(
+        "rk-exporter-alerts",
+        (
+            *exporter_alerts.ALERTS,
+            *api_alerts.ALERTS,
+            *recording_alerts.ALERTS,
+            *file_alerts.ALERTS,
+            *meeting_alerts.ALERTS,
+        ),
+    )
+
+
+def _group(group: Group) -> str:
+    head = f"  - name: {group.name}\n    interval: 30s\n    rules:\n"
+    return _comment(group.note, 2) + head + "".join(_rule(rule) for rule in group.rules)
+
+
+def _rule(rule: Record | Alert) -> str:
+    first = f"      - record: {rule.name}\n"
+    if isinstance(rule, Alert):
+        first = f"      - alert: {rule.name}\n"
+    text = _comment(rule.note, 6) + first + _expression(rule.expr)
+    if isinstance(rule, Alert):
+        labels = {"severity": str(rule.severity), **rule.labels}
+        text += f"        for: {rule.pending}\n"
+        text += _mapping("labels", labels) + _mapping("annotations", annotations(rule))
+    return text
+
+
+def _expression(expr: str) -> str:
+    lines = expanded(expr).rstrip().splitlines()
+    if len(lines) == 1:
+        return f"        expr: {json.dumps(lines[0], ensure_ascii=False)}\n"
+    return "        expr: |\n" + textwrap.indent("\n".join(lines), " " * 10) + "\n"
+
+
+def _mapping(name: str, values: dict[str, str]) -> str:
+    return f"        {name}:\n" + "".join(_entry(key, value) for key, value in values.items())
+
+
+def _entry(key: str, value: str) -> str:
+    """Return one line, or a folded text, which has no character with a meaning in YAML."""
+    lines = textwrap.wrap(value, _WIDTH - 12, break_long_words=False, break_on_hyphens=False)
+    if len(lines) == 1:
+        return f"          {key}: {json.dumps(value, ensure_ascii=False)}\n"
+    return f"          {key}: >-\n" + textwrap.indent("\n".join(lines), " " * 12) + "\n"
+
+
+def _comment(note: str, indent: int) -> str:
+    lines = textwrap.wrap(note, _WIDTH - indent - 2)
+    return "".join(f"{' ' * indent}# {line}\n" for line in lines)

@@ -1,0 +1,82 @@
+"""The thresholds of alerts, dashboards and the status page, with their defaults."""
+
+from dataclasses import dataclass, field, fields
+
+
+LONGEST_SCRAPE_INTERVAL_SECONDS = 300
+"""The alerts work up to this interval between two scrapes, even if one in four is missed."""
+_MINUTE_SECONDS = 60
+_HOUR_SECONDS = 60 * _MINUTE_SECONDS
+_DAY_SECONDS = 24 * _HOUR_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """One value for each threshold, with the unit in its name and the *meaning* in its metadata."""
+
+    recording_invoked_seconds: float = field(
+        default=5 * _MINUTE_SECONDS,
+        metadata={"meaning": "How long a start may take; about 2 s is normal."},
+    )
+    recording_uploading_seconds: float = field(
+        default=_HOUR_SECONDS,
+        metadata={"meaning": "How long an upload may take."},
+    )
+    recording_paused_seconds: float = field(
+        default=30 * _MINUTE_SECONDS,
+        metadata={"meaning": "How long a pause may last."},
+    )
+    recording_running_seconds: float = field(
+        default=0.9 * _DAY_SECONDS,
+        metadata={"meaning": "90 % of the API's time limit of 24 h."},
+    )
+    recording_ended_seconds: float = field(
+        default=_DAY_SECONDS,
+        metadata={"meaning": "How long alerts about failed and empty recordings fire."},
+    )
+    recording_bytes_per_second: float = field(
+        default=1000,
+        metadata={
+            "meaning": "Smaller files are suspicious; about 83,000 (300 MB per hour) is normal."
+        },
+    )
+    recording_duration_seconds: float = field(
+        default=5,
+        metadata={"meaning": "Shorter recordings may be empty."},
+    )
+    recordings_errored_ratio: float = field(
+        default=0.2,
+        metadata={"meaning": "Acceptable share of failed recordings."},
+    )
+    recordings_finished: float = field(
+        default=5,
+        metadata={"meaning": "Minimum number of ended recordings for that ratio."},
+    )
+    recording_start_delay_seconds: float = field(
+        default=30,
+        metadata={"meaning": "90 % of recordings must start within it."},
+    )
+    recordings_started: float = field(
+        default=3,
+        metadata={"meaning": "Minimum number of started recordings for that delay."},
+    )
+    download_url_expires_in_seconds: float = field(
+        default=_DAY_SECONDS,
+        metadata={"meaning": "How early to warn before files are deleted."},
+    )
+    download_url_expired_seconds: float = field(
+        default=_DAY_SECONDS,
+        metadata={"meaning": "How long to report that files were deleted."},
+    )
+    data_age_seconds: float = field(
+        default=10 * _MINUTE_SECONDS,
+        metadata={"meaning": "How old the last read may be."},
+    )
+    api_budget_remaining_ratio: float = field(
+        default=0.05,
+        metadata={"meaning": "A smaller share counts as exhausted."},
+    )
+
+
+DEFAULTS = Thresholds()
+MEANINGS = {threshold.name: str(threshold.metadata["meaning"]) for threshold in fields(Thresholds)}
