@@ -1,5 +1,8 @@
 """PromQL for the selected exporters, apps, meetings and recordings."""
 
+from dashboards.settings import CLUSTER
+
+
 _EXPORTER = ('job=~"$job"', 'instance=~"$instance"')
 _APP = (*_EXPORTER, 'rk_app=~"$app"')
 _MEETING = (*_APP, 'meeting_id=~"$meeting"')
@@ -8,7 +11,7 @@ BY_APP = "rk_app"
 BY_MEETING = "rk_app, meeting_id"
 BY_RECORDING = "rk_app, meeting_id, recording_id"
 # The address alone may be the same in two clusters.
-_BY_EXPORTER = "cluster, env, namespace, job, instance"
+_BY_EXPORTER = f"{CLUSTER}, env, namespace, job, instance"
 _ON_EXPORTER = f"on ({_BY_EXPORTER}, {BY_RECORDING})"
 
 
