@@ -57,7 +57,9 @@ rk:download_url_expires_in_seconds:threshold == 0
 """,
         pending="15m",
         severity=Severity.INFO,
-        summary="RealtimeKit will soon delete <1 recording|recordings> of app <app> without series.",
+        summary=(
+            "RealtimeKit will soon delete <1 recording|recordings> of app <app> without series."
+        ),
         description=(
             "Files without a copy will be lost within a day. These recordings have no series of "
             "their own, because there are more than `--follow.max-recordings`. Download them now, "

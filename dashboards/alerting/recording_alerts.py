@@ -41,9 +41,9 @@ time() - recording:rk_recording_interrupted:timestamp_seconds >= 0
         severity=Severity.CRITICAL,
         summary='The recording of "<name>" broke off, and people are still in the meeting.',
         description=(
-            "Nothing has recorded the meeting since recording <recording> (app <app>) ended <duration> "
-            "ago, and everything that people say now is lost. Start another recording and inform "
-            "them."
+            "Nothing has recorded the meeting since recording <recording> (app <app>) ended "
+            "<duration> ago, and everything that people say now is lost. Start another recording "
+            "and inform them."
         ),
         link=Link.RECORDING,
         note="Needs `--meetings.discover`, which shows how many people are in a meeting.",
@@ -114,9 +114,9 @@ recording:rk_recording_status:latest{status="INVOKED"}
         ),
         link=Link.RECORDING,
         note=(
-            "Compares with the last read, not with now, because a recording that cannot be read has "
-            "probably started. If the API reports no time of the request, the time at which INVOKED "
-            "was first seen counts."
+            "Compares with the last read, not with now, because a recording that cannot be read "
+            "has probably started. If the API reports no time of the request, the time at which "
+            "INVOKED was first seen counts."
         ),
     ),
     Alert(

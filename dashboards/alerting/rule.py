@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dashboards.settings import CLUSTER, of_any_job
 from rk_exporter.model.thresholds import LONGEST_SCRAPE_INTERVAL_SECONDS, MEANINGS
 
 
 # A window that contains a sample, even if every fourth scrape is missed.
 _KNOWN_SECONDS = 3 * LONGEST_SCRAPE_INTERVAL_SECONDS
-_PLACE = "cluster, env, namespace, job"
+_PLACE = f"{CLUSTER}, env, namespace, job"
 _LABELS = {
     "job": _PLACE,
     "app": f"{_PLACE}, rk_app",
@@ -93,6 +94,8 @@ def expanded(expr: str) -> str:
     """
     Return an expression with all labels and thresholds in place of their short names.
 
+    It is for any job.
+
     Raises KeyError for a name that does not exist.
     """
-    return re.sub(r"<([a-z][a-z_ ]*)>", lambda name: _NAMES[name[1]], expr)
+    return of_any_job(re.sub(r"<([a-z][a-z_ ]*)>", lambda name: _NAMES[name[1]], expr))

@@ -9,20 +9,21 @@ for its value and words that agree with it.
 import re
 
 from dashboards.alerting.rule import Alert, Link
+from dashboards.settings import CLUSTER, GRAFANA_URL, RUNBOOK_URL, of_any_job
 
 
 # The name is looked up, because a label would make a renamed meeting another alert.
 # The name that was read last comes last. One line and no more, whatever the name contains.
-NAME = (
+_NAME = (
     "{{ $name := $labels.meeting_id }}"
     '{{ range printf "sort(meeting:rk_meeting_info:read_timestamp_seconds'
     '{job=%q,rk_app=%q,meeting_id=%q})" '
     "$labels.job $labels.rk_app $labels.meeting_id | query }}"
-    "{{ if eq $labels.cluster .Labels.cluster }}"
+    f"{{{{ if eq $labels.{CLUSTER} .Labels.{CLUSTER} }}}}"
     '{{ $name = label "meeting_name" . | reReplaceAll "\\\\s+" " " }}{{ end }}{{ end }}{{ $name }}'
 )
 _VALUES = {
-    "name": NAME,
+    "name": _NAME,
     "app": "{{ $labels.rk_app }}",
     "recording": "{{ $labels.recording_id }}",
     "duration": "{{ $value | humanizeDuration }}",
@@ -33,18 +34,17 @@ _VALUES = {
         "{{ end }}"
     ),
 }
-_RUNBOOK = "docs/how-to/runbook.md"
 
 
 def annotations(alert: Alert) -> dict[str, str]:
     """Return the annotations of an alert."""
     texts = {
         "summary": template(alert.summary),
-        "description": template(alert.description),
-        "runbook_url": f"{_RUNBOOK}#{alert.name.lower()}",
+        "description": template(of_any_job(alert.description)),
+        "runbook_url": f"{RUNBOOK_URL}#{alert.name.lower()}",
     }
     if alert.link is not None:
-        texts["dashboard"] = path(alert.link)
+        texts["dashboard_url"] = GRAFANA_URL + path(alert.link)
     return texts
 
 
@@ -68,10 +68,10 @@ def _agreeing(words: re.Match[str]) -> str:
 
 def plain(template_text: str) -> str:
     """Return a template with words in place of the values, for people who read about an alert."""
-    text = template_text.replace(NAME, "NAME").replace(_VALUES["app"], "APP")
-    return re.sub(
-        r"\{\{ if eq \$value .*?\{\{ else \}\}\{\{.*?\}\}(.*?)\{\{ end \}\}", r"N\1", text
-    )
+    text = re.sub(r"\{\{ \$name := .*?\{\{ \$name \}\}", "NAME", template_text)
+    text = text.replace(_VALUES["app"], "APP")
+    agreeing = r"\{\{ if eq \$value .*?\{\{ else \}\}\{\{.*?\}\}(.*?)\{\{ end \}\}"
+    return re.sub(agreeing, r"N\1", text)
 
 
 def path(link: Link) -> str:
