@@ -49,7 +49,9 @@ def trouble_level(scope: Scope) -> str:
     levels = [
         f"{STUCK} * {_late(scope, 'INVOKED', since='invoked', threshold='recording_invoked')}",
         f"{STUCK} * {_late(scope, 'UPLOADING', since='stopped', threshold='recording_uploading')}",
-        _uploaded(scope, f"{EMPTY} * ({_small(scope)}) ^ 0\nor\n{EXPIRES} * ({expiring(scope)}) ^ 0"),
+        _uploaded(
+            scope, f"{EMPTY} * ({_small(scope)}) ^ 0\nor\n{EXPIRES} * ({expiring(scope)}) ^ 0"
+        ),
         _by_status(scope, {"ERRORED": FAILED, "PAUSED": CHECK, "UNKNOWN": CHECK}),
     ]
     return newest_number(scope, "\nor\n".join(levels))
