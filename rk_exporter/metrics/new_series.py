@@ -24,8 +24,8 @@ class NewSeries:
     """
     Replaces the values of new counter series by their old ones, in two snapshots each.
 
-    The old value is the one that `begin` was given, or else 0. What people read elsewhere, e.g. on
-    the status page, has the current values.
+    The old value is the one that `begin` was given, or else 0. The status page reads the counters
+    directly, so it shows the current values.
     """
 
     def __init__(self) -> None:
