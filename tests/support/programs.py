@@ -3,7 +3,12 @@
 import os
 import shutil
 
+from enum import Enum
+from typing import NoReturn
+
 import pytest
+
+from tools import prometheus3
 
 
 def required_program(*names: str, package: str) -> str:
@@ -13,9 +18,30 @@ def required_program(*names: str, package: str) -> str:
     If it is not installed, fail the test in CI and skip it elsewhere.
     """
     path = next(filter(None, map(shutil.which, names)), None)
-    if path:
-        return path
-    reason = f"{names[0]} is not installed (Debian's package {package} has it)"
+    return path or _missing(f"{names[0]} is not installed (Debian's package {package} has it)")
+
+
+class Monitoring(Enum):
+    """Where the programs of Prometheus and Alertmanager come from: two major versions."""
+
+    DEBIAN = "prometheus2"
+    BUILT = "prometheus3"
+
+    def required(self, *names: str, package: str) -> str:
+        """
+        Return the path of a program, which may have several *names* in Debian's *package*.
+
+        If it is missing, fail the test in CI and skip it elsewhere.
+        """
+        if self is Monitoring.DEBIAN:
+            return required_program(*names, package=package)
+        path = prometheus3.programs() / names[0]
+        if path.exists():
+            return str(path)
+        return _missing("Prometheus 3 is not built; run `make prometheus3`, which needs Go")
+
+
+def _missing(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -44,8 +44,8 @@ _GAPS = """\
 - **New addresses and pods.** Alerts about meetings and recordings aggregate by app, meeting and
   recording, not by `instance`.
 - **Two exporters for the same app** count once. The latest read of each recording wins, and each
-  alert fires once. If one exporter is down, RealtimeKitExporterDown is only a warning. Each exporter has its
-  own API budget, so divide `--api.budget` between them.
+  alert fires once. If one exporter is down, RealtimeKitExporterDown is only a warning. Each
+  exporter has its own API budget, so divide `--api.budget` between them.
 """
 _RECORDED = """\
 ## Recorded series

@@ -104,7 +104,8 @@ ADVICE = {
     "some finished recordings": "Raise `--follow.max-recordings`, or do nothing: failed ones come "
     "first.",
     "too many recordings": "[Limits](../explanation/limits.md).",
-    "live sessions cannot be listed": "[RealtimeKitDataStale](../how-to/runbook.md#realtimekitdatastale).",
+    "live sessions cannot be listed": "[RealtimeKitDataStale]"
+    "(../how-to/runbook.md#realtimekitdatastale).",
     "internal error": "A bug: report it with the field `traceback`, which contains no secrets. "
     "`rk_exporter_internal_errors_total` counts these.",
     "passwords of basic_auth_users": "[TLS and passwords](../how-to/tls-and-passwords.md).",
