@@ -3,7 +3,8 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from dashboards import exporter_calls as calls
-from dashboards.frame import EXPORTER, RECORDING, Framing, Row, framed, link_to
+from dashboards.frame import Framing, Row, framed
+from dashboards.links import EXPORTER, RECORDING, link_to
 from dashboards.panels import (
     About,
     Panel,
@@ -188,7 +189,7 @@ def _unread() -> Panel:
         ],
         size=_HALF,
         sorted_by="Age",
-        absent="none",
+        empty="none",
     )
 
 

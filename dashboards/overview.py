@@ -2,7 +2,8 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
-from dashboards.frame import OVERVIEW, RECORDING, Framing, Row, framed, link_to
+from dashboards.frame import Framing, Row, framed
+from dashboards.links import OVERVIEW, RECORDING, link_to
 from dashboards.overview_figures import figures
 from dashboards.panels import (
     About,
@@ -116,7 +117,7 @@ def _alerts() -> Panel:
         size=_HALF,
         sorted_by="Severity",
         descending=False,
-        absent="none",
+        empty="none",
     )
 
 
@@ -142,7 +143,7 @@ def _unrecorded() -> Panel:
         ],
         size=_HALF,
         sorted_by="Record on start",
-        absent="none",
+        empty="none",
     )
 
 
@@ -248,7 +249,7 @@ def _expiring() -> Panel:
         size=_HALF,
         sorted_by="Expires in",
         descending=False,
-        absent="none",
+        empty="none",
         hidden_labels=["recording_id"],
     )
 

@@ -18,7 +18,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
-from dashboards.states import as_text
+from dashboards.states import COLOURS, as_text
 
 
 DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -30,11 +30,13 @@ Panel = Builder[models.Panel]
 
 P = TypeVar("P", stat.Panel, timeseries.Panel, bargauge.Panel, statetimeline.Panel, table.Panel)
 
+# A long delay may be normal, so no colour looks like an alarm.
 _QUANTILES = {
-    "median": (0.5, "green"),
-    "90th percentile": (0.9, "yellow"),
-    "99th percentile": (0.99, "red"),
+    "p50": (0.5, "light-blue"),
+    "p90": (0.9, "blue"),
+    "p99": (0.99, "purple"),
 }
+UNKNOWN_COLOUR = COLOURS["UNKNOWN"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,9 @@ def instant(promql: str, legend: str = "") -> prometheus.Dataquery:
     return target.legend_format(legend) if legend else target
 
 
-def steps(colours: Steps) -> dashboard.ThresholdsConfig:
-    """Return the colours of values. Values below the first step have the colour of text."""
-    first = models.Threshold(value=None, color="text")
+def steps(colours: Steps, below: str = "text") -> dashboard.ThresholdsConfig:
+    """Return the colours of values. Values below the first step have the colour *below*."""
+    first = models.Threshold(value=None, color=below)
     others = [models.Threshold(value=value, color=colour) for value, colour in colours.items()]
     config = dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE)
     return config.steps([first, *others])
@@ -118,6 +120,22 @@ def number(  # noqa: PLR0913 # each is a property of the panel
     return panel
 
 
+def tile(
+    about: About,
+    target: prometheus.Dataquery,
+    *,
+    size: Size,
+    colours: Steps,
+    texts: Sequence[models.ValueMapping] = (),
+    absent: str = "unknown",
+) -> stat.Panel:
+    """Show one number on a solid colour, which is grey if there is no value."""
+    panel = number(about, target, size=size, texts=texts, absent=absent, decimals=0)
+    return panel.thresholds(steps(colours, UNKNOWN_COLOUR)).color_mode(
+        common_models.BigValueColorMode.BACKGROUND
+    )
+
+
 def text_of(
     about: About, target: prometheus.Dataquery, *, label: str, size: Size, absent: str = "unknown"
 ) -> stat.Panel:
@@ -143,11 +161,12 @@ def history(
         .targets(list(targets))
         .min(0)
         .line_width(1)
-        .fill_opacity(60 if stacked else 0)
-        .show_points(common_models.VisibilityMode.AUTO)
+        # Colours that shine through would look like others.
+        .fill_opacity(100 if stacked else 0)
+        .show_points(common_models.VisibilityMode.NEVER)
         # A gap means that the value was unknown.
         .span_nulls(False)
-        .legend(_legend())
+        .legend(_values_in_legend("lastNotNull", "max"))
         .tooltip(
             common.VizTooltipOptions()
             .mode(common_models.TooltipDisplayMode.MULTI)
@@ -188,7 +207,8 @@ def events(
     panel = history(about, targets, size=size, colours=colours, stacked=True)
     # Each bar has at least two scrapes, even with a long scrape interval.
     panel.interval("5m")
-    return panel.draw_style(common_models.GraphDrawStyle.BARS).fill_opacity(80).decimals(0)
+    panel.legend(_values_in_legend("sum"))
+    return panel.draw_style(common_models.GraphDrawStyle.BARS).decimals(0)
 
 
 def bars(  # noqa: PLR0913 # each is a property of the panel
@@ -227,7 +247,7 @@ def timeline(about: About, target: prometheus.Dataquery, *, size: Size) -> state
         .with_target(target)
         .mappings(as_text())
         .merge_values(True)
-        .fill_opacity(80)
+        .fill_opacity(100)
         .line_width(0)
         .per_page(20)
         .no_value("none")
@@ -247,6 +267,12 @@ def dashed() -> list[models.DynamicConfigValue]:
         models.DynamicConfigValue(id_val="custom.lineStyle", value=style),
         models.DynamicConfigValue(id_val="custom.fillOpacity", value=0),
     ]
+
+
+def _values_in_legend(*values: str) -> common.VizLegendOptions:
+    """Return a legend with a line for each series and a column for each of its *values*."""
+    table_mode = common_models.LegendDisplayMode.TABLE
+    return _legend().display_mode(table_mode).calcs(list(values))
 
 
 def _legend() -> common.VizLegendOptions:

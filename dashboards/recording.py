@@ -2,7 +2,8 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
-from dashboards.frame import RECORDING, Framing, Row, framed
+from dashboards.frame import Framing, Row, framed
+from dashboards.links import RECORDING
 from dashboards.panels import About, Panel, Size, history, instant, number, query, timeline
 from dashboards.selectors import (
     BY_MEETING,
@@ -15,7 +16,7 @@ from dashboards.selectors import (
     once,
     with_label,
 )
-from dashboards.states import as_text, values
+from dashboards.states import COLOURS, as_text, values
 from dashboards.tables import Label, Value, table_of
 
 
@@ -26,7 +27,7 @@ _HOUR_SECONDS = 3_600
 _CODE = once(BY_RECORDING, newest(of_recording("instance:rk_recording_state:code")))
 _STOP_REASONS = {
     "INTERNAL_ERROR": ("INTERNAL_ERROR", "red"),
-    "UNKNOWN": ("UNKNOWN", "orange"),
+    "UNKNOWN": ("UNKNOWN", COLOURS["UNKNOWN"]),
     "API_CALL": ("API_CALL", "transparent"),
     "ALL_PEERS_LEFT": ("ALL_PEERS_LEFT", "transparent"),
     "": ("-", "transparent"),

@@ -2,7 +2,8 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
-from dashboards.frame import RECORDING, RECORDINGS, Framing, Row, framed, link_to
+from dashboards.frame import Framing, Row, framed
+from dashboards.links import RECORDING, RECORDINGS, link_to
 from dashboards.panels import About, Panel, Size, bars, history, instant, query, timeline
 from dashboards.selectors import (
     BY_MEETING,

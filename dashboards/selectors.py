@@ -3,7 +3,7 @@
 from dashboards.settings import CLUSTER
 
 
-_EXPORTER = ('job=~"$job"', 'instance=~"$instance"')
+_EXPORTER = (f'{CLUSTER}=~"$cluster"', 'job=~"$job"', 'instance=~"$instance"')
 _APP = (*_EXPORTER, 'rk_app=~"$app"')
 _MEETING = (*_APP, 'meeting_id=~"$meeting"')
 
@@ -33,6 +33,20 @@ def of_meeting(metric: str, *matchers: str) -> str:
 def of_recording(metric: str, *matchers: str) -> str:
     """Select a metric of the selected recordings."""
     return of_meeting(metric, 'recording_id=~"$recording"', *matchers)
+
+
+def firing(*matchers: str) -> str:
+    """Select our alerts that fire for the selected jobs and apps."""
+    return _select(
+        "ALERTS",
+        'alertname=~"RealtimeKit.+"',
+        'alertstate="firing"',
+        'cluster=~"$cluster"',
+        'job=~"$job"',
+        # Alerts about an exporter have no app.
+        'rk_app=~"$app|"',
+        *matchers,
+    )
 
 
 def once(labels: str, promql: str) -> str:

@@ -5,24 +5,21 @@ from dataclasses import dataclass
 
 from grafana_foundation_sdk.models import dashboard
 
+from rk_exporter.model.palette import STATE_COLOURS
+from rk_exporter.model.recording import Status
+
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state of a recording. *code* is its value of `instance:rk_recording_state:code`."""
+    """A state of a recording. *code* is its value in state timelines and sorted tables."""
 
     name: str
     code: int
     colour: str
 
 
-STATES = (
-    State("INVOKED", 1, "yellow"),
-    State("RECORDING", 2, "green"),
-    State("PAUSED", 3, "purple"),
-    State("UPLOADING", 4, "light-blue"),
-    State("UPLOADED", 5, "dark-blue"),
-    State("ERRORED", 6, "red"),
-    State("UNKNOWN", 7, "orange"),
+STATES = tuple(
+    State(status.value, code, STATE_COLOURS[status]) for code, status in enumerate(Status, 1)
 )
 IN_PROGRESS = tuple(state.name for state in STATES[:4])
 COLOURS = {state.name: state.colour for state in STATES}

@@ -44,16 +44,21 @@ def table_of(  # noqa: PLR0913 # each is a property of the table
     size: Size,
     sorted_by: str,
     descending: bool = True,
+    then_by: str | None = None,
     hidden_labels: Sequence[str] = (),
-    absent: str = "-",
+    empty: str = "-",
 ) -> table.Panel:
     """
     Show a table of *columns*.
 
     The rows of several queries are joined by their common labels, including *hidden_labels*, which
-    have no column. Empty cells and tables show *absent*.
+    have no column. Rows with the same value of *sorted_by* start with the highest of *then_by*. An
+    empty table shows the sentence *empty*.
     """
     fields = dict(_fields(columns))
+    # Grafana sorts by one column at a time, and keeps the order of equal rows.
+    sorting = [(then_by, True)] if then_by else []
+    sorting.append((sorted_by, descending))
     panel = (
         described(table.Panel(), about, size)
         .targets([_target(column) for column in columns if isinstance(column, Value)])
@@ -61,18 +66,20 @@ def table_of(  # noqa: PLR0913 # each is a property of the table
             [
                 _transformation("merge", {}),
                 _transformation("organize", _organized(fields, hidden_labels)),
-                _transformation("sortBy", {"sort": [{"field": sorted_by, "desc": descending}]}),
+                *(
+                    _transformation("sortBy", {"sort": [{"field": name, "desc": is_descending}]})
+                    for name, is_descending in sorting
+                ),
             ]
         )
         .cell_height(common_models.TableCellHeight.SM)
         .filterable(True)
         # Without thresholds, cells have no colour.
         .thresholds(steps({}))
-        .no_value(absent)
+        .no_value(empty)
     )
     for column in columns:
-        if properties := list(_properties(column)):
-            panel.override_by_name(column.title, properties)
+        panel.override_by_name(column.title, list(_properties(column)))
     return panel
 
 
@@ -107,6 +114,8 @@ def _transformation(name: str, options: dict[str, object]) -> models.DataTransfo
 
 
 def _properties(column: Label | Value) -> Iterator[models.DynamicConfigValue]:
+    # Otherwise each empty cell would show the sentence of an empty table.
+    yield _property("noValue", "-")
     if column.width:
         yield _property("custom.width", column.width)
     if column.texts:

@@ -102,7 +102,11 @@ SOUND: Json = {
     "tags": ["realtimekit"],
     "editable": False,
     "links": [
-        {"type": "dashboards", "tags": ["realtimekit"], "keepTime": True, "includeVars": True}
+        {
+            "type": "link",
+            "url": "/d/rk-other?${datasource:queryparam}&${job:queryparam}&${instance:queryparam}",
+            "keepTime": True,
+        }
     ],
     "templating": {
         "list": [
@@ -221,13 +225,13 @@ FAULTS: list[tuple[str, Any, str]] = [
     ("id", 7, "identity"),
     ("title", "Board", "title"),
     ("title", "RealtimeKit / ", "title"),
-    ("tags", [], "one-tag links"),
-    ("tags", ["realtimekit", "more"], "one-tag links"),
+    ("tags", [], "one-tag"),
+    ("tags", ["realtimekit", "more"], "one-tag"),
     ("links", [], "links"),
-    ("links 0 tags", ["others"], "links"),
+    ("links 0 url", "/dashboards", "links"),
+    ("links 0 url", "/d/rk-other?${datasource:queryparam}&${job:queryparam}", "links"),
     ("links 0 keepTime", False, "links"),
-    ("links 0 includeVars", REMOVED, "links"),
-    ("links 0 type", "link", "links"),
+    ("links 0 includeVars", True, "links"),
     (f"{STAT} links 0 url", "https://example.org/?${__url_time_range}", "no-absolute-urls"),
     (f"{STAT} description", "See http://example.org.", "no-absolute-urls"),
     (f"{STAT} links 0 url", "//example.org", "no-absolute-urls"),

@@ -64,7 +64,7 @@ def test_variables(path: Path) -> None:
     """All dashboards start with the same variables in the same order."""
     variables = json.loads(path.read_text())["templating"]["list"]
     names = [variable["name"] for variable in variables]
-    assert ["datasource", "job", "instance", "app", "meeting"] == names[:5]
+    assert ["datasource", "cluster", "job", "instance", "app", "meeting"] == names[:6]
 
 
 def test_one_colour_for_each_state(dashboards: dict[str, Json]) -> None:
@@ -73,6 +73,50 @@ def test_one_colour_for_each_state(dashboards: dict[str, Json]) -> None:
     assert {*STATES} == found.keys()
     assert all(len(colours) == 1 for colours in found.values()), found
     assert len(STATES) == len({*chain(*found.values())})
+
+
+def test_links_to_the_other_dashboards(dashboards: dict[str, Json]) -> None:
+    """
+    Each dashboard links to all others with the chosen exporters and apps.
+
+    The dashboard that shows one recording gets no meeting, because it may be all meetings.
+    """
+    for uid, dashboard in dashboards.items():
+        kept = {
+            urlsplit(link["url"]).path.removeprefix("/d/"): {
+                *re.findall(r"\$\{(\w+):queryparam\}", link["url"])
+            }
+            for link in dashboard["links"]
+        }
+        assert {*dashboards} - {uid} == {*kept}
+        for target, variables in kept.items():
+            of_exporters = {"datasource", "cluster", "job", "instance", "app"}
+            assert variables == of_exporters | ({"meeting"} if target != "rk-recording" else set())
+
+
+def names_of_meetings(dashboard: Json, answer: list[dict[str, str]]) -> dict[str, str]:
+    """Return the values and texts that Grafana makes of the *answer* to the variable's query."""
+    (variable,) = (item for item in dashboard["templating"]["list"] if item["name"] == "meeting")
+    pattern = re.compile(variable["regex"].strip("/").replace("(?<", "(?P<"))
+    # Grafana does not escape the values of labels here.
+    texts = [
+        "{" + ",".join(f'{label}="{value}"' for label, value in sorted(labels.items())) + "} 1 1.5"
+        for labels in answer
+    ]
+    matches = [match for match in map(pattern.search, texts) if match]
+    return {match["value"]: match["text"] for match in matches}
+
+
+@given(name=st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1))
+@example(name='The "big" one')
+@example(name='"} 1 2')
+@example(name='a",meeting_id="b')
+@example(name="R&D #1 (50% + x)")
+def test_meetings_are_listed_by_name(dashboards: dict[str, Json], name: str) -> None:
+    """The list of meetings shows names, whatever characters they have, and selects by id."""
+    for dashboard in dashboards.values():
+        answer = [{"meeting_id": "id-1", "meeting_name": name}]
+        assert names_of_meetings(dashboard, answer) == {"id-1": name}
 
 
 def test_links_set_existing_variables(root: Path, dashboards: dict[str, Json]) -> None:

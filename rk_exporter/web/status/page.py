@@ -13,7 +13,7 @@ from markupsafe import Markup
 from rk_exporter.web.status.build import MOST_ROWS
 from rk_exporter.web.status.document import Filter, Status
 from rk_exporter.web.status.problems import NOTICES, Problem
-from rk_exporter.web.status.states import STATE_COLOURS
+from rk_exporter.web.status.states import STATE_CELLS
 from rk_exporter.web.status.times import clock_text, iso_text, spaced_duration
 
 
@@ -90,7 +90,7 @@ class StatusTemplate:
 
     def __init__(self, links: Links) -> None:
         environment = _environment()
-        style = environment.get_template("status.css").render(colours=STATE_COLOURS)
+        style = environment.get_template("status.css").render(colours=STATE_CELLS)
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         self.headers = {
             "Content-Security-Policy": (

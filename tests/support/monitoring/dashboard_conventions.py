@@ -33,6 +33,7 @@ STATES = tuple(Status)
 COLUMNS = 24
 # Panel types that draw each series in its own colour.
 _COLOURING = ("timeseries", "bargauge", "barchart", "piechart", "histogram")
+_OF_EXPORTERS = ("datasource", "cluster", "job", "instance", "app")
 _ALL: tuple[object, ...] = ("$__all", ["$__all"], "", [], None)
 
 
@@ -100,19 +101,25 @@ def links(board: Board) -> Iterator[Problem]:
     if not given:
         yield "", "has no links"
     for link in given:
-        by_tag = link.get("type") == "dashboards" and link.get("tags") == board.json.get("tags")
-        if not by_tag and not str(link.get("url", "")).startswith("/d/"):
-            yield "", f"the link {link.get('title')!r} leads to another site"
-        if not link.get("keepTime") or not link.get("includeVars"):
-            yield "", f"the link {link.get('title')!r} drops time or variables"
+        place = f"the link {link.get('title')!r}"
+        url = str(link.get("url", ""))
+        if not url.startswith("/d/"):
+            yield "", f"{place} leads to another site"
+        if link.get("includeVars"):
+            yield "", f"{place} passes on all variables, also those that the target must not get"
+        kept = {*re.findall(r"\$\{(\w+):queryparam\}", url)}
+        exporters = {variable["name"] for variable in board.variables} & {*_OF_EXPORTERS}
+        if not link.get("keepTime") or exporters - kept:
+            yield "", f"{place} drops time or variables"
 
 
 def no_absolute_urls(board: Board) -> Iterator[Problem]:
-    """Find absolute links, and links that drop the time range."""
+    """Find absolute links, and links of panels that drop the time range."""
     for key, text in strings(board.json):
         if re.search(r"\w://|^//", text):
             yield "", f"{key} is absolute: {text}"
-        elif key == "url" and not re.fullmatch(r"/d/.+\$\{__url_time_range\}", text):
+    for key, text in strings(board.json.get("panels", [])):
+        if key == "url" and not re.fullmatch(r"/d/.+\$\{__url_time_range\}", text):
             yield "", f"the link {text!r} does not lead to a dashboard, or drops the time range"
 
 

@@ -25,6 +25,7 @@ _BUILT_IN = {
 }
 _VARIABLE = re.compile(r"\$([a-zA-Z_]\w*)|\$\{(\w+)(?::\w+)?\}|\[\[(\w+)(?::\w+)?\]\]")
 _IN_LEGEND = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+_QUERY_RESULT = re.compile(r"query_result\((?P<promql>.+)\)", re.DOTALL)
 _LABEL_VALUES = re.compile(r"label_values\((?:(?P<selector>.+), *)?(?P<label>\w+)\)", re.DOTALL)
 
 
@@ -113,8 +114,10 @@ def questions(dashboard: Mapping[str, Any], chosen: Mapping[str, str]) -> Iterat
 
 
 def _of_variable(place: str, query: str | Mapping[str, str], values: Mapping[str, str]) -> Question:
-    """Return the query of a variable, which must be label_values()."""
+    """Return the query of a variable, which must be label_values() or query_result()."""
     text = query if isinstance(query, str) else query["query"]
+    if result := _QUERY_RESULT.fullmatch(text):
+        return Question(place, _filled(result["promql"], values))
     match = _LABEL_VALUES.fullmatch(text)
     assert match, f"{place} has a query that this test does not support: {text}"
     return Question(place, _filled(match["selector"] or "", values), label=match["label"])

@@ -23,7 +23,7 @@ from rk_exporter.web.status.document import Filter, Status
 from rk_exporter.web.status.page import PROBLEM_TEXTS, Links, StatusTemplate, View, size_text
 from rk_exporter.web.status.problems import NOTICES, Problem
 from rk_exporter.web.status.readiness import Observed
-from rk_exporter.web.status.states import STATE_COLOURS
+from rk_exporter.web.status.states import STATE_CELLS
 from rk_exporter.web.status.times import clock_text, iso_text, spaced_duration
 from tests.support.building import NOW
 from tests.support.statuses import (
@@ -381,13 +381,13 @@ def test_contrast_of_texts(theme: str, colours: dict[str, str]) -> None:
 
 def test_contrast_of_states() -> None:
     """The name of each state is legible on its colour."""
-    for state, colour in STATE_COLOURS.items():
-        assert contrast(colour.text, colour.background) >= _LEAST_CONTRAST, state
+    for state, cell in STATE_CELLS.items():
+        assert contrast(cell.text, cell.background) >= _LEAST_CONTRAST, state
 
 
 def test_states_have_the_colours_of_the_dashboards() -> None:
     """A state has the same colour in Grafana and on the page."""
-    assert {state.value: colour.name for state, colour in STATE_COLOURS.items()} == COLOURS
+    assert {state.value: cell.background for state, cell in STATE_CELLS.items()} == COLOURS
 
 
 def test_each_problem_has_words() -> None:

@@ -1,0 +1,68 @@
+"""Links between the dashboards. They keep the time range and the chosen exporters."""
+
+from collections.abc import Iterator, Sequence
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models import dashboard as models
+
+
+TAG = "realtimekit"
+OVERVIEW, RECORDINGS, RECORDING, EXPORTER = (
+    "rk-overview",
+    "rk-recordings",
+    "rk-recording",
+    "rk-exporter",
+)
+_TITLES = {
+    OVERVIEW: "Overview",
+    RECORDINGS: "Recordings",
+    RECORDING: "Recording",
+    EXPORTER: "Exporter",
+}
+_EXPORTERS = ("datasource", "cluster", "job", "instance")
+
+
+def links_from(uid: str) -> Iterator[dashboard.DashboardLink]:
+    """Yield the links at the top of a dashboard to all others."""
+    for other, title in _TITLES.items():
+        if other != uid:
+            yield (
+                dashboard.DashboardLink(title)
+                .type(models.DashboardLinkType.LINK)
+                .icon("dashboard")
+                .url(f"/d/{other}?{'&'.join(_kept(_shared_with(other)))}")
+                .keep_time(True)
+            )
+
+
+def link_to(uid: str, **columns: str) -> str:
+    """
+    Return the link from a table to another dashboard that keeps the exporters.
+
+    It sets variables to the values of *columns* in the row.
+    """
+    # Names may contain characters with a meaning in URLs, e.g. &, # and +.
+    chosen = [
+        f'var-{name}=${{__data.fields["{column}"]:percentencode}}'
+        for name, column in columns.items()
+    ]
+    return _link(uid, [*_kept(_EXPORTERS), *chosen])
+
+
+def link_with_variables(uid: str) -> str:
+    """Return the link from a panel to another dashboard that keeps the variables of both."""
+    return _link(uid, _kept(_shared_with(uid)))
+
+
+def _shared_with(uid: str) -> tuple[str, ...]:
+    """Return the variables that a dashboard has in common with all others."""
+    # All meetings are no choice on the dashboard that shows one recording.
+    return (*_EXPORTERS, "app") if uid == RECORDING else (*_EXPORTERS, "app", "meeting")
+
+
+def _kept(variables: Sequence[str]) -> list[str]:
+    return [f"${{{name}:queryparam}}" for name in variables]
+
+
+def _link(uid: str, parts: Sequence[str]) -> str:
+    return f"/d/{uid}?{'&'.join(parts)}&${{__url_time_range}}"

@@ -1,0 +1,86 @@
+"""The variables at the top of the dashboards."""
+
+from collections.abc import Iterator
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models import dashboard as models
+
+from dashboards.panels import DATASOURCE
+from dashboards.selectors import BY_MEETING, of_app, of_exporter, of_meeting
+from rk_exporter.model.thresholds import DEFAULTS
+
+
+ALL = ".+"
+# A target without this label has no cluster.
+_ALL_OR_NONE = ".*"
+WITHIN_SECONDS = {"1h": 3_600, "6h": 21_600, "24h": 86_400, "3d": 259_200, "7d": 604_800}
+# Grafana shows the series of query_result() as text, with labels in alphabetical order, and does
+# not escape quotes.
+_BY_NAME = r'/meeting_id="(?<value>[^"]*)",meeting_name="(?<text>.*)"\} \S+ \S+$/'
+
+
+def variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:
+    """Yield the variables. Each offers what the choices before it leave."""
+    builds = "rk_exporter_build_info"
+    yield any_of("cluster", "Cluster", f"label_values({builds}, cluster)", every=_ALL_OR_NONE)
+    yield any_of("job", "Job", f'label_values({builds}{{cluster=~"$cluster"}}, job)')
+    of_jobs = 'cluster=~"$cluster", job=~"$job"'
+    yield any_of("instance", "Instance", f"label_values({builds}{{{of_jobs}}}, instance)")
+    yield any_of("app", "App", f"label_values({of_exporter('rk_meetings')}, rk_app)")
+    meetings = f"query_result({_meetings()})"
+    if not of_one_meeting:
+        yield any_of("meeting", "Meeting", meetings).regex(_BY_NAME)
+        return
+    yield one_of("meeting", "Meeting", meetings).regex(_BY_NAME)
+    recordings = f"label_values({of_meeting('rk_recording_status')}, recording_id)"
+    yield any_of("recording", "Recording", recordings)
+
+
+def expires_within() -> dashboard.CustomVariable:
+    """Return the variable for the time in which a file expires soon, in seconds."""
+    default = int(DEFAULTS.download_url_expires_in_seconds)
+    options = [
+        models.VariableOption(text=text, value=str(seconds), selected=seconds == default)
+        for text, seconds in WITHIN_SECONDS.items()
+    ]
+    return (
+        dashboard.CustomVariable("within")
+        .label("Expires within")
+        .values(", ".join(f"{text} : {seconds}" for text, seconds in WITHIN_SECONDS.items()))
+        .options(options)
+        .current(next(option for option in options if option.selected))
+    )
+
+
+def one_of(name: str, label: str, query: str) -> dashboard.QueryVariable:
+    """Return a variable with one of the values that a query returns."""
+    return (
+        dashboard.QueryVariable(name)
+        .label(label)
+        .datasource(DATASOURCE)
+        .query(query)
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(models.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+    )
+
+
+def any_of(name: str, label: str, query: str, *, every: str = ALL) -> dashboard.QueryVariable:
+    """Return a variable with several of the values that a query returns, or *every* value."""
+    return (
+        one_of(name, label, query)
+        .multi(True)
+        .include_all(True)
+        .all_value(every)
+        .current(models.VariableOption(selected=True, text=["All"], value=["$__all"]))
+    )
+
+
+def _meetings() -> str:
+    """Return the meetings with one name each. Several with the same name also show their ids."""
+    info = of_app("rk_meeting_info", 'meeting_name!=""')
+    # Exporters may know different names.
+    names = f"topk by ({BY_MEETING}) (1, max by ({BY_MEETING}, meeting_name) ({info}))"
+    names = f"max by (meeting_id, meeting_name) ({names})"
+    same = f"{names} and on (meeting_name) (count by (meeting_name) ({names}) > 1)"
+    with_id = f'label_join({same}, "meeting_name", " ", "meeting_name", "meeting_id")'
+    return f"{names} unless on (meeting_id) ({same}) or {with_id}"
