@@ -6,6 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.panels import DATASOURCE
 from dashboards.selectors import firing, of_exporter
+from dashboards.settings import CLUSTER
 from rk_exporter.model.thresholds import LONGEST_SCRAPE_INTERVAL_SECONDS
 
 
@@ -33,7 +34,7 @@ def _beginning(promql: str) -> str:
 
 def _our(metric: str) -> str:
     """Select a metric that other programs also have, of targets that are exporters."""
-    target = "cluster, env, namespace, job, instance"
+    target = f"{CLUSTER}, env, namespace, job, instance"
     return f"{of_exporter(metric)}\nand on ({target})\n{of_exporter('rk_exporter_build_info')}"
 
 
