@@ -11,6 +11,7 @@ from dashboards.selectors import (
 
 
 _DAY_SECONDS = 86_400
+FAILED = expressions.FAILURES
 STATE_CODE = expressions.state_code(CHOSEN)
 TROUBLE_LEVEL = expressions.trouble_level(CHOSEN)
 # A recording may start a moment after the first people.

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dashboards.settings import CLUSTER, of_any_job
 from rk_exporter.model.thresholds import MEANINGS
 
 
-_PLACE = "cluster, env, namespace, job"
+_PLACE = f"{CLUSTER}, env, namespace, job"
 _LABELS = {
     "job": _PLACE,
     "app": f"{_PLACE}, rk_app",
@@ -89,6 +90,8 @@ def expanded(expr: str) -> str:
     """
     Return an expression with all labels and thresholds in place of their short names.
 
+    It is for any job.
+
     Raises KeyError for a name that does not exist.
     """
-    return re.sub(r"<([a-z][a-z_ ]*)>", lambda name: _NAMES[name[1]], expr)
+    return of_any_job(re.sub(r"<([a-z][a-z_ ]*)>", lambda name: _NAMES[name[1]], expr))

@@ -1,6 +1,7 @@
 """Templates that the texts of several alerts share."""
 
 from dashboards.alerting.rule import Alert, Link
+from dashboards.settings import GRAFANA_URL, RUNBOOK_URL, of_any_job
 
 
 _JOB = "var-job={{ $labels.job | urlquery }}"
@@ -16,7 +17,6 @@ _PATHS = {
         "{{ with $labels.rk_app }}&var-app={{ . | urlquery }}{{ end }}"
     ),
 }
-_RUNBOOK = "docs/how-to/runbook.md"
 _MEETING_NAME = (
     '{{ with printf "rk_meeting_info{rk_app=%[1]q,meeting_id=%[2]q} or '
     'last_over_time(rk_meeting_info{rk_app=%[1]q,meeting_id=%[2]q}[1h])" '
@@ -29,11 +29,11 @@ def annotations(alert: Alert) -> dict[str, str]:
     """Return the annotations of an alert."""
     texts = {
         "summary": alert.summary,
-        "description": alert.description,
-        "runbook_url": f"{_RUNBOOK}#{alert.name.lower()}",
+        "description": of_any_job(alert.description),
+        "runbook_url": f"{RUNBOOK_URL}#{alert.name.lower()}",
     }
     if alert.names_meeting:
         texts["meeting"] = _MEETING_NAME
     if alert.link is not None:
-        texts["dashboard"] = _PATHS[alert.link]
+        texts["dashboard_url"] = GRAFANA_URL + _PATHS[alert.link]
     return texts

@@ -1,5 +1,7 @@
 """The thresholds of alerts, dashboards and the status page, with their defaults."""
 
+import math
+
 from dataclasses import dataclass, field, fields
 
 
@@ -8,6 +10,8 @@ LONGEST_SCRAPE_INTERVAL_SECONDS = 300
 _MINUTE_SECONDS = 60
 _HOUR_SECONDS = 60 * _MINUTE_SECONDS
 _DAY_SECONDS = 24 * _HOUR_SECONDS
+# RealtimeKit keeps files for seven days.
+_LARGEST_BY_UNIT = {"seconds": 7 * _DAY_SECONDS, "ratio": 1.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +32,7 @@ class Thresholds:
     )
     recording_running_seconds: float = field(
         default=0.9 * _DAY_SECONDS,
-        metadata={"meaning": "90 % of the API's time limit of 24 h."},
+        metadata={"meaning": "90 % of the API's time limit of 24 h.", "largest": _DAY_SECONDS},
     )
     recording_ended_seconds: float = field(
         default=_DAY_SECONDS,
@@ -80,3 +84,14 @@ class Thresholds:
 
 DEFAULTS = Thresholds()
 MEANINGS = {threshold.name: str(threshold.metadata["meaning"]) for threshold in fields(Thresholds)}
+LARGEST: dict[str, float] = {
+    threshold.name: threshold.metadata.get(
+        "largest", _LARGEST_BY_UNIT.get(threshold.name.rpartition("_")[2], math.inf)
+    )
+    for threshold in fields(Thresholds)
+}
+
+
+def as_text(value: float) -> str:
+    """Return a number as PromQL and JSON have it, without losing digits."""
+    return f"{value:.0f}" if float(value).is_integer() else repr(value)

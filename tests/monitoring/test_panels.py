@@ -298,7 +298,7 @@ def test_every_rule_is_evaluated(server: Prometheus) -> None:
     texts = [text for alert in alerts for text in alert["annotations"].values()]
     assert [] == [text for text in texts if re.search("<error|<no value>|{{", text)]
     for alert in alerts:
-        check_link(alert["annotations"].get("dashboard"), alert["labels"])
+        check_link(alert["annotations"].get("dashboard_url"), alert["labels"])
     places = {tuple(alert["labels"].get(label) for label in HOME) for alert in alerts}
     assert places == {("eu", "prod", "rk"), ("cluster-third", "env-third", "namespace-third")}
 

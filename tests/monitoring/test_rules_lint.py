@@ -157,9 +157,9 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
 ANNOTATIONS = [
     ({"summary": "Calls of {{ $labels.app }} fail."}, "alerts/annotation"),
     ({"summary": "Calls fail"}, "alerts/annotation"),
-    ({"dashboard": "/d/x?var-app={{ $labels.app }}"}, "alerts/link"),
-    ({"dashboard": "/d/x?{{ with $labels.app }}&var-app={{ . }}{{ end }}"}, "alerts/link"),
-    ({"dashboard": "/d/x?var-app={{ $labels.app | urlquery }}"}, ""),
+    ({"dashboard_url": "/d/x?var-app={{ $labels.app }}"}, "alerts/link"),
+    ({"dashboard_url": "/d/x?{{ with $labels.app }}&var-app={{ . }}{{ end }}"}, "alerts/link"),
+    ({"dashboard_url": "/d/x?var-app={{ $labels.app | urlquery }}"}, ""),
     ({"summary": "Calls fail. So do others."}, "alerts/annotation"),
     ({"summary": ""}, "alerts/annotation"),
     ({"description": ""}, "alerts/annotation"),
