@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards.panels import DATASOURCE
-from dashboards.selectors import BY_MEETING, of_app, of_exporter, of_meeting
+from dashboards.selectors import BY_MEETING, BY_RECORDING, of_app, of_exporter, of_meeting, once
 from dashboards.settings import CLUSTER, THRESHOLDS
 
 
@@ -23,6 +23,7 @@ _WITHIN_SECONDS = {
 }
 # Grafana shows the series of query_result() as text, with labels in alphabetical order, and does
 # not escape quotes.
+_BY_START = r'/recording_id="(?<value>[^"]*)",start="(?<text>[^"]*)"/'
 _BY_NAME = r'/meeting_id="(?<value>[^"]*)",meeting_name="(?<text>.*)"\} \S+ \S+$/'
 
 
@@ -39,8 +40,8 @@ def variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:
         yield any_of("meeting", "Meeting", meetings).regex(_BY_NAME)
         return
     yield one_of("meeting", "Meeting", meetings).regex(_BY_NAME)
-    recordings = f"label_values({of_meeting('rk_recording_status')}, recording_id)"
-    yield any_of("recording", "Recording", recordings)
+    recordings = one_of("recording", "Recording", f"query_result({_recordings()})")
+    yield recordings.regex(_BY_START).sort(models.VariableSort.ALPHABETICAL_DESC)
 
 
 def expires_within() -> dashboard.CustomVariable:
@@ -90,3 +91,34 @@ def _meetings() -> str:
     same = f"{names} and on (meeting_name) (count by (meeting_name) ({names}) > 1)"
     with_id = f'label_join({same}, "meeting_name", " ", "meeting_name", "meeting_id")'
     return f"{names} unless on (meeting_id) ({same}) or {with_id}"
+
+
+def _recordings() -> str:
+    """
+    Return the recordings of the meeting with the label `start`, and an entry for the newest.
+
+    Sorted by text in descending order, that entry is the first, so it is selected by default.
+    """
+    requested = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
+    known = once(BY_RECORDING, of_meeting("rk_recording_status"))
+    # A number with the digits of the time, because PromQL cannot format times.
+    digits = " + ".join(
+        f"{factor} * {part}({requested})"
+        for part, factor in (
+            ("year", 10**8),
+            ("month", 10**6),
+            ("day_of_month", 10**4),
+            ("hour", 100),
+            ("minute", 1),
+        )
+    )
+    digits = f'count_values by (recording_id) ("digits", {digits})'
+    pattern = '"$1-$2-$3 $4:$5 UTC", "digits", "(....)(..)(..)(..)(..)"'
+    # The API may report the time wrongly.
+    unknown = f'label_replace({known}, "start", "$1", "recording_id", "(.+)")'
+    newest = f'label_replace(vector(1), "recording_id", "{ALL}", "", "")'
+    newest = f'label_replace({newest}, "start", "newest", "", "")'
+    return (
+        f'max by (recording_id, start) (label_replace({digits}, "start", {pattern})'
+        f" or on (recording_id) {unknown} or {newest})"
+    )
