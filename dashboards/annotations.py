@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.panels import DATASOURCE
-from dashboards.selectors import firing, of_exporter
+from dashboards.selectors import firing, of_process
 from rk_exporter.model.thresholds import LONGEST_SCRAPE_INTERVAL_SECONDS
 
 
@@ -18,7 +18,7 @@ def annotations() -> Iterator[dashboard.AnnotationQuery]:
     yield _of_alerts("Critical alerts", critical, "red").enable(True)
     yield _of_alerts("Other alerts", _beginning(firing(_OTHER_SEVERITIES)), "orange").enable(False)
     yield (
-        _marks("Exporter starts", f"1000 * {_our('process_start_time_seconds')}", "blue")
+        _marks("Exporter starts", f"1000 * {of_process('process_start_time_seconds')}", "blue")
         .enable(True)
         .use_value_for_time(True)
         .title_format("Exporter started")
@@ -29,12 +29,6 @@ def annotations() -> Iterator[dashboard.AnnotationQuery]:
 def _beginning(promql: str) -> str:
     """Return the start of each series. Alerts about failures fire for a day, a shade that long."""
     return f"{promql}\nunless\n{promql} offset {LONGEST_SCRAPE_INTERVAL_SECONDS}s"
-
-
-def _our(metric: str) -> str:
-    """Select a metric that other programs also have, of targets that are exporters."""
-    target = "cluster, env, namespace, job, instance"
-    return f"{of_exporter(metric)}\nand on ({target})\n{of_exporter('rk_exporter_build_info')}"
 
 
 def _of_alerts(name: str, promql: str, colour: str) -> dashboard.AnnotationQuery:

@@ -18,10 +18,10 @@ from dashboards.queries import (
 from dashboards.selectors import (
     BY_MEETING,
     of_app,
-    of_exporter,
     of_meeting,
     once,
     or_zero,
+    up,
 )
 from dashboards.states import IN_PROGRESS, values
 
@@ -44,7 +44,7 @@ def _health() -> list[Panel]:
                 "DOWN if Prometheus cannot scrape one of the selected exporters.",
                 unit="none",
             ),
-            instant(f"min({of_exporter('up')})"),
+            instant(f"min({up()})"),
             size=_FIGURE,
             texts=values({1: ("UP", "green"), 0: ("DOWN", "red")}),
             absent="no target",

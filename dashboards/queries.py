@@ -1,34 +1,48 @@
-"""PromQL that several panels of the overview share."""
+"""PromQL that several panels share."""
 
-from dashboards.selectors import BY_APP, BY_MEETING, BY_RECORDING, of_app, of_meeting, once
+from dashboards import expressions
+from dashboards.selectors import (
+    BY_MEETING,
+    CHOSEN,
+    of_app,
+    of_meeting,
+    once,
+)
 
 
 _DAY_SECONDS = 86_400
-_UNRECORDED = of_meeting("instance:rk_meeting_live_participants:unrecorded")
-# Three samples in a row, because participants are read less often than recordings. A recording that
-# ends with its meeting must not look like a meeting without a recording.
+FAILED = expressions.FAILURES
+STATE_CODE = expressions.state_code(CHOSEN)
+TROUBLE_LEVEL = expressions.trouble_level(CHOSEN)
+# A recording may start a moment after the first people.
 LIVE_UNRECORDED = (
-    f"({once(BY_MEETING, _UNRECORDED)}\nand on ({BY_MEETING})\n"
-    f"count_over_time({_UNRECORDED}[2m]) > 2)"
+    f"({expressions.unrecorded(CHOSEN)}\n"
+    f"and on ({BY_MEETING})\n{expressions.people_for_a_minute(CHOSEN)})"
 )
-_EXPIRES_IN = once(BY_RECORDING, of_meeting("rk_recording_download_url_expires_in_seconds"))
-EXPIRING = f"({_EXPIRES_IN} > 0) < {_DAY_SECONDS}"
-
-
-FAILED = "errored|upload_failed"
-EXPIRING_WITHIN_A_DAY = once(BY_APP, of_app("rk_recordings_expiring", 'within="24h"'))
-HIDDEN = once(BY_APP, of_app("rk_recordings_hidden"))
+# Only these meetings need a recording.
+MISSED = (
+    f"({LIVE_UNRECORDED}\nand on ({BY_MEETING})\n{of_meeting('rk_meeting_record_on_start')} == 1)"
+)
+EXPIRING = expressions.expiring_once(CHOSEN, f"{_DAY_SECONDS}")
+EXPIRING_WITHIN_A_DAY = once(CHOSEN.app_in_place, of_app("rk_recordings_expiring", 'within="24h"'))
+HIDDEN = once(CHOSEN.app_in_place, of_app("rk_recordings_hidden"))
 
 
 def in_states(statuses: str) -> str:
-    """Return how many recordings are known in one or several states, separated by `|`."""
+    """
+    Return how many recordings of each app are known in one or several states, separated by `|`.
+
+    A recording that two exporters know in two of the states counts once.
+    """
     matcher = f'status=~"{statuses}"' if "|" in statuses else f'status="{statuses}"'
-    return once(f"{BY_APP}, status", of_app("rk_recordings", matcher))
+    known = expressions.one_view(CHOSEN, of_app("rk_recordings", matcher))
+    return expressions.total_of_apps(CHOSEN, known)
 
 
 def ended_within(window: str, outcomes: str) -> str:
-    """Return how many recordings ended with one or several outcomes, separated by `|`."""
-    matcher = f'outcome=~"{outcomes}"' if "|" in outcomes else f'outcome="{outcomes}"'
-    return once(
-        "rk_app, outcome", of_app(f"instance:rk_recordings_finished:increase{window}", matcher)
-    )
+    """
+    Return how many recordings of each app ended with one or several outcomes, separated by `|`.
+
+    They are whole numbers, although Prometheus extrapolates increases.
+    """
+    return f"round({expressions.ended_within(CHOSEN, window, outcomes)})"

@@ -1,6 +1,10 @@
 """PromQL for the selected exporters, apps, meetings and recordings."""
 
-from dashboards.settings import CLUSTER
+from dataclasses import replace
+
+from dashboards import expressions
+from dashboards.scope import Scope
+from dashboards.settings import CLUSTER, THRESHOLDS
 
 
 _EXPORTER = (f'{CLUSTER}=~"$cluster"', 'job=~"$job"', 'instance=~"$instance"')
@@ -11,7 +15,8 @@ BY_APP = "rk_app"
 BY_MEETING = "rk_app, meeting_id"
 BY_RECORDING = "rk_app, meeting_id, recording_id"
 # The address alone may be the same in two clusters.
-_BY_EXPORTER = f"{CLUSTER}, env, namespace, job, instance"
+_PLACE = f"{CLUSTER}, env, namespace, job"
+_BY_EXPORTER = f"{_PLACE}, instance"
 _ON_EXPORTER = f"on ({_BY_EXPORTER}, {BY_RECORDING})"
 
 
@@ -35,47 +40,59 @@ def of_recording(metric: str, *matchers: str) -> str:
     return of_meeting(metric, 'recording_id=~"$recording"', *matchers)
 
 
-def firing(*matchers: str) -> str:
-    """Select our alerts that fire for the selected jobs and apps."""
-    return _select(
-        "ALERTS",
-        'alertname=~"RealtimeKit.+"',
-        'alertstate="firing"',
-        'cluster=~"$cluster"',
-        'job=~"$job"',
-        # Alerts about an exporter have no app.
-        'rk_app=~"$app|"',
-        *matchers,
-    )
-
-
 def once(labels: str, promql: str) -> str:
     """Merge the same series of several exporters, by *labels*."""
     return f"max by ({labels}) ({promql})"
 
 
+def threshold(name: str) -> str:
+    """Return a threshold as a number for PromQL."""
+    return str(getattr(THRESHOLDS, name))
+
+
+CHOSEN = Scope(
+    of_exporter=of_exporter,
+    of_app=of_app,
+    of_meeting=of_meeting,
+    of_recording=of_meeting,
+    exporter=_BY_EXPORTER,
+    app=BY_APP,
+    app_in_place=f"{_PLACE}, {BY_APP}",
+    meeting=BY_MEETING,
+    recording=BY_RECORDING,
+    threshold=threshold,
+)
+"""The exporters, apps and meetings that the variables select."""
+ONE_RECORDING = replace(CHOSEN, of_recording=of_recording)
+"""The recordings that the variables select."""
+
+
 def named(promql: str) -> str:
     """Add the label `meeting_name` to each series of a meeting or recording."""
-    return _with_name(promql, _names())
+    return expressions.with_names(CHOSEN, promql)
 
 
 def named_over_time(promql: str) -> str:
     """Add the label `meeting_name` to a history. Meetings have their current name all the time."""
-    # A meeting that no longer exists has the name of that time.
-    return _with_name(promql, f"{_names(' @ end()')} or {of_meeting('rk_meeting_info')}")
+    return expressions.with_names(CHOSEN, promql, at=" @ end()")
 
 
-def _names(at: str = "") -> str:
-    """Return the names of meetings. The exporter that started last has the highest value."""
-    info = of_meeting("rk_meeting_info") + at
-    started_at = of_exporter("process_start_time_seconds") + at
-    # Not every system has a start time.
-    return f"{info} * on ({_BY_EXPORTER}) group_left () {started_at} or 2 * {info}"
+def up() -> str:
+    """Select whether each of our targets could be scraped."""
+    return expressions.our_targets(CHOSEN, of_exporter("up"))
 
 
-def _with_name(promql: str, names: str) -> str:
-    name = _one_of(BY_MEETING, once(f"{BY_MEETING}, meeting_name", names))
-    return with_label(promql, "meeting_name", BY_MEETING, f"{name} ^ 0")
+def of_process(metric: str) -> str:
+    """Select a metric of our processes, without those of other programs."""
+    return expressions.our_processes(CHOSEN, of_exporter(metric))
+
+
+def firing(*matchers: str) -> str:
+    """Select our alerts that fire for the selected jobs and apps."""
+    ours = ('alertname=~"RealtimeKit.+"', 'alertstate="firing"')
+    of_place = (f'{CLUSTER}=~"$cluster"', 'job=~"$job"')
+    # Alerts about an exporter have no app.
+    return _select("ALERTS", *ours, *of_place, 'rk_app=~"$app|"', *matchers)
 
 
 def newest(promql: str) -> str:
@@ -86,9 +103,8 @@ def newest(promql: str) -> str:
 
 def newest_labels(labels: str, promql: str) -> str:
     """Keep one series of each recording, with the *labels* that were read last."""
-    read = once(
-        f"{BY_RECORDING}, {labels}", f"{promql} * {_ON_EXPORTER} group_left () {_read_at()}"
-    )
+    read_at = once(CHOSEN.recording_in_exporter, _read_at())
+    read = once(f"{BY_RECORDING}, {labels}", f"{promql} * {_ON_EXPORTER} group_left () {read_at}")
     return f"{_one_of(BY_RECORDING, read)} ^ 0"
 
 

@@ -14,7 +14,7 @@ from dashboards.panels import DATASOURCE, About, Size, Steps, described, steps
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A column that shows a label. A click on it opens the *link*."""
+    """A column that shows a label. A click on it opens the *link*. A hidden one is for links."""
 
     title: str
     label: str
@@ -22,11 +22,12 @@ class Label:
     link: str | None = None
     link_title: str = ""
     texts: Sequence[models.ValueMapping] = ()
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A column that shows the result of a query."""
+    """A column that shows the result of a query. A hidden one is for sorting."""
 
     title: str
     promql: str
@@ -35,6 +36,7 @@ class Value:
     texts: Sequence[models.ValueMapping] = ()
     colours: Steps = field(default_factory=dict)
     decimals: int | None = None
+    is_hidden: bool = False
 
 
 def table_of(  # noqa: PLR0913 # each is a property of the table
@@ -116,6 +118,10 @@ def _transformation(name: str, options: dict[str, object]) -> models.DataTransfo
 def _properties(column: Label | Value) -> Iterator[models.DynamicConfigValue]:
     # Otherwise each empty cell would show the sentence of an empty table.
     yield _property("noValue", "-")
+    if column.is_hidden:
+        yield _property("custom.hidden", value=True)
+        # Newer versions of Grafana read this instead.
+        yield _property("custom.hideFrom", {"viz": True, "legend": False, "tooltip": False})
     if column.width:
         yield _property("custom.width", column.width)
     if column.texts:

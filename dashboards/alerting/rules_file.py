@@ -11,6 +11,7 @@ from dashboards.alerting import (
     file_alerts,
     meeting_alerts,
     recorded,
+    recorded_for_dashboards,
     recording_alerts,
 )
 from dashboards.alerting.rule import Alert, Group, Record, expanded
@@ -31,7 +32,7 @@ _HEAD = """\
 #   - They keep the labels cluster, env and namespace if your targets have them, so that alerts can be routed by them. Two
 #     exporters whose targets differ in one of these labels count as separate. To keep another label, e.g. team,
 #     replace "namespace, job" by "namespace, team, job" in this file.
-#   - The last value of a missing series counts for ten minutes.
+#   - The last value of a missing series counts for 15 minutes. The longest supported scrape interval is 5 minutes.
 #   - They use the API's timestamps if there are any, because `for` starts again after a gap.
 # If your job has another name, generate this file with `rk-exporter assets DIR --job NAME`.
 
@@ -61,13 +62,13 @@ def groups() -> Iterator[Group]:
     )
     yield Group(
         "rk-exporter-instances",
-        recorded.INSTANCES,
-        note="Series per exporter, for the groups below.",
+        (*recorded_for_dashboards.DASHBOARDS, *recorded.KNOWN),
+        note="Series per exporter and meeting, for the groups below.",
     )
     yield Group(
         "rk-exporter-recordings",
-        recorded.RECORDINGS,
-        note="Series per recording, from the exporter that read the recording last.",
+        (*recorded.RECORDINGS, *recorded.APPS),
+        note="Series per recording, from the exporter that read the recording last, and per app.",
     )
     yield Group("rk-exporter-alerts", ALERTS)
 

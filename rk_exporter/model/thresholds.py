@@ -30,13 +30,21 @@ class Thresholds:
         default=30 * _MINUTE_SECONDS,
         metadata={"meaning": "How long a pause may last."},
     )
+    recording_unknown_seconds: float = field(
+        default=_HOUR_SECONDS,
+        metadata={
+            "meaning": "How long a recording may be in an unknown state."
+        },
+    )
     recording_running_seconds: float = field(
         default=0.9 * _DAY_SECONDS,
         metadata={"meaning": "90 % of the API's time limit of 24 h.", "largest": _DAY_SECONDS},
     )
     recording_ended_seconds: float = field(
         default=_DAY_SECONDS,
-        metadata={"meaning": "How long alerts about failed and empty recordings fire."},
+        metadata={
+            "meaning": "How long alerts about failed, cut off and empty recordings fire."
+        },
     )
     recording_bytes_per_second: float = field(
         default=1000,

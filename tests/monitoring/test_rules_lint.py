@@ -29,10 +29,12 @@ ALERTS = (
     "RealtimeKitBudgetExhausted",
     "RealtimeKitConfigReloadFailed",
     "RealtimeKitRecordingErrored",
+    "RealtimeKitRecordingInterrupted",
     "RealtimeKitRecordingErrorRatioHigh",
     "RealtimeKitRecordingStuckInvoked",
     "RealtimeKitRecordingStuckUploading",
     "RealtimeKitRecordingPausedTooLong",
+    "RealtimeKitRecordingStateUnknown",
     "RealtimeKitRecordingNearTimeLimit",
     "RealtimeKitRecordingEmptyFile",
     "RealtimeKitDownloadURLExpiringSoon",
@@ -155,7 +157,7 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"labels": {"severity": "info", "of": "{{ $labels.app }}"}}, ""),
 ]
 ANNOTATIONS = [
-    ({"summary": "Calls of {{ $labels.app }} fail."}, "alerts/annotation"),
+    ({"summary": "Calls of {{ $labels.app }} fail."}, ""),
     ({"summary": "Calls fail"}, "alerts/annotation"),
     ({"dashboard_url": "/d/x?var-app={{ $labels.app }}"}, "alerts/link"),
     ({"dashboard_url": "/d/x?{{ with $labels.app }}&var-app={{ . }}{{ end }}"}, "alerts/link"),

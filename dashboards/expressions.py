@@ -1,0 +1,287 @@
+"""
+PromQL that dashboards and rules share. It needs no recorded series.
+
+A meeting or recording counts once, however many exporters read it. If they disagree, the exporter
+that read it last wins. No expression fails because two exporters or two pods disagree: each side of
+a vector matching is aggregated by the labels of the match.
+"""
+
+from collections.abc import Mapping
+
+from dashboards.scope import Scope
+from rk_exporter.model.recording import Status
+
+
+STATE_CODES = {status.value: code for code, status in enumerate(Status, start=1)}
+"""The states as numbers, for state timelines and sorted tables."""
+RUNNING = "INVOKED|RECORDING|PAUSED"
+"""The states in which people are being recorded, or will be in a moment."""
+FINE, EXPIRES, CHECK, EMPTY, FAILED, STUCK = range(6)
+"""The trouble levels."""
+FAILURES = "errored|upload_failed"
+"""The outcomes of recordings that have no file."""
+ENDS = f"{FAILURES}|uploaded"
+"""The outcomes of recordings that had to leave a file."""
+
+# Numbers of a recording are below this.
+_BASE = 8
+_LAST_KNOWN = "15m"
+_TARGET_KNOWN = "7d"
+
+
+def state_code(scope: Scope) -> str:
+    """Return one number for each recording, its state. See `STATE_CODES`."""
+    return newest_number(scope, _by_status(scope, STATE_CODES))
+
+
+def in_state(scope: Scope, statuses: str) -> str:
+    """Return 1 for each recording in one or several states, separated by `|`; 0 for the others."""
+    return newest_number(scope, _by_status(scope, dict.fromkeys(statuses.split("|"), 1)))
+
+
+def trouble_level(scope: Scope) -> str:
+    """
+    Return how urgently each recording needs attention.
+
+    5 is stuck, 4 failed, 3 an empty file, 2 paused or in an unknown state, 1 a file that expires
+    soon, and 0 fine.
+    """
+    levels = [
+        f"{STUCK} * {_late(scope, 'INVOKED', since='invoked', threshold='recording_invoked')}",
+        f"{STUCK} * {_late(scope, 'UPLOADING', since='stopped', threshold='recording_uploading')}",
+        _uploaded(
+            scope, f"{EMPTY} * ({_small(scope)}) ^ 0\nor\n{EXPIRES} * ({expiring(scope)}) ^ 0"
+        ),
+        _by_status(scope, {"ERRORED": FAILED, "PAUSED": CHECK, "UNKNOWN": CHECK}),
+    ]
+    return newest_number(scope, "\nor\n".join(levels))
+
+
+def empty_file(scope: Scope) -> str:
+    """Return the size of each file that is too small for its recording's length, by exporter."""
+    return _uploaded(scope, _small(scope))
+
+
+def expiring(scope: Scope, within: str | None = None) -> str:
+    """
+    Return the time left of each file that expires soon, by exporter.
+
+    *within* is the time in seconds, by default the alert's.
+    """
+    within = within or scope.threshold("download_url_expires_in_seconds")
+    left = scope.of_recording("rk_recording_download_url_expires_in_seconds")
+    return f"({_of_each(scope, left)} > 0) < {within}"
+
+
+def expiring_once(scope: Scope, within: str | None = None) -> str:
+    """Return the time left of each file that expires soon. A renewed URL expires later."""
+    within = within or scope.threshold("download_url_expires_in_seconds")
+    left = scope.of_recording("rk_recording_download_url_expires_in_seconds")
+    return f"(max by ({scope.recording}) ({left}) > 0) < {within}"
+
+
+def unrecorded(scope: Scope) -> str:
+    """
+    Return the number of people in each meeting without a running recording.
+
+    It omits meetings whose recordings could not be read, and meetings whose recording ended after
+    the people were counted, because they may have left.
+    """
+    meeting, app = scope.meeting, scope.app
+    people = scope.of_meeting("rk_meeting_live_participants")
+    read = scope.of_meeting("rk_meeting_active_recordings")
+    stopped = scope.of_recording("rk_recording_stopped_timestamp_seconds")
+    counted_at = scope.of_app("rk_discovery_last_success_timestamp_seconds")
+    return (
+        f"max by ({meeting}) ({people}) > 0\n"
+        f"and on ({meeting})\n{read}\n"
+        f"unless on ({meeting})\n{_running(scope)}\n"
+        f"unless on ({meeting})\n"
+        f"(max by ({meeting}) ({stopped})\n"
+        f"> on ({app}) group_left ()\nmax by ({app}) ({counted_at}))"
+    )
+
+
+def people_for_a_minute(scope: Scope) -> str:
+    """Return the meetings in which people were a minute ago."""
+    people = scope.of_meeting("rk_meeting_live_participants")
+    return f"last_over_time({people}[{_LAST_KNOWN}] offset 1m) > 0"
+
+
+def ended_within(scope: Scope, window: str, outcomes: str = ENDS, *, more: str = "") -> str:
+    """
+    Return how many recordings of each app ended within a window, with one of several outcomes.
+
+    The label names in *more* distinguish further, e.g. `outcome`.
+    """
+    ended = scope.of_app("rk_recordings_finished_total", f'outcome=~"{outcomes}"')
+    return total_of_apps(scope, f"increase({ended}[{window}])", more=more)
+
+
+def total_of_apps(scope: Scope, promql: str, *, more: str = "") -> str:
+    """
+    Return the sum for each app, of the exporter that has seen most.
+
+    A recording that two exporters know in two states counts once, unless *more* has these states.
+    """
+    by = f", {more}" if more else ""
+    return f"max by ({scope.app_in_place}{by}) (sum by ({scope.app_in_exporter}{by}) ({promql}))"
+
+
+def one_view(scope: Scope, promql: str) -> str:
+    """Keep the series of one exporter of each app: that works, and started last."""
+    up = f"max by ({scope.app_in_exporter}) ({scope.of_app('rk_up')})"
+    started = _started_at(scope)
+    view = f"1e11 * {up} + on ({scope.exporter}) group_left () {started}"
+    return f"{promql}\nand on ({scope.app_in_exporter})\ntopk by ({scope.app_in_place}) (1, {view})"
+
+
+def counted(counter: str, window: str = "$__interval") -> str:
+    """
+    Return by how much a counter grew within a window, exactly.
+
+    `increase()` needs two samples in each window and ignores the growth between two windows. This
+    compares the last sample of a window with the last one before it, so that no event is lost or
+    counted twice, however long the scrape interval is. A new series starts with its first sample, a
+    restarted one with 0.
+    """
+    last = f"last_over_time({counter}[{_LAST_KNOWN}])"
+    before = f"last_over_time({counter}[{_LAST_KNOWN}] offset {window})"
+    first = f"min_over_time({counter}[{window}])"
+    return f"(({last} - ({before} or {first})) >= 0 or {last})"
+
+
+def names(scope: Scope, at: str = "") -> str:
+    """
+    Return one series for each meeting, with its name in the label `meeting_name`.
+
+    The name is that of the exporter that started last, because it has the latest configuration. A
+    meeting without a name has its id. *at* is a modifier for the time, e.g. ` @ end()`.
+    """
+    meeting = scope.meeting
+    info = scope.of_meeting("rk_meeting_info") + at
+    dated = f"{info}\n* on ({scope.exporter}) group_left ()\n{_started_at(scope, at)}"
+    named = f"topk by ({meeting}) (1, max by ({meeting}, meeting_name) ({dated}))"
+    others = (
+        scope.of_recording("rk_recording_last_success_timestamp_seconds") + at,
+        scope.of_meeting("rk_meeting_up") + at,
+        scope.of_meeting("rk_meeting_live_participants") + at,
+    )
+    unnamed = "\nor\n".join(f"group by ({meeting}) ({other})" for other in others)
+    return f"({named}\nor on ({meeting})\n{_named_by_id(unnamed)}) ^ 0"
+
+
+def with_names(scope: Scope, promql: str, at: str = "") -> str:
+    """Add the label `meeting_name` to series of meetings or recordings."""
+    on = f"on ({scope.meeting}) group_left (meeting_name)"
+    return f"({promql})\n* {on}\n{names(scope, at)}"
+
+
+def with_names_if_known(scope: Scope, promql: str, labels: str) -> str:
+    """
+    Add the label `meeting_name` also to series whose meeting has left, which keep its id.
+
+    It evaluates the expression twice. The *labels* identify its series.
+    """
+    return f"{with_names(scope, promql)}\nor on ({labels})\n{_named_by_id(promql)}"
+
+
+def newest_number(scope: Scope, promql: str) -> str:
+    """
+    Return the number of each recording from the exporter that read it last.
+
+    *promql* has a whole number from 0 to 7 for each recording in each exporter; 0 may be missing.
+    The maximum of the time and the number, in one number, costs less than joins.
+    """
+    read_at = _of_each(scope, scope.of_recording("rk_recording_last_success_timestamp_seconds"))
+    return (
+        f"max by ({scope.recording}) (\nsum by ({scope.recording_in_exporter}) (\n"
+        f"{_BASE} * floor(1000 * {read_at})\nor\n"
+        # Another label keeps the two apart.
+        f'label_replace({promql}, "part", "number", "", "")\n)\n) % {_BASE}'
+    )
+
+
+def our_targets(scope: Scope, promql: str) -> str:
+    """Keep the series of targets that have metrics of ours, or had some within a week."""
+    build = f"last_over_time({scope.of_exporter('rk_exporter_build_info')}[{_TARGET_KNOWN}])"
+    return f"({promql} and on ({scope.exporter}) {build})"
+
+
+def our_processes(scope: Scope, promql: str) -> str:
+    """Keep the series of targets that have metrics of ours now."""
+    build = scope.of_exporter("rk_exporter_build_info")
+    return f"({promql} and on ({scope.exporter}) {build})"
+
+
+def _by_status(scope: Scope, numbers: Mapping[str, int]) -> str:
+    """Return the number of the state of each recording in each exporter, if its state has one."""
+    status = scope.of_recording("rk_recording_status", f'status=~"{"|".join(numbers)}"')
+    if {*numbers.values()} == {1}:
+        return _of_each(scope, f"{status} == 1")
+    # One small vector of numbers, so that the many series of recordings are read once.
+    by_number = "\nor\n".join(
+        f'label_replace(vector({number}), "status", "{name}", "", "")'
+        for name, number in numbers.items()
+    )
+    return _of_each(scope, f"({status} == 1)\n* on (status) group_left ()\n({by_number})")
+
+
+def _small(scope: Scope) -> str:
+    """
+    Return the size of each file that is too small for its recording's length, by exporter.
+
+    The API always reports size 0 for recordings with one file per participant.
+    """
+    on = f"on ({scope.recording_in_exporter})"
+    size = _of_each(scope, scope.of_recording("rk_recording_file_size_bytes"))
+    duration = _of_each(scope, scope.of_recording("rk_recording_duration_seconds"))
+    long = f"({duration} > {scope.threshold('recording_duration_seconds')})"
+    track = scope.of_recording("rk_recording_info", 'kind="track"')
+    per_second = scope.threshold("recording_bytes_per_second")
+    return f"{size}\n< {on}\n{per_second} * {long}\nunless {on}\n{track}"
+
+
+def _uploaded(scope: Scope, promql: str) -> str:
+    """Keep the series of recordings that are UPLOADED, by exporter."""
+    status = scope.of_recording("rk_recording_status", 'status="UPLOADED"')
+    return f"(({promql})\nand on ({scope.recording_in_exporter})\n{status} == 1)"
+
+
+def _late(scope: Scope, status: str, *, since: str, threshold: str) -> str:
+    """Return 1 for each recording that has been in a state for too long, by exporter."""
+    now_in = scope.of_recording("rk_recording_status", f'status="{status}"')
+    began = scope.of_recording(f"rk_recording_{since}_timestamp_seconds")
+    return (
+        f"({_of_each(scope, f'{now_in} == 1')}\nand on ({scope.recording_in_exporter})\n"
+        f"time() - {began} > {scope.threshold(f'{threshold}_seconds')})"
+    )
+
+
+def _running(scope: Scope) -> str:
+    """Return the recordings that run. The API may have a new word for one."""
+    on = f"on ({scope.recording_in_exporter})"
+    known = _by_status(scope, dict.fromkeys(RUNNING.split("|"), 1))
+    unknown = scope.of_recording("rk_recording_status", 'status="UNKNOWN"')
+    stopped = scope.of_recording("rk_recording_stopped_timestamp_seconds")
+    runs = f"({_of_each(scope, f'{unknown} == 1')}\nunless {on}\n{stopped})"
+    running = newest_number(scope, f"{runs}\nor\n{known}")
+    return f"({running} == 1)"
+
+
+def _of_each(scope: Scope, promql: str) -> str:
+    """Merge series that differ in other labels of the target, e.g. of two pods."""
+    return f"max by ({scope.recording_in_exporter}) ({promql})"
+
+
+def _started_at(scope: Scope, at: str = "") -> str:
+    """Return when each exporter started; 1 if its system does not report it."""
+    started = scope.of_exporter("process_start_time_seconds") + at
+    build = scope.of_exporter("rk_exporter_build_info") + at
+    merged = f"max by ({scope.exporter})"
+    on = f"on ({scope.exporter})"
+    return f"({merged} ({started} and {on} {build})\nor {on}\n{merged} ({build}))"
+
+
+def _named_by_id(promql: str) -> str:
+    return f'label_replace({promql}, "meeting_name", "$1", "meeting_id", "(.+)")'
