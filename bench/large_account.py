@@ -19,7 +19,7 @@ STUCK = 20
 UNRECORDED = 50
 _RUNNING = 400
 _HOUR, _DAY = 3600.0, 86_400.0
-_LENGTH_SECONDS = 1800.0
+_START_SECONDS, _LENGTH_SECONDS, _UPLOAD_SECONDS = 2.0, 1800.0, 60.0
 # Its exporter started 100 days before.
 _AGE_SECONDS = 100 * _DAY
 
@@ -114,22 +114,22 @@ class LargeAccount:
         )
         age = now - begin
         if number < FAILED:
-            return replace(recording, status=Status.ERRORED) if age > 60 else recording
-        if number < FAILED + STUCK or age <= 2:
+            return replace(recording, status=Status.ERRORED) if age > _UPLOAD_SECONDS else recording
+        if number < FAILED + STUCK or age <= _START_SECONDS:
             return recording
-        started = replace(recording, started_timestamp_seconds=begin + 2)
+        started = replace(recording, started_timestamp_seconds=begin + _START_SECONDS)
         if age <= _LENGTH_SECONDS:
             return replace(started, status=Status.RECORDING)
         stopped = replace(
             started, status=Status.UPLOADING, stopped_timestamp_seconds=begin + _LENGTH_SECONDS
         )
-        if age <= _LENGTH_SECONDS + 60:
+        if age <= _LENGTH_SECONDS + _UPLOAD_SECONDS:
             return stopped
         return replace(
             stopped,
             status=Status.UPLOADED,
             file_size_bytes=150_000_000,
-            reported_duration_seconds=_LENGTH_SECONDS - 2,
+            reported_duration_seconds=_LENGTH_SECONDS - _START_SECONDS,
             download_url_expiry_timestamp_seconds=begin + _LENGTH_SECONDS + URL_LIFETIME_SECONDS,
             has_download_url=True,
             has_audio_download_url=True,

@@ -3,9 +3,13 @@
 import asyncio
 import time
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
 
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 DAY_SECONDS = 86_400.0
 # The longest scrape interval that the rules support, and the windows that they look at closely.
@@ -30,7 +34,7 @@ class Replay:
         """Return whether the past is over."""
         return self._next is None
 
-    async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
+    async def __call__(self, _scope: Message, _receive: Receive, send: Send) -> None:
         """Answer with the next exposition."""
         page = await asyncio.to_thread(self._page)
         content_type = (b"content-type", b"text/plain; version=0.0.4")

@@ -11,7 +11,8 @@ from string import ascii_uppercase
 from typing import Any
 
 from grafana_foundation_sdk.builders import dashboard
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from dashboards.settings import Threshold
 
 
 # Grafana 10 uses this version, and newer versions migrate it on load.
@@ -21,7 +22,7 @@ _OLDEST_GRAFANA = "10.0.0"
 
 def document(builder: dashboard.Dashboard) -> dict[str, Any]:
     """Return a dashboard as a JSON object."""
-    made: dict[str, Any] = json.loads(json.dumps(builder.build(), cls=JSONEncoder))
+    made: dict[str, Any] = json.loads(json.dumps(_plain(builder.build())))
     for number, panel in enumerate(_panels(made["panels"]), 1):
         panel["id"] = number
         for target, letter in zip(panel.get("targets", []), ascii_uppercase, strict=False):
@@ -39,6 +40,19 @@ def document(builder: dashboard.Dashboard) -> dict[str, Any]:
         ),
     ]
     return {"__inputs": [], "__elements": {}, "__requires": requires, "id": None, **made}
+
+
+def _plain(value: object) -> object:
+    """Return what JSON can express, with tokens in the places of thresholds."""
+    match value:
+        case Threshold():
+            return value.in_json()
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+    to_json = getattr(value, "to_json", None)
+    return _plain(to_json()) if callable(to_json) else value
 
 
 def _panels(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -35,18 +35,18 @@ def links_from(uid: str) -> Iterator[dashboard.DashboardLink]:
             )
 
 
-def link_to(uid: str, **columns: str) -> str:
+def link_to(uid: str, *kept: str, **columns: str) -> str:
     """
-    Return the link from a table to another dashboard that keeps the exporters.
+    Return the link from a table to a dashboard that keeps the exporters.
 
-    It sets variables to the values of *columns* in the row.
+    It sets variables to the values of *columns* in the row. The variables *kept* stay, too.
     """
     # Names may contain characters with a meaning in URLs, e.g. &, # and +.
     chosen = [
         f'var-{name}=${{__data.fields["{column}"]:percentencode}}'
         for name, column in columns.items()
     ]
-    return _link(uid, [*_kept(_EXPORTERS), *chosen])
+    return _link(uid, [*_kept((*_EXPORTERS, *kept)), *chosen])
 
 
 def link_with_variables(uid: str) -> str:

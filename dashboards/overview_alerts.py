@@ -34,7 +34,7 @@ def alerts() -> Panel:
             Label("Alert", "alert", width=195),
             Label("Meeting", "meeting_name", link=to_meeting, link_title="Open recordings"),
             Label("App", "rk_app", width=90),
-            Label("Meeting id", "meeting_id", width=100),
+            Label("Meeting id", "meeting_id", is_hidden=True),
         ],
         size=Size(10, 8),
         sorted_by="Severity",

@@ -38,7 +38,7 @@ _TO_MEETING = link_to(RECORDING, app="App", meeting="Meeting id")
 _OF_MEETING = (
     Label("App", "rk_app", width=110),
     Label("Meeting", "meeting_name", link=_TO_MEETING, link_title="Open recordings"),
-    Label("Meeting id", "meeting_id", width=110),
+    Label("Meeting id", "meeting_id", is_hidden=True),
 )
 
 
@@ -159,8 +159,9 @@ def files() -> list[Panel]:
         ),
         table_of(
             About(
-                "Files that expire within ${within:text}",
-                f"The {_ROWS} files that RealtimeKit deletes next.",
+                "Expiring files",
+                f"The {_ROWS} files that RealtimeKit deletes next, within the time chosen "
+                "at the top.",
             ),
             [
                 *_OF_MEETING,

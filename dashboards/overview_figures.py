@@ -3,7 +3,7 @@
 from dashboards import expressions
 from dashboards.links import EXPORTER, RECORDINGS, link_with_variables
 from dashboards.panels import About, Panel, Size, instant, tile
-from dashboards.queries import MISSED, TROUBLE_LEVEL, ended_within, in_states
+from dashboards.queries import MISSED, ended_within, in_states
 from dashboards.selectors import CHOSEN, of_app, of_meeting, once, threshold, up
 from dashboards.states import values
 from rk_exporter.model.palette import BAD, GOOD, SOON
@@ -44,8 +44,8 @@ def _watching() -> Panel:
         About(
             "Watching",
             "Meetings that the exporter watches. It says `no data` if an exporter is down and "
-            "nobody else reads its app, `old data` if an app could not be read for "
-            f"{int(float(_DATA_AGE)) // 60} minutes, and `API fails` if the last calls failed.",
+            "nobody else reads its app, `old data` if an app could not be read for as long as the "
+            "alert about old data allows, and `API fails` if the last calls failed.",
         ),
         instant(
             f"0 * count({_LOST}) + {_NO_DATA}\n"
@@ -77,7 +77,7 @@ def _stuck() -> Panel:
             "Recordings that do not start or whose upload does not end, by the thresholds of the "
             "alerts.",
         ),
-        f"count(({TROUBLE_LEVEL}) == {expressions.STUCK})",
+        f"count({expressions.stuck(CHOSEN)})",
         BAD,
     )
 
@@ -107,9 +107,9 @@ def _unrecorded() -> Panel:
 def _expiring() -> Panel:
     return _problem(
         About(
-            "Expire within ${within:text}",
-            "Recordings whose download URL expires soon. RealtimeKit deletes the file at the same "
-            "time.",
+            "Expiring",
+            "Recordings whose download URL expires within the time that you choose at the top. "
+            "RealtimeKit deletes the file at the same time.",
         ),
         f"count({expressions.expiring_once(CHOSEN, '$within')})",
         SOON,

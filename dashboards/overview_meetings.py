@@ -16,21 +16,15 @@ from dashboards.selectors import (
 )
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
+from dashboards.troubles import TROUBLES
 from rk_exporter.model.palette import BAD, SOON
 
 
 _ROWS = 50
+# More than any time in seconds.
+_RANK = "1e10"
 _UNREAD, _UNRECORDED = expressions.STUCK + 1, expressions.STUCK + 2
-_TROUBLES = {
-    _UNRECORDED: ("unrecorded", BAD),
-    _UNREAD: ("unread", SOON),
-    expressions.STUCK: ("stuck", BAD),
-    expressions.FAILED: ("failed", BAD),
-    expressions.EMPTY: ("empty", SOON),
-    expressions.CHECK: ("check", SOON),
-    expressions.EXPIRES: ("expires", SOON),
-    expressions.FINE: ("fine", "transparent"),
-}
+_TROUBLES = {_UNRECORDED: ("unrecorded", BAD), _UNREAD: ("unread", SOON), **TROUBLES}
 
 
 def meetings() -> Panel:
@@ -47,41 +41,42 @@ def meetings() -> Panel:
             "size of a running recording.",
         ),
         [
-            Value("Trouble", named(_shown(_TROUBLE)), width=95, texts=values(_TROUBLES)),
-            Value("State", _shown(_of_latest(STATE_CODE)), width=110, texts=as_text()),
+            Value("Trouble", named(_most_urgent()), width=95, texts=values(_TROUBLES)),
+            Value("State", _of_latest(STATE_CODE), width=110, texts=as_text()),
             Label("Meeting", "meeting_name", link=to_recording, link_title="Open recordings"),
             Value(
                 "Started",
-                as_time(_shown(_of_latest(_of_recording("invoked_timestamp_seconds")))),
+                as_time(_of_latest(_of_recording("invoked_timestamp_seconds"))),
                 unit="dateTimeFromNow",
                 width=125,
             ),
             Value(
                 "Duration",
-                _shown(_of_latest(_of_recording("duration_seconds"))),
+                _of_latest(_of_recording("duration_seconds")),
                 unit=DURATION,
                 width=90,
             ),
             Value(
                 "Size",
-                _shown(_of_latest(_of_recording("file_size_bytes"))),
+                _of_latest(_of_recording("file_size_bytes")),
                 unit="bytes",
                 width=85,
                 decimals=1,
             ),
             Value(
                 "Expires in",
-                _shown(f"min by ({BY_MEETING}) ({_of_recording(_EXPIRES)} > 0)"),
+                f"min by ({BY_MEETING}) ({_of_recording(_EXPIRES)} > 0)",
                 unit=LONG_DURATION,
                 width=110,
             ),
-            Value("People", _shown(_of_meeting("live_participants")), width=70),
+            Value("People", _of_meeting("live_participants"), width=70),
             Label("App", "rk_app", width=110),
-            Label("Meeting id", "meeting_id", width=110),
+            Label("Meeting id", "meeting_id", is_hidden=True),
         ],
         size=Size(24, 9),
         sorted_by="Trouble",
         then_by="Started",
+        only_with="Trouble",
         empty="The exporter watches no meeting, or Prometheus has no data.",
     )
 
@@ -99,9 +94,11 @@ def _of_latest(promql: str) -> str:
     return f"max by ({BY_MEETING}) ({promql}\nand on ({BY_RECORDING})\n({_LATEST}))"
 
 
-def _shown(promql: str) -> str:
-    """Keep the meetings with a row."""
-    return f"({promql}\nand on ({BY_MEETING})\n{_WITH_ROW})"
+def _most_urgent() -> str:
+    """Return the trouble of the meetings with a row: of equal ones, those that started last."""
+    latest = f"{_LATEST_AT}\nor on ({BY_MEETING}) 0 * {expressions.names(CHOSEN)}"
+    rank = f"{_RANK} * {_trouble()}\n+ on ({BY_MEETING}) ({latest})"
+    return f"floor(topk({_ROWS}, {rank}) / {_RANK})"
 
 
 def _trouble() -> str:
@@ -132,11 +129,5 @@ def _unread() -> str:
 
 _EXPIRES = "download_url_expires_in_seconds"
 _REQUESTED_AT = _of_recording("invoked_timestamp_seconds")
-_LATEST_AT = f"max by ({BY_MEETING}) ({_REQUESTED_AT})"
+_LATEST_AT = once(BY_MEETING, of_meeting("rk_recording_invoked_timestamp_seconds"))
 _LATEST = f"{_REQUESTED_AT} == on ({BY_MEETING}) group_left () {_LATEST_AT}"
-_TROUBLE = _trouble()
-_WITH_ROW = (
-    f"topk({_ROWS}, 1e10 * {_TROUBLE}\n"
-    f"+ on ({BY_MEETING}) ({_LATEST_AT}\n"
-    f"or on ({BY_MEETING}) 0 * {expressions.names(CHOSEN)}))"
-)

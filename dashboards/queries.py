@@ -1,13 +1,9 @@
 """PromQL that several panels share."""
 
 from dashboards import expressions
-from dashboards.expressions import STATE_CODES
-from dashboards.expressions import FAILURES as FAILED
 from dashboards.selectors import (
-    BY_APP,
     BY_MEETING,
     CHOSEN,
-    named,
     of_app,
     of_meeting,
     once,
@@ -15,6 +11,7 @@ from dashboards.selectors import (
 
 
 _DAY_SECONDS = 86_400
+FAILED = expressions.FAILURES
 STATE_CODE = expressions.state_code(CHOSEN)
 TROUBLE_LEVEL = expressions.trouble_level(CHOSEN)
 # A recording may start a moment after the first people.
@@ -23,11 +20,11 @@ LIVE_UNRECORDED = (
     f"and on ({BY_MEETING})\n{expressions.people_for_a_minute(CHOSEN)})"
 )
 # Only these meetings need a recording.
-MISSED = f"({LIVE_UNRECORDED}\nand on ({BY_MEETING})\n{of_meeting('rk_meeting_record_on_start')} == 1)"
-EXPIRING = expressions.expiring_once(CHOSEN, f"{_DAY_SECONDS}")
-EXPIRING_WITHIN_A_DAY = once(
-    CHOSEN.app_in_place, of_app("rk_recordings_expiring", 'within="24h"')
+MISSED = (
+    f"({LIVE_UNRECORDED}\nand on ({BY_MEETING})\n{of_meeting('rk_meeting_record_on_start')} == 1)"
 )
+EXPIRING = expressions.expiring_once(CHOSEN, f"{_DAY_SECONDS}")
+EXPIRING_WITHIN_A_DAY = once(CHOSEN.app_in_place, of_app("rk_recordings_expiring", 'within="24h"'))
 HIDDEN = once(CHOSEN.app_in_place, of_app("rk_recordings_hidden"))
 
 

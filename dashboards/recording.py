@@ -1,37 +1,24 @@
-"""RealtimeKit / Recording: the history of one recording, or of all recordings of a meeting."""
+"""RealtimeKit / Recording: one recording, the selected one or the newest of a meeting."""
 
-from grafana_foundation_sdk.builders import dashboard
+from collections.abc import Mapping
 
+from grafana_foundation_sdk.builders import common, dashboard
+from grafana_foundation_sdk.models import common as common_models
+from grafana_foundation_sdk.models import dashboard as models
+
+from dashboards import recording_queries as queries
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import RECORDING
 from dashboards.panels import About, Panel, Size, history, instant, number, query, timeline
-from dashboards.selectors import (
-    BY_MEETING,
-    BY_RECORDING,
-    as_time,
-    newest,
-    newest_labels,
-    of_meeting,
-    of_recording,
-    once,
-    with_label,
-)
-from dashboards.states import COLOURS, as_text, values
-from dashboards.tables import Label, Value, table_of
+from dashboards.recording_tables import details, recordings, times
+from dashboards.selectors import BY_MEETING, of_meeting, once
+from dashboards.settings import THRESHOLDS
+from dashboards.states import as_text, values
+from dashboards.troubles import TROUBLES
 
 
 _FIGURE = Size(4, 4)
-_HALF = Size(12, 8)
-_DAY_SECONDS = 86_400
-_HOUR_SECONDS = 3_600
-_CODE = once(BY_RECORDING, newest(of_recording("instance:rk_recording_state:code")))
-_STOP_REASONS = {
-    "INTERNAL_ERROR": ("INTERNAL_ERROR", "red"),
-    "UNKNOWN": ("UNKNOWN", COLOURS["UNKNOWN"]),
-    "API_CALL": ("API_CALL", "transparent"),
-    "ALL_PEERS_LEFT": ("ALL_PEERS_LEFT", "transparent"),
-    "": ("-", "transparent"),
-}
+_NEUTRAL = "text"
 
 
 def build() -> dashboard.Dashboard:
@@ -40,236 +27,160 @@ def build() -> dashboard.Dashboard:
         Framing(
             "Recording",
             RECORDING,
-            "The recordings of one meeting. Select the meeting, and a recording if you like, at "
-            "the top. The numbers are those of the latest recording.",
+            "One recording: the one that you select, or the newest of the meeting.",
             of_one_meeting=True,
         ),
         [
-            Row("Latest recording", _figures()),
-            Row("History", [_states(), _timestamps()]),
-            Row("File", [_size(), _expiry(), _details()]),
-            Row("Duration, data age and people", [_duration(), _ages(), _people()]),
+            Row(
+                "${meeting:text}",
+                [*_figures(), _life(), times(), details(), recordings()],
+            ),
+            Row("Age of the data, and people", [_ages(), _people()], collapsed=True),
         ],
     )
 
 
 def _figures() -> list[Panel]:
-    return [
-        number(
-            About("State", "State of the recording. None if no recording is known.", unit="none"),
-            instant(_of_latest(_CODE)),
-            size=_FIGURE,
-            texts=as_text(),
-            absent="none",
-        ),
-        number(
-            About("Requested", "When the recording was requested.", unit="dateTimeFromNow"),
-            instant(as_time(_latest("rk_recording_invoked_timestamp_seconds"))),
-            size=_FIGURE,
-        ),
+    return [_state(), _problem(), _duration(), _size(), _expiry()]
+
+
+def _state() -> Panel:
+    absent = {queries.NO_RECORDING: ("no recording", "transparent")}
+    return (
         number(
             About(
-                "Start delay",
-                "Time from the request to the start. None until the recording has started.",
-                unit="s",
+                "Meeting and state",
+                "The meeting's name, and the state of the recording. The meeting has no recording "
+                "if it says so, or if the selected recording is no longer shown.",
+                unit="none",
             ),
-            instant(
-                f"{_latest('rk_recording_started_timestamp_seconds')}\n"
-                f"- {_latest('rk_recording_invoked_timestamp_seconds')}"
-            ),
-            size=_FIGURE,
-            colours={-1e12: "green", 30: "orange", 5 * 60: "red"},
-            absent="none",
-            decimals=1,
-        ),
-        number(
-            About("Duration", "Length of the recording. None until it has started.", unit="s"),
-            instant(_latest("rk_recording_duration_seconds")),
-            size=_FIGURE,
-            absent="none",
-            decimals=1,
-        ),
-        number(
-            About("Size", "Size of the file. None until it is uploaded.", unit="bytes"),
-            instant(_latest("rk_recording_file_size_bytes")),
-            size=_FIGURE,
-            absent="none",
-            decimals=1,
-        ),
-        number(
-            About(
-                "Expires in",
-                "Time until the download URL expires and RealtimeKit deletes the file. Negative "
-                "after that. Recordings in your own storage have no URL.",
-                unit="s",
-            ),
-            instant(_latest("rk_recording_download_url_expires_in_seconds")),
-            size=_FIGURE,
-            colours={-1e12: "red", 0: "orange", _DAY_SECONDS: "green"},
-            absent="none",
-            decimals=1,
-        ),
-    ]
-
-
-def _latest(metric: str) -> str:
-    """Return the value of a metric for the most recently requested recording."""
-    return _of_latest(once(BY_RECORDING, of_recording(metric)))
-
-
-def _of_latest(value: str) -> str:
-    """Return the value for the most recently requested recording."""
-    requested_at = of_recording("rk_recording_invoked_timestamp_seconds")
-    latest = f"{once(BY_RECORDING, requested_at)} == scalar(max({requested_at}))"
-    return f"max({value} and on ({BY_RECORDING}) ({latest}))"
-
-
-def _states() -> Panel:
-    return timeline(
-        About(
-            "States",
-            "State history of each recording. Empty while the state is unknown.",
-            unit="none",
-        ),
-        query(_CODE, "{{recording_id}}"),
-        size=Size(24, 8),
+            instant(queries.state_of_meeting(), "{{meeting_name}}"),
+            size=Size(8, 4),
+            texts=[*as_text(), *values(absent)],
+            absent="no meeting is selected",
+        )
+        .text_mode(common_models.BigValueTextMode.VALUE_AND_NAME)
+        .text(common.VizTextDisplayOptions().title_size(20).value_size(40))
+        .color_mode(common_models.BigValueColorMode.BACKGROUND_SOLID)
     )
 
 
-def _timestamps() -> Panel:
-    timestamps = {
-        "Requested": "invoked",
-        "Started": "started",
-        "Stopped": "stopped",
-        "URL expires": "download_url_expiry",
-    }
-    return table_of(
+def _problem() -> Panel:
+    return number(
         About(
-            "Timestamps",
-            "When each recording was requested, started and stopped, according to the API. A dash "
-            "means that this has not happened.",
+            "Problem",
+            "Stuck: INVOKED or UPLOADING for too long. Failed: ERRORED. Empty: the file is too "
+            "small for its length. Check: PAUSED, or in a state that the API does not document. "
+            "Expires: the file will be deleted soon. The thresholds are those of the alerts.",
+            unit="none",
         ),
-        [
-            Label("Recording id", "recording_id"),
-            Value(
-                "State",
-                _CODE,
-                width=110,
-                texts=as_text(),
-            ),
-            *(
-                Value(
-                    title,
-                    as_time(
-                        once(BY_RECORDING, of_recording(f"rk_recording_{name}_timestamp_seconds"))
-                    ),
-                    unit="dateTimeAsIso",
-                    width=170,
-                )
-                for title, name in timestamps.items()
-            ),
-        ],
-        size=Size(24, 8),
-        sorted_by="Requested",
-        hidden_labels=["rk_app", "meeting_id"],
+        instant(queries.trouble()),
+        size=_FIGURE,
+        texts=values(TROUBLES),
+        absent="-",
+    ).color_mode(common_models.BigValueColorMode.BACKGROUND_SOLID)
+
+
+def _duration() -> Panel:
+    return number(
+        About(
+            "Duration",
+            "Length of the recording. If it runs, the time since its start.",
+            unit="dthms",
+        ),
+        instant(queries.duration()),
+        size=_FIGURE,
+        texts=_reasons({queries.NOT_YET: "not started", queries.NO_FILE: "never started"}),
+        absent="-",
     )
 
 
 def _size() -> Panel:
-    return history(
-        About("Size", "Size of each file. Empty until it is uploaded.", unit="bytes"),
-        [
-            query(
-                once(BY_RECORDING, of_recording("rk_recording_file_size_bytes")), "{{recording_id}}"
-            )
-        ],
-        size=_HALF,
+    return number(
+        About(
+            "Size",
+            "Size of the file. The API reports none for a recording with one file per participant.",
+            unit="bytes",
+        ),
+        instant(queries.size()),
+        size=_FIGURE,
+        texts=_reasons(
+            {
+                queries.NOT_YET: "not uploaded",
+                queries.NO_FILE: "no file",
+                queries.PER_TRACK: "several files",
+            }
+        ),
+        absent="-",
+        decimals=1,
     )
 
 
 def _expiry() -> Panel:
-    return history(
-        About(
-            "Time left to download",
-            "Time until each download URL expires. It rises when a URL is renewed. Empty if there "
-            "is no URL.",
-            unit="s",
-        ),
-        [
-            query(
-                once(BY_RECORDING, of_recording("rk_recording_download_url_expires_in_seconds")),
-                "{{recording_id}}",
-            )
-        ],
-        size=_HALF,
+    expired = models.RangeMap(
+        options=models.DashboardRangeMapOptions(
+            from_val=queries.NOT_YET / 10,
+            to=0,
+            result=models.ValueMappingResult(text="expired", color=_NEUTRAL),
+        )
     )
-
-
-def _details() -> Panel:
-    available = once(
-        BY_RECORDING, of_recording("rk_recording_download_available", 'kind="composite"')
-    )
-    reason = newest_labels("reason", f"({of_recording('rk_recording_stop_reason')} == 1)")
-    info = newest_labels("session_id, output_file_name, kind", of_recording("rk_recording_info"))
-    with_reason = with_label(info, "reason", BY_RECORDING, reason)
-    return table_of(
+    return number(
         About(
-            "Files",
-            "File details from the API, and why the recording stopped. A dash means that the "
-            "exporter did not see the end.",
+            "Expires in",
+            "Time until the download URL expires and RealtimeKit deletes the file. A recording in "
+            "your own storage has no URL.",
+            unit="dthms",
         ),
-        [
-            Label("Recording id", "recording_id"),
-            Label("File", "output_file_name"),
-            Label("Kind", "kind", width=100),
-            Label("Stop reason", "reason", width=150, texts=values(_STOP_REASONS)),
-            Value(
-                "Downloadable",
-                f"({with_reason}\nor on ({BY_RECORDING})\n{info})\n"
-                f"* on ({BY_RECORDING}) group_left () {available}",
-                width=110,
-                texts=values({1: ("yes", "green"), 0: ("no", "transparent")}),
+        instant(queries.expires_in()),
+        size=_FIGURE,
+        colours={0: "orange", THRESHOLDS.download_url_expires_in_seconds: _NEUTRAL},
+        texts=[
+            *_reasons(
+                {
+                    queries.NOT_YET: "not uploaded",
+                    queries.NO_FILE: "no file",
+                    queries.NO_URL: "no URL",
+                }
             ),
-            Label("Session", "session_id"),
+            expired,
         ],
-        size=Size(24, 7),
-        sorted_by="File",
-        hidden_labels=["rk_app", "meeting_id"],
+        absent="-",
     )
 
 
-def _duration() -> Panel:
-    return history(
+def _reasons(texts: Mapping[int, str]) -> list[models.ValueMapping]:
+    """Return the mapping from the numbers for a missing value to the reason."""
+    return values({number_: (text, _NEUTRAL) for number_, text in texts.items()})
+
+
+def _life() -> Panel:
+    return timeline(
         About(
-            "Duration",
-            "Length of each recording. Empty until it has started.",
-            unit="s",
+            "Life",
+            "State of the recording over time. Empty before the exporter first saw it, and while "
+            "the exporter did not run.",
+            unit="none",
         ),
-        [
-            query(
-                once(BY_RECORDING, of_recording("rk_recording_duration_seconds")),
-                "{{recording_id}}",
-            )
-        ],
-        size=Size(8, 8),
-    )
+        query(queries.state(), "State"),
+        size=Size(24, 4),
+    ).legend(common.VizLegendOptions().show_legend(False))
 
 
 def _ages() -> Panel:
-    recording = once(BY_RECORDING, of_recording("rk_recording_last_success_timestamp_seconds"))
+    read = queries.last_read()
     meeting = once(BY_MEETING, of_meeting("rk_meeting_last_success_timestamp_seconds"))
     return history(
         About(
             "Data age",
-            "Time since each recording and its meeting were last read. The exporter reads ended "
+            "Time since the recording and its meeting were last read. The exporter reads ended "
             "recordings only every few hours.",
-            unit="s",
+            unit="dthms",
         ),
         [
-            query(f"time() - {recording}", "{{recording_id}}"),
-            query(f"time() - {meeting}", "meeting {{meeting_id}}"),
+            query(f"time() - ({read})", "recording"),
+            query(f"time() - {meeting}", "meeting"),
         ],
-        size=Size(8, 8),
+        size=Size(12, 7),
     )
 
 
@@ -286,6 +197,6 @@ def _people() -> Panel:
             query(f"sum({people})", "people"),
             query(f"sum({active})", "recordings in progress"),
         ],
-        size=Size(8, 8),
+        size=Size(12, 7),
         colours={"people": "blue", "recordings in progress": "green"},
     )

@@ -1,42 +1,17 @@
 """RealtimeKit / Recordings: all known recordings, problems first."""
 
 from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models import dashboard as models
 
+from dashboards import recordings_queries as queries
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import RECORDING, RECORDINGS, link_to
 from dashboards.panels import About, Panel, Size, bars, history, instant, query, timeline
-from dashboards.selectors import (
-    BY_MEETING,
-    BY_RECORDING,
-    as_time,
-    named,
-    named_over_time,
-    newest,
-    of_meeting,
-    once,
-)
+from dashboards.selectors import as_time, named, named_over_time
+from dashboards.settings import THRESHOLDS
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
-
-
-_LIMIT_SECONDS = 86_400
-"""RealtimeKit stops a recording after 24 hours, or after its `max_seconds`."""
-_NEAR_LIMIT_SECONDS = 0.9 * _LIMIT_SECONDS
-_DAY_SECONDS = 86_400
-_PROBLEMS = {
-    5: ("stuck", "red"),
-    4: ("failed", "red"),
-    3: ("empty", "orange"),
-    2: ("check", "orange"),
-    1: ("expires", "yellow"),
-    0: ("fine", "transparent"),
-}
-_IS_RUNNING = 'status=~"RECORDING|PAUSED"'
-_CODES = of_meeting("instance:rk_recording_state:code")
-_CODE = once(BY_RECORDING, newest(_CODES))
-_RUNNING = f"{once(BY_RECORDING, newest(of_meeting('rk_recording_status', _IS_RUNNING)))} == 1"
-_STARTED_AT = once(BY_RECORDING, of_meeting("rk_recording_started_timestamp_seconds"))
-_RUNNING_FOR = f"(time() - {_STARTED_AT}) and on ({BY_RECORDING}) {_RUNNING}"
+from dashboards.troubles import TROUBLES
 
 
 def build() -> dashboard.Dashboard:
@@ -45,147 +20,114 @@ def build() -> dashboard.Dashboard:
         Framing(
             "Recordings",
             RECORDINGS,
-            "All known recordings, problems first, and the history of each meeting's latest "
-            "recording.",
+            "All known recordings, problems first, the history of the meetings that recorded last, "
+            "and the recordings that run longest.",
             since="now-6h",
         ),
         [
             Row("Recordings", [_list()]),
             Row("Meetings", [_states(), _running()]),
-            Row("Over time", [_durations(), _sizes()], collapsed=True),
+            Row("Files", [_sizes()], collapsed=True),
         ],
     )
 
 
 def _list() -> Panel:
-    to_recording = link_to(
-        RECORDING,
-        app="App",
-        meeting="Meeting id",
-        recording="Recording id",
-    )
+    to_recording = link_to(RECORDING, app="App", meeting="Meeting id", recording="Id")
     return table_of(
         About(
             "Recordings, problems first",
-            "Stuck: INVOKED for 5 minutes or UPLOADING for an hour (the thresholds of the alerts)."
-            " Failed: ERRORED. Empty: the file is too small for its length. Check: PAUSED, or in a "
-            "state that the API does not document. Expires: the file will be deleted within 24 h. "
-            "A dash is an unknown value, e.g. the size of a running recording.",
+            "Stuck: INVOKED or UPLOADING for too long. Failed: ERRORED. Empty: the file is too "
+            "small for its length. Check: PAUSED, or in a state that the API does not document. "
+            "Expires: the file will be deleted soon. The thresholds are those of the alerts. A "
+            "dash is an unknown value, e.g. the size of a running recording. The id shows its "
+            "first characters.",
         ),
         [
-            Value(
-                "Problem",
-                named(
-                    once(BY_RECORDING, newest(of_meeting("instance:rk_recording_trouble:level")))
-                ),
-                width=85,
-                texts=values(_PROBLEMS),
-            ),
-            Value(
-                "State",
-                _CODE,
-                width=110,
-                texts=as_text(),
-            ),
-            Label("App", "rk_app", width=110),
+            Value("Problem", named(queries.TROUBLE), width=95, texts=values(TROUBLES)),
+            Value("State", queries.STATE, width=115, texts=as_text()),
             Label("Meeting", "meeting_name", link=to_recording, link_title="Open recording"),
-            Value("Started", as_time(_STARTED_AT), unit="dateTimeAsIso", width=165),
-            Value(
-                "Duration",
-                once(BY_RECORDING, of_meeting("rk_recording_duration_seconds")),
-                unit="s",
-                width=95,
-                decimals=1,
-            ),
-            Value(
-                "Size",
-                once(BY_RECORDING, of_meeting("rk_recording_file_size_bytes")),
-                unit="bytes",
-                width=95,
-                decimals=1,
-            ),
+            Value("Requested", as_time(queries.REQUESTED_AT), unit="dateTimeAsIso", width=165),
+            Value("Duration", queries.DURATION, unit="dthms", width=100),
+            Value("Size", queries.SIZE, unit="bytes", width=90, decimals=1),
             Value(
                 "Expires in",
-                once(BY_RECORDING, of_meeting("rk_recording_download_url_expires_in_seconds")),
-                unit="s",
-                width=95,
-                decimals=1,
-                colours={-1e12: "red", 0: "orange", _DAY_SECONDS: "text"},
+                queries.EXPIRES_IN,
+                unit="dthms",
+                width=110,
+                colours={0: "orange", THRESHOLDS.download_url_expires_in_seconds: "text"},
             ),
-            Value(
-                "Last read",
-                as_time(
-                    once(BY_RECORDING, of_meeting("rk_recording_last_success_timestamp_seconds"))
-                ),
-                unit="dateTimeFromNow",
-                width=130,
+            Label("App", "rk_app", width=110),
+            Label(
+                "Id",
+                "recording_id",
+                width=85,
+                link=to_recording,
+                link_title="Open recording",
+                texts=_first_characters(),
             ),
-            Label("Recording id", "recording_id", link=to_recording, link_title="Open recording"),
-            Label("Meeting id", "meeting_id"),
+            Label("Meeting id", "meeting_id", is_hidden=True),
         ],
         size=Size(24, 14),
         sorted_by="Problem",
+        then_by="Requested",
+        empty="No recording is known.",
     )
+
+
+def _first_characters() -> list[models.ValueMapping]:
+    """Return the mapping from an id to its first characters."""
+    shown = models.ValueMappingResult(text="$1", color="transparent")
+    return [
+        models.RegexMap(
+            options=models.DashboardRegexMapOptions(pattern="^(.{1,8}).*$", result=shown)
+        )
+    ]
 
 
 def _states() -> Panel:
-    requested_at = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
-    # A recording that has no code yet must not hide the one before it.
-    requested_at = f"({requested_at} and on ({BY_RECORDING}) {_CODES})"
-    latest = (
-        f"{requested_at} == on ({BY_MEETING}) group_left () max by ({BY_MEETING}) {requested_at}"
-    )
-    of_latest = f"max by ({BY_MEETING}) ({_CODE} and on ({BY_RECORDING}) ({latest}))"
     return timeline(
         About(
             "Latest recording per meeting",
-            "State of the most recently requested recording of each meeting. Empty while a meeting "
-            "has no recording, or its state is unknown.",
+            f"State of the latest recording of the {queries.MEETINGS} meetings that recorded last. "
+            "Empty while a meeting has no recording, or its state is unknown.",
             unit="none",
         ),
-        query(named_over_time(of_latest), "{{meeting_name}}"),
-        size=Size(16, 13),
+        query(named_over_time(queries.state_of_latest()), "{{meeting_name}}"),
+        size=Size(14, 13),
     )
 
 
 def _running() -> Panel:
     return bars(
         About(
-            "Recording time, up to 24 h",
-            "How long each RECORDING or PAUSED recording has been running. RealtimeKit stops a "
-            "recording after 24 hours, or after its `max_seconds`. None means that nothing is "
-            "being recorded.",
-            unit="s",
+            "In progress, of 24 hours",
+            f"How long the {queries.LONGEST} longest RECORDING or PAUSED recordings have been "
+            "running. RealtimeKit stops a recording after 24 hours, or after its `max_seconds`. "
+            "None means that nothing is being recorded, which may be fine.",
+            unit="dthms",
         ),
-        [instant(named(_RUNNING_FOR), "{{meeting_name}}")],
-        size=Size(8, 13),
-        most=_LIMIT_SECONDS,
-        colours={0: "green", _NEAR_LIMIT_SECONDS: "red"},
-    )
-
-
-def _durations() -> Panel:
-    return history(
-        About(
-            "Recording time",
-            "How long each RECORDING or PAUSED recording has been running. Empty if there is none.",
-            unit="s",
-        ),
-        [query(named_over_time(_RUNNING_FOR), "{{meeting_name}}")],
-        size=Size(12, 9),
+        [instant(queries.running_longest(), "{{bar}}")],
+        size=Size(10, 13),
+        most=queries.LIMIT_SECONDS,
+        colours={
+            0: "green",
+            THRESHOLDS.recording_running_seconds: "orange",
+            queries.LIMIT_SECONDS: "red",
+        },
+        absent="nothing is being recorded",
     )
 
 
 def _sizes() -> Panel:
-    sizes = once(BY_RECORDING, of_meeting("rk_recording_file_size_bytes"))
     return history(
         About(
             "Size by meeting",
-            "Total size of the files of all known recordings of each meeting. Empty if there is no "
-            "file.",
+            f"Total size of the files of all known recordings, of the {queries.LONGEST} meetings "
+            "with the largest. Empty if there is no file.",
             unit="bytes",
         ),
-        [query(named_over_time(f"sum by ({BY_MEETING}) ({sizes})"), "{{meeting_name}}")],
-        size=Size(12, 9),
+        [query(named_over_time(queries.sizes_of_meetings()), "{{meeting_name}}")],
+        size=Size(24, 9),
         stacked=True,
     )

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from dashboards import expressions
 from dashboards.scope import Scope
-from rk_exporter.model.thresholds import DEFAULTS
+from dashboards.settings import CLUSTER, THRESHOLDS
 
 
-_EXPORTER = ('cluster=~"$cluster"', 'job=~"$job"', 'instance=~"$instance"')
+_EXPORTER = (f'{CLUSTER}=~"$cluster"', 'job=~"$job"', 'instance=~"$instance"')
 _APP = (*_EXPORTER, 'rk_app=~"$app"')
 _MEETING = (*_APP, 'meeting_id=~"$meeting"')
 
@@ -15,7 +15,7 @@ BY_APP = "rk_app"
 BY_MEETING = "rk_app, meeting_id"
 BY_RECORDING = "rk_app, meeting_id, recording_id"
 # The address alone may be the same in two clusters.
-_PLACE = "cluster, env, namespace, job"
+_PLACE = f"{CLUSTER}, env, namespace, job"
 _BY_EXPORTER = f"{_PLACE}, instance"
 _ON_EXPORTER = f"on ({_BY_EXPORTER}, {BY_RECORDING})"
 
@@ -46,8 +46,8 @@ def once(labels: str, promql: str) -> str:
 
 
 def threshold(name: str) -> str:
-    """Return the default of a threshold as a number for PromQL."""
-    return f"{getattr(DEFAULTS, name):g}"
+    """Return a threshold as a number for PromQL."""
+    return str(getattr(THRESHOLDS, name))
 
 
 CHOSEN = Scope(
@@ -89,9 +89,10 @@ def of_process(metric: str) -> str:
 
 def firing(*matchers: str) -> str:
     """Select our alerts that fire for the selected jobs and apps."""
-    ours = ('alertname=~"RealtimeKit.+"', 'alertstate="firing"', *_EXPORTER[:2])
+    ours = ('alertname=~"RealtimeKit.+"', 'alertstate="firing"')
+    of_place = (f'{CLUSTER}=~"$cluster"', 'job=~"$job"')
     # Alerts about an exporter have no app.
-    return _select("ALERTS", *ours, 'rk_app=~"$app|"', *matchers)
+    return _select("ALERTS", *ours, *of_place, 'rk_app=~"$app|"', *matchers)
 
 
 def newest(promql: str) -> str:
@@ -102,9 +103,8 @@ def newest(promql: str) -> str:
 
 def newest_labels(labels: str, promql: str) -> str:
     """Keep one series of each recording, with the *labels* that were read last."""
-    read = once(
-        f"{BY_RECORDING}, {labels}", f"{promql} * {_ON_EXPORTER} group_left () {_read_at()}"
-    )
+    read_at = once(CHOSEN.recording_in_exporter, _read_at())
+    read = once(f"{BY_RECORDING}, {labels}", f"{promql} * {_ON_EXPORTER} group_left () {read_at}")
     return f"{_one_of(BY_RECORDING, read)} ^ 0"
 
 

@@ -14,7 +14,7 @@ from dashboards.panels import DATASOURCE, About, Size, Steps, described, steps
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A column that shows a label. A click on it opens the *link*."""
+    """A column that shows a label. A click on it opens the *link*. A hidden one is for links."""
 
     title: str
     label: str
@@ -22,11 +22,12 @@ class Label:
     link: str | None = None
     link_title: str = ""
     texts: Sequence[models.ValueMapping] = ()
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A column that shows the result of a query."""
+    """A column that shows the result of a query. A hidden one is for sorting."""
 
     title: str
     promql: str
@@ -35,6 +36,7 @@ class Value:
     texts: Sequence[models.ValueMapping] = ()
     colours: Steps = field(default_factory=dict)
     decimals: int | None = None
+    is_hidden: bool = False
 
 
 def table_of(  # noqa: PLR0913 # each is a property of the table
@@ -45,6 +47,7 @@ def table_of(  # noqa: PLR0913 # each is a property of the table
     sorted_by: str,
     descending: bool = True,
     then_by: str | None = None,
+    only_with: str | None = None,
     hidden_labels: Sequence[str] = (),
     empty: str = "-",
 ) -> table.Panel:
@@ -52,8 +55,8 @@ def table_of(  # noqa: PLR0913 # each is a property of the table
     Show a table of *columns*.
 
     The rows of several queries are joined by their common labels, including *hidden_labels*, which
-    have no column. Rows with the same value of *sorted_by* start with the highest of *then_by*. An
-    empty table shows the sentence *empty*.
+    have no column. Rows with the same value of *sorted_by* start with the highest of *then_by*. A
+    row without a value of *only_with* is omitted. An empty table shows the sentence *empty*.
     """
     fields = dict(_fields(columns))
     # Grafana sorts by one column at a time, and keeps the order of equal rows.
@@ -66,6 +69,7 @@ def table_of(  # noqa: PLR0913 # each is a property of the table
             [
                 _transformation("merge", {}),
                 _transformation("organize", _organized(fields, hidden_labels)),
+                *([_with_value(only_with)] if only_with else []),
                 *(
                     _transformation("sortBy", {"sort": [{"field": name, "desc": is_descending}]})
                     for name, is_descending in sorting
@@ -109,6 +113,12 @@ def _organized(
     }
 
 
+def _with_value(column: str) -> models.DataTransformerConfig:
+    has_value = {"fieldName": column, "config": {"id": "isNotNull", "options": {}}}
+    options = {"filters": [has_value], "type": "include", "match": "all"}
+    return _transformation("filterByValue", options)
+
+
 def _transformation(name: str, options: dict[str, object]) -> models.DataTransformerConfig:
     return models.DataTransformerConfig(id_val=name, options=options)
 
@@ -116,6 +126,10 @@ def _transformation(name: str, options: dict[str, object]) -> models.DataTransfo
 def _properties(column: Label | Value) -> Iterator[models.DynamicConfigValue]:
     # Otherwise each empty cell would show the sentence of an empty table.
     yield _property("noValue", "-")
+    if column.is_hidden:
+        yield _property("custom.hidden", value=True)
+        # Newer versions of Grafana read this instead.
+        yield _property("custom.hideFrom", {"viz": True, "legend": False, "tooltip": False})
     if column.width:
         yield _property("custom.width", column.width)
     if column.texts:

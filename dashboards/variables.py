@@ -6,25 +6,33 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards.panels import DATASOURCE
-from dashboards.selectors import BY_MEETING, of_app, of_exporter, of_meeting
-from rk_exporter.model.thresholds import DEFAULTS
+from dashboards.selectors import BY_MEETING, BY_RECORDING, of_app, of_exporter, of_meeting, once
+from dashboards.settings import CLUSTER, THRESHOLDS
 
 
 ALL = ".+"
 # A target without this label has no cluster.
 _ALL_OR_NONE = ".*"
-WITHIN_SECONDS = {"1h": 3_600, "6h": 21_600, "24h": 86_400, "3d": 259_200, "7d": 604_800}
+_WITHIN_SECONDS = {
+    "as alerts": str(THRESHOLDS.download_url_expires_in_seconds),
+    "1h": "3600",
+    "6h": "21600",
+    "1d": "86400",
+    "3d": "259200",
+    "7d": "604800",
+}
 # Grafana shows the series of query_result() as text, with labels in alphabetical order, and does
 # not escape quotes.
+_BY_START = r'/recording_id="(?<value>[^"]*)",start="(?<text>[^"]*)"/'
 _BY_NAME = r'/meeting_id="(?<value>[^"]*)",meeting_name="(?<text>.*)"\} \S+ \S+$/'
 
 
 def variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:
     """Yield the variables. Each offers what the choices before it leave."""
     builds = "rk_exporter_build_info"
-    yield any_of("cluster", "Cluster", f"label_values({builds}, cluster)", every=_ALL_OR_NONE)
-    yield any_of("job", "Job", f'label_values({builds}{{cluster=~"$cluster"}}, job)')
-    of_jobs = 'cluster=~"$cluster", job=~"$job"'
+    yield any_of("cluster", "Cluster", f"label_values({builds}, {CLUSTER})", every=_ALL_OR_NONE)
+    yield any_of("job", "Job", f'label_values({builds}{{{CLUSTER}=~"$cluster"}}, job)')
+    of_jobs = f'{CLUSTER}=~"$cluster", job=~"$job"'
     yield any_of("instance", "Instance", f"label_values({builds}{{{of_jobs}}}, instance)")
     yield any_of("app", "App", f"label_values({of_exporter('rk_meetings')}, rk_app)")
     meetings = f"query_result({_meetings()})"
@@ -32,23 +40,22 @@ def variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:
         yield any_of("meeting", "Meeting", meetings).regex(_BY_NAME)
         return
     yield one_of("meeting", "Meeting", meetings).regex(_BY_NAME)
-    recordings = f"label_values({of_meeting('rk_recording_status')}, recording_id)"
-    yield any_of("recording", "Recording", recordings)
+    recordings = one_of("recording", "Recording", f"query_result({_recordings()})")
+    yield recordings.regex(_BY_START).sort(models.VariableSort.ALPHABETICAL_DESC)
 
 
 def expires_within() -> dashboard.CustomVariable:
     """Return the variable for the time in which a file expires soon, in seconds."""
-    default = int(DEFAULTS.download_url_expires_in_seconds)
     options = [
-        models.VariableOption(text=text, value=str(seconds), selected=seconds == default)
-        for text, seconds in WITHIN_SECONDS.items()
+        models.VariableOption(text=text, value=seconds, selected=text == "as alerts")
+        for text, seconds in _WITHIN_SECONDS.items()
     ]
     return (
         dashboard.CustomVariable("within")
         .label("Expires within")
-        .values(", ".join(f"{text} : {seconds}" for text, seconds in WITHIN_SECONDS.items()))
+        .values(", ".join(f"{text} : {seconds}" for text, seconds in _WITHIN_SECONDS.items()))
         .options(options)
-        .current(next(option for option in options if option.selected))
+        .current(options[0])
     )
 
 
@@ -84,3 +91,34 @@ def _meetings() -> str:
     same = f"{names} and on (meeting_name) (count by (meeting_name) ({names}) > 1)"
     with_id = f'label_join({same}, "meeting_name", " ", "meeting_name", "meeting_id")'
     return f"{names} unless on (meeting_id) ({same}) or {with_id}"
+
+
+def _recordings() -> str:
+    """
+    Return the recordings of the meeting with the label `start`, and an entry for the newest.
+
+    Sorted by text in descending order, that entry is the first, so it is selected by default.
+    """
+    requested = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
+    known = once(BY_RECORDING, of_meeting("rk_recording_status"))
+    # A number with the digits of the time, because PromQL cannot format times.
+    digits = " + ".join(
+        f"{factor} * {part}({requested})"
+        for part, factor in (
+            ("year", 10**8),
+            ("month", 10**6),
+            ("day_of_month", 10**4),
+            ("hour", 100),
+            ("minute", 1),
+        )
+    )
+    digits = f'count_values by (recording_id) ("digits", {digits})'
+    pattern = '"$1-$2-$3 $4:$5 UTC", "digits", "(....)(..)(..)(..)(..)"'
+    # The API may report the time wrongly.
+    unknown = f'label_replace({known}, "start", "$1", "recording_id", "(.+)")'
+    newest = f'label_replace(vector(1), "recording_id", "{ALL}", "", "")'
+    newest = f'label_replace({newest}, "start", "newest", "", "")'
+    return (
+        f'max by (recording_id, start) (label_replace({digits}, "start", {pattern})'
+        f" or on (recording_id) {unknown} or {newest})"
+    )

@@ -11,12 +11,14 @@ from dashboards.alerting import (
     file_alerts,
     meeting_alerts,
     recorded,
+    recorded_for_dashboards,
     recording_alerts,
 )
 from dashboards.alerting.rule import Alert, Group, Record, expanded
 from dashboards.alerting.texts import annotations
 from dashboards.alerting.thresholds import threshold_rules
-from rk_exporter.model.thresholds import DEFAULTS, Thresholds
+from dashboards.settings import severity_key
+from rk_exporter.assets.template import token
 
 
 _WIDTH = 120
@@ -30,47 +32,45 @@ _HEAD = """\
 #   - They keep the labels cluster, env and namespace if your targets have them, so that alerts can be routed by them. Two
 #     exporters whose targets differ in one of these labels count as separate. To keep another label, e.g. team,
 #     replace "namespace, job" by "namespace, team, job" in this file.
-#   - The last value of a missing series counts for ten minutes.
+#   - The last value of a missing series counts for 15 minutes. The longest supported scrape interval is 5 minutes.
 #   - They use the API's timestamps if there are any, because `for` starts again after a gap.
 # If your job has another name, generate this file with `rk-exporter assets DIR --job NAME`.
 
 groups:
 """  # noqa: E501 - the lines of the file
+ALERTS = (
+    *exporter_alerts.ALERTS,
+    *api_alerts.ALERTS,
+    *recording_alerts.ALERTS,
+    *file_alerts.ALERTS,
+    *meeting_alerts.ALERTS,
+)
 
 
-def rules_file(thresholds: Thresholds = DEFAULTS) -> str:
-    """Return the text of the file."""
-    return _HEAD + "\n".join(_group(group) for group in groups(thresholds))
+def rules_template() -> str:
+    """Return the text of the file with tokens for what users may set."""
+    return _HEAD + "\n".join(_group(group) for group in groups())
 
 
-def groups(thresholds: Thresholds) -> Iterator[Group]:
+def groups() -> Iterator[Group]:
     """Yield the groups in the order in which a reader needs them."""
     yield Group(
         "rk-exporter-thresholds",
-        tuple(threshold_rules(thresholds)),
+        tuple(threshold_rules()),
         note="Adjust these values to your meetings. There is no need to change `for`, which only "
         "bridges short failures.",
     )
     yield Group(
         "rk-exporter-instances",
-        recorded.INSTANCES,
-        note="Series per exporter, for the groups below.",
+        (*recorded_for_dashboards.DASHBOARDS, *recorded.KNOWN),
+        note="Series per exporter and meeting, for the groups below.",
     )
     yield Group(
         "rk-exporter-recordings",
-        recorded.RECORDINGS,
-        note="Series per recording, from the exporter that read the recording last.",
+        (*recorded.RECORDINGS, *recorded.APPS),
+        note="Series per recording, from the exporter that read the recording last, and per app.",
     )
-    yield Group(
-        "rk-exporter-alerts",
-        (
-            *exporter_alerts.ALERTS,
-            *api_alerts.ALERTS,
-            *recording_alerts.ALERTS,
-            *file_alerts.ALERTS,
-            *meeting_alerts.ALERTS,
-        ),
-    )
+    yield Group("rk-exporter-alerts", ALERTS)
 
 
 def _group(group: Group) -> str:
@@ -84,10 +84,16 @@ def _rule(rule: Record | Alert) -> str:
         first = f"      - alert: {rule.name}\n"
     text = _comment(rule.note, 6) + first + _expression(rule.expr)
     if isinstance(rule, Alert):
-        labels = {"severity": str(rule.severity), **rule.labels}
+        labels = {"severity": _severity(rule), **rule.labels}
         text += f"        for: {rule.pending}\n"
         text += _mapping("labels", labels) + _mapping("annotations", annotations(rule))
     return text
+
+
+def _severity(alert: Alert) -> str:
+    severities = {other.severity for other in ALERTS if other.name == alert.name}
+    key = severity_key(alert.name, alert.severity, is_only=len(severities) == 1)
+    return token(key, alert.severity)
 
 
 def _expression(expr: str) -> str:

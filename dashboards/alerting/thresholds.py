@@ -1,13 +1,13 @@
 """The thresholds as recorded series, which the other rules read."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 
 from dashboards.alerting.rule import Record
-from rk_exporter.model.thresholds import MEANINGS, Thresholds
+from dashboards.settings import THRESHOLDS
+from rk_exporter.model.thresholds import MEANINGS
 
 
-def threshold_rules(thresholds: Thresholds) -> Iterator[Record]:
+def threshold_rules() -> Iterator[Record]:
     """Yield a rule for each threshold."""
-    for name, value in asdict(thresholds).items():
-        yield Record(f"rk:{name}:threshold", f"{value:g}", note=MEANINGS[name])
+    for name, meaning in MEANINGS.items():
+        yield Record(f"rk:{name}:threshold", str(getattr(THRESHOLDS, name)), note=meaning)

@@ -10,7 +10,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from rk_exporter.api.connection_setup import SetupError
-from rk_exporter.assets import AssetsError
+from rk_exporter.assets.files import AssetsError
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.demo.programs import StackError
 from rk_exporter.runtime.build import version_text

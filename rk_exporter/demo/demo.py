@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from rk_exporter import assets
+from rk_exporter.assets.job import DEFAULT_JOB
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import Setting
@@ -132,7 +132,7 @@ def _without_stack(target: str) -> str:
 To scrape it, add this to prometheus.yml (--stack starts a Prometheus for you):
 
 scrape_configs:
-  - job_name: {assets.DEFAULT_JOB}
+  - job_name: {DEFAULT_JOB}
     scrape_interval: {demo_stack.SCRAPE_INTERVAL}
     static_configs:
       - targets: ["{target}"]

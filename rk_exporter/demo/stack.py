@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from rk_exporter import assets
+from rk_exporter.assets import files
+from rk_exporter.assets.forms import Choices, adapted
+from rk_exporter.assets.job import DEFAULT_JOB
 from rk_exporter.config.parsers import Address
 from rk_exporter.demo.programs import Process, Program, StackError, has_page
 from rk_exporter.web.sockets import bind
@@ -122,20 +124,20 @@ def _kill(processes: Sequence[Process]) -> None:
 def _write_configurations(stack: Stack, folder: Path, *, target: str) -> None:
     """Write the rules and the configuration of both programs to *folder*."""
     try:
-        texts = assets.shipped()
-    except assets.AssetsError as error:
+        texts = adapted(files.shipped(), Choices())
+    except files.AssetsError as error:
         raise StackError(str(error)) from None
-    rules = folder / assets.RULES.name
+    rules = folder / files.RULES.name
     documents = {
-        rules: rule_groups(yaml.safe_load(texts[assets.RULES])),
+        rules: rule_groups(yaml.safe_load(texts[files.RULES])),
         stack.prometheus.configuration(folder): prometheus_configuration(
-            yaml.safe_load(texts[assets.PROMETHEUS_EXAMPLE]),
+            yaml.safe_load(texts[files.PROMETHEUS_EXAMPLE]),
             target=target,
             alertmanager=str(stack.alertmanager.address.reachable),
             rules=rules,
         ),
         stack.alertmanager.configuration(folder): alertmanager_configuration(
-            yaml.safe_load(texts[assets.ALERTMANAGER_EXAMPLE])
+            yaml.safe_load(texts[files.ALERTMANAGER_EXAMPLE])
         ),
     }
     for path, document in documents.items():
@@ -162,7 +164,7 @@ def prometheus_configuration(
         "scrape_configs": [
             {**job, "static_configs": [{"targets": [target]}]}
             for job in example["scrape_configs"]
-            if job["job_name"] == assets.DEFAULT_JOB
+            if job["job_name"] == DEFAULT_JOB
         ],
     }
 

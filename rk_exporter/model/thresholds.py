@@ -1,5 +1,7 @@
 """The thresholds of alerts, dashboards and the status page, with their defaults."""
 
+import math
+
 from dataclasses import dataclass, field, fields
 
 
@@ -8,6 +10,8 @@ LONGEST_SCRAPE_INTERVAL_SECONDS = 300
 _MINUTE_SECONDS = 60
 _HOUR_SECONDS = 60 * _MINUTE_SECONDS
 _DAY_SECONDS = 24 * _HOUR_SECONDS
+# RealtimeKit keeps files for seven days.
+_LARGEST_BY_UNIT = {"seconds": 7 * _DAY_SECONDS, "ratio": 1.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +30,21 @@ class Thresholds:
         default=30 * _MINUTE_SECONDS,
         metadata={"meaning": "How long a pause may last."},
     )
+    recording_unknown_seconds: float = field(
+        default=_HOUR_SECONDS,
+        metadata={
+            "meaning": "How long a recording may be in an unknown state."
+        },
+    )
     recording_running_seconds: float = field(
         default=0.9 * _DAY_SECONDS,
-        metadata={"meaning": "90 % of the API's time limit of 24 h."},
+        metadata={"meaning": "90 % of the API's time limit of 24 h.", "largest": _DAY_SECONDS},
     )
     recording_ended_seconds: float = field(
         default=_DAY_SECONDS,
-        metadata={"meaning": "How long alerts about failed and empty recordings fire."},
+        metadata={
+            "meaning": "How long alerts about failed, cut off and empty recordings fire."
+        },
     )
     recording_bytes_per_second: float = field(
         default=1000,
@@ -80,3 +92,14 @@ class Thresholds:
 
 DEFAULTS = Thresholds()
 MEANINGS = {threshold.name: str(threshold.metadata["meaning"]) for threshold in fields(Thresholds)}
+LARGEST: dict[str, float] = {
+    threshold.name: threshold.metadata.get(
+        "largest", _LARGEST_BY_UNIT.get(threshold.name.rpartition("_")[2], math.inf)
+    )
+    for threshold in fields(Thresholds)
+}
+
+
+def as_text(value: float) -> str:
+    """Return a number as PromQL and JSON have it, without losing digits."""
+    return f"{value:.0f}" if float(value).is_integer() else repr(value)

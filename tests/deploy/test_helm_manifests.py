@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from rk_exporter import __version__
-from rk_exporter.assets import adapted
+from rk_exporter.assets.files import RULES, shipped
+from rk_exporter.assets.forms import Choices, adapted
+from rk_exporter.assets.job import Job
 from tests.support.deploy.kubernetes import (
     CHART,
     OLDEST_KUBERNETES,
@@ -28,6 +30,21 @@ from tests.support.deploy.kubernetes import (
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 EVERYTHING = "everything-values.yaml"
 MINIMAL = "minimal-values.yaml"
+# The same settings as in the file.
+EVERYTHING_CHOSEN = Choices(
+    job=Job("video/recordings"),
+    cluster_label="k8s_cluster",
+    grafana_url="https://grafana.example.org",
+    runbook_url="https://wiki.example.org/runbooks/rk-exporter",
+    settings={
+        "recording_paused_seconds": "600",
+        "recordings_errored_ratio": "0.35",
+        "recording_bytes_per_second": "2000000",
+        "RealtimeKitRecordingErrored.severity": "critical",
+        "RealtimeKitExporterDown.severity.warning": "off",
+        "RealtimeKitStartDelayHigh.severity": "off",
+    },
+)
 KINDS = {
     "ConfigMap",
     "Deployment",
@@ -240,18 +257,18 @@ class TestOnePod:
 
 
 class TestMonitoring:
-    def test_rules(self, root: Path, tmp_path: Path, promtool: str) -> None:
-        """The rules are those that `rk-exporter assets` writes, for the job and the runbook."""
+    def test_rules(self, tmp_path: Path, promtool: str) -> None:
+        """The rules are those that `rk-exporter assets` writes with the same settings."""
         spec = only(with_values(EVERYTHING), "PrometheusRule")["spec"]
-        text = (root / "dashboards/rules/rk-exporter.rules.yml").read_text()
-        url = "https://wiki.example.org/runbooks/rk-exporter"
-        assert spec == yaml.safe_load(adapted(text, job="video/recordings", runbook_url=url))
+        wanted = yaml.safe_load(adapted(shipped(), EVERYTHING_CHOSEN)[RULES])
+        assert spec == wanted
+        assert "RealtimeKitStartDelayHigh" not in json.dumps(spec)
         rules = tmp_path / "rules.yml"
         rules.write_text(yaml.safe_dump(spec))
         subprocess.run([promtool, "check", "rules", str(rules)], check=True, capture_output=True)
 
     def test_rules_by_default(self, root: Path) -> None:
-        """Without a job and a runbook of their own the rules are those of the project."""
+        """Without settings the rules are those of the project."""
         options = ("--values", str(CHART / "ci" / MINIMAL), "--set", "prometheusRule.enabled=true")
         spec = only(rendered(*options), "PrometheusRule")["spec"]
         text = (root / "dashboards/rules/rk-exporter.rules.yml").read_text()
@@ -268,16 +285,17 @@ class TestMonitoring:
         assert endpoint["honorLabels"] is False
         assert 'job="video/recordings"' in json.dumps(manifests).replace('\\"', '"')
 
-    def test_dashboards(self, root: Path) -> None:
-        """There is a ConfigMap for each dashboard, with its file as it is."""
+    def test_dashboards(self) -> None:
+        """There is a ConfigMap for each dashboard, as `rk-exporter assets` writes it."""
         found: dict[str, str] = {}
         for manifest in of_kind(with_values(EVERYTHING), "ConfigMap"):
             if "grafana_dashboard" in manifest["metadata"]["labels"]:
                 assert manifest["metadata"]["annotations"] == {"grafana_folder": "RealtimeKit"}
                 found |= manifest["data"]
         assert {name: text.rstrip("\n") for name, text in found.items()} == {
-            f"rk-exporter-{path.name}": path.read_text().rstrip("\n")
-            for path in (root / "dashboards").glob("*.json")
+            f"rk-exporter-{path.name}": text.rstrip("\n")
+            for path, text in adapted(shipped(), EVERYTHING_CHOSEN).items()
+            if path.suffix == ".json"
         }
 
     def test_tls(self) -> None:

@@ -34,6 +34,9 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 # Their content is that of Kubernetes, or of the exporter.
 FREE = {
     "config",
+    # Their keys are those of the rules.
+    "thresholds",
+    "prometheusRule.severities",
     "resources",
     "podSecurityContext",
     "securityContext",
@@ -106,6 +109,13 @@ class TestSchema:
             ("job=two words", "job"),
             ("meetings={a b}", "meetings"),
             ("prometheusRule.runbookUrl=wiki", "runbookUrl"),
+            ("grafanaUrl=grafana", "grafanaUrl"),
+            ("clusterLabel=a-b", "clusterLabel"),
+            ("thresholds.recording_pausd_seconds=600", "recording_pausd_seconds"),
+            ("thresholds.recording_paused_seconds=10m", "recording_paused_seconds"),
+            ("thresholds.recordings_errored_ratio=20", "recordings_errored_ratio"),
+            ("prometheusRule.severities.RealtimeKitDataStale=info", "RealtimeKitDataStale"),
+            (r"prometheusRule.severities.RealtimeKitDataStale\.severity=page", "severity"),
             ("probes.readinessPath=/", "readinessPath"),
             ("service.port=0", "port"),
             ("replicaCount=2", "replicaCount"),

@@ -16,6 +16,7 @@ import yaml
 from rk_exporter.simulator import ScriptedScenario, Simulator
 from tests.support.deploy.kubernetes import problems, rendered
 from tests.support.monitoring.servers import Prometheus, Server, eventually, exporter, free_port
+from tests.support.programs import Monitoring
 from tests.support.serving import served
 
 
@@ -124,7 +125,7 @@ def started(program: str, folder: Path, name: str, *options: str) -> Server:
     return Server(command, address=address, log=folder / f"{name}.log")
 
 
-def test_agent(prometheus: str, copied: Path, target: str) -> None:
+def test_agent(prometheus: str, monitoring: Monitoring, copied: Path, target: str) -> None:
     """An agent sends all series to a second Prometheus, with the labels that alerts keep."""
     (copied / "receiver.yml").write_text("global: {evaluation_interval: 15s}\n")
     receiving = started(
@@ -137,8 +138,10 @@ def test_agent(prometheus: str, copied: Path, target: str) -> None:
     path = copied / "agent.yml"
     text = path.read_text().replace("localhost:10058", target)
     path.write_text(text.replace("localhost:9090", receiving.address))
-    # Prometheus 3 calls the first option --agent.
-    options = ("--enable-feature=agent", f"--storage.agent.path={copied}/agent")
+    # The file says so as well.
+    as_agent = "--agent" if monitoring is Monitoring.BUILT else "--enable-feature=agent"
+    assert f"prometheus {as_agent} --config" in text
+    options = (as_agent, f"--storage.agent.path={copied}/agent")
     with (
         receiving,
         started(prometheus, copied, "agent.yml", *options),

@@ -41,7 +41,8 @@ def in_checkout(root: Path) -> dict[str, Path]:
     """Return the path of each file to write, and the project's path of its original."""
     found = {"docs/how-to/runbook.md": root / "docs/how-to/runbook.md"}
     for path in (root / "dashboards").rglob("*"):
-        if path.is_file() and path.suffix not in {".py", ".pyc"}:
+        is_source = path.suffix in {".py", ".pyc"} or "mixin" in path.parts
+        if path.is_file() and not is_source:
             name = str(path.relative_to(root / "dashboards"))
             found[f"dashboards/{name}" if path.suffix == ".json" else name] = path
     return found
@@ -179,7 +180,7 @@ class TestAdapting:
         )
         assert usual
         assert [url.replace("docs/how-to/runbook.md", RUNBOOK_URL) for url in usual] == other
-        assert all(url.startswith(f"{RUNBOOK_URL}#rk") for url in other)
+        assert all(url.startswith(f"{RUNBOOK_URL}#realtimekit") for url in other)
 
     @pytest.mark.parametrize(
         "url",

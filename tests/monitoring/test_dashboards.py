@@ -128,9 +128,9 @@ def test_links_set_existing_variables(root: Path, dashboards: dict[str, Json]) -
         if key == "url"
     ]
     of_alerts = [
-        rule["annotations"]["dashboard"]
+        rule["annotations"]["dashboard_url"]
         for rule in rules_of(read_rules(root), "alert")
-        if "dashboard" in rule["annotations"]
+        if "dashboard_url" in rule["annotations"]
     ]
     assert of_panels
     assert of_alerts

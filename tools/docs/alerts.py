@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from dashboards.alerting.texts import plain
 from tools.docs.tables import code, table
 
 
@@ -17,7 +18,7 @@ RULES = Path(__file__).parents[2] / "dashboards/rules/rk-exporter.rules.yml"
 Rule = dict[str, Any]
 
 _UNITS = {"h": 3600, "min": 60}
-_SERIES = re.compile(r"\b(?:rk|recording|instance):\w+:\w+")
+_SERIES = re.compile(r"\b(?:rk|app|meeting|recording|instance):\w+:\w+")
 _INTRODUCTION = """\
 `rules/rk-exporter.rules.yml` has {alerts} alerts. Each links to its entry in the
 [runbook](../how-to/runbook.md). [Alerts and Alertmanager](../how-to/alertmanager.md) explains how
@@ -37,7 +38,9 @@ to adjust an alert.
 _GAPS = """\
 ## Gaps, restarts and several exporters
 
-- **Missed scrapes and restarts.** The last value of a missing series counts for ten minutes. Alerts
+- **Missed scrapes and restarts.** Scrapes may be up to 5 minutes apart, and every fourth one may be
+  missed: the last value of a missing series counts for 15 minutes. If somebody removes an app or a
+  meeting, its alerts end with the next scrape. Alerts
   use the API's timestamps if there are any, because `for` starts again after a gap. The API does
   not report since when a recording is PAUSED or ERRORED, so Prometheus remembers when it first saw
   the state. It remembers ERRORED over gaps of two days, so that old failures do not alert again.
@@ -50,8 +53,8 @@ _GAPS = """\
 _RECORDED = """\
 ## Recorded series
 
-Series that start with `instance:` are per exporter and used by the dashboards. Series that start
-with `recording:` combine all exporters and are used by the alerts.
+Series that start with `instance:` are per exporter. Series that start with `recording:`, `meeting:`
+or `app:` combine all exporters. A rule that reads its own series remembers the value.
 """
 
 
@@ -83,7 +86,7 @@ def _alert_rows(alerts: list[Rule], recorded: dict[str, str]) -> Iterator[list[s
         yield [
             " ".join([f"[{title}](../how-to/runbook.md#{title.lower()})", *variant]),
             labels["severity"],
-            alert["annotations"]["summary"],
+            plain(alert["annotations"]["summary"]),
             _duration(_seconds(alert["for"])),
             ", ".join(
                 f"{name.split(':')[1]} {_value(name, expr)}"

@@ -201,7 +201,12 @@ def distinguishing(expr: Expr, known: Known) -> Labels:
             return distinguishing(expr.lhs, known) & labels_of(expr, known)
         case AggregateExpr():
             return labels_of(expr, known)
-        case Call() if expr.func.name in {"absent", "label_replace", "label_join"}:
+        case Call() if expr.func.name == "label_replace":
+            # A label that is made from another, or has one value, distinguishes nothing more.
+            vector, made, *_ = expr.args
+            is_new = made.val not in labels_of(vector, known)
+            return distinguishing(vector, known) if is_new else labels_of(expr, known)
+        case Call() if expr.func.name in {"absent", "label_join"}:
             return labels_of(expr, known)
     return NONE.union(*(distinguishing(child, known) for child in children(expr)))
 

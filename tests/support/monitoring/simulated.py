@@ -66,8 +66,8 @@ def answers(
     count = sum(len(case.questions) for case in cases)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "cases.yml"
-        file.write_text(json.dumps(_document(rules, cases, evaluation_seconds)))
-        (Path(folder) / _RULE_FILE).write_text(json.dumps(rules or {}))
+        file.write_text(_json(_document(rules, cases, evaluation_seconds)))
+        (Path(folder) / _RULE_FILE).write_text(_json(rules or {}))
         done = subprocess.run(
             [promtool, "test", "rules", file.name],
             cwd=folder,
@@ -82,6 +82,11 @@ def answers(
         raise SimulationError(f"{message}\n{done.stdout}\n{done.stderr}"[:5000])
     numbers = iter(range(count))
     return [[found[next(numbers)] for _ in case.questions] for case in cases]
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    # YAML refuses JSON's pairs of escapes for one character.
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _document(

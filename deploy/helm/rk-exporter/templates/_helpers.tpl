@@ -96,3 +96,23 @@ httpGet:
   port: http
 {{- end -}}
 {{- end -}}
+
+{{/* A template of rules or dashboards with the chart's values: `rk-exporter assets` fills it in the same way. */}}
+{{- define "rk-exporter.filled" -}}
+{{- $values := .root.Values -}}
+{{- $text := regexReplaceAll "\"@#([A-Za-z_.]+=[^@]*@)\"" .text "@${1}" -}}
+{{- $set := dict "job" $values.job "cluster_label" $values.clusterLabel -}}
+{{- with $values.grafanaUrl }}{{ $_ := set $set "grafana_url" (trimSuffix "/" .) }}{{ end -}}
+{{- with $values.prometheusRule.runbookUrl }}{{ $_ := set $set "runbook_url" . }}{{ end -}}
+{{- range $key, $value := $values.thresholds -}}
+{{- /* Without this, a million is 1e+06. */}}
+{{- $_ := set $set $key (ternary (int64 $value) $value (eq (float64 $value) (floor $value))) -}}
+{{- end -}}
+{{- range $alert, $severity := $values.prometheusRule.severities }}{{ $_ := set $set $alert $severity }}{{ end -}}
+{{- range $key, $value := $set -}}
+{{- $text = regexReplaceAllLiteral (printf "@%s=[^@]*@" (regexQuoteMeta $key)) $text (toString $value) -}}
+{{- end -}}
+{{- $text = regexReplaceAll "@[A-Za-z_.]+=([^@]*)@" $text "${1}" -}}
+{{- $off := "(?m)(?:^ {6}#.*\n)*^ {6}- alert: .*\n(?:^ {8}.*\n)*?^ {10}severity: \"off\"\n(?:^ {8}.*\n)*" -}}
+{{- regexReplaceAllLiteral $off $text "" -}}
+{{- end -}}
