@@ -30,7 +30,7 @@ def alerts() -> Panel:
             "Prometheus must have the rules.",
         ),
         [
-            Value("Severity", f"topk({_ROWS}, {_firing()})", width=80, texts=values(_SEVERITIES)),
+            Value("Severity", f"topk({_ROWS}, {_firing()})", width=95, texts=values(_SEVERITIES)),
             Label("Alert", "alert", width=195),
             Label("Meeting", "meeting_name", link=to_meeting, link_title="Open recordings"),
             Label("App", "rk_app", width=90),

@@ -48,7 +48,7 @@ def meetings() -> Panel:
                 "Started",
                 as_time(_of_latest(_of_recording("invoked_timestamp_seconds"))),
                 unit="dateTimeFromNow",
-                width=125,
+                width=140,
             ),
             Value(
                 "Duration",
@@ -69,7 +69,7 @@ def meetings() -> Panel:
                 unit=LONG_DURATION,
                 width=110,
             ),
-            Value("People", _of_meeting("live_participants"), width=70),
+            Value("People", _of_meeting("live_participants"), width=85),
             Label("App", "rk_app", width=110),
             Label("Meeting id", "meeting_id", is_hidden=True),
         ],

@@ -114,8 +114,11 @@ def _organized(
 
 
 def _with_value(column: str) -> models.DataTransformerConfig:
-    has_value = {"fieldName": column, "config": {"id": "isNotNull", "options": {}}}
-    options = {"filters": [has_value], "type": "include", "match": "all"}
+    has_value: dict[str, object] = {
+        "fieldName": column,
+        "config": {"id": "isNotNull", "options": {}},
+    }
+    options: dict[str, object] = {"filters": [has_value], "type": "include", "match": "all"}
     return _transformation("filterByValue", options)
 
 
