@@ -126,8 +126,10 @@ def delays() -> list[Panel]:
                 "hour. About 2 s is normal.",
                 unit="s",
             ),
-            _counted_within_an_hour("rk_recording_start_delay_seconds_bucket"),
+            _within_an_hour,
+            "rk_recording_start_delay_seconds",
             size=_HALF,
+            absent="No recording started within an hour.",
         ),
         quantiles(
             About(
@@ -136,8 +138,10 @@ def delays() -> list[Panel]:
                 "recordings of the last hour. The upload itself took no longer.",
                 unit="s",
             ),
-            _counted_within_an_hour("rk_recording_upload_delay_seconds_bucket"),
+            _within_an_hour,
+            "rk_recording_upload_delay_seconds",
             size=_HALF,
+            absent="No recording was uploaded within an hour.",
         ),
     ]
 
@@ -186,5 +190,5 @@ def files() -> list[Panel]:
 _APP = "{{rk_app}}"
 
 
-def _counted_within_an_hour(buckets: str) -> str:
-    return once("rk_app, le", f"increase({of_app(buckets)}[1h])")
+def _within_an_hour(series: str) -> str:
+    return f"increase({of_app(series)}[1h])"
