@@ -13,7 +13,6 @@ from dashboards.alerting import (
     meeting_alerts,
     recorded,
     recorded_exporters,
-    recorded_for_dashboards,
     recording_alerts,
 )
 from dashboards.alerting.rule import Alert, Group, Record, expanded
@@ -65,11 +64,7 @@ def groups() -> Iterator[Group]:
     )
     yield Group(
         "rk-exporter-instances",
-        (
-            *recorded_exporters.OF_EXPORTERS,
-            *recorded_for_dashboards.DASHBOARDS,
-            *recorded.KNOWN,
-        ),
+        (*recorded_exporters.OF_EXPORTERS, *recorded.KNOWN),
         note="Series per exporter and meeting, for the groups below.",
     )
     yield Group(

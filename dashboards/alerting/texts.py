@@ -13,10 +13,10 @@ from dashboards.settings import CLUSTER, GRAFANA_URL, RUNBOOK_URL, of_any_job
 
 
 # The name is looked up, because a label would make a renamed meeting another alert.
-# The name that was read last comes last. One line and no more, whatever the name contains.
+# The name of the exporter that started last comes last. It is one line, whatever it contains.
 _NAME = (
     "{{ $name := $labels.meeting_id }}"
-    '{{ range printf "sort(meeting:rk_meeting_info:read_timestamp_seconds'
+    '{{ range printf "sort(meeting:rk_meeting_info:started_timestamp_seconds'
     '{job=%q,rk_app=%q,meeting_id=%q})" '
     "$labels.job $labels.rk_app $labels.meeting_id | query }}"
     f"{{{{ if eq $labels.{CLUSTER} .Labels.{CLUSTER} }}}}"
@@ -78,7 +78,7 @@ def plain(template_text: str) -> str:
 
 def path(link: Link) -> str:
     """Return the path of a dashboard with what an alert is about, and the day before now."""
-    labels = {"job": "job", "app": "rk_app"}
+    labels = {"cluster": CLUSTER, "job": "job", "app": "rk_app"}
     if link is Link.RECORDING:
         labels |= {"meeting": "meeting_id", "recording": "recording_id"}
     variables = "".join(

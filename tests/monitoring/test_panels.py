@@ -12,6 +12,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from dashboards.alerting.everything import EVERYTHING
+from dashboards.alerting.rule import expanded
+from dashboards.expressions import state_code, trouble_level
+from rk_exporter.assets.template import filled
 from rk_exporter.model.recording import Status
 from rk_exporter.simulator import Fault, Simulator
 from tests.support.building import Time
@@ -263,11 +267,15 @@ def test_the_latest_reading_counts(server: Prometheus, root: Path) -> None:
             if "Recordings by state" in place and question.shown == status
         )
         assert count == server.number(f'sum(rk_recording_status{{{first}, status="{status}"}})')
-    for metric, panel in (("state:code", ", B"), ("trouble:level", ", A")):
+    of_first = replace(
+        EVERYTHING,
+        of_recording=lambda metric, *matchers: EVERYTHING.of_recording(metric, first, *matchers),
+    )
+    for expression, panel in ((state_code, ", B"), (trouble_level, ", A")):
         table = shown[f"RealtimeKit / Recordings, Recordings, problems first{panel}"]
-        assert numbers(server, table.promql) == numbers(
-            server, f"instance:rk_recording_{metric}{{{first}}}"
-        )
+        expected = numbers(server, filled(expanded(expression(of_first)), {}))
+        assert expected
+        assert expected == numbers(server, table.promql)
 
 
 def numbers(server: Prometheus, promql: str) -> dict[str, float]:
