@@ -201,13 +201,12 @@ def distinguishing(expr: Expr, known: Known) -> Labels:
             return distinguishing(expr.lhs, known) & labels_of(expr, known)
         case AggregateExpr():
             return labels_of(expr, known)
-        case Call() if expr.func.name == "label_replace":
+        case Call() if expr.func.name in {"absent", "label_replace", "label_join"}:
             # A label that is made from another, or has one value, distinguishes nothing more.
-            vector, made, *_ = expr.args
-            is_new = made.val not in labels_of(vector, known)
-            return distinguishing(vector, known) if is_new else labels_of(expr, known)
-        case Call() if expr.func.name in {"absent", "label_join"}:
-            return labels_of(expr, known)
+            is_new = expr.func.name == "label_replace" and expr.args[1].val not in labels_of(
+                expr.args[0], known
+            )
+            return distinguishing(expr.args[0], known) if is_new else labels_of(expr, known)
     return NONE.union(*(distinguishing(child, known) for child in children(expr)))
 
 
