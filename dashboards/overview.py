@@ -200,7 +200,8 @@ def _start_delay() -> Panel:
             "About 2 s is normal. Empty if none started.",
             unit="s",
         ),
-        _counted_within_an_hour("rk_recording_start_delay_seconds_bucket"),
+        _within_an_hour,
+        "rk_recording_start_delay_seconds",
         size=_HALF,
     )
 
@@ -213,7 +214,8 @@ def _upload_delay() -> Panel:
             "of the last hour. The upload itself took no longer. Empty if none was uploaded.",
             unit="s",
         ),
-        _counted_within_an_hour("rk_recording_upload_delay_seconds_bucket"),
+        _within_an_hour,
+        "rk_recording_upload_delay_seconds",
         size=_HALF,
     )
 
@@ -254,5 +256,5 @@ def _expiring() -> Panel:
     )
 
 
-def _counted_within_an_hour(buckets: str) -> str:
-    return once("rk_app, le", f"increase({of_app(buckets)}[1h])")
+def _within_an_hour(series: str) -> str:
+    return f"increase({of_app(series)}[1h])"

@@ -1,6 +1,6 @@
 """Panel types and styles that all dashboards share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
+from dashboards.histograms import quantile
 from dashboards.states import COLOURS, as_text
 
 
@@ -183,14 +184,13 @@ def history(
     return panel
 
 
-def quantiles(about: About, buckets: str, *, size: Size) -> timeseries.Panel:
-    """Show the distribution of a histogram. *buckets* is its increase by the label le."""
+def quantiles(
+    about: About, growth: Callable[[str], str], metric: str, *, size: Size
+) -> timeseries.Panel:
+    """Show the distribution of a histogram. *growth* is what a series has grown by."""
     return history(
         about,
-        [
-            query(f"histogram_quantile({share}, sum by (le) ({buckets}))", name)
-            for name, (share, _) in _QUANTILES.items()
-        ],
+        [query(quantile(share, growth, metric), name) for name, (share, _) in _QUANTILES.items()],
         size=size,
         colours={name: colour for name, (_, colour) in _QUANTILES.items()},
     )

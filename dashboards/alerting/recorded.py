@@ -273,22 +273,20 @@ instance:rk_recording_last_success_timestamp_seconds:known
     max by (<recording>) (
       rk_recording_file_size_bytes
       < on (<exporter recording>)
-      <recording_bytes_per_second> * rk_recording_duration_seconds
+      <recording_bytes_per_second>
+      * (rk_recording_duration_seconds > <recording_duration_seconds>)
       and on (<exporter recording>)
-      rk_recording_duration_seconds > <recording_duration_seconds>
+      (
+          rk_recording_stopped_timestamp_seconds > time() - <recording_ended_seconds>
+        or on (<exporter recording>)
+          rk_recording_invoked_timestamp_seconds > time() - <recording_ended_seconds>
+      )
       and on (<exporter recording>)
       rk_recording_status{status="UPLOADED"} == 1
       unless on (<exporter recording>)
       rk_recording_info{kind="track"}
       unless on (<exporter recording>)
       instance:rk_recording_last_success_timestamp_seconds:outdated
-      and on (<exporter recording>)
-      (
-          rk_recording_stopped_timestamp_seconds
-        or on (<exporter recording>)
-          rk_recording_invoked_timestamp_seconds
-      )
-      > time() - <recording_ended_seconds>
     )
   or on (<recording>)
     recording:rk_recording_file_size_bytes:empty
@@ -306,14 +304,42 @@ instance:rk_recording_last_success_timestamp_seconds:known
     ),
 )
 APPS = (
+    *(
+        Record(
+            f"app:rk_recordings_{result}:last_timestamp_seconds",
+            f"""\
+time() + 0 * (
+  sum by (<app>) (increase(rk_recordings_finished_total{outcomes}[<known>])) > 0
+)
+or on (<app>)
+last_over_time(app:rk_recordings_{result}:last_timestamp_seconds[6h])
+""",
+            note=f"When Prometheus last saw that a recording {what} within a quarter of an hour.",
+        )
+        for result, outcomes, what in (
+            ("failed", _FAILED, "had failed"),
+            ("uploaded", '{outcome="uploaded"}', "had succeeded"),
+        )
+    ),
     Record(
-        "app:rk_recordings_failed:increase1h",
-        f"""\
-sum by (<app>) (increase(rk_recordings_finished_total{_FAILED}[1h]))
+        "app:rk_recordings_failed:recent_timestamp_seconds",
+        """\
+(
+    app:rk_recordings_failed:last_timestamp_seconds > time() - (60 * 60 - <known seconds>)
+  or on (<app>)
+    app:rk_recordings_failed:last_timestamp_seconds > time() - 6 * 60 * 60
+    unless on (<app>)
+    app:rk_recordings_uploaded:last_timestamp_seconds
+    >= on (<app>)
+    app:rk_recordings_failed:last_timestamp_seconds
+)
 and on (<app>)
 count by (<app>) (count_over_time(rk_recordings_finished_total[<known>]))
 """,
-        note="Recordings that failed within an hour.",
+        note=(
+            "When a recording last failed: within an hour, or within six hours if none has "
+            "succeeded since."
+        ),
     ),
     *(
         Record(

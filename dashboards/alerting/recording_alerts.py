@@ -75,7 +75,7 @@ recording:rk_recording_interrupted:timestamp_seconds
 )
 > <recordings_errored_ratio>
 and on (<app>)
-app:rk_recordings_failed:increase1h > 0
+app:rk_recordings_failed:recent_timestamp_seconds > 0
 """,
         pending="5m",
         severity=Severity.CRITICAL,
@@ -88,7 +88,7 @@ app:rk_recordings_failed:increase1h > 0
         link=Link.OVERVIEW,
         note=(
             "The shortest window counts in which enough recordings ended. The alert ends an hour "
-            "after the last failure."
+            "after the last failure, or later if no recording has succeeded since."
         ),
     ),
     Alert(

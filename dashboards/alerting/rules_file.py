@@ -16,19 +16,19 @@ from dashboards.alerting import (
 from dashboards.alerting.rule import Alert, Group, Record, expanded
 from dashboards.alerting.texts import annotations
 from dashboards.alerting.thresholds import threshold_rules
-from dashboards.settings import severity_key
+from dashboards.settings import CLUSTER, severity_key
 from rk_exporter.assets.template import token
 
 
 _WIDTH = 120
-_HEAD = """\
+_HEAD = f"""\
 # Recording and alerting rules for rk-exporter. They work in Prometheus 2.26 and newer, Mimir and Thanos Ruler.
 # Test them with `promtool test rules tests/*.yml`.
 #
 # The alerts survive missed scrapes, restarts and several exporters per app:
 #   - They aggregate by the labels that identify an app, a meeting or a recording. A new address or pod changes nothing,
 #     and two exporters of the same app count once.
-#   - They keep the labels cluster, env and namespace if your targets have them, so that alerts can be routed by them. Two
+#   - They keep the labels {CLUSTER}, env and namespace if your targets have them, so that alerts can be routed by them. Two
 #     exporters whose targets differ in one of these labels count as separate. To keep another label, e.g. team,
 #     replace "namespace, job" by "namespace, team, job" in this file.
 #   - The last value of a missing series counts for 15 minutes. The longest supported scrape interval is 5 minutes.

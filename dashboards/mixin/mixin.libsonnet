@@ -20,10 +20,9 @@ local dashboards = {
 };
 local severities = ['critical', 'warning', 'info', 'off'];
 
-local known(kind, given) = {
-  [key]: if std.objectHas(settings[kind], key) then given[key] else error 'unknown key in %s: %s' % [kind, key]
-  for key in std.objectFields(given)
-};
+local known(kind, given) =
+  local unknown = std.setDiff(std.objectFields(given), std.objectFields(settings[kind]));
+  if unknown == [] then given else error 'unknown key in %s: %s' % [kind, std.join(', ', unknown)];
 local threshold(key, value) =
   if std.isNumber(value) && value >= 0 then '%.15g' % value
   else error 'thresholds: %s: expected a number, e.g. %s' % [key, settings.thresholds[key]];

@@ -91,7 +91,7 @@ def _case(text: str, choices: Choices) -> str:
     text = _with_job(text, choices.job.text)
     text = text.replace(f"runbook_url: {RUNBOOK}#", f"runbook_url: {choices.runbook_url}#")
     text = re.sub(r'(dashboard_url: (?:"|>-\n +))/d/', rf"\g<1>{choices.grafana_url}/d/", text)
-    return re.sub(r"\bcluster(?==|: )", choices.cluster_label, text)
+    return re.sub(r"\bcluster(?==|!|: )", choices.cluster_label, text)
 
 
 def _with_job(text: str, job: str) -> str:
