@@ -102,13 +102,13 @@ def failures() -> Panel:
 
 def latency() -> Panel:
     """Show how long calls took."""
-    buckets = of_app("rk_api_request_duration_seconds_bucket")
     return quantiles(
         About(
             "API latency",
             "Duration of API calls. Empty if there were none.",
             unit="s",
         ),
-        f"rate({buckets}[$__rate_interval])",
+        lambda series: f"rate({of_app(series)}[$__rate_interval])",
+        "rk_api_request_duration_seconds",
         size=_THIRD,
     )

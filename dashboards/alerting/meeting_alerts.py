@@ -4,8 +4,12 @@ import textwrap
 
 from dashboards.alerting.recorded import ACTIVE
 from dashboards.alerting.rule import Alert, Link, Severity
+from dashboards.histograms import quantile
 
 
+_START_DELAY = quantile(
+    0.9, lambda series: f"increase({series}[1h])", "rk_recording_start_delay_seconds", by="<app>"
+)
 ALERTS = (
     Alert(
         name="RealtimeKitMeetingNotRecorded",
@@ -30,16 +34,16 @@ unless on (<meeting>)
     ),
     Alert(
         name="RealtimeKitStartDelayHigh",
-        expr="""\
-histogram_quantile(
-  0.9, sum by (<app>, le) (increase(rk_recording_start_delay_seconds_bucket[1h]))
+        expr=f"""\
+(
+{textwrap.indent(_START_DELAY, "  ")}
 )
 > <recording_start_delay_seconds>
 and on (<app>)
-max by (<app>) (round(increase(rk_recording_start_delay_seconds_count[1h])))
+max by (<app>) (round(increase(rk_recordings_started_total[1h])))
 >= <recordings_started>
 and on (<app>)
-count by (<app>) (count_over_time(rk_recording_start_delay_seconds_count[<known>]))
+count by (<app>) (count_over_time(rk_recordings_started_total[<known>]))
 """,
         pending="5m",
         severity=Severity.WARNING,

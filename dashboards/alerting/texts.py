@@ -25,6 +25,8 @@ _NAME = (
 _VALUES = {
     "name": _NAME,
     "app": "{{ $labels.rk_app }}",
+    # An exporter that was never scraped has no app yet.
+    "its app": "{{ with $labels.rk_app }}app {{ . }}{{ else }}its apps{{ end }}",
     "recording": "{{ $labels.recording_id }}",
     "duration": "{{ $value | humanizeDuration }}",
     "share": "{{ $value | humanizePercentage }}",
@@ -54,7 +56,7 @@ def template(text: str) -> str:
     Raises KeyError for a `<value>` that does not exist.
     """
     text = re.sub(r"<1 ([^|<>]+)\|([^<>]+)>", _agreeing, text)
-    return re.sub(r"<(\w+)>", lambda value: _VALUES[value[1]], text)
+    return re.sub(r"<([a-z][a-z ]*)>", lambda value: _VALUES[value[1]], text)
 
 
 def _agreeing(words: re.Match[str]) -> str:
@@ -68,7 +70,7 @@ def _agreeing(words: re.Match[str]) -> str:
 def plain(template_text: str) -> str:
     """Return a template with words in place of the values, for people who read about an alert."""
     text = re.sub(r"\{\{ \$name := .*?\{\{ \$name \}\}", "NAME", template_text)
-    text = text.replace(_VALUES["app"], "APP")
+    text = text.replace(_VALUES["its app"], "app APP").replace(_VALUES["app"], "APP")
     agreeing = r"\{\{ if eq \$value .*?\{\{ else \}\}\{\{.*?\}\}(.*?)\{\{ end \}\}"
     return re.sub(agreeing, r"N\1", text)
 

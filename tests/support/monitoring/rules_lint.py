@@ -287,7 +287,8 @@ def rate(judged: Judged) -> Iterator[str]:
     """Find rates of metrics that are not counters, and rates over too few scrapes."""
     for selector in selectors(judged.expression):
         if selector.function in _OF_COUNTERS:
-            if not selector.is_counter:
+            is_histogram = f"{selector.name}_bucket" in judged.known
+            if not (selector.is_counter or is_histogram):
                 yield f"{selector.function} of {selector.name}, which is not a counter"
             if selector.window and selector.window < SHORTEST_WINDOW:
                 rate_of = f"{selector.function} of {selector.name}"
