@@ -80,6 +80,17 @@ class Thresholds:
         default=10 * _MINUTE_SECONDS,
         metadata={"meaning": "How old the last read may be."},
     )
+    scrape_interval_seconds: float = field(
+        default=LONGEST_SCRAPE_INTERVAL_SECONDS,
+        metadata={
+            "meaning": "How long the scrape interval may be.",
+            "largest": LONGEST_SCRAPE_INTERVAL_SECONDS,
+        },
+    )
+    scrapes_successful_ratio: float = field(
+        default=0.5,
+        metadata={"meaning": "How many scrapes must succeed."},
+    )
     api_budget_remaining_ratio: float = field(
         default=0.05,
         metadata={"meaning": "A smaller share counts as exhausted."},

@@ -21,6 +21,7 @@ RULES = Path(__file__).parents[2] / "dashboards/rules/rk-exporter.rules.yml"
 Rule = dict[str, Any]
 
 _UNITS = {"h": 3600, "min": 60}
+_UNIT_SECONDS = {"m": 60, "h": 3600}
 _SERIES = re.compile(r"\b(?:rk|app|meeting|recording|instance):\w+:\w+")
 _INTRODUCTION = """\
 `rules/rk-exporter.rules.yml` has {alerts} alerts. Each links to its entry in the
@@ -159,7 +160,7 @@ def _value(threshold: str, expr: str) -> str:
 
 
 def _seconds(duration: str) -> float:
-    return 60 * float(duration.removesuffix("m"))
+    return float(duration[:-1]) * _UNIT_SECONDS[duration[-1]]
 
 
 def _duration(seconds: float) -> str:
