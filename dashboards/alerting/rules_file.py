@@ -11,7 +11,6 @@ from dashboards.alerting import (
     file_alerts,
     meeting_alerts,
     recorded,
-    recorded_for_dashboards,
     recording_alerts,
 )
 from dashboards.alerting.rule import Alert, Group, Record, expanded
@@ -62,7 +61,7 @@ def groups() -> Iterator[Group]:
     )
     yield Group(
         "rk-exporter-instances",
-        (*recorded_for_dashboards.DASHBOARDS, *recorded.KNOWN),
+        recorded.KNOWN,
         note="Series per exporter and meeting, for the groups below.",
     )
     yield Group(
