@@ -19,11 +19,14 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards.histograms import quantile
-from dashboards.states import COLOURS, as_text
+from dashboards.states import as_text
+from rk_exporter.model.palette import UNKNOWN
 
 
 DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
+DURATION, LONG_DURATION = "dthms", "dtdhms"
+"""Hours, minutes and seconds, and the same with days."""
 Steps = Mapping[float, str]
 """The colour from each value on."""
 Panel = Builder[models.Panel]
@@ -37,7 +40,6 @@ _QUANTILES = {
     "p90": (0.9, "blue"),
     "p99": (0.99, "purple"),
 }
-UNKNOWN_COLOUR = COLOURS["UNKNOWN"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +123,21 @@ def number(  # noqa: PLR0913 # each is a property of the panel
     return panel
 
 
-def tile(
+def tile(  # noqa: PLR0913 # each is a property of the panel
     about: About,
     target: prometheus.Dataquery,
     *,
     size: Size,
     colours: Steps,
     texts: Sequence[models.ValueMapping] = (),
+    link: str,
     absent: str = "unknown",
 ) -> stat.Panel:
     """Show one number on a solid colour, which is grey if there is no value."""
     panel = number(about, target, size=size, texts=texts, absent=absent, decimals=0)
-    return panel.thresholds(steps(colours, UNKNOWN_COLOUR)).color_mode(
+    details = dashboard.DashboardLink("Details").type(models.DashboardLinkType.LINK).url(link)
+    panel.links([details])
+    return panel.thresholds(steps(colours, UNKNOWN)).color_mode(
         common_models.BigValueColorMode.BACKGROUND
     )
 
@@ -185,7 +190,12 @@ def history(
 
 
 def quantiles(
-    about: About, growth: Callable[[str], str], metric: str, *, size: Size
+    about: About,
+    growth: Callable[[str], str],
+    metric: str,
+    *,
+    size: Size,
+    absent: str | None = None,
 ) -> timeseries.Panel:
     """Show the distribution of a histogram. *growth* is what a series has grown by."""
     return history(
@@ -193,6 +203,7 @@ def quantiles(
         [query(quantile(share, growth, metric), name) for name, (share, _) in _QUANTILES.items()],
         size=size,
         colours={name: colour for name, (_, colour) in _QUANTILES.items()},
+        absent=absent,
     )
 
 
@@ -267,6 +278,11 @@ def dashed() -> list[models.DynamicConfigValue]:
         models.DynamicConfigValue(id_val="custom.lineStyle", value=style),
         models.DynamicConfigValue(id_val="custom.fillOpacity", value=0),
     ]
+
+
+def compact_legend(*values: str) -> common.VizLegendOptions:
+    """Return a legend for small panels: all series, with their *values*, in two or three lines."""
+    return _legend().calcs(list(values))
 
 
 def _values_in_legend(*values: str) -> common.VizLegendOptions:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from dashboards.expressions import STATE_CODES
 from rk_exporter.model.recording import Status
 from rk_exporter.simulator import Fault, Simulator
 from tests.support.building import Time
@@ -263,18 +264,21 @@ def test_the_latest_reading_counts(server: Prometheus, root: Path) -> None:
             if "Recordings by state" in place and question.shown == status
         )
         assert count == server.number(f'sum(rk_recording_status{{{first}, status="{status}"}})')
-    for metric, panel in (("state:code", ", B"), ("trouble:level", ", A")):
-        table = shown[f"RealtimeKit / Recordings, Recordings, problems first{panel}"]
-        assert numbers(server, table.promql) == numbers(
-            server, f"instance:rk_recording_{metric}{{{first}}}"
-        )
+    table = "RealtimeKit / Recordings, Recordings, problems first, "
+    states = numbers(server, shown[f"{table}B"].promql)
+    first_states = {
+        sample["metric"]["meeting_id"]: STATE_CODES[sample["metric"]["status"]]
+        for sample in server.query(f"rk_recording_status{{{first}}} == 1")
+    }
+    assert states == first_states
+    troubles = numbers(server, shown[f"{table}A"].promql)
+    assert {meeting: level for meeting, level in troubles.items() if level} == every_state.TROUBLES
 
 
 def numbers(server: Prometheus, promql: str) -> dict[str, float]:
-    """Return the result of a query by recording."""
+    """Return the result of a query by meeting."""
     return {
-        sample["metric"]["recording_id"]: float(sample["value"][1])
-        for sample in server.query(promql)
+        sample["metric"]["meeting_id"]: float(sample["value"][1]) for sample in server.query(promql)
     }
 
 
