@@ -273,6 +273,7 @@ CHECKS = {
     "- 497f6eca": check_meetings,
     "scrape_configs:": check_prometheus,
     "rule_files:": check_prometheus,
+    "alerting:": check_prometheus,
     "tls_server_config:": check_web_configuration,
     "groups:": check_rules,
     "- receiver:": check_route,

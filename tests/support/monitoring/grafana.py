@@ -79,14 +79,19 @@ def legend(shown: str, labels: Mapping[str, str]) -> str:
     return _IN_LEGEND.sub(lambda match: labels.get(match[1], match[1]), shown)
 
 
-def questions(dashboard: Mapping[str, Any], chosen: Mapping[str, str]) -> Iterator[Question]:
+def questions(
+    dashboard: Mapping[str, Any],
+    chosen: Mapping[str, str],
+    built_in: Mapping[str, str] = _BUILT_IN,
+) -> Iterator[Question]:
     """
     Yield all queries of a dashboard.
 
-    Variables select all values. *chosen* has values for variables that cannot select all.
+    Variables select all values. *chosen* has values for variables that cannot select all, and
+    *built_in* for those that depend on the time range.
     """
     title, variables = dashboard["title"], dashboard["templating"]["list"]
-    values = dict(_BUILT_IN)
+    values = dict(built_in)
     for variable in variables:
         name, kind, place = variable["name"], variable["type"], f"{title}, ${variable['name']}"
         if kind == "query":
@@ -102,7 +107,7 @@ def questions(dashboard: Mapping[str, Any], chosen: Mapping[str, str]) -> Iterat
         if not annotation.get("builtIn"):
             place = f"{title}, annotation {annotation['name']}"
             yield Question(place, _filled(annotation["expr"], values), is_range=True)
-    for panel in _panels(dashboard["panels"]):
+    for panel in panels_of(dashboard["panels"]):
         for target in panel.get("targets", []):
             yield Question(
                 f"{title}, {panel['title']}, {target['refId']}",
@@ -128,8 +133,8 @@ def _filled(promql: str, values: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda match: values[match[match.lastindex or 0]], promql)
 
 
-def _panels(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def panels_of(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield all panels, including those in rows."""
     for panel in panels:
         yield panel
-        yield from _panels(panel.get("panels", []))
+        yield from panels_of(panel.get("panels", []))

@@ -14,8 +14,8 @@ from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.simulator import Fault, Simulator
-from tests.support.building import Time, in_process, run
-from tests.support.exporters import ImmediateExecutor, Reloaded
+from tests.support.building import ImmediateExecutor, Time, in_process, run
+from tests.support.exporters import Reloaded
 from tests.support.monitoring import every_state
 from tests.support.monitoring.every_state import STEP_SECONDS, STEPS
 
