@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dashboards import exporter, overview, recording, recordings
+from dashboards import exporter, grafana_com, overview, recording, recordings
 from dashboards.alerting.rules_file import rules_template
 from dashboards.classic import document
 from rk_exporter.assets.settings import SEVERITIES, Setting, settings
@@ -44,6 +44,9 @@ def texts() -> dict[str, str]:
         for folder in (TEMPLATES, _CHART_TEMPLATES):
             found[f"{folder}/{path}"] = template
         found[f"dashboards/{path.removeprefix('dashboards/')}"] = filled(template, {})
+    documents = {name: json.loads(found[f"dashboards/{name}.json"]) for name in DASHBOARDS}
+    for name in DASHBOARDS:
+        found[f"dashboards/grafana.com/{name}.md"] = grafana_com.page(name, documents)
     found[_MIXIN_SETTINGS] = _mixin_settings(templates.values())
     found[_CHART_SCHEMA] = _chart_schema(settings(templates["rules/rk-exporter.rules.yml"]))
     return found

@@ -6,7 +6,9 @@ A rule that reads its own series remembers. That costs much less than a window o
 
 import textwrap
 
+from dashboards.alerting.everything import EVERYTHING
 from dashboards.alerting.rule import Record
+from dashboards.expressions import empty_file
 
 
 ACTIVE = """\
@@ -98,19 +100,19 @@ instance:rk_recording_last_success_timestamp_seconds:known
         ),
     ),
     Record(
-        "meeting:rk_meeting_info:read_timestamp_seconds",
+        "meeting:rk_meeting_info:started_timestamp_seconds",
         """\
 max by (<meeting>, meeting_name) (
     instance:rk_meeting_info:known
-    * on (<exporter meeting>) group_left ()
-    rk_meeting_last_success_timestamp_seconds
+    * on (<exporter>) group_left ()
+    max by (<exporter>) (process_start_time_seconds and on (<exporter>) rk_exporter_build_info)
   or
     instance:rk_meeting_info:known
 )
 """,
         note=(
-            "The names of the meetings, with the time of the last read. Exporters may disagree. "
-            "The texts of alerts have the name that was read last."
+            "The names of the meetings, and when the exporter started that has them. If exporters "
+            "disagree, the texts of alerts have the name of the one that started last."
         ),
     ),
     Record(
@@ -268,23 +270,16 @@ instance:rk_recording_last_success_timestamp_seconds:known
     ),
     Record(
         "recording:rk_recording_file_size_bytes:empty",
-        """\
+        f"""\
 (
     max by (<recording>) (
-      rk_recording_file_size_bytes
-      < on (<exporter recording>)
-      <recording_bytes_per_second>
-      * (rk_recording_duration_seconds > <recording_duration_seconds>)
+{textwrap.indent(empty_file(EVERYTHING), "      ")}
       and on (<exporter recording>)
       (
           rk_recording_stopped_timestamp_seconds > time() - <recording_ended_seconds>
         or on (<exporter recording>)
           rk_recording_invoked_timestamp_seconds > time() - <recording_ended_seconds>
       )
-      and on (<exporter recording>)
-      rk_recording_status{status="UPLOADED"} == 1
-      unless on (<exporter recording>)
-      rk_recording_info{kind="track"}
       unless on (<exporter recording>)
       instance:rk_recording_last_success_timestamp_seconds:outdated
     )
@@ -304,6 +299,23 @@ instance:rk_recording_last_success_timestamp_seconds:known
     ),
 )
 APPS = (
+    Record(
+        "app:rk_recordings_earliest_expiry_timestamp_seconds:day",
+        """\
+min_over_time(
+  (
+    min by (<app>) (rk_recordings_earliest_expiry_timestamp_seconds)
+    < time() + <known seconds>
+  )[1d:5m]
+)
+and on (<app>)
+max by (<app>) (last_over_time(rk_meetings[<known>]))
+""",
+        note=(
+            "When the first download URL of the last day expired, or will in a moment. It counts "
+            "recordings without series of their own as well."
+        ),
+    ),
     *(
         Record(
             f"app:rk_recordings_{result}:last_timestamp_seconds",

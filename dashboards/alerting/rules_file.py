@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from dashboards.alerting import (
     api_alerts,
+    app_alerts,
     exporter_alerts,
     file_alerts,
     meeting_alerts,
     recorded,
-    recorded_for_dashboards,
+    recorded_exporters,
     recording_alerts,
 )
 from dashboards.alerting.rule import Alert, Group, Record, expanded
@@ -40,6 +41,7 @@ groups:
 """  # noqa: E501 - the lines of the file
 ALERTS = (
     *exporter_alerts.ALERTS,
+    *app_alerts.ALERTS,
     *api_alerts.ALERTS,
     *recording_alerts.ALERTS,
     *file_alerts.ALERTS,
@@ -62,7 +64,7 @@ def groups() -> Iterator[Group]:
     )
     yield Group(
         "rk-exporter-instances",
-        (*recorded_for_dashboards.DASHBOARDS, *recorded.KNOWN),
+        (*recorded_exporters.OF_EXPORTERS, *recorded.KNOWN),
         note="Series per exporter and meeting, for the groups below.",
     )
     yield Group(

@@ -13,10 +13,10 @@ from dashboards.settings import CLUSTER, GRAFANA_URL, RUNBOOK_URL, of_any_job
 
 
 # The name is looked up, because a label would make a renamed meeting another alert.
-# The name that was read last comes last. One line and no more, whatever the name contains.
+# The name of the exporter that started last comes last. It is one line, whatever it contains.
 _NAME = (
     "{{ $name := $labels.meeting_id }}"
-    '{{ range printf "sort(meeting:rk_meeting_info:read_timestamp_seconds'
+    '{{ range printf "sort(meeting:rk_meeting_info:started_timestamp_seconds'
     '{job=%q,rk_app=%q,meeting_id=%q})" '
     "$labels.job $labels.rk_app $labels.meeting_id | query }}"
     f"{{{{ if eq $labels.{CLUSTER} .Labels.{CLUSTER} }}}}"
@@ -25,13 +25,14 @@ _NAME = (
 _VALUES = {
     "name": _NAME,
     "app": "{{ $labels.rk_app }}",
+    # An exporter that was never scraped has no app yet.
+    "its app": "{{ with $labels.rk_app }}app {{ . }}{{ else }}its apps{{ end }}",
     "recording": "{{ $labels.recording_id }}",
     "duration": "{{ $value | humanizeDuration }}",
     "share": "{{ $value | humanizePercentage }}",
     "size": (
-        "{{ if lt $value 1.0 }}empty{{ else if lt $value 1024.0 }}only "
-        '{{ printf "%.0f" $value }} bytes{{ else }}only {{ humanize1024 $value }}B'
-        "{{ end }}"
+        "{{ if lt $value 1.0 }}empty{{ else if lt $value 1024.0 }}shorter than 1 KiB"
+        "{{ else }}only {{ humanize1024 $value }}B{{ end }}"
     ),
 }
 
@@ -55,7 +56,7 @@ def template(text: str) -> str:
     Raises KeyError for a `<value>` that does not exist.
     """
     text = re.sub(r"<1 ([^|<>]+)\|([^<>]+)>", _agreeing, text)
-    return re.sub(r"<(\w+)>", lambda value: _VALUES[value[1]], text)
+    return re.sub(r"<([a-z][a-z ]*)>", lambda value: _VALUES[value[1]], text)
 
 
 def _agreeing(words: re.Match[str]) -> str:
@@ -69,14 +70,14 @@ def _agreeing(words: re.Match[str]) -> str:
 def plain(template_text: str) -> str:
     """Return a template with words in place of the values, for people who read about an alert."""
     text = re.sub(r"\{\{ \$name := .*?\{\{ \$name \}\}", "NAME", template_text)
-    text = text.replace(_VALUES["app"], "APP")
+    text = text.replace(_VALUES["its app"], "app APP").replace(_VALUES["app"], "APP")
     agreeing = r"\{\{ if eq \$value .*?\{\{ else \}\}\{\{.*?\}\}(.*?)\{\{ end \}\}"
     return re.sub(agreeing, r"N\1", text)
 
 
 def path(link: Link) -> str:
     """Return the path of a dashboard with what an alert is about, and the day before now."""
-    labels = {"job": "job", "app": "rk_app"}
+    labels = {"cluster": CLUSTER, "job": "job", "app": "rk_app"}
     if link is Link.RECORDING:
         labels |= {"meeting": "meeting_id", "recording": "recording_id"}
     variables = "".join(

@@ -12,6 +12,7 @@ import yaml
 from rk_exporter.assets.files import RULES, shipped
 from rk_exporter.assets.forms import Choices, Format, adapted
 from rk_exporter.assets.job import Job
+from tests.support.markdown import blocks
 
 
 Json = dict[str, Any]
@@ -89,6 +90,14 @@ def test_same_as_assets(folder: Path, config: str, choices: Choices) -> None:
         for path, text in files.items()
         if path.suffix == ".json"
     }
+
+
+def test_documentation(folder: Path) -> None:
+    """The documented example is valid where `rk-exporter assets` has written the mixin."""
+    (block,) = blocks("docs/how-to/alertmanager.md", "jsonnet")
+    snippet = f"{block.text} rkExporter.prometheusAlerts"
+    made = json.loads(_jsonnet.evaluate_snippet(f"{folder.parent}/test.jsonnet", snippet))
+    assert "https://grafana.example.org/d/rk-recording" in json.dumps(made)
 
 
 def test_alerts_and_recorded_series(folder: Path) -> None:

@@ -1,5 +1,7 @@
 """The alerts about recordings fire, stay and resolve in time at every supported interval."""
 
+import math
+
 from pathlib import Path
 
 import pytest
@@ -206,14 +208,16 @@ def test_two_exporters_that_disagree(promtool: str, rules: Path) -> None:
 @pytest.mark.parametrize("removed", ["app", "meeting"])
 def test_what_somebody_removes(removed: str, promtool: str, rules: Path) -> None:
     """Alerts about an app or a meeting end with the scrape that no longer shows it."""
-    until = {"until": 40.0}
+    until = 40.0
     ward = [
-        *meeting("ward", people=[(2, 3)], record_on_start=True, **until),
-        *recording("stuck", meeting="round", states=[(2, "INVOKED")], **until),
-        *recording("failed", meeting="round", states=[(2, "ERRORED")], **until),
-        *meeting("round", **until),
+        *meeting("ward", people=[(2, 3)], record_on_start=True, until=until),
+        *recording("stuck", meeting="round", states=[(2, "INVOKED")], until=until),
+        *recording("failed", meeting="round", states=[(2, "ERRORED")], until=until),
+        *meeting("round", until=until),
     ]
-    timeline = Timeline(75, [Target("a", [*app(**(until if removed == "app" else {})), *ward])])
+    timeline = Timeline(
+        75, [Target("a", [*app(until=until if removed == "app" else math.inf), *ward])]
+    )
     check(
         promtool,
         rules,

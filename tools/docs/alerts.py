@@ -10,6 +10,9 @@ from typing import Any
 import yaml
 
 from dashboards.alerting.texts import plain
+from rk_exporter.assets.files import RULES as SHIPPED_RULES
+from rk_exporter.assets.files import TEMPLATES, shipped
+from rk_exporter.assets.settings import settings
 from tools.docs.tables import code, table
 
 
@@ -18,6 +21,7 @@ RULES = Path(__file__).parents[2] / "dashboards/rules/rk-exporter.rules.yml"
 Rule = dict[str, Any]
 
 _UNITS = {"h": 3600, "min": 60}
+_UNIT_SECONDS = {"m": 60, "h": 3600}
 _SERIES = re.compile(r"\b(?:rk|app|meeting|recording|instance):\w+:\w+")
 _INTRODUCTION = """\
 `rules/rk-exporter.rules.yml` has {alerts} alerts. Each links to its entry in the
@@ -29,11 +33,19 @@ to load, test and change the rules.
 Critical alerts need action now, because something can still be saved. Warnings can wait for working
 hours. An alert of severity `info` is a reminder.
 """
-_THRESHOLDS = """\
-## Thresholds
+_SETTINGS = """\
+## Settings
 
-Each threshold is a recording rule at the top of the file and applies to all apps. Change its `expr`
-to adjust an alert.
+`rk-exporter assets DIR --set KEY=VALUE` changes a threshold or a severity in all files, and refuses
+keys that it does not know. A threshold applies to all apps. It is a number of the unit in its name,
+or a duration like `10m`, or a share like `20%`.
+
+A severity is `critical`, `warning`, `info` or `off`, which leaves the alert out. Its key is the
+name of the alert and `.severity`, e.g. `RealtimeKitRecordingErrored.severity=critical`. An alert at
+several severities has a key for each of them: {several}.
+"""
+_IN_PROMETHEUS = """\
+In Prometheus, the series `rk:KEY:threshold` has the value of a threshold.
 """
 _GAPS = """\
 ## Gaps, restarts and several exporters
@@ -69,13 +81,19 @@ def alerts_reference() -> str:
     parts = [
         _INTRODUCTION.format(alerts=len(names)),
         table(("alert", "severity", "meaning", "for", "thresholds"), _alert_rows(alerts, recorded)),
-        _THRESHOLDS,
-        table(("threshold", "value", "note"), _threshold_rows(recorded, comments)),
+        _SETTINGS.format(several=", ".join(map(code, _severities_of_several()))),
+        table(("key", "default", "note"), _threshold_rows(recorded, comments)),
+        _IN_PROMETHEUS,
         _GAPS,
         _RECORDED,
         table(("series", "meaning"), _recorded_rows(recorded, comments)),
     ]
     return "\n".join(parts)
+
+
+def _severities_of_several() -> list[str]:
+    known = settings(shipped()[TEMPLATES / SHIPPED_RULES])
+    return [key for key in known if ".severity." in key]
 
 
 def _alert_rows(alerts: list[Rule], recorded: dict[str, str]) -> Iterator[list[str]]:
@@ -99,7 +117,7 @@ def _alert_rows(alerts: list[Rule], recorded: dict[str, str]) -> Iterator[list[s
 def _threshold_rows(recorded: dict[str, str], comments: dict[str, str]) -> Iterator[list[str]]:
     for name, expr in recorded.items():
         if _is_threshold(name):
-            yield [code(name), _value(name, expr), comments[name]]
+            yield [code(name.split(":")[1]), _value(name, expr), comments[name]]
 
 
 def _recorded_rows(recorded: dict[str, str], comments: dict[str, str]) -> Iterator[list[str]]:
@@ -142,7 +160,7 @@ def _value(threshold: str, expr: str) -> str:
 
 
 def _seconds(duration: str) -> float:
-    return 60 * float(duration.removesuffix("m"))
+    return float(duration[:-1]) * _UNIT_SECONDS[duration[-1]]
 
 
 def _duration(seconds: float) -> str:

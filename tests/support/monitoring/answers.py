@@ -56,7 +56,7 @@ def ask(
     return [
         _answer(server, question, at)
         for file in sorted((root / "dashboards").glob("*.json"))
-        for question in questions(json.loads(file.read_text()), chosen, selected)
+        for question in questions(json.loads(file.read_text()), chosen, selected=selected)
     ]
 
 

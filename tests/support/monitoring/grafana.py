@@ -99,6 +99,8 @@ def legend(shown: str, labels: Mapping[str, str]) -> str:
 def questions(
     dashboard: Mapping[str, Any],
     chosen: Mapping[str, str],
+    built_in: Mapping[str, str] = _BUILT_IN,
+    *,
     selected: Mapping[str, Sequence[str]] | None = None,
     times: Callable[[Mapping[str, Any]], Mapping[str, str]] = lambda _: {},
 ) -> Iterator[Question]:
@@ -106,10 +108,11 @@ def questions(
     Yield all queries of a dashboard.
 
     Variables select all values, except those that are *selected*. *chosen* has values for variables
-    that cannot select all, and *times* returns Grafana's variables for times in a panel.
+    that cannot select all, *built_in* for those that depend on the time range, and *times* for
+    those that also depend on the panel.
     """
     title, variables = dashboard["title"], dashboard["templating"]["list"]
-    values = dict(_BUILT_IN)
+    values = dict(built_in)
     for variable in variables:
         name, kind, place = variable["name"], variable["type"], f"{title}, ${variable['name']}"
         if kind == "query":
@@ -123,7 +126,7 @@ def questions(
         if not annotation.get("builtIn"):
             place = f"{title}, annotation {annotation['name']}"
             yield Question(place, _filled(annotation["expr"], values), is_range=True)
-    for panel in _panels(dashboard["panels"]):
+    for panel in panels_of(dashboard["panels"]):
         for target in panel.get("targets", []):
             yield Question(
                 f"{title}, {panel['title']}, {target['refId']}",
@@ -171,8 +174,8 @@ def _filled(promql: str, values: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda match: values[match[match.lastindex or 0]], promql)
 
 
-def _panels(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def panels_of(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield all panels, including those in rows."""
     for panel in panels:
         yield panel
-        yield from _panels(panel.get("panels", []))
+        yield from panels_of(panel.get("panels", []))

@@ -182,7 +182,12 @@ class Prometheus:
 
     def rules(self) -> list[dict[str, Any]]:
         """Return all rules with their health and alerts."""
-        return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
+        return [rule for group in self.rule_groups() for rule in group["rules"]]
+
+    def rule_groups(self) -> list[dict[str, Any]]:
+        """Return all groups of rules, and how long their last evaluation took."""
+        groups: list[dict[str, Any]] = self._ask("rules")["groups"]
+        return groups
 
     def metrics(self) -> str:
         """Return Prometheus's own metrics."""
