@@ -118,7 +118,6 @@ def seconds_of(interval: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-@pytest.mark.xfail(strict=True, reason="increase() ignores the growth between two windows")
 @pytest.mark.parametrize("shown_seconds", GRAFANA_INTERVALS_SECONDS)
 @pytest.mark.parametrize("scrape_seconds", INTERVALS_SECONDS)
 def test_no_event_is_lost(
