@@ -53,7 +53,8 @@ def _shorten(rule: dict[str, Any]) -> None:
     This also shortens windows below the waiting time, because such a rule relies on the window
     being shorter. Other windows bridge gaps and delay nothing.
     """
-    minutes = int(rule["for"].removesuffix("m"))
+    number, unit = rule["for"][:-1], rule["for"][-1]
+    minutes = int(number) * {"m": 1, "h": 60}[unit]
 
     def shorter(window: re.Match[str]) -> str:
         return f"[{window[1]}s]" if int(window[1]) < minutes else window[0]
