@@ -1,5 +1,6 @@
 """The panels of the exporter dashboard about API calls and their budget."""
 
+from dashboards.expressions import counted
 from dashboards.panels import (
     About,
     Panel,
@@ -27,13 +28,12 @@ def budget() -> Panel:
     limit, remaining = of_app("rk_api_budget_limit"), of_app("rk_api_budget_remaining")
     return history(
         About(
-            "API budget per 5 minutes",
-            "Calls made and calls left. The apps of a budget_group share a budget, which is shown "
-            "for each of them.",
+            "Budget used",
+            "Calls made and allowed in 5 minutes. The apps of a budget_group share a budget, "
+            "which is shown for each of them.",
         ),
         [
             query(f"{limit} - {remaining}", "{{rk_app}} {{instance}} used"),
-            query(remaining, "{{rk_app}} {{instance}} left"),
             query(limit, "{{rk_app}} {{instance}} limit"),
         ],
         size=_HALF,
@@ -46,7 +46,7 @@ def rate_limit() -> Panel:
     remaining = f"min by ({by_policy}) ({of_app('rk_api_ratelimit_remaining')})"
     return history(
         About(
-            "Rate limit reported by Cloudflare",
+            "Rate limit",
             "Calls left and calls allowed according to Cloudflare, for each of its policies. Empty "
             "if Cloudflare has not reported any.",
         ),
@@ -55,7 +55,7 @@ def rate_limit() -> Panel:
             query(once(by_policy, of_app("rk_api_ratelimit_limit")), "{{rk_app}} {{policy}} limit"),
         ],
         size=_HALF,
-        absent="not reported",
+        absent="Cloudflare has not reported any limit.",
     ).override_by_regexp("/ limit$/", dashed())
 
 
@@ -63,7 +63,7 @@ def endpoints() -> Panel:
     """Show the calls by endpoint."""
     calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
     return history(
-        About("API calls by endpoint", "API calls per minute by endpoint.", unit="cpm"),
+        About("Calls by endpoint", "API calls per minute by endpoint.", unit="cpm"),
         [query(nonzero(f"60 * {calls}", "api_endpoint"), "{{api_endpoint}}")],
         size=_THIRD,
         stacked=True,
@@ -75,7 +75,7 @@ def codes() -> Panel:
     calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
     return history(
         About(
-            "API calls by status",
+            "Calls by status",
             "API calls per minute by HTTP status. 404 is normal and means that a meeting has no "
             "recording. `none` means that there was no complete response.",
             unit="cpm",
@@ -89,10 +89,10 @@ def codes() -> Panel:
 
 def failures() -> Panel:
     """Show the failed calls by reason."""
-    failures = f"increase({of_app('rk_api_request_failures_total')}[$__interval])"
+    failures = counted(of_app("rk_api_request_failures_total"))
     return events(
         About(
-            "Failed API calls by reason",
+            "Failed calls",
             "API calls that returned no usable data.",
         ),
         [query(nonzero(failures, "reason"), "{{reason}}")],
@@ -104,7 +104,7 @@ def latency() -> Panel:
     """Show how long calls took."""
     return quantiles(
         About(
-            "API latency",
+            "Call duration",
             "Duration of API calls. Empty if there were none.",
             unit="s",
         ),

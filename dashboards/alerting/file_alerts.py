@@ -95,4 +95,26 @@ count by (<meeting>) (
             "RealtimeKitDownloadURLExpiringSoon resolves."
         ),
     ),
+    Alert(
+        name="RealtimeKitDownloadURLExpired",
+        expr=f"""\
+time() - app:rk_recordings_earliest_expiry_timestamp_seconds:day >= 0
+unless on (<app>)
+(time() - {_EXPIRY} >= 0)
+unless on ()
+rk:download_url_expired_seconds:threshold <= 0
+""",
+        pending="15m",
+        severity=Severity.INFO,
+        summary="RealtimeKit has deleted recordings of app <app> that are not shown.",
+        description=(
+            "Files without a copy are lost: the first of these download URLs expired <duration> "
+            "ago, and the recordings have no series of their own. Check that your archive has all "
+            "recordings of a week ago, and raise `--follow.max-recordings` to see which ones they "
+            "are."
+        ),
+        link=Link.OVERVIEW,
+        labels={"what": "hidden"},
+        note="Only if no recording is shown whose URL has expired.",
+    ),
 )

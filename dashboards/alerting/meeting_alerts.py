@@ -50,8 +50,8 @@ count by (<app>) (count_over_time(rk_recordings_started_total[<known>]))
         summary="Recordings of app <app> start late.",
         description=(
             "The beginning of meetings is missing: one in ten recordings of the last hour took "
-            "<duration> or longer to start, and about 2 s is normal. Check Cloudflare's status "
-            "page."
+            "<duration> or longer to start instead of the usual two seconds. Check Cloudflare's "
+            "status page."
         ),
         link=Link.OVERVIEW,
     ),

@@ -299,6 +299,23 @@ instance:rk_recording_last_success_timestamp_seconds:known
     ),
 )
 APPS = (
+    Record(
+        "app:rk_recordings_earliest_expiry_timestamp_seconds:day",
+        """\
+min_over_time(
+  (
+    min by (<app>) (rk_recordings_earliest_expiry_timestamp_seconds)
+    < time() + <known seconds>
+  )[1d:5m]
+)
+and on (<app>)
+max by (<app>) (last_over_time(rk_meetings[<known>]))
+""",
+        note=(
+            "When the first download URL of the last day expired, or will in a moment. It counts "
+            "recordings without series of their own as well."
+        ),
+    ),
     *(
         Record(
             f"app:rk_recordings_{result}:last_timestamp_seconds",

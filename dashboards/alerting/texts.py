@@ -31,9 +31,8 @@ _VALUES = {
     "duration": "{{ $value | humanizeDuration }}",
     "share": "{{ $value | humanizePercentage }}",
     "size": (
-        "{{ if lt $value 1.0 }}empty{{ else if lt $value 1024.0 }}only "
-        '{{ printf "%.0f" $value }} bytes{{ else }}only {{ humanize1024 $value }}B'
-        "{{ end }}"
+        "{{ if lt $value 1.0 }}empty{{ else if lt $value 1024.0 }}shorter than 1 KiB"
+        "{{ else }}only {{ humanize1024 $value }}B{{ end }}"
     ),
 }
 

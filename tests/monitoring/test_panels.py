@@ -322,7 +322,8 @@ def test_alerts_have_current_names(server: Prometheus) -> None:
 
     def names() -> set[str]:
         alerts = [alert for rule in server.rules() for alert in rule.get("alerts", [])]
-        return {alert["annotations"].get("meeting", "later") for alert in alerts}
+        summaries = [alert["annotations"]["summary"] for alert in alerts]
+        return {name for text in summaries for name in re.findall(r'"(.*)"', text)}
 
     def are_current() -> bool:
         return all(name.endswith("later") for name in names())
@@ -334,9 +335,18 @@ def test_alerts_have_current_names(server: Prometheus) -> None:
 def check_link(link: str | None, labels: Mapping[str, str]) -> None:
     """Check that the link of an alert sets the variables of the dashboard to its labels."""
     if link:
-        variables = {"var-job": "job", "var-app": "rk_app", "var-meeting": "meeting_id"}
+        variables = {
+            "var-cluster": "cluster",
+            "var-job": "job",
+            "var-app": "rk_app",
+            "var-meeting": "meeting_id",
+            "var-recording": "recording_id",
+        }
         passed = dict(parse_qsl(urlsplit(link).query, strict_parsing=True))
+        assert ("now-24h", "now") == (passed.pop("from"), passed.pop("to"))
         assert passed == {key: labels[variables[key]] for key in passed}
+        if "rk-recording" in link and "recording_id" in labels:
+            assert labels["recording_id"] == passed["var-recording"]
         assert UNUSUAL in passed["var-app"]
 
 
