@@ -111,9 +111,8 @@ def print_monitoring() -> None:
             end=now,
             storage=folder / _STORAGE,
         )
-        print(
-            f"samples of {_HISTORY_SECONDS / 3600:.0f} hours, written in {time.time() - now:.0f} s\n"
-        )
+        hours, seconds = _HISTORY_SECONDS / 3600, time.time() - now
+        print(f"samples of {hours:.0f} hours, written in {seconds:.0f} s\n")
         replay = Replay(account.exposition, begin=now)
         with served(replay) as target:
             for title, program in found.items():
