@@ -1,4 +1,4 @@
-"""What the rules and the dashboards cost a real Prometheus for a large account."""
+"""The cost of rules and dashboards for a large account, in a real Prometheus."""
 
 import shutil
 import statistics
@@ -119,7 +119,7 @@ def _measure(site: _Site, replay: Replay) -> None:
 
 
 def _frequent(rules: str) -> str:
-    """Return the rules with more rounds per minute. Alerts fire at once, so that all have texts."""
+    """Return the rules with more rounds per minute, and alerts that fire immediately."""
     document = yaml.safe_load(rules)
     for group in document["groups"]:
         group["interval"] = f"{FINE_SECONDS:.0f}s"

@@ -2,14 +2,14 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
-from dashboards import expressions
+from dashboards import expressions, legends
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import OVERVIEW
 from dashboards.overview_alerts import alerts
 from dashboards.overview_details import delays, failures, files, live
 from dashboards.overview_figures import tiles
 from dashboards.overview_meetings import meetings
-from dashboards.panels import About, Panel, Size, compact_legend, events, history, query
+from dashboards.panels import About, Panel, Size, events, history, query
 from dashboards.queries import in_states
 from dashboards.selectors import CHOSEN, of_app
 from dashboards.states import COLOURS, IN_PROGRESS
@@ -53,7 +53,7 @@ def _states() -> Panel:
         colours=COLOURS,
         stacked=True,
         absent="Nothing is known about recordings at this time.",
-    ).legend(compact_legend("lastNotNull"))
+    ).legend(legends.compact("lastNotNull"))
 
 
 def _ended() -> Panel:
@@ -69,4 +69,4 @@ def _ended() -> Panel:
         [query(f"sum by (outcome) ({ended})", "{{outcome}}")],
         size=_SMALL,
         colours=_OUTCOME_COLOURS,
-    ).legend(compact_legend("sum"))
+    ).legend(legends.compact("sum"))

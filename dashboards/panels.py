@@ -18,6 +18,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
+from dashboards import legends
 from dashboards.histograms import quantile
 from dashboards.states import as_text
 from rk_exporter.model.palette import UNKNOWN
@@ -130,13 +131,14 @@ def tile(  # noqa: PLR0913 # each is a property of the panel
     size: Size,
     colours: Steps,
     texts: Sequence[models.ValueMapping] = (),
-    link: str,
+    link: str | None = None,
     absent: str = "unknown",
 ) -> stat.Panel:
     """Show one number on a solid colour, which is grey if there is no value."""
     panel = number(about, target, size=size, texts=texts, absent=absent, decimals=0)
-    details = dashboard.DashboardLink("Details").type(models.DashboardLinkType.LINK).url(link)
-    panel.links([details])
+    if link:
+        details = dashboard.DashboardLink("Details").type(models.DashboardLinkType.LINK)
+        panel.links([details.url(link)])
     return panel.thresholds(steps(colours, UNKNOWN)).color_mode(
         common_models.BigValueColorMode.BACKGROUND
     )
@@ -172,7 +174,7 @@ def history(
         .show_points(common_models.VisibilityMode.NEVER)
         # A gap means that the value was unknown.
         .span_nulls(False)
-        .legend(_values_in_legend("lastNotNull", "max"))
+        .legend(legends.in_table("lastNotNull", "max"))
         .tooltip(
             common.VizTooltipOptions()
             .mode(common_models.TooltipDisplayMode.MULTI)
@@ -218,7 +220,7 @@ def events(
     panel = history(about, targets, size=size, colours=colours, stacked=True)
     # Each bar has at least two scrapes, even with a long scrape interval.
     panel.interval("5m")
-    panel.legend(_values_in_legend("sum"))
+    panel.legend(legends.in_table("sum"))
     return panel.draw_style(common_models.GraphDrawStyle.BARS).decimals(0)
 
 
@@ -262,7 +264,7 @@ def timeline(about: About, target: prometheus.Dataquery, *, size: Size) -> state
         .line_width(0)
         .per_page(20)
         .no_value("none")
-        .legend(_legend())
+        .legend(legends.names())
     )
 
 
@@ -278,23 +280,3 @@ def dashed() -> list[models.DynamicConfigValue]:
         models.DynamicConfigValue(id_val="custom.lineStyle", value=style),
         models.DynamicConfigValue(id_val="custom.fillOpacity", value=0),
     ]
-
-
-def compact_legend(*values: str) -> common.VizLegendOptions:
-    """Return a legend for small panels: all series, with their *values*, in two or three lines."""
-    return _legend().calcs(list(values))
-
-
-def _values_in_legend(*values: str) -> common.VizLegendOptions:
-    """Return a legend with a line for each series and a column for each of its *values*."""
-    table_mode = common_models.LegendDisplayMode.TABLE
-    return _legend().display_mode(table_mode).calcs(list(values))
-
-
-def _legend() -> common.VizLegendOptions:
-    return (
-        common.VizLegendOptions()
-        .show_legend(True)
-        .display_mode(common_models.LegendDisplayMode.LIST)
-        .placement(common_models.LegendPlacement.BOTTOM)
-    )

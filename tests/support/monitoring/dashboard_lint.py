@@ -14,6 +14,7 @@ from grafana_foundation_sdk.models import units
 from promql_parser import MatchOp
 
 from tests.support.monitoring import dashboard_conventions as conventions
+from tests.support.monitoring import query_conventions
 from tests.support.monitoring.board import (
     RATE_INTERVAL_SECONDS,
     Board,
@@ -233,4 +234,5 @@ RULES: Mapping[str, Callable[[Board], Iterator[Problem]]] = {
     "target-counter-agg-rule": target_counter_aggregation,
     "uneditable-dashboard": uneditable,
     **conventions.RULES,
+    **query_conventions.RULES,
 }
