@@ -22,7 +22,7 @@ _LABELS = "alert, rk_app, meeting_id"
 
 def alerts() -> Panel:
     """Return the table."""
-    to_meeting = link_to(RECORDING, app="App", meeting="Meeting id")
+    to_meeting = link_to(RECORDING, meeting="Meeting id")
     return table_of(
         About(
             "Alerts",

@@ -34,7 +34,7 @@ from rk_exporter.model.palette import BAD
 _HALF = Size(12, 8)
 _ROWS = 50
 _SIZES = once(BY_RECORDING, of_meeting("rk_recording_file_size_bytes"))
-_TO_MEETING = link_to(RECORDING, app="App", meeting="Meeting id")
+_TO_MEETING = link_to(RECORDING, meeting="Meeting id")
 _OF_MEETING = (
     Label("App", "rk_app", width=110),
     Label("Meeting", "meeting_name", link=_TO_MEETING, link_title="Open recordings"),

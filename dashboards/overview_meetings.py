@@ -25,7 +25,7 @@ _TROUBLES = {UNRECORDED: ("unrecorded", BAD), UNREAD: ("unread", SOON), **TROUBL
 
 def meetings() -> Panel:
     """Return the table."""
-    to_recording = link_to(RECORDING, app="App", meeting="Meeting id")
+    to_recording = link_to(RECORDING, meeting="Meeting id")
     return table_of(
         About(
             "Meetings, problems first",
