@@ -7,7 +7,7 @@ from dashboards import exporter_data as data
 from dashboards import exporter_process as process
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import EXPORTER
-from dashboards.panels import DURATION, About, Panel, Size, instant, number, text_of
+from dashboards.panels import DURATION, About, Panel, Size, instant, number, text_of, tile
 from dashboards.selectors import CHOSEN, of_app, of_exporter, once, or_zero, up
 from dashboards.settings import THRESHOLDS
 from dashboards.states import values
@@ -44,8 +44,9 @@ def build() -> dashboard.Dashboard:
 def _exporters() -> list[Panel]:
     """Return the figures about exporters and their calls."""
     remaining = f"{of_app('rk_api_budget_remaining')} / {of_app('rk_api_budget_limit')}"
+    blocked_until = of_app("rk_api_blocked_until_timestamp_seconds")
     return [
-        number(
+        tile(
             About(
                 "Scrapes",
                 "DOWN if Prometheus cannot scrape one of the selected exporters. Targets of other "
@@ -54,6 +55,7 @@ def _exporters() -> list[Panel]:
             ),
             instant(f"min({up()})"),
             size=_FIGURE,
+            colours={0: BAD, 1: GOOD},
             texts=values({1: ("UP", GOOD), 0: ("DOWN", BAD)}),
             absent="no target",
         ),
@@ -74,7 +76,7 @@ def _exporters() -> list[Panel]:
             label="read",
             size=_FIGURE,
         ),
-        number(
+        tile(
             About(
                 "Budget left",
                 "Share of the allowed calls in 5 minutes that is left, of the app that has the "
@@ -84,19 +86,18 @@ def _exporters() -> list[Panel]:
             instant(f"min({remaining})"),
             size=_FIGURE,
             colours={0: SOON, THRESHOLDS.api_budget_remaining_ratio: GOOD},
-            decimals=0,
         ),
-        number(
+        tile(
             About(
                 "Blocked for",
                 "How long API calls remain suspended after Cloudflare's rate limit was exceeded or "
                 "a token was rejected. `no` means that they are not suspended.",
                 unit=DURATION,
             ),
-            instant(f"max({of_app('rk_api_blocked_until_timestamp_seconds')}) - time() > 0"),
+            instant(or_zero(f"max({blocked_until}) - time() > 0")),
             size=_FIGURE,
             colours={0: BAD},
-            absent="no",
+            texts=values({0: ("no", GOOD)}),
         ),
     ]
 
@@ -113,7 +114,7 @@ def _meetings() -> list[Panel]:
             instant(f"sum({in_list})"),
             size=_FIGURE,
         ),
-        number(
+        tile(
             About(
                 "Deferred",
                 "Meetings not read in the last pass because the budget or the time ran out, or "
@@ -123,7 +124,7 @@ def _meetings() -> list[Panel]:
             size=_FIGURE,
             colours={0: GOOD, 1: SOON},
         ),
-        number(
+        tile(
             About(
                 "Unreadable",
                 "Meetings whose last read failed. If two exporters read a meeting, both failed.",

@@ -1,5 +1,6 @@
 """The panels of the exporter dashboard about API calls and their budget."""
 
+from dashboards import legends
 from dashboards.expressions import counted
 from dashboards.panels import (
     About,
@@ -7,6 +8,7 @@ from dashboards.panels import (
     Size,
     dashed,
     events,
+    fixed,
     history,
     quantiles,
     query,
@@ -17,6 +19,7 @@ from dashboards.selectors import (
     of_app,
     once,
 )
+from rk_exporter.model.palette import BAD, GOOD
 
 
 _HALF = Size(12, 8)
@@ -37,7 +40,7 @@ def budget() -> Panel:
             query(limit, "{{rk_app}} {{instance}} limit"),
         ],
         size=_HALF,
-    ).override_by_regexp("/ limit$/", dashed())
+    ).override_by_regexp("/ limit$/", [*dashed(), fixed("text")])
 
 
 def rate_limit() -> Panel:
@@ -56,7 +59,7 @@ def rate_limit() -> Panel:
         ],
         size=_HALF,
         absent="Cloudflare has not reported any limit.",
-    ).override_by_regexp("/ limit$/", dashed())
+    ).override_by_regexp("/ limit$/", [*dashed(), fixed("text")])
 
 
 def endpoints() -> Panel:
@@ -67,7 +70,7 @@ def endpoints() -> Panel:
         [query(nonzero(f"60 * {calls}", "api_endpoint"), "{{api_endpoint}}")],
         size=_THIRD,
         stacked=True,
-    )
+    ).legend(legends.compact("lastNotNull", "max"))
 
 
 def codes() -> Panel:
@@ -82,15 +85,15 @@ def codes() -> Panel:
         ),
         [query(nonzero(f"60 * {calls}", "code"), "{{code}}")],
         size=_THIRD,
-        colours={"200": "green", "404": "blue", "429": "red", "401": "red", "403": "red"},
+        colours={"200": GOOD, "404": "blue", "429": BAD, "401": BAD, "403": BAD},
         stacked=True,
-    )
+    ).legend(legends.compact("lastNotNull", "max"))
 
 
 def failures() -> Panel:
     """Show the failed calls by reason."""
     failures = counted(of_app("rk_api_request_failures_total"))
-    return events(
+    panel = events(
         About(
             "Failed calls",
             "API calls that returned no usable data.",
@@ -98,6 +101,8 @@ def failures() -> Panel:
         [query(nonzero(failures, "reason"), "{{reason}}")],
         size=_THIRD,
     )
+    # The axis of no failures is short.
+    return panel.axis_soft_max(1).legend(legends.compact("sum"))
 
 
 def latency() -> Panel:
@@ -111,4 +116,4 @@ def latency() -> Panel:
         lambda series: f"rate({of_app(series)}[$__rate_interval])",
         "rk_api_request_duration_seconds",
         size=_THIRD,
-    )
+    ).legend(legends.compact("lastNotNull", "max"))

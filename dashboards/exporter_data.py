@@ -8,6 +8,7 @@ from dashboards.panels import (
     Panel,
     Size,
     dashed,
+    fixed,
     history,
     query,
     timeline,
@@ -50,7 +51,7 @@ def pass_duration() -> Panel:
         ),
         [query(of_app("rk_scrape_duration_seconds"), "{{rk_app}} {{instance}}")],
         size=_THIRD,
-    )
+    ).legend(legends.compact("lastNotNull", "max"))
 
 
 def deferred() -> Panel:
@@ -59,14 +60,16 @@ def deferred() -> Panel:
         title: f"sum by ({BY_APP}) ({once(CHOSEN.app_in_place, of_app(metric))})"
         for title, metric in (("meetings", "rk_meetings"), ("deferred", "rk_meetings_deferred"))
     }
-    return history(
+    panel = history(
         About(
             "Deferred meetings",
             "Number of meetings, and how many of them a pass did not read.",
         ),
         [query(promql, f"{{{{rk_app}}}} {title}") for title, promql in of_apps.items()],
         size=_THIRD,
-    ).override_by_regexp("/ meetings$/", dashed())
+    )
+    panel.legend(legends.compact("lastNotNull", "max"))
+    return panel.override_by_regexp("/ meetings$/", [*dashed(), fixed("text")])
 
 
 def stale() -> Panel:
@@ -98,7 +101,7 @@ def stale() -> Panel:
 def ages() -> Panel:
     """Show how old the data is."""
     discovered_at = once(BY_APP, of_app("rk_discovery_last_success_timestamp_seconds"))
-    return history(
+    panel = history(
         About(
             "Data age",
             "Time since the oldest read of a meeting, and since the last list of live sessions.",
@@ -110,6 +113,8 @@ def ages() -> Panel:
         ],
         size=Size(6, 8),
     )
+    # The axis has whole seconds.
+    return panel.axis_soft_max(60).legend(legends.compact("lastNotNull", "max"))
 
 
 def sources() -> Panel:
@@ -141,4 +146,4 @@ def sources() -> Panel:
         targets[0],
         size=Size(6, 8),
     )
-    return panel.targets(targets).mappings(_TEXTS).legend(legends.names().show_legend(False))
+    return panel.targets(list(targets)).mappings(_TEXTS).legend(legends.names().show_legend(False))

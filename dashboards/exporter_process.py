@@ -1,5 +1,6 @@
 """The panels of the exporter dashboard about its processes, without those of other programs."""
 
+from dashboards import legends
 from dashboards.expressions import counted
 from dashboards.panels import LONG_DURATION, About, Panel, Size, events, history, query
 from dashboards.selectors import nonzero, of_app, of_process
@@ -14,7 +15,7 @@ def memory() -> Panel:
         About("Memory", "Resident memory of each exporter.", unit="bytes"),
         [query(of_process("process_resident_memory_bytes"), "{{instance}}")],
         size=_SIZE,
-    )
+    ).legend(legends.compact("lastNotNull", "max"))
 
 
 def cpu() -> Panel:
@@ -24,7 +25,7 @@ def cpu() -> Panel:
         About("CPU", "Share of one CPU core that each exporter uses.", unit="percentunit"),
         [query(used, "{{instance}}")],
         size=_SIZE,
-    )
+    ).legend(legends.compact("lastNotNull", "max"))
 
 
 def uptime() -> Panel:
@@ -37,13 +38,13 @@ def uptime() -> Panel:
         ),
         [query(f"time() - {of_process('process_start_time_seconds')}", "{{instance}}")],
         size=_SIZE,
-    )
+    ).legend(legends.compact("lastNotNull", "max"))
 
 
 def malformed() -> Panel:
     """Show the fields of the API that were ignored."""
     fields = counted(of_app("rk_api_malformed_fields_total"))
-    return events(
+    panel = events(
         About(
             "Malformed fields",
             "Fields that the exporter ignored because they were not as the API documents them.",
@@ -51,3 +52,4 @@ def malformed() -> Panel:
         [query(nonzero(fields, "field"), "{{field}}")],
         size=_SIZE,
     )
+    return panel.axis_soft_max(1).legend(legends.compact("sum"))

@@ -131,13 +131,14 @@ def tile(  # noqa: PLR0913 # each is a property of the panel
     size: Size,
     colours: Steps,
     texts: Sequence[models.ValueMapping] = (),
-    link: str,
+    link: str | None = None,
     absent: str = "unknown",
 ) -> stat.Panel:
     """Show one number on a solid colour, which is grey if there is no value."""
     panel = number(about, target, size=size, texts=texts, absent=absent, decimals=0)
-    details = dashboard.DashboardLink("Details").type(models.DashboardLinkType.LINK).url(link)
-    panel.links([details])
+    if link:
+        details = dashboard.DashboardLink("Details").type(models.DashboardLinkType.LINK)
+        panel.links([details.url(link)])
     return panel.thresholds(steps(colours, UNKNOWN)).color_mode(
         common_models.BigValueColorMode.BACKGROUND
     )

@@ -2,7 +2,7 @@
 
 import re
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -51,7 +51,7 @@ def named(number: int, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def with_values(alerts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def with_values(alerts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield rules that let each of the *alerts* fire with each value, about each meeting."""
     for number, name in enumerate((*NAMES, None)):
         if name is not None:

@@ -22,8 +22,8 @@ _STATES: Mapping[str, tuple[str, Sequence[str]]] = {
     "rk_recordings{": ("status", [*Status]),
 }
 _OTHER_NUMBERS = re.compile(
-    r"^((?:rk_recording_(?:file_size_bytes|duration_seconds)"
-    r"|rk_meeting_live_participants)\{.*) (\S+)$",
+    r"^(rk_(?:recording_file_size_bytes|recording_duration_seconds|meeting_live_participants)\{.*)"
+    r" (\S+)$",
     re.MULTILINE,
 )
 _ON_START = re.compile(r"^(rk_meeting_record_on_start.*) ([01])(?:\.0)?$", re.MULTILINE)

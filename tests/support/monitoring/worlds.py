@@ -70,8 +70,10 @@ _ODD_HOME = {"job": (JOB,), "app": (f"{APP} {ODD_APP}", f"proctoring {ODD_APP}")
 
 
 def _with_plain_names(labels: Mapping[str, str]) -> Mapping[str, str]:
-    ends = {"rk_app": f" {ODD_APP}", "meeting_name": ODD_NAME}
-    return {label: value.removesuffix(ends.get(label, "")) for label, value in labels.items()}
+    return {
+        label: value.replace(f" {ODD_APP}", "").replace(ODD_NAME, "")
+        for label, value in labels.items()
+    }
 
 
 PLAIN = World("plain", [_PLAIN])
@@ -98,17 +100,6 @@ WORLDS = (
             Shown({**target_labels("other"), **_POD, "instance": "10.0.0.3:9877"}, [behind, odd]),
         ],
         _ODD_HOME,
-        has_others=True,
-        plain=_with_plain_names,
-    ),
-    World(
-        "everything-without-rules",
-        [
-            *(Shown(pod.labels, [odd], pod.since, pod.until) for pod in _PODS),
-            Shown({**target_labels("other"), **_POD, "instance": "10.0.0.3:9877"}, [behind, odd]),
-        ],
-        _ODD_HOME,
-        has_rules=False,
         has_others=True,
         plain=_with_plain_names,
     ),
