@@ -78,7 +78,7 @@ def stale() -> Panel:
     old = f"({age} > {_STALE} or on ({BY_MEETING}) {age} and on ({BY_MEETING}) {READ_FAILED})"
     oldest = f"topk({_ROWS}, {old})"
     unread = f"{READ_FAILED} or on ({BY_MEETING}) {_UP} and on ({BY_MEETING}) {old}"
-    meeting = link_to(RECORDING, app="App", meeting="Meeting id")
+    meeting = link_to(RECORDING, meeting="Meeting id")
     return table_of(
         About(
             "Stale meetings",
