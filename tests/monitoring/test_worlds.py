@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.monitoring import every_state
-from tests.support.monitoring.answers import Answer, Labels, ask, merged
+from tests.support.monitoring.answers import Answer, Labels, ask, merged, options
 from tests.support.monitoring.disagreeing import DESCRIBING, STATES
 from tests.support.monitoring.grafana import legend
 from tests.support.monitoring.recorded import record
@@ -177,6 +177,26 @@ def identity(place: str, row: Mapping[str, str | float]) -> frozenset[tuple[str,
         for label, value in row.items()
         if label not in hidden and not label.startswith("Value #")
     )
+
+
+@in_worlds()
+def test_variables(world: World, asked: Mapping[str, Asked]) -> None:
+    """Variables offer each meeting once, under its name, and select it by its id."""
+    problems: list[str] = []
+    for answer in asked[world.name].all:
+        if answer.question.panel or "annotation" in answer.question.place:
+            continue
+        found = options(answer)
+        place = answer.question.place
+        if len(found) < len(answer.series):
+            problems.append(f"{place} offers {len(found)} of {len(answer.series)} values")
+        for kind, texts in zip(("text", "value"), zip(*found, strict=True), strict=False):
+            twice = [text for text, count in Counter(texts).items() if count > 1]
+            problems += [f"{place} offers the {kind} {text!r} twice" for text in twice]
+        if place.endswith("$meeting"):
+            cut = [text for text, _ in found if world.end_of_names not in text]
+            problems += [f"{place} offers {text!r}" for text in cut]
+    check(problems)
 
 
 @in_worlds()

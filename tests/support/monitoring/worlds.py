@@ -55,6 +55,8 @@ class World:
     twice: bool = False
     plain: Callable[[Mapping[str, str]], Mapping[str, str]] = dict
     """Return the labels that a result has in the plain world."""
+    end_of_names: str = ""
+    """The end of all meetings' names."""
 
     def __str__(self) -> str:
         return self.name
@@ -92,7 +94,13 @@ WORLDS = (
         home={"cluster": ("eu",), "job": (JOB,)},
         twice=True,
     ),
-    World("odd-names", [Shown({"instance": INSTANCE}, [odd])], _ODD_HOME, plain=_with_plain_names),
+    World(
+        "odd-names",
+        [Shown({"instance": INSTANCE}, [odd])],
+        _ODD_HOME,
+        plain=_with_plain_names,
+        end_of_names=ODD_NAME,
+    ),
     World(
         "everything",
         [
@@ -102,5 +110,6 @@ WORLDS = (
         _ODD_HOME,
         has_others=True,
         plain=_with_plain_names,
+        end_of_names=ODD_NAME,
     ),
 )
