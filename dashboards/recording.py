@@ -11,7 +11,7 @@ from dashboards.frame import Framing, Row, framed
 from dashboards.links import RECORDING
 from dashboards.panels import About, Panel, Size, history, instant, number, query, timeline
 from dashboards.recording_tables import details, recordings, times
-from dashboards.selectors import BY_MEETING, of_meeting, once
+from dashboards.selectors import BY_MEETING, newest_of_live_meetings, of_meeting, once
 from dashboards.settings import THRESHOLDS
 from dashboards.states import as_text, values
 from dashboards.troubles import TROUBLES
@@ -185,7 +185,7 @@ def _ages() -> Panel:
 
 
 def _people() -> Panel:
-    people = once(BY_MEETING, of_meeting("rk_meeting_live_participants"))
+    people = once(BY_MEETING, newest_of_live_meetings(of_meeting("rk_meeting_live_participants")))
     active = once(BY_MEETING, of_meeting("rk_meeting_active_recordings"))
     return history(
         About(

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from dashboards.expressions import STATE_CODES, state_code, trouble_level, with_names
+from dashboards.expressions import STATE_CODES, state_code, trouble_level
+from dashboards.names import with_names
 from dashboards.selectors import (
     BY_MEETING,
     BY_RECORDING,
