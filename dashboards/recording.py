@@ -12,9 +12,9 @@ from dashboards.links import RECORDING
 from dashboards.panels import About, Panel, Size, history, instant, number, query, timeline
 from dashboards.recording_tables import details, recordings, times
 from dashboards.selectors import BY_MEETING, of_meeting, once
+from dashboards.settings import THRESHOLDS
 from dashboards.states import as_text, values
 from dashboards.troubles import TROUBLES
-from rk_exporter.model.thresholds import DEFAULTS
 
 
 _FIGURE = Size(4, 4)
@@ -133,7 +133,7 @@ def _expiry() -> Panel:
         ),
         instant(queries.expires_in()),
         size=_FIGURE,
-        colours={0: "orange", DEFAULTS.download_url_expires_in_seconds: _NEUTRAL},
+        colours={0: "orange", THRESHOLDS.download_url_expires_in_seconds: _NEUTRAL},
         texts=[
             *_reasons(
                 {

@@ -8,10 +8,10 @@ from dashboards.frame import Framing, Row, framed
 from dashboards.links import RECORDING, RECORDINGS, link_to
 from dashboards.panels import About, Panel, Size, bars, history, instant, query, timeline
 from dashboards.selectors import as_time, named, named_over_time
+from dashboards.settings import THRESHOLDS
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
 from dashboards.troubles import TROUBLES
-from rk_exporter.model.thresholds import DEFAULTS
 
 
 def build() -> dashboard.Dashboard:
@@ -55,7 +55,7 @@ def _list() -> Panel:
                 queries.EXPIRES_IN,
                 unit="dthms",
                 width=110,
-                colours={0: "orange", DEFAULTS.download_url_expires_in_seconds: "text"},
+                colours={0: "orange", THRESHOLDS.download_url_expires_in_seconds: "text"},
             ),
             Label("App", "rk_app", width=110),
             Label(
@@ -112,7 +112,7 @@ def _running() -> Panel:
         most=queries.LIMIT_SECONDS,
         colours={
             0: "green",
-            DEFAULTS.recording_running_seconds: "orange",
+            THRESHOLDS.recording_running_seconds: "orange",
             queries.LIMIT_SECONDS: "red",
         },
         absent="nothing is being recorded",
