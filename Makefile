@@ -25,7 +25,7 @@ COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 # Tests without processes, real servers and simulated fleets.
 UNIT := tests/unit
 
-.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs bench soak lock helm prometheus3 \
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs screenshots bench soak lock helm prometheus3 \
   dist release-check clean
 
 help:  ## Show this list
@@ -88,6 +88,14 @@ format: $(DEVELOPING)  ## Format the code
 
 docs: $(DEVELOPING)  ## Write docs/reference, which is generated from the code
 	$(BIN)/python -m tools.docs
+
+# The demo must have run for half an hour, so that the charts are full.
+EXPORTER_URL ?= http://127.0.0.1:10058
+PROMETHEUS_URL ?= http://127.0.0.1:9090
+
+screenshots: $(DEVELOPING)  ## Draw the pictures of the documentation from the running `make demo-stack`; GRAFANA_URL=http://…
+	$(BIN)/python -m tools.screenshots $(if $(PREVIEW),--preview $(PREVIEW),--grafana $(GRAFANA_URL)) \
+	  --exporter $(EXPORTER_URL) --prometheus $(PROMETHEUS_URL)
 
 bench: $(DEVELOPING)  ## Measure speed and memory
 	$(BIN)/python -m bench

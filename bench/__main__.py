@@ -10,6 +10,7 @@ from bench.cases import print_fleets
 from bench.connections import print_connections
 from bench.expositions import print_expositions
 from bench.following import print_following
+from bench.monitoring import print_monitoring
 from bench.passes import print_processes
 from bench.protection import print_protection
 from bench.serving import print_serving
@@ -25,6 +26,7 @@ SECTIONS = {
     "budgets": print_budgets,
     "fleet": print_fleets,
     "following": print_following,
+    "monitoring": print_monitoring,
 }
 
 

@@ -26,10 +26,10 @@ _AGE_SECONDS = 100 * _DAY
 
 class LargeAccount:
     """
-    The account, whose day ends at *end* (unix seconds).
+    The account, whose day ends at *end* (unix seconds), after which nothing begins.
 
-    Recordings begin all the time. The failed ones have failed within the day, so that all of their
-    alerts fire at its end.
+    The failed recordings have failed within the day, so that all of their alerts fire at its end
+    and for an hour.
     """
 
     def __init__(self, end: float) -> None:
@@ -49,7 +49,7 @@ class LargeAccount:
         """Return when a recording begins: failed ones first, then stuck, running, others."""
         rank = number - FAILED
         if rank < 0:
-            return self._end - 23 * _HOUR * (number + 1) / FAILED - 300
+            return self._end - 22 * _HOUR * (number + 1) / FAILED - 300
         if rank < STUCK:
             return self._end - 900
         if rank < STUCK + _RUNNING:
@@ -118,7 +118,7 @@ class LargeAccount:
         if number < FAILED + STUCK or age <= _START_SECONDS:
             return recording
         started = replace(recording, started_timestamp_seconds=begin + _START_SECONDS)
-        if age <= _LENGTH_SECONDS:
+        if age <= _LENGTH_SECONDS or number < FAILED + STUCK + _RUNNING:
             return replace(started, status=Status.RECORDING)
         stopped = replace(
             started, status=Status.UPLOADING, stopped_timestamp_seconds=begin + _LENGTH_SECONDS
@@ -150,3 +150,7 @@ class LargeAccount:
 
 def _uuid(kind: int, number: int) -> str:
     return f"{number:08x}-0000-4000-8000-{kind:012x}"
+
+
+CHOSEN = {"meeting": _uuid(0, FAILED + STUCK), "recording": ".+"}
+"""The variables of a dashboard for one recording, which runs."""

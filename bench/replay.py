@@ -4,7 +4,10 @@ import asyncio
 import time
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
+
+from rk_exporter.model.thresholds import LONGEST_SCRAPE_INTERVAL_SECONDS
 
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -12,8 +15,8 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 DAY_SECONDS = 86_400.0
-# The longest scrape interval that the rules support, and the windows that they look at closely.
-COARSE_SECONDS, FINE_SECONDS = 300.0, 15.0
+FINE_SECONDS = 15.0
+# Longer than the windows of the rules that look at many series.
 _FINE_FOR_SECONDS = 900.0
 
 
@@ -21,38 +24,46 @@ class Replay:
     """
     An ASGI application whose expositions have timestamps until it has caught up with the present.
 
-    *exposition* renders the account at a time (unix seconds).
+    *exposition* renders the account at a time (unix seconds). The next one is rendered while
+    Prometheus stores the one before.
     """
 
     def __init__(self, exposition: Callable[[float], bytes], *, begin: float) -> None:
         self._exposition = exposition
-        self._next: float | None = begin
-        self.pages = 0
+        self._moment: float | None = begin
+        self._executor = ThreadPoolExecutor(max_workers=1)
+        self._page = self._executor.submit(self._render)
 
     @property
     def is_live(self) -> bool:
         """Return whether the past is over."""
-        return self._next is None
+        return self._moment is None
 
     async def __call__(self, _scope: Message, _receive: Receive, send: Send) -> None:
-        """Answer with the next exposition."""
-        page = await asyncio.to_thread(self._page)
-        content_type = (b"content-type", b"text/plain; version=0.0.4")
-        await send({"type": "http.response.start", "status": 200, "headers": [content_type]})
-        await send({"type": "http.response.body", "body": page})
+        """Answer with the next exposition; with an error if it is not ready."""
+        page = self._page
+        if self.is_live:
+            # It shows the present, not the time when it was rendered.
+            page = self._executor.submit(self._render)
+            await asyncio.wrap_future(page)
+        elif page.done():
+            self._page = self._executor.submit(self._render)
+        headers = [(b"content-type", b"text/plain; version=0.0.4")]
+        status = 200 if page.done() else 503
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": page.result() if page.done() else b""})
 
-    def _page(self) -> bytes:
-        now, moment = time.time(), self._next
-        self.pages += 1
+    def _render(self) -> bytes:
+        now, moment = time.time(), self._moment
         if moment is None or moment >= now:
-            self._next = None
+            self._moment = None
             return self._exposition(now)
-        is_coarse = moment < now - _FINE_FOR_SECONDS
-        self._next = moment + (COARSE_SECONDS if is_coarse else FINE_SECONDS)
-        return _at(self._exposition(moment), moment)
+        is_recent = moment >= now - _FINE_FOR_SECONDS
+        self._moment = moment + (FINE_SECONDS if is_recent else LONGEST_SCRAPE_INTERVAL_SECONDS)
+        return _stamped(self._exposition(moment), moment)
 
 
-def _at(page: bytes, moment: float) -> bytes:
+def _stamped(page: bytes, moment: float) -> bytes:
     """Return a text exposition with a timestamp after each value."""
     stamp = f" {moment * 1000:.0f}\n".encode()
     stamped = page.replace(b"\n", stamp)

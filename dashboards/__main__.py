@@ -8,14 +8,14 @@ The files with the defaults are for people who read or copy them from the projec
 import json
 import math
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dashboards import exporter, overview, recording, recordings
+from dashboards import exporter, grafana_com, overview, recording, recordings
 from dashboards.alerting.rules_file import rules_template
 from dashboards.classic import document
 from rk_exporter.assets.settings import SEVERITIES, Setting, settings
-from rk_exporter.assets.template import filled
+from rk_exporter.assets.template import defaults, filled
 from rk_exporter.model.thresholds import LARGEST
 
 
@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 TEMPLATES = "dashboards/mixin/templates"
 # A chart can only read files in its own folder.
 _CHART_TEMPLATES = "deploy/helm/rk-exporter/files"
+_MIXIN_SETTINGS = "dashboards/mixin/settings.json"
 _CHART_SCHEMA = "deploy/helm/rk-exporter/values.schema.json"
 DASHBOARDS = {
     "overview": overview.build,
@@ -43,8 +44,23 @@ def texts() -> dict[str, str]:
         for folder in (TEMPLATES, _CHART_TEMPLATES):
             found[f"{folder}/{path}"] = template
         found[f"dashboards/{path.removeprefix('dashboards/')}"] = filled(template, {})
+    documents = {name: json.loads(found[f"dashboards/{name}.json"]) for name in DASHBOARDS}
+    for name in DASHBOARDS:
+        found[f"dashboards/grafana.com/{name}.md"] = grafana_com.page(name, documents)
+    found[_MIXIN_SETTINGS] = _mixin_settings(templates.values())
     found[_CHART_SCHEMA] = _chart_schema(settings(templates["rules/rk-exporter.rules.yml"]))
     return found
+
+
+def _mixin_settings(templates: Iterable[str]) -> str:
+    """Return the defaults of the tokens, which Jsonnet cannot find in the templates."""
+    tokens = defaults(templates)
+    values = {
+        "thresholds": {key: float(text) for key, text in tokens.items() if key in LARGEST},
+        "severities": {key: text for key, text in tokens.items() if ".severity" in key},
+        "tokens": tokens,
+    }
+    return json.dumps(values, indent=2) + "\n"
 
 
 def _chart_schema(known: Mapping[str, Setting]) -> str:

@@ -1,11 +1,14 @@
 """The panels of the exporter dashboard about API calls and their budget."""
 
+from dashboards import legends
+from dashboards.expressions import counted
 from dashboards.panels import (
     About,
     Panel,
     Size,
     dashed,
     events,
+    fixed,
     history,
     quantiles,
     query,
@@ -16,6 +19,7 @@ from dashboards.selectors import (
     of_app,
     once,
 )
+from rk_exporter.model.palette import BAD, GOOD
 
 
 _HALF = Size(12, 8)
@@ -27,17 +31,16 @@ def budget() -> Panel:
     limit, remaining = of_app("rk_api_budget_limit"), of_app("rk_api_budget_remaining")
     return history(
         About(
-            "API budget per 5 minutes",
-            "Calls made and calls left. The apps of a budget_group share a budget, which is shown "
-            "for each of them.",
+            "Budget used",
+            "Calls made and allowed in 5 minutes. The apps of a budget_group share a budget, "
+            "which is shown for each of them.",
         ),
         [
             query(f"{limit} - {remaining}", "{{rk_app}} {{instance}} used"),
-            query(remaining, "{{rk_app}} {{instance}} left"),
             query(limit, "{{rk_app}} {{instance}} limit"),
         ],
         size=_HALF,
-    ).override_by_regexp("/ limit$/", dashed())
+    ).override_by_regexp("/ limit$/", [*dashed(), fixed("text")])
 
 
 def rate_limit() -> Panel:
@@ -46,7 +49,7 @@ def rate_limit() -> Panel:
     remaining = f"min by ({by_policy}) ({of_app('rk_api_ratelimit_remaining')})"
     return history(
         About(
-            "Rate limit reported by Cloudflare",
+            "Rate limit",
             "Calls left and calls allowed according to Cloudflare, for each of its policies. Empty "
             "if Cloudflare has not reported any.",
         ),
@@ -55,19 +58,19 @@ def rate_limit() -> Panel:
             query(once(by_policy, of_app("rk_api_ratelimit_limit")), "{{rk_app}} {{policy}} limit"),
         ],
         size=_HALF,
-        absent="not reported",
-    ).override_by_regexp("/ limit$/", dashed())
+        absent="Cloudflare has not reported any limit.",
+    ).override_by_regexp("/ limit$/", [*dashed(), fixed("text")])
 
 
 def endpoints() -> Panel:
     """Show the calls by endpoint."""
     calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
     return history(
-        About("API calls by endpoint", "API calls per minute by endpoint.", unit="cpm"),
+        About("Calls by endpoint", "API calls per minute by endpoint.", unit="cpm"),
         [query(nonzero(f"60 * {calls}", "api_endpoint"), "{{api_endpoint}}")],
         size=_THIRD,
         stacked=True,
-    )
+    ).legend(legends.compact("lastNotNull", "max"))
 
 
 def codes() -> Panel:
@@ -75,40 +78,42 @@ def codes() -> Panel:
     calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
     return history(
         About(
-            "API calls by status",
+            "Calls by status",
             "API calls per minute by HTTP status. 404 is normal and means that a meeting has no "
             "recording. `none` means that there was no complete response.",
             unit="cpm",
         ),
         [query(nonzero(f"60 * {calls}", "code"), "{{code}}")],
         size=_THIRD,
-        colours={"200": "green", "404": "blue", "429": "red", "401": "red", "403": "red"},
+        colours={"200": GOOD, "404": "blue", "429": BAD, "401": BAD, "403": BAD},
         stacked=True,
-    )
+    ).legend(legends.compact("lastNotNull", "max"))
 
 
 def failures() -> Panel:
     """Show the failed calls by reason."""
-    failures = f"increase({of_app('rk_api_request_failures_total')}[$__interval])"
-    return events(
+    failures = counted(of_app("rk_api_request_failures_total"))
+    panel = events(
         About(
-            "Failed API calls by reason",
+            "Failed calls",
             "API calls that returned no usable data.",
         ),
         [query(nonzero(failures, "reason"), "{{reason}}")],
         size=_THIRD,
     )
+    # The axis of no failures is short.
+    return panel.axis_soft_max(1).legend(legends.compact("sum"))
 
 
 def latency() -> Panel:
     """Show how long calls took."""
-    buckets = of_app("rk_api_request_duration_seconds_bucket")
     return quantiles(
         About(
-            "API latency",
+            "Call duration",
             "Duration of API calls. Empty if there were none.",
             unit="s",
         ),
-        f"rate({buckets}[$__rate_interval])",
+        lambda series: f"rate({of_app(series)}[$__rate_interval])",
+        "rk_api_request_duration_seconds",
         size=_THIRD,
-    )
+    ).legend(legends.compact("lastNotNull", "max"))

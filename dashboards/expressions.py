@@ -6,7 +6,7 @@ that read it last wins. No expression fails because two exporters or two pods di
 a vector matching is aggregated by the labels of the match.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from dashboards.scope import Scope
 from rk_exporter.model.recording import Status
@@ -47,14 +47,19 @@ def trouble_level(scope: Scope) -> str:
     soon, and 0 fine.
     """
     levels = [
-        f"{STUCK} * {_late(scope, 'INVOKED', since='invoked', threshold='recording_invoked')}",
-        f"{STUCK} * {_late(scope, 'UPLOADING', since='stopped', threshold='recording_uploading')}",
+        *(f"{STUCK} * {late}" for late in _each_late(scope)),
         _uploaded(
             scope, f"{EMPTY} * ({_small(scope)}) ^ 0\nor\n{EXPIRES} * ({expiring(scope)}) ^ 0"
         ),
         _by_status(scope, {"ERRORED": FAILED, "PAUSED": CHECK, "UNKNOWN": CHECK}),
     ]
     return newest_number(scope, "\nor\n".join(levels))
+
+
+def stuck(scope: Scope) -> str:
+    """Return the recordings that do not start, and those whose upload does not end."""
+    late = "\nor\n".join(_each_late(scope))
+    return f"({newest_number(scope, late)} == 1)"
 
 
 def empty_file(scope: Scope) -> str:
@@ -246,6 +251,12 @@ def _uploaded(scope: Scope, promql: str) -> str:
     """Keep the series of recordings that are UPLOADED, by exporter."""
     status = scope.of_recording("rk_recording_status", 'status="UPLOADED"')
     return f"(({promql})\nand on ({scope.recording_in_exporter})\n{status} == 1)"
+
+
+def _each_late(scope: Scope) -> Iterator[str]:
+    """Yield 1 for each recording that is stuck in a state, by exporter."""
+    yield _late(scope, "INVOKED", since="invoked", threshold="recording_invoked")
+    yield _late(scope, "UPLOADING", since="stopped", threshold="recording_uploading")
 
 
 def _late(scope: Scope, status: str, *, since: str, threshold: str) -> str:

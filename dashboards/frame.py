@@ -30,7 +30,7 @@ class Framing:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels below a heading. A *collapsed* row opens on a click."""
+    """Panels, below a heading if there is a title. A *collapsed* row opens on a click."""
 
     title: str
     panels: Sequence[Panel]
@@ -68,7 +68,7 @@ def framed(about: Framing, rows: Sequence[Row]) -> dashboard.Dashboard:
 
 def _add(framing: dashboard.Dashboard, row: Row) -> None:
     heading = dashboard.Row(row.title).collapsed(row.collapsed)
-    if not row.collapsed:
+    if row.title and not row.collapsed:
         framing.with_row(heading)
     for panel in row.panels:
         # In the classic format, a collapsed row contains its panels, and an open one precedes them.

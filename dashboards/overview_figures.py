@@ -1,130 +1,107 @@
-"""The numbers at the top of the overview."""
+"""The six tiles at the top of the overview, which answer whether recording works."""
 
-from dashboards.panels import (
-    About,
-    Panel,
-    Size,
-    instant,
-    number,
-    query,
+from dashboards.links import EXPORTER, RECORDINGS, link_with_variables
+from dashboards.overview_queries import (
+    EXPIRING_SOON,
+    FAILED_TODAY,
+    NO_DATA,
+    OLD_DATA,
+    RECORDING_NOW,
+    REFUSED,
+    STUCK_NOW,
+    UNRECORDED_NOW,
+    WATCHING,
 )
-from dashboards.queries import (
-    EXPIRING_WITHIN_A_DAY,
-    FAILED,
-    LIVE_UNRECORDED,
-    ended_within,
-    in_states,
-)
-from dashboards.selectors import (
-    BY_MEETING,
-    of_app,
-    of_meeting,
-    once,
-    or_zero,
-    up,
-)
-from dashboards.states import IN_PROGRESS, values
+from dashboards.panels import About, Panel, Size, instant, tile
+from dashboards.states import values
+from rk_exporter.model.palette import BAD, GOOD, SOON
 
 
-_FIGURE = Size(3, 4)
-_MINUTE_SECONDS = 60
+_TILE = Size(4, 4)
+_BLIND = {
+    NO_DATA: ("no data", BAD),
+    OLD_DATA: ("old data", BAD),
+    REFUSED: ("API fails", BAD),
+}
 
 
-def figures() -> list[Panel]:
-    """Return the panels."""
-    return [*_health(), *_recordings()]
-
-
-def _health() -> list[Panel]:
-    read_at = once(BY_MEETING, of_meeting("rk_meeting_last_success_timestamp_seconds"))
+def tiles() -> list[Panel]:
+    """Return the tiles."""
     return [
-        number(
-            About(
-                "Exporter",
-                "DOWN if Prometheus cannot scrape one of the selected exporters.",
-                unit="none",
-            ),
-            instant(f"min({up()})"),
-            size=_FIGURE,
-            texts=values({1: ("UP", "green"), 0: ("DOWN", "red")}),
-            absent="no target",
+        _watching(),
+        tile(
+            About("Recording now", "Recordings in the state RECORDING."),
+            instant(RECORDING_NOW),
+            size=_TILE,
+            colours={0: GOOD},
+            link=link_with_variables(RECORDINGS),
         ),
-        number(
-            About(
-                "API",
-                "FAILING if the last pass over an app's meetings could not reach the API or was "
-                "rejected.",
-                unit="none",
-            ),
-            instant(f"min({of_app('rk_up')})"),
-            size=_FIGURE,
-            texts=values({1: ("OK", "green"), 0: ("FAILING", "red")}),
-        ),
-        number(
-            About(
-                "Oldest data",
-                "Time since the last read of the meeting that has waited longest. Unknown until "
-                "the first read.",
-                unit="s",
-            ),
-            instant(f"time() - min({read_at})"),
-            size=_FIGURE,
-            colours={0: "green", 5 * _MINUTE_SECONDS: "orange", 10 * _MINUTE_SECONDS: "red"},
-            decimals=0,
-        ),
+        *_problems(),
     ]
 
 
-def _recordings() -> list[Panel]:
-    return [
-        number(
-            About("In progress", "Recordings that are INVOKED, RECORDING, PAUSED or UPLOADING."),
-            query(or_zero(f"sum({in_states('|'.join(IN_PROGRESS))})")),
-            size=_FIGURE,
-            history=True,
+def _watching() -> Panel:
+    return tile(
+        About(
+            "Watching",
+            "Meetings that the exporter watches. It says `no data` if an exporter is down and "
+            "nobody else reads its app, `old data` if an app could not be read for as long as the "
+            "alert about old data allows, and `API fails` if the last calls failed.",
         ),
-        number(
+        instant(WATCHING),
+        size=_TILE,
+        colours={0: GOOD},
+        texts=values(_BLIND),
+        link=link_with_variables(EXPORTER),
+    )
+
+
+def _problems() -> list[Panel]:
+    return [
+        _problem(
             About(
-                "Failed, last 24 h",
+                "Stuck",
+                "Recordings that do not start or whose upload does not end, by the thresholds of "
+                "the alerts.",
+            ),
+            STUCK_NOW,
+            BAD,
+        ),
+        _problem(
+            About(
+                "Failed, 24 h",
                 "Recordings that became ERRORED within 24 hours. They have no file.",
             ),
-            instant(f"round(sum({ended_within('1d', FAILED)}))"),
-            size=_FIGURE,
-            colours={0: "green", 1: "red"},
+            FAILED_TODAY,
+            BAD,
         ),
-        number(
+        _problem(
             About(
-                "Failure rate, 24 h",
-                "Share of ERRORED recordings among those that ended within 24 hours.",
-                unit="percentunit",
+                "Unrecorded",
+                "Meetings with people in them that should record from the start and have not been "
+                "recorded for at least a minute. Unknown without `--meetings.discover`.",
             ),
-            instant(
-                f"sum({ended_within('1d', FAILED)})\n"
-                f"/\n(sum({ended_within('1d', f'{FAILED}|uploaded')}) > 0)"
-            ),
-            size=_FIGURE,
-            colours={0: "green", 0.05: "orange", 0.2: "red"},
-            absent="none ended",
-            decimals=1,
+            UNRECORDED_NOW,
+            BAD,
         ),
-        number(
+        _problem(
             About(
-                "Live, not recorded",
-                "Meetings with people in them that have not been recorded for at least a minute, "
-                "with or without record_on_start. Unknown without `--meetings.discover`.",
+                "Expiring",
+                "Recordings whose download URL expires within the time that you choose at the "
+                "top. RealtimeKit deletes the file at the same time.",
             ),
-            instant(f"count({LIVE_UNRECORDED})\nor\n0 * sum({of_app('rk_discovery_up')})"),
-            size=_FIGURE,
-            colours={0: "green", 1: "orange"},
-        ),
-        number(
-            About(
-                "Expire within 24 h",
-                "Recordings whose download URL expires within 24 hours. RealtimeKit deletes the "
-                "file at the same time.",
-            ),
-            instant(or_zero(f"sum({EXPIRING_WITHIN_A_DAY})")),
-            size=_FIGURE,
-            colours={0: "green", 1: "yellow"},
+            EXPIRING_SOON,
+            SOON,
         ),
     ]
+
+
+def _problem(about: About, promql: str, colour: str) -> Panel:
+    """Show a number that should be 0. It is unknown if an app cannot be read."""
+    return tile(
+        about,
+        instant(promql),
+        size=_TILE,
+        colours={0: GOOD, 1: colour},
+        link=link_with_variables(RECORDINGS),
+    )

@@ -1,6 +1,6 @@
 """Panel types and styles that all dashboards share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,11 +18,16 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
-from dashboards.states import COLOURS, as_text
+from dashboards import legends
+from dashboards.histograms import quantile
+from dashboards.states import as_text
+from rk_exporter.model.palette import UNKNOWN
 
 
 DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
+DURATION, LONG_DURATION = "dthms", "dtdhms"
+"""Hours, minutes and seconds, and the same with days."""
 Steps = Mapping[float, str]
 """The colour from each value on."""
 Panel = Builder[models.Panel]
@@ -36,7 +41,6 @@ _QUANTILES = {
     "p90": (0.9, "blue"),
     "p99": (0.99, "purple"),
 }
-UNKNOWN_COLOUR = COLOURS["UNKNOWN"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +124,22 @@ def number(  # noqa: PLR0913 # each is a property of the panel
     return panel
 
 
-def tile(
+def tile(  # noqa: PLR0913 # each is a property of the panel
     about: About,
     target: prometheus.Dataquery,
     *,
     size: Size,
     colours: Steps,
     texts: Sequence[models.ValueMapping] = (),
+    link: str | None = None,
     absent: str = "unknown",
 ) -> stat.Panel:
     """Show one number on a solid colour, which is grey if there is no value."""
     panel = number(about, target, size=size, texts=texts, absent=absent, decimals=0)
-    return panel.thresholds(steps(colours, UNKNOWN_COLOUR)).color_mode(
+    if link:
+        details = dashboard.DashboardLink("Details").type(models.DashboardLinkType.LINK)
+        panel.links([details.url(link)])
+    return panel.thresholds(steps(colours, UNKNOWN)).color_mode(
         common_models.BigValueColorMode.BACKGROUND
     )
 
@@ -166,7 +174,7 @@ def history(
         .show_points(common_models.VisibilityMode.NEVER)
         # A gap means that the value was unknown.
         .span_nulls(False)
-        .legend(_values_in_legend("lastNotNull", "max"))
+        .legend(legends.in_table("lastNotNull", "max"))
         .tooltip(
             common.VizTooltipOptions()
             .mode(common_models.TooltipDisplayMode.MULTI)
@@ -183,16 +191,21 @@ def history(
     return panel
 
 
-def quantiles(about: About, buckets: str, *, size: Size) -> timeseries.Panel:
-    """Show the distribution of a histogram. *buckets* is its increase by the label le."""
+def quantiles(
+    about: About,
+    growth: Callable[[str], str],
+    metric: str,
+    *,
+    size: Size,
+    absent: str | None = None,
+) -> timeseries.Panel:
+    """Show the distribution of a histogram. *growth* is what a series has grown by."""
     return history(
         about,
-        [
-            query(f"histogram_quantile({share}, sum by (le) ({buckets}))", name)
-            for name, (share, _) in _QUANTILES.items()
-        ],
+        [query(quantile(share, growth, metric), name) for name, (share, _) in _QUANTILES.items()],
         size=size,
         colours={name: colour for name, (_, colour) in _QUANTILES.items()},
+        absent=absent,
     )
 
 
@@ -207,7 +220,7 @@ def events(
     panel = history(about, targets, size=size, colours=colours, stacked=True)
     # Each bar has at least two scrapes, even with a long scrape interval.
     panel.interval("5m")
-    panel.legend(_values_in_legend("sum"))
+    panel.legend(legends.in_table("sum"))
     return panel.draw_style(common_models.GraphDrawStyle.BARS).decimals(0)
 
 
@@ -251,7 +264,7 @@ def timeline(about: About, target: prometheus.Dataquery, *, size: Size) -> state
         .line_width(0)
         .per_page(20)
         .no_value("none")
-        .legend(_legend())
+        .legend(legends.names())
     )
 
 
@@ -267,18 +280,3 @@ def dashed() -> list[models.DynamicConfigValue]:
         models.DynamicConfigValue(id_val="custom.lineStyle", value=style),
         models.DynamicConfigValue(id_val="custom.fillOpacity", value=0),
     ]
-
-
-def _values_in_legend(*values: str) -> common.VizLegendOptions:
-    """Return a legend with a line for each series and a column for each of its *values*."""
-    table_mode = common_models.LegendDisplayMode.TABLE
-    return _legend().display_mode(table_mode).calcs(list(values))
-
-
-def _legend() -> common.VizLegendOptions:
-    return (
-        common.VizLegendOptions()
-        .show_legend(True)
-        .display_mode(common_models.LegendDisplayMode.LIST)
-        .placement(common_models.LegendPlacement.BOTTOM)
-    )

@@ -10,7 +10,6 @@ from dashboards.selectors import (
 )
 
 
-_DAY_SECONDS = 86_400
 FAILED = expressions.FAILURES
 STATE_CODE = expressions.state_code(CHOSEN)
 TROUBLE_LEVEL = expressions.trouble_level(CHOSEN)
@@ -23,8 +22,6 @@ LIVE_UNRECORDED = (
 MISSED = (
     f"({LIVE_UNRECORDED}\nand on ({BY_MEETING})\n{of_meeting('rk_meeting_record_on_start')} == 1)"
 )
-EXPIRING = expressions.expiring_once(CHOSEN, f"{_DAY_SECONDS}")
-EXPIRING_WITHIN_A_DAY = once(CHOSEN.app_in_place, of_app("rk_recordings_expiring", 'within="24h"'))
 HIDDEN = once(CHOSEN.app_in_place, of_app("rk_recordings_hidden"))
 
 

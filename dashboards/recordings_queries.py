@@ -6,12 +6,16 @@ from dashboards.expressions import in_state, state_code, trouble_level
 from dashboards.selectors import BY_MEETING, BY_RECORDING, CHOSEN, named, of_meeting, once
 
 
+ROWS = 500
+"""How many recordings the table shows."""
 LIMIT_SECONDS = 86_400
 """RealtimeKit stops a recording after 24 hours, or after its `max_seconds`."""
 LONGEST = 10
 """How many recordings or meetings a ranking shows."""
 MEETINGS = 20
 """How many meetings a history shows, because more would not be legible."""
+# More than any time in seconds.
+_RANK = "1e10"
 
 
 def _by_recording(metric: str) -> str:
@@ -19,12 +23,19 @@ def _by_recording(metric: str) -> str:
 
 
 STATE = state_code(CHOSEN)
-TROUBLE = trouble_level(CHOSEN)
 REQUESTED_AT = _by_recording("rk_recording_invoked_timestamp_seconds")
 STARTED_AT = _by_recording("rk_recording_started_timestamp_seconds")
 DURATION = _by_recording("rk_recording_duration_seconds")
 SIZE = _by_recording("rk_recording_file_size_bytes")
 EXPIRES_IN = _by_recording("rk_recording_download_url_expires_in_seconds")
+
+
+def most_urgent() -> str:
+    """Return the trouble of the recordings with a row: of equal ones, those requested last."""
+    read_at = _by_recording("rk_recording_last_success_timestamp_seconds")
+    requested = f"({REQUESTED_AT}\nor 0 * {read_at})"
+    rank = f"{_RANK} * {trouble_level(CHOSEN)}\n+ on ({BY_RECORDING}) {requested}"
+    return named(f"floor(topk({ROWS}, {rank}) / {_RANK})")
 
 
 def running_longest() -> str:

@@ -82,9 +82,16 @@ def up() -> str:
     return expressions.our_targets(CHOSEN, of_exporter("up"))
 
 
-def of_process(metric: str) -> str:
-    """Select a metric of our processes, without those of other programs."""
-    return expressions.our_processes(CHOSEN, of_exporter(metric))
+def of_process(metric: str, *, function: str = "", window: str = "") -> str:
+    """
+    Select a metric of our processes, without those of other programs.
+
+    *function* is applied to a *window* of it.
+    """
+    selected = of_exporter(metric)
+    return expressions.our_processes(
+        CHOSEN, f"{function}({selected}[{window}])" if function else selected
+    )
 
 
 def firing(*matchers: str) -> str:

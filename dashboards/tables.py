@@ -47,6 +47,7 @@ def table_of(  # noqa: PLR0913 # each is a property of the table
     sorted_by: str,
     descending: bool = True,
     then_by: str | None = None,
+    only_with: str | None = None,
     hidden_labels: Sequence[str] = (),
     empty: str = "-",
 ) -> table.Panel:
@@ -54,8 +55,8 @@ def table_of(  # noqa: PLR0913 # each is a property of the table
     Show a table of *columns*.
 
     The rows of several queries are joined by their common labels, including *hidden_labels*, which
-    have no column. Rows with the same value of *sorted_by* start with the highest of *then_by*. An
-    empty table shows the sentence *empty*.
+    have no column. Rows with the same value of *sorted_by* start with the highest of *then_by*. A
+    row without a value of *only_with* is omitted. An empty table shows the sentence *empty*.
     """
     fields = dict(_fields(columns))
     # Grafana sorts by one column at a time, and keeps the order of equal rows.
@@ -68,6 +69,7 @@ def table_of(  # noqa: PLR0913 # each is a property of the table
             [
                 _transformation("merge", {}),
                 _transformation("organize", _organized(fields, hidden_labels)),
+                *([_with_value(only_with)] if only_with else []),
                 *(
                     _transformation("sortBy", {"sort": [{"field": name, "desc": is_descending}]})
                     for name, is_descending in sorting
@@ -109,6 +111,15 @@ def _organized(
         "indexByName": {name: index for index, name in enumerate(fields)},
         "renameByName": {name: column.title for name, column in fields.items()},
     }
+
+
+def _with_value(column: str) -> models.DataTransformerConfig:
+    has_value: dict[str, object] = {
+        "fieldName": column,
+        "config": {"id": "isNotNull", "options": {}},
+    }
+    options: dict[str, object] = {"filters": [has_value], "type": "include", "match": "all"}
+    return _transformation("filterByValue", options)
 
 
 def _transformation(name: str, options: dict[str, object]) -> models.DataTransformerConfig:

@@ -7,13 +7,20 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards.panels import DATASOURCE
 from dashboards.selectors import BY_MEETING, BY_RECORDING, of_app, of_exporter, of_meeting, once
-from rk_exporter.model.thresholds import DEFAULTS
+from dashboards.settings import CLUSTER, THRESHOLDS
 
 
 ALL = ".+"
 # A target without this label has no cluster.
 _ALL_OR_NONE = ".*"
-WITHIN_SECONDS = {"1h": 3_600, "6h": 21_600, "24h": 86_400, "3d": 259_200, "7d": 604_800}
+_WITHIN_SECONDS = {
+    "as alerts": str(THRESHOLDS.download_url_expires_in_seconds),
+    "1h": "3600",
+    "6h": "21600",
+    "1d": "86400",
+    "3d": "259200",
+    "7d": "604800",
+}
 # Grafana shows the series of query_result() as text, with labels in alphabetical order, and does
 # not escape quotes.
 _BY_START = r'/recording_id="(?<value>[^"]*)",start="(?<text>[^"]*)"/'
@@ -23,9 +30,9 @@ _BY_NAME = r'/meeting_id="(?<value>[^"]*)",meeting_name="(?<text>.*)"\} \S+ \S+$
 def variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:
     """Yield the variables. Each offers what the choices before it leave."""
     builds = "rk_exporter_build_info"
-    yield any_of("cluster", "Cluster", f"label_values({builds}, cluster)", every=_ALL_OR_NONE)
-    yield any_of("job", "Job", f'label_values({builds}{{cluster=~"$cluster"}}, job)')
-    of_jobs = 'cluster=~"$cluster", job=~"$job"'
+    yield any_of("cluster", "Cluster", f"label_values({builds}, {CLUSTER})", every=_ALL_OR_NONE)
+    yield any_of("job", "Job", f'label_values({builds}{{{CLUSTER}=~"$cluster"}}, job)')
+    of_jobs = f'{CLUSTER}=~"$cluster", job=~"$job"'
     yield any_of("instance", "Instance", f"label_values({builds}{{{of_jobs}}}, instance)")
     yield any_of("app", "App", f"label_values({of_exporter('rk_meetings')}, rk_app)")
     meetings = f"query_result({_meetings()})"
@@ -39,17 +46,16 @@ def variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:
 
 def expires_within() -> dashboard.CustomVariable:
     """Return the variable for the time in which a file expires soon, in seconds."""
-    default = int(DEFAULTS.download_url_expires_in_seconds)
     options = [
-        models.VariableOption(text=text, value=str(seconds), selected=seconds == default)
-        for text, seconds in WITHIN_SECONDS.items()
+        models.VariableOption(text=text, value=seconds, selected=text == "as alerts")
+        for text, seconds in _WITHIN_SECONDS.items()
     ]
     return (
         dashboard.CustomVariable("within")
         .label("Expires within")
-        .values(", ".join(f"{text} : {seconds}" for text, seconds in WITHIN_SECONDS.items()))
+        .values(", ".join(f"{text} : {seconds}" for text, seconds in _WITHIN_SECONDS.items()))
         .options(options)
-        .current(next(option for option in options if option.selected))
+        .current(options[0])
     )
 
 

@@ -36,6 +36,8 @@ _SAMPLE_SECONDS = 1.0
 _WARM_UP_SECONDS = 10.0
 # A client that hangs is closed after 5 s, a response that nobody reads after 30 s.
 _QUIET_SECONDS = 40.0
+# Longer than the minimum interval.
+_BETWEEN_SNAPSHOTS_SECONDS = 1.5
 _MOST_GROWTH = 1.10
 _MOST_NEW = 6
 # A call that finds its connection closed never reaches the API.
@@ -123,8 +125,9 @@ async def _soak(site: Site, simulator: Simulator, watched: Watched, seconds: flo
     await load.reload_at_last()
     await asyncio.sleep(_QUIET_SECONDS)
     after = await watched.held()
-    last = await _last_scrape(site, url)
-    failures = load.failures + watch.see(last)
+    failures = load.failures
+    for text in await _last_scrapes(site, url):
+        failures += watch.see(text)
     failures += _grown(before, after) + _memory(watched.resident_mib)
     failures += _calls(simulator, watch) + _missing(load, watch, seconds)
     _print(load, watch, simulator, watched.resident_mib, before, after)
@@ -139,10 +142,15 @@ async def _warm_up(site: Site, url: str) -> None:
             await asyncio.sleep(0.5)
 
 
-async def _last_scrape(site: Site, url: str) -> str:
+async def _last_scrapes(site: Site, url: str) -> list[str]:
+    """Return scrapes of different snapshots; a new counter is behind in the first two."""
+    texts = []
     async with httpx.AsyncClient(verify=site.client_context(), timeout=20) as client:
-        answer = await client.get(f"{url}/metrics", headers=authorization())
-        return answer.raise_for_status().text
+        for _ in range(3):
+            await asyncio.sleep(_BETWEEN_SNAPSHOTS_SECONDS)
+            answer = await client.get(f"{url}/metrics", headers=authorization())
+            texts.append(answer.raise_for_status().text)
+    return texts
 
 
 def _grown(before: Held, after: Held) -> list[str]:

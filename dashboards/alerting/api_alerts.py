@@ -7,61 +7,73 @@ ALERTS = (
     Alert(
         name="RealtimeKitAPIAuthFailing",
         expr="""\
-sum by (<app>) (increase(rk_api_request_failures_total{reason="auth"}[15m])) > 0
-and on (<app>)
-min by (<app>) (last_over_time(rk_up[5m])) == 0
+sum by (<exporter app>) (
+  increase(rk_api_request_failures_total{reason="auth"}[<known>])
+  and ignoring (api_endpoint, reason)
+  (last_over_time(rk_up[<known>]) == 0)
+  and ignoring (api_endpoint, reason)
+  instance:rk_meetings:known
+  unless ignoring (rk_app, api_endpoint, reason)
+  instance:up:failing
+)
+> 0
 """,
         pending="5m",
-        severity=Severity.CRITICAL,
-        summary="Cloudflare rejects the API token.",
+        severity=Severity.WARNING,
+        summary="Cloudflare rejects the API token of app <app>.",
         description=(
-            "The exporter cannot read anything of app {{ $labels.rk_app }}. The token was "
+            "The exporter {{ $labels.instance }} cannot read anything of this app: the token was "
             "revoked, has expired, or lacks the Realtime permission for the account. Create a "
             "new token, give it to the exporter, and run `rk-exporter check`."
         ),
         link=Link.EXPORTER,
-        note="The exporter retries a rejected token every 5 minutes or sooner.",
+        note=(
+            "The exporter retries a rejected token every 5 minutes or sooner. "
+            "RealtimeKitNothingRead fires too if no other exporter can read the app."
+        ),
     ),
     Alert(
         name="RealtimeKitAPIRateLimited",
         expr="""\
-sum by (<app>) (
-  increase(rk_api_request_failures_total{reason="rate_limited"}[10m])
-)
+sum by (<app>) (increase(rk_api_request_failures_total{reason="rate_limited"}[20m]))
 > 0
+and on (<app>)
+app:rk_meetings:read
 """,
         pending="1m",
         severity=Severity.WARNING,
-        summary="Cloudflare blocks API calls because there were too many.",
+        summary="Cloudflare blocks the API calls of app <app> because there were too many.",
         description=(
-            "Cloudflare blocks every API call of the user who owns the token of app {{ "
-            "$labels.rk_app }}, for 5 minutes each time. This also stops your product and "
-            "Cloudflare's dashboard. Find the other programs that use this user's tokens, or "
-            "lower `--api.budget`."
+            "Your product and Cloudflare's dashboard may be blocked too, because Cloudflare "
+            "rejects every API call of the user who owns the token, for 5 minutes each time. Find "
+            "the other programs that use this user's tokens, or lower `--api.budget`."
         ),
         link=Link.EXPORTER,
+        note="While calls are blocked, the exporter tries one every 5 minutes or more.",
     ),
     Alert(
         name="RealtimeKitBudgetExhausted",
         expr="""\
-(
-  max by (<app>) (min_over_time(rk_meetings_deferred[10m])) > 0
-  and on (<app>)
-  min by (<app>) (last_over_time(rk_api_budget_remaining[5m]))
-  <= on (<app>)
+max by (<app>) (
+  max by (<exporter app>) (min_over_time(rk_meetings_deferred[<known>])) > 0
+  and on (<exporter app>)
+  min by (<exporter app>) (last_over_time(rk_api_budget_remaining[<known>]))
+  <= on (<exporter app>)
   <api_budget_remaining_ratio>
-  * min by (<app>) (last_over_time(rk_api_budget_limit[5m]))
+  * min by (<exporter app>) (last_over_time(rk_api_budget_limit[<known>]))
 )
 unless on (<app>)
-last_over_time(rk_api_blocked_until_timestamp_seconds[5m])
+last_over_time(rk_api_blocked_until_timestamp_seconds[<known>])
+and on (<app>)
+app:rk_meetings:read
 """,
-        pending="15m",
+        pending="10m",
         severity=Severity.WARNING,
-        summary="The API budget is too small for all meetings.",
+        summary="The API budget of app <app> is too small for all meetings.",
         description=(
-            "Every scrape leaves at least {{ $value }} meetings of app {{ $labels.rk_app }} "
-            "unread, so changes show late. Scrape less often, set `--api.read` to auto, or "
-            "raise `--api.budget` if no other program needs the calls."
+            "Changes show late, because every scrape leaves at least <1 meeting|meetings> unread. "
+            "Scrape less often, set `--api.read` to auto, or raise `--api.budget` if no other "
+            "program needs the calls."
         ),
         link=Link.EXPORTER,
         note="Only if calls ran out. Neither a lack of time nor suspended calls count.",

@@ -3,68 +3,77 @@
 from dashboards.alerting.rule import Alert, Link, Severity
 
 
+_FAILING_APPS = """\
+max by (<exporter app>) (
+  instance:rk_meetings:known
+  and ignoring (rk_app)
+  instance:up:failing == 0
+)
+unless on (<app>)
+app:rk_meetings:read"""
+"""The apps of exporters that do not answer, unless another one has them."""
+_WITHOUT_METRICS = """\
+max by (<exporter>) (max_over_time(up{job="rk-exporter"}[<known>])) == 1
+unless on (<exporter>)
+last_over_time(rk_exporter_build_info[<known>])"""
+_DOWN = "RealtimeKitExporterDown"
+_MISSING = "RealtimeKitMetricsMissing"
+_MISSING_STEPS = (
+    "{{ $labels.instance }} answers Prometheus, but not with the metrics of rk-exporter: the "
+    "address or port is wrong, or another program answers there. Open the target's address with "
+    "the path /metrics, and correct the scrape configuration."
+)
+
 ALERTS = (
     Alert(
-        name="RealtimeKitExporterDown",
-        expr="""\
+        name=_DOWN,
+        expr=f"""\
 (
-    (up{job="rk-exporter"} == 0)
-    * on (<exporter>) group_right ()
-    max by (<exporter app>) (last_over_time(rk_meetings[7d]))
-  unless on (<app>)
-    rk_meetings
+  {_FAILING_APPS.replace(chr(10), chr(10) + "  ")}
 )
 or on (<exporter>)
 (
-    up{job="rk-exporter"} == 0
+  max by (<exporter>) (instance:up:failing) == 0
   unless on (<exporter>)
-    last_over_time(rk_meetings[7d])
+  instance:rk_meetings:known
   unless on (<job>)
-    rk_meetings
+  app:rk_meetings:read
 )
 """,
-        pending="5m",
+        pending="1m",
         severity=Severity.CRITICAL,
-        summary="The exporter is down and nothing monitors its recordings.",
+        summary="The exporter is down and nobody watches the recordings of <its app>.",
         description=(
-            "Prometheus cannot scrape {{ $labels.instance }}, and no other exporter reads the "
-            "recordings of app {{ with $labels.rk_app }}{{ . }}{{ else }}(not seen yet){{ end "
-            "}}. Nobody will notice failed recordings. Check that the exporter's process is "
-            "running and read its log."
+            "Failed recordings go unnoticed: Prometheus cannot scrape {{ $labels.instance }}, and "
+            "no other exporter has <its app>. Check that the exporter's process is running, and "
+            "read the end of its log."
         ),
         link=Link.EXPORTER,
         note=(
-            "No other exporter reports the app. The names of an exporter's apps come from the "
-            "last seven days."
+            "An exporter that has never answered has no known apps. It counts unless another "
+            "exporter of its job answers, which may have the same apps."
         ),
     ),
     Alert(
-        name="RealtimeKitExporterDown",
-        expr="""\
-up{job="rk-exporter"} == 0
+        name=_DOWN,
+        expr=f"""\
+max by (<exporter>) (instance:up:failing) == 0
 and on (<job>)
-last_over_time(rk_meetings[4m])
+app:rk_meetings:read
 unless on (<exporter>)
 (
-    max by (<exporter app>) (last_over_time(rk_meetings[7d]))
-  unless on (<app>)
-    last_over_time(rk_meetings[4m])
+  {_FAILING_APPS.replace(chr(10), chr(10) + "  ")}
 )
 """,
-        pending="5m",
+        pending="1m",
         severity=Severity.WARNING,
         summary="One of several exporters is down.",
         description=(
-            "Prometheus cannot scrape {{ $labels.instance }}. Other exporters still read the "
-            "recordings of all known apps, but there is no spare left if they fail too. Check "
-            "that the exporter's process is running and read its log."
+            "Nothing is lost yet: Prometheus cannot scrape {{ $labels.instance }}, and others "
+            "still read the recordings of all its known apps, but there is no spare left if they "
+            "fail too. Check that the exporter's process is running, and read the end of its log."
         ),
         link=Link.EXPORTER,
-        note=(
-            "The 4m windows bridge missed scrapes of the other exporters. They are shorter "
-            "than `for`, so that this exporter's own last values do not count as those of "
-            "another one."
-        ),
     ),
     Alert(
         name="RealtimeKitExporterAbsent",
@@ -75,93 +84,71 @@ absent(up{job="rk-exporter"})
         severity=Severity.CRITICAL,
         summary="Prometheus has no rk-exporter target.",
         description=(
-            'There is no target with job="rk-exporter", so no alert about recordings can fire. '
-            "Look at Prometheus's targets page. Either the scrape configuration or the service "
-            "discovery lost the target, or the job has another name."
+            "Nobody watches any recording, and no other alert can fire: there is no target with "
+            'job="rk-exporter". Look at Prometheus\'s targets page. Either the scrape '
+            "configuration or the service discovery lost the target, or the job has another name."
         ),
     ),
     Alert(
-        name="RealtimeKitDataStale",
-        expr="""\
-count by (<app>) (
-    time()
-    - max by (<meeting>) (
-      last_over_time(rk_meeting_last_success_timestamp_seconds[5m])
-    )
-    > <data_age_seconds>
-  or on (<meeting>)
-    max by (<meeting>) (last_over_time(rk_meeting_up[5m])) == 0
-    unless on (<meeting>)
-    last_over_time(rk_meeting_last_success_timestamp_seconds[5m])
-)
+        name=_MISSING,
+        expr=f"""\
+{_WITHOUT_METRICS}
+unless on (<job>)
+app:rk_meetings:read
+""",
+        pending="5m",
+        severity=Severity.CRITICAL,
+        summary="A target of the exporter's job answers without the exporter's metrics.",
+        description=f"Nobody watches any recording of this job: {_MISSING_STEPS}",
+    ),
+    Alert(
+        name=_MISSING,
+        expr=f"""\
+{_WITHOUT_METRICS}
+and on (<job>)
+app:rk_meetings:read
 """,
         pending="5m",
         severity=Severity.WARNING,
-        summary="The exporter cannot read some meetings.",
-        description=(
-            "The exporter has not read {{ $value }} meetings of app {{ $labels.rk_app }} "
-            "recently. Nobody will notice if their recordings fail. Run `rk-exporter check`, "
-            "which shows the error for each meeting."
-        ),
-        link=Link.EXPORTER,
-        labels={"what": "meetings"},
+        summary="One of several targets of the job answers without the exporter's metrics.",
+        description=f"Its apps may have no exporter: {_MISSING_STEPS}",
     ),
     Alert(
-        name="RealtimeKitDataStale",
+        name="RealtimeKitExporterUnstable",
         expr="""\
-max by (<app>) (last_over_time(rk_discovery_up[5m])) == 0
-and on (<app>)
-(
-    time()
-    - max by (<app>) (last_over_time(rk_discovery_last_success_timestamp_seconds[5m]))
-    > <data_age_seconds>
-  or on (<app>)
-    max by (<app>) (last_over_time(rk_discovery_up[5m])) == 0
-    unless on (<app>)
-    last_over_time(rk_discovery_last_success_timestamp_seconds[5m])
-)
+max by (<exporter>) (avg_over_time(up{job="rk-exporter"}[30m])) < <scrapes_successful_ratio>
+and on (<exporter>)
+max by (<exporter>) (max_over_time(up{job="rk-exporter"}[30m])) == 1
 """,
-        pending="5m",
+        pending="30m",
         severity=Severity.WARNING,
-        summary="The exporter cannot list live meetings.",
+        summary="Most scrapes of the exporter fail.",
         description=(
-            "The exporter does not find new meetings of app {{ $labels.rk_app }}. Nobody will "
-            "notice if their recordings fail. Run `rk-exporter check`, which shows the error."
+            "Alerts come late, and short problems go unnoticed: only <share> of the scrapes of "
+            "{{ $labels.instance }} succeed. Either its process restarts again and again, or it "
+            "answers too late. Read the end of its log, and compare the scrape's duration with its "
+            "timeout on Prometheus's targets page."
         ),
         link=Link.EXPORTER,
-        labels={"what": "discovery"},
+        note="An outage that ends is over before this alert fires.",
     ),
     Alert(
-        name="RealtimeKitConfigReloadFailed",
+        name="RealtimeKitScrapeIntervalTooLong",
         expr="""\
-min by (<exporter>) (last_over_time(rk_config_last_reload_successful[5m])) == 0
-or on (<exporter>)
-min by (<exporter>) (last_over_time(rk_web_config_last_reload_successful[5m])) == 0
+30 * 60 / max by (<exporter>) (count_over_time(up{job="rk-exporter"}[30m]))
+> <scrape_interval_seconds>
+and on (<exporter>)
+max by (<exporter>) (count_over_time(up{job="rk-exporter"}[30m] offset 30m)) > 0
 """,
-        pending="10m",
+        pending="1h",
         severity=Severity.WARNING,
-        summary="The exporter could not reload its configuration.",
+        summary="Prometheus scrapes the exporter too seldom.",
         description=(
-            "{{ $labels.instance }} still uses its last good configuration, and would not "
-            "start with the new one. The exporter's log names the file and the field. Correct "
-            "it, run `rk-exporter check --offline`, and reload again."
+            "Alerts come and go or never fire: {{ $labels.instance }} is scraped every <duration>, "
+            "and the alerts work up to an interval of 5 minutes. Set a shorter `scrape_interval` "
+            "for the job, e.g. 30s."
         ),
         link=Link.EXPORTER,
-    ),
-    Alert(
-        name="RealtimeKitRecordingsHidden",
-        expr="""\
-max by (<app>) (last_over_time(rk_recordings_hidden[10m])) > 0
-""",
-        pending="60m",
-        severity=Severity.WARNING,
-        summary="Some finished recordings are not shown.",
-        description=(
-            "{{ $value }} finished recordings of app {{ $labels.rk_app }} have no series of "
-            "their own, because there are more than `--follow.max-recordings`. Alerts and "
-            "dashboards about single recordings leave them out. Raise the limit, or shorten "
-            "`--follow.retain`."
-        ),
-        link=Link.OVERVIEW,
+        note="A pause of Prometheus itself is over before this alert fires.",
     ),
 )

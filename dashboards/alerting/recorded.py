@@ -1,158 +1,165 @@
-"""Recorded series: per exporter, and per recording from the exporter that read it last."""
+"""
+Recorded series: what is known, although scrapes may be missed and exporters may disagree.
 
+A rule that reads its own series remembers. That costs much less than a window over all series.
+"""
+
+import textwrap
+
+from dashboards.alerting.everything import EVERYTHING
 from dashboards.alerting.rule import Record
+from dashboards.expressions import empty_file
 
 
-INSTANCES = (
+ACTIVE = """\
+  recording:rk_recording_status:latest{status=~"INVOKED|RECORDING|PAUSED"}
+or
+  # The API may have a new word for a recording that runs.
+  recording:rk_recording_status:latest{status="UNKNOWN"}
+  unless on (<recording>)
+  recording:rk_recording_stopped_timestamp_seconds:max"""
+"""Recordings that record, or will, or may."""
+ENDED_WINDOWS = ("1h", "6h", "1d")
+"""How long ago a recording may have ended that counts, from short to long."""
+_ENDED = '{outcome=~"errored|upload_failed|uploaded"}'
+_FAILED = '{outcome=~"errored|upload_failed"}'
+_INTERRUPTED = """\
+(
+  recording:rk_recording_interrupted:timestamp_seconds
+  or on (<recording>)
+  recording:rk_recording_stop_reason:internal_error_timestamp_seconds > time() - <known seconds>
+  or on (<recording>)
+  max by (<recording>) (
+    recording:rk_recording_status:since_timestamp_seconds{status="ERRORED"}
+    > time() - <known seconds>
+    unless on (<recording>)
+    recording:rk_recording_stopped_timestamp_seconds:max < time() - <known seconds>
+  )
+)"""
+
+KNOWN = (
     Record(
-        "instance:rk_recording_state:code",
+        "instance:rk_meeting_info:known",
         """\
-sum without (status) (
-    1 * (rk_recording_status{status="INVOKED"} == 1)
+rk_meeting_info
+or on (<exporter meeting>)
+last_over_time(rk_meeting_info[<known>])
+""",
+        note="Meetings and their names, also between scrapes that are missed.",
+    ),
+    Record(
+        "instance:rk_meeting_info:gone",
+        """\
+instance:rk_meeting_info:known
+unless on (<exporter meeting>)
+rk_meeting_info
+and on (<exporter>)
+rk_exporter_build_info
+unless on (<exporter app>)
+(rk_up == 0 or on (<exporter app>) rk_discovery_up == 0)
+""",
+        note=(
+            "Meetings that an exporter no longer has, although it answers and can read the API: "
+            "somebody removed them, or they are over. What was known of them no longer counts."
+        ),
+    ),
+    Record(
+        "instance:rk_recording_last_success_timestamp_seconds:known",
+        """\
+last_over_time(rk_recording_last_success_timestamp_seconds[<known>])
+unless on (<exporter meeting>)
+instance:rk_meeting_info:gone
+""",
+        note="When an exporter last read the recording.",
+    ),
+    Record(
+        "instance:rk_recording_last_success_timestamp_seconds:outdated",
+        """\
+instance:rk_recording_last_success_timestamp_seconds:known
+< on (<recording>) group_left ()
+max by (<recording>) (instance:rk_recording_last_success_timestamp_seconds:known)
+""",
+        note="Recordings that another exporter has read later. What this one says does not count.",
+    ),
+    Record(
+        "instance:rk_recording_status:known",
+        """\
+(
+    rk_recording_status{status!="UPLOADED"} == 1
+  or on (<exporter recording>)
+    instance:rk_recording_status:known
+    unless on (<exporter recording>)
+    rk_recording_status{status="UPLOADED"}
+)
+and on (<exporter recording>)
+instance:rk_recording_last_success_timestamp_seconds:known
+""",
+        note=(
+            "1 for the current state. UPLOADED is left out, because nearly all recordings are "
+            "UPLOADED and no alert asks for it."
+        ),
+    ),
+    Record(
+        "meeting:rk_meeting_info:started_timestamp_seconds",
+        """\
+max by (<meeting>, meeting_name) (
+    instance:rk_meeting_info:known
+    * on (<exporter>) group_left ()
+    max by (<exporter>) (process_start_time_seconds and on (<exporter>) rk_exporter_build_info)
   or
-    2 * (rk_recording_status{status="RECORDING"} == 1)
-  or
-    3 * (rk_recording_status{status="PAUSED"} == 1)
-  or
-    4 * (rk_recording_status{status="UPLOADING"} == 1)
-  or
-    5 * (rk_recording_status{status="UPLOADED"} == 1)
-  or
-    6 * (rk_recording_status{status="ERRORED"} == 1)
-  or
-    7 * (rk_recording_status{status="UNKNOWN"} == 1)
+    instance:rk_meeting_info:known
 )
 """,
         note=(
-            "The state as a number, for state timelines and sorted tables: 1 INVOKED, 2 "
-            "RECORDING, 3 PAUSED, 4 UPLOADING, 5 UPLOADED, 6 ERRORED, 7 UNKNOWN."
+            "The names of the meetings, and when the exporter started that has them. If exporters "
+            "disagree, the texts of alerts have the name of the one that started last."
         ),
     ),
     Record(
-        "instance:rk_recording_file_size_bytes:empty",
+        "meeting:rk_meeting_live_participants:known",
         """\
-rk_recording_file_size_bytes
-< on (<exporter recording>)
-<recording_bytes_per_second> * rk_recording_duration_seconds
-and on (<exporter recording>)
-rk_recording_duration_seconds > <recording_duration_seconds>
-and on (<exporter recording>)
-rk_recording_status{status="UPLOADED"} == 1
-unless on (<exporter recording>)
-rk_recording_info{kind="track"}
-""",
-        note=(
-            "Size of files that are too small for the length of their recording. It excludes "
-            "recordings with one file per participant, because the API always reports size 0 "
-            "for them."
-        ),
-    ),
-    Record(
-        "instance:rk_recording_trouble:level",
-        """\
-5 * (
-    instance:rk_recording_state:code == 1
-    and on (<exporter recording>)
-    time() - rk_recording_invoked_timestamp_seconds
-    > <recording_invoked_seconds>
-  or
-    instance:rk_recording_state:code == 4
-    and on (<exporter recording>)
-    time() - rk_recording_stopped_timestamp_seconds
-    > <recording_uploading_seconds>
-) ^ 0
-or
-4 * (instance:rk_recording_state:code == 6) ^ 0
-or
-3 * (
-  instance:rk_recording_state:code == 5
-  and on (<exporter recording>)
-  instance:rk_recording_file_size_bytes:empty
-) ^ 0
-or
-2 * (instance:rk_recording_state:code == 3 or instance:rk_recording_state:code == 7) ^ 0
-or
-1 * (
-  instance:rk_recording_state:code == 5
-  and on (<exporter recording>)
-  (rk_recording_download_url_expires_in_seconds > 0)
-  < <download_url_expires_in_seconds>
-) ^ 0
-or
-0 * instance:rk_recording_state:code
-""",
-        note=(
-            "How urgently a recording needs attention: 5 stuck, 4 failed, 3 empty file, 2 "
-            "paused or in an unknown state, 1 file expires soon, 0 fine."
-        ),
-    ),
-    Record(
-        "instance:rk_recordings_finished:increase1h",
-        """\
-increase(rk_recordings_finished_total[1h])
-""",
-        note="Recordings that ended within an hour, by outcome.",
-    ),
-    Record(
-        "instance:rk_recordings_finished:increase1d",
-        """\
-increase(rk_recordings_finished_total[1d])
-""",
-        note="Recordings that ended within a day, by outcome.",
-    ),
-    Record(
-        "instance:rk_meeting_live_participants:unrecorded",
-        """\
-(
+max by (<meeting>) (
   rk_meeting_live_participants > 0
   and on (<exporter meeting>)
   rk_meeting_active_recordings
+  and on (<exporter app>)
+  timestamp(rk_discovery_last_success_timestamp_seconds)
+  - on (<exporter app>)
+  rk_discovery_last_success_timestamp_seconds
+  < <data_age_seconds>
 )
-unless on (<exporter meeting>)
+or on (<meeting>)
 (
-    rk_recording_status{status=~"INVOKED|RECORDING|PAUSED"} == 1
-  or
-    # The API may have a new word for a recording that runs.
-    rk_recording_status{status="UNKNOWN"} == 1
-    unless on (<exporter recording>)
-    rk_recording_stopped_timestamp_seconds
+  meeting:rk_meeting_live_participants:known
+  unless on (<meeting>)
+  rk_meeting_active_recordings
+  unless on (<meeting>)
+  instance:rk_meeting_info:gone
+  and on (<app>)
+  time()
+  - max by (<app>) (last_over_time(rk_discovery_last_success_timestamp_seconds[<known>]))
+  < <data_age_seconds> + <known seconds>
 )
 """,
         note=(
-            "People in meetings without an active recording. Meetings whose recordings could "
-            "not be read are left out."
+            "People in meetings, if the list of live meetings is recent and the recordings of the "
+            "meeting could be read."
         ),
     ),
 )
 RECORDINGS = (
     Record(
-        "recording:rk_recording_last_success_timestamp_seconds:max",
-        """\
-max by (<recording>) (
-  last_over_time(rk_recording_last_success_timestamp_seconds[10m])
-)
-""",
-        note="When any exporter last read the recording.",
-    ),
-    Record(
         "recording:rk_recording_status:latest",
         """\
 max by (<recording>, status) (
-  (last_over_time(rk_recording_status[10m]) == 1)
-  and on (<exporter recording>)
-  (
-    last_over_time(rk_recording_last_success_timestamp_seconds[10m])
-    == on (<recording>) group_left ()
-    max by (<recording>) (
-      last_over_time(rk_recording_last_success_timestamp_seconds[10m])
-    )
-  )
+  instance:rk_recording_status:known
+  unless on (<exporter recording>)
+  instance:rk_recording_last_success_timestamp_seconds:outdated
 )
 """,
         note=(
-            "1 for the current state, as the exporter saw it that read the recording last. It "
-            "repeats the expression of the rule above, whose recorded value may be older than "
-            "the latest scrape."
+            "1 for the current state, as the exporter saw it that read the recording last. "
+            "Without UPLOADED."
         ),
     ),
     Record(
@@ -174,31 +181,193 @@ time() * recording:rk_recording_status:latest
             "one after a gap."
         ),
     ),
-    Record(
-        "recording:rk_recording_invoked_timestamp_seconds:max",
-        """\
-max by (<recording>) (
-  last_over_time(rk_recording_invoked_timestamp_seconds[10m])
+    *(
+        Record(
+            f"recording:rk_recording_{event}_timestamp_seconds:max",
+            f"""\
+(
+    max by (<recording>) (rk_recording_{event}_timestamp_seconds)
+  or on (<recording>)
+    recording:rk_recording_{event}_timestamp_seconds:max
 )
+and on (<recording>)
+recording:rk_recording_status:latest
 """,
-        note="When the recording was requested, according to the API.",
+            note=f"When the recording was {what}, according to the API. Without UPLOADED ones.",
+        )
+        for event, what in (
+            ("invoked", "requested"),
+            ("started", "started"),
+            ("stopped", "stopped"),
+        )
     ),
     Record(
-        "recording:rk_recording_started_timestamp_seconds:max",
+        "recording:rk_recording_stop_reason:internal_error_timestamp_seconds",
         """\
-max by (<recording>) (
-  last_over_time(rk_recording_started_timestamp_seconds[10m])
+(
+    max by (<recording>) (
+      rk_recording_stopped_timestamp_seconds
+      and on (<exporter recording>)
+      rk_recording_stop_reason{reason="INTERNAL_ERROR"} == 1
+      unless on (<exporter recording>)
+      instance:rk_recording_last_success_timestamp_seconds:outdated
+    )
+  or on (<recording>)
+    recording:rk_recording_stop_reason:internal_error_timestamp_seconds
+  or on (<recording>)
+    time() * max by (<recording>) (rk_recording_stop_reason{reason="INTERNAL_ERROR"} == 1)
 )
+and on (<recording>)
+instance:rk_recording_last_success_timestamp_seconds:known
 """,
-        note="When the recording was started, according to the API.",
+        note=(
+            "When a recording was interrupted by an internal error of the API: its stop time, or "
+            "else when Prometheus first saw the reason."
+        ),
     ),
     Record(
-        "recording:rk_recording_stopped_timestamp_seconds:max",
-        """\
-max by (<recording>) (
-  last_over_time(rk_recording_stopped_timestamp_seconds[10m])
+        "recording:rk_recording_interrupted:timestamp_seconds",
+        f"""\
+(
+{textwrap.indent(_INTERRUPTED, "    ")}
+  unless on (<recording>)
+  (
+{textwrap.indent(_INTERRUPTED, "      ")}
+    < on (<meeting>) group_left ()
+    max by (<meeting>) (rk_recording_invoked_timestamp_seconds)
+  )
+)
+and on (<meeting>)
+meeting:rk_meeting_live_participants:known
+unless on (<meeting>)
+(
+{textwrap.indent(ACTIVE, "  ")}
 )
 """,
-        note="When the recording was stopped, according to the API.",
+        note=(
+            "When a recording failed or was interrupted, as long as people have stayed in its "
+            "meeting since, and no other recording was requested."
+        ),
+    ),
+    Record(
+        "recording:rk_recording_download_url_expiry_timestamp_seconds:latest",
+        """\
+(
+    max by (<recording>) (
+      rk_recording_download_url_expiry_timestamp_seconds
+      unless on (<exporter recording>)
+      instance:rk_recording_last_success_timestamp_seconds:outdated
+    )
+  or on (<recording>)
+    recording:rk_recording_download_url_expiry_timestamp_seconds:latest
+    unless on (<recording>)
+    rk_recording_download_url_expiry_timestamp_seconds
+)
+and on (<recording>)
+instance:rk_recording_last_success_timestamp_seconds:known
+""",
+        note="When the download URL expires, according to the exporter that read it last.",
+    ),
+    Record(
+        "recording:rk_recording_file_size_bytes:empty",
+        f"""\
+(
+    max by (<recording>) (
+{textwrap.indent(empty_file(EVERYTHING), "      ")}
+      and on (<exporter recording>)
+      (
+          rk_recording_stopped_timestamp_seconds > time() - <recording_ended_seconds>
+        or on (<exporter recording>)
+          rk_recording_invoked_timestamp_seconds > time() - <recording_ended_seconds>
+      )
+      unless on (<exporter recording>)
+      instance:rk_recording_last_success_timestamp_seconds:outdated
+    )
+  or on (<recording>)
+    recording:rk_recording_file_size_bytes:empty
+    unless on (<recording>)
+    rk_recording_file_size_bytes
+)
+and on (<recording>)
+instance:rk_recording_last_success_timestamp_seconds:known
+""",
+        note=(
+            "Size of files that are too small for the length of their recording, which ended "
+            "recently. It excludes recordings with one file per participant, because the API "
+            "always reports size 0 for them."
+        ),
+    ),
+)
+APPS = (
+    Record(
+        "app:rk_recordings_earliest_expiry_timestamp_seconds:day",
+        """\
+min_over_time(
+  (
+    min by (<app>) (rk_recordings_earliest_expiry_timestamp_seconds)
+    < time() + <known seconds>
+  )[1d:5m]
+)
+and on (<app>)
+max by (<app>) (last_over_time(rk_meetings[<known>]))
+""",
+        note=(
+            "When the first download URL of the last day expired, or will in a moment. It counts "
+            "recordings without series of their own as well."
+        ),
+    ),
+    *(
+        Record(
+            f"app:rk_recordings_{result}:last_timestamp_seconds",
+            f"""\
+time() + 0 * (
+  sum by (<app>) (increase(rk_recordings_finished_total{outcomes}[<known>])) > 0
+)
+or on (<app>)
+last_over_time(app:rk_recordings_{result}:last_timestamp_seconds[6h])
+""",
+            note=f"When Prometheus last saw that a recording {what} within a quarter of an hour.",
+        )
+        for result, outcomes, what in (
+            ("failed", _FAILED, "had failed"),
+            ("uploaded", '{outcome="uploaded"}', "had succeeded"),
+        )
+    ),
+    Record(
+        "app:rk_recordings_failed:recent_timestamp_seconds",
+        """\
+(
+    app:rk_recordings_failed:last_timestamp_seconds > time() - (60 * 60 - <known seconds>)
+  or on (<app>)
+    app:rk_recordings_failed:last_timestamp_seconds > time() - 6 * 60 * 60
+    unless on (<app>)
+    app:rk_recordings_uploaded:last_timestamp_seconds
+    >= on (<app>)
+    app:rk_recordings_failed:last_timestamp_seconds
+)
+and on (<app>)
+count by (<app>) (count_over_time(rk_recordings_finished_total[<known>]))
+""",
+        note=(
+            "When a recording last failed: within an hour, or within six hours if none has "
+            "succeeded since."
+        ),
+    ),
+    *(
+        Record(
+            f"app:rk_recordings_failed:ratio{window}",
+            f"""\
+sum by (<app>) (increase(rk_recordings_finished_total{_FAILED}[{window}]))
+/ on (<app>)
+sum by (<app>) (increase(rk_recordings_finished_total{_ENDED}[{window}]))
+and on (<app>)
+max by (<app>) (
+  round(sum by (<exporter app>) (increase(rk_recordings_finished_total{_ENDED}[{window}])))
+)
+>= <recordings_finished>
+""",
+            note=f"Share of failed recordings within {window}, if enough have ended.",
+        )
+        for window in ENDED_WINDOWS
     ),
 )

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dashboards.settings import CLUSTER, of_any_job
-from rk_exporter.model.thresholds import MEANINGS
+from rk_exporter.model.thresholds import LONGEST_SCRAPE_INTERVAL_SECONDS, MEANINGS
 
 
+# A window that contains a sample, even if every fourth scrape is missed.
+_KNOWN_SECONDS = 3 * LONGEST_SCRAPE_INTERVAL_SECONDS
 _PLACE = f"{CLUSTER}, env, namespace, job"
 _LABELS = {
     "job": _PLACE,
@@ -28,6 +30,8 @@ _NAMES = {
         if name != "job"
     },
     **{name: f"scalar(max(rk:{name}:threshold))" for name in MEANINGS},
+    "known": f"{_KNOWN_SECONDS // 60}m",
+    "known seconds": str(_KNOWN_SECONDS),
 }
 
 
@@ -53,7 +57,8 @@ class Record:
     A recorded series.
 
     *expr* may contain `<app>`, `<meeting>`, `<recording>` and so on instead of the labels that
-    identify one, and `<recording_paused_seconds>` and so on instead of a threshold.
+    identify one, `<recording_paused_seconds>` and so on instead of a threshold, and `<known>`
+    or `<known seconds>` instead of the time for which the last value of a missing series counts.
     """
 
     name: str
@@ -72,7 +77,6 @@ class Alert:
     summary: str
     description: str
     link: Link | None = None
-    names_meeting: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
 

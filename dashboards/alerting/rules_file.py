@@ -7,31 +7,33 @@ from collections.abc import Iterator
 
 from dashboards.alerting import (
     api_alerts,
+    app_alerts,
     exporter_alerts,
     file_alerts,
     meeting_alerts,
     recorded,
+    recorded_exporters,
     recording_alerts,
 )
 from dashboards.alerting.rule import Alert, Group, Record, expanded
 from dashboards.alerting.texts import annotations
 from dashboards.alerting.thresholds import threshold_rules
-from dashboards.settings import severity_key
+from dashboards.settings import CLUSTER, severity_key
 from rk_exporter.assets.template import token
 
 
 _WIDTH = 120
-_HEAD = """\
+_HEAD = f"""\
 # Recording and alerting rules for rk-exporter. They work in Prometheus 2.26 and newer, Mimir and Thanos Ruler.
 # Test them with `promtool test rules tests/*.yml`.
 #
 # The alerts survive missed scrapes, restarts and several exporters per app:
 #   - They aggregate by the labels that identify an app, a meeting or a recording. A new address or pod changes nothing,
 #     and two exporters of the same app count once.
-#   - They keep the labels cluster, env and namespace if your targets have them, so that alerts can be routed by them. Two
+#   - They keep the labels {CLUSTER}, env and namespace if your targets have them, so that alerts can be routed by them. Two
 #     exporters whose targets differ in one of these labels count as separate. To keep another label, e.g. team,
 #     replace "namespace, job" by "namespace, team, job" in this file.
-#   - The last value of a missing series counts for ten minutes.
+#   - The last value of a missing series counts for 15 minutes. The longest supported scrape interval is 5 minutes.
 #   - They use the API's timestamps if there are any, because `for` starts again after a gap.
 # If your job has another name, generate this file with `rk-exporter assets DIR --job NAME`.
 
@@ -39,6 +41,7 @@ groups:
 """  # noqa: E501 - the lines of the file
 ALERTS = (
     *exporter_alerts.ALERTS,
+    *app_alerts.ALERTS,
     *api_alerts.ALERTS,
     *recording_alerts.ALERTS,
     *file_alerts.ALERTS,
@@ -61,13 +64,13 @@ def groups() -> Iterator[Group]:
     )
     yield Group(
         "rk-exporter-instances",
-        recorded.INSTANCES,
-        note="Series per exporter, for the groups below.",
+        (*recorded_exporters.OF_EXPORTERS, *recorded.KNOWN),
+        note="Series per exporter and meeting, for the groups below.",
     )
     yield Group(
         "rk-exporter-recordings",
-        recorded.RECORDINGS,
-        note="Series per recording, from the exporter that read the recording last.",
+        (*recorded.RECORDINGS, *recorded.APPS),
+        note="Series per recording, from the exporter that read the recording last, and per app.",
     )
     yield Group("rk-exporter-alerts", ALERTS)
 

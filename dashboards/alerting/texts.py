@@ -1,39 +1,92 @@
-"""Templates that the texts of several alerts share."""
+"""
+The texts and links of alerts.
+
+A text may contain `<name>` for the name of the meeting, `<app>` and `<recording>` for what the
+alert is about, `<duration>`, `<share>` and `<size>` for its value, and `<1 person is|people are>`
+for its value and words that agree with it.
+"""
+
+import re
 
 from dashboards.alerting.rule import Alert, Link
-from dashboards.settings import GRAFANA_URL, RUNBOOK_URL, of_any_job
+from dashboards.settings import CLUSTER, GRAFANA_URL, RUNBOOK_URL, of_any_job
 
 
-_JOB = "var-job={{ $labels.job | urlquery }}"
-_APP = "&var-app={{ $labels.rk_app | urlquery }}"
-_PATHS = {
-    Link.OVERVIEW: f"/d/rk-overview?{_JOB}{_APP}",
-    Link.RECORDING: (
-        f"/d/rk-recording?{_JOB}{_APP}&var-meeting={{{{ $labels.meeting_id | urlquery }}}}"
-    ),
+# The name is looked up, because a label would make a renamed meeting another alert.
+# The name of the exporter that started last comes last. It is one line, whatever it contains.
+_NAME = (
+    "{{ $name := $labels.meeting_id }}"
+    '{{ range printf "sort(meeting:rk_meeting_info:started_timestamp_seconds'
+    '{job=%q,rk_app=%q,meeting_id=%q})" '
+    "$labels.job $labels.rk_app $labels.meeting_id | query }}"
+    f"{{{{ if eq $labels.{CLUSTER} .Labels.{CLUSTER} }}}}"
+    '{{ $name = label "meeting_name" . | reReplaceAll "\\\\s+" " " }}{{ end }}{{ end }}{{ $name }}'
+)
+_VALUES = {
+    "name": _NAME,
+    "app": "{{ $labels.rk_app }}",
     # An exporter that was never scraped has no app yet.
-    Link.EXPORTER: (
-        f"/d/rk-exporter?{_JOB}"
-        "{{ with $labels.rk_app }}&var-app={{ . | urlquery }}{{ end }}"
+    "its app": "{{ with $labels.rk_app }}app {{ . }}{{ else }}its apps{{ end }}",
+    "recording": "{{ $labels.recording_id }}",
+    "duration": "{{ $value | humanizeDuration }}",
+    "share": "{{ $value | humanizePercentage }}",
+    "size": (
+        "{{ if lt $value 1.0 }}empty{{ else if lt $value 1024.0 }}shorter than 1 KiB"
+        "{{ else }}only {{ humanize1024 $value }}B{{ end }}"
     ),
 }
-_MEETING_NAME = (
-    '{{ with printf "rk_meeting_info{rk_app=%[1]q,meeting_id=%[2]q} or '
-    'last_over_time(rk_meeting_info{rk_app=%[1]q,meeting_id=%[2]q}[1h])" '
-    "$labels.rk_app $labels.meeting_id | query }}"
-    '{{ . | first | label "meeting_name" }}{{ else }}{{ $labels.meeting_id }}{{ end }}'
-)
 
 
 def annotations(alert: Alert) -> dict[str, str]:
     """Return the annotations of an alert."""
     texts = {
-        "summary": alert.summary,
-        "description": of_any_job(alert.description),
+        "summary": template(alert.summary),
+        "description": template(of_any_job(alert.description)),
         "runbook_url": f"{RUNBOOK_URL}#{alert.name.lower()}",
     }
-    if alert.names_meeting:
-        texts["meeting"] = _MEETING_NAME
     if alert.link is not None:
-        texts["dashboard_url"] = GRAFANA_URL + _PATHS[alert.link]
+        texts["dashboard_url"] = GRAFANA_URL + path(alert.link)
     return texts
+
+
+def template(text: str) -> str:
+    """
+    Return a text as a template of Prometheus.
+
+    Raises KeyError for a `<value>` that does not exist.
+    """
+    text = re.sub(r"<1 ([^|<>]+)\|([^<>]+)>", _agreeing, text)
+    return re.sub(r"<([a-z][a-z ]*)>", lambda value: _VALUES[value[1]], text)
+
+
+def _agreeing(words: re.Match[str]) -> str:
+    one, many = words.groups()
+    return (
+        f'{{{{ if eq $value 1.0 }}}}1 {one}{{{{ else }}}}{{{{ printf "%.0f" $value }}}} {many}'
+        "{{ end }}"
+    )
+
+
+def plain(template_text: str) -> str:
+    """Return a template with words in place of the values, for people who read about an alert."""
+    text = re.sub(r"\{\{ \$name := .*?\{\{ \$name \}\}", "NAME", template_text)
+    text = text.replace(_VALUES["its app"], "app APP").replace(_VALUES["app"], "APP")
+    agreeing = r"\{\{ if eq \$value .*?\{\{ else \}\}\{\{.*?\}\}(.*?)\{\{ end \}\}"
+    return re.sub(agreeing, r"N\1", text)
+
+
+def path(link: Link) -> str:
+    """Return the path of a dashboard with what an alert is about, and the day before now."""
+    labels = {"cluster": CLUSTER, "job": "job", "app": "rk_app"}
+    if link is Link.RECORDING:
+        labels |= {"meeting": "meeting_id", "recording": "recording_id"}
+    variables = "".join(
+        # A label may be missing: an exporter that was never scraped has no app yet.
+        f"{{{{ with $labels.{label} }}}}var-{name}={_ENCODED}&{{{{ end }}}}"
+        for name, label in labels.items()
+    )
+    return f"/d/rk-{link}?{variables}from=now-24h&to=now"
+
+
+# In `urlquery`, a space becomes a plus sign, which not every program decodes.
+_ENCODED = '{{ . | urlquery | reReplaceAll "[+]" "%20" }}'

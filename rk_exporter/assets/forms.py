@@ -1,4 +1,4 @@
-"""The files that a user gets, in the forms that he wants."""
+"""The files for one user, in one or several formats."""
 
 import re
 
@@ -21,7 +21,7 @@ _Texts = Mapping[PurePosixPath, str]
 
 
 class Format(StrEnum):
-    """Who reads the files: Prometheus, Grafana and people; operators in Kubernetes; Jsonnet."""
+    """Plain files, resources of Kubernetes, or the mixin for Jsonnet."""
 
     RULES = "rules"
     PROMETHEUSRULE = "prometheusrule"
@@ -31,7 +31,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What a user may set."""
+    """The settings of one user."""
 
     job: Job = field(default_factory=Job)
     cluster_label: str = DEFAULT_CLUSTER_LABEL
@@ -91,7 +91,7 @@ def _case(text: str, choices: Choices) -> str:
     text = _with_job(text, choices.job.text)
     text = text.replace(f"runbook_url: {RUNBOOK}#", f"runbook_url: {choices.runbook_url}#")
     text = re.sub(r'(dashboard_url: (?:"|>-\n +))/d/', rf"\g<1>{choices.grafana_url}/d/", text)
-    return re.sub(r"\bcluster(?==|: )", choices.cluster_label, text)
+    return re.sub(r"\bcluster(?==|!|: )", choices.cluster_label, text)
 
 
 def _with_job(text: str, job: str) -> str:

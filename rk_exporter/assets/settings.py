@@ -55,13 +55,16 @@ def parse_setting(text: str, known: Mapping[str, Setting]) -> tuple[str, str]:
 
 def _suggestion(key: str, known: Mapping[str, Setting]) -> str:
     # The name of the recorded series, or of an alert, is what people have at hand.
-    plain = key.removeprefix("rk:").removesuffix(":threshold")
-    lowered = {name.lower(): name for name in known}
-    close = [name for name in known if name.startswith(f"{plain}{_SEVERITY}")]
-    close += difflib.get_close_matches(plain.lower(), lowered, n=3, cutoff=0.6)
+    plain = key.removeprefix("rk:").removesuffix(":threshold").removesuffix(_SEVERITY).lower()
+    close = [name for name in known if name.lower().startswith(f"{plain}{_SEVERITY}")]
+    if not close:
+        lowered = {name.lower(): name for name in known}
+        found = difflib.get_close_matches(key.lower(), lowered, n=3)
+        found += difflib.get_close_matches(plain, lowered, n=1)
+        close = list(dict.fromkeys(lowered[name] for name in found))
     if not close:
         return "run `rk-exporter assets --list-settings`"
-    return f"did you mean {' or '.join(dict.fromkeys(lowered.get(n, n) for n in close))}?"
+    return f"did you mean {' or '.join(close)}?"
 
 
 def _parser(key: str) -> Callable[[str], str]:

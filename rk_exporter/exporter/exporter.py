@@ -17,7 +17,9 @@ from rk_exporter.config.config import Config
 from rk_exporter.exporter.apps import AppChanges, RunningApps, SharedParts
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.families import SnapshotFamilies
+from rk_exporter.metrics.new_series import NewSeries
 from rk_exporter.metrics.own_metrics import OwnMetrics
+from rk_exporter.metrics.recording_counters import counter_families
 from rk_exporter.ratelimit.groups import BudgetGroups
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.recent_warnings import recent_warnings
@@ -115,7 +117,9 @@ class Exporter:
             store=self._state_file,
             recent_calls=groups.recent_calls,
         )
-        self.exposition = Exposition(self._all_families)
+        self._new_series = NewSeries()
+        self._new_series.begin(self._counters())
+        self.exposition = Exposition(self._scraped_families)
         self._status = StatusSource(self.observe, self.clock.wall)
         self.application = Application(self._routes(config), config.link_prefix)
 
@@ -137,6 +141,7 @@ class Exporter:
         async with self.collector.between_passes():
             changes = self._apps.replace(prepared.config)
             self.collector.replace(self._apps.collectors)
+            self._new_series.begin(self._counters())
             self.config, self.application.routes = prepared.config, prepared.routes
             self.application.link_prefix = prepared.config.link_prefix
             idle = self._clients.renew(prepared.make_client)
@@ -150,12 +155,20 @@ class Exporter:
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
         """Return the metrics of the *snapshot*, and the exporter's own as of now."""
-        names = {app.app.name for app in snapshot.apps}
-        return chain(self._snapshot_families(snapshot), self._metrics.collect(names))
+        return chain(self._snapshot_families(snapshot), self._own_families(snapshot))
 
-    def _all_families(self, snapshot: Snapshot) -> Iterable[Metric]:
-        """Return those, and the metrics of a process that serves."""
-        return chain(self.families(snapshot), self._process.collect())
+    def _own_families(self, snapshot: Snapshot) -> Iterable[Metric]:
+        return self._metrics.collect({app.app.name for app in snapshot.apps})
+
+    def _counters(self) -> Iterable[Metric]:
+        """Return the families of the last snapshot that have counters."""
+        snapshot = self.collector.snapshot
+        return chain(counter_families(snapshot.apps), self._own_families(snapshot))
+
+    def _scraped_families(self, snapshot: Snapshot) -> Iterable[Metric]:
+        """Return what scrapers get of *snapshot*, with the metrics of a process that serves."""
+        families = self._new_series.with_old_values(snapshot, self.families(snapshot))
+        return chain(families, self._process.collect())
 
     async def close(self) -> None:
         """Close all connections to the API, save the state, and stop the rendering thread."""

@@ -10,7 +10,8 @@ from prometheus_client.samples import Sample
 from rk_exporter.metrics.builders import LabelSet
 from rk_exporter.model.recording import Recording, Status, StopReason
 from rk_exporter.snapshot import Snapshot
-from rk_exporter.tracking.lifecycle import KnownRecording, has_labels
+from rk_exporter.tracking.known_fields import has_labels
+from rk_exporter.tracking.lifecycle import KnownRecording
 
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""The colours of the states, for the dashboards and the status page."""
+"""The colours of states and judgements, for the dashboards and the status page."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,12 +10,17 @@ from rk_exporter.model.recording import Status
 # has a legible text: dark on the light colours, and white on the others. Tests measure both.
 STATE_COLOURS: Mapping[Status, str] = MappingProxyType(
     {
-        Status.INVOKED: "#f5c21a",
-        Status.RECORDING: "#60f9cb",
-        Status.PAUSED: "#cdc0f0",
-        Status.UPLOADING: "#2e6ed7",
-        Status.UPLOADED: "#263865",
-        Status.ERRORED: "#cd1201",
-        Status.UNKNOWN: "#6f696a",
+        Status.INVOKED: "#f5ba0b",
+        Status.RECORDING: "#81e9c4",
+        Status.PAUSED: "#c5b3e5",
+        Status.UPLOADING: "#256fd8",
+        Status.UPLOADED: "#0e3b63",
+        Status.ERRORED: "#cf1101",
+        Status.UNKNOWN: "#736f70",
     }
 )
+GOOD = STATE_COLOURS[Status.RECORDING]
+SOON = STATE_COLOURS[Status.INVOKED]
+"""Somebody should look at it within a day."""
+BAD = STATE_COLOURS[Status.ERRORED]
+UNKNOWN = STATE_COLOURS[Status.UNKNOWN]

@@ -30,13 +30,17 @@ class Thresholds:
         default=30 * _MINUTE_SECONDS,
         metadata={"meaning": "How long a pause may last."},
     )
+    recording_unknown_seconds: float = field(
+        default=_HOUR_SECONDS,
+        metadata={"meaning": "How long a recording may be in an unknown state."},
+    )
     recording_running_seconds: float = field(
         default=0.9 * _DAY_SECONDS,
         metadata={"meaning": "90 % of the API's time limit of 24 h.", "largest": _DAY_SECONDS},
     )
     recording_ended_seconds: float = field(
         default=_DAY_SECONDS,
-        metadata={"meaning": "How long alerts about failed and empty recordings fire."},
+        metadata={"meaning": "How long alerts about failed, cut off and empty recordings fire."},
     )
     recording_bytes_per_second: float = field(
         default=1000,
@@ -75,6 +79,17 @@ class Thresholds:
     data_age_seconds: float = field(
         default=10 * _MINUTE_SECONDS,
         metadata={"meaning": "How old the last read may be."},
+    )
+    scrape_interval_seconds: float = field(
+        default=LONGEST_SCRAPE_INTERVAL_SECONDS,
+        metadata={
+            "meaning": "How long the scrape interval may be.",
+            "largest": LONGEST_SCRAPE_INTERVAL_SECONDS,
+        },
+    )
+    scrapes_successful_ratio: float = field(
+        default=0.5,
+        metadata={"meaning": "How many scrapes must succeed."},
     )
     api_budget_remaining_ratio: float = field(
         default=0.05,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import FAILURES, TERMINAL, Outcome, Recording, Status
 from rk_exporter.tracking.counters import RecordingCounters
+from rk_exporter.tracking.known_fields import keep_known_fields
 
 
 # A recording ends within 24 hours ("Start recording" page); then the upload follows.
@@ -107,7 +108,7 @@ def apply_reading(known: KnownRecording, recording: Recording, *, read_at: float
     not end a series or start another one.
     """
     if recording != known.recording:
-        recording = _keep_known_fields(recording, known.recording)
+        recording = keep_known_fields(recording, known.recording, now=read_at)
     expires_at = recording.download_url_expiry_timestamp_seconds
     before, after = known.recording.status, recording.status
     # A recording that seems to go on after its end needs another look at its own endpoint.
@@ -153,11 +154,6 @@ def revive(
         awaits_duration=False,
         awaits_size=False,
     )
-
-
-def has_labels(recording: Recording) -> bool:
-    """Return whether the labels are final; the session may be missing before the start."""
-    return recording.session_id is not None or recording.status is not Status.INVOKED
 
 
 def count_transition(
@@ -277,24 +273,3 @@ def _outcome(before: Recording | None, after: Recording) -> Outcome | None:
 def _check_expiry_at(known: KnownRecording) -> float | None:
     expires_at = known.recording.download_url_expiry_timestamp_seconds
     return None if expires_at is None else expires_at - _CHECKED_BEFORE_EXPIRY_SECONDS
-
-
-def _keep_known_fields(recording: Recording, before: Recording) -> Recording:
-    settled = has_labels(before)
-    return replace(
-        recording,
-        # An empty session is final as well.
-        session_id=before.session_id or "" if settled else recording.session_id,
-        output_file_name=before.output_file_name if settled else recording.output_file_name,
-        is_track=before.is_track if settled else recording.is_track,
-        invoked_timestamp_seconds=(
-            recording.invoked_timestamp_seconds or before.invoked_timestamp_seconds
-        ),
-        started_timestamp_seconds=(
-            recording.started_timestamp_seconds or before.started_timestamp_seconds
-        ),
-        stopped_timestamp_seconds=(
-            recording.stopped_timestamp_seconds or before.stopped_timestamp_seconds
-        ),
-        stop_reason=recording.stop_reason or before.stop_reason,
-    )

@@ -41,7 +41,7 @@ def in_checkout(root: Path) -> dict[str, Path]:
     """Return the path of each file to write, and the project's path of its original."""
     found = {"docs/how-to/runbook.md": root / "docs/how-to/runbook.md"}
     for path in (root / "dashboards").rglob("*"):
-        is_source = path.suffix in {".py", ".pyc"} or "mixin" in path.parts
+        is_source = path.suffix in {".py", ".pyc"} or {"mixin", "grafana.com"} & {*path.parts}
         if path.is_file() and not is_source:
             name = str(path.relative_to(root / "dashboards"))
             found[f"dashboards/{name}" if path.suffix == ".json" else name] = path

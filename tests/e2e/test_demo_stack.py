@@ -23,6 +23,7 @@ from rk_exporter.demo.demo import QUERIES
 from rk_exporter.demo.programs import GRACE_SECONDS
 from tests.support.monitoring.servers import eventually, free_port
 from tests.support.processes import invoke, started
+from tests.support.programs import Monitoring
 
 
 FREE_PORT = "127.0.0.1:0"
@@ -86,12 +87,18 @@ def demo(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
         process.communicate(timeout=30)
 
 
-def test_from_start_to_stop(demo: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_from_start_to_stop(
+    demo: subprocess.Popen[str], monitoring: Monitoring, tmp_path: Path
+) -> None:
     """Prometheus scrapes the exporter and evaluates the rules; the end leaves nothing behind."""
     urls = urls_of(demo)
     # Debian's Prometheus has other pages than the upstream one.
-    assert urls["Prometheus"].endswith("/alerts")
-    assert "Alerts" in httpx.get(urls["Prometheus"]).raise_for_status().text
+    if monitoring is Monitoring.DEBIAN:
+        assert urls["Prometheus"].endswith("/alerts")
+        assert "Alerts" in httpx.get(urls["Prometheus"]).raise_for_status().text
+    else:
+        # The build for the tests has no pages at all.
+        assert re.fullmatch(r"http://[\d.:]+", urls["Prometheus"])
     prometheus = urls["Prometheus"].removesuffix("/alerts").removesuffix("/classic")
     assert 200 == httpx.get(f"{urls['Alertmanager']}/-/ready").status_code
     target = urls["rk-exporter"].removeprefix("http://").removesuffix("/metrics")
@@ -192,7 +199,8 @@ def test_one_dies(demo: subprocess.Popen[str], tmp_path: Path, title: str) -> No
     first, *log = errors.splitlines()
     assert 1 == demo.returncode
     assert first.startswith(f"Error: {title} ended with exit code ")
-    assert any("SIGTERM" in line for line in log)
+    # Each version has its own words.
+    assert any(re.search("SIGTERM|exiting gracefully|See you next time", line) for line in log)
     assert ({}, []) == (running_in(tmp_path), left_in(tmp_path))
 
 

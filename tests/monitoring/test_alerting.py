@@ -159,8 +159,8 @@ def check(notified: Notified, rule: dict[str, Any], *names: str) -> None:
     severity, annotations = rule["labels"]["severity"], notified.annotations
     assert severity == notified.labels["severity"]
     assert RECEIVER_BY_SEVERITY[severity] == notified.receiver
-    assert rule["annotations"]["summary"] == annotations["summary"]
-    assert all(name in annotations["description"] for name in names), annotations["description"]
+    texts = f"{annotations['summary']} {annotations['description']}"
+    assert all(name in texts for name in names), texts
     assert annotations["runbook_url"].endswith(f"#{rule['alert'].lower()}")
     assert not [text for text in annotations.values() if re.search("<error|<no value>|{{", text)]
 

@@ -1,11 +1,13 @@
 """The generated files are current, and Grafana's own types accept the dashboards."""
 
 import json
+import re
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
@@ -63,3 +65,21 @@ def test_grafana_10_reads_it(name: str) -> None:
     assert "apiVersion" not in made
     assert made["__inputs"] == []
     assert made["id"] is None
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_page_for_grafana_com(root: Path, name: str) -> None:
+    """Each dashboard has a page with what grafana.com asks, and a summary of one line."""
+    text = (root / f"dashboards/grafana.com/{name}.md").read_text()
+    sections = {
+        heading: content.strip()
+        for section in text.split("\n## ")[1:]
+        for heading, _, content in [section.partition("\n")]
+    }
+    fields = ["Name", "Summary", "Description", "Data source", "Collector", "Screenshots"]
+    assert list(sections) == fields
+    made = json.loads((root / f"dashboards/{name}.json").read_text())
+    assert sections["Name"] == made["title"]
+    assert "\n" not in sections["Summary"]
+    (block,) = re.findall(r"```yaml\n(.*?)```", sections["Collector"], re.DOTALL)
+    assert yaml.safe_load(block)["scrape_configs"]

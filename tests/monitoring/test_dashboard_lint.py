@@ -16,9 +16,16 @@ KNOWN: dict[str, Labels] = {
     "build_info": TARGET,
     "calls_total": TARGET | {"app", "code"},
     "recordings": TARGET | {"app", "status"},
-    "ALERTS": frozenset({"alertname", "severity"}),
+    "ALERTS": frozenset({"alertname", "severity", "job", "rk_app"}),
+    "up": TARGET,
+    "process_cpu": TARGET,
+    "rk_exporter_build_info": TARGET,
+    "rk_meeting_info": TARGET | {"meeting_id", "meeting_name"},
+    "rk_meeting_up": TARGET | {"meeting_id"},
+    "job:recordings:sum": TARGET,
 }
 CHOSEN = 'job=~"$job", instance=~"$instance"'
+ALERTS = 'ALERTS{alertname=~"RealtimeKit.+", job=~"$job", rk_app=~"$app|"}'
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 REMOVED = object()
 RED = {"id": "color", "value": {"mode": "fixed", "fixedColor": "red"}}
@@ -104,7 +111,8 @@ SOUND: Json = {
     "links": [
         {
             "type": "link",
-            "url": "/d/rk-other?${datasource:queryparam}&${job:queryparam}&${instance:queryparam}",
+            "url": "/d/rk-other?${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
+            "&${app:queryparam}",
             "keepTime": True,
         }
     ],
@@ -119,6 +127,7 @@ SOUND: Json = {
             variable("job", "label_values(build_info, job)"),
             variable("instance", 'label_values(build_info{job=~"$job"}, instance)'),
             {"type": "custom", "name": "many", "query": "3", "current": {"value": "3"}},
+            variable("app", f"label_values(recordings{{{CHOSEN}}}, app)"),
         ]
     },
     "annotations": {
@@ -126,7 +135,7 @@ SOUND: Json = {
             {
                 "name": "Alerts",
                 "datasource": DATASOURCE,
-                "expr": 'ALERTS{severity!="info"}',
+                "expr": ALERTS,
                 "titleFormat": "{{alertname}}",
                 "tagKeys": "severity",
             }
@@ -163,6 +172,13 @@ ORGANIZE = f"{TABLE} transformations 0 options"
 QUERY = f"{SERIES} targets 0 expr"
 JOB, INSTANCE = "templating list 1", "templating list 2"
 RECORDINGS = f"recordings{{{CHOSEN}}}"
+BUILD = f"rk_exporter_build_info{{{CHOSEN}}}"
+IS_OURS = f"and on (job, instance) {BUILD}"
+WAS_OURS = f"and on (job, instance) last_over_time({BUILD}[1w])"
+INFO, READ = f"rk_meeting_info{{{CHOSEN}}}", f"rk_meeting_up{{{CHOSEN}}}"
+NAME = f"topk by (meeting_id) (1, max by (meeting_id, meeting_name) ({INFO}))"
+BY_ID = f'label_replace(group by (meeting_id) ({READ}), "meeting_name", "$1", "meeting_id", "(.+)")'
+NAMED = f"{READ} * on (meeting_id) group_left (meeting_name)"
 
 
 # A place in the dashboard, the value that replaces the present one, and the rules that find it.
@@ -180,7 +196,7 @@ FAULTS: list[tuple[str, Any, str]] = [
     (f"{JOB} allValue", ".*", "template-job-rule"),
     (f"{JOB} datasource", {"uid": "prometheus"}, "template-job-rule datasource-everywhere"),
     (f"{JOB} type", "custom", "template-job-rule"),
-    (f"{INSTANCE} name", "instances", "template-instance-rule known-variables"),
+    (f"{INSTANCE} name", "instances", "template-instance-rule variables-in-turn known-variables"),
     (f"{INSTANCE} multi", REMOVED, "template-instance-rule"),
     (f"{INSTANCE} allValue", REMOVED, "template-instance-rule"),
     (f"{JOB} query", "build_info", "template-label-promql-rule every-query-parses"),
@@ -279,6 +295,21 @@ FAULTS: list[tuple[str, Any, str]] = [
     (f"{TABLE} fieldConfig overrides", override(column_link("app"), name="App"), "table-columns"),
     (f"{TABLE} targets 0 expr", f"sum by (app) ({RECORDINGS})", "table-columns"),
     (f"{TABLE} targets 0 expr", f"sum by (app, status, job) ({RECORDINGS})", "table-columns"),
+    (QUERY, f"job:recordings:sum{{{CHOSEN}}}", "no-recorded-series"),
+    (QUERY, f"process_cpu{{{CHOSEN}}}", "our-targets"),
+    (QUERY, f"process_cpu{{{CHOSEN}}} and on (job, instance) up{{{CHOSEN}}}", "our-targets"),
+    (QUERY, f"process_cpu{{{CHOSEN}}} and {BUILD}", "our-targets"),
+    (QUERY, f"{BUILD} and on (job, instance) process_cpu{{{CHOSEN}}}", "our-targets"),
+    (QUERY, f"up{{{CHOSEN}}}", "our-targets"),
+    (QUERY, f"min(up{{{CHOSEN}}} {IS_OURS})", "our-targets"),
+    (QUERY, 'ALERTS{alertname=~"RealtimeKit.+", job=~"$job"}', "our-alerts"),
+    (QUERY, 'ALERTS{alertname=~"RealtimeKit.+", rk_app=~"$app|"}', "our-alerts"),
+    (QUERY, 'ALERTS{alertname=~"RK.+", job=~"$job", rk_app=~"$app|"}', "our-alerts"),
+    ("annotations list 0 expr", 'ALERTS{alertname=~"RealtimeKit.+"}', "our-alerts"),
+    (QUERY, f"sum by (meeting_name) ({INFO})", "safe-names"),
+    (QUERY, f"topk(3, {NAMED} {NAME})", "safe-names"),
+    (QUERY, READ, "limited-lists"),
+    (QUERY, f"topk by (job) (3, {READ})", "limited-lists"),
     (f"{STAT} fieldConfig defaults mappings", [with_state("RECORDING", "blue")], "state-colours"),
     (f"{STAT} fieldConfig defaults mappings", [with_state("RECORDING", None)], "state-colours"),
     (
@@ -313,7 +344,15 @@ PASSING: list[tuple[str, Any]] = [
     (f"{STAT} options", {"reduceOptions": {"fields": "/.*/"}}),
     (f"{STAT} targets", []),
     (f"{STAT} targets 0", {"refId": "A", "panelId": 4, "datasource": DATASOURCE}),
-    (QUERY, 'ALERTS{alertname="x"}'),
+    (QUERY, f"count({ALERTS})"),
+    (QUERY, f"process_cpu{{{CHOSEN}}} {IS_OURS}"),
+    (QUERY, f"rate(process_cpu{{{CHOSEN}}}[$__rate_interval]) {IS_OURS}"),
+    (QUERY, f"min(up{{{CHOSEN}}} {WAS_OURS})"),
+    (QUERY, f"sum(max by (meeting_id) ({INFO}))"),
+    (QUERY, f"topk(3, {NAMED} ({NAME} or on (meeting_id) {BY_ID}))"),
+    (QUERY, f"topk(3, {READ})"),
+    (QUERY, f"count({READ})"),
+    (f"{STAT} targets 0 expr", READ),
     (QUERY, f"increase(calls_total{{{CHOSEN}}}[$__range])"),
     (QUERY, f"increase(calls_total{{{CHOSEN}}}[1h])"),
     (QUERY, f"irate(calls_total{{{CHOSEN}}}[$__rate_interval])"),

@@ -10,6 +10,7 @@ from typing import Any
 import promql_parser
 import pytest
 
+from dashboards.alerting.texts import plain
 from tests.support.monitoring.series import all_series, read_rules
 
 
@@ -72,12 +73,14 @@ def blocks(page: str) -> list[str]:
 def mentions(page: str) -> list[str]:
     """Return the queries and series names within sentences."""
     text = re.sub(r"^ *```.*?^ *```$", "", page, flags=re.MULTILINE | re.DOTALL)
-    return re.findall(r"`((?:rk_|rk:|recording:|instance:|up{)[^`…]+)`", text)
+    return re.findall(r"`((?:rk_|rk:|app:|meeting:|recording:|instance:|up{)[^`…]+)`", text)
 
 
 def series(promql: str) -> set[str]:
     """Return the names of the series that a query reads, but not the label `rk_app`."""
-    names = re.findall(r"\b(?:(?:rk|recording|instance):[\w:]+|rk_(?!app\b)\w+)", promql)
+    names = re.findall(
+        r"\b(?:(?:rk|app|meeting|recording|instance):[\w:]+|rk_(?!app\b)\w+)", promql
+    )
     return {*map(series_name, names)}
 
 
@@ -185,7 +188,7 @@ def test_the_reference_has_every_rule(root: Path, rules: list[Rule]) -> None:
     for rule in rules:
         start = f"| [{rule['alert']}](" if "alert" in rule else f"| `{rule['record']}` | "
         lines = [line for line in page.splitlines() if line.startswith(start)]
-        texts = [rule["annotations"]["summary"]] if "alert" in rule else []
+        texts = [plain(rule["annotations"]["summary"])] if "alert" in rule else []
         assert any(all(text in line for text in texts) for line in lines), start
         assert all("|  |" not in line for line in lines if "record" in rule), lines
 

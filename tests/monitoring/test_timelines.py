@@ -32,7 +32,6 @@ def test_a_recording_that_fails(promtool: str, rules: Path) -> None:
     check(promtool, rules, moved, Fires("RealtimeKitRecordingErrored", begins=20, waits=1))
 
 
-@pytest.mark.xfail(strict=True, reason="the windows are shorter than two long scrape intervals")
 def test_meetings_that_cannot_be_read(promtool: str, rules: Path) -> None:
     """The alert about old data fires until the API can be read again."""
     outage = Timeline(
@@ -52,7 +51,6 @@ def test_meetings_that_can_be_read(promtool: str, rules: Path) -> None:
     check(promtool, rules, fine, Silent("RealtimeKitDataStale"))
 
 
-@pytest.mark.xfail(strict=True, reason="the windows are shorter than two long scrape intervals")
 def test_people_who_are_not_recorded(promtool: str, rules: Path) -> None:
     """The alert fires until everybody has left, and not about meetings that need no recording."""
     people = [(10, 3), (60, None)]

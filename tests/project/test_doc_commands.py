@@ -133,6 +133,7 @@ REPLACED = {
     "/etc/rk-exporter.yml": "rk.yml",
     "/var/lib/node_exporter/": "./",
     "--runbook-url URL": "--runbook-url https://example.org/runbook",
+    "--grafana-url URL": "--grafana-url https://grafana.example.org",
     # The simulated API has meetings of its own, whose ids depend on its seed only.
     "abcdef-ghijkl": next(iter(GeneratedScenario(1, 5, 0.0, DEMO_PACE).meetings())).id,
     "rk-exporter simulate": "rk-exporter simulate --web.listen-address {simulator}",

@@ -31,6 +31,7 @@ from tests.support.markdown import (
     text_of,
 )
 from tests.support.processes import invoke
+from tests.support.programs import Monitoring
 
 
 OPTIONS_PAGE = "docs/reference/options.md"
@@ -229,7 +230,11 @@ def check_prometheus(block: Block, folder: Path) -> None:
     (folder / "prometheus.yml").write_text(block.text)
     for name in re.findall(r"(?:ca|cert|key)_file: (\S+)", block.text):
         (folder / name).touch()
-    run_if_installed("promtool", "check", "config", f"{folder}/prometheus.yml")
+    # Prometheus 2 does not know the settings for native histograms.
+    is_new = "native_histograms" in block.text
+    programs = Monitoring.BUILT if is_new else Monitoring.DEBIAN
+    promtool = programs.required("promtool", package="prometheus")
+    run_if_installed(promtool, "check", "config", f"{folder}/prometheus.yml")
 
 
 def check_web_configuration(block: Block, _folder: Path) -> None:
@@ -273,6 +278,7 @@ CHECKS = {
     "- 497f6eca": check_meetings,
     "scrape_configs:": check_prometheus,
     "rule_files:": check_prometheus,
+    "alerting:": check_prometheus,
     "tls_server_config:": check_web_configuration,
     "groups:": check_rules,
     "- receiver:": check_route,

@@ -172,6 +172,12 @@ def scrape(system: Setup, form: Format = Format.TEXT) -> str:
     return finish(system, once)
 
 
+def current(system: Setup) -> str:
+    """Return all current values, also those of counters that scrapers see later."""
+    exporter = system.exporter
+    return encode(exporter.families(exporter.collector.snapshot), Format.TEXT).decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Reloaded:
     """A configuration that was reloaded at NOW."""

@@ -9,6 +9,10 @@ from typing import Any
 
 import yaml
 
+from dashboards.alerting.texts import plain
+from rk_exporter.assets.files import RULES as SHIPPED_RULES
+from rk_exporter.assets.files import TEMPLATES, shipped
+from rk_exporter.assets.settings import settings
 from tools.docs.tables import code, table
 
 
@@ -17,7 +21,8 @@ RULES = Path(__file__).parents[2] / "dashboards/rules/rk-exporter.rules.yml"
 Rule = dict[str, Any]
 
 _UNITS = {"h": 3600, "min": 60}
-_SERIES = re.compile(r"\b(?:rk|recording|instance):\w+:\w+")
+_UNIT_SECONDS = {"m": 60, "h": 3600}
+_SERIES = re.compile(r"\b(?:rk|app|meeting|recording|instance):\w+:\w+")
 _INTRODUCTION = """\
 `rules/rk-exporter.rules.yml` has {alerts} alerts. Each links to its entry in the
 [runbook](../how-to/runbook.md). [Alerts and Alertmanager](../how-to/alertmanager.md) explains how
@@ -28,16 +33,26 @@ to load, test and change the rules.
 Critical alerts need action now, because something can still be saved. Warnings can wait for working
 hours. An alert of severity `info` is a reminder.
 """
-_THRESHOLDS = """\
-## Thresholds
+_SETTINGS = """\
+## Settings
 
-Each threshold is a recording rule at the top of the file and applies to all apps. Change its `expr`
-to adjust an alert.
+`rk-exporter assets DIR --set KEY=VALUE` changes a threshold or a severity in all files, and refuses
+keys that it does not know. A threshold applies to all apps. It is a number of the unit in its name,
+or a duration like `10m`, or a share like `20%`.
+
+A severity is `critical`, `warning`, `info` or `off`, which leaves the alert out. Its key is the
+name of the alert and `.severity`, e.g. `RealtimeKitRecordingErrored.severity=critical`. An alert at
+several severities has a key for each of them: {several}.
+"""
+_IN_PROMETHEUS = """\
+In Prometheus, the series `rk:KEY:threshold` has the value of a threshold.
 """
 _GAPS = """\
 ## Gaps, restarts and several exporters
 
-- **Missed scrapes and restarts.** The last value of a missing series counts for ten minutes. Alerts
+- **Missed scrapes and restarts.** Scrapes may be up to 5 minutes apart, and every fourth one may be
+  missed: the last value of a missing series counts for 15 minutes. If somebody removes an app or a
+  meeting, its alerts end with the next scrape. Alerts
   use the API's timestamps if there are any, because `for` starts again after a gap. The API does
   not report since when a recording is PAUSED or ERRORED, so Prometheus remembers when it first saw
   the state. It remembers ERRORED over gaps of two days, so that old failures do not alert again.
@@ -50,8 +65,8 @@ _GAPS = """\
 _RECORDED = """\
 ## Recorded series
 
-Series that start with `instance:` are per exporter and used by the dashboards. Series that start
-with `recording:` combine all exporters and are used by the alerts.
+Series that start with `instance:` are per exporter. Series that start with `recording:`, `meeting:`
+or `app:` combine all exporters. A rule that reads its own series remembers the value.
 """
 
 
@@ -66,13 +81,19 @@ def alerts_reference() -> str:
     parts = [
         _INTRODUCTION.format(alerts=len(names)),
         table(("alert", "severity", "meaning", "for", "thresholds"), _alert_rows(alerts, recorded)),
-        _THRESHOLDS,
-        table(("threshold", "value", "note"), _threshold_rows(recorded, comments)),
+        _SETTINGS.format(several=", ".join(map(code, _severities_of_several()))),
+        table(("key", "default", "note"), _threshold_rows(recorded, comments)),
+        _IN_PROMETHEUS,
         _GAPS,
         _RECORDED,
         table(("series", "meaning"), _recorded_rows(recorded, comments)),
     ]
     return "\n".join(parts)
+
+
+def _severities_of_several() -> list[str]:
+    known = settings(shipped()[TEMPLATES / SHIPPED_RULES])
+    return [key for key in known if ".severity." in key]
 
 
 def _alert_rows(alerts: list[Rule], recorded: dict[str, str]) -> Iterator[list[str]]:
@@ -83,7 +104,7 @@ def _alert_rows(alerts: list[Rule], recorded: dict[str, str]) -> Iterator[list[s
         yield [
             " ".join([f"[{title}](../how-to/runbook.md#{title.lower()})", *variant]),
             labels["severity"],
-            alert["annotations"]["summary"],
+            plain(alert["annotations"]["summary"]),
             _duration(_seconds(alert["for"])),
             ", ".join(
                 f"{name.split(':')[1]} {_value(name, expr)}"
@@ -96,7 +117,7 @@ def _alert_rows(alerts: list[Rule], recorded: dict[str, str]) -> Iterator[list[s
 def _threshold_rows(recorded: dict[str, str], comments: dict[str, str]) -> Iterator[list[str]]:
     for name, expr in recorded.items():
         if _is_threshold(name):
-            yield [code(name), _value(name, expr), comments[name]]
+            yield [code(name.split(":")[1]), _value(name, expr), comments[name]]
 
 
 def _recorded_rows(recorded: dict[str, str], comments: dict[str, str]) -> Iterator[list[str]]:
@@ -139,7 +160,7 @@ def _value(threshold: str, expr: str) -> str:
 
 
 def _seconds(duration: str) -> float:
-    return 60 * float(duration.removesuffix("m"))
+    return float(duration[:-1]) * _UNIT_SECONDS[duration[-1]]
 
 
 def _duration(seconds: float) -> str:

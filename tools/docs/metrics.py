@@ -102,6 +102,9 @@ A recording has 12 to 22 series, a meeting 4 to 7. [Following](../explanation/fo
 how long a recording is shown. Metrics whose type is `info` have the value 1; their labels are the
 content.
 
+A new series of a counter or histogram shows its old value, usually 0, in two scrapes before it
+grows, so that `increase` counts [from the first event](../how-to/prometheus.md#new-counters).
+
 `/metrics` also has the `process_*` metrics of the exporter's process. `rk-exporter scrape` does not
 print them, because node_exporter, which reads its output, has metrics of the same names.
 """

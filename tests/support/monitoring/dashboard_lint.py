@@ -14,6 +14,7 @@ from grafana_foundation_sdk.models import units
 from promql_parser import MatchOp
 
 from tests.support.monitoring import dashboard_conventions as conventions
+from tests.support.monitoring import query_conventions
 from tests.support.monitoring.board import (
     RATE_INTERVAL_SECONDS,
     Board,
@@ -29,6 +30,9 @@ from tests.support.monitoring.promql import Known, selectors
 
 
 UNITS = {value for name, value in vars(units).items() if name[0].isupper()}
+# The last two are the samples at both ends of a window, of which expressions.counted() makes a
+# difference that is exact.
+_GROWTH = {"rate", "irate", "increase", "last_over_time", "min_over_time"}
 # The panel types that the linter knows.
 SHOWING = ("stat", "singlestat", "graph", "table", "timeseries", "gauge")
 QUERYING = ("singlestat", "gauge", "table", "stat", "state-timeline", "timeseries")
@@ -186,11 +190,11 @@ def target_matcher(board: Board, name: str) -> Iterator[Problem]:
 
 
 def target_counter_aggregation(board: Board) -> Iterator[Problem]:
-    """Find counters outside of rate and increase."""
+    """Find counters outside of rate and increase, and outside of a difference of two samples."""
     for target in board.targets:
         if target.query.expression:
             for selector in selectors(target.query.expression):
-                grows = selector.window and selector.function in {"rate", "irate", "increase"}
+                grows = selector.window and selector.function in _GROWTH
                 if selector.name.endswith("_total") and not grows:
                     yield (
                         target.query.place,
@@ -230,4 +234,5 @@ RULES: Mapping[str, Callable[[Board], Iterator[Problem]]] = {
     "target-counter-agg-rule": target_counter_aggregation,
     "uneditable-dashboard": uneditable,
     **conventions.RULES,
+    **query_conventions.RULES,
 }

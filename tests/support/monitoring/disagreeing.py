@@ -32,7 +32,7 @@ UNUSUAL = "R&D: C#, A+B; 50% + x"
 """An app's name with all characters that have a meaning in URLs."""
 _BEHIND_SECONDS = 100
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-_LAST_SUCCESS = re.compile(r"^(rk_\w+_last_success_timestamp_seconds.*) (\S+)$", re.MULTILINE)
+LAST_SUCCESS = re.compile(r"^(rk_\w+_last_success_timestamp_seconds.*) (\S+)$", re.MULTILINE)
 
 
 class Renaming:
@@ -66,17 +66,17 @@ class Renaming:
 
     def _changed(self, text: str) -> str:
         suffix = f" {self._name}, {'later' if self._is_over else 'earlier'}"
-        text = _with_labels(text, "", DESCRIBING, lambda value: value + suffix)
-        text = _with_labels(text, "", ("rk_app",), lambda value: f"{value} {UNUSUAL}")
+        text = with_labels(text, "", DESCRIBING, lambda value: value + suffix)
+        text = with_labels(text, "", ("rk_app",), lambda value: f"{value} {UNUSUAL}")
         if self._is_over and self._is_behind:
             for metric, (label, states) in STATES.items():
                 after = dict(zip(states, [*states[1:], states[0]], strict=True))
-                text = _with_labels(text, metric, (label,), after.__getitem__)
-            text = _LAST_SUCCESS.sub(_earlier, text)
+                text = with_labels(text, metric, (label,), after.__getitem__)
+            text = LAST_SUCCESS.sub(_earlier, text)
         return text
 
 
-def _with_labels(text: str, metric: str, labels: Sequence[str], value: Callable[[str], str]) -> str:
+def with_labels(text: str, metric: str, labels: Sequence[str], value: Callable[[str], str]) -> str:
     """Return an exposition in which the *labels* of the metric have another *value*."""
 
     def changed(match: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from dashboards.expressions import CHECK, EMPTY, EXPIRES, FAILED, STUCK
 from rk_exporter.simulator import (
     Fault,
     Meeting,
@@ -28,6 +29,17 @@ BREAKS = "breaks"
 STEP_SECONDS = 10.0
 STEPS = ("INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED")
 """The states of that recording, one per step."""
+TROUBLES = {
+    "stuck": STUCK,
+    "stuck-uploading": STUCK,
+    "errored": FAILED,
+    "fails": FAILED,
+    "empty": EMPTY,
+    "paused": CHECK,
+    "odd": CHECK,
+    "expiring": EXPIRES,
+}
+"""The trouble levels of the meetings' recordings at the end of the scenario, if they are not 0."""
 
 _PLENTY = 100_000
 _HOUR, _DAY = 3600.0, 86_400.0

@@ -3,8 +3,8 @@
 import math
 import re
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.monitoring.servers import Prometheus, QueryRefusedError
@@ -34,7 +34,8 @@ class Question:
     """
     A query of a panel, variable or annotation, or the values of a *label*.
 
-    *shown* is the text template for its series. *panel* is the type of the panel.
+    *shown* is the text template for its series. *panel* is the type of the panel, and *source* its
+    JSON.
     """
 
     place: str
@@ -43,6 +44,22 @@ class Question:
     is_range: bool = False
     shown: str = ""
     panel: str = ""
+    source: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def unit(self) -> str:
+        """Return the unit of the panel's values."""
+        return str(self._defaults.get("unit", ""))
+
+    @property
+    def draws_bars(self) -> bool:
+        """Return whether each point is a number of events in a time."""
+        return bool(self._defaults.get("custom", {}).get("drawStyle") == "bars")
+
+    @property
+    def _defaults(self) -> Mapping[str, Any]:
+        defaults: Mapping[str, Any] = self.source.get("fieldConfig", {}).get("defaults", {})
+        return defaults
 
     def lack(self, prometheus: Prometheus) -> str | None:
         """Return the problem with the answer, or None if there is data."""
@@ -79,21 +96,28 @@ def legend(shown: str, labels: Mapping[str, str]) -> str:
     return _IN_LEGEND.sub(lambda match: labels.get(match[1], match[1]), shown)
 
 
-def questions(dashboard: Mapping[str, Any], chosen: Mapping[str, str]) -> Iterator[Question]:
+def questions(
+    dashboard: Mapping[str, Any],
+    chosen: Mapping[str, str],
+    built_in: Mapping[str, str] = _BUILT_IN,
+    *,
+    selected: Mapping[str, Sequence[str]] | None = None,
+    times: Callable[[Mapping[str, Any]], Mapping[str, str]] = lambda _: {},
+) -> Iterator[Question]:
     """
     Yield all queries of a dashboard.
 
-    Variables select all values. *chosen* has values for variables that cannot select all.
+    Variables select all values, except those that are *selected*. *chosen* has values for variables
+    that cannot select all, *built_in* for those that depend on the time range, and *times* for
+    those that also depend on the panel.
     """
     title, variables = dashboard["title"], dashboard["templating"]["list"]
-    values = dict(_BUILT_IN)
+    values = dict(built_in)
     for variable in variables:
         name, kind, place = variable["name"], variable["type"], f"{title}, ${variable['name']}"
         if kind == "query":
             yield _of_variable(place, variable["query"], values)
-            values[name] = (
-                (variable.get("allValue") or ".+") if variable["includeAll"] else chosen[name]
-            )
+            values[name] = _value_of(variable, chosen, selected or {})
         elif kind != "datasource":
             values[name] = str(
                 variable.get("current", {}).get("value") or variable["query"].split(",")[0]
@@ -102,15 +126,37 @@ def questions(dashboard: Mapping[str, Any], chosen: Mapping[str, str]) -> Iterat
         if not annotation.get("builtIn"):
             place = f"{title}, annotation {annotation['name']}"
             yield Question(place, _filled(annotation["expr"], values), is_range=True)
-    for panel in _panels(dashboard["panels"]):
+    for panel in panels_of(dashboard["panels"]):
         for target in panel.get("targets", []):
             yield Question(
                 f"{title}, {panel['title']}, {target['refId']}",
-                _filled(target["expr"], values),
+                _filled(target["expr"], {**values, **times(panel)}),
                 is_range=not target.get("instant", False),
                 shown=target.get("legendFormat", ""),
                 panel=panel.get("type", ""),
+                source=panel,
             )
+
+
+def _value_of(
+    variable: Mapping[str, Any],
+    chosen: Mapping[str, str],
+    selected: Mapping[str, Sequence[str]],
+) -> str:
+    """Return the text by which Grafana's data source for Prometheus replaces a variable."""
+    name = variable["name"]
+    if not variable["includeAll"] and not variable.get("multi"):
+        return chosen[name].replace("\\", "\\\\").replace('"', '\\"')
+    if name not in selected:
+        return str(variable.get("allValue") or ".+")
+    parts = [_escaped(value) for value in selected[name]]
+    return parts[0] if len(parts) == 1 else f"({'|'.join(parts)})"
+
+
+def _escaped(value: str) -> str:
+    """Escape a value for a pattern in a string, as Grafana does."""
+    value = value.replace("\\", r"\\\\").replace('"', r"\\\"")
+    return re.sub(r"[$^*{}\[\]'+?.()|]", lambda match: rf"\\{match[0]}", value)
 
 
 def _of_variable(place: str, query: str | Mapping[str, str], values: Mapping[str, str]) -> Question:
@@ -128,8 +174,8 @@ def _filled(promql: str, values: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda match: values[match[match.lastindex or 0]], promql)
 
 
-def _panels(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def panels_of(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield all panels, including those in rows."""
     for panel in panels:
         yield panel
-        yield from _panels(panel.get("panels", []))
+        yield from panels_of(panel.get("panels", []))

@@ -199,16 +199,22 @@ def distinguishing(expr: Expr, known: Known) -> Labels:
             if expr.modifier and expr.modifier.card == VectorMatchCardinality.OneToMany:
                 return distinguishing(expr.rhs, known)
             return distinguishing(expr.lhs, known) & labels_of(expr, known)
-        case AggregateExpr():
-            return labels_of(expr, known)
-        case Call() if expr.func.name == "label_replace":
+        case Call() if _adds_label(expr, known):
             # A label that is made from another, or has one value, distinguishes nothing more.
-            vector, made, *_ = expr.args
-            is_new = made.val not in labels_of(vector, known)
-            return distinguishing(vector, known) if is_new else labels_of(expr, known)
-        case Call() if expr.func.name in {"absent", "label_join"}:
+            return distinguishing(expr.args[0], known)
+        case AggregateExpr() | Call() if isinstance(expr, AggregateExpr) or _sets_label(expr):
             return labels_of(expr, known)
     return NONE.union(*(distinguishing(child, known) for child in children(expr)))
+
+
+def _sets_label(call: Call) -> bool:
+    return call.func.name in {"absent", "label_join", "label_replace"}
+
+
+def _adds_label(call: Call, known: Known) -> bool:
+    """Return whether a call replaces no label but makes a new one."""
+    is_replacing = call.func.name == "label_replace"
+    return is_replacing and call.args[1].val not in labels_of(call.args[0], known)
 
 
 def _name(selector: VectorSelector) -> str:

@@ -212,8 +212,8 @@ def annotations(judged: Judged) -> Iterator[str]:
         if not judged.annotations.get(name):
             yield f"has no {name}"
     summary = judged.annotations.get("summary", "")
-    if not re.fullmatch(r"[A-Z][^{}.!?]*\.", summary):
-        yield f"the summary is not one sentence without templates: {summary}"
+    if not re.fullmatch(r"[^.!?]*\.", re.sub(r"\{\{.*?\}\}", "", summary)):
+        yield f"the summary is not one sentence: {summary}"
     page, _, anchor = judged.annotations.get("runbook_url", "").partition("#")
     if not page.endswith(RUNBOOK) or anchor not in judged.headings:
         yield f"the runbook has no heading for {page}#{anchor}"
@@ -224,7 +224,7 @@ def links(judged: Judged) -> Iterator[str]:
     for text in judged.annotations.values():
         if str(text).startswith(("/", "http")):
             for shown in re.findall(r"\{\{\s*([$.].*?)\s*\}\}", str(text)):
-                if not shown.endswith("| urlquery"):
+                if "| urlquery" not in shown:
                     yield f"{shown} is not encoded in: {text}"
 
 
@@ -287,7 +287,8 @@ def rate(judged: Judged) -> Iterator[str]:
     """Find rates of metrics that are not counters, and rates over too few scrapes."""
     for selector in selectors(judged.expression):
         if selector.function in _OF_COUNTERS:
-            if not selector.is_counter:
+            is_histogram = f"{selector.name}_bucket" in judged.known
+            if not (selector.is_counter or is_histogram):
                 yield f"{selector.function} of {selector.name}, which is not a counter"
             if selector.window and selector.window < SHORTEST_WINDOW:
                 rate_of = f"{selector.function} of {selector.name}"
@@ -297,7 +298,14 @@ def rate(judged: Judged) -> Iterator[str]:
 def counter(judged: Judged) -> Iterator[str]:
     """Find raw counters, which a restart resets."""
     for selector in selectors(judged.expression):
-        growth = (*_OF_COUNTERS, "resets", "changes", "absent", "absent_over_time")
+        growth = (
+            *_OF_COUNTERS,
+            "resets",
+            "changes",
+            "absent",
+            "absent_over_time",
+            "count_over_time",
+        )
         if selector.is_counter and selector.function not in growth:
             yield f"{selector.name} is a counter outside of rate and increase"
 

@@ -45,6 +45,9 @@ def exposed(expositions: Iterable[str]) -> Known:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 known[sample.name] = known.get(sample.name, TARGET) | {*sample.labels}
+                if family.type == "histogram":
+                    # Prometheus 3 can store it as a native one, which has no label le.
+                    known[family.name] = known.get(family.name, TARGET) | {*sample.labels} - {"le"}
     return known
 
 

@@ -148,17 +148,18 @@ class Prometheus:
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
-    def query(self, promql: str) -> list[dict[str, Any]]:
-        """Return the result of an instant query."""
-        result: list[dict[str, Any]] = self._ask("query", query=promql)["result"]
+    def query(self, promql: str, *, at: float | None = None) -> list[dict[str, Any]]:
+        """Return the result of an instant query *at* a time, or now."""
+        given = {} if at is None else {"time": at}
+        result: list[dict[str, Any]] = self._ask("query", query=promql, **given)["result"]
         return result
 
     def query_range(
-        self, promql: str, *, seconds: float, step_seconds: float
+        self, promql: str, *, seconds: float, step_seconds: float, at: float | None = None
     ) -> list[dict[str, Any]]:
-        """Return the result of a query over the last *seconds*."""
-        now = time.time()
-        given = {"start": now - seconds, "end": now, "step": step_seconds}
+        """Return the result of a query over the last *seconds* before a time, or before now."""
+        end = time.time() if at is None else at
+        given = {"start": end - seconds, "end": end, "step": step_seconds}
         result: list[dict[str, Any]] = self._ask("query_range", query=promql, **given)["result"]
         return result
 
@@ -181,7 +182,12 @@ class Prometheus:
 
     def rules(self) -> list[dict[str, Any]]:
         """Return all rules with their health and alerts."""
-        return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
+        return [rule for group in self.rule_groups() for rule in group["rules"]]
+
+    def rule_groups(self) -> list[dict[str, Any]]:
+        """Return all groups of rules, and how long their last evaluation took."""
+        groups: list[dict[str, Any]] = self._ask("rules")["groups"]
+        return groups
 
     def metrics(self) -> str:
         """Return Prometheus's own metrics."""
@@ -208,12 +214,14 @@ def started_prometheus(
     scraping: Mapping[str, Any] | None = None,
     rule_files: Sequence[Path] = (),
     alertmanager: str | None = None,
+    discovered: Mapping[str, Path] | None = None,
 ) -> Iterator[Prometheus]:
     """
     Start a Prometheus that scrapes its targets and evaluates its rules every second.
 
     *targets* has the addresses of each job, or groups of addresses with labels. *scraping* has
-    further settings of the jobs.
+    further settings of the jobs. *discovered* has files with more targets of further jobs, which
+    may change.
     """
     configuration = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -228,6 +236,14 @@ def started_prometheus(
                 **(scraping or {}),
             }
             for job, groups in targets.items()
+        ]
+        + [
+            {
+                "job_name": job,
+                "file_sd_configs": [{"files": [str(file)], "refresh_interval": "1s"}],
+                **(scraping or {}),
+            }
+            for job, file in (discovered or {}).items()
         ],
         "alerting": {
             "alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]

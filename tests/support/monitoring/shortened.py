@@ -13,6 +13,7 @@ RULES = Path("dashboards/rules/rk-exporter.rules.yml")
 ALERTMANAGER = Path("dashboards/examples/alertmanager.yml")
 JOB = "rk-exporter"
 """The job name in the rules."""
+_MINUTES = {"m": 1, "h": 60}
 
 
 def rules(root: Path) -> Iterator[dict[str, Any]]:
@@ -53,7 +54,7 @@ def _shorten(rule: dict[str, Any]) -> None:
     This also shortens windows below the waiting time, because such a rule relies on the window
     being shorter. Other windows bridge gaps and delay nothing.
     """
-    minutes = int(rule["for"].removesuffix("m"))
+    minutes = int(rule["for"][:-1]) * _MINUTES[rule["for"][-1]]
 
     def shorter(window: re.Match[str]) -> str:
         return f"[{window[1]}s]" if int(window[1]) < minutes else window[0]

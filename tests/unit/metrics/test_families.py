@@ -36,7 +36,7 @@ from tests.support.building import (
     setup,
     value,
 )
-from tests.support.exporters import failing, finish, full, rate_limited, scrape, watched
+from tests.support.exporters import current, failing, finish, full, rate_limited, scrape, watched
 
 
 Build = Callable[[Path], Setup]
@@ -155,8 +155,7 @@ def test_nothing_is_shown_before_it_is_known() -> None:
 )
 def test_counters_begin_at_zero(options: dict[str, str], endpoints: set[str]) -> None:
     """Every endpoint in use has each failure reason and its usual codes from the start."""
-    exporter = setup(meetings=["idle"], configuration=config(**options)).exporter
-    text = encode(exporter.families(exporter.collector.snapshot), Format.TEXT).decode()
+    text = current(setup(meetings=["idle"], configuration=config(**options)))
     assert {(endpoint, reason.value, 0.0) for endpoint in endpoints for reason in Reason} == {
         (labels["api_endpoint"], labels["reason"], number)
         for labels, number in labelled(text, "rk_api_request_failures_total")
@@ -175,7 +174,9 @@ def test_counters_begin_at_zero(options: dict[str, str], endpoints: set[str]) ->
 
 def test_counters_of_calls() -> None:
     """A call is counted by its endpoint and code, with its duration."""
-    text = scrape(setup(meetings=["idle"]))
+    system = setup(meetings=["idle"])
+    scrape(system)
+    text = current(system)
     codes = [
         (labels["api_endpoint"], labels["code"], number)
         for labels, number in labelled(text, "rk_api_requests_total")
@@ -518,7 +519,8 @@ def test_malformed_fields_are_counted() -> None:
     """Each malformed field is counted by name, and the recording is still shown."""
     system = setup(scripted())
     system.simulator.inject("meeting-1", Fault.GARBAGE_FIELDS)
-    text = scrape(system)
+    scrape(system)
+    text = current(system)
     counts = samples(text, "rk_api_malformed_fields_total")
     assert sum(counts.values()) >= 5
     assert 1 == value(text, "rk_meeting_up")

@@ -19,6 +19,7 @@ from rk_exporter.model.recording import (
     StopReason,
 )
 from rk_exporter.tracking.counters import RecordingCounters
+from rk_exporter.tracking.known_fields import has_labels
 from rk_exporter.tracking.lifecycle import (
     FollowRules,
     KnownRecording,
@@ -26,7 +27,6 @@ from rk_exporter.tracking.lifecycle import (
     count_transition,
     due_at,
     ended_at,
-    has_labels,
     overdue,
     revive,
     track,
@@ -157,6 +157,17 @@ class TestApplyReading:
         settled = [values for values in shown if values is not None]
         assert settled == settled[:1] * len(settled)
         assert shown == [None] * (len(shown) - len(settled)) + settled
+
+    @pytest.mark.parametrize(
+        ("expiry", "later", "expected"),
+        [(NOW - 1, None, NOW - 1), (NOW + 1, None, None), (NOW - 1, NOW + 9, NOW + 9)],
+    )
+    def test_expired_url(self, expiry: float, later: float | None, expected: float | None) -> None:
+        """An expiry that has passed stays known although the API no longer returns it."""
+        uploaded = recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=expiry)
+        deleted = recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=later)
+        known = seen(uploaded, deleted)
+        assert expected == known.recording.download_url_expiry_timestamp_seconds
 
     def test_session_appears_at_the_start(self) -> None:
         """An invoked recording may have no session yet; until then it has no labels."""

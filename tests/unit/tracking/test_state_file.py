@@ -543,6 +543,9 @@ class TestWriteErrors:
         system, responds = with_slow_disk(path)
 
         async def scrapes() -> list[str]:
+            # The third scrape shows the current values of counters.
+            for _ in range(2):
+                await system.get()
             while not value((await system.get()).text, WRITTEN):
                 pass
             caplog.clear()
@@ -573,6 +576,9 @@ class TestWriteErrors:
         system, responds = with_slow_disk(path)
 
         async def scrapes() -> list[str]:
+            # The third scrape shows the current values of counters.
+            for _ in range(2):
+                await system.get()
             while not value((await system.get()).text, WRITTEN):
                 pass
             caplog.clear()

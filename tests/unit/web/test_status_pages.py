@@ -20,7 +20,7 @@ from rk_exporter.web.status.page import Links
 from rk_exporter.web.status.pages import StatusApi, StatusPage, StatusSource
 from rk_exporter.web.status.readiness import Observed
 from tests.support.building import ACCOUNT, BASE_URL, NOW, run, samples, scripted, setup, value
-from tests.support.exporters import failing, finish, full
+from tests.support.exporters import current, failing, finish, full
 from tests.support.statuses import app, observed, parse, reading
 
 
@@ -29,9 +29,11 @@ def test_page_api_and_metrics_agree(tmp_path: Path) -> None:
     system = failing(tmp_path)
 
     async def steps() -> list[str]:
-        return [(await system.get(path)).text for path in ("/metrics", "/api/v1/status", "/")]
+        await system.get()
+        return [(await system.get(path)).text for path in ("/api/v1/status", "/")]
 
-    metrics, document, page = finish(system, steps)
+    document, page = finish(system, steps)
+    metrics = current(system)
     data = json.loads(document)["data"]
     text = " ".join(parse(page.encode()).text.split())
     for one in data["apps"]:
@@ -69,12 +71,12 @@ def test_bugs_are_counted(tmp_path: Path) -> None:
 
     system.proxy.before = fail
 
-    async def steps() -> tuple[str, str, str]:
-        metrics = (await system.get()).text
-        document = (await system.get("/api/v1/status")).text
-        return metrics, document, (await system.get("/")).text
+    async def steps() -> tuple[str, str]:
+        await system.get()
+        return (await system.get("/api/v1/status")).text, (await system.get("/")).text
 
-    metrics, document, page = finish(system, steps)
+    document, page = finish(system, steps)
+    metrics = current(system)
     for one in json.loads(document)["data"]["apps"]:
         name = "rk_exporter_internal_errors_total"
         assert value(metrics, name, rk_app=one["name"]) == one["internal_errors_total"] == 1

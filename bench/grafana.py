@@ -1,0 +1,93 @@
+"""What Grafana asks Prometheus for a panel of a dashboard."""
+
+import json
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rk_exporter.config.parsers import parse_duration
+from tests.support.monitoring.grafana import Question, panels_of, questions
+from tests.support.monitoring.servers import Prometheus
+
+
+SCRAPE_SECONDS = 15.0
+_SCREEN_PIXELS, _GRID_COLUMNS = 1920, 24
+# Grafana rounds the time between two points to one of these, at the border before it.
+_STEPS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600)
+_BORDERS = (1.5, 3.5, 7.5, 12.5, 17.5, 25, 45, 90, 210, 450, 750, 1050, 1500, 2700)
+
+
+@dataclass(frozen=True, slots=True)
+class PanelQueries:
+    """The queries of one panel; *dashboard* also has queries of its variables."""
+
+    dashboard: str
+    title: str
+    questions: tuple[Question, ...]
+    range_seconds: float
+    step_seconds: float
+
+    @property
+    def points(self) -> int:
+        """Return the number of points of a line."""
+        return int(self.range_seconds / self.step_seconds)
+
+    def ask(self, prometheus: Prometheus) -> int:
+        """Ask all of them, one after the other, and return the number of series."""
+        return sum(len(self._answer(prometheus, question)) for question in self.questions)
+
+    def _answer(self, prometheus: Prometheus, question: Question) -> list[Any]:
+        if question.label:
+            selectors = [question.promql] if question.promql else []
+            return list(prometheus.label_values(question.label, *selectors))
+        if not question.is_range:
+            return prometheus.query(question.promql)
+        return prometheus.query_range(
+            question.promql, seconds=self.range_seconds, step_seconds=self.step_seconds
+        )
+
+
+def panel_queries(file: Path, chosen: Mapping[str, str]) -> Iterator[PanelQueries]:
+    """Yield the queries of each panel of a dashboard with its default time range."""
+    dashboard = json.loads(file.read_text())
+    seconds = parse_duration(dashboard["time"]["from"].removeprefix("now-"))
+    for panel in panels_of(dashboard["panels"]):
+        if panel.get("targets"):
+            step = _step_seconds(panel, seconds)
+            alone = {**dashboard, "panels": [panel], "annotations": {"list": []}}
+            found = tuple(
+                question
+                for question in questions(alone, chosen, _built_in(seconds, step))
+                if question.panel
+            )
+            yield PanelQueries(file.stem, panel["title"], found, seconds, step)
+    around = {**dashboard, "panels": []}
+    step = _rounded(seconds / _SCREEN_PIXELS)
+    of_frame = tuple(questions(around, chosen, _built_in(seconds, step)))
+    yield PanelQueries(file.stem, "(variables, annotations)", of_frame, seconds, step)
+
+
+def _step_seconds(panel: Mapping[str, Any], range_seconds: float) -> float:
+    """Return the time between two points: one pixel, but no less than a scrape."""
+    pixels = panel.get("maxDataPoints") or _SCREEN_PIXELS * panel["gridPos"]["w"] / _GRID_COLUMNS
+    least = parse_duration(panel.get("interval") or f"{SCRAPE_SECONDS:.0f}s")
+    return max(_rounded(range_seconds / pixels), least)
+
+
+def _rounded(seconds: float) -> float:
+    index = sum(seconds >= border for border in _BORDERS)
+    return max(float(_STEPS[index]), SCRAPE_SECONDS)
+
+
+def _built_in(range_seconds: float, step_seconds: float) -> Mapping[str, str]:
+    rate_seconds = max(step_seconds + SCRAPE_SECONDS, 4 * SCRAPE_SECONDS)
+    return {
+        "__rate_interval": f"{rate_seconds:.0f}s",
+        "__interval": f"{step_seconds:.0f}s",
+        "__interval_ms": f"{1000 * step_seconds:.0f}",
+        "__range": f"{range_seconds:.0f}s",
+        "__range_s": f"{range_seconds:.0f}",
+        "__range_ms": f"{1000 * range_seconds:.0f}",
+    }

@@ -1,0 +1,201 @@
+"""The cost of rules and dashboards for a large account, in a real Prometheus."""
+
+import shutil
+import statistics
+import tempfile
+import time
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import yaml
+
+from bench.grafana import panel_queries
+from bench.large_account import (
+    CHOSEN,
+    FAILED,
+    MEETINGS,
+    RECORDINGS,
+    STUCK,
+    UNRECORDED,
+    LargeAccount,
+)
+from bench.replay import DAY_SECONDS, FINE_SECONDS, Replay
+from tests.support.monitoring.servers import Prometheus, Server, free_port
+from tests.support.serving import served
+from tools import prometheus3
+
+
+MOST_SECONDS = 2.0
+ROOT = Path(__file__).parents[1]
+_DASHBOARDS = ("overview", "recordings", "recording", "exporter")
+_RULES = ROOT / "dashboards/rules/rk-exporter.rules.yml"
+_ALERTS = {
+    "RealtimeKitRecordingErrored": FAILED,
+    "RealtimeKitRecordingStuckInvoked": STUCK,
+    "RealtimeKitMeetingNotRecorded": UNRECORDED,
+}
+_ROUNDS = 5
+_TRIES = 3
+_SLOWEST = 8
+# A day on a busy machine.
+_PATIENCE_SECONDS = 3600.0
+# Failing scrapes, while the next page is rendered, cost nothing.
+_FILLING = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+_SCRAPING = {"scrape_interval": f"{FINE_SECONDS:.0f}s", "scrape_timeout": f"{FINE_SECONDS:.0f}s"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """A Prometheus in a folder that scrapes a target."""
+
+    program: str
+    folder: Path
+    target: str
+
+    def configure(self, scraping: Mapping[str, str], *rules: str) -> None:
+        """Write the configuration."""
+        job = {"job_name": "rk-exporter", "static_configs": [{"targets": [self.target]}]}
+        configuration = {"rule_files": [*rules], "scrape_configs": [{**job, **scraping}]}
+        (self.folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
+
+    @contextmanager
+    def running(self) -> Iterator[Prometheus]:
+        """Run the program, which keeps the samples of the one before."""
+        address = f"127.0.0.1:{free_port()}"
+        command = [
+            *(self.program, f"--config.file={self.folder}/prometheus.yml"),
+            *(f"--storage.tsdb.path={self.folder}/samples", f"--web.listen-address={address}"),
+            "--web.enable-lifecycle",
+        ]
+        log = self.folder / "prometheus.log"
+        with (
+            Server(command, address=address, log=log) as server,
+            httpx.Client(base_url=server.url, timeout=120) as client,
+        ):
+            yield Prometheus(client)
+
+
+def print_monitoring() -> None:
+    """Fill a Prometheus with a day of samples and measure it, then Prometheus 3."""
+    print(
+        f"rules and dashboards: {MEETINGS:,} meetings and {RECORDINGS:,} recordings, of which "
+        f"{FAILED} failed within a day.\nA round of all rules, and each panel, must take less than "
+        f"{MOST_SECONDS:.0f} s (medians).\n"
+    )
+    programs = {
+        "Prometheus 2 (`apt install prometheus`)": shutil.which("prometheus"),
+        "Prometheus 3 (`make prometheus3`)": shutil.which(prometheus3.programs() / "prometheus"),
+    }
+    now = time.time()
+    replay = Replay(LargeAccount(now).exposition, begin=now - DAY_SECONDS)
+    with tempfile.TemporaryDirectory() as folder, served(replay) as target:
+        for name, program in programs.items():
+            if program:
+                print(f"{name}\n")
+                _measure(_Site(program, Path(folder), target.removeprefix("http://")), replay)
+            else:
+                print(f"skipped, because it is missing: {name}\n")
+
+
+def _measure(site: _Site, replay: Replay) -> None:
+    site.configure(_FILLING)
+    with site.running() as prometheus:
+        begun = time.monotonic()
+        _wait(lambda: replay.is_live)
+        filled_seconds = time.monotonic() - begun
+        rules = site.folder / "rules.yml"
+        rules.write_text(_frequent(_RULES.read_text()))
+        site.configure(_SCRAPING, str(rules))
+        prometheus.reload()
+        series = prometheus.number('count({__name__=~"rk_.+"})') or 0
+        print(f"{series:,.0f} series, a day of samples in {filled_seconds:.0f} s\n")
+        _print_rules(prometheus)
+        _print_panels(prometheus)
+
+
+def _frequent(rules: str) -> str:
+    """Return the rules with more rounds per minute, and alerts that fire immediately."""
+    document = yaml.safe_load(rules)
+    for group in document["groups"]:
+        group["interval"] = f"{FINE_SECONDS:.0f}s"
+        for rule in group["rules"]:
+            rule.pop("for", None)
+    return str(yaml.safe_dump(document, sort_keys=False))
+
+
+def _print_rules(prometheus: Prometheus) -> None:
+    groups: dict[str, dict[str, float]] = defaultdict(dict)
+    rules: dict[str, dict[str, float]] = defaultdict(dict)
+
+    def are_complete() -> bool:
+        for group in prometheus.rule_groups():
+            groups[group["name"]][group["lastEvaluation"]] = group["evaluationTime"]
+            for rule in group["rules"]:
+                # One alert may have several rules.
+                key = f"{rule['name']} {rule.get('labels', {}).get('severity', '')}".rstrip()
+                rules[key][rule["lastEvaluation"]] = rule["evaluationTime"]
+        return min(map(len, groups.values())) >= _ROUNDS
+
+    _wait(are_complete)
+    _check_rules(prometheus)
+    print("| rules | median | rounds |\n| :--- | ---: | ---: |")
+    medians = {name: statistics.median(rounds.values()) for name, rounds in groups.items()}
+    for name, seconds in medians.items():
+        print(f"| group {name} | {seconds:.2f} s | {len(groups[name])} |")
+    print(_row("**all groups**", sum(medians.values())))
+    slowest = {name: statistics.median(rounds.values()) for name, rounds in rules.items()}
+    for name in sorted(slowest, key=lambda name: -slowest[name])[:_SLOWEST]:
+        print(f"| {name} | {slowest[name]:.2f} s | |")
+    print()
+
+
+def _check_rules(prometheus: Prometheus) -> None:
+    """Fail unless the rules have done their work."""
+    rules = prometheus.rules()
+    failed = [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] != "ok"]
+    if failed:
+        raise AssertionError(failed)
+    for name, expected in _ALERTS.items():
+        firing = prometheus.number(f'count(ALERTS{{alertname="{name}", alertstate="firing"}})')
+        if firing != expected:
+            raise AssertionError(f"{firing} alerts {name} fire instead of {expected}")
+    states = prometheus.number("count(rk_recording_status == 1)")
+    if states != RECORDINGS:
+        raise AssertionError(f"{states} recordings have a state instead of {RECORDINGS}")
+
+
+def _print_panels(prometheus: Prometheus) -> None:
+    print(
+        "| dashboard | panel | queries | points each | series | median |\n"
+        "| :--- | :--- | ---: | ---: | ---: | ---: |"
+    )
+    for dashboard in _DASHBOARDS:
+        for panel in panel_queries(ROOT / "dashboards" / f"{dashboard}.json", CHOSEN):
+            times = []
+            for _ in range(_TRIES):
+                begun = time.monotonic()
+                series = panel.ask(prometheus)
+                times.append(time.monotonic() - begun)
+            seconds = statistics.median(times)
+            print(
+                f"| {dashboard} | {panel.title} | {len(panel.questions)} | {panel.points} "
+                f"| {series:,} | {seconds:.2f} s{'' if seconds < MOST_SECONDS else ' TOO SLOW'} |"
+            )
+    print()
+
+
+def _row(name: str, seconds: float) -> str:
+    return f"| {name} | {seconds:.2f} s{'' if seconds < MOST_SECONDS else ' TOO SLOW'} | |"
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {_PATIENCE_SECONDS:.0f} s")
+        time.sleep(1)

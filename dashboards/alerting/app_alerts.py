@@ -1,0 +1,192 @@
+"""Alerts about what an exporter reads: its apps, its meetings and its files."""
+
+from dashboards.alerting.rule import Alert, Link, Severity
+
+
+ALERTS = (
+    Alert(
+        name="RealtimeKitNothingRead",
+        expr="""\
+max by (<app>) (
+  last_over_time(rk_up[<known>])
+  and ignoring ()
+  instance:rk_meetings:known
+  unless ignoring (rk_app)
+  instance:up:failing
+)
+== 0
+""",
+        pending="15m",
+        severity=Severity.CRITICAL,
+        summary="Nothing of app <app> can be read.",
+        description=(
+            "Failed recordings go unnoticed: for at least 15 minutes, no API call of any exporter "
+            "has succeeded for this app. Cloudflare may be unreachable, or it refuses the token "
+            "or all calls. Run `rk-exporter check`, which shows the cause."
+        ),
+        link=Link.EXPORTER,
+        note="One alert for all causes. Other alerts say more about some of them.",
+    ),
+    Alert(
+        name="RealtimeKitDataStale",
+        expr="""\
+count by (<app>) (
+    time()
+    - max by (<meeting>) (
+      last_over_time(rk_meeting_last_success_timestamp_seconds[<known>])
+      unless on (<exporter meeting>)
+      instance:rk_meeting_info:gone
+      unless ignoring (rk_app, meeting_id)
+      instance:up:failing
+    )
+    > <data_age_seconds>
+  or on (<meeting>)
+    max by (<meeting>) (
+      last_over_time(rk_meeting_up[<known>])
+      unless on (<exporter meeting>)
+      instance:rk_meeting_info:gone
+    )
+    == 0
+    unless on (<meeting>)
+    last_over_time(rk_meeting_last_success_timestamp_seconds[<known>])
+)
+""",
+        pending="5m",
+        severity=Severity.WARNING,
+        summary="<1 meeting|meetings> of app <app> cannot be read.",
+        description=(
+            "Nobody notices if recordings of these meetings fail, because the exporter has not "
+            "read them recently. Run `rk-exporter check`, which shows the error for each meeting."
+        ),
+        link=Link.EXPORTER,
+        labels={"what": "meetings"},
+    ),
+    Alert(
+        name="RealtimeKitDataStale",
+        expr="""\
+max by (<app>) (last_over_time(rk_discovery_up[<known>])) == 0
+and on (<app>)
+app:rk_meetings:read
+and on (<app>)
+(
+    time()
+    - max by (<app>) (last_over_time(rk_discovery_last_success_timestamp_seconds[<known>]))
+    > <data_age_seconds>
+  or on (<app>)
+    max by (<app>) (last_over_time(rk_discovery_up[<known>])) == 0
+    unless on (<app>)
+    last_over_time(rk_discovery_last_success_timestamp_seconds[<known>])
+)
+""",
+        pending="5m",
+        severity=Severity.WARNING,
+        summary="The live meetings of app <app> cannot be listed.",
+        description=(
+            "Nobody notices if recordings of new meetings fail, because the exporter does not find "
+            "them. Run `rk-exporter check`, which shows the error."
+        ),
+        link=Link.EXPORTER,
+        labels={"what": "discovery"},
+    ),
+    Alert(
+        name="RealtimeKitMeetingsFileUnreadable",
+        expr="""\
+min by (<exporter app>, file) (
+  last_over_time(rk_meetings_file_last_read_successful[<known>])
+  and ignoring (file)
+  instance:rk_meetings:known
+)
+== 0
+""",
+        pending="1h",
+        severity=Severity.WARNING,
+        summary="The list of meetings of app <app> is out of date.",
+        description=(
+            "Nobody watches meetings that are new in the list: the exporter {{ $labels.instance }} "
+            "cannot read {{ $labels.file }} and goes on with the last good list. Its log names the "
+            "line or the error. Correct the file; it is read again by itself."
+        ),
+        link=Link.EXPORTER,
+    ),
+    Alert(
+        name="RealtimeKitNoMeetings",
+        expr="""\
+app:rk_meetings:read == 0
+unless on (<app>)
+last_over_time(rk_discovery_up[<known>])
+""",
+        pending="1h",
+        severity=Severity.WARNING,
+        summary="The list of meetings of app <app> is empty.",
+        description=(
+            "Nobody watches any recording of this app, because its list of meetings is empty. "
+            "Look at the files of the list: a script may have written an empty one."
+        ),
+        link=Link.EXPORTER,
+        note="With meetings.discover an empty list means that no meeting is live.",
+    ),
+    Alert(
+        name="RealtimeKitStateFileNotWritten",
+        expr="""\
+min by (<exporter>) (
+  last_over_time(rk_state_file_last_write_successful[<known>])
+  and ignoring ()
+  up{job="rk-exporter"}
+)
+== 0
+""",
+        pending="15m",
+        severity=Severity.WARNING,
+        summary="The exporter cannot write its state file.",
+        description=(
+            "A restart of {{ $labels.instance }} will lose counts and readings that are newer "
+            "than the file. Its log names the file and the error, e.g. a full disk or missing "
+            "permissions. Correct that; the file is written again by itself."
+        ),
+        link=Link.EXPORTER,
+    ),
+    Alert(
+        name="RealtimeKitConfigReloadFailed",
+        expr="""\
+min by (<exporter>) (
+  last_over_time(rk_config_last_reload_successful[<known>])
+  and ignoring ()
+  up{job="rk-exporter"}
+)
+== 0
+or on (<exporter>)
+min by (<exporter>) (
+  last_over_time(rk_web_config_last_reload_successful[<known>])
+  and ignoring ()
+  up{job="rk-exporter"}
+)
+== 0
+""",
+        pending="10m",
+        severity=Severity.WARNING,
+        summary="The exporter could not reload its configuration.",
+        description=(
+            "{{ $labels.instance }} does not use the new configuration, and would not start with "
+            "it. The exporter's log names the file and the field. Correct it, run "
+            "`rk-exporter check --offline`, and reload again."
+        ),
+        link=Link.EXPORTER,
+    ),
+    Alert(
+        name="RealtimeKitRecordingsHidden",
+        expr="""\
+max by (<app>) (last_over_time(rk_recordings_hidden[<known>])) > 0
+and on (<app>)
+app:rk_meetings:read
+""",
+        pending="60m",
+        severity=Severity.WARNING,
+        summary="<1 finished recording|finished recordings> of app <app> are not shown.",
+        description=(
+            "Alerts and dashboards about single recordings leave them out, because there are more "
+            "finished recordings than `--follow.max-recordings`. Raise the limit, or shorten "
+            "`--follow.retain`."
+        ),
+        link=Link.OVERVIEW,
+    ),
+)

@@ -1,0 +1,149 @@
+"""The panels of the exporter dashboard about the data that it reads: how old, and from where."""
+
+from dashboards import legends
+from dashboards.links import RECORDING, link_to
+from dashboards.panels import (
+    DURATION,
+    About,
+    Panel,
+    Size,
+    dashed,
+    fixed,
+    history,
+    query,
+    timeline,
+)
+from dashboards.selectors import (
+    BY_APP,
+    BY_MEETING,
+    CHOSEN,
+    named,
+    of_app,
+    of_exporter,
+    of_meeting,
+    once,
+    threshold,
+)
+from dashboards.states import values
+from dashboards.tables import Label, Value, table_of
+from rk_exporter.model.palette import BAD, GOOD
+
+
+_THIRD = Size(8, 8)
+_ROWS = 100
+_STALE = threshold("data_age_seconds")
+
+_READ_AT = once(BY_MEETING, of_meeting("rk_meeting_last_success_timestamp_seconds"))
+_UP = once(BY_MEETING, of_meeting("rk_meeting_up"))
+READ_FAILED = f"{_UP} == 0"
+"""The meetings that no exporter could read."""
+_TEXTS = values({1: ("ok", GOOD), 0: ("failed", BAD)})
+
+
+def pass_duration() -> Panel:
+    """Show how long passes took."""
+    return history(
+        About(
+            "Pass duration",
+            "How long it took to read an app's meetings in the last scrape. A pass ends half a "
+            "second before Prometheus's scrape timeout.",
+            unit="s",
+        ),
+        [query(of_app("rk_scrape_duration_seconds"), "{{rk_app}} {{instance}}")],
+        size=_THIRD,
+    ).legend(legends.compact("lastNotNull", "max"))
+
+
+def deferred() -> Panel:
+    """Show how many meetings passes did not read."""
+    of_apps = {
+        title: f"sum by ({BY_APP}) ({once(CHOSEN.app_in_place, of_app(metric))})"
+        for title, metric in (("meetings", "rk_meetings"), ("deferred", "rk_meetings_deferred"))
+    }
+    panel = history(
+        About(
+            "Deferred meetings",
+            "Number of meetings, and how many of them a pass did not read.",
+        ),
+        [query(promql, f"{{{{rk_app}}}} {title}") for title, promql in of_apps.items()],
+        size=_THIRD,
+    )
+    panel.legend(legends.compact("lastNotNull", "max"))
+    return panel.override_by_regexp("/ meetings$/", [*dashed(), fixed("text")])
+
+
+def stale() -> Panel:
+    """Show the meetings that were not read lately, the oldest first."""
+    age = f"time() - {_READ_AT}"
+    old = f"({age} > {_STALE} or on ({BY_MEETING}) {age} and on ({BY_MEETING}) {READ_FAILED})"
+    oldest = f"topk({_ROWS}, {old})"
+    unread = f"{READ_FAILED} or on ({BY_MEETING}) {_UP} and on ({BY_MEETING}) {old}"
+    meeting = link_to(RECORDING, app="App", meeting="Meeting id")
+    return table_of(
+        About(
+            "Stale meetings",
+            "Meetings whose last read failed, or is older than the alert about old data allows. "
+            "Meetings without an age were never read. At most a hundred are shown.",
+        ),
+        [
+            Label("Meeting", "meeting_name", link=meeting, link_title="Open recordings"),
+            Value("Last read", named(f"topk({_ROWS}, {unread})"), width=95, texts=_TEXTS),
+            Value("Age", oldest, unit=DURATION, width=110),
+            Label("App", "rk_app", width=110),
+            Label("Meeting id", "meeting_id", width=150),
+        ],
+        size=Size(12, 8),
+        sorted_by="Age",
+        empty="All meetings were read recently.",
+    )
+
+
+def ages() -> Panel:
+    """Show how old the data is."""
+    discovered_at = once(BY_APP, of_app("rk_discovery_last_success_timestamp_seconds"))
+    panel = history(
+        About(
+            "Data age",
+            "Time since the oldest read of a meeting, and since the last list of live sessions.",
+            unit=DURATION,
+        ),
+        [
+            query(f"time() - min by ({BY_APP}) ({_READ_AT})", "{{rk_app}} meetings"),
+            query(f"time() - {discovered_at}", "{{rk_app}} live sessions"),
+        ],
+        size=Size(6, 8),
+    )
+    # The axis has whole seconds.
+    return panel.axis_soft_max(60).legend(legends.compact("lastNotNull", "max"))
+
+
+def sources() -> Panel:
+    """Show when files and the list of live sessions could be read or written."""
+    of_apps = {
+        "{{rk_app}} live sessions": ("rk_discovery_up", BY_APP),
+        "{{rk_app}} {{file}}": ("rk_meetings_file_last_read_successful", f"{BY_APP}, file"),
+    }
+    of_exporters = {
+        "{{instance}} configuration": "rk_config_last_reload_successful",
+        "{{instance}} web configuration": "rk_web_config_last_reload_successful",
+        "{{instance}} state file": "rk_state_file_last_write_successful",
+    }
+    targets = [
+        query(f"min by ({labels}) ({of_app(metric)})", legend)
+        for legend, (metric, labels) in of_apps.items()
+    ]
+    targets += [
+        query(f"min by (instance) ({of_exporter(metric)})", legend)
+        for legend, metric in of_exporters.items()
+    ]
+    panel = timeline(
+        About(
+            "Files and sessions",
+            "Whether the last read or write of a file, the last reload of a configuration and the "
+            "last list of live sessions succeeded. Shows only what is in use.",
+            unit="none",
+        ),
+        targets[0],
+        size=Size(6, 8),
+    )
+    return panel.targets(list(targets)).mappings(_TEXTS).legend(legends.names().show_legend(False))

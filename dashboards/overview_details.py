@@ -1,0 +1,194 @@
+"""The collapsed rows of the overview."""
+
+from dashboards import expressions
+from dashboards.links import RECORDING, link_to
+from dashboards.panels import (
+    LONG_DURATION,
+    About,
+    Panel,
+    Size,
+    bars,
+    events,
+    history,
+    instant,
+    quantiles,
+    query,
+)
+from dashboards.queries import HIDDEN, LIVE_UNRECORDED, ended_within, in_states
+from dashboards.selectors import (
+    BY_APP,
+    BY_MEETING,
+    BY_RECORDING,
+    CHOSEN,
+    named,
+    of_app,
+    of_meeting,
+    once,
+    or_zero,
+)
+from dashboards.states import COLOURS, STATES, values
+from dashboards.tables import Label, Value, table_of
+from rk_exporter.model.palette import BAD
+
+
+_HALF = Size(12, 8)
+_ROWS = 50
+_SIZES = once(BY_RECORDING, of_meeting("rk_recording_file_size_bytes"))
+_TO_MEETING = link_to(RECORDING, meeting="Meeting id")
+_OF_MEETING = (
+    Label("App", "rk_app", width=110),
+    Label("Meeting", "meeting_name", link=_TO_MEETING, link_title="Open recordings"),
+    Label("Meeting id", "meeting_id", is_hidden=True),
+)
+
+
+def live() -> list[Panel]:
+    """Return the live meetings without a recording, also those that need none."""
+    people = f"topk({_ROWS}, {LIVE_UNRECORDED})"
+    on_start = once(BY_MEETING, of_meeting("rk_meeting_record_on_start"))
+    return [
+        table_of(
+            About(
+                "Live meetings without a recording",
+                f"The {_ROWS} largest meetings with people in them that have not been recorded for "
+                "at least a minute. Those that record from the start should be recorded.",
+            ),
+            [
+                *_OF_MEETING,
+                Value("People", named(people), width=80),
+                Value(
+                    "From the start",
+                    f"{on_start}\nand on ({BY_MEETING})\n{people}",
+                    width=120,
+                    texts=values({1: ("yes", BAD), 0: ("no", "transparent")}),
+                ),
+            ],
+            size=Size(24, 7),
+            sorted_by="From the start",
+            then_by="People",
+            empty=(
+                "Every live meeting is recorded, or the exporter runs without --meetings.discover."
+            ),
+        )
+    ]
+
+
+def failures() -> list[Panel]:
+    """Return how many recordings start, are known, and fail."""
+    started = expressions.total_of_apps(
+        CHOSEN, expressions.counted(of_app("rk_recordings_started_total"))
+    )
+    failed = f"sum by ({BY_APP}) ({ended_within('1h', expressions.FAILURES)})"
+    every = f"sum by ({BY_APP}) ({ended_within('1h', expressions.ENDS)})"
+    return [
+        history(
+            About(
+                "Failure rate by app",
+                "Share of ERRORED recordings among those that ended within an hour.",
+                unit="percentunit",
+            ),
+            [query(f"{failed}\n/\n({every} > 0)", _APP)],
+            size=Size(8, 8),
+            absent="No recording ended within an hour.",
+        ).max(1),
+        events(
+            About("Started", "Recordings that started."),
+            [query(f"sum({started})", "started")],
+            size=Size(8, 8),
+            colours={"started": COLOURS["RECORDING"]},
+        ),
+        bars(
+            About(
+                "Recordings by state",
+                "Current number of recordings in each state, including those that ended in the "
+                "last days. Hidden ones ended too, but they have no series of their own.",
+            ),
+            [
+                *(
+                    instant(or_zero(f"sum({in_states(state.name)})"), state.name)
+                    for state in STATES
+                ),
+                instant(or_zero(f"sum({HIDDEN})"), "hidden"),
+            ],
+            size=Size(8, 8),
+            fixed_colours=COLOURS,
+        ),
+    ]
+
+
+def delays() -> list[Panel]:
+    """Return how long recordings take to start and to upload."""
+    return [
+        quantiles(
+            About(
+                "Start delay",
+                "Time from the request for a recording to its start, for recordings of the last "
+                "hour. About 2 s is normal.",
+                unit="s",
+            ),
+            _within_an_hour,
+            "rk_recording_start_delay_seconds",
+            size=_HALF,
+            absent="No recording started within an hour.",
+        ),
+        quantiles(
+            About(
+                "Upload delay",
+                "Time from the end of a recording until the exporter saw it UPLOADED, for "
+                "recordings of the last hour. The upload itself took no longer.",
+                unit="s",
+            ),
+            _within_an_hour,
+            "rk_recording_upload_delay_seconds",
+            size=_HALF,
+            absent="No recording was uploaded within an hour.",
+        ),
+    ]
+
+
+def files() -> list[Panel]:
+    """Return how much is stored, and what expires."""
+    expiring = f"bottomk({_ROWS}, {expressions.expiring_once(CHOSEN, '$within')})"
+    return [
+        history(
+            About(
+                "Data recorded",
+                "Total size of the files of all known recordings, which are those of the last "
+                "days.",
+                unit="bytes",
+            ),
+            [query(f"sum by ({BY_APP}) ({_SIZES})", _APP)],
+            size=_HALF,
+            absent="No recording has a file at this time.",
+        ),
+        table_of(
+            About(
+                "Expiring files",
+                f"The {_ROWS} files that RealtimeKit deletes next, within the time chosen "
+                "at the top.",
+            ),
+            [
+                *_OF_MEETING,
+                Value("Expires in", named(expiring), unit=LONG_DURATION, width=110),
+                Value(
+                    "Size",
+                    f"{_SIZES}\nand on ({BY_RECORDING})\n{expiring}",
+                    unit="bytes",
+                    width=90,
+                    decimals=1,
+                ),
+            ],
+            size=_HALF,
+            sorted_by="Expires in",
+            descending=False,
+            empty="No file expires so soon.",
+            hidden_labels=["recording_id"],
+        ),
+    ]
+
+
+_APP = "{{rk_app}}"
+
+
+def _within_an_hour(series: str) -> str:
+    return f"increase({of_app(series)}[1h])"

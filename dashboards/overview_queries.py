@@ -1,0 +1,104 @@
+"""PromQL of the overview's tiles and of its table of meetings."""
+
+from dashboards import expressions
+from dashboards.queries import MISSED, TROUBLE_LEVEL, ended_within, in_states
+from dashboards.selectors import (
+    BY_MEETING,
+    BY_RECORDING,
+    CHOSEN,
+    of_app,
+    of_meeting,
+    once,
+    threshold,
+    up,
+)
+
+
+ROWS = 50
+NO_DATA, OLD_DATA, REFUSED = -1, -2, -3
+"""What is wrong if nothing can be watched."""
+UNREAD, UNRECORDED = expressions.STUCK + 1, expressions.STUCK + 2
+"""Trouble levels that only meetings have."""
+# More than any time in seconds.
+_RANK = "1e10"
+_PLACE = CHOSEN.app_in_place
+_DATA_AGE = threshold("data_age_seconds")
+
+
+def of_recording(metric: str) -> str:
+    """Select a metric of recordings, each once."""
+    return once(BY_RECORDING, of_meeting(f"rk_recording_{metric}"))
+
+
+def of_each_meeting(metric: str) -> str:
+    """Select a metric of meetings, each once."""
+    return once(BY_MEETING, of_meeting(f"rk_meeting_{metric}"))
+
+
+_MEETINGS = once(_PLACE, of_app("rk_meetings"))
+# An app whose only exporter is down has no series. The other apps would hide that.
+_LOST = (
+    f"(max by ({_PLACE}) (last_over_time({of_app('rk_meetings')}[1d]))\n"
+    f"unless on ({_PLACE}) {_MEETINGS}\nand on () ({up()} == 0))"
+)
+_READ_AT = once(_PLACE, of_meeting("rk_meeting_last_success_timestamp_seconds"))
+_OLD = f"(time() - {_READ_AT} > {_DATA_AGE})"
+_REFUSING = f"({once(_PLACE, of_app('rk_up'))} == 0)"
+_DISCOVERED_AT = once(_PLACE, of_app("rk_discovery_last_success_timestamp_seconds"))
+_UNDISCOVERED = f"({_MEETINGS}\nunless on ({_PLACE}) (time() - {_DISCOVERED_AT} < {_DATA_AGE}))"
+# Not even a 0 is known about apps that cannot be read.
+_ZERO = f"(0 * sum({_MEETINGS})\nunless on () (count({_LOST}) or count({_OLD})))"
+
+WATCHING = (
+    f"0 * count({_LOST}) + {NO_DATA}\n"
+    f"or 0 * count({_OLD}) + {OLD_DATA}\n"
+    f"or 0 * count({_REFUSING}) + {REFUSED}\n"
+    f"or sum({_MEETINGS})\nor vector({NO_DATA})"
+)
+RECORDING_NOW = f"sum({in_states('RECORDING')})\nor {_ZERO}"
+STUCK_NOW = f"count({expressions.stuck(CHOSEN)})\nor {_ZERO}"
+FAILED_TODAY = f"sum({ended_within('1d', expressions.FAILURES)}) > 0\nor {_ZERO}"
+UNRECORDED_NOW = f"count({MISSED})\nor ({_ZERO} unless on () {_UNDISCOVERED})"
+EXPIRING_SOON = f"count({expressions.expiring_once(CHOSEN, '$within')})\nor {_ZERO}"
+
+EXPIRES_IN = of_recording("download_url_expires_in_seconds")
+_REQUESTED_AT = of_recording("invoked_timestamp_seconds")
+_LATEST_AT = once(BY_MEETING, of_meeting("rk_recording_invoked_timestamp_seconds"))
+_LATEST = f"{_REQUESTED_AT} == on ({BY_MEETING}) group_left () {_LATEST_AT}"
+
+
+def of_latest(promql: str) -> str:
+    """Return the value of each meeting's most recently requested recording."""
+    return f"max by ({BY_MEETING}) ({promql}\nand on ({BY_RECORDING})\n({_LATEST}))"
+
+
+def trouble() -> str:
+    """Return the most urgent problem of each meeting. Failures and empty files are of today."""
+    ended_at = f"({of_recording('stopped_timestamp_seconds')} or {_REQUESTED_AT})"
+    is_old = f"{ended_at} < time() - {threshold('recording_ended_seconds')}"
+    is_over = of_meeting("rk_recording_status", 'status=~"ERRORED|UPLOADED"')
+    is_past = f"({is_over} == 1\nand on ({BY_RECORDING}) {is_old})"
+    expires = f"{expressions.EXPIRES} * ({expressions.expiring_once(CHOSEN)}) ^ 0"
+    return (
+        f"({UNRECORDED} * {MISSED} ^ 0\n"
+        f"or on ({BY_MEETING}) {UNREAD} * ({_unread()}) ^ 0\n"
+        f"or on ({BY_MEETING}) max by ({BY_MEETING}) (\n"
+        f"{TROUBLE_LEVEL}\nunless on ({BY_RECORDING}) {is_past}\n"
+        f"or on ({BY_RECORDING}) {expires})\n"
+        f"or on ({BY_MEETING}) 0 * {expressions.names(CHOSEN)})"
+    )
+
+
+def most_urgent() -> str:
+    """Return the trouble of the meetings with a row: of equal ones, those that started last."""
+    latest = f"{_LATEST_AT}\nor on ({BY_MEETING}) 0 * {expressions.names(CHOSEN)}"
+    rank = f"{_RANK} * {trouble()}\n+ on ({BY_MEETING}) ({latest})"
+    return f"floor(topk({ROWS}, {rank}) / {_RANK})"
+
+
+def _unread() -> str:
+    """Return the meetings that have not been read for a while, or never."""
+    read_at = of_each_meeting("last_success_timestamp_seconds")
+    return (
+        f"{of_each_meeting('up')} == 0\nunless on ({BY_MEETING}) time() - {read_at} <= {_DATA_AGE}"
+    )

@@ -1,0 +1,103 @@
+"""`make screenshots` draws each picture of the documentation, in both themes."""
+
+import json
+import re
+import subprocess
+import sys
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.support.markdown import PAGES, ROOT
+from tests.support.programs import required_program
+from tools.screenshots import DASHBOARDS, THEMES
+
+
+PROGRAM = """\
+#!{python}
+import json, pathlib, sys
+pathlib.Path(sys.argv[3]).write_text(json.dumps(sys.argv[1:]))
+"""
+PICTURES = {f"{name}-{theme}.png" for name in (*DASHBOARDS, "status") for theme in THEMES}
+
+
+@contextmanager
+def site() -> Iterator[tuple[str, list[str]]]:
+    """Serve an empty page at each path; yield the address and the paths that were asked for."""
+    asked: list[str] = []
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<h1>A page</h1>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def draw(*options: str) -> None:
+    """Run the program that `make screenshots` runs."""
+    required_program("chromium", package="chromium")
+    command = [sys.executable, "-m", "tools.screenshots", *options]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def test_pictures_from_grafana(tmp_path: Path) -> None:
+    """Any Grafana with the dashboards draws them, in the theme of each picture."""
+    with site() as (url, asked):
+        draw("--grafana", url, "--exporter", url, "--folder", str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == PICTURES
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
+    drawn = {
+        (urlsplit(path).path, parse_qs(urlsplit(path).query)["theme"][0])
+        for path in asked
+        if path.startswith("/d/")
+    }
+    uids = [
+        json.loads((ROOT / f"dashboards/{name}.json").read_text())["uid"] for name in DASHBOARDS
+    ]
+    assert drawn == {(f"/d/{uid}", theme) for uid in uids for theme in THEMES}
+
+
+def test_pictures_from_a_program(tmp_path: Path) -> None:
+    """A program can draw the dashboards without Grafana from a Prometheus."""
+    program, folder = tmp_path / "preview", tmp_path / "pictures"
+    program.write_text(PROGRAM.format(python=sys.executable))
+    program.chmod(0o755)
+    prometheus = "http://127.0.0.1:9999"
+    with site() as (url, _):
+        options = ["--exporter", url, "--prometheus", prometheus, "--folder", str(folder)]
+        draw("--preview", str(program), *options)
+    assert {path.name for path in folder.iterdir()} == PICTURES
+    for name in DASHBOARDS:
+        for theme in THEMES:
+            picture = folder / f"{name}-{theme}.png"
+            given = json.loads(picture.read_text())
+            dashboard = ROOT / f"dashboards/{name}.json"
+            assert given[:3] == [str(dashboard), prometheus, str(picture)]
+            assert given[3:5] == ["--theme", theme]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_have_a_picture_for_each_theme(page: str) -> None:
+    """Readers with a dark theme see dark pictures, and each picture is in the repository."""
+    text = (ROOT / page).read_text()
+    found = re.findall(r'(?:src|srcset)="([^"]+\.png)"', text)
+    assert not re.findall(r"!\[[^]]*\]\([^)]+\.png\)", text), "use <picture>"
+    for path in found:
+        assert ((ROOT / page).parent / path).is_file(), path
+    dark = {path.replace("-dark", "-light") for path in found if "-dark" in path}
+    assert dark == {path for path in found if "-light" in path}
