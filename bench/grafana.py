@@ -49,13 +49,21 @@ class PanelQueries:
         )
 
 
-def panel_queries(file: Path, chosen: Mapping[str, str]) -> Iterator[PanelQueries]:
-    """Yield the queries of each panel of a dashboard with its default time range."""
+def panel_queries(
+    file: Path, chosen: Mapping[str, str], *, most_seconds: float
+) -> Iterator[PanelQueries]:
+    """
+    Yield the queries of each panel of a dashboard.
+
+    They have the number of points of its default time range, also if that is longer than
+    *most_seconds*. The number of points times that of the series is the cost.
+    """
     dashboard = json.loads(file.read_text())
-    seconds = parse_duration(dashboard["time"]["from"].removeprefix("now-"))
+    wanted = parse_duration(dashboard["time"]["from"].removeprefix("now-"))
+    seconds = min(wanted, most_seconds)
     for panel in panels_of(dashboard["panels"]):
         if panel.get("targets"):
-            step = _step_seconds(panel, seconds)
+            step = _step_seconds(panel, wanted) * seconds / wanted
             alone = {**dashboard, "panels": [panel], "annotations": {"list": []}}
             found = tuple(
                 question
@@ -64,7 +72,7 @@ def panel_queries(file: Path, chosen: Mapping[str, str]) -> Iterator[PanelQuerie
             )
             yield PanelQueries(file.stem, panel["title"], found, seconds, step)
     around = {**dashboard, "panels": []}
-    step = _rounded(seconds / _SCREEN_PIXELS)
+    step = _rounded(wanted / _SCREEN_PIXELS) * seconds / wanted
     of_frame = tuple(questions(around, chosen, _built_in(seconds, step)))
     yield PanelQueries(file.stem, "(variables, annotations)", of_frame, seconds, step)
 

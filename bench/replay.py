@@ -1,4 +1,4 @@
-"""A target that shows a day of an account as fast as Prometheus asks, then the present."""
+"""A target that shows the last minutes as fast as Prometheus asks, then the present."""
 
 import asyncio
 import time
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
+from bench.history import stamped
 from rk_exporter.model.thresholds import LONGEST_SCRAPE_INTERVAL_SECONDS
 
 
@@ -14,9 +15,8 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-DAY_SECONDS = 86_400.0
 FINE_SECONDS = 15.0
-# Longer than the windows of the rules that look at many series.
+# The window of the rules that look at many series.
 _FINE_FOR_SECONDS = 900.0
 
 
@@ -60,14 +60,4 @@ class Replay:
             return self._exposition(now)
         is_recent = moment >= now - _FINE_FOR_SECONDS
         self._moment = moment + (FINE_SECONDS if is_recent else LONGEST_SCRAPE_INTERVAL_SECONDS)
-        return _stamped(self._exposition(moment), moment)
-
-
-def _stamped(page: bytes, moment: float) -> bytes:
-    """Return a text exposition with a timestamp after each value."""
-    stamp = f" {moment * 1000:.0f}\n".encode()
-    stamped = page.replace(b"\n", stamp)
-    # HELP lines are free text, but types are words.
-    for kind in (b"gauge", b"counter", b"histogram"):
-        stamped = stamped.replace(b" " + kind + stamp, b" " + kind + b"\n")
-    return stamped
+        return stamped(self._exposition(moment), f"{1000 * moment:.0f}")

@@ -19,7 +19,7 @@ from dashboards.selectors import (
     of_app,
     once,
 )
-from rk_exporter.model.palette import BAD, GOOD
+from rk_exporter.model.palette import BAD, GOOD, SOON
 
 
 _HALF = Size(12, 8)
@@ -70,7 +70,7 @@ def endpoints() -> Panel:
         [query(nonzero(f"60 * {calls}", "api_endpoint"), "{{api_endpoint}}")],
         size=_THIRD,
         stacked=True,
-    ).legend(legends.compact("lastNotNull", "max"))
+    ).legend(legends.compact("lastNotNull"))
 
 
 def codes() -> Panel:
@@ -85,9 +85,9 @@ def codes() -> Panel:
         ),
         [query(nonzero(f"60 * {calls}", "code"), "{{code}}")],
         size=_THIRD,
-        colours={"200": GOOD, "404": "blue", "429": BAD, "401": BAD, "403": BAD},
+        colours={"200": GOOD, "404": "blue", "none": SOON, "429": BAD, "401": BAD, "403": BAD},
         stacked=True,
-    ).legend(legends.compact("lastNotNull", "max"))
+    ).legend(legends.compact("lastNotNull"))
 
 
 def failures() -> Panel:

@@ -68,7 +68,7 @@ def deferred() -> Panel:
         [query(promql, f"{{{{rk_app}}}} {title}") for title, promql in of_apps.items()],
         size=_THIRD,
     )
-    panel.legend(legends.compact("lastNotNull", "max"))
+    panel.legend(legends.compact("lastNotNull"))
     return panel.override_by_regexp("/ meetings$/", [*dashed(), fixed("text")])
 
 
@@ -78,7 +78,7 @@ def stale() -> Panel:
     old = f"({age} > {_STALE} or on ({BY_MEETING}) {age} and on ({BY_MEETING}) {READ_FAILED})"
     oldest = f"topk({_ROWS}, {old})"
     unread = f"{READ_FAILED} or on ({BY_MEETING}) {_UP} and on ({BY_MEETING}) {old}"
-    meeting = link_to(RECORDING, app="App", meeting="Meeting id")
+    meeting = link_to(RECORDING, meeting="Meeting id")
     return table_of(
         About(
             "Stale meetings",
@@ -90,7 +90,7 @@ def stale() -> Panel:
             Value("Last read", named(f"topk({_ROWS}, {unread})"), width=95, texts=_TEXTS),
             Value("Age", oldest, unit=DURATION, width=110),
             Label("App", "rk_app", width=110),
-            Label("Meeting id", "meeting_id", width=150),
+            Label("Meeting id", "meeting_id", is_hidden=True),
         ],
         size=Size(12, 8),
         sorted_by="Age",
@@ -114,7 +114,7 @@ def ages() -> Panel:
         size=Size(6, 8),
     )
     # The axis has whole seconds.
-    return panel.axis_soft_max(60).legend(legends.compact("lastNotNull", "max"))
+    return panel.axis_soft_max(60).legend(legends.compact("lastNotNull"))
 
 
 def sources() -> Panel:

@@ -15,7 +15,7 @@ def memory() -> Panel:
         About("Memory", "Resident memory of each exporter.", unit="bytes"),
         [query(of_process("process_resident_memory_bytes"), "{{instance}}")],
         size=_SIZE,
-    ).legend(legends.compact("lastNotNull", "max"))
+    ).legend(legends.compact("lastNotNull"))
 
 
 def cpu() -> Panel:
@@ -25,7 +25,7 @@ def cpu() -> Panel:
         About("CPU", "Share of one CPU core that each exporter uses.", unit="percentunit"),
         [query(used, "{{instance}}")],
         size=_SIZE,
-    ).legend(legends.compact("lastNotNull", "max"))
+    ).legend(legends.compact("lastNotNull"))
 
 
 def uptime() -> Panel:
@@ -38,7 +38,7 @@ def uptime() -> Panel:
         ),
         [query(f"time() - {of_process('process_start_time_seconds')}", "{{instance}}")],
         size=_SIZE,
-    ).legend(legends.compact("lastNotNull", "max"))
+    ).legend(legends.compact("lastNotNull"))
 
 
 def malformed() -> Panel:

@@ -200,10 +200,10 @@ def newest_number(scope: Scope, promql: str) -> str:
     """
     read_at = _of_each(scope, scope.of_recording("rk_recording_last_success_timestamp_seconds"))
     return (
-        f"max by ({scope.recording}) (\nsum by ({scope.recording_in_exporter}) (\n"
+        f"(max by ({scope.recording}) (\nsum by ({scope.recording_in_exporter}) (\n"
         f"{_BASE} * floor(1000 * {read_at})\nor\n"
         # Another label keeps the two apart.
-        f'label_replace({promql}, "part", "number", "", "")\n)\n) % {_BASE}'
+        f'label_replace({promql}, "part", "number", "", "")\n)\n) % {_BASE})'
     )
 
 

@@ -39,7 +39,8 @@ def link_to(uid: str, *kept: str, **columns: str) -> str:
     """
     Return the link from a table to a dashboard that keeps the exporters.
 
-    It sets variables to the values of *columns* in the row. The variables *kept* stay, too.
+    It sets variables to the values of *columns* in the row. The variables *kept* stay, too. Ids of
+    meetings and recordings are enough: some versions of Grafana decode the names in links.
     """
     # Names may contain characters with a meaning in URLs, e.g. &, # and +.
     chosen = [

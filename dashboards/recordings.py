@@ -44,7 +44,7 @@ def build() -> dashboard.Dashboard:
 
 
 def _list() -> Panel:
-    to_recording = link_to(RECORDING, app="App", meeting="Meeting id", recording="Id")
+    to_recording = link_to(RECORDING, meeting="Meeting id", recording="Id")
     return table_of(
         About(
             "Recordings, problems first",

@@ -304,9 +304,9 @@ APPS = (
         """\
 min_over_time(
   (
-    min by (<app>) (rk_recordings_earliest_expiry_timestamp_seconds)
-    < time() + <known seconds>
-  )[1d:5m]
+    min by (<app>) (last_over_time(rk_recordings_earliest_expiry_timestamp_seconds[<known>]))
+    < time() + 2 * <known seconds>
+  )[1d:<known>]
 )
 and on (<app>)
 max by (<app>) (last_over_time(rk_meetings[<known>]))

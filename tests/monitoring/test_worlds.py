@@ -82,27 +82,20 @@ def servers(
         prometheus, folder, root, worlds=WORLDS, expositions=expositions
     ) as servers:
         for world, server in servers.items():
-            wait_for_rules(world, server)
-        lacking: list[str] = []
-
-        def has_data() -> bool:
-            now = time.time() - 1
-            answers = ask(servers[PLAIN.name], root, now, chosen=CHOSEN, selected={})
-            lacking[:] = [answer.question.place for answer in answers if not answer.series]
-            return all("$cluster" in place for place in lacking)
-
-        # Some panels show what has been true for a minute.
-        eventually(has_data, what="every query has data", details=lambda: "\n".join(lacking))
+            wait_until_settled(world, server)
         yield servers
 
 
-def wait_for_rules(world: str, server: Prometheus) -> None:
-    """Wait until every alert fires that will fire."""
+def wait_until_settled(world: str, server: Prometheus) -> None:
+    """Wait until no figure and no alert will change that depends on how long something is true."""
+    # Some panels show what has been true for a minute.
+    old = "last_over_time(rk_meetings[5m] offset 65s)"
     pending = 'ALERTS{alertname=~"RealtimeKit.+", alertstate="pending"}'
     eventually(
-        lambda: not server.query(pending),
-        what=f"no alert is pending in {world}",
+        lambda: bool(server.query(old)) and not server.query(pending),
+        what=f"{world} is settled",
         details=lambda: str(server.query(pending)),
+        after_seconds=60,
     )
 
 
@@ -129,7 +122,7 @@ def check(problems: Iterable[str]) -> None:
 def test_no_query_fails(world: World, asked: Mapping[str, Asked]) -> None:
     """No join finds several series for one, whichever variables are selected."""
     check(
-        f"{answer.question.place}: {answer.error}: {answer.question.promql}"
+        f"{answer.question.place}: {answer.error}"
         for answer in asked[world.name].all
         if answer.error
     )
@@ -139,7 +132,7 @@ def test_no_query_fails(world: World, asked: Mapping[str, Asked]) -> None:
 def test_every_query_has_data(world: World, asked: Mapping[str, Asked]) -> None:
     """No query needs rules, except those about alerts."""
     check(
-        f"{answer.question.place}: {answer.question.promql}"
+        answer.question.place
         for answer in asked[world.name].all
         if not answer.series
         and (world.has_rules or "ALERTS" not in answer.question.promql)
@@ -190,7 +183,7 @@ def identity(place: str, row: Mapping[str, str | float]) -> frozenset[tuple[str,
 def test_one_number_in_each_tile(world: World, asked: Mapping[str, Asked]) -> None:
     """Tiles that show one number have one series."""
     check(
-        f"{answer.question.place} has {len(answer.current)} series: {answer.question.promql}"
+        f"{answer.question.place} has {len(answer.current)} series"
         for answer in asked[world.name].all
         if answer.question.panel == "stat"
         and not answer.question.place.startswith(EXPORTER_DASHBOARD)
@@ -198,9 +191,7 @@ def test_one_number_in_each_tile(world: World, asked: Mapping[str, Asked]) -> No
     )
 
 
-@in_worlds(
-    two_exporters=OLDER, everything=OLDER, kubernetes=RENAMED, two_clusters="alerts of all clusters"
-)
+@in_worlds(two_exporters=OLDER, everything=OLDER, kubernetes=RENAMED)
 def test_the_same_figures(world: World, asked: Mapping[str, Asked]) -> None:
     """What dashboards show about an exporter does not depend on what else Prometheus has."""
     different = [
@@ -212,9 +203,7 @@ def test_the_same_figures(world: World, asked: Mapping[str, Asked]) -> None:
     check(different)
 
 
-@in_worlds(
-    two_exporters=OLDER, everything=OLDER, kubernetes=RENAMED, other_jobs="memory of other programs"
-)
+@in_worlds(two_exporters=OLDER, everything=OLDER, kubernetes=RENAMED)
 def test_the_same_figures_without_a_selection(world: World, asked: Mapping[str, Asked]) -> None:
     """The choice "All" shows our exporters, and no other jobs."""
     if world.twice:
@@ -237,6 +226,8 @@ def test_numbers_of_two_clusters(asked: Mapping[str, Asked]) -> None:
         if plain.question.place.startswith("RealtimeKit / Overview")
         and plain.question.panel in ("stat", "bargauge")
         and plain.question.unit == "short"
+        # A negative number stands for a text.
+        and total(plain) >= 0
         and (expected := 2 * total(plain)) != (found := total(other))
     )
 

@@ -14,6 +14,8 @@ ALERTMANAGER = Path("dashboards/examples/alertmanager.yml")
 JOB = "rk-exporter"
 """The job name in the rules."""
 _MINUTES = {"m": 1, "h": 60}
+# So that no test waits longer than some seconds.
+_LONGEST_MINUTES = 15
 
 
 def rules(root: Path) -> Iterator[dict[str, Any]]:
@@ -54,7 +56,7 @@ def _shorten(rule: dict[str, Any]) -> None:
     This also shortens windows below the waiting time, because such a rule relies on the window
     being shorter. Other windows bridge gaps and delay nothing.
     """
-    minutes = int(rule["for"][:-1]) * _MINUTES[rule["for"][-1]]
+    minutes = min(int(rule["for"][:-1]) * _MINUTES[rule["for"][-1]], _LONGEST_MINUTES)
 
     def shorter(window: re.Match[str]) -> str:
         return f"[{window[1]}s]" if int(window[1]) < minutes else window[0]
