@@ -29,15 +29,17 @@ def growth_of_apps(
     """
     Return by how much a counter of each app grew within a window, exactly.
 
-    It counts what one exporter of the app saw, because two see an event at different times, and
-    what the pods saw that were replaced within the window.
+    It counts what one exporter of the app saw, because two see an event at different times. It also
+    counts what the pods saw that were replaced within the window, if no other was there.
     """
     by = f"{scope.app_in_place}, {more}" if more else scope.app_in_place
     growth, up = counted(counter, window), scope.of_exporter("up")
+    before = f"last_over_time({scope.of_app('rk_up')}[15m] offset {window})"
     return (
         f"sum by ({by}) (\n"
         f"{growth}\nand on ({scope.app_in_exporter})\n{_leader(scope)}\n"
-        f"or\n{growth}\nunless on ({scope.exporter})\n{up}\n)"
+        f"or\n{growth}\nunless on ({scope.exporter})\n{up}\n"
+        f"unless on ({scope.app_in_place})\n({before} and on ({scope.exporter}) {up})\n)"
     )
 
 

@@ -465,6 +465,17 @@ def test_pods_that_follow_each_other(promtool: str, scraping: Scraping, *, kept:
     assert [[5]] == numbers(promtool, promql, targets, minute=110, scraping=scraping)
 
 
+def test_a_pod_that_leaves_beside_another_exporter(promtool: str) -> None:
+    """What the pod counted in its last minutes counts once, because the other counted it, too."""
+    targets = [
+        Target("a", [*app(), ends("uploaded", *EVENTS)], until=48),
+        Target("b", [*app(), ends("uploaded", *EVENTS), started(1)]),
+    ]
+    for order in (1, -1):
+        found = growth(promtool, *targets[::order], scraping=Scraping(15, None))
+        assert len(EVENTS) == found
+
+
 def test_an_exporter_that_fails_beside_another(promtool: str) -> None:
     """
     The other exporter counts after a quarter of an hour, and an outage does not look like events.
