@@ -32,7 +32,6 @@ OF_TARGETS = {*TARGET_LABELS, "job", "instance", "cluster", "env", "namespace"}
 # This dashboard is about exporters, so it shows each of them.
 EXPORTER_DASHBOARD = "RealtimeKit / Exporter"
 OLDER = "values of the exporter that read earlier"
-RENAMED = "what a pod counted is lost when it is renamed"
 with_rules = pytest.mark.parametrize(
     "world", [world for world in WORLDS if world.has_rules], ids=str
 )
@@ -211,7 +210,7 @@ def test_one_number_in_each_tile(world: World, asked: Mapping[str, Asked]) -> No
     )
 
 
-@in_worlds(two_exporters=OLDER, everything=OLDER, kubernetes=RENAMED)
+@in_worlds(two_exporters=OLDER, everything=OLDER)
 def test_the_same_figures(world: World, asked: Mapping[str, Asked]) -> None:
     """What dashboards show about an exporter does not depend on what else Prometheus has."""
     different = [
@@ -223,7 +222,7 @@ def test_the_same_figures(world: World, asked: Mapping[str, Asked]) -> None:
     check(different)
 
 
-@in_worlds(two_exporters=OLDER, everything=OLDER, kubernetes=RENAMED)
+@in_worlds(two_exporters=OLDER, everything=OLDER)
 def test_the_same_figures_without_a_selection(world: World, asked: Mapping[str, Asked]) -> None:
     """The choice "All" shows our exporters, and no other jobs."""
     if world.twice:
