@@ -1,7 +1,6 @@
 """The panels of the exporter dashboard about API calls and their budget."""
 
 from dashboards import legends
-from dashboards.expressions import counted
 from dashboards.panels import (
     About,
     Panel,
@@ -15,10 +14,12 @@ from dashboards.panels import (
 )
 from dashboards.selectors import (
     BY_APP,
+    by_exporter,
     nonzero,
     of_app,
     once,
 )
+from dashboards.totals import counted
 from rk_exporter.model.palette import BAD, GOOD, SOON
 
 
@@ -36,8 +37,8 @@ def budget() -> Panel:
             "which is shown for each of them.",
         ),
         [
-            query(f"{limit} - {remaining}", "{{rk_app}} {{instance}} used"),
-            query(limit, "{{rk_app}} {{instance}} limit"),
+            query(by_exporter(f"{limit} - {remaining}"), "{{rk_app}} {{exporter}} used"),
+            query(by_exporter(limit), "{{rk_app}} {{exporter}} limit"),
         ],
         size=_HALF,
     ).override_by_regexp("/ limit$/", [*dashed(), fixed("text")])

@@ -17,6 +17,7 @@ from dashboards.selectors import (
     BY_APP,
     BY_MEETING,
     CHOSEN,
+    by_exporter,
     named,
     of_app,
     of_exporter,
@@ -49,7 +50,7 @@ def pass_duration() -> Panel:
             "second before Prometheus's scrape timeout.",
             unit="s",
         ),
-        [query(of_app("rk_scrape_duration_seconds"), "{{rk_app}} {{instance}}")],
+        [query(by_exporter(of_app("rk_scrape_duration_seconds")), "{{rk_app}} {{exporter}}")],
         size=_THIRD,
     ).legend(legends.compact("lastNotNull", "max"))
 
@@ -124,16 +125,16 @@ def sources() -> Panel:
         "{{rk_app}} {{file}}": ("rk_meetings_file_last_read_successful", f"{BY_APP}, file"),
     }
     of_exporters = {
-        "{{instance}} configuration": "rk_config_last_reload_successful",
-        "{{instance}} web configuration": "rk_web_config_last_reload_successful",
-        "{{instance}} state file": "rk_state_file_last_write_successful",
+        "{{exporter}} configuration": "rk_config_last_reload_successful",
+        "{{exporter}} web configuration": "rk_web_config_last_reload_successful",
+        "{{exporter}} state file": "rk_state_file_last_write_successful",
     }
     targets = [
         query(f"min by ({labels}) ({of_app(metric)})", legend)
         for legend, (metric, labels) in of_apps.items()
     ]
     targets += [
-        query(f"min by (instance) ({of_exporter(metric)})", legend)
+        query(f"min by (exporter) ({by_exporter(of_exporter(metric))})", legend)
         for legend, metric in of_exporters.items()
     ]
     panel = timeline(

@@ -1,9 +1,9 @@
 """The panels of the exporter dashboard about its processes, without those of other programs."""
 
 from dashboards import legends
-from dashboards.expressions import counted
 from dashboards.panels import LONG_DURATION, About, Panel, Size, events, history, query
-from dashboards.selectors import nonzero, of_app, of_process
+from dashboards.selectors import by_exporter, nonzero, of_app, of_process
+from dashboards.totals import counted
 
 
 _SIZE = Size(6, 8)
@@ -13,7 +13,7 @@ def memory() -> Panel:
     """Show the memory."""
     return history(
         About("Memory", "Resident memory of each exporter.", unit="bytes"),
-        [query(of_process("process_resident_memory_bytes"), "{{instance}}")],
+        [query(by_exporter(of_process("process_resident_memory_bytes")), "{{exporter}}")],
         size=_SIZE,
     ).legend(legends.compact("lastNotNull"))
 
@@ -23,7 +23,7 @@ def cpu() -> Panel:
     used = of_process("process_cpu_seconds_total", window="$__rate_interval", function="rate")
     return history(
         About("CPU", "Share of one CPU core that each exporter uses.", unit="percentunit"),
-        [query(used, "{{instance}}")],
+        [query(by_exporter(used), "{{exporter}}")],
         size=_SIZE,
     ).legend(legends.compact("lastNotNull"))
 
@@ -36,7 +36,11 @@ def uptime() -> Panel:
             "Time since each exporter started. It begins at 0 again after a restart.",
             unit=LONG_DURATION,
         ),
-        [query(f"time() - {of_process('process_start_time_seconds')}", "{{instance}}")],
+        [
+            query(
+                by_exporter(f"time() - {of_process('process_start_time_seconds')}"), "{{exporter}}"
+            )
+        ],
         size=_SIZE,
     ).legend(legends.compact("lastNotNull"))
 

@@ -1,5 +1,5 @@
 """
-PromQL that dashboards and rules share. It needs no recorded series.
+PromQL about recordings and meetings that dashboards and rules share, without recorded series.
 
 A meeting or recording counts once, however many exporters read it. If they disagree, the exporter
 that read it last wins. No expression fails because two exporters or two pods disagree: each side of
@@ -18,15 +18,9 @@ RUNNING = "INVOKED|RECORDING|PAUSED"
 """The states in which people are being recorded, or will be in a moment."""
 FINE, EXPIRES, CHECK, EMPTY, FAILED, STUCK = range(6)
 """The trouble levels."""
-FAILURES = "errored|upload_failed"
-"""The outcomes of recordings that have no file."""
-ENDS = f"{FAILURES}|uploaded"
-"""The outcomes of recordings that had to leave a file."""
 
 # Numbers of a recording are below this.
 _BASE = 8
-_LAST_KNOWN = "15m"
-_TARGET_KNOWN = "7d"
 
 
 def state_code(scope: Scope) -> str:
@@ -93,7 +87,7 @@ def unrecorded(scope: Scope) -> str:
     the people were counted, because they may have left.
     """
     meeting, app = scope.meeting, scope.app
-    people = scope.of_meeting("rk_meeting_live_participants")
+    people = newest_of_live_meetings(scope, scope.of_meeting("rk_meeting_live_participants"))
     read = scope.of_meeting("rk_meeting_active_recordings")
     stopped = scope.of_recording("rk_recording_stopped_timestamp_seconds")
     counted_at = scope.of_app("rk_discovery_last_success_timestamp_seconds")
@@ -110,85 +104,26 @@ def unrecorded(scope: Scope) -> str:
 def people_for_a_minute(scope: Scope) -> str:
     """Return the meetings in which people were a minute ago."""
     people = scope.of_meeting("rk_meeting_live_participants")
-    return f"last_over_time({people}[{_LAST_KNOWN}] offset 1m) > 0"
+    return f"last_over_time({people}[15m] offset 1m) > 0"
 
 
-def ended_within(scope: Scope, window: str, outcomes: str = ENDS, *, more: str = "") -> str:
-    """
-    Return how many recordings of each app ended within a window, with one of several outcomes.
-
-    The label names in *more* distinguish further, e.g. `outcome`.
-    """
-    ended = scope.of_app("rk_recordings_finished_total", f'outcome=~"{outcomes}"')
-    return total_of_apps(scope, f"increase({ended}[{window}])", more=more)
+def newest(scope: Scope, promql: str) -> str:
+    """Omit what exporters say of recordings that another exporter has read later."""
+    read_at = scope.of_recording("rk_recording_last_success_timestamp_seconds")
+    return _without_older(promql, read_at, scope.recording_in_exporter, scope.recording)
 
 
-def total_of_apps(scope: Scope, promql: str, *, more: str = "") -> str:
-    """
-    Return the sum for each app, of the exporter that has seen most.
-
-    A recording that two exporters know in two states counts once, unless *more* has these states.
-    """
-    by = f", {more}" if more else ""
-    return f"max by ({scope.app_in_place}{by}) (sum by ({scope.app_in_exporter}{by}) ({promql}))"
+def newest_of_live_meetings(scope: Scope, promql: str) -> str:
+    """Omit what exporters say of live meetings that another exporter has listed later."""
+    listed_at = scope.of_app("rk_discovery_last_success_timestamp_seconds")
+    return _without_older(promql, listed_at, scope.app_in_exporter, scope.app)
 
 
-def one_view(scope: Scope, promql: str) -> str:
-    """Keep the series of one exporter of each app: that works, and started last."""
-    up = f"max by ({scope.app_in_exporter}) ({scope.of_app('rk_up')})"
-    started = _started_at(scope)
-    view = f"1e11 * {up} + on ({scope.exporter}) group_left () {started}"
-    return f"{promql}\nand on ({scope.app_in_exporter})\ntopk by ({scope.app_in_place}) (1, {view})"
-
-
-def counted(counter: str, window: str = "$__interval") -> str:
-    """
-    Return by how much a counter grew within a window, exactly.
-
-    `increase()` needs two samples in each window and ignores the growth between two windows. This
-    compares the last sample of a window with the last one before it, so that no event is lost or
-    counted twice, however long the scrape interval is. A new series starts with its first sample, a
-    restarted one with 0.
-    """
-    last = f"last_over_time({counter}[{_LAST_KNOWN}])"
-    before = f"last_over_time({counter}[{_LAST_KNOWN}] offset {window})"
-    first = f"min_over_time({counter}[{window}])"
-    return f"(({last} - ({before} or {first})) >= 0 or {last})"
-
-
-def names(scope: Scope, at: str = "") -> str:
-    """
-    Return one series for each meeting, with its name in the label `meeting_name`.
-
-    The name is that of the exporter that started last, because it has the latest configuration. A
-    meeting without a name has its id. *at* is a modifier for the time, e.g. ` @ end()`.
-    """
-    meeting = scope.meeting
-    info = scope.of_meeting("rk_meeting_info") + at
-    dated = f"{info}\n* on ({scope.exporter}) group_left ()\n{_started_at(scope, at)}"
-    named = f"topk by ({meeting}) (1, max by ({meeting}, meeting_name) ({dated}))"
-    others = (
-        scope.of_recording("rk_recording_last_success_timestamp_seconds") + at,
-        scope.of_meeting("rk_meeting_up") + at,
-        scope.of_meeting("rk_meeting_live_participants") + at,
-    )
-    unnamed = "\nor\n".join(f"group by ({meeting}) ({other})" for other in others)
-    return f"({named}\nor on ({meeting})\n{_named_by_id(unnamed)}) ^ 0"
-
-
-def with_names(scope: Scope, promql: str, at: str = "") -> str:
-    """Add the label `meeting_name` to series of meetings or recordings."""
-    on = f"on ({scope.meeting}) group_left (meeting_name)"
-    return f"({promql})\n* {on}\n{names(scope, at)}"
-
-
-def with_names_if_known(scope: Scope, promql: str, labels: str) -> str:
-    """
-    Add the label `meeting_name` also to series whose meeting has left, which keep its id.
-
-    It evaluates the expression twice. The *labels* identify its series.
-    """
-    return f"{with_names(scope, promql)}\nor on ({labels})\n{_named_by_id(promql)}"
+def _without_older(promql: str, read_at: str, in_exporter: str, of_all: str) -> str:
+    # With one exporter, nothing is older, which costs less than to look for the newest.
+    each = f"max by ({in_exporter}) ({read_at})"
+    older = f"{each} < on ({of_all}) group_left () max by ({of_all}) ({read_at})"
+    return f"({promql}\nunless on ({in_exporter})\n({older}))"
 
 
 def newest_number(scope: Scope, promql: str) -> str:
@@ -205,18 +140,6 @@ def newest_number(scope: Scope, promql: str) -> str:
         # Another label keeps the two apart.
         f'label_replace({promql}, "part", "number", "", "")\n)\n) % {_BASE})'
     )
-
-
-def our_targets(scope: Scope, promql: str) -> str:
-    """Keep the series of targets that have metrics of ours, or had some within a week."""
-    build = f"last_over_time({scope.of_exporter('rk_exporter_build_info')}[{_TARGET_KNOWN}])"
-    return f"({promql} and on ({scope.exporter}) {build})"
-
-
-def our_processes(scope: Scope, promql: str) -> str:
-    """Keep the series of targets that have metrics of ours now."""
-    build = scope.of_exporter("rk_exporter_build_info")
-    return f"({promql} and on ({scope.exporter}) {build})"
 
 
 def _by_status(scope: Scope, numbers: Mapping[str, int]) -> str:
@@ -283,16 +206,3 @@ def _running(scope: Scope) -> str:
 def _of_each(scope: Scope, promql: str) -> str:
     """Merge series that differ in other labels of the target, e.g. of two pods."""
     return f"max by ({scope.recording_in_exporter}) ({promql})"
-
-
-def _started_at(scope: Scope, at: str = "") -> str:
-    """Return when each exporter started; 1 if its system does not report it."""
-    started = scope.of_exporter("process_start_time_seconds") + at
-    build = scope.of_exporter("rk_exporter_build_info") + at
-    merged = f"max by ({scope.exporter})"
-    on = f"on ({scope.exporter})"
-    return f"({merged} ({started} and {on} {build})\nor {on}\n{merged} ({build}))"
-
-
-def _named_by_id(promql: str) -> str:
-    return f'label_replace({promql}, "meeting_name", "$1", "meeting_id", "(.+)")'

@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
-from dashboards import expressions, legends
+from dashboards import legends
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import OVERVIEW
 from dashboards.overview_alerts import alerts
@@ -13,6 +13,7 @@ from dashboards.panels import About, Panel, Size, events, history, query
 from dashboards.queries import in_states
 from dashboards.selectors import CHOSEN, of_app
 from dashboards.states import COLOURS, IN_PROGRESS
+from dashboards.totals import growth_of_apps
 from rk_exporter.model.palette import SOON
 
 
@@ -57,9 +58,7 @@ def _states() -> Panel:
 
 
 def _ended() -> Panel:
-    ended = expressions.total_of_apps(
-        CHOSEN, expressions.counted(of_app("rk_recordings_finished_total")), more="outcome"
-    )
+    ended = growth_of_apps(CHOSEN, of_app("rk_recordings_finished_total"), more="outcome")
     return events(
         About(
             "Ended",

@@ -1,7 +1,8 @@
 """The collapsed rows of the overview."""
 
-from dashboards import expressions
+from dashboards import expressions, totals
 from dashboards.links import RECORDING, link_to
+from dashboards.overview_queries import of_live_meeting, read_last
 from dashboards.panels import (
     LONG_DURATION,
     About,
@@ -23,7 +24,6 @@ from dashboards.selectors import (
     named,
     of_app,
     of_meeting,
-    once,
     or_zero,
 )
 from dashboards.states import COLOURS, STATES, values
@@ -33,7 +33,6 @@ from rk_exporter.model.palette import BAD
 
 _HALF = Size(12, 8)
 _ROWS = 50
-_SIZES = once(BY_RECORDING, of_meeting("rk_recording_file_size_bytes"))
 _TO_MEETING = link_to(RECORDING, meeting="Meeting id")
 _OF_MEETING = (
     Label("App", "rk_app", width=110),
@@ -45,7 +44,7 @@ _OF_MEETING = (
 def live() -> list[Panel]:
     """Return the live meetings without a recording, also those that need none."""
     people = f"topk({_ROWS}, {LIVE_UNRECORDED})"
-    on_start = once(BY_MEETING, of_meeting("rk_meeting_record_on_start"))
+    on_start = of_live_meeting("record_on_start")
     return [
         table_of(
             About(
@@ -75,11 +74,9 @@ def live() -> list[Panel]:
 
 def failures() -> list[Panel]:
     """Return how many recordings start, are known, and fail."""
-    started = expressions.total_of_apps(
-        CHOSEN, expressions.counted(of_app("rk_recordings_started_total"))
-    )
-    failed = f"sum by ({BY_APP}) ({ended_within('1h', expressions.FAILURES)})"
-    every = f"sum by ({BY_APP}) ({ended_within('1h', expressions.ENDS)})"
+    started = totals.growth_of_apps(CHOSEN, of_app("rk_recordings_started_total"))
+    failed = f"sum by ({BY_APP}) ({ended_within('1h', totals.FAILURES)})"
+    every = f"sum by ({BY_APP}) ({ended_within('1h', totals.ENDS)})"
     return [
         history(
             About(
@@ -149,6 +146,7 @@ def delays() -> list[Panel]:
 def files() -> list[Panel]:
     """Return how much is stored, and what expires."""
     expiring = f"bottomk({_ROWS}, {expressions.expiring_once(CHOSEN, '$within')})"
+    sizes = f"sum by ({CHOSEN.app_in_exporter}) ({of_meeting('rk_recording_file_size_bytes')})"
     return [
         history(
             About(
@@ -157,7 +155,7 @@ def files() -> list[Panel]:
                 "days.",
                 unit="bytes",
             ),
-            [query(f"sum by ({BY_APP}) ({_SIZES})", _APP)],
+            [query(f"sum by ({BY_APP}) ({totals.one_view(CHOSEN, sizes)})", _APP)],
             size=_HALF,
             absent="No recording has a file at this time.",
         ),
@@ -172,7 +170,7 @@ def files() -> list[Panel]:
                 Value("Expires in", named(expiring), unit=LONG_DURATION, width=110),
                 Value(
                     "Size",
-                    f"{_SIZES}\nand on ({BY_RECORDING})\n{expiring}",
+                    f"{read_last('file_size_bytes')}\nand on ({BY_RECORDING})\n{expiring}",
                     unit="bytes",
                     width=90,
                     decimals=1,

@@ -7,9 +7,10 @@ from dashboards.overview_queries import (
     UNREAD,
     UNRECORDED,
     most_urgent,
-    of_each_meeting,
     of_latest,
+    of_live_meeting,
     of_recording,
+    read_last,
 )
 from dashboards.panels import DURATION, LONG_DURATION, About, Panel, Size
 from dashboards.queries import STATE_CODE
@@ -48,13 +49,13 @@ def meetings() -> Panel:
             ),
             Value(
                 "Duration",
-                of_latest(of_recording("duration_seconds")),
+                of_latest(read_last("duration_seconds")),
                 unit=DURATION,
                 width=90,
             ),
             Value(
                 "Size",
-                of_latest(of_recording("file_size_bytes")),
+                of_latest(read_last("file_size_bytes")),
                 unit="bytes",
                 width=85,
                 decimals=1,
@@ -65,7 +66,7 @@ def meetings() -> Panel:
                 unit=LONG_DURATION,
                 width=110,
             ),
-            Value("People", of_each_meeting("live_participants"), width=85),
+            Value("People", of_live_meeting("live_participants"), width=85),
             Label("App", "rk_app", width=110),
             Label("Meeting id", "meeting_id", is_hidden=True),
         ],

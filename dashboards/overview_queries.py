@@ -1,17 +1,21 @@
 """PromQL of the overview's tiles and of its table of meetings."""
 
 from dashboards import expressions
+from dashboards.names import names
 from dashboards.queries import MISSED, TROUBLE_LEVEL, ended_within, in_states
 from dashboards.selectors import (
     BY_MEETING,
     BY_RECORDING,
     CHOSEN,
+    newest,
+    newest_of_live_meetings,
     of_app,
     of_meeting,
     once,
     threshold,
     up,
 )
+from dashboards.totals import FAILURES
 
 
 ROWS = 50
@@ -30,9 +34,19 @@ def of_recording(metric: str) -> str:
     return once(BY_RECORDING, of_meeting(f"rk_recording_{metric}"))
 
 
+def read_last(metric: str) -> str:
+    """Select a metric of recordings, each as it was read last."""
+    return once(BY_RECORDING, newest(of_meeting(f"rk_recording_{metric}")))
+
+
 def of_each_meeting(metric: str) -> str:
     """Select a metric of meetings, each once."""
     return once(BY_MEETING, of_meeting(f"rk_meeting_{metric}"))
+
+
+def of_live_meeting(metric: str) -> str:
+    """Select a metric of live meetings, each as it was listed last."""
+    return once(BY_MEETING, newest_of_live_meetings(of_meeting(f"rk_meeting_{metric}")))
 
 
 _MEETINGS = once(_PLACE, of_app("rk_meetings"))
@@ -57,7 +71,7 @@ WATCHING = (
 )
 RECORDING_NOW = f"sum({in_states('RECORDING')})\nor {_ZERO}"
 STUCK_NOW = f"count({expressions.stuck(CHOSEN)})\nor {_ZERO}"
-FAILED_TODAY = f"sum({ended_within('1d', expressions.FAILURES)}) > 0\nor {_ZERO}"
+FAILED_TODAY = f"sum({ended_within('1d', FAILURES)}) > 0\nor {_ZERO}"
 UNRECORDED_NOW = f"count({MISSED})\nor ({_ZERO} unless on () {_UNDISCOVERED})"
 EXPIRING_SOON = f"count({expressions.expiring_once(CHOSEN, '$within')})\nor {_ZERO}"
 
@@ -85,13 +99,13 @@ def trouble() -> str:
         f"or on ({BY_MEETING}) max by ({BY_MEETING}) (\n"
         f"{TROUBLE_LEVEL}\nunless on ({BY_RECORDING}) {is_past}\n"
         f"or on ({BY_RECORDING}) {expires})\n"
-        f"or on ({BY_MEETING}) 0 * {expressions.names(CHOSEN)})"
+        f"or on ({BY_MEETING}) 0 * {names(CHOSEN)})"
     )
 
 
 def most_urgent() -> str:
     """Return the trouble of the meetings with a row: of equal ones, those that started last."""
-    latest = f"{_LATEST_AT}\nor on ({BY_MEETING}) 0 * {expressions.names(CHOSEN)}"
+    latest = f"{_LATEST_AT}\nor on ({BY_MEETING}) 0 * {names(CHOSEN)}"
     rank = f"{_RANK} * {trouble()}\n+ on ({BY_MEETING}) ({latest})"
     return f"floor(topk({ROWS}, {rank}) / {_RANK})"
 

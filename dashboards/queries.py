@@ -1,16 +1,17 @@
 """PromQL that several panels share."""
 
-from dashboards import expressions
+from dashboards import expressions, totals
 from dashboards.selectors import (
     BY_MEETING,
     CHOSEN,
+    newest_of_live_meetings,
     of_app,
     of_meeting,
     once,
 )
 
 
-FAILED = expressions.FAILURES
+FAILED = totals.FAILURES
 STATE_CODE = expressions.state_code(CHOSEN)
 TROUBLE_LEVEL = expressions.trouble_level(CHOSEN)
 # A recording may start a moment after the first people.
@@ -20,7 +21,8 @@ LIVE_UNRECORDED = (
 )
 # Only these meetings need a recording.
 MISSED = (
-    f"({LIVE_UNRECORDED}\nand on ({BY_MEETING})\n{of_meeting('rk_meeting_record_on_start')} == 1)"
+    f"({LIVE_UNRECORDED}\nand on ({BY_MEETING})\n"
+    f"{newest_of_live_meetings(of_meeting('rk_meeting_record_on_start'))} == 1)"
 )
 HIDDEN = once(CHOSEN.app_in_place, of_app("rk_recordings_hidden"))
 
@@ -32,14 +34,10 @@ def in_states(statuses: str) -> str:
     A recording that two exporters know in two of the states counts once.
     """
     matcher = f'status=~"{statuses}"' if "|" in statuses else f'status="{statuses}"'
-    known = expressions.one_view(CHOSEN, of_app("rk_recordings", matcher))
-    return expressions.total_of_apps(CHOSEN, known)
+    known = totals.one_view(CHOSEN, of_app("rk_recordings", matcher))
+    return totals.total_of_apps(CHOSEN, known)
 
 
 def ended_within(window: str, outcomes: str) -> str:
-    """
-    Return how many recordings of each app ended with one or several outcomes, separated by `|`.
-
-    They are whole numbers, although Prometheus extrapolates increases.
-    """
-    return f"round({expressions.ended_within(CHOSEN, window, outcomes)})"
+    """Return how many recordings of each app ended with one or several outcomes."""
+    return totals.ended_within(CHOSEN, window, outcomes)

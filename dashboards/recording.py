@@ -9,9 +9,20 @@ from grafana_foundation_sdk.models import dashboard as models
 from dashboards import recording_queries as queries
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import RECORDING
-from dashboards.panels import About, Panel, Size, history, instant, number, query, timeline
+from dashboards.panels import (
+    DURATION,
+    LONG_DURATION,
+    About,
+    Panel,
+    Size,
+    history,
+    instant,
+    number,
+    query,
+    timeline,
+)
 from dashboards.recording_tables import details, recordings, times
-from dashboards.selectors import BY_MEETING, of_meeting, once
+from dashboards.selectors import BY_MEETING, newest_of_live_meetings, of_meeting, once
 from dashboards.settings import THRESHOLDS
 from dashboards.states import as_text, values
 from dashboards.troubles import TROUBLES
@@ -86,7 +97,7 @@ def _duration() -> Panel:
         About(
             "Duration",
             "Length of the recording. If it runs, the time since its start.",
-            unit="dthms",
+            unit=DURATION,
         ),
         instant(queries.duration()),
         size=_FIGURE,
@@ -129,7 +140,7 @@ def _expiry() -> Panel:
             "Expires in",
             "Time until the download URL expires and RealtimeKit deletes the file. A recording in "
             "your own storage has no URL.",
-            unit="dthms",
+            unit=LONG_DURATION,
         ),
         instant(queries.expires_in()),
         size=_FIGURE,
@@ -174,7 +185,7 @@ def _ages() -> Panel:
             "Data age",
             "Time since the recording and its meeting were last read. The exporter reads ended "
             "recordings only every few hours.",
-            unit="dthms",
+            unit=DURATION,
         ),
         [
             query(f"time() - ({read})", "recording"),
@@ -185,7 +196,7 @@ def _ages() -> Panel:
 
 
 def _people() -> Panel:
-    people = once(BY_MEETING, of_meeting("rk_meeting_live_participants"))
+    people = once(BY_MEETING, newest_of_live_meetings(of_meeting("rk_meeting_live_participants")))
     active = once(BY_MEETING, of_meeting("rk_meeting_active_recordings"))
     return history(
         About(

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from dashboards.expressions import STATE_CODES, state_code, trouble_level, with_names
+from dashboards.expressions import STATE_CODES, state_code, trouble_level
+from dashboards.names import with_names
 from dashboards.selectors import (
     BY_MEETING,
     BY_RECORDING,
@@ -73,7 +74,7 @@ def duration() -> str:
 def size() -> str:
     """Return the size of the recording's file, or why it has none."""
     # The API reports size 0 for a recording with one file per participant.
-    tracks = once(BY_RECORDING, of_recording("rk_recording_info", 'kind="track"'))
+    tracks = once(BY_RECORDING, newest(of_recording("rk_recording_info", 'kind="track"')))
     size_ = once(BY_RECORDING, newest(of_recording("rk_recording_file_size_bytes")))
     return of_the_one(f"{size_} unless {tracks}\nor\n{PER_TRACK} * {tracks}\nor\n{_without_file()}")
 
@@ -133,7 +134,8 @@ def _change_to(status: str) -> str:
     """Return when the history last shows a change to a state. The API does not report it."""
     is_in_state = of_recording("rk_recording_status", f'status="{status}"')
     was_in_state = f"last_over_time({is_in_state}[{_MEMORY}] offset $__interval)"
-    change = f"{once(BY_RECORDING, is_in_state)} == 1 and {once(BY_RECORDING, was_in_state)} == 0"
+    is_now = once(BY_RECORDING, newest(is_in_state))
+    change = f"{is_now} == 1 and {once(BY_RECORDING, was_in_state)} == 0"
     return f"max_over_time((time() * ({change}))[$__range:$__interval])"
 
 

@@ -2,7 +2,7 @@
 
 from dashboards import recording_queries as queries
 from dashboards.links import RECORDING, link_to
-from dashboards.panels import About, Panel, Size
+from dashboards.panels import DURATION, LONG_DURATION, About, Panel, Size
 from dashboards.selectors import as_time
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
@@ -33,7 +33,7 @@ def times() -> Panel:
             Label("Event", "event", width=105),
             Value("When", queries.times(), unit="dateTimeAsIso", width=170),
             Value("Ago", queries.times(), unit="dateTimeFromNow", width=130),
-            Value("After", queries.times_since(), unit="dthms"),
+            Value("After", queries.times_since(), unit=DURATION),
         ],
         size=_HALF,
         sorted_by="When",
@@ -86,7 +86,7 @@ def recordings() -> Panel:
             Value(
                 "Duration",
                 queries.of_each("rk_recording_duration_seconds"),
-                unit="dthms",
+                unit=DURATION,
                 width=105,
             ),
             Value(
@@ -99,7 +99,7 @@ def recordings() -> Panel:
             Value(
                 "Expires in",
                 queries.of_each("rk_recording_download_url_expires_in_seconds"),
-                unit="dthms",
+                unit=LONG_DURATION,
                 width=110,
             ),
             Label("Recording id", "recording_id", link=_SELECT, link_title="Show this recording"),

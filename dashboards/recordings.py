@@ -6,7 +6,18 @@ from grafana_foundation_sdk.models import dashboard as models
 from dashboards import recordings_queries as queries
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import RECORDING, RECORDINGS, link_to
-from dashboards.panels import About, Panel, Size, bars, history, instant, query, timeline
+from dashboards.panels import (
+    DURATION,
+    LONG_DURATION,
+    About,
+    Panel,
+    Size,
+    bars,
+    history,
+    instant,
+    query,
+    timeline,
+)
 from dashboards.selectors import as_time, named_over_time
 from dashboards.settings import THRESHOLDS
 from dashboards.states import as_text, values
@@ -48,12 +59,12 @@ def _list() -> Panel:
             Value("State", queries.STATE, width=115, texts=as_text()),
             Label("Meeting", "meeting_name", link=to_recording, link_title="Open recording"),
             Value("Requested", as_time(queries.REQUESTED_AT), unit="dateTimeAsIso", width=165),
-            Value("Duration", queries.DURATION, unit="dthms", width=100),
+            Value("Duration", queries.DURATION, unit=DURATION, width=100),
             Value("Size", queries.SIZE, unit="bytes", width=90, decimals=1),
             Value(
                 "Expires in",
                 queries.EXPIRES_IN,
-                unit="dthms",
+                unit=LONG_DURATION,
                 width=110,
                 colours={0: "orange", THRESHOLDS.download_url_expires_in_seconds: "text"},
             ),
@@ -106,7 +117,7 @@ def _running() -> Panel:
             f"How long the {queries.LONGEST} longest RECORDING or PAUSED recordings have been "
             "running. RealtimeKit stops a recording after 24 hours, or after its `max_seconds`. "
             "None means that nothing is being recorded, which may be fine.",
-            unit="dthms",
+            unit=DURATION,
         ),
         [instant(queries.running_longest(), "{{bar}}")],
         size=Size(10, 13),

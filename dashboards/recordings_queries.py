@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from dashboards.expressions import in_state, state_code, trouble_level
-from dashboards.selectors import BY_MEETING, BY_RECORDING, CHOSEN, named, of_meeting, once
+from dashboards.selectors import BY_MEETING, BY_RECORDING, CHOSEN, named, newest, of_meeting, once
+from dashboards.totals import one_view
 
 
 ROWS = 500
@@ -25,8 +26,8 @@ def _by_recording(metric: str) -> str:
 STATE = state_code(CHOSEN)
 REQUESTED_AT = _by_recording("rk_recording_invoked_timestamp_seconds")
 STARTED_AT = _by_recording("rk_recording_started_timestamp_seconds")
-DURATION = _by_recording("rk_recording_duration_seconds")
-SIZE = _by_recording("rk_recording_file_size_bytes")
+DURATION = once(BY_RECORDING, newest(of_meeting("rk_recording_duration_seconds")))
+SIZE = once(BY_RECORDING, newest(of_meeting("rk_recording_file_size_bytes")))
 EXPIRES_IN = _by_recording("rk_recording_download_url_expires_in_seconds")
 
 
@@ -72,5 +73,6 @@ def sizes_of_meetings() -> str:
     """Return the size of all files of each of the meetings with the largest, over time."""
     size = of_meeting("rk_recording_file_size_bytes")
     largest = f"sum by ({BY_MEETING}) ({once(BY_RECORDING, size + ' @ end()')})"
-    sizes = f"sum by ({BY_MEETING}) ({once(BY_RECORDING, size)})"
+    sizes = one_view(CHOSEN, f"sum by ({CHOSEN.exporter}, {BY_MEETING}) ({size})")
+    sizes = f"max by ({BY_MEETING}) ({sizes})"
     return f"{sizes}\nand on ({BY_MEETING}) topk({LONGEST}, {largest})"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dashboards import expressions
+from dashboards import expressions, names, targets
 from dashboards.scope import Scope
 from dashboards.settings import CLUSTER, THRESHOLDS
 
@@ -69,17 +69,17 @@ ONE_RECORDING = replace(CHOSEN, of_recording=of_recording)
 
 def named(promql: str) -> str:
     """Add the label `meeting_name` to each series of a meeting or recording."""
-    return expressions.with_names(CHOSEN, promql)
+    return names.with_names(CHOSEN, promql)
 
 
 def named_over_time(promql: str) -> str:
     """Add the label `meeting_name` to a history. Meetings have their current name all the time."""
-    return expressions.with_names(CHOSEN, promql, at=" @ end()")
+    return names.with_names(CHOSEN, promql, at=" @ end()")
 
 
 def up() -> str:
     """Select whether each of our targets could be scraped."""
-    return expressions.our_targets(CHOSEN, of_exporter("up"))
+    return targets.our_targets(CHOSEN, of_exporter("up"))
 
 
 def of_process(metric: str, *, function: str = "", window: str = "") -> str:
@@ -89,9 +89,15 @@ def of_process(metric: str, *, function: str = "", window: str = "") -> str:
     *function* is applied to a *window* of it.
     """
     selected = of_exporter(metric)
-    return expressions.our_processes(
+    return targets.our_processes(
         CHOSEN, f"{function}({selected}[{window}])" if function else selected
     )
+
+
+def by_exporter(promql: str) -> str:
+    """Add the label `exporter`. It is the instance, after the cluster if there is one."""
+    joined = f'label_join({promql}, "exporter", " ", "{CLUSTER}", "instance")'
+    return f'label_replace({joined}, "exporter", "$1", "exporter", " *(.+)")'
 
 
 def firing(*matchers: str) -> str:
@@ -103,9 +109,13 @@ def firing(*matchers: str) -> str:
 
 
 def newest(promql: str) -> str:
-    """Keep the series of the exporter that read the recording last."""
-    last = _one_of(BY_RECORDING, f"{_read_at()} and {_ON_EXPORTER} {promql}")
-    return f"{promql} and {_ON_EXPORTER} {last}"
+    """Omit what exporters say of recordings that another exporter has read later."""
+    return expressions.newest(CHOSEN, promql)
+
+
+def newest_of_live_meetings(promql: str) -> str:
+    """Omit what exporters say of live meetings that another exporter has listed later."""
+    return expressions.newest_of_live_meetings(CHOSEN, promql)
 
 
 def newest_labels(labels: str, promql: str) -> str:

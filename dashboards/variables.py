@@ -24,7 +24,8 @@ _WITHIN_SECONDS = {
 # Grafana shows the series of query_result() as text, with labels in alphabetical order, and does
 # not escape quotes.
 _BY_START = r'/recording_id="(?<value>[^"]*)",start="(?<text>[^"]*)"/'
-_BY_NAME = r'/meeting_id="(?<value>[^"]*)",meeting_name="(?<text>.*)"\} \S+ \S+$/'
+# A name may have several lines, which a dot would not match.
+_BY_NAME = r'/meeting_id="(?<value>[^"]*)",meeting_name="(?<text>[\s\S]*)"\} \S+ \S+$/'
 
 
 def variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:

@@ -3,7 +3,7 @@
 from dashboards.alerting.rule import Alert, Link, Severity
 
 
-_EXPIRY = "recording:rk_recording_download_url_expiry_timestamp_seconds:latest"
+_EXPIRY = "recording:rk_recording_download_url_expiry_timestamp_seconds:near"
 ALERTS = (
     Alert(
         name="RealtimeKitRecordingEmptyFile",

@@ -16,7 +16,17 @@ ALERTS = (
         expr=f"""\
 meeting:rk_meeting_live_participants:known > 0
 and on (<meeting>)
-max by (<meeting>) (last_over_time(rk_meeting_record_on_start[<known>])) == 1
+max by (<meeting>) (
+  last_over_time(rk_meeting_record_on_start[<known>])
+  unless on (<exporter app>)
+  (
+    # Another exporter has listed the live meetings later.
+    last_over_time(rk_discovery_last_success_timestamp_seconds[<known>])
+    < on (<app>) group_left ()
+    max by (<app>) (last_over_time(rk_discovery_last_success_timestamp_seconds[<known>]))
+  )
+)
+== 1
 unless on (<meeting>)
 (
 {textwrap.indent(ACTIVE, "  ")}

@@ -185,11 +185,13 @@ time() * recording:rk_recording_status:latest
         Record(
             f"recording:rk_recording_{event}_timestamp_seconds:max",
             f"""\
-(
-    max by (<recording>) (rk_recording_{event}_timestamp_seconds)
-  or on (<recording>)
-    recording:rk_recording_{event}_timestamp_seconds:max
+max by (<recording>) (
+  rk_recording_{event}_timestamp_seconds
+  and on (<recording>)
+  recording:rk_recording_status:latest
 )
+or on (<recording>)
+recording:rk_recording_{event}_timestamp_seconds:max
 and on (<recording>)
 recording:rk_recording_status:latest
 """,
@@ -250,23 +252,28 @@ unless on (<meeting>)
         ),
     ),
     Record(
-        "recording:rk_recording_download_url_expiry_timestamp_seconds:latest",
+        "recording:rk_recording_download_url_expiry_timestamp_seconds:near",
         """\
 (
     max by (<recording>) (
       rk_recording_download_url_expiry_timestamp_seconds
+      < time() + 60 * 60
+      + scalar(clamp_min(max(rk:download_url_expires_in_seconds:threshold), 24 * 60 * 60))
       unless on (<exporter recording>)
       instance:rk_recording_last_success_timestamp_seconds:outdated
     )
   or on (<recording>)
-    recording:rk_recording_download_url_expiry_timestamp_seconds:latest
+    recording:rk_recording_download_url_expiry_timestamp_seconds:near
     unless on (<recording>)
     rk_recording_download_url_expiry_timestamp_seconds
 )
 and on (<recording>)
 instance:rk_recording_last_success_timestamp_seconds:known
 """,
-        note="When the download URL expires, according to the exporter that read it last.",
+        note=(
+            "When a download URL has expired or will soon, according to the exporter that read it "
+            "last."
+        ),
     ),
     Record(
         "recording:rk_recording_file_size_bytes:empty",

@@ -348,6 +348,7 @@ PASSING: list[tuple[str, Any]] = [
     (QUERY, f"process_cpu{{{CHOSEN}}} {IS_OURS}"),
     (QUERY, f"rate(process_cpu{{{CHOSEN}}}[$__rate_interval]) {IS_OURS}"),
     (QUERY, f"min(up{{{CHOSEN}}} {WAS_OURS})"),
+    (QUERY, f"{BUILD} unless on (job, instance) up{{{CHOSEN}}}"),
     (QUERY, f"sum(max by (meeting_id) ({INFO}))"),
     (QUERY, f"topk(3, {NAMED} ({NAME} or on (meeting_id) {BY_ID}))"),
     (QUERY, f"topk(3, {READ})"),

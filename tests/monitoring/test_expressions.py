@@ -2,17 +2,27 @@
 
 import pytest
 
-from dashboards import expressions, queries
-from dashboards.selectors import CHOSEN, named, of_app, of_exporter, of_process, up
+from dashboards import expressions, names, queries, totals
+from dashboards.selectors import (
+    CHOSEN,
+    named,
+    newest,
+    newest_of_live_meetings,
+    of_app,
+    of_exporter,
+    of_meeting,
+    of_process,
+    up,
+)
 from rk_exporter.model.recording import Status
-from tests.support.monitoring.asking import asked, by_label
+from tests.support.monitoring.asking import QUARTER_MINUTE, asked, by_label
 from tests.support.monitoring.shown import app, growing, meeting, read_at, recording
 from tests.support.monitoring.timelines import SCRAPINGS, Scraping, Series, Target, Value
 
 
 STATE = expressions.state_code(CHOSEN)
 TROUBLE = expressions.trouble_level(CHOSEN)
-NAMES = expressions.names(CHOSEN)
+NAMES = names.names(CHOSEN)
 ENDED = "rk_recordings_finished_total"
 APP = {"rk_app": "telehealth"}
 
@@ -99,6 +109,20 @@ def test_two_states_of_one_recording(promtool: str, order: int) -> None:
     for promql, value in expected.items():
         (found,) = asked(promtool, promql, targets, minutes=[12])
         assert {"r": value} == by_label(found, "recording_id")
+
+
+def test_two_values_of_one_recording(promtool: str) -> None:
+    """A recording has the size that was read last, and a meeting the people counted last."""
+    size, people = "rk_recording_file_size_bytes", "rk_meeting_live_participants"
+    old_count = Series("rk_discovery_last_success_timestamp_seconds", APP, [(0, 60.0)])
+    states = [(1, "UPLOADING")]
+    older = [*app(), old_count, *meeting("ward", people=[(0, 9)])]
+    older += [*recording("r", meeting="ward", states=states, size=500), read_before(3, "r")]
+    newer = [*app(), *meeting("ward", people=[(0, 2)])]
+    newer += recording("r", meeting="ward", states=states, size=100)
+    targets = [Target("a", older), Target("b", newer)]
+    assert [[100]] == numbers(promtool, newest(of_meeting(size)), targets)
+    assert [[2]] == numbers(promtool, newest_of_live_meetings(of_meeting(people)), targets)
 
 
 def test_two_states_in_totals(promtool: str) -> None:
@@ -211,7 +235,7 @@ def test_a_meeting_without_a_name(promtool: str) -> None:
 
 def test_an_alert_about_a_meeting_that_has_left(promtool: str) -> None:
     """A series that outlives its meeting keeps the meeting's id as name, and others their names."""
-    promql = expressions.with_names_if_known(
+    promql = names.with_names_if_known(
         CHOSEN, f"max by (rk_app, meeting_id) ({of_app('rk_alert')})", "rk_app, meeting_id"
     )
     alerts = [Series("rk_alert", {**APP, "meeting_id": name}, [(0, 1)]) for name in ("ward", "b")]
@@ -231,7 +255,7 @@ def test_names_of_now_in_a_history(promtool: str) -> None:
         Series("rk_meeting_info", old, [(0, 1), (5, None)]),
         Series("rk_meeting_info", new, [(5, 1)]),
     ]
-    history = f"count by (meeting_name) ({expressions.with_names(CHOSEN, STATE)})"
+    history = f"count by (meeting_name) ({names.with_names(CHOSEN, STATE)})"
     found = asked(promtool, history, [Target("a", shown)], minutes=[4, 7])
     assert [{"Old": 1}, {"New": 1}] == [by_label(at, "meeting_name") for at in found]
 
@@ -328,7 +352,7 @@ def test_bars_lose_no_event(promtool: str, scraping: Scraping, step_minutes: int
     """The bars over a time add up to the events in it, at any scrape interval and zoom."""
     events = (21, 34, 35.5, 47, 63.2, 88)
     shown = [*app(), ends("uploaded", *events), ends("errored", 50, first=7)]
-    promql = expressions.counted(of_app(ENDED), f"{step_minutes}m")
+    promql = totals.counted(of_app(ENDED), f"{step_minutes}m")
     times = [float(minute) for minute in range(step_minutes, 121, step_minutes)]
     bars = asked(promtool, promql, [Target("a", shown)], minutes=times, scraping=scraping)
     by_outcome = [by_label(bar, "outcome") for bar in bars]
@@ -343,7 +367,7 @@ def test_bars_of_a_new_series(promtool: str) -> None:
     new = Series(ENDED, labels, [(11, 40), (12, 41), (13, 43)])
     bars = asked(
         promtool,
-        expressions.counted(of_app(ENDED), "10m"),
+        totals.counted(of_app(ENDED), "10m"),
         [Target("a", [*app(), new])],
         minutes=[10, 20, 30],
     )
@@ -356,7 +380,7 @@ def test_bars_over_a_restart_and_an_outage(promtool: str) -> None:
     counter = Series(ENDED, labels, [(0, 40), (12, 41), (25, 2), (27, 3), (70, 5)])
     bars = asked(
         promtool,
-        f"sum({expressions.counted(of_app(ENDED), '10m')})",
+        f"sum({totals.counted(of_app(ENDED), '10m')})",
         [Target("a", [*app(), counter], down=[(32, 62)])],
         minutes=[20, 30, 40, 50, 60, 70, 80, 90],
     )
@@ -367,8 +391,7 @@ def test_bars_over_a_restart_and_an_outage(promtool: str) -> None:
 def failure_rate(promtool: str, *targets: Target, minute: float = 90) -> list[float]:
     """Return the share of the failed among the recordings of the last hour."""
     failed, all_ = (
-        f"sum({queries.ended_within('1h', outcomes)})"
-        for outcomes in (queries.FAILED, expressions.ENDS)
+        f"sum({queries.ended_within('1h', outcomes)})" for outcomes in (queries.FAILED, totals.ENDS)
     )
     (found,) = asked(promtool, f"{failed} / ({all_} > 0)", targets, minutes=[minute])
     return [sample.value for sample in found]
@@ -403,6 +426,72 @@ def test_two_outcomes_of_one_recording(promtool: str) -> None:
     assert [pytest.approx(0.5)] == failure_rate(promtool, *targets)
 
 
+def growth(promtool: str, *targets: Target, scraping: Scraping) -> float:
+    """Return the sum of the bars of an app's ended recordings in two hours."""
+    promql = f"sum({totals.growth_of_apps(CHOSEN, of_app(ENDED), '5m', more='outcome')})"
+    times = [float(minute) for minute in range(5, 125, 5)]
+    bars = asked(promtool, promql, targets, minutes=times, scraping=scraping)
+    return sum(sample.value for bar in bars for sample in bar)
+
+
+EVENTS = (21, 34, 35.5, 47, 63.2, 88)
+
+
+@pytest.mark.parametrize("scraping", [Scraping(15, None), *SCRAPINGS[::3]], ids=str)
+def test_two_exporters_see_each_event_once(promtool: str, scraping: Scraping) -> None:
+    """An event that the second exporter sees later, in another bar, counts once."""
+    late = tuple(minute + 1.5 for minute in EVENTS)
+    targets = [
+        Target("a", [*app(), ends("uploaded", *EVENTS), started(0)]),
+        Target("b", [*app(), ends("uploaded", *late, first=40), started(1)]),
+    ]
+    assert len(EVENTS) == growth(promtool, *targets, scraping=scraping)
+    assert len(EVENTS) == growth(promtool, *targets[::-1], scraping=scraping)
+
+
+@pytest.mark.parametrize("scraping", [Scraping(15, None), Scraping(60, None)], ids=str)
+@pytest.mark.parametrize("kept", [True, False], ids=["with a state file", "without"])
+def test_pods_that_follow_each_other(promtool: str, scraping: Scraping, *, kept: bool) -> None:
+    """What the old pod counted counts, and the new pod counts from its first sample."""
+    first = 3 if kept else 0
+    new = [(50.0, float(first)), (63.2, first + 1.0), (88.0, first + 2.0)]
+    labels = {**APP, "outcome": "uploaded"}
+    targets = [
+        Target("old", [*app(), ends("uploaded", *EVENTS[:3])], until=49),
+        Target("new", [*app(), Series(ENDED, labels, new), started(50)], since=50),
+    ]
+    assert 5 == growth(promtool, *targets, scraping=scraping)
+    promql = f"sum({queries.ended_within('2h', 'uploaded')})"
+    assert [[5]] == numbers(promtool, promql, targets, minute=110, scraping=scraping)
+
+
+def test_a_pod_that_leaves_beside_another_exporter(promtool: str) -> None:
+    """What the pod counted in its last minutes counts once, because the other counted it, too."""
+    targets = [
+        Target("a", [*app(), ends("uploaded", *EVENTS)], until=48),
+        Target("b", [*app(), ends("uploaded", *EVENTS), started(1)]),
+    ]
+    for order in (1, -1):
+        found = growth(promtool, *targets[::order], scraping=Scraping(15, None))
+        assert len(EVENTS) == found
+
+
+def test_an_exporter_that_fails_beside_another(promtool: str) -> None:
+    """
+    The other exporter counts after a quarter of an hour, and an outage does not look like events.
+
+    A shorter outage hides nothing, because the exporter then shows what it has counted.
+    """
+    for down in ((20, 25), (40, 62), (65, 110)):
+        targets = [
+            Target("a", [*app(), ends("uploaded", *EVENTS, first=50)], down=[down]),
+            Target("b", [*app(), ends("uploaded", *EVENTS), started(1)]),
+        ]
+        lost = [minute for minute in EVENTS if down == (40, 62) and 40 < minute < 55]
+        found = growth(promtool, *targets, scraping=Scraping(15, None))
+        assert len(EVENTS) - len(lost) == found, down
+
+
 def node_exporter(**target: object) -> Target:
     """Return another program's target, with metrics that all programs have."""
     memory = Series("process_resident_memory_bytes", {}, [(0, 1e12)])
@@ -429,7 +518,14 @@ def test_a_dead_exporter(promtool: str) -> None:
     assert [[2.0]] == numbers(promtool, f"count({up()})", targets)
 
 
-def numbers(promtool: str, promql: str, targets: list[Target]) -> list[list[float]]:
-    """Return the values of an expression after half an hour."""
-    found = asked(promtool, promql, targets, minutes=[30])
+def numbers(
+    promtool: str,
+    promql: str,
+    targets: list[Target],
+    *,
+    minute: float = 30,
+    scraping: Scraping = QUARTER_MINUTE,
+) -> list[list[float]]:
+    """Return the values of an expression, by default after half an hour."""
+    found = asked(promtool, promql, targets, minutes=[minute], scraping=scraping)
     return [[sample.value for sample in samples] for samples in found]

@@ -75,3 +75,15 @@ def test_people_who_are_not_recorded(promtool: str, rules: Path) -> None:
         for meeting_id in ("optional", "recorded")
     ]
     check(promtool, rules, unrecorded, fires, *others)
+
+
+def test_exporters_that_disagree_about_a_setting(promtool: str, rules: Path) -> None:
+    """The exporter counts that listed the live meetings last."""
+    people = [(10.0, 3.0)]
+    older = [*app(), *meeting("ward", people=people, record_on_start=True)]
+    newer = [*app(), *meeting("ward", people=people, record_on_start=False)]
+    # The first exporter cannot list the meetings any more, after it read the old setting.
+    timeline = Timeline(
+        60, [Target("a", older, unreadable=[(11, 60)]), Target("b", newer, since=10.5)]
+    )
+    check(promtool, rules, timeline, Silent("RealtimeKitMeetingNotRecorded"))

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.monitoring import every_state
-from tests.support.monitoring.answers import Answer, Labels, ask, merged
+from tests.support.monitoring.answers import Answer, Labels, ask, merged, options
 from tests.support.monitoring.disagreeing import DESCRIBING, STATES
-from tests.support.monitoring.grafana import legend
+from tests.support.monitoring.grafana import INTERVAL_SECONDS, legend
 from tests.support.monitoring.recorded import record
 from tests.support.monitoring.replay import OTHERS_ALERTS, started_worlds
 from tests.support.monitoring.servers import Prometheus, eventually
@@ -31,8 +31,7 @@ ENDS_IN_SECONDS = 20
 OF_TARGETS = {*TARGET_LABELS, "job", "instance", "cluster", "env", "namespace"}
 # This dashboard is about exporters, so it shows each of them.
 EXPORTER_DASHBOARD = "RealtimeKit / Exporter"
-OLDER = "values of the exporter that read earlier"
-RENAMED = "what a pod counted is lost when it is renamed"
+OLDER = "alerts about what the exporter says that read earlier"
 with_rules = pytest.mark.parametrize(
     "world", [world for world in WORLDS if world.has_rules], ids=str
 )
@@ -90,9 +89,13 @@ def wait_until_settled(world: str, server: Prometheus) -> None:
     """Wait until no figure and no alert will change that depends on how long something is true."""
     # Some panels show what has been true for a minute.
     old = "last_over_time(rk_meetings[5m] offset 65s)"
+    # Ended recordings are counted minute by minute.
+    ended = "max by (rk_app, outcome) (rk_recordings_finished_total)"
+    before = "last_over_time(rk_recordings_finished_total[5m] offset 65s)"
+    changed = f"{ended} != max by (rk_app, outcome) ({before})"
     pending = 'ALERTS{alertname=~"RealtimeKit.+", alertstate="pending"}'
     eventually(
-        lambda: bool(server.query(old)) and not server.query(pending),
+        lambda: bool(server.query(old)) and not (server.query(changed) or server.query(pending)),
         what=f"{world} is settled",
         details=lambda: str(server.query(pending)),
         after_seconds=60,
@@ -180,6 +183,26 @@ def identity(place: str, row: Mapping[str, str | float]) -> frozenset[tuple[str,
 
 
 @in_worlds()
+def test_variables(world: World, asked: Mapping[str, Asked]) -> None:
+    """Variables offer each meeting once, under its name, and select it by its id."""
+    problems: list[str] = []
+    for answer in asked[world.name].all:
+        if answer.question.panel or "annotation" in answer.question.place:
+            continue
+        found = options(answer)
+        place = answer.question.place
+        if len(found) < len(answer.series):
+            problems.append(f"{place} offers {len(found)} of {len(answer.series)} values")
+        for kind, texts in zip(("text", "value"), zip(*found, strict=True), strict=False):
+            twice = [text for text, count in Counter(texts).items() if count > 1]
+            problems += [f"{place} offers the {kind} {text!r} twice" for text in twice]
+        if place.endswith("$meeting"):
+            cut = [text for text, _ in found if world.end_of_names not in text]
+            problems += [f"{place} offers {text!r}" for text in cut]
+    check(problems)
+
+
+@in_worlds()
 def test_one_number_in_each_tile(world: World, asked: Mapping[str, Asked]) -> None:
     """Tiles that show one number have one series."""
     check(
@@ -191,7 +214,7 @@ def test_one_number_in_each_tile(world: World, asked: Mapping[str, Asked]) -> No
     )
 
 
-@in_worlds(two_exporters=OLDER, everything=OLDER, kubernetes=RENAMED)
+@in_worlds(two_exporters=OLDER, everything=OLDER)
 def test_the_same_figures(world: World, asked: Mapping[str, Asked]) -> None:
     """What dashboards show about an exporter does not depend on what else Prometheus has."""
     different = [
@@ -203,7 +226,7 @@ def test_the_same_figures(world: World, asked: Mapping[str, Asked]) -> None:
     check(different)
 
 
-@in_worlds(two_exporters=OLDER, everything=OLDER, kubernetes=RENAMED)
+@in_worlds(two_exporters=OLDER, everything=OLDER)
 def test_the_same_figures_without_a_selection(world: World, asked: Mapping[str, Asked]) -> None:
     """The choice "All" shows our exporters, and no other jobs."""
     if world.twice:
@@ -256,12 +279,14 @@ def differences(world: World, plain: Answer, other: Answer) -> Iterator[str]:
         for one, answer in ((PLAIN, plain), (world, other))
     )
     place = plain.question.place
+    # A subquery looks at points with an interval between them.
+    grid = INTERVAL_SECONDS if f":{INTERVAL_SECONDS:.0f}s]" in plain.question.promql else 0.0
     for labels in expected.keys() - found.keys():
         yield f"{place} lacks {dict(labels)}"
     for labels in found.keys() - expected.keys():
         yield f"{place} has also {dict(labels)}"
     for labels in expected.keys() & found.keys():
-        if not is_close(expected[labels], found[labels]):
+        if not is_close(expected[labels], found[labels], within_seconds=grid):
             yield f"{place} has {found[labels]}, not {expected[labels]}, for {dict(labels)}"
 
 
@@ -274,13 +299,13 @@ def key(world: World, labels: Labels) -> frozenset[tuple[str, str]]:
     )
 
 
-def is_close(expected: float | None, found: float | None) -> bool:
-    """Return whether two numbers are equal, except for the time between two scrapes."""
+def is_close(expected: float | None, found: float | None, *, within_seconds: float = 0.0) -> bool:
+    """Return whether two numbers are equal, except for the time between two scrapes or points."""
     if expected is None or found is None:
         return expected is found
     if math.isnan(expected) or math.isnan(found):
         return math.isnan(expected) and math.isnan(found)
-    return math.isclose(expected, found, rel_tol=0.05, abs_tol=0.05)
+    return math.isclose(expected, found, rel_tol=0.05, abs_tol=0.05 + within_seconds)
 
 
 @in_worlds(with_rules=True, two_exporters=OLDER, everything=OLDER)
@@ -303,12 +328,18 @@ def test_the_same_alerts(world: World, servers: Mapping[str, Prometheus]) -> Non
 def alerts_of(world: World, server: Prometheus) -> Counter[frozenset[tuple[str, str]]]:
     """Return our alerts that fire in a world, with their labels in the plain world."""
     firing = server.query('ALERTS{alertname=~"RealtimeKit.+", alertstate="firing"}')
-    return Counter(
-        frozenset(
-            (label, value.removesuffix(ELSEWHERE)) for label, value in key(world, sample["metric"])
+    # Alerts about exporters fire once for each of them.
+    found = {
+        (
+            frozenset(
+                (label, value.removesuffix(ELSEWHERE))
+                for label, value in key(world, sample["metric"])
+            ),
+            frozenset((k, v) for k, v in sample["metric"].items() if k != "instance"),
         )
         for sample in firing
-    )
+    }
+    return Counter(alert for alert, _ in found)
 
 
 @in_worlds(with_rules=True)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,30 @@ def _asked(server: Prometheus, question: Question, at: float) -> Iterator[Series
     ):
         time, value = result["values"][-1]
         yield Series(result["metric"], float(value) if math.isclose(time, at) else None)
+
+
+def options(answer: Answer) -> list[tuple[str, str]]:
+    """
+    Return the texts and values that a variable offers, as Grafana finds them.
+
+    Grafana writes each series of `query_result()` as text, without escaping, and applies the
+    variable's pattern to it.
+    """
+    if answer.question.label:
+        return [(value, value) for series in answer.series for value in series.labels.values()]
+    pattern = _javascript(answer.question.source.get("regex", ""))
+    found = [pattern.search(_written(series.labels)) for series in answer.series]
+    return [(match["text"], match["value"]) for match in found if match]
+
+
+def _javascript(regex: str) -> re.Pattern[str]:
+    """Return a pattern of JavaScript, whose dot matches no end of line, in Python's notation."""
+    return re.compile(regex.strip("/").replace("(?<", "(?P<"))
+
+
+def _written(labels: Labels) -> str:
+    pairs = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+    return f"{{{pairs}}} 1 1795000000000"
 
 
 def merged(answers: Sequence[Answer]) -> list[dict[str, str | float]]:

@@ -30,7 +30,7 @@ from tests.support.monitoring.promql import Known, selectors
 
 
 UNITS = {value for name, value in vars(units).items() if name[0].isupper()}
-# The last two are the samples at both ends of a window, of which expressions.counted() makes a
+# The last two are the samples at both ends of a window, of which totals.counted() makes a
 # difference that is exact.
 _GROWTH = {"rate", "irate", "increase", "last_over_time", "min_over_time"}
 # The panel types that the linter knows.

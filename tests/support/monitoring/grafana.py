@@ -4,7 +4,7 @@ import math
 import re
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.support.monitoring.servers import Prometheus, QueryRefusedError
@@ -34,8 +34,8 @@ class Question:
     """
     A query of a panel, variable or annotation, or the values of a *label*.
 
-    *shown* is the text template for its series. *panel* is the type of the panel, and *source* its
-    JSON.
+    *shown* is the text template for its series. *panel* is the type of the panel. *source* is the
+    JSON of the panel or variable.
     """
 
     place: str
@@ -116,7 +116,7 @@ def questions(
     for variable in variables:
         name, kind, place = variable["name"], variable["type"], f"{title}, ${variable['name']}"
         if kind == "query":
-            yield _of_variable(place, variable["query"], values)
+            yield replace(_of_variable(place, variable["query"], values), source=variable)
             values[name] = _value_of(variable, chosen, selected or {})
         elif kind != "datasource":
             values[name] = str(

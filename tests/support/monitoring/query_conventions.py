@@ -38,8 +38,9 @@ def our_targets(board: Board) -> Iterator[Problem]:
             is_ours = _BUILD in restrictions or f"{_BUILD} over time" in restrictions
             if name.startswith(_OF_ANY_PROGRAM) and not is_ours:
                 yield query.place, f"{name} may be another program's"
+            is_filter = any(_only_filters(parent, node) for parent in parents)
             # A target that is down shows nothing now.
-            if name == "up" and f"{_BUILD} over time" not in restrictions:
+            if name == "up" and not is_filter and f"{_BUILD} over time" not in restrictions:
                 yield query.place, "up may be another program's, or omits targets that are down"
 
 
@@ -52,6 +53,13 @@ def _restriction(parent: Expr, node: Expr) -> str:
     found = list(selectors(parent.rhs))
     windows = " over time" if found and all(selector.window for selector in found) else ""
     return f"{found[0].name}{windows}" if len(found) == 1 else ""
+
+
+def _only_filters(parent: Expr, node: Expr) -> bool:
+    """Return whether *parent* has only the labels of a node, for series of ours."""
+    if not isinstance(parent, BinaryExpr) or str(parent.op) not in {"and", "unless"}:
+        return False
+    return _contains(parent.rhs, node)
 
 
 def _contains(expr: Expr, node: Expr) -> bool:
