@@ -2,7 +2,7 @@
 
 from dashboards import expressions
 from dashboards.names import names
-from dashboards.queries import MISSED, TROUBLE_LEVEL, ended_within, in_states
+from dashboards.queries import MISSED, TROUBLE_LEVEL, in_states
 from dashboards.selectors import (
     BY_MEETING,
     BY_RECORDING,
@@ -15,7 +15,6 @@ from dashboards.selectors import (
     threshold,
     up,
 )
-from dashboards.totals import FAILURES
 
 
 ROWS = 50
@@ -25,6 +24,7 @@ UNREAD, UNRECORDED = expressions.STUCK + 1, expressions.STUCK + 2
 """Trouble levels that only meetings have."""
 # More than any time in seconds.
 _RANK = "1e10"
+_DAY_SECONDS = 86_400
 _PLACE = CHOSEN.app_in_place
 _DATA_AGE = threshold("data_age_seconds")
 
@@ -63,6 +63,15 @@ _UNDISCOVERED = f"({_MEETINGS}\nunless on ({_PLACE}) (time() - {_DISCOVERED_AT} 
 # Not even a 0 is known about apps that cannot be read.
 _ZERO = f"(0 * sum({_MEETINGS})\nunless on () (count({_LOST}) or count({_OLD})))"
 
+_REQUESTED_AT = of_recording("invoked_timestamp_seconds")
+# The API does not report when a recording failed.
+_ENDED_AT = (
+    f"({of_recording('stopped_timestamp_seconds')}\n"
+    f"or on ({BY_RECORDING}) "
+    f"{_REQUESTED_AT} + on ({BY_RECORDING}) {of_recording('duration_seconds')}\n"
+    f"or on ({BY_RECORDING}) {_REQUESTED_AT})"
+)
+
 WATCHING = (
     f"0 * count({_LOST}) + {NO_DATA}\n"
     f"or 0 * count({_OLD}) + {OLD_DATA}\n"
@@ -71,12 +80,15 @@ WATCHING = (
 )
 RECORDING_NOW = f"sum({in_states('RECORDING')})\nor {_ZERO}"
 STUCK_NOW = f"count({expressions.stuck(CHOSEN)})\nor {_ZERO}"
-FAILED_TODAY = f"sum({ended_within('1d', FAILURES)}) > 0\nor {_ZERO}"
+# By state, because counters miss what failed while no exporter ran.
+FAILED_TODAY = (
+    f"count(({expressions.in_state(CHOSEN, 'ERRORED')} == 1)\n"
+    f"unless on ({BY_RECORDING}) ({_ENDED_AT} < time() - {_DAY_SECONDS}))\nor {_ZERO}"
+)
 UNRECORDED_NOW = f"count({MISSED})\nor ({_ZERO} unless on () {_UNDISCOVERED})"
 EXPIRING_SOON = f"count({expressions.expiring_once(CHOSEN, '$within')})\nor {_ZERO}"
 
 EXPIRES_IN = of_recording("download_url_expires_in_seconds")
-_REQUESTED_AT = of_recording("invoked_timestamp_seconds")
 _LATEST_AT = once(BY_MEETING, of_meeting("rk_recording_invoked_timestamp_seconds"))
 _LATEST = f"{_REQUESTED_AT} == on ({BY_MEETING}) group_left () {_LATEST_AT}"
 
@@ -88,10 +100,8 @@ def of_latest(promql: str) -> str:
 
 def trouble() -> str:
     """Return the most urgent problem of each meeting. Failures and empty files are of today."""
-    ended_at = f"({of_recording('stopped_timestamp_seconds')} or {_REQUESTED_AT})"
-    is_old = f"{ended_at} < time() - {threshold('recording_ended_seconds')}"
     is_over = of_meeting("rk_recording_status", 'status=~"ERRORED|UPLOADED"')
-    is_past = f"({is_over} == 1\nand on ({BY_RECORDING}) {is_old})"
+    is_past = f"({is_over} == 1\nand on ({BY_RECORDING}) {_ENDED_AT} < time() - {_DAY_SECONDS})"
     expires = f"{expressions.EXPIRES} * ({expressions.expiring_once(CHOSEN)}) ^ 0"
     return (
         f"({UNRECORDED} * {MISSED} ^ 0\n"

@@ -119,6 +119,20 @@ def test_stuck_recordings(promtool: str) -> None:
     assert [1, 2] == shown_by(promtool, overview.STUCK_NOW, target, minutes=[20, 70])
 
 
+def test_failed_recordings(promtool: str) -> None:
+    """Failures of 24 hours count, also those that happened before the exporter started."""
+    before = recording("before", meeting="telehealth ward", states=[(2, "ERRORED")])
+    seen = recording(
+        "seen",
+        meeting="telehealth ward",
+        states=[(1, "INVOKED"), (2, "RECORDING"), (90, "ERRORED")],
+    )
+    target = Target("a", [*watching(), *before, *seen])
+    day = DAY_MINUTES
+    minutes = [1, 30, 100, day + 30, day + 100]
+    assert [0, 1, 2, 1, 0] == shown_by(promtool, overview.FAILED_TODAY, target, minutes=minutes)
+
+
 def test_expiring_files(promtool: str) -> None:
     """Files count that expire within the chosen time."""
     soon = recording("soon", meeting="telehealth ward", states=ENDED, expires=90)
