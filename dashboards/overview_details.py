@@ -18,7 +18,6 @@ from dashboards.panels import (
 from dashboards.queries import HIDDEN, LIVE_UNRECORDED, ended_within, in_states
 from dashboards.selectors import (
     BY_APP,
-    BY_MEETING,
     BY_RECORDING,
     CHOSEN,
     named,
@@ -44,7 +43,6 @@ _OF_MEETING = (
 def live() -> list[Panel]:
     """Return the live meetings without a recording, also those that need none."""
     people = f"topk({_ROWS}, {LIVE_UNRECORDED})"
-    on_start = of_live_meeting("record_on_start")
     return [
         table_of(
             About(
@@ -57,7 +55,7 @@ def live() -> list[Panel]:
                 Value("People", named(people), width=80),
                 Value(
                     "From the start",
-                    f"{on_start}\nand on ({BY_MEETING})\n{people}",
+                    of_live_meeting("record_on_start"),
                     width=120,
                     texts=values({1: ("yes", BAD), 0: ("no", "transparent")}),
                 ),
@@ -65,6 +63,7 @@ def live() -> list[Panel]:
             size=Size(24, 7),
             sorted_by="From the start",
             then_by="People",
+            only_with="People",
             empty=(
                 "Every live meeting is recorded, or the exporter runs without --meetings.discover."
             ),
