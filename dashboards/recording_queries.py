@@ -12,7 +12,6 @@ from dashboards.expressions import (
 )
 from dashboards.names import with_names
 from dashboards.selectors import (
-    BY_APP,
     BY_MEETING,
     BY_RECORDING,
     CHOSEN,
@@ -121,7 +120,7 @@ def meeting_read_at() -> str:
 def people() -> str:
     """Return the number of people in the meeting, from the exporter that counted last."""
     counted = of_app("rk_discovery_last_success_timestamp_seconds")
-    last = f"topk by ({BY_APP}) (1, {once(CHOSEN.app_in_exporter, counted)})"
+    last = f"topk by ({CHOSEN.app_in_place}) (1, {once(CHOSEN.app_in_exporter, counted)})"
     on = f"on ({CHOSEN.app_in_exporter})"
     return f"max({of_meeting('rk_meeting_live_participants')} and {on} {last})"
 
