@@ -116,7 +116,8 @@ def newest(scope: Scope, promql: str) -> str:
 def newest_of_live_meetings(scope: Scope, promql: str) -> str:
     """Omit what exporters say of live meetings that another exporter has listed later."""
     listed_at = scope.of_app("rk_discovery_last_success_timestamp_seconds")
-    return _without_older(promql, listed_at, scope.app_in_exporter, scope.app)
+    # Apps of two clusters may have one name.
+    return _without_older(promql, listed_at, scope.app_in_exporter, scope.app_in_place)
 
 
 def _without_older(promql: str, read_at: str, in_exporter: str, of_all: str) -> str:

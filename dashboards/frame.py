@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from dashboards.annotations import annotations
 from dashboards.links import TAG, links_from
 from dashboards.panels import Panel
-from dashboards.variables import expires_within, variables
+from dashboards.variables import expires_within, latest, variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,8 @@ class Framing:
     """
     The properties of one dashboard without its panels.
 
-    With *has_expiry*, users choose within which time a file expires soon.
+    With *has_expiry*, users choose within which time a file expires soon. With *has_latest*, there
+    is a variable for the meetings that recorded last.
     """
 
     title: str
@@ -26,6 +27,7 @@ class Framing:
     since: str = "now-24h"
     of_one_meeting: bool = False
     has_expiry: bool = False
+    has_latest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ def framed(about: Framing, rows: Sequence[Row]) -> dashboard.Dashboard:
         framing.with_variable(variable)
     if about.has_expiry:
         framing.with_variable(expires_within())
+    if about.has_latest:
+        framing.with_variable(latest())
     for link in links_from(about.uid):
         framing.link(link)
     for annotation in annotations():

@@ -22,7 +22,6 @@ from dashboards.panels import (
     timeline,
 )
 from dashboards.recording_tables import details, recordings, times
-from dashboards.selectors import BY_MEETING, newest_of_live_meetings, of_meeting, once
 from dashboards.settings import THRESHOLDS
 from dashboards.states import as_text, values
 from dashboards.troubles import TROUBLES
@@ -178,8 +177,6 @@ def _life() -> Panel:
 
 
 def _ages() -> Panel:
-    read = queries.last_read()
-    meeting = once(BY_MEETING, of_meeting("rk_meeting_last_success_timestamp_seconds"))
     return history(
         About(
             "Data age",
@@ -188,16 +185,14 @@ def _ages() -> Panel:
             unit=DURATION,
         ),
         [
-            query(f"time() - ({read})", "recording"),
-            query(f"time() - {meeting}", "meeting"),
+            query(f"time() - ({queries.last_read()})", "recording"),
+            query(f"time() - {queries.meeting_read_at()}", "meeting"),
         ],
         size=Size(12, 7),
     )
 
 
 def _people() -> Panel:
-    people = once(BY_MEETING, newest_of_live_meetings(of_meeting("rk_meeting_live_participants")))
-    active = once(BY_MEETING, of_meeting("rk_meeting_active_recordings"))
     return history(
         About(
             "People and recordings",
@@ -205,8 +200,8 @@ def _people() -> Panel:
             "with `--meetings.discover` only. A recorder may count as a person.",
         ),
         [
-            query(f"sum({people})", "people"),
-            query(f"sum({active})", "recordings in progress"),
+            query(queries.people(), "people"),
+            query(queries.in_progress(), "recordings in progress"),
         ],
         size=Size(12, 7),
         colours={"people": "blue", "recordings in progress": "green"},

@@ -1,8 +1,15 @@
 """PromQL for one recording: the selected one, or the newest of the meeting."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from dashboards.expressions import STATE_CODES, state_code, trouble_level
+from dashboards.expressions import (
+    STATE_CODES,
+    in_state,
+    newest_number,
+    state_code,
+    trouble_level,
+)
 from dashboards.names import with_names
 from dashboards.selectors import (
     BY_MEETING,
@@ -12,6 +19,7 @@ from dashboards.selectors import (
     as_time,
     newest,
     newest_labels,
+    of_app,
     of_meeting,
     of_recording,
     once,
@@ -24,6 +32,7 @@ NOT_YET, NO_FILE, NO_URL, PER_TRACK = (-n * 10**12 for n in range(1, 5))
 NO_RECORDING = 0
 """The code of the state of a meeting without a recording."""
 
+_INFO = "rk_recording_info"
 _MEMORY = f"{3 * LONGEST_SCRAPE_INTERVAL_SECONDS}s"
 _AFTER = {
     "Started": "Requested",
@@ -74,9 +83,12 @@ def duration() -> str:
 def size() -> str:
     """Return the size of the recording's file, or why it has none."""
     # The API reports size 0 for a recording with one file per participant.
-    tracks = once(BY_RECORDING, newest(of_recording("rk_recording_info", 'kind="track"')))
-    size_ = once(BY_RECORDING, newest(of_recording("rk_recording_file_size_bytes")))
-    return of_the_one(f"{size_} unless {tracks}\nor\n{PER_TRACK} * {tracks}\nor\n{_without_file()}")
+    tracks = once(ONE_RECORDING.recording_in_exporter, of_recording(_INFO, 'kind="track"'))
+    tracks = f"({newest_number(ONE_RECORDING, tracks)} == 1)"
+    bytes_ = once(BY_RECORDING, newest(of_recording("rk_recording_file_size_bytes")))
+    return of_the_one(
+        f"{bytes_} unless {tracks}\nor\n{PER_TRACK} * {tracks}\nor\n{_without_file()}"
+    )
 
 
 def expires_in() -> str:
@@ -98,6 +110,27 @@ def last_read() -> str:
     return of_the_one(
         once(BY_RECORDING, of_recording("rk_recording_last_success_timestamp_seconds"))
     )
+
+
+def meeting_read_at() -> str:
+    """Return when the meeting was last read."""
+    return once(BY_MEETING, of_meeting("rk_meeting_last_success_timestamp_seconds"))
+
+
+def people() -> str:
+    """Return the number of people in the meeting, from the exporter that counted last."""
+    counted = of_app("rk_discovery_last_success_timestamp_seconds")
+    last = f"topk by ({CHOSEN.app_in_place}) (1, {once(CHOSEN.app_in_exporter, counted)})"
+    on = f"on ({CHOSEN.app_in_exporter})"
+    return f"max({of_meeting('rk_meeting_live_participants')} and {on} {last})"
+
+
+def in_progress() -> str:
+    """Return the number of the meeting's recordings in progress, from the exporter that read it."""
+    by = f"{CHOSEN.exporter}, {BY_MEETING}"
+    read_at = once(by, of_meeting("rk_meeting_last_success_timestamp_seconds"))
+    last = f"topk by ({BY_MEETING}) (1, {read_at})"
+    return f"max({of_meeting('rk_meeting_active_recordings')} and on ({by}) {last})"
 
 
 def times() -> str:
@@ -132,16 +165,18 @@ def _times() -> Iterator[tuple[str, str]]:
 
 def _change_to(status: str) -> str:
     """Return when the history last shows a change to a state. The API does not report it."""
-    is_in_state = of_recording("rk_recording_status", f'status="{status}"')
-    was_in_state = f"last_over_time({is_in_state}[{_MEMORY}] offset $__interval)"
-    is_now = once(BY_RECORDING, newest(is_in_state))
-    change = f"{is_now} == 1 and {once(BY_RECORDING, was_in_state)} == 0"
+    before = in_state(replace(ONE_RECORDING, of_recording=_before), status)
+    change = f"({in_state(ONE_RECORDING, status)}) == 1 and ({before}) == 0"
     return f"max_over_time((time() * ({change}))[$__range:$__interval])"
+
+
+def _before(metric: str, *matchers: str) -> str:
+    return f"last_over_time({of_recording(metric, *matchers)}[{_MEMORY}] offset $__interval)"
 
 
 def details() -> str:
     """Return a series for each text about the recording, with the labels `field` and `text`."""
-    info = newest_labels("session_id, output_file_name, kind", of_recording("rk_recording_info"))
+    info = newest_labels("session_id, output_file_name, kind", of_recording(_INFO))
     reason = newest_labels("reason", f"({of_recording('rk_recording_stop_reason')} == 1)")
     texts = {
         "App": _text(_STATE, "rk_app"),

@@ -13,16 +13,17 @@ from dashboards.panels import (
     Panel,
     Size,
     bars,
-    history,
     instant,
     query,
     timeline,
 )
-from dashboards.selectors import as_time, named_over_time
+from dashboards.queries import STATE_CODE
+from dashboards.selectors import as_time
 from dashboards.settings import THRESHOLDS
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
 from dashboards.troubles import TROUBLES
+from dashboards.variables import LATEST_MEETINGS
 
 
 def build() -> dashboard.Dashboard:
@@ -34,6 +35,7 @@ def build() -> dashboard.Dashboard:
             "All known recordings, problems first, the history of the meetings that recorded last, "
             "and the recordings that run longest.",
             since="now-6h",
+            has_latest=True,
         ),
         [
             Row("Recordings", [_list()]),
@@ -56,14 +58,30 @@ def _list() -> Panel:
         ),
         [
             Value("Problem", queries.most_urgent(), width=95, texts=values(TROUBLES)),
-            Value("State", queries.STATE, width=115, texts=as_text()),
+            Value("State", STATE_CODE, width=115, texts=as_text()),
             Label("Meeting", "meeting_name", link=to_recording, link_title="Open recording"),
-            Value("Requested", as_time(queries.REQUESTED_AT), unit="dateTimeAsIso", width=165),
-            Value("Duration", queries.DURATION, unit=DURATION, width=100),
-            Value("Size", queries.SIZE, unit="bytes", width=90, decimals=1),
+            Value(
+                "Requested",
+                as_time(queries.of_each("rk_recording_invoked_timestamp_seconds")),
+                unit="dateTimeAsIso",
+                width=165,
+            ),
+            Value(
+                "Duration",
+                queries.of_each("rk_recording_duration_seconds"),
+                unit=DURATION,
+                width=100,
+            ),
+            Value(
+                "Size",
+                queries.of_each("rk_recording_file_size_bytes"),
+                unit="bytes",
+                width=90,
+                decimals=1,
+            ),
             Value(
                 "Expires in",
-                queries.EXPIRES_IN,
+                queries.of_each("rk_recording_download_url_expires_in_seconds"),
                 unit=LONG_DURATION,
                 width=110,
                 colours={0: "orange", THRESHOLDS.download_url_expires_in_seconds: "text"},
@@ -101,11 +119,11 @@ def _states() -> Panel:
     return timeline(
         About(
             "Latest recording per meeting",
-            f"State of the latest recording of the {queries.MEETINGS} meetings that recorded last. "
+            f"State of the latest recording of the {LATEST_MEETINGS} meetings that recorded last. "
             "Empty while a meeting has no recording, or its state is unknown.",
             unit="none",
         ),
-        query(named_over_time(queries.state_of_latest()), "{{meeting_name}}"),
+        query(queries.state_of_latest(), "{{meeting_name}}"),
         size=Size(14, 13),
     )
 
@@ -132,14 +150,15 @@ def _running() -> Panel:
 
 
 def _sizes() -> Panel:
-    return history(
+    return bars(
         About(
             "Size by meeting",
             f"Total size of the files of all known recordings, of the {queries.LONGEST} meetings "
-            "with the largest. Empty if there is no file.",
+            "with the largest.",
             unit="bytes",
         ),
-        [query(named_over_time(queries.sizes_of_meetings()), "{{meeting_name}}")],
+        [instant(queries.sizes_of_meetings(), "{{meeting_name}}")],
         size=Size(24, 9),
-        stacked=True,
+        colours={0: "blue"},
+        absent="no file is known",
     )

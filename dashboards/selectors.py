@@ -40,6 +40,11 @@ def of_recording(metric: str, *matchers: str) -> str:
     return of_meeting(metric, 'recording_id=~"$recording"', *matchers)
 
 
+def of_latest(metric: str, *matchers: str) -> str:
+    """Select a metric of the selected meetings that recorded last, or of their recordings."""
+    return of_meeting(metric, 'meeting_id=~"$latest"', *matchers)
+
+
 def once(labels: str, promql: str) -> str:
     """Merge the same series of several exporters, by *labels*."""
     return f"max by ({labels}) ({promql})"

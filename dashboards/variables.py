@@ -13,6 +13,10 @@ from dashboards.settings import CLUSTER, THRESHOLDS
 ALL = ".+"
 # A target without this label has no cluster.
 _ALL_OR_NONE = ".*"
+LATEST_MEETINGS = 20
+"""How many meetings a history shows, because more would not be legible."""
+_EVERY = models.VariableOption(selected=True, text=["All"], value=["$__all"])
+_HIDDEN = models.VariableHide.HIDE_VARIABLE
 _WITHIN_SECONDS = {
     "as alerts": str(THRESHOLDS.download_url_expires_in_seconds),
     "1h": "3600",
@@ -23,6 +27,7 @@ _WITHIN_SECONDS = {
 }
 # Grafana shows the series of query_result() as text, with labels in alphabetical order, and does
 # not escape quotes.
+_ID = r'/meeting_id="([^"]*)"/'
 _BY_START = r'/recording_id="(?<value>[^"]*)",start="(?<text>[^"]*)"/'
 # A name may have several lines, which a dot would not match.
 _BY_NAME = r'/meeting_id="(?<value>[^"]*)",meeting_name="(?<text>[\s\S]*)"\} \S+ \S+$/'
@@ -43,6 +48,18 @@ def variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:
     yield one_of("meeting", "Meeting", meetings).regex(_BY_NAME)
     recordings = one_of("recording", "Recording", f"query_result({_recordings()})")
     yield recordings.regex(_BY_START).sort(models.VariableSort.ALPHABETICAL_DESC)
+
+
+def latest() -> dashboard.QueryVariable:
+    """
+    Return the hidden variable for the meetings that recorded last.
+
+    With their ids in a query, Prometheus reads a history of a few series instead of all.
+    """
+    requested = once(BY_MEETING, of_meeting("rk_recording_invoked_timestamp_seconds"))
+    query = f"query_result(topk({LATEST_MEETINGS}, {requested}))"
+    variable = one_of("latest", "Latest meetings", query).regex(_ID)
+    return variable.multi(True).include_all(True).current(_EVERY).hide(_HIDDEN)
 
 
 def expires_within() -> dashboard.CustomVariable:
@@ -74,13 +91,7 @@ def one_of(name: str, label: str, query: str) -> dashboard.QueryVariable:
 
 def any_of(name: str, label: str, query: str, *, every: str = ALL) -> dashboard.QueryVariable:
     """Return a variable with several of the values that a query returns, or *every* value."""
-    return (
-        one_of(name, label, query)
-        .multi(True)
-        .include_all(True)
-        .all_value(every)
-        .current(models.VariableOption(selected=True, text=["All"], value=["$__all"]))
-    )
+    return one_of(name, label, query).multi(True).include_all(True).all_value(every).current(_EVERY)
 
 
 def _meetings() -> str:

@@ -62,7 +62,7 @@ def test_odd_names() -> None:
 def test_another_cluster() -> None:
     """It has an app with the same name, but other meetings and recordings."""
     text = elsewhere(EXPOSITION)
-    assert 'meeting_id="m-elsewhere",recording_id="r-elsewhere",rk_app="a"' in text
+    assert 'meeting_id="us-m",recording_id="us-r",rk_app="a"' in text
     assert text.count('rk_app="a"') == EXPOSITION.count('rk_app="a"')
 
 

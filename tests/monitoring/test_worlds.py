@@ -31,29 +31,16 @@ ENDS_IN_SECONDS = 20
 OF_TARGETS = {*TARGET_LABELS, "job", "instance", "cluster", "env", "namespace"}
 # This dashboard is about exporters, so it shows each of them.
 EXPORTER_DASHBOARD = "RealtimeKit / Exporter"
-OLDER = "alerts about what the exporter says that read earlier"
 with_rules = pytest.mark.parametrize(
     "world", [world for world in WORLDS if world.has_rules], ids=str
 )
 in_all_worlds = pytest.mark.parametrize("world", WORLDS, ids=str)
 
 
-def in_worlds(*, with_rules: bool = False, **failing: str) -> pytest.MarkDecorator:
-    """Run a test in all worlds, or in those with rules. Those in *failing* fail for a reason."""
-    return pytest.mark.parametrize(
-        "world",
-        [
-            pytest.param(
-                world,
-                marks=[pytest.mark.xfail(strict=True, reason=failing[name])]
-                if (name := world.name.replace("-", "_")) in failing
-                else [],
-            )
-            for world in WORLDS
-            if world.has_rules or not with_rules
-        ],
-        ids=str,
-    )
+in_all_worlds = pytest.mark.parametrize("world", WORLDS, ids=str)
+in_worlds_with_rules = pytest.mark.parametrize(
+    "world", [world for world in WORLDS if world.has_rules], ids=str
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +108,7 @@ def check(problems: Iterable[str]) -> None:
     assert not found, "\n" + "\n".join(sorted(found))
 
 
-@in_worlds()
+@in_all_worlds
 def test_no_query_fails(world: World, asked: Mapping[str, Asked]) -> None:
     """No join finds several series for one, whichever variables are selected."""
     check(
@@ -131,7 +118,7 @@ def test_no_query_fails(world: World, asked: Mapping[str, Asked]) -> None:
     )
 
 
-@in_worlds()
+@in_all_worlds
 def test_every_query_has_data(world: World, asked: Mapping[str, Asked]) -> None:
     """No query needs rules, except those about alerts."""
     check(
@@ -144,7 +131,7 @@ def test_every_query_has_data(world: World, asked: Mapping[str, Asked]) -> None:
     )
 
 
-@in_worlds(two_clusters="legends lack what distinguishes exporters and meetings")
+@in_all_worlds
 def test_no_row_is_shown_twice(world: World, asked: Mapping[str, Asked]) -> None:
     """A table has one row for each app, meeting or recording, and two series have two legends."""
     problems: list[str] = []
@@ -182,7 +169,7 @@ def identity(place: str, row: Mapping[str, str | float]) -> frozenset[tuple[str,
     )
 
 
-@in_worlds()
+@in_all_worlds
 def test_variables(world: World, asked: Mapping[str, Asked]) -> None:
     """Variables offer each meeting once, under its name, and select it by its id."""
     problems: list[str] = []
@@ -202,7 +189,7 @@ def test_variables(world: World, asked: Mapping[str, Asked]) -> None:
     check(problems)
 
 
-@in_worlds()
+@in_all_worlds
 def test_one_number_in_each_tile(world: World, asked: Mapping[str, Asked]) -> None:
     """Tiles that show one number have one series."""
     check(
@@ -214,7 +201,7 @@ def test_one_number_in_each_tile(world: World, asked: Mapping[str, Asked]) -> No
     )
 
 
-@in_worlds(two_exporters=OLDER, everything=OLDER)
+@in_all_worlds
 def test_the_same_figures(world: World, asked: Mapping[str, Asked]) -> None:
     """What dashboards show about an exporter does not depend on what else Prometheus has."""
     different = [
@@ -226,7 +213,7 @@ def test_the_same_figures(world: World, asked: Mapping[str, Asked]) -> None:
     check(different)
 
 
-@in_worlds(two_exporters=OLDER, everything=OLDER)
+@in_all_worlds
 def test_the_same_figures_without_a_selection(world: World, asked: Mapping[str, Asked]) -> None:
     """The choice "All" shows our exporters, and no other jobs."""
     if world.twice:
@@ -308,7 +295,7 @@ def is_close(expected: float | None, found: float | None, *, within_seconds: flo
     return math.isclose(expected, found, rel_tol=0.05, abs_tol=0.05 + within_seconds)
 
 
-@in_worlds(with_rules=True, two_exporters=OLDER, everything=OLDER)
+@in_worlds_with_rules
 def test_the_same_alerts(world: World, servers: Mapping[str, Prometheus]) -> None:
     """The same alerts fire in all worlds, once for each cluster."""
     expected = alerts_of(PLAIN, servers[PLAIN.name])
@@ -332,7 +319,7 @@ def alerts_of(world: World, server: Prometheus) -> Counter[frozenset[tuple[str, 
     found = {
         (
             frozenset(
-                (label, value.removesuffix(ELSEWHERE))
+                (label, value.removeprefix(ELSEWHERE))
                 for label, value in key(world, sample["metric"])
             ),
             frozenset((k, v) for k, v in sample["metric"].items() if k != "instance"),
@@ -342,7 +329,7 @@ def alerts_of(world: World, server: Prometheus) -> Counter[frozenset[tuple[str, 
     return Counter(alert for alert, _ in found)
 
 
-@in_worlds(with_rules=True)
+@in_worlds_with_rules
 def test_no_rule_fails(world: World, servers: Mapping[str, Prometheus]) -> None:
     """Every rule is healthy in every world, and no text of an alert is broken."""
     rules = servers[world.name].rules()
@@ -358,7 +345,7 @@ def test_no_rule_fails(world: World, servers: Mapping[str, Prometheus]) -> None:
     assert [] == [text for text in texts if broken.search(text)]
 
 
-@in_worlds()
+@in_all_worlds
 def test_no_alerts_of_others(world: World, asked: Mapping[str, Asked]) -> None:
     """Alerts of other teams are shown nowhere."""
     assert [] == [

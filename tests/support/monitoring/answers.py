@@ -96,6 +96,8 @@ def options(answer: Answer) -> list[tuple[str, str]]:
         return [(value, value) for series in answer.series for value in series.labels.values()]
     pattern = _javascript(answer.question.source.get("regex", ""))
     found = [pattern.search(_written(series.labels)) for series in answer.series]
+    if not pattern.groupindex:
+        return [(match[1], match[1]) for match in found if match]
     return [(match["text"], match["value"]) for match in found if match]
 
 

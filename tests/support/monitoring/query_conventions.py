@@ -133,10 +133,20 @@ def _is_limited(target: Target, board: Board) -> bool | None:
         return None
     if not {"meeting_id", "recording_id"} & labels_of(expression, known):
         return None
+    if any(f'=~"${name}"' in target.json["expr"] for name in _limited_variables(board)):
+        return True
     return any(
         isinstance(node, AggregateExpr) and str(node.op) in _LIMITING and not node.modifier
         for node, _ in walk(expression)
     )
+
+
+def _limited_variables(board: Board) -> Iterator[str]:
+    """Yield the variables whose choice "All" stands for some meetings or recordings."""
+    for variable in board.variables_of("query"):
+        text = str(variable.get("query"))
+        if any(f"{name}(" in text for name in _LIMITING) and not variable.get("allValue"):
+            yield variable["name"]
 
 
 def _filters_rows(panel: Json) -> bool:

@@ -14,9 +14,10 @@ ODD_APP = "R&D #1 (50% + x)"
 """The end of an app's name, with characters that mean something in URLs and patterns."""
 ODD_NAME = ' "ward" \\ it\'s {{ $labels.x }} <script>alert(1)</script> $1 🎥\nsecond line'
 """The end of a meeting's name, with characters that mean something in every format."""
-ELSEWHERE = "-elsewhere"
-"""The end of the ids of another cluster's meetings and recordings."""
+ELSEWHERE = "us-"
+"""The beginning of the ids of another cluster's meetings and recordings."""
 _BEHIND_SECONDS = 100
+_READS_EARLIER_SECONDS = 5
 _STATES: Mapping[str, tuple[str, Sequence[str]]] = {
     **STATES,
     "rk_recordings{": ("status", [*Status]),
@@ -47,13 +48,14 @@ def behind(text: str) -> str:
         text = with_labels(text, metric, (label,), after.__getitem__)
     text = _OTHER_NUMBERS.sub(lambda match: f"{match[1]} {2 * float(match[2]) + 1}", text)
     text = _ON_START.sub(lambda match: f"{match[1]} {1 - int(match[2])}", text)
-    for pattern in (LAST_SUCCESS, _STARTED):
-        text = pattern.sub(_earlier, text)
+    return _earlier(_BEHIND_SECONDS, text, LAST_SUCCESS, _STARTED)
+
+
+def _earlier(seconds: float, text: str, *patterns: re.Pattern[str]) -> str:
+    """Return an exposition with earlier times."""
+    for pattern in patterns:
+        text = pattern.sub(lambda match: f"{match[1]} {float(match[2]) - seconds}", text)
     return text
-
-
-def _earlier(match: re.Match[str]) -> str:
-    return f"{match[1]} {float(match[2]) - _BEHIND_SECONDS}"
 
 
 def odd(text: str) -> str:
@@ -64,9 +66,14 @@ def odd(text: str) -> str:
 
 
 def elsewhere(text: str) -> str:
-    """Return what an exporter of an app with the same name shows in another cluster."""
+    """
+    Return what an exporter of an app with the same name shows in another cluster.
+
+    It reads the API some seconds before the other one.
+    """
     ids = ("meeting_id", "recording_id")
-    return with_labels(text, "", ids, lambda value: f"{value}{ELSEWHERE}")
+    text = with_labels(text, "", ids, lambda value: f"{ELSEWHERE}{value}")
+    return _earlier(_READS_EARLIER_SECONDS, text, LAST_SUCCESS)
 
 
 async def answer(text: str, send: Any, *, status: int = 200) -> None:
