@@ -125,6 +125,20 @@ def _is_limited(target: Target, board: Board) -> bool | None:
         return None
     if not {"meeting_id", "recording_id"} & labels_of(expression, known):
         return None
+    chosen = {f"${name}" for name in _limited_variables(board)}
+    values = {matcher.value for found in selectors(expression) for matcher in found.matchers}
+    return _limits(expression) or bool(chosen & values)
+
+
+def _limited_variables(board: Board) -> Iterator[str]:
+    """Yield the variables that have a limited number of values."""
+    for variable in board.variables_of("query"):
+        expression = board.query_of_variable(variable).expression
+        if expression and _limits(expression):
+            yield variable["name"]
+
+
+def _limits(expression: Expr) -> bool:
     return any(
         isinstance(node, AggregateExpr) and str(node.op) in _LIMITING and not node.modifier
         for node, _ in walk(expression)
