@@ -19,6 +19,7 @@ from dashboards.panels import (
     instant,
     number,
     query,
+    steps,
     timeline,
 )
 from dashboards.recording_tables import details, recordings, times
@@ -29,6 +30,8 @@ from dashboards.troubles import TROUBLES
 
 _FIGURE = Size(4, 4)
 _NEUTRAL = "text"
+_NO_COLOUR = steps({}, "transparent")
+"""The background of a tile without a value."""
 
 
 def build() -> dashboard.Dashboard:
@@ -72,11 +75,12 @@ def _state() -> Panel:
         .text_mode(common_models.BigValueTextMode.VALUE_AND_NAME)
         .text(common.VizTextDisplayOptions().title_size(20).value_size(40))
         .color_mode(common_models.BigValueColorMode.BACKGROUND_SOLID)
+        .thresholds(_NO_COLOUR)
     )
 
 
 def _problem() -> Panel:
-    return number(
+    problem = number(
         About(
             "Problem",
             "Stuck: INVOKED or UPLOADING for too long. Failed: ERRORED. Empty: the file is too "
@@ -88,7 +92,9 @@ def _problem() -> Panel:
         size=_FIGURE,
         texts=values(TROUBLES),
         absent="-",
-    ).color_mode(common_models.BigValueColorMode.BACKGROUND_SOLID)
+    )
+    solid = common_models.BigValueColorMode.BACKGROUND_SOLID
+    return problem.color_mode(solid).thresholds(_NO_COLOUR)
 
 
 def _duration() -> Panel:

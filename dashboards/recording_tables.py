@@ -30,12 +30,13 @@ def times() -> Panel:
             "exact as the history above, and known if its time range has the change.",
         ),
         [
-            Label("Event", "event", width=105),
+            Label("Event", "event"),
             Value("When", queries.times(), unit="dateTimeAsIso", width=170),
             Value("Ago", queries.times(), unit="dateTimeFromNow", width=130),
-            Value("After", queries.times_since(), unit=DURATION),
+            Value("After", queries.times_since(), unit=LONG_DURATION, width=115),
         ],
         size=_HALF,
+        empty="There is no recording.",
         sorted_by="When",
         descending=False,
         hidden_labels=["rk_app", "meeting_id", "recording_id"],
@@ -56,6 +57,7 @@ def details() -> Panel:
             Value("Order", queries.details(), is_hidden=True),
         ],
         size=_HALF,
+        empty="There is no recording.",
         sorted_by="Order",
         descending=False,
     )
@@ -105,6 +107,7 @@ def recordings() -> Panel:
             Label("Recording id", "recording_id", link=_SELECT, link_title="Show this recording"),
         ],
         size=Size(24, 8),
+        empty="This meeting has no recording.",
         sorted_by="Requested",
         hidden_labels=["rk_app", "meeting_id"],
     )

@@ -456,3 +456,12 @@ def test_two_data_sources() -> None:
         | {"query": "loki"}
     )
     assert {"template-datasource-rule"} == found_in(dashboard)
+
+
+@pytest.mark.parametrize(("promql", "is_limited"), [(f"topk(3, {READ})", True), (READ, False)])
+def test_a_variable_can_limit_a_list(promql: str, *, is_limited: bool) -> None:
+    """A list of the meetings of a variable is as long as the variable has values."""
+    dashboard = changed(QUERY, READ.replace("}", ', meeting_id=~"$latest"}'))
+    dashboard["templating"]["list"].append(variable("latest", f"query_result({promql})"))
+    rules = {finding.rule for finding in findings(dashboard, KNOWN)}
+    assert is_limited == ("limited-lists" not in rules)

@@ -133,20 +133,24 @@ def _is_limited(target: Target, board: Board) -> bool | None:
         return None
     if not {"meeting_id", "recording_id"} & labels_of(expression, known):
         return None
-    if any(f'=~"${name}"' in target.json["expr"] for name in _limited_variables(board)):
-        return True
+    chosen = {f"${name}" for name in _limited_variables(board)}
+    values = {matcher.value for found in selectors(expression) for matcher in found.matchers}
+    return _limits(expression) or bool(chosen & values)
+
+
+def _limited_variables(board: Board) -> Iterator[str]:
+    """Yield the variables whose choice "All" stands for a limited number of values."""
+    for variable in board.variables_of("query"):
+        expression = board.query_of_variable(variable).expression
+        if expression and _limits(expression) and not variable.get("allValue"):
+            yield variable["name"]
+
+
+def _limits(expression: Expr) -> bool:
     return any(
         isinstance(node, AggregateExpr) and str(node.op) in _LIMITING and not node.modifier
         for node, _ in walk(expression)
     )
-
-
-def _limited_variables(board: Board) -> Iterator[str]:
-    """Yield the variables whose choice "All" stands for some meetings or recordings."""
-    for variable in board.variables_of("query"):
-        text = str(variable.get("query"))
-        if any(f"{name}(" in text for name in _LIMITING) and not variable.get("allValue"):
-            yield variable["name"]
 
 
 def _filters_rows(panel: Json) -> bool:
