@@ -64,13 +64,43 @@ unless on (<exporter app>)
         ),
     ),
     Record(
+        "instance:rk_recording_status:known",
+        """\
+rk_recording_status{status!="UPLOADED"} == 1
+or on (<exporter recording>)
+(
+  instance:rk_recording_status:known
+  unless on (<exporter recording>)
+  rk_recording_status{status="UPLOADED"}
+  unless on (<exporter meeting>)
+  instance:rk_meeting_info:gone
+  and on (<exporter recording>)
+  instance:rk_recording_last_success_timestamp_seconds:known
+)
+""",
+        note=(
+            "1 for the current state. UPLOADED is left out, because nearly all recordings are "
+            "UPLOADED and no alert asks for it."
+        ),
+    ),
+    Record(
         "instance:rk_recording_last_success_timestamp_seconds:known",
         """\
 last_over_time(rk_recording_last_success_timestamp_seconds[<known>])
+and on (<recording>)
+(
+    instance:rk_recording_status:known
+  or on (<recording>)
+    recording:rk_recording_download_url_expiry_timestamp_seconds:near
+  or on (<recording>)
+    recording:rk_recording_file_size_bytes:empty
+  or on (<recording>)
+    recording:rk_recording_stop_reason:internal_error_timestamp_seconds
+)
 unless on (<exporter meeting>)
 instance:rk_meeting_info:gone
 """,
-        note="When an exporter last read the recording.",
+        note="When an exporter last read the recording, of recordings that alerts look at.",
     ),
     Record(
         "instance:rk_recording_last_success_timestamp_seconds:outdated",
@@ -80,24 +110,6 @@ instance:rk_recording_last_success_timestamp_seconds:known
 max by (<recording>) (instance:rk_recording_last_success_timestamp_seconds:known)
 """,
         note="Recordings that another exporter has read later. What this one says does not count.",
-    ),
-    Record(
-        "instance:rk_recording_status:known",
-        """\
-(
-    rk_recording_status{status!="UPLOADED"} == 1
-  or on (<exporter recording>)
-    instance:rk_recording_status:known
-    unless on (<exporter recording>)
-    rk_recording_status{status="UPLOADED"}
-)
-and on (<exporter recording>)
-instance:rk_recording_last_success_timestamp_seconds:known
-""",
-        note=(
-            "1 for the current state. UPLOADED is left out, because nearly all recordings are "
-            "UPLOADED and no alert asks for it."
-        ),
     ),
     Record(
         "meeting:rk_meeting_info:started_timestamp_seconds",
@@ -216,11 +228,11 @@ recording:rk_recording_status:latest
     )
   or on (<recording>)
     recording:rk_recording_stop_reason:internal_error_timestamp_seconds
+    and on (<recording>)
+    instance:rk_recording_last_success_timestamp_seconds:known
   or on (<recording>)
     time() * max by (<recording>) (rk_recording_stop_reason{reason="INTERNAL_ERROR"} == 1)
 )
-and on (<recording>)
-instance:rk_recording_last_success_timestamp_seconds:known
 """,
         note=(
             "When a recording was interrupted by an internal error of the API: its stop time, or "
@@ -264,11 +276,11 @@ unless on (<meeting>)
     )
   or on (<recording>)
     recording:rk_recording_download_url_expiry_timestamp_seconds:near
+    and on (<recording>)
+    instance:rk_recording_last_success_timestamp_seconds:known
     unless on (<recording>)
     rk_recording_download_url_expiry_timestamp_seconds
 )
-and on (<recording>)
-instance:rk_recording_last_success_timestamp_seconds:known
 """,
         note=(
             "When a download URL has expired or will soon, according to the exporter that read it "
@@ -292,11 +304,11 @@ instance:rk_recording_last_success_timestamp_seconds:known
     )
   or on (<recording>)
     recording:rk_recording_file_size_bytes:empty
+    and on (<recording>)
+    instance:rk_recording_last_success_timestamp_seconds:known
     unless on (<recording>)
     rk_recording_file_size_bytes
 )
-and on (<recording>)
-instance:rk_recording_last_success_timestamp_seconds:known
 """,
         note=(
             "Size of files that are too small for the length of their recording, which ended "
