@@ -1,6 +1,6 @@
 """Alerts about recordings that fail or do not go on."""
 
-from dashboards.alerting.recorded import ENDED_WINDOWS
+from dashboards.alerting.recorded_apps import ENDED_WINDOWS
 from dashboards.alerting.rule import Alert, Link, Severity
 
 

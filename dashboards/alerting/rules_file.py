@@ -12,7 +12,9 @@ from dashboards.alerting import (
     file_alerts,
     meeting_alerts,
     recorded,
+    recorded_apps,
     recorded_exporters,
+    recorded_known,
     recording_alerts,
 )
 from dashboards.alerting.rule import Alert, Group, Record, expanded
@@ -64,12 +66,12 @@ def groups() -> Iterator[Group]:
     )
     yield Group(
         "rk-exporter-instances",
-        (*recorded_exporters.OF_EXPORTERS, *recorded.KNOWN),
+        (*recorded_exporters.OF_EXPORTERS, *recorded_known.KNOWN),
         note="Series per exporter and meeting, for the groups below.",
     )
     yield Group(
         "rk-exporter-recordings",
-        (*recorded.RECORDINGS, *recorded.APPS),
+        (*recorded.RECORDINGS, *recorded_apps.APPS),
         note="Series per recording, from the exporter that read the recording last, and per app.",
     )
     yield Group("rk-exporter-alerts", ALERTS)
