@@ -7,24 +7,24 @@ ALERTS = (
     Alert(
         name="RealtimeKitAPIAuthFailing",
         expr="""\
-sum by (<exporter app>) (
+sum by (<app>) (
   increase(rk_api_request_failures_total{reason="auth"}[<known>])
   and ignoring (api_endpoint, reason)
   (last_over_time(rk_up[<known>]) == 0)
-  and ignoring (api_endpoint, reason)
-  instance:rk_meetings:known
   unless ignoring (rk_app, api_endpoint, reason)
   instance:up:failing
 )
 > 0
+and on (<app>)
+app:rk_meetings:configured
 """,
         pending="5m",
         severity=Severity.WARNING,
         summary="Cloudflare rejects the API token of app <app>.",
         description=(
-            "The exporter {{ $labels.instance }} cannot read anything of this app: the token was "
-            "revoked, has expired, or lacks the Realtime permission for the account. Create a "
-            "new token, give it to the exporter, and run `rk-exporter check`."
+            "An exporter cannot read anything of this app: its token was revoked, has expired, or "
+            "lacks the Realtime permission for the account. Create a new token, give it to the "
+            "exporter, and run `rk-exporter check`."
         ),
         link=Link.EXPORTER,
         note=(
@@ -38,7 +38,7 @@ sum by (<exporter app>) (
 sum by (<app>) (increase(rk_api_request_failures_total{reason="rate_limited"}[20m]))
 > 0
 and on (<app>)
-app:rk_meetings:read
+app:rk_meetings:configured
 """,
         pending="1m",
         severity=Severity.WARNING,
@@ -65,7 +65,7 @@ max by (<app>) (
 unless on (<app>)
 last_over_time(rk_api_blocked_until_timestamp_seconds[<known>])
 and on (<app>)
-app:rk_meetings:read
+app:rk_meetings:configured
 """,
         pending="10m",
         severity=Severity.WARNING,

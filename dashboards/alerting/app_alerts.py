@@ -9,12 +9,12 @@ ALERTS = (
         expr="""\
 max by (<app>) (
   last_over_time(rk_up[<known>])
-  and ignoring ()
-  instance:rk_meetings:known
   unless ignoring (rk_app)
   instance:up:failing
 )
 == 0
+and on (<app>)
+app:rk_meetings:configured
 """,
         pending="15m",
         severity=Severity.CRITICAL,
@@ -50,6 +50,8 @@ count by (<app>) (
     unless on (<meeting>)
     last_over_time(rk_meeting_last_success_timestamp_seconds[<known>])
 )
+and on (<app>)
+app:rk_meetings:configured
 """,
         pending="5m",
         severity=Severity.WARNING,
@@ -66,7 +68,7 @@ count by (<app>) (
         expr="""\
 max by (<app>) (last_over_time(rk_discovery_up[<known>])) == 0
 and on (<app>)
-app:rk_meetings:read
+app:rk_meetings:configured
 and on (<app>)
 (
     time()
@@ -98,7 +100,7 @@ min by (<exporter app>, file) (
 )
 == 0
 """,
-        pending="1h",
+        pending="60m",
         severity=Severity.WARNING,
         summary="The list of meetings of app <app> is out of date.",
         description=(
@@ -111,16 +113,16 @@ min by (<exporter app>, file) (
     Alert(
         name="RealtimeKitNoMeetings",
         expr="""\
-app:rk_meetings:read == 0
+app:rk_meetings:configured == 0
 unless on (<app>)
 last_over_time(rk_discovery_up[<known>])
 """,
-        pending="1h",
+        pending="60m",
         severity=Severity.WARNING,
         summary="The list of meetings of app <app> is empty.",
         description=(
-            "Nobody watches any recording of this app, because its list of meetings is empty. "
-            "Look at the files of the list: a script may have written an empty one."
+            "Nobody watches any recording of this app, because it has no meetings to read. Look at "
+            "the files of the list: a script that found nothing may have written []."
         ),
         link=Link.EXPORTER,
         note="With meetings.discover an empty list means that no meeting is live.",
@@ -139,9 +141,9 @@ min by (<exporter>) (
         severity=Severity.WARNING,
         summary="The exporter cannot write its state file.",
         description=(
-            "A restart of {{ $labels.instance }} will lose counts and readings that are newer "
-            "than the file. Its log names the file and the error, e.g. a full disk or missing "
-            "permissions. Correct that; the file is written again by itself."
+            "A restart of {{ $labels.instance }} will set its counters back to the last write, and "
+            "Prometheus will count everything again. The log names the file and the error, e.g. a "
+            "full disk or missing permissions. Correct that; the file is written again by itself."
         ),
         link=Link.EXPORTER,
     ),
@@ -177,11 +179,11 @@ min by (<exporter>) (
         expr="""\
 max by (<app>) (last_over_time(rk_recordings_hidden[<known>])) > 0
 and on (<app>)
-app:rk_meetings:read
+app:rk_meetings:configured
 """,
         pending="60m",
         severity=Severity.WARNING,
-        summary="<1 finished recording|finished recordings> of app <app> are not shown.",
+        summary="<1 finished recording is|finished recordings are> not shown for app <app>.",
         description=(
             "Alerts and dashboards about single recordings leave them out, because there are more "
             "finished recordings than `--follow.max-recordings`. Raise the limit, or shorten "

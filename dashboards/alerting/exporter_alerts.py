@@ -13,7 +13,12 @@ unless on (<app>)
 app:rk_meetings:read"""
 """The apps of exporters that do not answer, unless another one has them."""
 _WITHOUT_METRICS = """\
-max by (<exporter>) (max_over_time(up{job="rk-exporter"}[<known>])) == 1
+max by (<exporter>) (
+  max_over_time(up{job="rk-exporter"}[<known>])
+  and ignoring ()
+  up{job="rk-exporter"}
+)
+== 1
 unless on (<exporter>)
 last_over_time(rk_exporter_build_info[<known>])"""
 _DOWN = "RealtimeKitExporterDown"
@@ -116,7 +121,12 @@ app:rk_meetings:read
     Alert(
         name="RealtimeKitExporterUnstable",
         expr="""\
-max by (<exporter>) (avg_over_time(up{job="rk-exporter"}[30m])) < <scrapes_successful_ratio>
+max by (<exporter>) (
+  avg_over_time(up{job="rk-exporter"}[30m])
+  and ignoring ()
+  up{job="rk-exporter"}
+)
+< <scrapes_successful_ratio>
 and on (<exporter>)
 max by (<exporter>) (max_over_time(up{job="rk-exporter"}[30m])) == 1
 """,
@@ -140,13 +150,13 @@ max by (<exporter>) (max_over_time(up{job="rk-exporter"}[30m])) == 1
 and on (<exporter>)
 max by (<exporter>) (count_over_time(up{job="rk-exporter"}[30m] offset 30m)) > 0
 """,
-        pending="1h",
+        pending="60m",
         severity=Severity.WARNING,
         summary="Prometheus scrapes the exporter too seldom.",
         description=(
-            "Alerts come and go or never fire: {{ $labels.instance }} is scraped every <duration>, "
-            "and the alerts work up to an interval of 5 minutes. Set a shorter `scrape_interval` "
-            "for the job, e.g. 30s."
+            "Alerts come and go or never fire, because they are made for scrape intervals of at "
+            "most 5 minutes, and {{ $labels.instance }} is scraped less often. Set a shorter "
+            "`scrape_interval` for the job, e.g. 30s."
         ),
         link=Link.EXPORTER,
         note="A pause of Prometheus itself is over before this alert fires.",

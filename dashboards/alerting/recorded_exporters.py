@@ -56,4 +56,20 @@ max by (<app>) (
 """,
         note="The meetings of each app that an exporter which answers has in its configuration.",
     ),
+    Record(
+        "app:rk_meetings:configured",
+        """\
+max by (<app>) (
+    instance:rk_meetings:known
+  or
+    last_over_time(instance:rk_meetings:known[6m])
+    unless on (<exporter>)
+    up{job="rk-exporter"}
+)
+""",
+        note=(
+            "The meetings of each app that is in the configuration of an exporter, whether or not "
+            "it answers. A target that is gone may come back with another address for 6 minutes."
+        ),
+    ),
 )

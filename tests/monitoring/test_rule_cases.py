@@ -36,6 +36,8 @@ CHANGED_THRESHOLDS = {
     "rk:download_url_expires_in_seconds:threshold": "1800",
     "rk:download_url_expired_seconds:threshold": "1800",
     "rk:data_age_seconds:threshold": "120",
+    "rk:scrape_interval_seconds:threshold": "120",
+    "rk:scrapes_successful_ratio:threshold": "0.8",
     "rk:api_budget_remaining_ratio:threshold": "0.5",
 }
 ALERTS = list(rules_of(read_rules(ROOT), "alert"))

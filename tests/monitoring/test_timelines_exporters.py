@@ -200,7 +200,7 @@ class TestNothingRead:
             begins=20,
             waits=6,
             ends=100,
-            labels={**WARNING, "instance": "a"},
+            labels=WARNING,
             counts_from_read=True,
         )
         check(promtool, rules, old_token, warning, Silent(NOTHING), Silent(STALE))

@@ -42,6 +42,9 @@ def write_rules(root: Path, file: Path, thresholds: Mapping[str, str] | None = N
         group["interval"] = "1s"
         for rule in group["rules"]:
             rule["expr"] = thresholds.get(rule.get("record", ""), rule["expr"])
+            if rule.get("record") == "instance:up:failing":
+                # It says when an exporter counts as down, so it is a waiting time.
+                rule["expr"] = re.sub(r"\b(\d+)m\b", r"\1s", rule["expr"])
             if "for" in rule:
                 _shorten(rule)
     written = {rule.get("record") for group in document["groups"] for rule in group["rules"]}
