@@ -246,7 +246,7 @@ def test_request_log() -> None:
     """The log counts calls by endpoint, meeting and app, and the peak of any five minutes."""
     log = RequestLog()
     for at, meeting_id in ((0, "m1"), (10, "m1"), (299, None), (305, "m2"), (900, "m2")):
-        token, app_id = ("token", "app") if meeting_id else (None, None)
+        token, app_id = ("token", "app") if meeting_id else (None, "")
         log.count("active_recording", meeting_id, at, token, app_id)
 
     assert log.content() == {
