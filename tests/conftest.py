@@ -1,6 +1,7 @@
 """Fixtures and settings for all tests."""
 
 import logging
+import signal
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,19 @@ hypothesis.settings.register_profile(
     max_examples=500,
 )
 hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_heard() -> None:
+    """
+    Let the programs that tests start hear Ctrl-C and SIGHUP.
+
+    A shell without job control starts a job in the background with SIGINT ignored, nohup
+    ignores SIGHUP, and children inherit both. Handlers of Python are not inherited.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -312,7 +312,17 @@ class TestControl:
         assert 2 == response["total"] == response["peak"]
         assert response["by_endpoint"] == {"active_recording": 1, "recordings": 1}
         assert response["by_meeting"] == {"m1": 1}
+        assert response["by_app"] == {"app_1": 2}
         assert response["refused"] == 0
+
+    def test_requests_without_an_app(self, simulator: Simulator) -> None:
+        """A call to a path that the API does not have counts, but for no app."""
+        call(simulator, "/client/v4/accounts/account-1/elsewhere")
+
+        response = call(simulator, "/simulator/requests").json()
+
+        assert response["total"] == 1
+        assert response["by_app"] == {}
 
     def test_index(self, simulator: Simulator) -> None:
         """The index lists the control endpoints and every kind of fault."""

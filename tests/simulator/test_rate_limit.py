@@ -243,10 +243,11 @@ def test_never_more_than_the_limit(limit: int, pauses: list[float]) -> None:
 
 
 def test_request_log() -> None:
-    """The log counts calls by endpoint and meeting, and the peak of any five minutes."""
+    """The log counts calls by endpoint, meeting and app, and the peak of any five minutes."""
     log = RequestLog()
     for at, meeting_id in ((0, "m1"), (10, "m1"), (299, None), (305, "m2"), (900, "m2")):
-        log.count("active_recording", meeting_id, at, "token" if meeting_id else None)
+        token, app_id = ("token", "app") if meeting_id else (None, "")
+        log.count("active_recording", meeting_id, at, token, app_id)
 
     assert log.content() == {
         "total": 5,
@@ -255,6 +256,7 @@ def test_request_log() -> None:
         "window_seconds": 300.0,
         "by_endpoint": {"active_recording": 5},
         "by_meeting": {"m1": 2, "m2": 2},
+        "by_app": {"app": 4},
     }
     assert log.peak_by_token == {"token": 2}
 

@@ -37,7 +37,7 @@ CONTROL_ENDPOINTS = (
     ControlEndpoint("DELETE", "/simulator/faults/MEETING", "remove the fault of a meeting"),
     ControlEndpoint("DELETE", "/simulator/faults", "remove all faults"),
     ControlEndpoint("GET", "/simulator/faults", "show the injected faults"),
-    ControlEndpoint("GET", "/simulator/requests", "count the calls by endpoint and meeting"),
+    ControlEndpoint("GET", "/simulator/requests", "count the calls by endpoint, meeting and app"),
     ControlEndpoint(
         "GET",
         "/simulator/busiest-window?seconds=N[&user=USER]",

@@ -43,15 +43,15 @@ class RequestLog:
         meeting_id: str | None,
         now: float,
         token: str | None = None,
-        app_id: str | None = None,
+        app_id: str = "",
     ) -> None:
-        """Count a call to *endpoint* at *now*, about one meeting or none in particular."""
+        """Count a call to *endpoint* at *now*, about one meeting or none, in one app or none."""
         self.total += 1
-        if app_id is not None:
-            self.by_app[app_id] += 1
         self.by_endpoint[endpoint] += 1
         if meeting_id is not None:
             self.by_meeting[meeting_id] += 1
+        if app_id:
+            self.by_app[app_id] += 1
         self.peak = max(self.peak, self._in_window(None, now))
         if token is not None:
             peak = self.peak_by_token.get(token, 0)
