@@ -2,7 +2,7 @@
 
 import json
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,11 @@ class PanelQueries:
 
 
 def panel_queries(
-    file: Path, chosen: Mapping[str, str], *, most_seconds: float
+    file: Path,
+    chosen: Mapping[str, str],
+    selected: Mapping[str, Sequence[str]],
+    *,
+    most_seconds: float,
 ) -> Iterator[PanelQueries]:
     """
     Yield the queries of each panel of a dashboard.
@@ -67,13 +71,15 @@ def panel_queries(
             alone = {**dashboard, "panels": [panel], "annotations": {"list": []}}
             found = tuple(
                 question
-                for question in questions(alone, chosen, _built_in(seconds, step))
+                for question in questions(
+                    alone, chosen, _built_in(seconds, step), selected=selected
+                )
                 if question.panel
             )
             yield PanelQueries(file.stem, panel["title"], found, seconds, step)
     around = {**dashboard, "panels": []}
     step = _rounded(wanted / _SCREEN_PIXELS) * seconds / wanted
-    of_frame = tuple(questions(around, chosen, _built_in(seconds, step)))
+    of_frame = tuple(questions(around, chosen, _built_in(seconds, step), selected=selected))
     yield PanelQueries(file.stem, "(variables, annotations)", of_frame, seconds, step)
 
 

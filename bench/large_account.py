@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from dashboards.variables import LATEST_MEETINGS
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.model.meeting import App, DiscoveryState, Meeting, Reading, Room
@@ -154,3 +155,5 @@ def _uuid(kind: int, number: int) -> str:
 
 CHOSEN = {"meeting": _uuid(0, FAILED + STUCK), "recording": ".+"}
 """The variables of a dashboard for one recording, which runs."""
+SELECTED = {"latest": [_uuid(0, FAILED + STUCK + number) for number in range(LATEST_MEETINGS)]}
+"""The values of variables that select several meetings."""

@@ -94,7 +94,7 @@ def unrecorded(scope: Scope) -> str:
     return (
         f"max by ({meeting}) ({people}) > 0\n"
         f"and on ({meeting})\n{read}\n"
-        f"unless on ({meeting})\n{_running(scope)}\n"
+        f"unless on ({meeting})\n{_running(scope, people)}\n"
         f"unless on ({meeting})\n"
         f"(max by ({meeting}) ({stopped})\n"
         f"> on ({app}) group_left ()\nmax by ({app}) ({counted_at}))"
@@ -127,14 +127,18 @@ def _without_older(promql: str, read_at: str, in_exporter: str, of_all: str) -> 
     return f"({promql}\nunless on ({in_exporter})\n({older}))"
 
 
-def newest_number(scope: Scope, promql: str) -> str:
+def newest_number(scope: Scope, promql: str, *, of_meetings: str | None = None) -> str:
     """
     Return the number of each recording from the exporter that read it last.
 
     *promql* has a whole number from 0 to 7 for each recording in each exporter; 0 may be missing.
-    The maximum of the time and the number, in one number, costs less than joins.
+    The maximum of the time and the number, in one number, costs less than joins. It costs less
+    still for a part of the meetings; the numbers of all others may come from any exporter.
     """
-    read_at = _of_each(scope, scope.of_recording("rk_recording_last_success_timestamp_seconds"))
+    read_at = scope.of_recording("rk_recording_last_success_timestamp_seconds")
+    if of_meetings:
+        read_at += f"\nand on ({scope.meeting})\n{of_meetings}"
+    read_at = _of_each(scope, read_at)
     return (
         f"(max by ({scope.recording}) (\nsum by ({scope.recording_in_exporter}) (\n"
         f"{_BASE} * floor(1000 * {read_at})\nor\n"
@@ -193,14 +197,14 @@ def _late(scope: Scope, status: str, *, since: str, threshold: str) -> str:
     )
 
 
-def _running(scope: Scope) -> str:
-    """Return the recordings that run. The API may have a new word for one."""
+def _running(scope: Scope, people: str) -> str:
+    """Return the recordings that run in meetings with *people*. The API may have a new word."""
     on = f"on ({scope.recording_in_exporter})"
     known = _by_status(scope, dict.fromkeys(RUNNING.split("|"), 1))
     unknown = scope.of_recording("rk_recording_status", 'status="UNKNOWN"')
     stopped = scope.of_recording("rk_recording_stopped_timestamp_seconds")
     runs = f"({_of_each(scope, f'{unknown} == 1')}\nunless {on}\n{stopped})"
-    running = newest_number(scope, f"{runs}\nor\n{known}")
+    running = newest_number(scope, f"{runs}\nor\n{known}", of_meetings=f"({people} > 0)")
     return f"({running} == 1)"
 
 
