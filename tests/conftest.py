@@ -32,17 +32,24 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("project")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def signals_heard() -> None:
-    """
-    Let the programs that tests start hear Ctrl-C and SIGHUP.
-
-    A shell without job control starts a job in the background with SIGINT ignored, nohup
-    ignores SIGHUP, and children inherit both. Handlers of Python are not inherited.
-    """
+def _hear_signals() -> None:
+    """Let the programs that tests start hear Ctrl-C and SIGHUP. Children ignore what we ignore."""
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
+            # Handlers of Python are not inherited.
             signal.signal(number, signal.default_int_handler)
+
+
+# A shell without job control starts a job in the background with SIGINT ignored, and nohup
+# ignores SIGHUP.
+_hear_signals()
+
+
+@pytest.fixture(autouse=True)
+def signals_restored() -> Iterator[None]:
+    """Hear signals again: a command that runs in process ignores them when it ends."""
+    yield
+    _hear_signals()
 
 
 @pytest.fixture(autouse=True)
