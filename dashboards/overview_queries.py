@@ -97,7 +97,7 @@ def of_latest(promql: str) -> str:
     return f"max by ({BY_MEETING}) ({promql}\nand on ({BY_RECORDING})\n({_LATEST}))"
 
 
-def trouble() -> str:
+def _trouble() -> str:
     """
     Return the most urgent problem of each meeting that has one.
 
@@ -117,7 +117,7 @@ def trouble() -> str:
 def most_urgent() -> str:
     """Return the trouble of the meetings with a row: of equal ones, those that started last."""
     # Another label keeps the trouble apart. A sum costs less than the joins of all meetings.
-    urgent = f'label_replace({_RANK} * {trouble()}, "part", "trouble", "", "")'
+    urgent = f'label_replace({_RANK} * {_trouble()}, "part", "trouble", "", "")'
     known = f"0 * {once(BY_MEETING, of_meeting('rk_meeting_info'))}"
     rank = f"sum by ({BY_MEETING}) (\n{urgent}\nor {_LATEST_AT}\nor {known})"
     return f"floor(topk({ROWS}, {rank}) / {_RANK})"

@@ -38,7 +38,7 @@ def watching(name: str = "telehealth", *, discovers: bool = True) -> list[Series
 def troubles(promtool: str, *series: Series, minute: float = 30) -> dict[str, float]:
     """Return the trouble of each meeting."""
     targets = [Target("a", [*app(), *series])]
-    (found,) = asked(promtool, overview.trouble(), targets, minutes=[minute])
+    (found,) = asked(promtool, overview.most_urgent(), targets, minutes=[minute])
     return {**by_label(found, "meeting_id")}
 
 
