@@ -133,6 +133,18 @@ def test_each_alert_links_to_its_entry(alerts: dict[str, list[Rule]]) -> None:
             assert rule["annotations"]["runbook_url"].endswith(f"runbook.md#{alert.lower()}")
 
 
+def test_each_entry_names_the_dashboard_of_its_alert(
+    runbook: str, alerts: dict[str, list[Rule]]
+) -> None:
+    """An entry names the dashboards that the `dashboard_url` of its alert opens, and no other."""
+    for alert, entry in entries(runbook).items():
+        links = [rule["annotations"].get("dashboard_url", "") for rule in alerts[alert]]
+        linked = {name for link in links for name in re.findall(r"/d/rk-(\w+)", link)}
+        named = re.search(r"Dashboard:\s+([^.]+)\.", part(entry, "Diagnosis"))
+        names = re.findall(r"Overview|Recordings?|Exporter", named[1]) if named else []
+        assert linked == {name.lower() for name in names}, alert
+
+
 def anchors(page: str) -> set[str]:
     """Return the anchors of a page's headings."""
     headings = re.findall(r"^## (.+)$", page, re.MULTILINE)
@@ -183,6 +195,27 @@ def test_each_entry_has_its_thresholds(
         assert {name: thresholds[name] for name in asked} == written, alert
         named |= asked
     assert thresholds.keys() == named
+
+
+def test_no_query_repeats_a_threshold(
+    runbook: str, alerts: dict[str, list[Rule]], rules: list[Rule], thresholds: dict[str, float]
+) -> None:
+    """Queries read a threshold by its name, so that they find the same if users change it."""
+    for alert, entry in entries(runbook).items():
+        read = set[str]().union(*(series_behind(rule["expr"], rules) for rule in alerts[alert]))
+        for query in blocks(entry):
+            numbers = {float(number) for number in re.findall(r"(?<=[<>] )[\d.]+", query)}
+            numbers |= {float(number) for number in re.findall(r"time\(\) - ([\d.]+)", query)}
+            assert numbers.isdisjoint(thresholds[name] for name in read & thresholds.keys()), alert
+
+
+def test_messages_are_those_of_the_exporter(runbook: str, root: Path) -> None:
+    """Each message that the runbook quotes occurs in the log or in the code of the exporter."""
+    sources = [path.read_text() for path in sorted((root / "rk_exporter").rglob("*.py"))]
+    sources.append((root / "docs/reference/log-messages.md").read_text())
+    quoted = {*re.findall(r"`([a-z]+(?: [a-z]+)+)`", re.sub(r"\s+", " ", runbook))}
+    assert "meetings file cannot be used" in quoted
+    assert set() == {message for message in quoted if not any(message in text for text in sources)}
 
 
 def test_the_reference_has_every_rule(root: Path, rules: list[Rule]) -> None:
