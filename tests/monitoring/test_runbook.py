@@ -12,6 +12,7 @@ import pytest
 
 from dashboards.alerting.texts import plain
 from tests.support.monitoring.series import all_series, read_rules
+from tools.docs.alerts import BOOKKEEPING
 
 
 PAGES = ("docs/how-to/runbook.md", "docs/how-to/alertmanager.md", "docs/reference/alerts.md")
@@ -96,6 +97,7 @@ def series_behind(promql: str, rules: list[Rule]) -> set[str]:
     waiting = series(promql)
     while waiting:
         found |= waiting
+        waiting -= {BOOKKEEPING}
         exprs = [str(recorded[name]) for name in waiting if name in recorded]
         waiting = set[str]().union(*map(series, exprs)) - found
     return found
@@ -131,6 +133,18 @@ def test_each_alert_links_to_its_entry(alerts: dict[str, list[Rule]]) -> None:
             assert rule["annotations"]["runbook_url"].endswith(f"runbook.md#{alert.lower()}")
 
 
+def test_each_entry_names_the_dashboard_of_its_alert(
+    runbook: str, alerts: dict[str, list[Rule]]
+) -> None:
+    """An entry names the dashboards that the `dashboard_url` of its alert opens, and no other."""
+    for alert, entry in entries(runbook).items():
+        links = [rule["annotations"].get("dashboard_url", "") for rule in alerts[alert]]
+        linked = {name for link in links for name in re.findall(r"/d/rk-(\w+)", link)}
+        named = re.search(r"Dashboard:\s+([^.]+)\.", part(entry, "Diagnosis"))
+        names = re.findall(r"Overview|Recordings?|Exporter", named[1]) if named else []
+        assert linked == {name.lower() for name in names}, alert
+
+
 def anchors(page: str) -> set[str]:
     """Return the anchors of a page's headings."""
     headings = re.findall(r"^## (.+)$", page, re.MULTILINE)
@@ -162,6 +176,7 @@ def test_every_series_exists(page: str, root: Path, tmp_path: Path) -> None:
     """The exporter exposes, or the rules record, each series that a page names."""
     text = (root / page).read_text()
     known = {series_name(name) for name in all_series(tmp_path, read_rules(root))}
+    known.add("rk:KEY:threshold")
     named = set[str]().union(*map(series, [*blocks(text), *mentions(text)]))
     assert named
     assert set() == named - known
@@ -182,11 +197,33 @@ def test_each_entry_has_its_thresholds(
     assert thresholds.keys() == named
 
 
+def test_no_query_repeats_a_threshold(
+    runbook: str, alerts: dict[str, list[Rule]], rules: list[Rule], thresholds: dict[str, float]
+) -> None:
+    """Queries read a threshold by its name, so that they find the same if users change it."""
+    for alert, entry in entries(runbook).items():
+        read = set[str]().union(*(series_behind(rule["expr"], rules) for rule in alerts[alert]))
+        for query in blocks(entry):
+            numbers = {float(number) for number in re.findall(r"(?<=[<>] )[\d.]+", query)}
+            numbers |= {float(number) for number in re.findall(r"time\(\) - ([\d.]+)", query)}
+            assert numbers.isdisjoint(thresholds[name] for name in read & thresholds.keys()), alert
+
+
+def test_messages_are_those_of_the_exporter(runbook: str, root: Path) -> None:
+    """Each message that the runbook quotes occurs in the log or in the code of the exporter."""
+    sources = [path.read_text() for path in sorted((root / "rk_exporter").rglob("*.py"))]
+    sources.append((root / "docs/reference/log-messages.md").read_text())
+    quoted = {*re.findall(r"`([a-z]+(?: [a-z]+)+)`", re.sub(r"\s+", " ", runbook))}
+    assert "meetings file cannot be used" in quoted
+    assert set() == {message for message in quoted if not any(message in text for text in sources)}
+
+
 def test_the_reference_has_every_rule(root: Path, rules: list[Rule]) -> None:
     """The reference page has a line for each alerting rule and each recording rule."""
     page = (root / "docs/reference/alerts.md").read_text()
     for rule in rules:
-        start = f"| [{rule['alert']}](" if "alert" in rule else f"| `{rule['record']}` | "
+        record = re.sub(r"^rk:(\w+):threshold$", r"\1", rule.get("record", ""))
+        start = f"| [{rule['alert']}](" if "alert" in rule else f"| `{record}` | "
         lines = [line for line in page.splitlines() if line.startswith(start)]
         texts = [plain(rule["annotations"]["summary"])] if "alert" in rule else []
         assert any(all(text in line for text in texts) for line in lines), start
