@@ -1,11 +1,9 @@
 """PromQL for one recording: the selected one, or the newest of the meeting."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from dashboards.expressions import (
     STATE_CODES,
-    in_state,
     newest_number,
     state_code,
     trouble_level,
@@ -164,14 +162,17 @@ def _times() -> Iterator[tuple[str, str]]:
 
 
 def _change_to(status: str) -> str:
-    """Return when the history last shows a change to a state. The API does not report it."""
-    before = in_state(replace(ONE_RECORDING, of_recording=_before), status)
-    change = f"({in_state(ONE_RECORDING, status)}) == 1 and ({before}) == 0"
-    return f"max_over_time((time() * ({change}))[$__range:$__interval])"
+    """
+    Return when the history last shows a change to a state. The API does not report it.
 
-
-def _before(metric: str, *matchers: str) -> str:
-    return f"last_over_time({of_recording(metric, *matchers)}[{_MEMORY}] offset $__interval)"
+    It asks only the exporter that read the recording last, and merges nothing over time, because
+    the history has many points.
+    """
+    now = of_recording("rk_recording_status", f'status="{status}"')
+    before = f"last_over_time({now}[{_MEMORY}] offset $__interval)"
+    change = f"{now} == 1 and {before} == 0"
+    last_change = f"max_over_time((time() * ({change}))[$__range:$__interval])"
+    return once(BY_RECORDING, newest(last_change))
 
 
 def details() -> str:
