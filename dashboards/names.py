@@ -12,17 +12,21 @@ def names(scope: Scope, at: str = "") -> str:
     meeting without a name has its id. *at* is a modifier for the time, e.g. ` @ end()`.
     """
     meeting = scope.meeting
-    info = scope.of_meeting("rk_meeting_info") + at
-    started = started_at(scope, f"{{}}{at}")
-    dated = f"{info}\n* on ({scope.exporter}) group_left ()\n{started}"
-    named = f"topk by ({meeting}) (1, max by ({meeting}, meeting_name) ({dated}))"
     others = (
         scope.of_recording("rk_recording_last_success_timestamp_seconds") + at,
         scope.of_meeting("rk_meeting_up") + at,
         scope.of_meeting("rk_meeting_live_participants") + at,
     )
     unnamed = "\nor\n".join(f"group by ({meeting}) ({other})" for other in others)
-    return f"({named}\nor on ({meeting})\n{_named_by_id(unnamed)}) ^ 0"
+    return f"({latest_names(scope, at)}\nor on ({meeting})\n{_named_by_id(unnamed)}) ^ 0"
+
+
+def latest_names(scope: Scope, at: str = "") -> str:
+    """Return one series for each meeting that has a name, with the label `meeting_name`."""
+    info = scope.of_meeting("rk_meeting_info") + at
+    started = started_at(scope, f"{{}}{at}")
+    dated = f"{info}\n* on ({scope.exporter}) group_left ()\n{started}"
+    return f"topk by ({scope.meeting}) (1, max by ({scope.meeting}, meeting_name) ({dated}))"
 
 
 def with_names(scope: Scope, promql: str, at: str = "") -> str:

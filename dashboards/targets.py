@@ -20,11 +20,12 @@ def our_processes(scope: Scope, promql: str) -> str:
 
 def started_at(scope: Scope, read: str = "{}") -> str:
     """
-    Return when each exporter started; 1 if its system does not report it.
+    Return when each exporter started, or loaded its configuration if its system reports no start.
 
     *read* is how series are read, e.g. `last_over_time({}[15m])`.
     """
     started = read.format(scope.of_exporter("process_start_time_seconds"))
     build = read.format(scope.of_exporter("rk_exporter_build_info"))
+    loaded = read.format(scope.of_exporter("rk_config_last_reload_success_timestamp_seconds"))
     merged, on = f"max by ({scope.exporter})", f"on ({scope.exporter})"
-    return f"({merged} ({started} and {on} {build})\nor {on}\n{merged} ({build}))"
+    return f"({merged} ({started} and {on} {build})\nor {on}\n{merged} ({loaded}))"

@@ -1,12 +1,22 @@
 """The variables at the top of the dashboards."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as models
 
+from dashboards.names import latest_names
 from dashboards.panels import DATASOURCE
-from dashboards.selectors import BY_MEETING, BY_RECORDING, of_app, of_exporter, of_meeting, once
+from dashboards.selectors import (
+    BY_MEETING,
+    BY_RECORDING,
+    CHOSEN,
+    of_app,
+    of_exporter,
+    of_meeting,
+    once,
+)
 from dashboards.settings import CLUSTER, THRESHOLDS
 
 
@@ -41,11 +51,11 @@ def variables(*, of_one_meeting: bool) -> Iterator[dashboard.QueryVariable]:
     of_jobs = f'{CLUSTER}=~"$cluster", job=~"$job"'
     yield any_of("instance", "Instance", f"label_values({builds}{{{of_jobs}}}, instance)")
     yield any_of("app", "App", f"label_values({of_exporter('rk_meetings')}, rk_app)")
-    meetings = f"query_result({_meetings()})"
+    offered = f"query_result({meetings()})"
     if not of_one_meeting:
-        yield any_of("meeting", "Meeting", meetings).regex(_BY_NAME)
+        yield any_of("meeting", "Meeting", offered).regex(_BY_NAME)
         return
-    yield one_of("meeting", "Meeting", meetings).regex(_BY_NAME)
+    yield one_of("meeting", "Meeting", offered).regex(_BY_NAME)
     recordings = one_of("recording", "Recording", f"query_result({_recordings()})")
     yield recordings.regex(_BY_START).sort(models.VariableSort.ALPHABETICAL_DESC)
 
@@ -94,11 +104,10 @@ def any_of(name: str, label: str, query: str, *, every: str = ALL) -> dashboard.
     return one_of(name, label, query).multi(True).include_all(True).all_value(every).current(_EVERY)
 
 
-def _meetings() -> str:
+def meetings() -> str:
     """Return the meetings with one name each. Several with the same name also show their ids."""
-    info = of_app("rk_meeting_info", 'meeting_name!=""')
-    # Exporters may know different names.
-    names = f"topk by ({BY_MEETING}) (1, max by ({BY_MEETING}, meeting_name) ({info}))"
+    # The variable cannot depend on the meetings that it selects.
+    names = latest_names(replace(CHOSEN, of_meeting=of_app))
     names = f"max by (meeting_id, meeting_name) ({names})"
     same = f"{names} and on (meeting_name) (count by (meeting_name) ({names}) > 1)"
     with_id = f'label_join({same}, "meeting_name", " ", "meeting_name", "meeting_id")'

@@ -87,14 +87,19 @@ max by (<recording>) (instance:rk_recording_last_success_timestamp_seconds:known
 max by (<meeting>, meeting_name) (
     instance:rk_meeting_info:known
     * on (<exporter>) group_left ()
-    max by (<exporter>) (process_start_time_seconds and on (<exporter>) rk_exporter_build_info)
+    max by (<exporter>) (
+      process_start_time_seconds and on (<exporter>) rk_exporter_build_info
+      or on (<exporter>)
+      rk_config_last_reload_success_timestamp_seconds
+    )
   or
     instance:rk_meeting_info:known
 )
 """,
         note=(
-            "The names of the meetings, and when the exporter started that has them. If exporters "
-            "disagree, the texts of alerts have the name of the one that started last."
+            "The names of the meetings, and when the exporter started that has them, or loaded its "
+            "configuration if its system reports no start. If exporters disagree, the texts of "
+            "alerts have the name of the one that started last."
         ),
     ),
     Record(

@@ -124,7 +124,7 @@ def test_no_event_is_lost(
     promtool: str, root: Path, counters: Sequence[Series], scrape_seconds: int, shown_seconds: int
 ) -> None:
     """The bars of each panel are as many as the events, whichever scrapes are missed."""
-    timeline = Timeline(MINUTES, [Target("a", counters)])
+    timeline = Timeline(MINUTES, [Target("a", [*app(), *counters])])
     bars = [
         (
             query,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboards import expressions, names, queries, totals
+from dashboards import expressions, names, queries, totals, variables
 from dashboards.selectors import (
     CHOSEN,
     named,
@@ -23,6 +23,7 @@ from tests.support.monitoring.timelines import SCRAPINGS, Scraping, Series, Targ
 STATE = expressions.state_code(CHOSEN)
 TROUBLE = expressions.trouble_level(CHOSEN)
 NAMES = names.names(CHOSEN)
+OFFERED = variables.meetings()
 ENDED = "rk_recordings_finished_total"
 APP = {"rk_app": "telehealth"}
 
@@ -30,6 +31,11 @@ APP = {"rk_app": "telehealth"}
 def started(minute: float) -> Series:
     """Return when a process started."""
     return Series("process_start_time_seconds", {}, [(0, 60 * minute)])
+
+
+def loaded(minute: float) -> Series:
+    """Return when an exporter loaded its configuration."""
+    return Series("rk_config_last_reload_success_timestamp_seconds", {}, [(0, 60 * minute)])
 
 
 def read_before(minute: float, recording_id: str, meeting_id: str = "ward") -> Series:
@@ -211,17 +217,21 @@ def test_two_names_of_a_meeting(promtool: str) -> None:
     ]
     (found,) = asked(promtool, NAMES, targets, minutes=[5])
     assert {"New": 1} == by_label(found, "meeting_name")
+    (offered,) = asked(promtool, OFFERED, targets, minutes=[5])
+    assert ["New"] == [*by_label(offered, "meeting_name")]
 
 
 def test_names_without_a_start(promtool: str) -> None:
-    """A meeting has one of its names on a system that does not report when a process started."""
+    """A meeting has the name of the latest configuration if no system reports a process's start."""
     gone = Series("process_start_time_seconds", {}, [])
     targets = [
-        Target("a", [*app(), *meeting("ward", name="A"), gone]),
-        Target("b", [*app(), *meeting("ward", name="B"), gone]),
+        Target("a", [*app(), *meeting("ward", name="Old"), gone, loaded(1)]),
+        Target("b", [*app(), *meeting("ward", name="New"), gone, loaded(3)]),
+        Target("c", [*app(), *meeting("ward", name="Older"), gone, loaded(0.5)]),
     ]
-    (found,) = asked(promtool, NAMES, targets, minutes=[5])
-    assert ["ward"] == [sample.labels["meeting_id"] for sample in found]
+    for promql in (NAMES, OFFERED):
+        (found,) = asked(promtool, promql, targets, minutes=[5])
+        assert ["New"] == [*by_label(found, "meeting_name")]
 
 
 def test_a_meeting_without_a_name(promtool: str) -> None:

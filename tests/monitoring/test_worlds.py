@@ -31,12 +31,6 @@ ENDS_IN_SECONDS = 20
 OF_TARGETS = {*TARGET_LABELS, "job", "instance", "cluster", "env", "namespace"}
 # This dashboard is about exporters, so it shows each of them.
 EXPORTER_DASHBOARD = "RealtimeKit / Exporter"
-with_rules = pytest.mark.parametrize(
-    "world", [world for world in WORLDS if world.has_rules], ids=str
-)
-in_all_worlds = pytest.mark.parametrize("world", WORLDS, ids=str)
-
-
 in_all_worlds = pytest.mark.parametrize("world", WORLDS, ids=str)
 in_worlds_with_rules = pytest.mark.parametrize(
     "world", [world for world in WORLDS if world.has_rules], ids=str

@@ -187,14 +187,18 @@ def every_query_parses(board: Board) -> Iterator[Problem]:
 
 def variables_in_turn(board: Board) -> Iterator[Problem]:
     """Find variables that ignore the selection of the variables before them."""
-    before: list[str] = []
+    before: dict[str, str] = {}
     for variable in board.variables_of("query"):
         query = board.query_of_variable(variable)
         for selector in selectors(query.expression) if query.expression else ():
-            for name in before:
-                if not any((m.op, m.value) == (MatchOp.Re, f"${name}") for m in selector.matchers):
+            labels = board.known.get(selector.name, frozenset())
+            for name, label in before.items():
+                # A series of an exporter has no app.
+                applies = not (label and labels) or label in labels
+                chosen = any((m.op, m.value) == (MatchOp.Re, f"${name}") for m in selector.matchers)
+                if applies and not chosen:
                     yield query.place, f"does not filter by ${name}"
-        before.append(variable["name"])
+        before[variable["name"]] = query.shown.strip("{}")
 
 
 def known_variables(board: Board) -> Iterator[Problem]:

@@ -44,6 +44,7 @@ def app(
     info = {**labels, "rk_account_id": "account", "rk_app_id": name, "read": "active-recording"}
     yield Series("rk_exporter_build_info", build, [(0, 1)])
     yield Series("process_start_time_seconds", {}, [(0, 0)])
+    yield Series("rk_config_last_reload_success_timestamp_seconds", {}, [(0, 0)])
     yield Series("rk_app_info", info, _until(until, [(0, 1)]))
     always: dict[str, Value] = {
         "rk_up": is_read,
