@@ -14,6 +14,7 @@ from pathlib import Path
 from dashboards import exporter, grafana_com, overview, recording, recordings
 from dashboards.alerting.rules_file import rules_template
 from dashboards.classic import document
+from rk_exporter.assets.forms import TAKEN_LABELS
 from rk_exporter.assets.settings import SEVERITIES, Setting, settings
 from rk_exporter.assets.template import defaults, filled
 from rk_exporter.model.thresholds import LARGEST
@@ -67,6 +68,7 @@ def _chart_schema(known: Mapping[str, Setting]) -> str:
     """Return the schema of the chart's values with the names of all settings."""
     schema = json.loads((ROOT / _CHART_SCHEMA).read_text())
     values = schema["properties"]
+    values["clusterLabel"]["not"] = {"pattern": f"^({TAKEN_LABELS})$"}
     values["thresholds"]["properties"] = {
         key: {"type": "number", "minimum": 0, "maximum": LARGEST[key]}
         if LARGEST[key] < math.inf

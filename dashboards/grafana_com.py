@@ -1,5 +1,6 @@
 """A page for each dashboard, with the fields of the form for uploads at grafana.com."""
 
+from pathlib import Path
 from typing import Any
 
 
@@ -70,8 +71,9 @@ scrape_configs:
 
 ## Screenshots
 
-The pictures of this dashboard in [`docs/images`](../../docs/images), in both themes.
+{pictures}
 """
+_IMAGES = Path(__file__).parents[1] / "docs/images"
 
 
 def page(name: str, documents: dict[str, dict[str, Any]]) -> str:
@@ -83,4 +85,12 @@ def page(name: str, documents: dict[str, dict[str, Any]]) -> str:
         summary=documents[name]["description"],
         description=_DESCRIPTIONS[name],
         others=f"{', '.join(others[:-1])} and {others[-1]}",
+        pictures=_pictures(name),
     )
+
+
+def _pictures(name: str) -> str:
+    """Return a line for each picture of a dashboard in the documentation."""
+    files = sorted(path.name for path in _IMAGES.glob(f"{name}-*.png"))
+    links = [f"- [`{file}`](../../docs/images/{file})" for file in files]
+    return "\n".join(links) or "The project has none of this dashboard. Take one in your Grafana."

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Never, Self
 
+from rk_exporter.assets.forms import DEFAULT_CLUSTER_LABEL, RUNBOOK
+from rk_exporter.assets.job import Job
 from rk_exporter.assets.template import number_token, token
 from rk_exporter.model.thresholds import DEFAULTS, Thresholds, as_text
 
@@ -41,16 +43,16 @@ class Threshold(float):
 
 
 THRESHOLDS = Thresholds(**{key: Threshold(key, value) for key, value in asdict(DEFAULTS).items()})
-CLUSTER = token("cluster_label", "cluster")
+CLUSTER = token("cluster_label", DEFAULT_CLUSTER_LABEL)
 GRAFANA_URL = token("grafana_url", "")
-RUNBOOK_URL = token("runbook_url", "docs/how-to/runbook.md")
-_JOB = 'job="rk-exporter"'
-_ANY_JOB = f'job{token("job_is", "=")}"{token("job", "rk-exporter")}"'
+RUNBOOK_URL = token("runbook_url", RUNBOOK)
+_JOB = Job()
+_ANY_JOB = f'job{token("job_is", _JOB.operator)}"{token("job", _JOB.text)}"'
 
 
 def of_any_job(promql: str) -> str:
     """Return an expression or a text that names the job with tokens instead."""
-    return promql.replace(_JOB, _ANY_JOB)
+    return promql.replace(_JOB.matcher, _ANY_JOB)
 
 
 def severity_key(alert: str, severity: str, *, is_only: bool) -> str:

@@ -106,7 +106,7 @@ min by (<exporter app>, file) (
         description=(
             "Nobody watches meetings that are new in the list: the exporter {{ $labels.instance }} "
             "cannot read {{ $labels.file }} and goes on with the last good list. Its log names the "
-            "line or the error. Correct the file; it is read again by itself."
+            "line or the error. Correct the file. The exporter then reads it without a restart."
         ),
         link=Link.EXPORTER,
     ),
@@ -143,7 +143,8 @@ min by (<exporter>) (
         description=(
             "A restart of {{ $labels.instance }} will set its counters back to the last write, and "
             "Prometheus will count everything again. The log names the file and the error, e.g. a "
-            "full disk or missing permissions. Correct that; the file is written again by itself."
+            "full disk or missing permissions. Correct that. The exporter then writes the file "
+            "again."
         ),
         link=Link.EXPORTER,
     ),

@@ -40,7 +40,7 @@ max by (<recording>, status) (
 )
 """,
         note=(
-            "1 for the current state, as the exporter saw it that read the recording last. "
+            "1 for the current state, according to the exporter that read the recording last. "
             "Without UPLOADED."
         ),
     ),

@@ -54,7 +54,7 @@ max by (<app>) (
   instance:up:failing
 )
 """,
-        note="The meetings of each app that an exporter which answers has in its configuration.",
+        note="The meetings of each app in the configuration of an exporter that answers.",
     ),
     Record(
         "app:rk_meetings:configured",
@@ -68,8 +68,9 @@ max by (<app>) (
 )
 """,
         note=(
-            "The meetings of each app that is in the configuration of an exporter, whether or not "
-            "it answers. A target that is gone may come back with another address for 6 minutes."
+            "The meetings of each app in the configuration of an exporter, whether or not it "
+            "answers. A target that is gone counts for 6 minutes, because it may come back with "
+            "another address."
         ),
     ),
 )

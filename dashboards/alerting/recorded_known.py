@@ -30,7 +30,7 @@ unless on (<exporter app>)
 """,
         note=(
             "Meetings that an exporter no longer has, although it answers and can read the API: "
-            "somebody removed them, or they are over. What was known of them no longer counts."
+            "somebody removed them, or they are over. Their last values no longer count."
         ),
     ),
     Record(
@@ -79,7 +79,7 @@ instance:rk_recording_last_success_timestamp_seconds:known
 < on (<recording>) group_left ()
 max by (<recording>) (instance:rk_recording_last_success_timestamp_seconds:known)
 """,
-        note="Recordings that another exporter has read later. What this one says does not count.",
+        note="Recordings that another exporter has read later. These values do not count.",
     ),
     Record(
         "meeting:rk_meeting_info:started_timestamp_seconds",
@@ -97,9 +97,9 @@ max by (<meeting>, meeting_name) (
 )
 """,
         note=(
-            "The names of the meetings, and when the exporter started that has them, or loaded its "
+            "The names of the meetings, and when the exporter that has them started, or loaded its "
             "configuration if its system reports no start. If exporters disagree, the texts of "
-            "alerts have the name of the one that started last."
+            "alerts have the name from the one that started last."
         ),
     ),
     Record(

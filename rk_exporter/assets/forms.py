@@ -16,6 +16,12 @@ from rk_exporter.assets.template import filled
 
 RUNBOOK = "docs/how-to/runbook.md"
 DEFAULT_CLUSTER_LABEL = "cluster"
+TAKEN_LABELS = (
+    "(rk_|meeting_|recording_|exporter_|__).*|alertname|alertstate|api_endpoint|code|env|field|file"
+    "|from|instance|job|kind|le|namespace|outcome|output_file_name|policy|python_version|read"
+    "|reason|session_id|severity|status|to|what|within"
+)
+"""The labels that have another meaning in the rules and dashboards, as a regular expression."""
 _DEFAULT_MATCHER = Job().matcher
 _Texts = Mapping[PurePosixPath, str]
 

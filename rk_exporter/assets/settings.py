@@ -2,7 +2,7 @@
 
 import difflib
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from rk_exporter.assets.template import OFF, defaults
@@ -12,6 +12,7 @@ from rk_exporter.model.thresholds import LARGEST, MEANINGS, as_text
 
 SEVERITIES = ("critical", "warning", "info", OFF)
 _SEVERITY = ".severity"
+_AGE_AND_INTERVAL = ("data_age_seconds", "scrape_interval_seconds")
 _DIGITS = frozenset("0123456789.")
 
 
@@ -38,6 +39,19 @@ def _meaning(key: str) -> str:
     alert, _, variant = key.partition(_SEVERITY)
     of_variant = f" where it is {variant[1:]} by default" if variant else ""
     return f"Severity of {alert}{of_variant}: {', '.join(SEVERITIES[:-1])} or {OFF}."
+
+
+def parse_settings(changes: Iterable[str], known: Mapping[str, Setting]) -> dict[str, str]:
+    """Return the value of each key in `KEY=VALUE` texts, or raise ValueError."""
+    chosen = dict(parse_setting(change, known) for change in changes)
+    age, interval = (chosen.get(key, known[key].default) for key in _AGE_AND_INTERVAL)
+    if float(age) < float(interval):
+        raise ValueError(
+            f"data_age_seconds: {age} is less than scrape_interval_seconds, which is {interval}, "
+            "so data would be too old before the next scrape; raise it, or also set "
+            "scrape_interval_seconds to your interval"
+        )
+    return chosen
 
 
 def parse_setting(text: str, known: Mapping[str, Setting]) -> tuple[str, str]:

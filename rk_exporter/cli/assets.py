@@ -9,16 +9,15 @@ from typing import Any
 import click
 
 from rk_exporter.assets.files import RULES, TEMPLATES, shipped, write
-from rk_exporter.assets.forms import DEFAULT_CLUSTER_LABEL, Choices, Format, adapted
+from rk_exporter.assets.forms import DEFAULT_CLUSTER_LABEL, TAKEN_LABELS, Choices, Format, adapted
 from rk_exporter.assets.job import DEFAULT_JOB, Job, parse_job
-from rk_exporter.assets.settings import parse_setting, settings
+from rk_exporter.assets.settings import parse_settings, settings
 from rk_exporter.cli.completion import offer_folders
 from rk_exporter.cli.options import Command, Parsed
 
 
 _URL = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/?@!$&()*+,;=%\[\]-]*")
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_NOT_FREE = re.compile(r"(rk_|meeting_|recording_|__).*|(env|namespace|job|instance|le|status)")
 _KUBERNETES_KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _KUBERNETES_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 
@@ -45,10 +44,10 @@ def _parse_grafana_url(text: str) -> str:
 
 def _parse_cluster_label(text: str) -> str:
     """Return a label name that has no other meaning in rules and dashboards."""
-    if not _LABEL_NAME.fullmatch(text) or _NOT_FREE.fullmatch(text):
+    if not _LABEL_NAME.fullmatch(text) or re.fullmatch(TAKEN_LABELS, text):
         raise ValueError(
             f"invalid label name {text[:40]!r}: it must be a label of your targets that says in "
-            "which cluster they are, e.g. k8s_cluster"
+            "which cluster they are, and none that the metrics or alerts have, e.g. k8s_cluster"
         )
     return text
 
@@ -61,6 +60,13 @@ def _parse_label(text: str) -> tuple[str, str]:
             f"invalid label {text[:80]!r}: write KEY=VALUE, e.g. release=kube-prometheus-stack"
         )
     return key, value
+
+
+def _parse_folder(text: str) -> Path:
+    """Return the path of a folder that somebody has named."""
+    if not text.strip():
+        raise ValueError("the name of the folder is empty; write . for the current folder")
+    return Path(text)
 
 
 def _list_settings(context: click.Context, parameter: click.Parameter, value: object) -> None:
@@ -79,7 +85,7 @@ def _list_settings(context: click.Context, parameter: click.Parameter, value: ob
 
 @click.command("assets", cls=Command)
 @click.argument(
-    "folder", metavar="DIR", type=click.Path(path_type=Path), shell_complete=offer_folders
+    "folder", metavar="DIR", type=Parsed("dir", _parse_folder), shell_complete=offer_folders
 )
 @click.option(
     "--job",
@@ -148,6 +154,12 @@ def assets_command(
     They belong to this version: dashboards/ for Grafana, rules/ for Prometheus, examples/ for both
     and for Alertmanager, and docs/how-to/runbook.md for people on call.
     """
+    if options["labels"] and not {Format.PROMETHEUSRULE, Format.CONFIGMAPS}.intersection(formats):
+        raise click.BadParameter(
+            "there are no resources of Kubernetes; add --format prometheusrule or --format "
+            "configmaps",
+            param_hint="'--label'",
+        )
     texts = shipped()
     try:
         files = adapted(texts, _choices(texts, **options), formats)
@@ -170,7 +182,7 @@ def _choices(
 ) -> Choices:
     known = settings(texts[TEMPLATES / RULES])
     try:
-        chosen = dict(parse_setting(change, known) for change in changes)
+        chosen = parse_settings(changes, known)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--set'") from None
     given = {name: text for name, text in texts_given.items() if text is not None}
@@ -191,7 +203,8 @@ Prometheus Operator: kubectl apply --namespace NAMESPACE -f {root}/kubernetes/pr
         Format.CONFIGMAPS: f"""\
 Grafana's sidecar: kubectl apply --namespace NAMESPACE -f {root}/kubernetes""",
         Format.MIXIN: f"""\
-Jsonnet: import {root}/mixin/mixin.libsonnet""",
+Jsonnet: import {root}/mixin/mixin.libsonnet,
+  and change settings in its _config, because options do not change the mixin.""",
     }
     status = "" if is_changed else "All files are up to date."
     return "\n".join([status, *(hints[form] for form in Format if form in formats)])

@@ -94,6 +94,15 @@ class TestWriting:
         assert f"add {tmp_path / RULES}\n  to rule_files" in result.stderr
         assert "Grafana: import" in result.stderr
 
+    @pytest.mark.parametrize("folder", ["", " "])
+    def test_no_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+        """An empty name, e.g. of a variable that is not set, is an error; nothing is written."""
+        monkeypatch.chdir(tmp_path)
+        result = invoke("assets", folder, environment={})
+        assert result.exit_code == 2
+        assert "'DIR': the name of the folder is empty" in result.output
+        assert not contents(tmp_path)
+
     def test_wheel(self, root: Path, tmp_path: Path, package_copy: Path) -> None:
         """A wheel, as pyproject.toml defines it, writes the same files."""
         for source, target in force_included(root).items():

@@ -7,12 +7,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
 from click.testing import Result
 
 from tests.support.deploy.kubernetes import problems
+from tests.support.monitoring.series import all_series, read_rules
 from tests.support.processes import invoke
 from tests.support.programs import required_program
 
@@ -218,6 +220,16 @@ class TestClusterLabel:
         assert result.exit_code == 2
         assert "'--cluster-label'" in result.output
 
+    def test_taken(self, root: Path, tmp_path: Path) -> None:
+        """No other label of our series or alerts can be the cluster's, here or in the chart."""
+        known = all_series(tmp_path, read_rules(root)).values()
+        schema = json.loads((root / "deploy/helm/rk-exporter/values.schema.json").read_text())
+        for name in set[str]().union(*known) - {"cluster"}:
+            result = assets(tmp_path / "out", "--cluster-label", name)
+            assert result.exit_code == 2, name
+            with pytest.raises(jsonschema.ValidationError):
+                jsonschema.validate(name, schema["properties"]["clusterLabel"])
+
 
 class TestForms:
     def test_prometheus_rule(self, tmp_path: Path, usual: dict[str, str]) -> None:
@@ -256,3 +268,16 @@ class TestForms:
         result = assets(tmp_path / "out", "--format", "configmaps", "--label", label)
         assert result.exit_code == 2
         assert "'--label'" in result.output
+
+    @pytest.mark.parametrize("form", ["rules", "mixin"])
+    def test_labels_without_resources(self, tmp_path: Path, form: str) -> None:
+        """A label for resources that are not written is an error, because it would be ignored."""
+        result = assets(tmp_path / "out", "--format", form, "--label", "release=kps")
+        assert result.exit_code == 2
+        assert "add --format prometheusrule or --format configmaps" in result.output
+        assert not (tmp_path / "out").exists()
+
+    def test_settings_of_the_mixin(self, tmp_path: Path) -> None:
+        """The hint about the mixin says where its settings are, because options do not fill it."""
+        result = assets(tmp_path, "--format", "mixin", "--job", "video")
+        assert "_config" in result.stderr

@@ -83,3 +83,5 @@ def test_page_for_grafana_com(root: Path, name: str) -> None:
     assert "\n" not in sections["Summary"]
     (block,) = re.findall(r"```yaml\n(.*?)```", sections["Collector"], re.DOTALL)
     assert yaml.safe_load(block)["scrape_configs"]
+    pictures = {path.name for path in (root / "docs/images").glob(f"{name}-*.png")}
+    assert {*re.findall(r"`(.+?\.png)`", sections["Screenshots"])} == pictures

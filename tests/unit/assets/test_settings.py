@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rk_exporter.assets.files import RULES, TEMPLATES, shipped
-from rk_exporter.assets.settings import SEVERITIES, parse_setting, settings
+from rk_exporter.assets.settings import SEVERITIES, parse_setting, parse_settings, settings
 from rk_exporter.model.thresholds import DEFAULTS, LARGEST, as_text
 
 
@@ -84,6 +84,26 @@ def test_refused(text: str, message: str) -> None:
     """An unknown key or a value of the wrong kind or range is refused with what is expected."""
     with pytest.raises(ValueError, match=re.escape(message)):
         parse_setting(text, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_valid"),
+    [
+        (["data_age_seconds=4m"], False),
+        (["data_age_seconds=300"], True),
+        (["data_age_seconds=60", "scrape_interval_seconds=1m"], True),
+        (["scrape_interval_seconds=1m", "data_age_seconds=59"], False),
+        # The last one of a key counts.
+        (["data_age_seconds=1m", "data_age_seconds=10m"], True),
+    ],
+)
+def test_contradiction(changes: list[str], *, is_valid: bool) -> None:
+    """Data must not be too old between two scrapes whose interval is not too long."""
+    if is_valid:
+        assert parse_settings(changes, KNOWN)
+    else:
+        with pytest.raises(ValueError, match=r"^data_age_seconds: .*set scrape_interval_seconds"):
+            parse_settings(changes, KNOWN)
 
 
 @given(value=st.floats(0, 1e15, allow_subnormal=False))
