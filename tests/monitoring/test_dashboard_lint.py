@@ -458,10 +458,14 @@ def test_two_data_sources() -> None:
     assert {"template-datasource-rule"} == found_in(dashboard)
 
 
-@pytest.mark.parametrize(("promql", "is_limited"), [(f"topk(3, {READ})", True), (READ, False)])
-def test_a_variable_can_limit_a_list(promql: str, *, is_limited: bool) -> None:
-    """A list of the meetings of a variable is as long as the variable has values."""
+@pytest.mark.parametrize(
+    ("promql", "every", "is_limited"),
+    [(f"topk(3, {READ})", None, True), (f"topk(3, {READ})", ".+", False), (READ, None, False)],
+)
+def test_a_variable_can_limit_a_list(promql: str, every: str | None, *, is_limited: bool) -> None:
+    """A list is as long as its variable has values, unless "All" stands for other values too."""
     dashboard = changed(QUERY, READ.replace("}", ', meeting_id=~"$latest"}'))
-    dashboard["templating"]["list"].append(variable("latest", f"query_result({promql})"))
+    latest = {**variable("latest", f"query_result({promql})"), "allValue": every}
+    dashboard["templating"]["list"].append(latest)
     rules = {finding.rule for finding in findings(dashboard, KNOWN)}
     assert is_limited == ("limited-lists" not in rules)
