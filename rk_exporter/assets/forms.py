@@ -95,7 +95,7 @@ def _written_by_hand(shipped: _Texts, choices: Choices) -> Iterator[tuple[PurePo
 def _case(text: str, choices: Choices) -> str:
     """Return test cases that expect the chosen names and addresses."""
     text = _with_job(text, choices.job.text)
-    text = text.replace(f"runbook_url: {RUNBOOK}#", f"runbook_url: {choices.runbook_url}#")
+    text = re.sub(rf'(runbook_url: "?){RUNBOOK}#', rf"\g<1>{choices.runbook_url}#", text)
     text = re.sub(r'(dashboard_url: (?:"|>-\n +))/d/', rf"\g<1>{choices.grafana_url}/d/", text)
     return re.sub(r"\bcluster(?==|!|: )", choices.cluster_label, text)
 
@@ -103,7 +103,7 @@ def _case(text: str, choices: Choices) -> str:
 def _with_job(text: str, job: str) -> str:
     text = text.replace(_DEFAULT_MATCHER, f'job="{job}"')
     text = text.replace(f"var-job={DEFAULT_JOB}", f"var-job={quote_plus(job)}")
-    return re.sub(rf"(?m)\b(job(?:_name)?: ){re.escape(DEFAULT_JOB)}$", rf"\g<1>{job}", text)
+    return re.sub(rf'(?m)\b(job(?:_name)?: "?){DEFAULT_JOB}(?="?$)', rf"\g<1>{job}", text)
 
 
 def _routes(text: str, choices: Choices) -> str:

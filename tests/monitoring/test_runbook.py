@@ -12,11 +12,12 @@ import pytest
 
 from dashboards.alerting.texts import plain
 from tests.support.monitoring.series import all_series, read_rules
-from tools.docs.alerts import BOOKKEEPING
 
 
 PAGES = ("docs/how-to/runbook.md", "docs/how-to/alertmanager.md", "docs/reference/alerts.md")
 PARTS = ("Meaning", "Impact", "Diagnosis", "What to do", "Threshold", "Resolves")
+# It has the recordings of all alerts, so it reads their thresholds, which change no other alert.
+OF_ALL_ALERTS = "instance:rk_recording_last_success_timestamp_seconds:known"
 UNITS = {"": 1, "%": 0.01, "s": 1, "min": 60, "h": 3600}
 
 Rule = dict[str, Any]
@@ -91,14 +92,13 @@ def series_name(sample: str) -> str:
 
 
 def series_behind(promql: str, rules: list[Rule]) -> set[str]:
-    """Return the names of the series that a query reads, directly or through recording rules."""
+    """Return the series that decide on a query's result, directly or through recording rules."""
     recorded = {rule["record"]: rule["expr"] for rule in rules if "record" in rule}
     found: set[str] = set()
     waiting = series(promql)
     while waiting:
         found |= waiting
-        waiting -= {BOOKKEEPING}
-        exprs = [str(recorded[name]) for name in waiting if name in recorded]
+        exprs = [str(recorded.get(name, "")) for name in waiting - {OF_ALL_ALERTS}]
         waiting = set[str]().union(*map(series, exprs)) - found
     return found
 
@@ -176,7 +176,6 @@ def test_every_series_exists(page: str, root: Path, tmp_path: Path) -> None:
     """The exporter exposes, or the rules record, each series that a page names."""
     text = (root / page).read_text()
     known = {series_name(name) for name in all_series(tmp_path, read_rules(root))}
-    known.add("rk:KEY:threshold")
     named = set[str]().union(*map(series, [*blocks(text), *mentions(text)]))
     assert named
     assert set() == named - known
@@ -218,12 +217,23 @@ def test_messages_are_those_of_the_exporter(runbook: str, root: Path) -> None:
     assert set() == {message for message in quoted if not any(message in text for text in sources)}
 
 
-def test_the_reference_has_every_rule(root: Path, rules: list[Rule]) -> None:
-    """The reference page has a line for each alerting rule and each recording rule."""
+def test_the_reference_has_every_threshold(root: Path, thresholds: dict[str, float]) -> None:
+    """The reference page has each threshold, by its key, with its value and meaning."""
     page = (root / "docs/reference/alerts.md").read_text()
-    for rule in rules:
-        record = re.sub(r"^rk:(\w+):threshold$", r"\1", rule.get("record", ""))
-        start = f"| [{rule['alert']}](" if "alert" in rule else f"| `{record}` | "
+    written = re.findall(r"^\| `(\w+)` \| (\d[^|]*) \| [^|]+ \|$", page, re.MULTILINE)
+    assert written
+    assert thresholds == {
+        f"rk:{key}:threshold": pytest.approx(next(values(value))) for key, value in written
+    }
+
+
+def test_the_reference_has_every_rule(
+    root: Path, rules: list[Rule], thresholds: dict[str, float]
+) -> None:
+    """The reference page has a line for each alerting rule and each other recording rule."""
+    page = (root / "docs/reference/alerts.md").read_text()
+    for rule in (rule for rule in rules if rule.get("record") not in thresholds):
+        start = f"| [{rule['alert']}](" if "alert" in rule else f"| `{rule['record']}` | "
         lines = [line for line in page.splitlines() if line.startswith(start)]
         texts = [plain(rule["annotations"]["summary"])] if "alert" in rule else []
         assert any(all(text in line for text in texts) for line in lines), start

@@ -23,6 +23,8 @@ Rule = dict[str, Any]
 _UNITS = {"h": 3600, "min": 60}
 _UNIT_SECONDS = {"m": 60, "h": 3600}
 _SERIES = re.compile(r"\b(?:rk|app|meeting|recording|instance):\w+:\w+")
+# It has the recordings of all alerts, so it reads their thresholds, which change no other alert.
+_OF_ALL_ALERTS = "instance:rk_recording_last_success_timestamp_seconds:known"
 _INTRODUCTION = """\
 `rules/rk-exporter.rules.yml` has {alerts} alerts. Each links to its entry in the
 [runbook](../how-to/runbook.md). [Alerts and Alertmanager](../how-to/alertmanager.md) explains how
@@ -45,7 +47,8 @@ name of the alert and `.severity`, e.g. `RealtimeKitRecordingErrored.severity=cr
 several severities has a key for each of them: {several}.
 """
 _IN_PROMETHEUS = """\
-In Prometheus, the series `rk:KEY:threshold` has the value of a threshold.
+In Prometheus, each threshold is a series that is named after its key, e.g.
+`rk:recording_invoked_seconds:threshold`.
 """
 _GAPS = """\
 ## Gaps, restarts and several exporters
@@ -62,8 +65,6 @@ _GAPS = """\
   alert fires once. If one exporter is down, RealtimeKitExporterDown is only a warning. Each
   exporter has its own API budget, so divide `--api.budget` between them.
 """
-BOOKKEEPING = "instance:rk_recording_last_success_timestamp_seconds:known"
-"""It reads what other alerts look at, so that their thresholds say nothing about this alert."""
 _RECORDED = """\
 ## Recorded series
 
@@ -141,14 +142,13 @@ def _comments(source: str) -> dict[str, str]:
 
 
 def _recorded_behind(promql: str, recorded: dict[str, str]) -> set[str]:
-    """Return the thresholds that an expression reads, directly or through other rules."""
+    """Return the thresholds that decide on an expression, directly or through other rules."""
     found: set[str] = set()
     waiting = {*_SERIES.findall(promql)}
     while waiting:
         found |= waiting
-        waiting -= {BOOKKEEPING}
-        read = {name for series in waiting for name in _SERIES.findall(recorded.get(series, ""))}
-        waiting = read - found
+        exprs = [recorded.get(series, "") for series in waiting - {_OF_ALL_ALERTS}]
+        waiting = {name for expr in exprs for name in _SERIES.findall(expr)} - found
     return {name for name in found if _is_threshold(name)}
 
 
