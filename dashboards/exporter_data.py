@@ -147,4 +147,5 @@ def sources() -> Panel:
         targets[0],
         size=Size(6, 8),
     )
+    panel.no_value("Neither a file nor a list of sessions is in use.")
     return panel.targets(list(targets)).mappings(_TEXTS).legend(legends.names().show_legend(False))

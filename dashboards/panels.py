@@ -263,7 +263,7 @@ def timeline(about: About, target: prometheus.Dataquery, *, size: Size) -> state
         .fill_opacity(100)
         .line_width(0)
         .per_page(20)
-        .no_value("none")
+        .no_value("No state is known in this time range.")
         .legend(legends.names())
     )
 

@@ -32,7 +32,7 @@ def times() -> Panel:
         [
             Label("Event", "event"),
             Value("When", queries.times(), unit="dateTimeAsIso", width=170),
-            Value("Ago", queries.times(), unit="dateTimeFromNow", width=130),
+            Value("Ago", queries.times(), unit="dateTimeFromNow", width=145),
             Value("After", queries.times_since(), unit=LONG_DURATION, width=115),
         ],
         size=_HALF,
