@@ -165,12 +165,13 @@ def _change_to(status: str) -> str:
     """
     Return when the history last shows a change to a state. The API does not report it.
 
-    It asks only the exporter that read the recording last, and merges nothing over time, because
-    the history has many points.
+    It asks only the exporter that read the recording last, and its pods one after the other. It
+    merges little over time, because the history has many points.
     """
     now = of_recording("rk_recording_status", f'status="{status}"')
     before = f"last_over_time({now}[{_MEMORY}] offset $__interval)"
-    change = f"{now} == 1 and {before} == 0"
+    was_not = f"min by ({BY_RECORDING}) ({before}) == 0"
+    change = f"{now} == 1 unless {before} == 1 and on ({BY_RECORDING}) {was_not}"
     last_change = f"max_over_time((time() * ({change}))[$__range:$__interval])"
     return once(BY_RECORDING, newest(last_change))
 
