@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 import weakref
 
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from rk_exporter.runtime.files import FileHangs
 T = TypeVar("T")
 # The start of the process may wait longer than a scrape, e.g. for an automounter.
 _MAX_WAIT_SECONDS = 10.0
+# A signal wakes the main thread only if it arrives there, and while it waits. Otherwise its handler
+# runs when the main thread runs next.
+_SIGNAL_WAIT_SECONDS = 0.1
 # Each call that hangs keeps a thread, and a reload may make another one.
 _MOST_HANGING = 32
 _hanging: set[Future[Any]] = set()
@@ -25,13 +29,15 @@ def bounded_call(function: Callable[[], T], *, max_wait_seconds: float = _MAX_WA
     Return what *function* returns, for the start, reloads and the end of the process.
 
     Raises FileHangs if that takes longer than *max_wait_seconds*; the call goes on. While too many
-    calls go on, no other is made.
+    calls go on, no other is made. Handlers of signals run while it waits.
     """
     if _count_hanging() >= _MOST_HANGING:
         raise FileHangs
     future: Future[T] = Future()
     threading.Thread(target=complete, args=(future, function), daemon=True).start()
-    wait({future}, max_wait_seconds)
+    deadline = time.monotonic() + max_wait_seconds
+    while not future.done() and (left := deadline - time.monotonic()) > 0:
+        wait({future}, min(left, _SIGNAL_WAIT_SECONDS))
     if not future.done():
         _hanging.add(future)
         raise FileHangs

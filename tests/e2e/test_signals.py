@@ -102,7 +102,8 @@ class TestStart:
             process.send_signal(number)
             _, errors = process.communicate(timeout=20)
         assert (0, "") == (process.returncode, errors)
-        assert time.monotonic() - begin < 3
+        # It would give up by itself after 10 s.
+        assert time.monotonic() - begin < 9
         if start != "name look-up":
             assert "before" == (tmp_path / "state").read_text()
 

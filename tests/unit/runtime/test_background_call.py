@@ -1,4 +1,6 @@
 import asyncio
+import queue
+import signal
 import threading
 
 import pytest
@@ -101,3 +103,26 @@ def test_bounded_calls_that_hang() -> None:
     while late_calls() > earlier:
         pass
     assert "fine" == bounded_call(lambda: "fine")
+
+
+def test_signal_while_a_call_hangs() -> None:
+    """A signal that another thread gets, or just before the main thread waits, ends the wait."""
+    handled, was_handled = threading.Event(), queue.SimpleQueue[bool]()
+
+    def signal_and_hang() -> None:
+        # Until the main thread waits.
+        threading.Event().wait(0.05)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        was_handled.put(handled.wait(5))
+
+    def interrupt(*_: object) -> None:
+        handled.set()
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(InterruptedError):
+            bounded_call(signal_and_hang, max_wait_seconds=9)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert was_handled.get(timeout=9)
