@@ -42,6 +42,8 @@ _ALERTS = {
     "RealtimeKitMeetingNotRecorded": UNRECORDED,
 }
 _STORAGE = "samples"
+# Those of the target. Otherwise the samples of the past would be other series.
+_JOB, _INSTANCE = "rk-exporter", "exporter"
 _HISTORY_SECONDS = 6 * 3600.0
 _ROUNDS = 5
 _TRIES = 3
@@ -63,7 +65,8 @@ class _Site:
 
     def configure(self, scraping: Mapping[str, str], *rules: str) -> None:
         """Write the configuration."""
-        job = {"job_name": "rk-exporter", "static_configs": [{"targets": [self.target]}]}
+        target = {"targets": [self.target], "labels": {"instance": _INSTANCE}}
+        job = {"job_name": _JOB, "static_configs": [target]}
         configuration = {"rule_files": [*rules], "scrape_configs": [{**job, **scraping}]}
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
 
@@ -108,6 +111,7 @@ def print_monitoring() -> None:
         write_history(
             str(promtool),
             account.exposition,
+            labels={"job": _JOB, "instance": _INSTANCE},
             begin=now - _HISTORY_SECONDS,
             end=now,
             storage=folder / _STORAGE,
