@@ -1,8 +1,11 @@
 """An account with 5,000 meetings and 10,000 recordings: its exposition at any time of a day."""
 
 from dataclasses import replace
+from itertools import chain
 
-from dashboards.variables import LATEST_MEETINGS
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from dashboards.variables import ALL, LATEST_MEETINGS
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.model.meeting import App, DiscoveryState, Meeting, Reading, Room
@@ -36,6 +39,9 @@ class LargeAccount:
     def __init__(self, end: float) -> None:
         self._end = end
         self._families = SnapshotFamilies()
+        # Queries ask which exporter started last.
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
         self._meetings = [
             Meeting(_uuid(0, number), f"weekly review {number}") for number in range(MEETINGS)
         ]
@@ -44,7 +50,8 @@ class LargeAccount:
 
     def exposition(self, now: float) -> bytes:
         """Return the exposition at a time of the day."""
-        return encode(self._families(Snapshot((self._app(now),), now)), Format.TEXT)
+        families = self._families(Snapshot((self._app(now),), now))
+        return encode(chain(families, self._process.collect()), Format.TEXT)
 
     def _begin(self, number: int) -> float:
         """Return when a recording begins: failed ones first, then stuck, running, others."""
@@ -153,7 +160,7 @@ def _uuid(kind: int, number: int) -> str:
     return f"{number:08x}-0000-4000-8000-{kind:012x}"
 
 
-CHOSEN = {"meeting": _uuid(0, FAILED + STUCK), "recording": ".+"}
+CHOSEN = {"meeting": _uuid(0, FAILED + STUCK), "recording": ALL}
 """The variables of a dashboard for one recording, which runs."""
 SELECTED = {"latest": [_uuid(0, FAILED + STUCK + number) for number in range(LATEST_MEETINGS)]}
 """The values of variables that select several meetings."""

@@ -32,6 +32,7 @@ from rk_exporter.model.palette import BAD, GOOD
 
 _THIRD = Size(8, 8)
 _ROWS = 100
+_FEW_POINTS = 180
 _STALE = threshold("data_age_seconds")
 
 _READ_AT = once(BY_MEETING, of_meeting("rk_meeting_last_success_timestamp_seconds"))
@@ -114,6 +115,8 @@ def ages() -> Panel:
         ],
         size=Size(6, 8),
     )
+    # Each point looks at all meetings.
+    panel = panel.max_data_points(_FEW_POINTS)
     # The axis has whole seconds.
     return panel.axis_soft_max(60).legend(legends.compact("lastNotNull"))
 

@@ -19,6 +19,7 @@ RUNNING = "INVOKED|RECORDING|PAUSED"
 FINE, EXPIRES, CHECK, EMPTY, FAILED, STUCK = range(6)
 """The trouble levels."""
 
+_IN_DOUBT = {"PAUSED": CHECK, "UNKNOWN": CHECK}
 # Numbers of a recording are below this.
 _BASE = 8
 
@@ -26,6 +27,15 @@ _BASE = 8
 def state_code(scope: Scope) -> str:
     """Return one number for each recording, its state. See `STATE_CODES`."""
     return newest_number(scope, _by_status(scope, STATE_CODES))
+
+
+def state_of_latest(scope: Scope) -> str:
+    """Return the code of the state of each meeting's most recently requested recording."""
+    requested = scope.of_recording("rk_recording_invoked_timestamp_seconds")
+    # The maximum of the time and the code, in one number, costs less than a join of all meetings.
+    times = _room_for_number(f"max by ({scope.recording}) ({requested})")
+    codes = f"{times}\n+ on ({scope.recording}) {state_code(scope)}"
+    return f"max by ({scope.meeting}) ({codes}) % {_BASE}"
 
 
 def in_state(scope: Scope, statuses: str) -> str:
@@ -40,14 +50,30 @@ def trouble_level(scope: Scope) -> str:
     5 is stuck, 4 failed, 3 an empty file, 2 paused or in an unknown state, 1 a file that expires
     soon, and 0 fine.
     """
+    expires = f"{EXPIRES} * ({expiring(scope)}) ^ 0"
     levels = [
-        *(f"{STUCK} * {late}" for late in _each_late(scope)),
-        _uploaded(
-            scope, f"{EMPTY} * ({_small(scope)}) ^ 0\nor\n{EXPIRES} * ({expiring(scope)}) ^ 0"
-        ),
-        _by_status(scope, {"ERRORED": FAILED, "PAUSED": CHECK, "UNKNOWN": CHECK}),
+        *_stuck(scope),
+        _uploaded(scope, f"{_empty(scope)}\nor\n{expires}"),
+        _by_status(scope, {"ERRORED": FAILED, **_IN_DOUBT}),
     ]
     return newest_number(scope, "\nor\n".join(levels))
+
+
+def urgent_trouble(scope: Scope, *, past: str) -> str:
+    """
+    Return the trouble level of the recordings in trouble, except of those that only expire soon.
+
+    *past* has the recordings that ended so long ago that failures and empty files are no longer
+    urgent. To omit them, and files that expire, by exporter costs less than afterwards.
+    """
+    lost = f"{_uploaded(scope, _empty(scope))}\nor\n{_by_status(scope, {'ERRORED': FAILED})}"
+    levels = [
+        *_stuck(scope),
+        f"(({lost})\nunless on ({scope.recording})\n{past})",
+        _by_status(scope, _IN_DOUBT),
+    ]
+    levels_of_each = "\nor\n".join(levels)
+    return f"({newest_number(scope, levels_of_each)} > 0)"
 
 
 def stuck(scope: Scope) -> str:
@@ -141,17 +167,24 @@ def newest_number(scope: Scope, promql: str, *, of_meetings: str | None = None) 
     read_at = _of_each(scope, read_at)
     return (
         f"(max by ({scope.recording}) (\nsum by ({scope.recording_in_exporter}) (\n"
-        f"{_BASE} * floor(1000 * {read_at})\nor\n"
+        f"{_room_for_number(read_at)}\nor\n"
         # Another label keeps the two apart.
         f'label_replace({promql}, "part", "number", "", "")\n)\n) % {_BASE})'
     )
 
 
+def _room_for_number(seconds: str) -> str:
+    """Return times in milliseconds, to which a number can be added that `% 8` returns."""
+    return f"round({_BASE * 1000} * {seconds}, {_BASE})"
+
+
 def _by_status(scope: Scope, numbers: Mapping[str, int]) -> str:
     """Return the number of the state of each recording in each exporter, if its state has one."""
     status = scope.of_recording("rk_recording_status", f'status=~"{"|".join(numbers)}"')
-    if {*numbers.values()} == {1}:
-        return _of_each(scope, f"{status} == 1")
+    if len({*numbers.values()}) == 1:
+        number = next(iter(numbers.values()))
+        in_state = _of_each(scope, f"{status} == 1")
+        return in_state if number == 1 else f"{number} * {in_state}"
     # One small vector of numbers, so that the many series of recordings are read once.
     by_number = "\nor\n".join(
         f'label_replace(vector({number}), "status", "{name}", "", "")'
@@ -181,6 +214,16 @@ def _uploaded(scope: Scope, promql: str) -> str:
     return f"(({promql})\nand on ({scope.recording_in_exporter})\n{status} == 1)"
 
 
+def _stuck(scope: Scope) -> Iterator[str]:
+    """Yield the trouble level of each recording that is stuck in a state, by exporter."""
+    return (f"{STUCK} * {late}" for late in _each_late(scope))
+
+
+def _empty(scope: Scope) -> str:
+    """Return the trouble level of each file that is too small, by exporter."""
+    return f"{EMPTY} * ({_small(scope)}) ^ 0"
+
+
 def _each_late(scope: Scope) -> Iterator[str]:
     """Yield 1 for each recording that is stuck in a state, by exporter."""
     yield _late(scope, "INVOKED", since="invoked", threshold="recording_invoked")
@@ -193,7 +236,7 @@ def _late(scope: Scope, status: str, *, since: str, threshold: str) -> str:
     began = scope.of_recording(f"rk_recording_{since}_timestamp_seconds")
     return (
         f"({_of_each(scope, f'{now_in} == 1')}\nand on ({scope.recording_in_exporter})\n"
-        f"time() - {began} > {scope.threshold(f'{threshold}_seconds')})"
+        f"{began} < time() - {scope.threshold(f'{threshold}_seconds')})"
     )
 
 

@@ -1,20 +1,20 @@
 """The table of the overview: one row for each meeting, those with problems first."""
 
+from dashboards.expressions import state_of_latest
 from dashboards.links import RECORDING, link_to
 from dashboards.overview_queries import (
     EXPIRES_IN,
+    LATEST_AT,
     ROWS,
     UNREAD,
     UNRECORDED,
     most_urgent,
     of_latest,
     of_live_meeting,
-    of_recording,
     read_last,
 )
 from dashboards.panels import DURATION, LONG_DURATION, About, Panel, Size
-from dashboards.queries import STATE_CODE
-from dashboards.selectors import BY_MEETING, as_time, named
+from dashboards.selectors import BY_MEETING, CHOSEN, as_time, named
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
 from dashboards.troubles import TROUBLES
@@ -39,11 +39,11 @@ def meetings() -> Panel:
         ),
         [
             Value("Trouble", named(most_urgent()), width=95, texts=values(_TROUBLES)),
-            Value("State", of_latest(STATE_CODE), width=110, texts=as_text()),
+            Value("State", state_of_latest(CHOSEN), width=110, texts=as_text()),
             Label("Meeting", "meeting_name", link=to_recording, link_title="Open recordings"),
             Value(
                 "Started",
-                as_time(of_latest(of_recording("invoked_timestamp_seconds"))),
+                as_time(LATEST_AT),
                 unit="dateTimeFromNow",
                 width=140,
             ),

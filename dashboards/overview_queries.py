@@ -1,7 +1,7 @@
 """PromQL of the overview's tiles and of its table of meetings."""
 
 from dashboards import expressions
-from dashboards.queries import MISSED, TROUBLE_LEVEL, in_states
+from dashboards.queries import MISSED, in_states
 from dashboards.selectors import (
     BY_MEETING,
     BY_RECORDING,
@@ -88,8 +88,8 @@ UNRECORDED_NOW = f"count({MISSED})\nor ({_ZERO} unless on () {_UNDISCOVERED})"
 EXPIRING_SOON = f"count({expressions.expiring_once(CHOSEN, '$within')})\nor {_ZERO}"
 
 EXPIRES_IN = of_recording("download_url_expires_in_seconds")
-_LATEST_AT = once(BY_MEETING, of_meeting("rk_recording_invoked_timestamp_seconds"))
-_LATEST = f"{_REQUESTED_AT} == on ({BY_MEETING}) group_left () {_LATEST_AT}"
+LATEST_AT = once(BY_MEETING, of_meeting("rk_recording_invoked_timestamp_seconds"))
+_LATEST = f"{_REQUESTED_AT} == on ({BY_MEETING}) group_left () {LATEST_AT}"
 
 
 def of_latest(promql: str) -> str:
@@ -103,13 +103,12 @@ def _trouble() -> str:
 
     Failures and empty files are of today.
     """
-    is_over = of_meeting("rk_recording_status", 'status=~"ERRORED|UPLOADED"')
-    is_past = f"({is_over} == 1\nand on ({BY_RECORDING}) {_ENDED_AT} < time() - {_DAY_SECONDS})"
+    past = f"({_ENDED_AT} < time() - {_DAY_SECONDS})"
     expires = f"{expressions.EXPIRES} * ({expressions.expiring_once(CHOSEN)}) ^ 0"
     return (
         f"max by ({BY_MEETING}) (\n{UNRECORDED} * {MISSED} ^ 0\n"
         f"or {UNREAD} * ({_unread()}) ^ 0\n"
-        f"or ({TROUBLE_LEVEL} > 0\nunless on ({BY_RECORDING}) {is_past})\n"
+        f"or {expressions.urgent_trouble(CHOSEN, past=past)}\n"
         f"or {expires})"
     )
 
@@ -118,8 +117,8 @@ def most_urgent() -> str:
     """Return the trouble of the meetings with a row: of equal ones, those that started last."""
     # Another label keeps the trouble apart. A sum costs less than the joins of all meetings.
     urgent = f'label_replace({_RANK} * {_trouble()}, "part", "trouble", "", "")'
-    known = f"0 * {once(BY_MEETING, of_meeting('rk_meeting_info'))}"
-    rank = f"sum by ({BY_MEETING}) (\n{urgent}\nor {_LATEST_AT}\nor {known})"
+    known = once(BY_MEETING, of_meeting("rk_meeting_info"))
+    rank = f"sum by ({BY_MEETING}) (\n{urgent}\nor {LATEST_AT}\nor {known})"
     return f"floor(topk({ROWS}, {rank}) / {_RANK})"
 
 

@@ -13,7 +13,6 @@ from dashboards.selectors import (
 
 FAILED = totals.FAILURES
 STATE_CODE = expressions.state_code(CHOSEN)
-TROUBLE_LEVEL = expressions.trouble_level(CHOSEN)
 # A recording may start a moment after the first people.
 LIVE_UNRECORDED = (
     f"({expressions.unrecorded(CHOSEN)}\n"

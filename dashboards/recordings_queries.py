@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from dashboards.expressions import in_state, state_code, trouble_level
+from dashboards import expressions
+from dashboards.expressions import in_state, trouble_level
 from dashboards.names import names
 from dashboards.selectors import (
     BY_MEETING,
@@ -24,8 +25,6 @@ LONGEST = 10
 """How many recordings or meetings a ranking shows."""
 # More than any time in seconds.
 _RANK = "1e10"
-# More than the code of any state.
-_BASE = 8
 _REQUESTED = "rk_recording_invoked_timestamp_seconds"
 
 
@@ -59,11 +58,8 @@ def running_longest() -> str:
 
 def state_of_latest() -> str:
     """Return the code of the state of each meeting's latest recording, over time."""
-    # The maximum of the time and the code, in one number, costs less than a join.
-    requested = f"{_BASE} * floor(1000 * {once(BY_RECORDING, of_latest(_REQUESTED))})"
     scope = replace(CHOSEN, of_meeting=of_latest, of_recording=of_latest)
-    latest = once(BY_MEETING, f"{requested}\n+ on ({BY_RECORDING}) ({state_code(scope)})")
-    return _uniquely_named(f"{latest} % {_BASE}", names(scope, " @ end()"))
+    return _uniquely_named(expressions.state_of_latest(scope), names(scope, " @ end()"))
 
 
 def sizes_of_meetings() -> str:

@@ -27,7 +27,7 @@ from tests.support.monitoring.timelines import (
 )
 
 
-CHOSEN = {"meeting": "saved", "recording": ".+"}
+CHOSEN = {"meeting": "saved", "recording": ".*"}
 # Between, at and after scrapes, and two that are close to each other.
 EVENTS = (31, 32, 47.5, 60, 78, 95)
 MINUTES = 150

@@ -25,7 +25,7 @@ SETTINGS = {
 }
 DELAYS = ("rk_recording_start_delay_seconds", "rk_recording_upload_delay_seconds")
 # For dashboards that show one recording.
-ALL = {"meeting": ".+", "recording": ".+"}
+ALL = {"meeting": ".*", "recording": ".*"}
 # One late start is enough for the alert.
 THRESHOLDS = {
     "rk:recording_start_delay_seconds:threshold": "1",

@@ -24,7 +24,7 @@ from tests.support.monitoring.views import ELSEWHERE
 from tests.support.monitoring.worlds import PLAIN, WORLDS, World
 
 
-CHOSEN = {"meeting": every_state.WHOLE_LIFE, "recording": ".+"}
+CHOSEN = {"meeting": every_state.WHOLE_LIFE, "recording": ".*"}
 IDS = ("rk_app", "meeting_id", "recording_id")
 # About the time that the scenario takes.
 ENDS_IN_SECONDS = 20

@@ -11,7 +11,8 @@ from tests.support.monitoring.servers import Prometheus, QueryRefusedError
 
 
 RANGE_SECONDS = 300.0
-INTERVAL_SECONDS = 10.0
+# Shorter than any state lasts in a test. Changes of shorter ones may be missed, as in Grafana.
+INTERVAL_SECONDS = 2.0
 # Short enough for each phase of a test.
 STEP_SECONDS = 1.0
 # This covers a whole test. It is also the value for a scrape interval of 15 s.
