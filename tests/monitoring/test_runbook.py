@@ -162,6 +162,11 @@ def test_links_reach_their_heading(page: str, root: Path) -> None:
         assert anchor in anchors(linked.read_text()), f"{target}#{anchor}"
 
 
+def test_the_runbook_needs_no_other_page(runbook: str) -> None:
+    """Users get this page alone, and publish it."""
+    assert [] == re.findall(r"\]\((?!#|https://)[^)]*\)", runbook)
+
+
 def test_every_query_is_promql(runbook: str) -> None:
     """Prometheus can parse each query, in code blocks and within sentences."""
     for query in [*blocks(runbook), *mentions(runbook)]:
