@@ -34,7 +34,11 @@ class _OneClock(Time):
 
 
 def record(folder: Path, ends_at: float) -> Sequence[str]:
-    """Return one exposition for each step of the scenario. The last one is of *ends_at*."""
+    """
+    Return what the exporter shows through the scenario. The last exposition is of *ends_at*.
+
+    Nothing happens between those with the indices 2 and 3.
+    """
     begin = ends_at - _LASTS_SECONDS
     clock = _OneClock(begin)
     simulator = every_state.simulator(clock)
@@ -65,9 +69,12 @@ async def _recorded(file: Path, simulator: Simulator, clock: _OneClock) -> list[
 
 
 def _moments(begin: float) -> Iterator[float]:
+    """Yield a moment of each step, two moments of the second one, and two after the last."""
     yield begin
     for step in range(len(STEPS)):
         yield begin + 1 + step * STEP_SECONDS
+        if step == 1:
+            yield begin + 2 + step * STEP_SECONDS
     yield begin + len(STEPS) * STEP_SECONDS + 5
     yield begin + _LASTS_SECONDS
 

@@ -40,7 +40,14 @@ class _Replay:
         self._texts = [
             f"{shown.text(text)}{_STEP} {step}\n" for step, text in enumerate(expositions)
         ]
+        # Prometheus may scrape a target for seconds after it was removed. It must not show the next
+        # step: what is counted in it would be the first sample of the target that replaces it.
+        self._last_step = len(expositions) - 1 if shown.until is None else shown.until - 1
         self.step = 0
+
+    def show(self, step: int) -> None:
+        """Show a step, but none after the target was removed."""
+        self.step = min(step, self._last_step)
 
     async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
         """Answer a scrape."""
@@ -105,7 +112,7 @@ class Scenes:
 
     def _show(self, step: int) -> None:
         for replay in self._replays:
-            replay.step = step
+            replay.show(step)
         for _, file, addressed in self._targets:
             groups = [
                 {"targets": [address], "labels": dict(shown.labels)}

@@ -17,12 +17,12 @@ from tests.support.monitoring.views import ODD_APP, ODD_NAME, View, behind, else
 JOB = "rk-exporter"
 APP = "telehealth"
 INSTANCE = "exporter:9877"
-_RESTARTED_AT = 2
+_RESTARTED_AT = 3
 """
 The step of the scenario at which an exporter is replaced.
 
-Nothing is counted in it. A real exporter shows the old values of its counters first, but this one
-is the same in both pods, so that what it counts between their scrapes would be lost.
+Nothing happens in it. A real exporter shows the old values of its counters first, but this one is
+the same in both pods, so that what it counts between their scrapes would be lost.
 """
 _POD = {"instance": INSTANCE, "cluster": "eu", "env": "prod", "namespace": "rk"}
 
