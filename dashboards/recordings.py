@@ -17,8 +17,8 @@ from dashboards.panels import (
     query,
     timeline,
 )
-from dashboards.queries import STATE_CODE
-from dashboards.selectors import as_time
+from dashboards.queries import STATE_CODE, of_recordings
+from dashboards.selectors import CHOSEN, as_time
 from dashboards.settings import THRESHOLDS
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
@@ -62,26 +62,26 @@ def _list() -> Panel:
             Label("Meeting", "meeting_name", link=to_recording, link_title="Open recording"),
             Value(
                 "Requested",
-                as_time(queries.of_each("rk_recording_invoked_timestamp_seconds")),
+                as_time(queries.requested_at()),
                 unit="dateTimeAsIso",
                 width=165,
             ),
             Value(
                 "Duration",
-                queries.of_each("rk_recording_duration_seconds"),
+                of_recordings(CHOSEN, "rk_recording_duration_seconds"),
                 unit=DURATION,
                 width=100,
             ),
             Value(
                 "Size",
-                queries.of_each("rk_recording_file_size_bytes"),
+                of_recordings(CHOSEN, "rk_recording_file_size_bytes"),
                 unit="bytes",
                 width=90,
                 decimals=1,
             ),
             Value(
                 "Expires in",
-                queries.of_each("rk_recording_download_url_expires_in_seconds"),
+                queries.expires_in(),
                 unit=LONG_DURATION,
                 width=110,
                 colours={0: "orange", THRESHOLDS.download_url_expires_in_seconds: "text"},

@@ -57,9 +57,14 @@ class Load:
         """Run all of it for *seconds*."""
         context = self.site.client_context()
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+            # The client is closed last: connections that it kept would be open for minutes.
+            async with (
+                httpx.AsyncClient(verify=context, timeout=_TIMEOUT_SECONDS) as keeping,
+                asyncio.timeout(seconds),
+                asyncio.TaskGroup() as group,
+            ):
                 group.create_task(self._observe(context))
-                self._start_scrapers(group, context)
+                self._start_scrapers(group, keeping, context)
                 self._every(group, 1.0, self._be_refused)
                 self._every(group, 2.0, self._inject_fault)
                 self._every(group, 5.0, self._reload)
@@ -75,12 +80,13 @@ class Load:
         self.site.configure(0)
         await self._post_reload(HTTPStatus.OK)
 
-    def _start_scrapers(self, group: asyncio.TaskGroup, context: ssl.SSLContext) -> None:
+    def _start_scrapers(
+        self, group: asyncio.TaskGroup, keeping: httpx.AsyncClient, context: ssl.SSLContext
+    ) -> None:
         """Start eight scrapes a second; two of them make a connection of their own."""
-        client = httpx.AsyncClient(verify=context, timeout=_TIMEOUT_SECONDS)
 
         async def scrape_kept() -> None:
-            await self._scrape(client)
+            await self._scrape(keeping)
 
         async def scrape_once() -> None:
             async with httpx.AsyncClient(verify=context, timeout=_TIMEOUT_SECONDS) as other:
