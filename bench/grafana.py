@@ -18,7 +18,6 @@ SCRAPE_SECONDS = 15.0
 # Grafana's `concurrent_query_count`, since Grafana 12 also for Prometheus.
 _PARALLEL_QUERIES = 10
 _SCREEN_PIXELS, _GRID_COLUMNS = 1920, 24
-_HIDDEN = 2
 # Grafana rounds the time between two points to one of these, at the border before it.
 _STEPS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600)
 _BORDERS = (1.5, 3.5, 7.5, 12.5, 17.5, 25, 45, 90, 210, 450, 750, 1050, 1500, 2700)
@@ -88,18 +87,6 @@ def panel_queries(
     step = _rounded(wanted / _SCREEN_PIXELS) * seconds / wanted
     of_frame = tuple(questions(around, chosen, _built_in(seconds, step), selected=selected))
     yield PanelQueries(file.stem, "(variables, annotations)", of_frame, seconds, step)
-
-
-def hidden_choices(
-    file: Path, chosen: Mapping[str, str], prometheus: Prometheus
-) -> dict[str, list[str]]:
-    """Return the meetings of the variables that nobody sees, which choose what a panel reads."""
-    dashboard = {**json.loads(file.read_text()), "panels": []}
-    return {
-        question.source["name"]: [labels["meeting_id"] for labels in question.series(prometheus)]
-        for question in questions(dashboard, chosen)
-        if question.source.get("hide") == _HIDDEN
-    }
 
 
 def _step_seconds(panel: Mapping[str, Any], range_seconds: float) -> float:

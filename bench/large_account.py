@@ -5,7 +5,7 @@ from itertools import chain
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from dashboards.variables import ALL
+from dashboards.variables import ALL, LATEST_MEETINGS
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.model.meeting import App, DiscoveryState, Meeting, Reading, Room
@@ -162,3 +162,5 @@ def _uuid(kind: int, number: int) -> str:
 
 CHOSEN = {"meeting": _uuid(0, FAILED + STUCK), "recording": ALL}
 """The variables of a dashboard for one recording, which runs."""
+SELECTED = {"latest": [_uuid(0, FAILED + STUCK + number) for number in range(LATEST_MEETINGS)]}
+"""The values of variables that select several meetings."""

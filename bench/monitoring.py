@@ -14,13 +14,14 @@ from pathlib import Path
 import httpx
 import yaml
 
-from bench.grafana import hidden_choices, panel_queries
+from bench.grafana import panel_queries
 from bench.history import write_history
 from bench.large_account import (
     CHOSEN,
     FAILED,
     MEETINGS,
     RECORDINGS,
+    SELECTED,
     STUCK,
     UNRECORDED,
     LargeAccount,
@@ -198,8 +199,7 @@ def _print_panels(prometheus: Prometheus) -> None:
     )
     for dashboard in _DASHBOARDS:
         file = ROOT / f"dashboards/{dashboard}.json"
-        selected = hidden_choices(file, CHOSEN, prometheus)
-        for panel in panel_queries(file, CHOSEN, selected, most_seconds=_HISTORY_SECONDS):
+        for panel in panel_queries(file, CHOSEN, SELECTED, most_seconds=_HISTORY_SECONDS):
             times = []
             for _ in range(_TRIES):
                 begun = time.monotonic()

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from dashboards.annotations import annotations
 from dashboards.links import TAG, links_from
 from dashboards.panels import Panel
-from dashboards.variables import expires_within, latest, urgent, variables
+from dashboards.variables import expires_within, latest, variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,7 @@ class Framing:
     The properties of one dashboard without its panels.
 
     With *has_expiry*, users choose within which time a file expires soon. With *has_latest*, there
-    is a variable for the meetings that recorded last, with *has_urgent* for those that need
-    attention most.
+    is a variable for the meetings that recorded last.
     """
 
     title: str
@@ -29,7 +28,6 @@ class Framing:
     of_one_meeting: bool = False
     has_expiry: bool = False
     has_latest: bool = False
-    has_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +61,6 @@ def framed(about: Framing, rows: Sequence[Row]) -> dashboard.Dashboard:
         framing.with_variable(expires_within())
     if about.has_latest:
         framing.with_variable(latest())
-    if about.has_urgent:
-        framing.with_variable(urgent())
     for link in links_from(about.uid):
         framing.link(link)
     for annotation in annotations():

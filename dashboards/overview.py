@@ -35,7 +35,6 @@ def build() -> dashboard.Dashboard:
             "Shows whether recording works: meetings with problems, recordings in progress, and "
             "files that expire soon. It fits on one screen and needs no rules.",
             has_expiry=True,
-            has_urgent=True,
         ),
         [
             Row("", [*tiles(), meetings(), _states(), _ended(), alerts()]),

@@ -2,6 +2,7 @@
 
 from dashboards import expressions, totals
 from dashboards.links import RECORDING, link_to
+from dashboards.overview_queries import of_live_meeting, read_last
 from dashboards.panels import (
     LONG_DURATION,
     About,
@@ -14,14 +15,7 @@ from dashboards.panels import (
     quantiles,
     query,
 )
-from dashboards.queries import (
-    HIDDEN,
-    ended_within,
-    in_states,
-    live_unrecorded,
-    of_live_meetings,
-    of_recordings,
-)
+from dashboards.queries import HIDDEN, LIVE_UNRECORDED, ended_within, in_states
 from dashboards.selectors import (
     BY_APP,
     BY_RECORDING,
@@ -48,7 +42,7 @@ _OF_MEETING = (
 
 def live() -> list[Panel]:
     """Return the live meetings without a recording, also those that need none."""
-    people = f"topk({_ROWS}, {live_unrecorded(CHOSEN)})"
+    people = f"topk({_ROWS}, {LIVE_UNRECORDED})"
     return [
         table_of(
             About(
@@ -61,7 +55,7 @@ def live() -> list[Panel]:
                 Value("People", named(people), width=80),
                 Value(
                     "From the start",
-                    of_live_meetings(CHOSEN, "rk_meeting_record_on_start"),
+                    of_live_meeting("record_on_start"),
                     width=120,
                     texts=values({1: ("yes", BAD), 0: ("no", "transparent")}),
                 ),
@@ -152,7 +146,6 @@ def files() -> list[Panel]:
     """Return how much is stored, and what expires."""
     expiring = f"bottomk({_ROWS}, {expressions.expiring_once(CHOSEN, '$within')})"
     sizes = f"sum by ({CHOSEN.app_in_exporter}) ({of_meeting('rk_recording_file_size_bytes')})"
-    bytes_ = of_recordings(CHOSEN, "rk_recording_file_size_bytes")
     return [
         history(
             About(
@@ -176,7 +169,7 @@ def files() -> list[Panel]:
                 Value("Expires in", named(expiring), unit=LONG_DURATION, width=110),
                 Value(
                     "Size",
-                    f"{bytes_}\nand on ({BY_RECORDING})\n{expiring}",
+                    f"{read_last('file_size_bytes')}\nand on ({BY_RECORDING})\n{expiring}",
                     unit="bytes",
                     width=90,
                     decimals=1,

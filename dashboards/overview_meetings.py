@@ -2,21 +2,23 @@
 
 from dashboards.expressions import state_of_latest
 from dashboards.links import RECORDING, link_to
-from dashboards.panels import DURATION, LONG_DURATION, About, Panel, Size
-from dashboards.queries import of_live_meetings
-from dashboards.selectors import URGENT, as_time
-from dashboards.states import as_text, values
-from dashboards.tables import Label, Value, table_of
-from dashboards.troubles import TROUBLES
-from dashboards.urgent_meetings import (
+from dashboards.overview_queries import (
+    EXPIRES_IN,
+    LATEST_AT,
     ROWS,
     UNREAD,
     UNRECORDED,
-    expires_in,
+    most_urgent,
     of_latest,
-    started_at,
-    trouble,
+    of_live_meeting,
+    of_recording,
+    read_last,
 )
+from dashboards.panels import DURATION, LONG_DURATION, About, Panel, Size
+from dashboards.selectors import BY_MEETING, CHOSEN, as_time, named
+from dashboards.states import as_text, values
+from dashboards.tables import Label, Value, table_of
+from dashboards.troubles import TROUBLES
 from rk_exporter.model.palette import BAD, SOON
 
 
@@ -37,40 +39,41 @@ def meetings() -> Panel:
             "size of a running recording.",
         ),
         [
-            Value("Trouble", trouble(), width=95, texts=values(_TROUBLES)),
-            Value("State", state_of_latest(URGENT), width=110, texts=as_text()),
+            Value("Trouble", named(most_urgent()), width=95, texts=values(_TROUBLES)),
+            Value("State", state_of_latest(CHOSEN), width=110, texts=as_text()),
             Label("Meeting", "meeting_name", link=to_recording, link_title="Open recordings"),
             Value(
                 "Started",
-                as_time(started_at()),
+                as_time(LATEST_AT),
                 unit="dateTimeFromNow",
                 width=140,
             ),
             Value(
                 "Duration",
-                of_latest("rk_recording_duration_seconds"),
+                of_latest(read_last("duration_seconds")),
                 unit=DURATION,
                 width=90,
             ),
             Value(
                 "Size",
-                of_latest("rk_recording_file_size_bytes"),
+                of_latest(of_recording("file_size_bytes")),
                 unit="bytes",
                 width=85,
                 decimals=1,
             ),
             Value(
                 "Expires in",
-                expires_in(),
+                f"min by ({BY_MEETING}) ({EXPIRES_IN} > 0)",
                 unit=LONG_DURATION,
                 width=110,
             ),
-            Value("People", of_live_meetings(URGENT, "rk_meeting_live_participants"), width=85),
+            Value("People", of_live_meeting("live_participants"), width=85),
             Label("App", "rk_app", width=110),
             Label("Meeting id", "meeting_id", is_hidden=True),
         ],
         size=Size(24, 9),
         sorted_by="Trouble",
         then_by="Started",
+        only_with="Trouble",
         empty="The exporter watches no meeting, or Prometheus has no data.",
     )

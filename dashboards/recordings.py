@@ -17,8 +17,8 @@ from dashboards.panels import (
     query,
     timeline,
 )
-from dashboards.queries import STATE_CODE, of_recordings
-from dashboards.selectors import CHOSEN, as_time
+from dashboards.queries import STATE_CODE
+from dashboards.selectors import as_time
 from dashboards.settings import THRESHOLDS
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
@@ -68,13 +68,13 @@ def _list() -> Panel:
             ),
             Value(
                 "Duration",
-                of_recordings(CHOSEN, "rk_recording_duration_seconds"),
+                queries.of_each("rk_recording_duration_seconds"),
                 unit=DURATION,
                 width=100,
             ),
             Value(
                 "Size",
-                of_recordings(CHOSEN, "rk_recording_file_size_bytes"),
+                queries.of_each("rk_recording_file_size_bytes"),
                 unit="bytes",
                 width=90,
                 decimals=1,

@@ -5,12 +5,12 @@ from dataclasses import replace
 from dashboards import expressions
 from dashboards.expressions import in_state, trouble_level
 from dashboards.names import names
-from dashboards.queries import of_recordings
 from dashboards.selectors import (
     BY_MEETING,
     BY_RECORDING,
     CHOSEN,
     named,
+    newest,
     of_latest,
     of_meeting,
     once,
@@ -45,6 +45,11 @@ def expires_in() -> str:
     return once(BY_RECORDING, of_meeting("rk_recording_download_url_expires_in_seconds"))
 
 
+def of_each(metric: str) -> str:
+    """Return the value of a metric for each recording, from the exporter that read it last."""
+    return once(BY_RECORDING, newest(of_meeting(metric)))
+
+
 def running_longest() -> str:
     """Return how long the longest recordings have been running, with a label for their bars."""
     started_at = once(BY_RECORDING, of_meeting("rk_recording_started_timestamp_seconds"))
@@ -68,7 +73,7 @@ def state_of_latest() -> str:
 
 def sizes_of_meetings() -> str:
     """Return the size of all files of each of the meetings with the largest."""
-    sizes = f"sum by ({BY_MEETING}) ({of_recordings(CHOSEN, 'rk_recording_file_size_bytes')}) > 0"
+    sizes = f"sum by ({BY_MEETING}) ({of_each('rk_recording_file_size_bytes')}) > 0"
     return f"sort_desc({_uniquely_named(f'topk({LONGEST}, {sizes})', names(CHOSEN))})"
 
 

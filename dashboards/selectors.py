@@ -45,11 +45,6 @@ def of_latest(metric: str, *matchers: str) -> str:
     return of_meeting(metric, 'meeting_id=~"$latest"', *matchers)
 
 
-def of_urgent(metric: str, *matchers: str) -> str:
-    """Select a metric of the selected meetings that need attention most, or of their recordings."""
-    return of_meeting(metric, 'meeting_id=~"$urgent"', *matchers)
-
-
 def once(labels: str, promql: str) -> str:
     """Merge the same series of several exporters, by *labels*."""
     return f"max by ({labels}) ({promql})"
@@ -75,10 +70,6 @@ CHOSEN = Scope(
 """The exporters, apps and meetings that the variables select."""
 ONE_RECORDING = replace(CHOSEN, of_recording=of_recording)
 """The recordings that the variables select."""
-
-
-URGENT = replace(CHOSEN, of_meeting=of_urgent, of_recording=of_urgent)
-"""The selected meetings that need attention most."""
 
 
 def named(promql: str) -> str:

@@ -18,7 +18,6 @@ from dashboards.selectors import (
     once,
 )
 from dashboards.settings import CLUSTER, THRESHOLDS
-from dashboards.urgent_meetings import most_urgent
 
 
 # Prometheus 2 would look up each value of the label for `.+`, and there may be 10,000 recordings.
@@ -71,12 +70,9 @@ def latest() -> dashboard.QueryVariable:
     With their ids in a query, Prometheus reads a history of a few series instead of all.
     """
     requested = once(BY_MEETING, of_meeting("rk_recording_invoked_timestamp_seconds"))
-    return _hidden("latest", "Latest meetings", f"topk({LATEST_MEETINGS}, {requested})")
-
-
-def urgent() -> dashboard.QueryVariable:
-    """Return the hidden variable for the meetings that need attention most."""
-    return _hidden("urgent", "Urgent meetings", most_urgent())
+    query = f"query_result(topk({LATEST_MEETINGS}, {requested}))"
+    variable = one_of("latest", "Latest meetings", query).regex(_ID)
+    return variable.multi(True).include_all(True).current(_EVERY).hide(_HIDDEN)
 
 
 def expires_within() -> dashboard.CustomVariable:
@@ -119,12 +115,6 @@ def meetings() -> str:
     same = f"{names} and on (meeting_name) (count by (meeting_name) ({names}) > 1)"
     with_id = f'label_join({same}, "meeting_name", " ", "meeting_name", "meeting_id")'
     return f"{names} unless on (meeting_id) ({same}) or {with_id}"
-
-
-def _hidden(name: str, label: str, promql: str) -> dashboard.QueryVariable:
-    """Return a variable with the ids of all meetings in a result."""
-    variable = one_of(name, label, f"query_result({promql})").regex(_ID)
-    return variable.multi(True).include_all(True).current(_EVERY).hide(_HIDDEN)
 
 
 def _recordings() -> str:

@@ -22,7 +22,6 @@ from tests.support.monitoring.timelines import SCRAPINGS, Scraping, Series, Targ
 
 STATE = expressions.state_code(CHOSEN)
 TROUBLE = expressions.trouble_level(CHOSEN)
-UNRECORDED = queries.live_unrecorded(CHOSEN)
 NAMES = names.names(CHOSEN)
 OFFERED = variables.meetings()
 ENDED = "rk_recordings_finished_total"
@@ -191,7 +190,7 @@ def test_two_clusters(promtool: str) -> None:
 
 @pytest.mark.parametrize(
     "promql",
-    [STATE, TROUBLE, named(STATE), UNRECORDED, queries.in_states("PAUSED"), up()],
+    [STATE, TROUBLE, named(STATE), queries.LIVE_UNRECORDED, queries.in_states("PAUSED"), up()],
     ids=["state", "trouble", "named", "unrecorded", "totals", "up"],
 )
 def test_two_pods_at_one_address(promtool: str, promql: str) -> None:
@@ -274,7 +273,7 @@ def test_names_of_now_in_a_history(promtool: str) -> None:
 def unrecorded(promtool: str, *targets: list[Series], minute: float = 10) -> set[str]:
     """Return the meetings whose people are not recorded."""
     places = [Target(f"exporter {number}", shown) for number, shown in enumerate(targets)]
-    (found,) = asked(promtool, UNRECORDED, places, minutes=[minute])
+    (found,) = asked(promtool, queries.LIVE_UNRECORDED, places, minutes=[minute])
     return {*by_label(found, "meeting_id")}
 
 
@@ -341,7 +340,7 @@ def test_only_meetings_that_must_be_recorded_are_missed(promtool: str) -> None:
         *meeting("must", people=[(0, 1)], record_on_start=True),
         *meeting("need not", people=[(0, 1)], record_on_start=False),
     ]
-    (found,) = asked(promtool, queries.missed(CHOSEN), [Target("a", shown)], minutes=[5])
+    (found,) = asked(promtool, queries.MISSED, [Target("a", shown)], minutes=[5])
     assert {"must": 1} == by_label(found, "meeting_id")
 
 

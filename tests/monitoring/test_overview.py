@@ -6,8 +6,6 @@ import pytest
 
 from dashboards import expressions
 from dashboards import overview_queries as overview
-from dashboards import urgent_meetings as urgent
-from dashboards.selectors import CHOSEN
 from tests.support.monitoring.asking import asked, by_label
 from tests.support.monitoring.shown import app, meeting, recording
 from tests.support.monitoring.timelines import Series, Target
@@ -40,7 +38,7 @@ def watching(name: str = "telehealth", *, discovers: bool = True) -> list[Series
 def troubles(promtool: str, *series: Series, minute: float = 30) -> dict[str, float]:
     """Return the trouble of each meeting."""
     targets = [Target("a", [*app(), *series])]
-    (found,) = asked(promtool, urgent.trouble(CHOSEN), targets, minutes=[minute])
+    (found,) = asked(promtool, overview.most_urgent(), targets, minutes=[minute])
     return {**by_label(found, "meeting_id")}
 
 
@@ -160,7 +158,7 @@ def test_troubles_of_meetings(promtool: str) -> None:
     ]
     assert {
         "calm": expressions.FINE,
-        "unrecorded": urgent.UNRECORDED,
+        "unrecorded": overview.UNRECORDED,
         "by choice": expressions.FINE,
         "failed": expressions.FAILED,
         "expires": expressions.EXPIRES,
@@ -177,10 +175,10 @@ def test_a_meeting_that_cannot_be_read(promtool: str) -> None:
         [(0, lambda scrape: min(scrape.at, 600.0))],
     )
     broken = [*meeting("broken"), up, read_at]
-    for minute, level in ((5, 0), (15, 0), (25, urgent.UNREAD)):
+    for minute, level in ((5, 0), (15, 0), (25, overview.UNREAD)):
         assert {"broken": level} == troubles(promtool, *broken, minute=minute)
     never = Series(read_at.metric, labels, [(0, None)])
-    assert {"broken": urgent.UNREAD} == troubles(promtool, *broken[:-1], never, minute=15)
+    assert {"broken": overview.UNREAD} == troubles(promtool, *broken[:-1], never, minute=15)
 
 
 def test_old_failures_are_no_trouble(promtool: str) -> None:
@@ -199,9 +197,9 @@ def test_old_failures_are_no_trouble(promtool: str) -> None:
     assert {**expected, "failed": 0} == troubles(promtool, *shown, minute=DAY_MINUTES + 60)
 
 
-def test_meetings_of_the_table(promtool: str) -> None:
-    """The table has a limited number of meetings: those with troubles, then the latest."""
-    calm = [series for n in range(urgent.ROWS) for series in meeting(f"calm {n}")]
+def test_rows_of_the_table(promtool: str) -> None:
+    """The table has a limited number of rows: those with troubles, then the latest."""
+    calm = [series for n in range(overview.ROWS) for series in meeting(f"calm {n}")]
     shown = [
         *app(),
         *calm,
@@ -210,10 +208,11 @@ def test_meetings_of_the_table(promtool: str) -> None:
         *meeting("latest"),
         *recording("l", meeting="latest", states=ENDED),
     ]
-    (found,) = asked(promtool, urgent.most_urgent(), [Target("a", shown)], minutes=[30])
-    meetings = by_label(found, "meeting_id")
-    assert len(meetings) == urgent.ROWS
-    assert ["failed", "latest"] == sorted(meetings, key=lambda name: -meetings[name])[:2]
+    (found,) = asked(promtool, overview.most_urgent(), [Target("a", shown)], minutes=[30])
+    rows = by_label(found, "meeting_id")
+    assert len(rows) == overview.ROWS
+    assert rows["failed"] == expressions.FAILED
+    assert rows["latest"] == expressions.FINE
 
 
 def test_values_of_the_latest_recording(promtool: str) -> None:
@@ -224,7 +223,7 @@ def test_values_of_the_latest_recording(promtool: str) -> None:
         *recording("first", meeting="ward", states=[(1, "INVOKED"), (2, "RECORDING")]),
         *recording("second", meeting="ward", states=[(10, "INVOKED"), (12, "RECORDING")]),
     ]
-    promql = urgent.of_latest("rk_recording_duration_seconds", CHOSEN)
+    promql = overview.of_latest(overview.of_recording("duration_seconds"))
     (found,) = asked(promtool, promql, [Target("a", shown)], minutes=[20])
     (sample,) = found
     assert 7 * 60 < sample.value <= 8 * 60
