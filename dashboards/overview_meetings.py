@@ -11,7 +11,6 @@ from dashboards.overview_queries import (
     most_urgent,
     of_latest,
     of_live_meeting,
-    of_recording,
     read_last,
 )
 from dashboards.panels import DURATION, LONG_DURATION, About, Panel, Size
@@ -56,7 +55,7 @@ def meetings() -> Panel:
             ),
             Value(
                 "Size",
-                of_latest(of_recording("file_size_bytes")),
+                of_latest(read_last("file_size_bytes")),
                 unit="bytes",
                 width=85,
                 decimals=1,
