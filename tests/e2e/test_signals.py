@@ -255,7 +255,9 @@ def test_first_process_of_a_container() -> None:
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
             wait_until(lambda: bool(children.read_text().split()))
             (child,) = children.read_text().split()
-            blocked = Path(f"/proc/{child}/status")
+            # `unshare` blocks signals, too, until it becomes our process.
+            line, blocked = Path(f"/proc/{child}/cmdline"), Path(f"/proc/{child}/status")
+            wait_until(lambda: line.read_text().startswith(sys.executable))
             wait_until(lambda: "SigBlk:\t0000000000000000" not in blocked.read_text())
             os.kill(int(child), signal.SIGTERM)
             assert 0 == process.wait(20)
