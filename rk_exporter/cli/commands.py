@@ -47,7 +47,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run a command."""
         try:
-            with _usage_errors_in_one_line(ctx):
+            with _interruptions(), _usage_errors_in_one_line(ctx):
                 return super().invoke(ctx)
         except (ConfigError, SetupError) as error:
             raise UsageError(str(error)) from None
@@ -62,6 +62,30 @@ class Commands(click.Group):
             sys.exit(_EXIT_INTERRUPTED)
         finally:
             flush()
+
+
+@contextmanager
+def _interruptions() -> Iterator[None]:
+    """
+    End as a signal asks for, although another error has replaced the exception of its handler.
+
+    The handler may raise it within a lock of the standard library, which then fails to release it.
+    """
+    try:
+        yield
+    except Exception as error:
+        interruption = _interruption_before(error)
+        if interruption is None:
+            raise
+        raise interruption from None
+
+
+def _interruption_before(error: BaseException) -> BaseException | None:
+    """Return the exception of a signal's handler that was being handled when *error* was raised."""
+    before = error.__context__
+    while before and not isinstance(before, SystemExit | KeyboardInterrupt):
+        before = before.__context__
+    return before
 
 
 @contextmanager

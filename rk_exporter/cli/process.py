@@ -26,7 +26,7 @@ _MOST_WAITING_LOOKUPS = 1000
 _STANDARD_STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class ProgramLoop(asyncio.SelectorEventLoop):
     """
     An event loop whose threads for files are not those for name look-ups.
 
@@ -57,6 +57,17 @@ class _Loop(asyncio.SelectorEventLoop):
             self._lookups, socket.getaddrinfo, host, port, family, type, proto, flags
         )
 
+    def close(self) -> None:
+        """
+        Close the loop, and ignore from now on the signals that it handled.
+
+        asyncio would first close the pipe that a signal writes to, so that a late signal fails.
+        """
+        handlers: dict[int, object] = self._signal_handlers  # type: ignore[attr-defined] # private
+        for number in [*handlers]:
+            self.remove_signal_handler(number)
+        super().close()
+
     def remove_signal_handler(self, sig: int) -> bool:
         """
         Remove the handler of a signal, and ignore the signal from now on.
@@ -76,7 +87,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 def run(program: Coroutine[Any, Any, T]) -> T:
     """Return the result of *program*, without waiting for threads that hang."""
-    with asyncio.Runner(loop_factory=_Loop) as runner:
+    with asyncio.Runner(loop_factory=ProgramLoop) as runner:
         return runner.run(program)
 
 

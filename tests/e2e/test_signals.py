@@ -33,10 +33,18 @@ STOP_SIGNALS = [signal.SIGTERM, signal.SIGINT]
 PROGRAM = """\
 import pathlib, socket, threading
 import rk_exporter.config.yaml_document, rk_exporter.tracking.state_file
+import rk_exporter.cli.main, rk_exporter.web.sockets
 
 def hang(*_, **__):
     print("waiting", flush=True)
     threading.Event().wait()
+
+def fail(*_, **__):
+    try:
+        hang()
+    finally:
+        # As a lock does whose release is interrupted.
+        raise RuntimeError("release unlocked lock")
 
 def compute(*_):
     print("waiting", flush=True)
@@ -52,7 +60,11 @@ STARTS = {
     "state file": ("rk_exporter.tracking.state_file.read_regular_file", "hang"),
     "large state file": ("rk_exporter.tracking.state_file.decode", "compute"),
     "name look-up": ("socket.getaddrinfo", "hang"),
+    "lock": ("rk_exporter.web.sockets.bounded_call", "fail"),
 }
+
+
+AFTER_STATE_FILE = {"name look-up", "lock"}
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -92,7 +104,7 @@ class TestStart:
             *("--state.file", str(tmp_path / "state"), "--web.listen-address", "some.host:0"),
             *("--log.level", "warning"),
         )
-        if start == "name look-up":
+        if start in AFTER_STATE_FILE:
             (tmp_path / "state").unlink()
         program = ("-c", PROGRAM.format(*STARTS[start]))
         with started(*arguments, environment=TOKEN, program=program) as process:
@@ -104,7 +116,7 @@ class TestStart:
         assert (0, "") == (process.returncode, errors)
         # It would give up by itself after 10 s.
         assert time.monotonic() - begin < 9
-        if start != "name look-up":
+        if start not in AFTER_STATE_FILE:
             assert "before" == (tmp_path / "state").read_text()
 
     def test_at_any_time(self) -> None:
@@ -127,6 +139,16 @@ class TestStart:
             assert 130 == process.wait(20)
             assert process.stderr
             assert "interrupted\n" == process.stderr.read()
+
+    def test_another_error_when_interrupted(self) -> None:
+        """A command is interrupted although another error replaces the interruption."""
+        program = ("-c", PROGRAM.format("rk_exporter.cli.main.run", "fail"))
+        with started("scrape", *IDS, environment=TOKEN, program=program) as process:
+            assert process.stdout
+            assert "waiting\n" == process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+        assert (130, "interrupted\n") == (process.returncode, errors)
 
 
 @dataclass(frozen=True, slots=True)
