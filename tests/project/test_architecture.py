@@ -65,6 +65,7 @@ def test_broad_catches() -> None:
     }
     assert {
         "api/connection.py:BaseException",
+        "cli/commands.py:Exception",
         "collector/error_boundary.py:Exception",
         "exporter/reloader.py:Exception",
         "runtime/daemon_executor.py:BaseException",
