@@ -36,7 +36,7 @@ def most_urgent() -> str:
 
 
 def requested_at() -> str:
-    """Return when each recording was requested, in unix seconds. This does not change."""
+    """Return when each recording was requested, in unix seconds, which no read changes."""
     return once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
 
 

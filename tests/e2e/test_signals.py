@@ -62,8 +62,7 @@ STARTS = {
     "name look-up": ("socket.getaddrinfo", "hang"),
     "lock": ("rk_exporter.web.sockets.bounded_call", "fail"),
 }
-
-
+# Before these, the exporter reads the state file, and would refuse the one of the test.
 AFTER_STATE_FILE = {"name look-up", "lock"}
 
 
