@@ -104,7 +104,9 @@ class AppPass:
         # Here and not after the last pass, so that a scrape shows the end of the recording.
         discovery.forget_ended(self._before.snapshot.readings)
         # Not some of the pages only, and not as the trial call after a block.
-        is_affordable = parts.limiter.affordable(self._context) >= discovery.usual_calls
+        if not discovery.is_due(calls_per_second=parts.calls_per_second):
+            return
+        is_affordable = parts.limiter.can_afford(discovery.usual_calls, self._context)
         is_blocked = parts.limiter.is_blocked and self._before.snapshot.readings
         if not is_blocked and (self._is_first or is_affordable):
             await discovery.refresh(self._context, calls_per_second=parts.calls_per_second)
@@ -133,7 +135,7 @@ class AppPass:
         """
         parts, limiter = self._parts, self._parts.limiter
         # Half of the list does not show which recordings have ended.
-        is_affordable = limiter.affordable(self._context) >= parts.list_calls(self._before)
+        is_affordable = limiter.can_afford(parts.list_calls(self._before), self._context)
         if not (self._is_first or is_affordable):
             return
         result = await parts.lister.read(self._context)

@@ -64,6 +64,11 @@ class Discovery:
         """Return the meetings, in the order in which they were found."""
         return self._meetings.values()
 
+    def is_due(self, *, calls_per_second: float) -> bool:
+        """Return whether to list the live sessions, for which half of the calls can be used."""
+        interval_seconds = max(_INTERVAL_SECONDS, 2 * self.usual_calls / calls_per_second)
+        return self._clock.monotonic() - self._tried_at >= interval_seconds
+
     async def refresh(self, context: PassContext, *, calls_per_second: float) -> None:
         """
         List the live sessions if half a minute has passed; retry a failure as late.
@@ -71,8 +76,7 @@ class Discovery:
         If the budget is small, this uses at most half of its *calls_per_second*.
         """
         now = self._clock.monotonic()
-        interval_seconds = max(_INTERVAL_SECONDS, 2 * self.usual_calls / calls_per_second)
-        if now - self._tried_at < interval_seconds:
+        if not self.is_due(calls_per_second=calls_per_second):
             return
 
         async def fetch(page_no: int) -> Page[LiveSession]:
