@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import Metric
 
 from rk_exporter import __version__
+from rk_exporter.metrics.accounts import account_families
 from rk_exporter.metrics.apps import app_families
 from rk_exporter.metrics.builders import LabelSet, LabelValues, info
 from rk_exporter.metrics.meetings import meeting_families
@@ -40,12 +41,17 @@ class SnapshotFamilies:
         self._policy_names = LabelValues(most=_MOST_POLICY_NAMES)
 
     def __call__(self, snapshot: Snapshot) -> Iterator[Metric]:
-        """Return the metric families of *snapshot*: always all of them, in the same order."""
+        """
+        Return the metric families of *snapshot*: always all of them, in the same order.
+
+        Those of accounts are only there if accounts are configured.
+        """
         yield from self._recordings.families(snapshot)
         yield from total_families(snapshot.apps)
         yield from counter_families(snapshot.apps)
         yield from meeting_families(snapshot)
         yield from app_families(snapshot, self._policy_names)
+        yield from account_families(snapshot.accounts)
         yield _build_info()
 
 
