@@ -156,6 +156,7 @@ HAS_CONFIGURATION = frozenset(
         "docs/how-to/reload.md",
         "docs/how-to/reverse-proxy.md",
         "docs/how-to/rotate-the-token.md",
+        "docs/how-to/scaling.md",
         "docs/how-to/status-page.md",
         "docs/how-to/troubleshooting.md",
         "docs/how-to/upgrade.md",
