@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from rk_exporter.archive.status import ArchiveStatus
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Reading, ReadMode
 from rk_exporter.ratelimit.status import BudgetStatus, Outage
 from rk_exporter.tracking.counters import RecordingCounters
@@ -35,6 +36,8 @@ class AppSnapshot:
     counters: RecordingCounters = field(default_factory=RecordingCounters)
     is_restored: bool = False
     """Whether the recordings from before the start are among them."""
+    archive: ArchiveStatus | None = None
+    """What is known about copies in the user's own bucket; None without `downloads.archive`."""
     clock_offset_seconds: float = 0.0
     """How far the API's clock, which makes its timestamps, is ahead of this machine's."""
 

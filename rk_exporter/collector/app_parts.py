@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from rk_exporter.api.client import RealtimeKitClient
+from rk_exporter.archive.reader import AppArchive
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.discovery import Discovery
@@ -65,13 +66,18 @@ class AppParts:
     discovery: Discovery | None
     backfill: Backfill | None
     stale_after_seconds: float
+    archive: AppArchive | None = None
     usual_interval_seconds: float = USUAL_INTERVAL_SECONDS
 
     def initial_state(self, restored: SavedApp | None) -> AppState:
         """Return the state before the first pass."""
         readings = self.sync_meetings(restored.readings if restored else ())
         state = AppState(
-            snapshot=AppSnapshot(app=self.app, readings=readings),
+            snapshot=AppSnapshot(
+                app=self.app,
+                readings=readings,
+                archive=self.archive.status if self.archive else None,
+            ),
             saved=SavedApp(app=self.app, tracker=self.tracker.state),
             revision=self.tracker.revision,
             grace=StalenessGrace(self.stale_after_seconds),
@@ -92,6 +98,7 @@ class AppParts:
             discovery=self.discovery.state if self.discovery else None,
             token_problem=self.token.problem,
             budget_status=budget_status and self.limiter.budget_status(self.clock.wall()),
+            archive=self.archive.status if self.archive else None,
         )
         grace = replace(before.grace, stale_after_seconds=self.stale_after_seconds)
         # The next pass compares the list of meetings and the token with those of the last one.
@@ -127,6 +134,14 @@ class AppParts:
             newest_ids=backfill.newest_ids if backfill else (),
         )
         return replace(state, snapshot=snapshot, saved=saved, revision=self.tracker.revision)
+
+    def with_archive(self, state: AppState) -> AppState:
+        """Return *state* with what is known about the copies of the recordings."""
+        if self.archive is None:
+            return state
+        recordings, is_complete = state.saved.tracker.recordings, state.snapshot.is_restored
+        status = self.archive.update(recordings, is_complete=is_complete)
+        return replace(state, snapshot=replace(state.snapshot, archive=status))
 
     @property
     def calls_per_second(self) -> float:

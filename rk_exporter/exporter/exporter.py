@@ -15,6 +15,8 @@ from rk_exporter.collector.app_parts import AppParts
 from rk_exporter.collector.collector import Collector
 from rk_exporter.config.config import Config
 from rk_exporter.exporter.apps import AppChanges, RunningApps, SharedParts
+from rk_exporter.exporter.archives import Archives, ReaderFactory, bucket_reader
+from rk_exporter.metrics.archives import archive_counters
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.new_series import NewSeries
@@ -66,11 +68,11 @@ class Exporter:
     """
     All parts of one exporter; two exporters share nothing.
 
-    Tests replace the *clock*, and *make_client*, which opens connections. An exporter that is not
-    *persistent* neither reads nor writes the state file, and does not look for recordings that
-    ended before its start. One that makes *one_pass* only takes a small part of the budget, and no
-    time to spend it. *reload* reloads the configuration when a request asks for it. Raises
-    SetupError and StateFileError.
+    Tests replace the *clock*, *make_client*, which opens connections, and *make_reader*, which
+    lists buckets. An exporter that is not *persistent* neither reads nor writes the state file, and
+    does not look for recordings that ended before its start. One that makes *one_pass* only takes a
+    small part of the budget, and no time to spend it. *reload* reloads the configuration when a
+    request asks for it. Raises SetupError and StateFileError.
     """
 
     config: Config
@@ -80,6 +82,7 @@ class Exporter:
     workers_per_app: int = WORKERS_PER_APP
     persistent: bool = True
     one_pass: bool = False
+    make_reader: ReaderFactory = bucket_reader
     reload: Callable[[], Awaitable[ReloadResult]] = _cannot_reload
 
     def __post_init__(self) -> None:
@@ -92,6 +95,7 @@ class Exporter:
             saved=self._state_file.restored_calls if self._state_file else lambda _: None,
             one_pass=self.one_pass,
         )
+        self._archives = Archives(self.clock, self.make_reader)
         self._apps = RunningApps(
             config,
             SharedParts(
@@ -100,6 +104,7 @@ class Exporter:
                 groups=groups,
                 metrics=self._metrics,
                 state_file=self._state_file,
+                archives=self._archives,
                 workers_per_app=self.workers_per_app,
                 persistent=self.persistent,
                 one_pass=self.one_pass,
@@ -165,7 +170,11 @@ class Exporter:
     def _counters(self) -> Iterable[Metric]:
         """Return the families of the last snapshot that have counters."""
         snapshot = self.collector.snapshot
-        return chain(counter_families(snapshot.apps), self._own_families(snapshot))
+        return chain(
+            counter_families(snapshot.apps),
+            archive_counters(snapshot.apps),
+            self._own_families(snapshot),
+        )
 
     def _scraped_families(self, snapshot: Snapshot) -> Iterable[Metric]:
         """Return what scrapers get of *snapshot*, with the metrics of a process that serves."""
@@ -179,6 +188,7 @@ class Exporter:
         finally:
             if self._state_file:
                 self._state_file.close()
+            self._archives.close()
             self.exposition.close()
             self._status.close()
 

@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 
 from rk_exporter import __version__
 from rk_exporter.metrics.apps import app_families
+from rk_exporter.metrics.archives import archive_families
 from rk_exporter.metrics.builders import LabelSet, LabelValues, info
 from rk_exporter.metrics.meetings import meeting_families
 from rk_exporter.metrics.recording_counters import counter_families
@@ -40,10 +41,11 @@ class SnapshotFamilies:
         self._policy_names = LabelValues(most=_MOST_POLICY_NAMES)
 
     def __call__(self, snapshot: Snapshot) -> Iterator[Metric]:
-        """Return the metric families of *snapshot*: always all of them, in the same order."""
+        """Return the metric families of *snapshot*: always in the same order."""
         yield from self._recordings.families(snapshot)
         yield from total_families(snapshot.apps)
         yield from counter_families(snapshot.apps)
+        yield from archive_families(snapshot, self._recordings.labels)
         yield from meeting_families(snapshot)
         yield from app_families(snapshot, self._policy_names)
         yield _build_info()

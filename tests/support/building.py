@@ -17,6 +17,7 @@ from rk_exporter.config.config import Config, load
 from rk_exporter.config.sources import Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.exporter import Exporter
+from rk_exporter.exporter.archives import ReaderFactory, bucket_reader
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
@@ -263,6 +264,7 @@ def setup(
     linger_seconds: float = 1e9,
     configuration: Config | None = None,
     workers_per_app: int = 8,
+    make_reader: ReaderFactory = bucket_reader,
     **simulator_options: Any,
 ) -> Setup:
     """Return a setup that reads *recordings*, with all their *meetings* in its configuration."""
@@ -281,6 +283,7 @@ def setup(
         make_client=in_process(proxy),
         clock=clock,
         workers_per_app=workers_per_app,
+        make_reader=make_reader,
     )
     clock.fill_budget()
     return Setup(simulator, exporter, clock, proxy)

@@ -19,6 +19,8 @@ _TYPES = {
     "ADDRESS": "addresses",
     "PREFIX": "path",
     "I/N": "text",
+    "TEXT": "text",
+    "TEMPLATE": "text",
 }
 _HEADS = ("key", "type", "default", "example", "meaning")
 _MEETING_ROWS = (
@@ -59,6 +61,8 @@ apps:
     read: active-recording             # default: api.read
     meetings:
       ids: [exam-2026-11-22]
+    downloads:
+      archive: {bucket: exams, prefix: recordings/}  # your own copies
 
 api:
   budget: 600

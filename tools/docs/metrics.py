@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from rk_exporter.api.endpoints import ENDPOINTS
+from rk_exporter.archive.status import ArchiveStatus, Copies
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.blocked_io import BlockedIoMetrics
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
@@ -16,6 +17,7 @@ from rk_exporter.metrics.meetings import MEETING_AGE
 from rk_exporter.metrics.recordings import RECORDING_AGE
 from rk_exporter.metrics.shards import shard_families
 from rk_exporter.metrics.web_config import WebConfigMetrics
+from rk_exporter.model.archive import ArchiveReason, Bucket
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Meeting, Reading, Room
 from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
@@ -41,6 +43,7 @@ _SUBJECTS = {
     "Single recordings": ("rk_recording_",),
     "Meetings": ("rk_meeting_",),
     "Apps": ("rk_up", "rk_meetings", "rk_discovery_", "rk_scrape_", "rk_app_"),
+    "Archives": ("rk_archive_",),
     "API budget": ("rk_api_budget_", "rk_api_ratelimit_", "rk_api_blocked_"),
     "API calls": ("rk_api_",),
     "Exporter": ("rk_exporter_",),
@@ -50,6 +53,7 @@ _ORDER = (
     "Recordings of an app",
     "Meetings",
     "Apps",
+    "Archives",
     "API budget",
     "API calls",
     "Files",
@@ -70,7 +74,7 @@ _LABELS = {
     "recording_id": "id of the recording",
     "status": f"state of the recording: {_codes(Status)}",
     "reason": f"of the end of a recording: {_codes(StopReason)}; of a failed API call: "
-    f"{_codes(Reason)}",
+    f"{_codes(Reason)}; of a failed list of a bucket: {_codes(ArchiveReason)}",
     "kind": "of a download: `composite` (the recording) or `audio` (its sound alone); of a "
     "recording: `composite` or `track` (a file per participant)",
     "session_id": "id of the meeting's session; empty if the API does not return it",
@@ -84,6 +88,8 @@ _LABELS = {
     "rk_app_id": "id of the RealtimeKit app",
     "read": "how recordings are read: `active-recording` or `list`; see `api.read` in the "
     "[configuration](configuration.md)",
+    "bucket": "name of the bucket with an app's copies",
+    "prefix": "what the keys of the listed objects begin with",
     "policy": "name of a rate limit policy in the API's headers",
     "file": "path of a meetings file",
     "api_endpoint": f"API endpoint: {_codes(ENDPOINTS)}",
@@ -95,6 +101,9 @@ _LABELS = {
 }
 _INTRODUCTION = """\
 Unknown values have no sample. For example, a recording that is only `INVOKED` has no size.
+
+Metrics of archives exist only with [`downloads.archive`](../how-to/archive.md), also
+`rk_recording_archived`, `rk_recordings_archived` and `rk_recordings_not_archived`.
 
 The values of a recording are as old as `rk_recording_last_success_timestamp_seconds`, those of a
 meeting as old as `rk_meeting_last_success_timestamp_seconds`, and those of live meetings as old as
@@ -203,6 +212,16 @@ def _snapshot() -> Snapshot:
         discovery=DiscoveryState(last_success_timestamp_seconds=1.0),
         recordings=(KnownRecording(meeting=meeting, recording=recording, read_at=1.0),),
         totals=RecordingTotals(earliest_expiry_timestamp_seconds=1.0),
+        archive=ArchiveStatus(
+            bucket=Bucket("bucket"),
+            copies=Copies(
+                listed_at=1.0,
+                objects=1,
+                saved=frozenset({"recording"}),
+                missing=frozenset(),
+            ),
+            last_success_timestamp_seconds=1.0,
+        ),
     )
     state_file = StateFileStatus(is_written=True, last_success_timestamp_seconds=1.0)
     return Snapshot((app,), 1.0, state_file)
