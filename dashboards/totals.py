@@ -32,14 +32,10 @@ def growth_of_apps(
     It counts what one exporter of the app saw, because two see an event at different times. It also
     counts what the pods saw that were replaced within the window, if no other was there.
     """
-    return of_one_exporter(
-        scope, counted(counter, window), window, leader=leader(scope), more=more
-    )
+    return of_one_exporter(scope, counted(counter, window), window, leader=leader(scope), more=more)
 
 
-def of_one_exporter(
-    scope: Scope, growth: str, window: str, *, leader: str, more: str = ""
-) -> str:
+def of_one_exporter(scope: Scope, growth: str, window: str, *, leader: str, more: str = "") -> str:
     """
     Return the *growth* within a window as the *leader* of each app saw it.
 

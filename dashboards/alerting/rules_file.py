@@ -51,7 +51,7 @@ _OPTIONAL_HEAD = """\
 # in Prometheus 2.40 and newer, Mimir and Thanos Ruler.
 
 groups:
-"""
+"""  # noqa: E501 - the lines of the file
 ALERTS = (
     *exporter_alerts.ALERTS,
     *app_alerts.ALERTS,

@@ -71,8 +71,8 @@ max by (<meeting>) (last_over_time(rk_meeting_live_participants[<known>]))
         note="Since when there is nobody in a meeting, except perhaps the recorder.",
     ),
 )
+_LENGTH = "time() - recording:rk_recording_started_timestamp_seconds:max"
 _RUNS = """\
-time() - recording:rk_recording_started_timestamp_seconds:max
 and on (<recording>)
 recording:rk_recording_status:latest{status=~"RECORDING|PAUSED"} == 1
 """
@@ -82,6 +82,7 @@ ALERTS = (
     Alert(
         name="RealtimeKitRecordingRunaway",
         expr=f"""\
+{_LENGTH}
 {_RUNS}\
 and on (<meeting>)
 time() - meeting:rk_meeting_live_participants:alone_timestamp_seconds > <recording_alone_seconds>
@@ -90,8 +91,8 @@ time() - meeting:rk_meeting_live_participants:alone_timestamp_seconds > <recordi
         severity=Severity.WARNING,
         summary='The recording of "<name>" goes on, although everybody seems to have left.',
         description=(
-            "It costs money and records nothing: recording <recording> (app <app>) has been "
-            "running for <duration>, and there is nobody but the recorder in the meeting, or one "
+            "It may cost money for nothing: recording <recording> (app <app>) has been running "
+            "for <duration>, and there is nobody but the recorder in the meeting, or one "
             "person who forgot to leave. If nobody needs it, stop the recording."
         ),
         link=Link.RECORDING,
@@ -101,15 +102,14 @@ time() - meeting:rk_meeting_live_participants:alone_timestamp_seconds > <recordi
     Alert(
         name="RealtimeKitRecordingRunaway",
         expr=f"""\
-{_RUNS}\
-> <recording_length_seconds>
-""",
+{_LENGTH} > <recording_length_seconds>
+{_RUNS}""",
         pending="2m",
         severity=Severity.WARNING,
         summary='The recording of "<name>" is longer than your recordings should be.',
         description=(
-            "Each further minute costs money: recording <recording> (app <app>) has been running "
-            "for <duration>. If nobody needs it, stop the recording."
+            "Each further minute may cost money: recording <recording> (app <app>) has been "
+            "running for <duration>. If nobody needs it, stop the recording."
         ),
         link=Link.RECORDING,
         labels={"what": "long"},

@@ -2,8 +2,8 @@
 The texts and links of alerts.
 
 A text may contain `<name>` for the name of the meeting, `<app>` and `<recording>` for what the
-alert is about, `<duration>`, `<share>` and `<size>` for its value, `<miss>` for what its recordings do, and `<1 person is|people are>`
-for its value and words that agree with it.
+alert is about, `<duration>`, `<share>` and `<size>` for its value, `<miss>` for what its recordings
+do, and `<1 person is|people are>` for its value and words that agree with it.
 """
 
 import re

@@ -22,7 +22,12 @@ _FOLDERS = (
     ("examples", "dashboards/examples", "**/*.yml"),
     ("docs", "docs", "how-to/runbook.md"),
 )
-_NEEDED = {TEMPLATES / RULES, TEMPLATES / SERVICE_LEVEL_RULES, PROMETHEUS_EXAMPLE, ALERTMANAGER_EXAMPLE}
+_NEEDED = {
+    TEMPLATES / RULES,
+    TEMPLATES / SERVICE_LEVEL_RULES,
+    PROMETHEUS_EXAMPLE,
+    ALERTMANAGER_EXAMPLE,
+}
 
 
 class AssetsError(Exception):

@@ -131,7 +131,7 @@ class Thresholds:
     recording_alone_seconds: float = field(
         default=30 * _MINUTE_SECONDS,
         metadata={
-            "meaning": "How long a recording may go on with nobody but the recorder in its meeting.",
+            "meaning": "How long a recording may go on without people in its meeting.",
             "is_optional": True,
         },
     )

@@ -50,7 +50,7 @@ def thresholds(rules: list[Rule]) -> dict[str, float]:
     return {
         rule["record"]: math.prod(float(factor) for factor in str(rule["expr"]).split("*"))
         for rule in rules
-        if rule.get("record", "").startswith("rk:")
+        if rule.get("record", "").endswith(":threshold")
     }
 
 

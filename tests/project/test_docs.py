@@ -226,7 +226,8 @@ def check_meetings(block: Block, folder: Path) -> None:
 
 
 def check_prometheus(block: Block, folder: Path) -> None:
-    (folder / "rk-exporter.rules.yml").write_text("groups: []\n")
+    for name in ("rk-exporter", "rk-exporter-service-levels"):
+        (folder / f"{name}.rules.yml").write_text("groups: []\n")
     (folder / "prometheus.yml").write_text(block.text)
     for name in re.findall(r"(?:ca|cert|key)_file: (\S+)", block.text):
         (folder / name).touch()

@@ -32,8 +32,9 @@ _INTRODUCTION = """\
 The rules have {alerts} alerts: {optional} of them in the optional file
 `rules/rk-exporter-service-levels.rules.yml`, which [Service levels and
 cost](../how-to/service-levels.md) explains, all others in `rules/rk-exporter.rules.yml`. Each links
-to its entry in the [runbook](../how-to/runbook.md). [Alerts and Alertmanager](../how-to/alertmanager.md) explains how
-to load, test and change the rules.
+to its entry in the [runbook](../how-to/runbook.md).
+[Alerts and Alertmanager](../how-to/alertmanager.md) explains how to load, test and change the
+rules.
 
 ## Alerts
 
