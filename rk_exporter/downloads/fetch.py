@@ -29,7 +29,7 @@ TIMEOUT_SECONDS = 15.0
 MOST_BYTES = 64 * 1024
 """The most that is read of an answer, headers included."""
 _CHUNK_BYTES = 8 * 1024
-_LARGEST_HEAD_BYTES = 32 * 1024
+_LARGEST_HEAD_BYTES = 16 * 1024
 # An address that does not answer leaves time for another one.
 _CONNECT_SECONDS = 5.0
 _MOST_ADDRESSES = 3

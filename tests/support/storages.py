@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 import httpx
 import trustme
@@ -35,19 +36,19 @@ class Storage:
         return self.files.removeprefix("https://")
 
 
-def finished(now: float | None = None, **details: object) -> Recording:
+def finished(now: float | None = None, **details: Any) -> Recording:
     """Return a recording that was uploaded an hour ago."""
     begin = (time.time() if now is None else now) - 3700.0
     moments = {"invoked_at": begin, "started_at": begin + 2, "stopped_at": begin + 80}
     return Recording.scripted(
         "weekly",
-        **{**moments, "uploaded_at": begin + 100, "id": "r-1", **details},  # type: ignore[arg-type]
+        **{**moments, "uploaded_at": begin + 100, "id": "r-1", **details},
     )
 
 
 @contextmanager
 def storage(
-    folder: Path, *recordings: Recording, certified: str = "localhost", **switches: object
+    folder: Path, *recordings: Recording, certified: str = "localhost", **switches: Any
 ) -> Iterator[Storage]:
     """Serve an account with *recordings*, and its files with a certificate for *certified*."""
     authority = trustme.CA()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rk_exporter.model.download import CheckFailure, FileCheck, FileKind
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Kind, Outcome, Recording, Status, StopReason
@@ -124,6 +125,15 @@ def reading(meeting_id: str, recordings: tuple[Recording, ...], read_at: float) 
     )
 
 
+FILE_CHECKS = values_of(
+    FileCheck,
+    recording_id=TEXT,
+    kind=st.sampled_from(FileKind),
+    checked_at=TIME,
+    failure=MAYBE | st.sampled_from(CheckFailure),
+    size_bytes=MAYBE | SUM,
+    failures=COUNT,
+)
 SAVED_APPS = values_of(
     SavedApp,
     app=APPS,
@@ -132,6 +142,7 @@ SAVED_APPS = values_of(
         st.builds(reading, TEXT, st.lists(RECORDINGS, max_size=2).map(tuple), TIME), max_size=2
     ).map(tuple),
     newest_ids=st.lists(TEXT, max_size=2).map(tuple),
+    downloads=st.lists(FILE_CHECKS, max_size=2).map(tuple),
 )
 
 
