@@ -46,11 +46,6 @@ class CheckQueue:
         at = self._next_at = max(now, self._next_at + self._pause_seconds)
         await asyncio.sleep(at - now)
 
-    async def idle(self) -> None:
-        """Wait until no check waits or runs."""
-        while self._workers:
-            await asyncio.wait(self._workers)
-
     async def close(self) -> None:
         """End all checks; there will be no others."""
         self._waiting.clear()

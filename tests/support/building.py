@@ -264,6 +264,7 @@ def setup(
     linger_seconds: float = 1e9,
     configuration: Config | None = None,
     workers_per_app: int = 8,
+    fetch: Fetch | None = None,
     **simulator_options: Any,
 ) -> Setup:
     """Return a setup that reads *recordings*, with all their *meetings* in its configuration."""
@@ -280,6 +281,7 @@ def setup(
     exporter = Exporter(
         configuration or config(meeting_ids=ids),
         make_client=in_process(proxy),
+        fetch=fetch,
         clock=clock,
         workers_per_app=workers_per_app,
     )

@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 VERSION_1 = (Path(__file__).parent / "golden/state-v1.json").read_bytes()
 WITH_TOTALS = (Path(__file__).parent / "golden/state-v1-with-totals.json").read_bytes()
+WITH_DOWNLOADS = (Path(__file__).parent / "golden/state-v1-with-downloads.json").read_bytes()
 """A file that release 1 wrote: two apps, recordings in all states, names that are not ASCII."""
 
 
@@ -328,3 +329,28 @@ def test_unreadable(content: bytes, message: str) -> None:
     """The exception says whether the file is damaged or has another version."""
     with pytest.raises(UnreadableState, match=f"^{message}$"):
         decode(content)
+
+
+class TestVersion1WithDownloads:
+    """A file of an exporter that verifies downloads, which adds only optional values."""
+
+    def test_written_again(self) -> None:
+        """The format has not changed: the same state gives the same bytes."""
+        assert WITH_DOWNLOADS == encode(decode(WITH_DOWNLOADS).apps)
+
+    def test_checks(self) -> None:
+        """Each value of a check is restored into its own field; older files have no checks."""
+        (app,) = decode(WITH_DOWNLOADS).apps
+        good = FileCheck(
+            recording_id="r-1", kind=FileKind.AUDIO, checked_at=1795000200.5, size_bytes=1000.0
+        )
+        bad = FileCheck(
+            recording_id="r-1",
+            kind=FileKind.COMPOSITE,
+            checked_at=1795000200.0,
+            failure=CheckFailure.SIZE_MISMATCH,
+            size_bytes=10106268.0,
+            failures=3,
+        )
+        assert (bad, good) == app.downloads
+        assert [(), ()] == [saved.downloads for saved in decode(WITH_TOTALS).apps]
