@@ -16,6 +16,7 @@ _GROUPS = {
     "scrape": "Scrapes",
     "follow": "Finished recordings",
     "downloads": "Downloads",
+    "shard": "Several exporters",
     "state": "State",
     "web": "Web server",
     "log": "Logging",

@@ -19,6 +19,7 @@ _TYPES = {
     "ADDRESS": "addresses",
     "PREFIX": "path",
     "HOST": "host",
+    "I/N": "text",
 }
 _HEADS = ("key", "type", "default", "example", "meaning")
 _MEETING_ROWS = (
