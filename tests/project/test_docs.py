@@ -18,7 +18,15 @@ from rk_exporter.cli.main import main
 from rk_exporter.collector.read_mode import Load
 from rk_exporter.config.web_config import parse_web_config
 from tests.support.deploy.compose import compose_schema
-from tests.support.exporters import full, rate_limited, reload_metrics, scrape, watched
+from tests.support.exporters import (
+    full,
+    rate_limited,
+    reload_metrics,
+    scrape,
+    sharded,
+    verifying,
+    watched,
+)
 from tests.support.markdown import (
     PAGES,
     ROOT,
@@ -100,6 +108,7 @@ def metric_rows() -> list[list[str]]:
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
     text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path)) + reload_metrics()
+    text += scrape(sharded(tmp_path)) + verifying()
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -220,6 +229,11 @@ def check_exporter(block: Block, folder: Path) -> None:
     loads(folder, "--config.file", "{folder}/rk.yml")
 
 
+def check_options(block: Block, folder: Path) -> None:
+    (folder / "rk.yml").write_text(block.text)
+    loads(folder, *APP, "--meeting-id", "weekly", "--config.file", "{folder}/rk.yml")
+
+
 def check_meetings(block: Block, folder: Path) -> None:
     (folder / "meetings").write_text(block.text)
     loads(folder, *APP, "--meetings.file", "{folder}/meetings")
@@ -276,6 +290,7 @@ def run_if_installed(*command: str) -> None:
 CHECKS = {
     "account_id:": check_exporter,
     "apps:": check_exporter,
+    "downloads:": check_options,
     "- 497f6eca": check_meetings,
     "scrape_configs:": check_prometheus,
     "rule_files:": check_prometheus,
