@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.archive.reader import AppArchive
@@ -12,6 +13,8 @@ from rk_exporter.collector.meeting_list import MeetingList, combine
 from rk_exporter.collector.read_mode import Load, ReadModeSelector
 from rk_exporter.collector.readings import StalenessGrace, sync_meetings
 from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS, ScrapeInterval
+from rk_exporter.downloads.verifier import DownloadVerifier
+from rk_exporter.model.download import FileCheck
 from rk_exporter.model.meeting import App, Meeting, Reading, ReadMode
 from rk_exporter.model.secret import Secret, TokenSource
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
@@ -65,6 +68,7 @@ class AppParts:
     selector: ReadModeSelector
     discovery: Discovery | None
     backfill: Backfill | None
+    verifier: DownloadVerifier | None
     stale_after_seconds: float
     archive: AppArchive | None = None
     usual_interval_seconds: float = USUAL_INTERVAL_SECONDS
@@ -124,6 +128,7 @@ class AppParts:
             recordings=shown.recordings,
             totals=shown.totals,
             counters=self.tracker.counters,
+            downloads=self.verifier.result if self.verifier else None,
             is_restored=backfill is None or backfill.is_restored,
             clock_offset_seconds=self.server_clock.offset_seconds,
         )
@@ -132,6 +137,7 @@ class AppParts:
             tracker=self.tracker.state,
             readings=snapshot.readings,
             newest_ids=backfill.newest_ids if backfill else (),
+            downloads=_checks(snapshot),
         )
         return replace(state, snapshot=snapshot, saved=saved, revision=self.tracker.revision)
 
@@ -173,3 +179,8 @@ class AppParts:
         elif self.selector.is_over_budget:
             wait_seconds += self.load(state, meetings=meetings).round_robin_seconds
         return now - self.stale_after_seconds - wait_seconds
+
+
+def _checks(snapshot: AppSnapshot) -> tuple[FileCheck, ...]:
+    downloads = snapshot.downloads
+    return tuple(chain.from_iterable(downloads.by_recording.values())) if downloads else ()

@@ -9,7 +9,6 @@ from rk_exporter.config.yaml_document import PlainValue
 
 
 _APP_GROUP = "App and meetings"
-_INHERITED_SECTIONS = ("api.", "downloads.archive.")
 _LIST_HELP = "Repeatable; in the variable, separate with commas or spaces."
 _GROUPS = {
     "meetings": _APP_GROUP,
@@ -68,7 +67,7 @@ class Option:
     @property
     def is_inherited(self) -> bool:
         """Return whether apps without a value of their own get that of *path*."""
-        return self.path == "account_id" or self.path.startswith(_INHERITED_SECTIONS)
+        return self.path == "account_id" or self.path.startswith(("api.", "downloads."))
 
     @property
     def flag_help(self) -> str:

@@ -22,6 +22,7 @@ from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS
 from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.config import Config
 from rk_exporter.exporter.archives import Archives
+from rk_exporter.exporter.downloads import Downloads
 from rk_exporter.metrics.own_metrics import OwnMetrics
 from rk_exporter.model.meeting import App, ReadMode
 from rk_exporter.model.secret import Secret
@@ -52,6 +53,7 @@ class SharedParts:
     workers_per_app: int
     persistent: bool
     one_pass: bool
+    downloads: Downloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class RunningApps:
             if app not in kept:
                 running.collector.leave()
                 self._shared.archives.leave(running.parts.archive)
+                if running.parts.verifier:
+                    running.parts.verifier.leave()
         return AppChanges(*_added_and_removed([app.name for app in before], [*self.parts]))
 
     def _set_groups_and_metrics(self, config: Config) -> None:
@@ -131,6 +135,8 @@ class RunningApps:
             state=restored.tracker if restored else None,
         )
         client = self._client(config, app.app, limiter, server_clock)
+        verifier = shared.downloads.new_verifier(config, app, server_clock, restored)
+        client.files = verifier
         backfill = None
         if shared.persistent:
             newest_ids = restored.newest_ids if restored else ()
@@ -148,6 +154,7 @@ class RunningApps:
             selector=ReadModeSelector(name, app.read),
             discovery=self._discovery(config, app, client),
             backfill=backfill,
+            verifier=verifier,
             stale_after_seconds=config.stale_after_seconds,
             archive=self._archive(app),
             usual_interval_seconds=WINDOW_SECONDS if shared.one_pass else USUAL_INTERVAL_SECONDS,
@@ -169,12 +176,16 @@ class RunningApps:
         before.selector.change(name, app.read)
         if before.backfill:
             before.backfill.rename(name)
+        verifier = before.client.files = shared.downloads.changed_verifier(
+            config, app, before.verifier, before.server_clock
+        )
         parts = replace(
             before,
             app=app.app,
             meetings=MeetingList(app.meetings, app.meeting_files),
             token=app.token,
             discovery=self._discovery(config, app, before.client, before.discovery),
+            verifier=verifier,
             stale_after_seconds=config.stale_after_seconds,
             archive=self._archive(app, before.archive),
         )

@@ -25,6 +25,7 @@ from tests.support.exporters import (
     reload_metrics,
     scrape,
     sharded,
+    verifying,
     watched,
 )
 from tests.support.markdown import (
@@ -108,7 +109,7 @@ def metric_rows() -> list[list[str]]:
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
     text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path)) + reload_metrics()
-    text += scrape(sharded(tmp_path)) + archived()
+    text += scrape(sharded(tmp_path)) + verifying() + archived()
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -229,7 +230,7 @@ def check_exporter(block: Block, folder: Path) -> None:
     loads(folder, "--config.file", "{folder}/rk.yml")
 
 
-def check_exporter_options(block: Block, folder: Path) -> None:
+def check_options(block: Block, folder: Path) -> None:
     (folder / "rk.yml").write_text(block.text)
     loads(folder, *APP, "--meeting-id", "weekly", "--config.file", "{folder}/rk.yml")
 
@@ -240,7 +241,8 @@ def check_meetings(block: Block, folder: Path) -> None:
 
 
 def check_prometheus(block: Block, folder: Path) -> None:
-    (folder / "rk-exporter.rules.yml").write_text("groups: []\n")
+    for name in ("rk-exporter", "rk-exporter-service-levels"):
+        (folder / f"{name}.rules.yml").write_text("groups: []\n")
     (folder / "prometheus.yml").write_text(block.text)
     for name in re.findall(r"(?:ca|cert|key)_file: (\S+)", block.text):
         (folder / name).touch()
@@ -289,7 +291,7 @@ def run_if_installed(*command: str) -> None:
 CHECKS = {
     "account_id:": check_exporter,
     "apps:": check_exporter,
-    "downloads:": check_exporter_options,
+    "downloads:": check_options,
     "- 497f6eca": check_meetings,
     "scrape_configs:": check_prometheus,
     "rule_files:": check_prometheus,

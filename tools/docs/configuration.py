@@ -18,6 +18,7 @@ _TYPES = {
     "DURATION": "duration",
     "ADDRESS": "addresses",
     "PREFIX": "path",
+    "HOST": "host",
     "I/N": "text",
     "TEXT": "text",
     "TEMPLATE": "text",
@@ -75,6 +76,8 @@ follow:                                # finished recordings
   max_recordings: 1000
   reread_interval: 6h
   keep_removed: false
+downloads:
+  verify: true                         # can the files be downloaded?
 state:
   file: /var/lib/rk-exporter/state
 web:
@@ -112,9 +115,9 @@ api:
   read: auto
 ```
 
-With `apps`, a top-level `account_id` and the settings under `api` apply to every app that has none
-of its own. `app_id`, `meeting_ids` and `meetings` are then errors at the top level, whether they
-come from the file, a variable or a flag.
+With `apps`, a top-level `account_id` and the settings under `api` and `downloads` apply to every
+app that has none of its own. `app_id`, `meeting_ids` and `meetings` are then errors at the top
+level, whether they come from the file, a variable or a flag.
 
 Apps whose tokens are equal at the start share one [budget](../explanation/budget.md): the smallest
 of theirs.
