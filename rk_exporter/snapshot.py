@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from rk_exporter.archive.status import ArchiveStatus
 from rk_exporter.model.account import Account
+from rk_exporter.model.download import DownloadChecks
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Reading, ReadMode
 from rk_exporter.ratelimit.status import BudgetStatus, Outage
@@ -35,8 +37,12 @@ class AppSnapshot:
     """The recordings that get series of their own."""
     totals: RecordingTotals = field(default_factory=RecordingTotals)
     counters: RecordingCounters = field(default_factory=RecordingCounters)
+    downloads: DownloadChecks | None = None
+    """What checks of downloads have found; None if downloads are not verified."""
     is_restored: bool = False
     """Whether the recordings from before the start are among them."""
+    archive: ArchiveStatus | None = None
+    """What is known about copies in the user's own bucket; None without `downloads.archive`."""
     clock_offset_seconds: float = 0.0
     """How far the API's clock, which makes its timestamps, is ahead of this machine's."""
 

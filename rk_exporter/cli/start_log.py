@@ -47,7 +47,6 @@ def _account_descriptions(accounts: Iterable[AccountConfig]) -> Iterator[dict[st
             "account_id": config.account.account_id,
             "include": config.include.pattern if config.include else "",
             "exclude": config.exclude.pattern if config.exclude else "",
-            "read": config.read.value if config.read else AUTO,
             "budget": config.budget,
             "budget_group": config.budget_group or "",
         }

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from rk_exporter.api.client import RealtimeKitClient
+from rk_exporter.archive.reader import AppArchive
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.discovery import Discovery
@@ -11,6 +13,8 @@ from rk_exporter.collector.meeting_list import MeetingList, combine
 from rk_exporter.collector.read_mode import Load, ReadModeSelector
 from rk_exporter.collector.readings import StalenessGrace, sync_meetings
 from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS, ScrapeInterval
+from rk_exporter.downloads.verifier import DownloadVerifier
+from rk_exporter.model.download import FileCheck
 from rk_exporter.model.meeting import App, Meeting, Reading, ReadMode
 from rk_exporter.model.secret import Secret, TokenSource
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
@@ -64,14 +68,20 @@ class AppParts:
     selector: ReadModeSelector
     discovery: Discovery | None
     backfill: Backfill | None
+    verifier: DownloadVerifier | None
     stale_after_seconds: float
+    archive: AppArchive | None = None
     usual_interval_seconds: float = USUAL_INTERVAL_SECONDS
 
     def initial_state(self, restored: SavedApp | None) -> AppState:
         """Return the state before the first pass."""
         readings = self.sync_meetings(restored.readings if restored else ())
         state = AppState(
-            snapshot=AppSnapshot(app=self.app, readings=readings),
+            snapshot=AppSnapshot(
+                app=self.app,
+                readings=readings,
+                archive=self.archive.status if self.archive else None,
+            ),
             saved=SavedApp(app=self.app, tracker=self.tracker.state),
             revision=self.tracker.revision,
             grace=StalenessGrace(self.stale_after_seconds),
@@ -92,6 +102,7 @@ class AppParts:
             discovery=self.discovery.state if self.discovery else None,
             token_problem=self.token.problem,
             budget_status=budget_status and self.limiter.budget_status(self.clock.wall()),
+            archive=self.archive.status if self.archive else None,
         )
         grace = replace(before.grace, stale_after_seconds=self.stale_after_seconds)
         # The next pass compares the list of meetings and the token with those of the last one.
@@ -117,6 +128,7 @@ class AppParts:
             recordings=shown.recordings,
             totals=shown.totals,
             counters=self.tracker.counters,
+            downloads=self.verifier.result if self.verifier else None,
             is_restored=backfill is None or backfill.is_restored,
             clock_offset_seconds=self.server_clock.offset_seconds,
         )
@@ -125,8 +137,17 @@ class AppParts:
             tracker=self.tracker.state,
             readings=snapshot.readings,
             newest_ids=backfill.newest_ids if backfill else (),
+            downloads=_checks(snapshot),
         )
         return replace(state, snapshot=snapshot, saved=saved, revision=self.tracker.revision)
+
+    def with_archive(self, state: AppState) -> AppState:
+        """Return *state* with what is known about the copies of the recordings."""
+        if self.archive is None:
+            return state
+        recordings, is_complete = state.saved.tracker.recordings, state.snapshot.is_restored
+        status = self.archive.update(recordings, is_complete=is_complete)
+        return replace(state, snapshot=replace(state.snapshot, archive=status))
 
     @property
     def calls_per_second(self) -> float:
@@ -158,3 +179,8 @@ class AppParts:
         elif self.selector.is_over_budget:
             wait_seconds += self.load(state, meetings=meetings).round_robin_seconds
         return now - self.stale_after_seconds - wait_seconds
+
+
+def _checks(snapshot: AppSnapshot) -> tuple[FileCheck, ...]:
+    downloads = snapshot.downloads
+    return tuple(chain.from_iterable(downloads.by_recording.values())) if downloads else ()

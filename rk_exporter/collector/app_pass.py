@@ -12,6 +12,7 @@ from rk_exporter.collector.pass_log import PassReport
 from rk_exporter.collector.planner import due, plan
 from rk_exporter.collector.readings import ReadResult, count_deferred, merge
 from rk_exporter.collector.work_queue import Job, run_jobs
+from rk_exporter.downloads.verifier import DownloadVerifier
 from rk_exporter.model.errors import ApiError
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.ids import canonical
@@ -23,6 +24,10 @@ from rk_exporter.snapshot import AppSnapshot
 
 # However small the budget is, all settings are read some day.
 _SETTINGS_FIRST = 2
+# However many recordings wait to be checked, they take few of the calls that are left.
+_MOST_READ_FOR_CHECKS = 2
+# From then on a whole list, a hundred recordings per call, is cheaper.
+_MANY_TO_CHECK = 20
 # A budget is small if a window has calls for fewer lists than this.
 _LISTS_IN_SMALL_BUDGET = 4
 
@@ -124,6 +129,7 @@ class AppPass:
             *settings[:_SETTINGS_FIRST],
             *reads[first:],
             *settings[_SETTINGS_FIRST:],
+            *self._check_jobs(),
         )
 
     async def _read_list(self, readings: Iterable[Reading]) -> None:
@@ -142,9 +148,12 @@ class AppPass:
         self._take_list(result, readings)
         reads = self._read_jobs()
         backfill, settings = self._backfill_jobs(), self._settings_jobs()
-        left = await self._run(*reads, *backfill, *settings)
+        checks = self._check_jobs()
+        left = await self._run(*reads, *backfill, *settings, *checks)
         if not result.is_complete:
             return
+        # No calls are saved for checks, which wait for a pass that has some left.
+        left = max(0, left - len(checks))
         # The next passes save calls for what is left, but only for a few settings; and if the
         # budget is small, recordings in progress are more urgent than the whole list.
         left = min(left, max(_SETTINGS_FIRST, left - len(settings)))
@@ -192,9 +201,12 @@ class AppPass:
 
     async def _read_recording(self, recording_id: str) -> None:
         """Read a recording by its id, unless a later answer has shown it already."""
+        parts = self._parts
+        if parts.tracker.due_one(recording_id, now=parts.clock.wall()) is not None:
+            await self._read_by_id(recording_id)
+
+    async def _read_by_id(self, recording_id: str) -> None:
         parts, tracker = self._parts, self._parts.tracker
-        if tracker.due_one(recording_id, now=parts.clock.wall()) is None:
-            return
         try:
             recording = await parts.client.recording(recording_id, self._context)
         except ApiError as error:
@@ -224,6 +236,23 @@ class AppPass:
             for target in targets
         ]
 
+    def _check_jobs(self) -> list[Job]:
+        """Return jobs that read recordings whose download URLs are needed for a check."""
+        parts, verifier = self._parts, self._parts.verifier
+        if verifier is None:
+            return []
+        shown = (known.recording for known in self._before.snapshot.recordings)
+        wanted = verifier.to_read(shown, most=_MANY_TO_CHECK)
+        if len(wanted) == _MANY_TO_CHECK and parts.backfill and parts.backfill.read_whole_soon():
+            return []
+        return [
+            partial(self._read_for_check, verifier, key) for key in wanted[:_MOST_READ_FOR_CHECKS]
+        ]
+
+    async def _read_for_check(self, verifier: DownloadVerifier, recording_id: str) -> None:
+        await self._read_by_id(recording_id)
+        verifier.was_read(recording_id)
+
     def _backfill_jobs(self) -> list[Job]:
         parts, backfill = self._parts, self._parts.backfill
         if backfill is None or not backfill.is_due():
@@ -252,7 +281,12 @@ class AppPass:
             discovery=parts.discovery.state if parts.discovery else None,
             duration_seconds=parts.clock.monotonic() - state.interval.starts[-1],
         )
-        return parts.with_recordings(state, snapshot, oldest=oldest)
+        state = parts.with_recordings(state, snapshot, oldest=oldest)
+        if parts.verifier:
+            # Not before all recordings are known of which a URL was read.
+            recordings = state.snapshot.recordings
+            parts.verifier.start((item.meeting.meeting_id, item.recording) for item in recordings)
+        return state
 
     def _memory(self, now: float) -> AppState:
         """Return the state with what the next pass must know, but with the snapshot before."""

@@ -58,9 +58,11 @@ class AccountOptions:
     )
 
 
-_SHARED = ("account_id", "token_file", "token_variable", "budget", "budget_group", "read")
-ACCOUNT_OPTIONS = {
-    **options_of(AccountOptions),
-    **{name: APP_OPTIONS[name] for name in _SHARED},
+SHARED_OPTIONS = {
+    name: option
+    for name, option in APP_OPTIONS.items()
+    if option.is_inherited or name in {"token_variable", "budget_group"}
 }
-"""All options of an entry of `accounts`; those of its apps are the same as in `apps`."""
+"""The options of an entry of `apps` that all apps of an account can share."""
+ACCOUNT_OPTIONS = {**options_of(AccountOptions), **SHARED_OPTIONS}
+"""All options of an entry of `accounts`."""

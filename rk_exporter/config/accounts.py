@@ -3,27 +3,32 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from rk_exporter.config.account_options import ACCOUNT_OPTIONS, AccountOptions
+from rk_exporter.config.account_options import ACCOUNT_OPTIONS, SHARED_OPTIONS, AccountOptions
 from rk_exporter.config.app_options import APP_OPTIONS
 from rk_exporter.config.apps import MISSING_IN_ENTRY, AppConfig
 from rk_exporter.config.entry import Entry
 from rk_exporter.config.sources import ConfigSource
 from rk_exporter.model.account import Account, AccountApps, ListedApp
 from rk_exporter.model.ids import canonical
-from rk_exporter.model.meeting import App, ReadMode
+from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import Secret, TokenSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class AccountConfig(AccountOptions):
-    """An account whose apps are found through the API, and what all of these apps share."""
+    """
+    An account whose apps are found through the API.
+
+    *app_values* are the values of options that all of these apps share, by the option's name.
+    """
 
     account: Account
     token: TokenSource
     budget: int
     budget_group: str | None
-    read: ReadMode | None
+    app_values: Mapping[str, Any]
 
     def wants(self, listed: ListedApp) -> bool:
         """Return whether an app of the account is to be read."""
@@ -69,12 +74,18 @@ def _account(
         if is_missing:
             path, message = MISSING_IN_ENTRY[name]
             source.fail(f"{at}{path}", message)
+    entry.check_archive()
     values, token = entry.values, entry.token()
     if token is None or values["account_id"] is None:
         return None
     account = Account(values["name"] or values["account_id"], values["account_id"])
-    own = ("name", "include", "exclude", "budget", "budget_group", "read")
-    return AccountConfig(account=account, token=token, **{name: values[name] for name in own})
+    own = ("name", "include", "exclude", "budget", "budget_group")
+    return AccountConfig(
+        account=account,
+        token=token,
+        app_values={name: values[name] for name in SHARED_OPTIONS},
+        **{name: values[name] for name in own},
+    )
 
 
 class AccountToken:
@@ -134,10 +145,6 @@ def found_apps(
 
 def _found_app(config: AccountConfig, app: App) -> AppConfig:
     defaults = {name: option.fallback for name, option in APP_OPTIONS.items()}
-    values = defaults | {
-        "discover": True,
-        "budget": config.budget,
-        "budget_group": config.budget_group,
-        "read": config.read,
-    }
+    # The account's budget may be the part of a shard.
+    values = {**defaults, **config.app_values, "discover": True, "budget": config.budget}
     return AppConfig(app=app, token=AccountToken(config.token), meeting_files=(), **values)

@@ -93,6 +93,7 @@ class _AppBuilder:
         values, token = self._entry.values, self._entry.token()
         account_id, app_id = values["account_id"], values["app_id"]
         self._report_missing()
+        self._entry.check_archive()
         meeting_files = tuple(self._meeting_files())
         if token is None or account_id is None or app_id is None:
             return None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rk_exporter.config.app_options import APP_OPTIONS
+from rk_exporter.config.archive_options import MISSING_PACKAGE, PARTS_OF_A_PLACE, has_boto3
 from rk_exporter.config.option import Option
 from rk_exporter.config.sources import ConfigSource
 from rk_exporter.config.tokens import TOKEN_VARIABLE, FixedToken, TokenFile, parse_token
@@ -51,6 +52,18 @@ class Entry:
         """Return whether nothing gives a token."""
         is_in_environment = bool(self._environment.get(TOKEN_VARIABLE))
         return not is_in_environment and all(map(self.lacks, ("token_file", "token_variable")))
+
+    def check_archive(self) -> None:
+        """Report an archive that cannot be listed: without a bucket, or without boto3."""
+        source = self._source
+        if self.values["archive_bucket"]:
+            if not has_boto3():
+                source.fail(self.paths["archive_bucket"], MISSING_PACKAGE)
+        elif self.lacks("archive_bucket"):
+            for name in PARTS_OF_A_PLACE:
+                path = self.paths[name]
+                if source.is_given(path) and not source.is_wrong(path):
+                    source.fail(path, "needs downloads.archive.bucket; give the bucket, too")
 
     def token(self) -> TokenSource | None:
         """Return the entry's own token, else that of the flag, the environment, or the file."""

@@ -9,6 +9,7 @@ from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.connection import ConnectionPool
 from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.api.endpoints import ACTIVE_RECORDING, MEETING, RECORDING, RECORDINGS, SESSIONS
+from rk_exporter.archive.reader import AppArchive
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_parts import AppParts
@@ -20,6 +21,8 @@ from rk_exporter.collector.read_mode import ReadModeSelector
 from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS
 from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.config import Config
+from rk_exporter.exporter.archives import Archives
+from rk_exporter.exporter.downloads import Downloads
 from rk_exporter.metrics.own_metrics import OwnMetrics
 from rk_exporter.model.meeting import App, ReadMode
 from rk_exporter.model.secret import Secret
@@ -46,9 +49,11 @@ class SharedParts:
     groups: BudgetGroups
     metrics: OwnMetrics
     state_file: StateFile | None
+    archives: Archives
     workers_per_app: int
     persistent: bool
     one_pass: bool
+    downloads: Downloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,9 @@ class RunningApps:
         for app, running in before.items():
             if app not in kept:
                 running.collector.leave()
+                self._shared.archives.leave(running.parts.archive)
+                if running.parts.verifier:
+                    running.parts.verifier.leave()
         return AppChanges(*_added_and_removed([app.name for app in before], [*self.parts]))
 
     def _set_groups_and_metrics(self, config: Config) -> None:
@@ -139,6 +147,8 @@ class RunningApps:
             state=restored.tracker if restored else None,
         )
         client = self._client(config, app.app, limiter, server_clock)
+        verifier = shared.downloads.new_verifier(config, app, server_clock, restored)
+        client.files = verifier
         backfill = None
         if shared.persistent:
             newest_ids = restored.newest_ids if restored else ()
@@ -156,7 +166,9 @@ class RunningApps:
             selector=ReadModeSelector(name, app.read),
             discovery=self._discovery(config, app, client),
             backfill=backfill,
+            verifier=verifier,
             stale_after_seconds=config.stale_after_seconds,
+            archive=self._archive(app),
             usual_interval_seconds=WINDOW_SECONDS if shared.one_pass else USUAL_INTERVAL_SECONDS,
         )
         collector = AppCollector(
@@ -176,13 +188,18 @@ class RunningApps:
         before.selector.change(name, app.read)
         if before.backfill:
             before.backfill.rename(name)
+        verifier = before.client.files = shared.downloads.changed_verifier(
+            config, app, before.verifier, before.server_clock
+        )
         parts = replace(
             before,
             app=app.app,
             meetings=MeetingList(app.meetings, app.meeting_files),
             token=app.token,
             discovery=self._discovery(config, app, before.client, before.discovery),
+            verifier=verifier,
             stale_after_seconds=config.stale_after_seconds,
+            archive=self._archive(app, before.archive),
         )
         is_renamed = name != before.app.name
         boundary = self._boundary(name) if is_renamed else running.boundary
@@ -208,6 +225,11 @@ class RunningApps:
             )
         before.change(app.app.name, stale_after_seconds=stale_after_seconds)
         return before
+
+    def _archive(self, app: AppConfig, before: AppArchive | None = None) -> AppArchive | None:
+        # A process that ends after one pass would end before the list of its bucket.
+        wanted = app.archive if self._shared.persistent and not self._shared.one_pass else None
+        return self._shared.archives.of(wanted, before)
 
     def _client(
         self, config: Config, app: App, limiter: RateLimiter, server_clock: ServerClock

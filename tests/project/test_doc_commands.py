@@ -35,6 +35,7 @@ NOT_RUN = {
     "sudo apt install prometheus prometheus-alertmanager": CHANGES_SYSTEM,
     "sudo systemctl disable --now prometheus prometheus-alertmanager": CHANGES_SYSTEM,
     "pipx install .": DOWNLOADS,
+    "pipx install '.[s3,webhooks]'": DOWNLOADS,
     "uv tool install .": DOWNLOADS,
     "pipx install --force .": DOWNLOADS,
     "uv tool install --force .": DOWNLOADS,

@@ -19,12 +19,14 @@ from rk_exporter.collector.read_mode import Load
 from rk_exporter.config.web_config import parse_web_config
 from tests.support.deploy.compose import compose_schema
 from tests.support.exporters import (
+    archived,
     full,
     of_account,
     rate_limited,
     reload_metrics,
     scrape,
     sharded,
+    verifying,
     watched,
 )
 from tests.support.markdown import (
@@ -108,7 +110,7 @@ def metric_rows() -> list[list[str]]:
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
     text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path)) + reload_metrics()
-    text += scrape(sharded(tmp_path)) + scrape(of_account(tmp_path))
+    text += scrape(sharded(tmp_path)) + scrape(of_account(tmp_path)) + verifying() + archived()
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -229,13 +231,19 @@ def check_exporter(block: Block, folder: Path) -> None:
     loads(folder, "--config.file", "{folder}/rk.yml")
 
 
+def check_options(block: Block, folder: Path) -> None:
+    (folder / "rk.yml").write_text(block.text)
+    loads(folder, *APP, "--meeting-id", "weekly", "--config.file", "{folder}/rk.yml")
+
+
 def check_meetings(block: Block, folder: Path) -> None:
     (folder / "meetings").write_text(block.text)
     loads(folder, *APP, "--meetings.file", "{folder}/meetings")
 
 
 def check_prometheus(block: Block, folder: Path) -> None:
-    (folder / "rk-exporter.rules.yml").write_text("groups: []\n")
+    for name in ("rk-exporter", "rk-exporter-service-levels"):
+        (folder / f"{name}.rules.yml").write_text("groups: []\n")
     (folder / "prometheus.yml").write_text(block.text)
     for name in re.findall(r"(?:ca|cert|key)_file: (\S+)", block.text):
         (folder / name).touch()
@@ -285,6 +293,7 @@ CHECKS = {
     "account_id:": check_exporter,
     "apps:": check_exporter,
     "accounts:": check_exporter,
+    "downloads:": check_options,
     "- 497f6eca": check_meetings,
     "scrape_configs:": check_prometheus,
     "rule_files:": check_prometheus,

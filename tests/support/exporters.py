@@ -8,10 +8,14 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
+from rk_exporter.archive.reader import BucketReader
 from rk_exporter.config.config import Config, load
+from rk_exporter.downloads.hosts import DownloadRules
+from rk_exporter.downloads.verdict import Answer
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.web_config import WebConfigMetrics
+from rk_exporter.model.secret import Secret
 from rk_exporter.model.shard import Shard
 from rk_exporter.simulator import Fault, Recording, Session
 from tests.support.building import (
@@ -19,6 +23,7 @@ from tests.support.building import (
     NOW,
     ImmediateExecutor,
     Setup,
+    config,
     run,
     scripted,
     setup,
@@ -159,6 +164,44 @@ def rate_limited(folder: Path) -> Setup:
     system = full(folder)
     system.simulator.inject("*", Fault.RATE_LIMITED)
     return system
+
+
+def archived() -> str:
+    """Return what the second scrape shows if the copies of the recordings are looked for."""
+    system = setup(
+        *every_state(),
+        configuration=config(
+            meeting_ids=[recording.meeting_id for recording in every_state()],
+            downloads__archive__bucket="our-recordings",
+        ),
+        make_reader=lambda bucket, clock: BucketReader(
+            bucket, clock=clock, lister=lambda _: iter([[("a", 1)]]), start=lambda work: work()
+        ),
+    )
+
+    async def twice() -> str:
+        await system.get()
+        return (await system.get()).text
+
+    return finish(system, twice)
+
+
+def verifying() -> str:
+    """Return what an exporter shows that has found a file that is too short."""
+
+    async def fetch(_url: Secret, _rules: DownloadRules) -> Answer:
+        return Answer(206, 1000, b"ID3")
+
+    async def until_checked() -> str:
+        text = ""
+        while "rk_recording_download_verified{" not in text:
+            text = (await system.get()).text
+        return text
+
+    recording = every_state()[4]
+    configuration = config(meeting_ids=["uploaded"], downloads__verify="true")
+    system = setup(recording, configuration=configuration, fetch=fetch)
+    return finish(system, until_checked)
 
 
 def finish(system: Setup, steps: Callable[[], Awaitable[T]]) -> T:

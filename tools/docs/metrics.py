@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from rk_exporter.api.endpoints import ENDPOINTS
+from rk_exporter.archive.status import ArchiveStatus, Copies
 from rk_exporter.metrics.accounts import AccountMetrics
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.blocked_io import BlockedIoMetrics
@@ -18,6 +19,8 @@ from rk_exporter.metrics.recordings import RECORDING_AGE
 from rk_exporter.metrics.shards import shard_families
 from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.model.account import Account
+from rk_exporter.model.archive import ArchiveReason, Bucket
+from rk_exporter.model.download import CheckFailure, DownloadChecks, FileCheck, FileKind
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Meeting, Reading, Room
 from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
@@ -32,6 +35,13 @@ from tools.docs.tables import code, table
 
 # The first subject counts that has a prefix of the metric's name.
 _SUBJECTS = {
+    "Downloads": (
+        "rk_download_",
+        "rk_recording_download_verified",
+        "rk_recording_download_size_",
+        "rk_recording_download_last_check_",
+        "rk_recording_download_failure_",
+    ),
     "Files": ("rk_meetings_file_", "rk_state_file_", "rk_config_", "rk_web_config_"),
     "Recordings of an app": (
         "rk_recordings",
@@ -44,16 +54,19 @@ _SUBJECTS = {
     "Meetings": ("rk_meeting_",),
     "Apps": ("rk_up", "rk_meetings", "rk_discovery_", "rk_scrape_", "rk_app_"),
     "Accounts": ("rk_account_",),
+    "Archives": ("rk_archive_",),
     "API budget": ("rk_api_budget_", "rk_api_ratelimit_", "rk_api_blocked_"),
     "API calls": ("rk_api_",),
     "Exporter": ("rk_exporter_",),
 }
 _ORDER = (
     "Single recordings",
+    "Downloads",
     "Recordings of an app",
     "Meetings",
     "Apps",
     "Accounts",
+    "Archives",
     "API budget",
     "API calls",
     "Files",
@@ -74,8 +87,10 @@ _LABELS = {
     "recording_id": "id of the recording",
     "status": f"state of the recording: {_codes(Status)}",
     "reason": f"of the end of a recording: {_codes(StopReason)}; of a failed API call: "
-    f"{_codes(Reason)}",
-    "kind": "of a download: `composite` (the recording) or `audio` (its sound alone); of a "
+    f"{_codes(Reason)}; of a download that does not work: {_codes(CheckFailure)}; of a failed list "
+    f"of a bucket: {_codes(ArchiveReason)}",
+    "kind": "of a download: `composite` (the recording), `audio` (its sound alone), or in the "
+    "metrics of checks also `track` (the files of the participants); of a "
     "recording: `composite` or `track` (a file per participant)",
     "session_id": "id of the meeting's session; empty if the API does not return it",
     "output_file_name": "name of the recording's file; empty if the API does not return it",
@@ -89,6 +104,8 @@ _LABELS = {
     "rk_app_id": "id of the RealtimeKit app",
     "read": "how recordings are read: `active-recording` or `list`; see `api.read` in the "
     "[configuration](configuration.md)",
+    "bucket": "name of the bucket with an app's copies",
+    "prefix": "what the keys of the listed objects begin with",
     "policy": "name of a rate limit policy in the API's headers",
     "file": "path of a meetings file",
     "api_endpoint": f"API endpoint: {_codes(ENDPOINTS)}",
@@ -101,13 +118,17 @@ _LABELS = {
 _INTRODUCTION = """\
 Unknown values have no sample. For example, a recording that is only `INVOKED` has no size.
 
+Metrics of archives exist only with [`downloads.archive`](../how-to/archive.md), also
+`rk_recording_archived`, `rk_recordings_archived` and `rk_recordings_not_archived`.
+
 The values of a recording are as old as `rk_recording_last_success_timestamp_seconds`, those of a
 meeting as old as `rk_meeting_last_success_timestamp_seconds`, and those of live meetings as old as
 `rk_discovery_last_success_timestamp_seconds`.
 
 A recording has 12 to 22 series, a meeting 4 to 7. [Following](../explanation/following.md) explains
 how long a recording is shown. Metrics whose type is `info` have the value 1; their labels are the
-content.
+content. The metrics of downloads exist only if [downloads are
+verified](../how-to/verify-downloads.md).
 
 A new series of a counter or histogram shows its old value, usually 0, in two scrapes before it
 grows, so that `increase` counts [from the first event](../how-to/prometheus.md#new-counters).
@@ -151,6 +172,15 @@ def _labels(family: Metric) -> list[str]:
     return [name for name in names if name != _BUCKET_LABEL]
 
 
+_FAILED_CHECK = FileCheck(
+    recording_id="recording",
+    kind=FileKind.COMPOSITE,
+    checked_at=1.0,
+    failure=CheckFailure.SIZE_MISMATCH,
+    size_bytes=1.0,
+)
+
+
 class _Reloaded:
     """A configuration that was reloaded."""
 
@@ -186,7 +216,7 @@ def _snapshot() -> Snapshot:
         session_id="session",
         output_file_name="file",
         file_size_bytes=1.0,
-        download_url_expiry_timestamp_seconds=1.0,
+        download_url_expiry_timestamp_seconds=2.0,
         invoked_timestamp_seconds=1.0,
         started_timestamp_seconds=1.0,
         stopped_timestamp_seconds=1.0,
@@ -214,7 +244,20 @@ def _snapshot() -> Snapshot:
         files=(FileState("path", is_read=True, last_success_timestamp_seconds=1.0),),
         discovery=DiscoveryState(last_success_timestamp_seconds=1.0),
         recordings=(KnownRecording(meeting=meeting, recording=recording, read_at=1.0),),
+        downloads=DownloadChecks(
+            {"recording": (_FAILED_CHECK,)}, failed=dict.fromkeys(CheckFailure, 0)
+        ),
         totals=RecordingTotals(earliest_expiry_timestamp_seconds=1.0),
+        archive=ArchiveStatus(
+            bucket=Bucket("bucket"),
+            copies=Copies(
+                listed_at=1.0,
+                objects=1,
+                saved=frozenset({"recording"}),
+                missing=frozenset(),
+            ),
+            last_success_timestamp_seconds=1.0,
+        ),
     )
     state_file = StateFileStatus(is_written=True, last_success_timestamp_seconds=1.0)
     account = AccountSnapshot(

@@ -9,7 +9,7 @@ import yaml
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.exporters import full, rate_limited, reload_metrics, scrape, watched
+from tests.support.exporters import full, rate_limited, reload_metrics, scrape, verifying, watched
 from tests.support.monitoring.promql import Known, Labels, labels_of
 
 
@@ -20,10 +20,17 @@ PLACE: Labels = frozenset({"cluster", "env", "namespace"})
 TARGET: Labels = PLACE | {"job", "instance"}
 
 
+RULES_FILES = (
+    "dashboards/rules/rk-exporter.rules.yml",
+    "dashboards/rules/rk-exporter-service-levels.rules.yml",
+)
+"""All rules, of which the second file is optional."""
+
+
 def read_rules(root: Path) -> Rules:
-    """Return the project's rules."""
-    rules: Rules = yaml.safe_load((root / "dashboards/rules/rk-exporter.rules.yml").read_text())
-    return rules
+    """Return all of the project's rules."""
+    documents = [yaml.safe_load((root / file).read_text()) for file in RULES_FILES]
+    return {"groups": [group for document in documents for group in document["groups"]]}
 
 
 def rules_of(document: Rules, kind: str) -> Iterator[Rules]:
@@ -34,7 +41,12 @@ def rules_of(document: Rules, kind: str) -> Iterator[Rules]:
 
 def all_series(folder: Path, rules: Rules) -> Known:
     """Return the series of a Prometheus with these *rules*, and their labels."""
-    texts = (watched(full(folder)), scrape(rate_limited(folder)), reload_metrics())
+    texts = (
+        watched(full(folder)),
+        scrape(rate_limited(folder)),
+        verifying(),
+        reload_metrics(),
+    )
     return with_alerts(with_recorded({"up": TARGET, **exposed(texts)}, rules), rules)
 
 

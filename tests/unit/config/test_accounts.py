@@ -35,6 +35,7 @@ accounts:
 apps:
   - {app_id: app-1, account_id: other, name: explicit, meetings: {ids: [a]}}
 api: {budget: 400}
+downloads: {verify: true}
 """
 APPS = (
     ListedApp("app-1", "prod-one"),
@@ -77,7 +78,7 @@ class TestOptions:
             acme.account.account_id,
             acme.token.current().reveal(),
         )
-        assert (300, "acme", ReadMode.LIST) == (acme.budget, acme.budget_group, acme.read)
+        assert (300, "acme") == (acme.budget, acme.budget_group)
         assert ("other", 400, None, None) == (
             other.account.name,
             other.budget,
@@ -217,6 +218,7 @@ class TestFoundApps:
         for app in found:
             assert (True, (), ()) == (app.discover, app.meetings, app.meeting_files)
             assert (300, "acme", ReadMode.LIST) == (app.budget, app.budget_group, app.read)
+            assert app.verify_downloads
             assert CANARY == app.token.current().reveal()
             assert CANARY not in repr(app)
 
@@ -262,7 +264,7 @@ class TestFoundApps:
                 token=FixedToken(Secret("simulated")),
                 budget=1,
                 budget_group=None,
-                read=None,
+                app_values={},
                 name=None,
                 include=None,
                 exclude=None,
