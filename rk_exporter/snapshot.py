@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Reading, ReadMode
+from rk_exporter.model.webhook import WebhookStatus
 from rk_exporter.ratelimit.status import BudgetStatus, Outage
 from rk_exporter.tracking.counters import RecordingCounters
 from rk_exporter.tracking.lifecycle import KnownRecording
@@ -37,6 +38,8 @@ class AppSnapshot:
     """Whether the recordings from before the start are among them."""
     clock_offset_seconds: float = 0.0
     """How far the API's clock, which makes its timestamps, is ahead of this machine's."""
+    webhook: WebhookStatus | None = None
+    """How well webhooks work; None if they are off."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ _GROUPS = {
     "follow": "Finished recordings",
     "state": "State",
     "web": "Web server",
+    "webhook": "Webhooks",
     "log": "Logging",
 }
 

@@ -12,6 +12,7 @@ from rk_exporter.api.endpoints import ACTIVE_RECORDING, MEETING, RECORDING, RECO
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_parts import AppParts
+from rk_exporter.collector.app_webhook import AppWebhook
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.error_boundary import ErrorBoundary
@@ -146,6 +147,7 @@ class RunningApps:
             backfill=backfill,
             stale_after_seconds=config.stale_after_seconds,
             usual_interval_seconds=WINDOW_SECONDS if shared.one_pass else USUAL_INTERVAL_SECONDS,
+            webhook=AppWebhook(clock) if config.webhook_address and not shared.one_pass else None,
         )
         collector = AppCollector(
             parts, min_interval_seconds=config.min_interval_seconds, restored=restored

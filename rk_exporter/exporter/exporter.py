@@ -20,6 +20,7 @@ from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.new_series import NewSeries
 from rk_exporter.metrics.own_metrics import OwnMetrics
 from rk_exporter.metrics.recording_counters import counter_families
+from rk_exporter.metrics.webhooks import webhook_families
 from rk_exporter.ratelimit.groups import BudgetGroups
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.recent_warnings import recent_warnings
@@ -163,7 +164,11 @@ class Exporter:
     def _counters(self) -> Iterable[Metric]:
         """Return the families of the last snapshot that have counters."""
         snapshot = self.collector.snapshot
-        return chain(counter_families(snapshot.apps), self._own_families(snapshot))
+        return chain(
+            counter_families(snapshot.apps),
+            webhook_families(snapshot.apps),
+            self._own_families(snapshot),
+        )
 
     def _scraped_families(self, snapshot: Snapshot) -> Iterable[Metric]:
         """Return what scrapers get of *snapshot*, with the metrics of a process that serves."""

@@ -18,6 +18,7 @@ from rk_exporter.metrics.meetings import meeting_families
 from rk_exporter.metrics.recording_counters import counter_families
 from rk_exporter.metrics.recording_totals import total_families
 from rk_exporter.metrics.recordings import AllRecordingSeries
+from rk_exporter.metrics.webhooks import webhook_families
 from rk_exporter.runtime.build import build
 from rk_exporter.snapshot import Snapshot
 
@@ -40,12 +41,17 @@ class SnapshotFamilies:
         self._policy_names = LabelValues(most=_MOST_POLICY_NAMES)
 
     def __call__(self, snapshot: Snapshot) -> Iterator[Metric]:
-        """Return the metric families of *snapshot*: always all of them, in the same order."""
+        """
+        Return the metric families of *snapshot*: always the same, in the same order.
+
+        Those of webhooks are there if webhooks are on.
+        """
         yield from self._recordings.families(snapshot)
         yield from total_families(snapshot.apps)
         yield from counter_families(snapshot.apps)
         yield from meeting_families(snapshot)
         yield from app_families(snapshot, self._policy_names)
+        yield from webhook_families(snapshot.apps)
         yield _build_info()
 
 
