@@ -25,7 +25,7 @@ MAX_REQUESTS = 16
 LARGEST_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 5.0
 _CLOSE = {"Connection": "close"}
-_RESPONSES = {
+RESPONSES = {
     Result.ACCEPTED: (200, "accepted"),
     Result.DUPLICATE: (200, "accepted before"),
     # No failure: after many of those, RealtimeKit may send less.
@@ -70,7 +70,7 @@ class WebhookApplication:
             return line(408, f"the body must arrive within {BODY_SECONDS:.0f} s", _CLOSE)
         except _ClientGone:
             return line(400, "incomplete request", _CLOSE)
-        status, text = _RESPONSES[await self.take(request.headers, body)]
+        status, text = RESPONSES[await self.take(request.headers, body)]
         return line(status, text)
 
 

@@ -15,14 +15,18 @@ from rk_exporter.metrics.internal_errors import internal_errors
 from rk_exporter.metrics.meetings import MEETING_AGE
 from rk_exporter.metrics.recordings import RECORDING_AGE
 from rk_exporter.metrics.web_config import WebConfigMetrics
+from rk_exporter.metrics.webhooks import WebhookEvents
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Meeting, Reading, Room
 from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
+from rk_exporter.model.webhook import WebhookHealth, WebhookStatus
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_file import StateFileStatus
 from rk_exporter.tracking.totals import RecordingTotals
+from rk_exporter.webhooks.events import OTHER, EventName
+from rk_exporter.webhooks.receiver import Result
 from tools.docs.tables import code, table
 
 
@@ -41,6 +45,7 @@ _SUBJECTS = {
     "Apps": ("rk_up", "rk_meetings", "rk_discovery_", "rk_scrape_", "rk_app_"),
     "API budget": ("rk_api_budget_", "rk_api_ratelimit_", "rk_api_blocked_"),
     "API calls": ("rk_api_",),
+    "Webhooks": ("rk_webhook_",),
     "Exporter": ("rk_exporter_",),
 }
 _ORDER = (
@@ -51,6 +56,7 @@ _ORDER = (
     "API budget",
     "API calls",
     "Files",
+    "Webhooks",
     "Exporter",
 )
 _SUFFIXES = {"counter": "_total", "info": "_info"}
@@ -87,6 +93,8 @@ _LABELS = {
     "api_endpoint": f"API endpoint: {_codes(ENDPOINTS)}",
     "code": "HTTP status; `none` if no complete response arrived",
     "field": "field of the API's response",
+    "event": f"name of an event in the documentation: {_codes([*EventName, OTHER])}",
+    "result": f"what became of an event: {_codes(Result)}; see [HTTP](http.md#webhooks)",
     "exporter_version": "version of the exporter",
     "exporter_revision": "Git revision of the exporter, or `unknown`",
     "python_version": "version of Python",
@@ -159,6 +167,7 @@ def _families() -> Iterator[Metric]:
     registry.register(BlockedIoMetrics())
     registry.register(ConfigReloadMetrics(_Reloaded()))
     registry.register(WebConfigMetrics(_Reloaded()))
+    registry.register(WebhookEvents(events=EventName, results=Result))
     return chain(SnapshotFamilies()(_snapshot()), registry.collect())
 
 
@@ -200,6 +209,9 @@ def _snapshot() -> Snapshot:
         discovery=DiscoveryState(last_success_timestamp_seconds=1.0),
         recordings=(KnownRecording(meeting=meeting, recording=recording, read_at=1.0),),
         totals=RecordingTotals(earliest_expiry_timestamp_seconds=1.0),
+        webhook=WebhookStatus(
+            health=WebhookHealth.HEALTHY, last_event_timestamp_seconds=1.0, missed=1
+        ),
     )
     state_file = StateFileStatus(is_written=True, last_success_timestamp_seconds=1.0)
     return Snapshot((app,), 1.0, state_file)

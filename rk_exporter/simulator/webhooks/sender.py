@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -11,7 +10,6 @@ from rk_exporter.simulator.webhooks.deliveries import Deliveries, Delivery
 from rk_exporter.simulator.webhooks.faults import WebhookFault
 
 
-logger = logging.getLogger(__name__)
 _INTERVAL_SECONDS = 0.5
 _TIMEOUT_SECONDS = 3.0
 _TRIES = 5
@@ -34,7 +32,7 @@ async def send_events(
 
 
 async def _deliver(delivery: Delivery, url: str) -> None:
-    """Send an event; repeat it after an answer with 5xx, or none."""
+    """Send an event; repeat it after an answer with 5xx, or none, but not forever."""
     for _ in range(_TRIES):
         status = None
         with contextlib.suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
@@ -43,7 +41,6 @@ async def _deliver(delivery: Delivery, url: str) -> None:
         if status is not None and status < _SERVER_ERROR:
             return
         await asyncio.sleep(_INTERVAL_SECONDS)
-    logger.warning("webhook was not delivered", extra={"remedy": "check the URL and the receiver"})
 
 
 async def post(url: str, delivery: Delivery) -> int:
