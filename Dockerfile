@@ -7,10 +7,10 @@ FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 # The locked packages first: this layer stays in the cache until the lock changes.
-COPY requirements/runtime.txt requirements/
+COPY requirements/image.txt requirements/
 RUN python -m venv /opt/tools \
- && /opt/tools/bin/pip install --require-hashes --requirement requirements/runtime.txt \
- && /opt/tools/bin/pip wheel --require-hashes --requirement requirements/runtime.txt --wheel-dir /wheels
+ && /opt/tools/bin/pip install --require-hashes --requirement requirements/image.txt \
+ && /opt/tools/bin/pip wheel --require-hashes --requirement requirements/image.txt --wheel-dir /wheels
 COPY pyproject.toml README.md LICENSE ./
 COPY rk_exporter rk_exporter
 COPY dashboards dashboards
@@ -20,10 +20,10 @@ COPY tools/build_hook.py tools/
 # What `rk-exporter --version` shows; the build context has no Git repository.
 ARG SOURCE_COMMIT="" SOURCE_BRANCH=""
 # The wheels above are the only source, so exactly the locked versions are installed, and of those
-# only what the program needs. The virtual environment has its final path already.
+# only what the program needs, with all its extras: in an image nobody can add them. The virtual environment has its final path already.
 RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && python -m venv --without-pip /opt/rk-exporter \
- && /opt/tools/bin/pip --python /opt/rk-exporter/bin/python install --no-index --find-links /wheels rk-exporter \
+ && /opt/tools/bin/pip --python /opt/rk-exporter/bin/python install --no-index --find-links /wheels 'rk-exporter[s3,webhooks]' \
  && /opt/tools/bin/pip --python /opt/rk-exporter/bin/python check \
  && install --directory --owner=65532 --group=65532 /opt/state
 

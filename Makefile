@@ -113,9 +113,10 @@ COMPILE = $(VENV)-lock/bin/uv pip compile --quiet --upgrade --universal --python
 lock:  ## Update all locked versions to the newest
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet --upgrade uv
-	$(COMPILE) requirements/dev.txt --group pyproject.toml:dev
+	$(COMPILE) requirements/dev.txt --all-extras --group pyproject.toml:dev
 	$(COMPILE) requirements/runtime.txt --group pyproject.toml:build --constraints requirements/dev.txt
-	$(COMPILE) requirements/lowest.txt --resolution lowest-direct
+	$(COMPILE) requirements/image.txt --all-extras --group pyproject.toml:build --constraints requirements/dev.txt
+	$(COMPILE) requirements/lowest.txt --all-extras --resolution lowest-direct
 
 helm: $(VENV)-helm/helm  ## Fetch helm, with which the tests render deploy/helm
 

@@ -142,6 +142,8 @@ async def _check(config: Config) -> _Report:
 
 
 async def _probe(config: Config) -> _Report:
+    if not config.apps:
+        raise ConfigError(f"shard {config.shard} has no app to ask about; leave out --shard")
     budget = probed_app(config).budget
     if calls_at_start(budget) < MOST_CALLS:
         seconds = MOST_CALLS * WINDOW_SECONDS / budget

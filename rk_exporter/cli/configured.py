@@ -11,7 +11,7 @@ from functools import partial
 import click
 
 from rk_exporter.cli.options import given_settings
-from rk_exporter.cli.start_log import log_apps
+from rk_exporter.cli.start_log import log_apps, log_shard
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import is_sent_in_clear_text
 from rk_exporter.exporter import Exporter
@@ -52,6 +52,8 @@ def finish_reload(before: Config, after: Config) -> None:
     """Log as the configuration *after* a reload says, and what is new about it."""
     configure(level=after.log_level, form=after.log_format)
     _log_warnings(after, known=_warnings(before))
+    if after.shard != before.shard:
+        log_shard(after)
     log_apps(after.apps, known=before.apps)
 
 
@@ -66,7 +68,8 @@ def _warnings(config: Config) -> tuple[str, ...]:
     warnings = [*config.warnings]
     if is_sent_in_clear_text(config.base_url):
         warnings.append(CLEAR_TEXT)
-    largest = max(app.budget for app in config.apps)
+    shards = config.shard.count if config.shard else 1
+    largest = shards * max((app.budget for app in config.apps), default=0)
     if largest > CLOUDFLARE_LIMIT:
         warnings.append(large_budget(largest))
     return tuple(warnings)
@@ -116,5 +119,9 @@ def _budget_seconds(snapshot: Snapshot, config: Config) -> float:
         limits[app.budget_group] = min(limit, limits.get(app.budget_group, limit))
         meetings[app.budget_group] += len(shown.readings)
     return max(
-        WINDOW_SECONDS * (max(0, meetings[group] - 1) // limit) for group, limit in limits.items()
+        (
+            WINDOW_SECONDS * (max(0, meetings[group] - 1) // limit)
+            for group, limit in limits.items()
+        ),
+        default=0.0,
     )

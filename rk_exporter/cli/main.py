@@ -106,7 +106,7 @@ async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
             webhook_listeners(exporter, config.webhook_address, web)
         )
         # An error before this is the only line.
-        log_start(config.apps)
+        log_start(config)
         warn_of_clear_text(web, [listener.address for listener in listeners])
         for listener in listeners:
             url = f"{listener.url}{config.served_prefix}{config.telemetry_path}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from rk_exporter import __version__
 from rk_exporter.cli.check_meetings import listed_meetings
 from rk_exporter.config.apps import AppConfig
+from rk_exporter.config.config import Config
 from rk_exporter.config.parsers import AUTO
 from rk_exporter.runtime.build import build
 
@@ -14,11 +15,19 @@ from rk_exporter.runtime.build import build
 logger = logging.getLogger(__name__)
 
 
-def log_start(apps: Iterable[AppConfig]) -> None:
-    """Log the version and the revision, and the *apps*."""
+def log_start(config: Config) -> None:
+    """Log the version and the revision, and the apps in *config*."""
     fields = {"version": __version__, "revision": build().revision}
     logger.info("starting rk-exporter", extra=fields)
-    log_apps(apps)
+    log_shard(config)
+    log_apps(config.apps)
+
+
+def log_shard(config: Config) -> None:
+    """Log which part of the apps this exporter reads, if there are several shards."""
+    if config.shard:
+        fields = {"shard": str(config.shard), "apps": len(config.apps)}
+        logger.info("only the apps of this shard are read", extra=fields)
 
 
 def log_apps(apps: Iterable[AppConfig], *, known: Iterable[AppConfig] = ()) -> None:

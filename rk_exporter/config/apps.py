@@ -1,7 +1,7 @@
 """The apps in a configuration: their ids, tokens, meetings and budgets."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 from rk_exporter.config.app_options import APP_OPTIONS, AppOptions
@@ -11,6 +11,7 @@ from rk_exporter.config.sources import ConfigSource
 from rk_exporter.config.tokens import TOKEN_VARIABLE, FixedToken, TokenFile, parse_token
 from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import TokenSource
+from rk_exporter.model.shard import Shard
 
 
 _TOKEN_FILE_PATH = APP_OPTIONS["token_file"].path
@@ -77,6 +78,23 @@ def app_configs(source: ConfigSource, environment: Mapping[str, str]) -> tuple[A
         elif app:
             apps[app.app.name] = app
     return tuple(apps.values())
+
+
+def shard_apps(
+    source: ConfigSource, apps: Iterable[AppConfig], shard: Shard
+) -> tuple[AppConfig, ...]:
+    """Return those of the *apps* that the *shard* reads, each with its part of the budget."""
+    apps = tuple(apps)
+    smallest = min((app.budget for app in apps), default=shard.count)
+    if smallest < shard.count:
+        message = f"a budget of {smallest} calls is too small for {shard.count} shards; raise it"
+        source.fail("shard", message)
+        return ()
+    return tuple(
+        replace(app, budget=shard.share(app.budget))
+        for app in apps
+        if shard.owns(app.app.account_id, app.app.app_id)
+    )
 
 
 class _AppBuilder:

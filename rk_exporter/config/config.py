@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 from rk_exporter.config import parsers
 from rk_exporter.config.app_options import APP_OPTIONS
-from rk_exporter.config.apps import AppConfig, app_configs
+from rk_exporter.config.apps import AppConfig, app_configs, shard_apps
 from rk_exporter.config.option import Option, declare, in_groups, options_of
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.ranges import Counts, Durations, Percentages
+from rk_exporter.config.shard import parse_shard
 from rk_exporter.config.sources import ConfigError, ConfigSource, Setting
 from rk_exporter.config.suggestions import unknown_variables
 from rk_exporter.config.tokens import TOKEN_VARIABLE, TokenFile
@@ -27,6 +28,7 @@ from rk_exporter.config.webhook_options import (
     parse_webhook_address,
 )
 from rk_exporter.config.yaml_document import read_document
+from rk_exporter.model.shard import Shard
 from rk_exporter.runtime.files import FileError
 from rk_exporter.runtime.log_formats import AUTO, FORMATS, LEVELS
 
@@ -40,7 +42,8 @@ class Config:
     """
     The complete configuration; the options of its apps are in AppOptions.
 
-    *warnings* are about settings that look like mistakes but can be ignored.
+    *apps* are those of this exporter's shard, each with the shard's part of its budget. *warnings*
+    are about settings that look like mistakes but can be ignored.
     """
 
     apps: tuple[AppConfig, ...]
@@ -92,6 +95,11 @@ class Config:
     follow_keep_removed: bool = declare(
         "Keep showing finished recordings of meetings that you remove from the list.",
         Option("follow.keep_removed", parsers.parse_switch),
+    )
+    shard: Shard | None = declare(
+        "Read only the apps of one shard, as exporter I of N with a part of the budget; I is 0 to "
+        "N-1, or auto for the number at the end of the host's name.",
+        Option("shard", parse_shard, "I/N", example="0/3"),
     )
     state_file: Path | None = declare(
         "File that keeps counters and readings across restarts; off if not set.",
@@ -262,6 +270,8 @@ def load(
         source.fail("web.systemd_socket", message)
     check_webhook_options(source)
     apps = app_configs(source, environment)
+    if shard := values["shard"]:
+        apps = shard_apps(source, apps, shard)
     known = [TOKEN_VARIABLE, CONFIG_FILE_VARIABLE]
     known += [option.variable for option in OPTIONS if option.variable]
     known += map(str, source.values_in_apps("api_token_env"))

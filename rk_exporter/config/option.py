@@ -15,6 +15,7 @@ _GROUPS = {
     "api": "API",
     "scrape": "Scrapes",
     "follow": "Finished recordings",
+    "shard": "Several exporters",
     "state": "State",
     "web": "Web server",
     "webhook": "Webhooks",

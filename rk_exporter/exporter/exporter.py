@@ -20,6 +20,7 @@ from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.new_series import NewSeries
 from rk_exporter.metrics.own_metrics import OwnMetrics
 from rk_exporter.metrics.recording_counters import counter_families
+from rk_exporter.metrics.shards import shard_families
 from rk_exporter.metrics.webhooks import webhook_families
 from rk_exporter.ratelimit.groups import BudgetGroups
 from rk_exporter.runtime.clock import Clock
@@ -159,7 +160,8 @@ class Exporter:
         return chain(self._snapshot_families(snapshot), self._own_families(snapshot))
 
     def _own_families(self, snapshot: Snapshot) -> Iterable[Metric]:
-        return self._metrics.collect({app.app.name for app in snapshot.apps})
+        families = self._metrics.collect({app.app.name for app in snapshot.apps})
+        return chain(families, shard_families(self.config.shard))
 
     def _counters(self) -> Iterable[Metric]:
         """Return the families of the last snapshot that have counters."""

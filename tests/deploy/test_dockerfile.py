@@ -67,9 +67,18 @@ def test_same_python_in_both_stages(root: Path, dockerfile: list[Instruction]) -
     assert f"Programming Language :: Python :: {version[1]}" in classifiers
 
 
+def test_has_every_extra(root: Path, dockerfile: list[Instruction]) -> None:
+    """The image has all extras, because nobody can add a package to it later."""
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    commands = " ".join(x.arguments for x in dockerfile if x.name == "RUN")
+    assert f"'rk-exporter[{','.join(sorted(extras))}]'" in commands
+
+
 @pytest.mark.skipif(not os.environ.get("CI"), reason="downloads packages, so only CI runs it")
 def test_build(root: Path, dockerfile: list[Instruction], tmp_path: Path) -> None:
-    """The commands of the build succeed, and install only the locked packages of the runtime."""
+    """The commands of the build succeed, and install only the locked packages with all extras."""
     build(root, dockerfile, tmp_path)
     programs = tmp_path / "opt/rk-exporter/bin"
     shown = subprocess.run(
@@ -82,10 +91,11 @@ def test_build(root: Path, dockerfile: list[Instruction], tmp_path: Path) -> Non
     listed = subprocess.run(
         [programs / "python", "-c", script], env={}, capture_output=True, text=True, check=True
     )
-    lock = (root / "requirements/runtime.txt").read_text()
+    lock = (root / "requirements/image.txt").read_text()
     locked = set(re.findall(r"^([a-z][\w.-]+)==", lock, re.MULTILINE))
     installed = {name.lower().replace("_", "-") for name in listed.stdout.split()}
     assert installed - {"rk-exporter"} <= locked
+    assert {"boto3", "cryptography"} <= installed
     assert not installed & {"pip", "hatchling", "editables", "setuptools"}
     check = json.loads(last(dockerfile, "HEALTHCHECK").partition("CMD ")[2])
     unhealthy = subprocess.run(

@@ -18,7 +18,7 @@ from rk_exporter.cli.main import main
 from rk_exporter.collector.read_mode import Load
 from rk_exporter.config.web_config import parse_web_config
 from tests.support.deploy.compose import compose_schema
-from tests.support.exporters import full, rate_limited, reload_metrics, scrape, watched
+from tests.support.exporters import full, rate_limited, reload_metrics, scrape, sharded, watched
 from tests.support.markdown import (
     PAGES,
     ROOT,
@@ -100,6 +100,7 @@ def metric_rows() -> list[list[str]]:
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
     text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path)) + reload_metrics()
+    text += scrape(sharded(tmp_path))
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):

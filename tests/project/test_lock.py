@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 
-LOCKS = ["dev", "runtime", "lowest"]
+LOCKS = ["dev", "runtime", "image", "lowest"]
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +31,12 @@ def locked(root: Path, name: str) -> dict[str, Requirement]:
     return {canonicalize_name(requirement.name): requirement for requirement in found}
 
 
-def wanted(pyproject: Any, *groups: str) -> list[Requirement]:
-    """Return the direct dependencies at runtime, and those of *groups*."""
+def wanted(pyproject: Any, *groups: str, extras: bool = True) -> list[Requirement]:
+    """Return the direct dependencies at runtime, those of all extras, and those of *groups*."""
     entries = [*pyproject["project"]["dependencies"]]
+    if extras:
+        for optional in pyproject["project"]["optional-dependencies"].values():
+            entries += optional
     for group in groups:
         entries += [
             entry for entry in pyproject["dependency-groups"][group] if isinstance(entry, str)
@@ -48,14 +51,15 @@ def version_of(requirement: Requirement) -> str:
 
 
 @pytest.mark.parametrize(
-    ("lock", "groups"), [("dev", ["dev", "build"]), ("runtime", ["build"]), ("lowest", [])]
+    ("lock", "groups"),
+    [("dev", ["dev", "build"]), ("runtime", ["build"]), ("image", ["build"]), ("lowest", [])],
 )
 def test_lock_has_every_dependency(
     root: Path, pyproject: Any, lock: str, groups: list[str]
 ) -> None:
     """Each direct dependency is locked to a version in its range: else run `make lock`."""
     versions = locked(root, lock)
-    for requirement in wanted(pyproject, *groups):
+    for requirement in wanted(pyproject, *groups, extras=lock != "runtime"):
         version = version_of(versions[canonicalize_name(requirement.name)])
         assert requirement.specifier.contains(version), requirement
 
@@ -68,10 +72,16 @@ def test_lowest_versions(root: Path, pyproject: Any) -> None:
         assert Version(version_of(versions[canonicalize_name(requirement.name)])) == Version(bound)
 
 
-def test_demo_and_tests_agree(root: Path) -> None:
-    """`make demo` runs with the versions that `make test` tests."""
+@pytest.mark.parametrize("lock", ["runtime", "image"])
+def test_users_and_tests_agree(root: Path, lock: str) -> None:
+    """`make demo` and the image run with the versions that `make test` tests."""
     dev = locked(root, "dev")
-    assert all(dev[name] == requirement for name, requirement in locked(root, "runtime").items())
+    assert all(dev[name] == requirement for name, requirement in locked(root, lock).items())
+
+
+def test_image_has_the_runtime(root: Path) -> None:
+    """The image has the same versions as `make demo`, and the extras in addition."""
+    assert locked(root, "runtime").items() <= locked(root, "image").items()
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -41,7 +41,16 @@ CHANGELOG = """\
 """
 READY = State(version="1.2.0", changelog=CHANGELOG, changed_files=(), tags=("v1.2.0",))
 # Licences that allow everybody to use, change and pass on the program beside Apache-2.0.
-ALLOWED = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0", "PSF-2.0"}
+ALLOWED = {
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "MPL-2.0",
+    "PSF-2.0",
+}
 
 
 def found(**changes: Any) -> list[str]:
@@ -109,17 +118,26 @@ def test_licences() -> None:
 
 
 def test_runtime_packages_are_locked(root: Path) -> None:
-    """The lock for the runtime has all packages that users get."""
-    text = (root / "requirements/runtime.txt").read_text()
-    locked = {
+    """The locks have all packages that users get: one without the extras, the image's with all."""
+    packages = runtime_packages()
+    names = {package.name for package in packages}
+    extras = {package.name: package.extras for package in packages if package.extras}
+    assert names - extras.keys() <= locked(root, "runtime")
+    assert not extras.keys() & locked(root, "runtime")
+    assert names <= locked(root, "image")
+    assert {"httpx", "click", "anyio"} <= names - extras.keys()
+    assert {("s3",), ("webhooks",)} == {extras["boto3"], extras["cryptography"]}
+    assert not {"pytest", "mypy", "hatchling"} & names
+
+
+def locked(root: Path, name: str) -> set[str]:
+    """Return the names in a lock file."""
+    lines = (root / f"requirements/{name}.txt").read_text().splitlines()
+    return {
         canonicalize_name(Requirement(line.rstrip("\\ ")).name)
-        for line in text.splitlines()
+        for line in lines
         if re.match(r"\w", line)
     }
-    names = {package.name for package in runtime_packages()}
-    assert names <= locked
-    assert {"httpx", "click", "anyio"} <= names
-    assert not {"pytest", "mypy", "hatchling"} & names
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import asyncio
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,7 @@ from rk_exporter.config.config import Config, load
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.web_config import WebConfigMetrics
+from rk_exporter.model.shard import Shard
 from rk_exporter.simulator import Fault, Recording, Session
 from tests.support.building import (
     BLOCKING_FAULTS,
@@ -133,6 +134,10 @@ def full(folder: Path) -> Setup:
         active_as_list=True,
         rate_limit=PLENTY,
     )
+
+
+def sharded(folder: Path) -> Setup:
+    return setup(configuration=replace(two_apps(folder), shard=Shard(0, 2)))
 
 
 def failing(folder: Path) -> Setup:

@@ -18,6 +18,7 @@ _TYPES = {
     "DURATION": "duration",
     "ADDRESS": "addresses",
     "PREFIX": "path",
+    "I/N": "text",
 }
 _HEADS = ("key", "type", "default", "example", "meaning")
 _MEETING_ROWS = (

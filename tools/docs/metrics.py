@@ -14,11 +14,13 @@ from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.internal_errors import internal_errors
 from rk_exporter.metrics.meetings import MEETING_AGE
 from rk_exporter.metrics.recordings import RECORDING_AGE
+from rk_exporter.metrics.shards import shard_families
 from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.metrics.webhooks import WebhookEvents
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Meeting, Reading, Room
 from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
+from rk_exporter.model.shard import Shard
 from rk_exporter.model.webhook import WebhookHealth, WebhookStatus
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from rk_exporter.snapshot import AppSnapshot, Snapshot
@@ -168,7 +170,8 @@ def _families() -> Iterator[Metric]:
     registry.register(ConfigReloadMetrics(_Reloaded()))
     registry.register(WebConfigMetrics(_Reloaded()))
     registry.register(WebhookEvents(events=EventName, results=Result))
-    return chain(SnapshotFamilies()(_snapshot()), registry.collect())
+    snapshot = SnapshotFamilies()(_snapshot())
+    return chain(snapshot, registry.collect(), shard_families(Shard(0, 2)))
 
 
 def _snapshot() -> Snapshot:

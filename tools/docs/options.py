@@ -13,6 +13,7 @@ from tools.docs.tables import code, table
 NOTES = {
     "meetings.files": "[Formats](configuration.md#meetings-in-files).",
     "follow.retain": "A recording with a URL is shown until the URL expires.",
+    "shard": "[Scaling](../how-to/scaling.md).",
     "state.file": "Its folder must exist. [Keep state across restarts](../how-to/state-file.md).",
     "api.budget": "[The budget](../explanation/budget.md).",
     "web.config_file": "[TLS and passwords](../how-to/tls-and-passwords.md).",

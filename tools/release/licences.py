@@ -1,7 +1,7 @@
 """The packages that the exporter needs at runtime, and their licences."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
@@ -16,38 +16,53 @@ _ENVIRONMENTS = tuple(
     for version in ("3.11", "3.12", "3.13")
 )
 _UNKNOWN = "unknown"
-# For packages that have no expression: jinja2.
-_CLASSIFIERS = {"License :: OSI Approved :: BSD License": "BSD-3-Clause"}
+# For packages that have no expression: jinja2, and python-dateutil, whose texts are both these.
+_CLASSIFIERS = {
+    "License :: OSI Approved :: BSD License": "BSD-3-Clause",
+    "License :: OSI Approved :: Apache Software License": "Apache-2.0",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package with its licence as an SPDX expression."""
+    """A package with its licence as an SPDX expression, and the *extras* that need it, if any."""
 
     name: str
     licence: str
     summary: str
+    extras: tuple[str, ...] = ()
 
 
 def runtime_packages() -> list[Package]:
-    """Return the packages that a user gets, by name."""
-    found: dict[str, Package] = {}
-    waiting = [*_needs(_PROJECT)]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found[name] = _package(name)
-            waiting += _needs(name)
+    """Return the packages that a user gets with all extras, by name."""
+    always = _needed()
+    found = {name: _package(name) for name in always}
+    for extra in sorted(metadata.metadata(_PROJECT).get_all("Provides-Extra") or ()):
+        for name in _needed(extra) - always:
+            package = found.get(name) or _package(name)
+            found[name] = replace(package, extras=(*package.extras, extra))
     return [found[name] for name in sorted(found)]
 
 
-def _needs(name: str) -> Iterator[str]:
-    """Return the packages that a package needs on Linux, without its extras."""
+def _needed(extra: str = "") -> set[str]:
+    """Return the packages that a user gets who installs the exporter with one extra, or none."""
+    found: set[str] = set()
+    waiting = [*_needs(_PROJECT, extra)]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _needs(name)
+    return found
+
+
+def _needs(name: str, extra: str = "") -> Iterator[str]:
+    """Return the packages that a package needs on Linux, with one of its extras or with none."""
     for text in metadata.requires(name) or ():
         requirement = Requirement(text)
         marker = requirement.marker
         if marker is None or any(
-            marker.evaluate({**environment, "extra": ""}) for environment in _ENVIRONMENTS
+            marker.evaluate({**environment, "extra": extra}) for environment in _ENVIRONMENTS
         ):
             yield canonicalize_name(requirement.name)
 

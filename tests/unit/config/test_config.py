@@ -86,6 +86,7 @@ def test_smallest_configuration() -> None:
         follow_max_recordings=1000,
         follow_reread_seconds=21600,
         follow_keep_removed=False,
+        shard=None,
         state_file=None,
         listen_addresses=(Address("", 10058),),
         systemd_socket=False,
