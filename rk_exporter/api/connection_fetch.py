@@ -7,7 +7,13 @@ import httpx
 from rk_exporter import __version__
 from rk_exporter.api.connection import translate_error
 from rk_exporter.api.connection_setup import ClientFactory
-from rk_exporter.model.errors import ApiTimeout, BodyTooLarge, ClientError, InvalidResponse
+from rk_exporter.model.errors import (
+    ApiTimeout,
+    BodyTooLarge,
+    ClientError,
+    ConnectFailed,
+    InvalidResponse,
+)
 
 
 _HEADERS = {
@@ -36,11 +42,9 @@ async def fetch_public(
             return await _body(response, largest_body_bytes)
     except (TimeoutError, httpx.TimeoutException):
         raise ApiTimeout(f"{_PEER} did not answer in time") from None
-    except Exception as error:
+    except (httpx.TransportError, OSError) as error:
         failure = translate_error(error, was_proven=False, peer=_PEER)
-        if failure is None:
-            raise
-        raise failure from None
+        raise failure or ConnectFailed(f"no connection to {_PEER}") from None
     finally:
         await client.aclose()
 

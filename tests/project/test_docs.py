@@ -5,6 +5,7 @@ import re
 import subprocess
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -18,7 +19,15 @@ from rk_exporter.cli.main import main
 from rk_exporter.collector.read_mode import Load
 from rk_exporter.config.web_config import parse_web_config
 from tests.support.deploy.compose import compose_schema
-from tests.support.exporters import full, rate_limited, reload_metrics, scrape, sharded, watched
+from tests.support.exporters import (
+    announced,
+    full,
+    rate_limited,
+    reload_metrics,
+    scrape,
+    sharded,
+    watched,
+)
 from tests.support.markdown import (
     PAGES,
     ROOT,
@@ -100,7 +109,7 @@ def metric_rows() -> list[list[str]]:
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
     text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path)) + reload_metrics()
-    text += scrape(sharded(tmp_path))
+    text += scrape(sharded(tmp_path)) + announced()
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -221,6 +230,11 @@ def check_exporter(block: Block, folder: Path) -> None:
     loads(folder, "--config.file", "{folder}/rk.yml")
 
 
+def check_options(block: Block, folder: Path) -> None:
+    app = "account_id: account\napp_id: app\nmeetings: {discover: true}\n"
+    check_exporter(replace(block, text=f"{app}{block.text}"), folder)
+
+
 def check_meetings(block: Block, folder: Path) -> None:
     (folder / "meetings").write_text(block.text)
     loads(folder, *APP, "--meetings.file", "{folder}/meetings")
@@ -287,6 +301,7 @@ CHECKS = {
     "serviceMonitor:": check_chart_values,
     "meetings:": check_chart_values,
     "services:": check_compose,
+    "webhook:": check_options,
 }
 
 
