@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from rk_exporter.model.download import DownloadChecks
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Reading, ReadMode
 from rk_exporter.model.webhook import WebhookStatus
 from rk_exporter.ratelimit.status import BudgetStatus, Outage
@@ -34,6 +35,8 @@ class AppSnapshot:
     """The recordings that get series of their own."""
     totals: RecordingTotals = field(default_factory=RecordingTotals)
     counters: RecordingCounters = field(default_factory=RecordingCounters)
+    downloads: DownloadChecks | None = None
+    """What checks of downloads have found; None if downloads are not verified."""
     is_restored: bool = False
     """Whether the recordings from before the start are among them."""
     clock_offset_seconds: float = 0.0

@@ -20,6 +20,7 @@ from rk_exporter.api.endpoints import (
     SESSIONS,
     segment,
 )
+from rk_exporter.api.file_urls import FileSink
 from rk_exporter.api.list_proof import ListProof
 from rk_exporter.api.pagination import PageSize, walk
 from rk_exporter.api.results import LiveSession, Page, Parsed
@@ -40,8 +41,10 @@ class RealtimeKitClient:
     Each method raises ApiError, or RateLimitWait if the rate limiter does not allow the call now.
     """
 
-    def __init__(self, calls: ApiCaller) -> None:
+    def __init__(self, calls: ApiCaller, *, files: FileSink | None = None) -> None:
         self._calls = calls
+        self.files = files
+        """Who takes the download URLs in answers."""
         self.max_concurrency = calls.max_concurrency
         """How many calls can run at a time; more of them wait."""
         self._page_sizes = {endpoint: PageSize() for endpoint in LISTS}
@@ -52,13 +55,13 @@ class RealtimeKitClient:
     ) -> tuple[Recording, ...]:
         """Return a meeting's recordings in progress, newest first ("Fetch active recording")."""
         path = f"/recordings/active-recording/{segment(meeting_id)}"
-        parse = parsers.parse_active_recordings
+        parse = partial(parsers.parse_active_recordings, files=self.files)
         return await self._call_or_none(ACTIVE_RECORDING, path, parse, context, none=())
 
     async def recording(self, recording_id: str, context: PassContext) -> Recording | None:
         """Return a recording, or None if it does not exist ("Fetch details of a recording")."""
         path = f"/recordings/{segment(recording_id)}"
-        parse = partial(parsers.parse_recording, recording_id=recording_id)
+        parse = partial(parsers.parse_recording, recording_id=recording_id, files=self.files)
         return await self._call_or_none(RECORDING, path, parse, context, none=None)
 
     async def recordings_page(
@@ -76,8 +79,9 @@ class RealtimeKitClient:
         query = {"page_no": str(page_no), "sort_by": "invokedTime", "sort_order": "DESC"}
         if status is not None:
             query["status"] = status.value
+        parse = partial(parsers.parse_recordings_page, files=self.files)
         try:
-            page = await self._page(RECORDINGS, query, parsers.parse_recordings_page, context)
+            page = await self._page(RECORDINGS, query, parse, context)
         except ApiError:
             self._list_proof.fail(_now())
             raise

@@ -60,7 +60,7 @@ def client_factory(base_url: str) -> ClientFactory:
         raise SetupError("api.base_url: invalid host name") from None
     proxy = _proxy(url)
     is_encrypted = url.scheme == "https" or (proxy and proxy.url.scheme == "https")
-    context = _tls_context() if is_encrypted else _rejecting_context()
+    context = tls_context() if is_encrypted else _rejecting_context()
     if proxy and proxy.url.scheme == "https":
         proxy.ssl_context = context
     limits = httpx.Limits(
@@ -88,11 +88,11 @@ def _rejecting_context() -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _tls_context() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
     """
     Return a context that trusts the authorities of this system and those of certifi.
 
-    SSL_CERT_FILE and SSL_CERT_DIR replace both.
+    SSL_CERT_FILE and SSL_CERT_DIR replace both. Raises SetupError.
     """
     file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     try:

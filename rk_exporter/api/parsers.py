@@ -3,6 +3,7 @@
 import re
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ import msgspec
 from rk_exporter.api import fields, schema
 from rk_exporter.api.envelope import is_not_found, unwrap
 from rk_exporter.api.fields import ParseIssues
+from rk_exporter.api.file_urls import FileSink, offer_urls
 from rk_exporter.api.results import LiveSession, Page, Parsed
 from rk_exporter.model.errors import InvalidResponse
 from rk_exporter.model.ids import canonical
@@ -32,7 +34,9 @@ _FILE_NAME = re.compile(
 )
 
 
-def parse_active_recordings(status: int, body: bytes) -> Parsed[tuple[Recording, ...]]:
+def parse_active_recordings(
+    status: int, body: bytes, *, files: FileSink | None = None
+) -> Parsed[tuple[Recording, ...]]:
     """
     Return the recordings in the answer of "Fetch active recording", newest first.
 
@@ -51,7 +55,7 @@ def parse_active_recordings(status: int, body: bytes) -> Parsed[tuple[Recording,
         recording_id = issues.read("id", item.id, fields.identifier)
         if recording_id is None:
             raise InvalidResponse("the API answered 200 with a recording that has no usable id")
-        recordings[recording_id] = _recording(recording_id, item, issues)
+        recordings[recording_id] = _recording(recording_id, item, issues, files)
     newest_first = sorted(
         recordings.values(),
         key=lambda recording: recording.invoked_timestamp_seconds or 0.0,
@@ -60,7 +64,9 @@ def parse_active_recordings(status: int, body: bytes) -> Parsed[tuple[Recording,
     return issues.parsed(tuple(newest_first))
 
 
-def parse_recording(status: int, body: bytes, *, recording_id: str) -> Parsed[Recording | None]:
+def parse_recording(
+    status: int, body: bytes, *, recording_id: str, files: FileSink | None = None
+) -> Parsed[Recording | None]:
     """
     Return the recording in the answer of "Fetch details of a recording".
 
@@ -76,10 +82,12 @@ def parse_recording(status: int, body: bytes, *, recording_id: str) -> Parsed[Re
     answered_id = None if item is None else issues.read("id", item.id, fields.identifier)
     if item is None or answered_id != canonical(recording_id):
         raise InvalidResponse("the API answered 200 without the requested recording")
-    return issues.parsed(_recording(recording_id, item, issues))
+    return issues.parsed(_recording(recording_id, item, issues, files))
 
 
-def parse_recordings_page(status: int, body: bytes) -> Parsed[Page[ListedRecording]]:
+def parse_recordings_page(
+    status: int, body: bytes, *, files: FileSink | None = None
+) -> Parsed[Page[ListedRecording]]:
     """
     Return the recordings in the answer of "Fetch all recordings".
 
@@ -88,18 +96,33 @@ def parse_recordings_page(status: int, body: bytes) -> Parsed[Page[ListedRecordi
     Raises ApiError unless the answer is a documented success.
     """
     data, raw_paging = unwrap(status, body, schema.recordings_page, successes=_LIST_SUCCESSES)
-    return _parse_page(data or (), raw_paging, schema.listed_recording, _listed_recording)
+    parse_item = partial(_listed_recording, files)
+    return _parse_page(data or (), raw_paging, schema.listed_recording, parse_item)
 
 
 def _listed_recording(
-    recording_id: str, item: schema.ListedRecordingItem, issues: ParseIssues
+    files: FileSink | None,
+    recording_id: str,
+    item: schema.ListedRecordingItem,
+    issues: ParseIssues,
 ) -> ListedRecording | None:
-    recording = _recording(recording_id, item, issues)
+    recording = _recording(recording_id, item, issues, files)
     meeting = _meeting(item, recording.output_file_name, issues)
     return None if meeting is None else ListedRecording(meeting, recording)
 
 
-def _recording(recording_id: str, item: schema.RecordingItem, issues: ParseIssues) -> Recording:
+def _recording(
+    recording_id: str, item: schema.RecordingItem, issues: ParseIssues, files: FileSink | None
+) -> Recording:
+    """Return the recording in *item*, and offer its download URLs to *files*."""
+    recording = _parsed_recording(recording_id, item, issues)
+    offer_urls(files, recording, item)
+    return recording
+
+
+def _parsed_recording(
+    recording_id: str, item: schema.RecordingItem, issues: ParseIssues
+) -> Recording:
     word = issues.read("status", item.status, _status_word)
     status = Status(word) if word else Status.UNKNOWN
     if word and status is Status.UNKNOWN:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
@@ -13,6 +14,8 @@ from rk_exporter.collector.planner import due, without_idle
 from rk_exporter.collector.read_mode import Load, ReadModeSelector
 from rk_exporter.collector.readings import StalenessGrace, sync_meetings
 from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS, ScrapeInterval
+from rk_exporter.downloads.verifier import DownloadVerifier
+from rk_exporter.model.download import FileCheck
 from rk_exporter.model.meeting import App, Meeting, Reading, ReadMode
 from rk_exporter.model.secret import Secret, TokenSource
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
@@ -66,6 +69,7 @@ class AppParts:
     selector: ReadModeSelector
     discovery: Discovery | None
     backfill: Backfill | None
+    verifier: DownloadVerifier | None
     stale_after_seconds: float
     usual_interval_seconds: float = USUAL_INTERVAL_SECONDS
     webhook: AppWebhook | None = None
@@ -122,6 +126,7 @@ class AppParts:
             recordings=shown.recordings,
             totals=shown.totals,
             counters=self.tracker.counters,
+            downloads=self.verifier.result if self.verifier else None,
             is_restored=backfill is None or backfill.is_restored,
             clock_offset_seconds=(ahead := self.server_clock.offset_seconds),
             webhook=self.webhook.observe(shown.recordings, api_ahead_seconds=ahead)
@@ -133,6 +138,7 @@ class AppParts:
             tracker=self.tracker.state,
             readings=snapshot.readings,
             newest_ids=backfill.newest_ids if backfill else (),
+            downloads=_checks(snapshot),
         )
         return replace(state, snapshot=snapshot, saved=saved, revision=self.tracker.revision)
 
@@ -185,3 +191,8 @@ class AppParts:
         elif self.selector.is_over_budget:
             wait_seconds += self.load(state, meetings=meetings).round_robin_seconds
         return now - self.stale_after_seconds - wait_seconds
+
+
+def _checks(snapshot: AppSnapshot) -> tuple[FileCheck, ...]:
+    downloads = snapshot.downloads
+    return tuple(chain.from_iterable(downloads.by_recording.values())) if downloads else ()

@@ -13,6 +13,7 @@ from rk_exporter.collector.pass_log import PassReport
 from rk_exporter.collector.planner import plan
 from rk_exporter.collector.readings import ReadResult, count_deferred, merge
 from rk_exporter.collector.work_queue import Job, run_jobs
+from rk_exporter.downloads.verifier import DownloadVerifier
 from rk_exporter.model.errors import ApiError
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.ids import canonical
@@ -24,6 +25,10 @@ from rk_exporter.snapshot import AppSnapshot
 
 # However small the budget is, all settings are read some day.
 _SETTINGS_FIRST = 2
+# However many recordings wait to be checked, they take few of the calls that are left.
+_MOST_READ_FOR_CHECKS = 2
+# From then on a whole list, a hundred recordings per call, is cheaper.
+_MANY_TO_CHECK = 20
 # A budget is small if a window has calls for fewer lists than this.
 _LISTS_IN_SMALL_BUDGET = 4
 
@@ -133,6 +138,7 @@ class AppPass:
             *settings[:_SETTINGS_FIRST],
             *reads[first:],
             *settings[_SETTINGS_FIRST:],
+            *self._check_jobs(),
         )
 
     async def _read_list(self, readings: Iterable[Reading]) -> None:
@@ -151,9 +157,12 @@ class AppPass:
         self._take_list(result, readings)
         reads = self._read_jobs()
         backfill, settings = self._backfill_jobs(), self._settings_jobs()
-        left = await self._run(*reads, *backfill, *settings)
+        checks = self._check_jobs()
+        left = await self._run(*reads, *backfill, *settings, *checks)
         if not result.is_complete:
             return
+        # No calls are saved for checks, which wait for a pass that has some left.
+        left = max(0, left - len(checks))
         # The next passes save calls for what is left, but only for a few settings; and if the
         # budget is small, recordings in progress are more urgent than the whole list.
         left = min(left, max(_SETTINGS_FIRST, left - len(settings)))
@@ -201,10 +210,13 @@ class AppPass:
 
     async def _read_recording(self, recording_id: str) -> None:
         """Read a recording by its id, unless a later answer has shown it already."""
-        parts, tracker = self._parts, self._parts.tracker
+        parts, now = self._parts, self._parts.clock.wall()
         is_hinted = self._hints.has_recording(recording_id) and recording_id not in self._recordings
-        if tracker.due_one(recording_id, now=parts.clock.wall(), is_hinted=is_hinted) is None:
-            return
+        if parts.tracker.due_one(recording_id, now=now, is_hinted=is_hinted) is not None:
+            await self._read_by_id(recording_id)
+
+    async def _read_by_id(self, recording_id: str) -> None:
+        parts, tracker = self._parts, self._parts.tracker
         try:
             recording = await parts.client.recording(recording_id, self._context)
         except ApiError as error:
@@ -234,6 +246,23 @@ class AppPass:
             else partial(self._read_recording, target.recording_id)
             for target in targets
         ]
+
+    def _check_jobs(self) -> list[Job]:
+        """Return jobs that read recordings whose download URLs are needed for a check."""
+        parts, verifier = self._parts, self._parts.verifier
+        if verifier is None:
+            return []
+        shown = (known.recording for known in self._before.snapshot.recordings)
+        wanted = verifier.to_read(shown, most=_MANY_TO_CHECK)
+        if len(wanted) == _MANY_TO_CHECK and parts.backfill and parts.backfill.read_whole_soon():
+            return []
+        return [
+            partial(self._read_for_check, verifier, key) for key in wanted[:_MOST_READ_FOR_CHECKS]
+        ]
+
+    async def _read_for_check(self, verifier: DownloadVerifier, recording_id: str) -> None:
+        await self._read_by_id(recording_id)
+        verifier.was_read(recording_id)
 
     def _backfill_jobs(self) -> list[Job]:
         parts, backfill = self._parts, self._parts.backfill
@@ -265,7 +294,12 @@ class AppPass:
             discovery=parts.discovery.state if parts.discovery else None,
             duration_seconds=parts.clock.monotonic() - state.interval.starts[-1],
         )
-        return parts.with_recordings(state, snapshot, oldest=oldest)
+        state = parts.with_recordings(state, snapshot, oldest=oldest)
+        if parts.verifier:
+            # Not before all recordings are known of which a URL was read.
+            recordings = state.snapshot.recordings
+            parts.verifier.start((item.meeting.meeting_id, item.recording) for item in recordings)
+        return state
 
     def _memory(self, now: float) -> AppState:
         """Return the state with what the next pass must know, but with the snapshot before."""

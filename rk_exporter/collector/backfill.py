@@ -34,6 +34,7 @@ _INTERVAL_SECONDS = 59.0
 # If the budget is small, one call in 50 at most.
 _CALLS_PER_POLL = 50
 _BACKOFF = Backoff(first_seconds=10.0, longest_seconds=600.0)
+_WHOLE_PAUSE_SECONDS = 3600.0
 # After this number of failures in a row, readiness no longer waits for the list.
 _FAILURES_TO_GIVE_UP = 5
 _NOT_OF_THE_LIST = frozenset(
@@ -60,6 +61,7 @@ class Backfill:
         self._due_at = -math.inf
         # The state file has what the whole list would show.
         self._whole_due_at = -math.inf if not newest_ids else math.inf
+        self._may_read_whole_at = -math.inf
         self.newest_ids = newest_ids
         """The ids on the first page of the last poll."""
         self._first_page: Page[ListedRecording] = Page((), (), None)
@@ -84,6 +86,19 @@ class Backfill:
     def is_due(self) -> bool:
         """Return whether to poll now; also if the last poll read only some of the pages."""
         return self._clock.monotonic() >= self._due_at
+
+    def read_whole_soon(self) -> bool:
+        """
+        Read the whole list in the next poll; return whether that helps somebody who needs it.
+
+        It does not if somebody asked for it in the last hour.
+        """
+        now = self._clock.monotonic()
+        if now < self._may_read_whole_at:
+            return False
+        self._may_read_whole_at = now + _WHOLE_PAUSE_SECONDS
+        self._whole_due_at = -math.inf
+        return True
 
     async def poll(self, context: PassContext, *, calls_per_second: float) -> None:
         """

@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rk_exporter.config import parsers
+from rk_exporter.config.download_hosts import parse_hosts
 from rk_exporter.config.option import Option, declare, options_of
 from rk_exporter.config.ranges import Counts
 from rk_exporter.config.tokens import TOKEN_VARIABLE
+from rk_exporter.downloads.hosts import HostPattern
 from rk_exporter.model.ids import parse_id
 from rk_exporter.model.meeting import Meeting, ReadMode
 
@@ -95,6 +97,26 @@ class AppOptions:
     read: ReadMode | None = declare(
         "Read each meeting's active recording, or the app's list of recordings.",
         Option("api.read", parsers.parse_read, "|".join(parsers.READ_CHOICES), default="auto"),
+    )
+    verify_downloads: bool = declare(
+        "Check that the files of finished recordings can be downloaded: the first bytes, after the "
+        "upload, once a day, and 24 hours and an hour before the download URL expires.",
+        Option("downloads.verify", parsers.parse_switch),
+    )
+    download_hosts: tuple[HostPattern, ...] = declare(
+        "Hosts of download URLs that may be requested, besides those of the storages that "
+        "RealtimeKit supports; an entry includes all hosts below it.",
+        Option(
+            "downloads.allowed_hosts",
+            parse_hosts,
+            "HOST",
+            example="[files.example.com, minio.example.com:9000]",
+            is_list=True,
+        ),
+    )
+    allow_private_addresses: bool = declare(
+        "Also request files from hosts with private addresses, e.g. a storage of your own.",
+        Option("downloads.allow_private_addresses", parsers.parse_switch),
     )
 
 

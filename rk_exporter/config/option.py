@@ -15,6 +15,7 @@ _GROUPS = {
     "api": "API",
     "scrape": "Scrapes",
     "follow": "Finished recordings",
+    "downloads": "Downloads",
     "shard": "Several exporters",
     "state": "State",
     "web": "Web server",
@@ -67,7 +68,7 @@ class Option:
     @property
     def is_inherited(self) -> bool:
         """Return whether apps without a value of their own get that of *path*."""
-        return self.path == "account_id" or self.path.startswith("api.")
+        return self.path == "account_id" or self.path.startswith(("api.", "downloads."))
 
     @property
     def flag_help(self) -> str:

@@ -21,6 +21,7 @@ from rk_exporter.collector.read_mode import ReadModeSelector
 from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS
 from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.config import Config
+from rk_exporter.exporter.downloads import Downloads
 from rk_exporter.metrics.own_metrics import OwnMetrics
 from rk_exporter.model.meeting import App, ReadMode
 from rk_exporter.model.secret import Secret
@@ -50,6 +51,7 @@ class SharedParts:
     workers_per_app: int
     persistent: bool
     one_pass: bool
+    downloads: Downloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class RunningApps:
         for app, running in before.items():
             if app not in kept:
                 running.collector.leave()
+                if running.parts.verifier:
+                    running.parts.verifier.leave()
         return AppChanges(*_added_and_removed([app.name for app in before], [*self.parts]))
 
     def _set_groups_and_metrics(self, config: Config) -> None:
@@ -128,6 +132,8 @@ class RunningApps:
             state=restored.tracker if restored else None,
         )
         client = self._client(config, app.app, limiter, server_clock)
+        verifier = shared.downloads.new_verifier(config, app, server_clock, restored)
+        client.files = verifier
         backfill = None
         if shared.persistent:
             newest_ids = restored.newest_ids if restored else ()
@@ -145,6 +151,7 @@ class RunningApps:
             selector=ReadModeSelector(name, app.read),
             discovery=self._discovery(config, app, client),
             backfill=backfill,
+            verifier=verifier,
             stale_after_seconds=config.stale_after_seconds,
             usual_interval_seconds=WINDOW_SECONDS if shared.one_pass else USUAL_INTERVAL_SECONDS,
             webhook=AppWebhook(clock) if config.webhook_address and not shared.one_pass else None,
@@ -166,12 +173,16 @@ class RunningApps:
         before.selector.change(name, app.read)
         if before.backfill:
             before.backfill.rename(name)
+        verifier = before.client.files = shared.downloads.changed_verifier(
+            config, app, before.verifier, before.server_clock
+        )
         parts = replace(
             before,
             app=app.app,
             meetings=MeetingList(app.meetings, app.meeting_files),
             token=app.token,
             discovery=self._discovery(config, app, before.client, before.discovery),
+            verifier=verifier,
             stale_after_seconds=config.stale_after_seconds,
         )
         is_renamed = name != before.app.name

@@ -14,7 +14,10 @@ from rk_exporter.api.connection_setup import ClientFactory, client_factory
 from rk_exporter.collector.app_parts import AppParts
 from rk_exporter.collector.collector import Collector
 from rk_exporter.config.config import Config
+from rk_exporter.downloads.verifier import Fetch
 from rk_exporter.exporter.apps import AppChanges, RunningApps, SharedParts
+from rk_exporter.exporter.downloads import Downloads, make_fetch
+from rk_exporter.metrics.downloads import download_counters
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.new_series import NewSeries
@@ -48,6 +51,7 @@ class PreparedChange:
 
     config: Config
     make_client: ClientFactory
+    fetch: Fetch | None
     routes: Mapping[str, Route]
 
 
@@ -67,7 +71,8 @@ class Exporter:
     """
     All parts of one exporter; two exporters share nothing.
 
-    Tests replace the *clock*, and *make_client*, which opens connections. An exporter that is not
+    Tests replace the *clock*, *make_client*, which opens connections to the API, and *fetch*, which
+    requests files. An exporter that is not
     *persistent* neither reads nor writes the state file, and does not look for recordings that
     ended before its start. One that makes *one_pass* only takes a small part of the budget, and no
     time to spend it. *reload* reloads the configuration when a request asks for it. Raises
@@ -77,6 +82,7 @@ class Exporter:
     config: Config
     _: KW_ONLY
     make_client: ClientFactory | None = None
+    fetch: Fetch | None = None
     clock: Clock = field(default_factory=Clock)
     workers_per_app: int = WORKERS_PER_APP
     persistent: bool = True
@@ -88,6 +94,9 @@ class Exporter:
         self._clients = ClientPool(self._client_factory(config))
         self._state_file = self._new_state_file()
         self._metrics = OwnMetrics()
+        self._downloads = Downloads(
+            self.fetch or make_fetch(config), clock=self.clock.wall, persistent=self.persistent
+        )
         groups = BudgetGroups(
             self.clock,
             saved=self._state_file.restored_calls if self._state_file else lambda _: None,
@@ -104,6 +113,7 @@ class Exporter:
                 workers_per_app=self.workers_per_app,
                 persistent=self.persistent,
                 one_pass=self.one_pass,
+                downloads=self._downloads,
             ),
         )
         # Not of a process that ends after one pass: node_exporter reads its output, and has its
@@ -136,11 +146,13 @@ class Exporter:
 
         Raises SetupError.
         """
-        return PreparedChange(config, self._client_factory(config), self._routes(config))
+        make_client, fetch = self._client_factory(config), self.fetch or make_fetch(config)
+        return PreparedChange(config, make_client, fetch, self._routes(config))
 
     async def change(self, prepared: PreparedChange) -> AppChanges:
         """Take another configuration into use between two passes; nothing in this can fail."""
         async with self.collector.between_passes():
+            self._downloads.fetch = prepared.fetch
             changes = self._apps.replace(prepared.config)
             self.collector.replace(self._apps.collectors)
             self._new_series.begin(self._counters())
@@ -166,11 +178,9 @@ class Exporter:
     def _counters(self) -> Iterable[Metric]:
         """Return the families of the last snapshot that have counters."""
         snapshot = self.collector.snapshot
-        return chain(
-            counter_families(snapshot.apps),
-            webhook_families(snapshot.apps),
-            self._own_families(snapshot),
-        )
+        apps = snapshot.apps
+        families = (counter_families(apps), download_counters(apps), webhook_families(apps))
+        return chain(*families, self._own_families(snapshot))
 
     def _scraped_families(self, snapshot: Snapshot) -> Iterable[Metric]:
         """Return what scrapers get of *snapshot*, with the metrics of a process that serves."""
@@ -180,6 +190,7 @@ class Exporter:
     async def close(self) -> None:
         """Close all connections to the API, save the state, and stop the rendering thread."""
         try:
+            await self._downloads.queue.close()
             await self.collector.close()
         finally:
             if self._state_file:

@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from rk_exporter import __version__
 from rk_exporter.metrics.apps import app_families
 from rk_exporter.metrics.builders import LabelSet, LabelValues, info
+from rk_exporter.metrics.downloads import DownloadFamilies
 from rk_exporter.metrics.meetings import meeting_families
 from rk_exporter.metrics.recording_counters import counter_families
 from rk_exporter.metrics.recording_totals import total_families
@@ -38,15 +39,17 @@ class SnapshotFamilies:
 
     def __init__(self) -> None:
         self._recordings = AllRecordingSeries()
+        self._downloads = DownloadFamilies()
         self._policy_names = LabelValues(most=_MOST_POLICY_NAMES)
 
     def __call__(self, snapshot: Snapshot) -> Iterator[Metric]:
         """
-        Return the metric families of *snapshot*: always the same, in the same order.
+        Return the metric families of *snapshot*, always in the same order.
 
-        Those of webhooks are there if webhooks are on.
+        They are always the same, except those of parts that may be off.
         """
         yield from self._recordings.families(snapshot)
+        yield from self._downloads(snapshot)
         yield from total_families(snapshot.apps)
         yield from counter_families(snapshot.apps)
         yield from meeting_families(snapshot)

@@ -3,6 +3,7 @@
 from rk_exporter.simulator.api.app import Simulator
 from rk_exporter.simulator.api.endpoints import Endpoint
 from rk_exporter.simulator.api.faults import Fault
+from rk_exporter.simulator.api.files import FileFault
 from rk_exporter.simulator.api.payloads import CANARY, MeetingInList
 from rk_exporter.simulator.api.rate_limit_headers import (
     HeaderWriter,
@@ -38,6 +39,7 @@ __all__ = [
     "AcceleratedClock",
     "Endpoint",
     "Fault",
+    "FileFault",
     "GeneratedScenario",
     "HeaderWriter",
     "Meeting",

@@ -11,6 +11,7 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
+from rk_exporter.model.download import CheckFailure, FileCheck, FileKind
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Kind, Outcome, Status, StopReason
 from rk_exporter.model.saved_calls import SavedCalls
@@ -36,6 +37,8 @@ class SavedApp:
     readings: tuple[Reading, ...] = ()
     newest_ids: tuple[str, ...] = ()
     """The ids at the head of the app's list of recordings."""
+    downloads: tuple[FileCheck, ...] = ()
+    """The last checks of downloads, if downloads are verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +129,22 @@ class _Reading(msgspec.Struct, frozen=True, kw_only=True):
         return Meeting(self.meeting_id, self.meeting_id)
 
 
-class _SavedApp(msgspec.Struct, frozen=True, kw_only=True):
+class _FileCheck(msgspec.Struct, frozen=True, kw_only=True):
+    recording_id: str
+    kind: FileKind
+    checked_at: float
+    failure: CheckFailure | None = None
+    size_bytes: _Sum | None = None
+    failures: _Count = 0
+
+
+# A file without checks is the same as one of a version that made none.
+class _SavedApp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     app: _AppId
     tracker: _Tracker = msgspec.field(name="past")
     newest_ids: tuple[str, ...] = ()
     readings: tuple[_Reading, ...] = msgspec.field(name="meetings", default=())
+    downloads: tuple[_FileCheck, ...] = ()
 
 
 class _SavedCalls(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +193,7 @@ def _to_record(saved: SavedApp) -> _SavedApp:
         app=msgspec.convert(saved.app, _AppId, from_attributes=True),
         tracker=msgspec.convert(saved.tracker, _Tracker, from_attributes=True),
         newest_ids=saved.newest_ids,
+        downloads=msgspec.convert(saved.downloads, tuple[_FileCheck, ...], from_attributes=True),
         readings=tuple(
             _Reading(
                 meeting_id=reading.meeting.meeting_id,

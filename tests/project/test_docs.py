@@ -5,7 +5,6 @@ import re
 import subprocess
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -26,6 +25,7 @@ from tests.support.exporters import (
     reload_metrics,
     scrape,
     sharded,
+    verifying,
     watched,
 )
 from tests.support.markdown import (
@@ -109,7 +109,7 @@ def metric_rows() -> list[list[str]]:
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
     text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path)) + reload_metrics()
-    text += scrape(sharded(tmp_path)) + announced()
+    text += scrape(sharded(tmp_path)) + verifying() + announced()
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -231,8 +231,8 @@ def check_exporter(block: Block, folder: Path) -> None:
 
 
 def check_options(block: Block, folder: Path) -> None:
-    app = "account_id: account\napp_id: app\nmeetings: {discover: true}\n"
-    check_exporter(replace(block, text=f"{app}{block.text}"), folder)
+    (folder / "rk.yml").write_text(block.text)
+    loads(folder, *APP, "--meeting-id", "weekly", "--config.file", "{folder}/rk.yml")
 
 
 def check_meetings(block: Block, folder: Path) -> None:
@@ -290,6 +290,7 @@ def run_if_installed(*command: str) -> None:
 CHECKS = {
     "account_id:": check_exporter,
     "apps:": check_exporter,
+    "downloads:": check_options,
     "- 497f6eca": check_meetings,
     "scrape_configs:": check_prometheus,
     "rule_files:": check_prometheus,

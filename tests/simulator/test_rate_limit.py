@@ -257,6 +257,7 @@ def test_request_log() -> None:
         "by_endpoint": {"active_recording": 5},
         "by_meeting": {"m1": 2, "m2": 2},
         "by_app": {"app": 4},
+        "files": 0,
     }
     assert log.peak_by_token == {"token": 2}
 

@@ -10,6 +10,7 @@ from rk_exporter.simulator import (
     DEMO_PACE,
     Endpoint,
     Fault,
+    FileFault,
     MeetingInList,
     NotFoundBody,
     SimulatorSettings,
@@ -25,7 +26,13 @@ def page(root: Path) -> str:
 
 def test_complete(page: str) -> None:
     """The page lists all endpoints, faults, paces and switches."""
-    names = [*Fault, *MeetingInList, *NotFoundBody, *(set(Endpoint) - {Endpoint.UNKNOWN})]
+    names = [
+        *Fault,
+        *FileFault,
+        *MeetingInList,
+        *NotFoundBody,
+        *(set(Endpoint) - {Endpoint.UNKNOWN}),
+    ]
     names += [name for name in dir(DEMO_PACE) if name.endswith("_share")]
     names += [item.name for item in fields(SimulatorSettings)]
 

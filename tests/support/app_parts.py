@@ -90,5 +90,6 @@ def app_parts(name: str, clock: Clock, read: ReadMode) -> AppParts:
         selector=ReadModeSelector(name, read),
         discovery=Discovery(name, client, clock=clock, stale_after_seconds=300.0),
         backfill=Backfill(name, client, tracker, clock=clock),
+        verifier=None,
         stale_after_seconds=300.0,
     )

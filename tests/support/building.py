@@ -16,6 +16,7 @@ import httpx
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.sources import Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE
+from rk_exporter.downloads.verifier import Fetch
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.model.secret import Secret
@@ -263,6 +264,7 @@ def setup(
     linger_seconds: float = 1e9,
     configuration: Config | None = None,
     workers_per_app: int = 8,
+    fetch: Fetch | None = None,
     **simulator_options: Any,
 ) -> Setup:
     """Return a setup that reads *recordings*, with all their *meetings* in its configuration."""
@@ -279,6 +281,7 @@ def setup(
     exporter = Exporter(
         configuration or config(meeting_ids=ids),
         make_client=in_process(proxy),
+        fetch=fetch,
         clock=clock,
         workers_per_app=workers_per_app,
     )
@@ -305,8 +308,10 @@ class Simulation:
         *,
         configuration: Config,
         workers_per_app: int = 8,
+        fetch: Fetch | None = None,
         **simulator_options: Any,
     ) -> None:
+        self._fetch = fetch
         self._loop = asyncio.get_running_loop()
         self._loop.set_default_executor(ImmediateExecutor())
         self._begun_at: float | None = None
@@ -325,13 +330,16 @@ class Simulation:
         return Exporter(
             self._configuration,
             make_client=in_process(self.proxy),
+            fetch=self._fetch,
             clock=self.clock,
             workers_per_app=self._workers_per_app,
         )
 
-    async def restart(self, *, is_killed: bool = False) -> None:
+    async def restart(
+        self, configuration: Config | None = None, *, is_killed: bool = False
+    ) -> None:
         """
-        Replace the running exporter by a new one.
+        Replace the running exporter by a new one, perhaps with another *configuration*.
 
         An exporter that *is_killed* does not save what it has read since its last scrape.
         """
@@ -340,6 +348,7 @@ class Simulation:
         await self.exporter.close()
         if kept is not None and file:
             file.write_bytes(kept)
+        self._configuration = configuration or self._configuration
         self.exporter = self._make_exporter()
 
     async def reload(self, configuration: Config) -> None:

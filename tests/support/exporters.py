@@ -10,11 +10,14 @@ from typing import TypeVar
 
 from rk_exporter.collector.app_webhook import Notice
 from rk_exporter.config.config import Config, load
+from rk_exporter.downloads.hosts import DownloadRules
+from rk_exporter.downloads.verdict import Answer
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.metrics.webhooks import WebhookEvents
 from rk_exporter.model.recording import Status
+from rk_exporter.model.secret import Secret
 from rk_exporter.model.shard import Shard
 from rk_exporter.simulator import Fault, Recording, Session
 from rk_exporter.webhooks.events import EventName
@@ -159,6 +162,24 @@ def rate_limited(folder: Path) -> Setup:
     system = full(folder)
     system.simulator.inject("*", Fault.RATE_LIMITED)
     return system
+
+
+def verifying() -> str:
+    """Return what an exporter shows that has found a file that is too short."""
+
+    async def fetch(_url: Secret, _rules: DownloadRules) -> Answer:
+        return Answer(206, 1000, b"ID3")
+
+    async def until_checked() -> str:
+        text = ""
+        while "rk_recording_download_verified{" not in text:
+            text = (await system.get()).text
+        return text
+
+    recording = every_state()[4]
+    configuration = config(meeting_ids=["uploaded"], downloads__verify="true")
+    system = setup(recording, configuration=configuration, fetch=fetch)
+    return finish(system, until_checked)
 
 
 def finish(system: Setup, steps: Callable[[], Awaitable[T]]) -> T:

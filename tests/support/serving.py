@@ -5,6 +5,7 @@ import threading
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -13,7 +14,7 @@ import uvicorn
 class _Server(uvicorn.Server):
     """A server that says when it is ready."""
 
-    def __init__(self, application: Any) -> None:
+    def __init__(self, application: Any, **options: Any) -> None:
         super().__init__(
             uvicorn.Config(
                 application,
@@ -24,6 +25,7 @@ class _Server(uvicorn.Server):
                 date_header=False,
                 ws="none",
                 timeout_graceful_shutdown=1,
+                **options,
             )
         )
         self.ready = threading.Event()
@@ -35,15 +37,19 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def served(application: Any) -> Iterator[str]:
-    """Serve *application*, a simulator, on a free port, and give its URL."""
-    server = _Server(application)
+def served(application: Any, *, certificate: Path | None = None) -> Iterator[str]:
+    """
+    Serve *application*, a simulator, on a free port, and give its URL.
+
+    With a *certificate*, a file that also has the key, it is served by TLS, as `localhost`.
+    """
+    server = _Server(application, **({"ssl_certfile": str(certificate)} if certificate else {}))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
     try:
         assert server.ready.wait(10)
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield f"https://localhost:{port}" if certificate else f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join()

@@ -18,6 +18,7 @@ _TYPES = {
     "DURATION": "duration",
     "ADDRESS": "addresses",
     "PREFIX": "path",
+    "HOST": "host",
     "I/N": "text",
 }
 _HEADS = ("key", "type", "default", "example", "meaning")
@@ -71,6 +72,8 @@ follow:                                # finished recordings
   max_recordings: 1000
   reread_interval: 6h
   keep_removed: false
+downloads:
+  verify: true                         # can the files be downloaded?
 state:
   file: /var/lib/rk-exporter/state
 web:
@@ -108,9 +111,9 @@ api:
   read: auto
 ```
 
-With `apps`, a top-level `account_id` and the settings under `api` apply to every app that has none
-of its own. `app_id`, `meeting_ids` and `meetings` are then errors at the top level, whether they
-come from the file, a variable or a flag.
+With `apps`, a top-level `account_id` and the settings under `api` and `downloads` apply to every
+app that has none of its own. `app_id`, `meeting_ids` and `meetings` are then errors at the top
+level, whether they come from the file, a variable or a flag.
 
 Apps whose tokens are equal at the start share one [budget](../explanation/budget.md): the smallest
 of theirs.

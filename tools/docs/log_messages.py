@@ -34,6 +34,7 @@ _TITLES = {
     "cli": "Start and end",
     "collector": "Reading",
     "config": "Meetings files",
+    "downloads": "Downloads",
     "exporter": "Reload",
     "runtime": "Files that are reloaded",
     "tracking": "Recordings and the state file",
@@ -78,6 +79,7 @@ _CAUSES = "../how-to/troubleshooting.md#what-the-log-says-about-a-missing-meetin
 ADVICE = {
     "API token is sent in clear text": "Use `https`, except for tests.",
     "configuration was not reloaded": "Correct the file, and [reload](../how-to/reload.md) again.",
+    "internal error in the check of a download": "A bug: report it with the field `traceback`.",
     "reload failed": "A bug: report it with the field `traceback`.",
     "{path} cannot change": "[Restart](../how-to/reload.md#what-needs-a-restart), or nothing.",
     "budget of": "Lower `--api.budget`, unless Cloudflare gave you a higher limit.",

@@ -17,6 +17,7 @@ from rk_exporter.metrics.recordings import RECORDING_AGE
 from rk_exporter.metrics.shards import shard_families
 from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.metrics.webhooks import WebhookEvents
+from rk_exporter.model.download import CheckFailure, DownloadChecks, FileCheck, FileKind
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Meeting, Reading, Room
 from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
@@ -34,6 +35,13 @@ from tools.docs.tables import code, table
 
 # The first subject counts that has a prefix of the metric's name.
 _SUBJECTS = {
+    "Downloads": (
+        "rk_download_",
+        "rk_recording_download_verified",
+        "rk_recording_download_size_",
+        "rk_recording_download_last_check_",
+        "rk_recording_download_failure_",
+    ),
     "Files": ("rk_meetings_file_", "rk_state_file_", "rk_config_", "rk_web_config_"),
     "Recordings of an app": (
         "rk_recordings",
@@ -52,6 +60,7 @@ _SUBJECTS = {
 }
 _ORDER = (
     "Single recordings",
+    "Downloads",
     "Recordings of an app",
     "Meetings",
     "Apps",
@@ -76,8 +85,9 @@ _LABELS = {
     "recording_id": "id of the recording",
     "status": f"state of the recording: {_codes(Status)}",
     "reason": f"of the end of a recording: {_codes(StopReason)}; of a failed API call: "
-    f"{_codes(Reason)}",
-    "kind": "of a download: `composite` (the recording) or `audio` (its sound alone); of a "
+    f"{_codes(Reason)}; of a download that does not work: {_codes(CheckFailure)}",
+    "kind": "of a download: `composite` (the recording), `audio` (its sound alone), or in the "
+    "metrics of checks also `track` (the files of the participants); of a "
     "recording: `composite` or `track` (a file per participant)",
     "session_id": "id of the meeting's session; empty if the API does not return it",
     "output_file_name": "name of the recording's file; empty if the API does not return it",
@@ -110,7 +120,8 @@ meeting as old as `rk_meeting_last_success_timestamp_seconds`, and those of live
 
 A recording has 12 to 22 series, a meeting 4 to 7. [Following](../explanation/following.md) explains
 how long a recording is shown. Metrics whose type is `info` have the value 1; their labels are the
-content.
+content. The metrics of downloads exist only if [downloads are
+verified](../how-to/verify-downloads.md).
 
 A new series of a counter or histogram shows its old value, usually 0, in two scrapes before it
 grows, so that `increase` counts [from the first event](../how-to/prometheus.md#new-counters).
@@ -154,6 +165,15 @@ def _labels(family: Metric) -> list[str]:
     return [name for name in names if name != _BUCKET_LABEL]
 
 
+_FAILED_CHECK = FileCheck(
+    recording_id="recording",
+    kind=FileKind.COMPOSITE,
+    checked_at=1.0,
+    failure=CheckFailure.SIZE_MISMATCH,
+    size_bytes=1.0,
+)
+
+
 class _Reloaded:
     """A configuration that was reloaded."""
 
@@ -183,7 +203,7 @@ def _snapshot() -> Snapshot:
         session_id="session",
         output_file_name="file",
         file_size_bytes=1.0,
-        download_url_expiry_timestamp_seconds=1.0,
+        download_url_expiry_timestamp_seconds=2.0,
         invoked_timestamp_seconds=1.0,
         started_timestamp_seconds=1.0,
         stopped_timestamp_seconds=1.0,
@@ -211,6 +231,9 @@ def _snapshot() -> Snapshot:
         files=(FileState("path", is_read=True, last_success_timestamp_seconds=1.0),),
         discovery=DiscoveryState(last_success_timestamp_seconds=1.0),
         recordings=(KnownRecording(meeting=meeting, recording=recording, read_at=1.0),),
+        downloads=DownloadChecks(
+            {"recording": (_FAILED_CHECK,)}, failed=dict.fromkeys(CheckFailure, 0)
+        ),
         totals=RecordingTotals(earliest_expiry_timestamp_seconds=1.0),
         webhook=WebhookStatus(
             health=WebhookHealth.HEALTHY, last_event_timestamp_seconds=1.0, missed=1

@@ -14,6 +14,7 @@ from rk_exporter.simulator import (
     REAL_PACE,
     Endpoint,
     Fault,
+    FileFault,
     MeetingInList,
     NotFoundBody,
     Pace,
@@ -74,7 +75,16 @@ They need no token.
 
 {control}
 The request log at `/simulator/requests` counts all calls (`total`), those that the rate limit
-rejected (`refused`), and the maximum in any 5 minutes (`peak`).
+rejected (`refused`), and the maximum in any 5 minutes (`peak`). Requests for `files` are none.
+
+## Files
+
+The simulator serves the files of uploaded recordings below `/files/`, with ranges, to everybody who
+has a download URL. The URLs in its answers lead there if the setting `files_url` says so; otherwise
+they name the hosts of the storages. The exporter downloads by TLS only, so put a server with a
+certificate in front. The setting `file_fault` lets the storage misbehave:
+
+{file_faults}
 
 ## Faults
 
@@ -141,6 +151,7 @@ def simulator_reference() -> str:
         switches=_switches(),
         not_found_body=_members(("value", "body of the 404"), NotFoundBody),
         webhook_faults=_members(("value", "what is wrong with events"), WebhookFault),
+        file_faults=_members(("value", "how the storage answers"), FileFault),
         meeting_in_list=_members(("value", "how an item names its meeting"), MeetingInList),
     )
 

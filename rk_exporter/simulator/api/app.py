@@ -15,6 +15,7 @@ from rk_exporter.simulator.api.control import Control
 from rk_exporter.simulator.api.endpoints import API_PREFIX, ApiCall, Endpoint, parse_path
 from rk_exporter.simulator.api.fault_responses import apply_fault
 from rk_exporter.simulator.api.faults import Fault, FaultRegistry
+from rk_exporter.simulator.api.files import FILES_PREFIX
 from rk_exporter.simulator.api.gateway import Gateway, GatewayDecision, bearer_token
 from rk_exporter.simulator.api.listing import Query
 from rk_exporter.simulator.api.not_found import not_found_response
@@ -40,6 +41,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 WINDOW_SECONDS = 300.0
 """The window of Cloudflare's global rate limit."""
+_LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 BURST_WINDOW_SECONDS = 60.0
 """The window of the other limit in Cloudflare's examples."""
 
@@ -129,6 +131,9 @@ class Simulator:
         """Answer one HTTP request."""
         path = _raw_path(scope)
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        if path.startswith(FILES_PREFIX):
+            await self._serve_file(scope, receive, send, path)
+            return
         if not path.startswith(API_PREFIX):
             shown = self._control.respond(scope["method"], path, query)
             await _send(send, shown, self._clock())
@@ -145,10 +150,20 @@ class Simulator:
             age = self.settings.cached_seconds
             await _send(send, response, self._clock(), age)
 
+    async def _serve_file(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        """Answer a request for a file, as the storage does; it has no token."""
+        self.requests.files += 1
+        now, url = self._clock(), f"{path}?{scope['query_string'].decode('latin-1')}"
+        response = self._backend.file(url, _header(scope, b"range") or "", now)
+        if response is None:
+            await _hang(receive)
+        else:
+            await _send(send, response, now)
+
     def _decide(self, scope: Scope, call: ApiCall, query: Query) -> GatewayDecision:
         """Log an API call and let the gateway decide about it."""
         now = self._clock()
-        authorization = _authorization(scope)
+        authorization = _header(scope, b"authorization")
         meeting_id = self._backend.meeting_of(call, query, now)
         token = bearer_token(authorization)
         self.requests.count(call.endpoint, meeting_id, now, token, call.app_id)
@@ -218,11 +233,11 @@ def _raw_path(scope: Scope) -> str:
     return str(scope["path"]) if raw_path is None else raw_path.decode("latin-1")
 
 
-def _authorization(scope: Scope) -> str | None:
-    """Return the Authorization header."""
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    """Return a header of a request."""
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
     for name, value in headers:
-        if name == b"authorization":
+        if name == wanted:
             return value.decode("latin-1").strip()
     return None
 
@@ -233,7 +248,7 @@ async def _send(send: Send, response: Response, now: float, age: int = 0) -> Non
     headers = [*response.headers, (b"date", formatdate(now - age, usegmt=True).encode())]
     if age:
         headers.append((b"age", str(age).encode()))
-    has_length = any(name == b"content-length" for name, _ in headers)
+    has_length = any(name in _LENGTHS for name, _ in headers)
     if not has_length and response.status != HTTPStatus.NO_CONTENT:
         headers.append((b"content-length", str(len(response.body)).encode()))
     start = {"type": "http.response.start", "status": int(response.status), "headers": headers}

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from urllib.parse import unquote
 
 from rk_exporter.simulator.api.endpoints import ApiCall, Endpoint
+from rk_exporter.simulator.api.files import FILES_PREFIX, file_response, move_urls
 from rk_exporter.simulator.api.listing import (
     ALL_STATUSES,
     LATER_STATUSES,
@@ -24,7 +26,13 @@ from rk_exporter.simulator.api.payloads import (
     session_payload,
     timestamp,
 )
-from rk_exporter.simulator.api.responses import JsonObject, JsonResponse, backend_error, success
+from rk_exporter.simulator.api.responses import (
+    JsonObject,
+    JsonResponse,
+    Response,
+    backend_error,
+    success,
+)
 from rk_exporter.simulator.api.settings import SimulatorSettings
 from rk_exporter.simulator.scenarios.model import URL_LIFETIME_SECONDS, Recording, Session, Status
 from rk_exporter.simulator.scenarios.scenario import Scenario
@@ -119,7 +127,15 @@ class Backend:
             file = {"download_url": f"{url}{CANARY}".ljust(_LONG_URL, "0")}
             files = {f"peer-{number}.webm": file for number in range(settings.track_files)}
             payload["download_url"] = [{"layer_name": "default", "download_urls": files}]
+        if settings.files_url:
+            move_urls(payload, recording, settings.files_url)
         return payload
+
+    def file(self, url: str, range_header: str, now: float) -> Response | None:
+        """Return the response to a request for the file at *url*; None if it hangs."""
+        recording_id = unquote(url.removeprefix(FILES_PREFIX).partition("/")[0])
+        recording = self.scenario.recording(recording_id, now)
+        return file_response(recording, url, range_header, self.settings.file_fault, now)
 
     def _in_list(self, payload: JsonObject) -> JsonObject:
         """Show the ids of an item in capitals, if the settings say so."""

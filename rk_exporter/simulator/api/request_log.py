@@ -23,6 +23,8 @@ class RequestLog:
     by_meeting: Counter[str] = field(default_factory=Counter)
     by_app: Counter[str] = field(default_factory=Counter)
     """The calls that name an app, by its id."""
+    files: int = 0
+    """The requests for files, which are no calls to the API."""
     _arrivals: dict[str, list[float]] = field(default_factory=dict)
     _windows: dict[str | None, SlidingWindow] = field(default_factory=dict)
     """A window for each token, and under None the window for all calls."""
@@ -73,6 +75,7 @@ class RequestLog:
             "by_endpoint": dict(self.by_endpoint),
             "by_meeting": dict(self.by_meeting),
             "by_app": dict(self.by_app),
+            "files": self.files,
         }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from rk_exporter.simulator.api.files import FileFault
 from rk_exporter.simulator.api.payloads import MeetingInList
 from rk_exporter.simulator.api.rate_limit_headers import HeaderWriter, documented_headers
 from rk_exporter.simulator.api.responses import JsonObject
@@ -90,6 +91,11 @@ class SimulatorSettings:
     """App whose calls get 403 with an HTML page."""
     moving_expiry: bool = False
     """Whether each read makes the download URLs expire seven days later."""
+    files_url: str = ""
+    """Beginning of the download URLs, e.g. `https://localhost:8443`, where this simulator is
+    reached by TLS; it serves the files there. Without it, the URLs are those of the storages."""
+    file_fault: FileFault = FileFault.NONE
+    """How the storage answers requests for files."""
     status_word: str = ""
     """Undocumented word that replaces the status RECORDING."""
     webhook_fault: WebhookFault = WebhookFault.NONE

@@ -9,7 +9,7 @@ import yaml
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.exporters import full, rate_limited, reload_metrics, scrape, watched
+from tests.support.exporters import full, rate_limited, reload_metrics, scrape, verifying, watched
 from tests.support.monitoring.promql import Known, Labels, labels_of
 
 
@@ -34,7 +34,12 @@ def rules_of(document: Rules, kind: str) -> Iterator[Rules]:
 
 def all_series(folder: Path, rules: Rules) -> Known:
     """Return the series of a Prometheus with these *rules*, and their labels."""
-    texts = (watched(full(folder)), scrape(rate_limited(folder)), reload_metrics())
+    texts = (
+        watched(full(folder)),
+        scrape(rate_limited(folder)),
+        verifying(),
+        reload_metrics(),
+    )
     return with_alerts(with_recorded({"up": TARGET, **exposed(texts)}, rules), rules)
 
 

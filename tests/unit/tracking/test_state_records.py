@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rk_exporter.model.download import CheckFailure, FileCheck, FileKind
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Kind, Outcome, Recording, Status, StopReason
@@ -30,6 +31,7 @@ T = TypeVar("T")
 
 VERSION_1 = (Path(__file__).parent / "golden/state-v1.json").read_bytes()
 WITH_TOTALS = (Path(__file__).parent / "golden/state-v1-with-totals.json").read_bytes()
+WITH_DOWNLOADS = (Path(__file__).parent / "golden/state-v1-with-downloads.json").read_bytes()
 """A file that release 1 wrote: two apps, recordings in all states, names that are not ASCII."""
 
 
@@ -124,6 +126,15 @@ def reading(meeting_id: str, recordings: tuple[Recording, ...], read_at: float) 
     )
 
 
+FILE_CHECKS = values_of(
+    FileCheck,
+    recording_id=TEXT,
+    kind=st.sampled_from(FileKind),
+    checked_at=TIME,
+    failure=MAYBE | st.sampled_from(CheckFailure),
+    size_bytes=MAYBE | SUM,
+    failures=COUNT,
+)
 SAVED_APPS = values_of(
     SavedApp,
     app=APPS,
@@ -132,6 +143,7 @@ SAVED_APPS = values_of(
         st.builds(reading, TEXT, st.lists(RECORDINGS, max_size=2).map(tuple), TIME), max_size=2
     ).map(tuple),
     newest_ids=st.lists(TEXT, max_size=2).map(tuple),
+    downloads=st.lists(FILE_CHECKS, max_size=2).map(tuple),
 )
 
 
@@ -317,3 +329,28 @@ def test_unreadable(content: bytes, message: str) -> None:
     """The exception says whether the file is damaged or has another version."""
     with pytest.raises(UnreadableState, match=f"^{message}$"):
         decode(content)
+
+
+class TestVersion1WithDownloads:
+    """A file of an exporter that verifies downloads, which adds only optional values."""
+
+    def test_written_again(self) -> None:
+        """The format has not changed: the same state gives the same bytes."""
+        assert WITH_DOWNLOADS == encode(decode(WITH_DOWNLOADS).apps)
+
+    def test_checks(self) -> None:
+        """Each value of a check is restored into its own field; older files have no checks."""
+        (app,) = decode(WITH_DOWNLOADS).apps
+        good = FileCheck(
+            recording_id="r-1", kind=FileKind.AUDIO, checked_at=1795000200.5, size_bytes=1000.0
+        )
+        bad = FileCheck(
+            recording_id="r-1",
+            kind=FileKind.COMPOSITE,
+            checked_at=1795000200.0,
+            failure=CheckFailure.SIZE_MISMATCH,
+            size_bytes=10106268.0,
+            failures=3,
+        )
+        assert (bad, good) == app.downloads
+        assert [(), ()] == [saved.downloads for saved in decode(WITH_TOTALS).apps]

@@ -1,0 +1,66 @@
+"""The download URLs in an answer, for those who ask for them; all others never see them."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import msgspec
+
+from rk_exporter.api import fields, schema
+from rk_exporter.model.download import FileKind, FileUrls
+from rk_exporter.model.recording import Recording
+from rk_exporter.model.secret import Secret
+
+
+# As many participants as a recording of tracks can have.
+MOST_FILES = 100
+_any: msgspec.json.Decoder[object] = msgspec.json.Decoder()
+
+
+class FileSink(Protocol):
+    """Who takes the URLs of recordings."""
+
+    def wants(self, recording: Recording) -> bool:
+        """Return whether the URLs of a *recording* are needed now."""
+
+    def offer(self, recording: Recording, files: tuple[FileUrls, ...]) -> None:
+        """Take the URLs of a *recording*."""
+
+
+def offer_urls(sink: FileSink | None, recording: Recording, item: schema.RecordingItem) -> None:
+    """Offer the URLs in *item*, which *recording* was read from, to *sink* if it wants them."""
+    if sink is None or not sink.wants(recording):
+        return
+    main = FileKind.TRACK if recording.is_track else FileKind.COMPOSITE
+    raw = {main: item.download_url, FileKind.AUDIO: item.audio_download_url}
+    files = (FileUrls(kind, _urls(url)) for kind, url in raw.items())
+    sink.offer(recording, tuple(found for found in files if found.urls))
+
+
+def _urls(raw: msgspec.Raw) -> tuple[Secret, ...]:
+    """Return the URL in a string, or all URLs in a list of tracks; none if it is malformed."""
+    try:
+        if not fields.is_given(raw):
+            return ()
+        found = [*_strings(_any.decode(raw), key="download_url")]
+    except fields.UNREADABLE:
+        return ()
+    return tuple(map(Secret, found[:MOST_FILES]))
+
+
+def _strings(value: object, *, key: str) -> Iterator[str]:
+    """
+    Return the URLs in *value*.
+
+    The documented list has layers with files by name: `[{"download_urls": {NAME: {"download_url":
+    URL}}}]`. Other shapes are read as well, because only a sample of a third party shows this one.
+    """
+    if isinstance(value, str):
+        if key == "download_url":
+            yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item, key=key)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            # The keys in `download_urls` are names of files.
+            yield from _strings(item, key="download_url" if key == "download_urls" else name)

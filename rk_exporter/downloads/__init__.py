@@ -1,0 +1,1 @@
+"""Evidence that the files of recordings can be downloaded."""
