@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from rk_exporter.archive.status import ArchiveStatus
 from rk_exporter.model.download import DownloadChecks
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Reading, ReadMode
 from rk_exporter.model.webhook import WebhookStatus
@@ -39,6 +40,8 @@ class AppSnapshot:
     """What checks of downloads have found; None if downloads are not verified."""
     is_restored: bool = False
     """Whether the recordings from before the start are among them."""
+    archive: ArchiveStatus | None = None
+    """What is known about copies in the user's own bucket; None without `downloads.archive`."""
     clock_offset_seconds: float = 0.0
     """How far the API's clock, which makes its timestamps, is ahead of this machine's."""
     webhook: WebhookStatus | None = None

@@ -63,11 +63,11 @@ class AppCollector:
             snapshot = replace(
                 state.snapshot, files=parts.meetings.files, token_problem=parts.token.problem
             )
-            return replace(state, snapshot=snapshot)
+            return parts.with_archive(replace(state, snapshot=snapshot))
         state = replace(state, interval=state.interval.observe(begun))
         context = self._context(state, token, deadline)
         app_pass = AppPass(parts, state, context, fresh_seconds=fresh_seconds)
-        state = await app_pass.run()
+        state = parts.with_archive(await app_pass.run())
         app_pass.settle_hints()
         self._pass_log.log(app_pass.report(state.snapshot))
         return state

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from rk_exporter.api.client import RealtimeKitClient
+from rk_exporter.archive.reader import AppArchive
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_webhook import AppWebhook
 from rk_exporter.collector.backfill import Backfill
@@ -71,6 +72,7 @@ class AppParts:
     backfill: Backfill | None
     verifier: DownloadVerifier | None
     stale_after_seconds: float
+    archive: AppArchive | None = None
     usual_interval_seconds: float = USUAL_INTERVAL_SECONDS
     webhook: AppWebhook | None = None
 
@@ -78,7 +80,11 @@ class AppParts:
         """Return the state before the first pass."""
         readings = self.sync_meetings(restored.readings if restored else ())
         state = AppState(
-            snapshot=AppSnapshot(app=self.app, readings=readings),
+            snapshot=AppSnapshot(
+                app=self.app,
+                readings=readings,
+                archive=self.archive.status if self.archive else None,
+            ),
             saved=SavedApp(app=self.app, tracker=self.tracker.state),
             revision=self.tracker.revision,
             grace=StalenessGrace(self.stale_after_seconds),
@@ -99,6 +105,7 @@ class AppParts:
             discovery=self.discovery.state if self.discovery else None,
             token_problem=self.token.problem,
             budget_status=budget_status and self.limiter.budget_status(self.clock.wall()),
+            archive=self.archive.status if self.archive else None,
         )
         grace = replace(before.grace, stale_after_seconds=self.stale_after_seconds)
         # The next pass compares the list of meetings and the token with those of the last one.
@@ -160,6 +167,14 @@ class AppParts:
     def idle_age_seconds(self) -> float:
         """Return how much older than others the last reading of an idle meeting may be."""
         return self.webhook.idle_age_seconds if self.webhook else 0.0
+
+    def with_archive(self, state: AppState) -> AppState:
+        """Return *state* with what is known about the copies of the recordings."""
+        if self.archive is None:
+            return state
+        recordings, is_complete = state.saved.tracker.recordings, state.snapshot.is_restored
+        status = self.archive.update(recordings, is_complete=is_complete)
+        return replace(state, snapshot=replace(state.snapshot, archive=status))
 
     @property
     def calls_per_second(self) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from rk_exporter.config.app_options import APP_OPTIONS, AppOptions
+from rk_exporter.config.archive_options import MISSING_PACKAGE, PARTS_OF_A_PLACE, has_boto3
 from rk_exporter.config.meeting_file import MeetingFile
 from rk_exporter.config.option import Option
 from rk_exporter.config.sources import ConfigSource
@@ -120,6 +121,7 @@ class _AppBuilder:
         token = self._token()
         account_id, app_id = self._values["account_id"], self._values["app_id"]
         self._report_missing()
+        self._check_archive()
         meeting_files = tuple(self._meeting_files())
         if token is None or account_id is None or app_id is None:
             return None
@@ -147,6 +149,17 @@ class _AppBuilder:
             lines = [f"{name} ({_MISSING[name]})" for name in names]
             separator = "\n  " if len(lines) > 1 else " "
             self._source.fail("", separator.join(["missing:", *lines]))
+
+    def _check_archive(self) -> None:
+        """Report an archive that cannot be listed: without a bucket, or without boto3."""
+        if self._values["archive_bucket"]:
+            if not has_boto3():
+                self._source.fail(self._paths["archive_bucket"], MISSING_PACKAGE)
+        elif self._lacks("archive_bucket"):
+            for name in PARTS_OF_A_PLACE:
+                path = self._paths[name]
+                if self._source.is_given(path) and not self._source.is_wrong(path):
+                    self._source.fail(path, "needs downloads.archive.bucket; give the bucket, too")
 
     def _meeting_files(self) -> Iterator[MeetingFile]:
         list_path = self._paths["meeting_file_paths"]

@@ -9,6 +9,7 @@ from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.connection import ConnectionPool
 from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.api.endpoints import ACTIVE_RECORDING, MEETING, RECORDING, RECORDINGS, SESSIONS
+from rk_exporter.archive.reader import AppArchive
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_parts import AppParts
@@ -21,6 +22,7 @@ from rk_exporter.collector.read_mode import ReadModeSelector
 from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS
 from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.config import Config
+from rk_exporter.exporter.archives import Archives
 from rk_exporter.exporter.downloads import Downloads
 from rk_exporter.metrics.own_metrics import OwnMetrics
 from rk_exporter.model.meeting import App, ReadMode
@@ -48,6 +50,7 @@ class SharedParts:
     groups: BudgetGroups
     metrics: OwnMetrics
     state_file: StateFile | None
+    archives: Archives
     workers_per_app: int
     persistent: bool
     one_pass: bool
@@ -108,6 +111,7 @@ class RunningApps:
         for app, running in before.items():
             if app not in kept:
                 running.collector.leave()
+                self._shared.archives.leave(running.parts.archive)
                 if running.parts.verifier:
                     running.parts.verifier.leave()
         return AppChanges(*_added_and_removed([app.name for app in before], [*self.parts]))
@@ -153,6 +157,7 @@ class RunningApps:
             backfill=backfill,
             verifier=verifier,
             stale_after_seconds=config.stale_after_seconds,
+            archive=self._archive(app),
             usual_interval_seconds=WINDOW_SECONDS if shared.one_pass else USUAL_INTERVAL_SECONDS,
             webhook=AppWebhook(clock) if config.webhook_address and not shared.one_pass else None,
         )
@@ -184,6 +189,7 @@ class RunningApps:
             discovery=self._discovery(config, app, before.client, before.discovery),
             verifier=verifier,
             stale_after_seconds=config.stale_after_seconds,
+            archive=self._archive(app, before.archive),
         )
         is_renamed = name != before.app.name
         boundary = self._boundary(name) if is_renamed else running.boundary
@@ -209,6 +215,11 @@ class RunningApps:
             )
         before.change(app.app.name, stale_after_seconds=stale_after_seconds)
         return before
+
+    def _archive(self, app: AppConfig, before: AppArchive | None = None) -> AppArchive | None:
+        # A process that ends after one pass would end before the list of its bucket.
+        wanted = app.archive if self._shared.persistent and not self._shared.one_pass else None
+        return self._shared.archives.of(wanted, before)
 
     def _client(
         self, config: Config, app: App, limiter: RateLimiter, server_clock: ServerClock

@@ -16,7 +16,9 @@ from rk_exporter.collector.collector import Collector
 from rk_exporter.config.config import Config
 from rk_exporter.downloads.verifier import Fetch
 from rk_exporter.exporter.apps import AppChanges, RunningApps, SharedParts
+from rk_exporter.exporter.archives import Archives, ReaderFactory, bucket_reader
 from rk_exporter.exporter.downloads import Downloads, make_fetch
+from rk_exporter.metrics.archives import archive_counters
 from rk_exporter.metrics.downloads import download_counters
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.families import SnapshotFamilies
@@ -71,12 +73,12 @@ class Exporter:
     """
     All parts of one exporter; two exporters share nothing.
 
-    Tests replace the *clock*, *make_client*, which opens connections to the API, and *fetch*, which
-    requests files. An exporter that is not
-    *persistent* neither reads nor writes the state file, and does not look for recordings that
-    ended before its start. One that makes *one_pass* only takes a small part of the budget, and no
-    time to spend it. *reload* reloads the configuration when a request asks for it. Raises
-    SetupError and StateFileError.
+    Tests replace the *clock*, *make_client*, which opens connections to the API, *fetch*, which
+    requests files, and *make_reader*, which lists buckets. An exporter that is not *persistent*
+    neither reads nor writes the state file, and does not look for recordings that ended before its
+    start. One that makes *one_pass* only takes a small part of the budget, and no time to spend it.
+    *reload* reloads the configuration when a request asks for it. Raises SetupError and
+    StateFileError.
     """
 
     config: Config
@@ -87,6 +89,7 @@ class Exporter:
     workers_per_app: int = WORKERS_PER_APP
     persistent: bool = True
     one_pass: bool = False
+    make_reader: ReaderFactory = bucket_reader
     reload: Callable[[], Awaitable[ReloadResult]] = _cannot_reload
 
     def __post_init__(self) -> None:
@@ -102,6 +105,7 @@ class Exporter:
             saved=self._state_file.restored_calls if self._state_file else lambda _: None,
             one_pass=self.one_pass,
         )
+        self._archives = Archives(self.clock, self.make_reader)
         self._apps = RunningApps(
             config,
             SharedParts(
@@ -110,6 +114,7 @@ class Exporter:
                 groups=groups,
                 metrics=self._metrics,
                 state_file=self._state_file,
+                archives=self._archives,
                 workers_per_app=self.workers_per_app,
                 persistent=self.persistent,
                 one_pass=self.one_pass,
@@ -178,9 +183,9 @@ class Exporter:
     def _counters(self) -> Iterable[Metric]:
         """Return the families of the last snapshot that have counters."""
         snapshot = self.collector.snapshot
-        apps = snapshot.apps
-        families = (counter_families(apps), download_counters(apps), webhook_families(apps))
-        return chain(*families, self._own_families(snapshot))
+        of_apps = (counter_families, download_counters, archive_counters, webhook_families)
+        families = chain.from_iterable(of(snapshot.apps) for of in of_apps)
+        return chain(families, self._own_families(snapshot))
 
     def _scraped_families(self, snapshot: Snapshot) -> Iterable[Metric]:
         """Return what scrapers get of *snapshot*, with the metrics of a process that serves."""
@@ -195,6 +200,7 @@ class Exporter:
         finally:
             if self._state_file:
                 self._state_file.close()
+            self._archives.close()
             self.exposition.close()
             self._status.close()
 

@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 
 from rk_exporter import __version__
 from rk_exporter.metrics.apps import app_families
+from rk_exporter.metrics.archives import archive_families
 from rk_exporter.metrics.builders import LabelSet, LabelValues, info
 from rk_exporter.metrics.downloads import DownloadFamilies
 from rk_exporter.metrics.meetings import meeting_families
@@ -52,6 +53,7 @@ class SnapshotFamilies:
         yield from self._downloads(snapshot)
         yield from total_families(snapshot.apps)
         yield from counter_families(snapshot.apps)
+        yield from archive_families(snapshot, self._recordings.labels)
         yield from meeting_families(snapshot)
         yield from app_families(snapshot, self._policy_names)
         yield from webhook_families(snapshot.apps)

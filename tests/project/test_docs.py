@@ -20,6 +20,7 @@ from rk_exporter.config.web_config import parse_web_config
 from tests.support.deploy.compose import compose_schema
 from tests.support.exporters import (
     announced,
+    archived,
     full,
     rate_limited,
     reload_metrics,
@@ -109,7 +110,7 @@ def metric_rows() -> list[list[str]]:
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
     text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path)) + reload_metrics()
-    text += scrape(sharded(tmp_path)) + verifying() + announced()
+    text += scrape(sharded(tmp_path)) + verifying() + announced() + archived()
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -241,7 +242,8 @@ def check_meetings(block: Block, folder: Path) -> None:
 
 
 def check_prometheus(block: Block, folder: Path) -> None:
-    (folder / "rk-exporter.rules.yml").write_text("groups: []\n")
+    for name in ("rk-exporter", "rk-exporter-service-levels"):
+        (folder / f"{name}.rules.yml").write_text("groups: []\n")
     (folder / "prometheus.yml").write_text(block.text)
     for name in re.findall(r"(?:ca|cert|key)_file: (\S+)", block.text):
         (folder / name).touch()

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
+from rk_exporter.archive.reader import BucketReader
 from rk_exporter.collector.app_webhook import Notice
 from rk_exporter.config.config import Config, load
 from rk_exporter.downloads.hosts import DownloadRules
@@ -162,6 +163,26 @@ def rate_limited(folder: Path) -> Setup:
     system = full(folder)
     system.simulator.inject("*", Fault.RATE_LIMITED)
     return system
+
+
+def archived() -> str:
+    """Return what the second scrape shows if the copies of the recordings are looked for."""
+    system = setup(
+        *every_state(),
+        configuration=config(
+            meeting_ids=[recording.meeting_id for recording in every_state()],
+            downloads__archive__bucket="our-recordings",
+        ),
+        make_reader=lambda bucket, clock: BucketReader(
+            bucket, clock=clock, lister=lambda _: iter([[("a", 1)]]), start=lambda work: work()
+        ),
+    )
+
+    async def twice() -> str:
+        await system.get()
+        return (await system.get()).text
+
+    return finish(system, twice)
 
 
 def verifying() -> str:

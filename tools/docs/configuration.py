@@ -20,6 +20,8 @@ _TYPES = {
     "PREFIX": "path",
     "HOST": "host",
     "I/N": "text",
+    "TEXT": "text",
+    "TEMPLATE": "text",
 }
 _HEADS = ("key", "type", "default", "example", "meaning")
 _MEETING_ROWS = (
@@ -60,6 +62,8 @@ apps:
     read: active-recording             # default: api.read
     meetings:
       ids: [exam-2026-11-22]
+    downloads:
+      archive: {bucket: exams, prefix: recordings/}  # your own copies
 
 api:
   budget: 600

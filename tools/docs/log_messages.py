@@ -31,6 +31,7 @@ LEVELS = frozenset({"info", "warning", "error", "exception"})
 
 _TITLES = {
     "api": "API",
+    "archive": "Archives",
     "cli": "Start and end",
     "collector": "Reading",
     "config": "Meetings files",

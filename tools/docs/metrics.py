@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from rk_exporter.api.endpoints import ENDPOINTS
+from rk_exporter.archive.status import ArchiveStatus, Copies
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.blocked_io import BlockedIoMetrics
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
@@ -17,6 +18,7 @@ from rk_exporter.metrics.recordings import RECORDING_AGE
 from rk_exporter.metrics.shards import shard_families
 from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.metrics.webhooks import WebhookEvents
+from rk_exporter.model.archive import ArchiveReason, Bucket
 from rk_exporter.model.download import CheckFailure, DownloadChecks, FileCheck, FileKind
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Meeting, Reading, Room
@@ -53,6 +55,7 @@ _SUBJECTS = {
     "Single recordings": ("rk_recording_",),
     "Meetings": ("rk_meeting_",),
     "Apps": ("rk_up", "rk_meetings", "rk_discovery_", "rk_scrape_", "rk_app_"),
+    "Archives": ("rk_archive_",),
     "API budget": ("rk_api_budget_", "rk_api_ratelimit_", "rk_api_blocked_"),
     "API calls": ("rk_api_",),
     "Webhooks": ("rk_webhook_",),
@@ -64,6 +67,7 @@ _ORDER = (
     "Recordings of an app",
     "Meetings",
     "Apps",
+    "Archives",
     "API budget",
     "API calls",
     "Files",
@@ -85,7 +89,8 @@ _LABELS = {
     "recording_id": "id of the recording",
     "status": f"state of the recording: {_codes(Status)}",
     "reason": f"of the end of a recording: {_codes(StopReason)}; of a failed API call: "
-    f"{_codes(Reason)}; of a download that does not work: {_codes(CheckFailure)}",
+    f"{_codes(Reason)}; of a download that does not work: {_codes(CheckFailure)}; of a failed list "
+    f"of a bucket: {_codes(ArchiveReason)}",
     "kind": "of a download: `composite` (the recording), `audio` (its sound alone), or in the "
     "metrics of checks also `track` (the files of the participants); of a "
     "recording: `composite` or `track` (a file per participant)",
@@ -100,6 +105,8 @@ _LABELS = {
     "rk_app_id": "id of the RealtimeKit app",
     "read": "how recordings are read: `active-recording` or `list`; see `api.read` in the "
     "[configuration](configuration.md)",
+    "bucket": "name of the bucket with an app's copies",
+    "prefix": "what the keys of the listed objects begin with",
     "policy": "name of a rate limit policy in the API's headers",
     "file": "path of a meetings file",
     "api_endpoint": f"API endpoint: {_codes(ENDPOINTS)}",
@@ -113,6 +120,9 @@ _LABELS = {
 }
 _INTRODUCTION = """\
 Unknown values have no sample. For example, a recording that is only `INVOKED` has no size.
+
+Metrics of archives exist only with [`downloads.archive`](../how-to/archive.md), also
+`rk_recording_archived`, `rk_recordings_archived` and `rk_recordings_not_archived`.
 
 The values of a recording are as old as `rk_recording_last_success_timestamp_seconds`, those of a
 meeting as old as `rk_meeting_last_success_timestamp_seconds`, and those of live meetings as old as
@@ -237,6 +247,16 @@ def _snapshot() -> Snapshot:
         totals=RecordingTotals(earliest_expiry_timestamp_seconds=1.0),
         webhook=WebhookStatus(
             health=WebhookHealth.HEALTHY, last_event_timestamp_seconds=1.0, missed=1
+        ),
+        archive=ArchiveStatus(
+            bucket=Bucket("bucket"),
+            copies=Copies(
+                listed_at=1.0,
+                objects=1,
+                saved=frozenset({"recording"}),
+                missing=frozenset(),
+            ),
+            last_success_timestamp_seconds=1.0,
         ),
     )
     state_file = StateFileStatus(is_written=True, last_success_timestamp_seconds=1.0)
