@@ -7,6 +7,7 @@ from rk_exporter.model.account import Account
 from rk_exporter.model.download import DownloadChecks
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Reading, ReadMode
+from rk_exporter.model.webhook import WebhookStatus
 from rk_exporter.ratelimit.status import BudgetStatus, Outage
 from rk_exporter.tracking.counters import RecordingCounters
 from rk_exporter.tracking.lifecycle import KnownRecording
@@ -45,6 +46,8 @@ class AppSnapshot:
     """What is known about copies in the user's own bucket; None without `downloads.archive`."""
     clock_offset_seconds: float = 0.0
     """How far the API's clock, which makes its timestamps, is ahead of this machine's."""
+    webhook: WebhookStatus | None = None
+    """How well webhooks work; None if they are off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

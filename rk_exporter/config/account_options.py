@@ -1,6 +1,7 @@
 """The options of one account whose apps are found through the API, each declared once."""
 
 import re
+import warnings
 
 from dataclasses import dataclass
 
@@ -25,8 +26,11 @@ def parse_pattern(text: str) -> re.Pattern[str]:
             f"{len(text)}; write a shorter one, or several accounts"
         )
     try:
-        pattern = re.compile(text)
-    except (re.error, OverflowError, RecursionError) as error:
+        with warnings.catch_warnings():
+            # About syntax whose meaning may change, e.g. [[.
+            warnings.simplefilter("error", FutureWarning)
+            pattern = re.compile(text)
+    except (re.error, OverflowError, RecursionError, FutureWarning) as error:
         raise ValueError(f"invalid regular expression ({error}); write e.g. prod-.*") from None
     simplified = _ESCAPES_AND_CLASSES.sub("x", text)
     if _REPEATED_GROUP.search(simplified):

@@ -23,6 +23,12 @@ from rk_exporter.config.web_options import (
     parse_route_prefix,
     prefix_of,
 )
+from rk_exporter.config.webhook_options import (
+    DEFAULT_KEY_URL,
+    check_webhook_options,
+    parse_key_url,
+    parse_webhook_address,
+)
 from rk_exporter.config.yaml_document import read_document
 from rk_exporter.model.account import AccountApps
 from rk_exporter.model.meeting import App
@@ -168,6 +174,37 @@ class Config:
         "Maximum number of concurrent scrapes; further ones get a 503.",
         Option("web.max_requests", Counts("1", "10000", "concurrent scrapes"), "N", default="40"),
     )
+    webhook_address: Address | None = declare(
+        "Address to listen on for webhooks (host:port), which make reads due; off if not set.",
+        Option(
+            "webhook.listen_address",
+            parse_webhook_address,
+            "ADDRESS",
+            example=":10060",
+            is_fixed=True,
+        ),
+    )
+    webhook_key_url: str = declare(
+        "URL of the public key with which webhooks are signed.",
+        Option(
+            "webhook.public_key_url",
+            parse_key_url,
+            "URL",
+            default=DEFAULT_KEY_URL,
+            is_fixed=True,
+        ),
+    )
+    webhook_key_file: Path | None = declare(
+        "File with the public key, instead of its URL; reloaded when it changes.",
+        Option(
+            "webhook.public_key_file",
+            Path,
+            "PATH",
+            example="webhooks.pem",
+            is_file=True,
+            is_fixed=True,
+        ),
+    )
     log_level: str = declare(
         "Lowest severity that is logged.",
         Option(
@@ -248,6 +285,7 @@ def load(
     if values["systemd_socket"] and source.is_given("web.listen_address"):
         message = "cannot be combined with web.listen_address; leave out one of them"
         source.fail("web.systemd_socket", message)
+    check_webhook_options(source)
     apps = app_configs(source, environment)
     accounts = account_configs(source, environment)
     shard: Shard | None = values["shard"]

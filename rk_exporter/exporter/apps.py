@@ -13,6 +13,7 @@ from rk_exporter.archive.reader import AppArchive
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_parts import AppParts
+from rk_exporter.collector.app_webhook import AppWebhook
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.error_boundary import ErrorBoundary
@@ -170,6 +171,7 @@ class RunningApps:
             stale_after_seconds=config.stale_after_seconds,
             archive=self._archive(app),
             usual_interval_seconds=WINDOW_SECONDS if shared.one_pass else USUAL_INTERVAL_SECONDS,
+            webhook=AppWebhook(clock) if config.webhook_address and not shared.one_pass else None,
         )
         collector = AppCollector(
             parts, min_interval_seconds=config.min_interval_seconds, restored=restored

@@ -27,6 +27,7 @@ from rk_exporter.metrics.new_series import NewSeries
 from rk_exporter.metrics.own_metrics import OwnMetrics
 from rk_exporter.metrics.recording_counters import counter_families
 from rk_exporter.metrics.shards import shard_families
+from rk_exporter.metrics.webhooks import webhook_families
 from rk_exporter.ratelimit.groups import BudgetGroups
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.recent_warnings import recent_warnings
@@ -194,7 +195,7 @@ class Exporter:
     def _counters(self) -> Iterable[Metric]:
         """Return the families of the last snapshot that have counters."""
         snapshot = self.collector.snapshot
-        of_apps = (counter_families, download_counters, archive_counters)
+        of_apps = (counter_families, download_counters, archive_counters, webhook_families)
         families = chain.from_iterable(of(snapshot.apps) for of in of_apps)
         return chain(families, self._own_families(snapshot))
 

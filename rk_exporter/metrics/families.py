@@ -21,6 +21,7 @@ from rk_exporter.metrics.meetings import meeting_families
 from rk_exporter.metrics.recording_counters import counter_families
 from rk_exporter.metrics.recording_totals import total_families
 from rk_exporter.metrics.recordings import AllRecordingSeries
+from rk_exporter.metrics.webhooks import webhook_families
 from rk_exporter.runtime.build import build
 from rk_exporter.snapshot import Snapshot
 
@@ -47,8 +48,7 @@ class SnapshotFamilies:
         """
         Return the metric families of *snapshot*, always in the same order.
 
-        They are always the same, except those of downloads, archives and accounts, which may be
-        off.
+        They are always the same, except those of parts that may be off.
         """
         yield from self._recordings.families(snapshot)
         yield from self._downloads(snapshot)
@@ -58,6 +58,7 @@ class SnapshotFamilies:
         yield from meeting_families(snapshot)
         yield from app_families(snapshot, self._policy_names)
         yield from account_families(snapshot.accounts)
+        yield from webhook_families(snapshot.apps)
         yield _build_info()
 
 

@@ -36,6 +36,7 @@ NOT_RUN = {
     "sudo systemctl disable --now prometheus prometheus-alertmanager": CHANGES_SYSTEM,
     "pipx install .": DOWNLOADS,
     "pipx install '.[s3,webhooks]'": DOWNLOADS,
+    "pipx install '.[webhooks]'": DOWNLOADS,
     "uv tool install .": DOWNLOADS,
     "pipx install --force .": DOWNLOADS,
     "uv tool install --force .": DOWNLOADS,
@@ -61,6 +62,7 @@ NOT_RUN = {
     "sudo systemctl edit rk-exporter": SERVICE,
     "systemctl status rk-exporter": SERVICE,
     "curl -s localhost:10058/metrics | grep '^rk_up'": SERVICE,
+    "curl -s localhost:10058/metrics | grep '^rk_webhook_'": "needs webhooks; tests/e2e sends some",
     "docker build -t rk-exporter .": CONTAINER,
     "docker buildx build --platform linux/amd64,linux/arm64 --tag REGISTRY/rk-exporter"
     " --push .": CONTAINER,

@@ -18,6 +18,7 @@ from rk_exporter.metrics.meetings import MEETING_AGE
 from rk_exporter.metrics.recordings import RECORDING_AGE
 from rk_exporter.metrics.shards import shard_families
 from rk_exporter.metrics.web_config import WebConfigMetrics
+from rk_exporter.metrics.webhooks import WebhookEvents
 from rk_exporter.model.account import Account
 from rk_exporter.model.archive import ArchiveReason, Bucket
 from rk_exporter.model.download import CheckFailure, DownloadChecks, FileCheck, FileKind
@@ -25,11 +26,14 @@ from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Meeting, Reading, Room
 from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
 from rk_exporter.model.shard import Shard
+from rk_exporter.model.webhook import WebhookHealth, WebhookStatus
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from rk_exporter.snapshot import AccountSnapshot, AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_file import StateFileStatus
 from rk_exporter.tracking.totals import RecordingTotals
+from rk_exporter.webhooks.events import OTHER, EventName
+from rk_exporter.webhooks.receiver import Result
 from tools.docs.tables import code, table
 
 
@@ -57,6 +61,7 @@ _SUBJECTS = {
     "Archives": ("rk_archive_",),
     "API budget": ("rk_api_budget_", "rk_api_ratelimit_", "rk_api_blocked_"),
     "API calls": ("rk_api_",),
+    "Webhooks": ("rk_webhook_",),
     "Exporter": ("rk_exporter_",),
 }
 _ORDER = (
@@ -70,6 +75,7 @@ _ORDER = (
     "API budget",
     "API calls",
     "Files",
+    "Webhooks",
     "Exporter",
 )
 _SUFFIXES = {"counter": "_total", "info": "_info"}
@@ -111,6 +117,8 @@ _LABELS = {
     "api_endpoint": f"API endpoint: {_codes(ENDPOINTS)}",
     "code": "HTTP status; `none` if no complete response arrived",
     "field": "field of the API's response",
+    "event": f"name of an event in the documentation: {_codes([*EventName, OTHER])}",
+    "result": f"what became of an event: {_codes(Result)}; see [HTTP](http.md#webhooks)",
     "exporter_version": "version of the exporter",
     "exporter_revision": "Git revision of the exporter, or `unknown`",
     "python_version": "version of Python",
@@ -196,6 +204,7 @@ def _families() -> Iterator[Metric]:
     registry.register(BlockedIoMetrics())
     registry.register(ConfigReloadMetrics(_Reloaded()))
     registry.register(WebConfigMetrics(_Reloaded()))
+    registry.register(WebhookEvents(events=EventName, results=Result))
     snapshot = SnapshotFamilies()(_snapshot())
     accounts = AccountMetrics()
     accounts.set_accounts(["account"])
@@ -248,6 +257,9 @@ def _snapshot() -> Snapshot:
             {"recording": (_FAILED_CHECK,)}, failed=dict.fromkeys(CheckFailure, 0)
         ),
         totals=RecordingTotals(earliest_expiry_timestamp_seconds=1.0),
+        webhook=WebhookStatus(
+            health=WebhookHealth.HEALTHY, last_event_timestamp_seconds=1.0, missed=1
+        ),
         archive=ArchiveStatus(
             bucket=Bucket("bucket"),
             copies=Copies(

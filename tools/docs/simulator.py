@@ -23,6 +23,7 @@ from rk_exporter.simulator import (
 from rk_exporter.simulator.api.control import CONTROL_ENDPOINTS
 from rk_exporter.simulator.api.endpoints import ACCOUNT_PREFIX, APP_PREFIX, APPS_PATH, PATHS
 from rk_exporter.simulator.scenarios import pace
+from rk_exporter.simulator.webhooks.faults import WebhookFault
 from tools.docs.tables import code, table
 
 
@@ -125,7 +126,15 @@ Tests in Python can change the behaviour of the API. `--latency`, `--linger` and
 {meeting_in_list}
 `not_found_body` is one of:
 
-{not_found_body}"""
+{not_found_body}
+## Webhooks
+
+`rk-exporter simulate --webhook.url URL` sends a signed event for each change of a recording, and
+for the start and end of each session, as [RealtimeKit does](../how-to/webhooks.md). It needs the
+extra `webhooks`. The public key is at `/.well-known/webhooks.json`, and `webhook_key` replaces it.
+The setting `webhook_fault` is one of:
+
+{webhook_faults}"""
 
 
 def simulator_reference() -> str:
@@ -143,6 +152,7 @@ def simulator_reference() -> str:
         durations=_durations(),
         switches=_switches(),
         not_found_body=_members(("value", "body of the 404"), NotFoundBody),
+        webhook_faults=_members(("value", "what is wrong with events"), WebhookFault),
         file_faults=_members(("value", "how the storage answers"), FileFault),
         meeting_in_list=_members(("value", "how an item names its meeting"), MeetingInList),
     )

@@ -11,6 +11,7 @@ from rk_exporter.simulator.api.files import FileFault
 from rk_exporter.simulator.api.payloads import MeetingInList
 from rk_exporter.simulator.api.rate_limit_headers import HeaderWriter, documented_headers
 from rk_exporter.simulator.api.responses import JsonObject
+from rk_exporter.simulator.webhooks.faults import WebhookFault
 
 
 class NotFoundBody(StrEnum):
@@ -107,6 +108,12 @@ class SimulatorSettings:
     """How the storage answers requests for files."""
     status_word: str = ""
     """Undocumented word that replaces the status RECORDING."""
+    webhook_fault: WebhookFault = WebhookFault.NONE
+    """What is wrong with the webhooks that are sent from now on."""
+    webhook_key: int = 0
+    """Number of the key that signs webhooks; another number is another key."""
+    webhook_key_status: int = 200
+    """Status of the public key; with another one than 200 it has no body."""
 
     def changed(self, name: str, text: str) -> "SimulatorSettings":
         """Return the settings with the value that *text* gives to one of them."""
@@ -131,6 +138,7 @@ _USUAL_RANGE = (0, 10**9)
 _RANGES = {
     "latency_seconds": (0, 3600),
     "list_status": (100, 599),
+    "webhook_key_status": (200, 599),
     "page_refusal": (400, 599),
     "most_recordings": (1, 10**9),
     "most_sessions": (1, 10**9),
