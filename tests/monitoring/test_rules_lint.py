@@ -36,6 +36,7 @@ ALERTS = (
     "RealtimeKitAPIRateLimited",
     "RealtimeKitBudgetExhausted",
     "RealtimeKitConfigReloadFailed",
+    "RealtimeKitWebhookSilent",
     "RealtimeKitRecordingErrored",
     "RealtimeKitRecordingInterrupted",
     "RealtimeKitRecordingErrorRatioHigh",
