@@ -44,6 +44,7 @@ ALERTS = (
     "RealtimeKitRecordingStateUnknown",
     "RealtimeKitRecordingNearTimeLimit",
     "RealtimeKitRecordingEmptyFile",
+    "RealtimeKitDownloadBroken",
     "RealtimeKitDownloadURLExpiringSoon",
     "RealtimeKitDownloadURLExpired",
     "RealtimeKitRecordingsHidden",
