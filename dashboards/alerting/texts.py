@@ -34,7 +34,7 @@ _FAULTS = {
     "server_error": "cannot be read, because its storage answers with an error",
 }
 _OF_FILE = (
-    "{{job=%q,rk_app=%q,meeting_id=%q,recording_id=%q{more}}}\" $labels.job $labels.rk_app "
+    '{{job=%q,rk_app=%q,meeting_id=%q,recording_id=%q{more}}}" $labels.job $labels.rk_app '
     "$labels.meeting_id $labels.recording_id{value} | query }}}}"
 )
 _OF_KIND = _OF_FILE.format(more=",kind=%q", value=" $labels.kind")
