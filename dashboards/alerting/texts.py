@@ -44,7 +44,7 @@ _OF_CLUSTER = f"{{{{ if eq $labels.{CLUSTER} .Labels.{CLUSTER} }}}}"
 _FAULT = (
     '{{ $reason := "" }}'
     f'{{{{ range printf "rk_recording_download_failure_info{_OF_KIND}{_OF_CLUSTER}'
-    "{{ $reason = .Labels.reason }}{{ end }}{{ end }}"
+    '{{ $reason = label "reason" . }}{{ end }}{{ end }}'
     '{{ if eq $reason "size_mismatch" }}has another size than the API reports'
     f'{{{{ range printf "rk_recording_download_size_bytes{_OF_KIND}{_OF_CLUSTER}'
     ", {{ humanize1024 .Value }}B{{ end }}{{ end }}"
