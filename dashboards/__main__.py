@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dashboards import exporter, grafana_com, overview, recording, recordings
-from dashboards.alerting.rules_file import rules_template
+from dashboards.alerting.rules_file import optional_rules_template, rules_template
 from dashboards.classic import document
 from rk_exporter.assets.forms import TAKEN_LABELS
 from rk_exporter.assets.settings import SEVERITIES, Setting, settings
@@ -26,6 +26,8 @@ TEMPLATES = "dashboards/mixin/templates"
 _CHART_TEMPLATES = "deploy/helm/rk-exporter/files"
 _MIXIN_SETTINGS = "dashboards/mixin/settings.json"
 _CHART_SCHEMA = "deploy/helm/rk-exporter/values.schema.json"
+_RULES = "rules/rk-exporter.rules.yml"
+_OPTIONAL_RULES = "rules/rk-exporter-service-levels.rules.yml"
 DASHBOARDS = {
     "overview": overview.build,
     "recordings": recordings.build,
@@ -36,7 +38,10 @@ DASHBOARDS = {
 
 def texts() -> dict[str, str]:
     """Return the content of each generated file by its path in the project."""
-    templates = {"rules/rk-exporter.rules.yml": rules_template()}
+    templates = {
+        _RULES: rules_template(),
+        _OPTIONAL_RULES: optional_rules_template(),
+    }
     for name, build in DASHBOARDS.items():
         text = json.dumps(document(build()), indent=2, ensure_ascii=False) + "\n"
         templates[f"dashboards/{name}.json"] = text
@@ -49,7 +54,7 @@ def texts() -> dict[str, str]:
     for name in DASHBOARDS:
         found[f"dashboards/grafana.com/{name}.md"] = grafana_com.page(name, documents)
     found[_MIXIN_SETTINGS] = _mixin_settings(templates.values())
-    found[_CHART_SCHEMA] = _chart_schema(settings(templates["rules/rk-exporter.rules.yml"]))
+    found[_CHART_SCHEMA] = _chart_schema(settings([templates[_RULES], templates[_OPTIONAL_RULES]]))
     return found
 
 

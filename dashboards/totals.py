@@ -32,12 +32,21 @@ def growth_of_apps(
     It counts what one exporter of the app saw, because two see an event at different times. It also
     counts what the pods saw that were replaced within the window, if no other was there.
     """
+    return of_one_exporter(scope, counted(counter, window), window, leader=leader(scope), more=more)
+
+
+def of_one_exporter(scope: Scope, growth: str, window: str, *, leader: str, more: str = "") -> str:
+    """
+    Return the *growth* within a window as the *leader* of each app saw it.
+
+    What exporters saw that are gone counts as well, if no other was there before the window.
+    """
     by = f"{scope.app_in_place}, {more}" if more else scope.app_in_place
-    growth, up = counted(counter, window), scope.of_exporter("up")
+    up = scope.of_exporter("up")
     before = f"last_over_time({scope.of_app('rk_up')}[15m] offset {window})"
     return (
         f"sum by ({by}) (\n"
-        f"{growth}\nand on ({scope.app_in_exporter})\n{_leader(scope)}\n"
+        f"{growth}\nand on ({scope.app_in_exporter})\n{leader}\n"
         f"or\n{growth}\nunless on ({scope.exporter})\n{up}\n"
         f"unless on ({scope.app_in_place})\n({before} and on ({scope.exporter}) {up})\n)"
     )
@@ -61,6 +70,17 @@ def one_view(scope: Scope, promql: str) -> str:
     return f"{promql}\nand on ({scope.app_in_exporter})\ntopk by ({scope.app_in_place}) (1, {view})"
 
 
+def leader(scope: Scope) -> str:
+    """Return one exporter of each app: that works, and started first. It is seldom another."""
+    # A scrape may be missed.
+    works = _LAST_KNOWN.format(scope.of_app("rk_up"))
+    works = f"max by ({scope.app_in_exporter}) ({works})"
+    started, on = started_at(scope, _LAST_KNOWN), f"on ({scope.exporter})"
+    up = scope.of_exporter("up")
+    candidates = f"1e11 * {works} - {on} group_left () {started}\nand {on} {up}"
+    return f"topk by ({scope.app_in_place}) (1, {candidates})"
+
+
 def counted(counter: str, window: str = "$__interval") -> str:
     """
     Return by how much a counter grew within a window, exactly.
@@ -74,14 +94,3 @@ def counted(counter: str, window: str = "$__interval") -> str:
     before = f"last_over_time({counter}[15m] offset {window})"
     first = f"min_over_time({counter}[{window}])"
     return f"(({last} - ({before} or {first})) >= 0 or {last})"
-
-
-def _leader(scope: Scope) -> str:
-    """Return one exporter of each app: that works, and started first. It is seldom another."""
-    # A scrape may be missed.
-    works = _LAST_KNOWN.format(scope.of_app("rk_up"))
-    works = f"max by ({scope.app_in_exporter}) ({works})"
-    started, on = started_at(scope, _LAST_KNOWN), f"on ({scope.exporter})"
-    up = scope.of_exporter("up")
-    candidates = f"1e11 * {works} - {on} group_left () {started}\nand {on} {up}"
-    return f"topk by ({scope.app_in_place}) (1, {candidates})"

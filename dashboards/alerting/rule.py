@@ -49,6 +49,7 @@ class Link(StrEnum):
     OVERVIEW = "overview"
     RECORDING = "recording"
     EXPORTER = "exporter"
+    SERVICE_LEVEL = "service-level"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Group:
     name: str
     rules: tuple[Record | Alert, ...]
     note: str = ""
+    interval: str = "30s"
 
 
 def expanded(expr: str) -> str:

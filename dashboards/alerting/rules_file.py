@@ -1,9 +1,9 @@
-"""The rules as a YAML file with comments."""
+"""The rules as YAML files with comments."""
 
 import json
 import textwrap
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from dashboards.alerting import (
     api_alerts,
@@ -13,15 +13,19 @@ from dashboards.alerting import (
     meeting_alerts,
     recorded,
     recorded_apps,
+    recorded_costs,
     recorded_exporters,
     recorded_known,
+    recorded_service_levels,
     recording_alerts,
+    service_level_alerts,
 )
 from dashboards.alerting.rule import Alert, Group, Record, expanded
 from dashboards.alerting.texts import annotations
 from dashboards.alerting.thresholds import threshold_rules
 from dashboards.settings import CLUSTER, severity_key
 from rk_exporter.assets.template import token
+from rk_exporter.model.thresholds import MEANINGS, OPTIONAL
 
 
 _WIDTH = 120
@@ -41,6 +45,13 @@ _HEAD = f"""\
 
 groups:
 """  # noqa: E501 - the lines of the file
+_OPTIONAL_HEAD = """\
+# Optional rules for rk-exporter: objectives with error budgets, cost, and recordings that nobody stops. Load this file
+# beside rk-exporter.rules.yml, whose series it reads. docs/how-to/service-levels.md in the project explains it. It works
+# in Prometheus 2.40 and newer, Mimir and Thanos Ruler.
+
+groups:
+"""  # noqa: E501 - the lines of the file
 ALERTS = (
     *exporter_alerts.ALERTS,
     *app_alerts.ALERTS,
@@ -53,14 +64,23 @@ ALERTS = (
 
 def rules_template() -> str:
     """Return the text of the file with tokens for what users may set."""
-    return _HEAD + "\n".join(_group(group) for group in groups())
+    return _HEAD + _text(groups())
+
+
+def optional_rules_template() -> str:
+    """Return the text of the file about service levels and cost, with tokens."""
+    return _OPTIONAL_HEAD + _text(optional_groups())
+
+
+def _text(of_file: Iterable[Group]) -> str:
+    return "\n".join(_group(group) for group in of_file)
 
 
 def groups() -> Iterator[Group]:
     """Yield the groups in the order in which a reader needs them."""
     yield Group(
         "rk-exporter-thresholds",
-        tuple(threshold_rules()),
+        tuple(threshold_rules(MEANINGS.keys() - OPTIONAL)),
         note="Adjust these values to your meetings. There is no need to change `for`, which only "
         "bridges short failures.",
     )
@@ -77,8 +97,21 @@ def groups() -> Iterator[Group]:
     yield Group("rk-exporter-alerts", ALERTS)
 
 
+def optional_groups() -> Iterator[Group]:
+    """Yield the groups of the optional file."""
+    yield Group(
+        "rk-exporter-service-level-thresholds",
+        tuple(threshold_rules(OPTIONAL)),
+        note="Objectives, limits and prices.",
+    )
+    yield from recorded_service_levels.groups()
+    yield from recorded_costs.groups()
+    yield Group("rk-exporter-runaways", service_level_alerts.RECORDS)
+    yield Group("rk-exporter-service-level-alerts", service_level_alerts.ALERTS)
+
+
 def _group(group: Group) -> str:
-    head = f"  - name: {group.name}\n    interval: 30s\n    rules:\n"
+    head = f"  - name: {group.name}\n    interval: {group.interval}\n    rules:\n"
     return _comment(group.note, 2) + head + "".join(_rule(rule) for rule in group.rules)
 
 
@@ -95,7 +128,8 @@ def _rule(rule: Record | Alert) -> str:
 
 
 def _severity(alert: Alert) -> str:
-    severities = {other.severity for other in ALERTS if other.name == alert.name}
+    every: Sequence[Alert] = (*ALERTS, *service_level_alerts.ALERTS)
+    severities = {other.severity for other in every if other.name == alert.name}
     key = severity_key(alert.name, alert.severity, is_only=len(severities) == 1)
     return token(key, alert.severity)
 

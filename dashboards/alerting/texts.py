@@ -2,8 +2,8 @@
 The texts and links of alerts.
 
 A text may contain `<name>` for the name of the meeting, `<app>` and `<recording>` for what the
-alert is about, `<duration>`, `<share>` and `<size>` for its value, and `<1 person is|people are>`
-for its value and words that agree with it.
+alert is about, `<duration>`, `<share>` and `<size>` for its value, `<miss>` for what its recordings
+do, and `<1 person is|people are>` for its value and words that agree with it.
 """
 
 import re
@@ -63,6 +63,10 @@ _VALUES = {
     "fault": _FAULT,
     "recording": "{{ $labels.recording_id }}",
     "duration": "{{ $value | humanizeDuration }}",
+    "miss": (
+        '{{ if eq $labels.objective "succeed" }}fail{{ else if eq $labels.objective "start" }}'
+        "start late{{ else }}arrive late{{ end }}"
+    ),
     "share": "{{ $value | humanizePercentage }}",
     "size": (
         "{{ if lt $value 1.0 }}empty{{ else if lt $value 1024.0 }}shorter than 1 KiB"
@@ -105,6 +109,7 @@ def plain(template_text: str) -> str:
     """Return a template with words in place of the values, for people who read about an alert."""
     text = re.sub(r"\{\{ \$name := .*?\{\{ \$name \}\}", "NAME", template_text)
     text = text.replace(_VALUES["its app"], "app APP").replace(_VALUES["app"], "APP")
+    text = text.replace(_VALUES["miss"], "fail, start late or arrive late")
     agreeing = r"\{\{ if eq \$value .*?\{\{ else \}\}\{\{.*?\}\}(.*?)\{\{ end \}\}"
     return re.sub(agreeing, r"N\1", text)
 

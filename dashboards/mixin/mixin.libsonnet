@@ -12,6 +12,7 @@
 
 local settings = import 'settings.json';
 local rules = importstr 'templates/rules/rk-exporter.rules.yml';
+local serviceLevelRules = importstr 'templates/rules/rk-exporter-service-levels.rules.yml';
 local dashboards = {
   'rk-exporter-exporter.json': importstr 'templates/dashboards/exporter.json',
   'rk-exporter-overview.json': importstr 'templates/dashboards/overview.json',
@@ -54,6 +55,8 @@ local filled(template, values) =
     clusterLabel: settings.tokens.cluster_label,
     // Numbers of the units in their names.
     thresholds: settings.thresholds,
+    // Objectives with error budgets, cost, and recordings that nobody stops.
+    serviceLevels: false,
     // critical, warning, info, or off, which leaves the alert out.
     severities: settings.severities,
     // Alerts link to Grafana's dashboards, and to your copy of the runbook.
@@ -62,7 +65,8 @@ local filled(template, values) =
   },
 
   local values_ = values($._config),
-  local groups = std.parseYaml(filled(rules, values_)).groups,
+  local texts = [rules] + if $._config.serviceLevels then [serviceLevelRules] else [],
+  local groups = std.flatMap(function(text) std.parseYaml(filled(text, values_)).groups, texts),
   local isAlert(rule) = std.objectHas(rule, 'alert'),
 
   grafanaDashboards+:: {

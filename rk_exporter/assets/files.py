@@ -5,6 +5,8 @@ from pathlib import Path, PurePosixPath
 
 
 RULES = PurePosixPath("rules/rk-exporter.rules.yml")
+SERVICE_LEVEL_RULES = PurePosixPath("rules/rk-exporter-service-levels.rules.yml")
+"""Optional: objectives, cost, and recordings that nobody stops. It needs the other file."""
 PROMETHEUS_EXAMPLE = PurePosixPath("examples/prometheus.yml")
 ALERTMANAGER_EXAMPLE = PurePosixPath("examples/alertmanager.yml")
 TEMPLATES = PurePosixPath("mixin/templates")
@@ -20,7 +22,12 @@ _FOLDERS = (
     ("examples", "dashboards/examples", "**/*.yml"),
     ("docs", "docs", "how-to/runbook.md"),
 )
-_NEEDED = {TEMPLATES / RULES, PROMETHEUS_EXAMPLE, ALERTMANAGER_EXAMPLE}
+_NEEDED = {
+    TEMPLATES / RULES,
+    TEMPLATES / SERVICE_LEVEL_RULES,
+    PROMETHEUS_EXAMPLE,
+    ALERTMANAGER_EXAMPLE,
+}
 
 
 class AssetsError(Exception):
@@ -38,6 +45,11 @@ def shipped() -> dict[PurePosixPath, str]:
         names = ", ".join(sorted(map(str, missing)))
         raise AssetsError(f"files are missing from this installation: {names}; reinstall it")
     return texts
+
+
+def templates_of_rules(texts: Mapping[PurePosixPath, str]) -> list[str]:
+    """Return the templates of all rules among the shipped texts."""
+    return [texts[TEMPLATES / path] for path in (RULES, SERVICE_LEVEL_RULES)]
 
 
 def _read() -> Iterator[tuple[PurePosixPath, str]]:

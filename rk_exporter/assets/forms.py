@@ -9,7 +9,12 @@ from pathlib import PurePosixPath
 from urllib.parse import quote_plus
 
 from rk_exporter.assets import kubernetes
-from rk_exporter.assets.files import ALERTMANAGER_EXAMPLE, RULES, TEMPLATES
+from rk_exporter.assets.files import (
+    ALERTMANAGER_EXAMPLE,
+    RULES,
+    SERVICE_LEVEL_RULES,
+    TEMPLATES,
+)
 from rk_exporter.assets.job import DEFAULT_JOB, Job
 from rk_exporter.assets.template import filled
 
@@ -18,8 +23,8 @@ RUNBOOK = "docs/how-to/runbook.md"
 DEFAULT_CLUSTER_LABEL = "cluster"
 TAKEN_LABELS = (
     "(rk_|meeting_|recording_|exporter_|__).*|alertname|alertstate|api_endpoint|code|env|field|file"
-    "|from|instance|job|kind|le|namespace|outcome|output_file_name|policy|python_version|read"
-    "|reason|session_id|severity|status|to|what|within"
+    "|from|instance|job|kind|le|namespace|objective|outcome|output_file_name|policy|python_version|read"
+    "|reason|result|session_id|severity|status|to|what|within"
 )
 """The labels that have another meaning in the rules and dashboards, as a regular expression."""
 _DEFAULT_MATCHER = Job().matcher
@@ -69,11 +74,13 @@ def adapted(
         for path, text in shipped.items()
         if path.is_relative_to(TEMPLATES)
     }
-    dashboards = {path: text for path, text in filled_in.items() if path != RULES}
+    dashboards = {path: text for path, text in filled_in.items() if path.suffix == ".json"}
     if Format.RULES in formats:
         texts |= filled_in | dict(_written_by_hand(shipped, choices))
     if Format.PROMETHEUSRULE in formats:
-        texts |= kubernetes.prometheus_rule(filled_in[RULES], choices.labels)
+        texts |= kubernetes.prometheus_rules(
+            filled_in[RULES], filled_in[SERVICE_LEVEL_RULES], choices.labels
+        )
     if Format.CONFIGMAPS in formats:
         texts |= kubernetes.config_maps(dashboards, choices.labels)
     if Format.MIXIN in formats:

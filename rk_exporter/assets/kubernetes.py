@@ -14,12 +14,26 @@ _SIDECAR = {"grafana_dashboard": "1"}
 _GROUPS = "groups:\n"
 
 
-def prometheus_rule(rules: str, labels: Mapping[str, str]) -> dict[PurePosixPath, str]:
-    """Return a PrometheusRule with the content of a file of rules."""
+def prometheus_rules(
+    rules: str, service_levels: str, labels: Mapping[str, str]
+) -> dict[PurePosixPath, str]:
+    """
+    Return a PrometheusRule with the content of each file of rules.
+
+    The optional one is in a folder of its own, because `kubectl apply` takes whole folders.
+    """
+    return {
+        _FOLDER / "prometheusrule.yml": _prometheus_rule(_NAME, rules, labels),
+        _FOLDER / "service-levels" / "prometheusrule.yml": _prometheus_rule(
+            f"{_NAME}-service-levels", service_levels, labels
+        ),
+    }
+
+
+def _prometheus_rule(name: str, rules: str, labels: Mapping[str, str]) -> str:
     comments, _, groups = rules.partition(_GROUPS)
-    head = _head("monitoring.coreos.com/v1", "PrometheusRule", _NAME, {**_LABELS, **labels})
-    text = f"{comments}{head}spec:\n{textwrap.indent(_GROUPS + groups, '  ')}"
-    return {_FOLDER / "prometheusrule.yml": text}
+    head = _head("monitoring.coreos.com/v1", "PrometheusRule", name, {**_LABELS, **labels})
+    return f"{comments}{head}spec:\n{textwrap.indent(_GROUPS + groups, '  ')}"
 
 
 def config_maps(

@@ -25,9 +25,9 @@ class Setting:
     meaning: str
 
 
-def settings(rules: str) -> dict[str, Setting]:
-    """Return what users may set in a template of rules, by key."""
-    found = defaults([rules])
+def settings(rules: Iterable[str]) -> dict[str, Setting]:
+    """Return what users may set in templates of rules, by key."""
+    found = defaults(rules)
     chosen = [key for key in MEANINGS if key in found]
     chosen += sorted(key for key in found if _SEVERITY in key)
     return {key: Setting(key, found[key], _meaning(key)) for key in chosen}
@@ -128,4 +128,5 @@ _UNITS: dict[str, Callable[[str], float]] = {
     "_seconds": _seconds,
     "_ratio": _ratio,
     "_per_second": _number,
+    "_per_minute": _number,
 }

@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
-from rk_exporter.assets.files import RULES, TEMPLATES, shipped, write
+from rk_exporter.assets.files import (
+    RULES,
+    SERVICE_LEVEL_RULES,
+    shipped,
+    templates_of_rules,
+    write,
+)
 from rk_exporter.assets.forms import DEFAULT_CLUSTER_LABEL, TAKEN_LABELS, Choices, Format, adapted
 from rk_exporter.assets.job import DEFAULT_JOB, Job, parse_job
 from rk_exporter.assets.settings import parse_settings, settings
@@ -74,7 +80,7 @@ def _list_settings(context: click.Context, parameter: click.Parameter, value: ob
     del parameter
     if not value or context.resilient_parsing:
         return
-    known = settings(shipped()[TEMPLATES / RULES]).values()
+    known = settings(templates_of_rules(shipped())).values()
     key_width = max(len(setting.key) for setting in known)
     default_width = max(len(setting.default) for setting in known)
     for setting in known:
@@ -180,7 +186,7 @@ def _choices(
     labels: Sequence[tuple[str, str]],
     **texts_given: str | None,
 ) -> Choices:
-    known = settings(texts[TEMPLATES / RULES])
+    known = settings(templates_of_rules(texts))
     try:
         chosen = parse_settings(changes, known)
     except ValueError as error:
@@ -195,6 +201,7 @@ def _hint(folder: Path, formats: Sequence[str], *, is_changed: bool) -> str:
         Format.RULES: f"""\
 Prometheus: add {root / RULES}
   to rule_files in prometheus.yml and reload it; examples/prometheus.yml is a complete example.
+  For service levels and cost, also add {SERVICE_LEVEL_RULES.name}.
 Grafana: import the files in {root / "dashboards"},
   or provision them as in examples/grafana/.
 Alertmanager: copy the routes and inhibitions from examples/alertmanager.yml.""",

@@ -11,6 +11,8 @@ _MINUTE_SECONDS = 60
 _HOUR_SECONDS = 60 * _MINUTE_SECONDS
 _DAY_SECONDS = 24 * _HOUR_SECONDS
 # RealtimeKit keeps files for seven days.
+# An objective of 100 % has no error budget, which is a divisor.
+_LARGEST_OBJECTIVE = 0.9999
 _LARGEST_BY_UNIT = {"seconds": 7 * _DAY_SECONDS, "ratio": 1.0}
 
 
@@ -95,10 +97,88 @@ class Thresholds:
         default=0.05,
         metadata={"meaning": "A smaller share counts as exhausted."},
     )
+    recordings_succeed_ratio: float = field(
+        default=0.99,
+        metadata={
+            "meaning": "Objective: share of recordings that leave a file.",
+            "largest": _LARGEST_OBJECTIVE,
+            "is_optional": True,
+        },
+    )
+    recordings_start_ratio: float = field(
+        default=0.99,
+        metadata={
+            "meaning": "Objective: share of recordings that start within 30 s.",
+            "largest": _LARGEST_OBJECTIVE,
+            "is_optional": True,
+        },
+    )
+    recordings_arrive_ratio: float = field(
+        default=0.99,
+        metadata={
+            "meaning": "Objective: share of files that arrive within an hour of their end.",
+            "largest": _LARGEST_OBJECTIVE,
+            "is_optional": True,
+        },
+    )
+    objective_misses: float = field(
+        default=3,
+        metadata={
+            "meaning": "Minimum number of recordings that miss an objective before an alert fires.",
+            "is_optional": True,
+        },
+    )
+    recording_alone_seconds: float = field(
+        default=30 * _MINUTE_SECONDS,
+        metadata={
+            "meaning": "How long a recording may go on without people in its meeting.",
+            "is_optional": True,
+        },
+    )
+    recording_alone_participants: float = field(
+        default=1,
+        metadata={
+            "meaning": "So many in a meeting count as nobody, because the recorder may be one.",
+            "is_optional": True,
+        },
+    )
+    recording_length_seconds: float = field(
+        default=_DAY_SECONDS,
+        metadata={
+            "meaning": "How long a recording may be; at 24 h the API stops it.",
+            "largest": _DAY_SECONDS,
+            "is_optional": True,
+        },
+    )
+    price_ratio: float = field(
+        default=0,
+        metadata={
+            "meaning": "The part of the prices below that you pay; 0 while the product is free.",
+            "is_optional": True,
+        },
+    )
+    composite_price_per_minute: float = field(
+        default=0.01,
+        metadata={
+            "meaning": "Price of a minute with one file for all participants, in US dollars.",
+            "is_optional": True,
+        },
+    )
+    track_price_per_minute: float = field(
+        default=0.0005,
+        metadata={
+            "meaning": "Price of a minute with one file for each participant, in US dollars.",
+            "is_optional": True,
+        },
+    )
 
 
 DEFAULTS = Thresholds()
 MEANINGS = {threshold.name: str(threshold.metadata["meaning"]) for threshold in fields(Thresholds)}
+OPTIONAL = frozenset(
+    threshold.name for threshold in fields(Thresholds) if threshold.metadata.get("is_optional")
+)
+"""The thresholds of the optional file of rules, about service levels and cost."""
 LARGEST: dict[str, float] = {
     threshold.name: threshold.metadata.get(
         "largest", _LARGEST_BY_UNIT.get(threshold.name.rpartition("_")[2], math.inf)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from rk_exporter import __version__
-from rk_exporter.assets.files import RULES, shipped
+from rk_exporter.assets.files import RULES, SERVICE_LEVEL_RULES, shipped
 from rk_exporter.assets.forms import Choices, adapted
 from rk_exporter.assets.job import Job
 from tests.support.deploy.kubernetes import (
@@ -43,6 +43,9 @@ EVERYTHING_CHOSEN = Choices(
         "RealtimeKitRecordingErrored.severity": "critical",
         "RealtimeKitExporterDown.severity.warning": "off",
         "RealtimeKitStartDelayHigh.severity": "off",
+        "RealtimeKitErrorBudgetBurn.severity.critical": "warning",
+        "recordings_succeed_ratio": "0.995",
+        "price_ratio": "1",
     },
 )
 KINDS = {
@@ -259,16 +262,20 @@ class TestOnePod:
 class TestMonitoring:
     def test_rules(self, tmp_path: Path, promtool: str) -> None:
         """The rules are those that `rk-exporter assets` writes with the same settings."""
-        spec = only(with_values(EVERYTHING), "PrometheusRule")["spec"]
-        wanted = yaml.safe_load(adapted(shipped(), EVERYTHING_CHOSEN)[RULES])
-        assert spec == wanted
-        assert "RealtimeKitStartDelayHigh" not in json.dumps(spec)
+        first, optional = of_kind(with_values(EVERYTHING), "PrometheusRule")
+        wanted = adapted(shipped(), EVERYTHING_CHOSEN)
+        assert first["spec"] == yaml.safe_load(wanted[RULES])
+        assert optional["spec"] == yaml.safe_load(wanted[SERVICE_LEVEL_RULES])
+        assert first["metadata"]["name"] != optional["metadata"]["name"]
+        assert "RealtimeKitStartDelayHigh" not in json.dumps(first)
         rules = tmp_path / "rules.yml"
-        rules.write_text(yaml.safe_dump(spec))
-        subprocess.run([promtool, "check", "rules", str(rules)], check=True, capture_output=True)
+        for resource in (first, optional):
+            rules.write_text(yaml.safe_dump(resource["spec"]))
+            command = [promtool, "check", "rules", str(rules)]
+            subprocess.run(command, check=True, capture_output=True)
 
     def test_rules_by_default(self, root: Path) -> None:
-        """Without settings the rules are those of the project."""
+        """Without settings the rules are those of the project, without the optional ones."""
         options = ("--values", str(CHART / "ci" / MINIMAL), "--set", "prometheusRule.enabled=true")
         spec = only(rendered(*options), "PrometheusRule")["spec"]
         text = (root / "dashboards/rules/rk-exporter.rules.yml").read_text()

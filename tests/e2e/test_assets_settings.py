@@ -20,6 +20,7 @@ from tests.support.programs import required_program
 
 
 RULES = "rules/rk-exporter.rules.yml"
+SERVICE_LEVEL_RULES = "rules/rk-exporter-service-levels.rules.yml"
 GRAFANA = "https://grafana.example.org/monitoring"
 # kubectl keeps the whole resource in an annotation, which Kubernetes limits.
 LARGEST_RESOURCE_BYTES = 262_144
@@ -235,11 +236,20 @@ class TestForms:
     def test_prometheus_rule(self, tmp_path: Path, usual: dict[str, str]) -> None:
         """The operator's resource has the same rules, and the labels that Prometheus selects."""
         files = written(tmp_path, "--format", "prometheusrule", "--label", "release=kps")
-        assert files.keys() == {"kubernetes/prometheusrule.yml", "docs/how-to/runbook.md"}
-        resource = yaml.safe_load(files["kubernetes/prometheusrule.yml"])
-        assert resource["spec"] == yaml.safe_load(usual[RULES])
-        assert resource["metadata"]["labels"]["release"] == "kps"
-        assert not list(problems(resource))
+        resources = {
+            # The optional one is in another folder, because kubectl applies whole folders.
+            "kubernetes/prometheusrule.yml": RULES,
+            "kubernetes/service-levels/prometheusrule.yml": SERVICE_LEVEL_RULES,
+        }
+        assert files.keys() == {*resources, "docs/how-to/runbook.md"}
+        names = set()
+        for file, rules in resources.items():
+            resource = yaml.safe_load(files[file])
+            assert resource["spec"] == yaml.safe_load(usual[rules])
+            assert resource["metadata"]["labels"]["release"] == "kps"
+            assert not list(problems(resource))
+            names.add(resource["metadata"]["name"])
+        assert len(names) == len(resources)
 
     def test_config_maps(self, tmp_path: Path, usual: dict[str, str]) -> None:
         """There is a ConfigMap for each dashboard, which the sidecar finds and kubectl accepts."""

@@ -9,7 +9,7 @@ import _jsonnet
 import pytest
 import yaml
 
-from rk_exporter.assets.files import RULES, shipped
+from rk_exporter.assets.files import RULES, SERVICE_LEVEL_RULES, shipped
 from rk_exporter.assets.forms import Choices, Format, adapted
 from rk_exporter.assets.job import Job
 from tests.support.markdown import blocks
@@ -90,6 +90,19 @@ def test_same_as_assets(folder: Path, config: str, choices: Choices) -> None:
         for path, text in files.items()
         if path.suffix == ".json"
     }
+
+
+def test_service_levels(folder: Path) -> None:
+    """The optional rules are those that the command writes, and only for those who ask."""
+    choices = Choices(settings={"recordings_start_ratio": "0.9", "price_ratio": "1"})
+    optional = yaml.safe_load(adapted(shipped(), choices)[SERVICE_LEVEL_RULES])["groups"]
+    thresholds = "thresholds+: { recordings_start_ratio: 0.9, price_ratio: 1 }"
+    made = built(folder, f"serviceLevels: true, {thresholds}")
+    groups = made["rules"]["groups"] + made["alerts"]["groups"]
+    assert all(group in groups for group in optional)
+    made = built(folder, thresholds)
+    names = {group["name"] for group in made["rules"]["groups"] + made["alerts"]["groups"]}
+    assert names.isdisjoint(group["name"] for group in optional)
 
 
 def test_documentation(folder: Path) -> None:

@@ -18,8 +18,11 @@ ROOT = Path(__file__).parents[2]
 RULES = ROOT / "dashboards/rules/rk-exporter.rules.yml"
 ALERTMANAGER_PAGE = ROOT / "docs/how-to/alertmanager.md"
 FILES = sorted((RULES.parent / "tests").glob("*.yml"))
+OPTIONAL_RULES = RULES.with_name("rk-exporter-service-levels.rules.yml")
 # These cases are not shipped, because they need a copy of the rules with other thresholds.
-CHANGED_FILE = Path(__file__).parent / "changed-thresholds.yml"
+CHANGED_FILES = tuple(
+    Path(__file__).parent / f"changed-{name}.yml" for name in ("thresholds", "service-levels")
+)
 CHANGED_THRESHOLDS = {
     "rk:recording_invoked_seconds:threshold": "60",
     "rk:recording_uploading_seconds:threshold": "120",
@@ -39,6 +42,18 @@ CHANGED_THRESHOLDS = {
     "rk:scrape_interval_seconds:threshold": "120",
     "rk:scrapes_successful_ratio:threshold": "0.8",
     "rk:api_budget_remaining_ratio:threshold": "0.5",
+}
+CHANGED_SERVICE_LEVELS = {
+    "rk:recordings_succeed_ratio:threshold": "0.95",
+    "rk:recordings_start_ratio:threshold": "0.95",
+    "rk:recordings_arrive_ratio:threshold": "0.95",
+    "rk:objective_misses:threshold": "1",
+    "rk:recording_alone_seconds:threshold": "120",
+    "rk:recording_alone_participants:threshold": "2",
+    "rk:recording_length_seconds:threshold": "600",
+    "rk:price_ratio:threshold": "0.5",
+    "rk:composite_price_per_minute:threshold": "0.02",
+    "rk:track_price_per_minute:threshold": "0.001",
 }
 ALERTS = list(rules_of(read_rules(ROOT), "alert"))
 CASES = [case for file in FILES for case in read_cases(file)]
@@ -73,12 +88,15 @@ def test_cases_of_the_rules(file: Path, promtool: str) -> None:
     assert not (failures := promtool_fails(promtool, file)), failures
 
 
-def test_cases_of_changed_thresholds(promtool: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", CHANGED_FILES, ids=lambda file: file.stem)
+def test_cases_of_changed_thresholds(file: Path, promtool: str, tmp_path: Path) -> None:
     """The alerts use the thresholds that a user sets."""
     changed = with_thresholds(RULES.read_text(), CHANGED_THRESHOLDS)
     (tmp_path / "changed-thresholds.rules.yml").write_text(changed)
-    file = Path(shutil.copy(CHANGED_FILE, tmp_path))
-    assert not (failures := promtool_fails(promtool, file)), failures
+    changed = with_thresholds(OPTIONAL_RULES.read_text(), CHANGED_SERVICE_LEVELS)
+    (tmp_path / "changed-service-levels.rules.yml").write_text(changed)
+    copy = Path(shutil.copy(file, tmp_path))
+    assert not (failures := promtool_fails(promtool, copy)), failures
 
 
 def test_another_label_to_keep(promtool: str, tmp_path: Path) -> None:
@@ -97,14 +115,16 @@ def test_another_label_to_keep(promtool: str, tmp_path: Path) -> None:
 
 
 def test_every_threshold_is_changed() -> None:
-    """CHANGED_THRESHOLDS has each threshold of the rules."""
-    shipped = set(re.findall(r"record: (rk:\w+:threshold)", RULES.read_text()))
-    assert shipped == CHANGED_THRESHOLDS.keys()
+    """Each threshold of the rules is among the changed ones."""
+    for file, changed in ((RULES, CHANGED_THRESHOLDS), (OPTIONAL_RULES, CHANGED_SERVICE_LEVELS)):
+        shipped = set(re.findall(r"record: (rk:\w+:threshold)", file.read_text()))
+        assert shipped == changed.keys()
 
 
 def test_case_names() -> None:
     """Each case has a name of its own within its file."""
-    names = [(case.file, case.name) for case in [*CASES, *read_cases(CHANGED_FILE)]]
+    changed = [case for file in CHANGED_FILES for case in read_cases(file)]
+    names = [(case.file, case.name) for case in [*CASES, *changed]]
     assert len(names) == len({*names})
     assert all(name for _, name in names)
 
@@ -123,7 +143,8 @@ def test_kinds_of_cases(rule: dict[str, Any]) -> None:
 @pytest.mark.parametrize("rule", ALERTS, ids=rule_id)
 def test_a_case_with_the_texts_of_an_alert(rule: dict[str, Any]) -> None:
     """The labels and annotations of each alert are written down once."""
-    groups = yaml.safe_load((RULES.parent / "tests/notifications.yml").read_text())["tests"]
+    files = [file for file in FILES if file.name.startswith("notifications")]
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["tests"]]
     assert any(
         rule["labels"].items() <= expected["exp_labels"].items()
         for group in groups

@@ -10,13 +10,16 @@ from typing import Any
 import yaml
 
 from dashboards.alerting.texts import plain
-from rk_exporter.assets.files import RULES as SHIPPED_RULES
-from rk_exporter.assets.files import TEMPLATES, shipped
+from rk_exporter.assets.files import shipped, templates_of_rules
 from rk_exporter.assets.settings import settings
 from tools.docs.tables import code, table
 
 
-RULES = Path(__file__).parents[2] / "dashboards/rules/rk-exporter.rules.yml"
+_RULES = Path(__file__).parents[2] / "dashboards/rules"
+FILES = (
+    _RULES / "rk-exporter.rules.yml",
+    _RULES / "rk-exporter-service-levels.rules.yml",
+)
 
 Rule = dict[str, Any]
 
@@ -26,9 +29,12 @@ _SERIES = re.compile(r"\b(?:rk|app|meeting|recording|instance):\w+:\w+")
 # It has the recordings of all alerts, so it reads their thresholds, which change no other alert.
 _OF_ALL_ALERTS = "instance:rk_recording_last_success_timestamp_seconds:known"
 _INTRODUCTION = """\
-`rules/rk-exporter.rules.yml` has {alerts} alerts. Each links to its entry in the
-[runbook](../how-to/runbook.md). [Alerts and Alertmanager](../how-to/alertmanager.md) explains how
-to load, test and change the rules.
+The rules have {alerts} alerts: {optional} of them in the optional file
+`rules/rk-exporter-service-levels.rules.yml`, which [Service levels and
+cost](../how-to/service-levels.md) explains, all others in `rules/rk-exporter.rules.yml`. Each links
+to its entry in the [runbook](../how-to/runbook.md).
+[Alerts and Alertmanager](../how-to/alertmanager.md) explains how to load, test and change the
+rules.
 
 ## Alerts
 
@@ -75,14 +81,20 @@ or `app:` combine all exporters. A rule that reads its own series remembers the 
 
 def alerts_reference() -> str:
     """Return the alerts, their thresholds and the recorded series."""
-    source = RULES.read_text()
-    rules = [rule for group in yaml.safe_load(source)["groups"] for rule in group["rules"]]
+    sources = [file.read_text() for file in FILES]
+    rules = [
+        rule
+        for source in sources
+        for group in yaml.safe_load(source)["groups"]
+        for rule in group["rules"]
+    ]
     alerts = [rule for rule in rules if "alert" in rule]
     recorded = {rule["record"]: str(rule["expr"]) for rule in rules if "record" in rule}
     names = {rule["alert"] for rule in alerts}
-    comments = _comments(source)
+    optional = {*re.findall(r"- alert: (\S+)", sources[1])}
+    comments = _comments("\n".join(sources))
     parts = [
-        _INTRODUCTION.format(alerts=len(names)),
+        _INTRODUCTION.format(alerts=len(names), optional=len(names & optional)),
         table(("alert", "severity", "meaning", "for", "thresholds"), _alert_rows(alerts, recorded)),
         _SETTINGS.format(several=", ".join(map(code, _severities_of_several()))),
         table(("key", "default", "note"), _threshold_rows(recorded, comments)),
@@ -95,7 +107,7 @@ def alerts_reference() -> str:
 
 
 def _severities_of_several() -> list[str]:
-    known = settings(shipped()[TEMPLATES / SHIPPED_RULES])
+    known = settings(templates_of_rules(shipped()))
     return [key for key in known if ".severity." in key]
 
 
@@ -159,6 +171,8 @@ def _value(threshold: str, expr: str) -> str:
         return _duration(value)
     if "_ratio:" in threshold:
         return f"{100 * value:g} %"
+    if "_price_per_minute:" in threshold:
+        return f"{value:g} $/min"
     return f"{value:g} B/s" if "_bytes_per_second:" in threshold else f"{value:g}"
 
 

@@ -13,9 +13,14 @@ Rules: TypeAlias = Mapping[str, Any]
 _WORD = re.compile(r"[\w:]+")
 
 
-def rules_about(file: Path, alerts: Iterable[str]) -> Rules:
-    """Return a rule file's rules for some *alerts*, with all recorded series that they read."""
-    groups = yaml.safe_load(file.read_text())["groups"]
+def rules_about(place: Path, alerts: Iterable[str]) -> Rules:
+    """
+    Return the rules for some *alerts*, with all recorded series that they read.
+
+    *place* is a file of rules, or a folder with several, of which the optional ones come last.
+    """
+    files = [place] if place.is_file() else sorted(place.glob("*.rules.yml"), key=_length_of_name)
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
     rules = [rule for group in groups for rule in group["rules"]]
     wanted = {*alerts}
     missing = wanted - {rule.get("alert") for rule in rules}
@@ -33,6 +38,10 @@ def rules_about(file: Path, alerts: Iterable[str]) -> Rules:
         for group in groups
     ]
     return {"groups": [group for group in found if group["rules"]]}
+
+
+def _length_of_name(file: Path) -> int:
+    return len(file.name)
 
 
 def _name(rule: Mapping[str, Any]) -> str:

@@ -20,10 +20,17 @@ PLACE: Labels = frozenset({"cluster", "env", "namespace"})
 TARGET: Labels = PLACE | {"job", "instance"}
 
 
+RULES_FILES = (
+    "dashboards/rules/rk-exporter.rules.yml",
+    "dashboards/rules/rk-exporter-service-levels.rules.yml",
+)
+"""All rules, of which the second file is optional."""
+
+
 def read_rules(root: Path) -> Rules:
-    """Return the project's rules."""
-    rules: Rules = yaml.safe_load((root / "dashboards/rules/rk-exporter.rules.yml").read_text())
-    return rules
+    """Return all of the project's rules."""
+    documents = [yaml.safe_load((root / file).read_text()) for file in RULES_FILES]
+    return {"groups": [group for document in documents for group in document["groups"]]}
 
 
 def rules_of(document: Rules, kind: str) -> Iterator[Rules]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
+from tests.support.monitoring.series import read_rules
 
-RULES = Path("dashboards/rules/rk-exporter.rules.yml")
+
 ALERTMANAGER = Path("dashboards/examples/alertmanager.yml")
 JOB = "rk-exporter"
 """The job name in the rules."""
@@ -20,7 +21,7 @@ _LONGEST_MINUTES = 15
 
 def rules(root: Path) -> Iterator[dict[str, Any]]:
     """Yield each shipped rule."""
-    for group in yaml.safe_load((root / RULES).read_text())["groups"]:
+    for group in read_rules(root)["groups"]:
         yield from group["rules"]
 
 
@@ -37,7 +38,7 @@ def alerting_rule(root: Path, alert: str, severity: str) -> dict[str, Any]:
 def write_rules(root: Path, file: Path, thresholds: Mapping[str, str] | None = None) -> None:
     """Write the rules into a file, so that alerts fire soon, with other thresholds."""
     thresholds = thresholds or {}
-    document = yaml.safe_load((root / RULES).read_text())
+    document = read_rules(root)
     for group in document["groups"]:
         group["interval"] = "1s"
         for rule in group["rules"]:

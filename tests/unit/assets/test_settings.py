@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter.assets.files import RULES, TEMPLATES, shipped
+from rk_exporter.assets.files import shipped, templates_of_rules
 from rk_exporter.assets.settings import SEVERITIES, parse_setting, parse_settings, settings
 from rk_exporter.model.thresholds import DEFAULTS, LARGEST, as_text
 
 
-KNOWN = settings(shipped()[TEMPLATES / RULES])
+KNOWN = settings(templates_of_rules(shipped()))
 
 
 def test_all_thresholds() -> None:
@@ -45,6 +45,10 @@ def test_defaults_are_valid(key: str) -> None:
         ("recordings_finished=10", "recordings_finished", "10"),
         ("recording_bytes_per_second=2000000", "recording_bytes_per_second", "2000000"),
         ("RealtimeKitRecordingErrored.severity=off", "RealtimeKitRecordingErrored.severity", "off"),
+        ("recordings_succeed_ratio=99.5%", "recordings_succeed_ratio", "0.995"),
+        ("price_ratio=80%", "price_ratio", "0.8"),
+        ("composite_price_per_minute=0.003", "composite_price_per_minute", "0.003"),
+        ("recording_alone_seconds=1h", "recording_alone_seconds", "3600"),
     ],
 )
 def test_values(text: str, key: str, value: str) -> None:
@@ -73,6 +77,10 @@ def test_values(text: str, key: str, value: str) -> None:
         ("recording_running_seconds=25h", "at most 86400"),
         ("recordings_errored_ratio=20", "20 is too large; at most 1"),
         ("recordings_errored_ratio=5m", "invalid number '5m'"),
+        ("recordings_start_ratio=100%", "recordings_start_ratio: 1 is too large; at most 0.9999"),
+        ("recording_length_seconds=2d", "at most 86400"),
+        ("track_price_per_minute=free", "invalid number 'free'"),
+        ("objective_misses=0", "expected a whole number from 1 on"),
         ("recordings_finished=0", "expected a whole number from 1 on"),
         ("recordings_finished=2.5", "expected a whole number from 1 on"),
         ("recording_bytes_per_second=1.2.3", "invalid number"),
