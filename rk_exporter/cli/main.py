@@ -147,7 +147,8 @@ def scrape_command(**_options: object) -> None:
     """
     exporter, snapshot = run(_scrape(configured()))
     print_all(encode(exporter.families(snapshot), Format.TEXT))
-    if any(app.up is False for app in snapshot.apps):
+    ups = [*(app.up for app in snapshot.apps), *(account.up for account in snapshot.accounts)]
+    if False in ups:
         sys.exit(_EXIT_FAILED)
 
 

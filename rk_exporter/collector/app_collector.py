@@ -68,6 +68,7 @@ class AppCollector:
         context = self._context(state, token, deadline)
         app_pass = AppPass(parts, state, context, fresh_seconds=fresh_seconds)
         state = parts.with_archive(await app_pass.run())
+        parts.limiter.end_pass()
         app_pass.settle_hints()
         self._pass_log.log(app_pass.report(state.snapshot))
         return state

@@ -115,14 +115,15 @@ class AppPass:
             return
         # Here and not after the last pass, so that a scrape shows the end of the recording.
         discovery.forget_ended(self._before.snapshot.readings)
+        rate, is_hinted = parts.calls_per_second, self._hints.is_discovery_due
+        if not discovery.is_due(calls_per_second=rate, is_hinted=is_hinted):
+            return
         # Not some of the pages only, and not as the trial call after a block.
-        is_affordable = parts.limiter.affordable(self._context) >= discovery.usual_calls
+        is_affordable = parts.limiter.can_afford(discovery.usual_calls, self._context)
         is_blocked = parts.limiter.is_blocked and self._before.snapshot.readings
         if not is_blocked and (self._is_first or is_affordable):
             self._hints.has_discovered = await discovery.refresh(
-                self._context,
-                calls_per_second=parts.calls_per_second,
-                is_hinted=self._hints.is_discovery_due,
+                self._context, calls_per_second=rate, is_hinted=is_hinted
             )
 
     async def _read_each(self, waiting: Sequence[Reading]) -> None:
@@ -150,7 +151,7 @@ class AppPass:
         """
         parts, limiter = self._parts, self._parts.limiter
         # Half of the list does not show which recordings have ended.
-        is_affordable = limiter.affordable(self._context) >= parts.list_calls(self._before)
+        is_affordable = limiter.can_afford(parts.list_calls(self._before), self._context)
         if not (self._is_first or is_affordable):
             return
         result = await parts.lister.read(self._context)

@@ -64,6 +64,12 @@ class Discovery:
         """Return the meetings, in the order in which they were found."""
         return self._meetings.values()
 
+    def is_due(self, *, calls_per_second: float, is_hinted: bool = False) -> bool:
+        """Return whether to list the live sessions, for which half of the calls can be used."""
+        usual_seconds = 0.0 if is_hinted else _INTERVAL_SECONDS
+        interval_seconds = max(usual_seconds, 2 * self.usual_calls / calls_per_second)
+        return self._clock.monotonic() - self._tried_at >= interval_seconds
+
     async def refresh(
         self, context: PassContext, *, calls_per_second: float, is_hinted: bool = False
     ) -> bool:
@@ -74,9 +80,7 @@ class Discovery:
         *calls_per_second*. Return whether it has tried.
         """
         now = self._clock.monotonic()
-        usual_seconds = 0.0 if is_hinted else _INTERVAL_SECONDS
-        interval_seconds = max(usual_seconds, 2 * self.usual_calls / calls_per_second)
-        if now - self._tried_at < interval_seconds:
+        if not self.is_due(calls_per_second=calls_per_second, is_hinted=is_hinted):
             return False
 
         async def fetch(page_no: int) -> Page[LiveSession]:

@@ -1,13 +1,15 @@
 """The configuration: a YAML file, environment variables and flags become one frozen Config."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rk_exporter.config import parsers
+from rk_exporter.config.account_options import ACCOUNT_OPTIONS
+from rk_exporter.config.accounts import AccountConfig, account_configs, found_apps
 from rk_exporter.config.app_options import APP_OPTIONS
-from rk_exporter.config.apps import AppConfig, app_configs, shard_apps
+from rk_exporter.config.apps import AppConfig, app_configs
 from rk_exporter.config.option import Option, declare, in_groups, options_of
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.ranges import Counts, Durations, Percentages
@@ -28,6 +30,8 @@ from rk_exporter.config.webhook_options import (
     parse_webhook_address,
 )
 from rk_exporter.config.yaml_document import read_document
+from rk_exporter.model.account import AccountApps
+from rk_exporter.model.meeting import App
 from rk_exporter.model.shard import Shard
 from rk_exporter.runtime.files import FileError
 from rk_exporter.runtime.log_formats import AUTO, FORMATS, LEVELS
@@ -42,11 +46,14 @@ class Config:
     """
     The complete configuration; the options of its apps are in AppOptions.
 
-    *apps* are those of this exporter's shard, each with the shard's part of its budget. *warnings*
-    are about settings that look like mistakes but can be ignored.
+    *apps* are those of this exporter's shard, and *listed_apps* all apps that the file lists. The
+    budgets of *apps* and *accounts* are the shard's part. *warnings* are about settings that look
+    like mistakes but can be ignored.
     """
 
     apps: tuple[AppConfig, ...]
+    accounts: tuple[AccountConfig, ...] = ()
+    listed_apps: tuple[App, ...] = ()
     warnings: tuple[str, ...] = ()
     base_url: str = declare(
         "Base URL of the API.",
@@ -213,6 +220,16 @@ class Config:
     )
 
     @property
+    def entries(self) -> tuple[AppConfig | AccountConfig, ...]:
+        """Return everything in the configuration that makes calls."""
+        return (*self.apps, *self.accounts)
+
+    def with_found(self, lists: Mapping[str, AccountApps]) -> "Config":
+        """Return the configuration with this shard's apps in the *lists* of its accounts, too."""
+        found = found_apps(self.accounts, lists, self.listed_apps)
+        return replace(self, apps=(*self.apps, *_of_shard(found, self.shard)))
+
+    @property
     def served_prefix(self) -> str:
         """Return the prefix of all paths in requests, e.g. `/rk-exporter`; empty if none."""
         return self.link_prefix if self.route_prefix is None else self.route_prefix
@@ -257,7 +274,7 @@ def load(
         document = None if path is None else read_document(path)
     except FileError as error:
         raise ConfigError(str(error)) from None
-    source = ConfigSource(document, settings, OPTIONS)
+    source = ConfigSource(document, settings, OPTIONS, ACCOUNT_OPTIONS.values())
     values = {name: source.parse(option, option.path) for name, option in _GLOBAL_OPTIONS.items()}
     is_too_long = values["min_interval_seconds"] >= values["stale_after_seconds"]
     if is_too_long and not source.is_wrong("scrape"):
@@ -270,13 +287,41 @@ def load(
         source.fail("web.systemd_socket", message)
     check_webhook_options(source)
     apps = app_configs(source, environment)
-    if shard := values["shard"]:
-        apps = shard_apps(source, apps, shard)
+    accounts = account_configs(source, environment)
+    shard: Shard | None = values["shard"]
+    if shard:
+        _check_shares(source, [*apps, *accounts], shard)
+        apps = tuple(replace(app, budget=shard.share(app.budget)) for app in apps)
+        accounts = tuple(replace(entry, budget=shard.share(entry.budget)) for entry in accounts)
     known = [TOKEN_VARIABLE, CONFIG_FILE_VARIABLE]
     known += [option.variable for option in OPTIONS if option.variable]
-    known += map(str, source.values_in_apps("api_token_env"))
+    known += map(str, source.values_in_entries("api_token_env"))
     warnings = list(unknown_variables(environment, known))
     source.raise_problems(hints=warnings)
-    files = [app.token for app in apps if isinstance(app.token, TokenFile)]
+    tokens = [*(app.token for app in apps), *(account.token for account in accounts)]
+    files = [token for token in tokens if isinstance(token, TokenFile)]
     warnings += [file.warning for file in files if file.warning]
-    return Config(apps=apps, warnings=tuple(dict.fromkeys(warnings)), **values)
+    return Config(
+        apps=tuple(_of_shard(apps, shard)),
+        accounts=accounts,
+        listed_apps=tuple(app.app for app in apps),
+        warnings=tuple(dict.fromkeys(warnings)),
+        **values,
+    )
+
+
+def _check_shares(
+    source: ConfigSource, entries: Iterable[AppConfig | AccountConfig], shard: Shard
+) -> None:
+    """Record a mistake if a part of a budget would be less than one call."""
+    smallest = min((entry.budget for entry in entries), default=shard.count)
+    if smallest < shard.count:
+        message = f"a budget of {smallest} calls is too small for {shard.count} shards; raise it"
+        source.fail("shard", message)
+
+
+def _of_shard(apps: Iterable[AppConfig], shard: Shard | None) -> Iterator[AppConfig]:
+    """Return those of the *apps* that this exporter reads."""
+    for config in apps:
+        if shard is None or shard.owns(config.app.account_id, config.app.app_id):
+            yield config

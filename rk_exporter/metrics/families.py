@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import Metric
 
 from rk_exporter import __version__
+from rk_exporter.metrics.accounts import account_families
 from rk_exporter.metrics.apps import app_families
 from rk_exporter.metrics.archives import archive_families
 from rk_exporter.metrics.builders import LabelSet, LabelValues, info
@@ -56,6 +57,7 @@ class SnapshotFamilies:
         yield from archive_families(snapshot, self._recordings.labels)
         yield from meeting_families(snapshot)
         yield from app_families(snapshot, self._policy_names)
+        yield from account_families(snapshot.accounts)
         yield from webhook_families(snapshot.apps)
         yield _build_info()
 

@@ -167,6 +167,7 @@ HAS_CONFIGURATION = frozenset(
 )
 # On these pages it is a YAML block of the page, by its number.
 SHOWS_CONFIGURATION = {
+    "docs/how-to/accounts.md": 0,
     "docs/how-to/several-apps.md": 0,
     "docs/reference/configuration.md": 0,
     "docs/tutorial/first-app.md": 1,
@@ -325,7 +326,7 @@ class Reader:
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the address of a simulated API that all readers share."""
     reader = Reader(tmp_path_factory.mktemp("simulator"), "")
-    reader.run(Step("rk-exporter simulate --pace demo --meetings 5"))
+    reader.run(Step("rk-exporter simulate --pace demo --meetings 5 --set apps=app=prod-app"))
     yield reader.addresses["simulator"]
     reader.close()
 

@@ -22,6 +22,7 @@ from tests.support.exporters import (
     announced,
     archived,
     full,
+    of_account,
     rate_limited,
     reload_metrics,
     scrape,
@@ -110,7 +111,8 @@ def metric_rows() -> list[list[str]]:
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
     text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path)) + reload_metrics()
-    text += scrape(sharded(tmp_path)) + verifying() + announced() + archived()
+    text += scrape(sharded(tmp_path)) + scrape(of_account(tmp_path))
+    text += verifying() + announced() + archived()
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -292,6 +294,7 @@ def run_if_installed(*command: str) -> None:
 CHECKS = {
     "account_id:": check_exporter,
     "apps:": check_exporter,
+    "accounts:": check_exporter,
     "downloads:": check_options,
     "- 497f6eca": check_meetings,
     "scrape_configs:": check_prometheus,

@@ -150,6 +150,12 @@ def sharded(folder: Path) -> Setup:
     return setup(configuration=replace(two_apps(folder), shard=Shard(0, 2)))
 
 
+def of_account(folder: Path) -> Setup:
+    file = folder / "account.yml"
+    file.write_text("accounts: [{account_id: acme, api_token_env: TOKEN}]\n")
+    return setup(configuration=load(file, {}, {"TOKEN": "simulated"}))
+
+
 def failing(folder: Path) -> Setup:
     system = full(folder)
     every_fault = [fault for fault in Fault if fault not in {*BLOCKING_FAULTS, Fault.HANG}]

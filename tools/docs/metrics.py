@@ -8,6 +8,7 @@ from prometheus_client.metrics_core import Metric
 
 from rk_exporter.api.endpoints import ENDPOINTS
 from rk_exporter.archive.status import ArchiveStatus, Copies
+from rk_exporter.metrics.accounts import AccountMetrics
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.blocked_io import BlockedIoMetrics
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
@@ -18,6 +19,7 @@ from rk_exporter.metrics.recordings import RECORDING_AGE
 from rk_exporter.metrics.shards import shard_families
 from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.metrics.webhooks import WebhookEvents
+from rk_exporter.model.account import Account
 from rk_exporter.model.archive import ArchiveReason, Bucket
 from rk_exporter.model.download import CheckFailure, DownloadChecks, FileCheck, FileKind
 from rk_exporter.model.failure import Reason
@@ -26,7 +28,7 @@ from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
 from rk_exporter.model.shard import Shard
 from rk_exporter.model.webhook import WebhookHealth, WebhookStatus
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
-from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.snapshot import AccountSnapshot, AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_file import StateFileStatus
 from rk_exporter.tracking.totals import RecordingTotals
@@ -55,6 +57,7 @@ _SUBJECTS = {
     "Single recordings": ("rk_recording_",),
     "Meetings": ("rk_meeting_",),
     "Apps": ("rk_up", "rk_meetings", "rk_discovery_", "rk_scrape_", "rk_app_"),
+    "Accounts": ("rk_account_",),
     "Archives": ("rk_archive_",),
     "API budget": ("rk_api_budget_", "rk_api_ratelimit_", "rk_api_blocked_"),
     "API calls": ("rk_api_",),
@@ -67,6 +70,7 @@ _ORDER = (
     "Recordings of an app",
     "Meetings",
     "Apps",
+    "Accounts",
     "Archives",
     "API budget",
     "API calls",
@@ -101,7 +105,8 @@ _LABELS = {
     "from": "state before a change",
     "to": "state after a change",
     "meeting_name": "name of the meeting",
-    "rk_account_id": "Cloudflare account that owns the app",
+    "rk_account": "`name` of the account in the configuration file; without it, the account's id",
+    "rk_account_id": "Cloudflare account, e.g. that owns the app",
     "rk_app_id": "id of the RealtimeKit app",
     "read": "how recordings are read: `active-recording` or `list`; see `api.read` in the "
     "[configuration](configuration.md)",
@@ -201,7 +206,14 @@ def _families() -> Iterator[Metric]:
     registry.register(WebConfigMetrics(_Reloaded()))
     registry.register(WebhookEvents(events=EventName, results=Result))
     snapshot = SnapshotFamilies()(_snapshot())
-    return chain(snapshot, registry.collect(), shard_families(Shard(0, 2)))
+    accounts = AccountMetrics()
+    accounts.set_accounts(["account"])
+    return chain(
+        snapshot,
+        registry.collect(),
+        accounts.registry.collect(),
+        shard_families(Shard(0, 2)),
+    )
 
 
 def _snapshot() -> Snapshot:
@@ -260,4 +272,12 @@ def _snapshot() -> Snapshot:
         ),
     )
     state_file = StateFileStatus(is_written=True, last_success_timestamp_seconds=1.0)
-    return Snapshot((app,), 1.0, state_file)
+    account = AccountSnapshot(
+        account=Account("account", "id"),
+        up=True,
+        apps=1,
+        listed=1,
+        failure=None,
+        last_success_timestamp_seconds=1.0,
+    )
+    return Snapshot((app,), 1.0, state_file, (account,))

@@ -21,7 +21,7 @@ from rk_exporter.simulator import (
     SimulatorSettings,
 )
 from rk_exporter.simulator.api.control import CONTROL_ENDPOINTS
-from rk_exporter.simulator.api.endpoints import APP_PREFIX, PATHS
+from rk_exporter.simulator.api.endpoints import ACCOUNT_PREFIX, APP_PREFIX, APPS_PATH, PATHS
 from rk_exporter.simulator.scenarios import pace
 from rk_exporter.simulator.webhooks.faults import WebhookFault
 from tools.docs.tables import code, table
@@ -54,7 +54,8 @@ The simulator imports nothing of the exporter, so that they cannot share mistake
 
 ## Endpoints
 
-Paths begin with `{prefix}`. All endpoints are read-only.
+The list of the account's apps is at `{apps}`. All other paths begin with `{prefix}`. All
+endpoints are read-only.
 
 {endpoints}
 Lists have pages: `page_no` starts at 1, `per_page` is 25 by default and at most 100.
@@ -139,6 +140,7 @@ The setting `webhook_fault` is one of:
 def simulator_reference() -> str:
     """Return all endpoints, faults, durations and switches."""
     return _TEMPLATE.format(
+        apps=f"{ACCOUNT_PREFIX}{APPS_PATH}",
         prefix=APP_PREFIX,
         endpoints=_endpoints(),
         control=table(
@@ -158,11 +160,12 @@ def simulator_reference() -> str:
 
 def _endpoints() -> str:
     descriptions = _descriptions(Endpoint)
+    paths = {Endpoint.APPS: APPS_PATH, **PATHS}
     return table(
         ("path", "name in the request log", "response"),
         (
             (code(path), code(endpoint), descriptions[endpoint.name])
-            for endpoint, path in PATHS.items()
+            for endpoint, path in paths.items()
         ),
     )
 

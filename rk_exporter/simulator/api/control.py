@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote
 
-from rk_exporter.simulator.api.endpoints import APP_PREFIX, PATHS
+from rk_exporter.simulator.api.endpoints import ACCOUNT_PREFIX, APP_PREFIX, APPS_PATH, PATHS
 from rk_exporter.simulator.api.faults import Fault, FaultRegistry
 from rk_exporter.simulator.api.listing import Query
 from rk_exporter.simulator.api.request_log import RequestLog
@@ -136,6 +136,7 @@ def _index() -> Response:
     lines = [
         "A simulated Cloudflare RealtimeKit REST API; it accepts any account and app id.",
         "",
+        f"GET    {ACCOUNT_PREFIX}{APPS_PATH}",
         *(f"GET    {APP_PREFIX}{path}" for path in PATHS.values()),
         "",
         *(f"{item.method:6} {item.path:47}  {item.description}" for item in CONTROL_ENDPOINTS),

@@ -65,6 +65,16 @@ class SimulatorSettings:
     """How an item in the list of recordings names its meeting."""
     not_found_body: NotFoundBody = NotFoundBody.ERROR
     """The body of RealtimeKit's own 404."""
+    apps: str = "app"
+    """Apps of the account, separated by commas; `id=name` gives an app a name."""
+    most_apps: int = 100
+    """Largest `per_page` of the list of apps."""
+    apps_status: int = 200
+    """Status of the list of apps."""
+    apps_in_object: bool = False
+    """Whether the list of apps is one level deeper, in `data.apps`."""
+    apps_without_paging: bool = False
+    """Whether the list of apps has no `paging`."""
     knows_meetings: bool = False
     """Whether active-recording has another 404 message for a meeting that does not exist."""
     filter_by_creation: bool = False
@@ -132,6 +142,8 @@ _RANGES = {
     "page_refusal": (400, 599),
     "most_recordings": (1, 10**9),
     "most_sessions": (1, 10**9),
+    "most_apps": (1, 10**9),
+    "apps_status": (100, 599),
     "track_files": (1, 10_000),
 }
 _FIXED = frozenset(

@@ -78,6 +78,7 @@ def test_smallest_configuration() -> None:
     assert CANARY not in repr(config)
     expected = Config(
         apps=config.apps,
+        listed_apps=(app.app,),
         base_url=DEFAULT_BASE_URL,
         reserve_ratio=0.2,
         min_interval_seconds=5,
