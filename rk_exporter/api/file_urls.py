@@ -58,8 +58,10 @@ def _strings(value: object, *, key: str) -> Iterator[str]:
         if key == "download_url":
             yield value
     elif isinstance(value, list):
+        # Only an object has names of files as its keys.
+        inner = "download_url" if key == "download_urls" else key
         for item in value:
-            yield from _strings(item, key=key)
+            yield from _strings(item, key=inner)
     elif isinstance(value, dict):
         for name, item in value.items():
             # The keys in `download_urls` are names of files.
