@@ -148,7 +148,8 @@ class DownloadVerifier:
     async def _check_kind(self, recording: Recording, files: FileUrls) -> FileCheck:
         """Check the files of one kind, up to the first that fails."""
         sizes: list[float] = []
-        failure = None
+        # Something is in the URL's place, but it is nothing that can be requested.
+        failure = None if files.urls else CheckFailure.REFUSED_HOST
         is_comparable = files.kind is FileKind.COMPOSITE
         expected_size = recording.file_size_bytes if is_comparable else None
         for url in files.urls:

@@ -22,10 +22,7 @@ from rk_exporter.model.secret import Secret
 
 URL, AUDIO = "https://bucket.test/a.mp4?Signature=1", "https://bucket.test/a.mp3?Signature=2"
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
@@ -113,6 +110,13 @@ def test_too_many_tracks() -> None:
     assert MOST_FILES == len(sink.urls[FileKind.TRACK])
 
 
+def test_shape_without_a_url() -> None:
+    """If something is in the URL's place, its kind is offered without URLs, so it is a failure."""
+    sink = Sink()
+    read(sink, download_url=[{"link": "https://bucket.test/a.webm"}], audio_download_url=AUDIO)
+    assert {FileKind.TRACK: [], FileKind.AUDIO: [AUDIO]} == sink.urls
+
+
 @given(JSON, JSON)
 def test_any_shape(download_url: Any, audio_download_url: Any) -> None:
     """Whatever the fields contain, the recording is read, and only texts become URLs."""
@@ -122,7 +126,7 @@ def test_any_shape(download_url: Any, audio_download_url: Any) -> None:
     assert recording == read(
         nobody, download_url=download_url, audio_download_url=audio_download_url
     )
-    for urls in sink.urls.values():
+    for urls in sink.urls.values() if sink.offered else ():
         assert all(isinstance(url, str) for url in urls)
 
 

@@ -343,3 +343,15 @@ def test_labels() -> None:
         assert check == {**size, "kind": "composite"}
 
     checked(steps, uploaded())
+
+
+def test_url_that_cannot_be_found() -> None:
+    """Something else in the URL's place is a failure, which is not repeated all the time."""
+
+    async def steps(simulation: Simulation, files: Files) -> None:
+        text = (await simulation.scrapes(40))[-1]
+        assert 0 == value(text, VERIFIED, kind="track")
+        assert 2 == value(text, FAILURES, reason="refused_host")
+        assert [] == files.requested_at
+
+    checked(steps, uploaded(track=True), track_urls_elsewhere=True)
