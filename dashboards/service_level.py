@@ -244,4 +244,4 @@ def _by_day() -> Sequence[Panel]:
 
 def _days(about: About, promql: str, *, absent: str) -> timeseries.Panel:
     panel = history(about, [query(promql, _APP)], size=Size(8, 9), stacked=True, absent=absent)
-    return panel.interval("1d").draw_style(models.GraphDrawStyle.BARS).legend(in_table("sum"))
+    return panel.interval("24h").draw_style(models.GraphDrawStyle.BARS).legend(in_table("sum"))

@@ -24,7 +24,7 @@ KNOWN: dict[str, Labels] = {
     "rk_meeting_info": TARGET | {"meeting_id", "meeting_name"},
     "rk_meeting_up": TARGET | {"meeting_id"},
     "job:recordings:sum": TARGET,
-    COST: frozenset({"cluster", "job", "rk_app"}),
+    COST: frozenset({"job", "rk_app"}),
 }
 CHOSEN = 'job=~"$job", instance=~"$instance"'
 ALERTS = 'ALERTS{alertname=~"RealtimeKit.+", job=~"$job", rk_app=~"$app|"}'
@@ -386,7 +386,7 @@ def changed(place: str, value: Any) -> Json:
     return dashboard
 
 
-OF_APPS = f'{COST}{{cluster=~"$cluster", job=~"$job", rk_app=~"$app"}}'
+OF_APPS = f'{COST}{{job=~"$job", rk_app=~"$app"}}'
 # A dashboard, a query, what a panel shows without data, and the rules that find a problem.
 OF_OPTIONAL_RULES = [
     ("rk-service-level", OF_APPS, "Load the rules.", ""),

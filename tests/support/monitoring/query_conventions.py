@@ -38,7 +38,7 @@ def no_recorded_series(board: Board) -> Iterator[Problem]:
         for selector in selectors(expression):
             is_optional = _OBJECTIVES_AND_COST.fullmatch(selector.name) and all(
                 selector.has(label, MatchOp.Re, f"${name}")
-                for label, name in (("job", "job"), ("rk_app", "app"), ("cluster", "cluster"))
+                for label, name in (("job", "job"), ("rk_app", "app"))
             )
             is_allowed = is_optional or selector.name == _BUDGETS
             if ":" in selector.name and not (may_read and is_allowed):
