@@ -100,9 +100,9 @@ def _objectives() -> Panel:
             Value("Burn, 1 h", queries.burn_rate("1h"), width=110, colours=_BURNS, decimals=1),
             Value("Burn, 6 h", queries.burn_rate("6h"), width=110, colours=_BURNS, decimals=1),
             Value("Burn, 3 d", queries.burn_rate("3d"), width=110, colours=_BURNS, decimals=1),
-            Value("Recordings", queries.recordings("28d"), width=120, decimals=0),
+            Value("Recordings", queries.recordings("28d"), unit="none", width=120),
         ],
-        size=Size(24, 9),
+        size=Size(24, 11),
         sorted_by="Budget left",
         descending=False,
         empty=_NEEDS_RULES,
@@ -220,7 +220,7 @@ def _by_day() -> Sequence[Panel]:
     day = "Each bar is the day before it, from midnight to midnight (UTC)."
     return [
         _days(
-            About("Hours", f"Length of the recordings that were uploaded. {day} {_UPDATED}", "h"),
+            About("Hours", f"Length of the recordings that were uploaded. {day} {_UPDATED}"),
             f"{queries.recorded('seconds')} / 3600",
             absent=_NEEDS_RULES,
         ),
