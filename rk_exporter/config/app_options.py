@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rk_exporter.config import parsers
+from rk_exporter.config.archive_options import ArchiveOptions
 from rk_exporter.config.download_hosts import parse_hosts
 from rk_exporter.config.option import Option, declare, options_of
 from rk_exporter.config.ranges import Counts
@@ -15,7 +16,7 @@ from rk_exporter.model.meeting import Meeting, ReadMode
 
 # A token pasted in the place of its file's path must not be printed.
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class AppOptions:
+class AppOptions(ArchiveOptions):
     """The options of one app, at the top of the file or in an entry of `apps`."""
 
     name: str | None = declare(

@@ -208,6 +208,11 @@ class RecordingSeries:
         self._recording: Recording | None = None
         self._samples: list[Iterable[Sample]] = []
 
+    @property
+    def labels(self) -> LabelSet:
+        """Return the labels that all its series have."""
+        return self._labels.plain
+
     def samples(self, read: ReadRecording) -> list[Iterable[Sample]]:
         """Return the samples of each of the RECORDING_FAMILIES."""
         recording = self._recording
@@ -244,3 +249,7 @@ class AllRecordingSeries:
                 for family, samples in zip(families, series.samples(read), strict=True):
                     family.samples.extend(samples)
         yield from families
+
+    def labels(self, app: str, known: KnownRecording) -> LabelSet:
+        """Return the labels of a recording that is in the last snapshot."""
+        return self._series[app, known.meeting.meeting_id, known.recording_id].labels

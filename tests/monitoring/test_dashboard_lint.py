@@ -429,9 +429,9 @@ def test_each_rule_is_tested() -> None:
 @pytest.mark.parametrize(("uid", "promql", "absent", "rules"), OF_OPTIONAL_RULES)
 def test_a_dashboard_that_needs_rules(uid: str, promql: str, absent: str, rules: str) -> None:
     """Only one dashboard may read some recorded series, and says so if they are missing."""
-    dashboard = changed(QUERY, promql)
-    dashboard["uid"] = uid
-    dashboard["panels"][2]["panels"][0]["fieldConfig"]["defaults"]["noValue"] = absent
+    panel_of_series = changed(f"{SERIES} fieldConfig defaults noValue", absent)["panels"][2]
+    dashboard = {**changed("panels 2", panel_of_series), "uid": uid}
+    dashboard["panels"][2]["panels"][0]["targets"][0]["expr"] = promql
     assert {*rules.split()} == found_in(dashboard)
 
 

@@ -45,6 +45,7 @@ ALERTS = (
     "RealtimeKitRecordingStateUnknown",
     "RealtimeKitRecordingNearTimeLimit",
     "RealtimeKitRecordingEmptyFile",
+    "RealtimeKitDownloadBroken",
     "RealtimeKitDownloadURLExpiringSoon",
     "RealtimeKitDownloadURLExpired",
     "RealtimeKitRecordingsHidden",

@@ -18,6 +18,7 @@ from rk_exporter.config.sources import Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.downloads.verifier import Fetch
 from rk_exporter.exporter import Exporter
+from rk_exporter.exporter.archives import ReaderFactory, bucket_reader
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
@@ -264,6 +265,7 @@ def setup(
     linger_seconds: float = 1e9,
     configuration: Config | None = None,
     workers_per_app: int = 8,
+    make_reader: ReaderFactory = bucket_reader,
     fetch: Fetch | None = None,
     **simulator_options: Any,
 ) -> Setup:
@@ -284,6 +286,7 @@ def setup(
         fetch=fetch,
         clock=clock,
         workers_per_app=workers_per_app,
+        make_reader=make_reader,
     )
     clock.fill_budget()
     return Setup(simulator, exporter, clock, proxy)

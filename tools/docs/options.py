@@ -13,6 +13,7 @@ from tools.docs.tables import code, table
 NOTES = {
     "meetings.files": "[Formats](configuration.md#meetings-in-files).",
     "follow.retain": "A recording with a URL is shown until the URL expires.",
+    "downloads.archive.bucket": "[Archive](../how-to/archive.md).",
     "downloads.verify": "[Verify downloads](../how-to/verify-downloads.md).",
     "downloads.allowed_hosts": "[The usual hosts](../how-to/verify-downloads.md#allowed-hosts).",
     "shard": "[Scaling](../how-to/scaling.md).",

@@ -1,0 +1,1 @@
+"""Archives: whether there is a copy of each recording in the users' own bucket."""
