@@ -8,12 +8,14 @@ import platform
 from bench.budgets import print_budgets
 from bench.cases import print_fleets
 from bench.connections import print_connections
+from bench.downloads import print_downloads
 from bench.expositions import print_expositions
 from bench.following import print_following
 from bench.monitoring import print_monitoring
 from bench.passes import print_processes
 from bench.protection import print_protection
 from bench.serving import print_serving
+from bench.webhooks import print_webhooks
 from rk_exporter import __version__
 
 
@@ -23,9 +25,11 @@ SECTIONS = {
     "connections": print_connections,
     "protection": print_protection,
     "expositions": print_expositions,
+    "downloads": print_downloads,
     "budgets": print_budgets,
     "fleet": print_fleets,
     "following": print_following,
+    "webhooks": print_webhooks,
     "monitoring": print_monitoring,
 }
 

@@ -10,6 +10,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.exporters import (
+    announced,
     full,
     of_account,
     rate_limited,
@@ -56,6 +57,7 @@ def all_series(folder: Path, rules: Rules) -> Known:
         scrape(sharded(folder)),
         scrape(rate_limited(folder)),
         verifying(),
+        announced(),
         reload_metrics(),
     )
     return with_alerts(with_recorded({"up": TARGET, **exposed(texts)}, rules), rules)
