@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
+from dashboards import exporter_archives as archives
 from dashboards import exporter_calls as calls
 from dashboards import exporter_data as data
 from dashboards import exporter_process as process
@@ -32,6 +33,11 @@ def build() -> dashboard.Dashboard:
             Row("API calls", [calls.endpoints(), calls.codes(), calls.failures()]),
             Row("Passes", [calls.latency(), data.pass_duration(), data.deferred()]),
             Row("Data", [data.stale(), data.ages(), data.sources()]),
+            Row(
+                "Archives",
+                [archives.not_archived(), archives.objects(), archives.list_duration()],
+                collapsed=True,
+            ),
             Row(
                 "Processes",
                 [process.memory(), process.cpu(), process.uptime(), process.malformed()],

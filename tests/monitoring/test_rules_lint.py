@@ -30,6 +30,7 @@ ALERTS = (
     "RealtimeKitNothingRead",
     "RealtimeKitDataStale",
     "RealtimeKitMeetingsFileUnreadable",
+    "RealtimeKitArchiveUnreadable",
     "RealtimeKitNoMeetings",
     "RealtimeKitStateFileNotWritten",
     "RealtimeKitAPIAuthFailing",

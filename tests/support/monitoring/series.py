@@ -9,7 +9,15 @@ import yaml
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.exporters import full, rate_limited, reload_metrics, scrape, verifying, watched
+from tests.support.exporters import (
+    archived,
+    full,
+    rate_limited,
+    reload_metrics,
+    scrape,
+    verifying,
+    watched,
+)
 from tests.support.monitoring.promql import Known, Labels, labels_of
 
 
@@ -45,6 +53,7 @@ def all_series(folder: Path, rules: Rules) -> Known:
         watched(full(folder)),
         scrape(rate_limited(folder)),
         verifying(),
+        archived(),
         reload_metrics(),
     )
     return with_alerts(with_recorded({"up": TARGET, **exposed(texts)}, rules), rules)
