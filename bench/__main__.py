@@ -8,6 +8,7 @@ import platform
 from bench.budgets import print_budgets
 from bench.cases import print_fleets
 from bench.connections import print_connections
+from bench.downloads import print_downloads
 from bench.expositions import print_expositions
 from bench.following import print_following
 from bench.monitoring import print_monitoring
@@ -23,6 +24,7 @@ SECTIONS = {
     "connections": print_connections,
     "protection": print_protection,
     "expositions": print_expositions,
+    "downloads": print_downloads,
     "budgets": print_budgets,
     "fleet": print_fleets,
     "following": print_following,

@@ -63,7 +63,7 @@ def print_expositions() -> None:
 
 
 def _print_costs(count: int, *, all_are_read_again: bool) -> None:
-    page = encode(SnapshotFamilies()(_snapshot(count, 0)), Format.TEXT)
+    page = encode(SnapshotFamilies()(snapshot_of(count, 0)), Format.TEXT)
     series = _check(page, count)
     costs = _measure(count, all_are_read_again=all_are_read_again)
     print(
@@ -85,12 +85,12 @@ def _check(page: bytes, count: int) -> int:
 
 def _measure(count: int, *, all_are_read_again: bool) -> _Costs:
     build = SnapshotFamilies()
-    first = _snapshot(count, 0)
+    first = snapshot_of(count, 0)
     list(build(first))
     building, encoding = [], []
     for number in range(1, RENDERINGS + 1):
         if all_are_read_again:
-            snapshot = _snapshot(count, number)
+            snapshot = snapshot_of(count, number)
         else:
             snapshot = replace(first, taken_at=_NOW + 15 * number)
         before = time.perf_counter()
@@ -117,7 +117,7 @@ def _milliseconds(work: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def _snapshot(count: int, number: int) -> Snapshot:
+def snapshot_of(count: int, number: int) -> Snapshot:
     """Return the snapshot *number* of a series that are 15 s apart."""
     now = _NOW + 15 * number
     meetings = [

@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
+from dashboards import downloads
 from dashboards import exporter_archives as archives
 from dashboards import exporter_calls as calls
 from dashboards import exporter_data as data
@@ -33,6 +34,7 @@ def build() -> dashboard.Dashboard:
             Row("API calls", [calls.endpoints(), calls.codes(), calls.failures()]),
             Row("Passes", [calls.latency(), data.pass_duration(), data.deferred()]),
             Row("Data", [data.stale(), data.ages(), data.sources()]),
+            Row("Downloads", [downloads.checks()], collapsed=True),
             Row(
                 "Archives",
                 [archives.not_archived(), archives.objects(), archives.list_duration()],

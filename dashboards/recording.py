@@ -7,6 +7,7 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards import recording_queries as queries
+from dashboards.downloads import files_of_recording
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import RECORDING
 from dashboards.panels import (
@@ -48,6 +49,7 @@ def build() -> dashboard.Dashboard:
                 "${meeting:text}",
                 [*_figures(), _life(), times(), details(), recordings()],
             ),
+            Row("Downloads", [files_of_recording()], collapsed=True),
             Row("Age of the data, and people", [_ages(), _people()], collapsed=True),
         ],
     )

@@ -4,6 +4,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards import recordings_queries as queries
+from dashboards.downloads import broken_files
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import RECORDING, RECORDINGS, link_to
 from dashboards.panels import (
@@ -41,7 +42,7 @@ def build() -> dashboard.Dashboard:
         [
             Row("Recordings", [_list()]),
             Row("Meetings", [_states(), _running()]),
-            Row("Files", [_sizes()], collapsed=True),
+            Row("Files", [_sizes(), broken_files()], collapsed=True),
         ],
     )
 

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 
 from rk_exporter.archive.status import ArchiveStatus
+from rk_exporter.model.account import Account
 from rk_exporter.model.download import DownloadChecks
+from rk_exporter.model.failure import Failure
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Reading, ReadMode
+from rk_exporter.model.webhook import WebhookStatus
 from rk_exporter.ratelimit.status import BudgetStatus, Outage
 from rk_exporter.tracking.counters import RecordingCounters
 from rk_exporter.tracking.lifecycle import KnownRecording
@@ -43,6 +46,24 @@ class AppSnapshot:
     """What is known about copies in the user's own bucket; None without `downloads.archive`."""
     clock_offset_seconds: float = 0.0
     """How far the API's clock, which makes its timestamps, is ahead of this machine's."""
+    webhook: WebhookStatus | None = None
+    """How well webhooks work; None if they are off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSnapshot:
+    """The result of the last list of an account's apps; None before the first one."""
+
+    account: Account
+    up: bool | None
+    apps: int | None
+    """The apps that are to be read, by this exporter or by another shard."""
+    listed: int | None
+    """All apps in the list."""
+    failure: Failure | None
+    last_success_timestamp_seconds: float | None
+    token_problem: str | None = None
+    """Why the token in its file cannot be used; the last good one is used instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +73,4 @@ class Snapshot:
     apps: tuple[AppSnapshot, ...]
     taken_at: float
     state_file: StateFileStatus | None = None
+    accounts: tuple[AccountSnapshot, ...] = ()

@@ -5,6 +5,7 @@ import textwrap
 from dashboards.alerting.rule import Alert, Link, Severity
 
 
+_CHECKED = "last_over_time(rk_recording_download_last_check_timestamp_seconds[<known>])"
 _EXPIRY = "recording:rk_recording_download_url_expiry_timestamp_seconds:near"
 _ARCHIVED = "recording:rk_recording_archived:near"
 _NOT_ARCHIVED = """\
@@ -30,6 +31,34 @@ recording:rk_recording_file_size_bytes:empty >= 0
             "the participants still remember the meeting."
         ),
         link=Link.RECORDING,
+    ),
+    Alert(
+        name="RealtimeKitDownloadBroken",
+        expr=f"""\
+max by (<recording>, kind) (
+  last_over_time(rk_recording_download_verified[<known>])
+  and on (<exporter recording>, kind)
+  (
+    {_CHECKED}
+    == on (<recording>, kind) group_left ()
+    max by (<recording>, kind) ({_CHECKED})
+  )
+)
+== 0
+""",
+        pending="15m",
+        severity=Severity.WARNING,
+        summary='The file of a recording of "<name>" cannot be downloaded.',
+        description=(
+            "The meeting may have no usable record: the {{ $labels.kind }} file of recording "
+            "<recording> (app <app>) <fault>. Look for a copy of it now, because a new recording "
+            "cannot be made, and RealtimeKit deletes its files after a week."
+        ),
+        link=Link.RECORDING,
+        note=(
+            "Only with `--downloads.verify`. If exporters disagree, the one that checked the file "
+            "last is right."
+        ),
     ),
     Alert(
         name="RealtimeKitDownloadURLExpiringSoon",

@@ -22,11 +22,45 @@ _NAME = (
     f"{{{{ if eq $labels.{CLUSTER} .Labels.{CLUSTER} }}}}"
     '{{ $name = label "meeting_name" . | reReplaceAll "\\\\s+" " " }}{{ end }}{{ end }}{{ $name }}'
 )
+_FAULTS = {
+    "gone": "does not exist",
+    "forbidden": "is refused by the storage",
+    "empty": "has no content",
+    "not_media": "is no recording",
+    "tls": "is behind a certificate that cannot be trusted",
+    "connect": "cannot be reached",
+    "timeout": "does not arrive in time",
+    "refused_host": "is on a host that is not in `--downloads.allowed-hosts`, or not public",
+    "server_error": "cannot be read, because its storage answers with an error",
+}
+_OF_FILE = (
+    '{{job=%q,rk_app=%q,meeting_id=%q,recording_id=%q{more}}}" $labels.job $labels.rk_app '
+    "$labels.meeting_id $labels.recording_id{value} | query }}}}"
+)
+_OF_KIND = _OF_FILE.format(more=",kind=%q", value=" $labels.kind")
+_OF_RECORDING = _OF_FILE.format(more="", value="")
+_OF_CLUSTER = f"{{{{ if eq $labels.{CLUSTER} .Labels.{CLUSTER} }}}}"
+# The reason is looked up, because a label would make each reason another alert.
+_FAULT = (
+    '{{ $reason := "" }}'
+    f'{{{{ range printf "rk_recording_download_failure_info{_OF_KIND}{_OF_CLUSTER}'
+    '{{ $reason = label "reason" . }}{{ end }}{{ end }}'
+    '{{ if eq $reason "size_mismatch" }}has another size than the API reports'
+    f'{{{{ range printf "rk_recording_download_size_bytes{_OF_KIND}{_OF_CLUSTER}'
+    ", {{ humanize1024 .Value }}B{{ end }}{{ end }}"
+    f'{{{{ range printf "rk_recording_file_size_bytes{_OF_RECORDING}{_OF_CLUSTER}'
+    " instead of {{ humanize1024 .Value }}B{{ end }}{{ end }}"
+    + "".join(
+        f'{{{{ else if eq $reason "{reason}" }}}}{fault}' for reason, fault in _FAULTS.items()
+    )
+    + "{{ else }}cannot be downloaded{{ end }}"
+)
 _VALUES = {
     "name": _NAME,
     "app": "{{ $labels.rk_app }}",
     # An exporter that was never scraped has no app yet.
     "its app": "{{ with $labels.rk_app }}app {{ . }}{{ else }}its apps{{ end }}",
+    "fault": _FAULT,
     "recording": "{{ $labels.recording_id }}",
     "duration": "{{ $value | humanizeDuration }}",
     "miss": (

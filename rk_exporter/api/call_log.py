@@ -6,7 +6,7 @@ The lines have no token, no body and no text from an answer, because answers con
 
 import logging
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -45,10 +45,10 @@ class CallTrace:
 
 
 class CallLog:
-    """Logs the calls of one *app*."""
+    """Logs the calls about one app or account, which *subject* names."""
 
-    def __init__(self, app: str) -> None:
-        self._app = app
+    def __init__(self, subject: Mapping[str, str]) -> None:
+        self._subject = subject
 
     def succeeded(self, trace: CallTrace, value: object) -> None:
         """Log a call, and what its answer says."""
@@ -67,7 +67,7 @@ class CallLog:
 
     def _log(self, trace: CallTrace, learnt: str, reason: str | None = None) -> None:
         path, _, query = trace.path.partition("?")
-        fields: dict[str, object] = {"app": self._app, "endpoint": trace.endpoint}
+        fields: dict[str, object] = {**self._subject, "endpoint": trace.endpoint}
         if subject := _SUBJECTS.get(trace.endpoint):
             fields[subject] = unquote(path.rpartition("/")[2])
         if query:

@@ -1,4 +1,4 @@
-"""Calls of one app to the API: rate limited, counted, and with the API's clock observed."""
+"""Calls to the API about one app or account: rate limited, counted, and with its clock observed."""
 
 import asyncio
 import logging
@@ -16,6 +16,7 @@ from rk_exporter.api.envelope import api_message
 from rk_exporter.api.malformed_fields import MalformedFieldLog
 from rk_exporter.api.results import Parsed
 from rk_exporter.api.unknown_statuses import UnknownStatusLog
+from rk_exporter.model.account import Account
 from rk_exporter.model.errors import ApiError, ConnectionStale, RateLimited, ServerError
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
@@ -47,11 +48,11 @@ class CallObserver(Protocol):
 
 
 class ApiCaller:
-    """Makes the calls of one app; up to `max_concurrency` at a time."""
+    """Makes the calls about one app or account; up to `max_concurrency` at a time."""
 
     def __init__(
         self,
-        app: App,
+        subject: App | Account,
         *,
         base_url: str,
         pool: ConnectionPool,
@@ -64,18 +65,18 @@ class ApiCaller:
         """How many calls can run at a time; more of them wait."""
         self._limiter = limiter
         self._server_clock = server_clock
-        self.change(app, base_url=base_url, observer=observer)
+        self.change(subject, base_url=base_url, observer=observer)
 
-    def change(self, app: App, *, base_url: str, observer: CallObserver) -> None:
+    def change(self, subject: App | Account, *, base_url: str, observer: CallObserver) -> None:
         """Make all further calls at another *base_url*, and count them for another *observer*."""
-        self._root = (
-            f"{base_url.rstrip('/')}/accounts/{segment(app.account_id)}"
-            f"/realtime/kit/{segment(app.app_id)}"
-        )
-        self._app = app.name
-        self._log = CallLog(app.name)
-        self._unknown_statuses = UnknownStatusLog(app.name)
-        self._malformed_fields = MalformedFieldLog(app.name)
+        account_id, name = segment(subject.account_id), subject.name
+        self._root = f"{base_url.rstrip('/')}/accounts/{account_id}/realtime/kit"
+        if isinstance(subject, App):
+            self._root += f"/{segment(subject.app_id)}"
+        self._fields = {"app" if isinstance(subject, App) else "account": name}
+        self._log = CallLog(self._fields)
+        self._unknown_statuses = UnknownStatusLog(name)
+        self._malformed_fields = MalformedFieldLog(self._fields)
         self.observer = observer
 
     async def call(
@@ -155,7 +156,7 @@ class ApiCaller:
         self._malformed_fields.log(parsed.malformed_fields)
         self._unknown_statuses.log(parsed.unknown_statuses)
         fields = {
-            "app": self._app,
+            **self._fields,
             "path": path,
             "malformed": ",".join(parsed.malformed_fields),
             "unknown_status": ",".join(parsed.unknown_statuses),

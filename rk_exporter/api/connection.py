@@ -112,7 +112,7 @@ class Connection:
         except BaseException as error:
             with contextlib.suppress(OSError):
                 await progress.opened.aclose()
-            failure = _translate(error, was_proven=was_proven, peer=progress.peer)
+            failure = translate_error(error, was_proven=was_proven, peer=progress.peer)
             if failure is None:
                 raise
             self._needs_fresh = isinstance(failure, ConnectionStale)
@@ -231,7 +231,7 @@ def _wire_of(client: httpx.AsyncClient, response: httpx.Response) -> _Wire | Non
     return _Wire(stream, connection._h11_state)  # noqa: SLF001
 
 
-def _translate(error: BaseException, *, was_proven: bool, peer: str) -> ApiError | None:
+def translate_error(error: BaseException, *, was_proven: bool, peer: str) -> ApiError | None:
     """Return the ApiError for an error of httpx; None for errors unrelated to the network."""
     if isinstance(error, ApiError):
         return error

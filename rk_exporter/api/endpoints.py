@@ -8,8 +8,10 @@ RECORDINGS = "recordings"
 SESSIONS = "sessions"
 MEETING = "meeting"
 RECORDING = "recording"
+APPS = "apps"
+# Those of an app; the list of apps is about an account.
 ENDPOINTS = (ACTIVE_RECORDING, RECORDING, RECORDINGS, SESSIONS, MEETING)
-LISTS = (RECORDINGS, SESSIONS)
+LISTS = (RECORDINGS, SESSIONS, APPS)
 # The code of a call without a complete answer.
 NO_STATUS = "none"
 # The name under which malformed rate limit headers are counted.

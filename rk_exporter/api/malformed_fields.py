@@ -2,7 +2,7 @@
 
 import logging
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 logger = logging.getLogger(__name__)
@@ -11,10 +11,10 @@ _MOST_FIELDS = 50
 
 
 class MalformedFieldLog:
-    """Logs each malformed field of one app's answers once."""
+    """Logs each malformed field of the answers about one app or account, *subject*, once."""
 
-    def __init__(self, app: str) -> None:
-        self._app = app
+    def __init__(self, subject: Mapping[str, str]) -> None:
+        self._subject = subject
         self._logged: set[str] = set()
 
     def log(self, fields: Iterable[str]) -> None:
@@ -25,5 +25,5 @@ class MalformedFieldLog:
             self._logged.add(name)
             logger.warning(
                 "API answer has a field that cannot be understood; its values are not shown",
-                extra={"app": self._app, "field": name},
+                extra={**self._subject, "field": name},
             )

@@ -14,6 +14,7 @@ from rk_exporter.api.envelope import is_not_found, unwrap
 from rk_exporter.api.fields import ParseIssues
 from rk_exporter.api.file_urls import FileSink, offer_urls
 from rk_exporter.api.results import LiveSession, Page, Parsed
+from rk_exporter.model.account import ListedApp
 from rk_exporter.model.errors import InvalidResponse
 from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import ListedRecording, Meeting
@@ -227,6 +228,25 @@ def _live_session(
     name = issues.read("meeting_display_name", item.meeting_display_name, fields.label)
     participants = issues.read("live_participants", item.live_participants, fields.count)
     return LiveSession(session_id, meeting_id, name, participants)
+
+
+def parse_apps_page(status: int, body: bytes) -> Parsed[Page[ListedApp]]:
+    """
+    Return the apps in the answer of "Fetch all apps".
+
+    Apps without a usable id are skipped and counted. An answer without a list is an error: it must
+    not look like an account without apps.
+
+    Raises ApiError unless the answer is a documented success.
+    """
+    data, raw_paging = unwrap(status, body, schema.apps_page, successes=_LIST_SUCCESSES)
+    listed = data.apps if isinstance(data, schema.Apps) else data
+    return _parse_page(listed, raw_paging, schema.app, _listed_app)
+
+
+def _listed_app(app_id: str, item: schema.AppItem, issues: ParseIssues) -> ListedApp:
+    name = issues.read("name", item.name, fields.label)
+    return ListedApp(app_id, name or app_id)
 
 
 def parse_record_on_start(status: int, body: bytes) -> Parsed[bool | None]:

@@ -71,6 +71,18 @@ class Sessions(msgspec.Struct, gc=False):
     sessions: list[msgspec.Raw] | None = None
 
 
+class AppItem(Item, gc=False):
+    """An app of an account."""
+
+    name: msgspec.Raw = ABSENT
+
+
+class Apps(msgspec.Struct, gc=False):
+    """The list of apps, if it is one level deeper like that of sessions."""
+
+    apps: list[msgspec.Raw]
+
+
 class MeetingItem(msgspec.Struct, gc=False):
     """A meeting's settings."""
 
@@ -88,14 +100,19 @@ MALFORMABLE_FIELDS = (
     "record_on_start",
 )
 
+MALFORMABLE_APP_FIELDS = (*AppItem.__struct_fields__, "paging")
+"""The names under which malformed fields in the list of apps are counted."""
+
 anything = msgspec.json.Decoder(Success[msgspec.Raw])
 active_recordings = msgspec.json.Decoder(Success[RecordingItem | list[RecordingItem] | None])
 # The items of a list stay raw as well: one malformed item must not cost the whole page.
 recording = msgspec.json.Decoder(Success[RecordingItem | None])
 recordings_page = msgspec.json.Decoder(Success[list[msgspec.Raw] | None])
 sessions_page = msgspec.json.Decoder(Success[Sessions | list[msgspec.Raw] | None])
+apps_page = msgspec.json.Decoder(Success[Apps | list[msgspec.Raw]])
 meeting = msgspec.json.Decoder(Success[MeetingItem | None])
 listed_recording = msgspec.json.Decoder(ListedRecordingItem)
+app = msgspec.json.Decoder(AppItem)
 session = msgspec.json.Decoder(SessionItem)
 stop_reason = msgspec.json.Decoder(StopReasonItem)
 reference: msgspec.json.Decoder[ReferenceItem | None] = msgspec.json.Decoder(ReferenceItem | None)

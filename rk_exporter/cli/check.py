@@ -72,6 +72,7 @@ async def check(
     begin(_stage("looking up meetings without a recording", exporter))
     found = await asyncio.gather(*_existences(exporter, config, snapshot, seconds, place))
     names = (app.app.name for app in config.apps)
+    # The apps that accounts have found list no meetings.
     return CheckResult(snapshot, dict(zip(names, found, strict=True)))
 
 
@@ -80,11 +81,12 @@ def _existences(
 ) -> Iterator[Coroutine[Any, Any, Existence]]:
     """Return for each app the calls that find out which of its meetings exist."""
     calls = check_meetings.calls_per_app(config)
-    for number, (app, shown) in enumerate(zip(config.apps, snapshot.apps, strict=True)):
+    shown_apps = {shown.app.name: shown for shown in snapshot.apps}
+    for number, app in enumerate(config.apps):
         yield _existence(
             exporter.parts[app.app.name],
             app,
-            shown,
+            shown_apps[app.app.name],
             calls=calls,
             seconds=seconds,
             place=partial(place, app_number=number, files=app.meeting_files),
@@ -95,14 +97,14 @@ def _stage(label: str, exporter: Exporter, *, total: int | None = None) -> Stage
     """Return a stage that counts the calls of *exporter*."""
 
     def calls_made() -> int:
-        return sum(parts.limiter.counts.made for parts in exporter.parts.values())
+        return exporter.calls_made
 
     return Stage(label, calls_made, "calls made", total)
 
 
 def _known_calls(config: Config) -> int | None:
     """Return how many calls a pass makes; None if it does not make one call per meeting."""
-    if any(app.read is ReadMode.LIST or app.discover for app in config.apps):
+    if config.accounts or any(app.read is ReadMode.LIST or app.discover for app in config.apps):
         return None
     return sum(len(check_meetings.listed_meetings(app)) for app in config.apps)
 

@@ -103,7 +103,13 @@ def _report(*, offline: bool, is_probe: bool) -> _Report:
     warn_of_clear_text(web_config_file(config), addresses)
     if config.log_level != "debug":
         # The report shows the same failures.
-        for module in ("pass_log", "waiting_log", "discovery", "active_recordings"):
+        for module in (
+            "pass_log",
+            "waiting_log",
+            "discovery",
+            "active_recordings",
+            "account_reader",
+        ):
             logging.getLogger(f"rk_exporter.collector.{module}").setLevel(logging.ERROR)
     if is_probe:
         return run(_probe(config))
@@ -143,7 +149,9 @@ async def _check(config: Config) -> _Report:
 
 async def _probe(config: Config) -> _Report:
     if not config.apps:
-        raise ConfigError(f"shard {config.shard} has no app to ask about; leave out --shard")
+        advice = "leave out --shard" if config.shard else "add one to apps, for example"
+        subject = f"shard {config.shard}" if config.shard else "the configuration"
+        raise ConfigError(f"{subject} has no app to ask about; {advice}")
     budget = probed_app(config).budget
     if calls_at_start(budget) < MOST_CALLS:
         seconds = MOST_CALLS * WINDOW_SECONDS / budget

@@ -1,5 +1,7 @@
 """The reports of `check` for scripts, as documents of the types in check_schema.py."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from rk_exporter import __version__
@@ -7,6 +9,7 @@ from rk_exporter.api.probe_calls import MOST_CALLS
 from rk_exporter.api.probe_findings import ASSUMPTIONS
 from rk_exporter.cli.check_meetings import Existence
 from rk_exporter.cli.check_schema import (
+    AccountDocument,
     AppDocument,
     CheckDocument,
     ErrorDocument,
@@ -37,8 +40,8 @@ from rk_exporter.cli.probe_report import ProbeReport, suggestions
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import Reading, Room
 from rk_exporter.model.recording import Recording
-from rk_exporter.model.remedies import REMEDIES
-from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.model.remedies import ACCOUNT_REMEDIES, REMEDIES
+from rk_exporter.snapshot import AccountSnapshot, AppSnapshot, Snapshot
 
 
 _EXIT_FAILED, _EXIT_ERROR = 1, 2
@@ -52,6 +55,7 @@ def check_document(snapshot: Snapshot, existence: ExistenceByApp = NOTHING_KNOWN
         exit_code=0 if ok else _EXIT_FAILED,
         version=__version__,
         summary=summary(snapshot, existence),
+        accounts=[*map(_account, snapshot.accounts)],
         apps=[
             _app(app, known_about(app, existence), now=snapshot.taken_at) for app in snapshot.apps
         ],
@@ -65,6 +69,9 @@ def offline_document(snapshot: Snapshot) -> OfflineDocument:
         exit_code=0,
         version=__version__,
         summary=summary(snapshot),
+        accounts=[
+            msgspec.structs.replace(_account(account), ok=True) for account in snapshot.accounts
+        ],
         apps=[
             msgspec.structs.replace(_app(app, Existence(), now=snapshot.taken_at), ok=True)
             for app in snapshot.apps
@@ -113,6 +120,17 @@ def probe_document(report: ProbeReport) -> ProbeDocument:
     )
 
 
+def _account(account: AccountSnapshot) -> AccountDocument:
+    return AccountDocument(
+        account=account.account.name,
+        account_id=account.account.account_id,
+        ok=account.up is True,
+        apps_found=account.listed,
+        apps_read=account.apps,
+        failure=_failure(account.failure, ACCOUNT_REMEDIES),
+    )
+
+
 def _app(app: AppSnapshot, known: Existence, *, now: float) -> AppDocument:
     return AppDocument(
         app=app.app.name,
@@ -150,14 +168,16 @@ def _meeting(reading: Reading, known: Existence, *, now: float) -> MeetingDocume
     )
 
 
-def _failure(failure: Failure | None) -> FailureDocument | None:
+def _failure(
+    failure: Failure | None, remedies: Mapping[Reason, str] = REMEDIES
+) -> FailureDocument | None:
     if failure is None:
         return None
     return FailureDocument(
         reason=failure.reason,
         explanation=failure.explanation,
         api_message=failure.api_message,
-        advice=REMEDIES[failure.reason],
+        advice=remedies[failure.reason],
     )
 
 

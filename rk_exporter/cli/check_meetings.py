@@ -38,8 +38,8 @@ class Existence:
 
 def calls_per_app(config: Config) -> int:
     """Return how many calls `check` makes for each app: a tenth of the budget in all."""
-    calls = int(min((app.budget for app in config.apps), default=0) * _CHECK_RATIO)
-    return max(1, calls // max(1, len(config.apps)))
+    calls = int(min((entry.budget for entry in config.entries), default=0) * _CHECK_RATIO)
+    return max(1, calls // max(1, len(config.entries)))
 
 
 def listed_meetings(app: AppConfig) -> tuple[Meeting, ...]:

@@ -1,6 +1,6 @@
 """The report of `check` about a snapshot, as lines for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rk_exporter.cli.check_meetings import Existence
 from rk_exporter.cli.check_verdicts import (
@@ -20,9 +20,9 @@ from rk_exporter.cli.tones import Painter, Tone, plain
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import Reading, ReadMode
 from rk_exporter.model.recording import Recording, Status
-from rk_exporter.model.remedies import REMEDIES
+from rk_exporter.model.remedies import ACCOUNT_REMEDIES, REMEDIES
 from rk_exporter.runtime.durations import duration_text
-from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.snapshot import AccountSnapshot, AppSnapshot, Snapshot
 
 
 _FAILED = "FAILED"
@@ -39,6 +39,8 @@ def lines(
     paint: Painter = plain,
 ) -> Iterator[str]:
     """Return a line for each app and meeting; *offline* means that nothing was read."""
+    for account in snapshot.accounts:
+        yield _account_line(account, offline=offline, paint=paint)
     for app in snapshot.apps:
         known = known_about(app, existence)
         yield _app_line(app, known, offline=offline, paint=paint)
@@ -78,7 +80,22 @@ def _counts(summary: Summary) -> Iterator[tuple[int, str]]:
     yield summary.unverified, f"{summary.unverified:,} read but perhaps mistyped"
     yield summary.left_out, f"{summary.left_out:,} not checked"
     yield summary.rejected_tokens, f"{tokens} rejected"
+    accounts = counted(summary.failed_accounts, "account")
+    yield summary.failed_accounts, f"apps of {accounts} not listed"
     yield summary.failed_discoveries, f"live meetings of {discoveries} not listed"
+
+
+def _account_line(account: AccountSnapshot, *, offline: bool, paint: Painter) -> str:
+    subject = f"{account.account.name}: account {account.account.account_id}, all apps"
+    if offline:
+        return f"{subject}: no API calls made"
+    if account.up and account.apps is not None:
+        found = counted(account.listed or 0, "app")
+        return f"{subject}: {paint('ok', Tone.GOOD)}, {found} found, {account.apps} to read"
+    failed = paint(_FAILED, Tone.BAD)
+    if account.failure is None:
+        return f"{subject}: {failed} not listed, because the budget or the time ran out"
+    return f"{subject}: {failed} {_failure_text(account.failure, ACCOUNT_REMEDIES)}"
 
 
 def _app_line(app: AppSnapshot, known: Existence, *, offline: bool, paint: Painter) -> str:
@@ -166,8 +183,8 @@ def _name(reading: Reading) -> str:
     return "" if meeting.name == meeting.meeting_id else meeting.name
 
 
-def _failure_text(failure: Failure) -> str:
-    text = f"{failure.reason}: {failure.explanation}; {REMEDIES[failure.reason]}"
+def _failure_text(failure: Failure, remedies: Mapping[Reason, str] = REMEDIES) -> str:
+    text = f"{failure.reason}: {failure.explanation}; {remedies[failure.reason]}"
     return f'{text}; the API says "{failure.api_message}"' if failure.api_message else text
 
 

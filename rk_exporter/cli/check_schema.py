@@ -87,10 +87,24 @@ class AppDocument(msgspec.Struct, frozen=True, kw_only=True):
     meetings: list[MeetingDocument]
 
 
+class AccountDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """An account whose apps are found through the API."""
+
+    account: Annotated[str, Meta(description="the label `rk_account`")]
+    account_id: str
+    ok: bool
+    apps_found: Annotated[int | None, Meta(description="null if they cannot be listed")]
+    apps_read: Annotated[
+        int | None, Meta(description="those that include and exclude leave, of all shards")
+    ]
+    failure: Annotated[FailureDocument | None, Meta(description="why they cannot be listed")]
+
+
 class CheckDocument(_Document, frozen=True, kw_only=True, tag="check"):
     """The report of `check`."""
 
     summary: Summary
+    accounts: list[AccountDocument]
     apps: list[AppDocument]
 
 
@@ -98,6 +112,7 @@ class OfflineDocument(_Document, frozen=True, kw_only=True, tag="offline"):
     """The report of `check --offline` about a valid configuration: no meeting was read."""
 
     summary: Summary
+    accounts: list[AccountDocument]
     apps: list[AppDocument]
 
 

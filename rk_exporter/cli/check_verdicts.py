@@ -48,11 +48,15 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     failed_discoveries: Annotated[
         int, msgspec.Meta(description="apps whose live meetings cannot be listed")
     ]
+    failed_accounts: Annotated[
+        int, msgspec.Meta(description="accounts whose apps cannot be listed")
+    ]
 
 
 def is_fine(snapshot: Snapshot, existence: ExistenceByApp = NOTHING_KNOWN) -> bool:
     """Return whether the API accepts each token, and all meetings exist and can be read."""
-    return all(is_app_fine(app, known_about(app, existence)) for app in snapshot.apps)
+    are_apps_fine = all(is_app_fine(app, known_about(app, existence)) for app in snapshot.apps)
+    return are_apps_fine and all(account.up for account in snapshot.accounts)
 
 
 def is_app_fine(app: AppSnapshot, known: Existence) -> bool:
@@ -94,6 +98,7 @@ def summary(snapshot: Snapshot, existence: ExistenceByApp = NOTHING_KNOWN) -> Su
         left_out=left_out,
         rejected_tokens=sum(token_failure(app) is not None for app in snapshot.apps),
         failed_discoveries=sum(discovery_failure(app) is not None for app in snapshot.apps),
+        failed_accounts=sum(account.up is False for account in snapshot.accounts),
     )
 
 

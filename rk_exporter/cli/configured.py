@@ -11,7 +11,7 @@ from functools import partial
 import click
 
 from rk_exporter.cli.options import given_settings
-from rk_exporter.cli.start_log import log_apps, log_shard
+from rk_exporter.cli.start_log import log_accounts, log_apps, log_shard
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.parsers import is_sent_in_clear_text
 from rk_exporter.exporter import Exporter
@@ -54,6 +54,7 @@ def finish_reload(before: Config, after: Config) -> None:
     _log_warnings(after, known=_warnings(before))
     if after.shard != before.shard:
         log_shard(after)
+    log_accounts(after.accounts, known=before.accounts)
     log_apps(after.apps, known=before.apps)
 
 
@@ -69,7 +70,7 @@ def _warnings(config: Config) -> tuple[str, ...]:
     if is_sent_in_clear_text(config.base_url):
         warnings.append(CLEAR_TEXT)
     shards = config.shard.count if config.shard else 1
-    largest = shards * max((app.budget for app in config.apps), default=0)
+    largest = shards * max((entry.budget for entry in config.entries), default=0)
     if largest > CLOUDFLARE_LIMIT:
         warnings.append(large_budget(largest))
     return tuple(warnings)
@@ -104,7 +105,7 @@ def pass_seconds(exporter: Exporter, config: Config) -> float:
             duration_text(budget_seconds),
         )
     seconds = _ONE_PASS_SECONDS + budget_seconds
-    if any(app.discover for app in config.apps):
+    if config.accounts or any(app.discover for app in config.apps):
         # The number of live meetings is not known yet.
         seconds += _DISCOVERY_SECONDS
     return seconds
@@ -114,10 +115,11 @@ def _budget_seconds(snapshot: Snapshot, config: Config) -> float:
     """Return how long one call per meeting may have to wait for the budget."""
     meetings: Counter[str | None] = Counter()
     limits: dict[str | None, int] = {}
-    for shown, app in zip(snapshot.apps, config.apps, strict=True):
+    shown = {app.app.name: len(app.readings) for app in snapshot.apps}
+    for app in config.apps:
         limit = one_pass_limit(app.budget)
         limits[app.budget_group] = min(limit, limits.get(app.budget_group, limit))
-        meetings[app.budget_group] += len(shown.readings)
+        meetings[app.budget_group] += shown[app.app.name]
     return max(
         (
             WINDOW_SECONDS * (max(0, meetings[group] - 1) // limit)

@@ -28,6 +28,7 @@ from rk_exporter.cli.process import accept_signals, exit_without_waiting, prepar
 from rk_exporter.cli.simulator import demo_command, simulate_command
 from rk_exporter.cli.start_log import log_start
 from rk_exporter.cli.web_config import guarded, warn_of_clear_text, web_config_file
+from rk_exporter.cli.webhooks import log_webhook_listeners, webhook_listeners
 from rk_exporter.config.config import Config
 from rk_exporter.exporter import Exporter
 from rk_exporter.exporter.reloader import Reloader, ReloadSteps
@@ -101,16 +102,20 @@ async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
             exporter.show(WebConfigMetrics(web))
         serving = guarded(exporter.application, lambda: exporter.config.max_requests, web)
         listeners = [serving(socket) for socket in sockets]
+        for_webhooks = await bound.enter_async_context(
+            webhook_listeners(exporter, config.webhook_address, web)
+        )
         # An error before this is the only line.
         log_start(config)
         warn_of_clear_text(web, [listener.address for listener in listeners])
         for listener in listeners:
             url = f"{listener.url}{config.served_prefix}{config.telemetry_path}"
             logger.info("listening", extra={"address": str(listener.address), "url": url})
+        log_webhook_listeners(for_webhooks)
         try:
             async with reloader.running(exporter):
                 await serve(
-                    listeners,
+                    [*listeners, *for_webhooks],
                     service_manager=manager,
                     signal_handlers={signal.SIGHUP: reloader.request},
                 )
@@ -142,7 +147,8 @@ def scrape_command(**_options: object) -> None:
     """
     exporter, snapshot = run(_scrape(configured()))
     print_all(encode(exporter.families(snapshot), Format.TEXT))
-    if any(app.up is False for app in snapshot.apps):
+    ups = [*(app.up for app in snapshot.apps), *(account.up for account in snapshot.accounts)]
+    if False in ups:
         sys.exit(_EXIT_FAILED)
 
 

@@ -18,6 +18,8 @@ from rk_exporter.demo import demo
 from rk_exporter.runtime.line_writer import LineWriter
 from rk_exporter.runtime.log_formats import AUTO
 from rk_exporter.runtime.logs import configure
+from rk_exporter.simulator.webhooks.deliveries import Deliveries
+from rk_exporter.simulator.webhooks.sender import send_events
 from rk_exporter.web.server import Listener, serve
 from rk_exporter.web.sockets import AddressError, bind
 
@@ -162,6 +164,20 @@ def demo_command(*, seed: int, stack: bool, web: tuple[Address, ...], **addresse
     help="Let calls for a meeting fail, or for all meetings (*); repeatable.",
 )
 @click.option(
+    "webhook_url",
+    "--webhook.url",
+    metavar="URL",
+    help="Send webhooks to this URL; the public key is at /.well-known/webhooks.json.",
+)
+@click.option(
+    "webhook_app_id",
+    "--webhook.app-id",
+    default="simulated",
+    show_default=True,
+    metavar="ID",
+    help="App that the webhooks name.",
+)
+@click.option(
     "settings",
     "--set",
     multiple=True,
@@ -180,6 +196,8 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
     rate_limit: int,
     faults: tuple[tuple[str, simulator.Fault], ...],
     settings: tuple[str, ...],
+    webhook_url: str | None,
+    webhook_app_id: str,
 ) -> None:
     """
     Run only the simulated API.
@@ -209,9 +227,28 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
             listeners = [Listener(api, socket, date_header=False) for socket in sockets]
             for listener in listeners:
                 click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
-            await serve(listeners)
+            webhooks = _send_webhooks(api, clock, webhook_url, webhook_app_id)
+            await demo.until_one_ends(serve(listeners), *webhooks)
 
     _run(simulate(), hint="{argument}")
+
+
+def _send_webhooks(
+    api: simulator.Simulator, clock: Callable[[], float], url: str | None, app_id: str
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """Return what sends the webhooks of a simulated API, if there is a *url*."""
+    if url is None:
+        return
+    # Not above, because the package that signs them is optional.
+    from rk_exporter.simulator.webhooks.signing import sign  # noqa: PLC0415
+
+    deliveries = Deliveries(
+        api.scenario,
+        begin=clock(),
+        app_id=app_id,
+        sign=lambda body: sign(api.settings.webhook_key, body),
+    )
+    yield send_events(deliveries, url, clock=clock, fault=lambda: api.settings.webhook_fault)
 
 
 def _run(program: Coroutine[Any, Any, None], *, hint: str) -> None:

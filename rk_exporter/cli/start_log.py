@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from rk_exporter import __version__
 from rk_exporter.cli.check_meetings import listed_meetings
+from rk_exporter.config.accounts import AccountConfig
 from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.config import Config
 from rk_exporter.config.parsers import AUTO
@@ -20,6 +21,7 @@ def log_start(config: Config) -> None:
     fields = {"version": __version__, "revision": build().revision}
     logger.info("starting rk-exporter", extra=fields)
     log_shard(config)
+    log_accounts(config.accounts)
     log_apps(config.apps)
 
 
@@ -28,6 +30,26 @@ def log_shard(config: Config) -> None:
     if config.shard:
         fields = {"shard": str(config.shard), "apps": len(config.apps)}
         logger.info("only the apps of this shard are read", extra=fields)
+
+
+def log_accounts(accounts: Iterable[AccountConfig], *, known: Iterable[AccountConfig] = ()) -> None:
+    """Log which apps of each of the *accounts* are read, except *known* ones in the same form."""
+    before = [*_account_descriptions(known)]
+    for description in _account_descriptions(accounts):
+        if description not in before:
+            logger.info("account is configured", extra=description)
+
+
+def _account_descriptions(accounts: Iterable[AccountConfig]) -> Iterator[dict[str, object]]:
+    for config in accounts:
+        yield {
+            "account": config.account.name,
+            "account_id": config.account.account_id,
+            "include": config.include.pattern if config.include else "",
+            "exclude": config.exclude.pattern if config.exclude else "",
+            "budget": config.budget,
+            "budget_group": config.budget_group or "",
+        }
 
 
 def log_apps(apps: Iterable[AppConfig], *, known: Iterable[AppConfig] = ()) -> None:

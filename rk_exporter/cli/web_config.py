@@ -63,6 +63,21 @@ def guarded(
     )
 
 
+def without_passwords(
+    application: AsgiApplication, max_requests: int, file: WebConfigFile | None
+) -> Callable[[socket], Listener]:
+    """Return a function that serves *application* with TLS as configured, but to everybody."""
+    if file is None:
+        return partial(Listener, application, max_requests=lambda: max_requests)
+    return partial(
+        Listener,
+        application,
+        max_requests=lambda: max_requests,
+        tls=file.tls_source,
+        headers=lambda: file.config.headers,
+    )
+
+
 def _is_loopback(address: Address) -> bool:
     try:
         return ipaddress.ip_address(address.host).is_loopback

@@ -7,7 +7,6 @@ from dataclasses import replace
 from rk_exporter.collector.app_parts import AppParts, AppState
 from rk_exporter.collector.app_pass import AppPass
 from rk_exporter.collector.pass_log import PassLog
-from rk_exporter.collector.planner import due
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import LONGEST_PACED_SECONDS
 from rk_exporter.ratelimit.pass_context import PassContext
@@ -69,6 +68,8 @@ class AppCollector:
         context = self._context(state, token, deadline)
         app_pass = AppPass(parts, state, context, fresh_seconds=fresh_seconds)
         state = parts.with_archive(await app_pass.run())
+        parts.limiter.end_pass()
+        app_pass.settle_hints()
         self._pass_log.log(app_pass.report(state.snapshot))
         return state
 
@@ -86,7 +87,8 @@ class AppCollector:
         if state.last_pass_at is None or parts.meetings.meetings is not state.configured:
             return False
         is_recent = 0 <= now - state.last_pass_at < fresh_seconds
-        return is_recent and not due(state.snapshot.readings, now=now, fresh_seconds=fresh_seconds)
+        readings = state.snapshot.readings
+        return is_recent and not parts.due(state, readings, fresh_seconds=fresh_seconds)
 
     def _context(self, state: AppState, token: Secret, deadline: float) -> PassContext:
         parts, now = self._parts, asyncio.get_running_loop().time()

@@ -1,15 +1,17 @@
 """The parts of one app, and the state that its passes change."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.archive.reader import AppArchive
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
+from rk_exporter.collector.app_webhook import AppWebhook
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.meeting_list import MeetingList, combine
+from rk_exporter.collector.planner import due, without_idle
 from rk_exporter.collector.read_mode import Load, ReadModeSelector
 from rk_exporter.collector.readings import StalenessGrace, sync_meetings
 from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS, ScrapeInterval
@@ -72,6 +74,7 @@ class AppParts:
     stale_after_seconds: float
     archive: AppArchive | None = None
     usual_interval_seconds: float = USUAL_INTERVAL_SECONDS
+    webhook: AppWebhook | None = None
 
     def initial_state(self, restored: SavedApp | None) -> AppState:
         """Return the state before the first pass."""
@@ -116,6 +119,8 @@ class AppParts:
         if discovery:
             meetings = combine([*meetings, *discovery.meetings])
         self.tracker.set_meetings(meetings)
+        if self.webhook:
+            self.webhook.set_meetings(meetings)
         room = discovery.room if discovery else lambda _: None
         return sync_meetings(readings, meetings, room=room)
 
@@ -130,7 +135,10 @@ class AppParts:
             counters=self.tracker.counters,
             downloads=self.verifier.result if self.verifier else None,
             is_restored=backfill is None or backfill.is_restored,
-            clock_offset_seconds=self.server_clock.offset_seconds,
+            clock_offset_seconds=(ahead := self.server_clock.offset_seconds),
+            webhook=self.webhook.observe(shown.recordings, api_ahead_seconds=ahead)
+            if self.webhook
+            else None,
         )
         saved = SavedApp(
             app=self.app,
@@ -140,6 +148,25 @@ class AppParts:
             downloads=_checks(snapshot),
         )
         return replace(state, snapshot=snapshot, saved=saved, revision=self.tracker.revision)
+
+    def due(
+        self, state: AppState, readings: Sequence[Reading], *, fresh_seconds: float
+    ) -> list[Reading]:
+        """Return the *readings* of meetings whose turn it is, without what events have hinted."""
+        now, webhook = self.clock.wall(), self.webhook
+        waiting = due(readings, now=now, fresh_seconds=fresh_seconds)
+        idle_seconds = (
+            webhook.idle_seconds(interval_seconds=state.interval.seconds) if webhook else 0.0
+        )
+        if not idle_seconds:
+            return waiting
+        in_progress = self.tracker.in_progress()
+        return without_idle(waiting, now=now, idle_seconds=idle_seconds, in_progress=in_progress)
+
+    @property
+    def idle_age_seconds(self) -> float:
+        """Return how much older than others the last reading of an idle meeting may be."""
+        return self.webhook.idle_age_seconds if self.webhook else 0.0
 
     def with_archive(self, state: AppState) -> AppState:
         """Return *state* with what is known about the copies of the recordings."""

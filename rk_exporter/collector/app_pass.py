@@ -2,14 +2,15 @@
 
 import asyncio
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from rk_exporter.collector.active_recordings import ListResult
 from rk_exporter.collector.app_parts import AppParts, AppState
+from rk_exporter.collector.pass_hints import PassHints
 from rk_exporter.collector.pass_log import PassReport
-from rk_exporter.collector.planner import due, plan
+from rk_exporter.collector.planner import plan
 from rk_exporter.collector.readings import ReadResult, count_deferred, merge
 from rk_exporter.collector.work_queue import Job, run_jobs
 from rk_exporter.downloads.verifier import DownloadVerifier
@@ -50,6 +51,7 @@ class AppPass:
         self._counts_before = parts.limiter.counts
         self._left_over = before.left_over
         self._waiting: list[Reading] = []
+        self._hints = PassHints(parts.webhook.hints if parts.webhook else None, parts.tracker)
         self._recordings: dict[str, Failure | None] = {}
         self.results: dict[str, ReadResult] = {}
         """The result for each meeting that was read, by its id."""
@@ -64,7 +66,8 @@ class AppPass:
             list_calls=parts.lister.usual_calls,
             list_is_failing=parts.lister.is_failing,
         )
-        waiting = due(readings, now=parts.clock.wall(), fresh_seconds=self._fresh_seconds)
+        waiting = parts.due(before, readings, fresh_seconds=self._fresh_seconds)
+        waiting += self._hints.readings(readings, waiting)
         self._waiting = waiting
         if parts.selector.mode is ReadMode.LIST:
             await self._read_list(readings)
@@ -97,6 +100,10 @@ class AppPass:
             duplicates=parts.meetings.duplicates,
         )
 
+    def settle_hints(self) -> None:
+        """Drop the hints that the pass has followed."""
+        self._hints.settle(meeting_ids=self.results, recording_ids=self._recordings)
+
     @property
     def _is_first(self) -> bool:
         return self._before.last_pass_at is None
@@ -108,13 +115,18 @@ class AppPass:
             return
         # Here and not after the last pass, so that a scrape shows the end of the recording.
         discovery.forget_ended(self._before.snapshot.readings)
+        rate, is_hinted = parts.calls_per_second, self._hints.is_discovery_due
+        if not discovery.is_due(calls_per_second=rate, is_hinted=is_hinted):
+            return
         # Not some of the pages only, and not as the trial call after a block.
-        is_affordable = parts.limiter.affordable(self._context) >= discovery.usual_calls
+        is_affordable = parts.limiter.can_afford(discovery.usual_calls, self._context)
         is_blocked = parts.limiter.is_blocked and self._before.snapshot.readings
         if not is_blocked and (self._is_first or is_affordable):
-            await discovery.refresh(self._context, calls_per_second=parts.calls_per_second)
+            self._hints.has_discovered = await discovery.refresh(
+                self._context, calls_per_second=rate, is_hinted=is_hinted
+            )
 
-    async def _read_each(self, waiting: Iterable[Reading]) -> None:
+    async def _read_each(self, waiting: Sequence[Reading]) -> None:
         """Read the *waiting* meetings, and what else is due, one call each."""
         reads = self._read_jobs(waiting)
         settings = self._settings_jobs()
@@ -139,7 +151,7 @@ class AppPass:
         """
         parts, limiter = self._parts, self._parts.limiter
         # Half of the list does not show which recordings have ended.
-        is_affordable = limiter.affordable(self._context) >= parts.list_calls(self._before)
+        is_affordable = limiter.can_afford(parts.list_calls(self._before), self._context)
         if not (self._is_first or is_affordable):
             return
         result = await parts.lister.read(self._context)
@@ -199,8 +211,9 @@ class AppPass:
 
     async def _read_recording(self, recording_id: str) -> None:
         """Read a recording by its id, unless a later answer has shown it already."""
-        parts = self._parts
-        if parts.tracker.due_one(recording_id, now=parts.clock.wall()) is not None:
+        parts, now = self._parts, self._parts.clock.wall()
+        is_hinted = self._hints.has_recording(recording_id) and recording_id not in self._recordings
+        if parts.tracker.due_one(recording_id, now=now, is_hinted=is_hinted) is not None:
             await self._read_by_id(recording_id)
 
     async def _read_by_id(self, recording_id: str) -> None:
@@ -217,7 +230,7 @@ class AppPass:
         else:
             tracker.observe_details(recording)
 
-    def _read_jobs(self, waiting: Iterable[Reading] = ()) -> list[Job]:
+    def _read_jobs(self, waiting: Sequence[Reading] = ()) -> list[Job]:
         """Return jobs that read the *waiting* meetings and the recordings that are due."""
         tracker, now = self._parts.tracker, self._parts.clock.wall()
         targets = plan(
@@ -226,6 +239,7 @@ class AppPass:
             overdue=tracker.due(now=now),
             in_progress=tracker.in_progress(),
             urgent_first=self._before.urgent_first,
+            hinted=self._hints.targets(waiting, now=now),
         )
         return [
             partial(self._read_meeting, target)
@@ -268,7 +282,9 @@ class AppPass:
         oldest = parts.oldest_shown(state, meetings=len(readings))
         snapshot = replace(
             state.snapshot,
-            readings=merge(readings, self.results, oldest=oldest),
+            readings=merge(
+                readings, self.results, oldest=oldest, idle_age_seconds=parts.idle_age_seconds
+            ),
             up=(is_up := self._up()),
             last_pass_timestamp_seconds=now,
             outage=None if is_up else parts.limiter.outage(now),

@@ -5,12 +5,14 @@ import contextlib
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.error_boundary import ErrorBoundary
+from rk_exporter.model.account import AccountApps
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.runtime.clock import Clock
-from rk_exporter.snapshot import Snapshot
+from rk_exporter.snapshot import AccountSnapshot, Snapshot
 from rk_exporter.tracking.state_file import LAST_MAX_WAIT_SECONDS, StateFile, StateFileStatus
 from rk_exporter.tracking.state_records import SavedApp
 
@@ -30,23 +32,52 @@ class PassProgress:
     """The apps whose last pass ended with a bug of the exporter."""
 
 
+Apps: TypeAlias = Sequence[tuple[AppCollector, ErrorBoundary]]
+
+
+class Accounts(Protocol):
+    """The accounts whose apps are found through the API."""
+
+    @property
+    def snapshots(self) -> tuple[AccountSnapshot, ...]:
+        """Return the results of the last lists."""
+
+    @property
+    def saved(self) -> Sequence[AccountApps]:
+        """Return the known apps, which outlive the process."""
+
+    async def list_unknown(self, deadline: float) -> None:
+        """List the apps of accounts that have no list yet."""
+
+    async def refresh(self, deadline: float) -> None:
+        """List the apps of accounts whose list is due."""
+
+    def take(self, publish: Callable[[Apps], object]) -> None:
+        """Take the found apps into use between two passes, and *publish* them if they are new."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
 class Collector:
     """
     Makes passes over all *apps*, each within its boundary, and publishes what they found.
 
-    The result of a pass is shown after it has been saved, if there is a *store*. That also saves
-    the *recent_calls* of all budgets.
+    Apps that *accounts* find are read, too. The result of a pass is shown after it has been saved,
+    if there is a *store*. That also saves the *recent_calls* of all budgets.
     """
 
     def __init__(
         self,
-        apps: Sequence[tuple[AppCollector, ErrorBoundary]],
+        apps: Apps,
         *,
         clock: Clock,
         store: StateFile | None = None,
         recent_calls: Callable[[], Sequence[SavedCalls]] = tuple,
+        accounts: Accounts | None = None,
     ) -> None:
         self._apps = apps
+        self._accounts = accounts
         self._clock = clock
         self._store = store
         self._recent_calls = recent_calls
@@ -56,7 +87,11 @@ class Collector:
         self._running: asyncio.Task[None] | None = None
         self._deadline = 0.0
         self._last_pass_ended_at: float | None = None
-        self.snapshot = Snapshot(tuple(app.state.snapshot for app, _ in apps), clock.wall())
+        self.snapshot = Snapshot(
+            tuple(app.state.snapshot for app, _ in apps),
+            clock.wall(),
+            accounts=self._account_snapshots,
+        )
 
     async def scrape(self, timeout_seconds: float) -> Snapshot:
         """
@@ -82,12 +117,17 @@ class Collector:
         async with self._turn:
             yield
 
-    def replace(self, apps: Sequence[tuple[AppCollector, ErrorBoundary]]) -> None:
+    def replace(self, apps: Apps) -> None:
         """Replace the apps between two passes, and publish what is known of them."""
         self._apps = apps
         self._saved_revisions = None
         snapshots = tuple(app.state.snapshot for app, _ in apps)
-        self.snapshot = replace(self.snapshot, apps=snapshots, taken_at=self._clock.wall())
+        self.snapshot = replace(
+            self.snapshot,
+            apps=snapshots,
+            taken_at=self._clock.wall(),
+            accounts=self._account_snapshots,
+        )
 
     @property
     def progress(self) -> PassProgress:
@@ -108,9 +148,16 @@ class Collector:
         for app, boundary in self._apps:
             with boundary.contain():
                 await app.close()
+        if self._accounts:
+            await self._accounts.close()
         if self._store is not None:
             calls = [replace(saved, is_final=True) for saved in self._recent_calls()]
-            await self._store.save(self._saved(), calls, max_wait_seconds=LAST_MAX_WAIT_SECONDS)
+            await self._store.save(
+                self._saved(),
+                calls,
+                self._saved_accounts(),
+                max_wait_seconds=LAST_MAX_WAIT_SECONDS,
+            )
 
     async def _run_pass(self, deadline: float) -> None:
         async with self._turn:
@@ -119,21 +166,36 @@ class Collector:
     async def _run_pass_in_turn(self, deadline: float) -> None:
         if self._store and self._last_pass_ended_at is None:
             # The calls in the file are no longer all calls, even if this process is killed.
-            await self._store.save(self._saved(), self._recent_calls())
+            await self._store.save(self._saved(), self._recent_calls(), self._saved_accounts())
+        if self._accounts:
+            await self._accounts.list_unknown(deadline)
+            self._accounts.take(self.replace)
         async with asyncio.TaskGroup() as passes:
+            if self._accounts:
+                passes.create_task(self._accounts.refresh(deadline))
             for app, boundary in self._apps:
                 passes.create_task(_contained(app, boundary, deadline))
+        if self._accounts:
+            self._accounts.take(self.replace)
         state_file = await self._save(self._store) if self._store else None
         ended_at = self._last_pass_ended_at = self._clock.wall()
         apps = tuple(app.state.snapshot for app, _ in self._apps)
+        published = Snapshot(apps, ended_at, state_file, self._account_snapshots)
         # An unchanged snapshot need not be rendered again.
-        if (apps, state_file) != (self.snapshot.apps, self.snapshot.state_file):
-            self.snapshot = Snapshot(apps, ended_at, state_file)
+        if published != replace(self.snapshot, taken_at=ended_at):
+            self.snapshot = published
+
+    @property
+    def _account_snapshots(self) -> tuple[AccountSnapshot, ...]:
+        return self._accounts.snapshots if self._accounts else ()
+
+    def _saved_accounts(self) -> Sequence[AccountApps]:
+        return self._accounts.saved if self._accounts else ()
 
     async def _save(self, store: StateFile) -> StateFileStatus:
         revisions = [app.state.revision for app, _ in self._apps]
         if revisions != self._saved_revisions or store.is_due():
-            is_saved = await store.save(self._saved(), self._recent_calls())
+            is_saved = await store.save(self._saved(), self._recent_calls(), self._saved_accounts())
             self._saved_revisions = revisions if is_saved else None
         return store.status
 

@@ -64,16 +64,24 @@ class Discovery:
         """Return the meetings, in the order in which they were found."""
         return self._meetings.values()
 
-    async def refresh(self, context: PassContext, *, calls_per_second: float) -> None:
-        """
-        List the live sessions if half a minute has passed; retry a failure as late.
+    def is_due(self, *, calls_per_second: float, is_hinted: bool = False) -> bool:
+        """Return whether to list the live sessions, for which half of the calls can be used."""
+        usual_seconds = 0.0 if is_hinted else _INTERVAL_SECONDS
+        interval_seconds = max(usual_seconds, 2 * self.usual_calls / calls_per_second)
+        return self._clock.monotonic() - self._tried_at >= interval_seconds
 
-        If the budget is small, this uses at most half of its *calls_per_second*.
+    async def refresh(
+        self, context: PassContext, *, calls_per_second: float, is_hinted: bool = False
+    ) -> bool:
+        """
+        List the live sessions if half a minute has passed or an event *is_hinted*.
+
+        It retries a failure as late. If the budget is small, this uses at most half of its
+        *calls_per_second*. Return whether it has tried.
         """
         now = self._clock.monotonic()
-        interval_seconds = max(_INTERVAL_SECONDS, 2 * self.usual_calls / calls_per_second)
-        if now - self._tried_at < interval_seconds:
-            return
+        if not self.is_due(calls_per_second=calls_per_second, is_hinted=is_hinted):
+            return False
 
         async def fetch(page_no: int) -> Page[LiveSession]:
             self.usual_calls = max(self.usual_calls, page_no)
@@ -82,7 +90,7 @@ class Discovery:
         try:
             pages = await walk(fetch)
         except RateLimitWait:
-            return
+            return False
         except ApiError as error:
             self.state = replace(self.state, failure=error.failure)
         else:
@@ -91,6 +99,7 @@ class Discovery:
             self._update({session.meeting_id: session for page in pages for session in page.items})
         self._tried_at = now
         self._log(self.state.failure)
+        return True
 
     def _log(self, failure: Failure | None) -> None:
         if not self._logged_failure.changes_to(failure):

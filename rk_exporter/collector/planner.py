@@ -10,7 +10,7 @@ so that a thousand files that expire soon do not delay a recording that is stuck
 import math
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from types import MappingProxyType
 from typing import TypeAlias
@@ -37,6 +37,28 @@ def due(readings: Iterable[Reading], *, now: float, fresh_seconds: float) -> lis
     return [reading for reading in readings if _wait_seconds(reading, now=now) >= fresh_seconds]
 
 
+def without_idle(
+    readings: Iterable[Reading],
+    *,
+    now: float,
+    idle_seconds: float,
+    in_progress: Mapping[str, Collection[Status]],
+) -> list[Reading]:
+    """
+    Return *readings* without those of idle meetings that were read in the last *idle_seconds*.
+
+    A meeting is idle if it could be read, has no recording, and nobody is known to be in it.
+    """
+    return [
+        reading
+        for reading in readings
+        if reading.recordings != ()
+        or reading.failure is not None
+        or _wanted_seconds(reading, in_progress) is not None
+        or _wait_seconds(reading, now=now) >= idle_seconds
+    ]
+
+
 def plan(
     readings: Iterable[Reading],
     *,
@@ -44,6 +66,7 @@ def plan(
     overdue: Iterable[tuple[float, KnownRecording]] = (),
     in_progress: Mapping[str, Collection[Status]] = MappingProxyType({}),
     urgent_first: bool = False,
+    hinted: Sequence[Target] = (),
 ) -> list[Target]:
     """
     Return what to read at *now* (unix seconds), in the order of the calls.
@@ -51,7 +74,8 @@ def plan(
     New meetings come first. Then the round robin and the urgent queue take turns. The urgent queue
     has the meetings that are due early and the *overdue* recordings, each with how often its time
     has passed. *in_progress* are the states of recordings that are known from other answers than
-    the meeting's own.
+    the meeting's own. What is *hinted* by an event takes turns with the rest of the urgent queue,
+    so hints get a quarter of the calls if there is too much of everything.
 
     If each pass makes *n* calls for *m* meetings, each meeting is read within m / ceil(n / 2)
     passes; within 2 m / n if the urgent queue starts in every other pass (*urgent_first*). A pass
@@ -60,6 +84,8 @@ def plan(
     waits = [(_wait_seconds(reading, now=now), reading) for reading in readings]
     longest_first = sorted(waits, key=itemgetter(0), reverse=True)
     new = [reading.meeting for wait, reading in longest_first if math.isinf(wait)]
+    if hinted:
+        new.sort(key=lambda meeting: meeting not in hinted)
     round_robin = [reading.meeting for wait, reading in longest_first if math.isfinite(wait)]
     # The meetings that are due before their turn, with how often their time has passed.
     early = [
@@ -71,7 +97,7 @@ def plan(
     finished: list[tuple[float, Target]] = []
     for times, known in overdue:
         (finished if known.is_finished else in_progress_first).append((times, known))
-    urgent = _by_urgency(in_progress_first, finished)
+    urgent = [*_in_turn(hinted, _by_urgency(in_progress_first, finished))]
     queues = (urgent, round_robin) if urgent_first else (round_robin, urgent)
     return [*new, *_in_turn(*queues)]
 

@@ -69,16 +69,24 @@ def sync_meetings(
 
 
 def merge(
-    readings: Iterable[Reading], results: Mapping[str, ReadResult], *, oldest: float
+    readings: Iterable[Reading],
+    results: Mapping[str, ReadResult],
+    *,
+    oldest: float,
+    idle_age_seconds: float = 0.0,
 ) -> tuple[Reading, ...]:
     """
     Return *readings* after the *results* of a pass, by meeting id.
 
     A meeting that was not read keeps its last reading, until its last success is before *oldest*
-    (unix seconds).
+    (unix seconds); one without a recording for *idle_age_seconds* longer.
     """
     return tuple(
-        _after(reading, results.get(reading.meeting.meeting_id), oldest=oldest)
+        _after(
+            reading,
+            results.get(reading.meeting.meeting_id),
+            oldest=oldest if reading.recordings else oldest - idle_age_seconds,
+        )
         for reading in readings
     )
 

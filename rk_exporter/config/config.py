@@ -1,13 +1,15 @@
 """The configuration: a YAML file, environment variables and flags become one frozen Config."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rk_exporter.config import parsers
+from rk_exporter.config.account_options import ACCOUNT_OPTIONS
+from rk_exporter.config.accounts import AccountConfig, account_configs, found_apps
 from rk_exporter.config.app_options import APP_OPTIONS
-from rk_exporter.config.apps import AppConfig, app_configs, shard_apps
+from rk_exporter.config.apps import AppConfig, app_configs
 from rk_exporter.config.option import Option, declare, in_groups, options_of
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.ranges import Counts, Durations, Percentages
@@ -21,7 +23,15 @@ from rk_exporter.config.web_options import (
     parse_route_prefix,
     prefix_of,
 )
+from rk_exporter.config.webhook_options import (
+    DEFAULT_KEY_URL,
+    check_webhook_options,
+    parse_key_url,
+    parse_webhook_address,
+)
 from rk_exporter.config.yaml_document import read_document
+from rk_exporter.model.account import AccountApps
+from rk_exporter.model.meeting import App
 from rk_exporter.model.shard import Shard
 from rk_exporter.runtime.files import FileError
 from rk_exporter.runtime.log_formats import AUTO, FORMATS, LEVELS
@@ -36,11 +46,14 @@ class Config:
     """
     The complete configuration; the options of its apps are in AppOptions.
 
-    *apps* are those of this exporter's shard, each with the shard's part of its budget. *warnings*
-    are about settings that look like mistakes but can be ignored.
+    *apps* are those of this exporter's shard, and *listed_apps* all apps that the file lists. The
+    budgets of *apps* and *accounts* are the shard's part. *warnings* are about settings that look
+    like mistakes but can be ignored.
     """
 
     apps: tuple[AppConfig, ...]
+    accounts: tuple[AccountConfig, ...] = ()
+    listed_apps: tuple[App, ...] = ()
     warnings: tuple[str, ...] = ()
     base_url: str = declare(
         "Base URL of the API.",
@@ -161,6 +174,37 @@ class Config:
         "Maximum number of concurrent scrapes; further ones get a 503.",
         Option("web.max_requests", Counts("1", "10000", "concurrent scrapes"), "N", default="40"),
     )
+    webhook_address: Address | None = declare(
+        "Address to listen on for webhooks (host:port), which make reads due; off if not set.",
+        Option(
+            "webhook.listen_address",
+            parse_webhook_address,
+            "ADDRESS",
+            example=":10060",
+            is_fixed=True,
+        ),
+    )
+    webhook_key_url: str = declare(
+        "URL of the public key with which webhooks are signed.",
+        Option(
+            "webhook.public_key_url",
+            parse_key_url,
+            "URL",
+            default=DEFAULT_KEY_URL,
+            is_fixed=True,
+        ),
+    )
+    webhook_key_file: Path | None = declare(
+        "File with the public key, instead of its URL; reloaded when it changes.",
+        Option(
+            "webhook.public_key_file",
+            Path,
+            "PATH",
+            example="webhooks.pem",
+            is_file=True,
+            is_fixed=True,
+        ),
+    )
     log_level: str = declare(
         "Lowest severity that is logged.",
         Option(
@@ -174,6 +218,16 @@ class Config:
         "Log format; auto is console on a terminal, and logfmt elsewhere.",
         Option("log.format", parsers.choice_in_any_case(*FORMATS), "|".join(FORMATS), default=AUTO),
     )
+
+    @property
+    def entries(self) -> tuple[AppConfig | AccountConfig, ...]:
+        """Return everything in the configuration that makes calls."""
+        return (*self.apps, *self.accounts)
+
+    def with_found(self, lists: Mapping[str, AccountApps]) -> "Config":
+        """Return the configuration with this shard's apps in the *lists* of its accounts, too."""
+        found = found_apps(self.accounts, lists, self.listed_apps)
+        return replace(self, apps=(*self.apps, *_of_shard(found, self.shard)))
 
     @property
     def served_prefix(self) -> str:
@@ -220,7 +274,7 @@ def load(
         document = None if path is None else read_document(path)
     except FileError as error:
         raise ConfigError(str(error)) from None
-    source = ConfigSource(document, settings, OPTIONS)
+    source = ConfigSource(document, settings, OPTIONS, ACCOUNT_OPTIONS.values())
     values = {name: source.parse(option, option.path) for name, option in _GLOBAL_OPTIONS.items()}
     is_too_long = values["min_interval_seconds"] >= values["stale_after_seconds"]
     if is_too_long and not source.is_wrong("scrape"):
@@ -231,14 +285,43 @@ def load(
     if values["systemd_socket"] and source.is_given("web.listen_address"):
         message = "cannot be combined with web.listen_address; leave out one of them"
         source.fail("web.systemd_socket", message)
+    check_webhook_options(source)
     apps = app_configs(source, environment)
-    if shard := values["shard"]:
-        apps = shard_apps(source, apps, shard)
+    accounts = account_configs(source, environment)
+    shard: Shard | None = values["shard"]
+    if shard:
+        _check_shares(source, [*apps, *accounts], shard)
+        apps = tuple(replace(app, budget=shard.share(app.budget)) for app in apps)
+        accounts = tuple(replace(entry, budget=shard.share(entry.budget)) for entry in accounts)
     known = [TOKEN_VARIABLE, CONFIG_FILE_VARIABLE]
     known += [option.variable for option in OPTIONS if option.variable]
-    known += map(str, source.values_in_apps("api_token_env"))
+    known += map(str, source.values_in_entries("api_token_env"))
     warnings = list(unknown_variables(environment, known))
     source.raise_problems(hints=warnings)
-    files = [app.token for app in apps if isinstance(app.token, TokenFile)]
+    tokens = [*(app.token for app in apps), *(account.token for account in accounts)]
+    files = [token for token in tokens if isinstance(token, TokenFile)]
     warnings += [file.warning for file in files if file.warning]
-    return Config(apps=apps, warnings=tuple(dict.fromkeys(warnings)), **values)
+    return Config(
+        apps=tuple(_of_shard(apps, shard)),
+        accounts=accounts,
+        listed_apps=tuple(app.app for app in apps),
+        warnings=tuple(dict.fromkeys(warnings)),
+        **values,
+    )
+
+
+def _check_shares(
+    source: ConfigSource, entries: Iterable[AppConfig | AccountConfig], shard: Shard
+) -> None:
+    """Record a mistake if a part of a budget would be less than one call."""
+    smallest = min((entry.budget for entry in entries), default=shard.count)
+    if smallest < shard.count:
+        message = f"a budget of {smallest} calls is too small for {shard.count} shards; raise it"
+        source.fail("shard", message)
+
+
+def _of_shard(apps: Iterable[AppConfig], shard: Shard | None) -> Iterator[AppConfig]:
+    """Return those of the *apps* that this exporter reads."""
+    for config in apps:
+        if shard is None or shard.owns(config.app.account_id, config.app.app_id):
+            yield config

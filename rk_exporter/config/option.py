@@ -19,6 +19,7 @@ _GROUPS = {
     "shard": "Several exporters",
     "state": "State",
     "web": "Web server",
+    "webhook": "Webhooks",
     "log": "Logging",
 }
 

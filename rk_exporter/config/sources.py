@@ -24,7 +24,12 @@ T = TypeVar("T")
 # Mistakes in the file come first, by line; then those in flags and variables; then what is missing.
 _SETTING_RANK = 1 << 32
 _LAST_RANK = _SETTING_RANK + 1
-_APPS = "apps"
+_APPS, _ACCOUNTS = "apps", "accounts"
+# The lists of the file whose entries have options of their own, with an entry as an example.
+_EXAMPLES = {
+    _APPS: "{app_id: abc, meetings: {discover: true}}",
+    _ACCOUNTS: "{account_id: abc, api_token_file: token}",
+}
 
 
 class ConfigError(Exception):
@@ -59,16 +64,19 @@ class ConfigSource:
         document: Document | None,
         settings: Mapping[str, Setting],
         options: Iterable[Option],
+        account_options: Iterable[Option] = (),
     ) -> None:
         self._document = document
         self._settings = settings
         self._problems = set(document.problems if document else ())
         self._paths = [option.path for option in options if option.path]
-        self._paths_in_app = [option.path_in_app for option in options if option.path_in_app]
+        self._paths_in = {
+            _APPS: [option.path_in_app for option in options if option.path_in_app],
+            _ACCOUNTS: [option.path_in_app for option in account_options],
+        }
         self._wrong: set[str] = set()
         self._values: dict[str, PlainValue] = {}
-        self.app_count: int | None = None
-        """How many apps the file lists under `apps`; None if it has no such list."""
+        self._counts: dict[str, int] = {}
         if document and document.content is not None:
             self._read(document, document.content)
         self._values |= {path: _copy(setting.value) for path, setting in settings.items()}
@@ -78,20 +86,34 @@ class ConfigSource:
         if not isinstance(content, dict):
             message = "expected a mapping of options, e.g. account_id: abc"
             raise ConfigError(document.problem("", message).text)
-        apps = content.get(_APPS)
-        self._values |= self._leaves(content, [*self._paths, _APPS], at="")
-        if apps is None:
-            return
-        if not isinstance(apps, list):
-            self.fail(_APPS, "expected a list, e.g. [{app_id: abc, meetings: {discover: true}}]")
-            apps = []
-        self.app_count = len(apps)
-        for number, entry in enumerate(apps):
-            at = f"{_APPS}[{number}]"
+        lists = [name for name, paths in self._paths_in.items() if paths]
+        self._values |= self._leaves(content, [*self._paths, *lists], at="")
+        for name in lists:
+            if content.get(name) is not None:
+                self._read_list(name, content[name])
+
+    def _read_list(self, name: str, entries: PlainValue) -> None:
+        """Read the values of the entries of a list, e.g. of `apps`."""
+        if not isinstance(entries, list):
+            self.fail(name, f"expected a list, e.g. [{_EXAMPLES[name]}]")
+            entries = []
+        self._counts[name] = len(entries)
+        for number, entry in enumerate(entries):
+            at = f"{name}[{number}]"
             if isinstance(entry, dict):
-                self._values |= self._leaves(entry, self._paths_in_app, at=f"{at}.")
+                self._values |= self._leaves(entry, self._paths_in[name], at=f"{at}.")
             else:
-                self.fail(at, "expected a mapping, e.g. {app_id: abc, meetings: {discover: true}}")
+                self.fail(at, f"expected a mapping, e.g. {_EXAMPLES[name]}")
+
+    @property
+    def app_count(self) -> int | None:
+        """Return how many apps the file lists under `apps`; None if it has no such list."""
+        return self._counts.get(_APPS)
+
+    @property
+    def account_count(self) -> int | None:
+        """Return how many accounts the file lists; None if it has no such list."""
+        return self._counts.get(_ACCOUNTS)
 
     def _leaves(
         self, mapping: Mapping[str, PlainValue], known: list[str], *, at: str, section: str = ""
@@ -118,7 +140,7 @@ class ConfigSource:
 
     def _paths_of(self, name: str) -> list[str]:
         """Return the paths of the options that have this *name* at their end."""
-        paths = [*self._paths, *(f"{_APPS}[].{path}" for path in self._paths_in_app)]
+        paths = [*self._paths, *(f"{_APPS}[].{path}" for path in self._paths_in[_APPS])]
         return [path for path in paths if path.endswith(f".{name}")]
 
     def has(self, path: str) -> bool:
@@ -129,10 +151,11 @@ class ConfigSource:
         """Return whether there is a value at *path* that is not empty."""
         return bool(self._values.get(path))
 
-    def values_in_apps(self, path_in_app: str) -> Iterator[PlainValue]:
-        """Return the values of one option in all entries of `apps`."""
+    def values_in_entries(self, path_in_entry: str) -> Iterator[PlainValue]:
+        """Return the values of one option in all entries of `apps` and `accounts`."""
+        starts = tuple(f"{name}[" for name in self._paths_in)
         for path, value in self._values.items():
-            if path.startswith(f"{_APPS}[") and path.endswith(f".{path_in_app}"):
+            if path.startswith(starts) and path.endswith(f".{path_in_entry}"):
                 yield value
 
     def is_setting(self, path: str) -> bool:

@@ -73,14 +73,14 @@ async def run(
                 stack = demo_stack.started(programs, target=target)
             # The servers start first, because they handle signals.
             servers = serve([api, *listeners])
-            await _until_one_ends(servers, _show_all(exporter, show, text, stack))
+            await until_one_ends(servers, _show_all(exporter, show, text, stack))
         except BrokenPipeError:
             pass  # nobody reads the output any more
         finally:
             await exporter.close()
 
 
-async def _until_one_ends(*programs: Coroutine[Any, Any, None]) -> None:
+async def until_one_ends(*programs: Coroutine[Any, Any, None]) -> None:
     """Run all programs until one ends, then cancel the others; raise the error of any."""
     tasks = [asyncio.create_task(program) for program in programs]
     try:
@@ -104,7 +104,7 @@ async def _show_all(
     async with context as stack:
         show(text(stack.text))
         failures = [process.fail_when_it_ends() for process in stack.processes]
-        await _until_one_ends(_show_changes(exporter, show), *failures)
+        await until_one_ends(_show_changes(exporter, show), *failures)
 
 
 def welcome(about_prometheus: str, *, target: str, simulator_url: str, seed: int) -> str:

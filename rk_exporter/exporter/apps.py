@@ -1,6 +1,6 @@
 """The apps that an exporter reads: built from a configuration, and changed by the next one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import eq
 
@@ -13,6 +13,7 @@ from rk_exporter.archive.reader import AppArchive
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_parts import AppParts
+from rk_exporter.collector.app_webhook import AppWebhook
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.error_boundary import ErrorBoundary
@@ -74,12 +75,18 @@ class AppChanges:
 
 
 class RunningApps:
-    """The apps of the configuration in use. The state file's saved apps are for the first one."""
+    """
+    The apps of the configuration in use.
+
+    The state file's saved apps are for those of the first configuration, and for those that its
+    accounts have. Each is used once, because after that this process knows more.
+    """
 
     def __init__(self, config: Config, shared: SharedParts) -> None:
         self._shared = shared
+        self._seen: set[App] = set()
         self._set_groups_and_metrics(config)
-        self._apps = tuple(self._new(config, app, is_first=True) for app in config.apps)
+        self._apps = tuple(self._new(config, app, restores=True) for app in config.apps)
 
     @property
     def parts(self) -> dict[str, AppParts]:
@@ -91,11 +98,12 @@ class RunningApps:
         """Return what makes the passes over each app."""
         return [(running.collector, running.boundary) for running in self._apps]
 
-    def replace(self, config: Config) -> AppChanges:
+    def replace(self, config: Config, *, restores: bool = False) -> AppChanges:
         """
         Take over the apps of *config* between two passes.
 
-        An app whose account and id are the same keeps what it knows, also under another name.
+        An app whose account and id are the same keeps what it knows, also under another name. An
+        app that is new may be restored from the state file if *restores* is true.
         """
         before = {running.parts.app: running for running in self._apps}
         same = same_apps(list(before), [app.app for app in config.apps])
@@ -103,7 +111,7 @@ class RunningApps:
         self._apps = tuple(
             self._changed(before[same[app.app]], config, app)
             if app.app in same
-            else self._new(config, app)
+            else self._new(config, app, restores=restores)
             for app in config.apps
         )
         kept = set(same.values())
@@ -117,13 +125,18 @@ class RunningApps:
 
     def _set_groups_and_metrics(self, config: Config) -> None:
         self._tokens = {app.app: app.token.current() for app in config.apps}
-        groups = _groups(config, self._tokens)
+        terms = [
+            *((app.budget_group, app.budget, self._tokens[app.app]) for app in config.apps),
+            *((acc.budget_group, acc.budget, acc.token.current()) for acc in config.accounts),
+        ]
+        groups = _groups(terms)
         self._shared.groups.replace(groups, reserve_ratio=config.reserve_ratio)
         self._shared.metrics.set_apps({app.app.name: _endpoints(app) for app in config.apps})
 
-    def _new(self, config: Config, app: AppConfig, *, is_first: bool = False) -> RunningApp:
+    def _new(self, config: Config, app: AppConfig, *, restores: bool) -> RunningApp:
         shared, name, clock = self._shared, app.app.name, self._shared.clock
-        file = shared.state_file if is_first else None
+        file = shared.state_file if restores and app.app not in self._seen else None
+        self._seen.add(app.app)
         restored = file.restored(app.app) if file else None
         limiter = RateLimiter(shared.groups[app.budget_group], token=self._tokens[app.app])
         server_clock = ServerClock(clock.wall)
@@ -158,6 +171,7 @@ class RunningApps:
             stale_after_seconds=config.stale_after_seconds,
             archive=self._archive(app),
             usual_interval_seconds=WINDOW_SECONDS if shared.one_pass else USUAL_INTERVAL_SECONDS,
+            webhook=AppWebhook(clock) if config.webhook_address and not shared.one_pass else None,
         )
         collector = AppCollector(
             parts, min_interval_seconds=config.min_interval_seconds, restored=restored
@@ -267,17 +281,20 @@ def _added_and_removed(
     )
 
 
-def _groups(config: Config, tokens: Mapping[App, Secret]) -> dict[str | None, GroupTerms]:
-    """Return the budget groups; the apps of a group share the smallest of their budgets."""
-    groups: dict[str | None, list[AppConfig]] = {}
-    for app in config.apps:
-        groups.setdefault(app.budget_group, []).append(app)
+def _groups(entries: Iterable[tuple[str | None, int, Secret]]) -> dict[str | None, GroupTerms]:
+    """
+    Return the budget groups of *entries*, each a group's name, a budget and a token.
+
+    The apps of a group share the smallest of their budgets.
+    """
+    groups: dict[str | None, list[tuple[int, Secret]]] = {}
+    for name, budget, token in entries:
+        groups.setdefault(name, []).append((budget, token))
     return {
         name: GroupTerms(
-            limit=min(app.budget for app in apps),
-            tokens=frozenset(tokens[app.app] for app in apps),
+            limit=min(budget for budget, _ in users), tokens=frozenset(token for _, token in users)
         )
-        for name, apps in groups.items()
+        for name, users in groups.items()
     }
 
 

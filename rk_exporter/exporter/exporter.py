@@ -15,6 +15,7 @@ from rk_exporter.collector.app_parts import AppParts
 from rk_exporter.collector.collector import Collector
 from rk_exporter.config.config import Config
 from rk_exporter.downloads.verifier import Fetch
+from rk_exporter.exporter.accounts import RunningAccounts
 from rk_exporter.exporter.apps import AppChanges, RunningApps, SharedParts
 from rk_exporter.exporter.archives import Archives, ReaderFactory, bucket_reader
 from rk_exporter.exporter.downloads import Downloads, make_fetch
@@ -26,6 +27,7 @@ from rk_exporter.metrics.new_series import NewSeries
 from rk_exporter.metrics.own_metrics import OwnMetrics
 from rk_exporter.metrics.recording_counters import counter_families
 from rk_exporter.metrics.shards import shard_families
+from rk_exporter.metrics.webhooks import webhook_families
 from rk_exporter.ratelimit.groups import BudgetGroups
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.recent_warnings import recent_warnings
@@ -105,21 +107,21 @@ class Exporter:
             one_pass=self.one_pass,
         )
         self._archives = Archives(self.clock, self.make_reader)
-        self._apps = RunningApps(
-            config,
-            SharedParts(
-                clock=self.clock,
-                clients=self._clients,
-                groups=groups,
-                metrics=self._metrics,
-                state_file=self._state_file,
-                archives=self._archives,
-                workers_per_app=self.workers_per_app,
-                persistent=self.persistent,
-                one_pass=self.one_pass,
-                downloads=self._downloads,
-            ),
+        shared = SharedParts(
+            clock=self.clock,
+            clients=self._clients,
+            groups=groups,
+            metrics=self._metrics,
+            state_file=self._state_file,
+            archives=self._archives,
+            workers_per_app=self.workers_per_app,
+            persistent=self.persistent,
+            one_pass=self.one_pass,
+            downloads=self._downloads,
         )
+        saved = self._state_file.restored_accounts if self._state_file else {}
+        self._apps = RunningApps(config.with_found(saved), shared)
+        self._accounts = RunningAccounts(config, shared, self._apps, saved, self._begin_series)
         # Not of a process that ends after one pass: node_exporter reads its output, and has its
         # own metrics of these names.
         self._process = CollectorRegistry()
@@ -132,9 +134,10 @@ class Exporter:
             clock=self.clock,
             store=self._state_file,
             recent_calls=groups.recent_calls,
+            accounts=self._accounts,
         )
         self._new_series = NewSeries()
-        self._new_series.begin(self._counters())
+        self._begin_series()
         self.exposition = Exposition(self._scraped_families)
         self._status = StatusSource(self.observe, self.clock.wall)
         self.application = Application(self._routes(config), config.link_prefix)
@@ -143,6 +146,12 @@ class Exporter:
     def parts(self) -> dict[str, AppParts]:
         """Return the parts of each app, by its name; `check` makes calls of its own with them."""
         return self._apps.parts
+
+    @property
+    def calls_made(self) -> int:
+        """Return how many API calls this exporter has made."""
+        made = sum(parts.limiter.counts.made for parts in self.parts.values())
+        return made + self._accounts.calls_made
 
     def prepare(self, config: Config) -> PreparedChange:
         """
@@ -157,9 +166,9 @@ class Exporter:
         """Take another configuration into use between two passes; nothing in this can fail."""
         async with self.collector.between_passes():
             self._downloads.fetch = prepared.fetch
-            changes = self._apps.replace(prepared.config)
+            changes = self._accounts.change(prepared.config)
             self.collector.replace(self._apps.collectors)
-            self._new_series.begin(self._counters())
+            self._begin_series()
             self.config, self.application.routes = prepared.config, prepared.routes
             self.application.link_prefix = prepared.config.link_prefix
             idle = self._clients.renew(prepared.make_client)
@@ -179,10 +188,14 @@ class Exporter:
         families = self._metrics.collect({app.app.name for app in snapshot.apps})
         return chain(families, shard_families(self.config.shard))
 
+    def _begin_series(self) -> None:
+        """Let new series of counters begin with their current values."""
+        self._new_series.begin(self._counters())
+
     def _counters(self) -> Iterable[Metric]:
         """Return the families of the last snapshot that have counters."""
         snapshot = self.collector.snapshot
-        of_apps = (counter_families, download_counters, archive_counters)
+        of_apps = (counter_families, download_counters, archive_counters, webhook_families)
         families = chain.from_iterable(of(snapshot.apps) for of in of_apps)
         return chain(families, self._own_families(snapshot))
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import Metric
 
 from rk_exporter import __version__
+from rk_exporter.metrics.accounts import account_families
 from rk_exporter.metrics.apps import app_families
 from rk_exporter.metrics.archives import archive_families
 from rk_exporter.metrics.builders import LabelSet, LabelValues, info
@@ -20,6 +21,7 @@ from rk_exporter.metrics.meetings import meeting_families
 from rk_exporter.metrics.recording_counters import counter_families
 from rk_exporter.metrics.recording_totals import total_families
 from rk_exporter.metrics.recordings import AllRecordingSeries
+from rk_exporter.metrics.webhooks import webhook_families
 from rk_exporter.runtime.build import build
 from rk_exporter.snapshot import Snapshot
 
@@ -46,7 +48,7 @@ class SnapshotFamilies:
         """
         Return the metric families of *snapshot*, always in the same order.
 
-        They are always the same, except those of downloads and archives, which may be off.
+        They are always the same, except those of parts that may be off.
         """
         yield from self._recordings.families(snapshot)
         yield from self._downloads(snapshot)
@@ -55,6 +57,8 @@ class SnapshotFamilies:
         yield from archive_families(snapshot, self._recordings.labels)
         yield from meeting_families(snapshot)
         yield from app_families(snapshot, self._policy_names)
+        yield from account_families(snapshot.accounts)
+        yield from webhook_families(snapshot.apps)
         yield _build_info()
 
 

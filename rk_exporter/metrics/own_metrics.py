@@ -1,10 +1,11 @@
 """The exporter's own metrics: of its calls and bugs by app, and of blocked files and streams."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
+from rk_exporter.metrics.accounts import AccountCallMetrics, AccountMetrics
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.blocked_io import BlockedIoMetrics
 from rk_exporter.metrics.internal_errors import internal_errors
@@ -18,6 +19,7 @@ class OwnMetrics:
         self.calls = ApiCallMetrics({}, registry=self._registry)
         self.internal_errors = internal_errors((), registry=self._registry)
         self._registry.register(BlockedIoMetrics())
+        self._accounts: AccountMetrics | None = None
         self._names: frozenset[str] = frozenset()
         self._removed: frozenset[str] = frozenset()
 
@@ -37,6 +39,27 @@ class OwnMetrics:
         self._removed = (self._removed | self._names) - endpoints.keys()
         self._names = frozenset(endpoints)
 
+    def set_accounts(self, names: Collection[str]) -> None:
+        """Let the metrics of accounts begin at 0; there are none without accounts."""
+        if not names:
+            self._accounts = None
+            return
+        self._accounts = self._accounts or AccountMetrics()
+        self._accounts.set_accounts(names)
+
+    def calls_of_account(self, name: str) -> AccountCallMetrics:
+        """Return the counters of the calls about one account."""
+        return AccountCallMetrics(name, self._account_metrics)
+
+    def count_account_error(self, name: str) -> Callable[[], None]:
+        """Return what counts a bug in the lists of one account."""
+        return self._account_metrics.internal_errors.labels(name).inc
+
+    @property
+    def _account_metrics(self) -> AccountMetrics:
+        self._accounts = self._accounts or AccountMetrics()
+        return self._accounts
+
     def collect(self, names: Collection[str]) -> Iterator[Metric]:
         """Return the metrics, of the apps with these *names* only."""
         for family in self._registry.collect():
@@ -46,3 +69,5 @@ class OwnMetrics:
                 if sample.labels.get("rk_app") is None or sample.labels["rk_app"] in names
             ]
             yield family
+        if self._accounts is not None:
+            yield from self._accounts.registry.collect()

@@ -34,6 +34,14 @@ REMEDIES: Mapping[Reason, str] = MappingProxyType(
         Reason.TOO_LARGE: "check --api.base-url, and any proxy between this machine and the API",
     }
 )
+ACCOUNT_REMEDIES: Mapping[Reason, str] = MappingProxyType(
+    {
+        **REMEDIES,
+        Reason.CLIENT_ERROR: "check account_id",
+        Reason.NOT_FOUND: "check account_id",
+    }
+)
+"""What to do if the apps of an account cannot be listed."""
 WAIT_REMEDIES: Mapping[Wait, str] = MappingProxyType(
     {
         Wait.BUDGET: "raise --api.budget if Cloudflare allows it, scrape less often, or list fewer "

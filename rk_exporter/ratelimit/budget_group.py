@@ -12,6 +12,7 @@ from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
+from rk_exporter.ratelimit.fair_order import FairOrder
 from rk_exporter.ratelimit.headers import BLOCK_SECONDS
 from rk_exporter.ratelimit.status import RateLimitPolicy
 from rk_exporter.runtime.backoff import Backoff
@@ -36,6 +37,7 @@ class BudgetGroup:
     app_count: int = field(default=0, init=False)
     tokens: dict[Secret, float] = field(default_factory=dict, init=False)
     """When each token was last used for a call, in monotonic seconds."""
+    order: FairOrder = field(default_factory=FairOrder, init=False)
     # Calls wait in the order in which they came, whichever app they are for.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _call_ended: asyncio.Event = field(default_factory=asyncio.Event, init=False)

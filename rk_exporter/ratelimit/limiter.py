@@ -24,6 +24,7 @@ from rk_exporter.model.errors import (
 )
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.budget import LONGEST_PACED_SECONDS
 from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
 from rk_exporter.ratelimit.pass_context import PassContext
@@ -33,6 +34,8 @@ from rk_exporter.runtime.backoff import Backoff
 
 _REJECTED = Backoff(first_seconds=15.0, longest_seconds=300.0)
 _REJECTIONS_OF_A_VALID_TOKEN = 2
+# Calls that an app did not get are reserved for its next pass, but not if it makes no more passes.
+_RESERVED_INTERVALS = 2.5
 
 
 class RateLimitWait(Exception):
@@ -48,9 +51,16 @@ class CallCounts:
 
 
 class RateLimiter:
-    """The rate limiter of one app, whose *token* belongs to the user of a *group*."""
+    """
+    The rate limiter of one app, whose *token* belongs to the user of a *group*.
 
-    def __init__(self, group: BudgetGroup, *, token: Secret) -> None:
+    One that *has_share* gets an equal part of the budget. A list of apps, which takes a call every
+    few minutes, has none.
+    """
+
+    def __init__(self, group: BudgetGroup, *, token: Secret, has_share: bool = True) -> None:
+        self._has_share = has_share
+        self._refused = 0
         self._token = token
         self._access_breaker = CircuitBreaker(_REJECTED)
         self._trust_token()
@@ -62,7 +72,7 @@ class RateLimiter:
     def join(self, group: BudgetGroup, token: Secret) -> None:
         """Make all further calls as part of *group*, beginning with *token*."""
         self._group = group
-        group.app_count += 1
+        group.app_count += self._has_share
         group.tokens[token] = group.monotonic()
 
     @property
@@ -78,12 +88,50 @@ class RateLimiter:
     def affordable(self, context: PassContext) -> int:
         """Return how many calls could be made in the time that calls of this pass may wait."""
         self._use_token(context.token)
+        return 0 if self._is_waiting else self._own_calls(context)
+
+    def can_afford(self, calls: int, context: PassContext) -> bool:
+        """
+        Return whether *calls* could be made in the time that calls of this pass may wait.
+
+        They are reserved for this app: now, or for its next pass.
+        """
+        self._use_token(context.token)
+        if self._is_waiting:
+            return False
+        is_affordable = self._own_calls(context) >= calls
+        self._reserve(calls, context, together=calls > 1)
+        self._refused += not is_affordable
+        return is_affordable
+
+    def end_pass(self) -> None:
+        """End a pass over the app: calls are reserved only if it did not get all that it needed."""
+        if not self._refused:
+            self._group.order.satisfy(self)
+        self._refused = 0
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Return whether no call may be made now, because of a block or a running trial call."""
         now = self._group.monotonic()
-        if any(breaker.wait_seconds(now) > 0 for breaker in self._breakers):
-            return 0
-        return self._group.budget.affordable(
+        return any(breaker.wait_seconds(now) > 0 for breaker in self._breakers)
+
+    def _own_calls(self, context: PassContext) -> int:
+        """Return how many calls are left for this app, after those reserved for others."""
+        group, now = self._group, self._group.monotonic()
+        calls = group.budget.affordable(
             now + _max_wait_seconds(context), interval_seconds=context.interval_seconds
         )
+        return max(0, calls - group.order.reserved(self, now))
+
+    def _refuse(self, context: PassContext) -> None:
+        self._refused += 1
+        self._reserve(self._refused, context)
+
+    def _reserve(self, calls: int, context: PassContext, *, together: bool = False) -> None:
+        interval_seconds = min(context.interval_seconds, LONGEST_PACED_SECONDS)
+        until = self._group.monotonic() + _RESERVED_INTERVALS * interval_seconds
+        self._group.order.reserve(self, calls=calls, until=until, together=together)
 
     def budget_status(self, unix_seconds: float) -> BudgetStatus:
         """Return what is left now, at *unix_seconds*, and until when calls are blocked."""
@@ -177,13 +225,23 @@ class RateLimiter:
                         await self._wait_for_trial(breaker)
                     async with group.turn:
                         await self._wait_for_trial(group.breaker)
+                        if group.order.reserved(self, group.monotonic()):
+                            self._leave_to_others(context)
                         await self._wait_for_budget(context)
                         now = group.monotonic()
                         if all(breaker.wait_seconds(now) == 0 for breaker in breakers):
                             group.budget.acquire(now, interval_seconds=context.interval_seconds)
+                            group.order.serve(self)
                             return
         except TimeoutError:
+            self._refuse(context)
             raise RateLimitWait from None
+
+    def _leave_to_others(self, context: PassContext) -> None:
+        """Raise RateLimitWait if all calls are reserved for apps that wait for longer."""
+        if self._own_calls(context) < 1:
+            self._refuse(context)
+            raise RateLimitWait
 
     async def _wait_for_trial(self, breaker: CircuitBreaker) -> None:
         """Wait for the end of a running trial call; if none can run yet, raise RateLimitWait."""
@@ -201,6 +259,7 @@ class RateLimiter:
             if seconds == 0:
                 return
             if seconds > _max_wait_seconds(context):
+                self._refuse(context)
                 raise RateLimitWait
             await group.wait(seconds)
 

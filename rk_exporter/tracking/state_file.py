@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from rk_exporter.model.account import AccountApps
 from rk_exporter.model.meeting import App
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.runtime.background_call import BackgroundCall, bounded_call
@@ -78,6 +79,8 @@ class StateFile:
         except FileHangs as error:
             raise StateFileError(f"{path}: {error}") from None
         self._restored = {saved.app: saved for saved in content.apps}
+        self.restored_accounts = {saved.account_id: saved for saved in content.accounts}
+        """The apps of each account that an earlier process saved, by the account's id."""
         self._restored_calls = {saved.group: saved for saved in content.calls}
         self._saved_at = clock()
         self._write: BackgroundCall[None] = BackgroundCall()
@@ -100,11 +103,12 @@ class StateFile:
         self,
         apps: Iterable[SavedApp],
         calls: Iterable[SavedCalls] = (),
+        accounts: Iterable[AccountApps] = (),
         *,
         max_wait_seconds: float = _MAX_WAIT_SECONDS,
     ) -> bool:
         """
-        Write *apps* and *calls* to the file, and return whether that succeeded in time.
+        Write *apps*, *calls* and *accounts* to the file, and return whether that succeeded in time.
 
         The caller waits for *max_wait_seconds* at most. Problems are logged when they change.
         """
@@ -112,7 +116,7 @@ class StateFile:
         problem = await self._problem(deadline) if self._write.is_running else None
         if not self._write.is_running:
             self._saved_at = self._clock()
-            self._write.start(partial(_replace, self._path, encode(apps, calls)))
+            self._write.start(partial(_replace, self._path, encode(apps, calls, accounts)))
             problem = await self._problem(deadline)
         self.status = replace(self.status, is_written=problem is None)
         self._log(problem)

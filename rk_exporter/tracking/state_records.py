@@ -11,6 +11,7 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
+from rk_exporter.model.account import AccountApps
 from rk_exporter.model.download import CheckFailure, FileCheck, FileKind
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Kind, Outcome, Status, StopReason
@@ -47,6 +48,7 @@ class SavedState:
 
     apps: tuple[SavedApp, ...] = ()
     calls: tuple[SavedCalls, ...] = ()
+    accounts: tuple[AccountApps, ...] = ()
 
 
 class _AppId(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +156,17 @@ class _SavedCalls(msgspec.Struct, frozen=True, kw_only=True):
     is_final: bool = False
 
 
+class _ListedApp(msgspec.Struct, frozen=True, kw_only=True):
+    app_id: str
+    name: str
+
+
+class _AccountApps(msgspec.Struct, frozen=True, kw_only=True):
+    account_id: str
+    apps: tuple[_ListedApp, ...]
+    listed_at: float
+
+
 class _Version(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
@@ -161,14 +174,20 @@ class _Version(msgspec.Struct, frozen=True, kw_only=True):
 class _Content(_Version, frozen=True, kw_only=True, omit_defaults=True):
     apps: tuple[_SavedApp, ...]
     calls: tuple[_SavedCalls, ...] = ()
+    accounts: tuple[_AccountApps, ...] = ()
 
 
-def encode(apps: Iterable[SavedApp], calls: Iterable[SavedCalls] = ()) -> bytes:
+def encode(
+    apps: Iterable[SavedApp],
+    calls: Iterable[SavedCalls] = (),
+    accounts: Iterable[AccountApps] = (),
+) -> bytes:
     """Return the content of a state file; of the readings it keeps the successful ones."""
     content = _Content(
         version=VERSION,
         apps=tuple(map(_to_record, apps)),
         calls=msgspec.convert(tuple(calls), tuple[_SavedCalls, ...], from_attributes=True),
+        accounts=msgspec.convert(tuple(accounts), tuple[_AccountApps, ...], from_attributes=True),
     )
     return msgspec.json.encode(content)
 

@@ -106,10 +106,15 @@ class RecordingTracker:
             if (waiting := self._overdue(known, now)) is not None
         ]
 
-    def due_one(self, recording_id: str, *, now: float) -> KnownRecording | None:
-        """Return a recording if it is still due to be read by its id."""
+    def due_one(
+        self, recording_id: str, *, now: float, is_hinted: bool = False
+    ) -> KnownRecording | None:
+        """Return a recording if it is still due, or *is_hinted* and its end is not known yet."""
         known = self._store.get(recording_id)
-        return None if known is None or self._overdue(known, now) is None else known
+        if known is None or self._retries.is_waiting(recording_id, now=now):
+            return None
+        is_missing = not known.is_finished and known.missing_since is not None
+        return known if (is_hinted and is_missing) or self._overdue(known, now) else None
 
     def observe_meeting(self, meeting: Meeting, recordings: Iterable[Recording]) -> list[str]:
         """

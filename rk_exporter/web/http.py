@@ -12,6 +12,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 # A slow reader keeps no more than this in the server's memory.
 _SLICE_BYTES = 64 * 1024
 _MOST_PARAMETERS = 20
+WEBHOOK_PATH = "/webhooks/realtimekit"
+"""The path of events, on a listener of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pytest
 
 from dashboards.expressions import STATE_CODES
 from rk_exporter.model.recording import Status
-from rk_exporter.simulator import Fault, Simulator
+from rk_exporter.simulator import Fault, FileFault, Simulator
 from tests.support.building import Time
 from tests.support.markdown import blocks
 from tests.support.monitoring import every_state, shortened
@@ -24,6 +24,7 @@ from tests.support.monitoring.series import all_series
 from tests.support.monitoring.servers import Prometheus, eventually, exporter, started_prometheus
 from tests.support.monitoring.target_labels import TARGET_LABELS, target_labels
 from tests.support.serving import served
+from tests.support.storages import self_signed
 
 
 # A label that dashboards make of a meeting's name.
@@ -33,6 +34,7 @@ CHOSEN = {"meeting": every_state.WHOLE_LIFE, "recording": ".*"}
 # The alerts that the scenario causes.
 ALERTS = {
     "RealtimeKitDataStale",
+    "RealtimeKitDownloadBroken",
     "RealtimeKitDownloadURLExpiringSoon",
     "RealtimeKitMeetingNotRecorded",
     "RealtimeKitRecordingEmptyFile",
@@ -78,7 +80,12 @@ def server(
     shortened.write_rules(root, folder / "rules.yml")
     with ExitStack() as stack:
         api = stack.enter_context(served(simulator))
-        file = every_state.write_configuration(folder, simulator.scenario, api)
+        certificate, trusted = self_signed(folder)
+        files = stack.enter_context(served(simulator, certificate=certificate))
+        simulator.settings = simulator.settings.changed("files_url", files)
+        # All files are found to be cut off, so that there is a reason.
+        simulator.settings = simulator.settings.changed("file_fault", FileFault.WRONG_SIZE)
+        file = every_state.write_configuration(folder, simulator.scenario, api, files=files)
         web = folder / "web.yml"
         web.write_text("http_server_config: {http2: false}\n")
         exporters = [
@@ -87,7 +94,7 @@ def server(
                     folder,
                     *("--config.file", str(file), "--web.config.file", str(web)),
                     *("--state.file", str(folder / f"{name}.json")),
-                    environment=every_state.ENVIRONMENT,
+                    environment={**every_state.ENVIRONMENT, "SSL_CERT_FILE": str(trusted)},
                 )
             )
             for name in ("one", "two")

@@ -46,6 +46,7 @@ ALERTS = (
     "RealtimeKitRecordingStateUnknown",
     "RealtimeKitRecordingNearTimeLimit",
     "RealtimeKitRecordingEmptyFile",
+    "RealtimeKitDownloadBroken",
     "RealtimeKitDownloadURLExpiringSoon",
     "RealtimeKitDownloadURLExpired",
     "RealtimeKitRecordingsHidden",

@@ -36,6 +36,7 @@ NOT_RUN = {
     "sudo systemctl disable --now prometheus prometheus-alertmanager": CHANGES_SYSTEM,
     "pipx install .": DOWNLOADS,
     "pipx install '.[s3,webhooks]'": DOWNLOADS,
+    "pipx install '.[webhooks]'": DOWNLOADS,
     "uv tool install .": DOWNLOADS,
     "pipx install --force .": DOWNLOADS,
     "uv tool install --force .": DOWNLOADS,
@@ -61,6 +62,7 @@ NOT_RUN = {
     "sudo systemctl edit rk-exporter": SERVICE,
     "systemctl status rk-exporter": SERVICE,
     "curl -s localhost:10058/metrics | grep '^rk_up'": SERVICE,
+    "curl -s localhost:10058/metrics | grep '^rk_webhook_'": "needs webhooks; tests/e2e sends some",
     "docker build -t rk-exporter .": CONTAINER,
     "docker buildx build --platform linux/amd64,linux/arm64 --tag REGISTRY/rk-exporter"
     " --push .": CONTAINER,
@@ -165,6 +167,7 @@ HAS_CONFIGURATION = frozenset(
 )
 # On these pages it is a YAML block of the page, by its number.
 SHOWS_CONFIGURATION = {
+    "docs/how-to/accounts.md": 0,
     "docs/how-to/several-apps.md": 0,
     "docs/reference/configuration.md": 0,
     "docs/tutorial/first-app.md": 1,
@@ -323,7 +326,7 @@ class Reader:
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the address of a simulated API that all readers share."""
     reader = Reader(tmp_path_factory.mktemp("simulator"), "")
-    reader.run(Step("rk-exporter simulate --pace demo --meetings 5"))
+    reader.run(Step("rk-exporter simulate --pace demo --meetings 5 --set apps=app=prod-app"))
     yield reader.addresses["simulator"]
     reader.close()
 

@@ -19,8 +19,10 @@ from rk_exporter.collector.read_mode import Load
 from rk_exporter.config.web_config import parse_web_config
 from tests.support.deploy.compose import compose_schema
 from tests.support.exporters import (
+    announced,
     archived,
     full,
+    of_account,
     rate_limited,
     reload_metrics,
     scrape,
@@ -109,7 +111,8 @@ def metric_rows() -> list[list[str]]:
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
     text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path)) + reload_metrics()
-    text += scrape(sharded(tmp_path)) + verifying() + archived()
+    text += scrape(sharded(tmp_path)) + scrape(of_account(tmp_path))
+    text += verifying() + announced() + archived()
     actual: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -291,6 +294,7 @@ def run_if_installed(*command: str) -> None:
 CHECKS = {
     "account_id:": check_exporter,
     "apps:": check_exporter,
+    "accounts:": check_exporter,
     "downloads:": check_options,
     "- 497f6eca": check_meetings,
     "scrape_configs:": check_prometheus,
@@ -303,6 +307,7 @@ CHECKS = {
     "serviceMonitor:": check_chart_values,
     "meetings:": check_chart_values,
     "services:": check_compose,
+    "webhook:": check_options,
 }
 
 

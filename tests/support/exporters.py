@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from rk_exporter.archive.reader import BucketReader
+from rk_exporter.collector.app_webhook import Notice
 from rk_exporter.config.config import Config, load
 from rk_exporter.downloads.hosts import DownloadRules
 from rk_exporter.downloads.verdict import Answer
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.web_config import WebConfigMetrics
+from rk_exporter.metrics.webhooks import WebhookEvents
+from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
 from rk_exporter.model.shard import Shard
 from rk_exporter.simulator import Fault, Recording, Session
+from rk_exporter.webhooks.events import EventName
+from rk_exporter.webhooks.receiver import Result
 from tests.support.building import (
     BLOCKING_FAULTS,
     NOW,
@@ -145,6 +150,12 @@ def sharded(folder: Path) -> Setup:
     return setup(configuration=replace(two_apps(folder), shard=Shard(0, 2)))
 
 
+def of_account(folder: Path) -> Setup:
+    file = folder / "account.yml"
+    file.write_text("accounts: [{account_id: acme, api_token_env: TOKEN}]\n")
+    return setup(configuration=load(file, {}, {"TOKEN": "simulated"}))
+
+
 def failing(folder: Path) -> Setup:
     system = full(folder)
     every_fault = [fault for fault in Fault if fault not in {*BLOCKING_FAULTS, Fault.HANG}]
@@ -239,6 +250,23 @@ def reload_metrics() -> str:
     sources = (ConfigReloadMetrics(Reloaded()), WebConfigMetrics(Reloaded()))
     families = chain.from_iterable(source.collect() for source in sources)
     return encode(families, Format.TEXT).decode()
+
+
+def announced() -> str:
+    """Return the exposition of an exporter after a webhook has announced a change."""
+    recording = scripted()
+    system = setup(recording, configuration=config(webhook__listen_address=":0"))
+    notice = Notice((recording.meeting_id,), recording.id, Status.RECORDING)
+
+    async def steps() -> str:
+        system.time.now += 5
+        (parts,) = system.exporter.parts.values()
+        assert parts.webhook
+        assert parts.webhook.take(notice, finds_meetings=False)
+        return (await system.get()).text
+
+    events = WebhookEvents(events=EventName, results=Result)
+    return finish(system, steps) + encode(events.collect(), Format.TEXT).decode()
 
 
 def watched(system: Setup, form: Format = Format.TEXT) -> str:

@@ -46,21 +46,26 @@ def finished(now: float | None = None, **details: Any) -> Recording:
     )
 
 
+def self_signed(folder: Path, name: str = "localhost") -> tuple[Path, Path]:
+    """Write a certificate with its key, and the authority that issued it; return the paths."""
+    authority = trustme.CA()
+    certificate = folder / "server.pem"
+    authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(certificate)
+    authority.cert_pem.write_to_path(folder / "authority.pem")
+    return certificate, folder / "authority.pem"
+
+
 @contextmanager
 def storage(
     folder: Path, *recordings: Recording, certified: str = "localhost", **switches: Any
 ) -> Iterator[Storage]:
     """Serve an account with *recordings*, and its files with a certificate for *certified*."""
-    authority = trustme.CA()
-    certificate = authority.issue_cert(certified)
-    path = folder / "server.pem"
-    certificate.private_key_and_cert_chain_pem.write_to_path(path)
-    authority.cert_pem.write_to_path(folder / "authority.pem")
+    path, authority = self_signed(folder, certified)
     scenario = ScriptedScenario(meetings=["weekly"], recordings=recordings)
     simulator = Simulator(scenario, rate_limit=0, **switches)
     with served(simulator) as api, served(simulator, certificate=path) as files:
         simulator.settings = simulator.settings.changed("files_url", files)
-        yield Storage(simulator, f"{api}/client/v4", files, folder / "authority.pem")
+        yield Storage(simulator, f"{api}/client/v4", files, authority)
 
 
 VERIFY = ("--downloads.verify",)

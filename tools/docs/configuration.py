@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from rk_exporter.config.account_options import ACCOUNT_OPTIONS
 from rk_exporter.config.config import OPTIONS
 from rk_exporter.config.option import Option
 from tools.docs.options import NOTES
@@ -20,6 +21,7 @@ _TYPES = {
     "PREFIX": "path",
     "HOST": "host",
     "I/N": "text",
+    "REGEX": "regular expression",
     "TEXT": "text",
     "TEMPLATE": "text",
 }
@@ -134,6 +136,12 @@ _APP_KEYS = """\
 A key in the column *default* is a key of the file. Its value applies to all apps that have none of
 their own.
 """
+_ACCOUNT_KEYS = """\
+## Keys of an entry in `accounts`
+
+[Read whole accounts](../how-to/accounts.md) explains them. Other keys of an app have their defaults
+in the apps that are found.
+"""
 _MEETING_KEYS = """\
 ## Keys of a meeting
 
@@ -194,7 +202,9 @@ def configuration_reference() -> str:
             _KEYS,
             table(_HEADS, _top_rows()),
             _APP_KEYS,
-            table(_HEADS, _app_rows()),
+            table(_HEADS, _rows(OPTIONS)),
+            _ACCOUNT_KEYS,
+            table(_HEADS, _rows(ACCOUNT_OPTIONS.values())),
             _MEETING_KEYS,
             table(_HEADS, _MEETING_ROWS),
             _REST,
@@ -208,10 +218,12 @@ def _top_rows() -> Iterable[tuple[str, ...]]:
             yield _row(option.path, option, code(option.default))
     apps = "Several apps, each with its own keys; the keys of a single app are then errors."
     yield code("apps"), "list", "", "", apps
+    accounts = "Accounts whose apps are found through the API; `apps` may list more apps."
+    yield code("accounts"), "list", "", "", accounts
 
 
-def _app_rows() -> Iterable[tuple[str, ...]]:
-    for option in OPTIONS:
+def _rows(options: Iterable[Option]) -> Iterable[tuple[str, ...]]:
+    for option in options:
         if option.path_in_app:
             default = option.path if option.is_inherited else option.default
             yield _row(option.path_in_app, option, code(default))

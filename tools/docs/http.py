@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from rk_exporter.exporter import exporter
 from rk_exporter.web import application, guard, metrics_page, pages, prefix, reload_page
+from rk_exporter.web.http import WEBHOOK_PATH
 from rk_exporter.web.status import pages as status_pages
+from rk_exporter.webhooks.application import RESPONSES
 from tools.docs.tables import code, table
 
 
@@ -93,6 +95,18 @@ when it is ready would never become ready.
 
 A client must send the headers of a request within 5 s and read the response within 30 s. Otherwise
 the exporter closes the connection.
+
+## Webhooks
+
+With `--webhook.listen-address`, the exporter listens on one more address for
+[webhooks](../how-to/webhooks.md). It answers `POST {webhook_path}` only. TLS of the web
+configuration applies there too, but passwords and the rate limit do not. The label `result` of
+`rk_webhook_events_total` says how an event was answered:
+
+{webhook_results}
+The answer 200 means that everything that the event makes due is recorded. Further answers, which
+are not counted: 400 to a request that is incomplete, 404 to any other path, 405 to any other
+method, 408 if the body takes longer than 5 s, and 413 if it is larger than 64 KiB.
 """
 
 
@@ -109,6 +123,14 @@ def http_reference() -> str:
         methods=" and ".join(map(code, application.READING)),
         paths=table(
             ("path", "answer"), ((code(path), _PATHS[name]) for path, name in routes.items())
+        ),
+        webhook_path=WEBHOOK_PATH,
+        webhook_results=table(
+            ("result", "status", "body"),
+            (
+                (code(result), str(status), code(text))
+                for result, (status, text) in RESPONSES.items()
+            ),
         ),
         statuses=table(
             ("path", "status", "body", "when"),

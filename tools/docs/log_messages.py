@@ -21,6 +21,7 @@ from rk_exporter.model.meeting import ReadMode
 from rk_exporter.model.remedies import Wait
 from rk_exporter.runtime.log_formats import ConsoleFormatter, JsonFormatter, LogfmtFormatter
 from rk_exporter.runtime.watched_file import IS_PUBLIC
+from rk_exporter.webhooks.keys import KeyFile
 from tools.docs.tables import code, table
 
 
@@ -39,6 +40,7 @@ _TITLES = {
     "runtime": "Files that are reloaded",
     "tracking": "Recordings and the state file",
     "web": "Web server",
+    "webhooks": "Webhooks",
 }
 # Messages that the code computes, and their levels.
 _LOAD = Load(100, 15.0, 600)
@@ -62,7 +64,7 @@ _COMPUTED = {
         ("warning", _LOAD.explain(ReadMode.ACTIVE_RECORDING)),
     ],
     ("runtime/watched_file.py", "%s can be used again"): [
-        ("info", f"{file.kind} can be used again") for file in (MeetingFile, TokenFile)
+        ("info", f"{file.kind} can be used again") for file in (MeetingFile, TokenFile, KeyFile)
     ],
     ("runtime/watched_file.py", "%s %s"): [("warning", f"{TokenFile.kind} {IS_PUBLIC}")],
     ("runtime/watched_file.py", "%s cannot be used, the last good %s stays in use: %s"): [
@@ -70,7 +72,7 @@ _COMPUTED = {
             "warning",
             f"{file.kind} cannot be used, the last good {file.content} stays in use: {{problem}}",
         )
-        for file in (MeetingFile, TokenFile)
+        for file in (MeetingFile, TokenFile, KeyFile)
     ],
 }
 _CAUSES = "../how-to/troubleshooting.md#what-the-log-says-about-a-missing-meeting"
@@ -131,6 +133,10 @@ ADVICE = {
     "recording no longer exists": "Nothing, if somebody deleted it.",
     "100 meetings": "[Read many meetings](../how-to/many-meetings.md).",
     f"{TokenFile.kind} cannot be used": "[Rotate the token](../how-to/rotate-the-token.md).",
+    f"{KeyFile.kind} cannot be used": "Correct the file; it is read again when it changes.",
+    "public key of webhooks cannot": "The field `remedy`, and "
+    "[Webhooks](../how-to/webhooks.md#the-public-key).",
+    "public key of webhooks has changed": "Nothing.",
     f"{MeetingFile.kind} cannot be used": "Correct the file, at the line in the message.",
 }
 _TEMPLATE = """\

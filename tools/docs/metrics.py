@@ -8,6 +8,7 @@ from prometheus_client.metrics_core import Metric
 
 from rk_exporter.api.endpoints import ENDPOINTS
 from rk_exporter.archive.status import ArchiveStatus, Copies
+from rk_exporter.metrics.accounts import AccountMetrics
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.blocked_io import BlockedIoMetrics
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
@@ -17,17 +18,22 @@ from rk_exporter.metrics.meetings import MEETING_AGE
 from rk_exporter.metrics.recordings import RECORDING_AGE
 from rk_exporter.metrics.shards import shard_families
 from rk_exporter.metrics.web_config import WebConfigMetrics
+from rk_exporter.metrics.webhooks import WebhookEvents
+from rk_exporter.model.account import Account
 from rk_exporter.model.archive import ArchiveReason, Bucket
 from rk_exporter.model.download import CheckFailure, DownloadChecks, FileCheck, FileKind
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, DiscoveryState, FileState, Meeting, Reading, Room
 from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
 from rk_exporter.model.shard import Shard
+from rk_exporter.model.webhook import WebhookHealth, WebhookStatus
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
-from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.snapshot import AccountSnapshot, AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_file import StateFileStatus
 from rk_exporter.tracking.totals import RecordingTotals
+from rk_exporter.webhooks.events import OTHER, EventName
+from rk_exporter.webhooks.receiver import Result
 from tools.docs.tables import code, table
 
 
@@ -51,9 +57,11 @@ _SUBJECTS = {
     "Single recordings": ("rk_recording_",),
     "Meetings": ("rk_meeting_",),
     "Apps": ("rk_up", "rk_meetings", "rk_discovery_", "rk_scrape_", "rk_app_"),
+    "Accounts": ("rk_account_",),
     "Archives": ("rk_archive_",),
     "API budget": ("rk_api_budget_", "rk_api_ratelimit_", "rk_api_blocked_"),
     "API calls": ("rk_api_",),
+    "Webhooks": ("rk_webhook_",),
     "Exporter": ("rk_exporter_",),
 }
 _ORDER = (
@@ -62,10 +70,12 @@ _ORDER = (
     "Recordings of an app",
     "Meetings",
     "Apps",
+    "Accounts",
     "Archives",
     "API budget",
     "API calls",
     "Files",
+    "Webhooks",
     "Exporter",
 )
 _SUFFIXES = {"counter": "_total", "info": "_info"}
@@ -95,7 +105,8 @@ _LABELS = {
     "from": "state before a change",
     "to": "state after a change",
     "meeting_name": "name of the meeting",
-    "rk_account_id": "Cloudflare account that owns the app",
+    "rk_account": "`name` of the account in the configuration file; without it, the account's id",
+    "rk_account_id": "Cloudflare account, e.g. that owns the app",
     "rk_app_id": "id of the RealtimeKit app",
     "read": "how recordings are read: `active-recording` or `list`; see `api.read` in the "
     "[configuration](configuration.md)",
@@ -106,6 +117,8 @@ _LABELS = {
     "api_endpoint": f"API endpoint: {_codes(ENDPOINTS)}",
     "code": "HTTP status; `none` if no complete response arrived",
     "field": "field of the API's response",
+    "event": f"name of an event in the documentation: {_codes([*EventName, OTHER])}",
+    "result": f"what became of an event: {_codes(Result)}; see [HTTP](http.md#webhooks)",
     "exporter_version": "version of the exporter",
     "exporter_revision": "Git revision of the exporter, or `unknown`",
     "python_version": "version of Python",
@@ -191,8 +204,16 @@ def _families() -> Iterator[Metric]:
     registry.register(BlockedIoMetrics())
     registry.register(ConfigReloadMetrics(_Reloaded()))
     registry.register(WebConfigMetrics(_Reloaded()))
+    registry.register(WebhookEvents(events=EventName, results=Result))
     snapshot = SnapshotFamilies()(_snapshot())
-    return chain(snapshot, registry.collect(), shard_families(Shard(0, 2)))
+    accounts = AccountMetrics()
+    accounts.set_accounts(["account"])
+    return chain(
+        snapshot,
+        registry.collect(),
+        accounts.registry.collect(),
+        shard_families(Shard(0, 2)),
+    )
 
 
 def _snapshot() -> Snapshot:
@@ -236,6 +257,9 @@ def _snapshot() -> Snapshot:
             {"recording": (_FAILED_CHECK,)}, failed=dict.fromkeys(CheckFailure, 0)
         ),
         totals=RecordingTotals(earliest_expiry_timestamp_seconds=1.0),
+        webhook=WebhookStatus(
+            health=WebhookHealth.HEALTHY, last_event_timestamp_seconds=1.0, missed=1
+        ),
         archive=ArchiveStatus(
             bucket=Bucket("bucket"),
             copies=Copies(
@@ -248,4 +272,12 @@ def _snapshot() -> Snapshot:
         ),
     )
     state_file = StateFileStatus(is_written=True, last_success_timestamp_seconds=1.0)
-    return Snapshot((app,), 1.0, state_file)
+    account = AccountSnapshot(
+        account=Account("account", "id"),
+        up=True,
+        apps=1,
+        listed=1,
+        failure=None,
+        last_success_timestamp_seconds=1.0,
+    )
+    return Snapshot((app,), 1.0, state_file, (account,))

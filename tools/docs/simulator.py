@@ -21,8 +21,9 @@ from rk_exporter.simulator import (
     SimulatorSettings,
 )
 from rk_exporter.simulator.api.control import CONTROL_ENDPOINTS
-from rk_exporter.simulator.api.endpoints import APP_PREFIX, PATHS
+from rk_exporter.simulator.api.endpoints import ACCOUNT_PREFIX, APP_PREFIX, APPS_PATH, PATHS
 from rk_exporter.simulator.scenarios import pace
+from rk_exporter.simulator.webhooks.faults import WebhookFault
 from tools.docs.tables import code, table
 
 
@@ -53,7 +54,8 @@ The simulator imports nothing of the exporter, so that they cannot share mistake
 
 ## Endpoints
 
-Paths begin with `{prefix}`. All endpoints are read-only.
+The list of the account's apps is at `{apps}`. All other paths begin with `{prefix}`. All
+endpoints are read-only.
 
 {endpoints}
 Lists have pages: `page_no` starts at 1, `per_page` is 25 by default and at most 100.
@@ -124,12 +126,21 @@ Tests in Python can change the behaviour of the API. `--latency`, `--linger` and
 {meeting_in_list}
 `not_found_body` is one of:
 
-{not_found_body}"""
+{not_found_body}
+## Webhooks
+
+`rk-exporter simulate --webhook.url URL` sends a signed event for each change of a recording, and
+for the start and end of each session, as [RealtimeKit does](../how-to/webhooks.md). It needs the
+extra `webhooks`. The public key is at `/.well-known/webhooks.json`, and `webhook_key` replaces it.
+The setting `webhook_fault` is one of:
+
+{webhook_faults}"""
 
 
 def simulator_reference() -> str:
     """Return all endpoints, faults, durations and switches."""
     return _TEMPLATE.format(
+        apps=f"{ACCOUNT_PREFIX}{APPS_PATH}",
         prefix=APP_PREFIX,
         endpoints=_endpoints(),
         control=table(
@@ -141,6 +152,7 @@ def simulator_reference() -> str:
         durations=_durations(),
         switches=_switches(),
         not_found_body=_members(("value", "body of the 404"), NotFoundBody),
+        webhook_faults=_members(("value", "what is wrong with events"), WebhookFault),
         file_faults=_members(("value", "how the storage answers"), FileFault),
         meeting_in_list=_members(("value", "how an item names its meeting"), MeetingInList),
     )
@@ -148,11 +160,12 @@ def simulator_reference() -> str:
 
 def _endpoints() -> str:
     descriptions = _descriptions(Endpoint)
+    paths = {Endpoint.APPS: APPS_PATH, **PATHS}
     return table(
         ("path", "name in the request log", "response"),
         (
             (code(path), code(endpoint), descriptions[endpoint.name])
-            for endpoint, path in PATHS.items()
+            for endpoint, path in paths.items()
         ),
     )
 

@@ -14,11 +14,13 @@ from rk_exporter.simulator.api.listing import (
     Query,
     RecordingFilter,
     last_value,
+    select_apps,
     select_meetings,
     select_sessions,
 )
 from rk_exporter.simulator.api.payloads import (
     CANARY,
+    app_payload,
     meeting_payload,
     recording_in_full,
     recording_in_list,
@@ -74,28 +76,40 @@ class Backend:
             call = replace(call, item_id=call.item_id.lower())
             query = {**query, **{k: [v.lower() for v in query[k]] for k in _IDS & query.keys()}}
         try:
-            match call.endpoint:
-                case Endpoint.ACTIVE_RECORDING:
-                    response = self._active_recording(call, now)
-                case Endpoint.RECORDINGS:
-                    response = self._recordings(query, now)
-                case Endpoint.RECORDING:
-                    response = self._recording(call, now)
-                case Endpoint.SESSIONS:
-                    response = self._sessions(call, query, now)
-                case Endpoint.SESSION:
-                    response = self._session(call, now)
-                case Endpoint.MEETINGS:
-                    response = self._meetings(query)
-                case Endpoint.MEETING:
-                    response = self._meeting(call)
-                case _:
-                    response = self._active_session(call, now)
+            if call.endpoint == Endpoint.APPS:
+                return self._apps(query)
+            return self._of_app(call, query, now)
         except BadQuery as error:
             refused_page = str(error).startswith('"per_page"')
             status = self.settings.page_refusal if refused_page else HTTPStatus.BAD_REQUEST
             return backend_error(status, f"BAD_REQUEST: {error}")
-        return response
+
+    def _of_app(self, call: ApiCall, query: Query, now: float) -> JsonResponse:
+        """Answer a call about one app."""
+        match call.endpoint:
+            case Endpoint.ACTIVE_RECORDING:
+                return self._active_recording(call, now)
+            case Endpoint.RECORDINGS:
+                return self._recordings(query, now)
+            case Endpoint.RECORDING:
+                return self._recording(call, now)
+            case Endpoint.SESSIONS:
+                return self._sessions(call, query, now)
+            case Endpoint.SESSION:
+                return self._session(call, now)
+            case Endpoint.MEETINGS:
+                return self._meetings(query)
+            case Endpoint.MEETING:
+                return self._meeting(call)
+        return self._active_session(call, now)
+
+    def _apps(self, query: Query) -> JsonResponse:
+        settings = self.settings
+        page, paging = Page.from_query(query, settings.most_apps).cut(select_apps(settings, query))
+        payloads = [app_payload(app_id, name) for app_id, name in page]
+        data: object = {"apps": payloads} if settings.apps_in_object else payloads
+        response = success(data, None if settings.apps_without_paging else paging)
+        return JsonResponse(settings.apps_status, response.content)
 
     def _active_recording(self, call: ApiCall, now: float) -> JsonResponse:
         recordings = self.scenario.active(call.item_id, now, self.settings.linger_seconds)

@@ -5,13 +5,14 @@ from http import HTTPStatus
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote
 
-from rk_exporter.simulator.api.endpoints import APP_PREFIX, PATHS
+from rk_exporter.simulator.api.endpoints import ACCOUNT_PREFIX, APP_PREFIX, APPS_PATH, PATHS
 from rk_exporter.simulator.api.faults import Fault, FaultRegistry
 from rk_exporter.simulator.api.listing import Query
 from rk_exporter.simulator.api.request_log import RequestLog
 from rk_exporter.simulator.api.responses import (
     METHOD_NOT_ALLOWED,
     NO_ROUTE,
+    JsonObject,
     JsonResponse,
     Response,
     gateway_error,
@@ -45,6 +46,7 @@ CONTROL_ENDPOINTS = (
     ),
     ControlEndpoint("GET", "/simulator/settings", "show the settings that can change"),
     ControlEndpoint("PUT", "/simulator/settings/NAME?value=VALUE", "change a setting"),
+    ControlEndpoint("GET", "/.well-known/webhooks.json", "show the public key of webhooks"),
 )
 
 _TEXT_HEADERS = ((b"content-type", b"text/plain; charset=utf-8"),)
@@ -68,8 +70,8 @@ class Control:
         """Answer a request for a percent-encoded *path*."""
         parts = [unquote(part) for part in path.split("/")[1:]]
         match method, parts:
-            case "GET", [""]:
-                return Response(HTTPStatus.OK, _index().encode(), _TEXT_HEADERS)
+            case "GET", [""] | [".well-known", "webhooks.json"]:
+                return _public_key(self.owner.settings) if parts[0] else _index()
             case "GET", ["simulator", "requests"]:
                 return JsonResponse(HTTPStatus.OK, self.requests.content()).encode()
             case method, ["simulator", "settings" | "busiest-window", *_]:
@@ -118,15 +120,27 @@ class Control:
         self.faults.inject(meeting_id, fault, int(times[-1]) if times else None)
 
 
-def _index() -> str:
+def _public_key(settings: SimulatorSettings) -> Response:
+    """Return the key that verifies webhooks, as RealtimeKit publishes it."""
+    if settings.webhook_key_status != HTTPStatus.OK:
+        return Response(HTTPStatus(settings.webhook_key_status), b"", _TEXT_HEADERS)
+    # Not above, because the package that makes keys is optional.
+    from rk_exporter.simulator.webhooks.signing import public_pem  # noqa: PLC0415
+
+    data: JsonObject = {"publicKey": public_pem(settings.webhook_key)}
+    return JsonResponse(HTTPStatus.OK, {"success": True, "data": data, "message": ""}).encode()
+
+
+def _index() -> Response:
     """Return a page that lists all endpoints and faults."""
     lines = [
         "A simulated Cloudflare RealtimeKit REST API; it accepts any account and app id.",
         "",
+        f"GET    {ACCOUNT_PREFIX}{APPS_PATH}",
         *(f"GET    {APP_PREFIX}{path}" for path in PATHS.values()),
         "",
         *(f"{item.method:6} {item.path:47}  {item.description}" for item in CONTROL_ENDPOINTS),
         "",
         f"Kinds of faults: {', '.join(Fault)}",
     ]
-    return "\n".join(lines) + "\n"
+    return Response(HTTPStatus.OK, ("\n".join(lines) + "\n").encode(), _TEXT_HEADERS)

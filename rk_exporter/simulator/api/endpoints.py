@@ -10,6 +10,8 @@ from urllib.parse import unquote
 class Endpoint(StrEnum):
     """The endpoints that the simulator serves; the request log counts calls by these names."""
 
+    APPS = "apps"
+    """All apps of the account; the setting `apps` names them."""
     ACTIVE_RECORDING = "active_recording"
     """The meeting's recording in progress; 404 if there is none."""
     RECORDINGS = "recordings"
@@ -31,8 +33,12 @@ class Endpoint(StrEnum):
 
 
 API_PREFIX = "/client/v4/"
-APP_PREFIX = f"{API_PREFIX}accounts/ACCOUNT/realtime/kit/APP/"
-"""The common beginning of all paths; the simulator accepts any account and app."""
+ACCOUNT_PREFIX = f"{API_PREFIX}accounts/ACCOUNT/realtime/kit/"
+"""The common beginning of all paths; the simulator accepts any account."""
+APP_PREFIX = f"{ACCOUNT_PREFIX}APP/"
+"""The beginning of the paths of an app; the simulator accepts any app."""
+APPS_PATH = "apps"
+"""The path of the list of apps below the prefix of the account."""
 PATHS = {
     Endpoint.ACTIVE_RECORDING: "recordings/active-recording/MEETING",
     Endpoint.RECORDINGS: "recordings",
@@ -43,7 +49,7 @@ PATHS = {
     Endpoint.MEETING: "meetings/MEETING",
     Endpoint.ACTIVE_SESSION: "meetings/MEETING/active-session",
 }
-"""The path of each endpoint below the prefix; a word in upper case is an id."""
+"""The path of each endpoint of an app below its prefix; a word in upper case is an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +62,16 @@ class ApiCall:
 
 
 _UNKNOWN_CALL = ApiCall(Endpoint.UNKNOWN)
-_APP_PATH = re.compile(
-    APP_PREFIX.replace("ACCOUNT", "[A-Za-z0-9_-]+").replace("APP", "([A-Za-z0-9_-]+)") + "(.+)"
-)
+_ID = "[A-Za-z0-9_-]+"
+_APPS_PATH = re.compile(ACCOUNT_PREFIX.replace("ACCOUNT", _ID) + APPS_PATH)
+_APP_PATH = re.compile(APP_PREFIX.replace("ACCOUNT", _ID).replace("APP", f"({_ID})") + "(.+)")
 _TEMPLATES = tuple((endpoint, path.split("/")) for endpoint, path in PATHS.items())
 
 
 def parse_path(path: str) -> ApiCall:
     """Find the endpoint of a *path*, which is percent-encoded because ids may contain slashes."""
+    if _APPS_PATH.fullmatch(path):
+        return ApiCall(Endpoint.APPS)
     match = _APP_PATH.fullmatch(path)
     if match is None:
         return _UNKNOWN_CALL

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Self, TypeAlias, TypeVar
 
 from rk_exporter.simulator.api.responses import JsonObject
+from rk_exporter.simulator.api.settings import SimulatorSettings
 from rk_exporter.simulator.scenarios.model import (
     IN_PROGRESS,
     Meeting,
@@ -118,6 +119,15 @@ class RecordingFilter:
                 recording for recording in found if _is_expired(recording, now) == self.expired
             ]
         return found[::-1] if self.ascending else found
+
+
+def select_apps(settings: SimulatorSettings, query: Query) -> Sequence[tuple[str, str]]:
+    """Return the id and the name of the apps that match the filters in *query*, oldest first."""
+    search = _search(query)
+    pairs = (entry.strip().partition("=") for entry in settings.apps.split(",") if entry.strip())
+    found = [(app_id, name or app_id) for app_id, _, name in pairs]
+    found = [pair for pair in found if search in pair[1].casefold()]
+    return found[::-1] if _choice(query, "sort_order", {"ASC", "DESC"}, "ASC") == "DESC" else found
 
 
 def select_sessions(scenario: Scenario, query: Query, now: float) -> Sequence[Session]:

@@ -32,6 +32,11 @@ class MeetingInList(StrEnum):
     """Only in the name of the file."""
 
 
+def app_payload(app_id: str, name: str) -> JsonObject:
+    """Return the fields of an app."""
+    return {"id": app_id, "created_at": timestamp(0.0), "name": name}
+
+
 def recording_payload(recording: Recording, now: float) -> JsonObject:
     """Return the fields of a recording at *now*: 12 after the upload, 11 before."""
     status = recording.status(now)

@@ -11,6 +11,7 @@ from rk_exporter.simulator.api.files import FileFault
 from rk_exporter.simulator.api.payloads import MeetingInList
 from rk_exporter.simulator.api.rate_limit_headers import HeaderWriter, documented_headers
 from rk_exporter.simulator.api.responses import JsonObject
+from rk_exporter.simulator.webhooks.faults import WebhookFault
 
 
 class NotFoundBody(StrEnum):
@@ -64,6 +65,16 @@ class SimulatorSettings:
     """How an item in the list of recordings names its meeting."""
     not_found_body: NotFoundBody = NotFoundBody.ERROR
     """The body of RealtimeKit's own 404."""
+    apps: str = "app"
+    """Apps of the account, separated by commas; `id=name` gives an app a name."""
+    most_apps: int = 100
+    """Largest `per_page` of the list of apps."""
+    apps_status: int = 200
+    """Status of the list of apps."""
+    apps_in_object: bool = False
+    """Whether the list of apps is one level deeper, in `data.apps`."""
+    apps_without_paging: bool = False
+    """Whether the list of apps has no `paging`."""
     knows_meetings: bool = False
     """Whether active-recording has another 404 message for a meeting that does not exist."""
     filter_by_creation: bool = False
@@ -97,6 +108,12 @@ class SimulatorSettings:
     """How the storage answers requests for files."""
     status_word: str = ""
     """Undocumented word that replaces the status RECORDING."""
+    webhook_fault: WebhookFault = WebhookFault.NONE
+    """What is wrong with the webhooks that are sent from now on."""
+    webhook_key: int = 0
+    """Number of the key that signs webhooks; another number is another key."""
+    webhook_key_status: int = 200
+    """Status of the public key; with another one than 200 it has no body."""
 
     def changed(self, name: str, text: str) -> "SimulatorSettings":
         """Return the settings with the value that *text* gives to one of them."""
@@ -121,9 +138,12 @@ _USUAL_RANGE = (0, 10**9)
 _RANGES = {
     "latency_seconds": (0, 3600),
     "list_status": (100, 599),
+    "webhook_key_status": (200, 599),
     "page_refusal": (400, 599),
     "most_recordings": (1, 10**9),
     "most_sessions": (1, 10**9),
+    "most_apps": (1, 10**9),
+    "apps_status": (100, 599),
     "track_files": (1, 10_000),
 }
 _FIXED = frozenset(

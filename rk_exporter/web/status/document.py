@@ -113,6 +113,19 @@ class AppStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """The last check of a recording's files of one kind."""
+
+    kind: Annotated[str, _about("composite, audio, or track for the files of all participants")]
+    is_verified: bool
+    failure_reason: Annotated[
+        str | None, _about("the label `reason` of rk_recording_download_failure_info")
+    ]
+    size_bytes: Annotated[float | None, _about("as the storage reports it")]
+    last_check_timestamp_seconds: Timestamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingStatus:
     """A recording as last read; null stands for what the API did not return."""
 
@@ -130,6 +143,7 @@ class RecordingStatus:
     download_url_expiry_timestamp_seconds: Timestamp | None
     download_url_expires_in_seconds: Annotated[Seconds | None, _about("negative after the expiry")]
     stop_reason: str | None
+    downloads: Annotated[list[Download], _about("empty without downloads.verify")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,9 @@ PROBLEM_TEXTS = {
     Problem.UNREADABLE: ProblemText("cannot be read", "meeting", "cannot be read"),
     Problem.STALE: ProblemText("out of date", "reading", "out of date or missing"),
     Problem.EMPTY: ProblemText("almost empty", "recording", "with an almost empty file"),
+    Problem.BROKEN: ProblemText(
+        "download broken", "recording", "with a file that cannot be downloaded"
+    ),
     Problem.VANISHED: ProblemText("vanished", "recording", "no longer known to the API"),
     Problem.NEAR_LIMIT: ProblemText("near 24 h", "recording", "near the time limit of 24 hours"),
     Problem.UNKNOWN: ProblemText("unknown state", "recording", "in an unknown state"),

@@ -1,10 +1,11 @@
 """What needs attention about a recording or a meeting; pure functions of a reading and the time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from rk_exporter.metrics.recordings import ReadRecording
+from rk_exporter.model.download import FileCheck
 from rk_exporter.model.meeting import DiscoveryState, Reading
 from rk_exporter.model.recording import FAILURES, Outcome, Recording, Status
 from rk_exporter.model.thresholds import DEFAULTS as THRESHOLDS
@@ -21,6 +22,7 @@ class Problem(StrEnum):
     UNREADABLE = "unreadable"
     STALE = "stale"
     EMPTY = "empty"
+    BROKEN = "broken"
     VANISHED = "vanished"
     NEAR_LIMIT = "near_limit"
     UNKNOWN = "unknown"
@@ -50,8 +52,10 @@ class Moment:
         return ReadRecording(known.recording, known.read_at, self.now, self.clock_offset)
 
 
-def recording_problems(known: KnownRecording, moment: Moment) -> Iterator[Problem]:
-    """Return the problems of a recording, the most urgent first."""
+def recording_problems(
+    known: KnownRecording, moment: Moment, checks: Iterable[FileCheck] = ()
+) -> Iterator[Problem]:
+    """Return the problems of a recording with these *checks*, the most urgent first."""
     recording = known.recording
     if _is_stuck(recording, moment.api_now):
         yield Problem.STUCK
@@ -63,13 +67,16 @@ def recording_problems(known: KnownRecording, moment: Moment) -> Iterator[Proble
         yield Problem.STALE
     if recording.status is Status.UPLOADED and is_recent and is_empty(recording):
         yield Problem.EMPTY
+    expires_in = moment.read(known).expires_in_seconds
+    is_expired = expires_in is not None and expires_in <= 0
+    if not is_expired and any(check.failure for check in checks):
+        yield Problem.BROKEN
     if known.outcome is Outcome.VANISHED:
         yield Problem.VANISHED
     if _is_near_limit(recording, moment.api_now):
         yield Problem.NEAR_LIMIT
     if recording.status is Status.UNKNOWN:
         yield Problem.UNKNOWN
-    expires_in = moment.read(known).expires_in_seconds
     if expires_in is not None and 0 < expires_in < THRESHOLDS.download_url_expires_in_seconds:
         yield Problem.EXPIRING
 

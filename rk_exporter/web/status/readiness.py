@@ -12,7 +12,7 @@ from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.status import BudgetStatus, Outage
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.runtime.recent_warnings import LoggedWarning
-from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.snapshot import AccountSnapshot, AppSnapshot, Snapshot
 from rk_exporter.web.status.times import clock_text
 
 
@@ -76,6 +76,11 @@ def reasons(
     if progress.last_ended_at is None:
         return ["first pass is running" if progress.is_running else "waiting for the first scrape"]
     obstacles = [
+        _unlisted(account).describe(now=now)
+        for account in snapshot.accounts
+        if account.apps is None
+    ]
+    obstacles += [
         obstacle.describe(now=now, app=app.app.name)
         for app in snapshot.apps
         for obstacle in app_obstacles(app, progress)
@@ -113,6 +118,12 @@ def app_obstacles(app: AppSnapshot, progress: PassProgress) -> Iterator[Obstacle
         )
     else:
         yield Obstacle(_missing(app, unread))
+
+
+def _unlisted(account: AccountSnapshot) -> Obstacle:
+    """Return why the apps of an account are not known."""
+    cause = cause_text(account.failure) if account.failure else "apps not listed yet"
+    return Obstacle(f"{cause} for account {account.account.name}")
 
 
 def failing_calls(app: AppSnapshot) -> Obstacle | None:

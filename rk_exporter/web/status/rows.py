@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rk_exporter.metrics.meetings import ReadMeeting, read_meetings
+from rk_exporter.model.download import FileCheck
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import FAILURES, Status
 from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.snapshot import AppSnapshot
 from rk_exporter.tracking.lifecycle import KnownRecording, ended_at
 from rk_exporter.tracking.ranking import began_at
-from rk_exporter.web.status.document import RecordingStatus, Row
+from rk_exporter.web.status.document import Download, RecordingStatus, Row
 from rk_exporter.web.status.problems import (
     RANKS,
     Moment,
@@ -65,7 +66,7 @@ def candidates(app: AppSnapshot, now: float) -> list[Candidate]:
             known.meeting,
             read.get(known.meeting.meeting_id),
             known,
-            tuple(recording_problems(known, moment)),
+            tuple(recording_problems(known, moment, _checks(app, known))),
         )
         for known in app.recordings
     ]
@@ -125,9 +126,7 @@ def row(candidate: Candidate, now: float) -> Row:
         meeting_up=reading.up if reading else None,
         active_recordings=read.in_progress if read and is_counted else None,
         live_participants=reading.room.participants if reading and reading.room else None,
-        recording=_recording(known, Moment(now, candidate.app.clock_offset_seconds))
-        if known
-        else None,
+        recording=_recording(known, candidate.app, now) if known else None,
         last_success_timestamp_seconds=last_success,
         age_seconds=None if last_success is None else max(0.0, now - last_success),
         problems=list(candidate.problems),
@@ -137,8 +136,12 @@ def row(candidate: Candidate, now: float) -> Row:
     )
 
 
-def _recording(known: KnownRecording, moment: Moment) -> RecordingStatus:
-    recording, read = known.recording, moment.read(known)
+def _checks(app: AppSnapshot, known: KnownRecording) -> Sequence[FileCheck]:
+    return app.downloads.by_recording.get(known.recording_id, ()) if app.downloads else ()
+
+
+def _recording(known: KnownRecording, app: AppSnapshot, now: float) -> RecordingStatus:
+    recording, read = known.recording, Moment(now, app.clock_offset_seconds).read(known)
     return RecordingStatus(
         recording_id=recording.recording_id,
         state=recording.status.value,
@@ -154,4 +157,14 @@ def _recording(known: KnownRecording, moment: Moment) -> RecordingStatus:
         download_url_expiry_timestamp_seconds=recording.download_url_expiry_timestamp_seconds,
         download_url_expires_in_seconds=read.expires_in_seconds,
         stop_reason=recording.stop_reason and recording.stop_reason.value,
+        downloads=[
+            Download(
+                kind=check.kind.value,
+                is_verified=check.failure is None,
+                failure_reason=check.failure and check.failure.value,
+                size_bytes=check.size_bytes,
+                last_check_timestamp_seconds=check.checked_at,
+            )
+            for check in _checks(app, known)
+        ],
     )

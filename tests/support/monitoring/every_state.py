@@ -69,8 +69,14 @@ def simulator(clock: Time) -> Simulator:
     return simulator
 
 
-def write_configuration(folder: Path, scenario: Scenario, api: str) -> Path:
-    """Write an exporter's configuration and a meeting file into a folder."""
+def write_configuration(
+    folder: Path, scenario: Scenario, api: str, *, files: str | None = None
+) -> Path:
+    """
+    Write an exporter's configuration and a meeting file into a folder.
+
+    It verifies downloads if there is a URL of *files* on this machine.
+    """
     (folder / "meetings.yml").write_text("- {id: from-file, name: weekly review}\n")
     # The exporter discovers the live meeting. The others are configured.
     listed = [meeting.id for meeting in scenario.meetings() if meeting.id != "unrecorded"]
@@ -78,7 +84,7 @@ def write_configuration(folder: Path, scenario: Scenario, api: str) -> Path:
         "telehealth": {"ids": listed, "files": ["meetings.yml"], "discover": True},
         "proctoring": {"ids": ["exam"]},
     }
-    configuration = {
+    configuration: dict[str, Any] = {
         "account_id": "account",
         "apps": [
             {
@@ -93,6 +99,9 @@ def write_configuration(folder: Path, scenario: Scenario, api: str) -> Path:
         "scrape": {"min_interval": "0s"},
         "state": {"file": "state.json"},
     }
+    if files:
+        hosts = {"allowed_hosts": [files.removeprefix("https://")]}
+        configuration["downloads"] = {"verify": True, "allow_private_addresses": True, **hosts}
     file = folder / "rk.yml"
     file.write_text(yaml.safe_dump(configuration))
     return file

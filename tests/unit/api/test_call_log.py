@@ -55,7 +55,7 @@ def test_what_was_learnt(
 ) -> None:
     """The message says in words what the answer means, without any text from it."""
     caplog.set_level(logging.DEBUG, logger="rk_exporter")
-    CallLog("app-1").succeeded(CallTrace(endpoint, "/path"), value)
+    CallLog({"app": "app-1"}).succeeded(CallTrace(endpoint, "/path"), value)
     assert [f"API call: {expected}"] == [record.getMessage() for record in caplog.records]
 
 
@@ -70,7 +70,7 @@ def test_fields(caplog: pytest.LogCaptureFixture) -> None:
         duration_seconds=0.12345,
     )
     trace.observe(RateLimitPolicy(policy=str(left), remaining=left) for left in (90, 7))
-    CallLog("app-1").failed(trace, ServerError("the API answered 500"))
+    CallLog({"app": "app-1"}).failed(trace, ServerError("the API answered 500"))
     (fields,) = calls(caplog)
     assert {
         "app": "app-1",
@@ -87,7 +87,7 @@ def test_fields(caplog: pytest.LogCaptureFixture) -> None:
 def test_nothing_at_info(caplog: pytest.LogCaptureFixture) -> None:
     """Calls are logged at level debug only."""
     caplog.set_level(logging.INFO, logger="rk_exporter")
-    log = CallLog("app-1")
+    log = CallLog({"app": "app-1"})
     log.succeeded(CallTrace(MEETING, "/meetings/a"), value=True)
     log.failed(CallTrace(MEETING, "/meetings/a"), ServerError("the API answered 500"))
     log.postponed(CallTrace(MEETING, "/meetings/a"))

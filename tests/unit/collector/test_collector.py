@@ -14,6 +14,7 @@ from rk_exporter.collector.error_boundary import ErrorBoundary
 from rk_exporter.collector.readings import StalenessGrace
 from rk_exporter.config.config import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
+from rk_exporter.model.account import AccountApps
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.remedies import REMEDIES
@@ -357,10 +358,11 @@ class Store(StateFile):
         self,
         apps: Iterable[SavedApp],
         calls: Iterable[SavedCalls] = (),
+        accounts: Iterable[AccountApps] = (),
         *,
         max_wait_seconds: float = 0.0,
     ) -> bool:
-        del apps, calls, max_wait_seconds
+        del apps, calls, accounts, max_wait_seconds
         self.writes += 1
         await self._saving()
         self.status = replace(

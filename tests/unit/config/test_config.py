@@ -19,6 +19,7 @@ from rk_exporter.config.parsers import (
 from rk_exporter.config.ranges import Range
 from rk_exporter.config.sources import ConfigError, Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE
+from rk_exporter.config.webhook_options import DEFAULT_KEY_URL
 from rk_exporter.model.meeting import App, Meeting, ReadMode
 
 
@@ -77,6 +78,7 @@ def test_smallest_configuration() -> None:
     assert CANARY not in repr(config)
     expected = Config(
         apps=config.apps,
+        listed_apps=(app.app,),
         base_url=DEFAULT_BASE_URL,
         reserve_ratio=0.2,
         min_interval_seconds=5,
@@ -96,6 +98,9 @@ def test_smallest_configuration() -> None:
         web_config_file=None,
         enable_lifecycle=False,
         max_requests=40,
+        webhook_address=None,
+        webhook_key_url=DEFAULT_KEY_URL,
+        webhook_key_file=None,
         log_level="info",
         log_format="auto",
     )

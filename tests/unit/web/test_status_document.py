@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 
 from rk_exporter.metrics.families import SnapshotFamilies
+from rk_exporter.model.download import CheckFailure, DownloadChecks, FileCheck, FileKind
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import DiscoveryState, FileState, Room
 from rk_exporter.model.recording import Outcome, Status
@@ -23,7 +24,7 @@ from rk_exporter.tracking.state_file import StateFileStatus
 from rk_exporter.tracking.totals import RecordingTotals
 from rk_exporter.web.status import document
 from rk_exporter.web.status.build import MOST_APPS, MOST_ROWS, build_status
-from rk_exporter.web.status.document import Answer, AppStatus, Filter, Row
+from rk_exporter.web.status.document import Answer, AppStatus, Download, Filter, Row
 from rk_exporter.web.status.problems import Problem
 from tests.support.building import NOW
 from tests.support.statuses import REFUSED, app, known, observed, progress, reading, snapshots
@@ -228,6 +229,58 @@ DAY = 86_400.0
 def test_problems_of_recordings(fields: dict[str, Any], expected: list[str]) -> None:
     """A recording has the problems about which there are alerts, within the same limits."""
     assert expected == row_problems(recordings=(known(**fields),))
+
+
+def checked(failure: CheckFailure | None = None) -> DownloadChecks:
+    """Return the checks of the two files of the recording that `known` returns."""
+    key = known().recording_id
+    composite = FileCheck(
+        recording_id=key,
+        kind=FileKind.COMPOSITE,
+        checked_at=NOW - 60,
+        failure=failure,
+        size_bytes=1000.0,
+    )
+    audio = FileCheck(recording_id=key, kind=FileKind.AUDIO, checked_at=NOW - 50)
+    return DownloadChecks({key: (composite, audio)})
+
+
+def test_broken_downloads() -> None:
+    """A recording whose file cannot be downloaded has a problem, until its URL has expired."""
+    uploaded: dict[str, Any] = {
+        "status": Status.UPLOADED,
+        "download_url_expiry_timestamp_seconds": NOW + 2 * DAY,
+    }
+    expired = {**uploaded, "download_url_expiry_timestamp_seconds": NOW - 1}
+    gone = checked(CheckFailure.GONE)
+    assert ["broken"] == row_problems(recordings=(known(**uploaded),), downloads=gone)
+    assert [] == row_problems(recordings=(known(**uploaded),), downloads=checked())
+    assert [] == row_problems(recordings=(known(**expired),), downloads=gone)
+    assert [] == row_problems(recordings=(known(**uploaded),), downloads=None)
+
+
+def test_checks_of_downloads() -> None:
+    """A recording has the last check of each kind of its files."""
+    uploaded = known(status=Status.UPLOADED)
+    found = app(recordings=(uploaded,), downloads=checked(CheckFailure.SIZE_MISMATCH))
+    (row,) = build_status(observed(found), Filter(), NOW).rows
+    assert row.recording
+    assert [
+        Download(
+            kind="composite",
+            is_verified=False,
+            failure_reason="size_mismatch",
+            size_bytes=1000.0,
+            last_check_timestamp_seconds=NOW - 60,
+        ),
+        Download(
+            kind="audio",
+            is_verified=True,
+            failure_reason=None,
+            size_bytes=None,
+            last_check_timestamp_seconds=NOW - 50,
+        ),
+    ] == row.recording.downloads
 
 
 def test_problems_follow_the_clock_of_the_api() -> None:

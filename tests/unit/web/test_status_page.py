@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.states import COLOURS
+from rk_exporter.model.download import CheckFailure, DownloadChecks, FileCheck, FileKind
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, FileState, Meeting
 from rk_exporter.model.recording import Status as State
@@ -424,3 +425,20 @@ def test_times() -> None:
     assert "2026-11-18T11:06:40Z" == iso_text(NOW)
     assert "an unknown time" == clock_text(1e300, now=NOW)
     assert iso_text(float("inf")) is None
+
+
+def test_broken_download() -> None:
+    """The row of a recording whose file cannot be downloaded says which one and why."""
+    one = known(status=State.UPLOADED)
+    check = FileCheck(
+        recording_id=one.recording_id,
+        kind=FileKind.COMPOSITE,
+        checked_at=NOW,
+        failure=CheckFailure.GONE,
+    )
+    checks = DownloadChecks({one.recording_id: (check,)})
+    _, html = page(observed(app(recordings=(one,), downloads=checks)))
+    (cells,) = (cells for cells in parse(html).rows if "Meeting" in cells)
+    assert "download broken" in cells["State"]
+    assert "composite: gone" in cells["State"]
+    assert "1 recording with a file that cannot be downloaded" in html.decode()

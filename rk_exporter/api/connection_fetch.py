@@ -1,0 +1,62 @@
+"""Fetch a small public document, with a connection of its own."""
+
+import asyncio
+
+import httpx
+
+from rk_exporter import __version__
+from rk_exporter.api.connection import translate_error
+from rk_exporter.api.connection_setup import ClientFactory
+from rk_exporter.model.errors import (
+    ApiTimeout,
+    BodyTooLarge,
+    ClientError,
+    ConnectFailed,
+    InvalidResponse,
+)
+
+
+_HEADERS = {
+    "Accept": "application/json",
+    # httpx decompresses each chunk completely: 800 bytes can become a gigabyte.
+    "Accept-Encoding": "identity",
+    "User-Agent": f"rk-exporter/{__version__}",
+}
+_PEER = "the server"
+
+
+async def fetch_public(
+    make_client: ClientFactory, url: str, *, largest_body_bytes: int, timeout_seconds: float
+) -> bytes:
+    """
+    Return the body of the answer to a GET of *url*, without a token.
+
+    It follows no redirects. Raises ApiError for anything but a complete answer 200.
+    """
+    client = make_client()
+    try:
+        async with (
+            asyncio.timeout(timeout_seconds),
+            client.stream("GET", url, headers=_HEADERS) as response,
+        ):
+            return await _body(response, largest_body_bytes)
+    except (TimeoutError, httpx.TimeoutException):
+        raise ApiTimeout(f"{_PEER} did not answer in time") from None
+    except (httpx.TransportError, OSError) as error:
+        failure = translate_error(error, was_proven=False, peer=_PEER)
+        raise failure or ConnectFailed(f"no connection to {_PEER}") from None
+    finally:
+        await client.aclose()
+
+
+async def _body(response: httpx.Response, largest_body_bytes: int) -> bytes:
+    if response.status_code != httpx.codes.OK:
+        raise ClientError(f"{_PEER} answered {response.status_code} instead of 200")
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise InvalidResponse(f"{_PEER} compressed its answer although the request forbids it")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > largest_body_bytes:
+            raise BodyTooLarge(f"the answer is larger than {largest_body_bytes >> 10} KiB")
+    return bytes(body)

@@ -1,0 +1,195 @@
+"""The apps of one account, which the API lists."""
+
+import asyncio
+import logging
+import math
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from rk_exporter.api.account_client import AccountClient
+from rk_exporter.api.pagination import walk
+from rk_exporter.api.results import Page
+from rk_exporter.collector.app_collector import CALL_TIMEOUT_SECONDS
+from rk_exporter.collector.scrape_interval import ScrapeInterval
+from rk_exporter.model.account import Account, AccountApps, ListedApp
+from rk_exporter.model.errors import ApiError
+from rk_exporter.model.failure import Failure
+from rk_exporter.model.remedies import ACCOUNT_REMEDIES
+from rk_exporter.model.secret import TokenSource
+from rk_exporter.ratelimit.budget import LONGEST_PACED_SECONDS
+from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
+from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.runtime.clock import Clock
+from rk_exporter.runtime.last_logged import LastLogged
+from rk_exporter.runtime.printable import names_text
+from rk_exporter.snapshot import AccountSnapshot
+
+
+logger = logging.getLogger(__name__)
+# Ten minutes, minus the time that a scrape may be early.
+LIST_INTERVAL_SECONDS = 590.0
+# After a failure, and if apps are missing for the first time.
+_RETRY_SECONDS = 59.0
+# Until the first list there is nothing to show, so it waits for the budget for most of the pass.
+_FIRST_MAX_WAIT_RATIO = 0.9
+_MAX_WAIT_SECONDS = 1.0
+# An API that has a new app on each page, without an end, must not keep the exporter busy.
+_MOST_PAGES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountParts:
+    """The parts of one account; its reader owns them."""
+
+    account: Account
+    clock: Clock
+    token: TokenSource
+    client: AccountClient
+    limiter: RateLimiter
+    wants: Callable[[ListedApp], bool]
+    """Whether an app of the account is to be read."""
+
+
+class AccountReader:
+    """
+    Lists the apps of one account every ten minutes, beginning with the *known* ones.
+
+    When a list fails, the apps of the last one stay. An app is gone when two lists in a row do not
+    have it: it may have moved to another page between two calls, or one answer may be wrong.
+    """
+
+    def __init__(
+        self, parts: AccountParts, known: AccountApps | None, interval: ScrapeInterval
+    ) -> None:
+        self.parts = parts
+        self.apps = known
+        """The apps of the last list; None before the first one."""
+        self.revision = 0
+        """Incremented by every change of the apps."""
+        self._interval = interval
+        self._count_wanted()
+        self._calls = 1
+        """How many calls it takes to list the apps, as far as known."""
+        self._due_at = -math.inf
+        self._missing: frozenset[str] = frozenset()
+        self._up: bool | None = None
+        self._failure: Failure | None = None
+        self._last_success_at: float | None = None
+        self._logged_failure = LastLogged[Failure | None](None)
+
+    def change(self, parts: AccountParts) -> None:
+        """Go on with other *parts* of the same account; no pass may be running."""
+        self.parts = parts
+        self._count_wanted()
+        self._due_at = -math.inf
+
+    @property
+    def snapshot(self) -> AccountSnapshot:
+        """Return the result of the last list."""
+        return AccountSnapshot(
+            account=self.parts.account,
+            up=self._up,
+            apps=self._wanted,
+            listed=None if self.apps is None else len(self.apps.apps),
+            failure=self._failure,
+            last_success_timestamp_seconds=self._last_success_at,
+            token_problem=self.parts.token.problem,
+        )
+
+    async def refresh(self, deadline: float) -> None:
+        """List the apps until *deadline* (loop time), if that is due."""
+        parts, now = self.parts, self.parts.clock.monotonic()
+        self._interval = self._interval.observe(now)
+        before = parts.token.current()
+        await parts.token.refresh()
+        if now < self._due_at and parts.token.current() == before:
+            return
+        context = self._context(deadline)
+        # Not some of the pages only.
+        if self.apps is not None and not parts.limiter.can_afford(self._calls, context):
+            return
+        try:
+            pages = await walk(
+                partial(parts.client.apps_page, context=context),
+                is_enough=self._enough(),
+            )
+        except RateLimitWait:
+            self._up = False if parts.limiter.is_blocked else self._up
+            return
+        except ApiError as error:
+            self._up, self._failure = False, error.failure
+            self._due_at = now + _RETRY_SECONDS
+        else:
+            self._up, self._failure, self._calls = True, None, max(1, len(pages))
+            self._last_success_at = parts.clock.wall()
+            self._take({app.app_id: app for page in pages for app in page.items})
+            self._due_at = now + (_RETRY_SECONDS if self._missing else LIST_INTERVAL_SECONDS)
+        parts.limiter.end_pass()
+        self._log()
+
+    def _context(self, deadline: float) -> PassContext:
+        now = asyncio.get_running_loop().time()
+        seconds = deadline - now
+        max_wait = _FIRST_MAX_WAIT_RATIO * seconds if self.apps is None else _MAX_WAIT_SECONDS
+        return PassContext(
+            token=self.parts.token.current(),
+            deadline=deadline,
+            call_timeout_seconds=min(CALL_TIMEOUT_SECONDS, seconds / 2),
+            wait_until=now + min(max_wait, seconds),
+            interval_seconds=min(self._interval.seconds, LONGEST_PACED_SECONDS),
+        )
+
+    @staticmethod
+    def _enough() -> Callable[[Page[ListedApp]], bool]:
+        pages = iter(range(1, _MOST_PAGES + 1))
+        return lambda _: next(pages, _MOST_PAGES) >= _MOST_PAGES
+
+    def _take(self, listed: Mapping[str, ListedApp]) -> None:
+        """Take over the *listed* apps, and keep those that are missing for the first time."""
+        known = {app.app_id: app for app in self.apps.apps} if self.apps else {}
+        missing = known.keys() - listed.keys() - self._missing
+        kept = [listed.get(key, app) for key, app in known.items() if key in {*listed, *missing}]
+        new = [app for key, app in listed.items() if key not in known]
+        self._missing = frozenset(missing)
+        after = (*kept, *new)
+        if self.apps is None or after != self.apps.apps:
+            self.revision += 1
+            self._log_change(new, [app for key, app in known.items() if app not in after])
+        self.apps = AccountApps(self.parts.account.account_id, after, self._last_success_at or 0.0)
+        self._count_wanted()
+
+    def _count_wanted(self) -> None:
+        self._wanted = None if self.apps is None else sum(map(self.parts.wants, self.apps.apps))
+
+    def _log_change(self, added: list[ListedApp], removed: list[ListedApp]) -> None:
+        fields = {
+            "account": self.parts.account.name,
+            "added": names_text([app.name for app in added]),
+            "removed": names_text([app.name for app in removed]),
+        }
+        logger.info("apps of the account have changed", extra=fields)
+
+    def _log(self) -> None:
+        failure = self._failure
+        if not self._logged_failure.changes_to(failure):
+            return
+        fields = {"account": self.parts.account.name}
+        if failure is None:
+            logger.info("apps of the account can be listed again", extra=fields)
+        else:
+            logger.warning(
+                "apps of the account cannot be listed, so the known ones stay: %s",
+                failure.explanation,
+                extra=fields
+                | {"reason": failure.reason.value, "remedy": ACCOUNT_REMEDIES[failure.reason]},
+            )
+
+    def leave(self) -> None:
+        """Make no more calls."""
+        self.parts.client.leave()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.parts.client.close()

@@ -1,0 +1,1 @@
+"""Webhooks of the simulated API: signed events about its recordings and meetings."""

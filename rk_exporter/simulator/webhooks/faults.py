@@ -1,0 +1,36 @@
+"""The ways in which deliveries of webhooks can go wrong."""
+
+from enum import StrEnum
+
+
+class WebhookFault(StrEnum):
+    """What is wrong with all events that are sent from now on."""
+
+    NONE = "none"
+    """Each event is sent once, signed, and immediately."""
+    FORGED = "forged"
+    """The body was changed after it was signed."""
+    REPLAYED = "replayed"
+    """Each event is sent a second time, with another id."""
+    LATE = "late"
+    """Each event comes five minutes late."""
+    REORDERED = "reordered"
+    """Every second event comes half a minute late."""
+    DUPLICATE = "duplicate"
+    """Each event is sent twice with the same id, as after a lost answer."""
+    DROPPED = "dropped"
+    """Every second event is lost."""
+    SILENT = "silent"
+    """No event is sent, as in the vendor's incident of November 2025."""
+    UNKNOWN_EVENT = "unknown_event"
+    """The name of the event is not documented."""
+    MALFORMED = "malformed"
+    """The body is not JSON, but signed."""
+    OVERSIZED = "oversized"
+    """The body is larger than 64 KiB."""
+    UNKNOWN_MEETING = "unknown_meeting"
+    """The event is about a meeting of another customer."""
+    OTHER_ORGANIZATION = "other_organization"
+    """The organization's id in the event is not the id of the app."""
+    ANNOUNCES_INVOKED = "announces_invoked"
+    """INVOKED is announced too, as the documentation of the predecessor says."""

@@ -1,0 +1,1 @@
+"""Webhooks: signed events of RealtimeKit, which make reads due."""

@@ -1,0 +1,123 @@
+"""The order in which apps of a budget group get calls."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rk_exporter.ratelimit.fair_order import FairOrder
+
+
+FOREVER = 1e9
+
+
+def run_passes(needs: list[int], *, calls: int, passes: int) -> Counter[int]:
+    """
+    Return the calls of each app, by its position, in some passes.
+
+    In each pass there are some *calls*, and each app takes as many as it *needs*, in the order of
+    the configuration, as far as the others let it.
+    """
+    order, made = FairOrder(), Counter[int]()
+    for _ in range(passes):
+        left = calls
+        for app, need in enumerate(needs):
+            missing = need
+            while missing and left > order.reserved(app, 0.0):
+                order.serve(app)
+                made[app] += 1
+                missing, left = missing - 1, left - 1
+            if missing:
+                order.reserve(app, calls=missing, until=FOREVER)
+            else:
+                order.satisfy(app)
+    return made
+
+
+def test_first_come_first_served() -> None:
+    """While nobody was refused, nothing is reserved."""
+    order = FairOrder()
+    for app in "aabc":
+        order.serve(app)
+    assert [0, 0, 0, 0] == [order.reserved(app, 0.0) for app in "abcd"]
+
+
+def test_fewest_calls_first() -> None:
+    """Calls are reserved for apps that had fewer, not for those that had as many or more."""
+    order = FairOrder()
+    for app in "abc":
+        order.reserve(app, calls=5, until=FOREVER)
+    for app in "aab":
+        order.serve(app)
+    assert [4 + 5, 5, 0] == [order.reserved(app, 0.0) for app in "abc"]
+
+
+def test_several_calls_together() -> None:
+    """An app that needs several calls together keeps its turn until it has made all of them."""
+    order = FairOrder()
+    for _ in range(2):
+        order.serve("b")
+    order.reserve("b", calls=9, until=FOREVER)
+    order.serve("b")
+    order.reserve("a", calls=3, until=FOREVER, together=True)
+    reserved = []
+    for _ in range(3):
+        order.serve("b")
+        reserved.append(order.reserved("b", 0.0))
+        order.serve("a")
+    assert [3, 2, 1, 0] == [*reserved, order.reserved("b", 0.0)]
+
+
+def test_nobody_waits_for_each_other() -> None:
+    """Of several apps that need calls together, at least one can always make them."""
+    order = FairOrder()
+    for _ in range(5):
+        for app in "abc":
+            order.reserve(app, calls=3, until=FOREVER, together=True)
+            order.serve(app)
+        assert 0 in [order.reserved(app, 0.0) for app in "abc"]
+
+
+def test_no_credit() -> None:
+    """An app that begins to need more does not make up for the time when it needed few calls."""
+    order = FairOrder()
+    order.reserve("c", calls=1000, until=FOREVER)
+    for _ in range(100):
+        order.serve("a")
+    order.reserve("b", calls=1, until=FOREVER)
+    order.serve("b")
+    assert 0 == order.reserved("b", 0.0) - order.reserved("a", 0.0)
+
+
+def test_app_that_does_not_come_back() -> None:
+    """A reservation ends by itself, e.g. if the app was removed."""
+    order = FairOrder()
+    order.reserve("a", calls=1, until=30.0)
+    order.serve("b")
+    assert [1, 0] == [order.reserved("b", now) for now in (29.0, 30.0)]
+
+
+def test_satisfied_app() -> None:
+    """An app that needs no more calls leaves them to the others."""
+    order = FairOrder()
+    order.reserve("a", calls=4, until=FOREVER)
+    order.serve("b")
+    assert 4 == order.reserved("b", 0.0)
+    order.satisfy("a")
+    assert 0 == order.reserved("b", 0.0)
+
+
+@given(st.lists(st.integers(1, 20), min_size=2, max_size=30), st.integers(1, 12))
+def test_no_app_starves(needs: list[int], calls: int) -> None:
+    """Whatever the apps need, each gets that, or at least a third of an equal part."""
+    passes = 60
+    made = run_passes(needs, calls=calls, passes=passes)
+    for app, need in enumerate(needs):
+        assert made[app] >= min(passes * need, passes * calls // len(needs)) // 3 - 2
+
+
+def test_many_needy_apps() -> None:
+    """Of 200 apps that all need more than there is, each gets about the same number of calls."""
+    made = run_passes([5] * 200, calls=30, passes=200)
+    assert 25 <= min(made.values()) <= max(made.values()) <= 40
+    assert 200 == len(made)
