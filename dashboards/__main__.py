@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dashboards import exporter, grafana_com, overview, recording, recordings
+from dashboards import exporter, grafana_com, overview, recording, recordings, service_level
 from dashboards.alerting.rules_file import optional_rules_template, rules_template
 from dashboards.classic import document
 from rk_exporter.assets.forms import TAKEN_LABELS
@@ -32,6 +32,7 @@ DASHBOARDS = {
     "overview": overview.build,
     "recordings": recordings.build,
     "recording": recording.build,
+    "service-level": service_level.build,
     "exporter": exporter.build,
 }
 

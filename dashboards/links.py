@@ -7,16 +7,18 @@ from grafana_foundation_sdk.models import dashboard as models
 
 
 TAG = "realtimekit"
-OVERVIEW, RECORDINGS, RECORDING, EXPORTER = (
+OVERVIEW, RECORDINGS, RECORDING, SERVICE_LEVEL, EXPORTER = (
     "rk-overview",
     "rk-recordings",
     "rk-recording",
+    "rk-service-level",
     "rk-exporter",
 )
 _TITLES = {
     OVERVIEW: "Overview",
     RECORDINGS: "Recordings",
     RECORDING: "Recording",
+    SERVICE_LEVEL: "Service level",
     EXPORTER: "Exporter",
 }
 _EXPORTERS = ("datasource", "cluster", "job", "instance")

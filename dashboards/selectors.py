@@ -40,6 +40,12 @@ def of_recording(metric: str, *matchers: str) -> str:
     return of_meeting(metric, 'recording_id=~"$recording"', *matchers)
 
 
+def of_rules(series: str, *matchers: str) -> str:
+    """Select a series of the selected apps that rules record, which has no instance."""
+    of_place = (f'{CLUSTER}=~"$cluster"', 'job=~"$job"', 'rk_app=~"$app"')
+    return _select(series, *of_place, *matchers)
+
+
 def of_latest(metric: str, *matchers: str) -> str:
     """Select a metric of the selected meetings that recorded last, or of their recordings."""
     return of_meeting(metric, 'meeting_id=~"$latest"', *matchers)

@@ -18,6 +18,7 @@ local dashboards = {
   'rk-exporter-overview.json': importstr 'templates/dashboards/overview.json',
   'rk-exporter-recording.json': importstr 'templates/dashboards/recording.json',
   'rk-exporter-recordings.json': importstr 'templates/dashboards/recordings.json',
+  'rk-exporter-service-level.json': importstr 'templates/dashboards/service-level.json',
 };
 local severities = ['critical', 'warning', 'info', 'off'];
 

@@ -12,6 +12,7 @@ from tests.support.monitoring.promql import Labels
 
 
 TARGET = frozenset({"job", "instance"})
+COST = "app:rk_recorded_cost:increase1d"
 KNOWN: dict[str, Labels] = {
     "build_info": TARGET,
     "calls_total": TARGET | {"app", "code"},
@@ -23,6 +24,7 @@ KNOWN: dict[str, Labels] = {
     "rk_meeting_info": TARGET | {"meeting_id", "meeting_name"},
     "rk_meeting_up": TARGET | {"meeting_id"},
     "job:recordings:sum": TARGET,
+    COST: frozenset({"job", "rk_app"}),
 }
 CHOSEN = 'job=~"$job", instance=~"$instance"'
 ALERTS = 'ALERTS{alertname=~"RealtimeKit.+", job=~"$job", rk_app=~"$app|"}'
@@ -384,6 +386,17 @@ def changed(place: str, value: Any) -> Json:
     return dashboard
 
 
+OF_APPS = f'{COST}{{job=~"$job", rk_app=~"$app"}}'
+# A dashboard, a query, what a panel shows without data, and the rules that find a problem.
+OF_OPTIONAL_RULES = [
+    ("rk-service-level", OF_APPS, "Load the rules.", ""),
+    ("rk-service-level", OF_APPS, "none", "says-what-is-missing"),
+    ("rk-overview", OF_APPS, "Load the rules.", "no-recorded-series"),
+    ("rk-service-level", COST, "Load the rules.", "no-recorded-series"),
+    ("rk-service-level", f"job:recordings:sum{{{CHOSEN}}}", "no rules", "no-recorded-series"),
+]
+
+
 def found_in(dashboard: Json) -> set[str]:
     """Return the rules that find a problem."""
     return {finding.rule for finding in findings(dashboard, KNOWN)}
@@ -408,7 +421,18 @@ def test_allowed_variants(place: str, value: Any) -> None:
 
 def test_each_rule_is_tested() -> None:
     """For each rule there is a fault that it finds."""
-    assert {*RULES} == {rule for *_, rules in FAULTS for rule in rules.split()}
+    tested = {rule for *_, rules in FAULTS for rule in rules.split()}
+    tested |= {rule for *_, rules in OF_OPTIONAL_RULES for rule in rules.split()}
+    assert {*RULES} == tested
+
+
+@pytest.mark.parametrize(("uid", "promql", "absent", "rules"), OF_OPTIONAL_RULES)
+def test_a_dashboard_that_needs_rules(uid: str, promql: str, absent: str, rules: str) -> None:
+    """Only one dashboard may read some recorded series, and says so if they are missing."""
+    panel_of_series = changed(f"{SERIES} fieldConfig defaults noValue", absent)["panels"][2]
+    dashboard = {**changed("panels 2", panel_of_series), "uid": uid}
+    dashboard["panels"][2]["panels"][0]["targets"][0]["expr"] = promql
+    assert {*rules.split()} == found_in(dashboard)
 
 
 def test_columns_of_two_queries() -> None:

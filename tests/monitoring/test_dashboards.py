@@ -44,12 +44,13 @@ def test_the_linter_finds_nothing(path: Path, known: Known) -> None:
 
 
 def test_the_set_of_dashboards(dashboards: dict[str, Json]) -> None:
-    """There are four dashboards with different uids."""
+    """There are five dashboards with different uids."""
     assert len(FILES) == len(dashboards)
     assert {
         "RealtimeKit / Overview",
         "RealtimeKit / Recordings",
         "RealtimeKit / Recording",
+        "RealtimeKit / Service level",
         "RealtimeKit / Exporter",
     } == {dashboard["title"] for dashboard in dashboards.values()}
 

@@ -133,7 +133,7 @@ def test_beside_other_mixins(folder: Path) -> None:
         { boards: std.length(both.grafanaDashboards), first: both.prometheusAlerts.groups[0].name }
     """
     made = json.loads(_jsonnet.evaluate_snippet(f"{folder}/test.jsonnet", snippet))
-    assert made == {"boards": 5, "first": "other"}
+    assert made == {"boards": 6, "first": "other"}
 
 
 @pytest.mark.parametrize(

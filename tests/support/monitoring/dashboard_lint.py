@@ -179,13 +179,18 @@ def target_rate_interval(board: Board) -> Iterator[Problem]:
 
 
 def target_matcher(board: Board, name: str) -> Iterator[Problem]:
-    """Find series without the selected jobs or instances. `ALERTS` comes from Prometheus itself."""
+    """
+    Find series without the selected jobs or instances.
+
+    `ALERTS` and recorded series come from Prometheus itself, and have no instance.
+    """
     if not board.asks_prometheus:
         return
     for target in board.targets:
         if target.query.expression:
             for selector in selectors(target.query.expression):
-                if selector.name != "ALERTS" and not selector.has(name, MatchOp.Re, f"${name}"):
+                is_about_target = selector.name != "ALERTS" and ":" not in selector.name
+                if is_about_target and not selector.has(name, MatchOp.Re, f"${name}"):
                     yield target.query.place, f'{selector.name} lacks {name}=~"${name}"'
 
 

@@ -1,5 +1,7 @@
 """The project's own rules for the queries of dashboards."""
 
+import re
+
 from collections.abc import Callable, Iterator, Mapping
 
 from promql_parser import (
@@ -21,12 +23,39 @@ _LIMITING = ("topk", "bottomk")
 _LISTING = ("table", "bargauge", "state-timeline", "timeseries")
 
 
+# Windows of 28 days over raw series cost too much. Its panels say what they need.
+_NEEDING_RULES = ("rk-service-level",)
+_OBJECTIVES_AND_COST = re.compile(
+    r"app:rk_(objective_recordings|recorded_(seconds|bytes|cost)):increase\w+"
+)
+_BUDGETS = "rk:objective:budget_ratio"
+
+
 def no_recorded_series(board: Board) -> Iterator[Problem]:
-    """Find series that only rules record. A dashboard must work without rules."""
+    """Find series that only rules record. A dashboard must work without rules, but for one."""
+    may_read = board.json.get("uid") in _NEEDING_RULES
     for query, expression in _parsed(board):
         for selector in selectors(expression):
-            if ":" in selector.name:
+            is_optional = _OBJECTIVES_AND_COST.fullmatch(selector.name) and all(
+                selector.has(label, MatchOp.Re, f"${name}")
+                for label, name in (("job", "job"), ("rk_app", "app"))
+            )
+            is_allowed = is_optional or selector.name == _BUDGETS
+            if ":" in selector.name and not (may_read and is_allowed):
                 yield query.place, f"{selector.name} needs rules"
+
+
+def says_what_is_missing(board: Board) -> Iterator[Problem]:
+    """Find panels that need rules and do not say so when the series are missing."""
+    if board.json.get("uid") not in _NEEDING_RULES:
+        return
+    for target in board.targets:
+        expression = target.query.expression
+        found = selectors(expression) if expression else ()
+        if any(":" in selector.name for selector in found):
+            absent = str(target.panel["fieldConfig"]["defaults"].get("noValue", ""))
+            if not re.search("rules|price_ratio", absent):
+                yield target.query.place, "does not say which rules it needs"
 
 
 def our_targets(board: Board) -> Iterator[Problem]:
@@ -172,6 +201,7 @@ def _parsed(board: Board) -> Iterator[tuple[Query, Expr]]:
 
 RULES: Mapping[str, Callable[[Board], Iterator[Problem]]] = {
     "no-recorded-series": no_recorded_series,
+    "says-what-is-missing": says_what_is_missing,
     "our-targets": our_targets,
     "our-alerts": our_alerts,
     "safe-names": safe_names,
