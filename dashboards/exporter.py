@@ -7,6 +7,7 @@ from dashboards import exporter_archives as archives
 from dashboards import exporter_calls as calls
 from dashboards import exporter_data as data
 from dashboards import exporter_process as process
+from dashboards import exporter_webhooks as webhooks
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import EXPORTER
 from dashboards.panels import DURATION, About, Panel, Size, instant, number, text_of, tile
@@ -38,6 +39,11 @@ def build() -> dashboard.Dashboard:
             Row(
                 "Archives",
                 [archives.not_archived(), archives.objects(), archives.list_duration()],
+                collapsed=True,
+            ),
+            Row(
+                "Webhooks",
+                [webhooks.health(), webhooks.received(), webhooks.missed()],
                 collapsed=True,
             ),
             Row(

@@ -194,6 +194,26 @@ min by (<exporter>) (
         link=Link.EXPORTER,
     ),
     Alert(
+        name="RealtimeKitWebhookSilent",
+        expr="""\
+max by (<app>) (last_over_time(rk_webhook_up[<known>])) == 0
+and on (<app>)
+app:rk_meetings:configured
+""",
+        pending="10m",
+        severity=Severity.WARNING,
+        summary="No webhooks announce the recordings of app <app>.",
+        description=(
+            "Recordings of this app have changed, and no event has announced it. Polling goes on "
+            "at its usual pace, so the dashboards stay right, but whoever else relies on webhooks "
+            "misses the changes too. Look at `rk_webhook_events_total` and at the webhook in the "
+            "RealtimeKit dashboard. If other customers report the same, recordings may be stuck "
+            "as well."
+        ),
+        link=Link.EXPORTER,
+        note="One of several exporters that gets the events is enough.",
+    ),
+    Alert(
         name="RealtimeKitRecordingsHidden",
         expr="""\
 max by (<app>) (last_over_time(rk_recordings_hidden[<known>])) > 0

@@ -37,6 +37,7 @@ ALERTS = (
     "RealtimeKitAPIRateLimited",
     "RealtimeKitBudgetExhausted",
     "RealtimeKitConfigReloadFailed",
+    "RealtimeKitWebhookSilent",
     "RealtimeKitRecordingErrored",
     "RealtimeKitRecordingInterrupted",
     "RealtimeKitRecordingErrorRatioHigh",

@@ -10,6 +10,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.exporters import (
+    announced,
     archived,
     full,
     rate_limited,
@@ -53,6 +54,7 @@ def all_series(folder: Path, rules: Rules) -> Known:
         watched(full(folder)),
         scrape(rate_limited(folder)),
         verifying(),
+        announced(),
         archived(),
         reload_metrics(),
     )
