@@ -32,6 +32,7 @@ ALERTS = (
     "RealtimeKitMeetingsFileUnreadable",
     "RealtimeKitArchiveUnreadable",
     "RealtimeKitNoMeetings",
+    "RealtimeKitAccountUnreadable",
     "RealtimeKitStateFileNotWritten",
     "RealtimeKitAPIAuthFailing",
     "RealtimeKitAPIRateLimited",

@@ -13,9 +13,11 @@ from tests.support.exporters import (
     announced,
     archived,
     full,
+    of_account,
     rate_limited,
     reload_metrics,
     scrape,
+    sharded,
     verifying,
     watched,
 )
@@ -52,6 +54,8 @@ def all_series(folder: Path, rules: Rules) -> Known:
     """Return the series of a Prometheus with these *rules*, and their labels."""
     texts = (
         watched(full(folder)),
+        scrape(of_account(folder)),
+        scrape(sharded(folder)),
         scrape(rate_limited(folder)),
         verifying(),
         announced(),
