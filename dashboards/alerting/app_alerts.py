@@ -128,6 +128,26 @@ last_over_time(rk_discovery_up[<known>])
         note="With meetings.discover an empty list means that no meeting is live.",
     ),
     Alert(
+        name="RealtimeKitAccountUnreadable",
+        expr="""\
+min by (<account>) (
+  last_over_time(rk_account_up[<known>])
+  and ignoring (rk_account)
+  up{job="rk-exporter"}
+)
+== 0
+""",
+        pending="15m",
+        severity=Severity.WARNING,
+        summary="The apps of account <account> cannot be listed.",
+        description=(
+            "Nobody watches the recordings of new apps, because an exporter does not find them. It "
+            "goes on with the apps that it knows; after a restart without a state file it knows "
+            "none. Run `rk-exporter check`, which shows the error."
+        ),
+        link=Link.EXPORTER,
+    ),
+    Alert(
         name="RealtimeKitStateFileNotWritten",
         expr="""\
 min by (<exporter>) (

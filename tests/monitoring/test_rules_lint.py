@@ -31,6 +31,7 @@ ALERTS = (
     "RealtimeKitDataStale",
     "RealtimeKitMeetingsFileUnreadable",
     "RealtimeKitNoMeetings",
+    "RealtimeKitAccountUnreadable",
     "RealtimeKitStateFileNotWritten",
     "RealtimeKitAPIAuthFailing",
     "RealtimeKitAPIRateLimited",

@@ -12,9 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.exporters import (
     announced,
     full,
+    of_account,
     rate_limited,
     reload_metrics,
     scrape,
+    sharded,
     verifying,
     watched,
 )
@@ -51,6 +53,8 @@ def all_series(folder: Path, rules: Rules) -> Known:
     """Return the series of a Prometheus with these *rules*, and their labels."""
     texts = (
         watched(full(folder)),
+        scrape(of_account(folder)),
+        scrape(sharded(folder)),
         scrape(rate_limited(folder)),
         verifying(),
         announced(),
