@@ -15,6 +15,7 @@ from bench.monitoring import print_monitoring
 from bench.passes import print_processes
 from bench.protection import print_protection
 from bench.serving import print_serving
+from bench.webhooks import print_webhooks
 from rk_exporter import __version__
 
 
@@ -28,6 +29,7 @@ SECTIONS = {
     "budgets": print_budgets,
     "fleet": print_fleets,
     "following": print_following,
+    "webhooks": print_webhooks,
     "monitoring": print_monitoring,
 }
 

@@ -3,9 +3,11 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from dashboards import downloads
+from dashboards import exporter_archives as archives
 from dashboards import exporter_calls as calls
 from dashboards import exporter_data as data
 from dashboards import exporter_process as process
+from dashboards import exporter_webhooks as webhooks
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import EXPORTER
 from dashboards.panels import DURATION, About, Panel, Size, instant, number, text_of, tile
@@ -34,6 +36,16 @@ def build() -> dashboard.Dashboard:
             Row("Passes", [calls.latency(), data.pass_duration(), data.deferred()]),
             Row("Data", [data.stale(), data.ages(), data.sources()]),
             Row("Downloads", [downloads.checks()], collapsed=True),
+            Row(
+                "Archives",
+                [archives.not_archived(), archives.objects(), archives.list_duration()],
+                collapsed=True,
+            ),
+            Row(
+                "Webhooks",
+                [webhooks.health(), webhooks.received(), webhooks.missed()],
+                collapsed=True,
+            ),
             Row(
                 "Processes",
                 [process.memory(), process.cpu(), process.uptime(), process.malformed()],

@@ -122,9 +122,10 @@ def ages() -> Panel:
 
 
 def sources() -> Panel:
-    """Show when files and the list of live sessions could be read or written."""
+    """Show when files, the list of live sessions and that of apps could be read or written."""
     of_apps = {
         "{{rk_app}} live sessions": ("rk_discovery_up", BY_APP),
+        "{{rk_app}} archive": ("rk_archive_up", BY_APP),
         "{{rk_app}} {{file}}": ("rk_meetings_file_last_read_successful", f"{BY_APP}, file"),
     }
     of_exporters = {
@@ -136,6 +137,8 @@ def sources() -> Panel:
         query(f"min by ({labels}) ({of_app(metric)})", legend)
         for legend, (metric, labels) in of_apps.items()
     ]
+    account = of_exporter("rk_account_up")
+    targets.append(query(f"min by (rk_account) ({account})", "{{rk_account}} apps"))
     targets += [
         query(f"min by (exporter) ({by_exporter(of_exporter(metric))})", legend)
         for legend, metric in of_exporters.items()
@@ -143,8 +146,9 @@ def sources() -> Panel:
     panel = timeline(
         About(
             "Files and sessions",
-            "Whether the last read or write of a file, the last reload of a configuration and the "
-            "last list of live sessions succeeded. Shows only what is in use.",
+            "Whether the last read or write of a file, the last reload of a configuration, and the "
+            "last list of live sessions, of an archive and of an account's apps succeeded. Shows "
+            "only what is in use.",
             unit="none",
         ),
         targets[0],

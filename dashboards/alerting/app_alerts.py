@@ -111,6 +111,24 @@ min by (<exporter app>, file) (
         link=Link.EXPORTER,
     ),
     Alert(
+        name="RealtimeKitArchiveUnreadable",
+        expr="""\
+max by (<app>) (last_over_time(rk_archive_up[<known>])) == 0
+and on (<app>)
+app:rk_meetings:configured
+""",
+        pending="15m",
+        severity=Severity.WARNING,
+        summary="The archive of app <app> cannot be listed.",
+        description=(
+            "Nobody notices if new recordings are not copied, because the exporter does not see "
+            "your bucket. What it found before still counts. Its log names the cause and what to "
+            "do. Correct that. The exporter then lists the bucket without a restart."
+        ),
+        link=Link.EXPORTER,
+        note="Needs `downloads.archive`.",
+    ),
+    Alert(
         name="RealtimeKitNoMeetings",
         expr="""\
 app:rk_meetings:configured == 0
@@ -126,6 +144,26 @@ last_over_time(rk_discovery_up[<known>])
         ),
         link=Link.EXPORTER,
         note="With meetings.discover an empty list means that no meeting is live.",
+    ),
+    Alert(
+        name="RealtimeKitAccountUnreadable",
+        expr="""\
+min by (<account>) (
+  last_over_time(rk_account_up[<known>])
+  and ignoring (rk_account)
+  up{job="rk-exporter"}
+)
+== 0
+""",
+        pending="15m",
+        severity=Severity.WARNING,
+        summary="The apps of account <account> cannot be listed.",
+        description=(
+            "Nobody watches the recordings of new apps, because an exporter does not find them. It "
+            "goes on with the apps that it knows; after a restart without a state file it knows "
+            "none. Run `rk-exporter check`, which shows the error."
+        ),
+        link=Link.EXPORTER,
     ),
     Alert(
         name="RealtimeKitStateFileNotWritten",
@@ -174,6 +212,26 @@ min by (<exporter>) (
             "`rk-exporter check --offline`, and reload again."
         ),
         link=Link.EXPORTER,
+    ),
+    Alert(
+        name="RealtimeKitWebhookSilent",
+        expr="""\
+max by (<app>) (last_over_time(rk_webhook_up[<known>])) == 0
+and on (<app>)
+app:rk_meetings:configured
+""",
+        pending="10m",
+        severity=Severity.WARNING,
+        summary="No webhooks announce the recordings of app <app>.",
+        description=(
+            "Recordings of this app have changed, and no event has announced it. Polling goes on "
+            "at its usual pace, so the dashboards stay right, but whoever else relies on webhooks "
+            "misses the changes too. Look at `rk_webhook_events_total` and at the webhook in the "
+            "RealtimeKit dashboard. If other customers report the same, recordings may be stuck "
+            "as well."
+        ),
+        link=Link.EXPORTER,
+        note="One of several exporters that gets the events is enough.",
     ),
     Alert(
         name="RealtimeKitRecordingsHidden",

@@ -15,6 +15,7 @@ _KNOWN_SECONDS = 3 * LONGEST_SCRAPE_INTERVAL_SECONDS
 _PLACE = f"{CLUSTER}, env, namespace, job"
 _LABELS = {
     "job": _PLACE,
+    "account": f"{_PLACE}, rk_account",
     "app": f"{_PLACE}, rk_app",
     "meeting": f"{_PLACE}, rk_app, meeting_id",
     "recording": f"{_PLACE}, rk_app, meeting_id, recording_id",

@@ -57,6 +57,7 @@ _FAULT = (
 )
 _VALUES = {
     "name": _NAME,
+    "account": "{{ $labels.rk_account }}",
     "app": "{{ $labels.rk_app }}",
     # An exporter that was never scraped has no app yet.
     "its app": "{{ with $labels.rk_app }}app {{ . }}{{ else }}its apps{{ end }}",
@@ -109,6 +110,7 @@ def plain(template_text: str) -> str:
     """Return a template with words in place of the values, for people who read about an alert."""
     text = re.sub(r"\{\{ \$name := .*?\{\{ \$name \}\}", "NAME", template_text)
     text = text.replace(_VALUES["its app"], "app APP").replace(_VALUES["app"], "APP")
+    text = text.replace(_VALUES["account"], "ACCOUNT")
     text = text.replace(_VALUES["miss"], "fail, start late or arrive late")
     agreeing = r"\{\{ if eq \$value .*?\{\{ else \}\}\{\{.*?\}\}(.*?)\{\{ end \}\}"
     return re.sub(agreeing, r"N\1", text)

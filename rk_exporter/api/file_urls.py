@@ -30,17 +30,18 @@ def offer_urls(sink: FileSink | None, recording: Recording, item: schema.Recordi
     """Offer the URLs in *item*, which *recording* was read from, to *sink* if it wants them."""
     if sink is None or not sink.wants(recording):
         return
-    main = FileKind.TRACK if recording.is_track else FileKind.COMPOSITE
-    raw = {main: item.download_url, FileKind.AUDIO: item.audio_download_url}
-    files = (FileUrls(kind, _urls(url)) for kind, url in raw.items())
-    sink.offer(recording, tuple(found for found in files if found.urls))
+    files = []
+    if recording.has_download_url:
+        main = FileKind.TRACK if recording.is_track else FileKind.COMPOSITE
+        files.append(FileUrls(main, _urls(item.download_url)))
+    if recording.has_audio_download_url:
+        files.append(FileUrls(FileKind.AUDIO, _urls(item.audio_download_url)))
+    sink.offer(recording, tuple(files))
 
 
 def _urls(raw: msgspec.Raw) -> tuple[Secret, ...]:
-    """Return the URL in a string, or all URLs in a list of tracks; none if it is malformed."""
+    """Return the URL in a string, or all URLs in a list of tracks; none if there are none in it."""
     try:
-        if not fields.is_given(raw):
-            return ()
         found = [*_strings(_any.decode(raw), key="download_url")]
     except fields.UNREADABLE:
         return ()
@@ -58,8 +59,10 @@ def _strings(value: object, *, key: str) -> Iterator[str]:
         if key == "download_url":
             yield value
     elif isinstance(value, list):
+        # Only an object has names of files as its keys.
+        inner = "download_url" if key == "download_urls" else key
         for item in value:
-            yield from _strings(item, key=key)
+            yield from _strings(item, key=inner)
     elif isinstance(value, dict):
         for name, item in value.items():
             # The keys in `download_urls` are names of files.

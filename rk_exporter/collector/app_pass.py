@@ -8,6 +8,7 @@ from functools import partial
 
 from rk_exporter.collector.active_recordings import ListResult
 from rk_exporter.collector.app_parts import AppParts, AppState
+from rk_exporter.collector.check_reads import ids_to_read, start_checks
 from rk_exporter.collector.pass_hints import PassHints
 from rk_exporter.collector.pass_log import PassReport
 from rk_exporter.collector.planner import plan
@@ -25,10 +26,6 @@ from rk_exporter.snapshot import AppSnapshot
 
 # However small the budget is, all settings are read some day.
 _SETTINGS_FIRST = 2
-# However many recordings wait to be checked, they take few of the calls that are left.
-_MOST_READ_FOR_CHECKS = 2
-# From then on a whole list, a hundred recordings per call, is cheaper.
-_MANY_TO_CHECK = 20
 # A budget is small if a window has calls for fewer lists than this.
 _LISTS_IN_SMALL_BUDGET = 4
 
@@ -250,16 +247,13 @@ class AppPass:
 
     def _check_jobs(self) -> list[Job]:
         """Return jobs that read recordings whose download URLs are needed for a check."""
-        parts, verifier = self._parts, self._parts.verifier
+        parts = self._parts
+        verifier = parts.verifier
         if verifier is None:
             return []
-        shown = (known.recording for known in self._before.snapshot.recordings)
-        wanted = verifier.to_read(shown, most=_MANY_TO_CHECK)
-        if len(wanted) == _MANY_TO_CHECK and parts.backfill and parts.backfill.read_whole_soon():
-            return []
-        return [
-            partial(self._read_for_check, verifier, key) for key in wanted[:_MOST_READ_FOR_CHECKS]
-        ]
+        recordings = self._before.snapshot.recordings
+        keys = ids_to_read(verifier, recordings, parts.backfill)
+        return [partial(self._read_for_check, verifier, key) for key in keys]
 
     async def _read_for_check(self, verifier: DownloadVerifier, recording_id: str) -> None:
         await self._read_by_id(recording_id)
@@ -298,8 +292,7 @@ class AppPass:
         state = parts.with_recordings(state, snapshot, oldest=oldest)
         if parts.verifier:
             # Not before all recordings are known of which a URL was read.
-            recordings = state.snapshot.recordings
-            parts.verifier.start((item.meeting.meeting_id, item.recording) for item in recordings)
+            start_checks(parts.verifier, state.snapshot.recordings)
         return state
 
     def _memory(self, now: float) -> AppState:

@@ -1,6 +1,7 @@
 """Checks the files of one app's recordings with the URLs that its readings bring."""
 
 import logging
+import math
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ Fetch = Callable[[Secret, DownloadRules], Awaitable[Answer]]
 MOST_WAITING = 1000
 # A recording that was read by its id without a URL is not read again soon.
 _ASK_AGAIN_SECONDS = 600.0
+# To look at each of up to 100,000 recordings in every pass would take time.
+_LOOK_SECONDS = 25.0
 _UNKNOWN_SIZE = -1.0
 
 
@@ -67,6 +70,7 @@ class DownloadVerifier:
         self._offers: dict[str, _Offer] = {}
         self._running: set[str] = set()
         self._asked_at: dict[str, float] = {}
+        self._looked_at = -math.inf
         self._is_on = True
         self.result = DownloadChecks(_by_recording(checks), failed=dict.fromkeys(CheckFailure, 0))
         """The last checks, replaced as a whole."""
@@ -106,6 +110,9 @@ class DownloadVerifier:
     def to_read(self, shown: Iterable[Recording], *, most: int) -> list[str]:
         """Return the ids of *most* recordings whose URLs are needed, and that no list brought."""
         now, ids = self._tools.clock(), list[str]()
+        if 0 <= now - self._looked_at < _LOOK_SECONDS:
+            return ids
+        self._looked_at = now
         for recording in shown:
             key = recording.recording_id
             is_asked = now - self._asked_at.get(key, -_ASK_AGAIN_SECONDS) < _ASK_AGAIN_SECONDS
@@ -141,14 +148,16 @@ class DownloadVerifier:
         try:
             if self._is_on:
                 found = [await self._check_kind(offer.recording, files) for files in offer.files]
-                self._record(meeting_id, key, found)
+                if self._is_on:
+                    self._record(meeting_id, key, found)
         finally:
             self._running.discard(key)
 
     async def _check_kind(self, recording: Recording, files: FileUrls) -> FileCheck:
         """Check the files of one kind, up to the first that fails."""
         sizes: list[float] = []
-        failure = None
+        # Something is in the URL's place, but it is nothing that can be requested.
+        failure = None if files.urls else CheckFailure.REFUSED_HOST
         is_comparable = files.kind is FileKind.COMPOSITE
         expected_size = recording.file_size_bytes if is_comparable else None
         for url in files.urls:

@@ -22,7 +22,9 @@ def make_fetch(config: Config) -> Fetch | None:
 
     None if no app's downloads are verified. Raises SetupError.
     """
-    is_needed = any(app.verify_downloads for app in config.apps)
+    # The apps of an account are found later.
+    of_accounts = (account.app_values["verify_downloads"] for account in config.accounts)
+    is_needed = any(app.verify_downloads for app in config.apps) or any(of_accounts)
     return Fetcher(tls_context()) if is_needed else None
 
 

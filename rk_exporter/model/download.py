@@ -35,7 +35,7 @@ class CheckFailure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileUrls:
-    """The download URLs of the files of one *kind*, just read."""
+    """The download URLs of the files of one *kind*, just read; none if no URL could be found."""
 
     kind: FileKind
     urls: tuple[Secret, ...]

@@ -174,14 +174,16 @@ class TestSecurity:
         assert volume["secret"]["defaultMode"] == 0o440
 
     def test_network(self) -> None:
-        """Only the port can be reached, and only DNS, port 443 and the proxy can be called."""
+        """Only the ports can be reached, and only DNS, port 443 and the proxy can be called."""
         spec = only(with_values(EVERYTHING), "NetworkPolicy")["spec"]
         assert spec["policyTypes"] == ["Ingress", "Egress"]
         ports = [port["port"] for rule in spec["egress"] for port in rule["ports"]]
         assert ports == [53, 53, 443, 3128]
-        (rule,) = spec["ingress"]
-        assert rule["ports"] == [{"port": "http", "protocol": "TCP"}]
-        assert rule["from"]
+        rules = spec["ingress"]
+        assert [rule["ports"] for rule in rules] == [
+            [{"port": name, "protocol": "TCP"}] for name in ("http", "webhook")
+        ]
+        assert all(rule["from"] for rule in rules)
         assert only(with_values("demo-values.yaml"), "NetworkPolicy")["spec"]["egress"] == []
 
 
@@ -223,7 +225,7 @@ class TestOnePod:
     def test_ports(self, manifests: list[dict[str, Any]]) -> None:
         """Service, probes and monitor name the port on which the container listens."""
         (container,) = pods(manifests)[0]["containers"]
-        (port,) = container["ports"]
+        port, *_ = container["ports"]
         listening = {entry["name"]: entry["value"] for entry in container["env"]}
         assert listening["RK_WEB_LISTEN_ADDRESS"] == f":{port['containerPort']}"
         assert only(manifests, "Service")["spec"]["ports"][0]["targetPort"] == port["name"]
@@ -322,3 +324,30 @@ class TestMonitoring:
         other = rendered(*options, "--set", "config.web.telemetry_path=/rk")
         (endpoint,) = only(other, "ServiceMonitor")["spec"]["endpoints"]
         assert endpoint["path"] == "/rk"
+
+
+class TestWebhooks:
+    def test_port(self) -> None:
+        """With webhooks, their port is open in the pod and the Service."""
+        manifests = with_values(EVERYTHING)
+        (container,) = pods(manifests)[0]["containers"]
+        variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+        assert variables["RK_WEBHOOK_LISTEN_ADDRESS"] == ":10060"
+        assert {port["name"]: port["containerPort"] for port in container["ports"]} == {
+            "http": 10058,
+            "webhook": 10060,
+        }
+        (port,) = (
+            port
+            for port in only(manifests, "Service")["spec"]["ports"]
+            if port["name"] == "webhook"
+        )
+        assert (port["port"], port["targetPort"]) == (8080, "webhook")
+
+    def test_off(self) -> None:
+        """Without webhooks, and in the demo, there is no such port."""
+        for values in (MINIMAL, "demo-values.yaml"):
+            options = ("--set", "webhook.enabled=true") if values != MINIMAL else ()
+            text = json.dumps(rendered("--values", str(CHART / "ci" / values), *options))
+            assert "RK_WEBHOOK" not in text
+            assert '"webhook"' not in text

@@ -72,7 +72,9 @@ def test_storage_that_misbehaves(tmp_path: Path, fault: FileFault, reason: str) 
         assert {"composite": reason} == failed(text)
         grown = scrape_until(url, lambda text: value(text, FAILURES, reason=reason))
         assert 1 == sum(number for _, number in labelled(grown, FAILURES))
-        assert CANARY not in grown
+        pages = [httpx.get(f"{url}{path}").text for path in ("/", "/api/v1/status")]
+        assert all(reason in page for page in pages)
+        assert CANARY not in "".join([grown, *pages])
         process.terminate()
         _, errors = process.communicate(timeout=60)
     assert f"reason={reason}" in errors

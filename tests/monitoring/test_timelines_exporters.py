@@ -281,6 +281,13 @@ class TestFiles:
         discovered = Timeline(150, [Target("a", [*app(), empty])])
         check(promtool, rules, discovered, Silent(alert))
 
+    def test_account(self, promtool: str, rules: Path) -> None:
+        """An account whose apps cannot be listed is a warning."""
+        account = Series("rk_account_up", {"rk_account": "acme"}, [(0, 1), (20, 0), (80, 1)])
+        self.check(
+            promtool, rules, [account], Fires("RealtimeKitAccountUnreadable", 20, 15, ends=80)
+        )
+
     def test_state_file(self, promtool: str, rules: Path) -> None:
         """A state file that cannot be written is a warning."""
         file = Series("rk_state_file_last_write_successful", {}, [(0, 1), (20, 0), (80, 1)])

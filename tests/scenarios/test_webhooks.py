@@ -23,11 +23,10 @@ from tests.support.building import (
     scripted,
     simulate,
 )
-from tests.support.webhooks import WebhookSimulation, event_body, signed
+from tests.support.webhooks import KEY_URL, WebhookSimulation, event_body, signed
 
 
 T = TypeVar("T")
-KEY_URL = "https://api.cloudflare.test/.well-known/webhooks.json"
 MEETINGS = [f"meeting-{number}" for number in range(60)]
 INTERVAL = 15.0
 
@@ -54,7 +53,10 @@ def with_webhooks(
     """Run *steps* while events are sent about the API's own recordings, or about those *sent*."""
 
     async def run(simulation: Simulation) -> T:
-        async with WebhookSimulation(simulation, scenario=sent).sending() as webhooks:
+        webhooks = WebhookSimulation(
+            simulation.exporter, simulation.simulator, simulation.now, scenario=sent
+        )
+        async with webhooks.sending():
             return await steps(simulation, webhooks)
 
     return simulate(

@@ -1,6 +1,7 @@
 """A simulated fleet: an exporter of a simulated account; simulated hours take seconds."""
 
 import asyncio
+import contextlib
 import itertools
 import math
 import time
@@ -21,6 +22,7 @@ from tests.support.building import VirtualClock
 from tests.support.changes import VisibilityRecorder, recordings_between
 from tests.support.observer import Observer, Outcome
 from tests.support.truth import Truth
+from tests.support.webhooks import KEY_URL, WebhookSimulation
 
 
 STARTS_AT = 1_795_000_000.0
@@ -68,6 +70,8 @@ class Course:
     simulator: Mapping[str, Any] = field(default_factory=dict)
     """More arguments for the `Simulator`."""
     events: Sequence[Event] = ()
+    sends_webhooks: bool = False
+    """Whether the simulated API sends webhooks to the exporter."""
 
     @property
     def total_seconds(self) -> float:
@@ -91,6 +95,8 @@ def run_fleet(scenario: Scenario, course: Course) -> Outcome:
 def fleet_config(scenario: Scenario, course: Course) -> Config:
     """Return the configuration of a fleet's exporter."""
     values = {**_SETTINGS, **course.settings}
+    if course.sends_webhooks:
+        values |= {"webhook.listen_address": ":0", "webhook.public_key_url": KEY_URL}
     if course.lists_meetings:
         values["meeting_ids"] = [meeting.id for meeting in scenario.meetings()]
     settings = {path: Setting(value, f"--{path}") for path, value in values.items()}
@@ -142,7 +148,11 @@ class _Run:
             self._loop.call_later(after_seconds, happen, self._simulator)
         workers = [self._scrape_on(scraper) for scraper in self._course.scrapers]
         workers.append(self._kill_on(self._course.killed_each_seconds))
-        async with asyncio.TaskGroup() as group:
+        async with contextlib.AsyncExitStack() as stack:
+            if self._course.sends_webhooks:
+                webhooks = WebhookSimulation(self._exporter, self._simulator, self._clock)
+                await stack.enter_async_context(webhooks.sending())
+            group = await stack.enter_async_context(asyncio.TaskGroup())
             self._own_tasks |= {group.create_task(worker) for worker in workers}
         await self._exporter.close()
 

@@ -5,20 +5,24 @@ import contextlib
 import json
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
 import httpx
 
+from rk_exporter.exporter import Exporter
 from rk_exporter.exporter.webhooks import Webhooks
-from rk_exporter.simulator import Scenario
+from rk_exporter.simulator import Scenario, Simulator
 from rk_exporter.simulator.webhooks.deliveries import Deliveries
 from rk_exporter.simulator.webhooks.faults import WebhookFault
 from rk_exporter.simulator.webhooks.signing import public_pem, sign
 from rk_exporter.web.http import WEBHOOK_PATH
 from rk_exporter.webhooks.signature import PublicKey, parse_public_key
-from tests.support.building import APP, Simulation, in_process
+from tests.support.building import APP, in_process
+
+
+KEY_URL = "https://api.cloudflare.test/.well-known/webhooks.json"
 
 
 def key(number: int = 0) -> PublicKey:
@@ -53,15 +57,26 @@ def signed(
 
 
 class WebhookSimulation:
-    """The webhooks of a simulation: what sends them, and what receives them for its exporter."""
+    """
+    The webhooks of a simulated API, and what receives them for an *exporter*.
 
-    def __init__(self, simulation: Simulation, *, scenario: Scenario | None = None) -> None:
-        self._simulation = simulation
-        self._simulator = simulation.simulator
-        self.webhooks = Webhooks(simulation.exporter, make_client=in_process(self._simulator))
+    The events are about the simulator's own *scenario*, or about another one.
+    """
+
+    def __init__(
+        self,
+        exporter: Exporter,
+        simulator: Simulator,
+        now: Callable[[], float],
+        *,
+        scenario: Scenario | None = None,
+    ) -> None:
+        self._now = now
+        self._simulator = simulator
+        self.webhooks = Webhooks(exporter, make_client=in_process(simulator))
         self.deliveries = Deliveries(
-            scenario or self._simulator.scenario,
-            begin=simulation.now(),
+            scenario or simulator.scenario,
+            begin=now(),
             app_id=APP,
             sign=lambda body: sign(self._simulator.settings.webhook_key, body),
         )
@@ -89,7 +104,7 @@ class WebhookSimulation:
     async def send_due(self) -> None:
         """Send the events that are due."""
         fault = self._simulator.settings.webhook_fault
-        for delivery in self.deliveries.due(self._simulation.now(), fault):
+        for delivery in self.deliveries.due(self._now(), fault):
             await self.post(delivery.headers, delivery.body)
 
     @contextlib.asynccontextmanager

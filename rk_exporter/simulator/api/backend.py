@@ -136,11 +136,14 @@ class Backend:
             payload["status"] = settings.status_word
         if settings.moving_expiry and payload["download_url_expiry"] is not None:
             payload["download_url_expiry"] = timestamp(now + URL_LIFETIME_SECONDS)
-        if settings.track_files > 1 and recording.track and payload["download_url"] is not None:
+        has_tracks = recording.track and payload["download_url"] is not None
+        if has_tracks and settings.track_files > 1:
             url = "https://storage.googleapis.com/recordings/?X-Goog-Signature="
             file = {"download_url": f"{url}{CANARY}".ljust(_LONG_URL, "0")}
             files = {f"peer-{number}.webm": file for number in range(settings.track_files)}
             payload["download_url"] = [{"layer_name": "default", "download_urls": files}]
+        if has_tracks and settings.track_urls_elsewhere:
+            payload["download_url"] = [{"layer_name": "default", "files": ["peer-1.webm"]}]
         if settings.files_url:
             move_urls(payload, recording, settings.files_url)
         return payload

@@ -101,6 +101,8 @@ class SimulatorSettings:
     """App whose calls get 403 with an HTML page."""
     moving_expiry: bool = False
     """Whether each read makes the download URLs expire seven days later."""
+    track_urls_elsewhere: bool = False
+    """Whether `download_url` of a track recording is a list without URLs."""
     files_url: str = ""
     """Beginning of the download URLs, e.g. `https://localhost:8443`, where this simulator is
     reached by TLS; it serves the files there. Without it, the URLs are those of the storages."""

@@ -113,8 +113,10 @@ class GeneratedScenario:
             return None
         return recording if recording.invoked_at >= self._oldest(now) else None
 
-    def sessions(self, now: float, *, meeting_id: str | None = None) -> Sequence[Session]:
-        first = self._oldest(now)
+    def sessions(
+        self, now: float, *, meeting_id: str | None = None, since: float = -math.inf
+    ) -> Sequence[Session]:
+        first = max(since, self._oldest(now))
         if meeting_id is None:
             return [
                 session

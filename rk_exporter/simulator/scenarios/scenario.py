@@ -44,8 +44,10 @@ class Scenario(Protocol):
         """Return one recording, if it exists at *now*."""
         ...
 
-    def sessions(self, now: float, *, meeting_id: str | None = None) -> Sequence[Session]:
-        """Return the sessions started by *now*, of one meeting or of all."""
+    def sessions(
+        self, now: float, *, meeting_id: str | None = None, since: float = -math.inf
+    ) -> Sequence[Session]:
+        """Return the sessions started from *since* to *now*, of one meeting or of all."""
         ...
 
     def session(self, session_id: str, now: float) -> Session | None:

@@ -59,11 +59,13 @@ class ScriptedScenario:
     def recording(self, recording_id: str, now: float) -> Recording | None:
         return next((r for r in self.recordings(now) if r.id == recording_id), None)
 
-    def sessions(self, now: float, *, meeting_id: str | None = None) -> Sequence[Session]:
+    def sessions(
+        self, now: float, *, meeting_id: str | None = None, since: float = -math.inf
+    ) -> Sequence[Session]:
         return tuple(
             session
             for session in self._sessions
-            if session.started_at <= now and meeting_id in (None, session.meeting_id)
+            if since <= session.started_at <= now and meeting_id in (None, session.meeting_id)
         )
 
     def session(self, session_id: str, now: float) -> Session | None:

@@ -63,7 +63,7 @@ class Deliveries:
         longest = min(scenario.longest_seconds, 2 * _DAY_SECONDS)
         for recording in scenario.recordings(begin, since=begin - longest):
             self._add_recording(recording)
-        for session in scenario.sessions(begin):
+        for session in scenario.sessions(begin, since=begin - longest):
             self._add_session(session)
 
     def due(self, now: float, fault: WebhookFault = WebhookFault.NONE) -> list[Delivery]:
@@ -84,7 +84,7 @@ class Deliveries:
         for recording in self._scenario.recordings(now, since=self._listed_until):
             if recording.invoked_at > self._listed_until:
                 self._add_recording(recording)
-        for session in self._scenario.sessions(now):
+        for session in self._scenario.sessions(now, since=self._listed_until):
             if session.started_at > self._listed_until:
                 self._add_session(session)
         self._listed_until = max(now, self._listed_until)

@@ -9,7 +9,18 @@ import yaml
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.exporters import full, rate_limited, reload_metrics, scrape, verifying, watched
+from tests.support.exporters import (
+    announced,
+    archived,
+    full,
+    of_account,
+    rate_limited,
+    reload_metrics,
+    scrape,
+    sharded,
+    verifying,
+    watched,
+)
 from tests.support.monitoring.promql import Known, Labels, labels_of
 
 
@@ -43,8 +54,12 @@ def all_series(folder: Path, rules: Rules) -> Known:
     """Return the series of a Prometheus with these *rules*, and their labels."""
     texts = (
         watched(full(folder)),
+        scrape(of_account(folder)),
+        scrape(sharded(folder)),
         scrape(rate_limited(folder)),
         verifying(),
+        announced(),
+        archived(),
         reload_metrics(),
     )
     return with_alerts(with_recorded({"up": TARGET, **exposed(texts)}, rules), rules)

@@ -100,7 +100,8 @@ async def shown(simulation: Simulation, after: float = 15.0) -> str:
     return await simulation.scrape(60)
 
 
-def test_end_of_a_recording() -> None:
+@pytest.mark.parametrize("read", ["active-recording", "list"])
+def test_end_of_a_recording(read: str) -> None:
     """A recording is checked after the scrape that shows it UPLOADED, and then not again."""
     running = uploaded(stopped_at=NOW + 100, uploaded_at=NOW + 130)
 
@@ -114,7 +115,7 @@ def test_end_of_a_recording() -> None:
         assert 1 == value(text, VERIFIED, recording_id="r-0", kind="composite")
         assert NOW + files.requested_at[0] == pytest.approx(value(text, CHECKED_AT), abs=1)
 
-    checked(steps, running)
+    checked(steps, running, configuration=verifying(api__read=read))
 
 
 def test_a_week() -> None:
@@ -343,3 +344,15 @@ def test_labels() -> None:
         assert check == {**size, "kind": "composite"}
 
     checked(steps, uploaded())
+
+
+def test_url_that_cannot_be_found() -> None:
+    """Something else in the URL's place is a failure, which is not repeated all the time."""
+
+    async def steps(simulation: Simulation, files: Files) -> None:
+        text = (await simulation.scrapes(40))[-1]
+        assert 0 == value(text, VERIFIED, kind="track")
+        assert 2 == value(text, FAILURES, reason="refused_host")
+        assert [] == files.requested_at
+
+    checked(steps, uploaded(track=True), track_urls_elsewhere=True)

@@ -1,0 +1,61 @@
+"""The panels of the exporter dashboard about webhooks, which are optional."""
+
+from dashboards import legends
+from dashboards.panels import About, Panel, Size, events, query, timeline
+from dashboards.selectors import BY_APP, nonzero, of_app, of_exporter, once
+from dashboards.states import values
+from dashboards.totals import counted
+from rk_exporter.model.palette import BAD, GOOD
+
+
+_THIRD = Size(8, 8)
+_OFF = "No exporter receives webhooks."
+
+
+def received() -> Panel:
+    """Show what became of the events that arrived."""
+    counts = counted(of_exporter("rk_webhook_events_total"))
+    panel = events(
+        About(
+            "Events",
+            "Events that arrived as webhooks, by result. `accepted` is normal, and so are some "
+            "duplicates. Each exporter counts those that were sent to it.",
+        ),
+        [query(nonzero(counts, "result"), "{{result}}")],
+        size=_THIRD,
+    )
+    panel.no_value(_OFF)
+    return panel.axis_soft_max(1).legend(legends.compact("sum"))
+
+
+def missed() -> Panel:
+    """Show the changes that no event announced."""
+    counts = counted(of_app("rk_webhook_missed_total"))
+    panel = events(
+        About(
+            "Missed changes",
+            "Changes of recordings that polling saw, and that no event announced within 2 minutes. "
+            "Of several exporters, the one that got most events counts.",
+        ),
+        [query(f"min by ({BY_APP}) ({counts}) > 0", "{{rk_app}}")],
+        size=_THIRD,
+    )
+    panel.no_value("No change was missed.")
+    return panel.axis_soft_max(1).legend(legends.compact("sum"))
+
+
+def health() -> Panel:
+    """Show when events announced the changes."""
+    panel = timeline(
+        About(
+            "Webhooks",
+            "Whether events announce the changes that polling sees, in at least one exporter. "
+            "Empty while nothing shows it, e.g. after a start or a day without recordings.",
+            unit="none",
+        ),
+        query(once(BY_APP, of_app("rk_webhook_up")), "{{rk_app}}"),
+        size=_THIRD,
+    )
+    panel.no_value(_OFF)
+    texts = values({1: ("ok", GOOD), 0: ("silent", BAD)})
+    return panel.mappings(texts).legend(legends.names().show_legend(False))
