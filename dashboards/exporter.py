@@ -3,6 +3,7 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from dashboards import downloads
+from dashboards import exporter_archives as archives
 from dashboards import exporter_calls as calls
 from dashboards import exporter_data as data
 from dashboards import exporter_process as process
@@ -35,6 +36,11 @@ def build() -> dashboard.Dashboard:
             Row("Passes", [calls.latency(), data.pass_duration(), data.deferred()]),
             Row("Data", [data.stale(), data.ages(), data.sources()]),
             Row("Downloads", [downloads.checks()], collapsed=True),
+            Row(
+                "Archives",
+                [archives.not_archived(), archives.objects(), archives.list_duration()],
+                collapsed=True,
+            ),
             Row(
                 "Webhooks",
                 [webhooks.health(), webhooks.received(), webhooks.missed()],

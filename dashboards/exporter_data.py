@@ -125,6 +125,7 @@ def sources() -> Panel:
     """Show when files, the list of live sessions and that of apps could be read or written."""
     of_apps = {
         "{{rk_app}} live sessions": ("rk_discovery_up", BY_APP),
+        "{{rk_app}} archive": ("rk_archive_up", BY_APP),
         "{{rk_app}} {{file}}": ("rk_meetings_file_last_read_successful", f"{BY_APP}, file"),
     }
     of_exporters = {
@@ -145,9 +146,9 @@ def sources() -> Panel:
     panel = timeline(
         About(
             "Files and sessions",
-            "Whether the last read or write of a file, the last reload of a configuration and the "
-            "last list of live sessions and of an account's apps succeeded. Shows only what is in "
-            "use.",
+            "Whether the last read or write of a file, the last reload of a configuration, and the "
+            "last list of live sessions, of an archive and of an account's apps succeeded. Shows "
+            "only what is in use.",
             unit="none",
         ),
         targets[0],

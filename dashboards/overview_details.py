@@ -23,11 +23,12 @@ from dashboards.selectors import (
     named,
     of_app,
     of_meeting,
+    once,
     or_zero,
 )
 from dashboards.states import COLOURS, STATES, values
 from dashboards.tables import Label, Value, table_of
-from rk_exporter.model.palette import BAD
+from rk_exporter.model.palette import BAD, GOOD
 
 
 _HALF = Size(12, 8)
@@ -162,7 +163,8 @@ def files() -> list[Panel]:
             About(
                 "Expiring files",
                 f"The {_ROWS} files that RealtimeKit deletes next, within the time chosen "
-                "at the top.",
+                "at the top. Saved says whether your archive has a copy; it is empty without one, "
+                "see `downloads.archive`.",
             ),
             [
                 *_OF_MEETING,
@@ -173,6 +175,13 @@ def files() -> list[Panel]:
                     unit="bytes",
                     width=90,
                     decimals=1,
+                ),
+                Value(
+                    "Saved",
+                    f"{once(BY_RECORDING, of_meeting('rk_recording_archived'))}\n"
+                    f"and on ({BY_RECORDING})\n{expiring}",
+                    width=75,
+                    texts=values({1: ("yes", GOOD), 0: ("no", BAD)}),
                 ),
             ],
             size=_HALF,

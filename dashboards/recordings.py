@@ -25,6 +25,7 @@ from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
 from dashboards.troubles import TROUBLES
 from dashboards.variables import LATEST_MEETINGS
+from rk_exporter.model.palette import BAD, GOOD
 
 
 def build() -> dashboard.Dashboard:
@@ -55,7 +56,8 @@ def _list() -> Panel:
             "for too long. Failed: ERRORED. Empty: the file is too small for its length. Check: "
             "PAUSED, or in a state that the API does not document. Expires: the file will be "
             "deleted soon. The thresholds are those of the alerts. A dash is an unknown value, "
-            "e.g. the size of a running recording. The id shows its first characters.",
+            "e.g. the size of a running recording. Saved says whether your archive has a copy; it "
+            "needs `downloads.archive`. The id shows its first characters.",
         ),
         [
             Value("Problem", queries.most_urgent(), width=95, texts=values(TROUBLES)),
@@ -86,6 +88,12 @@ def _list() -> Panel:
                 unit=LONG_DURATION,
                 width=110,
                 colours={0: "orange", THRESHOLDS.download_url_expires_in_seconds: "text"},
+            ),
+            Value(
+                "Saved",
+                queries.saved(),
+                width=75,
+                texts=values({1: ("yes", GOOD), 0: ("no", BAD)}),
             ),
             Label("App", "rk_app", width=110),
             Label(

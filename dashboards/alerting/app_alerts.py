@@ -111,6 +111,24 @@ min by (<exporter app>, file) (
         link=Link.EXPORTER,
     ),
     Alert(
+        name="RealtimeKitArchiveUnreadable",
+        expr="""\
+max by (<app>) (last_over_time(rk_archive_up[<known>])) == 0
+and on (<app>)
+app:rk_meetings:configured
+""",
+        pending="15m",
+        severity=Severity.WARNING,
+        summary="The archive of app <app> cannot be listed.",
+        description=(
+            "Nobody notices if new recordings are not copied, because the exporter does not see "
+            "your bucket. What it found before still counts. Its log names the cause and what to "
+            "do. Correct that. The exporter then lists the bucket without a restart."
+        ),
+        link=Link.EXPORTER,
+        note="Needs `downloads.archive`.",
+    ),
+    Alert(
         name="RealtimeKitNoMeetings",
         expr="""\
 app:rk_meetings:configured == 0

@@ -1,10 +1,21 @@
 """Alerts about the files of recordings."""
 
+import textwrap
+
 from dashboards.alerting.rule import Alert, Link, Severity
 
 
 _CHECKED = "last_over_time(rk_recording_download_last_check_timestamp_seconds[<known>])"
 _EXPIRY = "recording:rk_recording_download_url_expiry_timestamp_seconds:near"
+_ARCHIVED = "recording:rk_recording_archived:near"
+_NOT_ARCHIVED = """\
+max by (<app>) (last_over_time(rk_recordings_not_archived{within="24h"}[<known>]))"""
+_SOME_HIDDEN = """\
+and on (<app>)
+max by (<app>) (last_over_time(rk_recordings_hidden[<known>])) > 0
+unless on ()
+rk:download_url_expires_in_seconds:threshold == 0
+"""
 ALERTS = (
     Alert(
         name="RealtimeKitRecordingEmptyFile",
@@ -55,6 +66,8 @@ max by (<recording>, kind) (
 count by (<meeting>) (
   ({_EXPIRY} - time() > 0)
   < <download_url_expires_in_seconds>
+  unless on (<recording>)
+  {_ARCHIVED}
 )
 """,
         pending="15m",
@@ -65,6 +78,29 @@ count by (<meeting>) (
             "{{ $labels.meeting_id }}, app <app>). Download them now, unless you have copies."
         ),
         link=Link.RECORDING,
+        note="Recordings whose copies the exporter does not look for.",
+    ),
+    Alert(
+        name="RealtimeKitDownloadURLExpiringSoon",
+        expr=f"""\
+count by (<meeting>) (
+  ({_EXPIRY} - time() > 0)
+  < <download_url_expires_in_seconds>
+  and on (<recording>)
+  {_ARCHIVED} == 0
+)
+""",
+        pending="15m",
+        severity=Severity.CRITICAL,
+        summary='<1 recording|recordings> of "<name>" will soon be lost: the archive has no copy.',
+        description=(
+            "RealtimeKit will delete the files when their download URLs expire (meeting "
+            "{{ $labels.meeting_id }}, app <app>), and your bucket has no complete copy. Download "
+            "them now, and find out why nothing has copied them."
+        ),
+        link=Link.RECORDING,
+        labels={"what": "not archived"},
+        note="Needs `downloads.archive`.",
     ),
     Alert(
         name="RealtimeKitDownloadURLExpiringSoon",
@@ -79,11 +115,9 @@ count by (<meeting>) (
   )
 )
 > 0
-and on (<app>)
-max by (<app>) (last_over_time(rk_recordings_hidden[<known>])) > 0
-unless on ()
-rk:download_url_expires_in_seconds:threshold == 0
-""",
+unless on (<app>)
+{_NOT_ARCHIVED}
+{_SOME_HIDDEN}""",
         pending="15m",
         severity=Severity.INFO,
         summary=(
@@ -102,12 +136,48 @@ rk:download_url_expires_in_seconds:threshold == 0
         ),
     ),
     Alert(
+        name="RealtimeKitDownloadURLExpiringSoon",
+        expr=f"""\
+(
+  {textwrap.indent(_NOT_ARCHIVED, "  ").lstrip()}
+  - on (<app>)
+  (
+      count by (<app>) (
+        ({_EXPIRY} - time() > 0) - 24 * 60 * 60 < 0
+        and on (<recording>)
+        {_ARCHIVED} == 0
+      )
+    or on (<app>)
+      0 * max by (<app>) (last_over_time(rk_recordings_hidden[<known>]))
+  )
+)
+> 0
+{_SOME_HIDDEN}""",
+        pending="15m",
+        severity=Severity.CRITICAL,
+        summary=(
+            "<1 recording|recordings> of app <app> without series will soon be lost: the archive "
+            "has no copy."
+        ),
+        description=(
+            "RealtimeKit will delete the files within a day, and your bucket has no complete copy. "
+            "These recordings have no series of their own, because there are more than "
+            "`--follow.max-recordings`. Find out why nothing has copied them, and raise the limit "
+            "to see which ones they are."
+        ),
+        link=Link.OVERVIEW,
+        labels={"what": "hidden"},
+        note="Needs `downloads.archive`.",
+    ),
+    Alert(
         name="RealtimeKitDownloadURLExpired",
         expr=f"""\
 count by (<meeting>) (
   (time() + 6 * 60 - {_EXPIRY} >= 0)
   - 6 * 60
   < <download_url_expired_seconds>
+  unless on (<recording>)
+  {_ARCHIVED} == 1
 )
 """,
         pending="5m",

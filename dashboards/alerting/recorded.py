@@ -158,6 +158,18 @@ unless on (<meeting>)
         ),
     ),
     Record(
+        "recording:rk_recording_archived:near",
+        """\
+max by (<recording>) (last_over_time(rk_recording_archived[<known>]))
+and on (<recording>)
+recording:rk_recording_download_url_expiry_timestamp_seconds:near
+""",
+        note=(
+            "1 if any exporter has found a copy in the archive, 0 if none has; nothing if there is "
+            "no archive."
+        ),
+    ),
+    Record(
         "recording:rk_recording_file_size_bytes:empty",
         f"""\
 (

@@ -67,8 +67,11 @@ RECORDS = (
 and on (<meeting>)
 max by (<meeting>) (last_over_time(rk_meeting_live_participants[<known>]))
 <= <recording_alone_participants>
+and on (<meeting>)
+recording:rk_recording_status:latest{status=~"RECORDING|PAUSED"}
 """,
-        note="Since when there is nobody in a meeting, except perhaps the recorder.",
+        note="Since when there is nobody in a meeting that is recorded, except perhaps the "
+        "recorder.",
     ),
 )
 _LENGTH = "time() - recording:rk_recording_started_timestamp_seconds:max"

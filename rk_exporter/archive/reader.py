@@ -27,6 +27,8 @@ from rk_exporter.tracking.lifecycle import KnownRecording
 
 logger = logging.getLogger(__name__)
 LONGEST_LIST_SECONDS = 900.0
+# However rarely a bucket is listed, a failed list is repeated after this time.
+_RETRY_SECONDS = 300.0
 _LATE = ArchiveFailure(
     ArchiveReason.TIMEOUT, f"the list takes longer than {LONGEST_LIST_SECONDS / 60:.0f} minutes"
 )
@@ -154,6 +156,8 @@ class BucketReader:
         now, interval_seconds = self._clock.monotonic(), app.archive.interval_seconds
         if app in self._waiting_since:
             return is_complete or now - self._waiting_since[app] >= interval_seconds
+        if app.status.failure:
+            interval_seconds = min(interval_seconds, _RETRY_SECONDS)
         return self._last_begun_at is None or now - self._last_begun_at >= interval_seconds
 
     def _list(

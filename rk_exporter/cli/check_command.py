@@ -28,6 +28,7 @@ from rk_exporter.cli.process import run
 from rk_exporter.cli.progress import progress_line
 from rk_exporter.cli.tones import Painter, coloured, plain
 from rk_exporter.cli.web_config import warn_of_clear_text, web_config_file
+from rk_exporter.cli.webhooks import check_key_file
 from rk_exporter.config.config import Config
 from rk_exporter.config.places import place_of
 from rk_exporter.config.sources import ConfigError
@@ -101,6 +102,7 @@ def _report(*, offline: bool, is_probe: bool) -> _Report:
     config = configured()
     addresses = () if config.systemd_socket else config.listen_addresses
     warn_of_clear_text(web_config_file(config), addresses)
+    check_key_file(config.webhook_key_file)
     if config.log_level != "debug":
         # The report shows the same failures.
         for module in (

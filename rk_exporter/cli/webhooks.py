@@ -4,6 +4,7 @@ import logging
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from rk_exporter.cli.web_config import without_passwords
 from rk_exporter.config.parsers import Address
@@ -38,6 +39,15 @@ async def webhook_listeners(
     with bind(address) as socket:
         async with webhooks.running():
             yield [without_passwords(webhooks.application, MAX_REQUESTS, file)(socket)]
+
+
+def check_key_file(path: Path | None) -> None:
+    """Raise ConfigError if there is no public key in the file at *path*."""
+    if path is not None:
+        # Not above, as in `webhook_listeners`.
+        from rk_exporter.exporter.webhooks import key_file  # noqa: PLC0415
+
+        key_file(path)
 
 
 def log_webhook_listeners(listeners: Iterable[Listener]) -> None:

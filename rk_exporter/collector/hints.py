@@ -16,6 +16,8 @@ class PendingHints:
     recordings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     discovery: int | None = None
     """The number of the hint to list the live sessions, if there is one."""
+    is_first: bool = True
+    """Whether hints come before the rest of the urgent queue, if there is one call for both."""
 
 
 class Hints:
@@ -31,6 +33,7 @@ class Hints:
         self._meetings: dict[str, int] = {}
         self._recordings: dict[str, int] = {}
         self._discovery: int | None = None
+        self._passes = 0
 
     @property
     def pending(self) -> PendingHints:
@@ -39,6 +42,8 @@ class Hints:
             meetings=dict(self._meetings),
             recordings=dict(self._recordings),
             discovery=self._discovery,
+            # Not in every other pass: a pass with one call takes it from the urgent queue so often.
+            is_first=self._passes // 2 % 2 == 0,
         )
 
     def add_meeting(self, meeting_id: str) -> None:
@@ -70,6 +75,7 @@ class Hints:
 
         A hint that was repeated since may be about a later change, so it stays.
         """
+        self._passes += 1
         self._meetings = _without(self._meetings, pending.meetings, meetings)
         self._recordings = _without(self._recordings, pending.recordings, recordings)
         if has_discovered and self._discovery == pending.discovery:

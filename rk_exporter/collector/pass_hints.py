@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from rk_exporter.collector.hints import Hints, PendingHints
-from rk_exporter.collector.planner import Target
+from rk_exporter.collector.planner import Hinted, Target
 from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import Reading
 from rk_exporter.tracking.tracker import RecordingTracker
@@ -41,7 +41,7 @@ class PassHints:
             and reading.meeting.meeting_id not in ids
         ]
 
-    def targets(self, waiting: Iterable[Reading], *, now: float) -> list[Target]:
+    def targets(self, waiting: Iterable[Reading], *, now: float) -> Hinted:
         """Return what to read because of a hint, in the order in which the events came."""
         hinted, found = self._pending.meetings, dict[int, Target]()
         if hinted:
@@ -52,7 +52,7 @@ class PassHints:
         for recording_id, number in self._pending.recordings.items():
             if known := self._tracker.due_one(recording_id, now=now, is_hinted=True):
                 found[number] = known
-        return [found[number] for number in sorted(found)]
+        return Hinted([found[number] for number in sorted(found)], self._pending.is_first)
 
     def settle(self, *, meeting_ids: Iterable[str], recording_ids: Iterable[str]) -> None:
         """Drop the hints for what the pass has read."""

@@ -11,6 +11,7 @@ import math
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from types import MappingProxyType
 from typing import TypeAlias
@@ -30,6 +31,17 @@ _CHANGING = frozenset({Status.INVOKED, Status.UPLOADING})
 _RUNNING = frozenset({Status.RECORDING, Status.PAUSED, Status.UNKNOWN})
 # What one call reads: a meeting, or a recording by its id.
 Target: TypeAlias = Meeting | KnownRecording
+
+
+@dataclass(frozen=True, slots=True)
+class Hinted:
+    """What events have made due; it *is_first* if it starts before the rest of the urgent queue."""
+
+    targets: Sequence[Target] = ()
+    is_first: bool = True
+
+
+_NOTHING_HINTED = Hinted()
 
 
 def due(readings: Iterable[Reading], *, now: float, fresh_seconds: float) -> list[Reading]:
@@ -66,7 +78,7 @@ def plan(
     overdue: Iterable[tuple[float, KnownRecording]] = (),
     in_progress: Mapping[str, Collection[Status]] = MappingProxyType({}),
     urgent_first: bool = False,
-    hinted: Sequence[Target] = (),
+    hinted: Hinted = _NOTHING_HINTED,
 ) -> list[Target]:
     """
     Return what to read at *now* (unix seconds), in the order of the calls.
@@ -84,8 +96,8 @@ def plan(
     waits = [(_wait_seconds(reading, now=now), reading) for reading in readings]
     longest_first = sorted(waits, key=itemgetter(0), reverse=True)
     new = [reading.meeting for wait, reading in longest_first if math.isinf(wait)]
-    if hinted:
-        new.sort(key=lambda meeting: meeting not in hinted)
+    if hinted.targets:
+        new.sort(key=lambda meeting: meeting not in hinted.targets)
     round_robin = [reading.meeting for wait, reading in longest_first if math.isfinite(wait)]
     # The meetings that are due before their turn, with how often their time has passed.
     early = [
@@ -97,7 +109,10 @@ def plan(
     finished: list[tuple[float, Target]] = []
     for times, known in overdue:
         (finished if known.is_finished else in_progress_first).append((times, known))
-    urgent = [*_in_turn(hinted, _by_urgency(in_progress_first, finished))]
+    by_urgency = _by_urgency(in_progress_first, finished)
+    not_new = [target for target in hinted.targets if target not in new]
+    in_order = (not_new, by_urgency) if hinted.is_first else (by_urgency, not_new)
+    urgent = [*_in_turn(*in_order)]
     queues = (urgent, round_robin) if urgent_first else (round_robin, urgent)
     return [*new, *_in_turn(*queues)]
 

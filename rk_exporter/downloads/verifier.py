@@ -148,7 +148,8 @@ class DownloadVerifier:
         try:
             if self._is_on:
                 found = [await self._check_kind(offer.recording, files) for files in offer.files]
-                self._record(meeting_id, key, found)
+                if self._is_on:
+                    self._record(meeting_id, key, found)
         finally:
             self._running.discard(key)
 

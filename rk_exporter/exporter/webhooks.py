@@ -56,7 +56,7 @@ class Webhooks:
     def _source(self, exporter: Exporter, make_client: ClientFactory | None) -> KeySource:
         config = exporter.config
         if config.webhook_key_file:
-            return _key_file(config.webhook_key_file)
+            return key_file(config.webhook_key_file)
         url = config.webhook_key_url
         fetch = partial(
             fetch_public,
@@ -69,7 +69,8 @@ class Webhooks:
         return self._fetched
 
 
-def _key_file(path: Path) -> KeyFile:
+def key_file(path: Path) -> KeyFile:
+    """Return the public key in a file. Raises ConfigError."""
     try:
         return KeyFile(path, option=_KEY_FILE)
     except FileError as error:

@@ -172,6 +172,9 @@ def test_start_errors(tmp_path: Path) -> None:
         "public_key_file: key.pem",
     )
     message = started(broken, tmp_path, TOKEN)
+    checked = invoke("check", "--offline", "--config.file", str(tmp_path / "rk.yml"))
+    assert checked.exit_code == 2
+    assert "webhook.public_key_file" in checked.output
     assert "webhook.public_key_file" in message
     assert "expected a public key in PEM, or JSON with data.publicKey" in message
     assert message.count("\n") == 1

@@ -30,6 +30,7 @@ ALERTS = (
     "RealtimeKitNothingRead",
     "RealtimeKitDataStale",
     "RealtimeKitMeetingsFileUnreadable",
+    "RealtimeKitArchiveUnreadable",
     "RealtimeKitNoMeetings",
     "RealtimeKitAccountUnreadable",
     "RealtimeKitStateFileNotWritten",

@@ -29,6 +29,7 @@ IDS = ("rk_app", "meeting_id", "recording_id")
 # About the time that the scenario takes.
 ENDS_IN_SECONDS = 20
 OF_TARGETS = {*TARGET_LABELS, "job", "instance", "cluster", "env", "namespace"}
+NEEDS_RULES = re.compile(r"\bALERTS\b|\b(?:app|rk):\w+:")
 # This dashboard is about exporters, so it shows each of them.
 EXPORTER_DASHBOARD = "RealtimeKit / Exporter"
 in_all_worlds = pytest.mark.parametrize("world", WORLDS, ids=str)
@@ -114,12 +115,12 @@ def test_no_query_fails(world: World, asked: Mapping[str, Asked]) -> None:
 
 @in_all_worlds
 def test_every_query_has_data(world: World, asked: Mapping[str, Asked]) -> None:
-    """No query needs rules, except those about alerts."""
+    """No query needs rules, except those about alerts and objectives."""
     check(
         answer.question.place
         for answer in asked[world.name].all
         if not answer.series
-        and (world.has_rules or "ALERTS" not in answer.question.promql)
+        and (world.has_rules or not NEEDS_RULES.search(answer.question.promql))
         # A target may have no cluster.
         and answer.question.label != "cluster"
     )
@@ -245,7 +246,7 @@ def is_comparable(world: World, plain: Answer) -> bool:
     """Return whether a world must give the answer of the plain one."""
     if plain.question.label == "cluster":
         return False
-    if not world.has_rules and "ALERTS" in plain.question.promql:
+    if not world.has_rules and NEEDS_RULES.search(plain.question.promql):
         return False
     is_one = len({shown.labels["instance"] for shown in world.shown}) == 1
     return is_one or not (

@@ -17,6 +17,7 @@ from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.cli.main import main
 from rk_exporter.collector.read_mode import Load
 from rk_exporter.config.web_config import parse_web_config
+from rk_exporter.simulator.webhooks.signing import public_pem
 from tests.support.deploy.compose import compose_schema
 from tests.support.exporters import (
     announced,
@@ -235,6 +236,7 @@ def check_exporter(block: Block, folder: Path) -> None:
 
 def check_options(block: Block, folder: Path) -> None:
     (folder / "rk.yml").write_text(block.text)
+    (folder / "webhooks.json").write_text(public_pem(0))
     loads(folder, *APP, "--meeting-id", "weekly", "--config.file", "{folder}/rk.yml")
 
 

@@ -135,7 +135,9 @@ class Scenes:
 
     def _rule_files(self, world: World, folder: Path) -> Iterator[Path]:
         if world.has_rules:
-            shortened.write_rules(self._root, folder / "rules.yml")
+            # There is no cost while the product is free.
+            thresholds = {"rk:price_ratio:threshold": "1"}
+            shortened.write_rules(self._root, folder / "rules.yml", thresholds)
             yield folder / "rules.yml"
         if world.has_others:
             rules = [

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.exporters import (
     announced,
+    archived,
     full,
     of_account,
     rate_limited,
@@ -58,6 +59,7 @@ def all_series(folder: Path, rules: Rules) -> Known:
         scrape(rate_limited(folder)),
         verifying(),
         announced(),
+        archived(),
         reload_metrics(),
     )
     return with_alerts(with_recorded({"up": TARGET, **exposed(texts)}, rules), rules)

@@ -117,6 +117,15 @@ def test_shape_without_a_url() -> None:
     assert {FileKind.TRACK: [], FileKind.AUDIO: [AUDIO]} == sink.urls
 
 
+def test_number_that_cannot_be_read() -> None:
+    """A list that JSON allows and Python cannot hold costs the URLs, and not the recording."""
+    sink = Sink()
+    answer = body(download_url="URL").replace(b'"URL"', b"[1e999]")
+    recording = parse_recording(200, answer, recording_id="r", files=sink).value
+    assert recording is not None
+    assert {FileKind.TRACK: []} == sink.urls
+
+
 @given(JSON, JSON)
 def test_any_shape(download_url: Any, audio_download_url: Any) -> None:
     """Whatever the fields contain, the recording is read, and only texts become URLs."""

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.collector.planner import due, plan
+from rk_exporter.collector.hints import Hints
+from rk_exporter.collector.planner import Hinted, due, plan, without_idle
 from rk_exporter.collector.read_mode import Load
+from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import Meeting, Reading, Room
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.tracking.lifecycle import KnownRecording
@@ -373,3 +375,64 @@ class TestDue:
         """With a time of 0, all meetings are due."""
         readings = [reading("a", 0)]
         assert readings == due(readings, now=NOW, fresh_seconds=0.0)
+
+
+class TestHints:
+    A, B, C, D = (reading(name, 100.0 - number) for number, name in enumerate("ABCD"))
+
+    def test_turns(self) -> None:
+        """Hints take turns with what is overdue, and both with the round robin."""
+        overdue = [overdue_recording("x", 9.0), overdue_recording("y", 8.0)]
+        hinted = [self.C.meeting, self.D.meeting]
+        readings = (self.A, self.B, self.C, self.D)
+        assert order(*readings, overdue=overdue, hinted=Hinted(hinted)) == "ACBxDy"
+        later = Hinted(hinted, is_first=False)
+        assert order(*readings, overdue=overdue, hinted=later) == "AxBCDy"
+
+    def test_one_call(self) -> None:
+        """With one call in each pass, each of the three gets its turn, whatever is hinted."""
+        hints, firsts = Hints(), []
+        for number in range(8):
+            hints.add_meeting("D")
+            firsts.append(
+                order(
+                    *(self.A, self.B, self.C, self.D),
+                    overdue=[overdue_recording("x")],
+                    hinted=Hinted([self.D.meeting], hints.pending.is_first),
+                    urgent_first=number % 2 == 1,
+                )[0]
+            )
+            hints.settle(hints.pending, meetings={"D"}, recordings=(), has_discovered=False)
+        assert "".join(firsts) == "ADAxADAx"
+
+    def test_new(self) -> None:
+        """Of the meetings that were never read, those that are hinted come first."""
+        new = [reading(name) for name in "ABC"]
+        assert order(*new, hinted=Hinted([new[2].meeting])) == "CAB"
+
+
+class TestWithoutIdle:
+    def rest(self, *readings: Reading, **in_progress: set[Status]) -> str:
+        left = without_idle(readings, now=NOW, idle_seconds=570.0, in_progress=in_progress)
+        return "".join(item.meeting.meeting_id for item in left)
+
+    def test_idle(self) -> None:
+        """A meeting without a recording waits for its time, and no longer."""
+        assert self.rest(reading("A", 569.0), reading("B", 570.0), reading("C")) == "BC"
+
+    def test_not_idle(self) -> None:
+        """A meeting that is recorded, that is live, or that could not be read does not wait."""
+        failed = replace(reading("C", 20.0), failure=Failure(Reason.TIMEOUT, "slow"))
+        assert (
+            self.rest(
+                reading("A", 20.0, Status.RECORDING),
+                reading("B", 20.0, room=LIVE),
+                failed,
+                replace(reading("D", 20.0), recordings=None),
+                reading("E", 20.0),
+                reading("F", 20.0, Status.UPLOADED),
+                reading("G", 20.0),
+                G={Status.RECORDING},
+            )
+            == "ABCDFG"
+        )

@@ -1,11 +1,22 @@
-"""Whether an exporter can request files: if the downloads of any app are verified."""
+"""Whether an exporter requests files: if the downloads of any app are verified."""
+
+import asyncio
 
 from pathlib import Path
 
 import pytest
 
 from rk_exporter.config.config import Config, load
-from rk_exporter.exporter.downloads import make_fetch
+from rk_exporter.downloads.hosts import DownloadRules
+from rk_exporter.downloads.verdict import Answer
+from rk_exporter.downloads.verifier import DownloadVerifier
+from rk_exporter.exporter.downloads import Downloads, make_fetch
+from rk_exporter.model.download import FileKind, FileUrls
+from rk_exporter.model.recording import Recording, Status
+from rk_exporter.model.secret import Secret
+from rk_exporter.runtime.server_clock import ServerClock
+from tests.support import virtual_time
+from tests.support.building import NOW
 
 
 APP = "account_id: account\napp_id: app\nmeetings: {discover: true}\n"
@@ -38,3 +49,31 @@ def test_needed(tmp_path: Path, text: str) -> None:
 def test_not_needed(tmp_path: Path, text: str) -> None:
     """Otherwise no certificates are read."""
     assert make_fetch(loaded(tmp_path, text)) is None
+
+
+def test_switched_off_during_a_check(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A reload that switches all checks off ends a running one, which says nothing any more."""
+    config, requested = loaded(tmp_path, APP + VERIFY), list[str]()
+    recording = Recording(recording_id="r", status=Status.UPLOADED, has_download_url=True)
+    urls = tuple(Secret(f"https://files.test/{number}") for number in range(3))
+
+    async def steps() -> DownloadVerifier:
+        async def fetch(url: Secret, _rules: DownloadRules) -> Answer:
+            requested.append(url.reveal())
+            downloads.fetch = None
+            assert verifier
+            verifier.leave()
+            return Answer(206, 1000, b"ID3")
+
+        downloads = Downloads(fetch, clock=lambda: NOW, persistent=True)
+        (app,) = config.apps
+        verifier = downloads.new_verifier(config, app, ServerClock(lambda: NOW))
+        assert verifier
+        verifier.offer(recording, (FileUrls(FileKind.TRACK, urls),))
+        verifier.start([("m", recording)])
+        await asyncio.sleep(5)
+        return verifier
+
+    assert {} == virtual_time.run(steps()).result.by_recording
+    assert ["https://files.test/0"] == requested
+    assert [] == caplog.records
