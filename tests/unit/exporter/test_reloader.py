@@ -277,7 +277,7 @@ class TestSteps:
         )
 
     def test_only_some_options_are_fixed(self) -> None:
-        """Only the sockets and the paths of two files cannot change."""
+        """Only the sockets, what else webhooks need, and the paths of two files cannot change."""
         running = config()
         other = replace(
             running,
@@ -293,6 +293,9 @@ class TestSteps:
             "web.listen_address",
             "web.systemd_socket",
             "web.config_file",
+            "webhook.listen_address",
+            "webhook.public_key_file",
+            "webhook.public_key_url",
         } == set(fixed)
 
 
