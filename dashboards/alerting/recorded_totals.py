@@ -95,7 +95,8 @@ or {on}
 
     def _growth(self) -> str:
         on, count = f"on (<exporter app>, {self.more})", f"instance:{self.name}:count"
-        # A new exporter shows its first values twice before it counts further.
+        # A new exporter shows its first values twice before it counts further. They are looked for
+        # since the last evaluation; each step of the window costs as much as the counts themselves.
         return f"""\
 (
   {count}
@@ -105,7 +106,7 @@ or {on}
     or {on}
     min_over_time((
 {textwrap.indent(self.counts, "      ")}
-    )[5m:15s])
+    )[90s:15s])
   )
 )
 >= 0

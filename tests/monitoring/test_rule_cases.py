@@ -66,7 +66,7 @@ def promtool_fails(promtool: str, file: Path) -> str:
         cwd=file.parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     return result.stdout + result.stderr if result.returncode else ""
