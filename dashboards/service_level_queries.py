@@ -89,7 +89,9 @@ def invoked_at() -> str:
 
 def delays(metric: str, share: float) -> str:
     """Return a quantile of the delays of each app within a day."""
-    return quantile(share, lambda series: f"increase({of_app(series)}[1d])", metric, by=BY_APP)
+    found = quantile(share, lambda series: f"increase({of_app(series)}[1d])", metric, by=BY_APP)
+    # A quantile of nothing is not a number, which is no delay.
+    return f"(\n{found}\n) >= 0"
 
 
 def recorded(what: str) -> str:

@@ -97,6 +97,7 @@ or {on}
         on, count = f"on (<exporter app>, {self.more})", f"instance:{self.name}:count"
         # A new exporter shows its first values twice before it counts further. They are looked for
         # since the last evaluation; each step of the window costs as much as the counts themselves.
+        # An exporter that no step has seen yet is new as well.
         return f"""\
 (
   {count}
@@ -107,6 +108,8 @@ or {on}
     min_over_time((
 {textwrap.indent(self.counts, "      ")}
     )[90s:15s])
+    or {on}
+    {count}
   )
 )
 >= 0
