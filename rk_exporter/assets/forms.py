@@ -22,9 +22,9 @@ from rk_exporter.assets.template import filled
 RUNBOOK = "docs/how-to/runbook.md"
 DEFAULT_CLUSTER_LABEL = "cluster"
 TAKEN_LABELS = (
-    "(rk_|meeting_|recording_|exporter_|__).*|alertname|alertstate|api_endpoint|code|env|field|file"
-    "|from|instance|job|kind|le|namespace|objective|outcome|output_file_name|policy|python_version|read"
-    "|reason|result|session_id|severity|status|to|what|within"
+    "(rk_|meeting_|recording_|exporter_|__).*|alertname|alertstate|api_endpoint|bucket|code|env|event"
+    "|field|file|from|instance|job|kind|le|namespace|objective|outcome|output_file_name|policy|prefix"
+    "|python_version|read|reason|result|session_id|severity|status|to|what|within"
 )
 """The labels that have another meaning in the rules and dashboards, as a regular expression."""
 _DEFAULT_MATCHER = Job().matcher

@@ -282,7 +282,7 @@ def test_a_question_with_an_error(promtool: str) -> None:
 
 
 def test_the_series_of_the_exporter(tmp_path: Path) -> None:
-    """Apps, meetings and recordings in timelines have the series of a real exporter."""
+    """Apps, meetings and recordings in timelines have the series of an exporter without options."""
     known = all_series(tmp_path, {"groups": []})
     states = [(0, "INVOKED"), (1, "RECORDING"), (2, "UPLOADED")]
     shown = [
@@ -292,7 +292,11 @@ def test_the_series_of_the_exporter(tmp_path: Path) -> None:
     ]
     labels = {series.metric: {*series.labels} for series in shown}
     assert labels == {metric: known.get(metric, TARGET) - TARGET for metric in labels}
-    of_thing = re.compile("rk_(meeting|recording)_(?!.*(total|bucket|count|sum|available)$)")
+    of_thing = re.compile(
+        "rk_(meeting|recording)_(?!.*(total|bucket|count|sum|available)$)"
+        # With downloads.archive, and with downloads.verify.
+        "(?!archived$|download_(failure|last_check|size|verified))"
+    )
     # Counters and histograms are per app. A native histogram has no suffix.
     per_app = {name.removesuffix("_bucket") for name in known if name.endswith("_bucket")}
     assert {name for name in known if of_thing.match(name)} - per_app == {
