@@ -41,7 +41,12 @@ LABELS = {
     "kind": "composite",
     "from": "INVOKED",
     "to": "ERRORED",
+    "rk_account": "acme",
+    "event": "recording.statusUpdate",
+    "result": "accepted",
 }
+# Besides the failures, whose counter is another one, there are as many successes.
+OF_ALL_RESULTS = ("rk_download_checks_total",)
 # Of a range of hours, whose interval is the smallest, and of a week.
 GRAFANA_INTERVALS_SECONDS = (0, 600)
 # When nothing happens any more.
@@ -56,10 +61,14 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 @pytest.fixture(scope="module")
 def counters(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Series]:
-    """Return all counters of the exporter. Each counts the events."""
+    """Return all counters of the exporter. Each result happens with each event."""
     known = all_series(tmp_path_factory.mktemp("series"), {"groups": []})
     return [
-        Series(name, {label: LABELS[label] for label in labels - TARGET}, growing(*EVENTS))
+        Series(
+            name,
+            {label: LABELS[label] for label in labels - TARGET},
+            growing(*EVENTS, *(EVENTS if name in OF_ALL_RESULTS else ())),
+        )
         for name, labels in known.items()
         if name.startswith("rk_") and name.endswith("_total")
     ]
