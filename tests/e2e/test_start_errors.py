@@ -129,7 +129,11 @@ class TestFiles:
             ("serv",),
             "No such command 'serv'. Did you mean 'serve'? Run 'rk-exporter --help'",
         ),
-        (("serve", "--web.lisen-address", ":1"), "Did you mean '--web.listen-address'? Run"),
+        (("serve", "--log.levl", "info"), "Did you mean '--log.level'? Run"),
+        (
+            ("serve", "--web.lisen-address", ":1"),
+            "(Did you mean one of: '--web.listen-address', '--webhook.listen-address'?). Run",
+        ),
         (("serve", *IDS, "--nope"), "'--nope'. Run 'rk-exporter serve --help' for help."),
         (
             ("serve", *IDS, "more"),
