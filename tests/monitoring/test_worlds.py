@@ -18,6 +18,7 @@ from tests.support.monitoring.disagreeing import DESCRIBING, STATES
 from tests.support.monitoring.grafana import INTERVAL_SECONDS, legend
 from tests.support.monitoring.recorded import record
 from tests.support.monitoring.replay import OTHERS_ALERTS, started_worlds
+from tests.support.monitoring.series import OF_DOWNLOADS, OF_OPTIONS
 from tests.support.monitoring.servers import Prometheus, eventually
 from tests.support.monitoring.target_labels import TARGET_LABELS
 from tests.support.monitoring.views import ELSEWHERE
@@ -30,11 +31,6 @@ IDS = ("rk_app", "meeting_id", "recording_id")
 ENDS_IN_SECONDS = 20
 OF_TARGETS = {*TARGET_LABELS, "job", "instance", "cluster", "env", "namespace"}
 NEEDS_RULES = re.compile(r"\bALERTS\b|\b(?:app|rk):\w+:")
-# The recorded exporter has none of the optional parts; test_panels.py has one that has them.
-OPTIONAL_PARTS = re.compile(
-    r"\brk_(account|archive|webhook|download_check|recordings?_(not_)?archived"
-    r"|recording_download_(failure|last_check|size|verified))"
-)
 # This dashboard is about exporters, so it shows each of them.
 EXPORTER_DASHBOARD = "RealtimeKit / Exporter"
 in_all_worlds = pytest.mark.parametrize("world", WORLDS, ids=str)
@@ -125,7 +121,9 @@ def test_every_query_has_data(world: World, asked: Mapping[str, Asked]) -> None:
         answer.question.place
         for answer in asked[world.name].all
         if not answer.series
-        and not OPTIONAL_PARTS.search(answer.question.promql)
+        # The recorded exporter has none of the options; test_panels_of_options.py is about them.
+        and not OF_OPTIONS.search(answer.question.promql)
+        and not OF_DOWNLOADS.search(answer.question.promql)
         and (world.has_rules or not NEEDS_RULES.search(answer.question.promql))
         # A target may have no cluster.
         and answer.question.label != "cluster"

@@ -1,5 +1,7 @@
 """The series that dashboards and rules can query: the exporter's, recorded ones, and alerts."""
 
+import re
+
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -36,6 +38,15 @@ RULES_FILES = (
     "dashboards/rules/rk-exporter-service-levels.rules.yml",
 )
 """All rules, of which the second file is optional."""
+OF_OPTIONS = re.compile(
+    r"\brk_(account_|archive_|exporter_shards?\b|recording_archived|recordings_(not_)?archived"
+    r"|webhook_)"
+)
+"""The metrics of options that the exporters of most tests do not have."""
+OF_DOWNLOADS = re.compile(
+    r"\brk_(download_check|recording_download_(failure|last_check|size|verified))"
+)
+"""The metrics of `downloads.verify`."""
 
 
 def read_rules(root: Path) -> Rules:
