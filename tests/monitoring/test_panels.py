@@ -296,6 +296,8 @@ def test_the_latest_reading_counts(server: Prometheus, root: Path) -> None:
     }
     assert states == first_states
     troubles = numbers(server, shown[f"{table}A"].promql)
+    # On a slow machine it has been INVOKED for five minutes by now, and counts as stuck.
+    troubles.pop(every_state.WAITING, None)
     assert {meeting: level for meeting, level in troubles.items() if level} == every_state.TROUBLES
 
 

@@ -26,6 +26,8 @@ WHOLE_LIFE = "whole-life"
 """The meeting whose recording, the latest one, goes through all states in the scenario."""
 BREAKS = "breaks"
 """The meeting that can be read until a test injects a fault. "broken" can never be read."""
+WAITING = "waiting"
+"""The meeting whose recording was INVOKED shortly before the end of the scenario."""
 STEP_SECONDS = 10.0
 STEPS = ("INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED")
 """The states of that recording, one per step."""
@@ -117,7 +119,7 @@ def _that_stay(begin: float) -> Sequence[Recording]:
     ended = {"stopped_at": begin - _HOUR, "uploaded_at": begin - _HOUR + 60}
     return [
         began("stuck", 600, started_at=None),
-        began("waiting", 1, started_at=None),
+        began(WAITING, 1, started_at=None),
         began("recording", 0.5 * _HOUR),
         began("endless", 23 * _HOUR),
         began("paused", 0.5 * _HOUR, paused=[(begin - 60, None)]),
