@@ -129,7 +129,6 @@ class TestFiles:
             ("serv",),
             "No such command 'serv'. Did you mean 'serve'? Run 'rk-exporter --help'",
         ),
-        (("serve", "--log.levl", "info"), "Did you mean '--log.level'? Run"),
         (
             ("serve", "--web.lisen-address", ":1"),
             "(Did you mean one of: '--web.listen-address', '--webhook.listen-address'?). Run",

@@ -256,7 +256,7 @@ def test_routes(amtool: str, root: Path) -> None:
             [
                 *(amtool, "config", "routes", "test"),
                 f"--config.file={root / shortened.ALERTMANAGER}",
-                *(f"{name}={value}" for name, value in given),
+                *(f'{name}="{value}"' for name, value in given),
             ],
             capture_output=True,
             text=True,
