@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 
+from bench.archives import print_archives
 from bench.budgets import print_budgets
 from bench.cases import print_fleets
 from bench.connections import print_connections
@@ -26,6 +27,7 @@ SECTIONS = {
     "protection": print_protection,
     "expositions": print_expositions,
     "downloads": print_downloads,
+    "archives": print_archives,
     "budgets": print_budgets,
     "fleet": print_fleets,
     "following": print_following,

@@ -11,6 +11,8 @@ import pytest
 from rk_exporter.archive.listing import Patience, list_objects
 from rk_exporter.model.archive import ArchiveError, ArchiveReason, Bucket
 from tests.support.bucket_server import BUCKET, BucketServer, bucket_server
+from tests.support.large_bucket import LargeBucket
+from tests.support.serving import served
 
 
 ODD = (
@@ -74,6 +76,16 @@ def test_pages(server: BucketServer) -> None:
         server.put(f"many/{number}", 0)
     pages = [len(page) for page in list_objects(server.bucket("many/"))]
     assert [1000, 1] == pages
+
+
+def test_100_000_objects() -> None:
+    """A large bucket is listed whole, with as few requests as S3 allows."""
+    large = LargeBucket(100_000, size_bytes=7)
+    with served(large) as url:
+        pages = list_objects(Bucket("bucket", "copies/", url, "auto"))
+        found = {key for page in pages for key, size in page if size == 7}
+    assert found == {f"copies/{large.name(number)}" for number in range(100_000)}
+    assert large.requests == 100
 
 
 def test_versions(server: BucketServer) -> None:
