@@ -6,6 +6,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from rk_exporter.collector.collector import PassProgress
+from rk_exporter.model.account import Account
+from rk_exporter.model.archive import Bucket
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import (
     App,
@@ -18,7 +20,7 @@ from rk_exporter.model.meeting import (
 )
 from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
 from rk_exporter.ratelimit.status import BudgetStatus, Outage, RateLimitPolicy
-from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.snapshot import AccountSnapshot, AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_file import StateFileStatus
 from rk_exporter.tracking.totals import RecordingTotals
@@ -26,6 +28,7 @@ from rk_exporter.web.status.readiness import Observed
 from tests.support.building import NOW
 
 
+BUCKET = Bucket("our-recordings", "copies/")
 REFUSED = Failure(Reason.AUTH, "the API answered 401 with the error code 10000")
 
 
@@ -94,6 +97,24 @@ def observed(
         "internal_errors": {},
     }
     return Observed(**defaults | fields)
+
+
+def account(**fields: Any) -> AccountSnapshot:
+    """Return an account whose two apps were listed at NOW."""
+    defaults: dict[str, Any] = {
+        "account": Account("acme", "account-id"),
+        "up": True,
+        "apps": 2,
+        "listed": 2,
+        "failure": None,
+        "last_success_timestamp_seconds": NOW,
+    }
+    return AccountSnapshot(**defaults | fields)
+
+
+def with_accounts(*accounts: AccountSnapshot) -> Observed:
+    """Return what was observed of an app and of *accounts*."""
+    return observed(snapshot=Snapshot((app(),), NOW, accounts=accounts))
 
 
 class _Cells(HTMLParser):

@@ -2,20 +2,25 @@
 
 from collections.abc import Iterator
 
+from rk_exporter.archive.status import ArchiveStatus
+from rk_exporter.model.archive import ARCHIVE_REMEDIES
 from rk_exporter.model.meeting import DiscoveryState, FileState
 from rk_exporter.model.remedies import REMEDIES
+from rk_exporter.model.webhook import WebhookHealth, WebhookStatus
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.status import BudgetStatus
 from rk_exporter.snapshot import AppSnapshot
 from rk_exporter.tracking.totals import RecordingTotals
 from rk_exporter.web.status.document import (
     AppStatus,
+    Archive,
     Budget,
     Discovery,
     Failing,
     KnownRecordings,
     MeetingsFile,
     RateLimit,
+    Webhooks,
 )
 from rk_exporter.web.status.readiness import (
     Observed,
@@ -54,6 +59,8 @@ def app_status(app: AppSnapshot, observed: Observed, now: float) -> AppStatus:
         recordings=_recordings(app.totals),
         meetings_files=[_file(file) for file in app.files[:_MOST_FILES]],
         discovery=_discovery(app.discovery),
+        archive=_archive(app.archive),
+        webhooks=_webhooks(app.webhook),
         token_problem=app.token_problem,
     )
 
@@ -79,6 +86,10 @@ def _problems(app: AppSnapshot, now: float) -> Iterator[str]:
             yield f"meetings file {problem}; the last good list stays in use"
     if app.discovery and app.discovery.failure:
         yield f"live meetings cannot be listed: {cause_text(app.discovery.failure)}"
+    if app.archive and (unlisted := _archive_problem(app.archive)):
+        yield unlisted
+    if app.webhook and app.webhook.health is WebhookHealth.SILENT:
+        yield "webhooks no longer announce the changes of recordings; all meetings are polled"
     if app.totals.hidden:
         yield (
             f"{app.totals.hidden:,} finished recordings have no series; "
@@ -149,4 +160,38 @@ def _discovery(state: DiscoveryState | None) -> Discovery | None:
         is_up=state.failure is None,
         last_success_timestamp_seconds=state.last_success_timestamp_seconds,
         problem=cause_text(state.failure) if state.failure else None,
+    )
+
+
+def _archive(status: ArchiveStatus | None) -> Archive | None:
+    if status is None:
+        return None
+    copies = status.copies
+    return Archive(
+        bucket=status.bucket.name,
+        prefix=status.bucket.prefix,
+        is_up=status.up,
+        last_success_timestamp_seconds=status.last_success_timestamp_seconds,
+        objects=copies.objects if copies else None,
+        saved_recordings=len(copies.saved) if copies else None,
+        missing_recordings=len(copies.missing) if copies else None,
+        problem=_archive_problem(status),
+    )
+
+
+def _archive_problem(status: ArchiveStatus) -> str | None:
+    """Return why the bucket cannot be listed, and what to do; None if it can."""
+    if status.failure is None:
+        return None
+    remedy = ARCHIVE_REMEDIES[status.failure.reason]
+    return f"bucket {status.bucket.name} cannot be listed: {status.failure.explanation}; {remedy}"
+
+
+def _webhooks(status: WebhookStatus | None) -> Webhooks | None:
+    if status is None:
+        return None
+    return Webhooks(
+        health=status.health.value,
+        last_event_timestamp_seconds=status.last_event_timestamp_seconds,
+        missed_changes=status.missed,
     )

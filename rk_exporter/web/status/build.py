@@ -3,6 +3,7 @@
 from rk_exporter import __version__
 from rk_exporter.runtime.recent_warnings import LoggedWarning
 from rk_exporter.tracking.state_file import StateFileStatus
+from rk_exporter.web.status.accounts import account_status
 from rk_exporter.web.status.apps import app_status
 from rk_exporter.web.status.document import (
     AppStatus,
@@ -25,6 +26,7 @@ def build_status(observed: Observed, wanted: Filter, now: float) -> Status:
     """Return the status at *now* (unix seconds), with the apps and rows of a filter."""
     snapshot, progress = observed.snapshot, observed.progress
     apps = [app_status(app, observed, now) for app in snapshot.apps]
+    accounts = [account_status(account) for account in snapshot.accounts]
     by_app = {app.app.name: candidates(app, now) for app in snapshot.apps}
     not_ready = reasons(
         snapshot, progress, stale_after_seconds=observed.stale_after_seconds, now=now
@@ -42,12 +44,14 @@ def build_status(observed: Observed, wanted: Filter, now: float) -> Status:
         is_ready=not not_ready,
         not_ready=not_ready,
         is_well=not (not_ready or has_urgent or any(app.problems for app in apps))
+        and not any(account.problem or account.token_problem for account in accounts)
         and _is_well(exporter),
         problems=count_problems(shown),
         filter=wanted,
         apps_total=len(apps),
         app_names=[app.name for app in apps[:MOST_APPS]],
         apps=_shown(apps, wanted.app),
+        accounts=accounts,
         rows_total=total,
         rows=[row(candidate, now) for candidate in rows],
     )

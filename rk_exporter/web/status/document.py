@@ -76,6 +76,29 @@ class Discovery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """The copies of the app's recordings in the user's own bucket."""
+
+    bucket: str
+    prefix: str
+    is_up: Annotated[bool | None, _about("rk_archive_up; null before the first list")]
+    last_success_timestamp_seconds: Timestamp | None
+    objects: Annotated[int | None, _about("all objects in the last good list")]
+    saved_recordings: Annotated[int | None, _about("recordings with a copy in that list")]
+    missing_recordings: Annotated[int | None, _about("recordings without a copy in that list")]
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhooks:
+    """Whether events announce what polling sees."""
+
+    health: Annotated[str, _about("unproven, healthy, lossy or silent")]
+    last_event_timestamp_seconds: Timestamp | None
+    missed_changes: Annotated[int, _about("since the start")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRecordings:
     """All recordings that the exporter knows of the app, also those without a row."""
 
@@ -109,6 +132,23 @@ class AppStatus:
     recordings: KnownRecordings
     meetings_files: list[MeetingsFile]
     discovery: Annotated[Discovery | None, _about("only with meetings.discover")]
+    archive: Annotated[Archive | None, _about("only with downloads.archive")]
+    webhooks: Annotated[Webhooks | None, _about("only with webhook.listen_address")]
+    token_problem: Annotated[str | None, _about("why the last good token is still in use")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountStatus:
+    """One account whose apps are found through the API."""
+
+    name: Annotated[str, _about("the label `rk_account`")]
+    account_id: str
+    is_up: Annotated[bool | None, _about("rk_account_up; null before the first list")]
+    apps: Annotated[int | None, _about("apps that are read, by all shards together")]
+    apps_listed: Annotated[int | None, _about("all apps in the last list")]
+    last_success_timestamp_seconds: Timestamp | None
+    problem: str | None
+    remedy: Annotated[str | None, _about("what to do about it")]
     token_problem: Annotated[str | None, _about("why the last good token is still in use")]
 
 
@@ -144,6 +184,9 @@ class RecordingStatus:
     download_url_expires_in_seconds: Annotated[Seconds | None, _about("negative after the expiry")]
     stop_reason: str | None
     downloads: Annotated[list[Download], _about("empty without downloads.verify")]
+    is_archived: Annotated[
+        bool | None, _about("rk_recording_archived; null if nothing is known about a copy")
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +271,7 @@ class Status:
     apps_total: int
     app_names: Annotated[list[str], _about("values for the filter, 100 at most")]
     apps: Annotated[list[AppStatus], _about("those with problems first, 100 at most")]
+    accounts: Annotated[list[AccountStatus], _about("only with accounts")]
     rows_total: Annotated[int, _about("rows that match the filter")]
     rows: Annotated[list[Row], _about("problems first, 200 at most")]
 

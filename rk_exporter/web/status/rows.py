@@ -140,6 +140,11 @@ def _checks(app: AppSnapshot, known: KnownRecording) -> Sequence[FileCheck]:
     return app.downloads.by_recording.get(known.recording_id, ()) if app.downloads else ()
 
 
+def _is_archived(app: AppSnapshot, known: KnownRecording) -> bool | None:
+    copies = app.archive.copies if app.archive else None
+    return copies.has(known.recording_id) if copies else None
+
+
 def _recording(known: KnownRecording, app: AppSnapshot, now: float) -> RecordingStatus:
     recording, read = known.recording, Moment(now, app.clock_offset_seconds).read(known)
     return RecordingStatus(
@@ -167,4 +172,5 @@ def _recording(known: KnownRecording, app: AppSnapshot, now: float) -> Recording
             )
             for check in _checks(app, known)
         ],
+        is_archived=_is_archived(app, known),
     )

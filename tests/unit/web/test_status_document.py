@@ -12,11 +12,15 @@ import pytest
 
 from hypothesis import given
 
+from rk_exporter.archive.status import ArchiveStatus, Copies
 from rk_exporter.metrics.families import SnapshotFamilies
+from rk_exporter.model.archive import ArchiveFailure, ArchiveReason
 from rk_exporter.model.download import CheckFailure, DownloadChecks, FileCheck, FileKind
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import DiscoveryState, FileState, Room
 from rk_exporter.model.recording import Outcome, Status
+from rk_exporter.model.remedies import REMEDIES
+from rk_exporter.model.webhook import WebhookHealth, WebhookStatus
 from rk_exporter.ratelimit.status import BudgetStatus, Outage
 from rk_exporter.runtime.recent_warnings import LoggedWarning
 from rk_exporter.snapshot import Snapshot
@@ -24,10 +28,29 @@ from rk_exporter.tracking.state_file import StateFileStatus
 from rk_exporter.tracking.totals import RecordingTotals
 from rk_exporter.web.status import document
 from rk_exporter.web.status.build import MOST_APPS, MOST_ROWS, build_status
-from rk_exporter.web.status.document import Answer, AppStatus, Download, Filter, Row
+from rk_exporter.web.status.document import (
+    Answer,
+    AppStatus,
+    Archive,
+    Download,
+    Filter,
+    Row,
+    Webhooks,
+)
 from rk_exporter.web.status.problems import Problem
 from tests.support.building import NOW
-from tests.support.statuses import REFUSED, app, known, observed, progress, reading, snapshots
+from tests.support.statuses import (
+    BUCKET,
+    REFUSED,
+    account,
+    app,
+    known,
+    observed,
+    progress,
+    reading,
+    snapshots,
+    with_accounts,
+)
 
 
 Series = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
@@ -453,6 +476,21 @@ class TestFilter:
             "API calls rate limited (429) since 10:06 UTC, next call in 1m",
         ),
         (
+            {
+                "archive": ArchiveStatus(bucket=BUCKET).after_failure(
+                    ArchiveFailure(ArchiveReason.REGION, "the answer is HTTP status 301")
+                )
+            },
+            (
+                "bucket our-recordings cannot be listed: the answer is HTTP status 301; "
+                "set downloads.archive.region to the region of the bucket"
+            ),
+        ),
+        (
+            {"webhook": WebhookStatus(WebhookHealth.SILENT, missed=2)},
+            "webhooks no longer announce the changes of recordings; all meetings are polled",
+        ),
+        (
             {"totals": RecordingTotals(hidden=1234)},
             "1,234 finished recordings have no series; raise --follow.max-recordings",
         ),
@@ -464,6 +502,84 @@ def test_problems_of_apps(fields: dict[str, Any], problem: str) -> None:
     assert [problem] == status.apps[0].problems
     assert status.is_ready
     assert not status.is_well
+
+
+class TestArchive:
+    def test_not_listed_yet(self) -> None:
+        """Before the first list nothing is known about copies."""
+        one = app(archive=ArchiveStatus(bucket=BUCKET), recordings=(known(),))
+        status = build_status(observed(one), Filter(), NOW)
+        assert status.apps[0].archive == Archive(
+            bucket="our-recordings",
+            prefix="copies/",
+            is_up=None,
+            last_success_timestamp_seconds=None,
+            objects=None,
+            saved_recordings=None,
+            missing_recordings=None,
+            problem=None,
+        )
+        assert [None] == [row.recording and row.recording.is_archived for row in status.rows]
+        assert status.is_well
+
+    def test_listed(self) -> None:
+        """After a list each recording says what its sample says, and the app counts them."""
+        copies = Copies(
+            listed_at=NOW - 60, objects=7, saved=frozenset("a"), missing=frozenset("bc")
+        )
+        listed = ArchiveStatus(bucket=BUCKET).after_success(copies, seconds=1.0, now=NOW - 59)
+        recordings = tuple(known(name) for name in "abcd")
+        snapshot = Snapshot((app(archive=listed, recordings=recordings),), NOW)
+        status = build_status(observed(snapshot=snapshot), Filter(), NOW)
+        found = status.apps[0].archive
+        assert found
+        assert (found.objects, found.saved_recordings, found.missing_recordings) == (7, 1, 2)
+        assert (found.is_up, found.last_success_timestamp_seconds) == (True, NOW - 59)
+        samples = series(snapshot)
+        shown = {}
+        for one in status.rows:
+            assert one.recording
+            name = one.recording.recording_id
+            labels = {"rk_app": one.app, "meeting_id": one.meeting_id, "recording_id": name}
+            shown[name] = one.recording.is_archived
+            sample = value(samples, "rk_recording_archived", **labels)
+            assert number(shown[name]) == sample
+        assert shown == {"a": True, "b": False, "c": False, "d": None}
+
+
+def test_webhooks() -> None:
+    """An app with webhooks says how well they work."""
+    status = WebhookStatus(WebhookHealth.LOSSY, last_event_timestamp_seconds=NOW - 5, missed=3)
+    one = build_status(observed(app(webhook=status)), Filter(), NOW).apps[0]
+    assert one.webhooks == Webhooks(
+        health="lossy", last_event_timestamp_seconds=NOW - 5, missed_changes=3
+    )
+    assert not one.problems
+
+
+class TestAccounts:
+    def test_listed(self) -> None:
+        """An account says how many of its apps are read."""
+        status = build_status(with_accounts(account(apps=3, listed=5)), Filter(), NOW)
+        (one,) = status.accounts
+        assert (one.name, one.account_id, one.is_up) == ("acme", "account-id", True)
+        assert (one.apps, one.apps_listed, one.problem) == (3, 5, None)
+        assert status.is_well
+
+    def test_not_listed_any_more(self) -> None:
+        """If the list fails, the known apps stay, and the account needs attention."""
+        found = with_accounts(account(apps=3, listed=5, up=False, failure=REFUSED))
+        status = build_status(found, Filter(), NOW)
+        (one,) = status.accounts
+        assert one.problem == "apps cannot be listed: token refused (401)"
+        assert one.remedy == REMEDIES[Reason.AUTH]
+        assert (status.is_ready, status.is_well) == (True, False)
+
+    def test_token_file(self) -> None:
+        """A token file that cannot be used needs attention."""
+        status = build_status(with_accounts(account(token_problem="is empty")), Filter(), NOW)
+        assert ["is empty"] == [one.token_problem for one in status.accounts]
+        assert not status.is_well
 
 
 class TestVerdict:

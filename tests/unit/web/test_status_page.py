@@ -11,11 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.states import COLOURS
+from rk_exporter.archive.status import ArchiveStatus, Copies
+from rk_exporter.model.account import Account
+from rk_exporter.model.archive import ArchiveFailure, ArchiveReason, Bucket
 from rk_exporter.model.download import CheckFailure, DownloadChecks, FileCheck, FileKind
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, FileState, Meeting
 from rk_exporter.model.recording import Status as State
 from rk_exporter.model.remedies import REMEDIES
+from rk_exporter.model.webhook import WebhookHealth, WebhookStatus
 from rk_exporter.ratelimit.status import Outage
 from rk_exporter.runtime.recent_warnings import LoggedWarning
 from rk_exporter.snapshot import Snapshot
@@ -28,7 +32,9 @@ from rk_exporter.web.status.states import STATE_CELLS
 from rk_exporter.web.status.times import clock_text, iso_text, spaced_duration
 from tests.support.building import NOW
 from tests.support.statuses import (
+    BUCKET,
     REFUSED,
+    account,
     app,
     known,
     observed,
@@ -36,6 +42,7 @@ from tests.support.statuses import (
     progress,
     reading,
     snapshots,
+    with_accounts,
 )
 
 
@@ -114,6 +121,52 @@ def test_page_of_apps_says_what_the_document_says(snapshot: Snapshot) -> None:
     assert "tls 0" not in text
 
 
+class TestOptions:
+    """What the page says about options that are off by default."""
+
+    def test_copies(self) -> None:
+        """It counts the copies of an app, and each recording says whether it has one."""
+        copies = Copies(listed_at=NOW, objects=7, saved=frozenset("a"), missing=frozenset("b"))
+        listed = ArchiveStatus(bucket=BUCKET).after_success(copies, seconds=1.0, now=NOW - 60)
+        recordings = tuple(known(name) for name in "abc")
+        _, html = page(observed(app(archive=listed, recordings=recordings)))
+        shown = parse(html)
+        assert "1 recordings saved, 1 not; bucket our-recordings listed 1 m ago" in shown.text
+        cells = [row["State"] for row in shown.rows if "State" in row]
+        assert ["RECORDINGsaved", "RECORDINGno copy", "RECORDING"] == cells
+
+    def test_bucket_not_listed_yet(self) -> None:
+        """Before the first list it counts nothing."""
+        _, html = page(observed(app(archive=ArchiveStatus(bucket=BUCKET))))
+        assert "bucket our-recordings not listed yet" in parse(html).text
+
+    def test_webhooks(self) -> None:
+        """It says how well webhooks work."""
+        status = WebhookStatus(WebhookHealth.LOSSY, NOW - 5, missed=3)
+        _, html = page(observed(app(webhook=status)))
+        text = "lossy, last event 5 s ago, 3 changes not announced since the start"
+        assert text in parse(html).text
+
+    def test_accounts(self) -> None:
+        """It has the accounts with the number of their apps, and why a list fails."""
+        found = with_accounts(
+            account(apps=3, listed=5),
+            account(apps=None, listed=None, up=False, failure=REFUSED, token_problem="is empty"),
+        )
+        _, html = page(found)
+        text = parse(html).text
+        assert "acme: 3 of 5 apps are read, listed 0 s ago" in text
+        assert "acme: apps not listed yet" in text
+        assert "account acme: apps cannot be listed: token refused (401); " in text
+        assert "account acme: API token file: is empty" in text
+
+    def test_off(self) -> None:
+        """It says nothing about options that are off."""
+        _, html = page(observed(app(recordings=(known(),))))
+        text = parse(html).text
+        assert not {word for word in ("Accounts", "Copies", "Webhooks") if word in text}
+
+
 def evil_everywhere(text: str) -> Observed:
     """Return what was observed if each text from outside is *text*."""
     meeting = Meeting("meeting-id", text)
@@ -126,11 +179,14 @@ def evil_everywhere(text: str) -> Observed:
         ),
         files=(FileState(text, is_read=False, last_success_timestamp_seconds=None, problem=text),),
         token_problem=text,
+        archive=ArchiveStatus(bucket=Bucket(text, text)).after_failure(
+            ArchiveFailure(ArchiveReason.CONNECT, text)
+        ),
     )
     logged = LoggedWarning(NOW, "warning", text, ((text, text),))
+    accounts = (account(account=Account(text, text), token_problem=text, failure=REFUSED),)
     return observed(
-        one,
-        app("other"),
+        snapshot=Snapshot((one, app("other")), NOW, accounts=accounts),
         warnings=(logged,),
         configuration_warnings=(text,),
         failures={text: {text: 1}},
