@@ -8,12 +8,27 @@ from dashboards.recordings_queries import expires_in
 from dashboards.selectors import as_time
 from dashboards.states import values
 from dashboards.tables import Label, Value, table_of
+from rk_exporter.model.download import CheckFailure
 from rk_exporter.model.palette import BAD, GOOD, SOON
 
 
 _OPTION = "Only with `--downloads.verify`."
 _RESULTS = values({1: ("verified", GOOD), 0: ("broken", BAD)})
-_COLOURS = {"succeeded": GOOD, "gone": BAD, "connect": SOON, "timeout": SOON, "tls": SOON}
+# Red: the file is lost or damaged. Yellow and others: nobody knows, because the storage could not
+# be asked.
+_COLOURS = {
+    "succeeded": GOOD,
+    CheckFailure.GONE: BAD,
+    CheckFailure.EMPTY: "semi-dark-red",
+    CheckFailure.SIZE_MISMATCH: "light-red",
+    CheckFailure.NOT_MEDIA: "super-light-red",
+    CheckFailure.FORBIDDEN: "dark-orange",
+    CheckFailure.REFUSED_HOST: "purple",
+    CheckFailure.SERVER_ERROR: "orange",
+    CheckFailure.TLS: "dark-yellow",
+    CheckFailure.CONNECT: SOON,
+    CheckFailure.TIMEOUT: "light-yellow",
+}
 
 
 def files_of_recording() -> Panel:
@@ -32,7 +47,7 @@ def files_of_recording() -> Panel:
             Value("Checked", as_time(queries.checked_at()), unit="dateTimeFromNow", width=170),
         ],
         size=Size(24, 6),
-        empty="No download was checked.",
+        empty="No file was checked: see downloads.verify.",
         sorted_by="File",
         descending=False,
         hidden_labels=["rk_app", "meeting_id", "recording_id"],
@@ -85,4 +100,5 @@ def checks() -> Panel:
         [query(queries.succeeded(), "succeeded"), query(queries.failures(), "{{reason}}")],
         size=Size(24, 8),
         colours=_COLOURS,
+        absent="No exporter checks downloads: see downloads.verify.",
     ).legend(legends.compact("sum"))

@@ -15,12 +15,12 @@ def not_archived() -> Panel:
         About(
             "Files without a copy",
             "Recordings whose file RealtimeKit deletes within the time in the legend, and of which "
-            "the archive has no copy.",
+            "the archive has no copy. 72h includes 24h.",
         ),
         [
             query(
                 once(f"{BY_APP}, within", of_app("rk_recordings_not_archived")),
-                "{{rk_app}} {{within}}",
+                "{{rk_app}}, within {{within}}",
             )
         ],
         size=_THIRD,
@@ -52,4 +52,4 @@ def list_duration() -> Panel:
         "rk_archive_list_duration_seconds",
         size=_THIRD,
         absent=_OFF,
-    )
+    ).legend(legends.compact("lastNotNull", "max"))

@@ -94,7 +94,7 @@ def stale() -> Panel:
             Label("App", "rk_app", width=110),
             Label("Meeting id", "meeting_id", is_hidden=True),
         ],
-        size=Size(12, 8),
+        size=Size(10, 8),
         sorted_by="Age",
         empty="All meetings were read recently.",
     )
@@ -145,14 +145,14 @@ def sources() -> Panel:
     ]
     panel = timeline(
         About(
-            "Files and sessions",
+            "Files and lists",
             "Whether the last read or write of a file, the last reload of a configuration, and the "
             "last list of live sessions, of an archive and of an account's apps succeeded. Shows "
             "only what is in use.",
             unit="none",
         ),
         targets[0],
-        size=Size(6, 8),
+        size=Size(8, 8),
     )
-    panel.no_value("Neither a file nor a list of sessions is in use.")
+    panel.no_value("Neither a file nor a list is in use.")
     return panel.targets(list(targets)).mappings(_TEXTS).legend(legends.names().show_legend(False))

@@ -5,11 +5,20 @@ from dashboards.panels import About, Panel, Size, events, query, timeline
 from dashboards.selectors import BY_APP, nonzero, of_app, of_exporter, once
 from dashboards.states import values
 from dashboards.totals import counted
-from rk_exporter.model.palette import BAD, GOOD
+from rk_exporter.model.palette import BAD, GOOD, SOON
+from rk_exporter.webhooks.receiver import Result
 
 
 _THIRD = Size(8, 8)
-_OFF = "No exporter receives webhooks."
+_OFF = "No exporter receives webhooks: see webhook.listen_address."
+_COLOURS = {
+    Result.ACCEPTED: GOOD,
+    Result.DUPLICATE: "light-blue",
+    Result.UNKNOWN_MEETING: SOON,
+    Result.NO_KEY: "orange",
+    Result.MALFORMED: "purple",
+    Result.BAD_SIGNATURE: BAD,
+}
 
 
 def received() -> Panel:
@@ -23,8 +32,9 @@ def received() -> Panel:
         ),
         [query(nonzero(counts, "result"), "{{result}}")],
         size=_THIRD,
+        colours=_COLOURS,
+        absent=_OFF,
     )
-    panel.no_value(_OFF)
     return panel.axis_soft_max(1).legend(legends.compact("sum"))
 
 
@@ -35,12 +45,14 @@ def missed() -> Panel:
         About(
             "Missed changes",
             "Changes of recordings that polling saw, and that no event announced within 2 minutes. "
-            "Of several exporters, the one that got most events counts.",
+            "Of several exporters, the one that got most events counts. `none` means that every "
+            "change was announced.",
         ),
-        [query(f"min by ({BY_APP}) ({counts}) > 0", "{{rk_app}}")],
+        [query(nonzero(f"min by ({BY_APP}) ({counts})", "rk_app"), "{{rk_app}}")],
         size=_THIRD,
+        colours={"none": GOOD},
+        absent=_OFF,
     )
-    panel.no_value("No change was missed.")
     return panel.axis_soft_max(1).legend(legends.compact("sum"))
 
 

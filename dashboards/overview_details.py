@@ -16,6 +16,7 @@ from dashboards.panels import (
     query,
 )
 from dashboards.queries import HIDDEN, LIVE_UNRECORDED, ended_within, in_states
+from dashboards.recording_queries import saved
 from dashboards.selectors import (
     BY_APP,
     BY_RECORDING,
@@ -23,12 +24,11 @@ from dashboards.selectors import (
     named,
     of_app,
     of_meeting,
-    once,
     or_zero,
 )
-from dashboards.states import COLOURS, STATES, values
+from dashboards.states import COLOURS, SAVED, STATES, values
 from dashboards.tables import Label, Value, table_of
-from rk_exporter.model.palette import BAD, GOOD
+from rk_exporter.model.palette import BAD
 
 
 _HALF = Size(12, 8)
@@ -178,10 +178,9 @@ def files() -> list[Panel]:
                 ),
                 Value(
                     "Saved",
-                    f"{once(BY_RECORDING, of_meeting('rk_recording_archived'))}\n"
-                    f"and on ({BY_RECORDING})\n{expiring}",
+                    f"{saved()}\nand on ({BY_RECORDING})\n{expiring}",
                     width=75,
-                    texts=values({1: ("yes", GOOD), 0: ("no", BAD)}),
+                    texts=SAVED,
                 ),
             ],
             size=_HALF,

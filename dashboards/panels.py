@@ -215,9 +215,10 @@ def events(
     *,
     size: Size,
     colours: Mapping[str, str] | None = None,
+    absent: str | None = None,
 ) -> timeseries.Panel:
     """Show the number of events in each `$__interval` as stacked bars."""
-    panel = history(about, targets, size=size, colours=colours, stacked=True)
+    panel = history(about, targets, size=size, colours=colours, stacked=True, absent=absent)
     # Each bar has at least two scrapes, even with a long scrape interval.
     panel.interval("5m")
     panel.legend(legends.in_table("sum"))

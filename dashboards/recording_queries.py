@@ -9,6 +9,7 @@ from dashboards.expressions import (
     trouble_level,
 )
 from dashboards.names import with_names
+from dashboards.scope import Select
 from dashboards.selectors import (
     BY_MEETING,
     BY_RECORDING,
@@ -186,6 +187,7 @@ def details() -> str:
         "Recording id": _text(_STATE, "recording_id"),
         "Session id": _text(info, "session_id"),
         "File": _text(info, "output_file_name"),
+        "Copy": f"{_copy(1, 'is in the archive')}\nor\n{_copy(0, 'is not in the archive')}",
         "Kind": _text(info, "kind"),
         "Stop reason": _text(reason, "reason"),
         "Video": _labelled(_with_url("composite"), "text", "has a download URL"),
@@ -201,6 +203,10 @@ def details() -> str:
 def _with_url(kind: str) -> str:
     available = of_recording("rk_recording_download_available", f'kind="{kind}"')
     return f"{once(BY_RECORDING, newest(available))} == 1"
+
+
+def _copy(is_saved: int, text: str) -> str:
+    return _labelled(f"{saved(of_recording)} == {is_saved}", "text", text)
 
 
 def _text(promql: str, label: str) -> str:
@@ -224,6 +230,11 @@ def states_of_meeting() -> str:
 def troubles_of_meeting() -> str:
     """Return how urgently each recording of the meeting needs attention."""
     return trouble_level(CHOSEN)
+
+
+def saved(select: Select = of_meeting) -> str:
+    """Return whether each recording has a copy, as far as any exporter has found it."""
+    return once(BY_RECORDING, select("rk_recording_archived"))
 
 
 def of_each(metric: str) -> str:

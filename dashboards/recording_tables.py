@@ -4,12 +4,12 @@ from dashboards import recording_queries as queries
 from dashboards.links import RECORDING, link_to
 from dashboards.panels import DURATION, LONG_DURATION, About, Panel, Size
 from dashboards.selectors import as_time
-from dashboards.states import as_text, values
+from dashboards.states import SAVED, as_text, values
 from dashboards.tables import Label, Value, table_of
 from dashboards.troubles import TROUBLES
 
 
-_HALF = Size(12, 9)
+_HALF = Size(12, 10)
 _STOP_REASONS = {
     "INTERNAL_ERROR": ("INTERNAL_ERROR", "red"),
     "UNKNOWN": ("UNKNOWN", "orange"),
@@ -49,7 +49,7 @@ def details() -> Panel:
         About(
             "Details",
             "What the API says about the recording. The stop reason is known if the exporter saw "
-            "the end.",
+            "the end. Copy says whether your archive has the file; it needs `downloads.archive`.",
         ),
         [
             Label("Field", "field", width=105),
@@ -68,7 +68,8 @@ def recordings() -> Panel:
     return table_of(
         About(
             "All recordings of this meeting",
-            "A click on the id of a recording shows it above.",
+            "A click on the id of a recording shows it above. Saved says whether your archive has "
+            "a copy; it needs `downloads.archive`.",
         ),
         [
             Value(
@@ -104,6 +105,7 @@ def recordings() -> Panel:
                 unit=LONG_DURATION,
                 width=110,
             ),
+            Value("Saved", queries.saved(), width=75, texts=SAVED),
             Label("Recording id", "recording_id", link=_SELECT, link_title="Show this recording"),
         ],
         size=Size(24, 8),

@@ -19,13 +19,13 @@ from dashboards.panels import (
     timeline,
 )
 from dashboards.queries import STATE_CODE
+from dashboards.recording_queries import saved
 from dashboards.selectors import as_time
 from dashboards.settings import THRESHOLDS
-from dashboards.states import as_text, values
+from dashboards.states import SAVED, as_text, values
 from dashboards.tables import Label, Value, table_of
 from dashboards.troubles import TROUBLES
 from dashboards.variables import LATEST_MEETINGS
-from rk_exporter.model.palette import BAD, GOOD
 
 
 def build() -> dashboard.Dashboard:
@@ -91,9 +91,9 @@ def _list() -> Panel:
             ),
             Value(
                 "Saved",
-                queries.saved(),
+                saved(),
                 width=75,
-                texts=values({1: ("yes", GOOD), 0: ("no", BAD)}),
+                texts=SAVED,
             ),
             Label("App", "rk_app", width=110),
             Label(

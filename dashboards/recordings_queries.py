@@ -50,11 +50,6 @@ def of_each(metric: str) -> str:
     return once(BY_RECORDING, newest(of_meeting(metric)))
 
 
-def saved() -> str:
-    """Return whether each recording has a copy, as far as any exporter has found it."""
-    return once(BY_RECORDING, of_meeting("rk_recording_archived"))
-
-
 def running_longest() -> str:
     """Return how long the longest recordings have been running, with a label for their bars."""
     started_at = once(BY_RECORDING, of_meeting("rk_recording_started_timestamp_seconds"))

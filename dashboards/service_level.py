@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from grafana_foundation_sdk.builders import dashboard, timeseries
+from grafana_foundation_sdk.builders import common, dashboard, timeseries
 from grafana_foundation_sdk.models import common as models
 
 from dashboards import service_level_queries as queries
@@ -113,7 +113,8 @@ def _left() -> Panel:
     panel = history(
         About(
             "Error budget left",
-            f"Share of the error budget of the 28 days before that is left. {_UPDATED}",
+            "Share of the error budget of the 28 days before that is left. Values below -100 % are "
+            f"only in the legend. {_UPDATED}",
             unit="percentunit",
         ),
         [query(queries.budget_left(), _APP_AND_OBJECTIVE)],
@@ -121,7 +122,7 @@ def _left() -> Panel:
         absent=_NEEDS_RULES,
     )
     # The budget may be overdrawn many times, which would hide the rest.
-    return panel.min(-1).max(1).legend(in_table("lastNotNull", "min"))
+    return panel.min(-1).max(1).legend(_beside("lastNotNull", "min"))
 
 
 def _burning() -> Panel:
@@ -139,7 +140,13 @@ def _burning() -> Panel:
         colours={"critical": BAD},
         absent=_NEEDS_RULES,
     )
+    panel.legend(_beside("lastNotNull", "max"))
     return panel.override_by_name("critical", dashed())
+
+
+def _beside(*values: str) -> common.VizLegendOptions:
+    """Return a legend with many lines, because each app has three objectives."""
+    return in_table(*values).placement(models.LegendPlacement.RIGHT)
 
 
 def _slowest() -> Sequence[Panel]:

@@ -78,7 +78,9 @@ def slowest_uploads() -> str:
     """Return since when the recordings with the longest uploads have been UPLOADING."""
     stopped = once(BY_RECORDING, newest(of_meeting("rk_recording_stopped_timestamp_seconds")))
     uploading = f"{expressions.in_state(CHOSEN, 'UPLOADING')} == 1"
-    return named(f"topk({ROWS}, time() - {stopped} and on ({BY_RECORDING}) {uploading})")
+    # The clock of the API may be a little ahead.
+    since = f"clamp_min(time() - {stopped}, 0)"
+    return named(f"topk({ROWS}, {since} and on ({BY_RECORDING}) {uploading})")
 
 
 def invoked_at() -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from grafana_foundation_sdk.models import dashboard
 
-from rk_exporter.model.palette import STATE_COLOURS
+from rk_exporter.model.palette import BAD, GOOD, STATE_COLOURS
 from rk_exporter.model.recording import Status
 
 
@@ -39,3 +39,7 @@ def values(
         for index, (value, (text, colour)) in enumerate(texts.items())
     }
     return [dashboard.ValueMap(options=options)]
+
+
+SAVED = values({1: ("yes", GOOD), 0: ("no", BAD)})
+"""Whether an archive has a copy of a recording."""

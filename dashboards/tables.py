@@ -139,6 +139,8 @@ def _properties(column: Label | Value) -> Iterator[models.DynamicConfigValue]:
         yield _property("custom.align", "left")
         yield _property("mappings", [mapping.to_json() for mapping in column.texts])
         yield _property("custom.cellOptions", {"type": "color-background", "mode": "basic"})
+        # Otherwise a cell without a value would have the colour of text as its background.
+        yield _property("thresholds", steps({}, "transparent").build().to_json())
     if isinstance(column, Label):
         if column.link:
             yield _property("links", [{"title": column.link_title, "url": column.link}])

@@ -13,7 +13,7 @@ from dashboards.variables import variables
 from tests.support.monitoring.asking import asked, by_label
 from tests.support.monitoring.shown import app, meeting, recording
 from tests.support.monitoring.simulated import Sample
-from tests.support.monitoring.timelines import Series, Target
+from tests.support.monitoring.timelines import APP, Series, Target
 
 
 WARD, NAME = "ward", "Ward round"
@@ -218,6 +218,63 @@ def test_details(promtool: str) -> None:
         ("Kind", "composite"),
         ("Stop reason", "ALL_PEERS_LEFT"),
     ]
+
+
+def archived(recording_id: str, *, is_saved: bool) -> Series:
+    """Return what an exporter says about the copy of a recording."""
+    labels = {"rk_app": APP, "meeting_id": WARD, "recording_id": recording_id}
+    return Series("rk_recording_archived", labels, [(25, float(is_saved))])
+
+
+def of_copies(promtool: str, *targets: Target, chosen: str) -> tuple[Sequence[str], object]:
+    """Return what the details of a recording say about its copy, and what the table shows."""
+    details = shown(promtool, one.details(), *targets, chosen=chosen)
+    texts = [row.labels["text"] for row in details if row.labels["field"] == "Copy"]
+    return texts, by_label(shown(promtool, one.saved(), *targets), "recording_id")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "texts"),
+    [
+        ("saved", ["is in the archive"]),
+        ("missing", ["is not in the archive"]),
+        ("running", []),
+    ],
+)
+def test_copies(promtool: str, chosen: str, texts: Sequence[str]) -> None:
+    """The details and the table say whether the archive has the file, as far as it is known."""
+    exporter = target(
+        *recording("saved", meeting=WARD, states=UPLOADED),
+        *recording("missing", meeting=WARD, states=UPLOADED),
+        *recording("running", meeting=WARD, states=RUNNING),
+        archived("saved", is_saved=True),
+        archived("missing", is_saved=False),
+    )
+    found = of_copies(promtool, exporter, chosen=chosen)
+    assert found == (texts, {"saved": 1, "missing": 0})
+
+
+def test_copies_that_one_exporter_finds(promtool: str) -> None:
+    """A recording is in the archive once, if one exporter found it and another one did not."""
+    finding, missing = (
+        Target(
+            name,
+            [
+                *app(),
+                *meeting(WARD, name=NAME),
+                *recording("r", meeting=WARD, states=UPLOADED),
+                archived("r", is_saved=is_saved),
+            ],
+        )
+        for name, is_saved in (("a", True), ("b", False))
+    )
+    found = of_copies(promtool, finding, missing, chosen="r")
+    assert found == (["is in the archive"], {"r": 1})
+
+
+def test_without_an_archive(promtool: str) -> None:
+    """Without an archive, nothing is said about copies."""
+    assert of_copies(promtool, several(), chosen="old") == ([], {})
 
 
 def test_exporters_that_disagree(promtool: str) -> None:
