@@ -1,5 +1,7 @@
 """The panels of the exporter dashboard about webhooks, which are optional."""
 
+from collections.abc import Mapping
+
 from dashboards import legends
 from dashboards.panels import About, Panel, Size, events, query, timeline
 from dashboards.selectors import BY_APP, nonzero, of_app, of_exporter, once
@@ -11,7 +13,7 @@ from rk_exporter.webhooks.receiver import Result
 
 _THIRD = Size(8, 8)
 _OFF = "No exporter receives webhooks: see webhook.listen_address."
-_COLOURS = {
+_COLOURS: Mapping[str, str] = {
     Result.ACCEPTED: GOOD,
     Result.DUPLICATE: "light-blue",
     Result.UNKNOWN_MEETING: SOON,
