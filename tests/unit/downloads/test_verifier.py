@@ -42,12 +42,15 @@ class Files:
         self.requested_at: list[float] = []
         self.failure: CheckFailure | None = None
         """Why no request succeeds, if none does."""
+        self.has_bug = False
 
     async def __call__(self, url: Secret, rules: DownloadRules) -> Answer:
         """Request a file."""
         assert self.simulation
         assert rules.hosts
         self.requested_at.append(self.simulation.now() - NOW)
+        if self.has_bug:
+            raise RuntimeError(url.reveal())
         if self.failure:
             raise FetchFailed(self.failure)
         parts = urlsplit(url.reveal())
@@ -356,3 +359,24 @@ def test_url_that_cannot_be_found() -> None:
         assert [] == files.requested_at
 
     checked(steps, uploaded(track=True), track_urls_elsewhere=True)
+
+
+def test_bug(caplog: pytest.LogCaptureFixture) -> None:
+    """Each bug in a check counts for its app, and is logged once; a later check may succeed."""
+
+    async def steps(simulation: Simulation, files: Files) -> None:
+        files.has_bug = True
+        text = (await simulation.scrapes(10))[-1]
+        errors = value(text, "rk_exporter_internal_errors_total")
+        assert errors == len(files.requested_at) > 1
+        assert not labelled(text, VERIFIED)
+        files.has_bug = False
+        text = (await simulation.scrapes(10))[-1]
+        assert 1 == value(text, VERIFIED)
+        assert errors == value(text, "rk_exporter_internal_errors_total")
+
+    with caplog.at_level(logging.ERROR):
+        checked(steps, uploaded())
+    (record,) = caplog.records
+    assert "RuntimeError" in record.__dict__["traceback"]
+    assert CANARY not in str(record.__dict__)
