@@ -67,7 +67,7 @@ def change(simulation: Simulation, **settings: Any) -> None:
 
 async def minutes(simulation: Simulation, count: float) -> str:
     """Scrape for some minutes, and return the last exposition."""
-    return (await simulation.scrapes(round(4 * count)))[-1]
+    return await simulation.last_scrape(round(4 * count))
 
 
 def apps(text: str) -> list[str]:
@@ -301,6 +301,7 @@ def test_nothing_without_accounts(tmp_path: Path) -> None:
     assert "rk_account_api" not in shown
 
 
+@pytest.mark.no_cover
 def test_shared_budget(tmp_path: Path) -> None:
     """The lists of apps count within the budget of their group."""
     names = ",".join(f"app-{number}" for number in range(30))
@@ -315,6 +316,7 @@ def test_shared_budget(tmp_path: Path) -> None:
     assert 6 <= listed <= 8
 
 
+@pytest.mark.no_cover
 def test_many_apps_take_turns(tmp_path: Path) -> None:
     """
     If 60 apps share a budget that is far too small, all of them are read equally often.

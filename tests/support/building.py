@@ -383,8 +383,18 @@ class Simulation:
         return await self.exporter.collector.scrape(timeout_seconds)
 
     async def scrapes(self, count: int, after: float = 15.0) -> list[str]:
-        """Scrape *count* times, *after* seconds each."""
+        """Scrape *count* times, *after* seconds each; return all expositions."""
         return [await self.scrape(after) for _ in range(count)]
+
+    async def last_scrape(self, count: int, after: float = 15.0) -> str:
+        """
+        Scrape *count* times, *after* seconds each; return the last exposition.
+
+        To write an exposition costs more than all the rest, so the others are not written.
+        """
+        for _ in range(count - 1):
+            await self.scrape_snapshot(after)
+        return await self.scrape(after)
 
 
 def simulate(
