@@ -16,11 +16,13 @@ from bench.monitoring import print_monitoring
 from bench.passes import print_processes
 from bench.protection import print_protection
 from bench.serving import print_serving
+from bench.starts import print_starts
 from bench.webhooks import print_webhooks
 from rk_exporter import __version__
 
 
 SECTIONS = {
+    "starts": print_starts,
     "processes": print_processes,
     "serving": print_serving,
     "connections": print_connections,

@@ -17,11 +17,12 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process that serves HTTP at *url*, started at *started_at* (monotonic seconds)."""
+    """A process that serves HTTP at *url*. Times are monotonic, in seconds."""
 
     url: str
     pid: int
     started_at: float
+    listens_at: float
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that the process has used."""
@@ -55,15 +56,24 @@ class Running:
 
 @contextmanager
 def running(
-    module: str, *arguments: str, environment: Mapping[str, str] | None = None
+    module: str,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    tree: Path | None = None,
 ) -> Iterator[Running]:
-    """Run a *module* until the end of the block; its output contains the address."""
+    """
+    Run a *module* until the end of the block; its output contains the address.
+
+    Its source is in *tree*, by default this one.
+    """
     started_at = time.monotonic()
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # Python looks there first for modules.
+        cwd=tree,
         env={"PATH": os.environ["PATH"], **(environment or {})},
     ) as process:
         try:
@@ -75,6 +85,6 @@ def running(
                     raise RuntimeError(f"did not start: {said}")
                 said += line
                 match = re.search(r"https?://127\.0\.0\.1:\d+", line)
-            yield Running(match[0], process.pid, started_at)
+            yield Running(match[0], process.pid, started_at, time.monotonic())
         finally:
             process.terminate()

@@ -40,10 +40,11 @@ class ScrapeCosts:
     bytes: int
 
 
-def exporting(config: Path) -> AbstractContextManager[Running]:
-    """Run an exporter with the configuration file *config*."""
+def exporting(config: Path, tree: Path | None = None) -> AbstractContextManager[Running]:
+    """Run an exporter with the configuration file *config*, by default from this source tree."""
+    arguments = ("serve", "--config.file", str(config))
     environment = {"CLOUDFLARE_API_TOKEN": "simulated"}
-    return running("rk_exporter", "serve", "--config.file", str(config), environment=environment)
+    return running("rk_exporter", *arguments, environment=environment, tree=tree)
 
 
 def write_config(

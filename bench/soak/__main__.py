@@ -92,13 +92,14 @@ def _exporter(site: Site) -> Iterator[Watched]:
     tasks_file = site.folder / "tasks"
     command = [sys.executable, "-m", "bench.soak.process", "serve", "--config.file"]
     environment = {"PATH": os.environ["PATH"], TASKS_VARIABLE: str(tasks_file)}
+    started_at = time.monotonic()
     with (
         site.log_file.open("wb") as log,
         subprocess.Popen([*command, site.config_file], stderr=log, env=environment) as process,
     ):
         try:
             url = _url(process, site.log_file)
-            yield Watched(Running(url, process.pid, time.monotonic()), tasks_file)
+            yield Watched(Running(url, process.pid, started_at, time.monotonic()), tasks_file)
         finally:
             process.terminate()
 

@@ -161,4 +161,34 @@ max by (<exporter>) (count_over_time(up{job="rk-exporter"}[30m] offset 30m)) > 0
         link=Link.EXPORTER,
         note="A pause of Prometheus itself is over before this alert fires.",
     ),
+    Alert(
+        name="RealtimeKitShardMissing",
+        expr=f"""\
+max by (<job>) (last_over_time(rk_exporter_shards[6m]))
+- on (<job>)
+count by (<job>) (
+  count_values by (<job>) ("shard", last_over_time(rk_exporter_shard[6m]))
+)
+> 0
+unless on (<job>)
+(
+  {_FAILING_APPS.replace(chr(10), chr(10) + "  ")}
+)
+""",
+        pending="10m",
+        severity=Severity.CRITICAL,
+        summary="<1 shard of the exporter does|shards of the exporter do> not run.",
+        description=(
+            "Nobody watches the recordings of the apps that belong to them. Either an exporter "
+            "does not run, or Prometheus does not scrape it, or the exporters disagree about the "
+            "number of shards. Query `rk_exporter_shard` and `rk_exporter_shards` to see which "
+            "ones there are, and start the others."
+        ),
+        link=Link.EXPORTER,
+        note=(
+            "Only with `--shard`. A shard may be gone for 6 minutes without counting as missing, "
+            "so that an update, one shard after the other, fires nothing. Silent while "
+            "RealtimeKitExporterDown is critical, which says the same."
+        ),
+    ),
 )

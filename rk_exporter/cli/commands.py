@@ -2,8 +2,11 @@
 
 import sys
 
+from collections import UserDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 import click
 
@@ -28,6 +31,20 @@ class UsageError(click.ClickException):
     """A usage or configuration error, as click shows errors."""
 
     exit_code = 2
+
+
+class ImportedCommands(UserDict[str, Any]):
+    """
+    Commands by name. Its values are the modules that have them, and become commands on access.
+
+    A run needs one command, and imports no other: see "Lazily Loading Subcommands" in click's
+    documentation.
+    """
+
+    def __getitem__(self, name: str) -> click.Command:
+        """Return a command. Raises KeyError if there is none of this name."""
+        command: click.Command = getattr(import_module(self.data[name]), f"{name}_command")
+        return command
 
 
 class Commands(click.Group):

@@ -64,5 +64,7 @@ class _ZshComplete(ZshComplete):
     )
 
 
-add_completion_class(_BashComplete)
-add_completion_class(_ZshComplete)
+def add_shells() -> None:
+    """Let click use our own scripts for bash and zsh."""
+    add_completion_class(_BashComplete)
+    add_completion_class(_ZshComplete)

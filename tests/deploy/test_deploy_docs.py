@@ -10,7 +10,7 @@ import yaml
 
 from rk_exporter import __version__
 from tests.support.deploy.compose import compose_file
-from tests.support.deploy.kubernetes import CHART, ROOT, of_kind, problems, run_helm
+from tests.support.deploy.kubernetes import CHART, ROOT, problems, rendered, run_helm, workload
 from tests.support.markdown import blocks, commands, text_of
 
 
@@ -24,19 +24,29 @@ def helm_commands() -> list[str]:
     return [text for text in found if text.startswith("helm ") and text.split()[1] in RENDERED]
 
 
+@pytest.fixture(params=["Deployment", "StatefulSet"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Return what runs the pods: a StatefulSet if the reader takes the block about shards, too."""
+    found: str = request.param
+    return found
+
+
 @pytest.fixture
-def values(tmp_path: Path) -> Path:
+def values(kind: str, tmp_path: Path) -> Path:
     """Write the values of the page, one block after the other."""
     merged: dict[str, Any] = {}
     for block in blocks(KUBERNETES, "yaml"):
-        merged |= yaml.safe_load(block.text)
+        found = yaml.safe_load(block.text)
+        # Only the app of the first block can have a list of meetings; whole accounts cannot.
+        if not found.keys() & ({"meetings"} if kind == "StatefulSet" else {"shards"}):
+            merged |= found
     path = tmp_path / "values.yml"
     path.write_text(yaml.safe_dump(merged))
     return path
 
 
-@pytest.mark.parametrize("command", helm_commands())
-def test_helm(command: str, values: Path) -> None:
+@pytest.mark.parametrize("command", dict.fromkeys(helm_commands()))
+def test_helm(command: str, kind: str, values: Path) -> None:
     """Each command of helm renders valid manifests with the values of the page."""
     words = [word for word in shlex.split(command.partition(" > ")[0])[2:] if word != "--wait"]
     replaced = {"deploy/helm/rk-exporter": str(CHART), "values.yml": str(values)}
@@ -45,10 +55,22 @@ def test_helm(command: str, values: Path) -> None:
     assert result.returncode == 0, result.stderr
     manifests = [document for document in yaml.safe_load_all(result.stdout) if document]
     assert not [problem for manifest in manifests for problem in problems(manifest)]
-    names = {manifest["metadata"]["name"] for manifest in of_kind(manifests, "Deployment")}
-    assert names <= {"demo-rk-exporter", "recordings-rk-exporter"}
+    manifest = workload(manifests)
     if "values.yml" in command:
+        assert (manifest["kind"], manifest["metadata"]["name"]) == (kind, "recordings-rk-exporter")
         assert {"ServiceMonitor", "PrometheusRule"} <= {m["kind"] for m in manifests}
+
+
+def test_commands_about_shards() -> None:
+    """The names in the commands and in the text about shards are those that the chart gives."""
+    text = text_of(KUBERNETES).partition("## Several pods: shards\n")[2].partition("\n## ")[0]
+    options = ("--set", "state.persistence.enabled=true", "--values")
+    manifests = rendered(*options, str(CHART / "ci/shards-values.yaml"))
+    name = workload(manifests)["metadata"]["name"]
+    (claim,) = workload(manifests)["spec"]["volumeClaimTemplates"]
+    assert f"rollout status statefulset/{name}\n" in text
+    assert f"exec {name}-0 -- rk-exporter check\n" in text
+    assert f"`{claim['metadata']['name']}-{name}-0`" in text
 
 
 def test_readme_of_the_chart() -> None:

@@ -14,6 +14,8 @@ from rk_exporter import __version__
 from rk_exporter.assets.files import RULES, SERVICE_LEVEL_RULES, shipped
 from rk_exporter.assets.forms import Choices, adapted
 from rk_exporter.assets.job import Job
+from rk_exporter.config.shard import parse_shard
+from rk_exporter.model.shard import Shard
 from tests.support.deploy.kubernetes import (
     CHART,
     OLDEST_KUBERNETES,
@@ -23,13 +25,16 @@ from tests.support.deploy.kubernetes import (
     problems,
     rendered,
     run_helm,
+    service,
     with_values,
+    workload,
 )
 
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 EVERYTHING = "everything-values.yaml"
 MINIMAL = "minimal-values.yaml"
+SHARDS = "shards-values.yaml"
 # The same settings as in the file.
 EVERYTHING_CHOSEN = Choices(
     job=Job("video/recordings"),
@@ -60,6 +65,7 @@ KINDS = {
     "Service",
     "ServiceAccount",
     "ServiceMonitor",
+    "StatefulSet",
 }
 
 
@@ -71,8 +77,7 @@ def manifests(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
 
 def pods(manifests: list[dict[str, Any]]) -> list[Any]:
     """Return the specification of each pod."""
-    deployment = only(manifests, "Deployment")
-    return [deployment["spec"]["template"]["spec"], only(manifests, "Pod")["spec"]]
+    return [workload(manifests)["spec"]["template"]["spec"], only(manifests, "Pod")["spec"]]
 
 
 def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
@@ -188,9 +193,10 @@ class TestSecurity:
 
 
 class TestOnePod:
-    def test_never_two(self, manifests: list[dict[str, Any]]) -> None:
+    @pytest.mark.parametrize("values", [name for name in VALUES if name != SHARDS])
+    def test_never_two(self, values: str) -> None:
         """Two pods would spend the budget twice, so there is one, and the old one ends first."""
-        spec = only(manifests, "Deployment")["spec"]
+        spec = only(with_values(values), "Deployment")["spec"]
         assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
     def test_nodes_can_be_drained(self) -> None:
@@ -201,11 +207,10 @@ class TestOnePod:
 
     def test_selectors(self, manifests: list[dict[str, Any]]) -> None:
         """All selectors find the exporter's pod or Service, and not the pod of the test."""
-        labels = only(manifests, "Deployment")["spec"]["template"]["metadata"]["labels"]
+        labels = workload(manifests)["spec"]["template"]["metadata"]["labels"]
         test_labels = only(manifests, "Pod")["metadata"]["labels"]
-        service = only(manifests, "Service")
-        selectors = [only(manifests, "Deployment")["spec"]["selector"]["matchLabels"]]
-        selectors += [service["spec"]["selector"]]
+        selectors = [workload(manifests)["spec"]["selector"]["matchLabels"]]
+        selectors += [found["spec"]["selector"] for found in of_kind(manifests, "Service")]
         for manifest in of_kind(manifests, "NetworkPolicy"):
             selectors.append(manifest["spec"]["podSelector"]["matchLabels"])
         for manifest in of_kind(manifests, "PodDisruptionBudget"):
@@ -215,12 +220,15 @@ class TestOnePod:
             assert not matches(selector, test_labels)
         for monitor in of_kind(manifests, "ServiceMonitor"):
             selector = monitor["spec"]["selector"]["matchLabels"]
-            assert matches(selector, service["metadata"]["labels"])
+            assert matches(selector, service(manifests)["metadata"]["labels"])
 
     def test_selector_is_stable(self) -> None:
-        """An upgrade cannot change the selector of a Deployment, so no version is in it."""
-        selector = only(with_values(MINIMAL), "Deployment")["spec"]["selector"]["matchLabels"]
-        assert set(selector) == {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
+        """An upgrade cannot change what selects pods or labels claims, so no version is in it."""
+        names = {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
+        for values in (MINIMAL, SHARDS):
+            assert set(workload(with_values(values))["spec"]["selector"]["matchLabels"]) == names
+        (claim,) = workload(with_values(SHARDS))["spec"]["volumeClaimTemplates"]
+        assert set(claim["metadata"]["labels"]) == names
 
     def test_ports(self, manifests: list[dict[str, Any]]) -> None:
         """Service, probes and monitor name the port on which the container listens."""
@@ -228,13 +236,13 @@ class TestOnePod:
         port, *_ = container["ports"]
         listening = {entry["name"]: entry["value"] for entry in container["env"]}
         assert listening["RK_WEB_LISTEN_ADDRESS"] == f":{port['containerPort']}"
-        assert only(manifests, "Service")["spec"]["ports"][0]["targetPort"] == port["name"]
+        assert service(manifests)["spec"]["ports"][0]["targetPort"] == port["name"]
         for name in PROBES:
             if "httpGet" in container[name]:
                 assert container[name]["httpGet"]["port"] == port["name"]
         for monitor in of_kind(manifests, "ServiceMonitor"):
             (endpoint,) = monitor["spec"]["endpoints"]
-            names = {port["name"] for port in only(manifests, "Service")["spec"]["ports"]}
+            names = {port["name"] for port in service(manifests)["spec"]["ports"]}
             assert endpoint["port"] in names
 
     def test_probes(self) -> None:
@@ -255,10 +263,88 @@ class TestOnePod:
             assert json.dumps(command) in (root / "Dockerfile").read_text()
 
     def test_volumes(self, manifests: list[dict[str, Any]]) -> None:
-        """Each mount has a volume, and each volume is mounted once."""
-        for pod in pods(manifests):
+        """Each mount has a volume or a claim, and each of these is mounted once."""
+        claims = workload(manifests)["spec"].get("volumeClaimTemplates", [])
+        for pod, own in zip(pods(manifests), [claims, []], strict=True):
             mounted = [m["name"] for c in pod["containers"] for m in c.get("volumeMounts", [])]
-            assert sorted(mounted) == sorted(volume["name"] for volume in pod.get("volumes", []))
+            names = [volume["name"] for volume in pod.get("volumes", [])]
+            names += [claim["metadata"]["name"] for claim in own]
+            assert sorted(mounted) == sorted(names)
+
+
+class TestShards:
+    def test_pods(self) -> None:
+        """Each shard is a pod whose name has its number, and all start at the same time."""
+        manifest = only(with_values(SHARDS), "StatefulSet")
+        spec = manifest["spec"]
+        assert (spec["replicas"], spec["podManagementPolicy"]) == (3, "Parallel")
+        (container,) = spec["template"]["spec"]["containers"]
+        variables = {entry["name"]: entry["value"] for entry in container["env"]}
+        assert variables["RK_SHARD"] == "auto/3"
+        last = parse_shard(variables["RK_SHARD"], host_name=f"{manifest['metadata']['name']}-2")
+        assert last == Shard(2, 3)
+
+    def test_same_pod(self) -> None:
+        """A pod of several differs from the only one in its shard, and in nothing else."""
+        options = (
+            "--values",
+            str(CHART / "ci" / SHARDS),
+            "--set",
+            "state.persistence.enabled=false",
+        )
+        several = workload(rendered(*options))["spec"]["template"]
+        one = workload(rendered(*options, "--set", "shards=1"))["spec"]["template"]
+        (container,) = several["spec"]["containers"]
+        container["env"] = [entry for entry in container["env"] if entry["name"] != "RK_SHARD"]
+        assert several == one
+
+    def test_names(self) -> None:
+        """The Service that gives the pods their names exists, and nobody can scrape it."""
+        manifests = with_values(SHARDS)
+        name = only(manifests, "StatefulSet")["spec"]["serviceName"]
+        (headless,) = (m for m in of_kind(manifests, "Service") if m["metadata"]["name"] == name)
+        assert headless["spec"]["clusterIP"] == "None"
+        assert headless["spec"]["publishNotReadyAddresses"] is True
+        assert "ports" not in headless["spec"]
+
+    def test_long_names(self) -> None:
+        """A label of the pods has the name, a dash and ten characters more, 63 at most."""
+        options = ("--values", str(CHART / "ci" / SHARDS))
+        names = {
+            only(rendered(*options, release="r" * 45 + end), "StatefulSet")["metadata"]["name"]
+            for end in ("", "-r", "r" * 8)
+        }
+        assert all(len(name) <= 52 and not name.endswith("-") for name in names)
+
+    def test_state(self) -> None:
+        """Each shard has a volume of its own for its state."""
+        manifests = with_values(SHARDS)
+        (claim,) = only(manifests, "StatefulSet")["spec"]["volumeClaimTemplates"]
+        assert claim["spec"] == {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "fast",
+            "resources": {"requests": {"storage": "1Gi"}},
+        }
+        assert not of_kind(manifests, "PersistentVolumeClaim")
+        options = (
+            "--values",
+            str(CHART / "ci" / SHARDS),
+            "--set",
+            "state.persistence.enabled=false",
+        )
+        spec = workload(rendered(*options))["spec"]
+        assert "volumeClaimTemplates" not in spec
+        volumes = {volume["name"]: volume for volume in spec["template"]["spec"]["volumes"]}
+        assert "emptyDir" in volumes["state"]
+
+    def test_one_at_a_time(self) -> None:
+        """If nodes are drained, one shard at a time is moved."""
+        assert only(with_values(SHARDS), "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+    def test_one_is_none(self) -> None:
+        """With one shard, all is as without the value."""
+        options = ("--values", str(CHART / "ci" / EVERYTHING), "--set", "shards=1")
+        assert rendered(*options) == with_values(EVERYTHING)
 
 
 class TestMonitoring:
@@ -338,9 +424,7 @@ class TestWebhooks:
             "webhook": 10060,
         }
         (port,) = (
-            port
-            for port in only(manifests, "Service")["spec"]["ports"]
-            if port["name"] == "webhook"
+            port for port in service(manifests)["spec"]["ports"] if port["name"] == "webhook"
         )
         assert (port["port"], port["targetPort"]) == (8080, "webhook")
 

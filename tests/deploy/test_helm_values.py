@@ -23,12 +23,15 @@ from tests.support.deploy.kubernetes import (
     rendered,
     run_helm,
     with_values,
+    workload,
 )
 from tests.support.monitoring.servers import Server, eventually, free_port
 from tests.support.processes import started as running
 
 
 MINIMAL = ("--values", str(CHART / "ci/minimal-values.yaml"))
+SHARDS = ("--values", str(CHART / "ci/shards-values.yaml"))
+ACCOUNT = ("--set", "config.accounts[0].account_id=a,token.existingSecret=b")
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 # Their content is that of Kubernetes, or of the exporter.
@@ -119,6 +122,11 @@ class TestSchema:
             ("probes.readinessPath=/", "readinessPath"),
             ("service.port=0", "port"),
             ("replicaCount=2", "replicaCount"),
+            ("shards=0", "'/shards': minimum: got 0, want 1"),
+            ("shards=-1", "'/shards': minimum: got -1, want 1"),
+            ("shards=101", "'/shards': maximum: got 101, want 100"),
+            ("shards=two", "'/shards': got string, want integer"),
+            ("shards=2.5", "'/shards': got string, want integer"),
             ("state.persistence.accessModes={ReadOnlyMany}", "accessModes"),
         ],
     )
@@ -133,18 +141,36 @@ class TestMissing:
     @pytest.mark.parametrize(
         ("options", "remedy"),
         [
-            ((), "Set config.account_id and config.app_id, or config.apps, or run the demo"),
+            ((), "Set config.account_id and config.app_id, or config.apps, or config.accounts, or"),
             (("--set", "config.account_id=a,config.app_id=b"), "kubectl create secret generic"),
             ((*MINIMAL, "--set", "token.value=x"), "either token.existingSecret or token.value"),
             (
                 (*MINIMAL, "--set", "web.existingSecret=x,probes.readinessPath=/-/ready"),
                 "probes.readinessPath must be /-/healthy",
             ),
+            ((*MINIMAL, "--set", "config.shard=0/2"), "Set the value shards instead"),
+            ((*MINIMAL, "--set", "shards=2"), "config.app_id names only one. Set shards=1, or"),
+            (("--set", "demo=true,shards=2"), "The demo has no shards"),
+            ((*ACCOUNT, "--set", "meetings={a}"), "list their app in config.apps"),
+            (
+                (*SHARDS, "--set", "state.persistence.existingClaim=mine"),
+                "cannot share state.persistence.existingClaim",
+            ),
+            ((*SHARDS, "--set", "webhook.enabled=true"), "Set shards=1 or webhook.enabled=false"),
+            (
+                (*SHARDS, "--set", "config.api.budget=2"),
+                "config.api.budget=2 is too small for 3 shards",
+            ),
         ],
     )
     def test_message(self, options: tuple[str, ...], remedy: str) -> None:
         """The message says what to set."""
         assert remedy in refusal(*options)
+
+    def test_accounts(self) -> None:
+        """Whole accounts need no app, and a budget for three shards may have three calls."""
+        assert rendered(*ACCOUNT)
+        assert rendered(*SHARDS, "--set", "config.api.budget=3")
 
     def test_tokens_of_the_apps(self) -> None:
         """With several apps each may bring its own token."""
@@ -154,13 +180,13 @@ class TestMissing:
 
 
 def containers(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    spec = only(manifests, "Deployment")["spec"]["template"]["spec"]
+    spec = workload(manifests)["spec"]["template"]["spec"]
     found: list[dict[str, Any]] = spec["containers"]
     return found
 
 
 def checksum(*options: str) -> str:
-    template = only(rendered(*MINIMAL, *options), "Deployment")["spec"]["template"]
+    template = workload(rendered(*MINIMAL, *options))["spec"]["template"]
     found: str = template["metadata"]["annotations"]["checksum/config"]
     return found
 
@@ -187,6 +213,10 @@ def notes(*options: str) -> str:
     return result.stdout.partition("NOTES:\n")[2]
 
 
+# The files of values with a ServiceMonitor.
+SCRAPED = ("everything", "shards", "tls")
+
+
 class TestNotes:
     @pytest.mark.parametrize("values", VALUES)
     def test_warnings(self, values: str) -> None:
@@ -194,8 +224,20 @@ class TestNotes:
         text = notes("--values", str(CHART / "ci" / values))
         assert ("DEMO" in text) is values.startswith("demo")
         assert ("WARNING" in text) is values.startswith("token-value")
-        assert ("Nothing scrapes it yet" in text) is not values.startswith(("everything", "tls"))
+        assert ("Nothing scrapes it yet" in text) is not values.startswith(SCRAPED)
         assert "Never scale" in text
+
+    def test_shards(self) -> None:
+        """The commands of the notes fit the StatefulSet, and its pods have the names there."""
+        text = notes(*SHARDS)
+        name = only(rendered(*SHARDS), "StatefulSet")["metadata"]["name"]
+        assert f"port-forward {name}-0 10058\n" in text
+        assert f"exec {name}-0 -- rk-exporter check\n" in text
+        assert "3 pods share the apps" in text
+        assert "set shards instead" in text
+        assert "deploy/" not in text
+        (account,) = re.findall("apps of .*", notes(*ACCOUNT))
+        assert account == "apps of 1 account(s)."
 
 
 class Container(Server):
@@ -211,6 +253,9 @@ class Container(Server):
             return text.replace(":10058", address)
 
         environment = {entry["name"]: here(entry["value"]) for entry in container["env"]}
+        if "RK_SHARD" in environment:
+            # This machine does not have the name of the first pod.
+            environment["RK_SHARD"] = environment["RK_SHARD"].replace("auto", "0")
         command = [here(argument) for argument in container["args"]]
         self.arguments = [*command, *arguments]
         super().__init__(

@@ -161,10 +161,16 @@ def test_agent(prometheus: str, monitoring: Monitoring, copied: Path, target: st
 
 
 def test_relabelling_in_kubernetes(prometheus: str, copied: Path, target: str) -> None:
-    """Of all endpoints only those of the exporter are scraped, with the labels of alerts."""
+    """
+    Of all endpoints only those of the exporter are scraped, with the labels of alerts.
 
-    def endpoint(app: str, port: str) -> dict[str, Any]:
+    Two shards behind one Service are two targets with labels of their own.
+    """
+
+    def endpoint(app: str, port: str, controller: str, pod: str) -> dict[str, Any]:
         labels = {
+            "__meta_kubernetes_pod_controller_kind": controller,
+            "__meta_kubernetes_pod_name": pod,
             "__meta_kubernetes_namespace": "monitoring",
             "__meta_kubernetes_service_name": "recordings",
             "__meta_kubernetes_service_label_app_kubernetes_io_name": app,
@@ -173,7 +179,13 @@ def test_relabelling_in_kubernetes(prometheus: str, copied: Path, target: str) -
         return {"targets": [target], "labels": labels}
 
     path = copied / "kubernetes.yml"
-    endpoints = [("rk-exporter", "http"), ("rk-exporter", "other"), ("node-exporter", "http")]
+    endpoints = [
+        ("rk-exporter", "http", "ReplicaSet", "recordings-5b7f6c9d8-x2x7q"),
+        ("rk-exporter", "http", "StatefulSet", "recordings-0"),
+        ("rk-exporter", "http", "StatefulSet", "recordings-1"),
+        ("rk-exporter", "other", "StatefulSet", "recordings-1"),
+        ("node-exporter", "http", "DaemonSet", "node-exporter-abcde"),
+    ]
     with_static_targets(path, [endpoint(*names) for names in endpoints])
     options = (f"--storage.tsdb.path={copied}/data",)
     with started(prometheus, copied, "kubernetes.yml", *options) as running:
@@ -183,12 +195,11 @@ def test_relabelling_in_kubernetes(prometheus: str, copied: Path, target: str) -
 
         eventually(lambda: bool(targets()["activeTargets"]), what="a target is found")
         answer = targets()
-    (found,) = answer["activeTargets"]
-    assert found["labels"] == {
-        "instance": "recordings",
-        "job": "rk-exporter",
-        "namespace": "monitoring",
-    }
+    found = sorted((t["labels"] for t in answer["activeTargets"]), key=lambda t: t["instance"])
+    assert found == [
+        {"instance": instance, "job": "rk-exporter", "namespace": "monitoring"}
+        for instance in ("recordings", "recordings-0", "recordings-1")
+    ]
     assert len(answer["droppedTargets"]) == 2
 
 

@@ -33,7 +33,7 @@ STOP_SIGNALS = [signal.SIGTERM, signal.SIGINT]
 PROGRAM = """\
 import pathlib, socket, threading
 import rk_exporter.config.yaml_document, rk_exporter.tracking.state_file
-import rk_exporter.cli.main, rk_exporter.web.sockets
+import rk_exporter.cli.scrape, rk_exporter.web.sockets
 
 def hang(*_, **__):
     print("waiting", flush=True)
@@ -141,7 +141,7 @@ class TestStart:
 
     def test_another_error_when_interrupted(self) -> None:
         """A command is interrupted although another error replaces the interruption."""
-        program = ("-c", PROGRAM.format("rk_exporter.cli.main.run", "fail"))
+        program = ("-c", PROGRAM.format("rk_exporter.cli.scrape.run", "fail"))
         with started("scrape", *IDS, environment=TOKEN, program=program) as process:
             assert process.stdout
             assert "waiting\n" == process.stdout.readline()

@@ -27,6 +27,7 @@ ALERTS = (
     "RealtimeKitMetricsMissing",
     "RealtimeKitExporterUnstable",
     "RealtimeKitScrapeIntervalTooLong",
+    "RealtimeKitShardMissing",
     "RealtimeKitNothingRead",
     "RealtimeKitDataStale",
     "RealtimeKitMeetingsFileUnreadable",

@@ -93,6 +93,8 @@ NOT_RUN = {
     " --values values.yml --wait": CLUSTER,
     "kubectl --namespace monitoring exec deploy/recordings-rk-exporter"
     " -- rk-exporter check": CLUSTER,
+    "kubectl --namespace monitoring rollout status statefulset/recordings-rk-exporter": CLUSTER,
+    "kubectl --namespace monitoring exec recordings-rk-exporter-0 -- rk-exporter check": CLUSTER,
     "kubectl get prometheus --all-namespaces --output"
     """ jsonpath='{..serviceMonitorSelector}{"\\n"}{..ruleSelector}{"\\n"}'""": CLUSTER,
     "helm template recordings deploy/helm/rk-exporter --namespace monitoring"

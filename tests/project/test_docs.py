@@ -308,6 +308,7 @@ CHECKS = {
     "image:": check_chart_values,
     "serviceMonitor:": check_chart_values,
     "meetings:": check_chart_values,
+    "shards:": check_chart_values,
     "services:": check_compose,
     "webhook:": check_options,
 }

@@ -325,7 +325,7 @@ def _example(formatter: logging.Formatter) -> str:
         {
             "created": 1795000000.0,
             "levelname": "INFO",
-            "name": "rk_exporter.cli.main",
+            "name": "rk_exporter.cli.serve",
             "msg": "listening",
             "address": "[::]:10058",
             "url": "http://localhost:10058/metrics",

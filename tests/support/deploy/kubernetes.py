@@ -75,6 +75,18 @@ def only(manifests: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return manifest
 
 
+def workload(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what starts the exporter's pods: a Deployment, or a StatefulSet if it has shards."""
+    (manifest,) = of_kind(manifests, "Deployment") + of_kind(manifests, "StatefulSet")
+    return manifest
+
+
+def service(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the Service that clients use: the only one with ports."""
+    (manifest,) = (m for m in of_kind(manifests, "Service") if "ports" in m["spec"])
+    return manifest
+
+
 def problems(manifest: Json) -> Iterator[str]:
     """Yield what the schema of its kind says about a manifest; unknown fields are problems."""
     if manifest["apiVersion"].startswith(_OPERATOR):

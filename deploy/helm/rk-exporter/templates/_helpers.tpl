@@ -16,6 +16,21 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* Not empty if several pods share the apps. */}}
+{{- define "rk-exporter.sharded" -}}
+{{- if gt (int .Values.shards) 1 -}}true{{- end -}}
+{{- end -}}
+
+{{/* The name of the StatefulSet. A label of its pods has it with a dash and a hash behind it, of 63 characters at most. */}}
+{{- define "rk-exporter.statefulSet" -}}
+{{- include "rk-exporter.fullname" . | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* The name of the Service that gives each shard a name in the DNS. */}}
+{{- define "rk-exporter.headless" -}}
+{{- printf "%s-shards" (include "rk-exporter.fullname" . | trunc 56 | trimSuffix "-") -}}
+{{- end -}}
+
 {{- define "rk-exporter.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "rk-exporter.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -58,7 +73,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* The configuration file. The list of meetings is named in it, unless there are several apps. */}}
 {{- define "rk-exporter.config" -}}
 {{- $config := deepCopy .Values.config -}}
-{{- if and .Values.meetings (not $config.apps) -}}
+{{- if and .Values.meetings $config.app_id (not $config.apps) -}}
 {{- $meetings := deepCopy (default dict $config.meetings) -}}
 {{- $_ := set $meetings "files" (concat (default list $meetings.files) (list "meetings.yml")) -}}
 {{- $_ := set $config "meetings" $meetings -}}
@@ -70,11 +85,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "rk-exporter.validate" -}}
 {{- if not .Values.demo -}}
 {{- $config := .Values.config -}}
-{{- if not (or $config.apps (and $config.account_id $config.app_id)) -}}
-{{- fail "\n\nNo app is configured. Set config.account_id and config.app_id, or config.apps, or run the demo: --set demo=true" -}}
+{{- $many := or $config.apps $config.accounts -}}
+{{- if not (or $many (and $config.account_id $config.app_id)) -}}
+{{- fail "\n\nNo app is configured. Set config.account_id and config.app_id, or config.apps, or config.accounts, or run the demo: --set demo=true" -}}
 {{- end -}}
-{{- if not (or (include "rk-exporter.tokenSecret" .) $config.apps) -}}
+{{- if not (or (include "rk-exporter.tokenSecret" .) $many) -}}
 {{- fail "\n\nThe API token is missing. Create a Secret and name it: kubectl create secret generic cloudflare --from-file=api-token=FILE; --set token.existingSecret=cloudflare" -}}
+{{- end -}}
+{{- if and .Values.meetings (not $config.app_id) (not $config.apps) -}}
+{{- fail "\n\nAccounts find their meetings themselves. To read those in the value meetings, list their app in config.apps with meetings: {files: [meetings.yml]}." -}}
+{{- end -}}
+{{- if hasKey $config "shard" -}}
+{{- fail "\n\nSet the value shards instead of config.shard. The pods of a release have one configuration, so each takes its shard from its name." -}}
 {{- end -}}
 {{- if and .Values.web.existingSecret (eq .Values.probes.readinessPath "/-/ready") -}}
 {{- fail "\n\nWith web.existingSecret, probes.readinessPath must be /-/healthy, because Kubernetes has no certificate and no password." -}}
@@ -82,6 +104,30 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.token.existingSecret .Values.token.value -}}
 {{- fail "\n\nSet either token.existingSecret or token.value." -}}
 {{- end -}}
+{{- end -}}
+{{- if include "rk-exporter.sharded" . -}}
+{{- include "rk-exporter.validateShards" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What cannot be shared by several pods. */}}
+{{- define "rk-exporter.validateShards" -}}
+{{- $config := .Values.config -}}
+{{- if .Values.demo -}}
+{{- fail "\n\nThe demo has no shards. Set shards=1, or demo=false." -}}
+{{- end -}}
+{{- if not (or $config.apps $config.accounts) -}}
+{{- fail "\n\nShards divide apps, and config.app_id names only one. Set shards=1, or list several apps in config.apps, or read whole accounts with config.accounts." -}}
+{{- end -}}
+{{- if .Values.state.persistence.existingClaim -}}
+{{- fail "\n\nShards cannot share state.persistence.existingClaim, because each has a state file of its own. Leave it out: each pod then gets its own claim." -}}
+{{- end -}}
+{{- if .Values.webhook.enabled -}}
+{{- fail "\n\nA Service sends each webhook to any of the shards, but only one of them reads the app. Set shards=1 or webhook.enabled=false." -}}
+{{- end -}}
+{{- $budget := (default dict $config.api).budget -}}
+{{- if and $budget (lt (int $budget) (int .Values.shards)) -}}
+{{- fail (printf "\n\nconfig.api.budget=%v is too small for %d shards: each needs at least one call. Raise it, or set fewer shards." $budget (int .Values.shards)) -}}
 {{- end -}}
 {{- end -}}
 

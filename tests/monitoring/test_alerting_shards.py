@@ -1,0 +1,100 @@
+"""A real Prometheus and a real Alertmanager notify about a shard that nobody scrapes."""
+
+import json
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+
+from rk_exporter.simulator import ScriptedScenario, Simulator
+from tests.support.building import labelled
+from tests.support.monitoring import shortened
+from tests.support.monitoring.servers import (
+    Notified,
+    Prometheus,
+    Server,
+    eventually,
+    exporter,
+    started_alertmanager,
+    started_prometheus,
+    started_webhook_receiver,
+)
+from tests.support.serving import served
+
+
+CONFIGURATION = """\
+api: {{base_url: "{api}/client/v4", budget: 100000}}
+scrape: {{min_interval: 0s}}
+accounts: [{{account_id: acme}}]
+"""
+APPS = [f"app-{number}" for number in range(6)]
+
+
+def list_targets(file: Path, *exporters: Server) -> None:
+    """Tell Prometheus which exporters there are, as service discovery does."""
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps([{"targets": [found.address for found in exporters]}]))
+    new.rename(file)
+
+
+def test_a_shard_that_is_gone(
+    prometheus: str, alertmanager: str, root: Path, tmp_path: Path
+) -> None:
+    """Somebody is called when the target of a shard goes, until it is back."""
+    rules, configuration = tmp_path / "rules.yml", tmp_path / "alertmanager.yml"
+    targets = tmp_path / "targets.json"
+    shortened.write_rules(root, rules)
+    names = ",".join(f"{app}={app}" for app in APPS)
+    simulator = Simulator(ScriptedScenario(recordings=[]), rate_limit=0, apps=names)
+    with (
+        served(simulator) as api,
+        started_webhook_receiver() as (webhook, webhook_url),
+        ExitStack() as running,
+    ):
+        shortened.write_alertmanager_configuration(root, configuration, webhook_url=webhook_url)
+        (tmp_path / "rk.yml").write_text(CONFIGURATION.format(api=api))
+        file = ("--config.file", str(tmp_path / "rk.yml"))
+        token = {"CLOUDFLARE_API_TOKEN": "simulated"}
+        first, second = (
+            running.enter_context(
+                exporter(tmp_path, *file, "--shard", f"{index}/2", environment=token)
+            )
+            for index in range(2)
+        )
+        list_targets(targets, first, second)
+
+        def notified(status: str) -> list[Notified]:
+            return [
+                found
+                for found in webhook.notified
+                if found.labels["alertname"] == "RealtimeKitShardMissing" and found.status == status
+            ]
+
+        def read(server: Prometheus) -> list[str]:
+            return sorted(found["metric"]["rk_app"] for found in server.query("rk_up"))
+
+        manager = running.enter_context(started_alertmanager(alertmanager, tmp_path, configuration))
+        server = running.enter_context(
+            started_prometheus(
+                prometheus,
+                tmp_path,
+                targets={},
+                discovered={shortened.JOB: targets},
+                rule_files=[rules],
+                alertmanager=manager.address,
+            )
+        )
+        eventually(lambda: read(server) == APPS, what="each app has an exporter")
+        list_targets(targets, first)
+        eventually(lambda: bool(notified("firing")), what="the alert fires")
+        (found, *_) = notified("firing")
+        assert "pager" == found.receiver
+        assert "critical" == found.labels["severity"]
+        assert "1 shard of the exporter does not run." == found.annotations["summary"]
+        text = httpx.get(f"{first.url}/metrics", timeout=60).text
+        assert read(server) == sorted(labels["rk_app"] for labels, _ in labelled(text, "rk_up"))
+        assert len(read(server)) < len(APPS)
+        list_targets(targets, first, second)
+        eventually(lambda: bool(notified("resolved")), what="the alert resolves")
+        assert read(server) == APPS
