@@ -11,12 +11,11 @@ from rk_exporter.collector.app_parts import AppParts, AppState
 from rk_exporter.collector.check_reads import ids_to_read, start_checks
 from rk_exporter.collector.pass_hints import PassHints
 from rk_exporter.collector.pass_log import PassReport
+from rk_exporter.collector.pass_reads import PassReads
 from rk_exporter.collector.planner import plan
 from rk_exporter.collector.readings import ReadResult, count_deferred, merge
 from rk_exporter.collector.work_queue import Job, run_jobs
-from rk_exporter.downloads.verifier import DownloadVerifier
-from rk_exporter.model.errors import ApiError
-from rk_exporter.model.failure import Failure, Reason
+from rk_exporter.model.failure import Failure
 from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import Meeting, Reading, ReadMode
 from rk_exporter.model.remedies import Wait
@@ -49,13 +48,13 @@ class AppPass:
         self._left_over = before.left_over
         self._waiting: list[Reading] = []
         self._hints = PassHints(parts.webhook.hints if parts.webhook else None, parts.tracker)
-        self._recordings: dict[str, Failure | None] = {}
-        self.results: dict[str, ReadResult] = {}
-        """The result for each meeting that was read, by its id."""
+        self._reads = PassReads(parts, context, self._hints)
 
     async def run(self) -> AppState:
         """Return the state after the pass."""
         parts, before = self._parts, self._before
+        if parts.backfill and self._hints.is_recordings_list_due:
+            parts.backfill.hurry()
         await self._discover()
         readings = parts.sync_meetings(before.snapshot.readings)
         parts.selector.select(
@@ -75,7 +74,7 @@ class AppPass:
 
     def report(self, snapshot: AppSnapshot) -> PassReport:
         """Return what the pass did, for the log; *snapshot* is what it made."""
-        parts, results = self._parts, self.results
+        parts, results = self._parts, self._reads.results
         outcomes = {key: result.outcome for key, result in results.items()}
         read = {key for key, result in results.items() if not result.deadline_exceeded}
         is_late = asyncio.get_running_loop().time() >= self._context.deadline
@@ -87,7 +86,7 @@ class AppPass:
                 key: outcome if isinstance(outcome, Failure) else None
                 for key, outcome in outcomes.items()
             },
-            recordings=self._recordings,
+            recordings=self._reads.recordings,
             waiting=[
                 reading.meeting.meeting_id
                 for reading in self._waiting
@@ -99,7 +98,8 @@ class AppPass:
 
     def settle_hints(self) -> None:
         """Drop the hints that the pass has followed."""
-        self._hints.settle(meeting_ids=self.results, recording_ids=self._recordings)
+        reads = self._reads
+        self._hints.settle(meeting_ids=reads.results, recording_ids=reads.recordings)
 
     @property
     def _is_first(self) -> bool:
@@ -182,50 +182,12 @@ class AppPass:
         }
         for meeting_id, outcome in (outcomes | found).items():
             if outcome is not None:
-                self.results[meeting_id] = ReadResult(made_at, outcome)
+                self._reads.results[meeting_id] = ReadResult(made_at, outcome)
 
     async def _run(self, *jobs: Job) -> int:
         """Run *jobs* as far as calls and time allow, and return how many are left."""
         workers = self._parts.client.max_concurrency
         return await run_jobs(jobs, workers=workers, deadline=self._context.deadline)
-
-    async def _read_meeting(self, meeting: Meeting) -> list[Job]:
-        """Read a meeting; return jobs for the recordings that it has stopped showing."""
-        parts, context, meeting_id = self._parts, self._context, meeting.meeting_id
-        try:
-            recordings = await parts.client.active_recordings(meeting_id, context)
-        except ApiError as error:
-            is_late = asyncio.get_running_loop().time() >= context.deadline
-            self.results[meeting_id] = ReadResult(
-                parts.clock.wall(),
-                error.failure,
-                deadline_exceeded=is_late and error.reason is Reason.TIMEOUT,
-            )
-            return []
-        self.results[meeting_id] = ReadResult(parts.clock.wall(), recordings)
-        missing = parts.tracker.observe_meeting(meeting, recordings)
-        return [partial(self._read_recording, recording_id) for recording_id in missing]
-
-    async def _read_recording(self, recording_id: str) -> None:
-        """Read a recording by its id, unless a later answer has shown it already."""
-        parts, now = self._parts, self._parts.clock.wall()
-        is_hinted = self._hints.has_recording(recording_id) and recording_id not in self._recordings
-        if parts.tracker.due_one(recording_id, now=now, is_hinted=is_hinted) is not None:
-            await self._read_by_id(recording_id)
-
-    async def _read_by_id(self, recording_id: str) -> None:
-        parts, tracker = self._parts, self._parts.tracker
-        try:
-            recording = await parts.client.recording(recording_id, self._context)
-        except ApiError as error:
-            tracker.observe_failure(recording_id)
-            self._recordings[recording_id] = error.failure
-            return
-        self._recordings[recording_id] = None
-        if recording is None:
-            tracker.observe_missing(recording_id)
-        else:
-            tracker.observe_details(recording)
 
     def _read_jobs(self, waiting: Sequence[Reading] = ()) -> list[Job]:
         """Return jobs that read the *waiting* meetings and the recordings that are due."""
@@ -239,9 +201,9 @@ class AppPass:
             hinted=self._hints.targets(waiting, now=now),
         )
         return [
-            partial(self._read_meeting, target)
+            partial(self._reads.read_meeting, target)
             if isinstance(target, Meeting)
-            else partial(self._read_recording, target.recording_id)
+            else partial(self._reads.read_recording, target.recording_id)
             for target in targets
         ]
 
@@ -253,11 +215,7 @@ class AppPass:
             return []
         recordings = self._before.snapshot.recordings
         keys = ids_to_read(verifier, recordings, parts.backfill)
-        return [partial(self._read_for_check, verifier, key) for key in keys]
-
-    async def _read_for_check(self, verifier: DownloadVerifier, recording_id: str) -> None:
-        await self._read_by_id(recording_id)
-        verifier.was_read(recording_id)
+        return [partial(self._reads.read_for_check, verifier, key) for key in keys]
 
     def _backfill_jobs(self) -> list[Job]:
         parts, backfill = self._parts, self._parts.backfill
@@ -277,12 +235,15 @@ class AppPass:
         snapshot = replace(
             state.snapshot,
             readings=merge(
-                readings, self.results, oldest=oldest, idle_age_seconds=parts.idle_age_seconds
+                readings,
+                self._reads.results,
+                oldest=oldest,
+                idle_age_seconds=parts.idle_age_seconds,
             ),
             up=(is_up := self._up()),
             last_pass_timestamp_seconds=now,
             outage=None if is_up else parts.limiter.outage(now),
-            deferred=count_deferred(readings, self.results, fresh_count=fresh_count),
+            deferred=count_deferred(readings, self._reads.results, fresh_count=fresh_count),
             budget_status=parts.limiter.budget_status(now),
             files=parts.meetings.files,
             token_problem=parts.token.problem,
@@ -307,7 +268,7 @@ class AppPass:
             configured=parts.meetings.meetings,
             token=self._context.token,
             last_pass_at=self._begun_at,
-            has_read=before.has_read or bool(self.results),
+            has_read=before.has_read or bool(self._reads.results),
             # If a pass has one call only, the two queues take turns.
             urgent_first=before.urgent_first != self._has_called,
             backfill_first=backfill is not None and backfill.is_due(),

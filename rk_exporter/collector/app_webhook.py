@@ -15,6 +15,8 @@ from rk_exporter.tracking.lifecycle import KnownRecording
 
 LONGEST_IDLE_SECONDS = 600.0
 """How long an idle meeting may wait for its next read while webhooks are healthy."""
+# A meeting may not show such a recording any more.
+_STOPPED = frozenset({Status.UPLOADING, Status.UPLOADED, Status.ERRORED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,17 @@ class AppWebhook:
             self.hints.add_discovery()
             return True
         self.hints.add_meeting(meeting_id)
-        known = self._known.get(notice.recording_id or "")
-        if known and known.missing_since is not None and not known.is_finished:
-            self.hints.add_recording(known.recording_id)
+        self._hint_recording(notice)
         return True
+
+    def _hint_recording(self, notice: Notice) -> None:
+        """Make due what its meeting does not show of the recording that an event is about."""
+        known = self._known.get(notice.recording_id or "")
+        if known is None:
+            if notice.recording_id and notice.status in _STOPPED:
+                self.hints.add_recordings_list()
+        elif known.missing_since is not None and not known.is_finished:
+            self.hints.add_recording(known.recording_id)
 
     def observe(
         self, recordings: Iterable[KnownRecording], *, api_ahead_seconds: float

@@ -2,9 +2,9 @@
 Poll the app's list of recordings, newest first, for what the calls per meeting do not show.
 
 The first poll reads the whole list, which restores what was shown before a restart. After that,
-the first page is read each minute: it has the recordings that came and went between two reads of a
-meeting. Every few hours the whole list is read again, because it has the download URLs that were
-refreshed, a hundred per call.
+the first page is read each minute, or when an event asks for it: it has the recordings that came
+and went between two reads of a meeting. Every few hours the whole list is read again, because it
+has the download URLs that were refreshed, a hundred per call.
 """
 
 import logging
@@ -31,8 +31,9 @@ from rk_exporter.tracking.tracker import RecordingTracker
 logger = logging.getLogger(__name__)
 # A minute, minus the time that a scrape may be early.
 _INTERVAL_SECONDS = 59.0
-# If the budget is small, one call in 50 at most.
+# If the budget is small, one call in 50 at most; and one in 10 while events ask for more.
 _CALLS_PER_POLL = 50
+_CALLS_PER_HURRIED_POLL = 10
 _BACKOFF = Backoff(first_seconds=10.0, longest_seconds=600.0)
 _WHOLE_PAUSE_SECONDS = 3600.0
 # After this number of failures in a row, readiness no longer waits for the list.
@@ -58,7 +59,7 @@ class Backfill:
         self._client = client
         self._tracker = tracker
         self._clock = clock
-        self._due_at = -math.inf
+        self._due_at = self._may_hurry_from = -math.inf
         # The state file has what the whole list would show.
         self._whole_due_at = -math.inf if not newest_ids else math.inf
         self._may_read_whole_at = -math.inf
@@ -86,6 +87,10 @@ class Backfill:
     def is_due(self) -> bool:
         """Return whether to poll now; also if the last poll read only some of the pages."""
         return self._clock.monotonic() >= self._due_at
+
+    def hurry(self) -> None:
+        """Poll as soon as the budget allows it, because the list has something new."""
+        self._due_at = min(self._due_at, self._may_hurry_from)
 
     def read_whole_soon(self) -> bool:
         """
@@ -157,7 +162,7 @@ class Backfill:
             self._forget_failures()
         self._has_progress = False
         self._backoff = self._backoff.after_failure()
-        self._due_at = now + self._backoff.delay_seconds
+        self._due_at = self._may_hurry_from = now + self._backoff.delay_seconds
         if error.reason in _NOT_OF_THE_LIST:
             return
         self._own_failures += 1
@@ -185,6 +190,7 @@ class Backfill:
 
     def _finish(self, now: float, calls_per_second: float) -> None:
         self._due_at = now + max(_INTERVAL_SECONDS, _CALLS_PER_POLL / calls_per_second)
+        self._may_hurry_from = now + _CALLS_PER_HURRIED_POLL / calls_per_second
         if self._is_whole or self._whole_due_at == math.inf:
             self._whole_due_at = now + self._tracker.rules.reread_seconds
         self.newest_ids = self._first_page.item_ids

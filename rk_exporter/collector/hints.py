@@ -16,6 +16,8 @@ class PendingHints:
     recordings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     discovery: int | None = None
     """The number of the hint to list the live sessions, if there is one."""
+    recordings_list: int | None = None
+    """The number of the hint to look at the app's list of recordings, if there is one."""
     is_first: bool = True
     """Whether hints come before the rest of the urgent queue, if there is one call for both."""
 
@@ -33,6 +35,7 @@ class Hints:
         self._meetings: dict[str, int] = {}
         self._recordings: dict[str, int] = {}
         self._discovery: int | None = None
+        self._recordings_list: int | None = None
         self._passes = 0
 
     @property
@@ -42,6 +45,7 @@ class Hints:
             meetings=dict(self._meetings),
             recordings=dict(self._recordings),
             discovery=self._discovery,
+            recordings_list=self._recordings_list,
             # Not in every other pass: a pass with one call takes it from the urgent queue so often.
             is_first=self._passes // 2 % 2 == 0,
         )
@@ -58,6 +62,10 @@ class Hints:
         """Make the list of live sessions due."""
         self._discovery = self._next()
 
+    def add_recordings_list(self) -> None:
+        """Make the app's list of recordings due: it has those that no meeting shows any more."""
+        self._recordings_list = self._next()
+
     def keep_meetings(self, known: Collection[str]) -> None:
         """Drop the hints for meetings that are not among the *known* canonical ids."""
         self._meetings = {key: value for key, value in self._meetings.items() if key in known}
@@ -73,13 +81,16 @@ class Hints:
         """
         Drop those *pending* hints whose *meetings* (canonical ids) and *recordings* were read.
 
-        A hint that was repeated since may be about a later change, so it stays.
+        The hint to look at the list of recordings was passed on. A hint that was repeated since may
+        be about a later change, so it stays.
         """
         self._passes += 1
         self._meetings = _without(self._meetings, pending.meetings, meetings)
         self._recordings = _without(self._recordings, pending.recordings, recordings)
         if has_discovered and self._discovery == pending.discovery:
             self._discovery = None
+        if self._recordings_list == pending.recordings_list:
+            self._recordings_list = None
 
     def _next(self) -> int:
         self._number += 1

@@ -24,6 +24,11 @@ class PassHints:
         """Return whether an event is about a meeting that is not known."""
         return self._pending.discovery is not None
 
+    @property
+    def is_recordings_list_due(self) -> bool:
+        """Return whether an event is about a recording that ended before anybody saw it."""
+        return self._pending.recordings_list is not None
+
     def has_recording(self, recording_id: str) -> bool:
         """Return whether an event is about a recording."""
         return recording_id in self._pending.recordings

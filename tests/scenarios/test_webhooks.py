@@ -117,6 +117,30 @@ class TestDueNow:
         recordings = recorded_at(60 * INTERVAL - 8, meeting=29)
         assert not any(with_webhooks(steps, *recordings, configuration=small_config()))
 
+    @pytest.mark.parametrize("read", ["active-recording", "list"])
+    @pytest.mark.parametrize(
+        ("fault", "statuses"), [(WebhookFault.NONE, ["ERRORED"]), (WebhookFault.SILENT, [])]
+    )
+    def test_failure_between_scrapes(
+        self, read: str, fault: WebhookFault, statuses: list[str]
+    ) -> None:
+        """A recording that starts and fails between two scrapes is shown by the next one."""
+        begun_at = NOW + 61 * INTERVAL - 8
+        failed = Recording.scripted(
+            MEETINGS[0], invoked_at=begun_at, started_at=begun_at + 2, errored_at=begun_at + 5
+        )
+
+        async def steps(simulation: Simulation, webhooks: WebhookSimulation) -> str:
+            webhooks.set_fault(fault)
+            # The usual look at the list is not due in the next scrape.
+            await simulation.scrapes(61)
+            return await simulation.scrape()
+
+        text = with_webhooks(steps, failed, configuration=webhook_config(api__read=read))
+        assert statuses == [
+            labels["status"] for labels, value in labelled(text, "rk_recording_status") if value
+        ]
+
     @pytest.mark.parametrize(
         ("fault", "status"),
         [(WebhookFault.NONE, "UPLOADED"), (WebhookFault.SILENT, "UPLOADING")],
@@ -362,7 +386,9 @@ def test_flood() -> None:
         for _ in range(400):
             for meeting_id in MEETINGS[:30]:
                 number += 1
-                body = event_body(meeting_id, recordingId=f"recording-{number}")
+                # The second kind also asks for the app's list.
+                status = ("RECORDING", "ERRORED")[number % 2]
+                body = event_body(meeting_id, recordingId=f"recording-{number}", status=status)
                 assert await webhooks.post(signed(body, event_id=f"{number}"), body) == 200
             simulation.proxy.new_calls()
             await simulation.scrape()

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.collector.app_pass import AppPass
+from rk_exporter.collector.pass_hints import PassHints
+from rk_exporter.collector.pass_reads import PassReads
 from rk_exporter.collector.readings import ReadResult
-from rk_exporter.collector.scrape_interval import ScrapeInterval
 from rk_exporter.model.errors import ApiError, ApiTimeout, ServerError
 from rk_exporter.model.meeting import ReadMode
 from rk_exporter.model.recording import Recording
@@ -354,11 +354,12 @@ class TestFailedCalls:
         async def run_pass() -> dict[str, ReadResult]:
             parts = app_parts("app", VirtualClock(), ReadMode.ACTIVE_RECORDING)
             client = FailingClient(error, seconds)
-            parts = replace(parts, client=client, discovery=None, backfill=None)
-            state = replace(parts.initial_state(None), interval=ScrapeInterval((0.0,)))
-            app_pass = AppPass(parts, state, pass_context(deadline=5.0), fresh_seconds=0.0)
-            await app_pass.run()
-            return app_pass.results
+            parts = replace(parts, client=client)
+            hints = PassHints(None, parts.tracker)
+            reads = PassReads(parts, pass_context(deadline=5.0), hints)
+            (reading,) = parts.sync_meetings(())
+            await reads.read_meeting(reading.meeting)
+            return reads.results
 
         expected = ReadResult(NOW + seconds, error.failure, deadline_exceeded=deadline_exceeded)
         assert run(run_pass()) == {"b": expected}

@@ -381,6 +381,36 @@ class TestCatchingUp:
 
         with_poller(steps, older(5))
 
+    @pytest.mark.parametrize(
+        ("calls_per_second", "pause"), [(100.0, 1), (2.0, 5), (0.5, 20), (10 / 300, 300)]
+    )
+    def test_hurried(self, calls_per_second: float, pause: float) -> None:
+        """However often events ask for the list, that takes at most one call in ten."""
+
+        async def steps(poller: Poller) -> None:
+            for _ in range(3):
+                assert [1] == (await poller.poll(calls_per_second=calls_per_second))[:1]
+                poller.backfill.hurry()
+                poller.backfill.hurry()
+                assert pause == await poller.due_after()
+            # Once only.
+            await poller.poll(calls_per_second=calls_per_second)
+            assert max(59, 50 / calls_per_second) == await poller.due_after()
+
+        with_poller(steps, older(5))
+
+    def test_hurried_after_a_failure(self) -> None:
+        """An event does not shorten the pause after a failure."""
+
+        async def steps(poller: Poller) -> None:
+            poller.fail(*[ServerError("no")] * 3)
+            for pause in (10, 20, 40):
+                await poller.poll()
+                poller.backfill.hurry()
+                assert pause == await poller.due_after()
+
+        with_poller(steps, older(5))
+
     def test_a_scrape_each_minute(self) -> None:
         """If scrapes come each minute, each of them polls, even if it is a little early."""
 

@@ -18,10 +18,12 @@ def test_settled() -> None:
     hints.add_meeting("b")
     hints.add_recording("r")
     hints.add_discovery()
+    hints.add_recordings_list()
     hints.settle(hints.pending, meetings={"a"}, recordings={"r"}, has_discovered=True)
     assert [*hints.pending.meetings] == ["b"]
     assert not hints.pending.recordings
     assert hints.pending.discovery is None
+    assert hints.pending.recordings_list is None
 
 
 def test_repeated_during_pass() -> None:
@@ -29,12 +31,15 @@ def test_repeated_during_pass() -> None:
     hints = Hints()
     hints.add_meeting("a")
     hints.add_discovery()
+    hints.add_recordings_list()
     pending = hints.pending
     hints.add_meeting("a")
     hints.add_discovery()
+    hints.add_recordings_list()
     hints.settle(pending, meetings={"a"}, recordings=(), has_discovered=True)
     assert [*hints.pending.meetings] == ["a"]
     assert hints.pending.discovery is not None
+    assert hints.pending.recordings_list is not None
 
 
 def test_spelling() -> None:
