@@ -18,7 +18,7 @@ WITH_STACK = $(shell command -v prometheus >/dev/null \
   && $(PYTHON) -c 'import socket; [socket.create_server(("127.0.0.1", p)) for p in (9090, 9093)]' \
     2>/dev/null && echo --stack)
 
-# Tests of one file share servers. Coverage would double the time of the fleet tests, so they run without.
+# Tests of one file share servers. Coverage would double the time of long fleet tests, so they run without.
 PYTEST = python -m pytest --numprocesses=auto --maxprocesses=4
 COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 
@@ -42,7 +42,7 @@ test: $(DEVELOPING)  ## Run all tests, with the locked versions and the same exa
 	$(BIN)/$(PYTEST) -m no_cover
 
 test-random: $(DEVELOPING)  ## Run the property tests with many new random examples
-	$(BIN)/$(PYTEST) --hypothesis-profile=random -m "hypothesis and not no_cover"
+	$(BIN)/$(PYTEST) --hypothesis-profile=random -m hypothesis
 
 test-pythons: $(patsubst %,test-python-%,$(filter-out $(WITHOUT),$(PYTHONS)))  ## Run the unit tests on every supported Python
 

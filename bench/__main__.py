@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 
+from bench.apps import print_apps
 from bench.archives import print_archives
 from bench.budgets import print_budgets
 from bench.cases import print_fleets
@@ -30,6 +31,7 @@ SECTIONS = {
     "expositions": print_expositions,
     "downloads": print_downloads,
     "archives": print_archives,
+    "apps": print_apps,
     "budgets": print_budgets,
     "fleet": print_fleets,
     "following": print_following,

@@ -3,6 +3,7 @@
 import re
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
@@ -234,14 +235,19 @@ def parse_apps_page(status: int, body: bytes) -> Parsed[Page[ListedApp]]:
     """
     Return the apps in the answer of "Fetch all apps".
 
-    Apps without a usable id are skipped and counted. An answer without a list is an error: it must
-    not look like an account without apps.
+    Apps without a usable id are skipped and counted, and the page is not complete. An answer
+    without a list is an error, and so is one in which no app has a usable id: it must not look like
+    an account without apps.
 
     Raises ApiError unless the answer is a documented success.
     """
     data, raw_paging = unwrap(status, body, schema.apps_page, successes=_LIST_SUCCESSES)
     listed = data.apps if isinstance(data, schema.Apps) else data
-    return _parse_page(listed, raw_paging, schema.app, _listed_app)
+    parsed = _parse_page(listed, raw_paging, schema.app, _listed_app)
+    skipped = len(listed) - len(parsed.value.item_ids)
+    if listed and skipped == len(listed):
+        raise InvalidResponse(f"the API answered {status} with apps without a usable `id`")
+    return replace(parsed, value=replace(parsed.value, is_complete=not skipped))
 
 
 def _listed_app(app_id: str, item: schema.AppItem, issues: ParseIssues) -> ListedApp:

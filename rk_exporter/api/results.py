@@ -32,13 +32,15 @@ class Page(Generic[T]):
     A page of a list.
 
     *item_ids* are the ids of everything on the page, including what *items* leaves out. A page
-    that the API repeats has the same ids. *requested* is how many items the page could have.
+    that the API repeats has the same ids. *requested* is how many items the page could have. A page
+    of apps is not complete (*is_complete*) if some of them have no usable id.
     """
 
     items: tuple[T, ...]
     item_ids: tuple[str, ...]
     paging: Paging | None
     requested: int = 100
+    is_complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

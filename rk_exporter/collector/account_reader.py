@@ -6,7 +6,6 @@ import math
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from rk_exporter.api.account_client import AccountClient
 from rk_exporter.api.pagination import walk
@@ -70,8 +69,9 @@ class AccountReader:
         """Incremented by every change of the apps."""
         self._interval = interval
         self._count_wanted()
-        self._calls = 1
-        """How many calls it takes to list the apps, as far as known."""
+        self._pages: list[Page[ListedApp]] = []
+        """The pages of a list that has begun. One pass may have too few calls for all."""
+        self._begun_at = -math.inf
         self._due_at = -math.inf
         self._missing: frozenset[str] = frozenset()
         self._up: bool | None = None
@@ -83,6 +83,7 @@ class AccountReader:
         """Go on with other *parts* of the same account; no pass may be running."""
         self.parts = parts
         self._count_wanted()
+        self._pages = []
         self._due_at = -math.inf
 
     @property
@@ -107,14 +108,10 @@ class AccountReader:
         if now < self._due_at and parts.token.current() == before:
             return
         context = self._context(deadline)
-        # Not some of the pages only.
-        if self.apps is not None and not parts.limiter.can_afford(self._calls, context):
+        if self.apps is not None and not parts.limiter.can_afford(1, context):
             return
         try:
-            pages = await walk(
-                partial(parts.client.apps_page, context=context),
-                is_enough=self._enough(),
-            )
+            await self._list(context, now)
         except RateLimitWait:
             self._up = False if parts.limiter.is_blocked else self._up
             return
@@ -122,12 +119,33 @@ class AccountReader:
             self._up, self._failure = False, error.failure
             self._due_at = now + _RETRY_SECONDS
         else:
-            self._up, self._failure, self._calls = True, None, max(1, len(pages))
+            pages, self._pages = self._pages, []
+            self._up, self._failure = True, None
             self._last_success_at = parts.clock.wall()
-            self._take({app.app_id: app for page in pages for app in page.items})
+            listed = {app.app_id: app for page in pages for app in page.items}
+            self._take(listed, is_complete=all(page.is_complete for page in pages))
             self._due_at = now + (_RETRY_SECONDS if self._missing else LIST_INTERVAL_SECONDS)
         parts.limiter.end_pass()
         self._log()
+
+    async def _list(self, context: PassContext, now: float) -> None:
+        """Read the pages that are missing. Pages that are too old are read again."""
+        if now - self._begun_at > LIST_INTERVAL_SECONDS:
+            self._pages = []
+
+        async def page(number: int) -> Page[ListedApp]:
+            found = await self.parts.client.apps_page(number, context)
+            if number == 1:
+                self._pages, self._begun_at = [], now
+            self._pages.append(found)
+            return found
+
+        await walk(
+            page,
+            first=len(self._pages) + 1,
+            requested=self._pages[-1].requested if self._pages else None,
+            is_enough=lambda _: len(self._pages) >= _MOST_PAGES,
+        )
 
     def _context(self, deadline: float) -> PassContext:
         now = asyncio.get_running_loop().time()
@@ -141,18 +159,18 @@ class AccountReader:
             interval_seconds=min(self._interval.seconds, LONGEST_PACED_SECONDS),
         )
 
-    @staticmethod
-    def _enough() -> Callable[[Page[ListedApp]], bool]:
-        pages = iter(range(1, _MOST_PAGES + 1))
-        return lambda _: next(pages, _MOST_PAGES) >= _MOST_PAGES
+    def _take(self, listed: Mapping[str, ListedApp], *, is_complete: bool) -> None:
+        """
+        Take over the *listed* apps, and keep those that are missing for the first time.
 
-    def _take(self, listed: Mapping[str, ListedApp]) -> None:
-        """Take over the *listed* apps, and keep those that are missing for the first time."""
+        If the list is not complete, keep all: any of them may be in it, without its id.
+        """
         known = {app.app_id: app for app in self.apps.apps} if self.apps else {}
-        missing = known.keys() - listed.keys() - self._missing
+        missing = known.keys() - listed.keys()
+        missing -= self._missing if is_complete else set()
         kept = [listed.get(key, app) for key, app in known.items() if key in {*listed, *missing}]
         new = [app for key, app in listed.items() if key not in known]
-        self._missing = frozenset(missing)
+        self._missing = frozenset(missing) if is_complete else frozenset()
         after = (*kept, *new)
         if self.apps is None or after != self.apps.apps:
             self.revision += 1

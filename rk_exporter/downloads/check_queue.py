@@ -5,11 +5,15 @@ import logging
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
+from rk_exporter.runtime.last_logged import LastLogged
 from rk_exporter.runtime.tracebacks import redacted_traceback
 
 
 logger = logging.getLogger(__name__)
+Check: TypeAlias = Callable[[], Awaitable[None]]
+CountBug: TypeAlias = Callable[[], None]
 MOST_AT_A_TIME = 2
 # Five a second at most: nobody waits for a check, and storages limit their callers.
 PAUSE_SECONDS = 0.2
@@ -19,8 +23,8 @@ class CheckQueue:
     """
     Runs the checks of all apps in the order in which they come.
 
-    No task exists while nothing waits. An unexpected exception costs its check only; it is logged
-    without values, because these may contain a URL.
+    No task exists while nothing waits. An unexpected exception costs its check only; it is counted,
+    and logged without values, because these may contain a URL.
     """
 
     def __init__(
@@ -28,13 +32,14 @@ class CheckQueue:
     ) -> None:
         self._most_at_a_time = most_at_a_time
         self._pause_seconds = pause_seconds
-        self._waiting: deque[Callable[[], Awaitable[None]]] = deque()
+        self._waiting: deque[tuple[Check, CountBug]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._next_at = 0.0
+        self._last_logged = LastLogged("")
 
-    def submit(self, check: Callable[[], Awaitable[None]]) -> None:
-        """Run *check* when its turn comes."""
-        self._waiting.append(check)
+    def submit(self, check: Check, *, count_bug: CountBug) -> None:
+        """Run *check* when its turn comes; *count_bug* is called if it ends unexpectedly."""
+        self._waiting.append((check, count_bug))
         if len(self._workers) < self._most_at_a_time:
             worker = asyncio.create_task(self._work())
             self._workers.add(worker)
@@ -56,11 +61,16 @@ class CheckQueue:
 
     async def _work(self) -> None:
         while self._waiting:
-            check = self._waiting.popleft()
+            check, count_bug = self._waiting.popleft()
             try:
                 await check()
             except Exception as error:  # noqa: BLE001 # any bug, but of this check only
-                logger.error(  # noqa: TRY400 # `exception` would log messages and values
-                    "internal error in the check of a download",
-                    extra={"traceback": redacted_traceback(error)},
-                )
+                count_bug()
+                self._log(redacted_traceback(error))
+
+    def _log(self, traceback: str) -> None:
+        """Log a bug, unless it was the last one: all checks may have the same."""
+        if self._last_logged.changes_to(traceback):
+            logger.error(
+                "internal error in the check of a download", extra={"traceback": traceback}
+            )

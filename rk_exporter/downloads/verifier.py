@@ -37,6 +37,8 @@ class CheckTools:
     fetch: Fetch
     queue: CheckQueue
     clock: Callable[[], float]
+    count_bug: Callable[[str], None]
+    """Counts an unexpected exception of an app, which it gets by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,8 @@ class DownloadVerifier:
             ids.add(recording.recording_id)
             if offer := offers.get(recording.recording_id):
                 self._running.add(recording.recording_id)
-                self._tools.queue.submit(partial(self._check, meeting_id, offer))
+                check = partial(self._check, meeting_id, offer)
+                self._tools.queue.submit(check, count_bug=self._count_bug)
         self._forget_all_but(ids | self._running)
 
     def to_read(self, shown: Iterable[Recording], *, most: int) -> list[str]:
@@ -152,6 +155,11 @@ class DownloadVerifier:
                     self._record(meeting_id, key, found)
         finally:
             self._running.discard(key)
+
+    def _count_bug(self) -> None:
+        # The app may have left in the meantime, with all of its series.
+        if self._is_on:
+            self._tools.count_bug(self._app)
 
     async def _check_kind(self, recording: Recording, files: FileUrls) -> FileCheck:
         """Check the files of one kind, up to the first that fails."""

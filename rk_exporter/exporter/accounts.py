@@ -14,7 +14,8 @@ from rk_exporter.collector.error_boundary import ErrorBoundary
 from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS, ScrapeInterval
 from rk_exporter.config.accounts import AccountConfig
 from rk_exporter.config.config import Config
-from rk_exporter.exporter.apps import AppChanges, RunningApps, SharedParts
+from rk_exporter.exporter.app_builder import SharedParts
+from rk_exporter.exporter.apps import AppChanges, RunningApps
 from rk_exporter.model.account import AccountApps
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.limiter import RateLimiter

@@ -32,17 +32,24 @@ class Downloads:
     """
     Checks downloads with *fetch*; a process that is not *persistent* makes no checks.
 
-    *clock* gives unix seconds.
+    *clock* gives unix seconds. *count_bug* counts an unexpected exception of the app that it names.
     """
 
     def __init__(
-        self, fetch: Fetch | None, *, clock: Callable[[], float], persistent: bool
+        self,
+        fetch: Fetch | None,
+        *,
+        clock: Callable[[], float],
+        persistent: bool,
+        count_bug: Callable[[str], None],
     ) -> None:
         self.fetch = fetch
         """Requests a file; a reload replaces it."""
         self.queue = CheckQueue()
         self._persistent = persistent
-        self._tools = CheckTools(fetch=self._request, queue=self.queue, clock=clock)
+        self._tools = CheckTools(
+            fetch=self._request, queue=self.queue, clock=clock, count_bug=count_bug
+        )
 
     def new_verifier(
         self,

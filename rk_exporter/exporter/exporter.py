@@ -16,7 +16,8 @@ from rk_exporter.collector.collector import Collector
 from rk_exporter.config.config import Config
 from rk_exporter.downloads.verifier import Fetch
 from rk_exporter.exporter.accounts import RunningAccounts
-from rk_exporter.exporter.apps import AppChanges, RunningApps, SharedParts
+from rk_exporter.exporter.app_builder import SharedParts
+from rk_exporter.exporter.apps import AppChanges, RunningApps
 from rk_exporter.exporter.archives import Archives, ReaderFactory, bucket_reader
 from rk_exporter.exporter.downloads import Downloads, make_fetch
 from rk_exporter.metrics.archives import archive_counters
@@ -99,7 +100,10 @@ class Exporter:
         self._state_file = self._new_state_file()
         self._metrics = OwnMetrics()
         self._downloads = Downloads(
-            self.fetch or make_fetch(config), clock=self.clock.wall, persistent=self.persistent
+            self.fetch or make_fetch(config),
+            clock=self.clock.wall,
+            persistent=self.persistent,
+            count_bug=self._metrics.count_bug,
         )
         groups = BudgetGroups(
             self.clock,

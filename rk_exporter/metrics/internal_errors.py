@@ -9,8 +9,8 @@ def internal_errors(app_names: Iterable[str], *, registry: CollectorRegistry) ->
     """Return the counter of unexpected exceptions; every app starts at 0."""
     errors = Counter(
         "rk_exporter_internal_errors",
-        "Unexpected exceptions in passes over the app; each is a bug in the exporter, and the "
-        "last snapshot stays in use.",
+        "Unexpected exceptions in passes over the app and in checks of its downloads; each is a "
+        "bug in the exporter. What was shown before stays.",
         ["rk_app"],
         registry=registry,
     )

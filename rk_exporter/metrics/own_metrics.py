@@ -51,6 +51,10 @@ class OwnMetrics:
         """Return the counters of the calls about one account."""
         return AccountCallMetrics(name, self._account_metrics)
 
+    def count_bug(self, name: str) -> None:
+        """Count an unexpected exception of an app."""
+        self.internal_errors.labels(name).inc()
+
     def count_account_error(self, name: str) -> Callable[[], None]:
         """Return what counts a bug in the lists of one account."""
         return self._account_metrics.internal_errors.labels(name).inc

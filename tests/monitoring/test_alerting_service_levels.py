@@ -93,7 +93,7 @@ def monitored(
     clock = Time(time.time())
     scripted_ = scenario(clock.now)
     rules, configuration = folder / "rules.yml", folder / "alertmanager.yml"
-    shortened.write_rules(root, rules, THRESHOLDS)
+    shortened.write_rules(root, rules, THRESHOLDS, service_levels=True)
     with (
         served(Simulator(scripted_, clock=clock, rate_limit=0)) as api,
         started_webhook_receiver() as (webhook, webhook_url),

@@ -41,7 +41,7 @@ def servers(
     """Start a Prometheus with each of the SETTINGS; all have seen recordings start and end."""
     program = Monitoring.BUILT.required("prometheus", package="prometheus")
     folder = tmp_path_factory.mktemp("native")
-    shortened.write_rules(root, folder / "rules.yml", THRESHOLDS)
+    shortened.write_rules(root, folder / "rules.yml", THRESHOLDS, service_levels=True)
     clock = Time(1_795_000_000.0)
     begin = clock.now + 5
     starts = {"first": 2, "second": 7, "third": 40}

@@ -1,5 +1,6 @@
 """Whole accounts: their apps are found through the API, and read like all others."""
 
+import json
 import logging
 
 from collections.abc import Awaitable, Callable
@@ -67,7 +68,7 @@ def change(simulation: Simulation, **settings: Any) -> None:
 
 async def minutes(simulation: Simulation, count: float) -> str:
     """Scrape for some minutes, and return the last exposition."""
-    return (await simulation.scrapes(round(4 * count)))[-1]
+    return await simulation.last_scrape(round(4 * count))
 
 
 def apps(text: str) -> list[str]:
@@ -246,6 +247,138 @@ def test_pages(settings: dict[str, Any], tmp_path: Path) -> None:
     assert {'{rk_account="acme"}': 120.0} == samples(text, "rk_account_apps")
 
 
+def answer_lists_with(simulation: Simulation, answer: tuple[int, bytes] | None) -> None:
+    """Answer the calls that list apps with a status and a body."""
+    simulation.proxy.instead = lambda call: answer if call.app_id == "apps" else None
+
+
+def body(data: Any) -> bytes:
+    return json.dumps({"success": True, "data": data}).encode()
+
+
+NO_LISTS = {
+    "null": body(None),
+    "string": body("a"),
+    "number": body(5),
+    "object": body({"items": []}),
+    "null in an object": body({"apps": None}),
+    "strings": body(["a", "b"]),
+    "nulls": body([None]),
+    "lists": body([[{"id": "a"}]]),
+    "no ids": body([{"name": "production"}, {"name": "staging"}]),
+    "odd ids": body(
+        [{"id": "../a"}, {"id": "a b"}, {"id": ""}, {"id": "\u00e4"}, {"id": "a" * 200}]
+    ),
+    "numbers as ids": body([{"id": 1}, {"id": 2}]),
+    "no data": b'{"success": true}',
+    "no success": b'{"data": []}',
+    "not successful": b'{"success": false, "data": [], "errors": [{"code": 7003, "message": "m"}]}',
+    "a list": b"[]",
+    "web page": b"<!DOCTYPE html><html><title>Sign in</title></html>",
+    "nothing": b"",
+    "half": body([{"id": "a"}])[:-5],
+    "no UTF-8": body([{"id": "x"}]).replace(b"x", b"\xff"),
+}
+
+
+@pytest.mark.parametrize("answer", NO_LISTS.values(), ids=NO_LISTS.keys())
+def test_no_list(answer: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    A success that has no list of apps is a failure with a reason, and the known apps are read on.
+
+    It never looks like an account without apps, however often it comes.
+    """
+
+    async def steps(simulation: Simulation) -> list[str]:
+        await minutes(simulation, 2)
+        answer_lists_with(simulation, (200, answer))
+        broken = await minutes(simulation, 30)
+        answer_lists_with(simulation, None)
+        return [broken, await minutes(simulation, 2)]
+
+    broken, repaired = story(steps, of(tmp_path), IN_PROGRESS)
+    for text, is_up in ((broken, 0.0), (repaired, 1.0)):
+        assert ["production", "staging"] == apps(text)
+        assert {'{rk_account="acme"}': is_up} == samples(text, "rk_account_up")
+        assert {1.0} == {is_up for _, is_up in labelled(text, "rk_up")}
+    failures = labelled(broken, "rk_account_api_request_failures_total")
+    (reason,) = {labels["reason"] for labels, count in failures if count}
+    assert reason in {"invalid_response", "intercepted", "client_error", "server_error"}
+    (warning,) = (record for record in caplog.records if "cannot be listed" in record.getMessage())
+    assert reason == warning.__dict__["reason"]
+    assert warning.__dict__["remedy"]
+
+
+def test_no_list_at_the_start(tmp_path: Path) -> None:
+    """An account whose apps were never listed is down, not empty, and the exporter is not ready."""
+
+    async def steps(simulation: Simulation) -> tuple[str, str | None]:
+        answer_lists_with(simulation, (200, body([{"name": "production"}])))
+        return await minutes(simulation, 5), simulation.exporter.why_not_ready()
+
+    text, reason = story(steps, of(tmp_path))
+    assert {'{rk_account="acme"}': 0.0} == samples(text, "rk_account_up")
+    assert {} == samples(text, "rk_account_apps")
+    assert reason is not None
+    assert "acme" in reason
+
+
+def test_app_without_an_id(tmp_path: Path) -> None:
+    """
+    An app whose id cannot be used is not read; other new apps are, and no known app is dropped.
+
+    Any known app may be the one without its id. It counts as gone when all have ids again.
+    """
+
+    async def steps(simulation: Simulation) -> list[list[str]]:
+        await minutes(simulation, 2)
+        answer_lists_with(simulation, (200, body([{"id": "a"}, {"id": "x/y"}, {"id": "new"}])))
+        odd = apps(await minutes(simulation, 40))
+        answer_lists_with(simulation, (200, body([{"id": "a"}, {"id": "new"}])))
+        return [odd, apps(await minutes(simulation, 12))]
+
+    odd, after = story(steps, of(tmp_path), IN_PROGRESS)
+    assert ["a", "new", "staging"] == odd
+    assert ["a", "new"] == after
+
+
+def test_duplicate_apps(tmp_path: Path) -> None:
+    """An app that is listed several times, in several spellings of its id, is read once."""
+    app_id = "2a95132c-1573-2412-a221-6fd0a01e0000"
+    twice = [{"id": app_id, "name": "old"}, {"id": app_id.upper(), "name": "new"}]
+
+    async def steps(simulation: Simulation) -> str:
+        answer_lists_with(simulation, (200, body([*twice, {"id": "b", "name": "other"}])))
+        return await minutes(simulation, 2)
+
+    text = story(steps, of(tmp_path), IN_PROGRESS)
+    assert ["new", "other"] == apps(text)
+    assert {'{rk_account="acme"}': 2.0} == samples(text, "rk_account_apps")
+
+
+def test_ten_thousand_apps(tmp_path: Path) -> None:
+    """
+    An account with 10,000 apps is listed to its end, with one call for 100 of them.
+
+    A pass has calls for a part of the pages only, so the next one goes on with the rest.
+    """
+    names = ",".join(f"app-{number}" for number in range(10_000))
+    two = "accounts: [{account_id: acme, apps: {include: 'app-9999|app-0'}}]\n"
+
+    async def steps(simulation: Simulation) -> list[tuple[list[str], int]]:
+        found = []
+        for count in (1, 1, 11):
+            text = await minutes(simulation, count)
+            found.append((apps(text), lists(simulation)))
+        assert {'{rk_account="acme"}': 1.0} == samples(text, "rk_account_up")
+        assert {'{rk_account="acme"}': 2.0} == samples(text, "rk_account_apps")
+        return found
+
+    found = story(steps, of(tmp_path, two), IN_PROGRESS, apps=names)
+    listed = ["app-0", "app-9999"]
+    assert [(listed, 100), (listed, 100), (listed, 200)] == found
+
+
 def test_restart(tmp_path: Path) -> None:
     """
     With a state file, the apps are known after a restart, even if they cannot be listed.
@@ -301,6 +434,7 @@ def test_nothing_without_accounts(tmp_path: Path) -> None:
     assert "rk_account_api" not in shown
 
 
+@pytest.mark.no_cover
 def test_shared_budget(tmp_path: Path) -> None:
     """The lists of apps count within the budget of their group."""
     names = ",".join(f"app-{number}" for number in range(30))
@@ -315,6 +449,7 @@ def test_shared_budget(tmp_path: Path) -> None:
     assert 6 <= listed <= 8
 
 
+@pytest.mark.no_cover
 def test_many_apps_take_turns(tmp_path: Path) -> None:
     """
     If 60 apps share a budget that is far too small, all of them are read equally often.

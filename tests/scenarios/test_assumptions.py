@@ -32,6 +32,9 @@ from tests.support.building import (
 from tests.support.read_modes import ids, list_config, running, states
 
 
+# Other tests cover the code that runs here: see the Makefile.
+pytestmark = pytest.mark.no_cover
+
 DAY = 86_400.0
 HOUR = 3600.0
 SHOWN = "rk_meeting_active_recordings"
@@ -90,7 +93,7 @@ class TestNoActiveRecording:
         """Also if the budget has one call for each scrape, all meetings are read."""
 
         async def steps(simulation: Simulation) -> str:
-            return (await simulation.scrapes(100))[-1]
+            return await simulation.last_scrape(100)
 
         text = simulate(
             steps, configuration=config(meeting_ids=[*"ab"], api__budget="20"), not_found_body=body
@@ -139,7 +142,7 @@ class TestNoActiveRecording:
         """One more list at the start is enough, because the list is polled each minute anyway."""
 
         async def calls(simulation: Simulation) -> int:
-            await simulation.scrapes(4 * minutes)
+            await simulation.last_scrape(4 * minutes)
             return list_calls(simulation)
 
         counts = [
@@ -157,7 +160,7 @@ class TestNoActiveRecording:
                     simulation.simulator.inject("*", Fault.GATEWAY_NOT_FOUND, times=1)
 
             simulation.proxy.before = refuse
-            await simulation.scrapes(40)
+            await simulation.last_scrape(40)
             return list_calls(simulation)
 
         calls = simulate(
@@ -260,7 +263,7 @@ class TestStartTime:
         """A recording of a permanent room that came and went between two scrapes is seen."""
 
         async def steps(simulation: Simulation) -> str:
-            text = (await simulation.scrapes(3, 60.0))[-1]
+            text = await simulation.last_scrape(3, 60.0)
             assert not any("start_time" in call.query for call in simulation.proxy.calls)
             return text
 
@@ -316,7 +319,7 @@ class TestPages:
         ]
 
         async def steps(simulation: Simulation) -> str:
-            text = (await simulation.scrapes(8))[-1]
+            text = await simulation.last_scrape(8)
             assert simulation.exporter.why_not_ready() is None
             expected = [size for size in (100, 50, 25, 12, 10) if size >= last]
             assert self.sizes(simulation) == [str(size) for size in expected]
@@ -341,9 +344,9 @@ class TestPages:
             simulation.simulator.settings = simulation.simulator.settings.changed(
                 "most_recordings", "100"
             )
-            await simulation.scrapes(20, HOUR)
+            await simulation.last_scrape(20, HOUR)
             before = self.sizes(simulation)
-            await simulation.scrapes(6, HOUR)
+            await simulation.last_scrape(6, HOUR)
             return [*before, "a day", *self.sizes(simulation)[len(before) :]]
 
         sizes = simulate(steps, configuration=config(), most_recordings=50)
@@ -374,7 +377,7 @@ class TestPages:
         recordings = [ended(name, track=True) for name in ids(100)]
 
         async def steps(simulation: Simulation) -> str:
-            text = (await simulation.scrapes(3))[-1]
+            text = await simulation.last_scrape(3)
             assert simulation.exporter.why_not_ready() is None
             return text
 

@@ -51,7 +51,7 @@ def story(
     async def steps(simulation: Simulation) -> None:
         await simulation.scrape()
         change(simulation)
-        await simulation.scrapes(scrapes)
+        await simulation.last_scrape(scrapes)
 
     simulate(
         steps,
@@ -297,9 +297,9 @@ def test_recovery(caplog: pytest.LogCaptureFixture) -> None:
     async def steps(simulation: Simulation) -> None:
         await simulation.scrape()
         simulation.simulator.inject("m", Fault.SERVER_ERROR)
-        await simulation.scrapes(3)
+        await simulation.last_scrape(3)
         simulation.simulator.clear()
-        await simulation.scrapes(3)
+        await simulation.last_scrape(3)
 
     simulate(steps, running("m"), configuration=config(meeting_ids=["m"]))
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]

@@ -28,6 +28,10 @@ from tests.support.read_modes import (
 )
 
 
+# Other tests cover the code that runs here: see the Makefile.
+pytestmark = pytest.mark.no_cover
+
+
 class TestAuto:
     """The read mode that the budget allows."""
 
@@ -176,7 +180,7 @@ class TestOneByOne:
         async def steps(simulation: Simulation) -> None:
             for count in (12, 14, 30, 30, 2, 2):
                 written(path, ids(count))
-                await simulation.scrapes(3)
+                await simulation.last_scrape(3)
 
         simulate(steps, configuration=choice)
         first, second, over = messages(caplog)
@@ -230,7 +234,7 @@ class TestOneByOne:
         ending = running(names[0], stopped_at=NOW + 1000, uploaded_at=NOW + 1030)
 
         async def steps(simulation: Simulation) -> str:
-            text = (await simulation.scrapes(200))[-1]
+            text = await simulation.last_scrape(200)
             assert simulation.exporter.why_not_ready() is None
             return text
 
@@ -321,7 +325,7 @@ class TestOneByOne:
         """Unreadable meetings end after `stale_after`, plus the time that a turn takes."""
 
         async def steps(simulation: Simulation) -> float:
-            await simulation.scrapes(12)
+            await simulation.last_scrape(12)
             begun = simulation.now()
             simulation.simulator.inject("*", Fault.SERVER_ERROR)
             while samples(await simulation.scrape(5.0), "rk_meeting_active_recordings"):

@@ -34,6 +34,9 @@ from tests.support.building import (
 )
 
 
+# Other tests cover the code that runs here: see the Makefile.
+pytestmark = pytest.mark.no_cover
+
 MEETINGS = ["a", "b", "c", "d"]
 # Tokens and their users; the last two are of one user.
 USERS = {"t0": "u0", "t1": "u1", "t2": "u2", "t3": "u1"}
@@ -272,7 +275,7 @@ def reloaded(before: Plan, after: Plan, *, scrapes: int = 8) -> tuple[str, str, 
     """Return what is shown before a reload, immediately after it, and by the next scrape."""
 
     async def run(simulation: Simulation) -> tuple[str, str, str]:
-        first = (await simulation.scrapes(scrapes))[-1]
+        first = await simulation.last_scrape(scrapes)
         await simulation.reload(after.load())
         return first, shown(simulation.exporter), await simulation.scrape()
 
@@ -324,11 +327,11 @@ class TestApps:
         """An app that is removed and added again starts again: it counts nothing twice."""
 
         async def run(simulation: Simulation) -> tuple[str, str]:
-            before = (await simulation.scrapes(8))[-1]
+            before = await simulation.last_scrape(8)
             for _ in range(2):
                 await simulation.reload(Plan({"y": PlannedApp("t1")}).load())
                 await simulation.reload(plan().load())
-            return before, (await simulation.scrapes(2))[-1]
+            return before, await simulation.last_scrape(2)
 
         before, after = simulate(
             run,

@@ -72,7 +72,7 @@ class TestRestart:
         configuration = with_state_file(path, meeting_ids=MEETINGS)
 
         async def steps(simulation: Simulation) -> tuple[str, str]:
-            before = (await simulation.scrapes(9))[-1]
+            before = await simulation.last_scrape(9)
             simulation.simulator.inject("*", Fault.SERVER_ERROR)
             await restart(simulation, configuration)
             return before, await simulation.scrape()
@@ -213,7 +213,7 @@ class TestRestart:
         configuration = with_state_file(path, meeting_ids=["a", "b", "c"], **changes)
 
         async def steps(simulation: Simulation) -> list[str]:
-            before = (await simulation.scrapes(20, 20))[-1]
+            before = await simulation.last_scrape(20, 20)
             await restart(simulation, configuration)
             return [before, *await simulation.scrapes(3, 400)]
 
@@ -254,7 +254,7 @@ class TestRestart:
             document["apps"][0]["past"]["tally"][name] = saved
 
         async def steps(simulation: Simulation) -> list[str]:
-            before = (await simulation.scrapes(2))[-1]
+            before = await simulation.last_scrape(2)
             await restart(simulation, configuration, between=partial(rewrite, path, change))
             # Nothing happens in these 5 s.
             return [before, await simulation.scrape(5), *await simulation.scrapes(9)]

@@ -25,6 +25,9 @@ from tests.support.building import (
 )
 
 
+# Other tests cover the code that runs here: see the Makefile.
+pytestmark = pytest.mark.no_cover
+
 MEETINGS = [f"meeting-{number}" for number in range(10)]
 THIRTY = [f"meeting-{number}" for number in range(30)]
 BUDGET = 20
@@ -50,7 +53,7 @@ def busiest_windows(configuration: Config, *users: str, **options: Any) -> list[
     """Return the calls of each of the *users* in the busiest 5 minutes of a quarter of an hour."""
 
     async def steps(simulation: Simulation) -> list[int]:
-        await simulation.scrapes(60)
+        await simulation.last_scrape(60)
         return [simulation.simulator.requests.busiest_window(300, user) for user in users]
 
     return simulate(steps, meetings=MEETINGS, configuration=configuration, token=TOKENS, **options)
@@ -100,9 +103,9 @@ class TestGroups:
         configuration = three_apps(tmp_path / "rk.yml", "", "", "budget_group: other", budget=600)
 
         async def steps(simulation: Simulation) -> str:
-            await simulation.scrapes(30)
+            await simulation.last_scrape(30)
             simulation.simulator.consume_quota(2000)
-            return (await simulation.scrapes(3))[-1]
+            return await simulation.last_scrape(3)
 
         text = simulate(
             steps,
@@ -219,10 +222,10 @@ class TestStart:
         """After a burst at any scrape interval, a restart adds at most half of the budget."""
 
         async def steps(simulation: Simulation) -> int:
-            await simulation.scrapes(21, interval)
+            await simulation.last_scrape(21, interval)
             for _ in range(20):
                 await simulation.restart(is_killed=True)
-                await simulation.scrapes(20)
+                await simulation.last_scrape(20)
             return simulation.simulator.requests.busiest_window(300)
 
         many = [f"meeting-{number}" for number in range(100)]
@@ -234,7 +237,7 @@ class TestStart:
         """With a state file, restarts add no call, and no scrape waits for the pace."""
 
         async def steps(simulation: Simulation) -> tuple[int, set[float | None]]:
-            await simulation.scrapes(20)
+            await simulation.last_scrape(20)
             deferred = set()
             for _ in range(40):
                 await simulation.restart()
@@ -250,10 +253,10 @@ class TestStart:
         """Kills between two saves add at most the calls of two starts, however many there are."""
 
         async def steps(simulation: Simulation) -> int:
-            await simulation.scrapes(20)
+            await simulation.last_scrape(20)
             for _ in range(20):
                 await simulation.restart(is_killed=True)
-                await simulation.scrapes(3)
+                await simulation.last_scrape(3)
             return simulation.simulator.requests.busiest_window(300)
 
         path = tmp_path / "state"

@@ -233,6 +233,68 @@ class TestSessionsAndMeetings:
         assert response.data.id == "s-live"
 
 
+class TestApps:
+    """The apps of an account, read with the SDK."""
+
+    @pytest.fixture
+    def simulator(self) -> Simulator:
+        """Simulate an account with three apps."""
+        return Simulator(
+            ScriptedScenario(meetings=[], recordings=[]), apps="a=production,b=staging,c=test"
+        )
+
+    def test_list(self, client: cloudflare.Cloudflare) -> None:
+        """The list matches the documentation, oldest first."""
+        response = client.realtime_kit.apps.get(**ACCOUNT)
+
+        assert response.success is True
+        assert response.data is not None
+        names = {"a": "production", "b": "staging", "c": "test"}
+        assert names == {app.id: app.name for app in response.data}
+        created = [app.created_at for app in response.data]
+        assert all(moment is not None and moment.tzinfo is not None for moment in created)
+        assert response.paging is not None
+        assert (1, 3, 3) == (
+            response.paging.start_offset,
+            response.paging.end_offset,
+            response.paging.total_count,
+        )
+
+    def test_nothing_undocumented(self, client: cloudflare.Cloudflare) -> None:
+        """Neither the answer nor an app has a field that the documentation does not have."""
+        response = client.realtime_kit.apps.get(**ACCOUNT)
+
+        assert response.data
+        assert response.paging is not None
+        for part in (response, response.paging, *response.data):
+            assert not part.model_extra
+            assert part.model_fields_set == set(type(part).model_fields)
+
+    def test_filters(self, client: cloudflare.Cloudflare) -> None:
+        """The list understands the search, the order and the pages of the SDK."""
+        apps = client.realtime_kit.apps
+        found = [
+            apps.get(**ACCOUNT, search="STAG"),
+            apps.get(**ACCOUNT, sort_order="DESC"),
+            apps.get(**ACCOUNT, page_no=2, per_page=2),
+        ]
+
+        ids = [[app.id for app in response.data or ()] for response in found]
+        assert [["b"], ["c", "b", "a"], ["c"]] == ids
+
+    @pytest.mark.parametrize(
+        ("token", "error"),
+        [
+            ("wrong", cloudflare.AuthenticationError),
+            ("forbidden", cloudflare.PermissionDeniedError),
+        ],
+    )
+    def test_token(self, base_url: str, token: str, error: type[Exception]) -> None:
+        """A token that may not list the apps raises the errors of the SDK."""
+        with _connect(base_url, token) as client, pytest.raises(error):
+            client.realtime_kit.apps.get(**ACCOUNT)
+
+
 class TestErrors:
     """Errors, read with the SDK."""
 

@@ -199,7 +199,8 @@ class ApiProxy:
 
     It calls *before* with each call, and *after* with the call and the body of its answer. Then it
     waits for *delayed* seconds before it sends the answer. It drops *ignored* query parameters, and
-    replaces those in *changed*. Calls for *hidden* paths are for something that does not exist.
+    replaces those in *changed*. Calls for *hidden* paths are for something that does not exist. It
+    answers itself with what *instead* returns for a call: a status and a body.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -210,6 +211,7 @@ class ApiProxy:
         self.ignored: frozenset[str] = frozenset()
         self.changed: Mapping[str, str] = {}
         self.hidden: frozenset[str] = frozenset()
+        self.instead: Callable[[Call], tuple[int, bytes] | None] = lambda _: None
         self._simulator = simulator
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -219,6 +221,11 @@ class ApiProxy:
         call = Call(app_id, path, query)
         self.calls.append(call)
         self.before(call)
+        if answer := self.instead(call):
+            status, body = answer
+            await send({"type": "http.response.start", "status": status, "headers": []})
+            await send({"type": "http.response.body", "body": body})
+            return
         kept = {key: text for key, text in query.items() if key not in self.ignored}
         kept |= {key: text for key, text in self.changed.items() if key in kept}
 
@@ -383,8 +390,18 @@ class Simulation:
         return await self.exporter.collector.scrape(timeout_seconds)
 
     async def scrapes(self, count: int, after: float = 15.0) -> list[str]:
-        """Scrape *count* times, *after* seconds each."""
+        """Scrape *count* times, *after* seconds each; return all expositions."""
         return [await self.scrape(after) for _ in range(count)]
+
+    async def last_scrape(self, count: int, after: float = 15.0) -> str:
+        """
+        Scrape *count* times, *after* seconds each; return the last exposition.
+
+        To write an exposition costs more than all the rest, so the others are not written.
+        """
+        for _ in range(count - 1):
+            await self.scrape_snapshot(after)
+        return await self.scrape(after)
 
 
 def simulate(

@@ -4,6 +4,7 @@ import base64
 import hashlib
 
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import quote, urlencode
 
 import jinja2
@@ -122,6 +123,8 @@ class StatusTemplate:
         return page.encode(errors="replace")
 
 
+# One for the process, because it takes half a second of a slow machine to compile the templates.
+@cache
 def _environment() -> jinja2.Environment:
     """Return an environment that escapes all values, and fails on unknown names."""
     environment = jinja2.Environment(

@@ -137,8 +137,9 @@ class Scenes:
         if world.has_rules:
             # There is no cost while the product is free.
             thresholds = {"rk:price_ratio:threshold": "1"}
-            shortened.write_rules(self._root, folder / "rules.yml", thresholds)
-            yield folder / "rules.yml"
+            file = folder / "rules.yml"
+            shortened.write_rules(self._root, file, thresholds, service_levels=True)
+            yield file
         if world.has_others:
             rules = [
                 {"alert": name, "expr": "up == 0", "labels": {"severity": "critical"}}

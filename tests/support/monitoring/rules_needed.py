@@ -13,18 +13,22 @@ Rules: TypeAlias = Mapping[str, Any]
 _WORD = re.compile(r"[\w:]+")
 
 
-def rules_about(place: Path, alerts: Iterable[str]) -> Rules:
+def rules_about(place: Path, names: Iterable[str], *, with_texts: bool = True) -> Rules:
     """
-    Return the rules for some *alerts*, with all recorded series that they read.
+    Return the rules with some *names*, of alerts or recorded series, and all that they read.
+
+    Without the texts of alerts, which have queries of their own, less must be evaluated.
 
     *place* is a file of rules, or a folder with several, of which the optional ones come last.
     """
     files = [place] if place.is_file() else sorted(place.glob("*.rules.yml"), key=_length_of_name)
     groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    if not with_texts:
+        groups = [{**group, "rules": [*map(_without_texts, group["rules"])]} for group in groups]
     rules = [rule for group in groups for rule in group["rules"]]
-    wanted = {*alerts}
-    missing = wanted - {rule.get("alert") for rule in rules}
-    assert not missing, f"there are no alerts {missing}"
+    wanted = {*names}
+    missing = wanted - {_name(rule) for rule in rules}
+    assert not missing, f"there are no rules {missing}"
     before: set[str] = set()
     while before != wanted:
         before = {*wanted}
@@ -38,6 +42,10 @@ def rules_about(place: Path, alerts: Iterable[str]) -> Rules:
         for group in groups
     ]
     return {"groups": [group for group in found if group["rules"]]}
+
+
+def _without_texts(rule: Rules) -> Rules:
+    return {key: value for key, value in rule.items() if key != "annotations"}
 
 
 def _length_of_name(file: Path) -> int:

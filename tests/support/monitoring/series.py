@@ -49,9 +49,10 @@ OF_DOWNLOADS = re.compile(
 """The metrics of `downloads.verify`."""
 
 
-def read_rules(root: Path) -> Rules:
-    """Return all of the project's rules."""
-    documents = [yaml.safe_load((root / file).read_text()) for file in RULES_FILES]
+def read_rules(root: Path, *, optional: bool = True) -> Rules:
+    """Return the project's rules, with the *optional* ones."""
+    files = RULES_FILES if optional else RULES_FILES[:1]
+    documents = [yaml.safe_load((root / file).read_text()) for file in files]
     return {"groups": [group for document in documents for group in document["groups"]]}
 
 

@@ -197,12 +197,34 @@ class Prometheus:
         """Reload the configuration and the rules."""
         self._client.post("/-/reload").raise_for_status()
 
+    def remembering(self) -> "Remembering":
+        """Return this server with a memory."""
+        return Remembering(self._client)
+
     def _ask(self, path: str, **parameters: Any) -> Any:
         response = self._client.get(f"/api/v1/{path}", params=parameters)
         answer = response.json()
         if answer["status"] != "success":
             raise QueryRefusedError(answer["error"])
         return answer["data"]
+
+
+class Remembering(Prometheus):
+    """A Prometheus that is asked each query once, until its answer is forgotten."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        super().__init__(client)
+        self._known: dict[tuple[str, str], Any] = {}
+
+    def forget(self, promql: str) -> None:
+        """Ask this query again."""
+        self._known = {key: answer for key, answer in self._known.items() if key[1] != promql}
+
+    def _ask(self, path: str, **parameters: Any) -> Any:
+        key = (path, parameters.get("query") or "".join(parameters.get("match[]", ())))
+        if key not in self._known:
+            self._known[key] = super()._ask(path, **parameters)
+        return self._known[key]
 
 
 @contextmanager

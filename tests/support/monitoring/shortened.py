@@ -37,12 +37,21 @@ def alerting_rule(root: Path, alert: str, severity: str) -> dict[str, Any]:
     return found
 
 
-def write_rules(root: Path, file: Path, thresholds: Mapping[str, str] | None = None) -> None:
-    """Write the rules into a file, so that alerts fire soon, with other thresholds."""
+def write_rules(
+    root: Path,
+    file: Path,
+    thresholds: Mapping[str, str] | None = None,
+    *,
+    service_levels: bool = False,
+) -> None:
+    """
+    Write the rules into a file, so that alerts fire soon, with other thresholds.
+
+    The optional rules about *service_levels* are about weeks, and cost more than all others.
+    """
     thresholds = thresholds or {}
-    document = read_rules(root)
+    document = read_rules(root, optional=service_levels)
     for group in document["groups"]:
-        # The optional rules are about weeks, and cost more than all others.
         group["interval"] = "5s" if group["name"] in _SLOW_GROUPS else "1s"
         for rule in group["rules"]:
             rule["expr"] = thresholds.get(rule.get("record", ""), rule["expr"])

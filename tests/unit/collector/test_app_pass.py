@@ -221,7 +221,7 @@ class TestSmallBudgetForTheList:
         """Calls are saved until the whole list can be read, because half of it is of little use."""
 
         async def steps(simulation: Simulation) -> list[int]:
-            await simulation.scrapes(4)
+            await simulation.last_scrape(4)
             counts = []
             for _ in range(20):
                 simulation.proxy.new_calls()
@@ -257,7 +257,7 @@ class TestSmallBudgetForTheList:
         """However small the budget is, the first list is read when there are calls for it."""
 
         async def steps(simulation: Simulation) -> str:
-            return (await simulation.scrapes(20))[-1]
+            return await simulation.last_scrape(20)
 
         few = config(meeting_ids=["a", "b", "c"], api__read=read, api__budget="16")
         assert states(simulate(steps, running("a"), configuration=few)) == {"a": "RECORDING"}
@@ -267,7 +267,7 @@ class TestSmallBudgetForTheList:
         names = ids(400)
 
         async def steps(simulation: Simulation) -> str:
-            return (await simulation.scrapes(16))[-1]
+            return await simulation.last_scrape(16)
 
         ending = [running(name, stopped_at=NOW + 60) for name in names]
         text = simulate(steps, *ending, configuration=list_config(*names, api__budget="60"))

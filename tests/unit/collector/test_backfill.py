@@ -672,7 +672,7 @@ def test_a_clock_that_is_wrong() -> None:
 
         simulation.proxy.before = refuse
         simulation.clock.ahead_seconds = HOUR
-        await simulation.scrapes(20)
+        await simulation.last_scrape(20)
         assert simulation.exporter.why_not_ready() is None
         return value(await simulation.scrape(60), "rk_recordings_started_total")
 

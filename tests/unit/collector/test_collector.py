@@ -233,7 +233,7 @@ class TestCalls:
         """The list is polled each minute, or at each scrape if scrapes are rarer."""
 
         async def steps(simulation: Simulation) -> int:
-            await simulation.scrapes(1 + round(10 * seconds / interval), interval)
+            await simulation.last_scrape(1 + round(10 * seconds / interval), interval)
             return simulation.simulator.requests.by_endpoint["recordings"]
 
         assert 11 == simulate(steps, configuration=config())
@@ -242,7 +242,7 @@ class TestCalls:
         """With a small budget, polls take at most one call in fifty."""
 
         async def steps(simulation: Simulation) -> tuple[int, int]:
-            await simulation.scrapes(400)
+            await simulation.last_scrape(400)
             requests = simulation.simulator.requests
             return requests.by_endpoint["recordings"], requests.total
 

@@ -174,7 +174,7 @@ class TestLiveMeetings:
         """Sessions are listed every half minute, or at each scrape if scrapes are rarer."""
 
         async def steps(simulation: Simulation) -> int:
-            await simulation.scrapes(1 + round(10 * seconds / interval), interval)
+            await simulation.last_scrape(1 + round(10 * seconds / interval), interval)
             return calls(simulation, "sessions")
 
         assert simulate(steps, sessions=[live("a")], configuration=discovering()) == 11
@@ -364,7 +364,7 @@ class TestRooms:
         """The metrics distinguish a live meeting that should be recorded and is not from others."""
 
         async def steps(simulation: Simulation) -> str:
-            return (await simulation.scrapes(2))[-1]
+            return await simulation.last_scrape(2)
 
         text = simulate(
             steps,
@@ -460,7 +460,7 @@ class TestBudget:
         """Settings and recordings are read even if the budget is small."""
 
         async def steps(simulation: Simulation) -> str:
-            return (await simulation.scrapes(40))[-1]
+            return await simulation.last_scrape(40)
 
         sessions = [live(f"meeting-{number:02}") for number in range(12)]
         tight = discovering(api__budget="60", api__read=read)
@@ -475,7 +475,7 @@ class TestBudget:
         """Listing sessions leaves calls for recordings even if the budget is small."""
 
         async def steps(simulation: Simulation) -> str:
-            return (await simulation.scrapes(120))[-1]
+            return await simulation.last_scrape(120)
 
         tight = discovering(api__budget="10", api__read=read)
         sessions = [live("a"), *(live(f"other-{number}") for number in range(others))]

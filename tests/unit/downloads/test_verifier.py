@@ -42,12 +42,15 @@ class Files:
         self.requested_at: list[float] = []
         self.failure: CheckFailure | None = None
         """Why no request succeeds, if none does."""
+        self.has_bug = False
 
     async def __call__(self, url: Secret, rules: DownloadRules) -> Answer:
         """Request a file."""
         assert self.simulation
         assert rules.hosts
         self.requested_at.append(self.simulation.now() - NOW)
+        if self.has_bug:
+            raise RuntimeError(url.reveal())
         if self.failure:
             raise FetchFailed(self.failure)
         parts = urlsplit(url.reveal())
@@ -106,9 +109,9 @@ def test_end_of_a_recording(read: str) -> None:
     running = uploaded(stopped_at=NOW + 100, uploaded_at=NOW + 130)
 
     async def steps(simulation: Simulation, files: Files) -> None:
-        await simulation.scrapes(9)  # up to 120 s
+        await simulation.last_scrape(9)  # up to 120 s
         assert [] == files.requested_at
-        await simulation.scrapes(20)
+        await simulation.last_scrape(20)
         assert 1 == len(files.requested_at)
         assert 130 <= files.requested_at[0] <= 165
         text = await simulation.scrape()
@@ -248,7 +251,7 @@ def test_meetings_of_others() -> None:
     other = replace(uploaded(1), meeting_id="meeting-2")
 
     async def steps(simulation: Simulation, files: Files) -> None:
-        await simulation.scrapes(5)
+        await simulation.last_scrape(5)
         assert 1 == len(files.requested_at)
 
     checked(steps, uploaded(), other)
@@ -259,7 +262,7 @@ def test_many_recordings() -> None:
     recordings = [uploaded(number) for number in range(1000)]
 
     async def steps(simulation: Simulation, files: Files) -> None:
-        await simulation.scrapes(20)
+        await simulation.last_scrape(20)
         assert 1000 == len(files.requested_at)
         assert 199 <= max(files.requested_at) - min(files.requested_at) <= 201
         calls = simulation.simulator.requests.by_endpoint
@@ -274,11 +277,11 @@ def test_switched_on_with_a_state_file(tmp_path: Path) -> None:
     state = {"state__file": str(tmp_path / "state")}
 
     async def steps(simulation: Simulation, files: Files) -> None:
-        await simulation.scrapes(20)
+        await simulation.last_scrape(20)
         assert [] == files.requested_at
         await simulation.restart(verifying(**state))
         before = simulation.simulator.requests.by_endpoint["recording"]
-        await simulation.scrapes(20)
+        await simulation.last_scrape(20)
         assert 150 == len(files.requested_at)
         assert 40 > simulation.simulator.requests.by_endpoint["recording"] - before
 
@@ -294,7 +297,7 @@ def test_restart(tmp_path: Path) -> None:
         await simulation.restart()
         after = await simulation.scrape()
         assert labelled(before, CHECKED_AT) == labelled(after, CHECKED_AT)
-        await simulation.scrapes(10)
+        await simulation.last_scrape(10)
         assert 1 == len(files.requested_at)
 
     checked(steps, uploaded(), configuration=verifying(state__file=str(path)))
@@ -311,7 +314,7 @@ def test_reload() -> None:
         text = await simulation.scrape()
         assert "rk_recording_download_verified" not in text
         assert "rk_download_check" not in text
-        await simulation.scrapes(5)
+        await simulation.last_scrape(5)
         assert 1 == len(files.requested_at)
         await simulation.reload(verifying())
         assert VERIFIED in await shown(simulation, after=120)
@@ -350,9 +353,30 @@ def test_url_that_cannot_be_found() -> None:
     """Something else in the URL's place is a failure, which is not repeated all the time."""
 
     async def steps(simulation: Simulation, files: Files) -> None:
-        text = (await simulation.scrapes(40))[-1]
+        text = await simulation.last_scrape(40)
         assert 0 == value(text, VERIFIED, kind="track")
         assert 2 == value(text, FAILURES, reason="refused_host")
         assert [] == files.requested_at
 
     checked(steps, uploaded(track=True), track_urls_elsewhere=True)
+
+
+def test_bug(caplog: pytest.LogCaptureFixture) -> None:
+    """Each bug in a check counts for its app, and is logged once; a later check may succeed."""
+
+    async def steps(simulation: Simulation, files: Files) -> None:
+        files.has_bug = True
+        text = (await simulation.scrapes(10))[-1]
+        errors = value(text, "rk_exporter_internal_errors_total")
+        assert errors == len(files.requested_at) > 1
+        assert not labelled(text, VERIFIED)
+        files.has_bug = False
+        text = (await simulation.scrapes(10))[-1]
+        assert 1 == value(text, VERIFIED)
+        assert errors == value(text, "rk_exporter_internal_errors_total")
+
+    with caplog.at_level(logging.ERROR):
+        checked(steps, uploaded())
+    (record,) = caplog.records
+    assert "RuntimeError" in record.__dict__["traceback"]
+    assert CANARY not in str(record.__dict__)

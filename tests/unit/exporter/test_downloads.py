@@ -53,7 +53,7 @@ def test_not_needed(tmp_path: Path, text: str) -> None:
 
 def test_switched_off_during_a_check(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A reload that switches all checks off ends a running one, which says nothing any more."""
-    config, requested = loaded(tmp_path, APP + VERIFY), list[str]()
+    config, requested, bugs = loaded(tmp_path, APP + VERIFY), list[str](), list[str]()
     recording = Recording(recording_id="r", status=Status.UPLOADED, has_download_url=True)
     urls = tuple(Secret(f"https://files.test/{number}") for number in range(3))
 
@@ -65,7 +65,7 @@ def test_switched_off_during_a_check(tmp_path: Path, caplog: pytest.LogCaptureFi
             verifier.leave()
             return Answer(206, 1000, b"ID3")
 
-        downloads = Downloads(fetch, clock=lambda: NOW, persistent=True)
+        downloads = Downloads(fetch, clock=lambda: NOW, persistent=True, count_bug=bugs.append)
         (app,) = config.apps
         verifier = downloads.new_verifier(config, app, ServerClock(lambda: NOW))
         assert verifier
@@ -76,4 +76,31 @@ def test_switched_off_during_a_check(tmp_path: Path, caplog: pytest.LogCaptureFi
 
     assert {} == virtual_time.run(steps()).result.by_recording
     assert ["https://files.test/0"] == requested
-    assert [] == caplog.records
+    assert not caplog.records
+    assert not bugs
+
+
+@pytest.mark.parametrize(("leaves", "counted"), [(False, ["app"]), (True, [])])
+def test_bug_in_a_check(tmp_path: Path, *, leaves: bool, counted: list[str]) -> None:
+    """A bug counts for its app, unless the app has left and its counters are gone."""
+    config, bugs = loaded(tmp_path, APP + VERIFY), list[str]()
+    recording = Recording(recording_id="r", status=Status.UPLOADED, has_download_url=True)
+    files = FileUrls(FileKind.TRACK, (Secret("https://files.test/0"),))
+
+    async def steps() -> None:
+        async def fetch(_url: Secret, _rules: DownloadRules) -> Answer:
+            assert verifier
+            if leaves:
+                verifier.leave()
+            raise RuntimeError
+
+        downloads = Downloads(fetch, clock=lambda: NOW, persistent=True, count_bug=bugs.append)
+        (app,) = config.apps
+        verifier = downloads.new_verifier(config, app, ServerClock(lambda: NOW))
+        assert verifier
+        verifier.offer(recording, (files,))
+        verifier.start([("m", recording)])
+        await asyncio.sleep(5)
+
+    virtual_time.run(steps())
+    assert counted == bugs

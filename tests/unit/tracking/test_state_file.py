@@ -71,7 +71,7 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("intact") / "state"
 
     async def steps(simulation: Simulation) -> None:
-        await simulation.scrapes(9)
+        await simulation.last_scrape(9)
 
     simulate(steps, *RECORDINGS, configuration=with_state_file(path, meeting_ids=MEETINGS))
     return path.read_bytes()
@@ -126,7 +126,7 @@ class TestWriting:
             simulation.clock.ahead_seconds = -3600.0
             await simulation.scrape()
             before = file_version(path)
-            await simulation.scrapes(5)
+            await simulation.last_scrape(5)
             return file_version(path) != before
 
         assert simulate(steps, configuration=with_state_file(path))
@@ -174,7 +174,7 @@ class TestWriting:
             with ThreadPoolExecutor(1) as pool:
                 seen = pool.submit(read)
                 try:
-                    await simulation.scrapes(25, 60)
+                    await simulation.last_scrape(25, 60)
                 finally:
                     is_done.set()
                 return seen.result()
@@ -347,7 +347,7 @@ class TestDamage:
             part[last] = odd
 
         async def steps(simulation: Simulation) -> list[str]:
-            await simulation.scrapes(2)
+            await simulation.last_scrape(2)
             await restart(simulation, configuration, between=partial(rewrite, path, change))
             return await simulation.scrapes(8)
 

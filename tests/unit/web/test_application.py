@@ -242,7 +242,7 @@ class TestHealth:
         """The exporter becomes ready even with one call per pass, or per two passes."""
 
         async def scrapes(simulation: Simulation) -> int:
-            await simulation.scrapes(30)
+            await simulation.last_scrape(30)
             return (await ready(simulation.exporter))[0]
 
         recordings = [ended(number, "meeting-1") for number in range(150)]
