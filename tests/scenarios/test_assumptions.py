@@ -32,9 +32,6 @@ from tests.support.building import (
 from tests.support.read_modes import ids, list_config, running, states
 
 
-# Other tests cover the code that runs here: see the Makefile.
-pytestmark = pytest.mark.no_cover
-
 DAY = 86_400.0
 HOUR = 3600.0
 SHOWN = "rk_meeting_active_recordings"

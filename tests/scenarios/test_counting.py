@@ -37,9 +37,6 @@ from rk_exporter.snapshot import Snapshot
 from tests.support.building import NOW, Call, Simulation, config, simulate_scenario
 
 
-# Other tests cover the code that runs here: see the Makefile.
-pytestmark = pytest.mark.no_cover
-
 LISTED = ("meeting-1", "meeting-2", "meeting-3")
 NOT_LISTED = "elsewhere"
 SETTLED_SECONDS = 180.0

@@ -24,9 +24,6 @@ from tests.support.building import NOW, Call, Simulation, config, labelled, samp
 from tests.support.timeline import Timeline, time_text
 
 
-# Other tests cover the code that runs here: see the Makefile.
-pytestmark = pytest.mark.no_cover
-
 GOLDEN = Path(__file__).parent / "golden"
 FIVE_MINUTES = 300.0
 HOUR = 3600.0

@@ -28,10 +28,6 @@ from tests.support.read_modes import (
 )
 
 
-# Other tests cover the code that runs here: see the Makefile.
-pytestmark = pytest.mark.no_cover
-
-
 class TestAuto:
     """The read mode that the budget allows."""
 

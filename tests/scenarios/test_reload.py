@@ -34,9 +34,6 @@ from tests.support.building import (
 )
 
 
-# Other tests cover the code that runs here: see the Makefile.
-pytestmark = pytest.mark.no_cover
-
 MEETINGS = ["a", "b", "c", "d"]
 # Tokens and their users; the last two are of one user.
 USERS = {"t0": "u0", "t1": "u1", "t2": "u2", "t3": "u1"}

@@ -25,9 +25,6 @@ from tests.support.building import (
 )
 
 
-# Other tests cover the code that runs here: see the Makefile.
-pytestmark = pytest.mark.no_cover
-
 MEETINGS = [f"meeting-{number}" for number in range(10)]
 THIRTY = [f"meeting-{number}" for number in range(30)]
 BUDGET = 20
