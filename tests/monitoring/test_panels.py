@@ -208,6 +208,8 @@ def test_every_query_has_data(answers: Remembering, root: Path) -> None:
     eventually(
         all_have_data,
         what="every query has data",
+        # Several hundred queries, some of which take seconds with Prometheus 2.
+        after_seconds=120.0,
         details=lambda: "\n".join(
             f"{question.place}: {question.lack(answers)}: {question.promql}" for question in lacking
         ),
