@@ -24,7 +24,7 @@ RECORDINGS = 20
 PASSES = 10
 SCRAPES = 20
 LATENCY_SECONDS = 0.05
-# From here on, scrapes show the last pass.
+# For so long after a pass, scrapes show it again.
 _NO_PASS_SECONDS = 240
 
 
