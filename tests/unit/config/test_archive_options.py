@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.model.archive import Archive, Bucket
