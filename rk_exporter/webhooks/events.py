@@ -68,21 +68,18 @@ def parse_event(body: bytes) -> Event:
     recording, meeting = _object(content, "recording"), _object(content, "meeting")
     livestream = _object(content, "livestream")
     organization = _object(meeting, "organizedBy")
+    ids = [
+        _id(recording, "meetingId"),
+        _id(livestream, "meetingId"),
+        _id(meeting, "id"),
+        # The id of a meeting of the first version of the API.
+        _id(meeting, "roomName"),
+    ]
     return Event(
         name=name if name in set(EventName) else OTHER,
         app_id=_id(recording, "organizationId") or _id(organization, "id"),
         notice=Notice(
-            meeting_ids=tuple(
-                found
-                for found in (
-                    _id(recording, "meetingId"),
-                    _id(livestream, "meetingId"),
-                    _id(meeting, "id"),
-                    # The id of a meeting of the first version of the API.
-                    _id(meeting, "roomName"),
-                )
-                if found
-            ),
+            meeting_ids=tuple(filter(None, ids)),
             recording_id=_id(recording, "recordingId") or _id(recording, "id"),
             status=_status(recording) if name == EventName.RECORDING else None,
             changes_something=name in _CHANGING,
