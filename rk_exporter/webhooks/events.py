@@ -1,5 +1,6 @@
 """The events that RealtimeKit sends ("Webhooks" page)."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -43,7 +44,8 @@ class MalformedEvent(ValueError):
     """The body is not an event."""
 
 
-class Event(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Event:
     """An event: its *name*, a label value; the app that it names; and what it says."""
 
     name: str
