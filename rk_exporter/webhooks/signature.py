@@ -59,7 +59,7 @@ def parse_public_key(content: bytes) -> PublicKey:
     """
     try:
         key = load_pem_public_key(_pem(content))
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, RecursionError, UnsupportedAlgorithm):
         raise ValueError("expected a public key in PEM, or JSON with data.publicKey") from None
     if not isinstance(key, RSAPublicKey):
         raise ValueError("expected an RSA key")  # noqa: TRY004 # what is wrong is the content
