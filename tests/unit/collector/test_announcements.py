@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from rk_exporter.collector.announcements import Announcements, Change, changes
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import Recording, Status
+from rk_exporter.model.webhook import WebhookEvidence
 from rk_exporter.tracking.lifecycle import KnownRecording
 
 
@@ -114,6 +116,29 @@ class TestAnnouncements:
         seen.announce(Change("recording", Status.UNKNOWN), now=NOW + 1)
         assert seen.evidence.last_event_at == NOW + 1
         assert seen.evidence.last_announced_at is None
+
+    def test_uncertain_event(self) -> None:
+        """An event that may be about another app shows nothing, and no new state is expected."""
+        seen = Announcements()
+        seen.announce(Change("elsewhere", Status.INVOKED), now=NOW, is_certain=False)
+        seen.announce(None, now=NOW, is_certain=False)
+        seen.observe([Change("here", Status.INVOKED)], now=NOW + 1)
+        seen.observe([], now=NOW + 300)
+        assert seen.evidence == WebhookEvidence()
+
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_uncertain_event_confirmed(self, is_first: bool) -> None:
+        """When polling sees the change here, the event was about this app."""
+        seen = Announcements()
+        steps: list[Callable[[float], None]] = [
+            lambda now: seen.announce(STARTED, now=now, is_certain=False),
+            lambda now: seen.observe([STARTED], now=now),
+        ]
+        for number, step in enumerate(steps if is_first else reversed(steps)):
+            step(NOW + number)
+        assert seen.evidence == WebhookEvidence(
+            last_event_at=NOW if is_first else NOW + 1, last_announced_at=NOW + 1
+        )
 
     @given(
         steps=st.lists(
