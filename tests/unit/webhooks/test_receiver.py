@@ -67,9 +67,7 @@ class Site:
     @property
     def last_events(self) -> list[float | None]:
         """Return when the last event of each app arrived."""
-        return [
-            app.webhook.status.last_event_timestamp_seconds for app in self.apps if app.webhook
-        ]
+        return [app.webhook.status.last_event_timestamp_seconds for app in self.apps if app.webhook]
 
 
 def _app(app_id: str, meeting_id: str, *, finds_meetings: bool = False) -> AppParts:
@@ -220,7 +218,7 @@ def test_app_of_new_meeting() -> None:
 
 
 def test_meeting_of_two_apps() -> None:
-    """An event that names no app, about a meeting that two apps read, shows nothing about either."""
+    """An event that names no app, about a meeting of two apps, shows nothing about either."""
     site = Site("app-1", "app-2")
     site.apps[1] = _app("app-2", "meeting-1")
     assert site.take(event_body(organizationId=None)) is Result.ACCEPTED
