@@ -94,7 +94,7 @@ EXPORTER_URL ?= http://127.0.0.1:10058
 PROMETHEUS_URL ?= http://127.0.0.1:9090
 
 screenshots: $(DEVELOPING)  ## Draw the pictures of the documentation from the running `make demo-stack`; GRAFANA_URL=http://…
-	$(BIN)/python -m tools.screenshots $(if $(PREVIEW),--preview $(PREVIEW),--grafana $(GRAFANA_URL)) \
+	$(BIN)/python -m tools.screenshots $(if $(PREVIEW),--preview $(PREVIEW)) $(if $(GRAFANA_URL),--grafana $(GRAFANA_URL)) \
 	  --exporter $(EXPORTER_URL) --prometheus $(PROMETHEUS_URL)
 
 bench: $(DEVELOPING)  ## Measure speed and memory

@@ -1,5 +1,6 @@
 """Whole processes measured from outside: passes, CPU time and memory."""
 
+import json
 import math
 import statistics
 import tempfile
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.processes import Running, running
-from bench.scraping import exporting, figure, measure_scrapes, scrape, write_config
+from bench.scraping import ScrapeCosts, exporting, figure, measure_scrapes, scrape, write_config
 from rk_exporter.exporter.exporter import WORKERS_PER_APP
 
 
@@ -19,6 +20,8 @@ PASSES = {10: 20, 100: 10, 1000: 5}
 STARTS = 5
 STARTED = 30
 LISTED = (1000, 10_000)
+# All but these, the smallest number of LISTED, never have a recording.
+LISTED_IDLE = 100_000
 LISTED_PASSES = 10
 DEFAULT_BUDGET = 600
 
@@ -41,6 +44,7 @@ def print_processes() -> None:
         _print_start(Path(folder))
         _print_passes(Path(folder))
         _print_listed(Path(folder))
+        _print_listed_idle(Path(folder))
 
 
 def _print_start(folder: Path) -> None:
@@ -124,11 +128,7 @@ def _print_listed(folder: Path) -> None:
                 scrape(exporter)  # connects, and warms up
                 costs = measure_scrapes(exporter, LISTED_PASSES)
         figures.append(costs)
-        print(
-            f"| {count:,} | {costs.recordings:,} | {costs.seconds:.2f} s "
-            f"| {costs.cpu_seconds:.2f} s | {costs.peak_mib:.0f} MiB "
-            f"| {costs.bytes / 1000:,.0f} kB |"
-        )
+        print(f"| {count:,} | {_listed(costs)}")
     small, large = figures
     print(
         f"| x {LISTED[1] / LISTED[0]:.0f} | x {large.recordings / small.recordings:.1f} "
@@ -136,6 +136,33 @@ def _print_listed(folder: Path) -> None:
         f"| x {large.cpu_seconds / small.cpu_seconds:.1f} "
         f"| x {large.peak_mib / small.peak_mib:.1f} "
         f"| x {large.bytes / small.bytes:.1f} |\n"
+    )
+
+
+def _print_listed_idle(folder: Path) -> None:
+    with _simulator(LISTED[0], pace="real") as simulator:
+        config = write_config(folder, simulator, read="list")
+        options = json.loads(config.read_text())
+        found = options["meeting_ids"]
+        idle = [f"idle-{number}" for number in range(LISTED_IDLE - len(found))]
+        config.write_text(json.dumps({**options, "meeting_ids": [*found, *idle]}))
+        with exporting(config) as exporter:
+            scrape(exporter)  # connects, and warms up
+            costs = measure_scrapes(exporter, LISTED_PASSES)
+    if not LISTED[0] / 2 < costs.recordings < LISTED[0] * 10:
+        raise RuntimeError(f"{costs.recordings} recordings are shown")
+    print(
+        "the same, and most meetings never have a recording:\n\n"
+        "| meetings | recordings shown | scrape | CPU | peak memory | gzipped |"
+        "\n| ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        f"| {LISTED_IDLE:,} | {_listed(costs)}\n"
+    )
+
+
+def _listed(costs: ScrapeCosts) -> str:
+    return (
+        f"{costs.recordings:,} | {costs.seconds:.2f} s | {costs.cpu_seconds:.2f} s "
+        f"| {costs.peak_mib:.0f} MiB | {costs.bytes / 1000:,.0f} kB |"
     )
 
 

@@ -7,6 +7,7 @@ from dashboards import exporter_archives as archives
 from dashboards import exporter_calls as calls
 from dashboards import exporter_data as data
 from dashboards import exporter_process as process
+from dashboards import exporter_shards as shards
 from dashboards import exporter_webhooks as webhooks
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import EXPORTER
@@ -35,6 +36,11 @@ def build() -> dashboard.Dashboard:
             Row("API calls", [calls.endpoints(), calls.codes(), calls.failures()]),
             Row("Passes", [calls.latency(), data.pass_duration(), data.deferred()]),
             Row("Data", [data.stale(), data.ages(), data.sources()]),
+            Row(
+                "Shards and accounts",
+                [shards.exporters(), shards.missing(), shards.apps(), shards.failures()],
+                collapsed=True,
+            ),
             Row("Downloads", [downloads.checks()], collapsed=True),
             Row(
                 "Archives",

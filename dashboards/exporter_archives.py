@@ -27,7 +27,7 @@ def not_archived() -> Panel:
         absent=_OFF,
     )
     # The axis of no files is short.
-    return panel.axis_soft_max(1).legend(legends.compact("lastNotNull", "max"))
+    return panel.axis_soft_max(1).decimals(0).legend(legends.compact("lastNotNull"))
 
 
 def objects() -> Panel:
@@ -52,4 +52,4 @@ def list_duration() -> Panel:
         "rk_archive_list_duration_seconds",
         size=_THIRD,
         absent=_OFF,
-    ).legend(legends.compact("lastNotNull", "max"))
+    )

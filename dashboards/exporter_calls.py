@@ -20,17 +20,28 @@ from dashboards.selectors import (
     once,
 )
 from dashboards.totals import counted
-from rk_exporter.model.palette import BAD, GOOD, SOON
+from rk_exporter.model.palette import BAD, GOOD, SOON, UNKNOWN
 
 
 _HALF = Size(12, 8)
 _THIRD = Size(8, 8)
+# `none` is a status.
+_IDLE = "no calls"
+_COLOURS = {
+    "200": GOOD,
+    "404": "blue",
+    "none": SOON,
+    "429": BAD,
+    "401": BAD,
+    "403": BAD,
+    _IDLE: UNKNOWN,
+}
 
 
 def budget() -> Panel:
     """Show the calls made and left within the budget."""
     limit, remaining = of_app("rk_api_budget_limit"), of_app("rk_api_budget_remaining")
-    return history(
+    panel = history(
         About(
             "Budget used",
             "Calls made and allowed in 5 minutes. The apps of a budget_group share a budget, "
@@ -41,14 +52,16 @@ def budget() -> Panel:
             query(by_exporter(limit), "{{rk_app}} {{exporter}} limit"),
         ],
         size=_HALF,
-    ).override_by_regexp("/ limit$/", [*dashed(), fixed("text")])
+    )
+    panel.legend(legends.compact("lastNotNull", "max"))
+    return panel.override_by_regexp("/ limit$/", [*dashed(), fixed("text")])
 
 
 def rate_limit() -> Panel:
     """Show the rate limit that Cloudflare reports."""
     by_policy = f"{BY_APP}, policy"
     remaining = f"min by ({by_policy}) ({of_app('rk_api_ratelimit_remaining')})"
-    return history(
+    panel = history(
         About(
             "Rate limit",
             "Calls left and calls allowed according to Cloudflare, for each of its policies. Empty "
@@ -60,7 +73,9 @@ def rate_limit() -> Panel:
         ],
         size=_HALF,
         absent="Cloudflare has not reported any limit.",
-    ).override_by_regexp("/ limit$/", [*dashed(), fixed("text")])
+    )
+    panel.legend(legends.compact("lastNotNull"))
+    return panel.override_by_regexp("/ limit$/", [*dashed(), fixed("text")])
 
 
 def endpoints() -> Panel:
@@ -68,8 +83,9 @@ def endpoints() -> Panel:
     calls = f"rate({of_app('rk_api_requests_total')}[$__rate_interval])"
     return history(
         About("Calls by endpoint", "API calls per minute by endpoint.", unit="cpm"),
-        [query(nonzero(f"60 * {calls}", "api_endpoint"), "{{api_endpoint}}")],
+        [query(nonzero(f"60 * {calls}", "api_endpoint", _IDLE), "{{api_endpoint}}")],
         size=_THIRD,
+        colours={_IDLE: UNKNOWN},
         stacked=True,
     ).legend(legends.compact("lastNotNull"))
 
@@ -84,9 +100,9 @@ def codes() -> Panel:
             "recording. `none` means that there was no complete response.",
             unit="cpm",
         ),
-        [query(nonzero(f"60 * {calls}", "code"), "{{code}}")],
+        [query(nonzero(f"60 * {calls}", "code", _IDLE), "{{code}}")],
         size=_THIRD,
-        colours={"200": GOOD, "404": "blue", "none": SOON, "429": BAD, "401": BAD, "403": BAD},
+        colours=_COLOURS,
         stacked=True,
     ).legend(legends.compact("lastNotNull"))
 
@@ -101,6 +117,8 @@ def failures() -> Panel:
         ),
         [query(nonzero(failures, "reason"), "{{reason}}")],
         size=_THIRD,
+        shades_of=BAD,
+        colours={"none": GOOD},
     )
     # The axis of no failures is short.
     return panel.axis_soft_max(1).legend(legends.compact("sum"))
@@ -111,10 +129,11 @@ def latency() -> Panel:
     return quantiles(
         About(
             "Call duration",
-            "Duration of API calls. Empty if there were none.",
+            "Duration of API calls.",
             unit="s",
         ),
         lambda series: f"rate({of_app(series)}[$__rate_interval])",
         "rk_api_request_duration_seconds",
         size=_THIRD,
-    ).legend(legends.compact("lastNotNull", "max"))
+        absent="The exporter made no API call.",
+    )

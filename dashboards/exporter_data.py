@@ -53,7 +53,7 @@ def pass_duration() -> Panel:
         ),
         [query(by_exporter(of_app("rk_scrape_duration_seconds")), "{{rk_app}} {{exporter}}")],
         size=_THIRD,
-    ).legend(legends.compact("lastNotNull", "max"))
+    ).legend(legends.compact("lastNotNull"))
 
 
 def deferred() -> Panel:
@@ -94,7 +94,7 @@ def stale() -> Panel:
             Label("App", "rk_app", width=110),
             Label("Meeting id", "meeting_id", is_hidden=True),
         ],
-        size=Size(10, 8),
+        size=_THIRD,
         sorted_by="Age",
         empty="All meetings were read recently.",
     )
@@ -113,7 +113,7 @@ def ages() -> Panel:
             query(f"time() - min by ({BY_APP}) ({_READ_AT})", "{{rk_app}} meetings"),
             query(f"time() - {discovered_at}", "{{rk_app}} live sessions"),
         ],
-        size=Size(6, 8),
+        size=_THIRD,
     )
     # Each point looks at all meetings.
     panel = panel.max_data_points(_FEW_POINTS)

@@ -4,6 +4,7 @@ from dashboards import legends
 from dashboards.panels import LONG_DURATION, About, Panel, Size, events, history, query
 from dashboards.selectors import by_exporter, nonzero, of_app, of_process
 from dashboards.totals import counted
+from rk_exporter.model.palette import GOOD, SOON
 
 
 _SIZE = Size(6, 8)
@@ -55,5 +56,7 @@ def malformed() -> Panel:
         ),
         [query(nonzero(fields, "field"), "{{field}}")],
         size=_SIZE,
+        shades_of=SOON,
+        colours={"none": GOOD},
     )
     return panel.axis_soft_max(1).legend(legends.compact("sum"))

@@ -52,6 +52,7 @@ def missed() -> Panel:
         ),
         [query(nonzero(f"min by ({BY_APP}) ({counts})", "rk_app"), "{{rk_app}}")],
         size=_THIRD,
+        shades_of=SOON,
         colours={"none": GOOD},
         absent=_OFF,
     )

@@ -18,3 +18,8 @@ def quantile(share: float, growth: Callable[[str], str], metric: str, *, by: str
     classic = f"sum by ({labels}le) ({growth(f'{metric}_bucket')})"
     native = f"sum by ({by}) ({growth(metric)})"
     return f"histogram_quantile({share}, {classic})\nor\nhistogram_quantile({share}, {native})"
+
+
+def known_quantile(share: float, growth: Callable[[str], str], metric: str, *, by: str = "") -> str:
+    """Return a quantile, or nothing if nothing was observed: Grafana draws no chart with NaN."""
+    return f"(\n{quantile(share, growth, metric, by=by)}\n) >= 0"

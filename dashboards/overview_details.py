@@ -1,6 +1,6 @@
 """The collapsed rows of the overview."""
 
-from dashboards import expressions, totals
+from dashboards import expressions, legends, totals
 from dashboards.links import RECORDING, link_to
 from dashboards.overview_queries import of_live_meeting, read_last
 from dashboards.panels import (
@@ -57,7 +57,7 @@ def live() -> list[Panel]:
                 Value(
                     "From the start",
                     of_live_meeting("record_on_start"),
-                    width=120,
+                    width=140,
                     texts=values({1: ("yes", BAD), 0: ("no", "transparent")}),
                 ),
             ],
@@ -87,7 +87,9 @@ def failures() -> list[Panel]:
             [query(f"{failed}\n/\n({every} > 0)", _APP)],
             size=Size(8, 8),
             absent="No recording ended within an hour.",
-        ).max(1),
+        )
+        .max(1)
+        .legend(legends.compact("lastNotNull", "max")),
         events(
             About("Started", "Recordings that started."),
             [query(f"sum({started})", "started")],
@@ -158,7 +160,7 @@ def files() -> list[Panel]:
             [query(f"sum by ({BY_APP}) ({totals.one_view(CHOSEN, sizes)})", _APP)],
             size=_HALF,
             absent="No recording has a file at this time.",
-        ),
+        ).legend(legends.compact("lastNotNull")),
         table_of(
             About(
                 "Expiring files",

@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards import legends
-from dashboards.histograms import quantile
+from dashboards.histograms import known_quantile
 from dashboards.states import as_text
 from rk_exporter.model.palette import UNKNOWN
 
@@ -35,6 +35,7 @@ Panel = Builder[models.Panel]
 
 P = TypeVar("P", stat.Panel, timeseries.Panel, bargauge.Panel, statetimeline.Panel, table.Panel)
 
+_SHADES = models.FieldColorModeId.SHADES
 # A long delay may be normal, so no colour looks like an alarm.
 _QUANTILES = {
     "p50": (0.5, "light-blue"),
@@ -202,11 +203,14 @@ def quantiles(
     """Show the distribution of a histogram. *growth* is what a series has grown by."""
     return history(
         about,
-        [query(quantile(share, growth, metric), name) for name, (share, _) in _QUANTILES.items()],
+        [
+            query(known_quantile(share, growth, metric), name)
+            for name, (share, _) in _QUANTILES.items()
+        ],
         size=size,
         colours={name: colour for name, (_, colour) in _QUANTILES.items()},
         absent=absent,
-    )
+    ).legend(legends.compact("lastNotNull", "max"))
 
 
 def events(
@@ -215,10 +219,18 @@ def events(
     *,
     size: Size,
     colours: Mapping[str, str] | None = None,
+    shades_of: str | None = None,
     absent: str | None = None,
 ) -> timeseries.Panel:
-    """Show the number of events in each `$__interval` as stacked bars."""
+    """
+    Show the number of events in each `$__interval` as stacked bars.
+
+    *colours* are by the name of the series. Others have shades of the colour *shades_of*, so that
+    no bad event is green.
+    """
     panel = history(about, targets, size=size, colours=colours, stacked=True, absent=absent)
+    if shades_of:
+        panel.color_scheme(dashboard.FieldColor().mode(_SHADES).fixed_color(shades_of))
     # Each bar has at least two scrapes, even with a long scrape interval.
     panel.interval("5m")
     panel.legend(legends.in_table("sum"))
@@ -245,6 +257,8 @@ def bars(  # noqa: PLR0913 # each is a property of the panel
         .thresholds(steps(colours or {}))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .text(common.VizTextDisplayOptions().title_size(12).value_size(18))
+        # Some colours are hard to read as text on a dark or a light page.
+        .value_mode(common_models.BarGaugeValueMode.TEXT)
         .no_value(absent)
     )
     if most is not None:

@@ -151,11 +151,11 @@ def as_time(timestamp: str) -> str:
     return f"1000 * {timestamp}"
 
 
-def nonzero(rates: str, label: str) -> str:
-    """Omit rates of 0. If all are 0, return one series with the label value `none`."""
-    nothing = f'label_replace(0 * sum({rates}), "{label}", "none", "", "")'
+def nonzero(rates: str, label: str, nothing: str = "none") -> str:
+    """Omit rates of 0. If all are 0, return one series with the label value *nothing*."""
+    zero = f'label_replace(0 * sum({rates}), "{label}", "{nothing}", "", "")'
     by_label = f"sum by ({label}) ({rates})"
-    return f"{by_label} > 0\nor on ()\n{nothing}"
+    return f"{by_label} > 0\nor on ()\n{zero}"
 
 
 def _select(metric: str, *matchers: str) -> str:

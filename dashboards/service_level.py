@@ -24,8 +24,10 @@ from dashboards.tables import Label, Value, table_of
 from rk_exporter.model.palette import BAD, GOOD, SOON
 
 
-_NEEDS_RULES = "Load rk-exporter-service-levels.rules.yml into Prometheus."
-_UPDATED = "It needs the optional rules, rk-exporter-service-levels.rules.yml."
+_RULES = "rk-exporter-service-levels.rules.yml"
+_NEEDS_RULES = f"No recording has ended, or Prometheus does not have {_RULES}."
+_NO_DAY = f"No day is over, or Prometheus does not have {_RULES}."
+_UPDATED = f"It needs the optional rules, {_RULES}."
 _LEFT = {-1e9: BAD, 0: BAD, 0.25: SOON, 0.5: GOOD}
 _BURNS = {0: GOOD, 1: SOON, 5.6: BAD}
 _MEANINGS = {
@@ -229,12 +231,12 @@ def _by_day() -> Sequence[Panel]:
         _days(
             About("Hours", f"Length of the recordings that were uploaded. {day} {_UPDATED}"),
             f"{queries.recorded('seconds')} / 3600",
-            absent=_NEEDS_RULES,
+            absent=_NO_DAY,
         ),
         _days(
             About("Data", f"Size of the files that were uploaded. {day} {_UPDATED}", "bytes"),
             queries.recorded("bytes"),
-            absent=_NEEDS_RULES,
+            absent=_NO_DAY,
         ),
         _days(
             About(
@@ -244,7 +246,7 @@ def _by_day() -> Sequence[Panel]:
                 "currencyUSD",
             ),
             queries.recorded("cost"),
-            absent="No price is set: rk-exporter assets --set price_ratio=1",
+            absent="No price is set (rk-exporter assets --set price_ratio=1), or no day is over.",
         ),
     ]
 

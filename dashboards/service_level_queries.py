@@ -6,7 +6,7 @@ They have no instance: they are about apps, whichever exporter counts.
 """
 
 from dashboards import expressions
-from dashboards.histograms import quantile
+from dashboards.histograms import known_quantile
 from dashboards.selectors import (
     BY_APP,
     BY_RECORDING,
@@ -91,9 +91,9 @@ def invoked_at() -> str:
 
 def delays(metric: str, share: float) -> str:
     """Return a quantile of the delays of each app within a day."""
-    found = quantile(share, lambda series: f"increase({of_app(series)}[1d])", metric, by=BY_APP)
-    # A quantile of nothing is not a number, which is no delay.
-    return f"(\n{found}\n) >= 0"
+    return known_quantile(
+        share, lambda series: f"increase({of_app(series)}[1d])", metric, by=BY_APP
+    )
 
 
 def recorded(what: str) -> str:

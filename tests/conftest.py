@@ -49,6 +49,12 @@ os.environ.setdefault("GOGC", "400")
 _hear_signals()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Use more workers than processors: tests often wait for the programs that they start."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def signals_restored() -> Iterator[None]:
     """Hear signals again: a command that runs in process ignores them when it ends."""

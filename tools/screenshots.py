@@ -19,6 +19,12 @@ DASHBOARDS = {"overview": ("rk-overview", 1090), "recordings": ("rk-recordings",
 _WIDTH = 1600
 _STATUS_HEIGHT = 1050
 _FROM = "now-30m"
+_NOTHING_DRAWS = """\
+GRAFANA_URL and PREVIEW are not set, so nothing can draw the dashboards.
+Start `make demo-stack` and a Grafana with the dashboards (docs/how-to/grafana.md), and run:
+    make screenshots GRAFANA_URL=http://USER:PASSWORD@localhost:3000
+With a program that draws dashboards without Grafana:
+    make screenshots PREVIEW=PROGRAM"""
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"]
 
 
@@ -39,7 +45,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make screenshots", description=__doc__)
-    drawing = parser.add_mutually_exclusive_group(required=True)
+    drawing = parser.add_mutually_exclusive_group()
     drawing.add_argument(
         "--grafana",
         metavar="URL",
@@ -55,7 +61,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--prometheus", metavar="URL", default="http://127.0.0.1:9090")
     parser.add_argument("--exporter", metavar="URL", default="http://127.0.0.1:10058")
     parser.add_argument("--folder", type=Path, default=ROOT / "docs/images")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not options.grafana and not options.preview:
+        parser.error(_NOTHING_DRAWS)
+    return options
 
 
 def _preview(program: str, name: str, prometheus: str, picture: Path, theme: str) -> None:

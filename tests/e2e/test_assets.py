@@ -15,6 +15,7 @@ import yaml
 from click.testing import Result
 
 from tests.support.processes import invoke
+from tests.support.programs import in_one_version
 
 
 RULES = "rules/rk-exporter.rules.yml"
@@ -147,6 +148,7 @@ class TestAdapting:
             )
             assert 0 == checked.returncode, checked.stderr
 
+    @in_one_version
     def test_rule_cases_of_another_job(self, tmp_path: Path, promtool: str) -> None:
         """The rule cases that users get pass for another job and another runbook as well."""
         assert 0 == assets(tmp_path, "--job", OTHER_JOB, "--runbook-url", RUNBOOK_URL).exit_code

@@ -22,6 +22,7 @@ from tests.support.monitoring.servers import (
     started_webhook_receiver,
 )
 from tests.support.processes import TOKEN, invoke
+from tests.support.programs import in_one_version
 
 
 APP = "2a95132c-1573-2412-d22c-16fd0a01e000"
@@ -111,6 +112,7 @@ def site(prometheus: str, alertmanager: str, root: Path, tmp_path: Path) -> Iter
             yield Site(simulator, exporter, webhook_url, prometheus_server, notifications)
 
 
+@in_one_version
 def test_silent_webhooks(site: Site) -> None:
     """The team is notified when events stop while recordings go on, and when they come again."""
     number = site.prometheus.number

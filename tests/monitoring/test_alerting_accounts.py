@@ -15,6 +15,7 @@ from tests.support.monitoring.servers import (
     started_prometheus,
     started_webhook_receiver,
 )
+from tests.support.programs import in_one_version
 from tests.support.serving import served
 
 
@@ -26,6 +27,7 @@ accounts: [{{account_id: acme, name: clinics}}]
 """
 
 
+@in_one_version
 def test_an_account_that_cannot_be_listed(
     prometheus: str, alertmanager: str, root: Path, tmp_path: Path
 ) -> None:

@@ -12,9 +12,11 @@ from tests.support.monitoring.servers import (
     started_prometheus,
     started_webhook_receiver,
 )
+from tests.support.programs import in_one_version
 from tests.support.storages import IDS, allowing, finished, storage
 
 
+@in_one_version
 def test_a_file_that_is_cut_off(
     prometheus: str, alertmanager: str, root: Path, tmp_path: Path
 ) -> None:

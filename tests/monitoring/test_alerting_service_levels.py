@@ -22,6 +22,7 @@ from tests.support.monitoring.servers import (
     started_prometheus,
     started_webhook_receiver,
 )
+from tests.support.programs import in_one_version
 from tests.support.serving import served
 
 
@@ -140,6 +141,7 @@ def monitored(
             yield Monitored(clock, clock.now, prometheus_server, webhook)
 
 
+@in_one_version
 def test_from_the_first_failure_to_the_end(monitored: Monitored) -> None:
     """
     The pager hears of an objective that is missed, the team of recordings that nobody stops.

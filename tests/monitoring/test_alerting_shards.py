@@ -20,6 +20,7 @@ from tests.support.monitoring.servers import (
     started_prometheus,
     started_webhook_receiver,
 )
+from tests.support.programs import in_one_version
 from tests.support.serving import served
 
 
@@ -38,6 +39,7 @@ def list_targets(file: Path, *exporters: Server) -> None:
     new.rename(file)
 
 
+@in_one_version
 def test_a_shard_that_is_gone(
     prometheus: str, alertmanager: str, root: Path, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ from tests.support.monitoring.servers import (
     started_prometheus,
     started_webhook_receiver,
 )
+from tests.support.programs import in_one_version
 from tests.support.serving import served
 
 
@@ -135,6 +136,7 @@ def monitored(
             yield found
 
 
+@in_one_version
 def test_archive(monitored: Monitored) -> None:
     """The pager hears of a file without a whole copy; the team, of a bucket that is gone."""
     lost = {

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.support.monitoring.board import Board, Json, strings
 from tests.support.monitoring.dashboard_conventions import STATES, coloured_states
 from tests.support.monitoring.dashboard_lint import findings
+from tests.support.monitoring.grafana import panels_of
 from tests.support.monitoring.promql import Known
 from tests.support.monitoring.series import all_series, read_rules, rules_of
 
@@ -74,6 +75,55 @@ def test_one_colour_for_each_state(dashboards: dict[str, Json]) -> None:
     assert {*STATES} == found.keys()
     assert all(len(colours) == 1 for colours in found.values()), found
     assert len(STATES) == len({*chain(*found.values())})
+
+
+def test_no_quantile_is_nan(dashboards: dict[str, Json]) -> None:
+    """A panel about delays says that there are none. It would have no axes if it had only NaN."""
+    quantiles = [
+        target["expr"]
+        for dashboard in dashboards.values()
+        for panel in panels_of(dashboard["panels"])
+        for target in panel.get("targets", ())
+        if "histogram_quantile" in target["expr"]
+    ]
+    assert quantiles
+    assert [] == [promql for promql in quantiles if not promql.endswith("\n) >= 0")]
+
+
+def test_idle_is_no_status(dashboards: dict[str, Json]) -> None:
+    """The status `none` means that a call got no response, so no calls have another name."""
+    (panel,) = (
+        panel
+        for panel in panels_of(dashboards["rk-exporter"]["panels"])
+        if panel["title"] == "Calls by status"
+    )
+    (target,) = panel["targets"]
+    assert '"code", "no calls", "", ""' in target["expr"]
+    overrides = panel["fieldConfig"]["overrides"]
+    coloured = {override["matcher"]["options"] for override in overrides}
+    assert {"none", "no calls"} <= coloured
+
+
+def test_no_bad_event_is_green(dashboards: dict[str, Json]) -> None:
+    """Failures of any kind have shades of one colour. Grafana's palette begins with green."""
+    shades = {
+        panel["title"]
+        for panel in panels_of(dashboards["rk-exporter"]["panels"])
+        if panel["type"] == "timeseries"
+        and panel["fieldConfig"]["defaults"].get("color", {}).get("mode") == "shades"
+    }
+    assert shades == {"Failed calls", "Failed lists of apps", "Missed changes", "Malformed fields"}
+
+
+def test_values_of_bars_are_legible(dashboards: dict[str, Json]) -> None:
+    """The numbers beside bars have the colour of text, because UPLOADED is nearly black."""
+    modes = [
+        panel["options"]["valueMode"]
+        for dashboard in dashboards.values()
+        for panel in panels_of(dashboard["panels"])
+        if panel["type"] == "bargauge"
+    ]
+    assert {*modes} == {"text"}
 
 
 def test_links_to_the_other_dashboards(dashboards: dict[str, Json]) -> None:

@@ -23,6 +23,7 @@ from tests.support.monitoring.servers import Prometheus, eventually
 from tests.support.monitoring.target_labels import TARGET_LABELS
 from tests.support.monitoring.views import ELSEWHERE
 from tests.support.monitoring.worlds import PLAIN, WORLDS, World
+from tests.support.programs import Monitoring
 
 
 CHOSEN = {"meeting": every_state.WHOLE_LIFE, "recording": ".*"}
@@ -33,10 +34,25 @@ OF_TARGETS = {*TARGET_LABELS, "job", "instance", "cluster", "env", "namespace"}
 NEEDS_RULES = re.compile(r"\bALERTS\b|\b(?:app|rk):\w+:")
 # This dashboard is about exporters, so it shows each of them.
 EXPORTER_DASHBOARD = "RealtimeKit / Exporter"
-in_all_worlds = pytest.mark.parametrize("world", WORLDS, ids=str)
-in_worlds_with_rules = pytest.mark.parametrize(
-    "world", [world for world in WORLDS if world.has_rules], ids=str
-)
+# Each world keeps a processor busy. The last one contains most of what is in the others.
+WORLDS_OF = {Monitoring.DEBIAN: (PLAIN, WORLDS[-1]), Monitoring.BUILT: WORLDS}
+PAIRS = [(monitoring, world) for monitoring in Monitoring for world in WORLDS_OF[monitoring]]
+
+
+def in_worlds(pairs: Sequence[tuple[Monitoring, World]]) -> pytest.MarkDecorator:
+    """Run a test in worlds of both versions of Prometheus, of one version after the other."""
+    return pytest.mark.parametrize(
+        ("monitoring", "world"),
+        pairs,
+        indirect=["monitoring"],
+        scope="session",
+        ids=[f"{monitoring.value}-{world}" for monitoring, world in pairs],
+    )
+
+
+in_all_worlds = in_worlds(PAIRS)
+in_worlds_with_rules = in_worlds([pair for pair in PAIRS if pair[1].has_rules])
+in_two_clusters = in_worlds([pair for pair in PAIRS if pair[1].twice])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +70,14 @@ class Asked:
 
 @pytest.fixture(scope="module")
 def servers(
-    prometheus: str, root: Path, tmp_path_factory: pytest.TempPathFactory
+    monitoring: Monitoring, prometheus: str, root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, Prometheus]]:
     """Start a Prometheus in each world, and let them scrape the whole scenario."""
     folder = tmp_path_factory.mktemp("worlds")
     (folder / "exporter").mkdir()
     expositions = record(folder / "exporter", time.time() + ENDS_IN_SECONDS)
     with started_worlds(
-        prometheus, folder, root, worlds=WORLDS, expositions=expositions
+        prometheus, folder, root, worlds=WORLDS_OF[monitoring], expositions=expositions
     ) as servers:
         for world, server in servers.items():
             wait_until_settled(world, server)
@@ -86,7 +102,9 @@ def wait_until_settled(world: str, server: Prometheus) -> None:
 
 
 @pytest.fixture(scope="module")
-def asked(servers: Mapping[str, Prometheus], root: Path) -> Mapping[str, Asked]:
+def asked(
+    monitoring: Monitoring, servers: Mapping[str, Prometheus], root: Path
+) -> Mapping[str, Asked]:
     """Ask all worlds all queries of the dashboards, about the same moment."""
     now = time.time() - 1
     return {
@@ -94,7 +112,7 @@ def asked(servers: Mapping[str, Prometheus], root: Path) -> Mapping[str, Asked]:
             ask(servers[world.name], root, now, chosen=CHOSEN, selected={}),
             ask(servers[world.name], root, now, chosen=CHOSEN, selected=world.home),
         )
-        for world in WORLDS
+        for world in WORLDS_OF[monitoring]
     }
 
 
@@ -227,9 +245,9 @@ def test_the_same_figures_without_a_selection(world: World, asked: Mapping[str, 
     check(different)
 
 
-def test_numbers_of_two_clusters(asked: Mapping[str, Asked]) -> None:
+@in_two_clusters
+def test_numbers_of_two_clusters(world: World, asked: Mapping[str, Asked]) -> None:
     """The choice "All" counts the recordings of all clusters, although their apps have one name."""
-    (world,) = (world for world in WORLDS if world.twice)
     check(
         f"{plain.question.place} has {found}, not {expected}"
         for plain, other in zip(asked[PLAIN.name].home, asked[world.name].everything, strict=True)

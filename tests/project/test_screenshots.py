@@ -91,6 +91,23 @@ def test_pictures_from_a_program(tmp_path: Path) -> None:
             assert given[3:5] == ["--theme", theme]
 
 
+def test_nothing_draws() -> None:
+    """Without a Grafana and a program, `make screenshots` says what to do."""
+    required_program("make", package="make")
+    command = ["make", "--silent", "screenshots", "GRAFANA_URL=", "PREVIEW="]
+    done = subprocess.run(
+        [*command, f"BIN={Path(sys.executable).parent}", "DEVELOPING="],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode
+    assert "GRAFANA_URL and PREVIEW are not set" in done.stderr
+    assert "make demo-stack" in done.stderr
+    assert "make screenshots GRAFANA_URL=http://" in done.stderr
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_have_a_picture_for_each_theme(page: str) -> None:
     """Readers with a dark theme see dark pictures, and each picture is in the repository."""

@@ -41,6 +41,17 @@ class Monitoring(Enum):
         return _missing("Prometheus 3 is not built; run `make prometheus3`, which needs Go")
 
 
+in_one_version = pytest.mark.parametrize(
+    "monitoring", [Monitoring.DEBIAN], indirect=True, ids=lambda programs: programs.value
+)
+"""
+Run a test with one version of Prometheus only.
+
+It is for tests about what happens between the programs. The cases and timelines of all rules run
+with both versions, because PromQL differs between them.
+"""
+
+
 def _missing(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)

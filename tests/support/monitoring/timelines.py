@@ -14,7 +14,8 @@ Timelines: what happens minute by minute, and which alerts must fire, at any scr
     )
     check(promtool, rules, timeline, Fires("RealtimeKitRecordingErrored", begins=7, waits=1))
 
-`check` scrapes the targets at 15 s, 30 s, 1, 2, 3, 4 and 5 minutes and misses every fourth scrape.
+`check` scrapes the targets at 15 s, 30 s, 1, 2, 3, 4 and 5 minutes and misses every fourth scrape,
+in two phases with Prometheus 3 and in one with Prometheus 2.
 It evaluates the shipped rules every 30 seconds. Then each alert must, at each interval,
 
   - be silent until its trouble *begins* and has lasted as long as the alert *waits*,
@@ -33,12 +34,14 @@ import math
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import TypeAlias
 
 from tests.support.monitoring.firing import Expected, History, problems_of
 from tests.support.monitoring.rules_needed import Rules, rules_about
 from tests.support.monitoring.simulated import EVALUATION_SECONDS, Case, Question, answers
+from tools import prometheus3
 
 
 INTERVALS_SECONDS = (15, 30, 60, 120, 180, 240, 300)
@@ -148,6 +151,11 @@ SCRAPINGS = tuple(
     Scraping(seconds, first_missed) for seconds in INTERVALS_SECONDS for first_missed in (0, 2)
 )
 """All supported intervals. The two phases differ in which scrapes see the begin and the end."""
+_WITH_PROMETHEUS_2 = tuple(
+    Scraping(seconds, first_missed)
+    for seconds, first_missed in zip(INTERVALS_SECONDS, cycle((0, 2)), strict=False)
+)
+"""All intervals, and one phase of each, which takes half of the time."""
 
 
 def check(
@@ -155,9 +163,12 @@ def check(
     rules: Path,
     timeline: Timeline,
     *expected: Expected,
-    scrapings: Sequence[Scraping] = SCRAPINGS,
+    scrapings: Sequence[Scraping] | None = None,
 ) -> None:
     """Check that the alerts of *rules* fire as *expected*, however Prometheus scrapes."""
+    if scrapings is None:
+        is_built = Path(promtool).is_relative_to(prometheus3.programs())
+        scrapings = SCRAPINGS if is_built else _WITH_PROMETHEUS_2
     needed = rules_about(rules, {item.alert for item in expected}, with_texts=False)
     found = histories(promtool, needed, timeline, scrapings)
     problems = [
