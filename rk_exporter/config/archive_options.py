@@ -63,7 +63,7 @@ def parse_endpoint(text: str) -> str:
         # Without the text, because it may contain a password.
         raise ValueError(
             "must be a URL without a password and a query, e.g. "
-            "https://ACCOUNT_ID.r2.cloudflarestorage.com; boto3 allows letters, digits and - in "
+            "https://ACCOUNT-ID.r2.cloudflarestorage.com; boto3 allows letters, digits and - in "
             "the names of hosts"
         )
     return text.rstrip("/")
@@ -124,7 +124,7 @@ class ArchiveOptions:
             "downloads.archive.endpoint_url",
             parse_endpoint,
             "URL",
-            example="https://ACCOUNT_ID.r2.cloudflarestorage.com",
+            example="https://ACCOUNT-ID.r2.cloudflarestorage.com",
         ),
     )
     archive_region: str | None = declare(
