@@ -62,7 +62,7 @@ def parse_event(body: bytes) -> Event:
     """
     try:
         content = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise MalformedEvent("the body is not JSON") from None
     name = content.get("event") if isinstance(content, dict) else None
     if not isinstance(name, str):
