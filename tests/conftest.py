@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support.monitoring.alerting import AlertingPrograms
 from tests.support.programs import Monitoring
 
 
@@ -101,6 +102,12 @@ def alertmanager(monitoring: Monitoring) -> str:
     return monitoring.required(
         "alertmanager", "prometheus-alertmanager", package="prometheus-alertmanager"
     )
+
+
+@pytest.fixture(scope="session")
+def alerting(prometheus: str, alertmanager: str, root: Path) -> AlertingPrograms:
+    """Return what starts Prometheus and Alertmanager with the rules."""
+    return AlertingPrograms(prometheus, alertmanager, root)
 
 
 @pytest.fixture(scope="session")

@@ -14,18 +14,8 @@ import pytest
 from rk_exporter.simulator import ScriptedScenario, Simulator
 from tests.support.building import Time, scripted
 from tests.support.monitoring import shortened
-from tests.support.monitoring.servers import (
-    Alertmanager,
-    Notified,
-    Prometheus,
-    Server,
-    WebhookReceiver,
-    eventually,
-    exporter,
-    started_alertmanager,
-    started_prometheus,
-    started_webhook_receiver,
-)
+from tests.support.monitoring.alerting import Alerting, AlertingPrograms
+from tests.support.monitoring.servers import Notified, Server, eventually, exporter
 from tests.support.serving import served
 
 
@@ -41,46 +31,26 @@ class Monitored:
     clock: Time
     begun_at: float
     exporting: Server
-    prometheus: Prometheus
-    alertmanager: Alertmanager
-    webhook: WebhookReceiver
-    rules: Path
+    alerting: Alerting
 
     def advance(self, seconds: float) -> None:
         """Advance the scenario to at least this age."""
         self.clock.now = max(self.clock.now, self.begun_at + seconds)
 
     def notification(self, status: str, labels: Mapping[str, str], *, after: int = 0) -> Notified:
-        """
-        Wait for a notification about an alert with these labels and status, and return it.
-
-        It ignores the first *after* notifications.
-        """
-
-        def found() -> list[Notified]:
-            return [
-                notified
-                for notified in self.webhook.notified[after:]
-                if notified.status == status and labels.items() <= notified.labels.items()
-            ]
-
-        eventually(
-            lambda: bool(found()),
-            what=f"a notification that {labels} is {status}",
-            details=lambda: "\n".join(map(str, self.webhook.notified)),
-        )
-        return found()[-1]
+        """Wait for a notification, without the first *after* ones, and return it."""
+        return self.alerting.notification(status, labels, after=after)
 
     @property
     def notification_count(self) -> int:
         """Return the number of notifications so far."""
-        return len(self.webhook.notified)
+        return len(self.alerting.notified)
 
     def known(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return Alertmanager's alerts with these labels."""
         return [
             alert
-            for alert in self.alertmanager.alerts()
+            for alert in self.alerting.alertmanager.alerts()
             if labels.items() <= alert["labels"].items()
         ]
 
@@ -111,19 +81,13 @@ def recordings(begin: float) -> ScriptedScenario:
 
 @pytest.fixture(scope="module")
 def monitored(
-    prometheus: str, alertmanager: str, root: Path, tmp_path_factory: pytest.TempPathFactory
+    alerting: AlertingPrograms, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Monitored]:
     """Start all servers. Every test uses its own recording."""
     folder = tmp_path_factory.mktemp("alerting")
     clock = Time(time.time())
     scenario = recordings(clock.now)
-    rules, configuration = folder / "rules.yml", folder / "alertmanager.yml"
-    shortened.write_rules(root, rules)
-    with (
-        served(Simulator(scenario, clock=clock, rate_limit=0)) as api,
-        started_webhook_receiver() as (webhook, webhook_url),
-    ):
-        shortened.write_alertmanager_configuration(root, configuration, webhook_url=webhook_url)
+    with served(Simulator(scenario, clock=clock, rate_limit=0)) as api:
         exporting = exporter(
             folder,
             *("--account-id", "account", "--app-id", "telehealth"),
@@ -132,26 +96,8 @@ def monitored(
             *("--scrape.min-interval", "0s"),
             environment={"CLOUDFLARE_API_TOKEN": "simulated"},
         )
-        with (
-            exporting,
-            started_alertmanager(alertmanager, folder, configuration) as alertmanager_server,
-            started_prometheus(
-                prometheus,
-                folder,
-                targets={shortened.JOB: [exporting.address]},
-                rule_files=[rules],
-                alertmanager=alertmanager_server.address,
-            ) as prometheus_server,
-        ):
-            yield Monitored(
-                clock=clock,
-                begun_at=clock.now,
-                exporting=exporting,
-                prometheus=prometheus_server,
-                alertmanager=alertmanager_server,
-                webhook=webhook,
-                rules=rules,
-            )
+        with exporting, alerting.watching(folder, exporting) as watched:
+            yield Monitored(clock, clock.now, exporting, watched)
 
 
 def check(notified: Notified, rule: dict[str, Any], *names: str) -> None:
@@ -191,9 +137,9 @@ def test_a_recording_that_fails(monitored: Monitored, root: Path) -> None:
     check(monitored.notification("firing", labels), rule, "telehealth", "fails")
     # Waiting for a day would take too long.
     threshold = {"rk:recording_ended_seconds:threshold": "0"}
-    shortened.write_rules(root, monitored.rules, threshold)
+    shortened.write_rules(root, monitored.alerting.rules, threshold)
     before = monitored.notification_count
-    monitored.prometheus.reload()
+    monitored.alerting.prometheus.reload()
     monitored.notification("resolved", labels, after=before)
 
 
@@ -214,7 +160,7 @@ def test_an_exporter_that_stops(monitored: Monitored, root: Path) -> None:
     (cause,), (suppressed,) = monitored.known(down), monitored.known(stuck)
     assert ["active"] == monitored.states(down)
     assert [cause["fingerprint"]] == suppressed["status"]["inhibitedBy"]
-    assert {"ok"} == {rule_state["health"] for rule_state in monitored.prometheus.rules()}
+    assert {"ok"} == {rule_state["health"] for rule_state in monitored.alerting.prometheus.rules()}
 
     before = monitored.notification_count
     monitored.exporting.start()
@@ -222,7 +168,7 @@ def test_an_exporter_that_stops(monitored: Monitored, root: Path) -> None:
     of_several = {"alertname": "RealtimeKitExporterDown", "severity": "warning"}
     assert [] == [
         notified
-        for notified in monitored.webhook.notified
+        for notified in monitored.alerting.notified
         if of_several.items() <= notified.labels.items()
     ]
     eventually(lambda: monitored.states(stuck) == ["active"], what="the alert is active again")

@@ -3,31 +3,16 @@
 from pathlib import Path
 
 from rk_exporter.simulator import FileFault
-from tests.support.monitoring import shortened
-from tests.support.monitoring.servers import (
-    Notified,
-    eventually,
-    exporter,
-    started_alertmanager,
-    started_prometheus,
-    started_webhook_receiver,
-)
+from tests.support.monitoring.alerting import AlertingPrograms
+from tests.support.monitoring.servers import exporter
 from tests.support.programs import in_one_version
 from tests.support.storages import IDS, allowing, finished, storage
 
 
 @in_one_version
-def test_a_file_that_is_cut_off(
-    prometheus: str, alertmanager: str, root: Path, tmp_path: Path
-) -> None:
+def test_a_file_that_is_cut_off(alerting: AlertingPrograms, tmp_path: Path) -> None:
     """The team is notified about a file that is cut off, with both sizes, until it is whole."""
-    rules, configuration = tmp_path / "rules.yml", tmp_path / "alertmanager.yml"
-    shortened.write_rules(root, rules)
-    with (
-        storage(tmp_path, finished(), file_fault=FileFault.WRONG_SIZE) as served,
-        started_webhook_receiver() as (webhook, webhook_url),
-    ):
-        shortened.write_alertmanager_configuration(root, configuration, webhook_url=webhook_url)
+    with storage(tmp_path, finished(), file_fault=FileFault.WRONG_SIZE) as served:
         exporting = exporter(
             tmp_path,
             *IDS,
@@ -39,27 +24,9 @@ def test_a_file_that_is_cut_off(
             },
         )
 
-        def notified(status: str) -> list[Notified]:
-            return [
-                found
-                for found in webhook.notified
-                if found.labels["alertname"] == "RealtimeKitDownloadBroken"
-                and found.status == status
-            ]
-
-        with (
-            exporting,
-            started_alertmanager(alertmanager, tmp_path, configuration) as manager,
-            started_prometheus(
-                prometheus,
-                tmp_path,
-                targets={shortened.JOB: [exporting.address]},
-                rule_files=[rules],
-                alertmanager=manager.address,
-            ),
-        ):
-            eventually(lambda: bool(notified("firing")), what="the alert fires")
-            first = notified("firing")[0]
+        broken = {"alertname": "RealtimeKitDownloadBroken"}
+        with exporting, alerting.watching(tmp_path, exporting) as watched:
+            first = watched.notification("firing", broken)
             assert "team" == first.receiver
             assert ("r-1", "composite") == (first.labels["recording_id"], first.labels["kind"])
             sizes = "has another size than the API reports, 9.638MiB instead of 19.28MiB"
@@ -69,4 +36,4 @@ def test_a_file_that_is_cut_off(
             # A new process does not wait until the failed check is repeated.
             exporting.stop()
             exporting.start()
-            eventually(lambda: bool(notified("resolved")), what="the alert resolves")
+            watched.notification("resolved", broken)

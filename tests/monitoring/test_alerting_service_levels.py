@@ -2,26 +2,16 @@
 
 import time
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rk_exporter.simulator import ScriptedScenario, Session, Simulator
 from tests.support.building import Time, scripted
-from tests.support.monitoring import shortened
-from tests.support.monitoring.servers import (
-    Notified,
-    Prometheus,
-    WebhookReceiver,
-    eventually,
-    exporter,
-    started_alertmanager,
-    started_prometheus,
-    started_webhook_receiver,
-)
+from tests.support.monitoring.alerting import Alerting, AlertingPrograms
+from tests.support.monitoring.servers import eventually, exporter
 from tests.support.programs import in_one_version
 from tests.support.serving import served
 
@@ -40,33 +30,15 @@ THRESHOLDS = {
 
 @dataclass(frozen=True, slots=True)
 class Monitored:
-    """A Prometheus that has scraped the scenario, and a webhook that receives notifications."""
+    """A Prometheus that has scraped the scenario, and who is notified."""
 
     clock: Time
     begun_at: float
-    prometheus: Prometheus
-    webhook: WebhookReceiver
+    alerting: Alerting
 
     def advance(self, seconds: float) -> None:
         """Advance the scenario to this age."""
         self.clock.now = self.begun_at + seconds
-
-    def notification(self, status: str, labels: Mapping[str, str]) -> Notified:
-        """Wait for a notification about an alert with these labels and status, and return it."""
-
-        def found() -> list[Notified]:
-            return [
-                notified
-                for notified in self.webhook.notified
-                if notified.status == status and labels.items() <= notified.labels.items()
-            ]
-
-        eventually(
-            lambda: bool(found()),
-            what=f"a notification that {labels} is {status}",
-            details=lambda: "\n".join(map(str, self.webhook.notified)),
-        )
-        return found()[-1]
 
 
 def scenario(begin: float) -> ScriptedScenario:
@@ -106,19 +78,13 @@ def scenario(begin: float) -> ScriptedScenario:
 
 @pytest.fixture(scope="module")
 def monitored(
-    prometheus: str, alertmanager: str, root: Path, tmp_path_factory: pytest.TempPathFactory
+    alerting: AlertingPrograms, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Monitored]:
     """Start all servers."""
     folder = tmp_path_factory.mktemp("service-levels")
     clock = Time(time.time())
     scripted_ = scenario(clock.now)
-    rules, configuration = folder / "rules.yml", folder / "alertmanager.yml"
-    shortened.write_rules(root, rules, THRESHOLDS, service_levels=True)
-    with (
-        served(Simulator(scripted_, clock=clock, rate_limit=0)) as api,
-        started_webhook_receiver() as (webhook, webhook_url),
-    ):
-        shortened.write_alertmanager_configuration(root, configuration, webhook_url=webhook_url)
+    with served(Simulator(scripted_, clock=clock, rate_limit=0)) as api:
         exporting = exporter(
             folder,
             *("--account-id", "account", "--app-id", "telehealth", "--meetings.discover"),
@@ -129,16 +95,11 @@ def monitored(
         )
         with (
             exporting,
-            started_alertmanager(alertmanager, folder, configuration) as alertmanager_server,
-            started_prometheus(
-                prometheus,
-                folder,
-                targets={shortened.JOB: [exporting.address]},
-                rule_files=[rules],
-                alertmanager=alertmanager_server.address,
-            ) as prometheus_server,
+            alerting.watching(
+                folder, exporting, thresholds=THRESHOLDS, service_levels=True
+            ) as watched,
         ):
-            yield Monitored(clock, clock.now, prometheus_server, webhook)
+            yield Monitored(clock, clock.now, watched)
 
 
 @in_one_version
@@ -148,6 +109,7 @@ def test_from_the_first_failure_to_the_end(monitored: Monitored) -> None:
 
     All end when others succeed, and when the recordings end.
     """
+    alerting, prometheus = monitored.alerting, monitored.alerting.prometheus
     burn = {"alertname": "RealtimeKitErrorBudgetBurn", "objective": "succeed"}
     critical = {**burn, "severity": "critical"}
     runaway = {"alertname": "RealtimeKitRecordingRunaway", "severity": "warning"}
@@ -155,37 +117,37 @@ def test_from_the_first_failure_to_the_end(monitored: Monitored) -> None:
     long = {**runaway, "what": "long", "meeting_id": LONG}
     counted = 'app:rk_objective_recordings:total{objective="succeed"}'
     eventually(
-        lambda: monitored.prometheus.number(f"sum({counted})") == 0,
+        lambda: prometheus.number(f"sum({counted})") == 0,
         what="Prometheus counts before anything fails",
     )
-    forgotten = monitored.notification("firing", alone)
+    forgotten = alerting.notification("firing", alone)
     assert forgotten.receiver == "team"
     assert "everybody seems to have left" in forgotten.annotations["summary"]
     assert forgotten.labels["recording_id"] in forgotten.annotations["description"]
-    too_long = monitored.notification("firing", long)
+    too_long = alerting.notification("firing", long)
     assert too_long.receiver == "team"
     assert "is longer than your recordings should be" in too_long.annotations["summary"]
     assert "has been running for 2h" in too_long.annotations["description"]
     assert too_long.labels["recording_id"] in too_long.annotations["description"]
 
     monitored.advance(FAIL_AFTER_SECONDS)
-    paged = monitored.notification("firing", critical)
+    paged = alerting.notification("firing", critical)
     assert paged.receiver == "pager"
     assert paged.annotations["summary"] == "Too many recordings of app telehealth fail."
     assert "/d/rk-service-level?" in paged.annotations["dashboard_url"]
 
     monitored.advance(SUCCEED_AFTER_SECONDS)
-    monitored.notification("resolved", critical)
+    alerting.notification("resolved", critical)
     monitored.advance(ALONE_UNTIL_SECONDS)
-    monitored.notification("resolved", alone)
-    monitored.notification("resolved", long)
+    alerting.notification("resolved", alone)
+    alerting.notification("resolved", long)
     runaways = {
         (notified.labels["what"], notified.labels["meeting_id"])
-        for notified in monitored.webhook.notified
+        for notified in alerting.notified
         if runaway.items() <= notified.labels.items()
     }
     assert runaways == {("alone", ALONE), ("long", LONG)}
-    rules = monitored.prometheus.rules()
+    rules = prometheus.rules()
     assert [] == [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] != "ok"]
     failed = 'app:rk_objective_recordings:total{objective="succeed", result="bad"}'
-    assert monitored.prometheus.number(failed) == FAILING
+    assert prometheus.number(failed) == FAILING

@@ -9,17 +9,8 @@ import httpx
 
 from rk_exporter.simulator import ScriptedScenario, Simulator
 from tests.support.building import labelled
-from tests.support.monitoring import shortened
-from tests.support.monitoring.servers import (
-    Notified,
-    Prometheus,
-    Server,
-    eventually,
-    exporter,
-    started_alertmanager,
-    started_prometheus,
-    started_webhook_receiver,
-)
+from tests.support.monitoring.alerting import AlertingPrograms
+from tests.support.monitoring.servers import Prometheus, Server, eventually, exporter
 from tests.support.programs import in_one_version
 from tests.support.serving import served
 
@@ -40,21 +31,12 @@ def list_targets(file: Path, *exporters: Server) -> None:
 
 
 @in_one_version
-def test_a_shard_that_is_gone(
-    prometheus: str, alertmanager: str, root: Path, tmp_path: Path
-) -> None:
+def test_a_shard_that_is_gone(alerting: AlertingPrograms, tmp_path: Path) -> None:
     """Somebody is called when the target of a shard goes, until it is back."""
-    rules, configuration = tmp_path / "rules.yml", tmp_path / "alertmanager.yml"
     targets = tmp_path / "targets.json"
-    shortened.write_rules(root, rules)
     names = ",".join(f"{app}={app}" for app in APPS)
     simulator = Simulator(ScriptedScenario(recordings=[]), rate_limit=0, apps=names)
-    with (
-        served(simulator) as api,
-        started_webhook_receiver() as (webhook, webhook_url),
-        ExitStack() as running,
-    ):
-        shortened.write_alertmanager_configuration(root, configuration, webhook_url=webhook_url)
+    with served(simulator) as api, ExitStack() as running:
         (tmp_path / "rk.yml").write_text(CONFIGURATION.format(api=api))
         file = ("--config.file", str(tmp_path / "rk.yml"))
         token = {"CLOUDFLARE_API_TOKEN": "simulated"}
@@ -66,31 +48,14 @@ def test_a_shard_that_is_gone(
         )
         list_targets(targets, first, second)
 
-        def notified(status: str) -> list[Notified]:
-            return [
-                found
-                for found in webhook.notified
-                if found.labels["alertname"] == "RealtimeKitShardMissing" and found.status == status
-            ]
-
         def read(server: Prometheus) -> list[str]:
             return sorted(found["metric"]["rk_app"] for found in server.query("rk_up"))
 
-        manager = running.enter_context(started_alertmanager(alertmanager, tmp_path, configuration))
-        server = running.enter_context(
-            started_prometheus(
-                prometheus,
-                tmp_path,
-                targets={},
-                discovered={shortened.JOB: targets},
-                rule_files=[rules],
-                alertmanager=manager.address,
-            )
-        )
+        watched = running.enter_context(alerting.watching(tmp_path, discovered=targets))
+        server, missing = watched.prometheus, {"alertname": "RealtimeKitShardMissing"}
         eventually(lambda: read(server) == APPS, what="each app has an exporter")
         list_targets(targets, first)
-        eventually(lambda: bool(notified("firing")), what="the alert fires")
-        (found, *_) = notified("firing")
+        found = watched.notification("firing", missing)
         assert "pager" == found.receiver
         assert "critical" == found.labels["severity"]
         assert "1 shard of the exporter does not run." == found.annotations["summary"]
@@ -98,5 +63,5 @@ def test_a_shard_that_is_gone(
         assert read(server) == sorted(labels["rk_app"] for labels, _ in labelled(text, "rk_up"))
         assert len(read(server)) < len(APPS)
         list_targets(targets, first, second)
-        eventually(lambda: bool(notified("resolved")), what="the alert resolves")
+        watched.notification("resolved", missing)
         assert read(server) == APPS

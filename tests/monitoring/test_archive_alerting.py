@@ -2,7 +2,7 @@
 
 import time
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +12,8 @@ import pytest
 from rk_exporter.simulator import ScriptedScenario, Simulator
 from tests.support.bucket_server import BUCKET, REGION, BucketServer, bucket_server
 from tests.support.building import scripted, value
-from tests.support.monitoring import shortened
-from tests.support.monitoring.servers import (
-    Notified,
-    Server,
-    WebhookReceiver,
-    eventually,
-    exporter,
-    started_alertmanager,
-    started_prometheus,
-    started_webhook_receiver,
-)
+from tests.support.monitoring.alerting import Alerting, AlertingPrograms
+from tests.support.monitoring.servers import Server, exporter
 from tests.support.programs import in_one_version
 from tests.support.serving import served
 
@@ -42,42 +33,24 @@ apps:
 
 @dataclass(frozen=True, slots=True)
 class Monitored:
-    """An exporter that looks for copies, and a webhook that receives notifications."""
+    """An exporter that looks for copies, and who is notified about it."""
 
     exporting: Server
     bucket: BucketServer
-    webhook: WebhookReceiver
+    alerting: Alerting
     file: Path
     api: str
 
-    def configure(self, bucket: str) -> None:
-        """Write the configuration."""
-        self.file.write_text(
-            CONFIGURATION.format(api=self.api, bucket=bucket, url=self.bucket.url, region=REGION)
-        )
-
     def use(self, bucket: str) -> None:
         """Look for copies in another bucket, from now on."""
-        self.configure(bucket)
+        self.file.write_text(configuration(self.api, self.bucket, bucket))
         answer = httpx.post(f"{self.exporting.url}/-/reload", timeout=60)
         assert 200 == answer.status_code, answer.text
 
-    def notification(self, status: str, labels: Mapping[str, str]) -> Notified:
-        """Wait for a notification about an alert with these labels and status."""
 
-        def found() -> list[Notified]:
-            return [
-                notified
-                for notified in self.webhook.notified
-                if notified.status == status and labels.items() <= notified.labels.items()
-            ]
-
-        eventually(
-            lambda: bool(found()),
-            what=f"a notification that {labels} is {status}",
-            details=lambda: "\n".join(map(str, self.webhook.notified)),
-        )
-        return found()[-1]
+def configuration(api: str, server: BucketServer, bucket: str) -> str:
+    """Return the configuration of an exporter that looks for copies in a *bucket*."""
+    return CONFIGURATION.format(api=api, bucket=bucket, url=server.url, region=REGION)
 
 
 def scenario(now: float) -> ScriptedScenario:
@@ -101,68 +74,53 @@ def scenario(now: float) -> ScriptedScenario:
 
 
 @pytest.fixture
-def monitored(
-    prometheus: str, alertmanager: str, root: Path, tmp_path: Path
-) -> Iterator[Monitored]:
+def monitored(alerting: AlertingPrograms, tmp_path: Path) -> Iterator[Monitored]:
     """Start all servers."""
-    rules, configuration = tmp_path / "rules.yml", tmp_path / "alertmanager.yml"
-    shortened.write_rules(root, rules)
     with (
         bucket_server(tmp_path) as bucket,
         served(Simulator(scenario(time.time()), rate_limit=0)) as api,
-        started_webhook_receiver() as (webhook, webhook_url),
     ):
-        shortened.write_alertmanager_configuration(root, configuration, webhook_url=webhook_url)
         exporting = exporter(
             tmp_path,
             *("--config.file", str(tmp_path / "rk.yml")),
             environment={"CLOUDFLARE_API_TOKEN": "simulated", **bucket.environment},
         )
-        found = Monitored(exporting, bucket, webhook, tmp_path / "rk.yml", api)
         bucket.put("copies/saved.mp4", SIZE)
         bucket.put("copies/missing.mp4", SIZE - 1)
-        found.configure(BUCKET)
-        with (
-            exporting,
-            started_alertmanager(alertmanager, tmp_path, configuration) as alerts,
-            started_prometheus(
-                prometheus,
-                tmp_path,
-                targets={shortened.JOB: [exporting.address]},
-                rule_files=[rules],
-                alertmanager=alerts.address,
-            ),
-        ):
-            yield found
+        file = tmp_path / "rk.yml"
+        file.write_text(configuration(api, bucket, BUCKET))
+        with exporting, alerting.watching(tmp_path, exporting) as watched:
+            yield Monitored(exporting, bucket, watched, file, api)
 
 
 @in_one_version
 def test_archive(monitored: Monitored) -> None:
     """The pager hears of a file without a whole copy; the team, of a bucket that is gone."""
+    alerting = monitored.alerting
     lost = {
         "alertname": "RealtimeKitDownloadURLExpiringSoon",
         "meeting_id": "missing",
         "severity": "critical",
     }
-    notified = monitored.notification("firing", lost)
+    notified = alerting.notification("firing", lost)
     assert "pager" == notified.receiver
     assert '1 recording of "missing" will soon be lost' in notified.annotations["summary"]
 
     # A reload with another bucket begins a list immediately.
     monitored.use("no-such-bucket")
     unreadable = {"alertname": "RealtimeKitArchiveUnreadable", "rk_app": "telehealth"}
-    assert "team" == monitored.notification("firing", unreadable).receiver
+    assert "team" == alerting.notification("firing", unreadable).receiver
 
     monitored.bucket.put("copies/missing.mp4", SIZE)
     monitored.use(BUCKET)
-    monitored.notification("resolved", unreadable)
-    monitored.notification("resolved", lost)
+    alerting.notification("resolved", unreadable)
+    alerting.notification("resolved", lost)
 
     text = httpx.get(f"{monitored.exporting.url}/metrics").text
     assert 2 == value(text, "rk_recordings_archived")
     about_saved = [
         notified
-        for notified in monitored.webhook.notified
+        for notified in alerting.notified
         if notified.labels.get("meeting_id") == "saved" and notified.receiver != "daily"
     ]
     assert [] == about_saved
