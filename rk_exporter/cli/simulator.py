@@ -41,17 +41,36 @@ class _World(TypedDict):
     rate_limit: int
 
 
-class _Number(click.FloatRange):
-    """A number in a range; NaN is in no range."""
+def _number(least: float, most: float) -> Parsed[float]:
+    """Return the type of a number in a range."""
 
-    def convert(
-        self, value: float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number, or fail with the range."""
-        number = super().convert(value, param, ctx)
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
         if math.isnan(number):
-            self.fail(f"{value!r} is not a number", param, ctx)
+            raise ValueError(f"{text!r} is not a number")
+        if not least <= number <= most:
+            raise ValueError(f"{text} is not in the range {least:g} to {most:,.0f}")
         return number
+
+    return Parsed("number", parse)
+
+
+def _count(most: int) -> Parsed[int]:
+    """Return the type of a whole number from 0 to *most*."""
+
+    def parse(text: str) -> int:
+        try:
+            count = int(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a whole number") from None
+        if not 0 <= count <= most:
+            raise ValueError(f"{text} is not in the range 0 to {most:,}")
+        return count
+
+    return Parsed("count", parse)
 
 
 def _parse_fault(text: str) -> tuple[str, simulator.Fault]:
@@ -97,7 +116,10 @@ def _parse_addresses(
 
 
 _seed_option = click.option(
-    "--seed", default=1, help="Seed of the generated meetings and recordings."
+    "--seed",
+    default=1,
+    metavar="N",
+    help="Number that the meetings and recordings follow from; the same one gives the same.",
 )
 
 
@@ -153,7 +175,9 @@ def demo_command(
 @click.command("simulate", cls=Command)
 @_addresses_option(10059, "Address to listen on.")
 @_seed_option
-@click.option("--meetings", type=click.IntRange(0, 100_000), default=12, help="Number of meetings.")
+@click.option(
+    "--meetings", type=_count(100_000), default=12, metavar="N", help="Number of meetings."
+)
 @click.option(
     "--pace",
     type=click.Choice(list(_PACES)),
@@ -161,26 +185,31 @@ def demo_command(
     help="Length of recordings: hours (real), or about a minute (demo).",
 )
 @click.option(
-    "--speed", type=_Number(min=0.01, max=1e6), default=1.0, help="Speed of the simulated clock."
+    "--speed",
+    type=_number(0.01, 1e6),
+    default=1,
+    metavar="FACTOR",
+    help="How many times faster than real time the simulated clock runs.",
 )
 @click.option(
     "--latency",
-    type=_Number(min=0, max=3600),
-    default=0.0,
-    metavar="S",
-    help="Seconds before each response.",
+    type=_number(0, 3600),
+    default=0,
+    metavar="SECONDS",
+    help="Time before each response.",
 )
 @click.option(
     "--linger",
-    type=_Number(min=0, max=1e9),
-    default=0.0,
-    metavar="S",
-    help="Seconds for which the API still shows a finished recording as active.",
+    type=_number(0, 1e9),
+    default=0,
+    metavar="SECONDS",
+    help="How long the API still shows a finished recording as active.",
 )
 @click.option(
     "--rate-limit",
-    type=click.IntRange(0, 10**9),
+    type=_count(10**9),
     default=1200,
+    metavar="N",
     help="Calls per 5 minutes and user; 0 means no limit.",
 )
 @click.option(
@@ -189,7 +218,14 @@ def demo_command(
     type=Parsed("fault", _parse_fault),
     multiple=True,
     metavar="MEETING=KIND",
-    help="Let calls for a meeting fail, or for all meetings (*); repeatable.",
+    help="Let calls for a meeting fail, or for all meetings (*). Repeatable.",
+)
+@click.option(
+    "settings",
+    "--set",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a setting of the simulated API. Repeatable.",
 )
 @click.option(
     "webhook_url",
@@ -203,14 +239,7 @@ def demo_command(
     default="simulated",
     show_default=True,
     metavar="ID",
-    help="App that the webhooks name.",
-)
-@click.option(
-    "settings",
-    "--set",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Change a setting of the API; repeatable.",
+    help="Id of the app that the webhooks name.",
 )
 def simulate_command(
     *,

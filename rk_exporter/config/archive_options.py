@@ -128,16 +128,16 @@ class ArchiveOptions:
         ),
     )
     archive_region: str | None = declare(
-        "Region of the bucket; without it, boto3's own choice.",
+        "Region of the bucket; by default, boto3 chooses it.",
         Option("downloads.archive.region", parse_region, "NAME", example="eu-central-1"),
     )
     archive_profile: str | None = declare(
-        "Profile with the credentials, in boto3's own files; without it, boto3's own choice.",
+        "Profile with the credentials, in the files of the AWS CLI; by default, boto3 chooses it.",
         Option("downloads.archive.profile", parse_profile, "NAME", example="archive"),
     )
     archive_key: str | None = declare(
-        "Template of the key after the prefix; without it, the name of the file decides. Fields: "
-        f"{_KEY_FIELDS_TEXT}.",
+        "Template of the keys, after the prefix; by default, a key ends with the name of the file. "
+        f"Fields: {_KEY_FIELDS_TEXT}.",
         Option(
             "downloads.archive.key",
             parse_key,

@@ -97,8 +97,8 @@ class Config:
         Option("follow.keep_removed", parsers.parse_switch),
     )
     shard: Shard | None = declare(
-        "Read only the apps of one shard, as exporter I of N with a part of the budget; I is 0 to "
-        "N-1, or auto for the number at the end of the host's name.",
+        "Share the apps and the API budget with other exporters, as number I of N. I is 0 to N-1, "
+        "or auto for the number at the end of the host's name.",
         Option("shard", parse_shard, "I/N", example="0/3"),
     )
     state_file: Path | None = declare(
@@ -168,7 +168,8 @@ class Config:
         Option("web.max_requests", Counts("1", "10000", "concurrent scrapes"), "N", default="40"),
     )
     webhook_address: Address | None = declare(
-        "Address to listen on for webhooks (host:port), which make reads due; off if not set.",
+        "Address to listen on for webhooks (host:port), so that the next scrape reads what has "
+        "changed; off if not set.",
         Option(
             "webhook.listen_address",
             parse_webhook_address,

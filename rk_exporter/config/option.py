@@ -16,6 +16,7 @@ _GROUPS = {
     "scrape": "Scrapes",
     "follow": "Finished recordings",
     "downloads": "Downloads",
+    "downloads.archive": "Copies in your own bucket",
     "shard": "Several exporters",
     "state": "State",
     "web": "Web server",
@@ -84,7 +85,8 @@ class Option:
     @property
     def group(self) -> str:
         """Return the subject of the option."""
-        return _GROUPS.get(self.path.partition(".")[0], _APP_GROUP)
+        subject, _, name = self.path.rpartition(".")
+        return _GROUPS.get(subject or name, _APP_GROUP)
 
     @property
     def is_switch(self) -> bool:
