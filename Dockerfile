@@ -40,6 +40,8 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/opt/rk-exporter/bin:$PATH
 # By number, so that Kubernetes can see that it is not root.
 USER 65532:65532
 WORKDIR /var/lib/rk-exporter
+# Only the port that is always open. Prometheus makes a target of each exposed port of a container, and proxies choose
+# among them, so port 10060 of webhooks, which are off by default, would be a target that is always down.
 EXPOSE 10058
 STOPSIGNAL SIGTERM
 # It honours RK_WEB_LISTEN_ADDRESS and TLS.

@@ -62,6 +62,8 @@ class AccountSnapshot:
     """All apps in the list."""
     failure: Failure | None
     last_success_timestamp_seconds: float | None
+    is_cut: bool | None = None
+    """Whether the account has more apps than the exporter lists; None before the first list."""
     token_problem: str | None = None
     """Why the token in its file cannot be used; the last good one is used instead."""
 

@@ -125,13 +125,14 @@ async def walk(
         if not page.item_ids or (pages and page.item_ids == pages[-1].item_ids):
             break
         pages.append(page)
-        if _is_last(page) or is_enough(page):
+        if is_last(page) or is_enough(page):
             break
         number += 1
     return pages
 
 
-def _is_last(page: Page[T]) -> bool:
+def is_last(page: Page[T]) -> bool:
+    """Return whether the list ends with this page, as far as the API says it."""
     if page.paging is not None:
         return page.paging.end_offset >= page.paging.total_count
     length = len(page.item_ids)

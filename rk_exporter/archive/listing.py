@@ -96,9 +96,16 @@ def _client(bucket: Bucket, patience: Patience) -> "S3Client":
         read_timeout=patience.read_seconds,
         retries={"mode": "standard", "total_max_attempts": patience.attempts},
     )
-    return boto3.session.Session(botocore_session=session).client(
-        "s3", endpoint_url=bucket.endpoint_url, region_name=bucket.region, config=config
-    )
+    try:
+        return boto3.session.Session(botocore_session=session).client(
+            "s3", endpoint_url=bucket.endpoint_url, region_name=bucket.region, config=config
+        )
+    except ValueError:
+        # Not its message, which may have what is in a variable such as AWS_ENDPOINT_URL.
+        _fail(
+            ArchiveReason.CLIENT_ERROR,
+            "boto3 refuses the endpoint or the region in its variables, its files or the options",
+        )
 
 
 def _fail_with_answer(response: Any) -> NoReturn:  # noqa: ANN401 # as botocore has it

@@ -14,12 +14,12 @@ from rk_exporter.cli.options import Command, Parsed
 from rk_exporter.cli.process import run
 from rk_exporter.config.parsers import Address, parse_address
 from rk_exporter.config.web_options import parse_addresses
+from rk_exporter.config.webhook_options import parse_webhook_address
 from rk_exporter.demo import demo
 from rk_exporter.runtime.line_writer import LineWriter
 from rk_exporter.runtime.log_formats import AUTO
 from rk_exporter.runtime.logs import configure
-from rk_exporter.simulator.webhooks.deliveries import Deliveries
-from rk_exporter.simulator.webhooks.sender import send_events
+from rk_exporter.simulator.webhooks.account import send_signed_events
 from rk_exporter.web.server import Listener, serve
 from rk_exporter.web.sockets import AddressError, bind
 
@@ -94,6 +94,14 @@ _seed_option = click.option(
 @_addresses_option(10058, "Address that the exporter listens on.")
 @_address_option("--simulator.listen-address", 10059, "Address that the simulated API listens on.")
 @click.option(
+    "webhook",
+    "--webhook.listen-address",
+    metavar="ADDRESS",
+    type=Parsed("address", parse_webhook_address),
+    help="Address to listen on for webhooks, e.g. 127.0.0.1:10060. The simulated API signs and "
+    "sends them. Off if not set.",
+)
+@click.option(
     "--stack", is_flag=True, help="Also start Prometheus and Alertmanager, with the shipped rules."
 )
 @_address_option(
@@ -102,7 +110,14 @@ _seed_option = click.option(
 @_address_option(
     "--alertmanager.listen-address", 9093, "Address that Alertmanager listens on, with --stack."
 )
-def demo_command(*, seed: int, stack: bool, web: tuple[Address, ...], **addresses: Address) -> None:
+def demo_command(
+    *,
+    seed: int,
+    stack: bool,
+    web: tuple[Address, ...],
+    webhook: Address | None,
+    **addresses: Address,
+) -> None:
     """
     Run the exporter against a simulated API.
 
@@ -115,7 +130,8 @@ def demo_command(*, seed: int, stack: bool, web: tuple[Address, ...], **addresse
             raise output.error
         output.write(text)
 
-    program = demo.run(seed, demo.Addresses(web=web, **addresses), has_stack=stack, show=show)
+    all_addresses = demo.Addresses(web=web, webhook=webhook, **addresses)
+    program = demo.run(seed, all_addresses, has_stack=stack, show=show)
     try:
         _run(program, hint='{argument}, or make demo ARGS="{argument}"')
     finally:
@@ -237,18 +253,8 @@ def _send_webhooks(
     api: simulator.Simulator, clock: Callable[[], float], url: str | None, app_id: str
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Return what sends the webhooks of a simulated API, if there is a *url*."""
-    if url is None:
-        return
-    # Not above, because the package that signs them is optional.
-    from rk_exporter.simulator.webhooks.signing import sign  # noqa: PLC0415
-
-    deliveries = Deliveries(
-        api.scenario,
-        begin=clock(),
-        app_id=app_id,
-        sign=lambda body: sign(api.settings.webhook_key, body),
-    )
-    yield send_events(deliveries, url, clock=clock, fault=lambda: api.settings.webhook_fault)
+    if url is not None:
+        yield send_signed_events(api, url, clock=clock, app_id=app_id)
 
 
 def _run(program: Coroutine[Any, Any, None], *, hint: str) -> None:

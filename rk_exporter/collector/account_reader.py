@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rk_exporter.api.account_client import AccountClient
-from rk_exporter.api.pagination import walk
+from rk_exporter.api.pagination import is_last, walk
 from rk_exporter.api.results import Page
 from rk_exporter.collector.app_collector import CALL_TIMEOUT_SECONDS
 from rk_exporter.collector.scrape_interval import ScrapeInterval
 from rk_exporter.model.account import Account, AccountApps, ListedApp
 from rk_exporter.model.errors import ApiError
 from rk_exporter.model.failure import Failure
-from rk_exporter.model.remedies import ACCOUNT_REMEDIES
+from rk_exporter.model.remedies import ACCOUNT_REMEDIES, UNLISTED_APPS_REMEDY
 from rk_exporter.model.secret import TokenSource
 from rk_exporter.ratelimit.budget import LONGEST_PACED_SECONDS
 from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
@@ -77,7 +77,9 @@ class AccountReader:
         self._up: bool | None = None
         self._failure: Failure | None = None
         self._last_success_at: float | None = None
+        self._is_cut: bool | None = None
         self._logged_failure = LastLogged[Failure | None](None)
+        self._logged_cut = LastLogged(initial=False)
 
     def change(self, parts: AccountParts) -> None:
         """Go on with other *parts* of the same account; no pass may be running."""
@@ -96,6 +98,7 @@ class AccountReader:
             listed=None if self.apps is None else len(self.apps.apps),
             failure=self._failure,
             last_success_timestamp_seconds=self._last_success_at,
+            is_cut=self._is_cut,
             token_problem=self.parts.token.problem,
         )
 
@@ -121,10 +124,12 @@ class AccountReader:
         else:
             pages, self._pages = self._pages, []
             self._up, self._failure = True, None
+            self._is_cut = len(pages) >= _MOST_PAGES and not is_last(pages[-1])
             self._last_success_at = parts.clock.wall()
             listed = {app.app_id: app for page in pages for app in page.items}
             self._take(listed, is_complete=all(page.is_complete for page in pages))
             self._due_at = now + (_RETRY_SECONDS if self._missing else LIST_INTERVAL_SECONDS)
+            self._log_cut(len(listed))
         parts.limiter.end_pass()
         self._log()
 
@@ -203,6 +208,18 @@ class AccountReader:
                 extra=fields
                 | {"reason": failure.reason.value, "remedy": ACCOUNT_REMEDIES[failure.reason]},
             )
+
+    def _log_cut(self, listed: int) -> None:
+        if self._is_cut is None or not self._logged_cut.changes_to(self._is_cut):
+            return
+        fields = {"account": self.parts.account.name, "apps": listed}
+        if self._is_cut:
+            logger.warning(
+                "account has more apps than the exporter lists, so the others are not read",
+                extra=fields | {"remedy": UNLISTED_APPS_REMEDY},
+            )
+        else:
+            logger.info("all apps of the account are listed again", extra=fields)
 
     def leave(self) -> None:
         """Make no more calls."""

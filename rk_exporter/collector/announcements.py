@@ -46,11 +46,11 @@ def changes(
             yield Change(known.recording_id, status)
 
 
-class _Recent(OrderedDict[Change, None]):
-    """The last changes that were added."""
+class _Recent(OrderedDict[Change, float]):
+    """The last changes that were added, and when, in unix seconds."""
 
-    def add(self, change: Change) -> None:
-        self[change] = None
+    def add(self, change: Change, now: float) -> None:
+        self[change] = now
         self.move_to_end(change)
         while len(self) > _MOST_CHANGES:
             self.popitem(last=False)
@@ -67,24 +67,31 @@ class Announcements:
         """When polling saw the changes that no event has announced yet."""
         self._expected = _DOCUMENTED
 
-    def announce(self, change: Change | None, *, now: float) -> None:
-        """Take in an event, and the *change* that it announces, if it is one of a recording."""
-        self.evidence = replace(self.evidence, last_event_at=now)
+    def announce(self, change: Change | None, *, now: float, is_certain: bool = True) -> None:
+        """
+        Take in an event, and the *change* that it announces, if it is one of a recording.
+
+        Unless it *is_certain* that the event is about this app, it shows nothing before polling
+        has seen its change here.
+        """
+        if is_certain:
+            self.evidence = replace(self.evidence, last_event_at=now)
         if change is None or change.status is Status.UNKNOWN:
             return
-        self._expected |= {change.status}
-        self._announced.add(change)
+        if is_certain:
+            self._expected |= {change.status}
+        self._announced.add(change, now)
         if self._waiting.pop(change, None) is not None:
             self._confirm(change, now)
 
     def observe(self, seen: Iterable[Change], *, now: float) -> None:
         """Take in the changes that a pass has *seen*, and count those that no event announced."""
         for change in seen:
-            if change.status not in self._expected or change in self._judged:
+            if change in self._judged:
                 continue
             if change in self._announced:
                 self._confirm(change, now)
-            elif len(self._waiting) < _MOST_CHANGES:
+            elif change.status in self._expected and len(self._waiting) < _MOST_CHANGES:
                 self._waiting.setdefault(change, now)
         late = [
             change
@@ -93,7 +100,7 @@ class Announcements:
         ]
         for change in late:
             del self._waiting[change]
-            self._judged.add(change)
+            self._judged.add(change, now)
         if late:
             evidence = self.evidence
             self.evidence = replace(
@@ -104,5 +111,13 @@ class Announcements:
             )
 
     def _confirm(self, change: Change, now: float) -> None:
-        self._judged.add(change)
-        self.evidence = replace(self.evidence, last_announced_at=now, missed_in_a_row=0)
+        # Now it is certain which app the event was about.
+        self._expected |= {change.status}
+        arrived_at, last_event_at = self._announced[change], self.evidence.last_event_at
+        self._judged.add(change, now)
+        self.evidence = replace(
+            self.evidence,
+            last_event_at=arrived_at if last_event_at is None else max(last_event_at, arrived_at),
+            last_announced_at=now,
+            missed_in_a_row=0,
+        )

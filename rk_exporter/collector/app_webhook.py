@@ -58,11 +58,13 @@ class AppWebhook:
         ids = map(canonical, notice.meeting_ids)
         return next((meeting_id for meeting_id in ids if meeting_id in self._meetings), None)
 
-    def take(self, notice: Notice, *, finds_meetings: bool) -> bool:
+    def take(self, notice: Notice, *, finds_meetings: bool, is_certain: bool = True) -> bool:
         """
         Make due what an event is about, and return whether there is anything.
 
         If discovery *finds_meetings*, an event of an unknown one makes the list of sessions due.
+        Unless it *is_certain* that the event is about this app, it does not show that the app's
+        webhooks work.
         """
         meeting_id = self.knows(notice)
         if meeting_id is None and not finds_meetings:
@@ -70,7 +72,7 @@ class AppWebhook:
         change = None
         if notice.recording_id and notice.status:
             change = Change(notice.recording_id, notice.status)
-        self._announcements.announce(change, now=self._clock.wall())
+        self._announcements.announce(change, now=self._clock.wall(), is_certain=is_certain)
         if not notice.changes_something:
             return True
         if meeting_id is None:

@@ -3,6 +3,7 @@
 import re
 import warnings
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rk_exporter.config import parsers
@@ -12,10 +13,13 @@ from rk_exporter.config.option import Option, declare, options_of
 
 _LONGEST_PATTERN = 200
 # Python's regular expressions try all ways to match. These bounds keep the time short for any name.
-_ESCAPES_AND_CLASSES = re.compile(r"\\.|\[\^?\]?[^]]*\]", re.DOTALL)
+_ESCAPES_AND_CLASSES = re.compile(r"\\.|\[\^?\]?(?:\\.|[^]\\])*\]", re.DOTALL)
+_VERBOSE = re.compile(r"\(\?[a-zA-Z]*x")
 _REPEATED_GROUP = re.compile(r"\)[*+{]")
-_REPETITION = re.compile(r"[*+{]")
+_REPETITIONS = "*+{"
 _MOST_REPETITIONS = 3
+# By the number of repetitions: each multiplies the ways by about the length of the name.
+_MOST_CHOICES = (10_000, 10_000, 1_000, 10)
 
 
 def parse_pattern(text: str) -> re.Pattern[str]:
@@ -32,16 +36,53 @@ def parse_pattern(text: str) -> re.Pattern[str]:
             pattern = re.compile(text)
     except (re.error, OverflowError, RecursionError, FutureWarning) as error:
         raise ValueError(f"invalid regular expression ({error}); write e.g. prod-.*") from None
-    simplified = _ESCAPES_AND_CLASSES.sub("x", text)
-    if _REPEATED_GROUP.search(simplified):
-        raise ValueError(
-            "a repeated group, e.g. (ab)*, could take too long; write the expression without one"
-        )
-    if any(len(_REPETITION.findall(part)) > _MOST_REPETITIONS for part in simplified.split("|")):
-        raise ValueError(
-            f"more than {_MOST_REPETITIONS} repetitions (*, +, {{) could take too long; use fewer"
-        )
+    if problem := _problem(text):
+        raise ValueError(problem)
     return pattern
+
+
+def _problem(text: str) -> str | None:
+    """Return why an expression may take too long, and what to do; None if it cannot."""
+    if _VERBOSE.search(text):
+        return "the flag x is not supported; write the expression without white space and comments"
+    # A question mark that begins the syntax of a group is no choice.
+    simplified = _ESCAPES_AND_CLASSES.sub("x", text).replace("(?", "(")
+    if _REPEATED_GROUP.search(simplified):
+        return "a repeated group, e.g. (ab)*, could take too long; write the expression without one"
+    for repetitions, choices in _ways(simplified):
+        if repetitions > _MOST_REPETITIONS:
+            return (
+                f"more than {_MOST_REPETITIONS} repetitions (*, +, {{) could take too long; use "
+                "fewer"
+            )
+        if choices > _MOST_CHOICES[repetitions]:
+            return "so many choices (?, and | in groups) could take too long; use fewer"
+    return None
+
+
+def _ways(simplified: str) -> Iterator[tuple[int, int]]:
+    """
+    Return how many repetitions and choices each alternative of an expression has.
+
+    The choices are how many ways there are through optional parts and groups, or more.
+    """
+    repetitions, choices = 0, 1
+    groups: list[int] = []
+    for character in simplified:
+        if character == "|" and not groups:
+            yield repetitions, choices
+            repetitions, choices = 0, 1
+        elif character == "|":
+            groups[-1] += 1
+        elif character == "(":
+            groups.append(1)
+        elif character == ")" and groups:
+            choices *= groups.pop()
+        elif character == "?":
+            choices *= 2
+        elif character in _REPETITIONS:
+            repetitions += 1
+    yield repetitions, choices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -9,6 +9,7 @@ from rk_exporter.config.entry import Entry
 from rk_exporter.config.meeting_file import MeetingFile
 from rk_exporter.config.sources import ConfigSource
 from rk_exporter.config.tokens import TOKEN_VARIABLE
+from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import TokenSource
 
@@ -74,10 +75,20 @@ def app_configs(source: ConfigSource, environment: Mapping[str, str]) -> tuple[A
     for number in range(source.app_count or 0):
         app = _AppBuilder(source, environment, at=f"apps[{number}].").build()
         if app and app.app.name in apps:
-            source.fail(f"apps[{number}].name", "duplicate name; give each app its own")
+            is_same = _ids(app) == _ids(apps[app.app.name])
+            field, message = (
+                ("app_id", "duplicate app; list each app once")
+                if is_same
+                else ("name", "duplicate name; give each app its own")
+            )
+            source.fail(f"apps[{number}].{field}", message)
         elif app:
             apps[app.app.name] = app
     return tuple(apps.values())
+
+
+def _ids(app: AppConfig) -> tuple[str, str]:
+    return canonical(app.app.account_id), canonical(app.app.app_id)
 
 
 class _AppBuilder:

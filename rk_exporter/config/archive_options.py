@@ -14,8 +14,16 @@ from rk_exporter.model.archive import KEY_FIELDS, Archive, Bucket
 
 # A bucket of S3; other storage services are no more permissive. It also keeps ARNs out.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
-_REGION = re.compile(r"[a-z0-9-]{1,64}")
+# boto3 makes it a part of a host's name, and refuses others.
+_REGION = re.compile(r"(?![0-9]+$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+# What boto3 and HTTP accept: no user, query or fragment, and no character that is not ASCII.
+_NAME = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_ENDPOINT = re.compile(
+    rf"https?://(?:{_NAME}(?:\.{_NAME})*|\[[0-9a-f:.]+\])(?::[0-9]{{1,5}})?(?:/(?![^?#]*[?#\\])[!-~]*)?",
+    re.IGNORECASE,
+)
 _LONGEST_KEY = 1024
+_LONGEST_PROFILE = 255
 _KEY_FIELDS_TEXT = ", ".join(f"{{{name}}}" for name in KEY_FIELDS)
 PARTS_OF_A_PLACE = (
     "archive_prefix",
@@ -48,19 +56,15 @@ def parse_endpoint(text: str) -> str:
     """Return the URL of a service with the interface of S3."""
     try:
         parts = urlsplit(text)
-        is_usable = (
-            parts.scheme in {"http", "https"}
-            and parts.hostname
-            and parts.port != 0
-            and text.isprintable()
-            and not (parts.query or parts.fragment or parts.username or parts.password)
-        )
+        is_usable = _ENDPOINT.fullmatch(text) and parts.hostname and parts.port != 0
     except ValueError:  # an invalid port or IPv6 address
         is_usable = False
     if not is_usable:
         # Without the text, because it may contain a password.
         raise ValueError(
-            "must be a URL without a password, e.g. https://ACCOUNT_ID.r2.cloudflarestorage.com"
+            "must be a URL without a password and a query, e.g. "
+            "https://ACCOUNT-ID.r2.cloudflarestorage.com; boto3 allows letters, digits and - in "
+            "the names of hosts"
         )
     return text.rstrip("/")
 
@@ -74,7 +78,7 @@ def parse_region(text: str) -> str:
 
 def parse_profile(text: str) -> str:
     """Return the name of a profile; a secret pasted here must not be printed."""
-    if not text.isprintable():
+    if not text.isprintable() or text != text.strip() or not 0 < len(text) <= _LONGEST_PROFILE:
         raise ValueError("must be the name of a profile in boto3's files, e.g. archive")
     return text
 
@@ -95,6 +99,8 @@ def parse_key(text: str) -> str:
             "must contain {recording_id} or {output_file_name}, because each recording has a key "
             "of its own"
         )
+    if len(text.encode()) > _LONGEST_KEY:
+        raise ValueError(f"must have at most {_LONGEST_KEY} bytes, as keys have")
     if not text.isprintable() or text.startswith("/"):
         raise ValueError(f"must be printable and not begin with a slash; {advice}")
     return text
@@ -118,7 +124,7 @@ class ArchiveOptions:
             "downloads.archive.endpoint_url",
             parse_endpoint,
             "URL",
-            example="https://ACCOUNT_ID.r2.cloudflarestorage.com",
+            example="https://ACCOUNT-ID.r2.cloudflarestorage.com",
         ),
     )
     archive_region: str | None = declare(

@@ -184,6 +184,8 @@ class ConfigSource:
         names = value if isinstance(value, list) else [value]
         if not all(isinstance(name, str) and name.strip() for name in names):
             raise ValueError("expected the path of a file")
+        if any("\0" in str(name) for name in names):
+            raise ValueError("a path cannot contain the character NUL; correct the path")
         # A path is relative to the file that contains it, as in Prometheus.
         source = None if self.is_setting(path) else self._document
         folder = source.path.parent if source else Path()

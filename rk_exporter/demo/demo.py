@@ -3,8 +3,8 @@
 import asyncio
 import time
 
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from rk_exporter.config.sources import Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.demo import stack as demo_stack
 from rk_exporter.demo.stack import RunningStack
+from rk_exporter.demo.webhooks import demo_webhooks
 from rk_exporter.exporter import Exporter
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.simulator import DEMO_PACE, GeneratedScenario, Simulator
@@ -42,6 +43,8 @@ class Addresses(NamedTuple):
 
     web: tuple[Address, ...]
     simulator: Address
+    webhook: Address | None
+    """For webhooks; None switches them off."""
     prometheus: Address
     alertmanager: Address
 
@@ -57,27 +60,29 @@ async def run(
     scenario = GeneratedScenario(seed, MEETING_COUNT, time.time(), DEMO_PACE)
     simulator = Simulator(scenario, rate_limit=_RATE_LIMIT)
     meetings = tuple(Meeting(meeting.id, meeting.title) for meeting in scenario.meetings())
-    with ExitStack() as bound:
+    async with AsyncExitStack() as bound:
         api_socket = bound.enter_context(bind(addresses.simulator))
         sockets = [bound.enter_context(bind(address)) for address in addresses.web]
         api = Listener(simulator, api_socket, date_header=False)
-        exporter = Exporter(_config(f"{api.url}/client/v4", meetings))
+        exporter = Exporter(_config(api.url, meetings, addresses.webhook))
+        bound.push_async_callback(exporter.close)
+        webhooks = await bound.enter_async_context(
+            demo_webhooks(exporter, simulator, addresses.webhook)
+        )
         listeners = [Listener(exporter.application, socket) for socket in sockets]
         # A server that stops closes its socket, which then has no address any more.
-        target = str(listeners[0].address.reachable)
-        text = partial(welcome, target=target, simulator_url=api.url, seed=seed)
+        target, urls = str(listeners[0].address.reachable), webhooks.urls
+        text = partial(welcome, target=target, simulator_url=api.url, seed=seed, webhook_urls=urls)
         stack: _StackContext = nullcontext(RunningStack(_without_stack(target)))
-        try:
-            if has_stack:
-                programs = demo_stack.prepare(addresses.prometheus, addresses.alertmanager)
-                stack = demo_stack.started(programs, target=target)
-            # The servers start first, because they handle signals.
-            servers = serve([api, *listeners])
-            await until_one_ends(servers, _show_all(exporter, show, text, stack))
-        except BrokenPipeError:
-            pass  # nobody reads the output any more
-        finally:
-            await exporter.close()
+        if has_stack:
+            programs = demo_stack.prepare(addresses.prometheus, addresses.alertmanager)
+            stack = demo_stack.started(programs, target=target)
+        # The servers start first, because they handle signals.
+        servers = serve([api, *listeners, *webhooks.listeners])
+        shown = _show_all(exporter, show, text, stack)
+        # Nobody may read the output any more.
+        with suppress(BrokenPipeError):
+            await until_one_ends(servers, shown, *map(webhooks.send, urls))
 
 
 async def until_one_ends(*programs: Coroutine[Any, Any, None]) -> None:
@@ -107,21 +112,36 @@ async def _show_all(
         await until_one_ends(_show_changes(exporter, show), *failures)
 
 
-def welcome(about_prometheus: str, *, target: str, simulator_url: str, seed: int) -> str:
+def welcome(
+    about_prometheus: str,
+    *,
+    target: str,
+    simulator_url: str,
+    seed: int,
+    webhook_urls: Sequence[str] = (),
+) -> str:
     """Return what a newcomer needs to know."""
+    webhooks = "".join(
+        f"webhooks      {url}  (the simulated API signs and sends events)\n" for url in webhook_urls
+    )
+    count = (
+        f"How many events arrived:  curl -s http://{target}/metrics | grep '^rk_webhook_'\n"
+        if webhook_urls
+        else ""
+    )
     width = max(map(len, QUERIES))
     queries = "\n".join(f"  {query:{width}}  # {text}" for query, text in QUERIES.items())
     return f"""\
 rk-exporter   http://{target}/metrics
 status page   http://{target}/
 simulated API {simulator_url}  ({MEETING_COUNT} meetings, seed {seed}, token `simulated`)
-{about_prometheus}
+{webhooks}{about_prometheus}
 Three queries to try in Prometheus:
 
 {queries}
 
 Or without Prometheus:  curl -s http://{target}/metrics | grep '^rk_recordings{{'
-
+{count}
 What the exporter sees (stop with Ctrl-C):
 """
 
@@ -176,14 +196,14 @@ async def _show_changes(exporter: Exporter, show: Callable[[str], None]) -> None
         await asyncio.sleep(_POLL_INTERVAL_SECONDS)
 
 
-def _config(base_url: str, meetings: tuple[Meeting, ...]) -> Config:
+def _config(api_url: str, meetings: tuple[Meeting, ...], webhook: Address | None) -> Config:
     values: dict[str, str | list[str]] = {
         "account_id": "demo-account",
         "app_id": "demo",
         "meeting_ids": [meeting.meeting_id for meeting in meetings],
         # Adds the metrics of participants.
         "meetings.discover": "true",
-        "api.base_url": base_url,
+        "api.base_url": f"{api_url}/client/v4",
         # A new exporter may make a small part of its budget's calls; newcomers must not wait.
         "api.budget": "30000",
         "scrape.min_interval": "1s",
@@ -191,4 +211,9 @@ def _config(base_url: str, meetings: tuple[Meeting, ...]) -> Config:
     settings = {path: Setting(value, "the demo") for path, value in values.items()}
     config = load(None, settings, {TOKEN_VARIABLE: "simulated"})
     named_apps = tuple(replace(app, meetings=meetings) for app in config.apps)
-    return replace(config, apps=named_apps)
+    return replace(
+        config,
+        apps=named_apps,
+        webhook_address=webhook,
+        webhook_key_url=f"{api_url}/.well-known/webhooks.json",
+    )

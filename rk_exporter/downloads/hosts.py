@@ -24,6 +24,7 @@ DEFAULT_ALLOWED_HOSTS = (
 """The storages that RealtimeKit can write to; a `*` is any one label."""
 HTTPS_PORT = 443
 _LARGEST_PORT = 65535
+_OF_URLS = frozenset("/@?")
 _LONGEST_HOST = 253
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = rf"{_LABEL}(?:\.{_LABEL})*"
@@ -44,17 +45,24 @@ class RefusedHost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HostPattern:
-    """The hosts whose last labels are *labels*, at one *port*."""
+    """
+    The hosts whose last labels are *labels*, at one *port*.
+
+    A single label is one host, e.g. `minio`: as the end of others, `com` would allow half the
+    internet.
+    """
 
     labels: tuple[str, ...]
     port: int = HTTPS_PORT
 
     def matches(self, host: str, port: int) -> bool:
         """Return whether *host* is one of them, or a part of one."""
-        last = host.split(".")[-len(self.labels) :]
+        parts = host.split(".")
+        last = parts[-len(self.labels) :]
         return (
             port == self.port
             and len(last) == len(self.labels)
+            and (len(self.labels) > 1 or len(parts) == 1)
             and all(wanted in {"*", label} for wanted, label in zip(self.labels, last, strict=True))
         )
 
@@ -64,12 +72,16 @@ def parse_pattern(text: str) -> HostPattern:
     match = _PATTERN.fullmatch(text.lower())
     port = int(match["port"] or HTTPS_PORT) if match else 0
     if not match or not 0 < port <= _LARGEST_PORT or len(match["host"]) > _LONGEST_HOST:
+        # A URL may contain a password.
+        shown = f" {text[:40]!r}" if not _OF_URLS.intersection(text) else ""
         raise ValueError(
-            f"invalid host {text[:40]!r}; write e.g. files.example.com or files.example.com:8443"
+            f"invalid host{shown}; write e.g. files.example.com or files.example.com:8443"
         )
     labels = tuple(match["host"].split("."))
-    if labels[-1] == "*":
-        raise ValueError(f"{text[:40]!r} would allow any host; write its end, e.g. example.com")
+    if labels[-1] == "*" or (len(labels) > 1 and labels[:-1] == ("*",) * (len(labels) - 1)):
+        raise ValueError(
+            f"{text[:40]!r} would allow too many hosts; write more of the end, e.g. example.com"
+        )
     return HostPattern(labels, port)
 
 

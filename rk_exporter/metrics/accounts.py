@@ -28,6 +28,12 @@ ACCOUNT_GAUGES: tuple[Gauge[AccountSnapshot], ...] = (
         lambda account: account.apps,
     ),
     Gauge(
+        "rk_account_list_complete",
+        "Whether the last list had all apps of the account: 0 if there are more than 100 pages, "
+        "whose other apps are not read. Only with accounts.",
+        lambda account: None if account.is_cut is None else not account.is_cut,
+    ),
+    Gauge(
         "rk_account_last_success_timestamp_seconds",
         "When the account's apps were last listed. Only with accounts.",
         lambda account: account.last_success_timestamp_seconds,

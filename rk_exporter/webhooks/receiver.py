@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from rk_exporter.collector.app_parts import AppParts
+from rk_exporter.model.ids import canonical
 from rk_exporter.webhooks.events import OTHER, Event, MalformedEvent, parse_event
 from rk_exporter.webhooks.keys import KeySource
 from rk_exporter.webhooks.seen_events import SeenEvents
@@ -81,11 +82,20 @@ class Receiver:
     def _record(self, event: Event) -> Result:
         apps = list(self.apps())
         # If the name of the app is not what it seems to be, its meeting decides.
-        named = [parts for parts in apps if parts.app.app_id == event.app_id] or apps
-        knowing = [parts for parts in named if parts.webhook and parts.webhook.knows(event.notice)]
+        named = [parts for parts in apps if canonical(parts.app.app_id) == event.app_id]
+        knowing = [
+            parts for parts in named or apps if parts.webhook and parts.webhook.knows(event.notice)
+        ]
+        # The app of the event may not be read, or not yet. Then its webhooks say nothing about
+        # those of the others, although any of them may find the meeting.
+        is_certain = len(knowing or named) == 1
         taken = [
-            parts.webhook.take(event.notice, finds_meetings=parts.discovery is not None)
-            for parts in knowing or named
+            parts.webhook.take(
+                event.notice,
+                finds_meetings=parts.discovery is not None,
+                is_certain=is_certain,
+            )
+            for parts in knowing or named or apps
             if parts.webhook
         ]
         return Result.ACCEPTED if any(taken) else Result.UNKNOWN_MEETING

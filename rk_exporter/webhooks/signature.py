@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import re
 
 from typing import Any
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 
 LARGEST_KEY_BYTES = 64 * 1024
+_PRIVATE = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _FEWEST_BITS = 2048
 # Base64 of the signature of a key with 16,384 bits.
 _LONGEST_SIGNATURE = 4096
@@ -57,12 +59,14 @@ def parse_public_key(content: bytes) -> PublicKey:
 
     Raises ValueError, whose message says what is wrong.
     """
+    if _PRIVATE.search(content):
+        raise ValueError("is a private key; put the public key there, and keep no private one")
     try:
         key = load_pem_public_key(_pem(content))
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError("expected a public key in PEM, or JSON with data.publicKey") from None
     if not isinstance(key, RSAPublicKey):
-        raise ValueError("expected an RSA key")  # noqa: TRY004 # what is wrong is the content
+        raise ValueError("expected an RSA key, as RealtimeKit uses it")  # noqa: TRY004 # what is wrong is the content
     if key.key_size < _FEWEST_BITS:
         raise ValueError(f"expected a key of at least {_FEWEST_BITS} bits, got {key.key_size}")
     return PublicKey(key)

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from rk_exporter.config.config import load
+from rk_exporter.config.sources import Setting
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from tests.support.deploy.dockerfile import Instruction, context, instructions
 from tests.support.monitoring.servers import free_port
 
@@ -54,6 +57,24 @@ def test_runs_without_privileges(dockerfile: list[Instruction]) -> None:
     assert "--chown=65532:65532" in next(
         x.arguments for x in dockerfile if x.arguments.endswith(" /var/lib/rk-exporter")
     )
+
+
+def test_exposes_only_the_port_that_is_open(dockerfile: list[Instruction]) -> None:
+    """
+    The image exposes the port of the metrics, and none that is closed unless somebody opens it.
+
+    Prometheus's discovery of containers makes a target of each exposed port.
+    """
+    (address,) = load(
+        None,
+        {
+            "account_id": Setting("a", "test"),
+            "app_id": Setting("b", "test"),
+            "meetings.discover": Setting("true", "test"),
+        },
+        {TOKEN_VARIABLE: "simulated"},
+    ).listen_addresses
+    assert last(dockerfile, "EXPOSE") == f"{address.port}"
 
 
 def test_same_python_in_both_stages(root: Path, dockerfile: list[Instruction]) -> None:

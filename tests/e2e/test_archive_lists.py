@@ -180,6 +180,16 @@ def test_silent_server() -> None:
         )
 
 
+def test_unusable_variable(server: BucketServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that boto3 refuses is named as the cause, and what is in it appears nowhere."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://user:canary@a..b")
+    with pytest.raises(ArchiveError) as caught:
+        listed(server.bucket(endpoint_url=None))
+    assert ArchiveReason.CLIENT_ERROR is caught.value.failure.reason
+    assert "boto3 refuses the endpoint" in caught.value.failure.explanation
+    assert "canary" not in repr(caught.value.failure)
+
+
 def test_no_tls(server: BucketServer) -> None:
     """A server that does not speak TLS is named as the cause."""
     url = server.url.replace("http:", "https:")

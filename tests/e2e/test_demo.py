@@ -1,5 +1,7 @@
 import re
 import signal
+import socket
+import subprocess
 import threading
 import time
 
@@ -13,7 +15,7 @@ from rk_exporter.model.recording import Recording, Status
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
 from tests.support.building import NOW, labelled, samples, value
-from tests.support.processes import started
+from tests.support.processes import invoke, started
 
 
 def snapshot(*recordings: KnownRecording, **states: Status | None) -> Snapshot:
@@ -108,6 +110,7 @@ def test_run() -> None:
         states = [labels["status"] for labels, is_current in statuses if is_current]
         assert {"RECORDING", "UPLOADED", "ERRORED"} <= set(states)
         assert 0 == value(text, "rk_recordings_hidden")
+        assert "rk_webhook_" not in text, "webhooks are off by default"
         assert 200 == httpx.get(f"{exporter}/-/ready").status_code
         changed = threading.Event()
 
@@ -125,3 +128,61 @@ def test_run() -> None:
         process.send_signal(signal.SIGINT)
         assert 0 == process.wait(15)
         watcher.join()
+
+
+def test_webhooks() -> None:
+    """
+    With an address for webhooks, events arrive that announce what polling sees.
+
+    The demo prints the command that shows them.
+    """
+    options = [
+        part
+        for name in ("web", "simulator", "webhook")
+        for part in (f"--{name}.listen-address", "127.0.0.1:0")
+    ]
+    with started("demo", *options) as process:
+        assert process.stdout
+        shown = "".join(process.stdout.readline() for _ in range(25))
+        webhook, command = (
+            re.search(pattern, shown)
+            for pattern in (
+                r"(?m)^webhooks +(http://127\.0\.0\.1:\d+/webhooks/realtimekit) ",
+                r"(?m)^How many events arrived:  (curl -s http://127\.0\.0\.1:\d+/metrics .*)$",
+            )
+        )
+        assert webhook
+        assert command
+        forged = httpx.post(webhook[1], content=b"{}", headers={"rtk-signature": "AAAA"})
+        assert 403 == forged.status_code
+        deadline = time.monotonic() + 60
+        text = ""
+        while time.monotonic() < deadline and "rk_webhook_up" not in text:
+            text = subprocess.run(
+                ["/bin/sh", "-c", command[1]], check=True, capture_output=True, text=True
+            ).stdout
+            threading.Event().wait(0.5)
+        assert 1 == value(text, "rk_webhook_up")
+        assert 0 == value(text, "rk_webhook_missed_total")
+        results = {
+            labels["result"]: count
+            for labels, count in labelled(text, "rk_webhook_events_total")
+            if labels["event"] == "recording.statusUpdate"
+        }
+        assert results["accepted"] > 0
+        assert 0 == sum(count for result, count in results.items() if result != "accepted")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=15)
+        assert 0 == process.returncode
+
+
+def test_webhook_address_in_use() -> None:
+    """An address in use is an error of one line that names the option."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        options = ("--web.listen-address", "127.0.0.1:0", "--simulator.listen-address")
+        result = invoke("demo", *options, "127.0.0.1:0", "--webhook.listen-address", address)
+    assert 1 == result.exit_code
+    assert f"cannot listen on {address}" in result.output
+    assert "--webhook.listen-address :" in result.output
+    assert 1 == result.output.count("\n")

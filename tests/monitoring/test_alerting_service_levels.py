@@ -29,9 +29,13 @@ from tests.support.serving import served
 FAIL_AFTER_SECONDS, SUCCEED_AFTER_SECONDS, ALONE_UNTIL_SECONDS = 10, 20, 30
 # So many successes that the failures are less than 5 % of all.
 FAILING, SUCCEEDING = 3, 70
-ALONE = "everybody-left"
-# Nobody waits for half an hour.
-THRESHOLDS = {"rk:recording_alone_seconds:threshold": "2"}
+ALONE, LONG = "everybody-left", "goes-on-for-hours"
+LONG_SECONDS = 7200
+# Nobody waits for half an hour. The users of this test allow a recording an hour.
+THRESHOLDS = {
+    "rk:recording_alone_seconds:threshold": "2",
+    "rk:recording_length_seconds:threshold": "3600",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,11 @@ class Monitored:
 
 
 def scenario(begin: float) -> ScriptedScenario:
-    """Return recordings that fail, others that succeed, and one in a meeting without people."""
+    """
+    Return recordings that fail, others that succeed, and two that nobody stops.
+
+    One of those is in a meeting without people, the other has taken hours, and people are there.
+    """
     runs: dict[str, Any] = {"invoked_at": begin - 60, "started_at": begin - 58, "paused": ()}
     never: dict[str, Any] = {"stopped_at": None, "uploaded_at": None}
     uploaded_at = begin + SUCCEED_AFTER_SECONDS
@@ -80,8 +88,19 @@ def scenario(begin: float) -> ScriptedScenario:
             ),
             *(scripted(f"succeeds-{number}", **runs, **saved) for number in range(SUCCEEDING)),
             scripted(ALONE, **runs, stopped_at=ends_at, uploaded_at=ends_at + 1),
+            scripted(
+                LONG,
+                invoked_at=begin - LONG_SECONDS - 2,
+                started_at=begin - LONG_SECONDS,
+                paused=(),
+                stopped_at=ends_at,
+                uploaded_at=ends_at + 1,
+            ),
         ],
-        sessions=[Session("session", ALONE, begin - 60, live_participants=1)],
+        sessions=[
+            Session("session", ALONE, begin - 60, live_participants=1),
+            Session("long-session", LONG, begin - LONG_SECONDS, live_participants=2),
+        ],
     )
 
 
@@ -125,13 +144,15 @@ def monitored(
 @in_one_version
 def test_from_the_first_failure_to_the_end(monitored: Monitored) -> None:
     """
-    The pager hears of an objective that is missed, the team of a recording that nobody stops.
+    The pager hears of an objective that is missed, the team of recordings that nobody stops.
 
-    Both end when others succeed, and when the recording ends.
+    All end when others succeed, and when the recordings end.
     """
     burn = {"alertname": "RealtimeKitErrorBudgetBurn", "objective": "succeed"}
     critical = {**burn, "severity": "critical"}
-    alone = {"alertname": "RealtimeKitRecordingRunaway", "what": "alone", "meeting_id": ALONE}
+    runaway = {"alertname": "RealtimeKitRecordingRunaway", "severity": "warning"}
+    alone = {**runaway, "what": "alone", "meeting_id": ALONE}
+    long = {**runaway, "what": "long", "meeting_id": LONG}
     counted = 'app:rk_objective_recordings:total{objective="succeed"}'
     eventually(
         lambda: monitored.prometheus.number(f"sum({counted})") == 0,
@@ -141,6 +162,11 @@ def test_from_the_first_failure_to_the_end(monitored: Monitored) -> None:
     assert forgotten.receiver == "team"
     assert "everybody seems to have left" in forgotten.annotations["summary"]
     assert forgotten.labels["recording_id"] in forgotten.annotations["description"]
+    too_long = monitored.notification("firing", long)
+    assert too_long.receiver == "team"
+    assert "is longer than your recordings should be" in too_long.annotations["summary"]
+    assert "has been running for 2h" in too_long.annotations["description"]
+    assert too_long.labels["recording_id"] in too_long.annotations["description"]
 
     monitored.advance(FAIL_AFTER_SECONDS)
     paged = monitored.notification("firing", critical)
@@ -152,6 +178,13 @@ def test_from_the_first_failure_to_the_end(monitored: Monitored) -> None:
     monitored.notification("resolved", critical)
     monitored.advance(ALONE_UNTIL_SECONDS)
     monitored.notification("resolved", alone)
+    monitored.notification("resolved", long)
+    runaways = {
+        (notified.labels["what"], notified.labels["meeting_id"])
+        for notified in monitored.webhook.notified
+        if runaway.items() <= notified.labels.items()
+    }
+    assert runaways == {("alone", ALONE), ("long", LONG)}
     rules = monitored.prometheus.rules()
     assert [] == [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] != "ok"]
     failed = 'app:rk_objective_recordings:total{objective="succeed", result="bad"}'

@@ -15,6 +15,7 @@ from rk_exporter.config.sources import Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.simulator import CANARY, Fault, Recording, Session
 from rk_exporter.snapshot import Snapshot
+from rk_exporter.web.status.accounts import account_status
 from tests.support.building import (
     BASE_URL,
     NOW,
@@ -319,6 +320,7 @@ def test_no_list_at_the_start(tmp_path: Path) -> None:
     text, reason = story(steps, of(tmp_path))
     assert {'{rk_account="acme"}': 0.0} == samples(text, "rk_account_up")
     assert {} == samples(text, "rk_account_apps")
+    assert {} == samples(text, "rk_account_list_complete")
     assert reason is not None
     assert "acme" in reason
 
@@ -372,11 +374,48 @@ def test_ten_thousand_apps(tmp_path: Path) -> None:
             found.append((apps(text), lists(simulation)))
         assert {'{rk_account="acme"}': 1.0} == samples(text, "rk_account_up")
         assert {'{rk_account="acme"}': 2.0} == samples(text, "rk_account_apps")
+        assert {'{rk_account="acme"}': 1.0} == samples(text, "rk_account_list_complete")
         return found
 
     found = story(steps, of(tmp_path, two), IN_PROGRESS, apps=names)
     listed = ["app-0", "app-9999"]
     assert [(listed, 100), (listed, 100), (listed, 200)] == found
+
+
+@pytest.mark.parametrize("has_paging", [True, False], ids=["paging", "no paging"])
+def test_more_apps_than_pages(
+    *, has_paging: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    The log, the metrics and the status say that an account has more apps than are listed.
+
+    They say so once, and end when the list is complete again.
+    """
+    names = ",".join(f"app-{number}" for number in range(10_001))
+    two = "accounts: [{account_id: acme, apps: {include: 'app-10000|app-0'}}]\n"
+    cut = "account has more apps than the exporter lists, so the others are not read"
+    complete, account = "rk_account_list_complete", '{rk_account="acme"}'
+
+    async def steps(simulation: Simulation) -> list[tuple[float, str | None]]:
+        found = []
+        for settings, count in (({}, 1), ({}, 12), ({"apps": "app-0"}, 24)):
+            change(simulation, **settings)
+            text = await minutes(simulation, count)
+            (shown,) = [
+                account_status(account)
+                for account in simulation.exporter.collector.snapshot.accounts
+            ]
+            found.append((samples(text, complete)[account], shown.problem))
+        return found
+
+    found = story(
+        steps, of(tmp_path, two), IN_PROGRESS, apps=names, apps_without_paging=not has_paging
+    )
+    problem = "it has more apps than the 10,000 that the exporter lists"
+    assert [(0.0, problem), (0.0, problem), (1.0, None)] == found
+    (warning,) = [record for record in caplog.records if record.message == cut]
+    assert (warning.levelname, vars(warning)["account"]) == ("WARNING", "acme")
+    assert "name the apps that are missing in `apps`" in vars(warning)["remedy"]
 
 
 def test_restart(tmp_path: Path) -> None:

@@ -203,6 +203,29 @@ def test_no_event_writes(fault: WebhookFault) -> None:
         )
 
 
+def test_event_of_an_app_that_is_not_read() -> None:
+    """
+    The metrics of an app do not count an event that names another app, and an unknown meeting.
+
+    That other app may be one of an account whose apps are not listed yet.
+    """
+    name = "rk_webhook_last_event_timestamp_seconds"
+
+    async def steps(simulation: Simulation, webhooks: WebhookSimulation) -> list[str]:
+        await simulation.last_scrape(3)
+        body = event_body("elsewhere", organizationId="00000000-1573-2412-d22c-16fd0a01e000")
+        assert await webhooks.post(signed(body), body) == 200
+        before = await simulation.scrape()
+        body = event_body("new-meeting", id="another", recordingId="another")
+        assert await webhooks.post(signed(body, event_id="another"), body) == 200
+        return [before, await simulation.scrape()]
+
+    before, after = with_webhooks(steps, configuration=webhook_config(meetings__discover="true"))
+    assert not labelled(before, name)
+    assert not labelled(before, "rk_webhook_up")
+    assert len(labelled(after, name)) == 1, "this event names the app"
+
+
 class TestFaults:
     RECORDINGS = recorded_at(*range(20, 620, 60))
 

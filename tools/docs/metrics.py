@@ -279,5 +279,6 @@ def _snapshot() -> Snapshot:
         listed=1,
         failure=None,
         last_success_timestamp_seconds=1.0,
+        is_cut=False,
     )
     return Snapshot((app,), 1.0, state_file, (account,))

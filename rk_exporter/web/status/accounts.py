@@ -1,6 +1,6 @@
 """The accounts in the status document."""
 
-from rk_exporter.model.remedies import REMEDIES
+from rk_exporter.model.remedies import ACCOUNT_REMEDIES, UNLISTED_APPS_REMEDY
 from rk_exporter.snapshot import AccountSnapshot
 from rk_exporter.web.status.document import AccountStatus
 from rk_exporter.web.status.readiness import cause_text
@@ -9,6 +9,11 @@ from rk_exporter.web.status.readiness import cause_text
 def account_status(account: AccountSnapshot) -> AccountStatus:
     """Return how listing the apps of an account goes."""
     failure = account.failure
+    problem = f"apps cannot be listed: {cause_text(failure)}" if failure else None
+    remedy = ACCOUNT_REMEDIES[failure.reason] if failure else None
+    if problem is None and account.is_cut:
+        problem = f"it has more apps than the {account.listed:,} that the exporter lists"
+        remedy = UNLISTED_APPS_REMEDY
     return AccountStatus(
         name=account.account.name,
         account_id=account.account.account_id,
@@ -16,7 +21,7 @@ def account_status(account: AccountSnapshot) -> AccountStatus:
         apps=account.apps,
         apps_listed=account.listed,
         last_success_timestamp_seconds=account.last_success_timestamp_seconds,
-        problem=f"apps cannot be listed: {cause_text(failure)}" if failure else None,
-        remedy=REMEDIES[failure.reason] if failure else None,
+        problem=problem,
+        remedy=remedy,
         token_problem=account.token_problem,
     )

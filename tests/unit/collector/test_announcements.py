@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rk_exporter.collector.announcements import Announcements, Change, changes
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import Recording, Status
+from rk_exporter.model.webhook import WebhookEvidence
 from rk_exporter.tracking.lifecycle import KnownRecording
 
 
@@ -114,6 +115,28 @@ class TestAnnouncements:
         seen.announce(Change("recording", Status.UNKNOWN), now=NOW + 1)
         assert seen.evidence.last_event_at == NOW + 1
         assert seen.evidence.last_announced_at is None
+
+    def test_uncertain_event(self) -> None:
+        """An event that may be about another app shows nothing, and no new state is expected."""
+        seen = Announcements()
+        seen.announce(Change("elsewhere", Status.INVOKED), now=NOW, is_certain=False)
+        seen.announce(None, now=NOW, is_certain=False)
+        seen.observe([Change("here", Status.INVOKED)], now=NOW + 1)
+        seen.observe([], now=NOW + 300)
+        assert seen.evidence == WebhookEvidence()
+
+    @pytest.mark.parametrize("order", ["event first", "polling first"])
+    def test_uncertain_event_confirmed(self, order: str) -> None:
+        """When polling sees the change here, the event was about this app."""
+        seen, polled_at = Announcements(), NOW + 1
+        if order == "polling first":
+            polled_at = NOW - 1
+            seen.observe([STARTED], now=polled_at)
+        seen.announce(STARTED, now=NOW, is_certain=False)
+        seen.observe([STARTED], now=polled_at)
+        assert seen.evidence == WebhookEvidence(
+            last_event_at=NOW, last_announced_at=max(NOW, polled_at)
+        )
 
     @given(
         steps=st.lists(

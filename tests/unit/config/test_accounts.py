@@ -183,12 +183,33 @@ class TestPatterns:
 
     @pytest.mark.parametrize(
         "text",
-        ["(a+)+", "(a|a)*b", "(?:x*){2,}", "a*b*c*d*e", "(.*)(.*)(.*)(.*)x", "a{9999999999}"],
+        [
+            *("(a+)+", "(a|a)*b", "(?:x*){2,}", "a*b*c*d*e", "(.*)(.*)(.*)(.*)x", "a{9999999999}"),
+            # Optional parts and choices in groups multiply as well.
+            *("a?" * 30 + "a" * 30, "(a|a)" * 30, "(a|aa)" * 20, "(a*|b)" * 20 + "c"),
+            *(".*.*.*(a|a)(a|a)(a|a)(a|a)", "(?:a|(?:b|c)?)" * 8, "[\\](]x|(a*|b)" + "(a*|b)" * 9),
+        ],
     )
     def test_slow(self, text: str) -> None:
         """An expression whose search could take very long is refused."""
         with pytest.raises(ValueError, match=r"too long|invalid"):
             parse_pattern(text)
+
+    def test_verbose(self) -> None:
+        """In an expression with comments, brackets may mean nothing, so it is refused."""
+        with pytest.raises(ValueError, match="the flag x is not supported"):
+            parse_pattern("(?x)(a*#)\n|b)(a*|b)(a*|b)(a*|b)c")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("prod-.*", ".*-test|staging", "(prod|staging|dev|qa)-(eu|us|ap)(-[0-9]+)?"),
+            *("(?i)prod-.*", "(prod|stage).*-.*-.*", r"a\?b\|c\(d", "[*+?|(]{1,3}", "a??b?"),
+        ],
+    )
+    def test_usual(self, text: str) -> None:
+        """What people write is accepted."""
+        parse_pattern(text)
 
     def test_too_long(self) -> None:
         """A very long expression is refused with its length."""

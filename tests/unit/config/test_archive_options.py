@@ -6,8 +6,18 @@ import sys
 
 from pathlib import Path
 
+import boto3
 import pytest
 
+from botocore.utils import (
+    is_valid_endpoint_url,
+    is_valid_ipv6_endpoint_url,
+    validate_region_name,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rk_exporter.config.archive_options import parse_endpoint, parse_region
 from rk_exporter.config.config import Config, load
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.config.tokens import TOKEN_VARIABLE
@@ -74,9 +84,24 @@ def test_several_apps(tmp_path: Path) -> None:
         ({"prefix": "ü" * 513}, "of at most 1024 bytes"),
         ({"endpoint_url": "s3.example"}, "downloads.archive.endpoint_url: must be a URL"),
         ({"endpoint_url": "https://s3.example:x"}, "must be a URL"),
-        ({"endpoint_url": "https://s3.example?a=b"}, "must be a URL"),
+        *(
+            ({"endpoint_url": f"https://{rest}"}, "must be a URL without a password and a query")
+            for rest in (
+                *("s3.example?a=b", "s3.example#a", "user:canary@s3.example", "", "/a", ":9000"),
+                *("a b", "a..b", ".", "-a", "a_b", "*", "%41", "ö.example", "s3.example:0"),
+                *("s3.example:65536", "s3.example/ö", "s3.example/a b", "[::1", "a\\b"),
+                *("a;b", "s3.example/\x00", f"{'a' * 64}.example"),
+            )
+        ),
+        ({"endpoint_url": "ftp://s3.example"}, "must be a URL"),
         ({"region": "EU central"}, "downloads.archive.region: must be the name of a region"),
+        *(({"region": text}, "must be the name of a region") for text in ("-", "1", "a-", "-a")),
         ({"profile": "a\tb"}, "downloads.archive.profile: must be the name of a profile"),
+        *(
+            ({"profile": text}, "must be the name of a profile")
+            for text in (" ", " archive", "archive ", "\x00", "a" * 256)
+        ),
+        ({"key": "{recording_id}" + "a" * 1024}, "downloads.archive.key: must have at most 1024"),
         ({"key": "{recording_id"}, "downloads.archive.key: has a brace without its partner"),
         ({"key": "{recording_id!r}"}, "has an unknown field; write e.g. {meeting_id}/"),
         ({"key": "{recording_id:>9}"}, "has an unknown field"),
@@ -147,3 +172,50 @@ entry_point()
         "downloads.archive.bucket: needs the package boto3; install it with: "
         "pip install 'rk-exporter[s3]'" in results[0].stderr
     )
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *(
+            "s3.example",
+            "s3.example:9000",
+            "S3.EXAMPLE/path/to",
+            "[::1]:9000",
+            "192.0.2.1",
+            "minio",
+        ),
+        "minio:9000/",
+    ],
+)
+def test_boto3_accepts_endpoint(rest: str) -> None:
+    """boto3 makes a client for each endpoint that the configuration accepts."""
+    (app,) = config(
+        downloads__archive__bucket="recordings",
+        downloads__archive__endpoint_url=f"http://{rest}",
+        downloads__archive__region="auto",
+    ).apps
+    assert app.archive_endpoint_url
+    boto3.session.Session().client(
+        "s3", endpoint_url=app.archive_endpoint_url, region_name=app.archive_region
+    ).close()
+
+
+@given(st.from_regex(r"https?://[a-z0-9._:/@%?*\[\]-]{0,20}", fullmatch=True))
+def test_boto3_accepts_any_valid_endpoint(url: str) -> None:
+    """Whatever a URL is, the configuration refuses it, or boto3 makes a client for it."""
+    try:
+        endpoint = parse_endpoint(url)
+    except ValueError:
+        return
+    assert is_valid_endpoint_url(endpoint) or is_valid_ipv6_endpoint_url(endpoint)
+
+
+@given(st.from_regex(r"[a-z0-9-]{1,66}", fullmatch=True))
+def test_boto3_accepts_any_valid_region(text: str) -> None:
+    """Whatever a region is, the configuration refuses it, or boto3 accepts it."""
+    try:
+        region = parse_region(text)
+    except ValueError:
+        return
+    validate_region_name(region)

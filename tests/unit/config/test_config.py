@@ -587,6 +587,13 @@ def test_invalid_flags(changes: dict[str, str | list[str]], message: str) -> Non
                 "account_id: x\napps:\n  - {app_id: y, meetings: {ids: [a]}}\n"
                 "  - {app_id: y, meetings: {ids: [a]}}\n"
             ),
+            "rk.yml:4: apps[1].app_id: duplicate app; list each app once",
+        ),
+        (
+            (
+                "account_id: x\napps:\n  - {app_id: y, name: n, meetings: {ids: [a]}}\n"
+                "  - {app_id: z, name: n, meetings: {ids: [a]}}\n"
+            ),
             "rk.yml:4: apps[1].name: duplicate name",
         ),
         (

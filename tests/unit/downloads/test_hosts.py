@@ -159,10 +159,25 @@ def test_patterns(text: str, pattern: HostPattern) -> None:
     [
         *("", "https://example.com", "example.com/", "a b", "*", "example.*", "[::1]", "a..b"),
         *("example.com:0", "example.com:65536", "example.com:", "user@example.com", "-a.com"),
-        *("exämple.com", "a*.example.com", "example.com."),
+        *("exämple.com", "a*.example.com", "example.com.", ".", "*.com", "*.*", "*.*.com"),
     ],
 )
 def test_invalid_patterns(text: str) -> None:
     """Other entries are refused with an example."""
     with pytest.raises(ValueError, match="write"):
         parse_pattern(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "is_allowed"),
+    [
+        ("minio", "minio", True),
+        ("minio", "evil.minio", False),
+        ("com", "example.com", False),
+        ("com", "com", True),
+        ("example.com", "files.example.com", True),
+    ],
+)
+def test_single_label(pattern: str, host: str, *, is_allowed: bool) -> None:
+    """A name without a dot is that host alone, so that `com` does not allow half the internet."""
+    assert is_allowed == parse_pattern(pattern).matches(host, 443)

@@ -34,8 +34,13 @@ class Keys:
 class Site:
     """A receiver for apps that each read one meeting."""
 
-    def __init__(self, *app_ids: str, keys: Keys | None = None) -> None:
-        self.apps = [_app(app_id, f"meeting-{number}") for number, app_id in enumerate(app_ids, 1)]
+    def __init__(
+        self, *app_ids: str, keys: Keys | None = None, finds_meetings: bool = False
+    ) -> None:
+        self.apps = [
+            _app(app_id, f"meeting-{number}", finds_meetings=finds_meetings)
+            for number, app_id in enumerate(app_ids, 1)
+        ]
         self.counts = Counter[tuple[str, str]]()
         self.receiver = Receiver(keys or Keys(), apps=lambda: self.apps, count=self._count)
 
@@ -59,8 +64,13 @@ class Site:
         """Return the meetings that are due in each app."""
         return [[*app.webhook.hints.pending.meetings] for app in self.apps if app.webhook]
 
+    @property
+    def last_events(self) -> list[float | None]:
+        """Return when the last event of each app arrived."""
+        return [app.webhook.status.last_event_timestamp_seconds for app in self.apps if app.webhook]
 
-def _app(app_id: str, meeting_id: str) -> AppParts:
+
+def _app(app_id: str, meeting_id: str, *, finds_meetings: bool = False) -> AppParts:
     clock = Time()
     webhook = AppWebhook(clock)
     webhook.set_meetings([Meeting(meeting_id, meeting_id)])
@@ -69,7 +79,8 @@ def _app(app_id: str, meeting_id: str) -> AppParts:
         return app_parts(app_id, clock, ReadMode.ACTIVE_RECORDING)
 
     parts = asyncio.run(make())
-    return replace(parts, app=App(app_id, "account", app_id), discovery=None, webhook=webhook)
+    discovery = parts.discovery if finds_meetings else None
+    return replace(parts, app=App(app_id, "account", app_id), discovery=discovery, webhook=webhook)
 
 
 def test_accepted() -> None:
@@ -171,3 +182,45 @@ def test_wrong_app() -> None:
     body = event_body("meeting-2", organizationId="app-1")
     assert site.take(body) is Result.UNKNOWN_MEETING
     assert site.hinted == [[], []]
+
+
+def test_capital_id() -> None:
+    """A UUID is the same app in capitals, in the configuration and in the event."""
+    app_id = "2a95132c-1573-2412-d22c-16fd0a01e000"
+    for configured, sent in ((app_id.upper(), app_id), (app_id, app_id.upper())):
+        site = Site(configured, "app-2", finds_meetings=True)
+        assert site.take(event_body("another", organizationId=sent)) is Result.ACCEPTED
+        assert [bool(last) for last in site.last_events] == [True, False]
+
+
+@pytest.mark.parametrize("app_id", [None, "app-3", 7])
+@pytest.mark.parametrize("event", ["recording.statusUpdate", "meeting.ended", "meeting.summary"])
+def test_app_that_is_not_read(app_id: str | int | None, event: str) -> None:
+    """
+    An event of an app that is not read, or not yet, does not show that events of others arrive.
+
+    Discovery looks for the meeting, because the organization's id may have another meaning.
+    """
+    site = Site("app-1", "app-2", finds_meetings=True)
+    body = event_body("another", organizationId=app_id).replace(
+        b"recording.statusUpdate", event.encode()
+    )
+    assert site.take(body) is Result.ACCEPTED
+    assert site.last_events == [None, None]
+    assert site.hinted == [[], []]
+
+
+def test_app_of_new_meeting() -> None:
+    """An event that names an app shows that its events arrive, also before its meeting is found."""
+    site = Site("app-1", "app-2", finds_meetings=True)
+    assert site.take(event_body("another", organizationId="app-2")) is Result.ACCEPTED
+    assert [bool(last) for last in site.last_events] == [False, True]
+
+
+def test_meeting_of_two_apps() -> None:
+    """An event that names no app, about a meeting of two apps, shows nothing about either."""
+    site = Site("app-1", "app-2")
+    site.apps[1] = _app("app-2", "meeting-1")
+    assert site.take(event_body(organizationId=None)) is Result.ACCEPTED
+    assert site.hinted == [["meeting-1"], ["meeting-1"]]
+    assert site.last_events == [None, None]

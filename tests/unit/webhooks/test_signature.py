@@ -6,7 +6,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,3 +77,12 @@ def test_other_keys() -> None:
     short = generate_private_key(65_537, small).public_key().public_bytes(*pem)
     with pytest.raises(ValueError, match="at least 2048 bits, got 1024"):
         parse_public_key(short)
+
+
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+def test_private_key(form: PrivateFormat) -> None:
+    """A private key is refused as such, and does not appear in the message."""
+    private = generate_private_key(65_537, 2048).private_bytes(Encoding.PEM, form, NoEncryption())
+    with pytest.raises(ValueError, match="is a private key; put the public key there") as caught:
+        parse_public_key(private)
+    assert private.decode().splitlines()[1] not in str(caught.value)
