@@ -28,7 +28,7 @@ _RULES = "rk-exporter-service-levels.rules.yml"
 _NEEDS_RULES = f"No recording has ended, or Prometheus does not have {_RULES}."
 _NO_DAY = f"No day is over, or Prometheus does not have {_RULES}."
 _UPDATED = f"It needs the optional rules, {_RULES}."
-_LEFT = {-1e9: BAD, 0: BAD, 0.25: SOON, 0.5: GOOD}
+_LEFT = {-1e9: BAD, 0: SOON, 0.5: GOOD}
 _BURNS = {1: SOON, 5.6: BAD}
 _MEANINGS = {
     "succeed": ("Recordings succeed", "leave a file"),
@@ -64,7 +64,8 @@ def _tiles() -> Sequence[Panel]:
             About(
                 f"{title}: budget left",
                 f"Error budget of 28 days that is left, of the app with the least: the share of "
-                f"recordings that {meaning}. Below 0, the objective is missed. {_UPDATED}",
+                f"recordings that {meaning}. Yellow: less than half is left. Red: the objective is "
+                f"missed. {_UPDATED}",
                 unit="percentunit",
             ),
             instant(queries.least_left(name)),

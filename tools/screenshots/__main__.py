@@ -14,7 +14,7 @@ from tools.screenshots.drawing import ROOT, View, draw_by_program, draw_in_grafa
 
 THEMES = ("dark", "light")
 # The uid and the height of each dashboard whose picture shows the demo.
-OF_DEMO = {"overview": ("rk-overview", 1090), "recordings": ("rk-recordings", 1240)}
+OF_DEMO = {"overview": ("rk-overview", 1112), "recordings": ("rk-recordings", 1302)}
 STATUS, OF_WEEKS = "status", "service-level"
 PICTURES = (*OF_DEMO, STATUS, OF_WEEKS)
 _STATUS_HEIGHT = 1050
@@ -93,7 +93,7 @@ def _options() -> argparse.Namespace:
         "--preview",
         metavar="PROGRAM",
         help="a program that draws without Grafana: PROGRAM DASHBOARD.json PROMETHEUS_URL "
-        "PICTURE.png --theme dark|light --from now-30m --to now --size 1600x1090",
+        "PICTURE.png --theme dark|light --from now-30m --to now --size 1600x1112",
     )
     parser.add_argument("--prometheus", metavar="URL", default="http://127.0.0.1:9090")
     parser.add_argument("--exporter", metavar="URL", default="http://127.0.0.1:10058")
