@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from rk_exporter.config.config import Config, load, with_fixed_options
+from rk_exporter.config.config import Config, with_fixed_options
+from rk_exporter.config.loader import load
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.config.webhook_options import DEFAULT_KEY_URL, parse_target_url
