@@ -25,7 +25,7 @@ COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 # Tests without processes, real servers and simulated fleets.
 UNIT := tests/unit
 
-.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs screenshots bench soak lock helm prometheus3 \
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs screenshots bench soak fuzz lock helm prometheus3 \
   dist release-check clean
 
 help:  ## Show this list
@@ -104,6 +104,16 @@ MINUTES ?= 3
 
 soak: $(DEVELOPING)  ## Run the exporter under load, faults and changes; MINUTES=60 for an hour
 	$(BIN)/python -m bench.soak --minutes $(MINUTES)
+
+SECONDS ?= 60
+
+fuzz: $(VENV)/.fuzzing  ## Feed parsers and servers with inputs that coverage guides; SECONDS=3600 for an hour each
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+# Large, and for few versions of Python, so it is not among the packages of developers.
+$(VENV)/.fuzzing: requirements/fuzz.txt | $(DEVELOPING)
+	$(BIN)/python -m pip install $(LOCKED) requirements/fuzz.txt
+	@touch $@
 
 # uv resolves for all platforms and interpreters at the same time, which pip cannot do.
 COMPILE = $(VENV)-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \

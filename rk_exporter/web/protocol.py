@@ -83,9 +83,10 @@ class LimitedH11Protocol(H11Protocol):
         """
         Keep the connection open for a response: a client may close its side after a request.
 
-        With TLS that is impossible in asyncio.
+        If it does so within a request, nobody waits for the rest (RFC 9112, 6.3 and 8). With TLS
+        the connection cannot stay open in asyncio.
         """
-        if self._has_tls:
+        if self._has_tls or self.conn.their_state is h11.SEND_BODY:
             return False
         self._is_half_closed = True
         return not self._has_written_all

@@ -63,7 +63,7 @@ def parse_public_key(content: bytes) -> PublicKey:
         raise ValueError("is a private key; put the public key there, and keep no private one")
     try:
         key = load_pem_public_key(_pem(content))
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, RecursionError, UnsupportedAlgorithm):
         raise ValueError("expected a public key in PEM, or JSON with data.publicKey") from None
     if not isinstance(key, RSAPublicKey):
         raise ValueError("expected an RSA key, as RealtimeKit uses it")  # noqa: TRY004 # what is wrong is the content

@@ -154,6 +154,24 @@ def test_half_closed_client(requests: list[bytes], responses: list[bytes]) -> No
     with_site(test, send_buffer_bytes=4096)
 
 
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [("Content-Length: 5", b"abc"), ("Transfer-Encoding: chunked", b"5\r\nabc")],
+    ids=["length", "chunked"],
+)
+def test_half_a_body(header: str, body: bytes) -> None:
+    """A client that closes its side within a body never completes it, so nothing waits for that."""
+
+    async def test(site: Site) -> None:
+        peer = await site.connect()
+        await peer.send(request("/hold", header) + body)
+        await site.until(lambda: site.application.held == 1)
+        peer.writer.write_eof()
+        assert await peer.rest() == b""
+
+    with_site(test)
+
+
 # Deadlines.
 
 

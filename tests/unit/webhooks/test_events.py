@@ -66,7 +66,12 @@ def test_unknown_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"\xff", b"[]", b"1", b"{}", b'{"event": 1}', b'{"event": null}', b"[" * 60_000]
+    "body",
+    [
+        *(b"", b"\xff", b"[]", b"1", b"{}", b'{"event": 1}', b'{"event": null}', b"[" * 60_000),
+        b'{"event": "meeting.ended", "reason": "\xd8\xce"}',
+        b'{"\xff": 1, "event": "meeting.ended"}',
+    ],
 )
 def test_malformed(body: bytes) -> None:
     """A body that is not an object with the name of an event is malformed."""

@@ -59,7 +59,11 @@ def test_key_formats(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"{", b'{"data": []}', b"-----BEGIN PUBLIC KEY---"]
+    "content",
+    [
+        *(b"", b"{}", b"{", b'{"data": []}', b"-----BEGIN PUBLIC KEY---"),
+        *(b'{"publicKey": "\xff"}', b'{"publicKey": "\\ud800"}', b'{"data": ' + b"[" * 60_000),
+    ],
 )
 def test_no_key(content: bytes) -> None:
     """Anything else is refused, with what is expected."""

@@ -1,0 +1,90 @@
+"""What must be true of everything that the exporter shows, whatever it has read."""
+
+import json
+import math
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as openmetrics
+
+from rk_exporter.metrics.exposition import Format, encode
+from rk_exporter.metrics.families import SnapshotFamilies
+from rk_exporter.model.meeting import App, Reading
+from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.tracking.counters import RecordingCounters
+from rk_exporter.tracking.lifecycle import KnownRecording
+from tests.support.building import NOW
+
+
+# A shorter text may be in an exposition by chance.
+_SHORTEST_SECRET = 12
+_URLS = ("download_url", "audio_download_url")
+
+
+def shown(
+    recordings: Iterable[KnownRecording] = (),
+    readings: Iterable[Reading] = (),
+    counters: RecordingCounters | None = None,
+    **changes: Any,
+) -> str:
+    """
+    Return the exposition of an app, in Prometheus's format.
+
+    Raises AssertionError unless both parsers of prometheus_client read it, and each value is a
+    finite number.
+    """
+    app = AppSnapshot(
+        app=App("app", "account", "id"),
+        readings=tuple(readings),
+        recordings=tuple(recordings),
+        counters=counters or RecordingCounters(),
+        **changes,
+    )
+    snapshot = Snapshot((app,), NOW)
+    text = encode(SnapshotFamilies()(snapshot), Format.TEXT).decode()
+    check_exposition(text.encode())
+    in_openmetrics = encode(SnapshotFamilies()(snapshot), Format.OPENMETRICS).decode()
+    _check(openmetrics.text_string_to_metric_families(in_openmetrics))  # type: ignore[no-untyped-call] # unannotated
+    return text
+
+
+def check_exposition(text: bytes) -> None:
+    """Raise AssertionError, or the parser's ValueError, unless an exposition is valid."""
+    _check(parser.text_string_to_metric_families(text.decode()))
+
+
+def _check(families: Iterable[Any]) -> None:
+    for family in families:
+        for sample in family.samples:
+            assert math.isfinite(sample.value) or sample.labels.get("le"), sample
+
+
+def secrets_in(body: bytes) -> Iterator[str]:
+    """Yield the download URLs in an answer or an event that occur there only once."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    text = body.decode(errors="replace")
+    for value in _urls(document):
+        if len(value) >= _SHORTEST_SECRET and text.count(value) == 1:
+            yield value
+
+
+def _urls(document: Any) -> Iterator[str]:
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+            for name in _URLS:
+                given = value.get(name)
+                yield from (
+                    url
+                    for url in (given if isinstance(given, list) else [given])
+                    if isinstance(url, str)
+                )
+        elif isinstance(value, list):
+            waiting.extend(value)
