@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.exporter import Exporter
 from tests.support.building import BASE_URL, Simulation, config, in_process, simulate

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import math
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Protocol, TypeVar
@@ -24,7 +25,6 @@ from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.headers import MalformedHeader, parse_policies, retry_after_seconds
 from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
 from rk_exporter.ratelimit.pass_context import PassContext
-from rk_exporter.ratelimit.status import RateLimitPolicy
 from rk_exporter.runtime.server_clock import ServerClock
 
 
@@ -104,27 +104,32 @@ class ApiCaller:
                 # The time that the call waited for the rate limiter is not the API's fault.
                 deadline = min(deadline, context.call_deadline(_now()))
                 answer = await self._get(connection, trace, context.token, deadline)
-                policies = self._policies(answer)
-                trace.observe(policies)
-                self._limiter.observe(policies)
+                self._take_policies(answer, trace)
                 on_answer(answer)
                 return _parsed(answer, parse, context.token)
 
+        with self._failures_reported(trace, are_counted=counts_failure):
+            try:
+                parsed = await _again_if_stale(attempt)
+            finally:
+                self._pool.release(connection)
+        self._log.succeeded(trace, parsed.value)
+        self._report(parsed, path)
+        return parsed.value
+
+    @contextmanager
+    def _failures_reported(self, trace: CallTrace, *, are_counted: bool) -> Iterator[None]:
+        """Log a call that fails or is not made, and count its failure if they *are_counted*."""
         try:
-            parsed = await _again_if_stale(attempt)
+            yield
         except RateLimitWait:
             self._log.postponed(trace)
             raise
         except ApiError as error:
             self._log.failed(trace, error)
-            if counts_failure:
-                self.observer.failed(endpoint, error.reason)
+            if are_counted:
+                self.observer.failed(trace.endpoint, error.reason)
             raise
-        finally:
-            self._pool.release(connection)
-        self._log.succeeded(trace, parsed.value)
-        self._report(parsed, path)
-        return parsed.value
 
     async def _get(
         self, connection: Connection, trace: CallTrace, token: Secret, deadline: float
@@ -163,13 +168,16 @@ class ApiCaller:
         }
         logger.debug("API answer differs from its documentation", extra=fields)
 
-    def _policies(self, answer: Answer) -> tuple[RateLimitPolicy, ...]:
+    def _take_policies(self, answer: Answer, trace: CallTrace) -> None:
+        """Let the limiter and the log know what the answer says about the rate limit."""
         try:
-            return parse_policies(answer.headers)
+            policies = parse_policies(answer.headers)
         except MalformedHeader:
             self.observer.malformed((RATELIMIT_FIELD,))
             self._malformed_fields.log((RATELIMIT_FIELD,))
-            return ()
+            return
+        trace.observe(policies)
+        self._limiter.observe(policies)
 
     def leave(self) -> None:
         """Make no more calls; the connections are for other apps."""

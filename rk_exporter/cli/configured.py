@@ -12,7 +12,8 @@ import click
 
 from rk_exporter.cli.options import given_settings
 from rk_exporter.cli.start_log import log_accounts, log_apps, log_shard
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.parsers import is_sent_in_clear_text
 from rk_exporter.exporter import Exporter
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS, one_pass_limit

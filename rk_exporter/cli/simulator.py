@@ -3,9 +3,9 @@
 import math
 import sys
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import click
 
@@ -14,7 +14,7 @@ from rk_exporter.cli.options import Command, Parsed
 from rk_exporter.cli.process import run
 from rk_exporter.config.parsers import Address, parse_address
 from rk_exporter.config.web_options import parse_addresses
-from rk_exporter.config.webhook_options import parse_webhook_address
+from rk_exporter.config.webhook_options import parse_target_url, parse_webhook_address
 from rk_exporter.demo import demo
 from rk_exporter.runtime.line_writer import LineWriter
 from rk_exporter.runtime.log_formats import AUTO
@@ -27,6 +27,18 @@ from rk_exporter.web.sockets import AddressError, bind
 F = TypeVar("F", bound=Callable[..., Any])
 _PACES = {"demo": simulator.DEMO_PACE, "real": simulator.REAL_PACE}
 _PORT_DISTANCE, _LARGE_PORT = 1000, 64_000
+
+
+class _World(TypedDict):
+    """The options that decide what the simulated API contains, and how it answers."""
+
+    seed: int
+    meetings: int
+    pace: str
+    speed: float
+    latency: float
+    linger: float
+    rate_limit: int
 
 
 class _Number(click.FloatRange):
@@ -182,6 +194,7 @@ def demo_command(
 @click.option(
     "webhook_url",
     "--webhook.url",
+    type=Parsed("URL", parse_target_url),
     metavar="URL",
     help="Send webhooks to this URL; the public key is at /.well-known/webhooks.json.",
 )
@@ -200,40 +213,23 @@ def demo_command(
     metavar="NAME=VALUE",
     help="Change a setting of the API; repeatable.",
 )
-def simulate_command(  # noqa: PLR0913 # an argument for each option
+def simulate_command(
     *,
     web: tuple[Address, ...],
-    seed: int,
-    meetings: int,
-    pace: str,
-    speed: float,
-    latency: float,
-    linger: float,
-    rate_limit: int,
     faults: tuple[tuple[str, simulator.Fault], ...],
     settings: tuple[str, ...],
     webhook_url: str | None,
     webhook_app_id: str,
+    **world: Unpack[_World],
 ) -> None:
     """
     Run only the simulated API.
 
     It accepts any account id and app id, and the token `simulated`.
     """
-    clock = simulator.AcceleratedClock(speed)
-    api = simulator.Simulator(
-        simulator.GeneratedScenario(seed, meetings, clock(), _PACES[pace]),
-        clock=clock,
-        latency_seconds=latency,
-        linger_seconds=linger,
-        rate_limit=rate_limit,
-    )
-    for setting in settings:
-        name, _, value = setting.partition("=")
-        try:
-            api.settings = api.settings.changed(name, value)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--set") from None
+    clock = simulator.AcceleratedClock(world["speed"])
+    api = _new_api(clock, world)
+    _change(api, settings)
     for meeting_id, fault in faults:
         api.inject(meeting_id, fault)
 
@@ -247,6 +243,29 @@ def simulate_command(  # noqa: PLR0913 # an argument for each option
             await demo.until_one_ends(serve(listeners), *webhooks)
 
     _run(simulate(), hint="{argument}")
+
+
+def _new_api(clock: Callable[[], float], world: _World) -> simulator.Simulator:
+    scenario = simulator.GeneratedScenario(
+        world["seed"], world["meetings"], clock(), _PACES[world["pace"]]
+    )
+    return simulator.Simulator(
+        scenario,
+        clock=clock,
+        latency_seconds=world["latency"],
+        linger_seconds=world["linger"],
+        rate_limit=world["rate_limit"],
+    )
+
+
+def _change(api: simulator.Simulator, settings: Iterable[str]) -> None:
+    """Change the *settings* of an API, each a `NAME=VALUE` pair."""
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        try:
+            api.settings = api.settings.changed(name, value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--set") from None
 
 
 def _send_webhooks(

@@ -99,17 +99,7 @@ def plan(
     if hinted.targets:
         new.sort(key=lambda meeting: meeting not in hinted.targets)
     round_robin = [reading.meeting for wait, reading in longest_first if math.isfinite(wait)]
-    # The meetings that are due before their turn, with how often their time has passed.
-    early = [
-        (wait / wanted, reading.meeting)
-        for wait, reading in longest_first
-        if (wanted := _wanted_seconds(reading, in_progress)) and wanted <= wait < math.inf
-    ]
-    in_progress_first: list[tuple[float, Target]] = [*early]
-    finished: list[tuple[float, Target]] = []
-    for times, known in overdue:
-        (finished if known.is_finished else in_progress_first).append((times, known))
-    by_urgency = _by_urgency(in_progress_first, finished)
+    by_urgency = _by_urgency(_early(longest_first, in_progress), overdue)
     not_new = [target for target in hinted.targets if target not in new]
     in_order = (not_new, by_urgency) if hinted.is_first else (by_urgency, not_new)
     urgent = [*_in_turn(*in_order)]
@@ -117,14 +107,29 @@ def plan(
     return [*new, *_in_turn(*queues)]
 
 
+def _early(
+    waits: Iterable[tuple[float, Reading]], in_progress: Mapping[str, Collection[Status]]
+) -> list[tuple[float, Target]]:
+    """Return the meetings that are due before their turn, with how often their time has passed."""
+    return [
+        (wait / wanted, reading.meeting)
+        for wait, reading in waits
+        if (wanted := _wanted_seconds(reading, in_progress)) and wanted <= wait < math.inf
+    ]
+
+
 def _by_urgency(
-    in_progress: Iterable[tuple[float, Target]], finished: Iterable[tuple[float, Target]]
+    early: Iterable[tuple[float, Target]], overdue: Iterable[tuple[float, KnownRecording]]
 ) -> list[Target]:
     """
     Return the most overdue first; of equals, the recording that began longest ago.
 
     While anything in progress is overdue, it comes first and after each finished recording.
     """
+    in_progress: list[tuple[float, Target]] = [*early]
+    finished: list[tuple[float, Target]] = []
+    for times, known in overdue:
+        (finished if known.is_finished else in_progress).append((times, known))
     running = deque(sorted(in_progress, key=_urgency, reverse=True))
     ended = deque(sorted(finished, key=_urgency, reverse=True))
     ordered: list[Target] = []

@@ -1,7 +1,7 @@
 """The accounts in a configuration, and the apps that are found in them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,16 +131,25 @@ def found_apps(
     used = {app.name for app in known}
     for config, listed in found:
         account_id, app_id = config.account.account_id, listed.app_id
-        names = [
-            *([listed.name] if taken[listed.name] == 1 else []),
-            f"{listed.name} ({app_id})",
-            f"{listed.name} ({account_id}/{app_id})",
-        ]
-        name = next((name for name in names if name not in used), names[-1])
-        while name in used:
-            name += "'"
+        is_unique = taken[listed.name] == 1
+        name = _free_name(listed, account_id, used, is_unique=is_unique)
         used.add(name)
         yield _found_app(config, App(name, account_id, app_id))
+
+
+def _free_name(
+    listed: ListedApp, account_id: str, used: Collection[str], *, is_unique: bool
+) -> str:
+    """Return a name for an app that is not *used*: the shortest one that tells it from others."""
+    names = [
+        *([listed.name] if is_unique else []),
+        f"{listed.name} ({listed.app_id})",
+        f"{listed.name} ({account_id}/{listed.app_id})",
+    ]
+    name = next((name for name in names if name not in used), names[-1])
+    while name in used:
+        name += "'"
+    return name
 
 
 def _found_app(config: AccountConfig, app: App) -> AppConfig:

@@ -1,22 +1,18 @@
-"""The configuration: a YAML file, environment variables and flags become one frozen Config."""
+"""The complete configuration, and its options."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rk_exporter.config import parsers
-from rk_exporter.config.account_options import ACCOUNT_OPTIONS
-from rk_exporter.config.accounts import AccountConfig, account_configs, found_apps
+from rk_exporter.config.accounts import AccountConfig, found_apps
 from rk_exporter.config.app_options import APP_OPTIONS
-from rk_exporter.config.apps import AppConfig, app_configs
+from rk_exporter.config.apps import AppConfig
 from rk_exporter.config.option import Option, declare, in_groups, options_of
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.ranges import Counts, Durations, Percentages
-from rk_exporter.config.shard import parse_shard
-from rk_exporter.config.sources import ConfigError, ConfigSource, Setting
-from rk_exporter.config.suggestions import unknown_variables
-from rk_exporter.config.tokens import TOKEN_VARIABLE, TokenFile
+from rk_exporter.config.shard import apps_of_shard, parse_shard
 from rk_exporter.config.web_options import (
     parse_addresses,
     parse_external_url,
@@ -25,15 +21,12 @@ from rk_exporter.config.web_options import (
 )
 from rk_exporter.config.webhook_options import (
     DEFAULT_KEY_URL,
-    check_webhook_options,
     parse_key_url,
     parse_webhook_address,
 )
-from rk_exporter.config.yaml_document import read_document
 from rk_exporter.model.account import AccountApps
 from rk_exporter.model.meeting import App
 from rk_exporter.model.shard import Shard
-from rk_exporter.runtime.files import FileError
 from rk_exporter.runtime.log_formats import AUTO, FORMATS, LEVELS
 
 
@@ -227,7 +220,7 @@ class Config:
     def with_found(self, lists: Mapping[str, AccountApps]) -> "Config":
         """Return the configuration with this shard's apps in the *lists* of its accounts, too."""
         found = found_apps(self.accounts, lists, self.listed_apps)
-        return replace(self, apps=(*self.apps, *_of_shard(found, self.shard)))
+        return replace(self, apps=(*self.apps, *apps_of_shard(found, self.shard)))
 
     @property
     def served_prefix(self) -> str:
@@ -242,8 +235,9 @@ class Config:
         return prefix_of(urlsplit(self.external_url).path)
 
 
-_GLOBAL_OPTIONS = options_of(Config)
-OPTIONS = in_groups([*APP_OPTIONS.values(), *_GLOBAL_OPTIONS.values()])
+GLOBAL_OPTIONS = options_of(Config)
+"""The options of Config, by the name of the field."""
+OPTIONS = in_groups([*APP_OPTIONS.values(), *GLOBAL_OPTIONS.values()])
 """All options, also those that only an entry of `apps` can have."""
 
 
@@ -255,73 +249,7 @@ def with_fixed_options(config: Config, running: Config) -> tuple[Config, tuple[s
     """
     kept = {
         name: getattr(running, name)
-        for name, option in _GLOBAL_OPTIONS.items()
+        for name, option in GLOBAL_OPTIONS.items()
         if option.is_fixed and getattr(config, name) != getattr(running, name)
     }
-    return replace(config, **kept), tuple(_GLOBAL_OPTIONS[name].path for name in kept)
-
-
-def load(
-    path: Path | None, settings: Mapping[str, Setting], environment: Mapping[str, str]
-) -> Config:
-    """
-    Return the configuration in the file at *path*, overridden by *settings*.
-
-    The keys of *settings* are paths in the file, e.g. `scrape.stale_after`. Tokens may be in
-    *environment*. Raises ConfigError.
-    """
-    try:
-        document = None if path is None else read_document(path)
-    except FileError as error:
-        raise ConfigError(str(error)) from None
-    source = ConfigSource(document, settings, OPTIONS, ACCOUNT_OPTIONS.values())
-    values = {name: source.parse(option, option.path) for name, option in _GLOBAL_OPTIONS.items()}
-    is_too_long = values["min_interval_seconds"] >= values["stale_after_seconds"]
-    if is_too_long and not source.is_wrong("scrape"):
-        if source.is_given("scrape.min_interval"):
-            source.fail("scrape.min_interval", "must be shorter than scrape.stale_after")
-        else:
-            source.fail("scrape.stale_after", "must be longer than scrape.min_interval")
-    if values["systemd_socket"] and source.is_given("web.listen_address"):
-        message = "cannot be combined with web.listen_address; leave out one of them"
-        source.fail("web.systemd_socket", message)
-    check_webhook_options(source)
-    apps = app_configs(source, environment)
-    accounts = account_configs(source, environment)
-    shard: Shard | None = values["shard"]
-    if shard:
-        _check_shares(source, [*apps, *accounts], shard)
-        apps = tuple(replace(app, budget=shard.share(app.budget)) for app in apps)
-        accounts = tuple(replace(entry, budget=shard.share(entry.budget)) for entry in accounts)
-    known = [TOKEN_VARIABLE, CONFIG_FILE_VARIABLE]
-    known += [option.variable for option in OPTIONS if option.variable]
-    known += map(str, source.values_in_entries("api_token_env"))
-    warnings = list(unknown_variables(environment, known))
-    source.raise_problems(hints=warnings)
-    tokens = [*(app.token for app in apps), *(account.token for account in accounts)]
-    files = [token for token in tokens if isinstance(token, TokenFile)]
-    warnings += [file.warning for file in files if file.warning]
-    return Config(
-        apps=tuple(_of_shard(apps, shard)),
-        accounts=accounts,
-        listed_apps=tuple(app.app for app in apps),
-        warnings=tuple(dict.fromkeys(warnings)),
-        **values,
-    )
-
-
-def _check_shares(
-    source: ConfigSource, entries: Iterable[AppConfig | AccountConfig], shard: Shard
-) -> None:
-    """Record a mistake if a part of a budget would be less than one call."""
-    smallest = min((entry.budget for entry in entries), default=shard.count)
-    if smallest < shard.count:
-        message = f"a budget of {smallest} calls is too small for {shard.count} shards; raise it"
-        source.fail("shard", message)
-
-
-def _of_shard(apps: Iterable[AppConfig], shard: Shard | None) -> Iterator[AppConfig]:
-    """Return those of the *apps* that this exporter reads."""
-    for config in apps:
-        if shard is None or shard.owns(config.app.account_id, config.app.app_id):
-            yield config
+    return replace(config, **kept), tuple(GLOBAL_OPTIONS[name].path for name in kept)

@@ -1,11 +1,19 @@
-"""The value of the option `shard`."""
+"""The option `shard`: its value, and this exporter's part of a configuration."""
 
 import re
 import socket
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+from rk_exporter.config.accounts import AccountConfig
+from rk_exporter.config.apps import AppConfig
+from rk_exporter.config.sources import ConfigSource
 from rk_exporter.model.shard import Shard
 
 
+EntryT = TypeVar("EntryT", AppConfig, AccountConfig)
 _SHARD = re.compile(r"(auto|[0-9]{1,3})/([0-9]{1,3})")
 # The name of a StatefulSet's pod ends with its ordinal, and so does the name of its host.
 _ORDINAL = re.compile(r"(?:.*-)?([0-9]{1,9})", re.DOTALL)
@@ -47,3 +55,28 @@ def _ordinal(host_name: str) -> int:
             "StatefulSet does; write the number instead of auto, e.g. 0/3"
         )
     return int(match[1])
+
+
+def apps_of_shard(apps: Iterable[AppConfig], shard: Shard | None) -> Iterator[AppConfig]:
+    """Return those of the *apps* that this exporter reads."""
+    for config in apps:
+        if shard is None or shard.owns(config.app.account_id, config.app.app_id):
+            yield config
+
+
+def with_shares(entries: Iterable[EntryT], shard: Shard | None) -> Iterator[EntryT]:
+    """Return the *entries* with this exporter's part of their budgets."""
+    for entry in entries:
+        yield replace(entry, budget=shard.share(entry.budget)) if shard else entry
+
+
+def check_shares(
+    source: ConfigSource, entries: Iterable[AppConfig | AccountConfig], shard: Shard | None
+) -> None:
+    """Record a mistake if a part of a budget would be less than one call."""
+    if shard is None:
+        return
+    smallest = min((entry.budget for entry in entries), default=shard.count)
+    if smallest < shard.count:
+        message = f"a budget of {smallest} calls is too small for {shard.count} shards; raise it"
+        source.fail("shard", message)

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from rk_exporter.assets.job import DEFAULT_JOB
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE

@@ -35,10 +35,14 @@ class CheckQueue:
         self._waiting: deque[tuple[Check, CountBug]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._next_at = 0.0
+        self._is_closed = False
         self._last_logged = LastLogged("")
 
     def submit(self, check: Check, *, count_bug: CountBug) -> None:
         """Run *check* when its turn comes; *count_bug* is called if it ends unexpectedly."""
+        if self._is_closed:
+            # A pass that ends during the shutdown wants checks that nobody would end.
+            return
         self._waiting.append((check, count_bug))
         if len(self._workers) < self._most_at_a_time:
             worker = asyncio.create_task(self._work())
@@ -53,6 +57,7 @@ class CheckQueue:
 
     async def close(self) -> None:
         """End all checks; there will be no others."""
+        self._is_closed = True
         self._waiting.clear()
         workers = [*self._workers]
         for worker in workers:

@@ -27,7 +27,6 @@ MOST_WAITING = 1000
 _ASK_AGAIN_SECONDS = 600.0
 # To look at each of up to 100,000 recordings in every pass would take time.
 _LOOK_SECONDS = 25.0
-_UNKNOWN_SIZE = -1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,10 +170,10 @@ class DownloadVerifier:
         for url in files.urls:
             await self._tools.queue.turn()
             failure, size = await self._check_file(url, expected_size)
-            sizes.append(_UNKNOWN_SIZE if size is None else size)
+            sizes += [] if size is None else [size]
             if failure:
                 break
-        is_known = bool(sizes) and _UNKNOWN_SIZE not in sizes and len(sizes) == len(files.urls)
+        is_known = bool(sizes) and len(sizes) == len(files.urls)
         before = {check.kind: check for check in self._checks(recording.recording_id)}
         last = before.get(files.kind)
         return FileCheck(

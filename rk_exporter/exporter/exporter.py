@@ -2,11 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from itertools import chain
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
-from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector as MetricsSource
 
 from rk_exporter.api.connection_pool import ClientPool, close_client
@@ -20,15 +17,9 @@ from rk_exporter.exporter.app_builder import SharedParts
 from rk_exporter.exporter.apps import AppChanges, RunningApps
 from rk_exporter.exporter.archives import Archives, ReaderFactory, bucket_reader
 from rk_exporter.exporter.downloads import Downloads, make_fetch
-from rk_exporter.metrics.archives import archive_counters
-from rk_exporter.metrics.downloads import download_counters
+from rk_exporter.exporter.exported_metrics import ExportedMetrics
 from rk_exporter.metrics.exposition import Exposition
-from rk_exporter.metrics.families import SnapshotFamilies
-from rk_exporter.metrics.new_series import NewSeries
 from rk_exporter.metrics.own_metrics import OwnMetrics
-from rk_exporter.metrics.recording_counters import counter_families
-from rk_exporter.metrics.shards import shard_families
-from rk_exporter.metrics.webhooks import webhook_families
 from rk_exporter.ratelimit.groups import BudgetGroups
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.recent_warnings import recent_warnings
@@ -63,13 +54,6 @@ async def _cannot_reload() -> ReloadResult:
     return ReloadResult("this exporter cannot reload its configuration; restart it")
 
 
-# The metrics that say whether the last reload succeeded.
-_RELOADED = {
-    "configuration": "rk_config_last_reload_successful",
-    "web configuration": "rk_web_config_last_reload_successful",
-}
-
-
 @dataclass(eq=False, repr=False)
 class Exporter:
     """
@@ -99,40 +83,14 @@ class Exporter:
         self._clients = ClientPool(self._client_factory(config))
         self._state_file = self._new_state_file()
         self._metrics = OwnMetrics()
-        self._downloads = Downloads(
-            self.fetch or make_fetch(config),
-            clock=self.clock.wall,
-            persistent=self.persistent,
-            count_bug=self._metrics.count_bug,
-        )
-        groups = BudgetGroups(
-            self.clock,
-            saved=self._state_file.restored_calls if self._state_file else lambda _: None,
-            one_pass=self.one_pass,
-        )
+        self._exported = ExportedMetrics(self._metrics, config.shard)
+        self._downloads = self._new_downloads(config)
         self._archives = Archives(self.clock, self.make_reader)
-        shared = SharedParts(
-            clock=self.clock,
-            clients=self._clients,
-            groups=groups,
-            metrics=self._metrics,
-            state_file=self._state_file,
-            archives=self._archives,
-            workers_per_app=self.workers_per_app,
-            persistent=self.persistent,
-            one_pass=self.one_pass,
-            downloads=self._downloads,
-        )
+        groups = self._new_groups()
+        shared = self._shared_parts(groups)
         saved = self._state_file.restored_accounts if self._state_file else {}
         self._apps = RunningApps(config.with_found(saved), shared)
         self._accounts = RunningAccounts(config, shared, self._apps, saved, self._begin_series)
-        # Not of a process that ends after one pass: node_exporter reads its output, and has its
-        # own metrics of these names.
-        self._process = CollectorRegistry()
-        ProcessCollector(registry=self._process)
-        started_at = self._process.get_sample_value("process_start_time_seconds")
-        self._started_at = self.clock.wall() if started_at is None else started_at
-        self._snapshot_families = SnapshotFamilies()
         self.collector = Collector(
             self._apps.collectors,
             clock=self.clock,
@@ -140,11 +98,15 @@ class Exporter:
             recent_calls=groups.recent_calls,
             accounts=self._accounts,
         )
-        self._new_series = NewSeries()
         self._begin_series()
-        self.exposition = Exposition(self._scraped_families)
+        self._started_at = self._exported.process_started_at or self.clock.wall()
         self._status = StatusSource(self.observe, self.clock.wall)
         self.application = Application(self._routes(config), config.link_prefix)
+
+    @property
+    def exposition(self) -> Exposition:
+        """Return what renders the metrics for scrapers."""
+        return self._exported.exposition
 
     @property
     def parts(self) -> dict[str, AppParts]:
@@ -169,7 +131,7 @@ class Exporter:
     async def change(self, prepared: PreparedChange) -> AppChanges:
         """Take another configuration into use between two passes; nothing in this can fail."""
         async with self.collector.between_passes():
-            self._downloads.fetch = prepared.fetch
+            self._downloads.fetch, self._exported.shard = prepared.fetch, prepared.config.shard
             changes = self._accounts.change(prepared.config)
             self.collector.replace(self._apps.collectors)
             self._begin_series()
@@ -182,31 +144,15 @@ class Exporter:
 
     def show(self, metrics: MetricsSource) -> None:
         """Show *metrics* of a process that serves, too."""
-        self._process.register(metrics)
+        self._exported.show(metrics)
 
     def families(self, snapshot: Snapshot) -> Iterable[Metric]:
         """Return the metrics of the *snapshot*, and the exporter's own as of now."""
-        return chain(self._snapshot_families(snapshot), self._own_families(snapshot))
-
-    def _own_families(self, snapshot: Snapshot) -> Iterable[Metric]:
-        families = self._metrics.collect({app.app.name for app in snapshot.apps})
-        return chain(families, shard_families(self.config.shard))
+        return self._exported.families(snapshot)
 
     def _begin_series(self) -> None:
         """Let new series of counters begin with their current values."""
-        self._new_series.begin(self._counters())
-
-    def _counters(self) -> Iterable[Metric]:
-        """Return the families of the last snapshot that have counters."""
-        snapshot = self.collector.snapshot
-        of_apps = (counter_families, download_counters, archive_counters, webhook_families)
-        families = chain.from_iterable(of(snapshot.apps) for of in of_apps)
-        return chain(families, self._own_families(snapshot))
-
-    def _scraped_families(self, snapshot: Snapshot) -> Iterable[Metric]:
-        """Return what scrapers get of *snapshot*, with the metrics of a process that serves."""
-        families = self._new_series.with_old_values(snapshot, self.families(snapshot))
-        return chain(families, self._process.collect())
+        self._exported.begin_series(self.collector.snapshot)
 
     async def close(self) -> None:
         """Close all connections to the API, save the state, and stop the rendering thread."""
@@ -245,8 +191,7 @@ class Exporter:
             },
             configuration_problems=tuple(
                 f"{name} was not reloaded; the last good one stays in use, see the log"
-                for name, metric in _RELOADED.items()
-                if self._process.get_sample_value(metric) == 0
+                for name in self._exported.failed_reloads()
             ),
             configuration_warnings=tuple(self.config.warnings),
             warnings=recent_warnings(),
@@ -255,6 +200,32 @@ class Exporter:
     def _new_state_file(self) -> StateFile | None:
         path = self.config.state_file
         return StateFile(path, clock=self.clock.wall) if path and self.persistent else None
+
+    def _new_downloads(self, config: Config) -> Downloads:
+        return Downloads(
+            self.fetch or make_fetch(config),
+            clock=self.clock.wall,
+            persistent=self.persistent,
+            count_bug=self._metrics.count_bug,
+        )
+
+    def _new_groups(self) -> BudgetGroups:
+        saved = self._state_file.restored_calls if self._state_file else lambda _: None
+        return BudgetGroups(self.clock, saved=saved, one_pass=self.one_pass)
+
+    def _shared_parts(self, groups: BudgetGroups) -> SharedParts:
+        return SharedParts(
+            clock=self.clock,
+            clients=self._clients,
+            groups=groups,
+            metrics=self._metrics,
+            state_file=self._state_file,
+            archives=self._archives,
+            workers_per_app=self.workers_per_app,
+            persistent=self.persistent,
+            one_pass=self.one_pass,
+            downloads=self._downloads,
+        )
 
     def _client_factory(self, config: Config) -> ClientFactory:
         return self.make_client or client_factory(config.base_url)

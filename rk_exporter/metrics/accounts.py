@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import Metric
 
-from rk_exporter.api.endpoints import NO_STATUS
-from rk_exporter.metrics.builders import Gauge, LabelSet, LabelValues, gauges, info
+from rk_exporter.metrics.api_calls import code_values
+from rk_exporter.metrics.builders import Gauge, LabelSet, gauges, info
 from rk_exporter.model.failure import Reason
 from rk_exporter.snapshot import AccountSnapshot
 
 
-# Any number with three digits can be a status. These always have their own label value.
-_KNOWN_CODES = (
-    "200", "400", "401", "403", "404", "422", "429", "500", "502", "503", "504", NO_STATUS,
-)  # fmt: skip
 ACCOUNT_GAUGES: tuple[Gauge[AccountSnapshot], ...] = (
     Gauge(
         "rk_account_up",
@@ -85,7 +81,7 @@ class AccountMetrics:
             ["rk_account"],
             registry=self.registry,
         )
-        self.codes = LabelValues(_KNOWN_CODES, most=2 * len(_KNOWN_CODES))
+        self.codes = code_values()
 
     def set_accounts(self, names: Iterable[str]) -> None:
         """Let the counters of the accounts with these *names* begin at 0; remove all others."""

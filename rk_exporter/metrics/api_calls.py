@@ -18,8 +18,12 @@ _USUAL_CODES = ("200", "404")
 _KNOWN_CODES = (
     "200", "400", "401", "403", "404", "422", "429", "500", "502", "503", "504", NO_STATUS,
 )  # fmt: skip
-_MOST_CODES = 2 * len(_KNOWN_CODES)
 _LATENCY_BUCKETS_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+def code_values() -> LabelValues:
+    """Return the values of the label `code` of one counter."""
+    return LabelValues(_KNOWN_CODES, most=2 * len(_KNOWN_CODES))
 
 
 class ApiCallMetrics:
@@ -61,7 +65,7 @@ class ApiCallMetrics:
             ["rk_app", "field"],
             registry=registry,
         )
-        self.codes = LabelValues(_KNOWN_CODES, most=_MOST_CODES)
+        self.codes = code_values()
         self._in_use: set[tuple[str, str]] = set()
         for app, used in endpoints.items():
             self.add(app, used)

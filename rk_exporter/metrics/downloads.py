@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from prometheus_client.metrics_core import Metric
 
+from rk_exporter.downloads.schedule import has_expired
 from rk_exporter.metrics.builders import Gauge, LabelSet, counter, gauges, info
 from rk_exporter.model.download import DownloadChecks, FileCheck
-from rk_exporter.model.recording import Recording
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 
 
@@ -88,17 +88,12 @@ def _shown(snapshot: Snapshot) -> Iterator[tuple[_Key, FileCheck]]:
     for app in snapshot.apps:
         if app.downloads is None:
             continue
-        now = snapshot.taken_at + app.clock_offset_seconds
+        now, ahead = snapshot.taken_at, app.clock_offset_seconds
         for known in app.recordings:
-            if not _has_expired(known.recording, now):
+            if not has_expired(known.recording, now=now, api_ahead_seconds=ahead):
                 for check in app.downloads.by_recording.get(known.recording_id, ()):
                     meeting_id = known.meeting.meeting_id
                     yield (app.app.name, meeting_id, known.recording_id, check.kind.value), check
-
-
-def _has_expired(recording: Recording, now: float) -> bool:
-    expires_at = recording.download_url_expiry_timestamp_seconds
-    return expires_at is not None and now >= expires_at
 
 
 def _label_set(key: _Key) -> LabelSet:

@@ -2,38 +2,26 @@
 The rate limiter: each call waits for its group's budget, and for the end of a block.
 
 Cloudflare counts and blocks the calls of a user, over all tokens. So the apps of a group share its
-budget and its block after a 429, whatever their tokens are. A rejected token blocks one app only,
-because a token may be valid for one account and not for another. So does an API that is unavailable
-or hidden by something else: the 503 with Retry-After or the web page may be about that app.
+budget and its block after a 429, whatever their tokens are.
 """
 
 import asyncio
 import contextlib
 import math
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from operator import itemgetter
 
-from rk_exporter.model.errors import (
-    ApiError,
-    Intercepted,
-    RateLimited,
-    ServerError,
-    Unauthorized,
-)
-from rk_exporter.model.failure import Failure
+from rk_exporter.model.errors import ApiError
 from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.app_breakers import AppBreakers, CallBreakers, strictest
 from rk_exporter.ratelimit.budget import LONGEST_PACED_SECONDS
 from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.ratelimit.status import BudgetStatus, Outage, RateLimitPolicy, outage_of
-from rk_exporter.runtime.backoff import Backoff
 
 
-_REJECTED = Backoff(first_seconds=15.0, longest_seconds=300.0)
-_REJECTIONS_OF_A_VALID_TOKEN = 2
 # Calls that an app did not get are reserved for its next pass, but not if it makes no more passes.
 _RESERVED_INTERVALS = 2.5
 
@@ -61,12 +49,8 @@ class RateLimiter:
     def __init__(self, group: BudgetGroup, *, token: Secret, has_share: bool = True) -> None:
         self._has_share = has_share
         self._refused = 0
-        self._token = token
-        self._access_breaker = CircuitBreaker(_REJECTED)
-        self._trust_token()
+        self._app = AppBreakers(token)
         self.counts = CallCounts()
-        self._last_failure: Failure | None = None
-        self._failing_since: float | None = None
         self.join(group, token)
 
     def join(self, group: BudgetGroup, token: Secret) -> None:
@@ -83,12 +67,13 @@ class RateLimiter:
     @property
     def is_blocked(self) -> bool:
         """Return whether calls were refused and no call has succeeded since."""
-        return not all(breaker.is_closed for breaker in self._breakers)
+        return strictest(self._breakers) is not None
 
     def affordable(self, context: PassContext) -> int:
         """Return how many calls could be made in the time that calls of this pass may wait."""
-        self._use_token(context.token)
-        return 0 if self._is_waiting else self._own_calls(context)
+        self._app.use_token(context.token)
+        is_waiting = self._breakers.must_wait(self._group.monotonic())
+        return 0 if is_waiting else self._own_calls(context)
 
     def can_afford(self, calls: int, context: PassContext) -> bool:
         """
@@ -96,8 +81,8 @@ class RateLimiter:
 
         They are reserved for this app: now, or for its next pass.
         """
-        self._use_token(context.token)
-        if self._is_waiting:
+        self._app.use_token(context.token)
+        if self._breakers.must_wait(self._group.monotonic()):
             return False
         is_affordable = self._own_calls(context) >= calls
         self._reserve(calls, context, together=calls > 1)
@@ -109,12 +94,6 @@ class RateLimiter:
         if not self._refused:
             self._group.order.satisfy(self)
         self._refused = 0
-
-    @property
-    def _is_waiting(self) -> bool:
-        """Return whether no call may be made now, because of a block or a running trial call."""
-        now = self._group.monotonic()
-        return any(breaker.wait_seconds(now) > 0 for breaker in self._breakers)
 
     def _own_calls(self, context: PassContext) -> int:
         """Return how many calls are left for this app, after those reserved for others."""
@@ -141,25 +120,19 @@ class RateLimiter:
             remaining=self._group.budget.remaining(now),
             policies=self._group.policies,
         )
-        blocks = [
-            (breaker.open_until, breaker)
-            for breaker in self._breakers
-            if breaker.open_until is not None
-        ]
-        if not blocks:
+        breaker = strictest(self._breakers)
+        if breaker is None or breaker.open_until is None:
             return status
-        open_until, breaker = max(blocks, key=itemgetter(0))
         ahead_seconds = now - unix_seconds
         return replace(
             status,
-            blocked_until_timestamp_seconds=open_until - ahead_seconds,
+            blocked_until_timestamp_seconds=breaker.open_until - ahead_seconds,
             block=outage_of(breaker.cause, breaker.opened_at, ahead_seconds=ahead_seconds),
         )
 
     def outage(self, unix_seconds: float) -> Outage | None:
         """Return the failures since the last success, now at *unix_seconds*; None if none."""
-        ahead_seconds = self._group.monotonic() - unix_seconds
-        return outage_of(self._last_failure, self._failing_since, ahead_seconds=ahead_seconds)
+        return self._app.outage(ahead_seconds=self._group.monotonic() - unix_seconds)
 
     @contextlib.asynccontextmanager
     async def acquire(self, context: PassContext) -> AsyncIterator[None]:
@@ -169,26 +142,23 @@ class RateLimiter:
         An ApiError that leaves the context decides about later calls. Raises RateLimitWait
         without a call if the wait would be longer than the pass allows.
         """
-        self._use_token(context.token)
-        group, auth_breaker = self._group, self._auth_breaker
-        app_breakers = (auth_breaker, self._access_breaker)
-        await self._wait_turn(context, app_breakers)
+        self._app.use_token(context.token)
+        group, breakers = self._group, self._breakers
+        await self._wait_turn(context, breakers)
         self.counts = replace(self.counts, made=self.counts.made + 1)
-        breakers = (group.breaker, *app_breakers)
-        trials = [breaker for breaker in breakers if breaker.start_call()]
+        breakers.start_call()
         try:
             yield
         except ApiError as error:
-            self._take_failure(error, auth_breaker, trials)
+            self._app.take_failure(error, breakers, group.monotonic())
             raise
         else:
-            self._take_success()
-            _close(trials)
+            self.counts = replace(self.counts, succeeded=self.counts.succeeded + 1)
+            self._app.take_success(breakers)
         finally:
             ended_at = group.tokens[context.token] = group.monotonic()
             group.budget.release(ended_at)
-            for breaker in trials:
-                breaker.end_trial()
+            breakers.end_call()
             group.wake_waiting()
 
     def observe(self, policies: tuple[RateLimitPolicy, ...]) -> None:
@@ -198,30 +168,17 @@ class RateLimiter:
             self._group.budget.observe(self._group.monotonic(), policies)
 
     @property
-    def _breakers(self) -> tuple[CircuitBreaker, ...]:
-        return self._group.breaker, self._auth_breaker, self._access_breaker
+    def _breakers(self) -> CallBreakers:
+        return self._app.of_call(self._group.breaker)
 
-    def _use_token(self, token: Secret) -> None:
-        """Try a new token immediately: the one before it may have been rejected."""
-        if token != self._token:
-            self._token = token
-            self._trust_token()
-
-    def _trust_token(self) -> None:
-        self._auth_breaker = CircuitBreaker(_REJECTED)
-        self._rejections_until_open = 1
-
-    async def _wait_turn(
-        self, context: PassContext, app_breakers: Iterable[CircuitBreaker]
-    ) -> None:
+    async def _wait_turn(self, context: PassContext, breakers: CallBreakers) -> None:
         """Wait until a call may be made, and count it."""
         group = self._group
-        breakers = (*app_breakers, group.breaker)
         try:
             async with asyncio.timeout(_max_wait_seconds(context)):
                 while True:
                     # Outside the queue, because other apps must not wait for this trial.
-                    for breaker in app_breakers:
+                    for breaker in breakers.of_app:
                         await self._wait_for_trial(breaker)
                     async with group.turn:
                         await self._wait_for_trial(group.breaker)
@@ -229,7 +186,7 @@ class RateLimiter:
                             self._leave_to_others(context)
                         await self._wait_for_budget(context)
                         now = group.monotonic()
-                        if all(breaker.wait_seconds(now) == 0 for breaker in breakers):
+                        if not breakers.must_wait(now):
                             group.budget.acquire(now, interval_seconds=context.interval_seconds)
                             group.order.serve(self)
                             return
@@ -263,49 +220,7 @@ class RateLimiter:
                 raise RateLimitWait
             await group.wait(seconds)
 
-    def _take_success(self) -> None:
-        self.counts = replace(self.counts, succeeded=self.counts.succeeded + 1)
-        self._rejections_until_open = _REJECTIONS_OF_A_VALID_TOKEN
-        self._last_failure = self._failing_since = None
-
-    def _take_failure(
-        self, error: ApiError, auth_breaker: CircuitBreaker, trials: Collection[CircuitBreaker]
-    ) -> None:
-        """Decide what the failure of a call means for later calls; *trials* may have ended."""
-        group, now = self._group, self._group.monotonic()
-        self._last_failure = cause = error.failure
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        match error:
-            case RateLimited():
-                group.breaker.open(now, seconds=error.retry_after_seconds, cause=cause)
-            case Unauthorized():
-                self._reject(auth_breaker, cause)
-            case Intercepted():
-                self._reject(self._access_breaker, cause)
-            case ServerError(retry_after_seconds=seconds) if seconds is not None:
-                self._access_breaker.open(now, seconds=seconds, cause=cause)
-                _close(trial for trial in trials if trial is not self._access_breaker)
-            case _:
-                # The API neither rejected the token nor limited the rate.
-                _close(trials)
-
-    def _reject(self, app_breaker: CircuitBreaker, cause: Failure) -> None:
-        """
-        Open one of this app's breakers.
-
-        After a success the token counts as valid until it is rejected twice in a row: one meeting
-        that it may not read must not block all others.
-        """
-        self._rejections_until_open -= 1
-        if self._rejections_until_open <= 0:
-            app_breaker.open(self._group.monotonic(), cause=cause)
-
 
 def _max_wait_seconds(context: PassContext) -> float:
     """Return for how long a call may still wait for the rate limiter."""
     return max(0.0, context.wait_until - asyncio.get_running_loop().time())
-
-
-def _close(breakers: Iterable[CircuitBreaker]) -> None:
-    for breaker in breakers:
-        breaker.close()

@@ -58,9 +58,10 @@ class WebhookApplication:
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         request = parse_request(scope)
-        refusal = _refusal(request)
-        if request is None or refusal is not None:
-            return refusal or line(400, "malformed request target")
+        if request is None:
+            return line(400, "malformed request target")
+        if refusal := _refusal(request):
+            return refusal
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await _read(receive)
@@ -74,10 +75,8 @@ class WebhookApplication:
         return line(status, text)
 
 
-def _refusal(request: Request | None) -> Response | None:
+def _refusal(request: Request) -> Response | None:
     """Return the answer to a request that is refused before its body is read."""
-    if request is None:
-        return None
     if request.path != WEBHOOK_PATH:
         return line(404, f"not found; events are sent to {WEBHOOK_PATH}", _CLOSE)
     if request.method != "POST":

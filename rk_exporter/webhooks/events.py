@@ -1,5 +1,6 @@
 """The events that RealtimeKit sends ("Webhooks" page)."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -43,7 +44,8 @@ class MalformedEvent(ValueError):
     """The body is not an event."""
 
 
-class Event(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Event:
     """An event: its *name*, a label value; the app that it names; and what it says."""
 
     name: str
@@ -68,21 +70,18 @@ def parse_event(body: bytes) -> Event:
     recording, meeting = _object(content, "recording"), _object(content, "meeting")
     livestream = _object(content, "livestream")
     organization = _object(meeting, "organizedBy")
+    ids = [
+        _id(recording, "meetingId"),
+        _id(livestream, "meetingId"),
+        _id(meeting, "id"),
+        # The id of a meeting of the first version of the API.
+        _id(meeting, "roomName"),
+    ]
     return Event(
         name=name if name in set(EventName) else OTHER,
         app_id=_id(recording, "organizationId") or _id(organization, "id"),
         notice=Notice(
-            meeting_ids=tuple(
-                found
-                for found in (
-                    _id(recording, "meetingId"),
-                    _id(livestream, "meetingId"),
-                    _id(meeting, "id"),
-                    # The id of a meeting of the first version of the API.
-                    _id(meeting, "roomName"),
-                )
-                if found
-            ),
+            meeting_ids=tuple(filter(None, ids)),
             recording_id=_id(recording, "recordingId") or _id(recording, "id"),
             status=_status(recording) if name == EventName.RECORDING else None,
             changes_something=name in _CHANGING,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.config.config import load
+from rk_exporter.config.loader import load
 from rk_exporter.config.sources import Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from tests.support.deploy.dockerfile import Instruction, context, instructions

@@ -13,7 +13,7 @@ import pytest
 
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-from rk_exporter.config.config import load
+from rk_exporter.config.loader import load
 from rk_exporter.runtime.recent_warnings import keep_recent_warnings
 from rk_exporter.simulator import Fault
 from tests.support.building import ACCOUNT, BASE_URL, config, labelled, setup

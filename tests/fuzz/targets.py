@@ -21,7 +21,7 @@ from rk_exporter.api import parsers
 from rk_exporter.api.envelope import api_message
 from rk_exporter.api.replies import Reply
 from rk_exporter.api.results import Page, Parsed
-from rk_exporter.config.config import load
+from rk_exporter.config.loader import load
 from rk_exporter.config.meeting_file import parse_meeting_file
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.config.web_config import parse_web_config

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import pytest
 
 from rk_exporter.cli import check_report
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.exporter import Exporter
 from rk_exporter.simulator import Fault, Meeting, NotFoundBody, Recording, Session

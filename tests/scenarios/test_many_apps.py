@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.config.config import load
+from rk_exporter.config.loader import load
 from rk_exporter.exporter import Exporter
 from rk_exporter.simulator import ScriptedScenario, Simulator
 from tests.support.serving import served

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.simulator import Fault, Recording, ScriptedScenario, Simulator
 from tests.support.building import (

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.exporter import Exporter
 from rk_exporter.ratelimit.budget import largest_burst

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from rk_exporter.cli.process import exit_without_waiting, run
-from rk_exporter.config.config import load
+from rk_exporter.config.loader import load
 from rk_exporter.exporter import Exporter
 from rk_exporter.runtime.logs import configure
 from rk_exporter.simulator import ScriptedScenario, Simulator

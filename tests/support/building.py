@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, urlencode
 
 import httpx
 
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.sources import Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.downloads.verifier import Fetch

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from rk_exporter.archive.reader import BucketReader
 from rk_exporter.collector.app_webhook import Notice
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.downloads.hosts import DownloadRules
 from rk_exporter.downloads.verdict import Answer
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics

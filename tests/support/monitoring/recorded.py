@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from rk_exporter.config.config import load
+from rk_exporter.config.loader import load
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.metrics.exposition import Format, encode

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.config.config import load
+from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.simulator import Fault
 from tests.support.building import (

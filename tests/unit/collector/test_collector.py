@@ -12,7 +12,7 @@ from rk_exporter.collector.app_parts import AppState
 from rk_exporter.collector.collector import Collector
 from rk_exporter.collector.error_boundary import ErrorBoundary
 from rk_exporter.collector.readings import StalenessGrace
-from rk_exporter.config.config import load
+from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.model.account import AccountApps
 from rk_exporter.model.failure import Reason

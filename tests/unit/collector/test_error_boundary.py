@@ -11,7 +11,8 @@ import pytest
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.collector import Collector
 from rk_exporter.collector.error_boundary import ErrorBoundary
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE, FixedToken
 from rk_exporter.model.meeting import App, Meeting, ReadMode
 from rk_exporter.model.secret import Secret

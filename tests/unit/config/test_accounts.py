@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from rk_exporter.config.account_options import parse_pattern
 from rk_exporter.config.accounts import AccountConfig, found_apps
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.sources import ConfigError, Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE, FixedToken
 from rk_exporter.model.account import Account, AccountApps, ListedApp

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rk_exporter.config.archive_options import parse_endpoint, parse_region
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.model.archive import Archive, Bucket

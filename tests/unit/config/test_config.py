@@ -8,7 +8,8 @@ from typing import get_type_hints
 import pytest
 
 from rk_exporter.config.app_options import AppOptions
-from rk_exporter.config.config import OPTIONS, Config, load
+from rk_exporter.config.config import OPTIONS, Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.option import options_of
 from rk_exporter.config.parsers import (
     DEFAULT_BASE_URL,

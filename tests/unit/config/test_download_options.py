@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.sources import ConfigError, Setting
 from rk_exporter.downloads.hosts import HostPattern
 

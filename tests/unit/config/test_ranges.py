@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rk_exporter.config.config import OPTIONS, Config, load
+from rk_exporter.config.config import OPTIONS, Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.option import Option
 from rk_exporter.config.ranges import Durations, Range
 from rk_exporter.config.sources import ConfigError, Setting

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import ConfigError, Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE

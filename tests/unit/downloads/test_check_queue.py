@@ -107,3 +107,20 @@ def test_close() -> None:
         assert {asyncio.current_task()} == asyncio.all_tasks()
 
     run(test)
+
+
+def test_submitted_after_the_end() -> None:
+    """A check that comes after the end of all checks does not run: nobody would end it."""
+
+    async def test(queue: CheckQueue) -> None:
+        done = list[str]()
+
+        async def check() -> None:
+            done.append("late")
+
+        await queue.close()
+        queue.submit(check, count_bug=no_bug)
+        await asyncio.sleep(1)
+        assert [] == done
+
+    run(test)

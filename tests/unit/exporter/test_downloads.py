@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.downloads.hosts import DownloadRules
 from rk_exporter.downloads.verdict import Answer
 from rk_exporter.downloads.verifier import DownloadVerifier

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.metrics.builders import LabelSet, counter, histogram
 from rk_exporter.metrics.exposition import Format

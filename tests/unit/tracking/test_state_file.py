@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rk_exporter.cli.main import main
-from rk_exporter.config.config import load
+from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.simulator import CANARY, Recording
 from rk_exporter.tracking.state_file import StateFile, StateFileError

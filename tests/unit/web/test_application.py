@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.config.config import load
+from rk_exporter.config.loader import load
 from rk_exporter.exporter import Exporter
 from rk_exporter.metrics.exposition import Exposition, Format
 from rk_exporter.metrics.families import SnapshotFamilies

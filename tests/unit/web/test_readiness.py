@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from rk_exporter.config.config import Config, load
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
 from rk_exporter.exporter import Exporter
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.ratelimit.status import BudgetStatus, Outage

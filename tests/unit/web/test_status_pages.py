@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rk_exporter.config.config import load
+from rk_exporter.config.loader import load
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.runtime.recent_warnings import RecentWarnings, recent_warnings
