@@ -95,7 +95,7 @@ PROMETHEUS_URL ?= http://127.0.0.1:9090
 
 screenshots: $(DEVELOPING)  ## Draw the pictures of the documentation from the running `make demo-stack`; GRAFANA_URL=http://…
 	$(BIN)/python -m tools.screenshots $(if $(PREVIEW),--preview $(PREVIEW)) $(if $(GRAFANA_URL),--grafana $(GRAFANA_URL)) \
-	  --exporter $(EXPORTER_URL) --prometheus $(PROMETHEUS_URL)
+	  --exporter $(EXPORTER_URL) --prometheus $(PROMETHEUS_URL) $(ARGS)
 
 bench: $(DEVELOPING)  ## Measure speed and memory
 	$(BIN)/python -m bench

@@ -33,7 +33,7 @@ def write_history(
         with file.open("wb") as output:
             for moment in range(start, start + _BLOCK_SECONDS, LONGEST_SCRAPE_INTERVAL_SECONDS):
                 if begin <= moment < end:
-                    output.write(_labelled(stamped(exposition(moment), str(moment)), labels))
+                    output.write(with_labels(stamped(exposition(moment), str(moment)), labels))
             output.write(b"# EOF\n")
         command = [promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet"]
         subprocess.run([*command, str(file), str(storage)], check=True)
@@ -50,7 +50,7 @@ def stamped(page: bytes, timestamp: str) -> bytes:
     return page
 
 
-def _labelled(page: bytes, labels: Mapping[str, str]) -> bytes:
+def with_labels(page: bytes, labels: Mapping[str, str]) -> bytes:
     """Return a text exposition with labels that no series has; their values are plain words."""
     text = ",".join(f'{name}="{value}"' for name, value in labels.items()).encode()
     page = _WITH_LABELS.sub(rb"\1{" + text + b",", page)

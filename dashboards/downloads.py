@@ -84,7 +84,7 @@ def broken_files() -> Panel:
             Label("Meeting id", "meeting_id", is_hidden=True),
         ],
         size=Size(24, 9),
-        empty="No download is broken.",
+        empty="No download is broken, or no exporter checks them: see downloads.verify.",
         sorted_by="Checked",
         only_with="Broken",
     )

@@ -26,7 +26,8 @@ It reads the series of the optional rules, `rk-exporter-service-levels.rules.yml
 panels say so.""",
     "exporter": """\
 How the exporter itself is doing: API calls by result and the budget that is left, meetings that
-it could not read, the age of the readings, and the process.""",
+it could not read, the age of the readings, and the process. Collapsed rows are about shards,
+accounts, checks of downloads, archives and webhooks.""",
 }
 _RULES = {"service-level": "It needs the optional recording rules. "}
 _PAGE = """\

@@ -17,8 +17,8 @@ from dashboards.panels import (
     dashed,
     history,
     instant,
-    number,
     query,
+    tile,
 )
 from dashboards.tables import Label, Value, table_of
 from rk_exporter.model.palette import BAD, GOOD, SOON
@@ -28,8 +28,8 @@ _RULES = "rk-exporter-service-levels.rules.yml"
 _NEEDS_RULES = f"No recording has ended, or Prometheus does not have {_RULES}."
 _NO_DAY = f"No day is over, or Prometheus does not have {_RULES}."
 _UPDATED = f"It needs the optional rules, {_RULES}."
-_LEFT = {-1e9: BAD, 0: BAD, 0.25: SOON, 0.5: GOOD}
-_BURNS = {0: GOOD, 1: SOON, 5.6: BAD}
+_LEFT = {-1e9: BAD, 0: SOON, 0.5: GOOD}
+_BURNS = {1: SOON, 5.6: BAD}
 _MEANINGS = {
     "succeed": ("Recordings succeed", "leave a file"),
     "start": ("Recordings start in time", "start within 30 seconds"),
@@ -60,18 +60,18 @@ def build() -> dashboard.Dashboard:
 
 def _tiles() -> Sequence[Panel]:
     return [
-        number(
+        tile(
             About(
                 f"{title}: budget left",
                 f"Error budget of 28 days that is left, of the app with the least: the share of "
-                f"recordings that {meaning}. Below 0, the objective is missed. {_UPDATED}",
+                f"recordings that {meaning}. Yellow: less than half is left. Red: the objective is "
+                f"missed. {_UPDATED}",
                 unit="percentunit",
             ),
             instant(queries.least_left(name)),
             size=_THIRD,
             colours=_LEFT,
             absent="no recording, or no rules",
-            decimals=0,
         )
         for name, (title, meaning) in _MEANINGS.items()
     ]
@@ -97,11 +97,12 @@ def _objectives() -> Panel:
                 unit="percentunit",
                 width=120,
                 colours=_LEFT,
+                is_filled=True,
                 decimals=0,
             ),
-            Value("Burn, 1 h", queries.burn_rate("1h"), width=110, colours=_BURNS, decimals=1),
-            Value("Burn, 6 h", queries.burn_rate("6h"), width=110, colours=_BURNS, decimals=1),
-            Value("Burn, 3 d", queries.burn_rate("3d"), width=110, colours=_BURNS, decimals=1),
+            _burn("Burn, 1 h", "1h"),
+            _burn("Burn, 6 h", "6h"),
+            _burn("Burn, 3 d", "3d"),
             Value("Recordings", queries.recordings("28d"), unit="none", width=120),
         ],
         size=Size(24, 11),
@@ -109,6 +110,11 @@ def _objectives() -> Panel:
         descending=False,
         empty=_NEEDS_RULES,
     )
+
+
+def _burn(title: str, window: str) -> Value:
+    rate = queries.burn_rate(window)
+    return Value(title, rate, width=110, colours=_BURNS, is_filled=True, decimals=1)
 
 
 def _left() -> Panel:
@@ -136,7 +142,7 @@ def _burning() -> Panel:
         ),
         [
             query(queries.burn_rate("6h"), _APP_AND_OBJECTIVE),
-            query("vector(5.6)", "critical"),
+            query(queries.critical(), "critical"),
         ],
         size=_HALF,
         colours={"critical": BAD},

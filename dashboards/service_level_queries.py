@@ -67,6 +67,11 @@ def burn_rate(window: str) -> str:
     return f"{missed(window)}\n{_OF_BUDGET}"
 
 
+def critical() -> str:
+    """Return the burn rate of 6 hours that is critical, if Prometheus has the rules."""
+    return f"5.6 * max({BUDGET}) ^ 0"
+
+
 def slowest_starts() -> str:
     """Return how long the slowest starts took, of the recordings that are known."""
     started = once(BY_RECORDING, of_meeting("rk_recording_started_timestamp_seconds"))

@@ -12,6 +12,10 @@ from grafana_foundation_sdk.models import prometheus as prometheus_models
 from dashboards.panels import DATASOURCE, About, Size, Steps, described, steps
 
 
+_FILLED = {"type": "color-background", "mode": "basic"}
+_TEXT = {"type": "color-text"}
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """A column that shows a label. A click on it opens the *link*. A hidden one is for links."""
@@ -27,7 +31,11 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A column that shows the result of a query. A hidden one is for sorting."""
+    """
+    A column that shows the result of a query. A hidden one is for sorting.
+
+    *colours* are those of the text, or of the cell if it *is_filled*: some are too light for text.
+    """
 
     title: str
     promql: str
@@ -36,6 +44,7 @@ class Value:
     texts: Sequence[models.ValueMapping] = ()
     colours: Steps = field(default_factory=dict)
     decimals: int | None = None
+    is_filled: bool = False
     is_hidden: bool = False
 
 
@@ -138,7 +147,7 @@ def _properties(column: Label | Value) -> Iterator[models.DynamicConfigValue]:
     if column.texts:
         yield _property("custom.align", "left")
         yield _property("mappings", [mapping.to_json() for mapping in column.texts])
-        yield _property("custom.cellOptions", {"type": "color-background", "mode": "basic"})
+        yield _property("custom.cellOptions", _FILLED)
         # Otherwise a cell without a value would have the colour of text as its background.
         yield _property("thresholds", steps({}, "transparent").build().to_json())
     if isinstance(column, Label):
@@ -149,8 +158,9 @@ def _properties(column: Label | Value) -> Iterator[models.DynamicConfigValue]:
     if column.decimals is not None:
         yield _property("decimals", column.decimals)
     if column.colours:
-        yield _property("thresholds", steps(column.colours).build().to_json())
-        yield _property("custom.cellOptions", {"type": "color-text"})
+        below = "transparent" if column.is_filled else "text"
+        yield _property("thresholds", steps(column.colours, below).build().to_json())
+        yield _property("custom.cellOptions", _FILLED if column.is_filled else _TEXT)
 
 
 def _property(name: str, value: object) -> models.DynamicConfigValue:

@@ -67,6 +67,11 @@ class AccountSnapshot:
     token_problem: str | None = None
     """Why the token in its file cannot be used; the last good one is used instead."""
 
+    @property
+    def wants_none(self) -> bool:
+        """Return whether the account has apps, and the configuration leaves out all of them."""
+        return self.apps == 0 and bool(self.listed)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

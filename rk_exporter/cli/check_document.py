@@ -27,6 +27,7 @@ from rk_exporter.cli.check_verdicts import (
     Verdict,
     blocked_until,
     discovery_failure,
+    is_account_fine,
     is_app_fine,
     is_fine,
     known_about,
@@ -124,7 +125,7 @@ def _account(account: AccountSnapshot) -> AccountDocument:
     return AccountDocument(
         account=account.account.name,
         account_id=account.account.account_id,
-        ok=account.up is True,
+        ok=is_account_fine(account),
         apps_found=account.listed,
         apps_read=account.apps,
         failure=_failure(account.failure, ACCOUNT_REMEDIES),

@@ -20,7 +20,7 @@ from rk_exporter.cli.tones import Painter, Tone, plain
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import Reading, ReadMode
 from rk_exporter.model.recording import Recording, Status
-from rk_exporter.model.remedies import ACCOUNT_REMEDIES, REMEDIES
+from rk_exporter.model.remedies import ACCOUNT_REMEDIES, REMEDIES, UNWANTED_APPS_REMEDY
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.snapshot import AccountSnapshot, AppSnapshot, Snapshot
 
@@ -82,6 +82,8 @@ def _counts(summary: Summary) -> Iterator[tuple[int, str]]:
     yield summary.rejected_tokens, f"{tokens} rejected"
     accounts = counted(summary.failed_accounts, "account")
     yield summary.failed_accounts, f"apps of {accounts} not listed"
+    empty = counted(summary.accounts_without_apps, "account")
+    yield summary.accounts_without_apps, f"all apps of {empty} left out"
     yield summary.failed_discoveries, f"live meetings of {discoveries} not listed"
 
 
@@ -91,6 +93,9 @@ def _account_line(account: AccountSnapshot, *, offline: bool, paint: Painter) ->
         return f"{subject}: no API calls made"
     if account.up and account.apps is not None:
         found = counted(account.listed or 0, "app")
+        if account.wants_none:
+            failed = paint(_FAILED, Tone.BAD)
+            return f"{subject}: {failed} {found} found, none to read; {UNWANTED_APPS_REMEDY}"
         return f"{subject}: {paint('ok', Tone.GOOD)}, {found} found, {account.apps} to read"
     failed = paint(_FAILED, Tone.BAD)
     if account.failure is None:

@@ -11,7 +11,7 @@ import msgspec
 from rk_exporter.cli.check_meetings import Existence
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import Reading
-from rk_exporter.snapshot import AppSnapshot, Snapshot
+from rk_exporter.snapshot import AccountSnapshot, AppSnapshot, Snapshot
 
 
 ExistenceByApp = Mapping[str, Existence]
@@ -51,12 +51,20 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     failed_accounts: Annotated[
         int, msgspec.Meta(description="accounts whose apps cannot be listed")
     ]
+    accounts_without_apps: Annotated[
+        int, msgspec.Meta(description="accounts all of whose apps are left out")
+    ]
 
 
 def is_fine(snapshot: Snapshot, existence: ExistenceByApp = NOTHING_KNOWN) -> bool:
     """Return whether the API accepts each token, and all meetings exist and can be read."""
     are_apps_fine = all(is_app_fine(app, known_about(app, existence)) for app in snapshot.apps)
-    return are_apps_fine and all(account.up for account in snapshot.accounts)
+    return are_apps_fine and all(map(is_account_fine, snapshot.accounts))
+
+
+def is_account_fine(account: AccountSnapshot) -> bool:
+    """Return whether the apps of an account can be listed, and any of them is to be read."""
+    return account.up is True and not account.wants_none
 
 
 def is_app_fine(app: AppSnapshot, known: Existence) -> bool:
@@ -99,6 +107,7 @@ def summary(snapshot: Snapshot, existence: ExistenceByApp = NOTHING_KNOWN) -> Su
         rejected_tokens=sum(token_failure(app) is not None for app in snapshot.apps),
         failed_discoveries=sum(discovery_failure(app) is not None for app in snapshot.apps),
         failed_accounts=sum(account.up is False for account in snapshot.accounts),
+        accounts_without_apps=sum(account.wants_none for account in snapshot.accounts),
     )
 
 

@@ -14,7 +14,7 @@ from rk_exporter.cli.options import Command, Parsed
 from rk_exporter.cli.process import run
 from rk_exporter.config.parsers import Address, parse_address
 from rk_exporter.config.web_options import parse_addresses
-from rk_exporter.config.webhook_options import parse_webhook_address
+from rk_exporter.config.webhook_options import parse_target_url, parse_webhook_address
 from rk_exporter.demo import demo
 from rk_exporter.runtime.line_writer import LineWriter
 from rk_exporter.runtime.log_formats import AUTO
@@ -230,6 +230,7 @@ def demo_command(
 @click.option(
     "webhook_url",
     "--webhook.url",
+    type=Parsed("URL", parse_target_url),
     metavar="URL",
     help="Send webhooks to this URL; the public key is at /.well-known/webhooks.json.",
 )

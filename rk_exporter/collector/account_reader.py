@@ -15,7 +15,11 @@ from rk_exporter.collector.scrape_interval import ScrapeInterval
 from rk_exporter.model.account import Account, AccountApps, ListedApp
 from rk_exporter.model.errors import ApiError
 from rk_exporter.model.failure import Failure
-from rk_exporter.model.remedies import ACCOUNT_REMEDIES, UNLISTED_APPS_REMEDY
+from rk_exporter.model.remedies import (
+    ACCOUNT_REMEDIES,
+    UNLISTED_APPS_REMEDY,
+    UNWANTED_APPS_REMEDY,
+)
 from rk_exporter.model.secret import TokenSource
 from rk_exporter.ratelimit.budget import LONGEST_PACED_SECONDS
 from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
@@ -80,6 +84,7 @@ class AccountReader:
         self._is_cut: bool | None = None
         self._logged_failure = LastLogged[Failure | None](None)
         self._logged_cut = LastLogged(initial=False)
+        self._logged_unwanted = LastLogged(initial=False)
 
     def change(self, parts: AccountParts) -> None:
         """Go on with other *parts* of the same account; no pass may be running."""
@@ -130,6 +135,7 @@ class AccountReader:
             self._take(listed, is_complete=all(page.is_complete for page in pages))
             self._due_at = now + (_RETRY_SECONDS if self._missing else LIST_INTERVAL_SECONDS)
             self._log_cut(len(listed))
+            self._log_unwanted()
         parts.limiter.end_pass()
         self._log()
 
@@ -220,6 +226,18 @@ class AccountReader:
             )
         else:
             logger.info("all apps of the account are listed again", extra=fields)
+
+    def _log_unwanted(self) -> None:
+        snapshot = self.snapshot
+        if self._logged_unwanted.changes_to(snapshot.wants_none) and snapshot.wants_none:
+            logger.warning(
+                "account has apps, and none of them is to be read",
+                extra={
+                    "account": self.parts.account.name,
+                    "apps": snapshot.listed,
+                    "remedy": UNWANTED_APPS_REMEDY,
+                },
+            )
 
     def leave(self) -> None:
         """Make no more calls."""

@@ -7,6 +7,7 @@ from rk_exporter.config.sources import ConfigSource
 
 
 DEFAULT_KEY_URL = "https://api.realtime.cloudflare.com/.well-known/webhooks.json"
+_TARGET_URL = "http://127.0.0.1:10060/webhooks/realtimekit"
 _ADDRESS = "webhook.listen_address"
 _KEY_URL, _KEY_FILE = "webhook.public_key_url", "webhook.public_key_file"
 # Verifies signatures. Nothing else needs it, and it is not small.
@@ -16,12 +17,28 @@ _PACKAGE = "cryptography"
 def parse_webhook_address(text: str) -> Address:
     """Return the address; without the package that verifies signatures, raise ValueError."""
     address = parse_address(text)
+    _require_package()
+    return address
+
+
+def parse_target_url(text: str) -> str:
+    """Return the URL to which the simulated API sends events, which it does without TLS."""
+    try:
+        url = parse_base_url(text)
+    except ValueError:
+        raise ValueError(f"must be a URL, e.g. {_TARGET_URL}") from None
+    if not url.lower().startswith("http://"):
+        raise ValueError(f"must begin with http://, as {_TARGET_URL}: events are sent without TLS")
+    _require_package()
+    return url
+
+
+def _require_package() -> None:
     # Only looked for: an import takes time and memory, also in `check`.
     if find_spec(_PACKAGE) is None:
         raise ValueError(
             f"needs the package {_PACKAGE}; install it with pip install 'rk-exporter[webhooks]'"
         )
-    return address
 
 
 def parse_key_url(text: str) -> str:

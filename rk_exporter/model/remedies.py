@@ -42,6 +42,7 @@ ACCOUNT_REMEDIES: Mapping[Reason, str] = MappingProxyType(
     }
 )
 """What to do if the apps of an account cannot be listed."""
+UNWANTED_APPS_REMEDY = "correct apps.include and apps.exclude of the account"
 UNLISTED_APPS_REMEDY = "name the apps that are missing in `apps`, each with its app_id"
 WAIT_REMEDIES: Mapping[Wait, str] = MappingProxyType(
     {

@@ -1,6 +1,7 @@
 """Whole accounts, through the command line."""
 
 import json
+import re
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,20 @@ def test_check_of_a_rejected_token(config_file: str) -> None:
         *("check", "--config.file", config_file, "--format", "json"), environment=environment
     )
     assert (1, False) == (document.exit_code, json.loads(document.stdout)["ok"])
+
+
+def test_check_of_an_account_without_wanted_apps(config_file: str) -> None:
+    """Expressions that leave out all apps of an account are a failure with its remedy."""
+    path = Path(config_file)
+    path.write_text(re.sub("exclude: .*?}", "include: nobody}", path.read_text()))
+    result = invoke("check", "--config.file", config_file)
+    assert 1 == result.exit_code
+    first, *_, last = result.stdout.splitlines()
+    assert first.endswith(
+        "all apps: FAILED 3 apps found, none to read; "
+        "correct apps.include and apps.exclude of the account"
+    )
+    assert "all apps of 1 account left out" in last
 
 
 def test_scrape(config_file: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from rk_exporter.model.palette import GOOD, SOON
 from tests.support.monitoring.board import Board, Json, strings
 from tests.support.monitoring.dashboard_conventions import STATES, coloured_states
 from tests.support.monitoring.dashboard_lint import findings
@@ -124,6 +125,28 @@ def test_values_of_bars_are_legible(dashboards: dict[str, Json]) -> None:
         if panel["type"] == "bargauge"
     ]
     assert {*modes} == {"text"}
+
+
+def test_texts_are_legible(dashboards: dict[str, Json]) -> None:
+    """No number or cell has a light colour as its text, which nobody can read on a white page."""
+    panels = [panel for board in dashboards.values() for panel in panels_of(board["panels"])]
+    coloured = [
+        (panel["title"], panel["fieldConfig"]["defaults"].get("thresholds", {}))
+        for panel in panels
+        if panel.get("options", {}).get("colorMode") == "value"
+    ]
+    for panel in panels:
+        for override in panel.get("fieldConfig", {}).get("overrides", ()):
+            of_cells = {item["id"]: item["value"] for item in override["properties"]}
+            if of_cells.get("custom.cellOptions", {}).get("type") == "color-text":
+                coloured.append((panel["title"], of_cells["thresholds"]))
+    assert coloured
+    light = {GOOD, SOON}
+    assert [] == [
+        title
+        for title, thresholds in coloured
+        if light & {step["color"] for step in thresholds.get("steps", ())}
+    ]
 
 
 def test_links_to_the_other_dashboards(dashboards: dict[str, Json]) -> None:

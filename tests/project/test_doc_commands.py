@@ -129,6 +129,7 @@ NOT_RUN = {
     "_RK_EXPORTER_COMPLETE=fish_source rk-exporter | source": "needs fish",
 }
 
+ON_FREE_PORTS = "--web.listen-address {exporter} --simulator.listen-address 127.0.0.1:0"
 # Placeholders, fixed ports and paths of the documentation, and what the tests use instead.
 REPLACED = {
     "=TOKEN ": "=simulated ",
@@ -142,9 +143,10 @@ REPLACED = {
     # The simulated API has meetings of its own, whose ids depend on its seed only.
     "abcdef-ghijkl": next(iter(GeneratedScenario(1, 5, 0.0, DEMO_PACE).meetings())).id,
     "rk-exporter simulate": "rk-exporter simulate --web.listen-address {simulator}",
+    "demo --webhook.listen-address :10060": "demo --webhook.listen-address 127.0.0.1:0"
+    f" {ON_FREE_PORTS}",
 }
 # For these targets, the program that they start is run; for others, make prints its commands.
-ON_FREE_PORTS = "--web.listen-address {exporter} --simulator.listen-address 127.0.0.1:0"
 MAKE = {
     "make demo": f"rk-exporter demo {ON_FREE_PORTS}",
     "make demo-stack": f"rk-exporter demo --stack {ON_FREE_PORTS}"

@@ -383,6 +383,27 @@ def test_ten_thousand_apps(tmp_path: Path) -> None:
     assert [(listed, 100), (listed, 100), (listed, 200)] == found
 
 
+def test_no_app_is_wanted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says once that the expressions leave out all apps, and the status until one comes."""
+    none = "accounts: [{account_id: acme, apps: {include: 'prod-.*', exclude: 'prod-1'}}]\n"
+
+    async def steps(simulation: Simulation) -> list[str | None]:
+        found = []
+        for names in ("", "prod-1,production", "prod-1,production", "prod-1,prod-2"):
+            change(simulation, apps=names)
+            await minutes(simulation, 11)
+            (account,) = simulation.exporter.collector.snapshot.accounts
+            found.append(account_status(account).problem)
+        return found
+
+    problem = "none of its 2 apps is to be read"
+    assert story(steps, of(tmp_path, none)) == [None, problem, problem, None]
+    said = "account has apps, and none of them is to be read"
+    (warning,) = [record for record in caplog.records if record.message == said]
+    assert (vars(warning)["account"], vars(warning)["apps"]) == ("acme", 2)
+    assert "correct apps.include and apps.exclude" in vars(warning)["remedy"]
+
+
 @pytest.mark.parametrize("has_paging", [True, False], ids=["paging", "no paging"])
 def test_more_apps_than_pages(
     *, has_paging: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture

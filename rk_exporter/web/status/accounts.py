@@ -1,6 +1,10 @@
 """The accounts in the status document."""
 
-from rk_exporter.model.remedies import ACCOUNT_REMEDIES, UNLISTED_APPS_REMEDY
+from rk_exporter.model.remedies import (
+    ACCOUNT_REMEDIES,
+    UNLISTED_APPS_REMEDY,
+    UNWANTED_APPS_REMEDY,
+)
 from rk_exporter.snapshot import AccountSnapshot
 from rk_exporter.web.status.document import AccountStatus
 from rk_exporter.web.status.readiness import cause_text
@@ -14,6 +18,9 @@ def account_status(account: AccountSnapshot) -> AccountStatus:
     if problem is None and account.is_cut:
         problem = f"it has more apps than the {account.listed:,} that the exporter lists"
         remedy = UNLISTED_APPS_REMEDY
+    if problem is None and account.wants_none:
+        problem = f"none of its {account.listed:,} apps is to be read"
+        remedy = UNWANTED_APPS_REMEDY
     return AccountStatus(
         name=account.account.name,
         account_id=account.account.account_id,

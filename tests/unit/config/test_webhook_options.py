@@ -1,3 +1,4 @@
+import re
 import sys
 
 import pytest
@@ -6,7 +7,7 @@ from rk_exporter.config.config import Config, with_fixed_options
 from rk_exporter.config.loader import load
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import ConfigError
-from rk_exporter.config.webhook_options import DEFAULT_KEY_URL
+from rk_exporter.config.webhook_options import DEFAULT_KEY_URL, parse_target_url
 from tests.unit.config.test_config import ENVIRONMENT, settings
 
 
@@ -41,6 +42,8 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
         "pip install 'rk-exporter[webhooks]'"
     )
     assert configured().webhook_address is None
+    with pytest.raises(ValueError, match="needs the package cryptography"):
+        parse_target_url("http://127.0.0.1:10060/webhooks/realtimekit")
 
 
 @pytest.mark.parametrize("text", ["10060", ":x", "http://a", ":99999"])
@@ -56,6 +59,26 @@ def test_bad_url(url: str) -> None:
     """A text that is no URL is refused; it is not shown, because it may contain a password."""
     message = error_of(webhook__listen_address=":10060", webhook__public_key_url=url)
     assert message == f"--webhook.public_key_url: must be a URL, e.g. {DEFAULT_KEY_URL}"
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        *(
+            (url, "must be a URL, e.g. http://127.0.0.1:10060/webhooks/realtimekit")
+            for url in (
+                *("", "x", " ", "ftp://a", "http://", "http://a:99999/x", "http://[::1/x"),
+                *("http://u:canary@a/x", "http://a/x?key=canary", "http://a/\0", "http://ü/x"),
+            )
+        ),
+        ("https://a.example/x", "must begin with http://"),
+    ],
+)
+def test_bad_target(url: str, message: str) -> None:
+    """The simulated API sends events to a URL with http only; a password is not repeated."""
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        parse_target_url(url)
+    assert "canary" not in str(caught.value)
 
 
 def test_clear_text() -> None:

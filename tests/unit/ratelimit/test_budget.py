@@ -690,3 +690,32 @@ class TestReports:
         caller.burst()
         caller.now += 3601
         assert 0 == caller.wait
+
+
+class TestTakeOver:
+    """A new budget that takes over the calls of several others, after a reload."""
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_strictest_report(self, order: int) -> None:
+        """Of two reports of one policy, the fewest remaining calls and the latest reset count."""
+        few, long = rested(), rested()
+        few.call(policy(3, resets=30.0))
+        long.call(policy(50, resets=90.0))
+        both = merged([few, long][::order])
+        both.want(*[(0.0, 1, True)] * 60, until=both.now + 89.0)
+        assert len(both.calls) == 3
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_slowest_pace(self, order: int) -> None:
+        """Calls wait as after those of the busiest budget."""
+        busy, idle = rested(), rested()
+        busy.burst()
+        assert busy.wait > 0
+        assert merged([busy, idle][::order]).wait == pytest.approx(busy.wait)
+
+
+def merged(callers: Sequence[Caller]) -> Caller:
+    """Return a caller whose budget takes over those of *callers*."""
+    both = rested()
+    both.budget.take_over(caller.budget for caller in callers)
+    return both

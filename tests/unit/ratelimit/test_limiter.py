@@ -414,6 +414,13 @@ class TestRejectedToken:
         assert [0, 1] == await together(app.call(lasts=1.0), app.call())
 
     @in_virtual_time
+    async def test_queued_calls(self, world: World) -> None:
+        """A call that waited for the budget is not made if the token was rejected meanwhile."""
+        app = world.app(budget=10, max_wait=100)
+        assert [0, None] == await together(app.rejected(lasts=50.0), app.call())
+        assert 1 == len(app.begun)
+
+    @in_virtual_time
     async def test_accepted_token(self, world: World) -> None:
         """A token that was accepted counts as valid until it is rejected twice in a row."""
         app = await world.rested_app()

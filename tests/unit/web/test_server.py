@@ -295,20 +295,22 @@ def test_response_that_is_not_read() -> None:
     with_site(test)
 
 
+async def read_slowly(site: Site, path: str, connection: str = "keep-alive") -> int:
+    """Return how many bytes a slow client receives until the server closes the connection."""
+    peer = await site.connect(receive_buffer_bytes=4096)
+    await peer.get(path, f"Connection: {connection}")
+    received = 0
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        with contextlib.suppress(ConnectionError):
+            while data := await peer.reader.read(1000):
+                received += len(data)
+                await asyncio.sleep(DRIP_EVERY_SECONDS)
+    return received
+
+
 @pytest.mark.usefixtures("short_response_deadline")
 def test_response_that_is_read_slowly() -> None:
     """A client that reads too slowly is disconnected, even if the application has finished."""
-
-    async def read_slowly(site: Site, path: str, connection: str) -> int:
-        peer = await site.connect(receive_buffer_bytes=4096)
-        await peer.get(path, f"Connection: {connection}")
-        received = 0
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            with contextlib.suppress(ConnectionError):
-                while data := await peer.reader.read(1000):
-                    received += len(data)
-                    await asyncio.sleep(DRIP_EVERY_SECONDS)
-        return received
 
     async def test(site: Site) -> None:
         ways = itertools.product(
@@ -318,6 +320,16 @@ def test_response_that_is_read_slowly() -> None:
         assert 0 < min(received)
         assert max(received) < 3_000_000
         await site.until(lambda: site.application.finished == 4)
+
+    with_site(test, send_buffer_bytes=4096)
+
+
+@pytest.mark.usefixtures("short_response_deadline")
+def test_short_response_that_is_read_slowly() -> None:
+    """The deadline also runs for a response that fits into asyncio's buffer."""
+
+    async def test(site: Site) -> None:
+        assert 0 < await read_slowly(site, "/blob/50000") < 50_000
 
     with_site(test, send_buffer_bytes=4096)
 
