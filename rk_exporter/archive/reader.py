@@ -41,7 +41,7 @@ def _in_thread(work: Callable[[], None]) -> None:
 
 
 class AppArchive:
-    """The copies of one app's recordings: what the lists of its bucket have shown."""
+    """The copies of one app's recordings that the lists of its bucket have shown."""
 
     def __init__(self, archive: Archive, reader: "BucketReader") -> None:
         self.archive = archive
@@ -70,7 +70,7 @@ class AppArchive:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a list has shown that took *seconds* and ended at *ended_at* (unix seconds)."""
+    """The copies in a list that took *seconds* and ended at *ended_at* (unix seconds)."""
 
     copies: Mapping[AppArchive, Copies]
     seconds: float

@@ -1,4 +1,4 @@
-"""What is known about the copies of an app's recordings: frozen, so that snapshots can hold it."""
+"""The known copies of an app's recordings: frozen, so that snapshots can hold them."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -79,6 +79,6 @@ class ArchiveStatus:
         )
 
     def after_failure(self, failure: ArchiveFailure) -> "ArchiveStatus":
-        """Return the status after a list that failed: what the last good one showed stays."""
+        """Return the status after a list that failed; the copies of the last good one stay."""
         failures = {**self.failures, failure.reason: self.failures[failure.reason] + 1}
         return replace(self, failure=failure, failures=failures)
