@@ -28,10 +28,10 @@ _REJECTED = Backoff(first_seconds=15.0, longest_seconds=300.0)
 _REJECTIONS_OF_A_VALID_TOKEN = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class CallBreakers:
     """
-    The circuit breakers that one call must pass.
+    The circuit breakers that one call must pass; each call has such an object of its own.
 
     *group* is that of its budget group. Those of its app are *auth*, about the token that the call
     sends, and *access*, about everything between the exporter and the API.
@@ -40,7 +40,7 @@ class CallBreakers:
     group: CircuitBreaker
     auth: CircuitBreaker
     access: CircuitBreaker
-    trials: list[CircuitBreaker] = field(default_factory=list)
+    trials: list[CircuitBreaker] = field(default_factory=list, init=False)
     """The breakers for which the call is the trial call."""
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
