@@ -1,6 +1,5 @@
 """The commands `demo` and `simulate`."""
 
-import math
 import sys
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -12,6 +11,7 @@ import click
 from rk_exporter import simulator
 from rk_exporter.cli.options import Command, Parsed
 from rk_exporter.cli.process import run
+from rk_exporter.cli.simulator_values import count, number, parse_fault
 from rk_exporter.config.parsers import Address, parse_address
 from rk_exporter.config.web_options import parse_addresses
 from rk_exporter.config.webhook_options import parse_target_url, parse_webhook_address
@@ -39,47 +39,6 @@ class _World(TypedDict):
     latency: float
     linger: float
     rate_limit: int
-
-
-def _number(least: float, most: float) -> Parsed[float]:
-    """Return the type of a number in a range."""
-
-    def parse(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if math.isnan(number):
-            raise ValueError(f"{text!r} is not a number")
-        if not least <= number <= most:
-            raise ValueError(f"{text} is not in the range {least:g} to {most:,.0f}")
-        return number
-
-    return Parsed("number", parse)
-
-
-def _count(most: int) -> Parsed[int]:
-    """Return the type of a whole number from 0 to *most*."""
-
-    def parse(text: str) -> int:
-        try:
-            count = int(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is not a whole number") from None
-        if not 0 <= count <= most:
-            raise ValueError(f"{text} is not in the range 0 to {most:,}")
-        return count
-
-    return Parsed("count", parse)
-
-
-def _parse_fault(text: str) -> tuple[str, simulator.Fault]:
-    """Return the meeting's id and the fault in a `MEETING=KIND` pair."""
-    meeting_id, _, kind = text.rpartition("=")
-    if not meeting_id or kind not in list(simulator.Fault):
-        kinds = ", ".join(simulator.Fault)
-        raise ValueError(f"invalid fault {text!r}; write MEETING=KIND with KIND {kinds}")
-    return meeting_id, simulator.Fault(kind)
 
 
 def _address_option(flag: str, port: int, help_text: str) -> Callable[[F], F]:
@@ -176,7 +135,7 @@ def demo_command(
 @_addresses_option(10059, "Address to listen on.")
 @_seed_option
 @click.option(
-    "--meetings", type=_count(100_000), default=12, metavar="N", help="Number of meetings."
+    "--meetings", type=count(100_000), default=12, metavar="N", help="Number of meetings."
 )
 @click.option(
     "--pace",
@@ -186,28 +145,28 @@ def demo_command(
 )
 @click.option(
     "--speed",
-    type=_number(0.01, 1e6),
+    type=number(0.01, 1e6),
     default=1,
     metavar="FACTOR",
     help="How many times faster than real time the simulated clock runs.",
 )
 @click.option(
     "--latency",
-    type=_number(0, 3600),
+    type=number(0, 3600),
     default=0,
     metavar="SECONDS",
     help="Time before each response.",
 )
 @click.option(
     "--linger",
-    type=_number(0, 1e9),
+    type=number(0, 1e9),
     default=0,
     metavar="SECONDS",
     help="How long the API still shows a finished recording as active.",
 )
 @click.option(
     "--rate-limit",
-    type=_count(10**9),
+    type=count(10**9),
     default=1200,
     metavar="N",
     help="Calls per 5 minutes and user; 0 means no limit.",
@@ -215,7 +174,7 @@ def demo_command(
 @click.option(
     "faults",
     "--fault",
-    type=Parsed("fault", _parse_fault),
+    type=Parsed("fault", parse_fault),
     multiple=True,
     metavar="MEETING=KIND",
     help="Let calls for a meeting fail, or for all meetings (*). Repeatable.",

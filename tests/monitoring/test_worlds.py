@@ -52,6 +52,7 @@ def in_worlds(pairs: Sequence[tuple[Monitoring, World]]) -> pytest.MarkDecorator
 
 in_all_worlds = in_worlds(PAIRS)
 in_worlds_with_rules = in_worlds([pair for pair in PAIRS if pair[1].has_rules])
+in_worlds_with_different_apps = in_worlds([pair for pair in PAIRS if not pair[1].twice])
 in_two_clusters = in_worlds([pair for pair in PAIRS if pair[1].twice])
 
 
@@ -231,11 +232,9 @@ def test_the_same_figures(world: World, asked: Mapping[str, Asked]) -> None:
     check(different)
 
 
-@in_all_worlds
+@in_worlds_with_different_apps
 def test_the_same_figures_without_a_selection(world: World, asked: Mapping[str, Asked]) -> None:
     """The choice "All" shows our exporters, and no other jobs."""
-    if world.twice:
-        pytest.skip("two apps have the same name")
     different = [
         difference
         for plain, other in zip(asked[PLAIN.name].home, asked[world.name].everything, strict=True)
