@@ -1,6 +1,8 @@
 """Refusals of the API: of the token, of the rate, of all calls for a while."""
 
+import asyncio
 import json
+import time
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +14,8 @@ import pytest
 
 from tests.support.building import labelled, value
 from tests.support.exporter_process import ExporterProcess, eventually, exporter_process
-from tests.support.fault_server import ANY_PATH, Behaviour, FaultServer, answer
-from tests.support.faulty_api import GONE, NO_RECORDINGS, served, shown
+from tests.support.fault_server import ANY_PATH, Behaviour, Exchange, FaultServer, answer
+from tests.support.faulty_api import GONE, NO_RECORDINGS, SHORT_SCRAPE_SECONDS, served, shown
 
 
 HTML = b"<!DOCTYPE html><html><title>Attention required</title></html>"
@@ -254,3 +256,46 @@ def test_malformed_rate_limit(tmp_path: Path, header: str) -> None:
             assert 0 == value(text, "rk_meetings_deferred")
             assert calls < len(server.requests)
         assert None is value(text, "rk_api_blocked_until_timestamp_seconds")
+
+
+def test_slow_api(tmp_path: Path) -> None:
+    """A scrape of an API that needs a second per call is answered in time; the next ones go on."""
+    server = FaultServer()
+    server.script(ANY_PATH, GONE)
+    server.script("recordings", NO_RECORDINGS)
+    names = [f"meeting-{number}" for number in range(30)]
+    for name in names:
+        server.script(name, slowly(name))
+    config = tmp_path / "rk.yml"
+    with served(server):
+        config.write_text(
+            f"account_id: account\napp_id: app\nmeeting_ids: {json.dumps(names)}\n"
+            f"api: {{base_url: '{server.url}/client/v4', budget: 100000, read: active-recording}}\n"
+            "scrape: {min_interval: 0s}\nweb: {listen_address: '127.0.0.1:0'}\n"
+        )
+        with exporter_process(config) as exporter:
+            begun = time.monotonic()
+            text = exporter.scrape(SHORT_SCRAPE_SECONDS)
+            assert time.monotonic() - begun < SHORT_SCRAPE_SECONDS + 5
+            waiting = value(text, "rk_meetings_deferred")
+            assert waiting is not None
+            assert waiting > 0
+            assert "meetings have to wait: the time of the scrape is over" in exporter.log
+            eventually(lambda: read(exporter.scrape(SHORT_SCRAPE_SECONDS)) == len(names))
+            exporter.terminate()
+
+
+def slowly(name: str) -> Behaviour:
+    """Answer with a recording, a second later."""
+    shortly = shown(name)
+
+    async def behave(exchange: Exchange) -> bool:
+        await asyncio.sleep(1)
+        return await shortly(exchange)
+
+    return behave
+
+
+def read(text: str) -> int:
+    """Return how many meetings were read."""
+    return len(labelled(text, "rk_meeting_last_success_timestamp_seconds"))
