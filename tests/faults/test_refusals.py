@@ -281,7 +281,7 @@ def test_slow_api(tmp_path: Path) -> None:
             assert waiting is not None
             assert waiting > 0
             assert "meetings have to wait: the time of the scrape is over" in exporter.log
-            eventually(lambda: read(exporter.scrape(SHORT_SCRAPE_SECONDS)) == len(names))
+            eventually(lambda: read(exporter.scrape()) == len(names))
             exporter.terminate()
 
 
