@@ -284,4 +284,5 @@ class AppPass:
         limiter = self._parts.limiter
         if self._has_called:
             return limiter.counts.succeeded > self._counts_before.succeeded
-        return False if limiter.is_blocked else self._before.snapshot.up
+        may_not_call = limiter.is_blocked or limiter.is_unreachable
+        return False if may_not_call else self._before.snapshot.up
