@@ -22,8 +22,8 @@ import httpcore
 import httpx
 
 from rk_exporter import __version__
-from rk_exporter.api.call_progress import CallProgress
 from rk_exporter.api.connection_pool import ClientPool, Share
+from rk_exporter.api.connection_progress import CallProgress
 from rk_exporter.model.errors import (
     ApiError,
     ApiTimeout,

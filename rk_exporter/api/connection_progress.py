@@ -1,4 +1,4 @@
-"""How far a call has come, as httpx reports it."""
+"""How far a request over a connection has come, as httpx reports it."""
 
 import asyncio
 import contextlib
