@@ -9,6 +9,8 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+import trustme
+
 
 # Far longer than any test takes on a slow machine.
 TEST_TIMEOUT_SECONDS = 20.0
@@ -231,6 +233,13 @@ class FaultServer:
         name = path.partition("?")[0].rpartition("/")[2]
         script = self._scripts[name if name in self._scripts else ANY_PATH]
         return script.pop(0) if len(script) > 1 else script[0]
+
+
+def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """Return a context for a server with *certificate*."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
 
 
 def _parse(connection: int, raw: bytes) -> Request:
