@@ -14,8 +14,6 @@ from typing import Any
 
 import httpx
 
-from tests.support.processes import url_in
-
 
 # Far longer than anything takes on a busy machine.
 PATIENCE_SECONDS = 60.0
@@ -98,7 +96,8 @@ def exporter_process(
 
             eventually(listens)
             lines = output.read_text().splitlines()
-            url = url_in(next(line for line in lines if "msg=listening" in line))
+            line = next(line for line in lines if "msg=listening" in line)
+            url = line.rpartition(" url=")[2].removesuffix("/metrics")
             with httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as client:
                 yield ExporterProcess(process, output, client)
         finally:
