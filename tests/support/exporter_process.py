@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -72,20 +71,20 @@ def exporter_process(
     *,
     environment: Mapping[str, str] | None = None,
     program: tuple[str, ...] = PROGRAM,
-    **options: Any,
+    launcher: tuple[str, ...] = (),
 ) -> Iterator[ExporterProcess]:
     """
     Run the exporter with a *config* that listens on any port, until the block ends.
 
-    *environment* is all that it gets besides the token; *options* are those of Popen.
+    *environment* is all that it gets besides the token; a *launcher* is a command before its own.
     """
     output = config.with_name("output")
     variables = {"CLOUDFLARE_API_TOKEN": TOKEN, **(environment or {})}
-    command = [sys.executable, *program, "serve", "--config.file", str(config)]
+    command = [*launcher, sys.executable, *program, "serve", "--config.file", str(config)]
     with (
         output.open("wb") as stream,
         subprocess.Popen(
-            command, stdout=stream, stderr=stream, text=True, env=variables, cwd=ROOT, **options
+            command, stdout=stream, stderr=stream, text=True, env=variables, cwd=ROOT
         ) as process,
     ):
         try:
