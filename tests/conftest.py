@@ -31,6 +31,14 @@ hypothesis.settings.register_profile(
     derandomize=False,
     max_examples=500,
 )
+# For `make mutants`: the simplest example that fails takes long to find, and any is enough.
+hypothesis.settings.register_profile(
+    "mutants",
+    hypothesis.settings.get_profile("project"),
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    # A test runs several times in one process.
+    suppress_health_check=[*hypothesis.HealthCheck],
+)
 hypothesis.settings.load_profile("project")
 
 
