@@ -31,10 +31,11 @@ hypothesis.settings.register_profile(
     derandomize=False,
     max_examples=500,
 )
-# For `make mutants`: the simplest example that fails takes long to find, and any is enough.
+# For `make mutants`: most mutants fail soon, and any example is enough.
 hypothesis.settings.register_profile(
     "mutants",
     hypothesis.settings.get_profile("project"),
+    max_examples=25,
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
     # A test runs several times in one process.
     suppress_health_check=[*hypothesis.HealthCheck],
