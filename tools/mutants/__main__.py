@@ -22,14 +22,8 @@ from tools.mutants.workspace import ROOT, Workspace
 
 
 WORKSPACES = tuple(
-    Workspace(package, (f"tests/unit/{package}", *more))
-    for package, *more in (
-        ("ratelimit",),
-        ("tracking",),
-        ("metrics",),
-        ("collector",),
-        ("api",),
-    )
+    Workspace(package, (f"tests/unit/{package}",))
+    for package in ("ratelimit", "tracking", "metrics", "collector", "api")
 )
 
 
@@ -39,16 +33,16 @@ def main() -> None:
     parser.add_argument(
         "files", nargs="*", default=["*"], help="patterns of files below rk_exporter"
     )
-    parser.add_argument("--shard", type=_shard, default=(1, 1), help="e.g. 1/20: a part of the files")
+    parser.add_argument(
+        "--shard", type=_shard, default=(1, 1), help="e.g. 1/20: a part of the files"
+    )
     parser.add_argument("--children", type=int, default=os.cpu_count(), help="processes at a time")
     options = parser.parse_args()
     files = chosen_files(options.files, *options.shard)
     if not files:
         parser.error("no file of these packages is chosen")
     mutants = [
-        mutant
-        for workspace in WORKSPACES
-        for mutant in _tried(workspace, files, options.children)
+        mutant for workspace in WORKSPACES for mutant in _tried(workspace, files, options.children)
     ]
     print(report(mutants))
     sys.exit(any(_is_new(mutant) for mutant in mutants))

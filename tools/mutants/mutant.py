@@ -79,7 +79,8 @@ def _outcome(exit_code: int) -> Outcome:
 
 def _function(key: str) -> str:
     found = _NAME.search(key)
-    assert found, key
+    if found is None:
+        raise ValueError(key)
     name = found["function"]
     return f"{found['class']}.{name}" if found["class"] else name
 
@@ -89,7 +90,10 @@ def _difference(key: str, spans: dict[str, Any], lines: list[str]) -> tuple[str,
     name = key.rpartition(".")[2]
     original = f"{name.rpartition('__mutmut_')[0]}__mutmut_orig"
     before, after = (
-        [line.replace(which, _function(key).rpartition(".")[2]) for line in lines[spans[which][0] - 1 : spans[which][1]]]
+        [
+            line.replace(which, _function(key).rpartition(".")[2])
+            for line in lines[spans[which][0] - 1 : spans[which][1]]
+        ]
         for which in (original, name)
     )
     matcher = difflib.SequenceMatcher(a=before, b=after, autojunk=False)
