@@ -71,6 +71,8 @@ class AppPass:
             await self._read_list(readings)
         else:
             await self._read_each(waiting)
+            if self._has_called:
+                parts.lister.compare(others_succeed=self._has_succeeded)
         fresh_count = len(readings) - len(waiting)
         return self._next_state(parts.sync_meetings(readings), fresh_count=fresh_count)
 
