@@ -42,6 +42,8 @@ class ListResult:
     sightings: list[ListedRecording] = field(default_factory=list)
     """In the order of the answers: if a recording changes its state, it is there twice."""
     failure: Failure | None = None
+    was_sent: bool = True
+    """Whether the *failure*, if any, may say something about the list."""
     is_rate_limited: bool = False
     """Whether the rate limiter did not let all calls through."""
     page_count: int = 0
@@ -91,6 +93,8 @@ class ActiveRecordingsLister:
         """Why the filter is not used, until this is logged."""
         self._failures = 0
         self._avoided_until = 0.0
+        self._others_succeed = False
+        """Whether single calls succeeded since the list began to fail."""
         self.usual_calls = len(_STATUSES)
         """How many calls a complete read takes, as far as known."""
 
@@ -107,7 +111,8 @@ class ActiveRecordingsLister:
         result = await self._read_by_status(context) if self._filters else None
         if result is None or not self._filters:
             result = await self._read_unfiltered(context)
-        self._count_failure(result.failure)
+        if result.was_sent:
+            self._count_failure(result.failure)
         if result.is_complete:
             self.usual_calls = result.page_count
         elif result.is_rate_limited:
@@ -119,7 +124,21 @@ class ActiveRecordingsLister:
         """Return whether the list failed repeatedly, so that another way of reading may help."""
         return self._clock.wall() < self._avoided_until
 
+    def compare(self, *, others_succeed: bool) -> None:
+        """
+        Take in a pass with single calls, which *others_succeed* says whether the API answers.
+
+        If they fail, too, it is not the list. The first time that they succeed, the list is tried
+        once more: it may have failed only as long as everything else.
+        """
+        if not self.is_failing or (others_succeed and self._others_succeed):
+            return
+        self._avoided_until, self._others_succeed = 0.0, others_succeed
+        self._failures = _FAILURES_IN_A_ROW - 1 if others_succeed else 0
+
     def _count_failure(self, failure: Failure | None) -> None:
+        if failure is None:
+            self._others_succeed = False
         is_of_the_list = failure is not None and failure.reason not in _NOT_OF_THE_LIST
         self._failures = self._failures + 1 if is_of_the_list else 0
         if self._failures == _FAILURES_IN_A_ROW:
@@ -181,7 +200,7 @@ class ActiveRecordingsLister:
                 self._stop_filtering(error)
                 return
             logger.debug("%s", error, extra={"app": self._app})
-            result.failure = error.failure
+            result.failure, result.was_sent = error.failure, error.was_sent
 
     def _stop_filtering(self, error: ClientError) -> None:
         self._refusal = error
