@@ -449,8 +449,8 @@ def tls_scrape(exporter: ExporterProcess, folder: Path) -> int:
 
 @pytest.mark.parametrize(
     "said",
-    [b"", HEALTHY, b"\x16\x03\x01", b"\x16\x03\x01\xff\xff" + b"x" * 1000, b"\0" * 100],
-    ids=["silence", "plain HTTP", "cut handshake", "broken handshake", "garbage"],
+    [b"", HEALTHY, b"\x16\x03\x01", b"\0" * 100],
+    ids=["silence", "plain HTTP", "cut handshake", "garbage"],
 )
 def test_handshakes_that_fail(encrypted: ExporterProcess, said: bytes) -> None:
     """200 clients that never end a handshake hold up no scrape, and are disconnected."""
