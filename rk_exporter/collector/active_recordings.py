@@ -119,6 +119,10 @@ class ActiveRecordingsLister:
         """Return whether the list failed repeatedly, so that another way of reading may help."""
         return self._clock.wall() < self._avoided_until
 
+    def forget_failures(self) -> None:
+        """Read the list as usual, because other calls fail as well."""
+        self._failures, self._avoided_until = 0, 0.0
+
     def _count_failure(self, failure: Failure | None) -> None:
         is_of_the_list = failure is not None and failure.reason not in _NOT_OF_THE_LIST
         self._failures = self._failures + 1 if is_of_the_list else 0

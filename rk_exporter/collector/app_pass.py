@@ -69,6 +69,7 @@ class AppPass:
             await self._read_list(readings)
         else:
             await self._read_each(waiting)
+        await self._catch_up()
         fresh_count = len(readings) - len(waiting)
         return self._next_state(parts.sync_meetings(readings), fresh_count=fresh_count)
 
@@ -138,6 +139,19 @@ class AppPass:
             *settings[_SETTINGS_FIRST:],
             *self._check_jobs(),
         )
+        if not self._up():
+            # Single calls fail, too, so it is not the list that does not work.
+            self._parts.lister.forget_failures()
+
+    async def _catch_up(self) -> None:
+        """
+        Read what was put off, if calls succeed again after a pass in which all of them failed.
+
+        While all calls fail, no failure is about one recording or about the list alone.
+        """
+        if self._before.snapshot.up is False and self._up():
+            self._parts.forget_failures()
+            await self._run(*self._read_jobs(), *self._backfill_jobs())
 
     async def _read_list(self, readings: Iterable[Reading]) -> None:
         """
