@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from rk_exporter.api.endpoints import ACTIVE_RECORDING, MEETING, NO_STATUS, RECORDING
 from rk_exporter.api.results import Page
-from rk_exporter.model.errors import ApiError
+from rk_exporter.model.errors import ApiError, Unreachable
 from rk_exporter.model.recording import Recording
 from rk_exporter.ratelimit.status import RateLimitPolicy
 
@@ -56,9 +56,10 @@ class CallLog:
             self._log(trace, _learnt(trace.endpoint, value))
 
     def failed(self, trace: CallTrace, error: ApiError) -> None:
-        """Log a failed call."""
+        """Log a failed call, or one that would fail like those before it."""
         if logger.isEnabledFor(logging.DEBUG):
-            self._log(trace, str(error), error.reason)
+            not_made = "not made: " if isinstance(error, Unreachable) else ""
+            self._log(trace, f"{not_made}{error}", error.reason)
 
     def postponed(self, trace: CallTrace) -> None:
         """Log a call that was not made."""

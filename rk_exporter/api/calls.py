@@ -18,7 +18,13 @@ from rk_exporter.api.malformed_fields import MalformedFieldLog
 from rk_exporter.api.results import Parsed
 from rk_exporter.api.unknown_statuses import UnknownStatusLog
 from rk_exporter.model.account import Account
-from rk_exporter.model.errors import ApiError, ConnectionStale, RateLimited, ServerError
+from rk_exporter.model.errors import (
+    ApiError,
+    ConnectionStale,
+    RateLimited,
+    ServerError,
+    Unreachable,
+)
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.secret import Secret
@@ -94,6 +100,7 @@ class ApiCaller:
 
         A call whose kept connection was closed by the server is made again, once. *on_answer* gets
         each complete answer. Raises ApiError, and counts it if *counts_failure*; RateLimitWait.
+        A call that is not made is not counted.
         """
         connection = await self._pool.acquire()
         deadline, trace = math.inf, CallTrace(endpoint, path)
@@ -128,8 +135,13 @@ class ApiCaller:
         except ApiError as error:
             self._log.failed(trace, error)
             if are_counted:
-                self.observer.failed(trace.endpoint, error.reason)
+                self.count_failure(trace.endpoint, error)
             raise
+
+    def count_failure(self, endpoint: str, error: ApiError) -> None:
+        """Count a call that failed, unless it was not made."""
+        if not isinstance(error, Unreachable):
+            self.observer.failed(endpoint, error.reason)
 
     async def _get(
         self, connection: Connection, trace: CallTrace, token: Secret, deadline: float

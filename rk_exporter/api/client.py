@@ -82,8 +82,9 @@ class RealtimeKitClient:
         parse = partial(parsers.parse_recordings_page, files=self.files)
         try:
             page = await self._page(RECORDINGS, query, parse, context)
-        except ApiError:
-            self._list_proof.fail(_now())
+        except ApiError as error:
+            if error.was_sent:
+                self._list_proof.fail(_now())
             raise
         self._list_proof.succeed(_now())
         return page
@@ -173,7 +174,7 @@ class RealtimeKitClient:
             if may_mean_none and await self._list_proof.obtain(partial(self._read_list, context)):
                 logger.debug("the 404 means that there is none: the list of recordings is readable")
                 return none
-            self._calls.observer.failed(endpoint, error.reason)
+            self._calls.count_failure(endpoint, error)
             raise
 
     async def _read_list(self, context: PassContext) -> None:

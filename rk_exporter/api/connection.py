@@ -23,6 +23,7 @@ import httpx
 
 from rk_exporter import __version__
 from rk_exporter.api.connection_pool import ClientPool, Share
+from rk_exporter.api.connection_progress import CallProgress
 from rk_exporter.model.errors import (
     ApiError,
     ApiTimeout,
@@ -38,8 +39,6 @@ from rk_exporter.model.secret import Secret
 LARGEST_BODY_BYTES = 1 << 20
 # Bytes that have reached this machine are read in the next iteration of the event loop.
 _SILENCE_SECONDS = 0.001
-_API = "the API"
-_PROXY = "the proxy"
 # httpx calls it at each step of a request.
 _Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
@@ -52,27 +51,6 @@ class Answer:
     body: bytes
     headers: Mapping[str, str]
     """The headers; their names are case-insensitive."""
-
-
-class _Progress:
-    """Observes how far a request has come."""
-
-    def __init__(self, url: str) -> None:
-        self._host = httpx.URL(url).raw_host.decode()
-        self.peer = _API
-        """With whom the connection is being set up: the API or the proxy."""
-        self.opened = contextlib.AsyncExitStack()
-        """Closes the TCP connection if this request opened it."""
-
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take in a step of the request."""
-        if event == "connection.connect_tcp.started" and info["host"] != self._host:
-            self.peer = _PROXY
-        elif event == "connection.connect_tcp.complete":
-            # If a deadline cancels a TLS handshake, httpx leaves the TCP connection open.
-            self.opened.push_async_callback(info["return_value"].aclose)
-        elif event == "proxy.start_tls.started":
-            self.peer = _API
 
 
 class Connection:
@@ -98,7 +76,7 @@ class Connection:
         Raises ApiError for anything else; ApiTimeout at *deadline* (loop time).
         """
         fresh, self._needs_fresh = self._needs_fresh, False
-        progress = _Progress(url)
+        progress = CallProgress(url)
         was_proven = False
         try:
             async with (
@@ -115,6 +93,7 @@ class Connection:
             failure = translate_error(error, was_proven=was_proven, peer=progress.peer)
             if failure is None:
                 raise
+            failure.opened_connection = progress.opened_connection(failure)
             self._needs_fresh = isinstance(failure, ConnectionStale)
             raise failure from None
         return answer

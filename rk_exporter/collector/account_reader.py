@@ -125,7 +125,8 @@ class AccountReader:
             return
         except ApiError as error:
             self._up, self._failure = False, error.failure
-            self._due_at = now + _RETRY_SECONDS
+            if error.was_sent:
+                self._due_at = now + _RETRY_SECONDS
         else:
             pages, self._pages = self._pages, []
             self._up, self._failure = True, None

@@ -42,6 +42,8 @@ class ListResult:
     sightings: list[ListedRecording] = field(default_factory=list)
     """In the order of the answers: if a recording changes its state, it is there twice."""
     failure: Failure | None = None
+    was_sent: bool = True
+    """Whether the *failure*, if any, may say something about the list."""
     is_rate_limited: bool = False
     """Whether the rate limiter did not let all calls through."""
     page_count: int = 0
@@ -107,7 +109,8 @@ class ActiveRecordingsLister:
         result = await self._read_by_status(context) if self._filters else None
         if result is None or not self._filters:
             result = await self._read_unfiltered(context)
-        self._count_failure(result.failure)
+        if result.was_sent:
+            self._count_failure(result.failure)
         if result.is_complete:
             self.usual_calls = result.page_count
         elif result.is_rate_limited:
@@ -185,7 +188,7 @@ class ActiveRecordingsLister:
                 self._stop_filtering(error)
                 return
             logger.debug("%s", error, extra={"app": self._app})
-            result.failure = error.failure
+            result.failure, result.was_sent = error.failure, error.was_sent
 
     def _stop_filtering(self, error: ClientError) -> None:
         self._refusal = error

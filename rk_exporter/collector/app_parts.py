@@ -13,7 +13,7 @@ from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.meeting_list import MeetingList, combine
 from rk_exporter.collector.planner import due, without_idle
 from rk_exporter.collector.read_mode import Load, ReadModeSelector
-from rk_exporter.collector.readings import StalenessGrace, sync_meetings
+from rk_exporter.collector.readings import StalenessGrace, retried, sync_meetings
 from rk_exporter.collector.scrape_interval import USUAL_INTERVAL_SECONDS, ScrapeInterval
 from rk_exporter.downloads.verifier import DownloadVerifier
 from rk_exporter.model.download import FileCheck
@@ -95,7 +95,7 @@ class AppParts:
 
     def changed_state(self, before: AppState) -> AppState:
         """Return the state with which a new configuration goes on after that of another one."""
-        readings = self.sync_meetings(before.snapshot.readings)
+        readings = retried(self.sync_meetings(before.snapshot.readings))
         budget_status = before.snapshot.budget_status
         snapshot = replace(
             before.snapshot,

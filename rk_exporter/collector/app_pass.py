@@ -13,7 +13,7 @@ from rk_exporter.collector.pass_hints import PassHints
 from rk_exporter.collector.pass_log import PassReport
 from rk_exporter.collector.pass_reads import PassReads
 from rk_exporter.collector.planner import plan
-from rk_exporter.collector.readings import ReadResult, count_deferred, merge
+from rk_exporter.collector.readings import ReadResult, count_deferred, merge, retried
 from rk_exporter.collector.work_queue import Job, run_jobs
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.ids import canonical
@@ -57,6 +57,8 @@ class AppPass:
             parts.backfill.hurry()
         await self._discover()
         readings = parts.sync_meetings(before.snapshot.readings)
+        if self._context.token != before.token:
+            readings = retried(readings)
         parts.selector.select(
             parts.load(before, meetings=len(readings)),
             list_calls=parts.lister.usual_calls,
@@ -253,6 +255,7 @@ class AppPass:
                 self._reads.results,
                 oldest=oldest,
                 idle_age_seconds=parts.idle_age_seconds,
+                has_succeeded=self._has_succeeded and parts.selector.mode is not ReadMode.LIST,
             ),
             up=(is_up := self._up()),
             last_pass_timestamp_seconds=now,
@@ -293,9 +296,14 @@ class AppPass:
     def _has_called(self) -> bool:
         return self._parts.limiter.counts.made > self._counts_before.made
 
+    @property
+    def _has_succeeded(self) -> bool:
+        return self._parts.limiter.counts.succeeded > self._counts_before.succeeded
+
     def _up(self) -> bool | None:
         """Return what the calls of the pass show of the API and the token."""
         limiter = self._parts.limiter
         if self._has_called:
-            return limiter.counts.succeeded > self._counts_before.succeeded
-        return False if limiter.is_blocked else self._before.snapshot.up
+            return self._has_succeeded
+        may_not_call = limiter.is_blocked or limiter.is_unreachable
+        return False if may_not_call else self._before.snapshot.up

@@ -112,7 +112,7 @@ class Backfill:
 
     async def poll(self, context: PassContext, *, calls_per_second: float) -> None:
         """
-        Read the list, or the pages that the last poll left; after a failure, back off.
+        Read the list, or the pages that the last poll left; after a failure of the list, back off.
 
         Raises RateLimitWait if there are only calls for some of the pages.
         """
@@ -160,6 +160,9 @@ class Backfill:
 
     def _fail(self, error: ApiError, now: float) -> None:
         logger.debug("%s", error, extra={"app": self._app})
+        if not error.was_sent:
+            # The first pass with a connection goes on.
+            return
         if not isinstance(error, ApiTimeout):
             self._next_page_no = 1
         elif self._has_progress:

@@ -76,8 +76,8 @@ class Discovery:
         """
         List the live sessions if half a minute has passed or an event *is_hinted*.
 
-        It retries a failure as late. If the budget is small, this uses at most half of its
-        *calls_per_second*. Return whether it has tried.
+        It retries a failure as late, unless there was no connection. If the budget is small, this
+        uses at most half of its *calls_per_second*. Return whether it has tried.
         """
         now = self._clock.monotonic()
         if not self.is_due(calls_per_second=calls_per_second, is_hinted=is_hinted):
@@ -93,11 +93,13 @@ class Discovery:
             return False
         except ApiError as error:
             self.state = replace(self.state, failure=error.failure)
+            # The first pass with a connection lists them.
+            self._tried_at = now if error.was_sent else self._tried_at
         else:
             self.state = DiscoveryState(None, self._clock.wall())
             self.usual_calls = max(1, len(pages))
             self._update({session.meeting_id: session for page in pages for session in page.items})
-        self._tried_at = now
+            self._tried_at = now
         self._log(self.state.failure)
         return True
 
@@ -171,7 +173,8 @@ class Discovery:
         except NotFound:
             pass
         except ApiError as error:
-            due_at = self._clock.wall() + _SETTINGS_RETRY_SECONDS
+            retry_seconds = _SETTINGS_RETRY_SECONDS if error.was_sent else 0.0
+            due_at = self._clock.wall() + retry_seconds
             fields = {"app": self._app, "meeting_id": meeting_id}
             logger.debug("meeting's settings could not be read: %s", error, extra=fields)
         self._settings_due_at[meeting_id] = due_at

@@ -16,6 +16,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import TypeAlias
 
+from rk_exporter.collector.readings import retry_seconds
 from rk_exporter.model.meeting import Meeting, Reading
 from rk_exporter.model.recording import Status
 from rk_exporter.tracking.lifecycle import KnownRecording
@@ -45,8 +46,17 @@ _NOTHING_HINTED = Hinted()
 
 
 def due(readings: Iterable[Reading], *, now: float, fresh_seconds: float) -> list[Reading]:
-    """Return the readings whose last attempt is at least *fresh_seconds* before *now* (unix s)."""
-    return [reading for reading in readings if _wait_seconds(reading, now=now) >= fresh_seconds]
+    """
+    Return the readings whose last attempt is at least *fresh_seconds* before *now* (unix s).
+
+    A meeting that always fails, while others can be read, waits for longer.
+    """
+    return [
+        reading
+        for reading in readings
+        if _wait_seconds(reading, now=now)
+        >= (max(fresh_seconds, retry_seconds(reading)) if reading.failure else fresh_seconds)
+    ]
 
 
 def without_idle(

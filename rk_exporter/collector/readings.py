@@ -5,14 +5,18 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rk_exporter.model.failure import Failure
+from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import Meeting, Reading, Room
 from rk_exporter.model.recording import Recording
+from rk_exporter.runtime.backoff import Backoff
 
 
 # Longer blocks do not keep old readings alive.
 _LONGEST_GRACE_SECONDS = 900.0
+# A meeting that fails a few times, for example while it is deleted, is read as often as others.
+_FAILURES_UNTIL_BACKOFF = 3
+_BACKOFF = Backoff(first_seconds=30.0, longest_seconds=120.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +73,45 @@ def sync_meetings(
 
 
 def merge(
-    readings: Iterable[Reading],
+    readings: Sequence[Reading],
     results: Mapping[str, ReadResult],
     *,
     oldest: float,
     idle_age_seconds: float = 0.0,
+    has_succeeded: bool = False,
 ) -> tuple[Reading, ...]:
     """
     Return *readings* after the *results* of a pass, by meeting id.
 
     A meeting that was not read keeps its last reading, until its last success is before *oldest*
-    (unix seconds); one without a recording for *idle_age_seconds* longer.
+    (unix seconds); one without a recording for *idle_age_seconds* longer. A failure is about its
+    meeting if another call of the pass *has_succeeded*.
     """
-    return tuple(
+    merged = tuple(
         _after(
             reading,
             results.get(reading.meeting.meeting_id),
             oldest=oldest if reading.recordings else oldest - idle_age_seconds,
+            is_alone=has_succeeded,
         )
+        for reading in readings
+    )
+    # What has ended for one meeting may have ended for all.
+    return retried(merged) if _has_recovered(readings, merged) else merged
+
+
+def retry_seconds(reading: Reading) -> float:
+    """Return how long to wait before the next attempt to read a meeting that fails alone."""
+    if reading.failures_alone <= _FAILURES_UNTIL_BACKOFF:
+        return 0.0
+    failures = reading.failures_alone - _FAILURES_UNTIL_BACKOFF
+    return replace(_BACKOFF, failures=failures).delay_seconds
+
+
+def retried(readings: Iterable[Reading]) -> tuple[Reading, ...]:
+    """Return *readings* of which none waits any more because it has failed."""
+    return tuple(
+        replace(reading, failures_alone=0) if reading.failures_alone else reading
         for reading in readings
     )
 
@@ -108,7 +133,15 @@ def _synced(reading: Reading | None, meeting: Meeting, room: Room | None) -> Rea
     return replace(reading, meeting=meeting, room=room)
 
 
-def _after(reading: Reading, result: ReadResult | None, *, oldest: float) -> Reading:
+def _has_recovered(before: Iterable[Reading], after: Iterable[Reading]) -> bool:
+    """Return whether a meeting could be read that had to wait because it had failed."""
+    pairs = zip(before, after, strict=True)
+    return any(new.failure is None and retry_seconds(old) > 0 for old, new in pairs)
+
+
+def _after(
+    reading: Reading, result: ReadResult | None, *, oldest: float, is_alone: bool
+) -> Reading:
     if result is not None:
         made_at = result.made_at
         if not isinstance(result.outcome, Failure):
@@ -120,7 +153,13 @@ def _after(reading: Reading, result: ReadResult | None, *, oldest: float) -> Rea
                 last_success_timestamp_seconds=made_at,
                 room=reading.room,
             )
-        reading = replace(reading, last_attempt_timestamp_seconds=made_at, failure=result.outcome)
+        is_about_meeting = is_alone and result.outcome.reason is not Reason.RATE_LIMITED
+        reading = replace(
+            reading,
+            last_attempt_timestamp_seconds=made_at,
+            failure=result.outcome,
+            failures_alone=reading.failures_alone + is_about_meeting,
+        )
     last_success = reading.last_success_timestamp_seconds
     is_stale = last_success is not None and last_success < oldest
     return replace(reading, recordings=None) if is_stale else reading

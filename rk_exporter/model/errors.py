@@ -14,12 +14,11 @@ The ways in which a call can fail, each with the bounded reason for its metric.
       NotFound          404, except for "no active recording"
       InvalidResponse   an answer that differs from the documentation
       BodyTooLarge      an answer larger than any documented one
+      Unreachable       not called, because the calls before it found no connection
 
 Messages are in our own words, because the API's may contain a token or a presigned URL. Only
 `check` shows the API's, without those.
 """
-
-from typing import ClassVar
 
 from rk_exporter.model.failure import Failure, Reason
 
@@ -27,13 +26,20 @@ from rk_exporter.model.failure import Failure, Reason
 class ApiError(Exception):
     """A failed call; *api_message* is what the API says about it, without secrets."""
 
-    reason: ClassVar[Reason]
+    reason: Reason
     api_message: str | None = None
+    opened_connection: bool | None = None
+    """Whether the call could open one; None if it used an open one, or had no time to try."""
 
     @property
     def failure(self) -> Failure:
         """Return the reason and the explanation as a value that outlives the call."""
         return Failure(self.reason, str(self), self.api_message)
+
+    @property
+    def was_sent(self) -> bool:
+        """Return whether the failure may say something about the request."""
+        return self.opened_connection is not False
 
 
 class ApiTimeout(ApiError):
@@ -112,3 +118,13 @@ class BodyTooLarge(ApiError):
     """The answer is larger than any documented one."""
 
     reason = Reason.TOO_LARGE
+
+
+class Unreachable(ApiError):
+    """The call was not made, because the calls before it found no connection, for a *cause*."""
+
+    opened_connection = False
+
+    def __init__(self, cause: Failure) -> None:
+        super().__init__(cause.explanation)
+        self.reason = cause.reason

@@ -53,6 +53,8 @@ class Reading:
     last_attempt_timestamp_seconds: float | None = None
     last_success_timestamp_seconds: float | None = None
     failure: Failure | None = None
+    failures_alone: int = 0
+    """How many attempts in a row failed in passes in which other calls succeeded."""
     room: Room | None = None
 
     @property

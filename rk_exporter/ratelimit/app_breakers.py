@@ -101,10 +101,15 @@ class AppBreakers:
         self._last_failure = self._failing_since = None
         breakers.close_trials()
 
+    def remember(self, error: ApiError, now: float) -> None:
+        """Let `outage` give the failure of a call, or of one that was not made."""
+        self._last_failure = error.failure
+        self._failing_since = now if self._failing_since is None else self._failing_since
+
     def take_failure(self, error: ApiError, breakers: CallBreakers, now: float) -> None:
         """Decide what the failure of a call means for later calls."""
-        self._last_failure = cause = error.failure
-        self._failing_since = now if self._failing_since is None else self._failing_since
+        self.remember(error, now)
+        cause = error.failure
         match error:
             case RateLimited():
                 breakers.group.open(now, seconds=error.retry_after_seconds, cause=cause)

@@ -14,6 +14,7 @@ from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
 from rk_exporter.ratelimit.fair_order import FairOrder
 from rk_exporter.ratelimit.headers import BLOCK_SECONDS
+from rk_exporter.ratelimit.reachability import Reachability
 from rk_exporter.ratelimit.status import RateLimitPolicy
 from rk_exporter.runtime.backoff import Backoff
 
@@ -33,6 +34,7 @@ class BudgetGroup:
     breaker: CircuitBreaker = field(
         default_factory=partial(CircuitBreaker, _RATE_LIMITED), init=False
     )
+    reachability: Reachability = field(default_factory=Reachability, init=False)
     policies: tuple[RateLimitPolicy, ...] = field(default=(), init=False)
     app_count: int = field(default=0, init=False)
     tokens: dict[Secret, float] = field(default_factory=dict, init=False)

@@ -12,7 +12,7 @@ import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
-from rk_exporter.model.errors import ApiError
+from rk_exporter.model.errors import ApiError, Unreachable
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.app_breakers import AppBreakers, CallBreakers, strictest
 from rk_exporter.ratelimit.budget import LONGEST_PACED_SECONDS
@@ -68,6 +68,11 @@ class RateLimiter:
     def is_blocked(self) -> bool:
         """Return whether calls were refused and no call has succeeded since."""
         return strictest(self._breakers) is not None
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Return whether no connection to the API could be opened the last times."""
+        return self._group.reachability.is_lost
 
     def affordable(self, context: PassContext) -> int:
         """Return how many calls could be made in the time that calls of this pass may wait."""
@@ -139,26 +144,36 @@ class RateLimiter:
         """
         Wait until a call may be made, and count the call that is made in this context.
 
-        An ApiError that leaves the context decides about later calls. Raises RateLimitWait
-        without a call if the wait would be longer than the pass allows.
+        An ApiError that leaves the context decides about later calls. Raises without a call:
+        RateLimitWait if the wait would be longer than the pass allows; Unreachable if there is no
+        connection to the API.
         """
         self._app.use_token(context.token)
         group, breakers = self._group, self._breakers
-        await self._wait_turn(context, breakers)
+        try:
+            await self._wait_turn(context, breakers)
+        except Unreachable as error:
+            self._app.remember(error, group.monotonic())
+            raise
         self.counts = replace(self.counts, made=self.counts.made + 1)
         breakers.start_call()
+        is_trial = group.reachability.start_call()
         try:
             yield
         except ApiError as error:
             self._app.take_failure(error, breakers, group.monotonic())
+            group.reachability.take_failure(error, group.monotonic())
             raise
         else:
             self.counts = replace(self.counts, succeeded=self.counts.succeeded + 1)
             self._app.take_success(breakers)
+            group.reachability.take_answer()
         finally:
             ended_at = group.tokens[context.token] = group.monotonic()
             group.budget.release(ended_at)
             breakers.end_call()
+            if is_trial:
+                group.reachability.end_trial()
             group.wake_waiting()
 
     def observe(self, policies: tuple[RateLimitPolicy, ...]) -> None:
@@ -182,15 +197,17 @@ class RateLimiter:
                         await self._wait_for_trial(breaker)
                     async with group.turn:
                         await self._wait_for_trial(group.breaker)
+                        await self._wait_for_connection()
                         if group.order.reserved(self, group.monotonic()):
                             self._leave_to_others(context)
                         await self._wait_for_budget(context)
                         now = group.monotonic()
-                        if not breakers.must_wait(now):
+                        if not breakers.must_wait(now) and not group.reachability.wait_seconds(now):
                             group.budget.acquire(now, interval_seconds=context.interval_seconds)
                             group.order.serve(self)
                             return
         except TimeoutError:
+            group.reachability.check(group.monotonic())
             self._refuse(context)
             raise RateLimitWait from None
 
@@ -206,6 +223,14 @@ class RateLimiter:
             if math.isfinite(seconds):
                 raise RateLimitWait
             await self._group.wait(seconds)
+
+    async def _wait_for_connection(self) -> None:
+        """Wait for the end of a call that tries to connect; if none can run, raise Unreachable."""
+        group = self._group
+        while (seconds := group.reachability.wait_seconds(group.monotonic())) > 0:
+            if math.isfinite(seconds):
+                group.reachability.check(group.monotonic())
+            await group.wait(seconds)
 
     async def _wait_for_budget(self, context: PassContext) -> None:
         group = self._group

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
@@ -201,7 +202,8 @@ class ApiProxy:
     It calls *before* with each call, and *after* with the call and the body of its answer. Then it
     waits for *delayed* seconds before it sends the answer. It drops *ignored* query parameters, and
     replaces those in *changed*. Calls for *hidden* paths are for something that does not exist. It
-    answers itself with what *instead* returns for a call: a status and a body.
+    answers itself with what *instead* returns for a call: a status and a body. While the network
+    *is_unplugged*, no connection opens, and it counts the *attempts*.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -213,6 +215,8 @@ class ApiProxy:
         self.changed: Mapping[str, str] = {}
         self.hidden: frozenset[str] = frozenset()
         self.instead: Callable[[Call], tuple[int, bytes] | None] = lambda _: None
+        self.is_unplugged = False
+        self.attempts = 0
         self._simulator = simulator
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -245,6 +249,27 @@ class ApiProxy:
         """Return the calls since the last time, or since the start."""
         calls, self.calls = self.calls, []
         return calls
+
+
+class _Network(httpx.ASGITransport):
+    """The network between an exporter and a proxy in this process."""
+
+    def __init__(self, proxy: ApiProxy) -> None:
+        super().__init__(proxy)
+        self._proxy = proxy
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, unless the network is unplugged."""
+        if self._proxy.is_unplugged:
+            self._proxy.attempts += 1
+            trace = request.extensions["trace"]
+            await trace("connection.connect_tcp.started", {"host": request.url.host})
+            raise httpx.ConnectError("unplugged")
+        return await super().handle_async_request(request)
+
+
+def _client_of(proxy: ApiProxy) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=_Network(proxy))
 
 
 @dataclass
@@ -290,7 +315,7 @@ def setup(
     ids = [meeting.id if isinstance(meeting, Meeting) else meeting for meeting in listed]
     exporter = Exporter(
         configuration or config(meeting_ids=ids),
-        make_client=in_process(proxy),
+        make_client=partial(_client_of, proxy),
         fetch=fetch,
         clock=clock,
         workers_per_app=workers_per_app,
@@ -340,7 +365,7 @@ class Simulation:
     def _make_exporter(self) -> Exporter:
         return Exporter(
             self._configuration,
-            make_client=in_process(self.proxy),
+            make_client=partial(_client_of, self.proxy),
             fetch=self._fetch,
             clock=self.clock,
             workers_per_app=self._workers_per_app,

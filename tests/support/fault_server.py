@@ -9,12 +9,15 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+import trustme
+
 
 # Far longer than any test takes on a slow machine.
 TEST_TIMEOUT_SECONDS = 20.0
 _DRIP_EVERY_SECONDS = 0.01
 _TLS_SHUTDOWN_SECONDS = 0.1
 _FLOOD_PIECE = bytes(64 * 1024)
+ANY_PATH = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,8 @@ class FaultServer:
     """
     The server: it has a list of behaviours per path, and repeats the last one.
 
-    The last segment identifies a path. A server with a *greeting* sends only that to each client.
+    The last segment identifies a path, without its query; paths without a list of their own use
+    that of ANY_PATH. A server with a *greeting* sends only that to each client.
     """
 
     greeting: bytes | None = None
@@ -226,8 +230,16 @@ class FaultServer:
             self._changed.set()
 
     def _next_behaviour(self, path: str) -> Behaviour:
-        script = self._scripts[path.rpartition("/")[2]]
+        name = path.partition("?")[0].rpartition("/")[2]
+        script = self._scripts[name if name in self._scripts else ANY_PATH]
         return script.pop(0) if len(script) > 1 else script[0]
+
+
+def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """Return a context for a server with *certificate*."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
 
 
 def _parse(connection: int, raw: bytes) -> Request:

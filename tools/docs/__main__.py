@@ -9,6 +9,7 @@ from tools.docs.check_report import check_report_reference, schema_text
 from tools.docs.command_line import command_line_reference
 from tools.docs.completion import completion_script
 from tools.docs.configuration import configuration_reference
+from tools.docs.faults import faults_reference
 from tools.docs.http import http_reference
 from tools.docs.licences import licences_reference
 from tools.docs.log_messages import log_messages_reference
@@ -30,6 +31,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "metrics": ("Metrics", metrics_reference),
     "alerts": ("Alerts and recording rules", alerts_reference),
     "log-messages": ("Log messages", log_messages_reference),
+    "faults": ("Faults", faults_reference),
     "http": ("HTTP endpoints", http_reference),
     "licences": ("Licences of dependencies", licences_reference),
     "status-api": ("Status API", status_api_reference),

@@ -22,7 +22,7 @@ from tests.support.api_client import (
     Client,
     client_of,
 )
-from tests.support.fault_server import FaultServer, answer
+from tests.support.fault_server import FaultServer, answer, server_context
 from tests.support.proxy import Proxy
 
 
@@ -32,11 +32,9 @@ PLAIN, ENCRYPTED = "http://api.test", "https://api.test"
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
-def server_context(*hosts: str) -> ssl.SSLContext:
+def trusted(*hosts: str) -> ssl.SSLContext:
     """Return the context of a server that clients trust."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    AUTHORITY.issue_cert(*hosts).configure_cert(context)
-    return context
+    return server_context(AUTHORITY.issue_cert(*hosts))
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +91,7 @@ def with_route(
         server, used = FaultServer(), proxy or Proxy()
         server.script(MEETING, answer())
         async with (
-            server.running(server_context("api.test", "127.0.0.1") if encrypted else None),
+            server.running(trusted("api.test", "127.0.0.1") if encrypted else None),
             used.running(server.port, proxy_context),
         ):
             await test(Route(server, used, environment))
@@ -139,7 +137,7 @@ def test_encrypted_proxy(environment: pytest.MonkeyPatch) -> None:
         await route.call(ENCRYPTED)
         assert len(route.proxy.requests) == 1
 
-    with_route(test, environment, proxy_context=server_context("127.0.0.1"))
+    with_route(test, environment, proxy_context=trusted("127.0.0.1"))
 
 
 def test_address_without_a_scheme(environment: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,7 @@ from tests.support.fault_server import (
     head,
     reset,
     send,
+    server_context,
 )
 
 
@@ -55,13 +56,6 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     return authority
-
-
-def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """Return a context for a server with *certificate*."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
 
 
 def test_trusted_certificate(authority: trustme.CA) -> None:

@@ -1,0 +1,86 @@
+"""The page of all faults that are tested, from the list beside their tests."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from tools.docs.tables import table
+
+
+LIST = Path(__file__).parents[2] / "tests/faults/faults.yml"
+_HEADS = ("no.", "fault", "what happens", "what shows it", "tests")
+_TEMPLATE = """\
+Each row is a fault that a test causes: in the API, in the network, in a client, or in the machine.
+Tests in `faults` and `e2e` run the program as users start it, with servers and clients that
+misbehave on real sockets; those in `unit` and `scenarios` run its parts. The page
+[Reliability](../explanation/reliability.md) explains what the exporter promises.
+
+While one app has a fault, the samples of the others stay exact. "Values stay" means that a meeting
+keeps its last values until `scrape.stale_after`, with `rk_meeting_up` 0. After the fault, the next
+scrape shows the truth. Metrics are in [their reference](metrics.md), and so are the [lines of the
+log](log-messages.md).
+
+{sections}
+## What does not hold
+
+These faults have effects that you may not expect.
+
+{limits}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A *fault*, what *happens* then, what it is *shown* by, and its *tests*, by their ids."""
+
+    numbers: list[int]
+    fault: str
+    happens: str
+    tests: list[str]
+    shown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultList:
+    """The faults by section, and those whose effects differ from what one expects."""
+
+    sections: dict[str, list[Fault]]
+    does_not_hold: list[Fault]
+
+    def __iter__(self) -> Iterator[Fault]:
+        for faults in self.sections.values():
+            yield from faults
+        yield from self.does_not_hold
+
+
+def fault_list() -> FaultList:
+    """Return all faults."""
+    return msgspec.yaml.decode(LIST.read_bytes(), type=FaultList)
+
+
+def faults_reference() -> str:
+    """Return a table for each section, and what does not hold."""
+    faults = fault_list()
+    sections = (
+        f"## {title}\n\n{table(_HEADS, map(_row, rows))}" for title, rows in faults.sections.items()
+    )
+    return _TEMPLATE.format(
+        sections="\n".join(sections), limits=table(_HEADS, map(_row, faults.does_not_hold))
+    )
+
+
+def _row(fault: Fault) -> tuple[str, ...]:
+    return (
+        ", ".join(str(number) for number in fault.numbers if number),
+        fault.fault,
+        fault.happens,
+        fault.shown,
+        ", ".join(map(_link, fault.tests)),
+    )
+
+
+def _link(test: str) -> str:
+    path, _, name = test.partition("::")
+    shown = path.removeprefix("tests/").removesuffix(".py")
+    return f"[{shown}: {name.rpartition('::')[2]}](../../{path})"
