@@ -58,7 +58,7 @@ class Model(RuleBasedStateMachine):
         }
         self.files = Files(
             Path(self._folder.name),
-            {name: AppFiles([*MEETINGS], read=read) for name in NAMES},
+            {name: AppFiles([*MEETINGS], token=name, read=read) for name in NAMES},
             has_state=has_state,
         )
 
@@ -127,6 +127,43 @@ class Model(RuleBasedStateMachine):
         self.files.write_configuration(is_broken=True)
         assert self.run(self.here.reload())
         self.files.write_configuration()
+
+    @rule(is_killed=st.booleans(), seconds=st.sampled_from([0.0, 20.0, 600.0]))
+    def restart(self, seconds: float, *, is_killed: bool) -> None:
+        """Restart the exporter, with a pause."""
+        self.run(self.here.stop(is_killed=is_killed))
+        self.run(self.here.wait(seconds))
+        self.run(self.here.start())
+        self.watcher.restart()
+
+    @rule(app=apps, listed=st.sets(meetings, min_size=1))
+    def list_meetings(self, app: str, listed: set[str]) -> None:
+        """Write another list of meetings."""
+        self.files.apps[app].meetings = sorted(listed)
+        self.files.write_meetings(app)
+        self.watcher.list_meetings(app, listed)
+
+    @rule(app=apps)
+    def break_list(self, app: str) -> None:
+        """Write half a list of meetings, for a scrape: the last good one stays in use."""
+        self.files.apps[app].is_list_broken = True
+        self.files.write_meetings(app)
+        shown = self.watcher.check(self.run(self.here.scrape()))
+        assert 0 == shown.value("rk_meetings_file_last_read_successful", app)
+        self.files.apps[app].is_list_broken = False
+        self.files.write_meetings(app)
+
+    @rule(app=apps, count=st.integers(0, 3), seconds=intervals)
+    def replace_token(self, app: str, count: int, seconds: float) -> None:
+        """Revoke a token; after some scrapes, a new one is in its file, and counts immediately."""
+        api, files = self.here.api.apps[app], self.files.apps[app]
+        api.token = f"{api.token}-"
+        for _ in range(count):
+            self.run(self.here.wait(seconds))
+            self.watcher.check(self.run(self.here.scrape()))
+        files.token = api.token
+        self.files.write_token(app)
+        self.watcher.replace_token(app)
 
     @property
     def here(self) -> World:

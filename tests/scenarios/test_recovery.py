@@ -105,9 +105,7 @@ def test_list_that_fails_alone() -> None:
 
     async def steps(simulation: Simulation) -> list[str]:
         await simulation.scrapes(3)
-        simulation.proxy.instead = lambda call: (
-            (500, b"{}") if call.path == "recordings" else None
-        )
+        simulation.proxy.instead = lambda call: (500, b"{}") if call.path == "recordings" else None
         texts = await simulation.scrapes(20)
         return [labels["read"] for text in texts for labels, _ in labelled(text, "rk_app_info")]
 

@@ -5,10 +5,11 @@ import selectors
 
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class NothingToWaitFor(RuntimeError):
@@ -50,7 +51,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
     def run_in_executor(
-        self, executor: Executor | None, func: Callable[..., T], *args: Any
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> "asyncio.Future[T]":
         """Call *func* immediately: a thread could not wake a loop in virtual time."""
         del executor

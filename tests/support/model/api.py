@@ -16,7 +16,7 @@ from tests.support.model.troubles import Troubled
 
 
 LATENCY_SECONDS = 0.05
-ANY_TOKEN = "any"  # noqa: S105 # made up
+_TOKEN = "simulated"
 _WITH_ID = {"recordings": "recording", "meetings": "meeting"}
 
 
@@ -26,14 +26,14 @@ class AppApi:
 
     story: Story
     simulator: Simulator
+    token: str
+    """The token that the API accepts; those of two apps belong to two users."""
     journal: Journal = field(default_factory=Journal)
     troubled: Troubled | None = None
     clear_since: float = 0.0
     """When the last trouble ended."""
     exact_from: float = 0.0
     """From when on nothing excuses an exposition that is wrong."""
-    token: str = ANY_TOKEN
-    """The token that the API accepts."""
 
     def begin(self, troubled: Troubled, now: float) -> None:
         """Let calls go wrong."""
@@ -56,14 +56,15 @@ class Api:
     def __init__(self, stories: Mapping[str, Story], now: Callable[[], float]) -> None:
         self.now = now
         self.apps = {
-            app_id: AppApi(story, self._simulator(story)) for app_id, story in stories.items()
+            app_id: AppApi(story, self._simulator(story), app_id)
+            for app_id, story in stories.items()
         }
 
     def _simulator(self, story: Story) -> Simulator:
         return Simulator(
             story.scenario,
             clock=self.now,
-            token=frozenset({ANY_TOKEN}),
+            token=_TOKEN,
             rate_limit=0,
             latency_seconds=LATENCY_SECONDS,
         )
@@ -83,16 +84,14 @@ class Api:
         finally:
             called = Called(asked_at, _endpoint(path), status)
             app.journal.take(called, path, body, self.now())
-        return httpx.Response(
-            status, headers=response.headers.raw, stream=httpx.ByteStream(body)
-        )
+        return httpx.Response(status, headers=response.headers.raw, stream=httpx.ByteStream(body))
 
     async def _answer(self, app: AppApi, request: httpx.Request, path: str) -> httpx.Response:
         """Return the answer to a call, completely read."""
         if request.headers["authorization"] != f"Bearer {app.token}":
             refusal = gateway_error(401, *AUTHENTICATION_ERROR).encode()
             return httpx.Response(refusal.status, content=refusal.body)
-        request.headers["authorization"] = f"Bearer {ANY_TOKEN}"
+        request.headers["authorization"] = f"Bearer {_TOKEN}"
         troubled = self._trouble(app, path)
         if troubled and (replaced := troubled.before()):
             return replaced

@@ -95,7 +95,8 @@ class Counted:
             for x in story.recordings
             if x.meeting_id in self.meetings
             and expectation.must_be_known(x)
-            and expectation.begun_at >= max(expectation.found_since, x.phases[-1].at) + LISTED_SECONDS
+            and expectation.begun_at
+            >= max(expectation.found_since, x.phases[-1].at) + LISTED_SECONDS
         ]
         least = _totals(known, self.complete_since, expectation.begun_at)
         yield from (

@@ -1,6 +1,8 @@
 """Nothing invented: each value of a recording is one that the API gave in some answer."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from tests.support.model.journal import Journal, Sighting
 from tests.support.model.shown import Shown, ShownRecording
@@ -21,17 +23,17 @@ def invented(shown: Shown, app: str, journal: Journal, begun_at: float) -> Itera
         if read_at is None:
             yield f"{app}: {recording_id} has no time of its reading"
             continue
-        seen = [
-            sighting
-            for sighting in journal.sightings.get(recording_id, ())
-            if sighting.answered_at <= read_at + _ROUNDING_SECONDS
-        ]
-        latest = [x for x in seen if x.answered_at >= read_at - slack - _ROUNDING_SECONDS]
+        sightings = journal.sightings.get(recording_id, [])
+        first, last = (
+            bisect_left(sightings, at, key=attrgetter("answered_at"))
+            for at in (read_at - slack - _ROUNDING_SECONDS, read_at + _ROUNDING_SECONDS)
+        )
+        seen, latest = sightings[:last], sightings[first:last]
         if not latest:
             yield f"{app}: {recording_id} was not in an answer at {read_at:.3f}"
             continue
         # An answer that arrives together with another one may be older, and is not used.
-        before = [x for x in seen if x not in latest]
+        before = sightings[:first]
         found = [
             list(_differences(recording, sighting, used, read_at))
             for sighting in latest
@@ -49,7 +51,9 @@ def _differences(
     expected = _expected(sighting, seen, read_at)
     for name, value in expected.items():
         shown = recording.get(name)
-        if shown != value and (shown is None or value is None or abs(shown - value) > _ROUNDING_SECONDS):
+        if shown != value and (
+            shown is None or value is None or abs(shown - value) > _ROUNDING_SECONDS
+        ):
             yield f"{name} is {shown}, but was {value}"
     if recording.status != sighting.status:
         yield f"the status is {recording.status}, but was {sighting.status}"

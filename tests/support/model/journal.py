@@ -5,13 +5,14 @@ import math
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 
 STATUSES = ("INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "ERRORED", "UNKNOWN")
 _LARGEST = 2.0**63
+_REMEMBERED = 64
 
 
 class Called(NamedTuple):
@@ -39,9 +40,7 @@ class Sighting:
     has_url: bool | None
 
     @classmethod
-    def of(
-        cls, item: Mapping[str, Any], meeting_id: str | None, answered_at: float
-    ) -> "Sighting":
+    def of(cls, item: Mapping[str, Any], meeting_id: str | None, answered_at: float) -> "Sighting":
         """Return what an *item* of an answer says."""
         status, reason, url = item.get("status"), item.get("stop_reason"), item.get("download_url")
         meeting = item.get("meeting") or {}
@@ -65,9 +64,7 @@ class Journal:
     """The calls about one app, and the recordings in their answers, oldest first."""
 
     calls: list[Called] = field(default_factory=list)
-    sightings: defaultdict[str, list[Sighting]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    sightings: defaultdict[str, list[Sighting]] = field(default_factory=lambda: defaultdict(list))
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many calls were made, by endpoint and status; the process that counts begins with 0."""
 
@@ -79,13 +76,23 @@ class Journal:
         _, _, asked_for = path.partition("active-recording/")
         for item in _items(called.status, body):
             sighting = Sighting.of(item, asked_for or None, answered_at)
-            self.sightings[item["id"]].append(sighting)
+            sightings = self.sightings[item["id"]]
+            sightings.append(sighting)
+            _forget_repeated(sightings)
+
+
+def _forget_repeated(sightings: list[Sighting]) -> None:
+    """Forget one that was long ago and said the same as the next one: a day has too many."""
+    if len(sightings) > _REMEMBERED:
+        first, second = sightings[-_REMEMBERED], sightings[1 - _REMEMBERED]
+        if replace(first, answered_at=second.answered_at) == second:
+            del sightings[-_REMEMBERED]
 
 
 def _items(status: int | None, body: bytes) -> Iterator[Mapping[str, Any]]:
     """Return the recordings in an answer."""
     try:
-        content = json.loads(body) if status == 200 else None  # noqa: PLR2004 # OK
+        content = json.loads(body) if status == 200 else None  # OK
     except ValueError:
         return
     data = content.get("data") if isinstance(content, dict) and content.get("success") else None

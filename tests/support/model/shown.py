@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from prometheus_client.openmetrics import parser as openmetrics
@@ -72,7 +72,9 @@ class Shown:
         if len(lines) != len(self.samples):
             yield "a series appears twice"
         yield from (
-            f"{series} is {value}" for series, value in self.samples.items() if not math.isfinite(value)
+            f"{series} is {value}"
+            for series, value in self.samples.items()
+            if not math.isfinite(value)
         )
         new = [line for line in lines if line.rpartition(" ")[0] not in _parsed]
         # The parser is slow, and what it accepts once it accepts again.
@@ -111,15 +113,22 @@ class Shown:
 
     def recordings(self, app: str) -> dict[str, ShownRecording]:
         """Return the recordings of an app, by id."""
-        found: dict[str, ShownRecording] = {}
+        return self._recordings.get(app, {})
+
+    @cached_property
+    def _recordings(self) -> dict[str, dict[str, ShownRecording]]:
+        found: dict[str, dict[str, ShownRecording]] = {}
         for name, pairs in self._by_name.items():
-            if not name.startswith("rk_recording_"):
+            if not name.startswith("rk_recording_") or "recording_id" not in pairs[0][0]:
                 continue
             for labels, value in pairs:
-                if labels.get("rk_app") == app and "recording_id" in labels:
-                    key = labels["recording_id"]
-                    shown = found.setdefault(key, ShownRecording(labels["meeting_id"]))
-                    _add(shown, name, labels, value)
+                of_app = found.setdefault(labels["rk_app"], {})
+                recording = of_app.get(labels["recording_id"])
+                if recording is None:
+                    recording = of_app[labels["recording_id"]] = ShownRecording(
+                        labels["meeting_id"]
+                    )
+                _add(recording, name, labels, value)
         return found
 
 

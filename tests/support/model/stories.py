@@ -5,6 +5,7 @@ import random
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rk_exporter.simulator import Recording, ScriptedScenario
 
@@ -60,7 +61,7 @@ def _recording(chance: random.Random, meeting_id: str, invoked_at: float) -> Rec
     started_at = invoked_at + _duration(chance) / 4
     pauses, stopped_at = _pauses(chance, started_at)
     course = chance.choices(("uploaded", "failed", "not started", "vanished"), (16, 4, 2, 1))[0]
-    moments = {
+    moments: dict[str, Any] = {
         "uploaded": {
             "started_at": started_at,
             "stopped_at": stopped_at,
@@ -83,9 +84,7 @@ def _recording(chance: random.Random, meeting_id: str, invoked_at: float) -> Rec
     )
 
 
-def _pauses(
-    chance: random.Random, started_at: float
-) -> tuple[list[tuple[float, float]], float]:
+def _pauses(chance: random.Random, started_at: float) -> tuple[list[tuple[float, float]], float]:
     """Return the pauses of a recording, and when it stops."""
     pauses, now = [], started_at + _duration(chance)
     for _ in range(chance.choice((0, 0, 0, 1, 2))):

@@ -48,8 +48,11 @@ LYING = frozenset({Trouble.CUT_LISTS, Trouble.UNKNOWN_STATUS, Trouble.GARBAGE_FI
 """Kinds with which calls succeed, but say less than the truth."""
 _LIST_SECONDS = 60.0
 _RETRY_SECONDS = 10.0
+_ALONE_SECONDS = 120.0
 HARMLESS = frozenset({Trouble.ODD_TIMESTAMPS})
 """Kinds that say the truth in another way."""
+SUCCEEDING = LYING | HARMLESS | {Trouble.SLOW}
+"""Kinds with which calls may succeed."""
 ALONE = (
     Trouble.SERVER_ERROR,
     Trouble.HTML,
@@ -77,6 +80,8 @@ class Troubled:
     @property
     def recovery_seconds(self) -> float:
         """Return how long after its end an exposition may still be wrong."""
+        if self.meeting_id:
+            return _ALONE_SECONDS
         if self.trouble in LYING:
             # What was told to have ended is looked at again in the app's list.
             return _LIST_SECONDS

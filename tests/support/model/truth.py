@@ -24,7 +24,7 @@ class Expectation:
     seen: Collection[str]
     """The recordings that an earlier exposition has shown."""
     found_since: float
-    """Since when the list of recordings could be read: it shows those that no call by meeting did."""
+    """Since when the list could be read, which shows recordings that no call by meeting did."""
 
     def must_be_known(self, recording: Recording) -> bool:
         """Return whether a reading must have shown the recording by now."""
@@ -59,7 +59,9 @@ class Expectation:
                 yield f"{at} {recording.id} is not shown, but is {states}"
             elif found.status not in states:
                 yield f"{at} {recording.id} is {found.status}, but should be {states}"
-            elif found.in_progress and not self._is_new(found.get("last_success_timestamp_seconds")):
+            elif found.in_progress and not self._is_new(
+                found.get("last_success_timestamp_seconds")
+            ):
                 yield f"{at} {recording.id} was not read"
 
     def _meetings(self, shown: Shown, app: str, story: Story) -> Iterator[str]:
@@ -90,4 +92,7 @@ class Expectation:
         return read_at is not None and self.begun_at <= read_at <= self.ended_at
 
     def _has_just_vanished(self, recording: Recording) -> bool:
-        return self.begun_at - _DENIED_TWICE_SECONDS <= recording.vanishes_at <= self.ended_at
+        if recording.vanishes_at > self.ended_at:
+            return False
+        denied_since = max(recording.vanishes_at, self.found_since)
+        return self.begun_at <= denied_since + _DENIED_TWICE_SECONDS

@@ -7,7 +7,7 @@ from tests.support.model.api import AppApi
 from tests.support.model.counters import Budget, CallCounts, Counted, Growing
 from tests.support.model.invented import invented
 from tests.support.model.shown import Shown
-from tests.support.model.troubles import HARMLESS, LYING, Trouble
+from tests.support.model.troubles import HARMLESS, LYING, SUCCEEDING
 from tests.support.model.truth import Expectation
 from tests.support.model.world import PLENTY, Scraped, World
 
@@ -82,15 +82,20 @@ class Watcher:
         app.seen -= {x.id for x in story.recordings if x.meeting_id in removed}
         app.meetings = meetings
 
-    def check(
-        self, scraped: Scraped, *, scraper: str = "first", is_alone: bool = True
-    ) -> None:
-        """Compare an exposition with everything that is known; it *is_alone* without others."""
-        problems = [*self._problems(scraped, scraper, is_alone=is_alone)]
-        assert not problems, "\n".join(problems)
+    def replace_token(self, name: str) -> None:
+        """Expect that a new token ends a block of calls."""
+        self._blocked_until.pop(name, None)
 
-    def _problems(self, scraped: Scraped, scraper: str, *, is_alone: bool) -> Iterator[str]:
+    def check(self, scraped: Scraped, *, scraper: str = "first", is_alone: bool = True) -> Shown:
+        """Compare an exposition with everything that is known; it *is_alone* without others."""
         shown = Shown(scraped.text)
+        problems = [*self._problems(shown, scraped, scraper, is_alone=is_alone)]
+        assert not problems, "\n".join(problems)
+        return shown
+
+    def _problems(
+        self, shown: Shown, scraped: Scraped, scraper: str, *, is_alone: bool
+    ) -> Iterator[str]:
         # The other scrapers get the snapshots of the first one.
         self._scrapes += scraper == "first"
         yield from shown.problems()
@@ -119,7 +124,7 @@ class Watcher:
             if app.complete_since is None:
                 app.complete_since = scraped.ended_at
         else:
-            yield from _failing(shown, name, api)
+            yield from self._failing(shown, name, api)
         counted = Counted(
             expectation=expectation,
             counts_since=0.0 if app.may_be_cut else app.tracked_since,
@@ -154,11 +159,14 @@ class Watcher:
         is_excused = is_blocked or is_troubled or is_rejected or not has_calls
         return not is_excused and scraped.begun_at >= api.exact_from
 
-
-def _failing(shown: Shown, name: str, api: AppApi) -> Iterator[str]:
-    """Return what hides that no call about an app succeeds."""
-    troubled = api.troubled
-    if troubled is None or troubled.meeting_id or troubled.trouble in LYING | {Trouble.SLOW}:
-        return
-    if shown.value("rk_up", name) != 0:
-        yield f"{name}: rk_up is {shown.value('rk_up', name)} although no call succeeds"
+    def _failing(self, shown: Shown, name: str, api: AppApi) -> Iterator[str]:
+        """Return what hides that no call about an app succeeds."""
+        files, troubled = self._world.files, api.troubled
+        is_failing = files.apps[name].token != api.token or (
+            troubled is not None
+            and troubled.meeting_id is None
+            and troubled.trouble not in SUCCEEDING
+        )
+        # Without a call, the result of the last one stays.
+        if is_failing and files.budget == PLENTY and shown.value("rk_up", name) != 0:
+            yield f"{name}: rk_up is {shown.value('rk_up', name)} although no call succeeds"

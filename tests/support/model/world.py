@@ -18,7 +18,7 @@ from rk_exporter.exporter import Exporter
 from rk_exporter.exporter.reloader import Reloader, ReloadSteps
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from tests.support.building import BASE_URL, NOW, VirtualClock
-from tests.support.model.api import ANY_TOKEN, Api
+from tests.support.model.api import Api
 from tests.support.model.stories import Story
 
 
@@ -30,8 +30,8 @@ class AppFiles:
     """The configuration of one app, and its files."""
 
     meetings: list[str]
+    token: str
     is_list_broken: bool = False
-    token: str = ANY_TOKEN
     read: str = "auto"
 
 
@@ -135,9 +135,7 @@ class World:
 
     async def start(self) -> None:
         """Start an exporter."""
-        self.exporter = Exporter(
-            self.files.load(), make_client=self.api.client, clock=self.clock
-        )
+        self.exporter = Exporter(self.files.load(), make_client=self.api.client, clock=self.clock)
         self._reloader = Reloader(
             ReloadSteps(load=self.files.load), clock=self.clock.wall, pause_seconds=0.0
         )
@@ -171,9 +169,7 @@ class World:
         """Let time pass."""
         await asyncio.sleep(seconds)
 
-    async def scrape(
-        self, *, accept: str = "text/plain", timeout_seconds: float = 10.0
-    ) -> Scraped:
+    async def scrape(self, *, accept: str = "text/plain", timeout_seconds: float = 10.0) -> Scraped:
         """Scrape as Prometheus does."""
         begun_at = self.now
         headers = {
