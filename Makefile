@@ -25,7 +25,7 @@ COVERED := --dist=loadfile -m "not no_cover" --cov --cov-fail-under=95
 # Tests without processes, real servers and simulated fleets.
 UNIT := tests/unit
 
-.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs screenshots bench soak fuzz lock helm prometheus3 \
+.PHONY: help demo demo-stack test test-random test-pythons test-latest test-lowest lint format docs screenshots bench soak fuzz mutants lock helm prometheus3 \
   dist release-check clean
 
 help:  ## Show this list
@@ -115,18 +115,31 @@ $(VENV)/.fuzzing: requirements/fuzz.txt | $(DEVELOPING)
 	$(BIN)/python -m pip install $(LOCKED) requirements/fuzz.txt
 	@touch $@
 
+# Of packages in rk_exporter, e.g. 'ratelimit/circuit_breaker.py tracking/*.py'.
+FILES ?= *
+SHARD ?= 1/1
+
+mutants: $(VENV)/.mutating  ## Change the code in small ways: does a test fail? FILES='tracking/*.py' or SHARD=1/20 for a part
+	$(BIN)/python -m tools.mutants --shard $(SHARD) $(ARGS) $(foreach file,$(FILES),'$(file)')
+
+# Only this target needs them, and they bring a user interface.
+$(VENV)/.mutating: requirements/mutants.txt | $(DEVELOPING)
+	$(BIN)/python -m pip install $(LOCKED) requirements/mutants.txt
+	@touch $@
+
 # uv resolves for all platforms and interpreters at the same time, which pip cannot do.
 COMPILE = $(VENV)-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
   --generate-hashes --no-annotate \
-  --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml --output-file
+  --no-emit-index-url --custom-compile-command 'make lock' --output-file
 
 lock:  ## Update all locked versions to the newest
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet --upgrade uv
-	$(COMPILE) requirements/dev.txt --all-extras --group pyproject.toml:dev
-	$(COMPILE) requirements/runtime.txt --group pyproject.toml:build --constraints requirements/dev.txt
-	$(COMPILE) requirements/image.txt --all-extras --group pyproject.toml:build --constraints requirements/dev.txt
-	$(COMPILE) requirements/lowest.txt --all-extras --resolution lowest-direct
+	$(COMPILE) requirements/dev.txt pyproject.toml --all-extras --group pyproject.toml:dev
+	$(COMPILE) requirements/runtime.txt pyproject.toml --group pyproject.toml:build --constraints requirements/dev.txt
+	$(COMPILE) requirements/image.txt pyproject.toml --all-extras --group pyproject.toml:build --constraints requirements/dev.txt
+	$(COMPILE) requirements/lowest.txt pyproject.toml --all-extras --resolution lowest-direct
+	$(COMPILE) requirements/mutants.txt --group pyproject.toml:mutants --constraints requirements/dev.txt
 
 helm: $(VENV)-helm/helm  ## Fetch helm, with which the tests render deploy/helm
 

@@ -14,6 +14,7 @@ from bench.downloads import print_downloads
 from bench.expositions import print_expositions
 from bench.following import print_following
 from bench.monitoring import print_monitoring
+from bench.neighbours import print_neighbours
 from bench.passes import print_processes
 from bench.protection import print_protection
 from bench.serving import print_serving
@@ -28,6 +29,7 @@ SECTIONS = {
     "serving": print_serving,
     "connections": print_connections,
     "protection": print_protection,
+    "neighbours": print_neighbours,
     "expositions": print_expositions,
     "downloads": print_downloads,
     "archives": print_archives,

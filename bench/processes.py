@@ -6,10 +6,11 @@ import subprocess
 import sys
 import time
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -54,26 +55,37 @@ class Running:
         return int(match[1]) / 1024
 
 
-@contextmanager
 def running(
     module: str,
     *arguments: str,
     environment: Mapping[str, str] | None = None,
     tree: Path | None = None,
-) -> Iterator[Running]:
+) -> AbstractContextManager[Running]:
     """
     Run a *module* until the end of the block; its output contains the address.
 
     Its source is in *tree*, by default this one.
     """
+    # Python looks in the current folder first for modules.
+    command = [sys.executable, "-m", module, *arguments]
+    return running_command(command, environment=environment, folder=tree)
+
+
+@contextmanager
+def running_command(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Iterator[Running]:
+    """Run a *command* in a *folder* until the end of the block; its output contains the address."""
     started_at = time.monotonic()
     with subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # Python looks there first for modules.
-        cwd=tree,
+        cwd=folder,
         env={"PATH": os.environ["PATH"], **(environment or {})},
     ) as process:
         try:
@@ -84,7 +96,10 @@ def running(
                 if not line:
                     raise RuntimeError(f"did not start: {said}")
                 said += line
-                match = re.search(r"https?://127\.0\.0\.1:\d+", line)
-            yield Running(match[0], process.pid, started_at, time.monotonic())
+                match = re.search(r"(https?://)?127\.0\.0\.1:[1-9]\d*", line)
+            # A process must not wait because nobody reads what it logs.
+            Thread(target=process.stdout.read if process.stdout else None, daemon=True).start()
+            url = match[0] if match[1] else f"http://{match[0]}"
+            yield Running(url, process.pid, started_at, time.monotonic())
         finally:
             process.terminate()

@@ -31,6 +31,15 @@ hypothesis.settings.register_profile(
     derandomize=False,
     max_examples=500,
 )
+# For `make mutants`: most mutants fail soon, and any example is enough.
+hypothesis.settings.register_profile(
+    "mutants",
+    hypothesis.settings.get_profile("project"),
+    max_examples=25,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    # A test runs several times in one process.
+    suppress_health_check=[*hypothesis.HealthCheck],
+)
 hypothesis.settings.load_profile("project")
 
 

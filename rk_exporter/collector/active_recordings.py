@@ -93,6 +93,8 @@ class ActiveRecordingsLister:
         """Why the filter is not used, until this is logged."""
         self._failures = 0
         self._avoided_until = 0.0
+        self._others_succeed = False
+        """Whether single calls succeeded since the list began to fail."""
         self.usual_calls = len(_STATUSES)
         """How many calls a complete read takes, as far as known."""
 
@@ -122,11 +124,21 @@ class ActiveRecordingsLister:
         """Return whether the list failed repeatedly, so that another way of reading may help."""
         return self._clock.wall() < self._avoided_until
 
-    def forget_failures(self) -> None:
-        """Read the list as usual, because other calls fail as well."""
-        self._failures, self._avoided_until = 0, 0.0
+    def compare(self, *, others_succeed: bool) -> None:
+        """
+        Take in a pass with single calls, which *others_succeed* says whether the API answers.
+
+        If they fail, too, it is not the list. The first time that they succeed, the list is tried
+        once more: it may have failed only as long as everything else.
+        """
+        if not self.is_failing or (others_succeed and self._others_succeed):
+            return
+        self._avoided_until, self._others_succeed = 0.0, others_succeed
+        self._failures = _FAILURES_IN_A_ROW - 1 if others_succeed else 0
 
     def _count_failure(self, failure: Failure | None) -> None:
+        if failure is None:
+            self._others_succeed = False
         is_of_the_list = failure is not None and failure.reason not in _NOT_OF_THE_LIST
         self._failures = self._failures + 1 if is_of_the_list else 0
         if self._failures == _FAILURES_IN_A_ROW:

@@ -4,20 +4,19 @@ import asyncio
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from rk_exporter.collector.active_recordings import ListResult
 from rk_exporter.collector.app_parts import AppParts, AppState
-from rk_exporter.collector.check_reads import ids_to_read, start_checks
+from rk_exporter.collector.check_reads import start_checks
 from rk_exporter.collector.pass_hints import PassHints
+from rk_exporter.collector.pass_jobs import PassJobs
 from rk_exporter.collector.pass_log import PassReport
 from rk_exporter.collector.pass_reads import PassReads
-from rk_exporter.collector.planner import plan
 from rk_exporter.collector.readings import ReadResult, count_deferred, merge, retried
 from rk_exporter.collector.work_queue import Job, run_jobs
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.ids import canonical
-from rk_exporter.model.meeting import Meeting, Reading, ReadMode
+from rk_exporter.model.meeting import Reading, ReadMode
 from rk_exporter.model.remedies import Wait
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.snapshot import AppSnapshot
@@ -49,6 +48,7 @@ class AppPass:
         self._waiting: list[Reading] = []
         self._hints = PassHints(parts.webhook.hints if parts.webhook else None, parts.tracker)
         self._reads = PassReads(parts, context, self._hints)
+        self._jobs = PassJobs(parts, before, self._hints, self._reads)
 
     async def run(self) -> AppState:
         """Return the state after the pass."""
@@ -71,6 +71,8 @@ class AppPass:
             await self._read_list(readings)
         else:
             await self._read_each(waiting)
+            if self._has_called:
+                parts.lister.compare(others_succeed=self._has_succeeded)
         await self._catch_up()
         fresh_count = len(readings) - len(waiting)
         return self._next_state(parts.sync_meetings(readings), fresh_count=fresh_count)
@@ -128,22 +130,19 @@ class AppPass:
 
     async def _read_each(self, waiting: Sequence[Reading]) -> None:
         """Read the *waiting* meetings, and what else is due, one call each."""
-        reads = self._read_jobs(waiting)
-        settings = self._settings_jobs()
+        reads = self._jobs.reads(waiting)
+        settings = self._jobs.settings(self._context)
         # Logs and metrics should blame a meeting for a problem with the token, so a meeting is
         # first; but not always, because a pass may have one call only.
         first = 0 if self._before.backfill_first else 1
         await self._run(
             *reads[:first],
-            *self._backfill_jobs(),
+            *self._jobs.backfill(self._context),
             *settings[:_SETTINGS_FIRST],
             *reads[first:],
             *settings[_SETTINGS_FIRST:],
-            *self._check_jobs(),
+            *self._jobs.checks(),
         )
-        if not self._up():
-            # Single calls fail, too, so it is not the list that does not work.
-            self._parts.lister.forget_failures()
 
     async def _catch_up(self) -> None:
         """
@@ -151,9 +150,9 @@ class AppPass:
 
         While all calls fail, no failure is about one recording or about the list alone.
         """
-        if self._before.snapshot.up is False and self._up():
+        if self._before.snapshot.up is False and self._has_succeeded:
             self._parts.forget_failures()
-            await self._run(*self._read_jobs(), *self._backfill_jobs())
+            await self._run(*self._jobs.reads(), *self._jobs.backfill(self._context))
 
     async def _read_list(self, readings: Iterable[Reading]) -> None:
         """
@@ -169,9 +168,9 @@ class AppPass:
             return
         result = await parts.lister.read(self._context)
         self._take_list(result, readings)
-        reads = self._read_jobs()
-        backfill, settings = self._backfill_jobs(), self._settings_jobs()
-        checks = self._check_jobs()
+        jobs, context = self._jobs, self._context
+        reads, backfill = jobs.reads(), jobs.backfill(context)
+        settings, checks = jobs.settings(context), jobs.checks()
         left = await self._run(*reads, *backfill, *settings, *checks)
         if not result.is_complete:
             return
@@ -204,45 +203,6 @@ class AppPass:
         """Run *jobs* as far as calls and time allow, and return how many are left."""
         workers = self._parts.client.max_concurrency
         return await run_jobs(jobs, workers=workers, deadline=self._context.deadline)
-
-    def _read_jobs(self, waiting: Sequence[Reading] = ()) -> list[Job]:
-        """Return jobs that read the *waiting* meetings and the recordings that are due."""
-        tracker, now = self._parts.tracker, self._parts.clock.wall()
-        targets = plan(
-            waiting,
-            now=now,
-            overdue=tracker.due(now=now),
-            in_progress=tracker.in_progress(),
-            urgent_first=self._before.urgent_first,
-            hinted=self._hints.targets(waiting, now=now),
-        )
-        return [
-            partial(self._reads.read_meeting, target)
-            if isinstance(target, Meeting)
-            else partial(self._reads.read_recording, target.recording_id)
-            for target in targets
-        ]
-
-    def _check_jobs(self) -> list[Job]:
-        """Return jobs that read recordings whose download URLs are needed for a check."""
-        parts = self._parts
-        verifier = parts.verifier
-        if verifier is None:
-            return []
-        recordings = self._before.snapshot.recordings
-        keys = ids_to_read(verifier, recordings, parts.backfill)
-        return [partial(self._reads.read_for_check, verifier, key) for key in keys]
-
-    def _backfill_jobs(self) -> list[Job]:
-        parts, backfill = self._parts, self._parts.backfill
-        if backfill is None or not backfill.is_due():
-            return []
-        rate = parts.calls_per_second
-        return [partial(backfill.poll, self._context, calls_per_second=rate)]
-
-    def _settings_jobs(self) -> list[Job]:
-        discovery = self._parts.discovery
-        return discovery.settings_jobs(self._context) if discovery else []
 
     def _next_state(self, readings: tuple[Reading, ...], *, fresh_count: int) -> AppState:
         parts, now = self._parts, self._parts.clock.wall()

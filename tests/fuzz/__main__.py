@@ -51,7 +51,7 @@ def main() -> None:
     atheris.Fuzz()
 
 
-def _limited(target: Callable[[bytes], None]) -> Callable[[bytes], None]:
+def _limited(target: Callable[[bytes], object]) -> Callable[[bytes], None]:
     """Return a target that also fails if an input takes too much time of a processor."""
 
     def run(data: bytes) -> None:

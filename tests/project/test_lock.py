@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 
-LOCKS = ["dev", "runtime", "image", "lowest"]
+LOCKS = ["dev", "runtime", "image", "lowest", "mutants"]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,16 @@ def test_users_and_tests_agree(root: Path, lock: str) -> None:
     """`make demo` and the image run with the versions that `make test` tests."""
     dev = locked(root, "dev")
     assert all(dev[name] == requirement for name, requirement in locked(root, lock).items())
+
+
+def test_mutants_agree(root: Path) -> None:
+    """`make mutants` runs the tests with the versions of `make test`."""
+    dev, mutants = (
+        {name: version_of(entry) for name, entry in locked(root, lock).items()}
+        for lock in ("dev", "mutants")
+    )
+    assert "mutmut" in mutants.keys() - dev.keys()
+    assert all(dev.get(name, version) == version for name, version in mutants.items())
 
 
 def test_image_has_the_runtime(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -85,14 +86,31 @@ class TestAuto:
                     simulation.simulator.inject("*", Fault.SERVER_ERROR)
 
             simulation.proxy.before = fail_lists
-            return await simulation.scrapes(60)
+            return await simulation.scrapes(100)
 
         texts = simulate(steps, configuration=self.auto(100))
-        modes = [read_mode(text) for text in texts]
-        tried = ["list"] * 3
-        assert modes == [*tried, *["active-recording"] * 39, *tried, *["active-recording"] * 15]
+        runs = [(mode, len(list(run))) for mode, run in groupby(read_mode(text) for text in texts)]
+        # When single calls succeed, the list is tried once more.
+        tried = [("list", 3), ("active-recording", 1), ("list", 1), ("active-recording", 39)]
+        assert runs[:4] == tried
+        assert runs[4:6] == [("list", 3), ("active-recording", 39)]
         ups = [sum(samples(text, "rk_meeting_up").values()) for text in texts]
         assert (0, 100) == (ups[2], ups[20])
+
+    def test_api_that_fails(self) -> None:
+        """If everything fails, the list is tried again soon; the first pass after it uses it."""
+
+        async def steps(simulation: Simulation) -> list[str]:
+            modes = set()
+            for passes in range(20, 24):
+                await simulation.scrape()
+                simulation.simulator.inject("*", Fault.SERVER_ERROR)
+                await simulation.last_scrape(passes)
+                simulation.simulator.clear()
+                modes.add(read_mode(await simulation.last_scrape(5)))
+            return sorted(modes)
+
+        assert simulate(steps, configuration=self.auto(100)) == ["list"]
 
     def test_list_of_meetings_that_changes(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture

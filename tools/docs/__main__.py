@@ -15,6 +15,7 @@ from tools.docs.licences import licences_reference
 from tools.docs.log_messages import log_messages_reference
 from tools.docs.man_page import man_page
 from tools.docs.metrics import metrics_reference
+from tools.docs.openapi import openapi_description
 from tools.docs.options import options_reference
 from tools.docs.simulator import simulator_reference
 from tools.docs.status_api import status_api_reference, status_api_schema
@@ -45,6 +46,7 @@ FILES: dict[str, Callable[[], str]] = {
     "share/zsh/site-functions/_rk-exporter": partial(completion_script, "zsh"),
     "share/fish/vendor_completions.d/rk-exporter.fish": partial(completion_script, "fish"),
     "docs/reference/status-api.schema.json": status_api_schema,
+    "docs/reference/openapi.yaml": openapi_description,
 }
 """The text of each other generated file, by its path."""
 _NOTICE = "<!-- Generated from the code by `make docs`. Change the code or tools/docs instead. -->"

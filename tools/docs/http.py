@@ -13,8 +13,7 @@ from rk_exporter.webhooks.application import RESPONSES
 from tools.docs.tables import code, table
 
 
-# By the function or class that answers.
-_PATHS = {
+PATHS = {
     "MetricsPage": "the metrics, as text or OpenMetrics (header `Accept`), compressed with gzip on "
     "request (`Accept-Encoding`); `--web.telemetry-path` changes the path",
     "healthy": "whether the process is alive; it never calls the API",
@@ -24,7 +23,8 @@ _PATHS = {
     "and `?refresh=off`",
     "StatusApi": "the same as JSON, see [status API](status-api.md)",
 }
-_REASONS = {
+"""What a path is for, by the function or class that answers."""
+REASONS = {
     ("MetricsPage", 200): "the metrics",
     ("MetricsPage", 503): "more than `--web.max-requests` scrapes at the same time; the header "
     "`Retry-After` is `1`",
@@ -93,6 +93,8 @@ whose headers are too large.
 Use `/-/healthy` for probes, because readiness depends on being scraped. A pod that is scraped only
 when it is ready would never become ready.
 
+The [OpenAPI description](openapi.yaml) says the same for programs, also about webhooks.
+
 A client must send the headers of a request within 5 s and read the response within 30 s. Otherwise
 the exporter closes the connection.
 
@@ -112,17 +114,12 @@ method, 408 if the body takes longer than 5 s, and 413 if it is larger than 64 K
 
 def http_reference() -> str:
     """Return the paths with their answers, and the status codes with their reasons."""
-    routes = dict(_routes(ast.parse(inspect.getsource(exporter))))
-    order = list(_REASONS)
-    responses = {
-        response
-        for module in _MODULES
-        for response in _responses(ast.parse(inspect.getsource(module)))
-    }
+    routes = routes_by_path()
+    order = list(REASONS)
     return _TEMPLATE.format(
         methods=" and ".join(map(code, application.READING)),
         paths=table(
-            ("path", "answer"), ((code(path), _PATHS[name]) for path, name in routes.items())
+            ("path", "answer"), ((code(path), PATHS[name]) for path, name in routes.items())
         ),
         webhook_path=WEBHOOK_PATH,
         webhook_results=table(
@@ -135,13 +132,27 @@ def http_reference() -> str:
         statuses=table(
             ("path", "status", "body", "when"),
             (
-                (_path_of(name, routes), str(status), code(body), _REASONS[name, status])
+                (_path_of(name, routes), str(status), code(body), REASONS[name, status])
                 for name, status, body in sorted(
-                    responses, key=lambda response: (order.index(response[:2]), response[2])
+                    responses(), key=lambda response: (order.index(response[:2]), response[2])
                 )
             ),
         ),
     )
+
+
+def routes_by_path() -> dict[str, str]:
+    """Return the name of the function or class that answers at each path."""
+    return dict(_routes(ast.parse(inspect.getsource(exporter))))
+
+
+def responses() -> set[tuple[str, int, str]]:
+    """Return the function or class, the status and the text of each response."""
+    return {
+        response
+        for module in _MODULES
+        for response in _responses(ast.parse(inspect.getsource(module)))
+    }
 
 
 def _path_of(name: str, routes: dict[str, str]) -> str:

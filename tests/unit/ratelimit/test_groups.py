@@ -260,3 +260,21 @@ def test_saved_calls() -> None:
         return world.groups["a"].budget.remaining(clock.monotonic())
 
     assert LIMIT - 12 == virtual_time.run(run())
+
+
+def test_calls_to_save() -> None:
+    """The calls of each group are saved by its name, in the time of the wall clock."""
+
+    async def run() -> None:
+        world = World()
+        world.reload(Setup(BOTH, {**ANY, "u0": "a"}))
+        await asyncio.sleep(400)
+        world.setup = Setup(X, {**ANY, "u0": "a"})
+        made = await world.run(10.0)
+        now = world.clock.wall()
+        called, idle = world.groups.recent_calls()
+        assert [("a", now), (None, now)] == [(saved.group, saved.until) for saved in (called, idle)]
+        assert (made, 0) == (len(called.ends), len(idle.ends))
+        assert all(now - 15.0 < end < now + 1.0 for end in called.ends)
+
+    virtual_time.run(run())

@@ -85,6 +85,8 @@ class TestPolicies:
             ('"default";r=5', '"default";q=10;w=60', [("default", 5, 10, 60)]),
             ('"default";r=5;t=0', '"default";q=10;w=60', [("default", 5, 10, 0)]),
             ("default;r=5;t=1", "default;q=10", [("default", 5, 10, 1)]),
+            ("default;r=5", "default;q=1", [("default", 5, 1, None)]),
+            ("default;r=5", "default;q=0", [("default", 5, None, None)]),
             ('"default";r=5.9;t=1.5', '"default";q=10.9', [("default", 5, 10, 1.5)]),
             ('"default";r=5;pk=:aGVsbG8=:;t=1', None, [("default", 5, None, 1)]),
         ],

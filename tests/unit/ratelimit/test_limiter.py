@@ -2,7 +2,7 @@ import asyncio
 import functools
 
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec
 
 import pytest
@@ -301,6 +301,72 @@ class TestBudget:
         assert budget_status.blocked_until_timestamp_seconds is None
 
 
+class TestCanAfford:
+    """Whether several calls can be made, asked before the first of them."""
+
+    @in_virtual_time
+    async def test_as_many_as_are_left(self, world: World) -> None:
+        """All calls that are left can be afforded, and no more."""
+        app = await world.rested_app()
+        assert 40 == app.affordable
+        assert app.limiter.can_afford(40, app.context)
+        assert not app.limiter.can_afford(41, app.context)
+
+    @in_virtual_time
+    async def test_during_a_block(self, world: World) -> None:
+        """No call can be afforded while calls are blocked, except with a new token."""
+        app = await world.rested_app()
+        await app.rejected()
+        assert not app.limiter.can_afford(1, app.context)
+        renewed = replace(app.context, token=Secret("new"))
+        assert app.limiter.can_afford(1, renewed)
+
+    @in_virtual_time
+    async def test_kept_for_the_next_pass(self, world: World) -> None:
+        """Other apps leave the calls to it, until it got all that it needed in a whole pass."""
+        await world.rest()
+        app, other = world.app(), world.app()
+        await other.call()
+        assert not app.limiter.can_afford(100, app.context)
+        assert app.limiter.can_afford(1, app.context)
+        app.limiter.end_pass()
+        assert 0 == other.affordable
+        for _ in range(2):
+            assert app.limiter.can_afford(1, app.context)
+            app.limiter.end_pass()
+            assert 39 == other.affordable
+
+    @in_virtual_time
+    async def test_refused_twice(self, world: World) -> None:
+        """Refusals before calls and refused calls are counted together: as many are kept."""
+        await world.rest()
+        app, other = world.app(), world.app()
+        for _ in range(40):
+            await other.call()
+        assert not app.limiter.can_afford(1, app.context)
+        assert await app.call() is None
+        app.limiter.end_pass()
+        await asyncio.sleep(15)
+        for client in (app, other):
+            client.begin_pass()
+        assert app.affordable - 2 == other.affordable
+
+    @pytest.mark.parametrize("needed", [2, 3, 41])
+    @in_virtual_time
+    async def test_together(self, needed: int, world: World) -> None:
+        """An app that needs several calls keeps its turn until it has made all of them."""
+        await world.rest()
+        app, other = world.app(), world.app()
+        for _ in range(41 - min(needed, 40)):
+            await other.call()
+        app.limiter.can_afford(needed, app.context)
+        await app.call()
+        await asyncio.sleep(15)
+        for client in (app, other):
+            client.begin_pass()
+        assert max(0, app.affordable - (needed - 1)) == other.affordable
+
+
 class TestRateLimited:
     """The block after a 429, for all apps of the group."""
 
@@ -589,6 +655,19 @@ class TestBlockedBy:
             assert blocked_by(app) is None
         reasons = [Reason.RATE_LIMITED, Reason.AUTH, Reason.INTERCEPTED, Reason.SERVER_ERROR]
         assert [item for reason in reasons for item in (None, reason)] == found
+
+    @pytest.mark.parametrize(
+        ("retry_after", "expected"),
+        [(10.0, (15, Reason.INTERCEPTED)), (20.0, (20, Reason.RATE_LIMITED))],
+    )
+    @in_virtual_time
+    async def test_two_refusals(
+        self, retry_after: float, expected: tuple[float, Reason], world: World
+    ) -> None:
+        """Of two calls that run at the same time and are refused, the longer block is shown."""
+        app = await world.rested_app()
+        await together(app.limited(retry_after), app.intercepted())
+        assert expected == (app.blocked_seconds, blocked_by(app))
 
 
 def blocked_by(app: Client) -> Reason | None:

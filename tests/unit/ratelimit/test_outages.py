@@ -121,3 +121,11 @@ def test_a_block_of_the_group() -> None:
     machine.call(RateLimited("a"))
     assert other.outage(NOW) is None
     assert other.budget_status(NOW).block == outage(RateLimited("a").failure, since=0)
+
+
+def test_a_block_without_a_cause() -> None:
+    """Calls can be blocked by a group that does not know why, e.g. one from before a reload."""
+    machine = Machine()
+    machine.group.breaker.open(machine.seconds, seconds=30.0)
+    status = machine.limiter.budget_status(NOW)
+    assert (NOW + 30.0, None) == (status.blocked_until_timestamp_seconds, status.block)
