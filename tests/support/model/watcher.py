@@ -71,6 +71,8 @@ class Watcher:
                 app.tracked_since, app.complete_since = self._world.now, None
                 app.may_be_cut = False
                 app.seen.clear()
+                # The new process knows only what the API tells it.
+                self._world.api.apps[name].journal.sightings.clear()
 
     def list_meetings(self, name: str, meetings: set[str]) -> None:
         """Expect another list of meetings of an app."""
