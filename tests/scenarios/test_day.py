@@ -73,9 +73,9 @@ async def day(seed: str, folder: Path) -> Mapping[str, int]:
     """Return how often each app had to be exact in a day with random faults."""
     files = Files(folder, {name: AppFiles([*MEETINGS], token=name) for name in NAMES})
     # The parser and the comparison would take most of the time for a thousand recordings.
-    files.more = {"follow": {"max_recordings": "15"}}
+    files.more = {"follow": {"max_recordings": "10"}}
     stories = {
-        name: story(f"{name} {seed}", MEETINGS, begin=NOW, seconds=DAY_SECONDS, idle_seconds=600.0)
+        name: story(f"{name} {seed}", MEETINGS, begin=NOW, seconds=DAY_SECONDS, idle_seconds=1800.0)
         for name in NAMES
     }
     world = World(files, stories)

@@ -146,6 +146,8 @@ class Model(RuleBasedStateMachine):
     @rule(app=apps)
     def break_list(self, app: str) -> None:
         """Write half a list of meetings, for a scrape: the last good one stays in use."""
+        # The exporter has read the good one.
+        self.watcher.check(self.run(self.here.scrape()))
         self.files.apps[app].is_list_broken = True
         self.files.write_meetings(app)
         shown = self.watcher.check(self.run(self.here.scrape()))

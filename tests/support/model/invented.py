@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from operator import attrgetter
 
 from tests.support.model.journal import Journal, Sighting
@@ -11,6 +12,7 @@ from tests.support.model.shown import Shown, ShownRecording
 # A list takes several calls, and counts as read when the last one has ended.
 _LIST_SECONDS = 10.0
 _ROUNDING_SECONDS = 0.002
+_TOGETHER_SECONDS = 4.0
 _RUNNING = frozenset({"RECORDING", "PAUSED"})
 
 
@@ -32,16 +34,28 @@ def invented(shown: Shown, app: str, journal: Journal, begun_at: float) -> Itera
         if not latest:
             yield f"{app}: {recording_id} was not in an answer at {read_at:.3f}"
             continue
-        # An answer that arrives together with another one may be older, and is not used.
-        before = sightings[:first]
         found = [
             list(_differences(recording, sighting, used, read_at))
             for sighting in latest
-            for used in (seen, [*before, sighting])
+            for used in (seen, [*_surely_used(seen), sighting])
         ]
         for difference in min(found, key=len):
             yield f"{app}: {recording_id}, scraped at {begun_at:.3f}: {difference}"
     yield from _meetings(shown, app)
+
+
+def _surely_used(seen: Sequence[Sighting]) -> list[Sighting]:
+    """
+    Return the sightings that had no other one shortly before them.
+
+    Of two answers to calls that were made together, the exporter uses one: the other may be older.
+    """
+    return [
+        sighting
+        for before, sighting in pairwise([None, *seen])
+        if sighting
+        and (before is None or sighting.answered_at - before.answered_at > _TOGETHER_SECONDS)
+    ]
 
 
 def _differences(
