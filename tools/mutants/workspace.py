@@ -21,6 +21,8 @@ only_mutate = {files}
 also_copy = {also_copied}
 pytest_add_cli_args = ["--hypothesis-profile=mutants", "-p", "no:cacheprovider"]
 pytest_add_cli_args_test_selection = {tests}
+# Every run is a new one.
+track_dependencies = false
 use_git_change_detection = false
 # Of the time of a processor. A mutant that loops forever is found out by it.
 timeout_constant = 3.0
