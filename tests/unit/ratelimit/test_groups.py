@@ -337,6 +337,17 @@ def test_no_report_before_a_reload() -> None:
     assert () == virtual_time.run(run())
 
 
+def test_first_start() -> None:
+    """A process that knows no calls before it may borrow only a few."""
+
+    async def run() -> int:
+        world = World()
+        world.reload(Setup(X, ANY))
+        return world.groups[None].budget.remaining(world.clock.monotonic())
+
+    assert calls_at_start(LIMIT) == virtual_time.run(run())
+
+
 def test_one_pass() -> None:
     """A process that makes one pass takes a part of the limit, and can spend it immediately."""
 
@@ -349,7 +360,7 @@ def test_one_pass() -> None:
         groups.replace({None: terms}, reserve_ratio=0.5)
         budget, now = groups[None].budget, clock.monotonic()
         # The part is 60, and 540 calls are left to others.
-        assert 40 == budget.affordable(now, interval_seconds=15.0)
+        assert (60, 40) == (budget.limit, budget.affordable(now, interval_seconds=15.0))
         budget.acquire(now, interval_seconds=15.0)
         budget.observe(now, [RateLimitPolicy(policy="default", remaining=50, limit=80)])
         assert 10 == budget.affordable(now, interval_seconds=15.0)
