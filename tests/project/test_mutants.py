@@ -42,7 +42,7 @@ FILE = "rk_exporter/ratelimit/gate.py"
 
 
 def name_of(survivor: Survivor) -> str:
-    return f"{survivor.file}: {survivor.line}"
+    return f"{survivor.file}: {survivor.function}: {survivor.line}"
 
 
 @pytest.mark.parametrize("survivor", survivors(), ids=name_of)

@@ -15,8 +15,7 @@ in the list.
 
 ## How many
 
-A change that makes a test run forever counts as noticed. *Parts* means that not all files were
-tried.
+A change that makes a test run forever counts as noticed.
 
 {figures}
 ## Survivors

@@ -485,6 +485,11 @@ class TestSavedCalls:
         budget = SlidingWindowBudget(20, now=50.0, reserve_ratio=0.0, past=past, borrowed=20)
         assert expected == budget.remaining(50.0)
 
+    def test_calls_in_the_future(self) -> None:
+        """Calls that seem to be in the future, because the clock was set back, were made now."""
+        saved = SavedCalls(group=None, until=2000.0, ends=(900.0, 1990.0))
+        assert (-50.0, 50.0) == past_calls(saved, now=50.0, unix_seconds=1000.0).ends
+
     def test_a_running_call(self) -> None:
         """A call that runs counts as one that ends now, because it may still arrive."""
         caller = rested()

@@ -313,6 +313,16 @@ class TestCanAfford:
         assert not app.limiter.can_afford(41, app.context)
 
     @in_virtual_time
+    async def test_time_to_wait(self, world: World) -> None:
+        """Calls for which there is time to wait can be afforded, too."""
+        app = await world.rested_app()
+        for _ in range(40):
+            await app.call()
+        assert not app.limiter.can_afford(5, app.context)
+        app.begin_pass(max_wait=3.0)
+        assert app.limiter.can_afford(5, app.context)
+
+    @in_virtual_time
     async def test_during_a_block(self, world: World) -> None:
         """No call can be afforded while calls are blocked, except with a new token."""
         app = await world.rested_app()
