@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from rk_exporter.api.endpoints import ACTIVE_RECORDING, MEETING, NO_STATUS, RECORDING
 from rk_exporter.api.results import Page
-from rk_exporter.model.errors import ApiError, Unreachable
+from rk_exporter.model.errors import ApiError
 from rk_exporter.model.recording import Recording
 from rk_exporter.ratelimit.status import RateLimitPolicy
 
@@ -58,7 +58,7 @@ class CallLog:
     def failed(self, trace: CallTrace, error: ApiError) -> None:
         """Log a failed call, or one that would fail like those before it."""
         if logger.isEnabledFor(logging.DEBUG):
-            not_made = "not made: " if isinstance(error, Unreachable) else ""
+            not_made = "" if trace.attempts else "not made: "
             self._log(trace, f"{not_made}{error}", error.reason)
 
     def postponed(self, trace: CallTrace) -> None:

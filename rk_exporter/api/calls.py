@@ -211,7 +211,7 @@ async def _again_if_stale(attempt: Callable[[], Awaitable[T]]) -> T:
     except ConnectionStale as stale:
         try:
             return await attempt()
-        except RateLimitWait:
+        except (RateLimitWait, Unreachable):
             raise stale from None
 
 

@@ -90,7 +90,9 @@ class Connection:
         except BaseException as error:
             with contextlib.suppress(OSError):
                 await progress.opened.aclose()
-            failure = translate_error(error, was_proven=was_proven, peer=progress.peer)
+            # A lent client whose connection has closed meanwhile opens another one.
+            is_kept = was_proven and not progress.has_tried_to_connect
+            failure = translate_error(error, was_proven=is_kept, peer=progress.peer)
             if failure is None:
                 raise
             failure.opened_connection = progress.opened_connection(failure)

@@ -45,6 +45,11 @@ class CallProgress:
             # The first request to a proxy may only ask for a connection to the API.
             self._has_opened = info["request"].method != b"CONNECT"
 
+    @property
+    def has_tried_to_connect(self) -> bool:
+        """Return whether the request needed a new connection."""
+        return self._has_opened is not None
+
     def opened_connection(self, error: ApiError) -> bool | None:
         """Return whether the request, which ended in *error*, opened a connection, if known."""
         had_time = _now() - self._connecting_since >= _TIME_TO_CONNECT_SECONDS

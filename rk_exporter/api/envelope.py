@@ -26,6 +26,7 @@ from rk_exporter.model.errors import (
     Unauthorized,
 )
 from rk_exporter.model.secret import Secret
+from rk_exporter.runtime import json_text
 
 
 T = TypeVar("T")
@@ -97,7 +98,7 @@ def unwrap(
     if status not in successes:
         raise _error(status, body)
     try:
-        answer = decoder.decode(body)
+        answer = json_text.decode(decoder.decode, body)
     except UNREADABLE:
         # Without the cause, because its traceback would contain the body.
         raise InvalidResponse(
@@ -146,7 +147,7 @@ def _is_web_page(body: bytes) -> bool:
 def _failure(body: bytes) -> _Failure:
     """Return the errors in the *body*, if it has any."""
     try:
-        return _failure_decoder.decode(body)
+        return json_text.decode(_failure_decoder.decode, body)
     except UNREADABLE:
         return _Failure()
 

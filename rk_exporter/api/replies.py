@@ -17,6 +17,7 @@ import msgspec
 from rk_exporter.api.connection import Answer
 from rk_exporter.api.fields import UNREADABLE
 from rk_exporter.model.failure import Failure
+from rk_exporter.runtime.json_text import whole_characters
 
 
 # The gateway's codes for a path that it does not know.
@@ -69,7 +70,7 @@ class Reply:
             endpoint=endpoint,
             answered_at=answered_at,
             status=answer.status,
-            body=answer.body,
+            body=whole_characters(answer.body),
             headers=answer.headers,
         )
 

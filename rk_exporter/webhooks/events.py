@@ -9,6 +9,7 @@ import msgspec
 from rk_exporter.collector.app_webhook import Notice
 from rk_exporter.model.ids import ID_PATTERN, canonical
 from rk_exporter.model.recording import Status
+from rk_exporter.runtime import json_text
 
 
 OTHER = "other"
@@ -61,7 +62,7 @@ def parse_event(body: bytes) -> Event:
     MalformedEvent.
     """
     try:
-        content = msgspec.json.decode(body)
+        content = json_text.decode(msgspec.json.decode, body)
     except (ValueError, RecursionError):
         raise MalformedEvent("the body is not JSON") from None
     name = content.get("event") if isinstance(content, dict) else None

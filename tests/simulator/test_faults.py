@@ -166,6 +166,12 @@ class TestChangedData:
         assert garbage["download_url_expiry"] == "soon"
         assert "1e999" in call(simulator).text
 
+    def test_half_character(self, simulator: Simulator) -> None:
+        """A text can end in the first half of a character, as JavaScript writes it."""
+        simulator.inject("m1", Fault.HALF_CHARACTER)
+
+        assert rb'"half of \ud83d"' in call(simulator).content
+
     def test_unknown_status(self, simulator: Simulator) -> None:
         """A status can be unknown, also in a list."""
         listed = data(simulator, Fault.UNKNOWN_STATUS, f"{APP}/recordings?meeting_id=m1")

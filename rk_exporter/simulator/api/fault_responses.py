@@ -110,6 +110,12 @@ def _garble(data: object) -> object:
     }
 
 
+def _cut_in_half(data: object) -> object:
+    """Cut a text in the middle of an emoji, as JavaScript does and writes it."""
+    name = msgspec.Raw(rb'"half of \ud83d"')
+    return {**cast("JsonObject", data), "output_file_name": name}
+
+
 def _rename_status(data: object) -> object:
     """Set an undocumented status."""
     return {**cast("JsonObject", data), "status": "TRANSCODING"}
@@ -152,6 +158,7 @@ _FORMATS: dict[str, Callable[[str], str]] = {
 
 _CHANGES: dict[Fault, Callable[[object], object]] = {
     Fault.GARBAGE_FIELDS: _garble,
+    Fault.HALF_CHARACTER: _cut_in_half,
     Fault.UNKNOWN_STATUS: _rename_status,
     Fault.ODD_TIMESTAMPS: _reformat,
 }

@@ -53,6 +53,8 @@ class Fault(StrEnum):
     """No response until the client disconnects."""
     GARBAGE_FIELDS = "garbage_fields"
     """The correct response with invalid values in all optional fields."""
+    HALF_CHARACTER = "half_character"
+    """The correct response with a text that ends in the middle of a character."""
     UNKNOWN_STATUS = "unknown_status"
     """The correct response with the undocumented status TRANSCODING."""
     DATA_LIST = "data_list"

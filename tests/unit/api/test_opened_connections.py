@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
+from rk_exporter.api.endpoints import NO_STATUS
 from rk_exporter.model.errors import (
     ApiError,
     ApiTimeout,
@@ -17,7 +18,14 @@ from rk_exporter.model.errors import (
     ServerError,
     TlsFailed,
 )
-from tests.support.api_client import LENGTH_100, NOTHING, Client, client_of, with_server
+from tests.support.api_client import (
+    LENGTH_100,
+    MEETING,
+    NOTHING,
+    Client,
+    client_of,
+    with_server,
+)
 from tests.support.fault_server import (
     Behaviour,
     FaultServer,
@@ -157,3 +165,21 @@ def test_refusing_proxy(refusal: bytes, monkeypatch: pytest.MonkeyPatch) -> None
         ConnectFailed if refusal else ApiTimeout,
         False,
     )
+
+
+def test_server_that_is_gone() -> None:
+    """If the kept connection was closed and no other opens, one call is enough to know that."""
+
+    async def test() -> None:
+        server = FaultServer()
+        server.script(MEETING, answer())
+        async with contextlib.AsyncExitStack() as stack:
+            async with server.running():
+                client = await stack.enter_async_context(client_of(server.url))
+                assert await client.call() == NOTHING
+            await server.until(lambda: server.open_connections == 0)
+            error = await client.failure()
+        assert (type(error), error.opened_connection) == (ConnectFailed, False)
+        assert client.observer.codes == ["200", NO_STATUS]
+
+    asyncio.run(test())

@@ -259,6 +259,17 @@ def test_other_styles_of_one_recording() -> None:
     assert details("uploaded") == details("uploaded", simulated(Fault.ODD_TIMESTAMPS))
 
 
+def test_half_a_character() -> None:
+    """A text that is cut in the middle of a character costs nothing else, alone or in a list."""
+    recording = details("uploaded", simulated(Fault.HALF_CHARACTER))
+    assert recording.value
+    assert recording.value.output_file_name == "half of \ufffd"
+    sound = served("/recordings", parse_recordings_page)
+    page = served("/recordings", parse_recordings_page, simulated(Fault.HALF_CHARACTER))
+    assert shown(sound) == shown(page)
+    assert page.malformed_fields == ()
+
+
 def test_no_data() -> None:
     """Null instead of a list is an empty page."""
     page = served("/recordings", parse_recordings_page, simulated(Fault.DATA_NULL))

@@ -43,6 +43,12 @@ def test_old_room() -> None:
     assert event.notice.meeting_ids == ("abcdef-ghijkl",)
 
 
+def test_half_a_character() -> None:
+    """A title that is cut in the middle of a character makes no event malformed."""
+    body = event_body("Meeting-1").replace(b"Weekly", rb"Weekly \ud83d")
+    assert parse_event(body) == parse_event(event_body("Meeting-1"))
+
+
 def test_only_recording_id() -> None:
     """The recording's id may be in either of two fields."""
     assert parse_event(event_body(recordingId=None)).notice.recording_id == "recording-1"
