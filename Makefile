@@ -118,9 +118,10 @@ $(VENV)/.fuzzing: requirements/fuzz.txt | $(DEVELOPING)
 # Of packages in rk_exporter, e.g. 'ratelimit/circuit_breaker.py tracking/*.py'.
 FILES ?= *
 SHARD ?= 1/1
+TESTS ?=
 
 mutants: $(VENV)/.mutating  ## Change the code in small ways: does a test fail? FILES='tracking/*.py' or SHARD=1/20 for a part
-	$(BIN)/python -m tools.mutants --shard $(SHARD) $(ARGS) $(foreach file,$(FILES),'$(file)')
+	$(BIN)/python -m tools.mutants $(foreach file,$(FILES),'$(file)') --shard $(SHARD) $(if $(TESTS),--tests $(TESTS)) $(ARGS)
 
 # Only this target needs them, and they bring a user interface.
 $(VENV)/.mutating: requirements/mutants.txt | $(DEVELOPING)

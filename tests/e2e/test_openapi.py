@@ -128,6 +128,7 @@ def test_valid() -> None:
     SCHEMA.validate()
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize(("label", "mode"), KINDS, ids=lambda value: getattr(value, "value", value))
 def test_answers(label: str, mode: GenerationMode) -> None:
     """Each answer has a described status, with its headers and a body of its form."""
@@ -149,6 +150,7 @@ def test_answers(label: str, mode: GenerationMode) -> None:
     with_servers(ask)
 
 
+@pytest.mark.hypothesis
 def test_signed_events() -> None:
     """An event as described is taken if its signature is right; anything else is malformed."""
 

@@ -15,6 +15,7 @@ from tools.docs.licences import licences_reference
 from tools.docs.log_messages import log_messages_reference
 from tools.docs.man_page import man_page
 from tools.docs.metrics import metrics_reference
+from tools.docs.mutants import mutants_reference
 from tools.docs.openapi import openapi_description
 from tools.docs.options import options_reference
 from tools.docs.simulator import simulator_reference
@@ -34,6 +35,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "log-messages": ("Log messages", log_messages_reference),
     "faults": ("Faults", faults_reference),
     "http": ("HTTP endpoints", http_reference),
+    "mutants": ("Changes that tests notice", mutants_reference),
     "licences": ("Licences of dependencies", licences_reference),
     "status-api": ("Status API", status_api_reference),
     "simulator": ("Simulator", simulator_reference),

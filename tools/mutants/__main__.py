@@ -37,13 +37,12 @@ def main() -> None:
         "--shard", type=_shard, default=(1, 1), help="e.g. 1/20: a part of the files"
     )
     parser.add_argument("--children", type=int, default=os.cpu_count(), help="processes at a time")
+    parser.add_argument("--tests", nargs="+", help="by default all unit tests of the package")
     options = parser.parse_args()
     files = chosen_files(options.files, *options.shard)
     if not files:
         parser.error("no file of these packages is chosen")
-    mutants = [
-        mutant for workspace in WORKSPACES for mutant in _tried(workspace, files, options.children)
-    ]
+    mutants = [mutant for workspace in WORKSPACES for mutant in _tried(workspace, files, options)]
     print(report(mutants))
     sys.exit(any(_is_new(mutant) for mutant in mutants))
 
@@ -92,12 +91,14 @@ def _is_new(mutant: Mutant) -> bool:
     return mutant.outcome is Outcome.SURVIVED and not is_known(mutant)
 
 
-def _tried(workspace: Workspace, files: Sequence[str], children: int) -> Sequence[Mutant]:
+def _tried(
+    workspace: Workspace, files: Sequence[str], options: argparse.Namespace
+) -> Sequence[Mutant]:
     own = [file for file in files if file.startswith(f"rk_exporter/{workspace.package}/")]
     if not own:
         return ()
-    workspace.prepare(own)
-    if workspace.run(children):
+    workspace.prepare(own, options.tests or workspace.tests)
+    if workspace.run(options.children):
         sys.exit(f"mutmut failed:\n{workspace.last_words}")
     return [*read_mutants(workspace.folder)]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tools.mutants.mutant import Mutant
 
@@ -42,10 +43,36 @@ def survivors() -> Sequence[Survivor]:
             changes=tuple(entry["changes"]),
             reason=entry["reason"],
         )
-        for entry in tomllib.loads(FILE.read_text(encoding="utf-8"))["survivor"]
+        for entry in _data()["survivor"]
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How many changes of a package the tests notice, when they were tried last."""
+
+    package: str
+    files: str
+    mutants: int
+    timeouts: int
+    survived: int
+
+    @property
+    def noticed(self) -> int:
+        """Return how many changes a test noticed, also by running forever."""
+        return self.mutants - self.survived
+
+
+@cache
+def figures() -> Sequence[Figures]:
+    """Return the figures of all packages that were tried."""
+    return [Figures(**row) for row in _data()["figures"]]
 
 
 def is_known(mutant: Mutant) -> bool:
     """Return whether a *mutant* is known to survive."""
     return any(survivor.is_of(mutant) for survivor in survivors())
+
+
+def _data() -> dict[str, Any]:
+    return tomllib.loads(FILE.read_text(encoding="utf-8"))

@@ -21,6 +21,8 @@ only_mutate = {files}
 also_copy = {also_copied}
 pytest_add_cli_args = ["--hypothesis-profile=mutants", "-p", "no:cacheprovider"]
 pytest_add_cli_args_test_selection = {tests}
+# Every run is a new one.
+track_dependencies = false
 use_git_change_detection = false
 # Of the time of a processor. A mutant that loops forever is found out by it.
 timeout_constant = 3.0
@@ -41,15 +43,15 @@ class Workspace:
         """Return where the copy is, which other runs overwrite."""
         return _FOLDER / self.package
 
-    def prepare(self, files: Iterable[str]) -> None:
-        """Copy the project as it is now, and let mutmut change *files* only."""
+    def prepare(self, files: Iterable[str], tests: Iterable[str]) -> None:
+        """Copy the project as it is now; let mutmut change *files* only, and run these *tests*."""
         shutil.rmtree(self.folder, ignore_errors=True)
         for name in _project_files():
             target = self.folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target)
         configuration = _CONFIGURATION.format(
-            files=[*files], also_copied=[*_ALSO_COPIED], tests=[*self.tests]
+            files=[*files], also_copied=[*_ALSO_COPIED], tests=[*tests]
         )
         with (self.folder / "pyproject.toml").open("a", encoding="utf-8") as file:
             file.write(configuration)

@@ -309,6 +309,24 @@ class TestUnfiltered:
         harness.proxy.ignored = frozenset({"status"})
         assert "the API ignores the status" in self.check(harness, ["INVOKED", None], caplog)
 
+    @pytest.mark.parametrize(("others", "statuses"), [(1, STATUSES), (2, ["INVOKED", None])])
+    def test_other_states_on_a_page(self, others: int, statuses: list[str | None]) -> None:
+        """Half of a page may have moved on; but most of a page shows that there is no filter."""
+        invoked, *_ = in_each_state()
+        moved = [
+            scripted(f"meeting-{number}", invoked_at=NOW - 10, started_at=NOW - 8)
+            for number in range(others)
+        ]
+        harness = ListHarness(invoked, *moved, workers=1)
+
+        def ignore_first(call: Call) -> None:
+            is_first = call.query.get("status") == "INVOKED"
+            harness.proxy.ignored = frozenset({"status"} if is_first else ())
+
+        harness.proxy.before = ignore_first
+        run(harness.read())
+        assert statuses == harness.statuses()
+
     def test_ignored_filter_and_a_long_history(self) -> None:
         """If the API ignores the filter, only recent recordings are listed."""
         month = 30 * 24 * HOUR

@@ -476,13 +476,27 @@ class TestSavedCalls:
         budget = SlidingWindowBudget(150, now=0.0, reserve_ratio=0.0, past=past)
         assert expected == budget.remaining(0.0)
 
+    @pytest.mark.parametrize("now", [1000.0, 900.0], ids=["clock right", "clock set back"])
     @pytest.mark.parametrize(("others", "expected"), [(0, 0), (90, 10), (95, 15), (1000, 20)])
-    def test_calls_besides_others(self, others: int, expected: int) -> None:
+    def test_calls_besides_others(self, others: int, expected: int, now: float) -> None:
         """A process that takes a part of the budget leaves the rest to the saved calls."""
         saved = SavedCalls(group=None, until=1000.0, ends=(990.0,) * 100, is_final=True)
-        past = past_calls(saved, now=50.0, unix_seconds=1000.0, others=others)
+        past = past_calls(saved, now=50.0, unix_seconds=now, others=others)
         budget = SlidingWindowBudget(20, now=50.0, reserve_ratio=0.0, past=past, borrowed=20)
         assert expected == budget.remaining(50.0)
+
+    def test_calls_in_the_future(self) -> None:
+        """Calls that seem to be in the future, because the clock was set back, were made now."""
+        saved = SavedCalls(group=None, until=2000.0, ends=(900.0, 1990.0))
+        assert (-50.0, 50.0) == past_calls(saved, now=50.0, unix_seconds=1000.0).ends
+
+    def test_a_running_call(self) -> None:
+        """A call that runs counts as one that ends now, because it may still arrive."""
+        caller = rested()
+        caller.call()
+        caller.now += 5
+        caller.begin()
+        assert (RESTED, RESTED + 5) == caller.budget.recent(caller.now)
 
     def test_a_smaller_budget(self) -> None:
         """A budget that is smaller than before is used up by the saved calls."""
@@ -676,6 +690,15 @@ class TestReports:
         caller.now += 60
         assert 40 == caller.affordable == caller.burst()
 
+    def test_one_remaining_call(self) -> None:
+        """After one remaining call and an early reset, no call has to probe."""
+        caller = rested()
+        caller.call(policy(1, resets=0.5))
+        assert 1 == caller.affordable
+        caller.now += 0.6
+        caller.begin()
+        assert 39 == caller.affordable == caller.burst()
+
     def test_more_than_the_budget(self) -> None:
         """A report above the budget changes nothing."""
         caller = rested()
@@ -706,6 +729,16 @@ class TestTakeOver:
         assert len(both.calls) == 3
 
     @pytest.mark.parametrize("order", [1, -1])
+    def test_known_limits(self, order: int) -> None:
+        """A limit that was reported before counts for the reserve if later reports leave it out."""
+        one, other = rested(), rested()
+        one.call(policy(90, limit=100))
+        other.call(policy(90, limit=100, name="burst"))
+        both = merged([one, other][::order], reserve_ratio=0.5)
+        both.call(policy(60, resets=1.0), policy(55, resets=1.0, name="burst"))
+        assert 5 == both.affordable
+
+    @pytest.mark.parametrize("order", [1, -1])
     def test_slowest_pace(self, order: int) -> None:
         """Calls wait as after those of the busiest budget."""
         busy, idle = rested(), rested()
@@ -714,8 +747,8 @@ class TestTakeOver:
         assert merged([busy, idle][::order]).wait == pytest.approx(busy.wait)
 
 
-def merged(callers: Sequence[Caller]) -> Caller:
+def merged(callers: Sequence[Caller], *, reserve_ratio: float = 0.0) -> Caller:
     """Return a caller whose budget takes over those of *callers*."""
-    both = rested()
+    both = rested(reserve_ratio=reserve_ratio)
     both.budget.take_over(caller.budget for caller in callers)
     return both

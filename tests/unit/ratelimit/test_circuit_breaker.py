@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -110,3 +111,18 @@ def test_opened_at_is_the_begin_of_the_block() -> None:
     assert (100.0, second) == (breaker.opened_at, breaker.cause)
     breaker.close()
     assert (None, None) == (breaker.opened_at, breaker.cause)
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
+def test_take_over(order: tuple[int, ...]) -> None:
+    """A breaker goes on like the one of several others that blocks calls for longest."""
+    cause = Failure(Reason.AUTH, "refused")
+    closed, short, long = new_breaker(), open_breaker(now=100.0), open_breaker(now=100.0)
+    long.start_call()
+    long.open(110.0, cause=cause)
+    breaker = new_breaker()
+    breaker.take_over([closed, short, long][number] for number in order)
+    assert (130.0, 100.0, cause) == (breaker.open_until, breaker.opened_at, breaker.cause)
+    breaker.start_call()
+    breaker.open(130.0)
+    assert 130.0 + 40.0 == breaker.open_until

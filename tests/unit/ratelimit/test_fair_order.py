@@ -121,3 +121,45 @@ def test_many_needy_apps() -> None:
     made = run_passes([5] * 200, calls=30, passes=200)
     assert 25 <= min(made.values()) <= max(made.values()) <= 40
     assert 200 == len(made)
+
+
+def test_refused_again() -> None:
+    """An app that is refused again keeps its turn, and the larger number of calls."""
+    order = FairOrder()
+    order.serve("c")
+    order.reserve("a", calls=5, until=FOREVER)
+    for _ in range(2):
+        order.serve("b")
+    order.reserve("a", calls=2, until=FOREVER)
+    assert 5 == order.reserved("c", 0.0)
+
+
+def test_it_had_calls_before() -> None:
+    """An app that was refused some comes behind those that had fewer, or as many."""
+    order = FairOrder()
+    for app in "aaab":
+        order.serve(app)
+    order.reserve("a", calls=5, until=FOREVER)
+    assert 0 == order.reserved("b", 0.0)
+
+
+def test_together_once_is_together() -> None:
+    """An app that needs its calls together still does after the refusal of a single call."""
+    order = FairOrder()
+    order.serve("b")
+    order.reserve("a", calls=3, until=FOREVER, together=True)
+    order.reserve("a", calls=1, until=FOREVER)
+    order.serve("a")
+    assert 2 == order.reserved("b", 0.0)
+
+
+def test_nobody_waits() -> None:
+    """Who had how many calls is forgotten when all apps got what they needed."""
+    order = FairOrder()
+    for _ in range(5):
+        order.serve("b")
+    order.reserve("a", calls=1, until=FOREVER)
+    order.serve("a")
+    order.reserve("b", calls=3, until=FOREVER)
+    order.serve("c")
+    assert 3 == order.reserved("c", 0.0)

@@ -13,11 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rk_exporter.model.errors import RateLimited
+from rk_exporter.model.failure import Reason
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start
 from rk_exporter.ratelimit.groups import BudgetGroups, GroupTerms
 from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
+from rk_exporter.ratelimit.status import RateLimitPolicy
 from tests.support import virtual_time
 from tests.support.building import VirtualClock, pass_context
 
@@ -200,6 +202,29 @@ def test_another_user() -> None:
     assert calls_at_start(LIMIT) <= calls <= calls_at_start(LIMIT) + 2
 
 
+def test_a_user_that_vanished() -> None:
+    """The calls of a user whose app is gone count for no other app, but for the app's return."""
+
+    async def run() -> None:
+        world = World()
+        both, only_x = Setup(BOTH, APART), Setup(X, APART)
+        world.reload(both)
+        await asyncio.sleep(400.0)
+        world.setup = Setup({"y": "t1"}, APART)
+        made = await world.run(5.0)
+        assert made > 0
+        for setup in (only_x, only_x, both):
+            world.reload(setup)
+            remaining = {
+                name: world.groups[name].budget.remaining(world.clock.monotonic())
+                for name in setup.terms()
+            }
+            assert LIMIT == remaining.pop(None)
+        assert {"a": LIMIT - made} == remaining
+
+    virtual_time.run(run())
+
+
 def test_back_and_forth() -> None:
     """A split that is taken back counts no call twice."""
 
@@ -276,5 +301,68 @@ def test_calls_to_save() -> None:
         assert [("a", now), (None, now)] == [(saved.group, saved.until) for saved in (called, idle)]
         assert (made, 0) == (len(called.ends), len(idle.ends))
         assert all(now - 15.0 < end < now + 1.0 for end in called.ends)
+
+    virtual_time.run(run())
+
+
+def test_what_goes_on_after_a_reload() -> None:
+    """A block keeps its reason, and the last report is shown until there is another one."""
+
+    async def run() -> None:
+        world = World()
+        world.reload(Setup(BOTH, APART))
+        await asyncio.sleep(400.0)
+        policies = (RateLimitPolicy(policy="default", remaining=7),)
+        world.groups["a"].policies = policies
+        world.setup = Setup(X, APART)
+        await world.run(1.0, retry_after=900.0)
+        world.reload(Setup(BOTH, ANY))
+        status = world.limiters["y"].budget_status(world.clock.wall())
+        assert status.block is not None
+        assert Reason.RATE_LIMITED is status.block.failure.reason
+        assert policies == status.policies
+
+    virtual_time.run(run())
+
+
+def test_no_report_before_a_reload() -> None:
+    """Without a report there is none after a reload."""
+
+    async def run() -> tuple[RateLimitPolicy, ...]:
+        world = World()
+        for _ in range(2):
+            world.reload(Setup(X, ANY))
+        return world.groups[None].policies
+
+    assert () == virtual_time.run(run())
+
+
+def test_first_start() -> None:
+    """A process that knows no calls before it may borrow only a few."""
+
+    async def run() -> int:
+        world = World()
+        world.reload(Setup(X, ANY))
+        return world.groups[None].budget.remaining(world.clock.monotonic())
+
+    assert calls_at_start(LIMIT) == virtual_time.run(run())
+
+
+def test_one_pass() -> None:
+    """A process that makes one pass takes a part of the limit, and can spend it immediately."""
+
+    async def run() -> None:
+        clock = VirtualClock()
+        ends = (clock.wall() - 10.0,) * 560
+        saved = SavedCalls(group=None, until=clock.wall(), ends=ends, is_final=True)
+        groups = BudgetGroups(clock, saved=lambda _: saved, one_pass=True)
+        terms = GroupTerms(limit=600, tokens=frozenset({Secret("t0")}))
+        groups.replace({None: terms}, reserve_ratio=0.5)
+        budget, now = groups[None].budget, clock.monotonic()
+        # The part is 60, and 540 calls are left to others.
+        assert (60, 40) == (budget.limit, budget.affordable(now, interval_seconds=15.0))
+        budget.acquire(now, interval_seconds=15.0)
+        budget.observe(now, [RateLimitPolicy(policy="default", remaining=50, limit=80)])
+        assert 10 == budget.affordable(now, interval_seconds=15.0)
 
     virtual_time.run(run())

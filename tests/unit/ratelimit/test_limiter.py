@@ -313,6 +313,16 @@ class TestCanAfford:
         assert not app.limiter.can_afford(41, app.context)
 
     @in_virtual_time
+    async def test_time_to_wait(self, world: World) -> None:
+        """Calls for which there is time to wait can be afforded, too."""
+        app = await world.rested_app()
+        for _ in range(40):
+            await app.call()
+        assert not app.limiter.can_afford(5, app.context)
+        app.begin_pass(max_wait=3.0)
+        assert app.limiter.can_afford(5, app.context)
+
+    @in_virtual_time
     async def test_during_a_block(self, world: World) -> None:
         """No call can be afforded while calls are blocked, except with a new token."""
         app = await world.rested_app()
@@ -350,6 +360,18 @@ class TestCanAfford:
         for client in (app, other):
             client.begin_pass()
         assert app.affordable - 2 == other.affordable
+        # It does not need both at the same time, so they take turns.
+        assert 0 == await app.call()
+        assert app.affordable == other.affordable
+
+    @in_virtual_time
+    async def test_what_is_left(self, world: World) -> None:
+        """An app gets the calls that are not reserved for others, down to the last one."""
+        await world.rest()
+        app, other = world.app(), world.app()
+        await other.call()
+        assert app.limiter.can_afford(38, app.context)
+        assert [0, None] == [await other.call(), await other.call()]
 
     @pytest.mark.parametrize("needed", [2, 3, 41])
     @in_virtual_time

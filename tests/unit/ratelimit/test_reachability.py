@@ -24,7 +24,7 @@ from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.limiter import CallCounts, RateLimiter, RateLimitWait
-from rk_exporter.ratelimit.reachability import FAILURES_UNTIL_OPEN
+from rk_exporter.ratelimit.reachability import FAILURES_UNTIL_OPEN, Reachability
 from tests.support import virtual_time
 from tests.support.building import NOW, pass_context
 
@@ -284,3 +284,15 @@ def test_text_of_a_call_that_was_not_made() -> None:
     assert (error.reason, str(error)) == (Reason.TLS, "no trusted connection")
     assert error.failure == Failure(Reason.TLS, "no trusted connection")
     assert not error.was_sent
+
+
+def test_until_when_calls_fail_at_once() -> None:
+    """Calls fail at once until the next try is due, not longer."""
+    reachability = Reachability()
+    reachability.check(0.0)
+    for _ in range(FAILURES_UNTIL_OPEN):
+        reachability.take_failure(refused(), 0.0)
+    with pytest.raises(Unreachable):
+        reachability.check(4.9)
+    reachability.check(5.0)
+    assert reachability.is_lost

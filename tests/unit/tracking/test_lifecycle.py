@@ -318,6 +318,7 @@ class TestInProgress:
     @given(st.floats(0.0, 3000.0), st.lists(st.floats(0.0, 60.0), min_size=20, max_size=60))
     @example(225.0, [0.0] * 20)
     @example(5.0, [0.0] * 20)
+    @example(225.0, [10.0] * 20)
     def test_pauses_grow(self, longest: float, delays: list[float]) -> None:
         """
         Then after 10 s, and after longer and longer pauses up to a limit; scrapes may be late.
