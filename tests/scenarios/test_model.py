@@ -49,8 +49,13 @@ class Model(RuleBasedStateMachine):
         self._folder = tempfile.TemporaryDirectory()
         self.world: World | None = None
 
-    @initialize(seed=st.integers(0, 999), read=reads, has_state=st.booleans())
-    def start(self, seed: int, read: str, *, has_state: bool) -> None:
+    @initialize(
+        seed=st.integers(0, 999),
+        read=reads,
+        budget=st.sampled_from([PLENTY, PLENTY, 15]),
+        has_state=st.booleans(),
+    )
+    def start(self, seed: int, read: str, budget: int, *, has_state: bool) -> None:
         """Start an exporter; each app has a random story."""
         stories = {
             name: story(f"{name} {seed}", MEETINGS, begin=NOW, seconds=STORY_SECONDS)
@@ -59,6 +64,7 @@ class Model(RuleBasedStateMachine):
         self.files = Files(
             Path(self._folder.name),
             {name: AppFiles([*MEETINGS], token=name, read=read) for name in NAMES},
+            budget=budget,
             has_state=has_state,
         )
 
@@ -77,6 +83,11 @@ class Model(RuleBasedStateMachine):
         for _ in range(count):
             self.run(self.here.wait(seconds))
             self.watcher.check(self.run(self.here.scrape()))
+
+    @rule()
+    def scrape_for_minutes(self) -> None:
+        """Scrape for long enough that recordings come and go, and that back-offs grow."""
+        self.scrape(30.0, 12)
 
     @rule(seconds=intervals, later=st.sampled_from([0.0, 0.01, 3.0, 8.0]))
     def scrape_twice(self, seconds: float, later: float) -> None:
@@ -188,5 +199,5 @@ class Model(RuleBasedStateMachine):
 TestModel = Model.TestCase
 # The profile for CI chooses the same examples every time, the other one many new ones.
 TestModel.settings = settings(
-    max_examples=12 if settings().derandomize else 400, stateful_step_count=20
+    max_examples=14 if settings().derandomize else 400, stateful_step_count=20
 )
