@@ -124,6 +124,12 @@ class AppParts:
         room = discovery.room if discovery else lambda _: None
         return sync_meetings(readings, meetings, room=room)
 
+    def forget_failures(self) -> None:
+        """Put off nothing any longer, because the failures were about the whole API."""
+        self.tracker.forget_failures()
+        if self.backfill:
+            self.backfill.forget_failure()
+
     def with_recordings(self, state: AppState, snapshot: AppSnapshot, *, oldest: float) -> AppState:
         """Return *state* with *snapshot* and what the parts know; *oldest* is in unix seconds."""
         backfill, shown = self.backfill, self.tracker.shown(oldest=oldest)

@@ -73,6 +73,7 @@ class AppPass:
             await self._read_each(waiting)
             if self._has_called:
                 parts.lister.compare(others_succeed=self._has_succeeded)
+        await self._catch_up()
         fresh_count = len(readings) - len(waiting)
         return self._next_state(parts.sync_meetings(readings), fresh_count=fresh_count)
 
@@ -142,6 +143,16 @@ class AppPass:
             *settings[_SETTINGS_FIRST:],
             *self._jobs.checks(),
         )
+
+    async def _catch_up(self) -> None:
+        """
+        Read what was put off, if calls succeed again after a pass in which all of them failed.
+
+        While all calls fail, no failure is about one recording or about the list alone.
+        """
+        if self._before.snapshot.up is False and self._has_succeeded:
+            self._parts.forget_failures()
+            await self._run(*self._jobs.reads(), *self._jobs.backfill(self._context))
 
     async def _read_list(self, readings: Iterable[Reading]) -> None:
         """

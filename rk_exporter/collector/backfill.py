@@ -92,6 +92,11 @@ class Backfill:
         """Poll as soon as the budget allows it, because the list has something new."""
         self._due_at = min(self._due_at, self._may_hurry_from)
 
+    def forget_failure(self) -> None:
+        """Poll as soon as possible if the last poll failed, because it would not fail now."""
+        if self._backoff.failures:
+            self._due_at = -math.inf
+
     def read_whole_soon(self) -> bool:
         """
         Read the whole list in the next poll; return whether that helps somebody who needs it.

@@ -27,6 +27,10 @@ class Retries:
         self._failed.pop(recording_id, None)
         self.exists(recording_id)
 
+    def forget_failures(self) -> None:
+        """Forget all failures; recordings that were denied must still wait for a second answer."""
+        self._failed.clear()
+
     def confirms_missing(self, recording_id: str, *, now: float) -> bool:
         """Return whether an answer that denies a recording confirms one from a minute ago."""
         since = self._missing_since.setdefault(recording_id, now)

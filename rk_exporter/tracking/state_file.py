@@ -48,7 +48,7 @@ _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _MAX_WAIT_SECONDS = 0.2
 # No scrape waits for the last write, and no later write makes up for it.
 LAST_MAX_WAIT_SECONDS = 5.0
-_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM})
 
 
 class StateFileError(Exception):
@@ -191,6 +191,8 @@ def _lock(path: Path) -> int:
         advice = ""
         if error.errno in _NOT_ALLOWED:
             advice = f"; the user with the id {os.geteuid()} must be able to write to its folder"
+        elif error.errno == errno.EROFS:
+            advice = "; choose a folder on a file system that can be written, e.g. a volume"
         raise StateFileError(f"{lock}: cannot be written ({error.strerror}){advice}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -174,6 +174,10 @@ class RecordingTracker:
         """Put off the next reading of a recording that could not be read by its id."""
         self._retries.fail(recording_id, now=self._clock())
 
+    def forget_failures(self) -> None:
+        """Put off no reading any longer, because the failures were not about single recordings."""
+        self._retries.forget_failures()
+
     def is_listed_up_to(self, newest_invoked_at: float) -> None:
         """Remember that the list has shown all recordings invoked until *newest_invoked_at*."""
         # A time in the future must not make later recordings count as inherited.

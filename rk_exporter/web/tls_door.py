@@ -113,7 +113,13 @@ async def _first_byte(raw: socket.socket) -> bytes:
     """Wait for the first byte, and leave it where it is."""
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
-    loop.add_reader(raw, readable.set_result, None)
+
+    def wake() -> None:
+        # The wait may have been cancelled in this iteration of the loop.
+        if not readable.done():
+            readable.set_result(None)
+
+    loop.add_reader(raw, wake)
     try:
         await readable
     finally:

@@ -28,6 +28,7 @@ from tests.support.faulty_api import (
     SHORT_SCRAPE_SECONDS,
     Loop,
     failures,
+    served,
     shown,
 )
 from tests.support.switch import Switch
@@ -56,15 +57,15 @@ class Line:
     switch: Switch
     api: FaultServer
     exporter: ExporterProcess
-    _duration: int = 0
+    duration: int = 0
 
     def recovers(self) -> str:
         """Require that the next scrape shows what the API says now; return it."""
-        self._duration += 1
-        self.api.script(FAULTY, shown(FAULTY, recording_duration=self._duration))
+        self.duration += 1
+        self.api.script(FAULTY, shown(FAULTY, recording_duration=self.duration))
         text = self.exporter.scrape()
         assert 1 == value(text, "rk_up")
-        assert self._duration == value(text, "rk_recording_duration_seconds")
+        assert self.duration == value(text, "rk_recording_duration_seconds")
         return text
 
     def fails(self, reason: str, fault: AbstractContextManager[object]) -> str:
@@ -83,7 +84,7 @@ class Line:
             assert self.exporter.is_healthy()
         assert 0 == value(text, "rk_up")
         assert 0 == value(text, "rk_meeting_up")
-        assert self._duration == value(text, "rk_recording_duration_seconds")
+        assert self.duration == value(text, "rk_recording_duration_seconds")
         # Nothing was sent: no token to a stranger.
         assert requests == len(self.api.requests)
         lines = self.exporter.log[logged:].splitlines()
@@ -259,3 +260,57 @@ def test_certificate_that_is_renewed(line: Line) -> None:
         assert 1 == value(line.exporter.scrape(), "rk_up")
     assert [] != server.requests
     assert before == failures(line.recovers(), FAULTY)
+
+
+def test_api_that_is_down_for_long(line: Line) -> None:
+    """After some refused connections, most reads make no call; they begin again by themselves."""
+    before = failures(line.recovers(), FAULTY)
+    calls = tries(line.recovers())
+    with line.switch.refusing():
+        for _ in range(30):
+            text = line.exporter.scrape()
+            assert 0 == value(text, "rk_meeting_up")
+            assert line.duration == value(text, "rk_recording_duration_seconds")
+        made = tries(text) - calls
+    # On a slow machine, 30 scrapes take so long that several calls try.
+    assert 8 <= made < 30
+    eventually(lambda: value(line.exporter.scrape(), "rk_up") == 1)
+    after = failures(line.recovers(), FAULTY)
+    assert {"connect"} == {name for name in after if after[name] != before.get(name)}
+
+
+def tries(text: str) -> float:
+    """Return how many calls for the meeting had no answer."""
+    labels = {"rk_app": FAULTY, "api_endpoint": "active-recording", "code": "none"}
+    return value(text, "rk_api_requests_total", **labels) or 0
+
+
+PROXIES = {
+    "refuses": ("Connection refused", "connect"),
+    "hangs": ("did not answer in time", "timeout"),
+    "wants a password": ("the proxy rejected", "connect"),
+}
+
+
+@pytest.mark.parametrize("fault", PROXIES)
+def test_proxy(tmp_path: Path, fault: str) -> None:
+    """A proxy that is down, hangs or refuses is named, and its password is shown nowhere."""
+    text, reason = PROXIES[fault]
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    proxy = FaultServer(greeting=refusal if fault == "wants a password" else b"")
+    with served(proxy):
+        port = proxy.port
+        config = tmp_path / "rk.yml"
+        config.write_text(CONFIG.format(host=HOST, port=443))
+        environment = {
+            "HTTPS_PROXY": f"http://user:canary@127.0.0.1:{1 if fault == 'refuses' else port}"
+        }
+        with exporter_process(config, environment=environment) as exporter:
+            shown_text = exporter.scrape(SHORT_SCRAPE_SECONDS)
+            assert 0 == value(shown_text, "rk_up")
+            lines = exporter.log.splitlines()
+            (line,) = [line for line in lines if "meetings cannot be read" in line]
+            assert text in line
+            assert f"reason={reason} " in line
+            assert "canary" not in exporter.log + shown_text
+            exporter.terminate()

@@ -10,11 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
-
-from tests.support.processes import url_in
 
 
 # Far longer than anything takes on a busy machine.
@@ -74,20 +71,20 @@ def exporter_process(
     *,
     environment: Mapping[str, str] | None = None,
     program: tuple[str, ...] = PROGRAM,
-    **options: Any,
+    launcher: tuple[str, ...] = (),
 ) -> Iterator[ExporterProcess]:
     """
     Run the exporter with a *config* that listens on any port, until the block ends.
 
-    *environment* is all that it gets besides the token; *options* are those of Popen.
+    *environment* is all that it gets besides the token; a *launcher* is a command before its own.
     """
     output = config.with_name("output")
     variables = {"CLOUDFLARE_API_TOKEN": TOKEN, **(environment or {})}
-    command = [sys.executable, *program, "serve", "--config.file", str(config)]
+    command = [*launcher, sys.executable, *program, "serve", "--config.file", str(config)]
     with (
         output.open("wb") as stream,
         subprocess.Popen(
-            command, stdout=stream, stderr=stream, text=True, env=variables, cwd=ROOT, **options
+            command, stdout=stream, stderr=stream, text=True, env=variables, cwd=ROOT
         ) as process,
     ):
         try:
@@ -98,7 +95,8 @@ def exporter_process(
 
             eventually(listens)
             lines = output.read_text().splitlines()
-            url = url_in(next(line for line in lines if "msg=listening" in line))
+            line = next(line for line in lines if "msg=listening" in line)
+            url = line.rpartition(" url=")[2].removesuffix("/metrics")
             with httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as client:
                 yield ExporterProcess(process, output, client)
         finally:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import socket
 import ssl
 
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from rk_exporter.config.web_config import parse_web_config
 from rk_exporter.web import protocol, tls_door
 from rk_exporter.web import tls as tls_module
 from rk_exporter.web.tls import Pems, ServerContext, server_context
+from rk_exporter.web.tls_door import TlsDoor
 from tests.support.running_server import (
     LARGE_BYTES,
     MAX_CONNECTIONS,
@@ -406,3 +408,29 @@ def test_no_files_are_left() -> None:
         await site.until(lambda: open_files() <= before)
 
     with_tls(test)
+
+
+def test_byte_of_a_client_that_must_leave() -> None:
+    """If the byte of a client comes while it makes room for another one, that is no error."""
+    problems: list[object] = []
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, problem: problems.append(problem))
+        door = TlsDoor(lambda: pytest.fail("no handshake"), headers=dict, max_waiting=1)
+        first, first_client = socket.socketpair()
+        second, second_client = socket.socketpair()
+        with first_client, second_client:
+            for end in (first, second):
+                end.setblocking(False)  # noqa: FBT003 # the standard library's signature
+            door.admit(first, asyncio.Protocol)
+            await asyncio.sleep(0)
+            first_client.send(b"x")
+            # In the iteration that also sees the byte, and before it.
+            loop.call_soon(door.admit, second, asyncio.Protocol)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            door.close()
+
+    asyncio.run(test())
+    assert problems == []

@@ -1,0 +1,192 @@
+"""
+Whatever happens to one app, nothing is lost and nothing is invented.
+
+A Hypothesis state machine scrapes an exporter of two apps in virtual time, and lets everything go
+wrong that can. The stories of the simulated apps are the model: each exposition is compared with
+them, with the answers that the API has given, and with the expositions before it.
+"""
+
+import asyncio
+import tempfile
+
+from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from tests.support.building import NOW
+from tests.support.model.stories import story
+from tests.support.model.troubles import ALONE, Trouble, Troubled
+from tests.support.model.watcher import Watcher
+from tests.support.model.world import PLENTY, AppFiles, Files, World
+from tests.support.virtual_time import VirtualTimeLoop
+
+
+T = TypeVar("T")
+NAMES = ("alpha", "beta")
+MEETINGS = ("m1", "m2", "m3")
+STORY_SECONDS = 4 * 3600.0
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+# How long calls may have to wait for a larger budget that takes over from a small one.
+PACE_SECONDS = 60.0
+
+apps = st.sampled_from(NAMES)
+meetings = st.sampled_from(MEETINGS)
+reads = st.sampled_from(["auto", "list", "active-recording"])
+intervals = st.sampled_from([15.0, 1.0, 5.0, 30.0, 60.0, 120.0])
+
+
+class Model(RuleBasedStateMachine):
+    """An exporter of two apps, and everything that happens to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
+        self._folder = tempfile.TemporaryDirectory()
+        self.world: World | None = None
+
+    @initialize(seed=st.integers(0, 999), read=reads, has_state=st.booleans())
+    def start(self, seed: int, read: str, *, has_state: bool) -> None:
+        """Start an exporter; each app has a random story."""
+        stories = {
+            name: story(f"{name} {seed}", MEETINGS, begin=NOW, seconds=STORY_SECONDS)
+            for name in NAMES
+        }
+        self.files = Files(
+            Path(self._folder.name),
+            {name: AppFiles([*MEETINGS], token=name, read=read) for name in NAMES},
+            has_state=has_state,
+        )
+
+        async def begin() -> World:
+            world = World(self.files, stories)
+            self.files.write()
+            await world.start()
+            return world
+
+        self.world = self.run(begin())
+        self.watcher = Watcher(self.world)
+
+    @rule(seconds=intervals, count=st.integers(1, 6))
+    def scrape(self, seconds: float, count: int) -> None:
+        """Scrape several times."""
+        for _ in range(count):
+            self.run(self.here.wait(seconds))
+            self.watcher.check(self.run(self.here.scrape()))
+
+    @rule(seconds=intervals, later=st.sampled_from([0.0, 0.01, 3.0, 8.0]))
+    def scrape_twice(self, seconds: float, later: float) -> None:
+        """Let a second Prometheus server scrape while the first one waits for its answer."""
+
+        async def second() -> Any:
+            await self.here.wait(later)
+            return await self.here.scrape(accept=OPENMETRICS)
+
+        async def both() -> Any:
+            await self.here.wait(seconds)
+            return await asyncio.gather(self.here.scrape(), second())
+
+        first, other = self.run(both())
+        self.watcher.check(first, is_alone=False)
+        # The second one may have joined the pass of the first one.
+        joined = replace(other, begun_at=first.begun_at)
+        self.watcher.check(joined, scraper="second", is_alone=False)
+
+    @rule(app=apps, trouble=st.sampled_from(Trouble))
+    def begin_trouble(self, app: str, trouble: Trouble) -> None:
+        """Let all calls about an app go wrong from now on."""
+        self.here.api.apps[app].begin(Troubled(trouble), self.here.now)
+
+    @rule(app=apps, meeting=meetings, trouble=st.sampled_from(ALONE))
+    def begin_trouble_alone(self, app: str, meeting: str, trouble: Trouble) -> None:
+        """Let calls about one meeting go wrong from now on."""
+        self.here.api.apps[app].begin(Troubled(trouble, meeting), self.here.now)
+
+    @rule(app=apps)
+    def end_trouble(self, app: str) -> None:
+        """Let the calls about an app go well again."""
+        self.here.api.apps[app].end(self.here.now)
+
+    @rule(app=apps, read=reads, budget=st.sampled_from([PLENTY, PLENTY, 15, 60]))
+    def reload(self, app: str, read: str, budget: int) -> None:
+        """Reload a configuration with another budget, or another way of reading."""
+        if budget > self.files.budget:
+            self.here.excuse(PACE_SECONDS)
+        self.files.apps[app].read, self.files.budget = read, budget
+        self.files.write_configuration()
+        assert self.run(self.here.reload()) is None
+        self.watcher.use_budget()
+
+    @rule()
+    def reload_in_vain(self) -> None:
+        """Reload a configuration that cannot be used: nothing changes."""
+        self.files.write_configuration(is_broken=True)
+        assert self.run(self.here.reload())
+        self.files.write_configuration()
+
+    @rule(is_killed=st.booleans(), seconds=st.sampled_from([0.0, 20.0, 600.0]))
+    def restart(self, seconds: float, *, is_killed: bool) -> None:
+        """Restart the exporter, with a pause."""
+        self.run(self.here.stop(is_killed=is_killed))
+        self.run(self.here.wait(seconds))
+        self.run(self.here.start())
+        self.watcher.restart()
+
+    @rule(app=apps, listed=st.sets(meetings, min_size=1))
+    def list_meetings(self, app: str, listed: set[str]) -> None:
+        """Write another list of meetings."""
+        self.files.apps[app].meetings = sorted(listed)
+        self.files.write_meetings(app)
+        self.watcher.list_meetings(app, listed)
+
+    @rule(app=apps)
+    def break_list(self, app: str) -> None:
+        """Write half a list of meetings, for a scrape: the last good one stays in use."""
+        # The exporter has read the good one.
+        self.watcher.check(self.run(self.here.scrape()))
+        self.files.apps[app].is_list_broken = True
+        self.files.write_meetings(app)
+        shown = self.watcher.check(self.run(self.here.scrape()))
+        assert 0 == shown.value("rk_meetings_file_last_read_successful", app)
+        self.files.apps[app].is_list_broken = False
+        self.files.write_meetings(app)
+
+    @rule(app=apps, count=st.integers(0, 3), seconds=intervals)
+    def replace_token(self, app: str, count: int, seconds: float) -> None:
+        """Revoke a token; after some scrapes, a new one is in its file, and counts immediately."""
+        api, files = self.here.api.apps[app], self.files.apps[app]
+        api.token = f"{api.token}-"
+        for _ in range(count):
+            self.run(self.here.wait(seconds))
+            self.watcher.check(self.run(self.here.scrape()))
+        files.token = api.token
+        self.files.write_token(app)
+        self.watcher.replace_token(app)
+
+    @property
+    def here(self) -> World:
+        """Return the world after its start."""
+        assert self.world
+        return self.world
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Return the result of *coroutine*, in virtual time."""
+        return self._runner.run(coroutine)
+
+    def teardown(self) -> None:
+        """Close everything."""
+        if self.world:
+            self.run(self.world.stop())
+        self._runner.close()
+        self._folder.cleanup()
+
+
+TestModel = Model.TestCase
+# The profile for CI chooses the same examples every time, the other one many new ones.
+TestModel.settings = settings(
+    max_examples=12 if settings().derandomize else 400, stateful_step_count=20
+)

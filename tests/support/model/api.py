@@ -1,0 +1,134 @@
+"""The simulated API of several apps, each with a story and troubles of its own."""
+
+import asyncio
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from rk_exporter.simulator import Simulator
+from rk_exporter.simulator.api.responses import AUTHENTICATION_ERROR, gateway_error
+from tests.support.model.journal import Called, Journal
+from tests.support.model.stories import Story
+from tests.support.model.troubles import Troubled
+
+
+LATENCY_SECONDS = 0.05
+_TOKEN = "simulated"
+_WITH_ID = {"recordings": "recording", "meetings": "meeting"}
+
+
+@dataclass(eq=False)
+class AppApi:
+    """The API of one app: its *simulator*, and what it was asked."""
+
+    story: Story
+    simulator: Simulator
+    token: str
+    """The token that the API accepts; those of two apps belong to two users."""
+    journal: Journal = field(default_factory=Journal)
+    troubled: Troubled | None = None
+    clear_since: float = 0.0
+    """When the last trouble ended."""
+    exact_from: float = 0.0
+    """From when on nothing excuses an exposition that is wrong."""
+
+    def begin(self, troubled: Troubled, now: float) -> None:
+        """Let calls go wrong."""
+        self.end(now)
+        self.troubled = troubled
+        if troubled.fault:
+            self.simulator.inject(troubled.meeting_id or "*", troubled.fault)
+
+    def end(self, now: float) -> None:
+        """Let all calls go well again."""
+        self.simulator.clear()
+        if self.troubled:
+            self.exact_from = max(self.exact_from, now + self.troubled.recovery_seconds)
+            self.troubled, self.clear_since = None, now
+
+
+class Api:
+    """The API of all apps; *now* returns unix seconds."""
+
+    def __init__(self, stories: Mapping[str, Story], now: Callable[[], float]) -> None:
+        self.now = now
+        self.apps = {
+            app_id: AppApi(story, self._simulator(story), app_id)
+            for app_id, story in stories.items()
+        }
+
+    def _simulator(self, story: Story) -> Simulator:
+        return Simulator(
+            story.scenario,
+            clock=self.now,
+            token=_TOKEN,
+            rate_limit=0,
+            latency_seconds=LATENCY_SECONDS,
+        )
+
+    def client(self) -> httpx.AsyncClient:
+        """Return a client whose requests this API answers."""
+        return httpx.AsyncClient(transport=_Transport(self))
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        """Answer a call, and write it into the journal of its app."""
+        _, _, below = request.url.path.partition("/realtime/kit/")
+        app_id, _, path = below.partition("/")
+        app, asked_at, status, body = self.apps[app_id], self.now(), None, b""
+        try:
+            response = await self._answer(app, request, path)
+            status, body = response.status_code, await response.aread()
+        finally:
+            called = Called(asked_at, _endpoint(path), status)
+            app.journal.take(called, path, body, self.now())
+        return httpx.Response(status, headers=response.headers.raw, stream=httpx.ByteStream(body))
+
+    async def _answer(self, app: AppApi, request: httpx.Request, path: str) -> httpx.Response:
+        """Return the answer to a call, completely read."""
+        if request.headers["authorization"] != f"Bearer {app.token}":
+            refusal = gateway_error(401, *AUTHENTICATION_ERROR).encode()
+            return httpx.Response(refusal.status, content=refusal.body)
+        request.headers["authorization"] = f"Bearer {_TOKEN}"
+        troubled = self._trouble(app, path)
+        if troubled and (replaced := troubled.before()):
+            return replaced
+        transport = httpx.ASGITransport(app=app.simulator)
+        right = await transport.handle_async_request(request)
+        body = await right.aread()
+        if not troubled:
+            return _copy(right, body)
+        await asyncio.sleep(troubled.delay_seconds)
+        return _copy(right, troubled.after(body))
+
+    @staticmethod
+    def _trouble(app: AppApi, path: str) -> Troubled | None:
+        """Return the trouble with a call, unless the simulator makes it."""
+        troubled = app.troubled
+        if troubled is None or troubled.fault:
+            return None
+        is_concerned = troubled.meeting_id is None or path.endswith(f"/{troubled.meeting_id}")
+        return troubled if is_concerned else None
+
+
+class _Transport(httpx.AsyncBaseTransport):
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._api.answer(request)
+
+
+def _copy(response: httpx.Response, body: bytes) -> httpx.Response:
+    headers: Any = [(k, v) for k, v in response.headers.raw if k.lower() != b"content-length"]
+    return httpx.Response(response.status_code, headers=headers, content=body)
+
+
+def _endpoint(path: str) -> str:
+    """Return the label `api_endpoint` of a call."""
+    first, _, rest = path.partition("/")
+    if rest.startswith("active-recording/"):
+        return "active-recording"
+    return _WITH_ID[first] if rest else first

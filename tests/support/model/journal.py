@@ -1,0 +1,118 @@
+"""What the API of one app was asked, and what it has answered."""
+
+import json
+import math
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+
+STATUSES = ("INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "ERRORED", "UNKNOWN")
+_LARGEST = 2.0**63
+_REMEMBERED = 64
+
+
+class Called(NamedTuple):
+    """One call: when it was made, for what, and the status of the answer, if there was one."""
+
+    at: float
+    endpoint: str
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What one answer says about a recording; None stands for missing and malformed values."""
+
+    answered_at: float
+    meeting_id: str | None
+    status: str
+    size: float | None
+    duration: float | None
+    expires_at: float | None
+    invoked_at: float | None
+    started_at: float | None
+    stopped_at: float | None
+    reason: str | None
+    has_url: bool | None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any], meeting_id: str | None, answered_at: float) -> "Sighting":
+        """Return what an *item* of an answer says."""
+        status, reason, url = item.get("status"), item.get("stop_reason"), item.get("download_url")
+        meeting = item.get("meeting") or {}
+        return cls(
+            answered_at=answered_at,
+            meeting_id=meeting.get("id", meeting_id),
+            status=status if status in STATUSES else "UNKNOWN",
+            size=_number(item.get("file_size")),
+            duration=_number(item.get("recording_duration")),
+            expires_at=_moment(item.get("download_url_expiry")),
+            invoked_at=_moment(item.get("invoked_time")),
+            started_at=_moment(item.get("started_time")),
+            stopped_at=_moment(item.get("stopped_time")),
+            reason=reason["reason"] if reason else None,
+            has_url=bool(url),
+        )
+
+
+@dataclass(eq=False)
+class Journal:
+    """The calls about one app, and the recordings in their answers, oldest first."""
+
+    calls: list[Called] = field(default_factory=list)
+    sightings: defaultdict[str, list[Sighting]] = field(default_factory=lambda: defaultdict(list))
+    answered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many calls were made, by endpoint and status; the process that counts begins with 0."""
+
+    def take(self, called: Called, path: str, body: bytes, answered_at: float) -> None:
+        """Take in a call, which has the *path* below the app's, and the answer's *body*."""
+        self.calls.append(called)
+        code = "none" if called.status is None else str(called.status)
+        self.answered[called.endpoint, code] += 1
+        _, _, asked_for = path.partition("active-recording/")
+        for item in _items(called.status, body):
+            sighting = Sighting.of(item, asked_for or None, answered_at)
+            sightings = self.sightings[item["id"]]
+            sightings.append(sighting)
+            _forget_repeated(sightings)
+
+
+def _forget_repeated(sightings: list[Sighting]) -> None:
+    """Forget one that was long ago and said the same as the next one: a day has too many."""
+    if len(sightings) > _REMEMBERED:
+        first, second = sightings[-_REMEMBERED], sightings[1 - _REMEMBERED]
+        if replace(first, answered_at=second.answered_at) == second:
+            del sightings[-_REMEMBERED]
+
+
+def _items(status: int | None, body: bytes) -> Iterator[Mapping[str, Any]]:
+    """Return the recordings in an answer."""
+    try:
+        content = json.loads(body) if status == 200 else None  # OK
+    except ValueError:
+        return
+    data = content.get("data") if isinstance(content, dict) and content.get("success") else None
+    for item in data if isinstance(data, list) else [data]:
+        if isinstance(item, dict) and "id" in item:
+            yield item
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    number = float(value)
+    return number if math.isfinite(number) and 0 <= number < _LARGEST else None
+
+
+def _moment(value: object) -> float | None:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

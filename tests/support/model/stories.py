@@ -1,0 +1,101 @@
+"""Stories of simulated apps: which recordings their meetings have, and when each changes."""
+
+import math
+import random
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rk_exporter.simulator import Recording, ScriptedScenario
+
+
+# Shorter than two scrapes, or longer than most of them.
+_SECONDS = (1.0, 3.0, 14.0, 31.0, 75.0, 180.0, 400.0)
+_EARLIER_SECONDS = 1500.0
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The *recordings* of one app, and its *meetings*."""
+
+    meetings: tuple[str, ...]
+    recordings: tuple[Recording, ...]
+    scenario: ScriptedScenario = field(init=False)
+    """The same for a simulator."""
+
+    def __post_init__(self) -> None:
+        scenario = ScriptedScenario(meetings=self.meetings, recordings=self.recordings)
+        object.__setattr__(self, "scenario", scenario)
+
+
+def story(
+    seed: str, meetings: Sequence[str], *, begin: float, seconds: float, idle_seconds: float = 20.0
+) -> Story:
+    """
+    Return a story that depends on *seed* only: recordings from before *begin* until the end.
+
+    A meeting has one recording at a time, and pauses of *idle_seconds* and more between two.
+    """
+    chance = random.Random(seed)  # noqa: S311 # not a secret
+    recordings: list[Recording] = []
+    for meeting_id in meetings:
+        now = begin - chance.uniform(0.0, _EARLIER_SECONDS)
+        while now < begin + seconds:
+            recording = _recording(chance, meeting_id, round(now, 3))
+            recordings.append(recording)
+            now = _end(recording) + idle_seconds + _duration(chance)
+    return Story(tuple(meetings), tuple(recordings))
+
+
+def _end(recording: Recording) -> float:
+    is_gone = math.isfinite(recording.vanishes_at)
+    return recording.vanishes_at if is_gone else recording.phases[-1].at
+
+
+def _duration(chance: random.Random) -> float:
+    return round(chance.choice(_SECONDS) * chance.uniform(0.5, 1.5), 3)
+
+
+def _recording(chance: random.Random, meeting_id: str, invoked_at: float) -> Recording:
+    started_at = invoked_at + _duration(chance) / 4
+    pauses, stopped_at = _pauses(chance, started_at)
+    course = chance.choices(("uploaded", "failed", "not started", "vanished"), (16, 4, 2, 1))[0]
+    moments: dict[str, Any] = {
+        "uploaded": {
+            "started_at": started_at,
+            "stopped_at": stopped_at,
+            "uploaded_at": stopped_at + _duration(chance) / 2,
+        },
+        "failed": {"started_at": started_at, "errored_at": stopped_at},
+        "not started": {"errored_at": stopped_at},
+        "vanished": {"started_at": started_at, "vanishes_at": stopped_at},
+    }[course]
+    return Recording.scripted(
+        meeting_id,
+        invoked_at=invoked_at,
+        paused=[] if course == "not started" else pauses,
+        file_size_bytes=chance.randrange(1, 10**9),
+        bucket_enabled=chance.random() < 0.9,
+        audio=chance.random() < 0.3,
+        zero_duration=chance.random() < 0.1,
+        stop_reason=chance.choice(["ALL_PEERS_LEFT", "API_CALL"]),
+        **{name: round(moment, 3) for name, moment in moments.items()},
+    )
+
+
+def _pauses(chance: random.Random, started_at: float) -> tuple[list[tuple[float, float]], float]:
+    """Return the pauses of a recording, and when it stops."""
+    pauses, now = [], started_at + _duration(chance)
+    for _ in range(chance.choice((0, 0, 0, 1, 2))):
+        resumed_at = now + _duration(chance) / 2
+        pauses.append((round(now, 3), round(resumed_at, 3)))
+        now = resumed_at + _duration(chance) / 2
+    return pauses, now
+
+
+def states_between(recording: Recording, begin: float, end: float) -> Iterator[str | None]:
+    """Return the states of a recording from *begin* to *end*; None while it does not exist."""
+    yield recording.status(begin)
+    changes = [at for _, at in recording.phases] + [recording.vanishes_at]
+    yield from (recording.status(at) for at in sorted(changes) if begin < at <= end)

@@ -1,0 +1,174 @@
+"""Compares each exposition with the stories, with the answers of the API, and with the last one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tests.support.model.api import AppApi
+from tests.support.model.counters import Budget, CallCounts, Counted, Growing
+from tests.support.model.invented import invented
+from tests.support.model.shown import Shown
+from tests.support.model.troubles import HARMLESS, LYING, SUCCEEDING
+from tests.support.model.truth import Expectation
+from tests.support.model.world import PLENTY, Scraped, World
+
+
+_SETTLED_AFTER = 3
+BLOCKED_UNTIL = "rk_api_blocked_until_timestamp_seconds"
+
+
+@dataclass(eq=False)
+class AppHistory:
+    """What the watcher knows of one app."""
+
+    tracked_since: float
+    """When the exporter began to follow its recordings."""
+    meetings: set[str]
+    """The meetings in its list, of which all are known to the exporter."""
+    always: set[str] = field(default_factory=set)
+    """Those that were in the list all the time."""
+    listed_since: dict[str, float] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    complete_since: float | None = None
+    """The end of the first exposition that had to be exact."""
+    budget: Budget = field(default_factory=Budget)
+    may_be_cut: bool = False
+    """Whether a list may have been cut when the exporter first read it."""
+
+
+class Watcher:
+    """Watches the expositions of a *world*."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.apps = {
+            name: AppHistory(world.now, set(files.meetings), set(files.meetings))
+            for name, files in world.files.apps.items()
+        }
+        self._growing: dict[str, Growing] = {}
+        self._calls = CallCounts()
+        self._scrapes = 0
+        self._blocked_until: dict[str, float] = {}
+        self.use_budget()
+        self.exact: dict[str, int] = dict.fromkeys(self.apps, 0)
+        """How many expositions of each app had to be exact."""
+
+    def use_budget(self) -> None:
+        """Expect the budget in the configuration."""
+        for app in self.apps.values():
+            app.budget.use(self._world.files.budget, self._world.now)
+
+    def restart(self) -> None:
+        """Expect a new process."""
+        is_saved = self._world.files.state.exists()
+        for growing in self._growing.values():
+            growing.restart(is_saved=is_saved)
+        self._calls, self._scrapes = CallCounts(), 0
+        self._blocked_until.clear()
+        for name, app in self.apps.items():
+            self._world.api.apps[name].journal.answered.clear()
+            app.budget.start(self._world.now)
+            if not is_saved:
+                app.tracked_since, app.complete_since = self._world.now, None
+                app.may_be_cut = False
+                app.seen.clear()
+                # The new process knows only what the API tells it.
+                self._world.api.apps[name].journal.sightings.clear()
+
+    def list_meetings(self, name: str, meetings: set[str]) -> None:
+        """Expect another list of meetings of an app."""
+        app, now = self.apps[name], self._world.now
+        app.always &= meetings
+        app.listed_since |= dict.fromkeys(meetings - app.meetings, now)
+        removed = app.meetings - meetings
+        story = self._world.api.apps[name].story
+        app.seen -= {x.id for x in story.recordings if x.meeting_id in removed}
+        app.meetings = meetings
+
+    def replace_token(self, name: str) -> None:
+        """Expect that a new token ends a block of calls."""
+        self._blocked_until.pop(name, None)
+
+    def check(self, scraped: Scraped, *, scraper: str = "first", is_alone: bool = True) -> Shown:
+        """Compare an exposition with everything that is known; it *is_alone* without others."""
+        shown = Shown(scraped.text)
+        problems = [*self._problems(shown, scraped, scraper, is_alone=is_alone)]
+        assert not problems, "\n".join(problems)
+        return shown
+
+    def _problems(
+        self, shown: Shown, scraped: Scraped, scraper: str, *, is_alone: bool
+    ) -> Iterator[str]:
+        # The other scrapers get the snapshots of the first one.
+        self._scrapes += scraper == "first"
+        yield from shown.problems()
+        yield from self._growing.setdefault(scraper, Growing()).check(shown)
+        for name, app in self.apps.items():
+            api = self._world.api.apps[name]
+            yield from invented(shown, name, api.journal, scraped.begun_at)
+            answered = api.journal.answered
+            yield from self._calls.check(shown, name, answered, is_alone=is_alone)
+            yield from app.budget.check(api.journal.calls, name)
+            if shown.value("rk_exporter_internal_errors_total", name):
+                yield f"{name}: there was a bug"
+            yield from self._app_problems(shown, name, app, scraped)
+
+    def _app_problems(
+        self, shown: Shown, name: str, app: AppHistory, scraped: Scraped
+    ) -> Iterator[str]:
+        api, story = self._world.api.apps[name], self._world.api.apps[name].story
+        if api.troubled and api.troubled.trouble in LYING and app.complete_since is None:
+            app.may_be_cut = True
+        expectation = self._expectation(name, app, scraped)
+        recordings = shown.recordings(name)
+        if self._must_be_exact(name, api, scraped):
+            self.exact[name] += 1
+            yield from expectation.lacking(shown, name, story)
+            if app.complete_since is None:
+                app.complete_since = scraped.ended_at
+        else:
+            yield from self._failing(shown, name, api)
+        counted = Counted(
+            expectation=expectation,
+            counts_since=0.0 if app.may_be_cut else app.tracked_since,
+            complete_since=app.complete_since or float("inf"),
+            meetings=app.always,
+        )
+        yield from counted.too_many(shown, name, story)
+        if self._scrapes > _SETTLED_AFTER and self._must_be_exact(name, api, scraped):
+            yield from counted.too_few(shown, name, story)
+        app.seen |= recordings.keys()
+        self._blocked_until[name] = shown.value(BLOCKED_UNTIL, name) or 0.0
+
+    def _expectation(self, name: str, app: AppHistory, scraped: Scraped) -> Expectation:
+        return Expectation(
+            begun_at=scraped.begun_at,
+            ended_at=scraped.ended_at,
+            meetings=app.meetings,
+            seen=app.seen,
+            found_since=max(
+                app.tracked_since,
+                self._world.api.apps[name].clear_since,
+                *app.listed_since.values(),
+            ),
+        )
+
+    def _must_be_exact(self, name: str, api: AppApi, scraped: Scraped) -> bool:
+        """Return whether nothing excuses an app for values that are missing or out of date."""
+        is_blocked = self._blocked_until.get(name, 0.0) > scraped.begun_at
+        is_troubled = api.troubled is not None and api.troubled.trouble not in HARMLESS
+        is_rejected = self._world.files.apps[name].token != api.token
+        has_calls = self._world.files.budget == PLENTY
+        is_excused = is_blocked or is_troubled or is_rejected or not has_calls
+        return not is_excused and scraped.begun_at >= api.exact_from
+
+    def _failing(self, shown: Shown, name: str, api: AppApi) -> Iterator[str]:
+        """Return what hides that no call about an app succeeds."""
+        files, troubled = self._world.files, api.troubled
+        is_failing = files.apps[name].token != api.token or (
+            troubled is not None
+            and troubled.meeting_id is None
+            and troubled.trouble not in SUCCEEDING
+        )
+        # Without a call, the result of the last one stays.
+        if is_failing and files.budget == PLENTY and shown.value("rk_up", name) != 0:
+            yield f"{name}: rk_up is {shown.value('rk_up', name)} although no call succeeds"

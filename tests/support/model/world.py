@@ -1,0 +1,181 @@
+"""An exporter of simulated apps in virtual time: its files, its reloads, its restarts, its page."""
+
+import asyncio
+import json
+import os
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from rk_exporter.config.config import Config
+from rk_exporter.config.loader import load
+from rk_exporter.exporter import Exporter
+from rk_exporter.exporter.reloader import Reloader, ReloadSteps
+from rk_exporter.metrics.config_reload import ConfigReloadMetrics
+from tests.support.building import BASE_URL, NOW, VirtualClock
+from tests.support.model.api import Api
+from tests.support.model.stories import Story
+
+
+PLENTY = 100_000
+
+
+@dataclass(eq=False)
+class AppFiles:
+    """The configuration of one app, and its files."""
+
+    meetings: list[str]
+    token: str
+    is_list_broken: bool = False
+    read: str = "auto"
+
+
+@dataclass(eq=False)
+class Files:
+    """The configuration that is in a *folder*."""
+
+    folder: Path
+    apps: dict[str, AppFiles]
+    budget: int = PLENTY
+    has_state: bool = False
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """Return the path of the configuration file."""
+        return self.folder / "rk.yml"
+
+    @property
+    def state(self) -> Path:
+        """Return the path of the state file."""
+        return self.folder / "state"
+
+    def write(self) -> None:
+        """Write everything."""
+        self.write_configuration()
+        for name in self.apps:
+            self.write_meetings(name)
+            self.write_token(name)
+
+    def write_configuration(self, *, is_broken: bool = False) -> None:
+        """Write the configuration file; one that *is_broken* cannot be used."""
+        document = {
+            "account_id": "account",
+            "api": {"base_url": BASE_URL, "budget": str(self.budget)},
+            "scrape": {"min_interval": "0s"},
+            "apps": [self._entry(name, app) for name, app in self.apps.items()],
+            **({"state": {"file": str(self.state)}} if self.has_state else {}),
+            **self.more,
+            **({"nonsense": 1} if is_broken else {}),
+        }
+        _replace(self.path, json.dumps(document))
+
+    def _entry(self, name: str, app: AppFiles) -> dict[str, object]:
+        return {
+            "name": name,
+            "app_id": name,
+            "api_token_file": str(self.folder / f"{name}.token"),
+            "budget_group": name,
+            "read": app.read,
+            "meetings": {"files": [str(self.folder / f"{name}.meetings")]},
+        }
+
+    def write_meetings(self, name: str) -> None:
+        """Write the list of an app's meetings."""
+        app = self.apps[name]
+        content = "[half" if app.is_list_broken else "\n".join([*app.meetings, ""])
+        _replace(self.folder / f"{name}.meetings", content)
+
+    def write_token(self, name: str) -> None:
+        """Write the token of an app."""
+        _replace(self.folder / f"{name}.token", self.apps[name].token)
+
+    def load(self) -> Config:
+        """Return the configuration in the file."""
+        return load(self.path, {}, {})
+
+
+def _replace(path: Path, content: str) -> None:
+    """Replace a file, as editors and Kubernetes do."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(content)
+    new.chmod(0o600)
+    # A file that was written just now, by the simulated clock, would be read twice.
+    os.utime(new, (0.0, 0.0))
+    new.replace(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Scraped:
+    """The answer to a scrape, and when it was asked for and came."""
+
+    text: str
+    begun_at: float
+    ended_at: float
+
+
+class World:
+    """The exporter in use, its *files*, and the API of the *stories*; all of it in one loop."""
+
+    def __init__(self, files: Files, stories: Mapping[str, Story]) -> None:
+        self.files = files
+        self.clock = VirtualClock(NOW)
+        self.api = Api(stories, self.clock.true_time)
+        self._running = AsyncExitStack()
+
+    @property
+    def now(self) -> float:
+        """Return unix seconds."""
+        return self.clock.true_time()
+
+    async def start(self) -> None:
+        """Start an exporter."""
+        self.exporter = Exporter(self.files.load(), make_client=self.api.client, clock=self.clock)
+        self._reloader = Reloader(
+            ReloadSteps(load=self.files.load), clock=self.clock.wall, pause_seconds=0.0
+        )
+        self.exporter.show(ConfigReloadMetrics(self._reloader))
+        await self._running.enter_async_context(self._reloader.running(self.exporter))
+        transport = httpx.ASGITransport(app=self.exporter.application)
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://exporter")
+        self._running.push_async_callback(self._client.aclose)
+
+    async def stop(self, *, is_killed: bool = False) -> None:
+        """Stop the exporter; one that *is_killed* saves nothing more."""
+        state = self.files.state
+        kept = state.read_bytes() if is_killed and state.exists() else None
+        await self._running.aclose()
+        await self.exporter.close()
+        if kept is not None:
+            state.write_bytes(kept)
+        elif is_killed:
+            state.unlink(missing_ok=True)
+
+    async def reload(self) -> str | None:
+        """Reload the configuration, as SIGHUP does; return what is wrong with it."""
+        return (await self._reloader.reload()).problem
+
+    def excuse(self, seconds: float) -> None:
+        """Let expositions of the next seconds be out of date."""
+        for app in self.api.apps.values():
+            app.exact_from = max(app.exact_from, self.now + seconds)
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        await asyncio.sleep(seconds)
+
+    async def scrape(self, *, accept: str = "text/plain", timeout_seconds: float = 10.0) -> Scraped:
+        """Scrape as Prometheus does."""
+        begun_at = self.now
+        headers = {
+            "Accept": accept,
+            "X-Prometheus-Scrape-Timeout-Seconds": str(timeout_seconds),
+        }
+        answer = await self._client.get("/metrics", headers=headers)
+        answer.raise_for_status()
+        return Scraped(answer.text, begun_at, self.now)
