@@ -10,8 +10,9 @@ from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
 from rk_exporter.runtime.backoff import Backoff
 
 
-# Shorter than the usual scrape interval, so that the first pass after an outage finds its end.
-_UNREACHABLE = Backoff(first_seconds=5.0, longest_seconds=10.0)
+# No longer than between two passes, so that the first one after an outage finds its end.
+PAUSE_SECONDS = 4.5
+_UNREACHABLE = Backoff(first_seconds=PAUSE_SECONDS, longest_seconds=PAUSE_SECONDS)
 # As many calls as an app makes at the same time: one short disturbance can break all of them.
 FAILURES_UNTIL_OPEN = 8
 

@@ -166,7 +166,7 @@ class FaultServer:
 
     def script(self, path: str, *behaviours: Behaviour) -> None:
         """Set the *behaviours* for the next requests to *path*."""
-        self._scripts[path] = list(behaviours)
+        self._scripts[_name(path)] = list(behaviours)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until *condition* is true; it is checked whenever a connection changes."""
@@ -230,9 +230,13 @@ class FaultServer:
             self._changed.set()
 
     def _next_behaviour(self, path: str) -> Behaviour:
-        name = path.partition("?")[0].rpartition("/")[2]
+        name = _name(path)
         script = self._scripts[name if name in self._scripts else ANY_PATH]
         return script.pop(0) if len(script) > 1 else script[0]
+
+
+def _name(path: str) -> str:
+    return path.partition("?")[0].rpartition("/")[2]
 
 
 def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:

@@ -24,7 +24,7 @@ from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.limiter import CallCounts, RateLimiter, RateLimitWait
-from rk_exporter.ratelimit.reachability import FAILURES_UNTIL_OPEN, Reachability
+from rk_exporter.ratelimit.reachability import FAILURES_UNTIL_OPEN, PAUSE_SECONDS, Reachability
 from tests.support import virtual_time
 from tests.support.building import NOW, pass_context
 
@@ -82,7 +82,7 @@ class Apps:
 
 
 def test_calls_fail_at_once() -> None:
-    """After enough failures no call is made for 5 s; each gets the failure of the last one."""
+    """After enough failures no call is made for a while; each gets the failure of the last one."""
 
     async def test() -> None:
         apps = Apps()
@@ -91,7 +91,7 @@ def test_calls_fail_at_once() -> None:
         cause = Failure(Reason.CONNECT, "no connection")
         for _ in range(100):
             assert await apps.call() == cause
-        await asyncio.sleep(4.999)
+        await asyncio.sleep(PAUSE_SECONDS - 0.001)
         assert await apps.call() == cause
         assert apps.limiters[0].counts == counts == CallCounts(made=FAILURES_UNTIL_OPEN)
         assert apps.limiters[0].is_unreachable
@@ -101,21 +101,21 @@ def test_calls_fail_at_once() -> None:
 
 
 def test_one_call_tries() -> None:
-    """After the pause one call tries, and again after 10 s each; its success lets all pass."""
+    """After each pause one call tries; its success lets all pass."""
 
     async def test() -> None:
         apps = Apps()
         await apps.lose()
-        for pause in (5, 10, 10, 10):
-            await asyncio.sleep(pause)
+        for _ in range(5):
+            await asyncio.sleep(PAUSE_SECONDS)
             assert await apps.call(refused(TlsFailed)) == MADE
             assert await apps.call() == Failure(Reason.TLS, "no connection")
-        await asyncio.sleep(10)
+        await asyncio.sleep(PAUSE_SECONDS)
         assert await apps.call() == MADE
         assert not apps.limiters[0].is_unreachable
         # From the beginning.
         await apps.lose()
-        await asyncio.sleep(5)
+        await asyncio.sleep(PAUSE_SECONDS)
         assert await apps.call() == MADE
 
     virtual_time.run(test())
@@ -128,7 +128,7 @@ def test_other_calls_wait_for_the_one_that_tries(finds: bool) -> None:  # noqa: 
     async def test() -> None:
         apps = Apps(count=3)
         await apps.lose()
-        await asyncio.sleep(5)
+        await asyncio.sleep(PAUSE_SECONDS)
         trial = apps.call(None if finds else refused(), lasts=0.5)
         others = (apps.call(app=number % 3) for number in range(20))
         results = await asyncio.gather(trial, *others)
@@ -144,7 +144,7 @@ def test_other_calls_do_not_wait_for_longer_than_a_pass_allows() -> None:
     async def test() -> None:
         apps = Apps()
         await apps.lose()
-        await asyncio.sleep(5)
+        await asyncio.sleep(PAUSE_SECONDS)
         trial = asyncio.ensure_future(apps.call(refused(ApiTimeout), lasts=4.0))
         others = await asyncio.gather(*(apps.call() for _ in range(20)))
         assert others == [Failure(Reason.CONNECT, "no connection")] * 20
@@ -161,7 +161,7 @@ def test_a_cancelled_call_decides_nothing() -> None:
     async def test() -> None:
         apps = Apps()
         await apps.lose()
-        await asyncio.sleep(5)
+        await asyncio.sleep(PAUSE_SECONDS)
         trial = asyncio.ensure_future(apps.call(lasts=1.0))
         await asyncio.sleep(0.1)
         trial.cancel()
@@ -199,7 +199,7 @@ def test_an_open_connection_counts_from_the_beginning(answer: ApiError | None) -
             assert await apps.call(answer) == MADE
         assert not apps.limiters[0].is_unreachable
         await apps.lose()
-        await asyncio.sleep(5)
+        await asyncio.sleep(PAUSE_SECONDS)
         await apps.call(answer)
         assert not apps.limiters[0].is_unreachable
 
@@ -250,7 +250,7 @@ def test_a_refusal_comes_first() -> None:
         assert await apps.call() is None
         await asyncio.sleep(1000)
         await apps.lose()
-        await asyncio.sleep(5)
+        await asyncio.sleep(PAUSE_SECONDS)
         limited = RateLimited("429")
         limited.retry_after_seconds = 60.0
         assert await apps.call(limited) == MADE
@@ -293,6 +293,6 @@ def test_until_when_calls_fail_at_once() -> None:
     for _ in range(FAILURES_UNTIL_OPEN):
         reachability.take_failure(refused(), 0.0)
     with pytest.raises(Unreachable):
-        reachability.check(4.9)
-    reachability.check(5.0)
+        reachability.check(PAUSE_SECONDS - 0.1)
+    reachability.check(PAUSE_SECONDS)
     assert reachability.is_lost
