@@ -126,10 +126,10 @@ class ActiveRecordingsLister:
 
     def compare(self, *, others_succeed: bool) -> None:
         """
-        Take in a pass with single calls, which *others_succeed* says whether the API answers.
+        Take in a pass that made single calls instead of reading the list.
 
-        If they fail, too, it is not the list. The first time that they succeed, the list is tried
-        once more: it may have failed only as long as everything else.
+        If they fail, too, the list is not the reason. When *others_succeed* for the first time, the
+        list is tried once more, because it may have failed only as long as everything else.
         """
         if not self.is_failing or (others_succeed and self._others_succeed):
             return
