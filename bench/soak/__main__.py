@@ -271,7 +271,9 @@ def main() -> None:
         site.write_all()
         with _exporter(site) as watched:
             failures = asyncio.run(_soak(site, simulator, watched, seconds))
-        failures += _log_failures(site.log_file.read_text())
+        log = site.log_file.read_text()
+        print(f"log: {log.count(chr(10)) / seconds * 60:.0f} lines per minute, {len(log):,} bytes")
+        failures += _log_failures(log)
     for failure in failures[:_MOST_FAILURES_SHOWN]:
         print(f"FAILED: {failure}")
     if len(failures) > _MOST_FAILURES_SHOWN:

@@ -52,6 +52,8 @@ class Load:
     """How often each thing happened."""
     failures: list[str] = field(default_factory=list)
     _turn: int = 0
+    # On a busy machine a reload may take longer than the time until the next one.
+    _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, seconds: float) -> None:
         """Run all of it for *seconds*."""
@@ -122,17 +124,18 @@ class Load:
 
     async def _reload(self) -> None:
         """Reload by signal, by request, or a configuration that is refused."""
-        self._turn += 1
-        if self._turn % 4 == 0:
-            self.site.misconfigure()
-            await self._post_reload(HTTPStatus.INTERNAL_SERVER_ERROR)
-        elif self._turn % 2:
-            self.site.configure(self._turn)
-            os.kill(self.pid, signal.SIGHUP)
-            self.done["SIGHUP"] += 1
-        else:
-            self.site.configure(self._turn)
-            await self._post_reload(HTTPStatus.OK)
+        async with self._reloading:
+            self._turn += 1
+            if self._turn % 4 == 0:
+                self.site.misconfigure()
+                await self._post_reload(HTTPStatus.INTERNAL_SERVER_ERROR)
+            elif self._turn % 2:
+                self.site.configure(self._turn)
+                os.kill(self.pid, signal.SIGHUP)
+                self.done["SIGHUP"] += 1
+            else:
+                self.site.configure(self._turn)
+                await self._post_reload(HTTPStatus.OK)
 
     async def _post_reload(self, status: HTTPStatus) -> None:
         what = "reload" if status is HTTPStatus.OK else "refused reload"

@@ -15,6 +15,7 @@ import trustme
 USER, PASSWORD = "prometheus", "a password for the soak"
 TOKENS = ("simulated-first", "simulated-second")
 BUDGET = 600
+_MOST_RECORDINGS = 20
 # Cost 10 is the default of htpasswd and of the exporter-toolkit's documentation.
 _BCRYPT_COST = 10
 
@@ -85,6 +86,8 @@ class Site:
     def _write_config(self, content: dict[str, Any]) -> None:
         always: dict[str, Any] = {
             "api": {"base_url": self.base_url},
+            # So that a long soak does not grow by the recordings that end in it.
+            "follow": {"max_recordings": _MOST_RECORDINGS},
             "state": {"file": str(self.folder / "state")},
             "web": {
                 "listen_address": "127.0.0.1:0",

@@ -112,7 +112,7 @@ class Backfill:
 
     async def poll(self, context: PassContext, *, calls_per_second: float) -> None:
         """
-        Read the list, or the pages that the last poll left; after a failure of the list, back off.
+        Read the list, or the pages that the last poll left; after a failure, back off.
 
         Raises RateLimitWait if there are only calls for some of the pages.
         """
@@ -160,9 +160,6 @@ class Backfill:
 
     def _fail(self, error: ApiError, now: float) -> None:
         logger.debug("%s", error, extra={"app": self._app})
-        if not error.was_sent:
-            # The first pass with a connection goes on.
-            return
         if not isinstance(error, ApiTimeout):
             self._next_page_no = 1
         elif self._has_progress:
@@ -171,7 +168,7 @@ class Backfill:
         self._has_progress = False
         self._backoff = self._backoff.after_failure()
         self._due_at = self._may_hurry_from = now + self._backoff.delay_seconds
-        if error.reason in _NOT_OF_THE_LIST:
+        if error.reason in _NOT_OF_THE_LIST or not error.was_sent:
             return
         self._own_failures += 1
         if self._own_failures == _FAILURES_TO_GIVE_UP:

@@ -61,8 +61,7 @@ class PassReads:
         try:
             recording = await parts.client.recording(recording_id, self._context)
         except ApiError as error:
-            if error.was_sent:
-                tracker.observe_failure(recording_id)
+            tracker.observe_failure(recording_id)
             self.recordings[recording_id] = error.failure
             return
         self.recordings[recording_id] = None

@@ -23,6 +23,7 @@ from rk_exporter.model.errors import (
     ServerError,
     TlsFailed,
     Unauthorized,
+    Unreachable,
 )
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Recording, Status
@@ -597,12 +598,19 @@ class TestInterruptions:
 
         with_poller(steps, [])
 
-    @pytest.mark.parametrize("error", [Unauthorized, RateLimited, ConnectFailed, TlsFailed])
-    def test_not_given_up(self, error: type[ApiError], caplog: pytest.LogCaptureFixture) -> None:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            *(error("no") for error in (Unauthorized, RateLimited, ConnectFailed, TlsFailed)),
+            Unreachable(ApiTimeout("no").failure),
+        ],
+        ids=repr,
+    )
+    def test_not_given_up(self, error: ApiError, caplog: pytest.LogCaptureFixture) -> None:
         """If the list cannot be requested, readiness waits for it."""
 
         async def steps(poller: Poller) -> None:
-            poller.fail(*[error("no")] * 20)
+            poller.fail(*[error] * 20)
             for _ in range(20):
                 await poller.poll_when_due()
                 assert not poller.is_restored()
