@@ -37,12 +37,11 @@ class Sighting:
     started_at: float | None
     stopped_at: float | None
     reason: str | None
-    has_url: bool | None
 
     @classmethod
     def of(cls, item: Mapping[str, Any], meeting_id: str | None, answered_at: float) -> "Sighting":
         """Return what an *item* of an answer says."""
-        status, reason, url = item.get("status"), item.get("stop_reason"), item.get("download_url")
+        status, reason = item.get("status"), item.get("stop_reason")
         meeting = item.get("meeting") or {}
         return cls(
             answered_at=answered_at,
@@ -55,7 +54,6 @@ class Sighting:
             started_at=_moment(item.get("started_time")),
             stopped_at=_moment(item.get("stopped_time")),
             reason=reason["reason"] if reason else None,
-            has_url=bool(url),
         )
 
 
