@@ -140,10 +140,12 @@ def test_whole_lifecycle_of_a_recording(server: Prometheus, clock: Time) -> None
     assert 0 == number("sum(rk_meeting_active_recordings)")
     assert 2 == number("max_over_time(sum(rk_meeting_active_recordings)[5m:1s])")
     assert ["broken"] == [series["metric"]["meeting_id"] for series in query("rk_meeting_up == 0")]
-    assert ["server_error"] == [
+    reasons = {
         series["metric"]["reason"]
         for series in query("increase(rk_api_request_failures_total[5m]) > 0")
-    ]
+    }
+    # A busy machine may need longer for a call than a scrape lasts here.
+    assert {"server_error"} == reasons - {"timeout"}
     assert [1, 4, 0] == [
         number(promql) for promql in ("rk_up", "rk_meetings", "rk_meetings_deferred")
     ]
