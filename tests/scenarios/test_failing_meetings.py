@@ -21,6 +21,18 @@ def reads(simulation: Simulation) -> Counter[str]:
     return Counter(path.rpartition("/")[2] for path in paths if "active-recording" in path)
 
 
+async def until_it_waits(simulation: Simulation) -> None:
+    """Let the meeting fail for an hour, repair it, and scrape until a pass leaves it out."""
+    simulation.simulator.inject(FAILING, Fault.SERVER_ERROR)
+    await simulation.last_scrape(HOUR)
+    simulation.simulator.clear()
+    for _ in range(9):
+        if not reads(simulation)[FAILING]:
+            return
+        await simulation.scrape()
+    pytest.fail("the meeting was read at each scrape")
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -110,17 +122,10 @@ def test_a_reload_tries_it() -> None:
     """After a reload, by which somebody may have repaired it, it is read at the next scrape."""
 
     async def steps(simulation: Simulation) -> None:
-        simulation.simulator.inject(FAILING, Fault.SERVER_ERROR)
-        await simulation.last_scrape(HOUR)
-        simulation.simulator.clear()
-        for _ in range(9):
-            if not reads(simulation)[FAILING]:
-                await simulation.reload(CONFIG)
-                text = await simulation.scrape()
-                assert by_meeting(text, "rk_meeting_up")[FAILING] == 1
-                return
-            await simulation.scrape()
-        pytest.fail("the meeting was read at each scrape")
+        await until_it_waits(simulation)
+        await simulation.reload(CONFIG)
+        text = await simulation.scrape()
+        assert by_meeting(text, "rk_meeting_up")[FAILING] == 1
 
     simulate(steps, meetings=MEETINGS, configuration=CONFIG)
 
@@ -135,17 +140,10 @@ def test_an_event_tries_it() -> None:
 
     async def steps(simulation: Simulation) -> None:
         webhooks = WebhookSimulation(simulation.exporter, simulation.simulator, simulation.now)
-        simulation.simulator.inject(FAILING, Fault.SERVER_ERROR)
-        await simulation.last_scrape(HOUR)
-        simulation.simulator.clear()
-        for _ in range(9):
-            if not reads(simulation)[FAILING]:
-                body = event_body(FAILING)
-                assert await webhooks.post(signed(body), body) == 200
-                text = await simulation.scrape()
-                assert by_meeting(text, "rk_meeting_up")[FAILING] == 1
-                return
-            await simulation.scrape()
-        pytest.fail("the meeting was read at each scrape")
+        await until_it_waits(simulation)
+        body = event_body(FAILING)
+        assert await webhooks.post(signed(body), body) == 200
+        text = await simulation.scrape()
+        assert by_meeting(text, "rk_meeting_up")[FAILING] == 1
 
     simulate(steps, meetings=MEETINGS, configuration=settings)
