@@ -1,6 +1,7 @@
 """A meeting that always fails, while others can be read, is read less often."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -22,15 +23,15 @@ def reads(simulation: Simulation) -> Counter[str]:
 
 
 async def until_it_waits(simulation: Simulation) -> None:
-    """Let the meeting fail for an hour, repair it, and scrape until a pass leaves it out."""
+    """Let the meeting fail for an hour, and repair it just after a read: the next one is far."""
     simulation.simulator.inject(FAILING, Fault.SERVER_ERROR)
     await simulation.last_scrape(HOUR)
-    simulation.simulator.clear()
-    for _ in range(9):
-        if not reads(simulation)[FAILING]:
-            return
+    reads(simulation)
+    while not reads(simulation)[FAILING]:
         await simulation.scrape()
-    pytest.fail("the meeting was read at each scrape")
+    simulation.simulator.clear()
+    await simulation.scrape()
+    assert reads(simulation)[FAILING] == 0
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,22 @@ def test_a_reload_tries_it() -> None:
         assert by_meeting(text, "rk_meeting_up")[FAILING] == 1
 
     simulate(steps, meetings=MEETINGS, configuration=CONFIG)
+
+
+def test_a_new_token_tries_it(tmp_path: Path) -> None:
+    """With another token, which may read more, it is read at the next scrape."""
+    token = tmp_path / "token"
+    token.write_text("simulated")
+    settings = config(meeting_ids=MEETINGS, api__token_file=str(token))
+
+    async def steps(simulation: Simulation) -> None:
+        await until_it_waits(simulation)
+        token.write_text("simulated-again")
+        text = await simulation.scrape()
+        assert by_meeting(text, "rk_meeting_up")[FAILING] == 1
+
+    tokens = ("simulated", "simulated-again")
+    simulate(steps, meetings=MEETINGS, configuration=settings, token=tokens)
 
 
 def test_an_event_tries_it() -> None:
