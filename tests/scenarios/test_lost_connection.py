@@ -146,6 +146,22 @@ def test_recording_that_is_read_by_its_id() -> None:
     simulate(steps, uploading, meetings=["meeting"], configuration=settings, linger_seconds=0)
 
 
+def test_a_404_that_the_list_explains() -> None:
+    """A list that could not be asked for is asked for at once when a 404 needs it."""
+
+    async def steps(simulation: Simulation) -> None:
+        simulation.proxy.instead = lambda call: (
+            (404, b"") if "active-recording" in call.path else None
+        )
+        simulation.proxy.is_unplugged = True
+        await simulation.scrapes(2)
+        simulation.proxy.is_unplugged = False
+        text = await simulation.scrape()
+        assert by_meeting(text, "rk_meeting_up") == dict.fromkeys(MEETINGS, 1)
+
+    simulate(steps, meetings=MEETINGS, configuration=config(meeting_ids=MEETINGS))
+
+
 def test_other_apps_of_the_user(tmp_path: Path) -> None:
     """Apps that share a budget share what is known about connections; each fails and recovers."""
     path = tmp_path / "rk.yml"
