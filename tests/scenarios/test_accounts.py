@@ -25,6 +25,7 @@ from tests.support.building import (
     samples,
     scripted,
     simulate,
+    value,
 )
 
 
@@ -554,3 +555,21 @@ def test_secrets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for secret in (CANARY, "Bearer", "simulated"):
         assert secret not in text
         assert secret not in caplog.text.replace("simulated-user", "")
+
+
+def test_lost_connection(tmp_path: Path) -> None:
+    """A list that could not be asked for is read in the first pass with a connection."""
+
+    async def steps(simulation: Simulation) -> list[float | None]:
+        await simulation.last_scrape(38)
+        simulation.proxy.is_unplugged = True
+        # The next list is due in this time.
+        lost = await simulation.last_scrape(4)
+        simulation.proxy.is_unplugged = False
+        change(simulation, apps=f"{THREE_APPS},d=another")
+        texts = (lost, await simulation.scrape())
+        return [
+            value(text, name) for text in texts for name in ("rk_account_up", "rk_account_apps")
+        ]
+
+    assert story(steps, of(tmp_path)) == [0, 2, 1, 3]

@@ -162,6 +162,25 @@ def test_a_404_that_the_list_explains() -> None:
     simulate(steps, meetings=MEETINGS, configuration=config(meeting_ids=MEETINGS))
 
 
+def test_settings_of_a_live_meeting() -> None:
+    """Settings that could not be asked for are read in the first pass with a connection."""
+
+    async def steps(simulation: Simulation) -> None:
+        def unplug(call: Call, _body: bytes) -> None:
+            simulation.proxy.is_unplugged = call.path == "sessions"
+
+        simulation.proxy.after = unplug
+        assert by_meeting(await simulation.scrape(), "rk_meeting_live") == {"meeting": 1}
+        simulation.proxy.after = lambda *_: None
+        simulation.proxy.is_unplugged = False
+        text = await simulation.scrape()
+        assert by_meeting(text, "rk_meeting_record_on_start") == {"meeting": 0}
+
+    settings = config(meeting_ids=["meeting"], meetings__discover="true")
+    session = Session("session", "meeting", started_at=NOW - 60)
+    simulate(steps, meetings=["meeting"], sessions=[session], configuration=settings)
+
+
 def test_other_apps_of_the_user(tmp_path: Path) -> None:
     """Apps that share a budget share what is known about connections; each fails and recovers."""
     path = tmp_path / "rk.yml"

@@ -20,10 +20,15 @@ from rk_exporter.model.errors import (
     ApiTimeout,
     BodyTooLarge,
     ConnectFailed,
+    ConnectionStale,
     InvalidResponse,
 )
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.budget import SlidingWindowBudget
+from rk_exporter.ratelimit.budget_group import BudgetGroup
+from rk_exporter.ratelimit.limiter import RateLimiter
+from rk_exporter.ratelimit.reachability import FAILURES_UNTIL_OPEN
 from tests.support.api_client import (
     BODY,
     LENGTH_100,
@@ -40,6 +45,7 @@ from tests.support.building import limiter_of
 from tests.support.fault_server import (
     TEST_TIMEOUT_SECONDS,
     Behaviour,
+    Exchange,
     FaultServer,
     Flood,
     answer,
@@ -192,6 +198,29 @@ def test_no_calls_left_for_a_retry() -> None:
         assert server.connections == 1
 
     with_server(test, answer(), close(), limiter=limiter_of(2, Secret(TOKEN)))
+
+
+def test_no_connection_for_a_retry() -> None:
+    """If other calls have found no connection meanwhile, the call counts as the one that it was."""
+    clock = time.monotonic
+    budget = SlidingWindowBudget(100_000, now=clock() - 400, reserve_ratio=0.0)
+    group = BudgetGroup(budget, monotonic=clock)
+
+    async def lose_and_close(_exchange: Exchange) -> bool:
+        error = ConnectFailed("no connection")
+        error.opened_connection = False
+        for _ in range(FAILURES_UNTIL_OPEN):
+            group.reachability.take_failure(error, clock())
+        return False
+
+    async def test(server: FaultServer, client: Client) -> None:
+        await client.call()
+        assert isinstance(await client.failure(), ConnectionStale)
+        assert client.observer == Observer(codes=["200", NO_STATUS], failures=[Reason.CONNECT])
+        assert server.connections == 1
+
+    limiter = RateLimiter(group, token=Secret(TOKEN))
+    with_server(test, answer(), lose_and_close, limiter=limiter)
 
 
 @pytest.mark.parametrize("end", [close(), reset()], ids=["closed", "reset"])
