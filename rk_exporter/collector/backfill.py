@@ -72,7 +72,6 @@ class Backfill:
         self._is_sorted = True
         """Whether all pages of the last poll were sorted."""
         self._is_whole = False
-        self._is_sorted = True
         self._has_progress = False
         self._backoff = _BACKOFF
         self._own_failures = 0
@@ -140,7 +139,6 @@ class Backfill:
         self._is_sorted = self._is_sorted and is_sorted(page)
         for listed in not_older(page, self._oldest_invoked_at):
             self._tracker.observe_listed(listed.meeting, listed.recording, asked_at=asked_at)
-        self._is_sorted = is_sorted(page) and (self._is_sorted or page_no == 1)
         self._next_page_no, self._requested = page_no + 1, page.requested
         self._has_progress = True
         return page
