@@ -6,6 +6,7 @@ import math
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Protocol, TypeVar
@@ -53,6 +54,17 @@ class CallObserver(Protocol):
         """Count the malformed *fields* of an answer that is otherwise valid."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallHooks:
+    """What to do when a call is made, after all waiting, and with each complete answer."""
+
+    on_call: Callable[[], object] = lambda: None
+    on_answer: Callable[[Answer], object] = lambda _: None
+
+
+NO_HOOKS = CallHooks()
+
+
 class ApiCaller:
     """Makes the calls about one app or account; up to `max_concurrency` at a time."""
 
@@ -92,15 +104,15 @@ class ApiCaller:
         parse: Callable[[int, bytes], Parsed[T]],
         context: PassContext,
         *,
-        on_answer: Callable[[Answer], object] = lambda _: None,
+        hooks: CallHooks = NO_HOOKS,
         counts_failure: bool = True,
     ) -> T:
         """
         Return what *parse* makes of the status and the body of the answer.
 
-        A call whose kept connection was closed by the server is made again, once. *on_answer* gets
-        each complete answer. Raises ApiError, and counts it if *counts_failure*; RateLimitWait.
-        A call that is not made is not counted.
+        A call whose kept connection was closed by the server is made again, once, with the same
+        *hooks*. Raises ApiError, and counts it if *counts_failure*; RateLimitWait. A call that is
+        not made is not counted.
         """
         connection = await self._pool.acquire()
         deadline, trace = math.inf, CallTrace(endpoint, path)
@@ -110,9 +122,10 @@ class ApiCaller:
             async with self._limiter.acquire(context):
                 # The time that the call waited for the rate limiter is not the API's fault.
                 deadline = min(deadline, context.call_deadline(_now()))
+                hooks.on_call()
                 answer = await self._get(connection, trace, context.token, deadline)
                 self._take_policies(answer, trace)
-                on_answer(answer)
+                hooks.on_answer(answer)
                 return _parsed(answer, parse, context.token)
 
         with self._failures_reported(trace, are_counted=counts_failure):

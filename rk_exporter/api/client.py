@@ -9,7 +9,7 @@ from typing import TypeVar
 from urllib.parse import urlencode
 
 from rk_exporter.api import parsers
-from rk_exporter.api.calls import ApiCaller, CallObserver
+from rk_exporter.api.calls import ApiCaller, CallHooks, CallObserver
 from rk_exporter.api.connection import Answer
 from rk_exporter.api.endpoints import (
     ACTIVE_RECORDING,
@@ -65,7 +65,12 @@ class RealtimeKitClient:
         return await self._call_or_none(RECORDING, path, parse, context, none=None)
 
     async def recordings_page(
-        self, page_no: int, context: PassContext, *, status: Status | None
+        self,
+        page_no: int,
+        context: PassContext,
+        *,
+        status: Status | None,
+        on_call: Callable[[], object] = lambda: None,
     ) -> Page[ListedRecording]:
         """
         Return a page of the app's recordings, newest first ("Fetch all recordings").
@@ -73,6 +78,7 @@ class RealtimeKitClient:
         *status* selects recordings in one status. Several statuses are not possible: the API's
         documents contradict each other about the syntax. They also leave open whether `start_time`
         is about the recording or its meeting, so the callers stop at the age that they need.
+        *on_call* is called when the rate limiter lets the call pass.
 
         Raises PageSizeChanged if the API refused the page, and smaller ones may help.
         """
@@ -81,7 +87,7 @@ class RealtimeKitClient:
             query["status"] = status.value
         parse = partial(parsers.parse_recordings_page, files=self.files)
         try:
-            page = await self._page(RECORDINGS, query, parse, context)
+            page = await self._page(RECORDINGS, query, parse, context, on_call)
         except ApiError as error:
             if error.was_sent:
                 self._list_proof.fail(_now())
@@ -111,8 +117,8 @@ class RealtimeKitClient:
         """
         answers: list[Answer] = []
         try:
-            parse, keep = parsers.parse_any, answers.append
-            await self._calls.call(endpoint, path, parse, context, on_answer=keep)
+            parse, hooks = parsers.parse_any, CallHooks(on_answer=answers.append)
+            await self._calls.call(endpoint, path, parse, context, hooks=hooks)
         except ApiError:
             # The rate limiter has seen the error.
             if not answers:
@@ -142,10 +148,13 @@ class RealtimeKitClient:
         query: Mapping[str, str],
         parse: Callable[[int, bytes], Parsed[Page[T]]],
         context: PassContext,
+        on_call: Callable[[], object] = lambda: None,
     ) -> Page[T]:
+        hooks = CallHooks(on_call=on_call)
+
         async def ask(per_page: int) -> Page[T]:
             path = f"/{endpoint}?{urlencode({**query, 'per_page': str(per_page)})}"
-            return await self._calls.call(endpoint, path, parse, context)
+            return await self._calls.call(endpoint, path, parse, context, hooks=hooks)
 
         # The API may refuse the status: the same list without a status decides.
         is_filtered = endpoint == RECORDINGS and "status" in query

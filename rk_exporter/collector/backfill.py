@@ -133,7 +133,13 @@ class Backfill:
 
     async def _fetch(self, context: PassContext, page_no: int) -> Page[ListedRecording]:
         asked_at = self._clock.wall()
-        page = await self._client.recordings_page(page_no, context, status=None)
+
+        def note_call() -> None:
+            # It may have waited for the rate limiter, and other answers came in the meantime.
+            nonlocal asked_at
+            asked_at = self._clock.wall()
+
+        page = await self._client.recordings_page(page_no, context, status=None, on_call=note_call)
         if page_no == 1:
             self._first_page, self._is_sorted = page, True
         self._is_sorted = self._is_sorted and is_sorted(page)

@@ -24,11 +24,21 @@ from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Recording, Status, StopReason
 from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS, SlidingWindowBudget
+from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.server_clock import ServerClock
 from tests.support import virtual_time
-from tests.support.building import ACCOUNT, APP, BASE_URL, free_limiter, pass_context, run
+from tests.support.building import (
+    ACCOUNT,
+    APP,
+    BASE_URL,
+    VirtualClock,
+    free_limiter,
+    pass_context,
+    run,
+)
 from tests.support.payloads import DETAILS, RECORDING_ID, SAMPLE
 
 
@@ -60,6 +70,25 @@ class Log:
         self.fields.extend(fields)
 
 
+def client(
+    log: Log,
+    *,
+    app: App | None = None,
+    server_clock: ServerClock | None = None,
+    limiter: RateLimiter | None = None,
+) -> RealtimeKitClient:
+    return RealtimeKitClient(
+        ApiCaller(
+            app or App("production", ACCOUNT, APP),
+            base_url=BASE_URL,
+            pool=ConnectionPool(ClientPool(client_factory(BASE_URL)), size=1),
+            limiter=limiter or free_limiter(Secret(CANARY)),
+            observer=log,
+            server_clock=server_clock or ServerClock(time.time),
+        )
+    )
+
+
 def ask(
     question: Callable[[RealtimeKitClient, PassContext], Awaitable[T]],
     *,
@@ -69,16 +98,7 @@ def ask(
     limiter: RateLimiter | None = None,
 ) -> T:
     async def call() -> T:
-        api = RealtimeKitClient(
-            ApiCaller(
-                app or App("production", ACCOUNT, APP),
-                base_url=BASE_URL,
-                pool=ConnectionPool(ClientPool(client_factory(BASE_URL)), size=1),
-                limiter=limiter or free_limiter(Secret(CANARY)),
-                observer=log,
-                server_clock=server_clock or ServerClock(time.time),
-            )
-        )
+        api = client(log, app=app, server_clock=server_clock, limiter=limiter)
         deadline = asyncio.get_running_loop().time() + 5
         try:
             return await question(api, pass_context(token=Secret(CANARY), deadline=deadline))
@@ -399,6 +419,30 @@ def test_large_page() -> None:
         lambda api, context: api.recordings_page(1, context, status=None), log=Log("recordings")
     )
     assert () == page.items
+
+
+@respx.mock
+def test_page_whose_call_waits() -> None:
+    """A caller learns when its call was made, and not when it began to wait for the budget."""
+    respx.get(url__startswith=RECORDINGS_URL).respond(200, json={"success": True, "data": []})
+
+    async def call() -> None:
+        clock, token = VirtualClock(), Secret(CANARY)
+        budget = SlidingWindowBudget(1, now=clock.monotonic(), reserve_ratio=0.0)
+        limiter = RateLimiter(BudgetGroup(budget, monotonic=clock.monotonic), token=token)
+        api = client(Log("recordings"), limiter=limiter)
+        made: list[float] = []
+        context = pass_context(token=token)
+        for _ in range(2):
+            await api.recordings_page(
+                1, context, status=None, on_call=lambda: made.append(clock.monotonic())
+            )
+        # Nobody waits for the first one.
+        assert made == [0.0, clock.monotonic()]
+        assert clock.monotonic() >= WINDOW_SECONDS
+        await api.close()
+
+    virtual_time.run(call())
 
 
 @respx.mock

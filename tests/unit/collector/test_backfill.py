@@ -78,14 +78,22 @@ class Pages(RealtimeKitClient):
         self.per_page = PER_PAGE
         """A page that is refused from the next call on halves it."""
         self.largest = PER_PAGE
-        self.seconds = 0.0
+        self.seconds = self.waits_seconds = 0.0
+        """How long the API takes, and before that the rate limiter."""
         self.problem_of: Callable[[int], Exception | None] = lambda _: None
 
     async def recordings_page(
-        self, page_no: int, context: PassContext, *, status: Status | None
+        self,
+        page_no: int,
+        context: PassContext,
+        *,
+        status: Status | None,
+        on_call: Callable[[], object] = lambda: None,
     ) -> Page[ListedRecording]:
         """Return a page of the list."""
         assert status is None
+        await asyncio.sleep(self.waits_seconds)
+        on_call()
         self.asked.append(page_no)
         if self.per_page > self.largest:
             self.per_page //= 2
@@ -477,6 +485,21 @@ class TestCatchingUp:
             await polling
             states = {known.recording_id: known.recording.status for known in poller.all_shown}
             assert {"old-0": Status.ERRORED, "old-1": Status.UPLOADED} == states
+
+        with_poller(steps, older(2))
+
+    def test_call_that_waits(self) -> None:
+        """A list is newer than the answers that came while its call waited for the limiter."""
+
+        async def steps(poller: Poller) -> None:
+            poller.pages.waits_seconds = 2.0
+            polling = asyncio.create_task(poller.poll())
+            await asyncio.sleep(1)
+            running = Recording(recording_id="old-1", status=Status.RECORDING)
+            poller.tracker.observe_meeting(MEETING, [running])
+            await polling
+            states = {known.recording.status for known in poller.all_shown}
+            assert {Status.ERRORED} == states
 
         with_poller(steps, older(2))
 
