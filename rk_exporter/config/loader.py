@@ -7,6 +7,7 @@ from typing import Any
 from rk_exporter.config.account_options import ACCOUNT_OPTIONS
 from rk_exporter.config.accounts import AccountConfig, account_configs
 from rk_exporter.config.apps import AppConfig, app_configs
+from rk_exporter.config.budget_groups import divided_tokens
 from rk_exporter.config.config import CONFIG_FILE_VARIABLE, GLOBAL_OPTIONS, OPTIONS, Config
 from rk_exporter.config.shard import apps_of_shard, check_shares, with_shares
 from rk_exporter.config.sources import ConfigError, ConfigSource, Setting
@@ -37,7 +38,8 @@ def load(
     check_shares(source, [*apps, *accounts], shard)
     unknown = [*unknown_variables(environment, [*_known_variables(source)])]
     source.raise_problems(hints=unknown)
-    warnings = [*unknown, *_token_warnings([*apps, *accounts])]
+    entries: tuple[AppConfig | AccountConfig, ...] = (*apps, *accounts)
+    warnings = [*unknown, *_token_warnings(entries), *divided_tokens(entries)]
     return Config(
         apps=tuple(with_shares(apps_of_shard(apps, shard), shard)),
         accounts=tuple(with_shares(accounts, shard)),

@@ -14,6 +14,7 @@ import rk_exporter
 from rk_exporter.cli.configured import CLEAR_TEXT, large_budget
 from rk_exporter.collector.read_mode import Load
 from rk_exporter.collector.waiting_log import EXPLANATIONS
+from rk_exporter.config.budget_groups import divided_token
 from rk_exporter.config.meeting_file import MeetingFile
 from rk_exporter.config.suggestions import unknown_variables
 from rk_exporter.config.tokens import TokenFile
@@ -54,6 +55,7 @@ _COMPUTED = {
             f"api.token_file: {TokenFile.kind} {IS_PUBLIC}",
             CLEAR_TEXT,
             large_budget(2000),
+            divided_token(["app a (budget_group x)", "app b (no budget_group)"]),
         )
     ],
     ("collector/waiting_log.py", "meetings have to wait: %s"): [
@@ -84,6 +86,8 @@ ADVICE = {
     "reload failed": "A bug: report it with the field `traceback`.",
     "{path} cannot change": "[Restart](../how-to/reload.md#what-needs-a-restart), or nothing.",
     "budget of": "Lower `--api.budget`, unless Cloudflare gave you a higher limit.",
+    "one API token is in several": "[Tokens of several users]"
+    "(../how-to/several-apps.md#tokens-of-several-users).",
     "connections cannot be accepted": "[Open files](../how-to/install.md#open-files).",
     f"api.token_file: {TokenFile.kind} can": "`chmod 600`; in Kubernetes, `defaultMode: 0440` and "
     "an `fsGroup`.",

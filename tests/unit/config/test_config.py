@@ -233,6 +233,39 @@ def test_budget_groups(tmp_path: Path) -> None:
     assert "budget_group" in error_of(tmp_path, "budget_group: acme\n")
 
 
+@pytest.mark.parametrize(
+    ("apps", "users"),
+    [
+        (
+            "[{app_id: a, %s, budget_group: x}, {app_id: b, %s}]",
+            "app a (budget_group x), app b (no budget_group)",
+        ),
+        (
+            "[{app_id: a, %s}, {app_id: b, %s}, {app_id: c, %s, budget_group: x}]",
+            "app a (no budget_group), app c (budget_group x)",
+        ),
+        ("[{app_id: a, %s, budget_group: x}, {app_id: b, %s, budget_group: x}]", None),
+        ("[{app_id: a, %s, budget_group: x}, {app_id: b, %s, api_token_env: OTHER}]", None),
+    ],
+)
+def test_one_token_in_several_groups(tmp_path: Path, apps: str, users: str | None) -> None:
+    """Apps with one token, but different budgets, are a warning that names a user of each."""
+    path = tmp_path / "rk.yml"
+    path.write_text(f"account_id: x\napps: {apps.replace('%s', 'meetings: {ids: [m]}')}\n")
+    warnings = load(path, {}, {**ENVIRONMENT, "OTHER": "of-another-user"}).warnings
+    assert len(warnings) == (users is not None)
+    assert all(f"in several budget groups: {users}; give" in warning for warning in warnings)
+    assert CANARY not in str(warnings)
+
+
+def test_one_token_of_app_and_account(tmp_path: Path) -> None:
+    """An account and an app with the same token belong in one group, too."""
+    text = "accounts: [{account_id: acme, budget_group: x}]\n"
+    text += "apps: [{account_id: acme, app_id: a, meetings: {ids: [m]}}]\n"
+    (warning,) = from_file(tmp_path, text).warnings
+    assert "app a (no budget_group), account acme (budget_group x);" in warning
+
+
 @pytest.mark.parametrize(("text", "ratio"), [("20", 0.2), ("20%", 0.2), ("0", 0), ("90", 0.9)])
 def test_reserve(text: str, ratio: float) -> None:
     """The reserve is a percentage, with or without its sign."""
