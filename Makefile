@@ -123,7 +123,7 @@ FILES ?= *
 SHARD ?= 1/1
 TESTS ?=
 
-mutants: $(VENV)/.mutating  ## Change the code in small ways: does a test fail? FILES='tracking/*.py' or SHARD=1/20 for a part
+mutants: $(VENV)/.mutating  ## Change the code in small ways: does a test fail? FILES='tracking/*.py', SHARD=1/20 for a random part
 	$(BIN)/python -m tools.mutants $(foreach file,$(FILES),'$(file)') --shard $(SHARD) $(if $(TESTS),--tests $(TESTS)) $(ARGS)
 
 # Only this target needs them, and they bring a user interface.

@@ -49,13 +49,32 @@ def survivors() -> Sequence[Survivor]:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How many changes of a package the tests notice, when they were tried last."""
+    """
+    How many changes of a package the tests notice, when they were tried last.
+
+    *mutants* were tried: all of them, or a random part of *all_mutants*. Of a part, tests were
+    written for those that *survived_at_first*, so only this number says something about the others.
+    """
 
     package: str
     files: str
     mutants: int
     timeouts: int
     survived: int
+    all_mutants: int | None = None
+    survived_at_first: int | None = None
+
+    @property
+    def tried(self) -> str:
+        """Return which part was tried, in words."""
+        return "all" if self.all_mutants is None else f"a random part of {self.all_mutants:,}"
+
+    @property
+    def noticed_at_first(self) -> str:
+        """Return the share of a random part that was noticed before tests were written for it."""
+        if self.survived_at_first is None:
+            return ""
+        return f"{1 - self.survived_at_first / self.mutants:.1%}"
 
     @property
     def noticed(self) -> int:

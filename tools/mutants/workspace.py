@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ pytest_add_cli_args_test_selection = {tests}
 track_dependencies = false
 use_git_change_detection = false
 # Of the time of a processor. A mutant that loops forever is found out by it.
-timeout_constant = 3.0
+timeout_constant = 10.0
 timeout_multiplier = 4.0
 """
 
@@ -56,10 +56,20 @@ class Workspace:
         with (self.folder / "pyproject.toml").open("a", encoding="utf-8") as file:
             file.write(configuration)
 
-    def run(self, children: int) -> int:
-        """Let mutmut try all mutants, at most *children* side by side, and return its exit code."""
+    def names(self, files: Iterable[str]) -> Sequence[str]:
+        """Return the names of all mutants of *files*."""
+        listed = subprocess.run(
+            [sys.executable, "-m", "tools.mutants.names", *files],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return listed.stdout.decode().split()
+
+    def run(self, names: Iterable[str], children: int) -> int:
+        """Let mutmut try mutants, at most *children* side by side, and return its exit code."""
         mutmut = Path(sys.executable).with_name("mutmut")
-        command = [str(mutmut), "run", "--max-children", str(children)]
+        command = [str(mutmut), "run", "--max-children", str(children), *names]
         log = self.folder / "mutmut.log"
         with log.open("wb") as file:
             done = subprocess.run(
