@@ -233,13 +233,15 @@ def check(system: Setup, log: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"meeting_files": (BuggyFile(),)}, {"token": BuggyToken()}], ids=["file", "token"]
+    "changes",
+    [lambda: {"meeting_files": (BuggyFile(),)}, lambda: {"token": BuggyToken()}],
+    ids=["file", "token"],
 )
 def test_bug_in_a_source(
-    changes: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    changes: Callable[[], dict[str, Any]], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A bug in an app's list of meetings or its token costs the other app nothing."""
-    check(setup_of(with_buggy_app(two_apps(tmp_path), **changes)), caplog)
+    check(setup_of(with_buggy_app(two_apps(tmp_path), **changes())), caplog)
 
 
 @pytest.mark.parametrize("path", ["sessions", "recordings", "recordings/active", "meetings"])

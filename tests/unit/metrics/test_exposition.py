@@ -175,6 +175,18 @@ def test_each_format_is_rendered_once_for_a_snapshot() -> None:
     assert all(name.startswith("exposition") for name in rendered)
 
 
+def test_compressed_pages_are_equal() -> None:
+    """The same snapshot is compressed to the same bytes, whatever the time is."""
+
+    async def ask() -> bytes:
+        exposition = Exposition(lambda _: [])
+        page = await exposition.render(Snapshot((), NOW), Format.TEXT, gzipped=True)
+        exposition.close()
+        return page
+
+    assert bytes(4) == run(ask())[4:8]
+
+
 def test_snapshots_in_flight_do_not_mix() -> None:
     """A page that is being compressed while a new snapshot arrives keeps its own content."""
 

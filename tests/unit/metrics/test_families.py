@@ -17,6 +17,7 @@ from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.recording_counters import counter_families
 from rk_exporter.metrics.recordings import RECORDING_AGE, AllRecordingSeries
+from rk_exporter.model.download import CheckFailure, DownloadChecks, FileCheck, FileKind
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App, Meeting, Reading
 from rk_exporter.model.recording import Recording as ReadRecording
@@ -536,3 +537,19 @@ def test_help_lines() -> None:
     for family in AllRecordingSeries().families(nothing):
         assert ("API field" in family.documentation) == (family.name != min(own))
         assert (family.name not in own) == family.documentation.endswith(RECORDING_AGE)
+
+
+def test_downloads_that_were_not_checked() -> None:
+    """Checks have the labels of their recording; one that was not checked yet has no samples."""
+    check = FileCheck(
+        recording_id="r", kind=FileKind.COMPOSITE, checked_at=NOW - 5, failure=CheckFailure.TIMEOUT
+    )
+    other = replace(known(), recording=ReadRecording(recording_id="other", status=Status.UPLOADED))
+    text = exposed(known(), other, downloads=DownloadChecks(by_recording={"r": (check,)}))
+    labels = {"rk_app": "production", "meeting_id": "m", "recording_id": "r", "kind": "composite"}
+    assert [(labels, NOW - 5)] == labelled(
+        text, "rk_recording_download_last_check_timestamp_seconds"
+    )
+    assert [({**labels, "reason": "timeout"}, 1)] == labelled(
+        text, "rk_recording_download_failure_info"
+    )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rk_exporter.model.errors import (
     ApiError,
     ApiTimeout,
+    ConnectFailed,
     Intercepted,
     RateLimited,
     ServerError,
@@ -24,6 +25,7 @@ from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.limiter import CallCounts, RateLimiter, RateLimitWait
 from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.ratelimit.reachability import FAILURES_UNTIL_OPEN
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
 from tests.support import virtual_time
 from tests.support.building import NOW, pass_context
@@ -702,6 +704,26 @@ def blocked_by(app: Client) -> Reason | None:
 
 async def refused_for_a_time(app: Client) -> None:
     await app.unavailable(30.0)
+
+
+class TestLostConnection:
+    """Calls while no connection can be opened."""
+
+    @in_virtual_time
+    async def test_queued_calls(self, world: World) -> None:
+        """A call that waited for the budget is not made if no connection could be opened since."""
+        app = world.app(budget=10, max_wait=100)
+
+        async def lose() -> None:
+            await asyncio.sleep(59)
+            error = ConnectFailed("refused")
+            error.opened_connection = False
+            for _ in range(FAILURES_UNTIL_OPEN):
+                world.group("default").reachability.take_failure(error, now())
+
+        first, second, _ = await asyncio.gather(app.call(), app.call(), lose())
+        assert (0, None) == (first, second)
+        assert 1 == len(app.begun)
 
 
 class TestCancelled:

@@ -127,6 +127,15 @@ class TestApplyReading:
         assert known.recording.has_download_url
         assert NOW == known.read_at
 
+    @pytest.mark.parametrize(
+        ("status", "expected"),
+        [(Status.RECORDING, False), (Status.ERRORED, False), (Status.UPLOADED, True)],
+    )
+    def test_values_after_the_upload(self, status: Status, expected: bool) -> None:  # noqa: FBT001 # a parameter
+        """Only an upload that was seen waits for its duration and size."""
+        known = apply_reading(seen(recording()), recording(status), read_at=NOW)
+        assert (expected, expected) == (known.awaits_duration, known.awaits_size)
+
     @given(st.lists(RECORDINGS, min_size=2, max_size=6))
     def test_known_times_stay(self, recordings: Sequence[Recording]) -> None:
         """Start and end keep their last known values if a reading lacks them."""
@@ -354,6 +363,19 @@ class TestInProgress:
         assert None not in times
         assert times == sorted(times, key=float)  # type: ignore[arg-type] # none of them is None
         assert 3 == pytest.approx(overdue(known, RULES, now=NOW + 300))
+
+    @pytest.mark.parametrize(("ahead", "expected"), [(0.0, 10), (60.0, 11), (-60.0, 9)])
+    def test_how_overdue_after_its_end(self, ahead: float, expected: float) -> None:
+        """A finished recording waits since its end, by this machine's clock."""
+        ended = recording(Status.UPLOADED, stopped_timestamp_seconds=NOW - 600)
+        known = apply_reading(seen(recording()), ended, read_at=NOW)
+        assert expected == overdue(known, RULES, now=NOW, api_ahead_seconds=ahead)
+
+    def test_how_overdue_soon_after_a_reading(self) -> None:
+        """One that disappears just after it was read is not more urgent than all others."""
+        known = replace(seen(recording()), missing_since=NOW + 0.001)
+        assert 1 == overdue(known, RULES, now=NOW + 1)
+        assert 2 == overdue(known, RULES, now=NOW + 20)
 
     def test_shown_while_in_progress(self) -> None:
         """A recording in progress is always shown."""

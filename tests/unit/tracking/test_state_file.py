@@ -327,7 +327,8 @@ class TestDamage:
             (("newest_ids",), ["", "x"]),
             (("newest_ids",), []),
         ],
-        ids=str,
+        # pytest cannot find a name with a backslash again.
+        ids=lambda part: ascii(part).replace("\\", ""),
     )
     def test_odd_values(
         self,

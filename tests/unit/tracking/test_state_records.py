@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rk_exporter.model.account import AccountApps, ListedApp
 from rk_exporter.model.download import CheckFailure, FileCheck, FileKind
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import App, Meeting, Reading
@@ -25,6 +26,7 @@ from rk_exporter.tracking.state_records import (
 )
 from rk_exporter.tracking.store import Tombstone
 from rk_exporter.tracking.tracker_state import TrackerState
+from tests.support.building import NOW
 
 
 T = TypeVar("T")
@@ -157,6 +159,12 @@ class TestRoundTrip:
     def test_calls(self, calls: tuple[SavedCalls, ...]) -> None:
         """A restart restores exactly the calls that were saved."""
         assert SavedState(calls=calls) == decode(encode([], calls))
+
+    def test_accounts(self) -> None:
+        """The apps of each account are restored."""
+        apps = (ListedApp("app-1", "production"), ListedApp("app-2", "app-2"))
+        accounts = (AccountApps("account", apps, NOW), AccountApps("other", (), NOW - 1))
+        assert SavedState(accounts=accounts) == decode(encode([], (), accounts))
 
     def test_what_is_not_saved(self) -> None:
         """A meeting without a successful reading is not in the file, nor is a failure."""

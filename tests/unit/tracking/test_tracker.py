@@ -422,6 +422,14 @@ class TestReadings:
         harness.read_list(recording(Status.ERRORED, "d"), meeting=OTHER)
         assert {"meeting-1": {Status.RECORDING, Status.PAUSED}} == harness.tracker.in_progress()
 
+    def test_nothing_in_progress(self) -> None:
+        """A recording that its meeting no longer shows is not expected there."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        assert {"meeting-1": {Status.RECORDING}} == harness.tracker.in_progress()
+        harness.read_meeting(after=15)
+        assert {} == harness.tracker.in_progress()
+
     def test_finished(self) -> None:
         """A finished recording does not become missing."""
         harness = Harness()
@@ -538,6 +546,12 @@ class TestReadings:
             harness.read_meeting(recording(status), after=15)
         messages = [record.message for record in caplog.records]
         assert ["impossible status change of a recording"] * warnings == messages
+        for record in caplog.records:
+            before, after = (record.__dict__[name] for name in ("before", "after"))
+            assert (before, after) in pairwise(statuses)
+            assert (ID, "meeting-1", "app-1") == tuple(
+                record.__dict__[name] for name in ("recording_id", "meeting_id", "app")
+            )
 
     def test_state(self) -> None:
         """The next process restores the whole state; later events do not change it."""
@@ -852,6 +866,23 @@ class TestKept:
         harness.time.now += HOUR
         assert [] == harness.due
 
+    @pytest.mark.parametrize("expected", [[], [ID]])
+    def test_listed_without_its_meeting(self, expected: list[str]) -> None:
+        """A recording in a list that is kept is followed by its id if its meeting is unknown."""
+        harness = Harness(MEETING if not expected else OTHER, any_meeting=True)
+        harness.read_list(recording(), meeting=MEETING)
+        harness.time.now += 15
+        assert expected == harness.due
+
+    def test_spelling_of_a_meeting(self) -> None:
+        """The meeting of a recording has the spelling of the list, as soon as that changes."""
+        meeting_id = "2a95132c-1573-2412-a221-6fd0a01e0000"
+        harness = Harness(Meeting(meeting_id, "Daily"))
+        harness.read_meeting(recording())
+        listed = Meeting(meeting_id.upper(), "Standup")
+        harness.tracker.set_meetings([listed])
+        assert [listed] == [known.meeting for known in harness.shown]
+
     def test_meeting_name(self) -> None:
         """The meeting's name comes from the list, even after the list has changed."""
         harness = Harness()
@@ -933,3 +964,72 @@ class TestKept:
         elapse(harness, 20 * DAY)
         assert [] == harness.ids
         assert [logging.WARNING, logging.INFO] == [record.levelno for record in caplog.records]
+
+
+class TestChange:
+    """The tracker goes on with other rules after a reload."""
+
+    def change(self, harness: Harness, app: str = "app-1", **rules: Any) -> None:
+        """Give other rules, and then the meetings as before."""
+        harness.tracker.change(app, replace(harness.rules, **rules))
+        harness.tracker.set_meetings(harness.meetings)
+
+    @pytest.mark.parametrize(("before", "after", "expected"), [(1, 30, [ID]), (30, 9, [])])
+    def test_retention(self, before: int, after: int, expected: list[str]) -> None:
+        """A recording that was known before is shown for as long as the new rules say."""
+        harness = Harness(retain_seconds=before * DAY)
+        harness.read_list(uploaded(ID, expires_at=NOW + 6 * DAY))
+        assert [ID] == harness.ids
+        self.change(harness, retain_seconds=after * DAY)
+        elapse(harness, 10 * DAY)
+        assert expected == harness.ids
+
+    @pytest.mark.parametrize("keeps", [True, False])
+    def test_removed_meeting(self, keeps: bool) -> None:  # noqa: FBT001 # a parameter
+        """Recordings of a meeting that is not listed follow the new rule immediately."""
+        harness = Harness(keep_removed=not keeps)
+        harness.read_list(uploaded(ID, expires_at=NOW + HOUR))
+        harness.tracker.change("app-1", replace(harness.rules, keep_removed=keeps))
+        harness.tracker.set_meetings([OTHER])
+        assert ([ID] if keeps else []) == harness.ids
+
+    def test_rules_alone(self) -> None:
+        """New rules evict at the next list of meetings, even if that is the same."""
+        harness = Harness(MEETING, keep_removed=True)
+        harness.read_list(uploaded(ID, expires_at=NOW + HOUR))
+        harness.meetings = (OTHER,)
+        harness.tracker.set_meetings(harness.meetings)
+        assert [ID] == harness.ids
+        self.change(harness, keep_removed=False)
+        assert [] == harness.ids
+
+    def test_most_shown(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The new limit is shown and logged, under the new name of the app."""
+        harness = Harness(max_recordings=5)
+        for number in range(3):
+            harness.read_list(uploaded(str(number), expires_at=NOW + DAY * (number + 1)))
+        assert 3 == len(harness.ids)
+        self.change(harness, "renamed", max_recordings=1)
+        assert 1 == len(harness.ids)
+        (record,) = caplog.records
+        assert ("renamed", 2, 1) == (record.app, record.hidden, record.max_recordings)  # type: ignore[attr-defined] # fields
+        assert 1 == harness.tracker.rules.max_recordings
+
+    def test_new_name_alone(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Messages name the app as it is called now."""
+        harness = Harness()
+        harness.read_meeting(recording())
+        self.change(harness, "renamed")
+        harness.observe_missing_twice()
+        (record,) = caplog.records
+        assert "renamed" == record.__dict__["app"]
+
+    def test_no_change(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The same rules do not repeat the warning about hidden recordings."""
+        harness = Harness(max_recordings=1)
+        for number in range(2):
+            harness.read_list(uploaded(str(number), expires_at=NOW + DAY * (number + 1)))
+        for _ in range(2):
+            assert 1 == len(harness.ids)
+            self.change(harness)
+        assert 1 == len(caplog.records)
