@@ -18,6 +18,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from rk_exporter.simulator.webhooks.faults import WebhookFault
 from tests.support.building import NOW
 from tests.support.model.stories import story
 from tests.support.model.troubles import ALONE, Trouble, Troubled
@@ -37,6 +38,7 @@ PACE_SECONDS = 60.0
 apps = st.sampled_from(NAMES)
 meetings = st.sampled_from(MEETINGS)
 reads = st.sampled_from(["auto", "list", "active-recording"])
+claims = st.sampled_from(["RECORDING", "UPLOADED", "ERRORED", "PAUSED", "NONSENSE"])
 intervals = st.sampled_from([15.0, 1.0, 5.0, 30.0, 60.0, 120.0])
 
 
@@ -54,8 +56,11 @@ class Model(RuleBasedStateMachine):
         read=reads,
         budget=st.sampled_from([PLENTY, PLENTY, 15]),
         has_state=st.booleans(),
+        has_webhooks=st.booleans(),
     )
-    def start(self, seed: int, read: str, budget: int, *, has_state: bool) -> None:
+    def start(
+        self, seed: int, read: str, budget: int, *, has_state: bool, has_webhooks: bool
+    ) -> None:
         """Start an exporter; each app has a random story."""
         stories = {
             name: story(f"{name} {seed}", MEETINGS, begin=NOW, seconds=STORY_SECONDS)
@@ -66,6 +71,7 @@ class Model(RuleBasedStateMachine):
             {name: AppFiles([*MEETINGS], token=name, read=read) for name in NAMES},
             budget=budget,
             has_state=has_state,
+            has_webhooks=has_webhooks,
         )
 
         async def begin() -> World:
@@ -165,6 +171,23 @@ class Model(RuleBasedStateMachine):
         assert 0 == shown.value("rk_meetings_file_last_read_successful", app)
         self.files.apps[app].is_list_broken = False
         self.files.write_meetings(app)
+
+    @rule(app=apps, fault=st.sampled_from([WebhookFault.NONE, *WebhookFault]))
+    def send_events(self, app: str, fault: WebhookFault) -> None:
+        """Send the events of an app from now on, perhaps with something wrong."""
+        self.here.events.set_fault(app, fault)
+
+    @rule(app=apps, meeting=meetings, status=claims, is_known=st.booleans())
+    def claim(self, app: str, meeting: str, status: str, *, is_known: bool) -> None:
+        """Send signed events that are not true: only what the API answers counts."""
+        story, recording_id = self.here.api.apps[app].story, "invented"
+        if is_known:
+            recording_id = max(
+                (x for x in story.recordings if x.invoked_at <= self.here.now),
+                key=lambda x: x.invoked_at,
+            ).id
+        recording = {"id": recording_id, "status": status, "fileSize": "7", "recordingDuration": 8}
+        self.run(self.here.events.claim(app, meeting, recording))
 
     @rule(app=apps, count=st.integers(0, 3), seconds=intervals)
     def replace_token(self, app: str, count: int, seconds: float) -> None:

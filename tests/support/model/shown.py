@@ -93,8 +93,8 @@ class Shown:
             if name.endswith(_COUNTED) and app in (None, labels.get("rk_app")):
                 yield series, value
 
-    def of(self, name: str, app: str) -> list[tuple[Labels, float]]:
-        """Return the samples of a metric of one app, with their labels."""
+    def of(self, name: str, app: str | None = None) -> list[tuple[Labels, float]]:
+        """Return the samples of a metric of one app, or of none, with their labels."""
         return [pair for pair in self._by_name[name] if pair[0].get("rk_app") == app]
 
     def value(self, name: str, app: str) -> float | None:

@@ -13,7 +13,30 @@ from tests.support.model.world import PLENTY, Scraped, World
 
 
 _SETTLED_AFTER = 3
+# Idle meetings are read at each scrape for half an hour after an event was missed. A new counter
+# shows that some scrapes late.
+_LOSSY_SECONDS = 1500.0
 BLOCKED_UNTIL = "rk_api_blocked_until_timestamp_seconds"
+
+
+@dataclass(eq=False)
+class WebhookHistory:
+    """What the expositions of one process have shown of an app's webhooks."""
+
+    is_up: bool = False
+    """Whether the last exposition says that they work."""
+    missed: float = 0.0
+    missed_at: float = float("-inf")
+    """When *missed*, the counter of what they have missed, has grown."""
+
+    def take(self, shown: Shown, name: str, now: float) -> bool:
+        """Take in an exposition, and return whether idle meetings may be read less often."""
+        was_up, self.is_up = self.is_up, shown.value("rk_webhook_up", name) == 1
+        may_rest = (was_up or self.is_up) and now - self.missed_at > _LOSSY_SECONDS
+        missed = shown.value("rk_webhook_missed_total", name) or 0.0
+        if missed > self.missed:
+            self.missed, self.missed_at = missed, now
+        return may_rest
 
 
 @dataclass(eq=False)
@@ -33,6 +56,7 @@ class AppHistory:
     budget: Budget = field(default_factory=Budget)
     may_be_cut: bool = False
     """Whether a list may have been cut when the exporter first read it."""
+    webhooks: WebhookHistory = field(default_factory=WebhookHistory)
 
 
 class Watcher:
@@ -67,6 +91,7 @@ class Watcher:
         for name, app in self.apps.items():
             self._world.api.apps[name].journal.answered.clear()
             app.budget.start(self._world.now)
+            app.webhooks = WebhookHistory()
             if not is_saved:
                 app.tracked_since, app.complete_since = self._world.now, None
                 app.may_be_cut = False
@@ -102,6 +127,7 @@ class Watcher:
         self._scrapes += scraper == "first"
         yield from shown.problems()
         yield from self._growing.setdefault(scraper, Growing()).check(shown)
+        yield from self._world.events.problems(shown, is_alone=is_alone)
         for name, app in self.apps.items():
             api = self._world.api.apps[name]
             yield from invented(shown, name, api.journal, scraped.begun_at)
@@ -118,7 +144,10 @@ class Watcher:
         api, story = self._world.api.apps[name], self._world.api.apps[name].story
         if api.troubled and api.troubled.trouble in LYING and app.complete_since is None:
             app.may_be_cut = True
-        expectation = self._expectation(name, app, scraped)
+        may_rest = app.webhooks.take(shown, name, scraped.begun_at)
+        if name not in self._world.events.proving and shown.value("rk_webhook_up", name) == 1:
+            yield f"{name}: webhooks work, although there was no event"
+        expectation = self._expectation(name, app, scraped, may_rest=may_rest)
         recordings = shown.recordings(name)
         if self._must_be_exact(name, api, scraped):
             self.exact[name] += 1
@@ -139,8 +168,12 @@ class Watcher:
         app.seen |= recordings.keys()
         self._blocked_until[name] = shown.value(BLOCKED_UNTIL, name) or 0.0
 
-    def _expectation(self, name: str, app: AppHistory, scraped: Scraped) -> Expectation:
+    def _expectation(
+        self, name: str, app: AppHistory, scraped: Scraped, *, may_rest: bool
+    ) -> Expectation:
         return Expectation(
+            may_rest=may_rest,
+            announced=self._world.events.announced[name],
             begun_at=scraped.begun_at,
             ended_at=scraped.ended_at,
             meetings=app.meetings,

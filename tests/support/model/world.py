@@ -17,8 +17,10 @@ from rk_exporter.config.loader import load
 from rk_exporter.exporter import Exporter
 from rk_exporter.exporter.reloader import Reloader, ReloadSteps
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
+from rk_exporter.simulator.webhooks.signing import public_pem
 from tests.support.building import BASE_URL, NOW, VirtualClock
 from tests.support.model.api import Api
+from tests.support.model.events import Events
 from tests.support.model.stories import Story
 
 
@@ -43,6 +45,7 @@ class Files:
     apps: dict[str, AppFiles]
     budget: int = PLENTY
     has_state: bool = False
+    has_webhooks: bool = False
     more: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -55,21 +58,28 @@ class Files:
         """Return the path of the state file."""
         return self.folder / "state"
 
+    @property
+    def _key(self) -> Path:
+        return self.folder / "webhooks.pem"
+
     def write(self) -> None:
         """Write everything."""
         self.write_configuration()
+        _replace(self._key, public_pem(0))
         for name in self.apps:
             self.write_meetings(name)
             self.write_token(name)
 
     def write_configuration(self, *, is_broken: bool = False) -> None:
         """Write the configuration file; one that *is_broken* cannot be used."""
+        webhook = {"listen_address": ":0", "public_key_file": str(self._key)}
         document = {
             "account_id": "account",
             "api": {"base_url": BASE_URL, "budget": str(self.budget)},
             "scrape": {"min_interval": "0s"},
             "apps": [self._entry(name, app) for name, app in self.apps.items()],
             **({"state": {"file": str(self.state)}} if self.has_state else {}),
+            **({"webhook": webhook} if self.has_webhooks else {}),
             **self.more,
             **({"nonsense": 1} if is_broken else {}),
         }
@@ -126,6 +136,7 @@ class World:
         self.files = files
         self.clock = VirtualClock(NOW)
         self.api = Api(stories, self.clock.true_time)
+        self.events = Events(stories, self.clock.true_time)
         self._running = AsyncExitStack()
 
     @property
@@ -140,6 +151,9 @@ class World:
             ReloadSteps(load=self.files.load), clock=self.clock.wall, pause_seconds=0.0
         )
         self.exporter.show(ConfigReloadMetrics(self._reloader))
+        if self.files.has_webhooks:
+            self.events.start(self.exporter)
+            self._running.push_async_callback(self.events.stop)
         await self._running.enter_async_context(self._reloader.running(self.exporter))
         transport = httpx.ASGITransport(app=self.exporter.application)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://exporter")
@@ -166,8 +180,9 @@ class World:
             app.exact_from = max(app.exact_from, self.now + seconds)
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let time pass; then the events come."""
         await asyncio.sleep(seconds)
+        await self.events.send_due()
 
     async def scrape(self, *, accept: str = "text/plain", timeout_seconds: float = 10.0) -> Scraped:
         """Scrape as Prometheus does."""
