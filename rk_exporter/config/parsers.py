@@ -4,9 +4,10 @@ import ipaddress
 import re
 import stat
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from rk_exporter.config.suggestions import unknown_option
@@ -17,6 +18,8 @@ from rk_exporter.runtime.background_call import bounded_call
 from rk_exporter.runtime.printable import label_text
 
 
+T = TypeVar("T")
+ItemT = TypeVar("ItemT")
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 AUTO = "auto"
 READ_CHOICES = (AUTO, *ReadMode)
@@ -65,6 +68,27 @@ class InvalidItems(ValueError):
         self.items = items
 
 
+def parse_items(items: Iterable[tuple[str, ItemT]], parse: Callable[[ItemT], T]) -> list[T]:
+    """Return what *parse* returns for each of the *items* and their paths; raise all mistakes."""
+    parsed: list[T] = []
+    mistakes: list[tuple[str, str]] = []
+    for path, item in items:
+        try:
+            parsed.append(parse(item))
+        except InvalidItems as error:
+            mistakes += [(f"{path}{inner}", message) for inner, message in error.items]
+        except ValueError as error:
+            mistakes.append((path, str(error)))
+    if mistakes:
+        raise InvalidItems(*mistakes)
+    return parsed
+
+
+def numbered(items: Iterable[ItemT]) -> list[tuple[str, ItemT]]:
+    """Return the *items* of a list with their paths, e.g. `[3]`."""
+    return [(f"[{number}]", item) for number, item in enumerate(items)]
+
+
 def _invalid(kind: str, text: str, advice: str) -> ValueError:
     return ValueError(f"invalid {kind} {text[:_LONGEST_SHOWN]!r}; {advice}")
 
@@ -81,16 +105,8 @@ def parse_meetings(content: PlainValue) -> tuple[Meeting, ...]:
     if not isinstance(content, list):
         raise InvalidItems(("", "expected a list of meetings, e.g. [id1, id2]"))
     names: dict[str, str] = {}
-    mistakes: list[tuple[str, str]] = []
-    for number, item in enumerate(content):
-        try:
-            meeting_id, name = _parse_meeting(item)
-        except InvalidItems as error:
-            mistakes += [(f"[{number}]{field}", message) for field, message in error.items]
-        else:
-            names[meeting_id] = names.get(meeting_id) or name
-    if mistakes:
-        raise InvalidItems(*mistakes)
+    for meeting_id, name in parse_items(numbered(content), _parse_meeting):
+        names[meeting_id] = names.get(meeting_id) or name
     return tuple(Meeting(meeting_id, name or meeting_id) for meeting_id, name in names.items())
 
 
@@ -101,19 +117,14 @@ def _parse_meeting(item: PlainValue) -> tuple[str, str]:
         if key not in _MEETING_KEYS:
             raise InvalidItems((f".{key}", unknown_option(key, _MEETING_KEYS)))
     if isinstance(item, dict) and item.get("id") is None:
-        raise InvalidItems(("", "id: missing"))
+        raise ValueError("id: missing")
     for key, value in values.items():
         if not (isinstance(value, str) or (key == "name" and value is None)):
-            is_mapping = isinstance(item, dict)
-            raise InvalidItems(
-                (f".{key}", "expected text") if is_mapping else ("", _MEETING_EXAMPLE)
-            )
-    try:
-        meeting_id = parse_id(str(values["id"]))
-    except ValueError as error:
-        raise InvalidItems(("", str(error))) from None
+            if isinstance(item, dict):
+                raise InvalidItems((f".{key}", "expected text"))
+            raise ValueError(_MEETING_EXAMPLE)
     # Whatever a name contains, its meeting must be read.
-    return meeting_id, label_text(str(values.get("name") or ""))
+    return parse_id(str(values["id"])), label_text(str(values.get("name") or ""))
 
 
 def parse_paths(names: Sequence[str]) -> tuple[Path, ...]:

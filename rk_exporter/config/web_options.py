@@ -3,11 +3,11 @@
 import ipaddress
 import re
 
-from collections.abc import Iterator, Sequence
-from itertools import combinations
+from collections.abc import Sequence
+from itertools import chain, combinations
 from urllib.parse import urlsplit
 
-from rk_exporter.config.parsers import Address, InvalidItems, parse_address
+from rk_exporter.config.parsers import Address, numbered, parse_address, parse_items
 from rk_exporter.config.yaml_document import PlainValue
 
 
@@ -20,28 +20,19 @@ _URL_EXAMPLE = "must be a URL, e.g. https://monitoring.example/rk-exporter, or o
 
 def parse_addresses(value: str | Sequence[PlainValue]) -> tuple[Address, ...]:
     """Return the addresses in a list, or in texts that commas separate; none of them twice."""
-    items = [value] if isinstance(value, str) else value
+    items = [("", value)] if isinstance(value, str) else numbered(value)
     if not items:
         raise ValueError("expected at least one address, e.g. :10058")
-    addresses: list[Address] = []
-    mistakes: list[tuple[str, str]] = []
-    for number, item in enumerate(items):
-        try:
-            addresses += _parse_item(item)
-        except ValueError as error:
-            mistakes.append(("" if isinstance(value, str) else f"[{number}]", str(error)))
-    if mistakes:
-        raise InvalidItems(*mistakes)
+    addresses = tuple(chain.from_iterable(parse_items(items, _parse_item)))
     for first, second in combinations(addresses, 2):
         _require_distinct(first, second)
-    return tuple(addresses)
+    return addresses
 
 
-def _parse_item(item: PlainValue) -> Iterator[Address]:
+def _parse_item(item: PlainValue) -> list[Address]:
     if not isinstance(item, str):
         raise ValueError("expected an address, e.g. 127.0.0.1:10058")  # noqa: TRY004 # a mistake of the user
-    for part in item.split(","):
-        yield parse_address(part.strip())
+    return [parse_address(part.strip()) for part in item.split(",")]
 
 
 def _require_distinct(first: Address, second: Address) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from rk_exporter.config.parsers import InvalidItems, choice
+from rk_exporter.config.parsers import choice, numbered, parse_items
 from rk_exporter.config.suggestions import unknown_option
 from rk_exporter.config.yaml_document import PlainValue
 from rk_exporter.model.secret import Secret
@@ -221,36 +221,19 @@ def cost(bcrypt_hash: Secret) -> int:
 
 
 def _each(items: Sequence[PlainValue], parse: Callable[[str], str]) -> tuple[str, ...]:
-    def parse_item(_path: str, item: PlainValue) -> str:
+    def parse_item(item: PlainValue) -> str:
         if not isinstance(item, str) or not item:
             raise ValueError("expected text")
         return parse(item)
 
-    return tuple(_collect([(f"[{number}]", item) for number, item in enumerate(items)], parse_item))
+    return tuple(parse_items(numbered(items), parse_item))
 
 
 def _values(
     mapping: Mapping[str, PlainValue], parse: Callable[[str, PlainValue], T]
 ) -> dict[str, T]:
-    names = [*mapping]
-    pairs = [(f".{name}", mapping[name]) for name in names]
-    return dict(zip(names, _collect(pairs, lambda path, item: parse(path[1:], item)), strict=True))
-
-
-def _collect(
-    pairs: Sequence[tuple[str, PlainValue]], parse: Callable[[str, PlainValue], T]
-) -> list[T]:
-    """Return the parsed values of all *pairs* of path and value, or raise all their mistakes."""
-    parsed: list[T] = []
-    mistakes: list[tuple[str, str]] = []
-    for path, item in pairs:
-        try:
-            parsed.append(parse(path, item))
-        except ValueError as error:
-            mistakes.append((path, str(error)))
-    if mistakes:
-        raise InvalidItems(*mistakes)
-    return parsed
+    items = ((f".{name}", (name, value)) for name, value in mapping.items())
+    return dict(parse_items(items, lambda item: (item[0], parse(*item))))
 
 
 def _expected(name: str, known: dict[str, T]) -> str:

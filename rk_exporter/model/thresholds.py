@@ -10,9 +10,9 @@ LONGEST_SCRAPE_INTERVAL_SECONDS = 300
 _MINUTE_SECONDS = 60
 _HOUR_SECONDS = 60 * _MINUTE_SECONDS
 _DAY_SECONDS = 24 * _HOUR_SECONDS
-# RealtimeKit keeps files for seven days.
 # An objective of 100 % has no error budget, which is a divisor.
 _LARGEST_OBJECTIVE = 0.9999
+# RealtimeKit keeps files for seven days.
 _LARGEST_BY_UNIT = {"seconds": 7 * _DAY_SECONDS, "ratio": 1.0}
 
 

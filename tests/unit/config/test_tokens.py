@@ -1,3 +1,4 @@
+import asyncio
 import copy
 import logging
 import os
@@ -215,7 +216,7 @@ BAD: dict[str, Callable[[Path], object]] = {
 @given(st.lists(st.sampled_from([*BAD]) | st.integers(0, 9).map(str), max_size=8))
 def test_any_history(contents: list[str]) -> None:
     """Whatever replaces the file one after the other, the last good token is in use."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, asyncio.Runner() as runner:
         path = token_file(Path(folder))
         source, last_good = TokenFile(path, option="o", max_wait_seconds=60), CANARY
         for content in contents:
@@ -227,5 +228,6 @@ def test_any_history(contents: list[str]) -> None:
             else:
                 last_good = f"token-{content}"
                 token_file(path.parent, last_good)
-            assert last_good == refreshed(source)
+            runner.run(source.refresh())
+            assert last_good == source.current().reveal()
             assert source.last_read_successful == (content not in BAD)
