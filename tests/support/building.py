@@ -68,8 +68,8 @@ SETTINGS: Mapping[str, str | list[str]] = {
     "app_id": APP,
     "meeting_ids": ["meeting-1"],
     "api.base_url": BASE_URL,
-    # Most tests are not about the budget: calls are plenty, and every scrape reads. A budget assumes
-    # the calls of the window before its start one by one, so the largest would take 30 ms to make.
+    # Most tests are not about the budget: calls are plenty, and every scrape reads. A larger
+    # budget would take up to 30 ms, because it remembers its calls one by one.
     "api.budget": "20000",
     "api.read": "active-recording",
     "scrape.min_interval": "0s",
