@@ -248,7 +248,8 @@ class AppPass:
             has_read=before.has_read or bool(self._reads.results),
             # If a pass has one call only, the two queues take turns.
             urgent_first=before.urgent_first != self._has_called,
-            backfill_first=backfill is not None and backfill.is_due(),
+            backfill_first=backfill is not None
+            and backfill.is_due(calls_per_second=parts.calls_per_second),
             left_over=self._left_over,
         )
 

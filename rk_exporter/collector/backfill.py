@@ -59,7 +59,8 @@ class Backfill:
         self._client = client
         self._tracker = tracker
         self._clock = clock
-        self._due_at = self._may_hurry_from = -math.inf
+        self._polled_at = self._failed_at = -math.inf
+        self._is_hurried = False
         # The state file has what the whole list would show.
         self._whole_due_at = -math.inf if not newest_ids else math.inf
         self._may_read_whole_at = -math.inf
@@ -83,18 +84,26 @@ class Backfill:
         """Go on under another name of the *app*."""
         self._app = app
 
-    def is_due(self) -> bool:
-        """Return whether to poll now; also if the last poll read only some of the pages."""
-        return self._clock.monotonic() >= self._due_at
+    def is_due(self, *, calls_per_second: float) -> bool:
+        """
+        Return whether to poll now; also if the last poll read only some of the pages.
+
+        The smaller the budget, the longer is the time between two polls. A reload may change it.
+        """
+        now = self._clock.monotonic()
+        if self._backoff.failures:
+            return now - self._failed_at >= self._backoff.delay_seconds
+        calls = _CALLS_PER_HURRIED_POLL if self._is_hurried else _CALLS_PER_POLL
+        shortest_seconds = 0.0 if self._is_hurried else _INTERVAL_SECONDS
+        return now - self._polled_at >= max(shortest_seconds, calls / calls_per_second)
 
     def hurry(self) -> None:
         """Poll as soon as the budget allows it, because the list has something new."""
-        self._due_at = min(self._due_at, self._may_hurry_from)
+        self._is_hurried = True
 
     def forget_failure(self) -> None:
         """Poll as soon as possible if the last poll failed, because it would not fail now."""
-        if self._backoff.failures:
-            self._due_at = -math.inf
+        self._failed_at = -math.inf
 
     def read_whole_soon(self) -> bool:
         """
@@ -109,7 +118,7 @@ class Backfill:
         self._whole_due_at = -math.inf
         return True
 
-    async def poll(self, context: PassContext, *, calls_per_second: float) -> None:
+    async def poll(self, context: PassContext) -> None:
         """
         Read the list, or the pages that the last poll left; after a failure, back off.
 
@@ -129,7 +138,7 @@ class Backfill:
         except ApiError as error:
             self._fail(error, now)
             return
-        self._finish(now, calls_per_second)
+        self._finish(now)
 
     async def _fetch(self, context: PassContext, page_no: int) -> Page[ListedRecording]:
         asked_at = self._clock.wall()
@@ -171,7 +180,7 @@ class Backfill:
             self._forget_failures()
         self._has_progress = False
         self._backoff = self._backoff.after_failure()
-        self._due_at = self._may_hurry_from = now + self._backoff.delay_seconds
+        self._failed_at = now
         if error.reason in _NOT_OF_THE_LIST or not error.was_sent:
             return
         self._own_failures += 1
@@ -197,9 +206,8 @@ class Backfill:
     def _forget_failures(self) -> None:
         self._backoff, self._own_failures = self._backoff.after_success(), 0
 
-    def _finish(self, now: float, calls_per_second: float) -> None:
-        self._due_at = now + max(_INTERVAL_SECONDS, _CALLS_PER_POLL / calls_per_second)
-        self._may_hurry_from = now + _CALLS_PER_HURRIED_POLL / calls_per_second
+    def _finish(self, now: float) -> None:
+        self._polled_at, self._is_hurried = now, False
         if self._is_whole or self._whole_due_at == math.inf:
             self._whole_due_at = now + self._tracker.rules.reread_seconds
         self.newest_ids = self._first_page.item_ids

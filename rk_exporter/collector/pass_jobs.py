@@ -55,10 +55,9 @@ class PassJobs:
     def backfill(self, context: PassContext) -> list[Job]:
         """Return the job that polls the list of recordings."""
         parts, backfill = self._parts, self._parts.backfill
-        if backfill is None or not backfill.is_due():
+        if backfill is None or not backfill.is_due(calls_per_second=parts.calls_per_second):
             return []
-        rate = parts.calls_per_second
-        return [partial(backfill.poll, context, calls_per_second=rate)]
+        return [partial(backfill.poll, context)]
 
     def settings(self, context: PassContext) -> list[Job]:
         """Return jobs that read the settings of live meetings."""

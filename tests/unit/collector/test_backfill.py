@@ -174,19 +174,20 @@ class Poller:
         coming = iter(errors)
         self.pages.problem_of = lambda _: next(coming, None)
 
-    async def poll(
-        self, after: float = 0.0, *, calls_per_second: float = 2.0, timeout_seconds: float = 9.5
-    ) -> list[int]:
+    async def poll(self, after: float = 0.0, *, timeout_seconds: float = 9.5) -> list[int]:
         """Poll the list *after* a pause, and return the pages that were requested."""
         await asyncio.sleep(after)
-        context = pass_context(deadline=self._loop.time() + timeout_seconds)
-        await self.backfill.poll(context, calls_per_second=calls_per_second)
+        await self.backfill.poll(pass_context(deadline=self._loop.time() + timeout_seconds))
         return self.new_pages()
 
-    async def due_after(self) -> float:
+    def is_due(self, calls_per_second: float = 2.0) -> bool:
+        """Return whether to poll the list now, with a budget of so many calls."""
+        return self.backfill.is_due(calls_per_second=calls_per_second)
+
+    async def due_after(self, calls_per_second: float = 2.0) -> float:
         """Wait until the list is due, and return how many seconds that took."""
         seconds = 0.0
-        while not self.backfill.is_due() and seconds < 1e5:
+        while not self.is_due(calls_per_second) and seconds < 1e5:
             await asyncio.sleep(1)
             seconds += 1
         return seconds
@@ -215,14 +216,14 @@ class TestRestoring:
         """The whole list is read page by page, and shown; then the app is restored."""
 
         async def steps(poller: Poller) -> None:
-            assert poller.backfill.is_due()
+            assert poller.is_due()
             assert not poller.is_restored()
             assert [1, 2, 3] == await poller.poll()
             assert poller.is_restored()
             assert sorted(recording.recording_id for recording in older(250)) == sorted(
                 poller.shown
             )
-            assert not poller.backfill.is_due()
+            assert not poller.is_due()
 
         with_poller(steps, older(250))
 
@@ -385,8 +386,22 @@ class TestCatchingUp:
 
         async def steps(poller: Poller) -> None:
             for _ in range(3):
-                assert await poller.poll(calls_per_second=calls_per_second)
-                assert pause == await poller.due_after()
+                assert await poller.poll()
+                assert pause == await poller.due_after(calls_per_second)
+
+        with_poller(steps, older(5))
+
+    @pytest.mark.parametrize(
+        ("before", "after", "pause"), [(10 / 300, 2.0, 59), (2.0, 10 / 300, 1500)]
+    )
+    def test_another_budget(self, before: float, after: float, pause: float) -> None:
+        """After a reload the interval is that of the new budget, also for the next poll."""
+
+        async def steps(poller: Poller) -> None:
+            await poller.poll()
+            await asyncio.sleep(10)
+            assert not poller.is_due(before)
+            assert pause - 10 == await poller.due_after(after)
 
         with_poller(steps, older(5))
 
@@ -398,13 +413,13 @@ class TestCatchingUp:
 
         async def steps(poller: Poller) -> None:
             for _ in range(3):
-                assert [1] == (await poller.poll(calls_per_second=calls_per_second))[:1]
+                assert [1] == (await poller.poll())[:1]
                 poller.backfill.hurry()
                 poller.backfill.hurry()
-                assert pause == await poller.due_after()
+                assert pause == await poller.due_after(calls_per_second)
             # Once only.
-            await poller.poll(calls_per_second=calls_per_second)
-            assert max(59, 50 / calls_per_second) == await poller.due_after()
+            await poller.poll()
+            assert max(59, 50 / calls_per_second) == await poller.due_after(calls_per_second)
 
         with_poller(steps, older(5))
 
@@ -427,7 +442,7 @@ class TestCatchingUp:
             await poller.poll()
             for _ in range(5):
                 await asyncio.sleep(59.1)
-                assert poller.backfill.is_due()
+                assert poller.is_due()
                 await poller.poll()
 
         with_poller(steps, older(5))
@@ -516,7 +531,7 @@ class TestInterruptions:
                 await poller.poll()
             assert [1, 2, 3] == poller.new_pages()
             for after in (15.0, 0.0):
-                assert poller.backfill.is_due()
+                assert poller.is_due()
                 assert not poller.is_restored()
                 if after:
                     with pytest.raises(RateLimitWait):
@@ -552,7 +567,7 @@ class TestInterruptions:
                 try:
                     await poller.poll(15)
                 except RateLimitWait:
-                    assert poller.backfill.is_due()
+                    assert poller.is_due()
             assert [1, 2, 3, 4, 5] == read
 
         with_poller(steps, older(450))
