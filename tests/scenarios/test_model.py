@@ -138,6 +138,20 @@ class Model(RuleBasedStateMachine):
         assert self.run(self.here.reload()) is None
         self.watcher.use_budget()
 
+    @rule(app=apps, count=st.integers(0, 3), seconds=intervals)
+    def remove_app(self, app: str, count: int, seconds: float) -> None:
+        """Remove an app by a reload; after some scrapes, another reload adds it again."""
+        files, history = self.files.apps.pop(app), self.watcher.remove(app)
+        self.files.write_configuration()
+        assert self.run(self.here.reload()) is None
+        for _ in range(count):
+            self.run(self.here.wait(seconds))
+            self.watcher.check(self.run(self.here.scrape()))
+        self.files.apps[app] = files
+        self.files.write_configuration()
+        assert self.run(self.here.reload()) is None
+        self.watcher.add(app, history)
+
     @rule()
     def reload_in_vain(self) -> None:
         """Reload a configuration that cannot be used: nothing changes."""

@@ -34,6 +34,11 @@ class Growing:
             if is_saved and series.startswith(_SAVED)
         }
 
+    def remove(self, app: str) -> None:
+        """Expect that the counters of an app vanish."""
+        of_app = f'rk_app="{app}"'
+        self._last = {series: value for series, value in self._last.items() if of_app not in series}
+
     def check(self, shown: Shown) -> Iterator[str]:
         """Return the counters that have gone back or away."""
         for series, before in self._last.items():
@@ -47,7 +52,12 @@ class CallCounts:
     """The counters of calls of one process."""
 
     def __init__(self) -> None:
-        self._times_shown: Counter[str] = Counter()
+        self._times_shown: Counter[tuple[str, tuple[str, str]]] = Counter()
+
+    def begin(self, app: str) -> None:
+        """Expect that the series of an app begin, with old values at first."""
+        for key in [key for key in self._times_shown if key[0] == app]:
+            del self._times_shown[key]
 
     def check(
         self, shown: Shown, app: str, answered: Mapping[tuple[str, str], int], *, is_alone: bool
@@ -59,8 +69,8 @@ class CallCounts:
         """
         for labels, value in shown.of("rk_api_requests_total", app):
             key = (labels["api_endpoint"], labels["code"])
-            self._times_shown[f"{app} {key}"] += 1
-            is_settled = self._times_shown[f"{app} {key}"] > _SETTLED_AFTER
+            self._times_shown[app, key] += 1
+            is_settled = self._times_shown[app, key] > _SETTLED_AFTER
             made = answered.get(key, 0)
             if value > made or (is_settled and is_alone and value != made):
                 yield f"{app}: {made} calls were made, and {value} counted: {key}"

@@ -50,6 +50,7 @@ class Events:
         """The apps of which this process may have got an event."""
         self.announced: dict[str, dict[str, float]] = {app_id: {} for app_id in stories}
         """When a change was last announced to this process, by app and meeting."""
+        self._unread = set[str]()
         self._client: httpx.AsyncClient | None = None
         self._problems: list[str] = []
         self._counted = Counter[str]()
@@ -82,6 +83,17 @@ class Events:
         if fault not in PROVING_NOTHING:
             self.proving.add(app_id)
 
+    def remove(self, app_id: str) -> None:
+        """Expect that the events of an app mean nothing, because it is not read any more."""
+        self._unread.add(app_id)
+        self.proving.discard(app_id)
+        self.announced[app_id].clear()
+
+    def add(self, app_id: str) -> None:
+        """Expect that the events of an app count again."""
+        self._unread.discard(app_id)
+        self.set_fault(app_id, self.faults[app_id])
+
     async def send_due(self) -> None:
         """Send what is due."""
         for app_id, deliveries in self._deliveries.items():
@@ -108,7 +120,7 @@ class Events:
         )
         if answer.status_code != _STATUSES[expected]:
             self._problems.append(f"an event is {expected}, but the answer is {answer.text!r}")
-        if expected is ACCEPTED:
+        if expected is ACCEPTED and app_id not in self._unread:
             self._accept(app_id, json.loads(delivery.body))
         self._counted[expected] += 1
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import Any
 
 from prometheus_client.openmetrics import parser as openmetrics
@@ -85,6 +86,12 @@ class Shown:
         if parsed != len(lines if is_open else new):
             yield f"the parser finds {parsed} samples of {len(lines)}"
         _parsed.update(line.rpartition(" ")[0] for line in new)
+
+    @property
+    def apps(self) -> set[str]:
+        """Return the names of all apps that have a sample."""
+        pairs = chain.from_iterable(self._by_name.values())
+        return {labels["rk_app"] for labels, _ in pairs if "rk_app" in labels}
 
     def counters(self, app: str | None = None) -> Iterator[tuple[str, float]]:
         """Return the series that only grow, of one app or of all, by their texts."""

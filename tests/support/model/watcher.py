@@ -57,6 +57,8 @@ class AppHistory:
     may_be_cut: bool = False
     """Whether a list may have been cut when the exporter first read it."""
     webhooks: WebhookHistory = field(default_factory=WebhookHistory)
+    scrapes: int = 0
+    """How many expositions have shown it since it began."""
 
 
 class Watcher:
@@ -70,7 +72,6 @@ class Watcher:
         }
         self._growing: dict[str, Growing] = {}
         self._calls = CallCounts()
-        self._scrapes = 0
         self._blocked_until: dict[str, float] = {}
         self.use_budget()
         self.exact: dict[str, int] = dict.fromkeys(self.apps, 0)
@@ -86,18 +87,39 @@ class Watcher:
         is_saved = self._world.files.state.exists()
         for growing in self._growing.values():
             growing.restart(is_saved=is_saved)
-        self._calls, self._scrapes = CallCounts(), 0
+        self._calls = CallCounts()
         self._blocked_until.clear()
         for name, app in self.apps.items():
             self._world.api.apps[name].journal.answered.clear()
             app.budget.start(self._world.now)
-            app.webhooks = WebhookHistory()
+            app.webhooks, app.scrapes = WebhookHistory(), 0
             if not is_saved:
                 app.tracked_since, app.complete_since = self._world.now, None
                 app.may_be_cut = False
                 app.seen.clear()
                 # The new process knows only what the API tells it.
                 self._world.api.apps[name].journal.sightings.clear()
+
+    def remove(self, name: str) -> AppHistory:
+        """Expect that an app is not read any more, and return what was known of it."""
+        self._world.events.remove(name)
+        for growing in self._growing.values():
+            growing.remove(name)
+        return self.apps.pop(name)
+
+    def add(self, name: str, before: AppHistory) -> None:
+        """
+        Expect an app as if it were new; but the calls *before* it was removed still count.
+
+        They are in the budget, and in the counters of calls, which one reload does not remove.
+        """
+        self._world.events.add(name)
+        self._world.api.apps[name].journal.sightings.clear()
+        self._calls.begin(name)
+        meetings = before.meetings
+        self.apps[name] = AppHistory(
+            self._world.now, set(meetings), set(meetings), budget=before.budget
+        )
 
     def list_meetings(self, name: str, meetings: set[str]) -> None:
         """Expect another list of meetings of an app."""
@@ -123,12 +145,14 @@ class Watcher:
     def _problems(
         self, shown: Shown, scraped: Scraped, scraper: str, *, is_alone: bool
     ) -> Iterator[str]:
-        # The other scrapers get the snapshots of the first one.
-        self._scrapes += scraper == "first"
         yield from shown.problems()
         yield from self._growing.setdefault(scraper, Growing()).check(shown)
         yield from self._world.events.problems(shown, is_alone=is_alone)
+        if shown.apps != {*self.apps}:
+            yield f"the apps are {shown.apps}, and should be {[*self.apps]}"
         for name, app in self.apps.items():
+            # The other scrapers get the snapshots of the first one.
+            app.scrapes += scraper == "first"
             api = self._world.api.apps[name]
             yield from invented(shown, name, api.journal, scraped.begun_at)
             answered = api.journal.answered
@@ -163,7 +187,7 @@ class Watcher:
             meetings=app.always,
         )
         yield from counted.too_many(shown, name, story)
-        if self._scrapes > _SETTLED_AFTER and self._must_be_exact(name, api, scraped):
+        if app.scrapes > _SETTLED_AFTER and self._must_be_exact(name, api, scraped):
             yield from counted.too_few(shown, name, story)
         app.seen |= recordings.keys()
         self._blocked_until[name] = shown.value(BLOCKED_UNTIL, name) or 0.0
