@@ -33,7 +33,8 @@ If the times of the calls before the start are known, the process borrows nothin
 they are known until some seconds ago, it assumes and borrows what these seconds allow.
 
 If a reload puts apps into other groups, each new budget takes over the calls of all budgets that
-may have counted for its user. It borrows nothing, so L holds for each user.
+may have counted for its user. It borrows nothing, so L holds for each user. The calls before the
+start that these budgets assume are at most L together, so they are taken over from one of them.
 """
 
 import math
@@ -85,6 +86,12 @@ class _CallEnd(float):
     __slots__ = ()
 
 
+class _AssumedEnd(_CallEnd):
+    """The end of a call that may have been made before the start."""
+
+    __slots__ = ()
+
+
 class SlidingWindowBudget:
     """
     The calls of one user's tokens: at most *limit* in any 300 s.
@@ -106,7 +113,7 @@ class SlidingWindowBudget:
         self._reserve_ratio = reserve_ratio
         self._seconds_per_call = WINDOW_SECONDS / limit
         self._borrowed = borrowed or calls_at_start(limit)
-        self._ends = deque(map(_CallEnd, self._ends_before(now, past or PastCalls())))
+        self._ends: deque[_CallEnd] = deque(self._ends_before(now, past or PastCalls()))
         self._in_flight = 0
         self._paid_until = now - self._borrowed * self._seconds_per_call - _ROUNDING_SECONDS
         self._quotas: dict[str, _ReportedQuota] = {}
@@ -116,11 +123,14 @@ class SlidingWindowBudget:
         """
         Begin with the calls, the pace and the reports of *others*, instead of unknown calls.
 
-        A call that several of them count has one place. The others must have no running calls.
+        A call that several of them count has one place. Each of them assumes the same unknown
+        calls of one user before the start. The others must have no running calls.
         """
         others = list(others)
-        ends = {id(end): end for other in others for end in other._ends}  # noqa: SLF001 # same class
-        self._ends = deque(sorted(ends.values()))
+        parts = [_assumed_and_made(other._ends) for other in others]  # noqa: SLF001 # same class
+        made = {id(end): end for _, ends in parts for end in ends}
+        assumed = max((ends for ends, _ in parts), key=len, default=[])
+        self._ends = deque(sorted([*assumed, *made.values()]))
         self._paid_until = max(other._paid_until for other in others)  # noqa: SLF001 # same class
         for other in others:
             self._reported_limits |= other._reported_limits  # noqa: SLF001 # same class
@@ -189,6 +199,18 @@ class SlidingWindowBudget:
             for name, policy in reported.items()
         }
 
+    def end_probe(self) -> bool:
+        """
+        Forget policies without remaining calls after a call that probed them has succeeded.
+
+        Its answer brought no report, and the API may never send another one. Return whether there
+        was such a policy.
+        """
+        kept = {name: quota for name, quota in self._quotas.items() if not quota.is_probed}
+        has_ended = len(kept) < len(self._quotas)
+        self._quotas = kept
+        return has_ended
+
     def remaining(self, now: float) -> int:
         """Return how many places the window has left."""
         return max(0, self.limit - self._in_flight - len(self._ends) + self._free(now))
@@ -197,7 +219,7 @@ class SlidingWindowBudget:
         """Return when the calls ended that still occupy places; a running one ends *now*."""
         return (*islice(self._ends, self._free(now), None), *repeat(now, self._in_flight))
 
-    def _ends_before(self, now: float, past: PastCalls) -> list[float]:
+    def _ends_before(self, now: float, past: PastCalls) -> list[_CallEnd]:
         """Return the ends of known calls before the start, and of those to assume."""
         known = sorted(min(end, now) for end in past.ends if end > now - WINDOW_SECONDS)
         known = known[past.others :][-self.limit :]
@@ -205,9 +227,8 @@ class SlidingWindowBudget:
         possible = math.floor(unknown_ratio * self.limit)
         borrowed = math.floor(unknown_ratio * self._borrowed)
         assumed = max(0, min(possible, self.limit - len(known) - borrowed))
-        return sorted(
-            [*known, *(now - number * self._seconds_per_call for number in range(assumed))]
-        )
+        ends = (_AssumedEnd(now - number * self._seconds_per_call) for number in range(assumed))
+        return sorted([*map(_CallEnd, known), *ends])
 
     def _free(self, now: float) -> int:
         """Return how many of the calls that have ended no longer occupy a place."""
@@ -245,6 +266,13 @@ class SlidingWindowBudget:
     def _paid_from(self, now: float, interval_seconds: float) -> float:
         saved = _saved_seconds(self._seconds_per_call, self._borrowed, interval_seconds)
         return max(self._paid_until, now - saved)
+
+
+def _assumed_and_made(ends: Iterable[_CallEnd]) -> tuple[list[_CallEnd], list[_CallEnd]]:
+    assumed, made = list[_CallEnd](), list[_CallEnd]()
+    for end in ends:
+        (assumed if isinstance(end, _AssumedEnd) else made).append(end)
+    return assumed, made
 
 
 def calls_at_start(limit: int) -> int:

@@ -167,6 +167,8 @@ class RateLimiter:
         else:
             self.counts = replace(self.counts, succeeded=self.counts.succeeded + 1)
             self._app.take_success(breakers)
+            if group.budget.end_probe():
+                group.policies = ()
             group.reachability.take_answer()
         finally:
             ended_at = group.tokens[context.token] = group.monotonic()

@@ -8,6 +8,7 @@ from rk_exporter.simulator.api.payloads import CANARY, MeetingInList
 from rk_exporter.simulator.api.rate_limit_headers import (
     HeaderWriter,
     documented_headers,
+    late_headers,
     malformed_headers,
     misnamed_headers,
     no_headers,
@@ -56,6 +57,7 @@ __all__ = [
     "SimulatorSettings",
     "Status",
     "documented_headers",
+    "late_headers",
     "malformed_headers",
     "misnamed_headers",
     "no_headers",

@@ -16,6 +16,7 @@ from rk_exporter.simulator import (
     REAL_PACE,
     GeneratedScenario,
     Simulator,
+    late_headers,
     malformed_headers,
     misnamed_headers,
     no_headers,
@@ -95,6 +96,16 @@ def test_another_client(others: int) -> None:
     left = 1200 - others * 20 - 240
     # Below the reserve, one call per pass checks for more; the first calls find the reserve.
     assert max(left, 0) * 0.5 <= outcome.requests.peak <= max(left, 0) + 20 + 8
+
+
+def test_headers_that_end() -> None:
+    """If only few remaining calls are reported, and never more, a success ends the wait."""
+    outcome = hour(
+        simulator={"limit_headers": late_headers},
+        events=[(1000.0, lambda simulator: simulator.consume_quota(550))],
+    )
+    assert 0 == outcome.requests.refused
+    assert outcome.scrapes[-1].deferred < 190
 
 
 def test_another_client_exceeds_the_limit() -> None:

@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from rk_exporter.simulator.webhooks.faults import WebhookFault
 from tests.support.building import NOW
+from tests.support.model.api import Quota
 from tests.support.model.stories import story
 from tests.support.model.troubles import ALONE, Trouble, Troubled
 from tests.support.model.watcher import Watcher
@@ -127,6 +128,14 @@ class Model(RuleBasedStateMachine):
     def end_trouble(self, app: str) -> None:
         """Let the calls about an app go well again."""
         self.here.api.apps[app].end(self.here.now)
+
+    @rule(
+        app=apps, remaining=st.sampled_from([0, 3, 20, 60]), seconds=st.sampled_from([60.0, 300.0])
+    )
+    def share_quota(self, app: str, remaining: int, seconds: float) -> None:
+        """Let other clients of the same user leave few calls for an app."""
+        now = self.here.now
+        self.here.api.apps[app].share(Quota(remaining, now + seconds))
 
     @rule(app=apps, read=reads, budget=st.sampled_from([PLENTY, PLENTY, 15, 60]))
     def reload(self, app: str, read: str, budget: int) -> None:

@@ -14,6 +14,7 @@ from rk_exporter.simulator import (
     RequestLog,
     ScriptedScenario,
     Simulator,
+    late_headers,
     malformed_headers,
     misnamed_headers,
     no_headers,
@@ -158,6 +159,14 @@ class TestSeveralLimits:
 
 class TestOddHeaders:
     """Headers that differ from the documentation."""
+
+    def test_late(self) -> None:
+        """Headers can be missing until less than a tenth of the calls is left."""
+        simulator = make_simulator(FakeClock(), 20, limit_headers=late_headers)
+
+        have_headers = ["ratelimit" in ask(simulator).headers for _ in range(20)]
+
+        assert [False] * 18 + [True] * 2 == have_headers
 
     @pytest.mark.parametrize(
         ("writer", "expected"),

@@ -38,6 +38,12 @@ def no_headers(_decisions: Sequence[RateLimitDecision]) -> Headers:
     return ()
 
 
+def late_headers(decisions: Sequence[RateLimitDecision]) -> Headers:
+    """Write headers only while less than a tenth of a limit is left, as a warning."""
+    is_late = any(10 * decision.remaining < decision.quota for decision in decisions)
+    return documented_headers(decisions) if is_late else ()
+
+
 def _limits(decisions: Sequence[RateLimitDecision]) -> str:
     return ", ".join(
         f'"{decision.policy}";r={decision.remaining};t={decision.reset_seconds}'

@@ -1,6 +1,7 @@
 """The simulated API of several apps, each with a story and troubles of its own."""
 
 import asyncio
+import math
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +17,36 @@ from tests.support.model.troubles import Troubled
 
 
 LATENCY_SECONDS = 0.05
+# Until calls are made again after the end of a quota.
+_QUOTA_SECONDS = 5.0
 _TOKEN = "simulated"
 _WITH_ID = {"recordings": "recording", "meetings": "meeting"}
+
+
+@dataclass(eq=False)
+class Quota:
+    """How many calls other clients of an app's user leave it *until* then (unix seconds)."""
+
+    remaining: int
+    until: float
+    refused: int = 0
+
+    def take(self, now: float) -> httpx.Response | None:
+        """Count a call; return the refusal if none is left."""
+        if self.remaining:
+            self.remaining -= 1
+            return None
+        self.refused += 1
+        headers = {"Retry-After": str(math.ceil(self.until - now)), **self.headers(now)}
+        return httpx.Response(httpx.codes.TOO_MANY_REQUESTS, headers=headers, content=b"{}")
+
+    def headers(self, now: float) -> dict[str, str]:
+        """Return what answers say of it."""
+        seconds = math.ceil(self.until - now)
+        return {
+            "Ratelimit": f'"default";r={self.remaining};t={seconds}',
+            "Ratelimit-Policy": '"default";q=1200;w=300',
+        }
 
 
 @dataclass(eq=False)
@@ -32,6 +61,7 @@ class AppApi:
     troubled: Troubled | None = None
     clear_since: float = 0.0
     """When the last trouble ended."""
+    quota: Quota | None = None
     exact_from: float = 0.0
     """From when on nothing excuses an exposition that is wrong."""
 
@@ -48,6 +78,11 @@ class AppApi:
         if self.troubled:
             self.exact_from = max(self.exact_from, now + self.troubled.recovery_seconds)
             self.troubled, self.clear_since = None, now
+
+    def share(self, quota: Quota) -> None:
+        """Let other clients leave few calls for a while."""
+        self.quota, self.clear_since = quota, quota.until
+        self.exact_from = max(self.exact_from, quota.until + _QUOTA_SECONDS)
 
 
 class Api:
@@ -89,9 +124,20 @@ class Api:
     async def _answer(self, app: AppApi, request: httpx.Request, path: str) -> httpx.Response:
         """Return the answer to a call, completely read."""
         if request.headers["authorization"] != f"Bearer {app.token}":
-            refusal = gateway_error(401, *AUTHENTICATION_ERROR).encode()
-            return httpx.Response(refusal.status, content=refusal.body)
+            rejection = gateway_error(401, *AUTHENTICATION_ERROR).encode()
+            return httpx.Response(rejection.status, content=rejection.body)
         request.headers["authorization"] = f"Bearer {_TOKEN}"
+        now = self.now()
+        quota = app.quota if app.quota and now < app.quota.until else None
+        if quota and (refusal := quota.take(now)):
+            return refusal
+        answer = await self._answer_allowed(app, request, path)
+        answer.headers.update(quota.headers(now) if quota else {})
+        return answer
+
+    async def _answer_allowed(
+        self, app: AppApi, request: httpx.Request, path: str
+    ) -> httpx.Response:
         troubled = self._trouble(app, path)
         if troubled and (replaced := troubled.before()):
             return replaced

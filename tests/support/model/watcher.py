@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from rk_exporter.exporter.exporter import WORKERS_PER_APP
 from tests.support.model.api import AppApi
 from tests.support.model.counters import Budget, CallCounts, Counted, Growing
 from tests.support.model.invented import invented
@@ -158,6 +159,8 @@ class Watcher:
             answered = api.journal.answered
             yield from self._calls.check(shown, name, answered, is_alone=is_alone)
             yield from app.budget.check(api.journal.calls, name)
+            if api.quota and api.quota.refused > WORKERS_PER_APP:
+                yield f"{name}: {api.quota.refused} calls were refused, although answers warned"
             if shown.value("rk_exporter_internal_errors_total", name):
                 yield f"{name}: there was a bug"
             yield from self._app_problems(shown, name, app, scraped)

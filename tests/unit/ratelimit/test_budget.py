@@ -653,12 +653,33 @@ class TestReports:
         assert 0 == caller.wait
 
     def test_probe_without_a_report(self) -> None:
-        """If the probing call brings no report, another call probes after 10 s."""
+        """If the probing call fails and brings no report, another call probes after 10 s."""
         caller = rested()
         caller.call(policy(0, resets=40.0))
         caller.now += 40
         caller.call()
         assert 10 == caller.wait
+
+    def test_reports_that_end(self) -> None:
+        """If the probing call succeeds without a report, only the budget limits the calls."""
+        caller = rested()
+        caller.call(policy(0, resets=40.0), policy(0, resets=40.0, name="burst"))
+        assert not caller.budget.end_probe()
+        caller.now += 40
+        caller.call()
+        assert caller.budget.end_probe()
+        assert 0 == caller.wait
+        assert caller.affordable > 30
+        assert not caller.budget.end_probe()
+
+    def test_probe_with_a_report(self) -> None:
+        """A probing call that succeeds and reports no remaining calls lets others wait."""
+        caller = rested()
+        caller.call(policy(0, resets=40.0))
+        caller.now += 40
+        caller.call(policy(0, resets=50.0))
+        assert not caller.budget.end_probe()
+        assert 50 == caller.wait
 
     @pytest.mark.parametrize(
         ("resets", "waits"), [(-5.0, 10), (0.0, 10), (9.0, 10), (11.0, 11), (None, 300)]
@@ -745,6 +766,23 @@ class TestTakeOver:
         busy.burst()
         assert busy.wait > 0
         assert merged([busy, idle][::order]).wait == pytest.approx(busy.wait)
+
+    @pytest.mark.parametrize("limit", [600, 60])
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_calls_before_the_start(self, limit: int, order: int) -> None:
+        """The unknown calls that new budgets assume are the same; the calls they made are not."""
+        first, second = (
+            Caller(SlidingWindowBudget(calls, now=0.0, reserve_ratio=0.0), 1.0)
+            for calls in (600, limit)
+        )
+        left = first.budget.remaining(first.now)
+        assert 0 < left < 50
+        first.burst(most=3)
+        second.burst(most=2)
+        both = merged([first, second][::order])
+        assert left - 5 == both.budget.remaining(first.now)
+        # Once more, as after another reload.
+        assert left - 5 == merged([both, first]).budget.remaining(first.now)
 
 
 def merged(callers: Sequence[Caller], *, reserve_ratio: float = 0.0) -> Caller:

@@ -302,6 +302,20 @@ class TestBudget:
         assert [77] == [policy.remaining for policy in budget_status.policies]
         assert budget_status.blocked_until_timestamp_seconds is None
 
+    @in_virtual_time
+    async def test_reports_that_end(self, world: World) -> None:
+        """A report of no remaining calls ends with a success if the API reports nothing more."""
+        app = await world.rested_app()
+        await app.call(left=0)
+        await asyncio.sleep(300)
+        app.begin_pass()
+        assert [0, None] == [await app.call(ServerError("no")), await app.call()]
+        assert [0] == [policy.remaining for policy in app.status.policies]
+        await asyncio.sleep(10)
+        app.begin_pass()
+        assert [0, 0, 0] == [await app.call() for _ in range(3)]
+        assert () == app.status.policies
+
 
 class TestCanAfford:
     """Whether several calls can be made, asked before the first of them."""
