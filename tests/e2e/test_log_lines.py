@@ -31,11 +31,12 @@ apps:
     budget: 300
     read: list
     meetings: {{ids: [c]}}
-  - {{app_id: app-3, api_token_env: TOKEN, meetings: {{ids: [d]}}}}
+  - {{app_id: app-3, api_token_env: OTHER_TOKEN, meetings: {{ids: [d]}}}}
 api: {{base_url: {url}/client/v4}}
 scrape: {{min_interval: 0s}}
 web: {{listen_address: "127.0.0.1:0"}}
 """
+TOKENS = {"TOKEN": "simulated", "OTHER_TOKEN": "of-another-user"}
 Event = dict[str, Any]
 
 
@@ -47,7 +48,7 @@ def serving(folder: Path, simulator: Simulator, *options: str) -> Iterator[tuple
         (folder / "rk.yml").write_text(CONFIGURATION.format(url=url))
         events: list[Event] = []
         arguments = ("serve", "--config.file", str(folder / "rk.yml"), "--log.format", "json")
-        with started(*arguments, *options, environment={"TOKEN": "simulated"}) as process:
+        with started(*arguments, *options, environment=TOKENS) as process:
             assert process.stderr
             for line in process.stderr:
                 events.append(json.loads(line))
@@ -63,7 +64,8 @@ def serving(folder: Path, simulator: Simulator, *options: str) -> Iterator[tuple
 
 
 def simulated() -> Simulator:
-    return Simulator(ScriptedScenario(meetings=[*"abcde"], recordings=[scripted("a")]))
+    scenario = ScriptedScenario(meetings=[*"abcde"], recordings=[scripted("a")])
+    return Simulator(scenario, token=tuple(TOKENS.values()))
 
 
 def test_start(tmp_path: Path) -> None:
