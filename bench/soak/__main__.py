@@ -23,9 +23,9 @@ import httpx
 from bench.processes import Running
 from bench.soak.counters import CounterWatch
 from bench.soak.load import Load
-from bench.soak.process import TASKS_VARIABLE
 from bench.soak.site import BUDGET, PASSWORD, TOKENS, Site, authorization
 from rk_exporter.simulator import DEMO_PACE, GeneratedScenario, Simulator
+from tests.support.counted_tasks import TASKS_VARIABLE
 from tests.support.serving import served
 
 
@@ -90,7 +90,7 @@ class Watched:
 def _exporter(site: Site) -> Iterator[Watched]:
     """Run the exporter; its log goes to a file, because nobody would read a pipe."""
     tasks_file = site.folder / "tasks"
-    command = [sys.executable, "-m", "bench.soak.process", "serve", "--config.file"]
+    command = [sys.executable, "-m", "tests.support.counted_tasks", "serve", "--config.file"]
     environment = {"PATH": os.environ["PATH"], TASKS_VARIABLE: str(tasks_file)}
     started_at = time.monotonic()
     with (

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.building import value
+from tests.support.counted_tasks import TASKS_VARIABLE
 from tests.support.exporter_process import (
     TOKEN,
     ExporterProcess,
@@ -169,7 +170,7 @@ def test_calls_that_are_cancelled(tmp_path: Path, api: FaultServer) -> None:
         eventually(tasks.exists)
         return int(tasks.read_text())
 
-    program, environment = ("-m", "tests.support.counted_tasks"), {"TASKS": str(tasks)}
+    program, environment = ("-m", "tests.support.counted_tasks"), {TASKS_VARIABLE: str(tasks)}
     chance = random.Random(56)  # noqa: S311 # the same faults each time
     with exporter_process(config, program=program, environment=environment) as exporter:
         repair()

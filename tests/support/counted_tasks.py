@@ -9,8 +9,10 @@ from pathlib import Path
 from rk_exporter.cli.main import entry_point
 
 
+TASKS_VARIABLE = "TASKS"
+
 if __name__ == "__main__":
-    file = Path(os.environ["TASKS"])
+    file = Path(os.environ[TASKS_VARIABLE])
 
     def count(*_: object) -> None:
         """Write the number of tasks, in the thread of the event loop."""
