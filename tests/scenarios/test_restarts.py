@@ -108,6 +108,30 @@ class TestRestart:
             assert series(other) == series(text)
         assert (4, 2) == counts(texts[-1])
 
+    def test_what_a_kill_loses(self, path: Path) -> None:
+        """A change of a recording is in the file with its scrape; nothing else is written often."""
+        configuration = with_state_file(path, meeting_ids=["meeting-1"])
+
+        async def steps(simulation: Simulation) -> tuple[list[str], int]:
+            shown, states = [], set[str]()
+            for _ in range(60):
+                text = await simulation.scrape(5)
+                (status,) = (
+                    labels["status"]
+                    for labels, is_state in labelled(text, "rk_recording_status")
+                    if is_state
+                )
+                state = read_state(path)
+                (recording,) = state["apps"][0]["past"]["recordings"]
+                assert status == recording["recording"]["status"]
+                shown.append(status)
+                states.add(json.dumps(state))
+            return shown, len(states)
+
+        shown, writes = simulate(steps, scripted(), configuration=configuration)
+        assert {"RECORDING", "PAUSED", "UPLOADING", "UPLOADED"} <= {*shown}
+        assert writes < 20
+
     def test_events_during_a_restart(self, path: Path) -> None:
         """Starts and ends during a restart count once, even after another restart."""
         configuration = with_state_file(path, meeting_ids=["weekly", "daily", "short"])
