@@ -217,8 +217,8 @@ def test_process_that_is_stopped_for_a_while(config: Path, api: FaultServer) -> 
     with exporter_process(config) as exporter:
         exporter.scrape()
         api.script("meeting", hang())
+        calls = len(api.requests)
         with background(exporter) as scrape:
-            calls = len(api.requests)
             eventually(lambda: len(api.requests) > calls)
             exporter.process.send_signal(signal.SIGSTOP)
             threading.Event().wait(4)
