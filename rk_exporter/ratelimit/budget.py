@@ -45,6 +45,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice, repeat
 
+from rk_exporter.ratelimit.call_ends import AssumedEnd, CallEnd, merged
 from rk_exporter.ratelimit.headers import LONGEST_WAIT_SECONDS
 from rk_exporter.ratelimit.past_calls import PastCalls
 from rk_exporter.ratelimit.status import RateLimitPolicy
@@ -80,18 +81,6 @@ class _ReportedQuota:
     """A running call finds out whether more calls are allowed now."""
 
 
-class _CallEnd(float):
-    """The end of one call. Several budgets may count it, so it is more than the moment alone."""
-
-    __slots__ = ()
-
-
-class _AssumedEnd(_CallEnd):
-    """The end of a call that may have been made before the start."""
-
-    __slots__ = ()
-
-
 class SlidingWindowBudget:
     """
     The calls of one user's tokens: at most *limit* in any 300 s.
@@ -113,7 +102,7 @@ class SlidingWindowBudget:
         self._reserve_ratio = reserve_ratio
         self._seconds_per_call = WINDOW_SECONDS / limit
         self._borrowed = borrowed or calls_at_start(limit)
-        self._ends: deque[_CallEnd] = deque(self._ends_before(now, past or PastCalls()))
+        self._ends: deque[CallEnd] = deque(self._ends_before(now, past or PastCalls()))
         self._in_flight = 0
         self._paid_until = now - self._borrowed * self._seconds_per_call - _ROUNDING_SECONDS
         self._quotas: dict[str, _ReportedQuota] = {}
@@ -123,14 +112,10 @@ class SlidingWindowBudget:
         """
         Begin with the calls, the pace and the reports of *others*, instead of unknown calls.
 
-        A call that several of them count has one place. Each of them assumes the same unknown
-        calls of one user before the start. The others must have no running calls.
+        A call that several of them count has one place. The others must have no running calls.
         """
         others = list(others)
-        parts = [_assumed_and_made(other._ends) for other in others]  # noqa: SLF001 # same class
-        made = {id(end): end for _, ends in parts for end in ends}
-        assumed = max((ends for ends, _ in parts), key=len, default=[])
-        self._ends = deque(sorted([*assumed, *made.values()]))
+        self._ends = deque(merged(other._ends for other in others))  # noqa: SLF001 # same class
         self._paid_until = max(other._paid_until for other in others)  # noqa: SLF001 # same class
         for other in others:
             self._reported_limits |= other._reported_limits  # noqa: SLF001 # same class
@@ -180,7 +165,7 @@ class SlidingWindowBudget:
     def release(self, now: float) -> None:
         """Count the end of a call."""
         self._in_flight -= 1
-        self._ends.append(_CallEnd(now))
+        self._ends.append(CallEnd(now))
 
     def observe(self, now: float, policies: Iterable[RateLimitPolicy]) -> None:
         """Take in the *policies* that the answer to a call reports, before its `release`."""
@@ -219,7 +204,7 @@ class SlidingWindowBudget:
         """Return when the calls ended that still occupy places; a running one ends *now*."""
         return (*islice(self._ends, self._free(now), None), *repeat(now, self._in_flight))
 
-    def _ends_before(self, now: float, past: PastCalls) -> list[_CallEnd]:
+    def _ends_before(self, now: float, past: PastCalls) -> list[CallEnd]:
         """Return the ends of known calls before the start, and of those to assume."""
         known = sorted(min(end, now) for end in past.ends if end > now - WINDOW_SECONDS)
         known = known[past.others :][-self.limit :]
@@ -227,8 +212,8 @@ class SlidingWindowBudget:
         possible = math.floor(unknown_ratio * self.limit)
         borrowed = math.floor(unknown_ratio * self._borrowed)
         assumed = max(0, min(possible, self.limit - len(known) - borrowed))
-        ends = (_AssumedEnd(now - number * self._seconds_per_call) for number in range(assumed))
-        return sorted([*map(_CallEnd, known), *ends])
+        ends = (AssumedEnd(now - number * self._seconds_per_call) for number in range(assumed))
+        return sorted([*map(CallEnd, known), *ends])
 
     def _free(self, now: float) -> int:
         """Return how many of the calls that have ended no longer occupy a place."""
@@ -266,13 +251,6 @@ class SlidingWindowBudget:
     def _paid_from(self, now: float, interval_seconds: float) -> float:
         saved = _saved_seconds(self._seconds_per_call, self._borrowed, interval_seconds)
         return max(self._paid_until, now - saved)
-
-
-def _assumed_and_made(ends: Iterable[_CallEnd]) -> tuple[list[_CallEnd], list[_CallEnd]]:
-    assumed, made = list[_CallEnd](), list[_CallEnd]()
-    for end in ends:
-        (assumed if isinstance(end, _AssumedEnd) else made).append(end)
-    return assumed, made
 
 
 def calls_at_start(limit: int) -> int:
