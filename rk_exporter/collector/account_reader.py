@@ -128,15 +128,9 @@ class AccountReader:
             if error.was_sent:
                 self._due_at = now + _RETRY_SECONDS
         else:
-            pages, self._pages = self._pages, []
             self._up, self._failure = True, None
-            self._is_cut = len(pages) >= _MOST_PAGES and not is_last(pages[-1])
-            self._last_success_at = parts.clock.wall()
-            listed = {app.app_id: app for page in pages for app in page.items}
-            self._take(listed, is_complete=all(page.is_complete for page in pages))
+            self._take_pages()
             self._due_at = now + (_RETRY_SECONDS if self._missing else LIST_INTERVAL_SECONDS)
-            self._log_cut(len(listed))
-            self._log_unwanted()
         parts.limiter.end_pass()
         self._log()
 
@@ -171,7 +165,20 @@ class AccountReader:
             interval_seconds=min(self._interval.seconds, LONGEST_PACED_SECONDS),
         )
 
-    def _take(self, listed: Mapping[str, ListedApp], *, is_complete: bool) -> None:
+    def _take_pages(self) -> None:
+        """Take over the pages of a whole list."""
+        pages, self._pages = self._pages, []
+        self._last_success_at = listed_at = self.parts.clock.wall()
+        self._is_cut = is_cut = len(pages) >= _MOST_PAGES and not is_last(pages[-1])
+        listed = {app.app_id: app for page in pages for app in page.items}
+        is_complete = all(page.is_complete for page in pages)
+        self._take(listed, listed_at=listed_at, is_complete=is_complete)
+        self._log_cut(len(listed), is_cut=is_cut)
+        self._log_unwanted()
+
+    def _take(
+        self, listed: Mapping[str, ListedApp], *, listed_at: float, is_complete: bool
+    ) -> None:
         """
         Take over the *listed* apps, and keep those that are missing for the first time.
 
@@ -187,7 +194,7 @@ class AccountReader:
         if self.apps is None or after != self.apps.apps:
             self.revision += 1
             self._log_change(new, [app for key, app in known.items() if app not in after])
-        self.apps = AccountApps(self.parts.account.account_id, after, self._last_success_at or 0.0)
+        self.apps = AccountApps(self.parts.account.account_id, after, listed_at)
         self._count_wanted()
 
     def _count_wanted(self) -> None:
@@ -216,11 +223,11 @@ class AccountReader:
                 | {"reason": failure.reason.value, "remedy": ACCOUNT_REMEDIES[failure.reason]},
             )
 
-    def _log_cut(self, listed: int) -> None:
-        if self._is_cut is None or not self._logged_cut.changes_to(self._is_cut):
+    def _log_cut(self, listed: int, *, is_cut: bool) -> None:
+        if not self._logged_cut.changes_to(is_cut):
             return
         fields = {"account": self.parts.account.name, "apps": listed}
-        if self._is_cut:
+        if is_cut:
             logger.warning(
                 "account has more apps than the exporter lists, so the others are not read",
                 extra=fields | {"remedy": UNLISTED_APPS_REMEDY},

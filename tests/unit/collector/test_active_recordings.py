@@ -1,5 +1,4 @@
 import asyncio
-import logging
 import math
 import time
 
@@ -38,6 +37,7 @@ from tests.support.building import (
     pass_context,
     scripted,
 )
+from tests.support.log_lines import lines
 from tests.support.virtual_time import run
 
 
@@ -265,13 +265,9 @@ class TestUnfiltered:
         assert [call.query.get("status") for call in calls] == [*first, None, None]
         assert not any("start_time" in call.query for call in calls)
         assert harness.list.usual_calls == 1
-        (record,) = (
-            record
-            for record in log.records
-            if record.name == "rk_exporter.collector.active_recordings"
-        )
-        assert (record.levelno, record.__dict__["app"]) == (logging.WARNING, "production")
-        return record.getMessage()
+        ((level, message, fields),) = lines(log, "collector.active_recordings")
+        assert (level, fields) == ("WARNING", {"app": "production"})
+        return message
 
     def test_refused_filters(self, caplog: pytest.LogCaptureFixture) -> None:
         """If the API rejects one status, all recordings are listed, and the log says so."""

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rk_exporter.collector import announcements
 from rk_exporter.collector.announcements import Announcements, Change, changes
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import Recording, Status
@@ -16,11 +17,17 @@ NOW = 1_795_000_000.0
 STARTED = Change("recording", Status.RECORDING)
 
 
-def known(status: Status, *, read_at: float = NOW, invoked_at: float = NOW) -> KnownRecording:
+def known(
+    status: Status,
+    *,
+    read_at: float = NOW,
+    invoked_at: float = NOW,
+    recording_id: str = "recording",
+) -> KnownRecording:
     return KnownRecording(
         meeting=Meeting("meeting", "meeting"),
         recording=Recording(
-            recording_id="recording", status=status, invoked_timestamp_seconds=invoked_at
+            recording_id=recording_id, status=status, invoked_timestamp_seconds=invoked_at
         ),
         read_at=read_at,
     )
@@ -54,6 +61,18 @@ class TestChanges:
         assert not [*changes({"recording": before}, after, since=NOW)]
         assert not [*changes({"recording": before}, [known(Status.UNKNOWN)], since=NOW)]
 
+    def test_several(self) -> None:
+        """What has not changed hides none of the changes after it."""
+        before = {key: known(Status.INVOKED, recording_id=key) for key in "abc"}
+        after = [
+            before["a"],
+            known(Status.RECORDING, recording_id="b"),
+            before["c"],
+            known(Status.RECORDING, recording_id="d"),
+        ]
+        expected = [Change(key, Status.RECORDING) for key in "bd"]
+        assert [*changes(before, after, since=NOW)] == expected
+
 
 class TestAnnouncements:
     def test_announced_before(self) -> None:
@@ -80,11 +99,46 @@ class TestAnnouncements:
         seen.observe([STARTED], now=NOW)
         for later in (120, 135, 150):
             seen.observe([STARTED], now=NOW + later)
-        assert (seen.evidence.missed, seen.evidence.missed_in_a_row) == (1, 1)
+        missed = WebhookEvidence(last_missed_at=NOW + 120, missed_in_a_row=1, missed=1)
+        assert seen.evidence == missed
         seen.announce(STARTED, now=NOW + 300)
         seen.observe([STARTED], now=NOW + 301)
-        assert seen.evidence.last_announced_at is None
-        assert (seen.evidence.missed, seen.evidence.missed_in_a_row) == (1, 1)
+        assert seen.evidence == replace(missed, last_event_at=NOW + 300)
+
+    def test_several_missed(self) -> None:
+        """Changes that were judged already hide none of the changes after them."""
+        seen, ended = Announcements(), Change("recording", Status.UPLOADED)
+        seen.observe([STARTED], now=NOW)
+        seen.observe([STARTED, ended, Change("another", Status.UPLOADED)], now=NOW + 120)
+        seen.observe([], now=NOW + 240)
+        assert (seen.evidence.missed, seen.evidence.missed_in_a_row) == (3, 3)
+        seen.observe([STARTED, ended, Change("third", Status.ERRORED)], now=NOW + 300)
+        seen.observe([], now=NOW + 420)
+        assert seen.evidence.missed == 4
+
+    def test_clock_that_is_set_back(self) -> None:
+        """A change from the future was missed: how long it has waited is not known."""
+        seen = Announcements()
+        seen.observe([STARTED], now=NOW)
+        seen.observe([], now=NOW - 1)
+        assert seen.evidence.missed == 1
+
+    def test_most_changes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of very many changes, the oldest announcements and the newest sightings are dropped."""
+        monkeypatch.setattr(announcements, "_MOST_CHANGES", 2)
+        seen = Announcements()
+        first, second, third = (Change(key, Status.RECORDING) for key in "abc")
+        for change in (first, second, third):
+            seen.announce(change, now=NOW)
+        for change in (second, third):
+            seen.observe([change], now=NOW + 1)
+        seen.observe([], now=NOW + 200)
+        assert seen.evidence.missed == 0
+        seen.observe([first], now=NOW + 300)
+        seen.observe([Change(key, Status.RECORDING) for key in "def"], now=NOW + 301)
+        # The first change and one of the others wait.
+        seen.observe([], now=NOW + 421)
+        assert seen.evidence.missed == 2
 
     def test_recovered(self) -> None:
         """An announced change ends a row of missed ones."""
@@ -107,6 +161,20 @@ class TestAnnouncements:
         seen.observe([Change("three", status)], now=NOW + 122)
         seen.observe([], now=NOW + 242)
         assert seen.evidence.missed == 1
+        # Those of the documentation still are.
+        seen.observe([Change("three", Status.ERRORED)], now=NOW + 243)
+        seen.observe([], now=NOW + 363)
+        assert seen.evidence.missed == 2
+
+    def test_learned_from_another_app(self) -> None:
+        """Such a state is expected as soon as it is certain that the event was about this app."""
+        seen = Announcements()
+        seen.announce(Change("one", Status.PAUSED), now=NOW, is_certain=False)
+        seen.observe([Change("one", Status.PAUSED)], now=NOW)
+        for number, status in enumerate((Status.PAUSED, Status.RECORDING), start=1):
+            seen.observe([Change("two", status)], now=NOW + 200 * number)
+            seen.observe([], now=NOW + 200 * number + 120)
+            assert seen.evidence.missed == number
 
     def test_other_event(self) -> None:
         """An event that announces no change shows only that events arrive."""
@@ -124,6 +192,14 @@ class TestAnnouncements:
         seen.observe([Change("here", Status.INVOKED)], now=NOW + 1)
         seen.observe([], now=NOW + 300)
         assert seen.evidence == WebhookEvidence()
+
+    def test_last_event(self) -> None:
+        """The last event is the newest one, although polling confirms an older one after it."""
+        seen = Announcements()
+        seen.announce(STARTED, now=NOW)
+        seen.announce(None, now=NOW + 10)
+        seen.observe([STARTED], now=NOW + 15)
+        assert seen.evidence == WebhookEvidence(last_event_at=NOW + 10, last_announced_at=NOW + 15)
 
     @pytest.mark.parametrize("order", ["event first", "polling first"])
     def test_uncertain_event_confirmed(self, order: str) -> None:

@@ -25,8 +25,10 @@ from rk_exporter.model.errors import (
     Unauthorized,
     Unreachable,
 )
+from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Recording, Status
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.ratelimit.limiter import RateLimitWait
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.server_clock import ServerClock
@@ -45,6 +47,7 @@ from tests.support.building import (
     simulate,
     value,
 )
+from tests.support.log_lines import lines
 
 
 T = TypeVar("T")
@@ -600,11 +603,10 @@ class TestInterruptions:
                 await poller.poll_when_due()
 
         with_poller(steps, [])
-        assert [(record.levelno, record.message) for record in caplog.records] == [
-            (logging.DEBUG, "first"),
-            (logging.DEBUG, "second"),
+        assert lines(caplog, "collector.backfill", least=logging.DEBUG) == [
+            ("DEBUG", "first", {"app": "app-1"}),
+            ("DEBUG", "second", {"app": "app-1"}),
         ]
-        assert ["app-1"] * 2 == [vars(record)["app"] for record in caplog.records]
 
     def test_whole_list_fails(self) -> None:
         """After a failed poll of the whole list, the next poll reads the whole list."""
@@ -620,19 +622,30 @@ class TestInterruptions:
 
     def test_given_up(self, caplog: pytest.LogCaptureFixture) -> None:
         """After five failures, readiness no longer waits for the list; this is logged once."""
+        caplog.set_level(logging.INFO)
+        message = (
+            "list of recordings cannot be read (no); recordings that come and go between two "
+            "scrapes, or ended before the start, are not shown"
+        )
+        why = {"reason": "server_error", "remedy": REMEDIES[Reason.SERVER_ERROR]}
+        given_up = ("WARNING", message, {"app": "app-1", **why})
+        again = ("INFO", "list of recordings can be read again", {"app": "app-1"})
 
         async def steps(poller: Poller) -> None:
             poller.fail(*[ServerError("no")] * 9)
             for is_restored in [False] * 4 + [True] * 5:
                 await poller.poll_when_due()
                 assert is_restored == poller.is_restored()
-            (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
-            assert "list of recordings cannot be read (no)" in warning.message
+            assert lines(caplog, "collector.backfill") == [given_up]
+            caplog.clear()
             # The whole list is read once that works; recordings since the fifth failure count.
             poller.pages.recordings = [invoked(200), invoked(100), *older(250)]
             assert [1, 2, 3] == await poller.poll_when_due()
             assert 252 == len(poller.shown)
             assert 1 == poller.tracker.counters.started
+            for _ in range(3):
+                await poller.poll_when_due()
+            assert lines(caplog, "collector.backfill") == [again]
 
         with_poller(steps, [])
 

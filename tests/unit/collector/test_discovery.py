@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from rk_exporter.config.config import Config
+from rk_exporter.model.failure import Reason
+from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.simulator import Fault, Meeting, Recording, Session
 from tests.support.building import (
+    APP,
     NOW,
     Call,
     Simulation,
@@ -20,6 +23,7 @@ from tests.support.building import (
     simulate,
     value,
 )
+from tests.support.log_lines import lines
 from tests.support.read_modes import states
 
 
@@ -181,13 +185,16 @@ class TestLiveMeetings:
 
     @MODES
     def test_failure(self, read: str, caplog: pytest.LogCaptureFixture) -> None:
-        """While sessions cannot be listed, the last list stays; this is logged once."""
+        """While sessions cannot be listed, the last list stays; this and its end are logged."""
         caplog.set_level(logging.INFO, logger="rk_exporter")
 
         async def steps(simulation: Simulation) -> list[str]:
             texts = [await simulation.scrape()]
             simulation.proxy.before = failing(simulation, "sessions")
-            return [*texts, *await simulation.scrapes(20)]
+            texts += await simulation.scrapes(20)
+            simulation.proxy.before = lambda _: None
+            await simulation.last_scrape(5)
+            return texts
 
         texts = simulate(
             steps,
@@ -199,9 +206,13 @@ class TestLiveMeetings:
         assert {value(text, "rk_meeting_up") for text in texts} == {1}
         failures = "rk_api_request_failures_total"
         assert value(texts[-1], failures, endpoint="sessions", reason="server_error") == 10
-        logged = [record.getMessage() for record in caplog.records]
         message = "live sessions cannot be listed, so new live meetings are not found"
-        assert logged == [f"{message}: the API answered 500"]
+        why = {"reason": "server_error", "remedy": REMEDIES[Reason.SERVER_ERROR]}
+        app = {"app": APP}
+        assert lines(caplog, "collector.discovery") == [
+            ("WARNING", f"{message}: the API answered 500", {**app, **why}),
+            ("INFO", "live sessions can be listed again", app),
+        ]
 
     @MODES
     @pytest.mark.parametrize("interval", [15.0, 60.0])
@@ -437,8 +448,9 @@ class TestRooms:
         )
         assert len(samples(text, "rk_meeting_record_on_start")) == (0 if fault else 3)
 
-    def test_settings_that_cannot_be_read(self) -> None:
+    def test_settings_that_cannot_be_read(self, caplog: pytest.LogCaptureFixture) -> None:
         """Settings that could not be read are read again after ten minutes."""
+        caplog.set_level(logging.DEBUG, logger="rk_exporter")
 
         async def steps(simulation: Simulation) -> list[str]:
             simulation.proxy.before = failing(simulation, "meetings/")
@@ -450,6 +462,10 @@ class TestRooms:
         texts = simulate(steps, sessions=[live("a")], configuration=discovering())
         seen = [value(text, "rk_meeting_record_on_start") for text in texts]
         assert seen == [*[None] * 41, 0, 0]
+        message = "meeting's settings could not be read: the API answered 500"
+        assert lines(caplog, "collector.discovery", least=logging.DEBUG) == [
+            ("DEBUG", message, {"app": APP, "meeting_id": "a"})
+        ]
 
 
 class TestBudget:

@@ -34,6 +34,7 @@ from tests.support.building import (
     setup,
     value,
 )
+from tests.support.log_lines import line_of
 
 
 SECRET = "https://bucket.test/file?signature=c0ffee"
@@ -71,8 +72,10 @@ class TestContain:
             fail()
         assert len(counted) == 1
         (record,) = caplog.records
-        assert (record.levelname, record.__dict__["app"]) == ("ERROR", "app-1")
-        assert record.__dict__["traceback"].endswith(": Bug")
+        level, message, fields = line_of(record)
+        assert (level, fields.pop("app"), [*fields]) == ("ERROR", "app-1", ["traceback"])
+        assert message == "internal error in the pass over an app; its last snapshot stays in use"
+        assert fields["traceback"].endswith(": Bug")
         assert SECRET not in str(record.__dict__)
 
     def test_logged_on_change(self, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,30 @@
-from rk_exporter.collector.hints import Hints
+from rk_exporter.collector.hints import Hints, PendingHints
+
+
+def test_nothing() -> None:
+    """Before any event nothing is due."""
+    assert Hints().pending == PendingHints()
+
+
+def test_order() -> None:
+    """The hints have numbers in the order in which their events came."""
+    hints = Hints()
+    hints.add_meeting("a")
+    hints.add_recording("r")
+    hints.add_discovery()
+    hints.add_meeting("b")
+    hints.add_recordings_list()
+    pending = hints.pending
+    assert pending.discovery is not None
+    assert pending.recordings_list is not None
+    numbers = [
+        pending.meetings["a"],
+        pending.recordings["r"],
+        pending.discovery,
+        pending.meetings["b"],
+        pending.recordings_list,
+    ]
+    assert numbers == sorted({*numbers})
 
 
 def test_repeated() -> None:

@@ -9,18 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rk_exporter.collector.pass_log import PassLog, PassReport
+from rk_exporter.collector.waiting_log import EXPLANATIONS
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import App, Meeting, Reading, Room
-from rk_exporter.model.remedies import REMEDIES, WAIT_REMEDIES, Wait
+from rk_exporter.model.recording import Recording, Status
+from rk_exporter.model.remedies import EXISTENCE_REMEDY, REMEDIES, WAIT_REMEDIES, Wait
 from rk_exporter.ratelimit.status import BudgetStatus, Outage
 from rk_exporter.snapshot import AppSnapshot
+from rk_exporter.tracking.lifecycle import KnownRecording
+from tests.support.log_lines import Line, line_of
 
 
 SERVER_ERROR = Failure(Reason.SERVER_ERROR, "the API answered 500")
 REJECTED = Failure(Reason.AUTH, "the API rejected the token")
 TIMEOUT = Failure(Reason.TIMEOUT, "the API did not answer in time")
 LOGGER = logging.getLogger("rk_exporter.collector")
-Line = tuple[str, str, dict[str, Any]]
 Outcomes = Mapping[str, Failure | None]
 
 
@@ -39,7 +42,7 @@ class Lines(logging.Handler):
         self._lines: list[Line] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append((record.levelname, record.getMessage(), vars(record)))
+        self._lines.append(line_of(record))
 
     def new(self) -> list[Line]:
         """Return the lines since the last time."""
@@ -80,6 +83,7 @@ class Passes:
                 snapshot=AppSnapshot(
                     app=App("app-1", "account", "app-1"),
                     readings=(*self._readings.values(),),
+                    recordings=changes.pop("shown", ()),
                     budget_status=status_of(blocked) if blocked else None,
                 ),
                 meetings=outcomes,
@@ -121,6 +125,20 @@ def fine(count: int) -> dict[str, Failure | None]:
     return dict.fromkeys((f"m-{number}" for number in range(count)), None)
 
 
+def about(meeting_ids: str, meetings: int = 1, **fields: Any) -> dict[str, Any]:
+    """Return the fields of a line about some meetings."""
+    return {"app": "app-1", "meeting_ids": meeting_ids, "meetings": meetings, **fields}
+
+
+def why(failure: Failure) -> dict[str, Any]:
+    return {"reason": failure.reason.value, "remedy": REMEDIES[failure.reason]}
+
+
+def shown(recording_id: str, meeting_id: str) -> KnownRecording:
+    recording = Recording(recording_id=recording_id, status=Status.RECORDING)
+    return KnownRecording(meeting=Meeting(meeting_id, meeting_id), recording=recording, read_at=0.0)
+
+
 def warnings(lines: Iterable[Line]) -> list[Line]:
     return [line for line in lines if line[0] == "WARNING"]
 
@@ -132,35 +150,41 @@ class TestFailures:
         """The line has the id, the reason, and what to do; the end is logged too."""
         passes = Passes()
         passes.make(fine(3))
-        ((level, message, fields),) = passes.make(fine(3) | {"m-1": SERVER_ERROR})
-        assert ("WARNING", "meetings cannot be read: the API answered 500") == (level, message)
-        assert ("app-1", "m-1", 1) == tuple(fields[key] for key in ("app", "meeting_ids", "failed"))
-        assert ("server_error", REMEDIES[Reason.SERVER_ERROR]) == (
-            fields["reason"],
-            fields["remedy"],
-        )
+        failed = about("m-1", failed=1, reasons="server_error:1", **why(SERVER_ERROR))
+        assert passes.make(fine(3) | {"m-1": SERVER_ERROR}) == [
+            ("WARNING", "meetings cannot be read: the API answered 500", failed)
+        ]
         assert [] == passes.make(fine(3) | {"m-1": SERVER_ERROR})
-        ((level, message, fields),) = passes.make(fine(3))
-        assert ("INFO", "all meetings can be read again", "m-1") == (
-            level,
-            message,
-            fields["meeting_ids"],
-        )
+        assert passes.make(fine(3)) == [("INFO", "all meetings can be read again", about("m-1"))]
 
     def test_from_one_to_three(self) -> None:
         """Each meeting that begins to fail is named, even if others fail for the same reason."""
         passes = Passes()
         passes.make(fine(3) | {"m-0": TIMEOUT})
         ((_, _, fields),) = passes.make(dict.fromkeys(fine(3), TIMEOUT))
-        assert ("m-1, m-2", 2, 3, "timeout:3") == tuple(
-            fields[key] for key in ("meeting_ids", "meetings", "failed", "reasons")
-        )
-        ((_, message, fields),) = passes.make(dict.fromkeys(fine(3), TIMEOUT) | {"m-1": None})
-        assert ("meetings can be read again", "m-1", 2) == (
-            message,
-            fields["meeting_ids"],
-            fields["failed"],
-        )
+        assert fields == about("m-1, m-2", 2, failed=3, reasons="timeout:3", **why(TIMEOUT))
+        two_left = about("m-1", failed=2, reasons="timeout:2")
+        assert passes.make(dict.fromkeys(fine(3), TIMEOUT) | {"m-1": None}) == [
+            ("INFO", "meetings can be read again", two_left)
+        ]
+
+    def test_two_reasons(self) -> None:
+        """Each reason has its own line with its own remedy, and all lines count all failures."""
+        passes = Passes()
+        failing = {"a": TIMEOUT, "b": REJECTED, "c": TIMEOUT}
+        counts: dict[str, Any] = {"failed": 3, "reasons": "auth:1,timeout:2"}
+        assert passes.make(failing) == [
+            (
+                "WARNING",
+                "meetings cannot be read: the API did not answer in time",
+                about("a, c", 2, **counts, **why(TIMEOUT)),
+            ),
+            (
+                "WARNING",
+                "meetings cannot be read: the API rejected the token",
+                about("b", **counts, **why(REJECTED)),
+            ),
+        ]
 
     def test_another_reason(self) -> None:
         """A meeting that fails for another reason is named again; another text is no change."""
@@ -182,11 +206,36 @@ class TestFailures:
         assert len(lines) == 2
 
     def test_recordings(self) -> None:
-        """A recording that cannot be read by its id is named as well, until it can."""
+        """Recordings that cannot be read by their ids are named as well, until they can."""
         passes = Passes()
-        ((_, message, fields),) = passes.make({}, recordings={"r": SERVER_ERROR})
-        assert "recordings cannot be read: the API answered 500" == message
-        assert ("r", "server_error") == (fields["recording_ids"], fields["reason"])
+        known = [shown(key, "m-1") for key in ("r-1", "r-2")] + [shown("r-3", "m-2")]
+        failing = {known.recording_id: SERVER_ERROR for known in known}
+        failed = {
+            "app": "app-1",
+            "recording_ids": "r-1, r-2, r-3",
+            "meeting_ids": "m-1, m-2",
+            "failed": 3,
+            **why(SERVER_ERROR),
+        }
+        assert passes.make({}, recordings=failing, shown=known) == [
+            ("WARNING", "recordings cannot be read: the API answered 500", failed)
+        ]
+        assert [] == passes.make({}, recordings=failing, shown=known)
+        again = {"app": "app-1", "recording_ids": "r-1, r-3"}
+        assert passes.make({}, recordings={"r-1": None, "r-3": None}, shown=known) == [
+            ("INFO", "recordings can be read again", again)
+        ]
+        # It fails for the first time since it could be read.
+        assert 1 == len(passes.make({}, recordings={"r-1": SERVER_ERROR}, shown=known))
+
+    def test_recordings_that_are_no_longer_shown(self) -> None:
+        """A recording that is shown no longer does not count as failing, even if none is read."""
+        passes = Passes()
+        known = [shown("r-1", "m-1"), shown("r-2", "m-1")]
+        passes.make({}, recordings={"r-1": SERVER_ERROR}, shown=known)
+        passes.make({}, shown=known[1:])
+        ((_, _, fields),) = passes.make({}, recordings={"r-2": TIMEOUT}, shown=known)
+        assert (fields["recording_ids"], fields["failed"]) == ("r-2", 1)
 
     @given(
         passes=st.lists(
@@ -243,12 +292,11 @@ class TestOldValues:
     def test_waiting(self, cause: Wait) -> None:
         """Meetings that have to wait are named once, with the cause and what to do."""
         passes = Passes()
-        ((level, message, fields),) = warnings(passes.make(fine(1), listed="ab", cause=cause))
-        assert message.startswith("meetings have to wait: ")
-        assert ("WARNING", "a, b", cause.value, WAIT_REMEDIES[cause]) == (
-            level,
-            *(fields[key] for key in ("meeting_ids", "reason", "remedy")),
-        )
+        fields = about("a, b", 2, reason=cause.value, remedy=WAIT_REMEDIES[cause])
+        message = f"meetings have to wait: {EXPLANATIONS[cause]}"
+        assert warnings(passes.make(fine(1), listed="ab", cause=cause)) == [
+            ("WARNING", message, fields)
+        ]
         assert [] == warnings(passes.make({}, listed="ab", cause=cause))
 
     def test_waiting_now_and_then(self) -> None:
@@ -258,8 +306,13 @@ class TestOldValues:
         for number in range(40):
             lines += passes.make(fine(2) if number % 2 else {"m-0": None}, listed=fine(2))
         assert 1 == len(warnings(lines))
-        lines = [line for _ in range(21) for line in passes.make(fine(2))]
-        assert ["no meeting has to wait any longer"] == [message for _, message, _ in lines]
+        # The last pass in which a meeting had to wait was 15 s ago.
+        assert [] == [line for _ in range(18) for line in passes.make(fine(2))]
+        over = ("INFO", "no meeting has to wait any longer", {"app": "app-1"})
+        assert [over] == passes.make(fine(2))
+        assert [] == [line for _ in range(30) for line in passes.make(fine(2))]
+        # The next time is a new one.
+        assert 1 == len(warnings(passes.make({"m-0": None}, listed=fine(2))))
 
     def test_two_causes(self) -> None:
         """Each cause has its own line."""
@@ -277,28 +330,54 @@ class TestOldValues:
         passes.make(fine(3))
         failing = fine(3) | {"m-0": TIMEOUT}
         passes.make(failing)
-        ((level, message, fields),) = passes.make(failing, stale=["m-0"])
-        assert ("WARNING", "values of meetings are too old, and no longer shown") == (
-            level,
-            message,
-        )
-        assert ("m-0", "timeout") == (fields["meeting_ids"], fields["reasons"])
+        too_old = "values of meetings are too old, and no longer shown"
+        assert passes.make(failing, stale=["m-0"]) == [
+            ("WARNING", too_old, about("m-0", reasons="timeout"))
+        ]
         assert [] == passes.make(failing, stale=["m-0"])
-        messages = [message for _, message, _ in passes.make(fine(3))]
-        assert ["all meetings can be read again", "values of meetings are shown again"] == messages
+        assert passes.make(fine(3)) == [
+            ("INFO", "all meetings can be read again", about("m-0")),
+            ("INFO", "values of meetings are shown again", about("m-0")),
+        ]
+        assert [too_old] == [line[1] for line in passes.make(fine(3), stale=["m-0"])]
+
+    def test_too_old_for_several_reasons(self) -> None:
+        """Meetings that could not be read, and others that had to wait, have one line."""
+        passes = Passes()
+        passes.make(fine(4))
+        failing: dict[str, Failure | None] = {"m-0": TIMEOUT, "m-1": SERVER_ERROR, "m-3": None}
+        passes.make(failing, listed=fine(4))
+        lines = passes.make(failing, listed=fine(4), stale=["m-0", "m-1", "m-2"])
+        fields = about("m-0, m-1, m-2", 3, reasons="budget,server_error,timeout")
+        assert [line[2] for line in lines] == [fields]
+        back = passes.make(fine(4))[-1]
+        assert back[2] == about("m-0, m-1, m-2", 3)
+
+    def test_never_read(self) -> None:
+        """A meeting that never had values has none that are too old."""
+        passes = Passes()
+        passes.make({"a": TIMEOUT})
+        assert [] == passes.make({"a": TIMEOUT}, stale="a")
+
+    def test_too_old_and_removed(self) -> None:
+        """The values of a meeting that is no longer read are not shown again."""
+        passes = Passes()
+        passes.make(fine(2))
+        passes.make({"m-0": None, "m-1": TIMEOUT})
+        passes.make({"m-0": None, "m-1": TIMEOUT}, stale=["m-1"])
+        messages = [message for _, message, _ in passes.make(fine(1))]
+        assert messages == ["meetings are no longer read: no list has them, and they are not live"]
 
     def test_blocked(self) -> None:
         """A block is logged with its reason when it begins and when it ends."""
         passes = Passes()
         passes.make(fine(1))
-        lines = passes.make(fine(1), blocked=REJECTED)
-        ((level, message, fields),) = lines
-        assert "WARNING" == level
-        expected = "API calls are suspended, and meetings keep their last values: "
-        assert message == f"{expected}the API rejected the token"
-        assert ("auth", REMEDIES[Reason.AUTH]) == (fields["reason"], fields["remedy"])
+        suspended = "API calls are suspended, and meetings keep their last values: "
+        assert passes.make(fine(1), blocked=REJECTED) == [
+            ("WARNING", f"{suspended}the API rejected the token", {"app": "app-1", **why(REJECTED)})
+        ]
         assert [] == passes.make(fine(1), blocked=REJECTED)
-        assert ["API calls are made again"] == [line[1] for line in passes.make(fine(1))]
+        assert [("INFO", "API calls are made again", {"app": "app-1"})] == passes.make(fine(1))
 
 
 class TestList:
@@ -308,13 +387,11 @@ class TestList:
         """Meetings that come and go are named; those at the start are not, they are counted."""
         passes = Passes()
         passes.make(fine(2), live=fine(2))
-        lines = passes.make(fine(3), live=fine(3))
-        assert [("meetings are read from now on", "m-2")] == [
-            (message, fields["meeting_ids"]) for _, message, fields in lines
+        assert passes.make(fine(3), live=fine(3)) == [
+            ("INFO", "meetings are read from now on", about("m-2"))
         ]
-        ((_, message, fields),) = passes.make(fine(1), live=fine(1))
-        assert message.startswith("meetings are no longer read: no list has them")
-        assert "m-1, m-2" == fields["meeting_ids"]
+        gone = "meetings are no longer read: no list has them, and they are not live"
+        assert passes.make(fine(1), live=fine(1)) == [("INFO", gone, about("m-1, m-2", 2))]
 
     def test_failures_of_removed_meetings(self) -> None:
         """A meeting that has left the list is no longer counted as failing."""
@@ -327,10 +404,13 @@ class TestList:
     def test_duplicates(self) -> None:
         """Meetings that several lists have are named once."""
         passes = Passes()
-        ((_, message, fields),) = passes.make(fine(2), live=fine(2), duplicates=("m-0",))
-        assert message.startswith("meetings are listed more than once")
-        assert "m-0" == fields["meeting_ids"]
-        assert [] == passes.make(fine(2), live=fine(2), duplicates=("m-0",))
+        twice = "meetings are listed more than once; each is read once"
+        for duplicates in (("m-0",), ("m-0", "m-1")):
+            assert passes.make(fine(2), live=fine(2), duplicates=duplicates) == [
+                ("INFO", twice, about(", ".join(duplicates), len(duplicates)))
+            ]
+            assert [] == passes.make(fine(2), live=fine(2), duplicates=duplicates)
+        assert [] == passes.make(fine(2), live=fine(2))
 
     def test_meetings_without_recording(self) -> None:
         """As soon as all meetings were read, the idle ones are named, because ids may be wrong."""
@@ -340,8 +420,21 @@ class TestList:
             for line in passes.make({"a": None}, listed="ab", live="b")
             if "mistyped" in line[1]
         ]
-        ((level, message, fields),) = passes.make({"b": None, "a": None}, live="b")
-        assert ("INFO", "a") == (level, fields["meeting_ids"])
-        assert "meetings have no recording in progress; a mistyped id looks the same" == message
-        assert "rk-exporter check" in fields["remedy"]
+        idle = "meetings have no recording in progress; a mistyped id looks the same"
+        assert passes.make({"b": None, "a": None}, live="b") == [
+            ("INFO", idle, about("a", remedy=EXISTENCE_REMEDY))
+        ]
         assert [] == passes.make({"b": None, "a": None})
+
+    def test_new_meeting_without_recording(self) -> None:
+        """A new meeting is named when it was read; one that failed first, as soon as it can be."""
+        passes = Passes()
+        passes.make({"a": None}, live="a")
+        messages = [line[1:] for line in passes.make({"a": None, "b": TIMEOUT, "c": None})]
+        idle = "meetings have no recording in progress; a mistyped id looks the same"
+        assert messages[0] == ("meetings are read from now on", about("b, c", 2))
+        assert messages[-1] == (idle, about("c", remedy=EXISTENCE_REMEDY))
+        assert passes.make({"a": None, "b": None, "c": None})[-1][1:] == (
+            idle,
+            about("b", remedy=EXISTENCE_REMEDY),
+        )
