@@ -101,8 +101,7 @@ class ReadModeSelector:
     def __init__(self, app: str, forced: ReadMode | None) -> None:
         self._app = app
         self._forced = forced
-        self._last_logged_load: Load | None = None
-        self._last_logged_mode: ReadMode | None = None
+        self._last_logged: tuple[Load, ReadMode] | None = None
         self.mode = forced or ReadMode.ACTIVE_RECORDING
         """How to read the app."""
         self.is_over_budget = False
@@ -125,16 +124,16 @@ class ReadModeSelector:
 
     def _log(self, load: Load | None, mode: ReadMode) -> None:
         """Log the *load* if it is over the budget, and that it no longer is (None)."""
-        last, last_mode = self._last_logged_load, self._last_logged_mode
+        last = self._last_logged
+        self._last_logged = None if load is None else (load, mode)
         if load is None:
-            self._last_logged_load = None
-            if last:
+            if last is not None:
                 logger.info("each meeting can be read at every scrape", extra={"app": self._app})
             return
-        if last and mode is last_mode:
-            change = load.ratio / last.ratio
+        if last is not None and mode is last[1]:
+            change = load.ratio / last[0].ratio
             if 1 / _NOTABLE_CHANGE < change < _NOTABLE_CHANGE:
+                self._last_logged = last
                 return
-        self._last_logged_load, self._last_logged_mode = load, mode
         level = logging.INFO if mode is ReadMode.LIST else logging.WARNING
         logger.log(level, "%s", load.explain(mode), extra={"app": self._app})

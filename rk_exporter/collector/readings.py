@@ -77,8 +77,8 @@ def merge(
     results: Mapping[str, ReadResult],
     *,
     oldest: float,
-    idle_age_seconds: float = 0.0,
-    has_succeeded: bool = False,
+    idle_age_seconds: float,
+    has_succeeded: bool,
 ) -> tuple[Reading, ...]:
     """
     Return *readings* after the *results* of a pass, by meeting id.
@@ -97,7 +97,7 @@ def merge(
         for reading in readings
     )
     # What has ended for one meeting may have ended for all.
-    return retried(merged) if _has_recovered(readings, merged) else merged
+    return retried(merged) if any(map(_recovers, readings, merged)) else merged
 
 
 def retry_seconds(reading: Reading) -> float:
@@ -133,10 +133,9 @@ def _synced(reading: Reading | None, meeting: Meeting, room: Room | None) -> Rea
     return replace(reading, meeting=meeting, room=room)
 
 
-def _has_recovered(before: Iterable[Reading], after: Iterable[Reading]) -> bool:
+def _recovers(before: Reading, after: Reading) -> bool:
     """Return whether a meeting could be read that had to wait because it had failed."""
-    pairs = zip(before, after, strict=True)
-    return any(new.failure is None and retry_seconds(old) > 0 for old, new in pairs)
+    return after.failure is None and bool(retry_seconds(before))
 
 
 def _after(

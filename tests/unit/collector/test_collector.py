@@ -1,36 +1,22 @@
 import asyncio
 import logging
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from rk_exporter.collector.app_collector import AppCollector
-from rk_exporter.collector.app_parts import AppState
-from rk_exporter.collector.collector import Collector
-from rk_exporter.collector.error_boundary import ErrorBoundary
-from rk_exporter.collector.readings import StalenessGrace
 from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
-from rk_exporter.model.account import AccountApps
 from rk_exporter.model.failure import Reason
-from rk_exporter.model.meeting import App
 from rk_exporter.model.remedies import REMEDIES
-from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.simulator import Fault
-from rk_exporter.snapshot import AppSnapshot, Snapshot
-from rk_exporter.tracking.state_file import StateFile, StateFileStatus
-from rk_exporter.tracking.state_records import SavedApp
-from rk_exporter.tracking.tracker_state import TrackerState
 from tests.support.building import (
     BLOCKING_FAULTS,
     NOW,
     Call,
     Setup,
     Simulation,
-    Time,
     config,
     run,
     samples,
@@ -316,164 +302,3 @@ class TestBlocked:
         assert 7 == shown[30]
         assert 0 == shown[-1]
         assert [1, 0] == [value(text, "rk_up") for text in (texts[1], texts[-1])]
-
-
-class SlowApp(AppCollector):
-    """An app whose pass lasts until it is released."""
-
-    def __init__(self) -> None:
-        self.released = asyncio.Event()
-        app = App("app", "account", "id")
-        self.state = AppState(
-            snapshot=AppSnapshot(app=app, readings=()),
-            saved=SavedApp(app=app, tracker=TrackerState()),
-            revision=0,
-            grace=StalenessGrace(300.0),
-        )
-        self.passes = 0
-
-    async def run_pass(self, deadline: float) -> None:
-        del deadline
-        self.passes += 1
-        await self.released.wait()
-        self.state = replace(self.state, snapshot=replace(self.state.snapshot, up=True))
-
-    async def close(self) -> None:
-        self.released.set()
-
-
-class Store(StateFile):
-    """A store whose writes last until *saving* returns."""
-
-    def __init__(self, saving: Callable[[], Awaitable[object]], *written_at: float) -> None:
-        self._saving = saving
-        self._written_at = iter(written_at or (NOW,))
-        self.status = StateFileStatus(is_written=True, last_success_timestamp_seconds=None)
-        self.writes = 0
-
-    def is_due(self) -> bool:
-        return True
-
-    async def save(
-        self,
-        apps: Iterable[SavedApp],
-        calls: Iterable[SavedCalls] = (),
-        accounts: Iterable[AccountApps] = (),
-        *,
-        max_wait_seconds: float = 0.0,
-    ) -> bool:
-        del apps, calls, accounts, max_wait_seconds
-        self.writes += 1
-        await self._saving()
-        self.status = replace(
-            self.status, last_success_timestamp_seconds=next(self._written_at, NOW)
-        )
-        return True
-
-
-async def immediately() -> None:
-    """Return immediately."""
-
-
-def collector_of(*apps: AppCollector, store: Store | None = None) -> Collector:
-    """Return a collector of apps without bugs."""
-    bounded = [(app, ErrorBoundary("app", count=lambda: None)) for app in apps]
-    return Collector(bounded, clock=Time(), store=store)
-
-
-class TestSave:
-    """The state is saved before it is shown."""
-
-    def test_saved_before_it_is_shown(self) -> None:
-        """Until the result of a pass is saved, scrapes get the previous snapshot."""
-
-        async def scrapes() -> tuple[list[bool | None], Snapshot]:
-            app = SlowApp()
-            app.released.set()
-            shown_meanwhile: list[bool | None] = []
-
-            async def scrape_hastily() -> None:
-                hasty = await collector.scrape(0.01)
-                shown_meanwhile.append(hasty.apps[0].up)
-
-            collector = collector_of(app, store=Store(scrape_hastily))
-            return shown_meanwhile, await collector.scrape(30)
-
-        shown_meanwhile, snapshot = run(scrapes())
-        # The state is also saved before the first pass.
-        assert [None, None] == shown_meanwhile
-        assert snapshot.apps[0].up
-        assert snapshot.state_file == StateFileStatus(
-            is_written=True, last_success_timestamp_seconds=NOW
-        )
-
-    def test_nothing_new(self) -> None:
-        """If neither an app nor the state file has changed, the snapshot is the same object."""
-
-        async def scrapes() -> list[Snapshot]:
-            app = SlowApp()
-            app.released.set()
-            collector = collector_of(app, store=Store(immediately, NOW, NOW, NOW, NOW + 60))
-            return [await collector.scrape(30) for _ in range(3)]
-
-        first, second, third = run(scrapes())
-        assert first is second
-        assert third is not second
-
-
-class TestSingleFlight:
-    """Scrapes share a pass."""
-
-    def test_scrape_with_less_time_gets_the_previous_snapshot(self) -> None:
-        """A scrape that joins a pass longer than its own time gets the previous snapshot."""
-
-        async def scrapes() -> tuple[Snapshot, Snapshot, int]:
-            app = SlowApp()
-            collector = collector_of(app)
-            patient = asyncio.create_task(collector.scrape(30))
-            await asyncio.sleep(0)
-            hasty = await collector.scrape(0.01)
-            app.released.set()
-            return hasty, await patient, app.passes
-
-        hasty, patient, passes = run(scrapes())
-        assert (None, True, 1) == (hasty.apps[0].up, patient.apps[0].up, passes)
-
-    def test_late_pass_delays_no_scrape(self) -> None:
-        """If a pass does not end at its deadline, its scrapes get their answer all the same."""
-
-        async def scrapes() -> Snapshot:
-            collector = collector_of(SlowApp())
-            snapshot = await collector.scrape(0.01)
-            await collector.close()
-            return snapshot
-
-        assert run(scrapes()).apps[0].up is None
-
-    def test_cancelled_scrape_does_not_stop_the_pass(self) -> None:
-        """When the client of one scrape gives up, the pass goes on for the others."""
-
-        async def scrapes() -> Snapshot:
-            app = SlowApp()
-            collector = collector_of(app)
-            first = asyncio.create_task(collector.scrape(30))
-            second = asyncio.create_task(collector.scrape(30))
-            await asyncio.sleep(0)
-            first.cancel()
-            app.released.set()
-            return await second
-
-        assert run(scrapes()).apps[0].up
-
-    def test_close_ends_a_running_pass(self) -> None:
-        """Closing does not wait for the deadline of the pass."""
-
-        async def scrapes() -> None:
-            collector = collector_of(SlowApp())
-            waiting = asyncio.create_task(collector.scrape(30))
-            await asyncio.sleep(0)
-            await collector.close()
-            with pytest.raises(asyncio.CancelledError):
-                await waiting
-
-        run(scrapes())

@@ -43,11 +43,25 @@ AT_EVERY_SCRAPE = ("INFO", "each meeting can be read at every scrape")
 
 def test_before_the_first_choice(caplog: pytest.LogCaptureFixture) -> None:
     """Before the load is known, meetings are read one by one, unless the list is forced."""
-    assert [Selection(caplog, forced).selector.mode for forced in (None, EACH, LIST)] == [
-        EACH,
-        EACH,
-        LIST,
-    ]
+    selectors = [Selection(caplog, forced).selector for forced in (None, EACH, LIST)]
+    assert [selector.mode for selector in selectors] == [EACH, EACH, LIST]
+    assert [selector.is_over_budget for selector in selectors] == [False] * 3
+
+
+def test_other_configuration(caplog: pytest.LogCaptureFixture) -> None:
+    """Another configuration can force another mode; without one, the mode stays at first."""
+    selection = Selection(caplog)
+    assert selection.select(100) is LIST
+    selection.selector.change("production", None)
+    assert selection.selector.mode is LIST
+    selection.selector.change("production", EACH)
+    assert (selection.selector.mode, selection.select(100)) == (EACH, EACH)
+    selection.selector.change("production", None)
+    assert (selection.selector.mode, selection.select(100)) == (EACH, LIST)
+    caplog.clear()
+    selection.selector.change("renamed", EACH)
+    selection.select(100)
+    assert [vars(record)["app"] for record in caplog.records] == ["renamed"]
 
 
 def test_forced_list(caplog: pytest.LogCaptureFixture) -> None:
@@ -88,10 +102,10 @@ def test_notable_changes(caplog: pytest.LogCaptureFixture) -> None:
     """The load is logged again if it has changed by a quarter since the last message."""
     selection = Selection(caplog, EACH)
     logged = []
-    for count in (100, 110, 120, 130, 120, 105, 100):
+    for count in (120, 130, 149, 150, 140, 121, 120):
         selection.select(count)
         logged += [count] * len(selection.messages())
-    assert logged == [100, 130, 100]
+    assert logged == [120, 150, 120]
 
 
 def test_enough_calls(caplog: pytest.LogCaptureFixture) -> None:
@@ -169,6 +183,23 @@ class TestLoad:
             "1,000 meetings at a 30 s scrape interval need 10,000 calls per 5 minutes, "
             "the budget is 1,200: recordings in progress are read through the list"
         ) == Load(1000, 30.0, 1200.0).explain(ReadMode.LIST)
+
+    @pytest.mark.parametrize(
+        ("interval", "shown", "half"),
+        [
+            (0.2, "1 s", ""),
+            (1.0, "1 s", ""),
+            (150.0, "150 s", ""),
+            (300.0, "300 s", ", of which a scrape may use half"),
+        ],
+    )
+    def test_explanation_for_unusual_intervals(
+        self, interval: float, shown: str, half: str
+    ) -> None:
+        """The interval is at least a second; if it is long, a scrape has half of the calls."""
+        text = Load(1000, interval, 600.0).explain(ReadMode.LIST)
+        assert f"at a {shown} scrape interval" in text
+        assert f"the budget is 600{half}: recordings" in text
 
     @given(st.integers(1, 100_000), st.floats(0.2, 300.0), st.floats(1.0, 1e5))
     @example(2400, 15.0, 10.0)

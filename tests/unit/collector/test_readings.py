@@ -2,7 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from rk_exporter.collector.readings import ReadResult, count_deferred, merge, sync_meetings
+from rk_exporter.collector.readings import (
+    ReadResult,
+    count_deferred,
+    merge,
+    retried,
+    retry_seconds,
+    sync_meetings,
+)
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import Meeting, Reading, Room
 from rk_exporter.model.recording import Recording, Status
@@ -21,31 +28,44 @@ def before(**last_attempts: float | None) -> tuple[Reading, ...]:
 
 
 def after_pass(
-    previous: tuple[Reading, ...], *, ended_at: float = NOW, **results: ReadResult
+    previous: tuple[Reading, ...],
+    *,
+    ended_at: float = NOW,
+    idle_age: float = 0.0,
+    has_succeeded: bool = False,
+    **results: ReadResult,
 ) -> tuple[Reading, ...]:
     """Return the readings after a pass whose results are old after 300 s."""
-    return merge(previous, results, oldest=ended_at - 300)
+    return merge(
+        previous,
+        results,
+        oldest=ended_at - 300,
+        idle_age_seconds=idle_age,
+        has_succeeded=has_succeeded,
+    )
 
 
 def test_success() -> None:
     """A success replaces the recordings, and its time is stored."""
-    (reading,) = after_pass(before(a=None), a=ReadResult(NOW - 1, (RECORDING,)))
-    assert ((RECORDING,), NOW - 1, True) == (
-        reading.recordings,
-        reading.last_success_timestamp_seconds,
-        reading.up,
+    (previous,) = before(a=None)
+    previous = replace(previous, room=ROOMS["a"], failure=FAILURE)
+    (reading,) = after_pass((previous,), a=ReadResult(NOW - 1, (RECORDING,)))
+    assert reading == Reading(
+        meeting=previous.meeting,
+        recordings=(RECORDING,),
+        last_attempt_timestamp_seconds=NOW - 1,
+        last_success_timestamp_seconds=NOW - 1,
+        room=ROOMS["a"],
     )
+    assert reading.up
 
 
 def test_failure_keeps_the_last_reading() -> None:
     """A failure is shown, and so is the last successful reading."""
     known = after_pass(before(a=None), a=ReadResult(NOW - 60, (RECORDING,)))
     (reading,) = after_pass(known, a=ReadResult(NOW, FAILURE))
-    assert ((RECORDING,), NOW - 60, False) == (
-        reading.recordings,
-        reading.last_success_timestamp_seconds,
-        reading.up,
-    )
+    assert reading == replace(known[0], failure=FAILURE, last_attempt_timestamp_seconds=NOW)
+    assert not reading.up
 
 
 def test_success_after_a_failure() -> None:
@@ -73,6 +93,74 @@ def test_stale_reading_is_dropped() -> None:
     assert (RECORDING,) == after_pass(known, ended_at=NOW)[0].recordings
     (reading,) = after_pass(known, ended_at=NOW + 0.1)
     assert (None, NOW - 300) == (reading.recordings, reading.last_success_timestamp_seconds)
+
+
+def test_stale_reading_of_an_idle_meeting() -> None:
+    """Without a recording, a reading may be older."""
+    known = after_pass(
+        before(a=None, b=None), a=ReadResult(NOW - 900, ()), b=ReadResult(NOW - 300, (RECORDING,))
+    )
+    idle, recorded = after_pass(known, ended_at=NOW, idle_age=600)
+    assert ((), (RECORDING,)) == (idle.recordings, recorded.recordings)
+    idle, recorded = after_pass(known, ended_at=NOW + 0.1, idle_age=600)
+    assert (None, None) == (idle.recordings, recorded.recordings)
+
+
+class TestFailuresAlone:
+    """Meetings that fail while others can be read."""
+
+    @pytest.mark.parametrize(
+        ("failures", "seconds"),
+        [(0, 0), (3, 0), (4, 30), (5, 60), (6, 120), (7, 120), (1000, 120)],
+    )
+    def test_pause(self, failures: int, seconds: float) -> None:
+        """After three failures, the pauses double, up to two minutes."""
+        (reading,) = before(a=NOW)
+        assert retry_seconds(replace(reading, failures_alone=failures)) == seconds
+
+    def test_count(self) -> None:
+        """A failure counts if another call succeeded, unless the API asks for fewer calls."""
+        readings, counts = before(a=None), []
+        limited = Failure(Reason.RATE_LIMITED, "wait")
+        for failure, has_succeeded in (
+            (FAILURE, True),
+            (FAILURE, False),
+            (limited, True),
+            (FAILURE, True),
+        ):
+            readings = after_pass(readings, a=ReadResult(NOW, failure), has_succeeded=has_succeeded)
+            counts.append(readings[0].failures_alone)
+        assert counts == [1, 1, 1, 2]
+        assert after_pass(readings, has_succeeded=True)[0].failures_alone == 2
+        success = after_pass(readings, a=ReadResult(NOW, ()), has_succeeded=True)
+        assert success[0].failures_alone == 0
+
+    @pytest.mark.parametrize(("failures", "others"), [(3, 9), (4, 0)])
+    def test_one_that_recovers(self, failures: int, others: int) -> None:
+        """If one that had to wait can be read again, none of the others waits any longer."""
+        waiting, other, third = (
+            replace(reading, failures_alone=count, failure=FAILURE)
+            for reading, count in zip(before(a=NOW, b=NOW, c=NOW), (failures, 9, 0), strict=True)
+        )
+        readings = after_pass((waiting, other, third), a=ReadResult(NOW, ()), has_succeeded=True)
+        assert [reading.failures_alone for reading in readings] == [0, others, 0]
+        assert [reading.up for reading in readings] == [True, False, False]
+
+    def test_one_that_fails_again(self) -> None:
+        """While those that wait only fail again, each of them waits on."""
+        readings = tuple(
+            replace(reading, failures_alone=5, failure=FAILURE) for reading in before(a=0, b=0)
+        )
+        readings = after_pass(readings, a=ReadResult(NOW, FAILURE), has_succeeded=True)
+        assert [reading.failures_alone for reading in readings] == [6, 5]
+
+    def test_retried(self) -> None:
+        """What is tried again keeps its values; a reading without failures stays the same."""
+        first, second = before(a=NOW, b=NOW)
+        waiting = replace(first, failures_alone=5, failure=FAILURE)
+        found = retried([waiting, second])
+        assert found == (replace(waiting, failures_alone=0), second)
+        assert found[1] is second
 
 
 @pytest.mark.parametrize(
