@@ -21,7 +21,9 @@ from rk_exporter.config.config import Config
 from rk_exporter.exporter import Exporter
 from rk_exporter.exporter.reloader import Reloader, ReloadSteps
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
+from rk_exporter.metrics.event_loop import EventLoopMetrics
 from rk_exporter.metrics.web_config import WebConfigMetrics
+from rk_exporter.runtime.event_loop_lag import EventLoopLag
 from rk_exporter.runtime.systemd import (
     ServiceManager,
     passed_descriptors,
@@ -48,6 +50,8 @@ async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
     reloader = _reloader(web, manager, load_again)
     exporter = Exporter(config, reload=reloader.reload)
     exporter.show(ConfigReloadMetrics(reloader))
+    lag = EventLoopLag()
+    exporter.show(EventLoopMetrics(lag))
     async with AsyncExitStack() as bound:
         bound.callback(manager.close)
         sockets = [bound.enter_context(socket) for socket in _sockets(config)]
@@ -65,7 +69,7 @@ async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
         _log_listeners(listeners, config)
         log_webhook_listeners(for_webhooks)
         try:
-            async with reloader.running(exporter):
+            async with reloader.running(exporter), lag.measured():
                 await serve(
                     [*listeners, *for_webhooks],
                     service_manager=manager,

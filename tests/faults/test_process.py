@@ -7,10 +7,13 @@ import socket
 import time
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
+from tests.support.bugs import BLOCK_SECONDS
 from tests.support.building import value
 from tests.support.counted_tasks import TASKS_VARIABLE
 from tests.support.exporter_process import (
@@ -42,6 +45,7 @@ from tests.support.faulty_api import (
 
 
 ERRORS = "rk_exporter_internal_errors_total"
+LAG = "rk_exporter_event_loop_lag_seconds_total"
 
 
 @pytest.fixture
@@ -105,6 +109,52 @@ def test_bugs(tmp_path: Path, api: FaultServer) -> None:
         assert api.url not in exporter.log.partition("internal error")[2]
         exporter.process.terminate()
         assert 0 == exporter.process.wait(60)
+
+
+def test_event_loop_that_is_blocked(tmp_path: Path, api: FaultServer) -> None:
+    """What blocks all work for seconds loses nothing, and a metric says how long it was."""
+    config, bugs = tmp_path / "rk.yml", tmp_path / "bugs"
+    config.write_text(CONFIG.format(url=api.url))
+    bugs.write_text("")
+    program, environment = ("-m", "tests.support.bugs"), {"BUGS": str(bugs)}
+    with exporter_process(config, program=program, environment=environment) as exporter:
+        before = value(exporter.scrape(), LAG) or 0
+        bugs.write_text("block")
+        for number in range(1, 4):
+            for name in (FAULTY, NEIGHBOUR):
+                api.script(name, shown(name, recording_duration=number))
+            metrics = exporter.scrape()
+            for name in (FAULTY, NEIGHBOUR):
+                assert number == value(metrics, "rk_recording_duration_seconds", rk_app=name)
+        bugs.write_text("")
+        # The timer that measures it may have begun half a second later than the block.
+        least = 3 * (BLOCK_SECONDS - 0.5)
+        assert least <= (value(exporter.scrape(), LAG) or 0) - before
+        exporter.terminate()
+
+
+def test_rendering_that_takes_long(tmp_path: Path, api: FaultServer) -> None:
+    """While the metrics are rendered, everything else goes on."""
+    config, bugs = tmp_path / "rk.yml", tmp_path / "bugs"
+    config.write_text(CONFIG.format(url=api.url))
+    bugs.write_text("")
+    program, environment = ("-m", "tests.support.bugs"), {"BUGS": str(bugs)}
+    with (
+        exporter_process(config, program=program, environment=environment) as exporter,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        exporter.scrape()
+        bugs.write_text("hang")
+        calls = len(api.requests)
+        scrape = thread.submit(exporter.scrape)
+        eventually(lambda: len(api.requests) >= calls + 2)
+        for _ in range(3):
+            assert exporter.is_healthy()
+        assert "Meetings and recordings" in httpx.get(exporter.client.base_url).text
+        assert not scrape.done()
+        bugs.write_text("")
+        assert 1 == value(scrape.result(), "rk_up", rk_app=FAULTY)
+        exporter.terminate()
 
 
 # A crash loop.

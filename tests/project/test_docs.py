@@ -25,8 +25,8 @@ from tests.support.exporters import (
     full,
     of_account,
     rate_limited,
-    reload_metrics,
     scrape,
+    serving_metrics,
     sharded,
     verifying,
     watched,
@@ -111,7 +111,7 @@ def metric_rows() -> list[list[str]]:
 
 def test_metrics_table(tmp_path: Path) -> None:
     """The tables have each metric with its labels, and no other except those of the process."""
-    text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path)) + reload_metrics()
+    text = watched(full(tmp_path)) + scrape(rate_limited(tmp_path)) + serving_metrics()
     text += scrape(sharded(tmp_path)) + scrape(of_account(tmp_path))
     text += verifying() + announced() + archived()
     actual: dict[str, set[str]] = {}

@@ -15,12 +15,14 @@ from rk_exporter.config.loader import load
 from rk_exporter.downloads.hosts import DownloadRules
 from rk_exporter.downloads.verdict import Answer
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
+from rk_exporter.metrics.event_loop import EventLoopMetrics
 from rk_exporter.metrics.exposition import Format, encode
 from rk_exporter.metrics.web_config import WebConfigMetrics
 from rk_exporter.metrics.webhooks import WebhookEvents
 from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
 from rk_exporter.model.shard import Shard
+from rk_exporter.runtime.event_loop_lag import EventLoopLag
 from rk_exporter.simulator import Fault, Recording, Session
 from rk_exporter.webhooks.events import EventName
 from rk_exporter.webhooks.receiver import Result
@@ -246,9 +248,14 @@ class Reloaded:
     last_success_timestamp_seconds: float = NOW
 
 
-def reload_metrics() -> str:
-    """Return the metrics that only a process shows whose configuration can be reloaded."""
-    sources = (ConfigReloadMetrics(Reloaded()), WebConfigMetrics(Reloaded()))
+def serving_metrics() -> str:
+    """Return the metrics that only a process shows that serves."""
+    reloaded = Reloaded()
+    sources = (
+        ConfigReloadMetrics(reloaded),
+        WebConfigMetrics(reloaded),
+        EventLoopMetrics(EventLoopLag()),
+    )
     families = chain.from_iterable(source.collect() for source in sources)
     return encode(families, Format.TEXT).decode()
 

@@ -12,6 +12,7 @@ from rk_exporter.metrics.accounts import AccountMetrics
 from rk_exporter.metrics.api_calls import ApiCallMetrics
 from rk_exporter.metrics.blocked_io import BlockedIoMetrics
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
+from rk_exporter.metrics.event_loop import EventLoopMetrics
 from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.metrics.internal_errors import internal_errors
 from rk_exporter.metrics.meetings import MEETING_AGE
@@ -28,6 +29,7 @@ from rk_exporter.model.recording import Outcome, Recording, Status, StopReason
 from rk_exporter.model.shard import Shard
 from rk_exporter.model.webhook import WebhookHealth, WebhookStatus
 from rk_exporter.ratelimit.status import BudgetStatus, RateLimitPolicy
+from rk_exporter.runtime.event_loop_lag import EventLoopLag
 from rk_exporter.snapshot import AccountSnapshot, AppSnapshot, Snapshot
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_file import StateFileStatus
@@ -202,6 +204,7 @@ def _families() -> Iterator[Metric]:
     ApiCallMetrics({"app": ENDPOINTS}, registry=registry)
     internal_errors(["app"], registry=registry)
     registry.register(BlockedIoMetrics())
+    registry.register(EventLoopMetrics(EventLoopLag()))
     registry.register(ConfigReloadMetrics(_Reloaded()))
     registry.register(WebConfigMetrics(_Reloaded()))
     registry.register(WebhookEvents(events=EventName, results=Result))

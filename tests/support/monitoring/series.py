@@ -17,8 +17,8 @@ from tests.support.exporters import (
     full,
     of_account,
     rate_limited,
-    reload_metrics,
     scrape,
+    serving_metrics,
     sharded,
     verifying,
     watched,
@@ -72,7 +72,7 @@ def all_series(folder: Path, rules: Rules) -> Known:
         verifying(),
         announced(),
         archived(),
-        reload_metrics(),
+        serving_metrics(),
     )
     return with_alerts(with_recorded({"up": TARGET, **exposed(texts)}, rules), rules)
 
