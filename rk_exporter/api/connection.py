@@ -92,7 +92,7 @@ class Connection:
                 await progress.opened.aclose()
             # A lent client whose connection has closed meanwhile opens another one.
             is_kept = was_proven and not progress.has_tried_to_connect
-            failure = translate_error(error, was_proven=is_kept, peer=progress.peer)
+            failure = _translate_error(error, was_proven=is_kept, peer=progress.peer)
             if failure is None:
                 raise
             failure.opened_connection = progress.opened_connection(failure)
@@ -212,18 +212,20 @@ def _wire_of(client: httpx.AsyncClient, response: httpx.Response) -> _Wire | Non
     return _Wire(stream, connection._h11_state)  # noqa: SLF001
 
 
-def translate_error(error: BaseException, *, was_proven: bool, peer: str) -> ApiError | None:
+def _translate_error(error: BaseException, *, was_proven: bool, peer: str) -> ApiError | None:
     """Return the ApiError for an error of httpx; None for errors unrelated to the network."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return ApiTimeout("the API did not answer in time")
     if isinstance(error, httpx.TransportError | OSError):
-        return _connection_error(list(_causes(error)), was_proven=was_proven, peer=peer)
+        return connection_error(error, was_proven=was_proven, peer=peer)
     return None
 
 
-def _connection_error(causes: list[BaseException], *, was_proven: bool, peer: str) -> ApiError:
+def connection_error(error: BaseException, *, was_proven: bool, peer: str) -> ApiError:
+    """Return the ApiError for an *error* of a connection to the *peer*."""
+    causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return TlsFailed(f"no trusted connection to {peer} ({_tls_problem(causes)})")
     for cause in causes:

@@ -5,15 +5,9 @@ import asyncio
 import httpx
 
 from rk_exporter import __version__
-from rk_exporter.api.connection import translate_error
+from rk_exporter.api.connection import connection_error
 from rk_exporter.api.connection_setup import ClientFactory
-from rk_exporter.model.errors import (
-    ApiTimeout,
-    BodyTooLarge,
-    ClientError,
-    ConnectFailed,
-    InvalidResponse,
-)
+from rk_exporter.model.errors import ApiTimeout, BodyTooLarge, ClientError, InvalidResponse
 
 
 _HEADERS = {
@@ -43,8 +37,7 @@ async def fetch_public(
     except (TimeoutError, httpx.TimeoutException):
         raise ApiTimeout(f"{_PEER} did not answer in time") from None
     except (httpx.TransportError, OSError) as error:
-        failure = translate_error(error, was_proven=False, peer=_PEER)
-        raise failure or ConnectFailed(f"no connection to {_PEER}") from None
+        raise connection_error(error, was_proven=False, peer=_PEER) from None
     finally:
         await client.aclose()
 

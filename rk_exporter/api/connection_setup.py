@@ -69,9 +69,7 @@ def client_factory(base_url: str) -> ClientFactory:
 
     def make_client() -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(
-                verify=context, limits=limits, proxy=proxy, trust_env=False
-            ),
+            transport=httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy),
             # Callers set the deadline of a call; only connecting has its own timeout.
             timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS),
             # A .netrc would replace the token.
@@ -113,7 +111,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def _system_context() -> ssl.SSLContext:
-    context = httpx.create_ssl_context(trust_env=False)
+    context = httpx.create_ssl_context()
     # The paths of OpenSSL differ from the system's if Python brings its own OpenSSL.
     context.load_default_certs()
     for bundle in filter(os.path.isfile, SYSTEM_BUNDLES):

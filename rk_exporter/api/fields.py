@@ -40,6 +40,10 @@ _list_decoder: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(li
 boolean: Callable[[msgspec.Raw], bool | None] = msgspec.json.Decoder(bool | None).decode
 
 
+class Malformed(ValueError):
+    """A field has none of the forms that are read; only its name is ever shown."""
+
+
 @dataclass(slots=True)
 class ParseIssues:
     """Collects the differences between an answer and the documentation during parsing."""
@@ -63,7 +67,7 @@ class ParseIssues:
 def present(value: T | None) -> T:
     """Return the *value* of a required field."""
     if value is None:
-        raise ValueError("absent")
+        raise Malformed
     return value
 
 
@@ -79,7 +83,7 @@ def identifier(raw: msgspec.Raw) -> str | None:
     if value is None:
         return None
     if not ID_PATTERN.fullmatch(value):
-        raise ValueError("not an id")
+        raise Malformed
     return canonical(value)
 
 
@@ -106,7 +110,7 @@ def is_given(raw: msgspec.Raw) -> bool:
     if content.startswith(b"["):
         return bool(_list_decoder.decode(raw))
     if not content.startswith(b'"'):
-        raise ValueError("neither a string nor a list")
+        raise Malformed
     return True
 
 
@@ -116,7 +120,7 @@ def number(raw: msgspec.Raw) -> float | None:
     if content in _NOT_GIVEN:
         return None
     if content.startswith(b'"') and not _NUMBER_IN_STRING.fullmatch(content):
-        raise ValueError("not a number")
+        raise Malformed
     return _number_decoder.decode(raw)
 
 
@@ -126,7 +130,7 @@ def count(raw: msgspec.Raw) -> int | None:
     if value is None:
         return None
     if not value.is_integer():
-        raise ValueError("not whole")
+        raise Malformed
     return int(value)
 
 
@@ -142,6 +146,6 @@ def timestamp(raw: msgspec.Raw) -> float | None:
         return None
     value = value.upper()
     if not (match := _TIMESTAMP.fullmatch(value)):
-        raise ValueError("not a timestamp")
+        raise Malformed
     moment = datetime.fromisoformat(value if match[2] else f"{value}Z")
     return moment.timestamp() if moment.year >= _EARLIEST_YEAR else None

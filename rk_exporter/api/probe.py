@@ -8,9 +8,16 @@ import asyncio
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
-from rk_exporter.api.endpoints import ACTIVE_RECORDING, MEETING, RECORDING, RECORDINGS, SESSIONS
+from rk_exporter.api.endpoints import (
+    ACTIVE_RECORDING,
+    MEETING,
+    RECORDING,
+    RECORDINGS,
+    SESSIONS,
+    segment,
+)
 from rk_exporter.api.probe_calls import ProbeCalls
 from rk_exporter.api.probe_findings import is_size_refused
 from rk_exporter.api.probe_samples import Sample, iso_time, sample_of, two_statuses
@@ -164,11 +171,11 @@ def list_path(*, per_page: int, **filters: str) -> str:
 
 def meeting_path(meeting_id: str) -> str:
     """Return the path of a meeting."""
-    return f"/meetings/{quote(meeting_id, safe='')}"
+    return f"/meetings/{segment(meeting_id)}"
 
 
 def _active_path(meeting_id: str) -> str:
-    return f"/recordings/active-recording/{quote(meeting_id, safe='')}"
+    return f"/recordings/active-recording/{segment(meeting_id)}"
 
 
 async def _pages(calls: ProbeCalls) -> tuple[tuple[int, Asked], ...]:
@@ -207,7 +214,7 @@ async def _ask_meeting(calls: ProbeCalls, endpoint: str, meeting_id: str | NotAs
 async def _read(calls: ProbeCalls, followed: Recording | None, sample: Sample | None) -> Asked:
     if followed is None:
         return _NO_URL if sample else _no_list(calls)
-    return await calls.ask(RECORDING, f"/recordings/{quote(followed.recording_id, safe='')}")
+    return await calls.ask(RECORDING, f"/recordings/{segment(followed.recording_id)}")
 
 
 async def _since(calls: ProbeCalls, sample: Sample | None) -> tuple[Asked, float | None]:

@@ -3,18 +3,19 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
 from typing import Concatenate, ParamSpec
 
 from rk_exporter.api import parsers
 from rk_exporter.api.probe_samples import Sample, sample_of
 from rk_exporter.api.replies import Asked, BodyKind, NotAsked, Reply
-from rk_exporter.model.errors import ApiError
 from rk_exporter.model.recording import TERMINAL, Recording, Status
 
 
 P = ParamSpec("P")
 _NO_LIST = "the list of recordings cannot be read"
+_UNREADABLE = "the answer cannot be read"
 # Times in answers have fractions of a second, and clocks of servers differ.
 _MOVED_SECONDS = 0.5
 
@@ -116,11 +117,14 @@ def none_judgement(reply: Reply) -> Judgement:
         if reply.kind is BodyKind.ERROR:
             return confirmed("as assumed")
         return differs(f"404 with {reply.kind}")
-    if reply.is_ok:
-        if recordings := _recordings(reply):
-            return unknown(f"the meeting has a recording ({recordings[0].status})")
-        return differs("200 without a recording")
-    return differs(f"{reply.status} with {reply.kind}")
+    if not reply.is_ok:
+        return differs(f"{reply.status} with {reply.kind}")
+    recordings = _recordings(reply)
+    if recordings is None:
+        return unknown(_UNREADABLE)
+    if recordings:
+        return unknown(f"the meeting has a recording ({recordings[0].status})")
+    return differs("200 without a recording")
 
 
 def exists_judgement(existing: Asked, missing: Asked) -> Judgement:
@@ -247,7 +251,7 @@ def finished_judgement(reply: Reply) -> Judgement:
         return unknown(f"{reply.status} with {reply.kind}")
     recordings = _recordings(reply)
     if recordings is None:
-        return unknown("the answer cannot be read")
+        return unknown(_UNREADABLE)
     ended = [recording.status for recording in recordings if recording.status in TERMINAL]
     if ended:
         return differs(f"it is still returned, with status {ended[0]}")
@@ -261,7 +265,7 @@ def expiry_judgement(first: Asked, second: Asked, *, recording_id: str | None) -
     for asked in (first, second):
         if isinstance(asked, NotAsked) or asked.problem:
             return unknown(asked.reason if isinstance(asked, NotAsked) else str(asked.problem))
-    before, after = (_expiry(asked, recording_id or "") for asked in (first, second))
+    before, after = (_expiry(asked, recording_id) for asked in (first, second))
     if before is None or after is None:
         return unknown("an answer has no readable expiry")
     moved = after - before
@@ -271,17 +275,11 @@ def expiry_judgement(first: Asked, second: Asked, *, recording_id: str | None) -
 
 
 def _recordings(reply: Reply) -> tuple[Recording, ...] | None:
-    try:
-        return parsers.parse_active_recordings(reply.status or 0, reply.body).value
-    except ApiError:
-        return None
+    return reply.read(parsers.parse_active_recordings)
 
 
-def _expiry(asked: Asked, recording_id: str) -> float | None:
-    if isinstance(asked, NotAsked):
+def _expiry(asked: Asked, recording_id: str | None) -> float | None:
+    if isinstance(asked, NotAsked) or recording_id is None:
         return None
-    try:
-        parsed = parsers.parse_recording(asked.status or 0, asked.body, recording_id=recording_id)
-    except ApiError:
-        return None
-    return parsed.value.download_url_expiry_timestamp_seconds if parsed.value else None
+    recording = asked.read(partial(parsers.parse_recording, recording_id=recording_id))
+    return recording.download_url_expiry_timestamp_seconds if recording else None

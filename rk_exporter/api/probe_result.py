@@ -33,7 +33,7 @@ def findings(answers: Answers, replies: Sequence[Reply]) -> tuple[Finding, ...]:
             question=question,
             verdict=judgements[question][0],
             explanation=judgements[question][1],
-            evidence=evidence.get(question, ()),
+            evidence=evidence[question],
         )
         for question in Question
     )

@@ -11,7 +11,6 @@ from rk_exporter.api import fields, parsers, schema
 from rk_exporter.api.envelope import unwrap
 from rk_exporter.api.fields import ParseIssues
 from rk_exporter.api.replies import Reply
-from rk_exporter.model.errors import ApiError
 from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.model.recording import TERMINAL, Recording, Status
 
@@ -128,11 +127,10 @@ EMPTY = Sample(listed=(), created_at={}, item_count=0, total_count=None)
 
 def sample_of(reply: Reply) -> Sample | None:
     """Return what a page of the list contains; None if it cannot be read."""
-    try:
-        page = parsers.parse_recordings_page(reply.status or 0, reply.body).value
-        raw_items, _ = unwrap(HTTPStatus.OK, reply.body, schema.recordings_page)
-    except ApiError:
+    page = reply.read(parsers.parse_recordings_page)
+    if page is None:
         return None
+    raw_items, _ = unwrap(HTTPStatus.OK, reply.body, schema.recordings_page)
     return Sample(
         listed=page.items,
         created_at=dict(_created(raw_items or ())),

@@ -7,19 +7,23 @@ of its fields are shown.
 
 import re
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
+from typing import TypeVar
 
 import msgspec
 
 from rk_exporter.api.connection import Answer
 from rk_exporter.api.fields import UNREADABLE
+from rk_exporter.api.results import Parsed
+from rk_exporter.model.errors import ApiError
 from rk_exporter.model.failure import Failure
 from rk_exporter.runtime.json_text import whole_characters
 
 
+T = TypeVar("T")
 # The gateway's codes for a path that it does not know.
 _ROUTE_CODES = frozenset({7000, 7003})
 # Shorter than any token, in case an API uses values as names.
@@ -78,6 +82,15 @@ class Reply:
     def failed(cls, endpoint: str, failure: Failure, answered_at: float) -> "Reply":
         """Return the reply without an answer."""
         return cls(endpoint=endpoint, answered_at=answered_at, failure=failure)
+
+    def read(self, parse: Callable[[int, bytes], Parsed[T]]) -> T | None:
+        """Return what *parse* finds in the answer; None if there is none, or it is an error."""
+        if self.status is None:
+            return None
+        try:
+            return parse(self.status, self.body).value
+        except ApiError:
+            return None
 
     @property
     def is_ok(self) -> bool:

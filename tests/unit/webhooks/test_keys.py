@@ -1,32 +1,16 @@
 import asyncio
 import contextlib
-import ssl
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import trustme
 
-from rk_exporter.api.connection_fetch import fetch_public
-from rk_exporter.api.connection_setup import client_factory
-from rk_exporter.model.errors import ApiError, ConnectFailed
-from rk_exporter.model.failure import Reason
+from rk_exporter.model.errors import ConnectFailed
 from rk_exporter.runtime.files import FileError
 from rk_exporter.simulator.webhooks.signing import public_pem
 from rk_exporter.webhooks.keys import FetchedKey, KeyFile
-from tests.support.fault_server import (
-    TEST_TIMEOUT_SECONDS,
-    Behaviour,
-    FaultServer,
-    Flood,
-    answer,
-    close,
-    drip,
-    hang,
-    head,
-)
 from tests.support.webhooks import key
 
 
@@ -196,79 +180,3 @@ class TestKeyFile:
         path.write_text("nothing")
         with pytest.raises(FileError, match=r"key\.pem: expected a public key in PEM"):
             KeyFile(path, option="webhook.public_key_file")
-
-
-def fetched(behaviour: Behaviour, *, seconds: float = TEST_TIMEOUT_SECONDS) -> bytes:
-    """Fetch a document of at most 100 bytes from a server with this behaviour."""
-
-    async def run() -> bytes:
-        server = FaultServer()
-        server.script("key", behaviour)
-        async with server.running():
-            url = f"{server.url}/key"
-            body = await fetch_public(
-                client_factory(url), url, largest_body_bytes=100, timeout_seconds=seconds
-            )
-            (request,) = server.requests
-            assert "authorization" not in request.headers
-            return body
-
-    return asyncio.run(run())
-
-
-class TestFetch:
-    def test_success(self) -> None:
-        """A complete answer is returned; the request has no token."""
-        assert fetched(answer(200, b"x" * 100)) == b"x" * 100
-
-    @pytest.mark.parametrize(
-        ("behaviour", "reason", "message"),
-        [
-            (answer(302, b"", "Location: http://169.254.169.254/"), Reason.CLIENT_ERROR, "302"),
-            (answer(500), Reason.CLIENT_ERROR, "answered 500"),
-            (answer(200, b"x" * 101), Reason.TOO_LARGE, "larger"),
-            (
-                Flood(head(200, "Transfer-Encoding: chunked") + b"ffffffff\r\n", 50_000_000),
-                Reason.TOO_LARGE,
-                "larger",
-            ),
-            (answer(200, b"", "Content-Encoding: gzip"), Reason.INVALID_RESPONSE, "compressed"),
-            (close(head(200, "Content-Length: 5") + b"x"), Reason.INVALID_RESPONSE, "complete"),
-            (close(), Reason.CONNECT, "closed before the answer"),
-        ],
-        ids=["redirect", "error", "large", "flood", "packed", "cut off", "closed"],
-    )
-    def test_failure(self, behaviour: Behaviour, reason: Reason, message: str) -> None:
-        """Anything but a small complete answer 200 is refused; redirects are not followed."""
-        with pytest.raises(ApiError, match=message) as caught:
-            fetched(behaviour)
-        assert caught.value.reason is reason
-
-    @pytest.mark.parametrize(
-        "behaviour", [hang(), drip(b"x" * 5000, head=head(200))], ids=["hang", "drip"]
-    )
-    def test_slow(self, behaviour: Behaviour) -> None:
-        """A server that hangs or drips is given up at the deadline."""
-        with pytest.raises(ApiError, match="did not answer in time"):
-            fetched(behaviour, seconds=0.2)
-
-    def test_untrusted(self) -> None:
-        """A certificate of an unknown authority is refused."""
-
-        async def run() -> None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-            server = FaultServer()
-            server.script("key", answer())
-            async with server.running(context):
-                url = f"{server.url}/key"
-                await fetch_public(
-                    client_factory(url),
-                    url,
-                    largest_body_bytes=100,
-                    timeout_seconds=TEST_TIMEOUT_SECONDS,
-                )
-
-        with pytest.raises(ApiError, match="certificate") as caught:
-            asyncio.run(run())
-        assert caught.value.reason is Reason.TLS
