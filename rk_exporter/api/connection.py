@@ -225,7 +225,7 @@ def _translate_error(error: BaseException, *, was_proven: bool, peer: str) -> Ap
 
 def connection_error(error: BaseException, *, was_proven: bool, peer: str) -> ApiError:
     """Return the ApiError for an *error* of a connection to the *peer*."""
-    causes = list(_causes(error))
+    causes = _causes(error)
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return TlsFailed(f"no trusted connection to {peer} ({_tls_problem(causes)})")
     for cause in causes:
@@ -244,13 +244,19 @@ def _refusal(status: str) -> str:
     return f"the proxy answered {status}"
 
 
-def _causes(error: BaseException | None) -> Iterable[BaseException]:
-    while error is not None:
-        yield error
-        if isinstance(error, BaseExceptionGroup):
-            for member in error.exceptions:
-                yield from _causes(member)
-        error = error.__cause__ or error.__context__
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return *error* and its causes, each once: `raise inner from outer` can make a circle."""
+    found: list[BaseException] = []
+    left: list[BaseException | None] = [error]
+    while left:
+        cause = left.pop()
+        if cause is None or cause in found:
+            continue
+        found.append(cause)
+        left.append(cause.__cause__ or cause.__context__)
+        if isinstance(cause, BaseExceptionGroup):
+            left.extend(cause.exceptions)
+    return found
 
 
 def _tls_problem(causes: Iterable[BaseException]) -> str:

@@ -64,6 +64,14 @@ class ParseIssues:
         return Parsed(value, tuple(self.malformed_fields), tuple(self.unknown_statuses))
 
 
+def if_readable(raw: msgspec.Raw, parse: Callable[[msgspec.Raw], T]) -> T | None:
+    """Return what *parse* returns for *raw*; None if it is malformed, which is not counted."""
+    try:
+        return parse(raw)
+    except UNREADABLE:
+        return None
+
+
 def present(value: T | None) -> T:
     """Return the *value* of a required field."""
     if value is None:

@@ -9,7 +9,6 @@ import msgspec
 
 from rk_exporter.api import fields, parsers, schema
 from rk_exporter.api.envelope import unwrap
-from rk_exporter.api.fields import ParseIssues
 from rk_exporter.api.replies import Reply
 from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.model.recording import TERMINAL, Recording, Status
@@ -152,13 +151,12 @@ def two_statuses(sample: Sample) -> tuple[Status, ...]:
 
 
 def _created(raw_items: Iterable[msgspec.Raw]) -> Iterable[tuple[str, float]]:
-    issues = ParseIssues()
     for raw in raw_items:
-        item = issues.read("meeting", raw, _item_decoder.decode)
+        item = fields.if_readable(raw, _item_decoder.decode)
         if item is None or item.meeting is None:
             continue
-        recording_id = issues.read("id", item.id, fields.identifier)
-        created_at = issues.read("created_at", item.meeting.created_at, fields.timestamp)
+        recording_id = fields.if_readable(item.id, fields.identifier)
+        created_at = fields.if_readable(item.meeting.created_at, fields.timestamp)
         if recording_id and created_at is not None:
             yield recording_id, created_at
 

@@ -82,8 +82,10 @@ def read_meeting(
         meeting_id = own_issues.read("meeting_id", item.meeting_id, fields.identifier)
         meeting_id = meeting_id or _id_in_file_name(file_name)
         meeting = None if meeting_id is None else Meeting(meeting_id, meeting_id)
-    if meeting is None or own_issues.malformed_fields:
-        issues.malformed_fields.append("meeting_id")
+    if meeting is None:
+        own_issues.malformed_fields.append("meeting_id")
+    # Counted once, however many of the fields are malformed.
+    issues.malformed_fields += own_issues.malformed_fields[:1]
     return meeting
 
 
@@ -93,7 +95,7 @@ def _referenced_meeting(raw: msgspec.Raw) -> Meeting | None:
     if reference is None or meeting_id is None:
         return None
     # A malformed title must not cost the recording.
-    title = ParseIssues().read("title", reference.title, fields.label)
+    title = fields.if_readable(reference.title, fields.label)
     return Meeting(meeting_id, title or meeting_id)
 
 

@@ -1,6 +1,7 @@
 """Faults of real connections over real sockets."""
 
 import asyncio
+import errno
 import gzip
 import logging
 import socket
@@ -11,9 +12,10 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import httpx
 import pytest
 
-from rk_exporter.api.connection import LARGEST_BODY_BYTES
+from rk_exporter.api.connection import LARGEST_BODY_BYTES, connection_error
 from rk_exporter.api.endpoints import NO_STATUS
 from rk_exporter.model.errors import (
     ApiError,
@@ -432,6 +434,14 @@ def test_unknown_name(name: str) -> None:
             assert client.observer == Observer([NO_STATUS], [Reason.CONNECT])
 
     asyncio.run(run())
+
+
+def test_circle_of_causes() -> None:
+    """An error that is a cause of its own cause is explained like any other, and ends."""
+    outer, inner = httpx.ConnectError("outer"), ConnectionRefusedError(errno.ECONNREFUSED, "")
+    outer.__cause__, inner.__cause__ = inner, outer
+    error = connection_error(outer, was_proven=False, peer="the API")
+    assert str(error) == "no connection to the API (Connection refused)"
 
 
 # Answers that are rejected.

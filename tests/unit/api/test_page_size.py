@@ -1,3 +1,4 @@
+import asyncio
 import itertools
 import math
 
@@ -9,10 +10,12 @@ from hypothesis import strategies as st
 from rk_exporter.api.pagination import PageSize, PageSizeChanged, walk
 from rk_exporter.api.results import Page, Paging
 from rk_exporter.model.errors import ApiError, BodyTooLarge, ClientError, ServerError
+from tests.support import virtual_time
 from tests.support.building import run
 
 
 DAY = 86_400.0
+PAGE: Page[str] = Page((), (), None)
 
 
 def refusal() -> ClientError:
@@ -76,6 +79,61 @@ class TestSizes:
         sizes = PageSize()
         assert [sizes.refuse(100, refusal(), 0.0) for _ in range(4)] == [True] * 4
         assert sizes.current(0.0) == 50
+
+
+class TestRequest:
+    """Requests of pages, whose answers set the size."""
+
+    @staticmethod
+    def asked(
+        *answers: Page[str] | ApiError, is_filtered: bool = False, wait_seconds: float = 0.0
+    ) -> tuple[list[int], list[object]]:
+        """Return the sizes that are asked for one after the other, and the results."""
+        sizes, left = PageSize(), [*answers]
+        asked: list[int] = []
+
+        async def ask(size: int) -> Page[str]:
+            asked.append(size)
+            answer = left.pop(0)
+            if isinstance(answer, ApiError):
+                raise answer
+            return answer
+
+        async def steps() -> list[object]:
+            results: list[object] = []
+            for _ in answers:
+                try:
+                    page = await sizes.request(ask, is_filtered=is_filtered)
+                    results.append(page.requested)
+                except (ApiError, PageSizeChanged) as error:
+                    results.append(error.__cause__ or error)
+                await asyncio.sleep(wait_seconds)
+            return results
+
+        return asked, virtual_time.run(steps())
+
+    def test_accepted(self) -> None:
+        """A page knows how many items it could have; its size is not at fault later."""
+        error = refusal()
+        assert self.asked(PAGE, error, PAGE) == ([100, 100, 100], [100, error, 100])
+
+    @pytest.mark.parametrize("error", [refusal(), BodyTooLarge("large")])
+    def test_refused(self, error: ApiError) -> None:
+        """After a refusal the walk begins again, with a smaller size for a day."""
+        assert self.asked(error, PAGE, PAGE) == ([100, 50, 50], [error, 50, 50])
+        waited = self.asked(error, PAGE, PAGE, wait_seconds=DAY / 2)
+        assert waited == ([100, 50, 100], [error, 50, 100])
+
+    def test_refused_filter(self) -> None:
+        """A refusal of a filtered list may be about the filter; a page that is too large is not."""
+        error, large = refusal(), BodyTooLarge("large")
+        assert self.asked(error, error, is_filtered=True) == ([100, 100], [error, error])
+        assert self.asked(large, PAGE, is_filtered=True) == ([100, 50], [large, 50])
+
+    def test_other_failure(self) -> None:
+        """Another failure is the caller's."""
+        error = ServerError("500")
+        assert self.asked(error, PAGE) == ([100, 100], [error, 100])
 
 
 class ListServer:
