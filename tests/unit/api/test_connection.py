@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from rk_exporter import __version__
 from rk_exporter.api.connection import LARGEST_BODY_BYTES, connection_error
 from rk_exporter.api.endpoints import NO_STATUS
 from rk_exporter.model.errors import (
@@ -74,7 +75,8 @@ def test_answer_is_read() -> None:
         )
         assert request.headers["authorization"] == f"Bearer {TOKEN}"
         assert request.headers["accept-encoding"] == "identity"
-        assert request.headers["user-agent"].startswith("rk-exporter/")
+        assert request.headers["accept"] == "application/json"
+        assert request.headers["user-agent"] == f"rk-exporter/{__version__}"
         assert client.observer == Observer(codes=["200"])
 
     with_server(test, answer())
@@ -478,6 +480,7 @@ def test_body_too_large(framing: str) -> None:
     async def test(server: FaultServer, client: Client) -> None:
         error = await client.failure()
         assert (type(error), error.reason) == (BodyTooLarge, Reason.TOO_LARGE)
+        assert str(error) == "the API's answer is larger than 1 MiB"
         await server.until(lambda: server.open_connections == 0)
         # This includes the buffers of the kernel.
         assert flood.sent_bytes < 32 << 20

@@ -269,6 +269,10 @@ def test_untrusted_server_behind_a_proxy(environment: pytest.MonkeyPatch) -> Non
         ("test", ENCRYPTED),
         ("*", ENCRYPTED),
         ("other.test, api.test:443", f"{ENCRYPTED}:443"),
+        ("api.test:443", ENCRYPTED),
+        ("api.test:80", PLAIN),
+        ("api.test:8080", f"{PLAIN}:8080"),
+        ("[fd00::1]:8080", "http://[fd00::1]:8080"),
         ("10.0.0.0/8,192.168.0.0/16", "http://10.1.2.3:8080"),
         ("fd00::/8", "http://[fd00::1]:8080"),
         ("", "http://localhost:8080"),
@@ -293,6 +297,8 @@ def test_direct(
         ("other.test", ENCRYPTED),
         ("pi.test", ENCRYPTED),
         ("api.test.example", ENCRYPTED),
+        ("api.test:80", ENCRYPTED),
+        ("api.test:443", f"{ENCRYPTED}:8443"),
         ("11.0.0.0/8,nonsense/8,", "http://10.1.2.3:8080"),
         ("", "http://localhost.example"),
     ],
@@ -335,6 +341,9 @@ def test_other_scheme(environment: pytest.MonkeyPatch) -> None:
         f"http://{USER}:1?{PASSWORD}@proxy.test",
         f"http://{USER}:1#{PASSWORD}@proxy.test",
         f"{USER}:{PASSWORD}@proxy test",
+        f"http://{USER}:{PASSWORD}@proxy.test:0",
+        f"http://{USER}:{PASSWORD}@proxy.test:65536",
+        f"http://{USER}:{PASSWORD}@proxy%2e.test",
         "http://",
     ],
 )
@@ -348,6 +357,21 @@ def test_invalid_proxy(address: str, environment: pytest.MonkeyPatch) -> None:
         "with special characters of a password percent-encoded"
     )
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_valid_proxy(scheme: str, port: int, environment: pytest.MonkeyPatch) -> None:
+    """A proxy may have any port, and may be encrypted."""
+    environment.setenv("HTTPS_PROXY", f"{scheme}://{USER}:{PASSWORD}@proxy.test:{port}/")
+    assert proxy_of(ENCRYPTED) == b"proxy.test"
+
+
+def test_invalid_proxy_for_http(environment: pytest.MonkeyPatch) -> None:
+    """The error names the variable for the scheme of the API."""
+    environment.setenv("HTTP_PROXY", "nonsense://")
+    with pytest.raises(SetupError, match=r"^HTTP_PROXY or ALL_PROXY: invalid proxy; "):
+        client_factory(PLAIN)
 
 
 @pytest.mark.parametrize("credentials", [f"{USER}:{PASSWORD}", "a:b"])

@@ -8,12 +8,14 @@ import subprocess
 from pathlib import Path
 
 import certifi
+import httpx
 import pytest
 import trustme
 
 from rk_exporter.api import connection_setup
 from rk_exporter.api.connection_setup import SetupError, client_factory
 from rk_exporter.model.errors import TlsFailed
+from rk_exporter.runtime.files import FileHangs
 from tests.support.api_client import MEETING, NOTHING, client_of
 from tests.support.fault_server import FaultServer, answer
 
@@ -145,12 +147,22 @@ def test_certifi_remains() -> None:
     assert known >= {certificate["serialNumber"] for certificate in only}
 
 
-@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
-def test_nothing_to_read(variable: str, tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
+PROBLEM = "SSL_CERT_FILE and SSL_CERT_DIR: "
+HINT = ": correct or unset these variables"
+
+
+@pytest.mark.parametrize(
+    ("variable", "reason"),
+    [("SSL_CERT_FILE", "No such file or directory"), ("SSL_CERT_DIR", "no such folder")],
+)
+def test_nothing_to_read(
+    variable: str, reason: str, tmp_path: Path, environment: pytest.MonkeyPatch
+) -> None:
     """A variable with the name of nothing is an error, because all calls would fail."""
     environment.setenv(variable, str(tmp_path / "missing"))
-    with pytest.raises(SetupError, match=r"^SSL_CERT_FILE and SSL_CERT_DIR: cannot read"):
+    with pytest.raises(SetupError) as caught:
         client_factory("https://api.test")
+    assert str(caught.value) == f"{PROBLEM}cannot read certificates ({reason}){HINT}"
 
 
 def test_damaged_file(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
@@ -158,5 +170,41 @@ def test_damaged_file(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
     path = tmp_path / "damaged.pem"
     path.write_text("not a certificate\n")
     environment.setenv("SSL_CERT_FILE", str(path))
-    with pytest.raises(SetupError, match=r"^SSL_CERT_FILE and SSL_CERT_DIR: cannot read"):
+    with pytest.raises(SetupError) as caught:
         client_factory("https://api.test")
+    assert str(caught.value).startswith(f"{PROBLEM}cannot read certificates (")
+    assert str(caught.value).endswith(HINT)
+
+
+def test_file_that_hangs(environment: pytest.MonkeyPatch) -> None:
+    """A file on a server that does not answer is an error; the start does not wait forever."""
+
+    def hang(**_paths: object) -> ssl.SSLContext:
+        raise FileHangs
+
+    environment.setenv("SSL_CERT_FILE", "/nowhere")
+    environment.setattr(ssl, "create_default_context", hang)
+    with pytest.raises(SetupError) as caught:
+        client_factory("https://api.test")
+    assert str(caught.value) == f"{PROBLEM}{FileHangs()}"
+
+
+@pytest.mark.parametrize("url", ["https://xn--a", "https://[::1", "https://host:port"])
+def test_invalid_host(url: str) -> None:
+    """A host name that cannot be one is an error, and names its option."""
+    with pytest.raises(SetupError) as caught:
+        client_factory(url)
+    assert str(caught.value) == "api.base_url: invalid host name"
+
+
+def test_clients() -> None:
+    """Each client has one connection, is deaf to the environment, and follows no redirects."""
+    make_client = client_factory("https://api.test")
+    client = make_client()
+    assert client is not make_client()
+    assert not client.trust_env
+    assert not client.follow_redirects
+    assert httpx.Timeout(None, connect=5.0) == client.timeout
+    pool = client._transport._pool  # type: ignore[attr-defined] # noqa: SLF001
+    limits = (pool._max_connections, pool._max_keepalive_connections)  # noqa: SLF001
+    assert (limits, 150.0) == ((1, 1), pool._keepalive_expiry)  # noqa: SLF001

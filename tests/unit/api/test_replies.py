@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rk_exporter.api.parsers import parse_recordings_page
 from rk_exporter.api.replies import BodyKind, Reply
 from rk_exporter.model.failure import Failure, Reason
 
@@ -49,6 +50,10 @@ def test_kinds(body: bytes, kind: BodyKind) -> None:
         (b'{"error":{"code":404}}', (404,)),
         (b'{"errors":[{"code":7003},{"message":"x"},{"code":"7000"},{"code":1}]}', (7003, 1)),
         (b'{"errors":[{"code":123456789012}]}', ()),
+        (b'{"errors":[{"code":9999999},{"code":-9999999}]}', (9_999_999, -9_999_999)),
+        (b'{"errors":[{"code":10000000},{"code":-10000000}]}', ()),
+        (json.dumps({"errors": [{"code": code} for code in range(9)]}).encode(), (0, 1, 2, 3, 4)),
+        (b'{"errors":[{"code":1}],"error":{"code":2}}', (1, 2)),
         (b'{"errors":{"code":1}}', ()),
         (b'{"errors":["x"],"error":{"code":5}}', ()),
         (b"text", ()),
@@ -85,6 +90,43 @@ def test_no_answer() -> None:
     assert "GET /x: no answer (timeout)" == failed.describe("GET /x")
     assert "the API did not answer in time" == failed.problem
     assert not failed.is_ok
+    assert failed.read(parse_recordings_page) is None
+    nothing = Reply(endpoint="meeting", answered_at=0.0)
+    assert "GET /x: no answer (none)" == nothing.describe("GET /x")
+    assert "the API failed (None)" == nothing.problem
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "problem", "refusal"),
+    [
+        (b"", 401, *["the API refuses this endpoint (401)"] * 2),
+        (b"", 403, *["the API refuses this endpoint (403)"] * 2),
+        (b"<html>", 404, None, "the API has no such endpoint (404)"),
+        (b"", 404, None, None),
+        (b"", 429, "the API asks for fewer calls (429)", None),
+        (b"", 499, None, None),
+        (b"<html>", 500, "the API failed (500)", None),
+        (b"", 599, "the API failed (599)", None),
+    ],
+)
+def test_problems(body: bytes, status: int, problem: str | None, refusal: str | None) -> None:
+    """Some answers say nothing about the request, and after some the API cannot be asked at all."""
+    assert (problem, refusal) == (reply(body, status).problem, reply(body, status).refusal)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "is_ok"),
+    [
+        (b'{"success":true,"data":null}', 200, True),
+        (b'{"success":true,"data":null}', 201, True),
+        (b'{"success":true,"data":null}', 202, False),
+        (b'{"success":true}', 200, False),
+        (b'{"data":null}', 200, False),
+    ],
+)
+def test_success(body: bytes, status: int, *, is_ok: bool) -> None:
+    """A success has `data`, and the status of one."""
+    assert is_ok is reply(body, status).is_ok
 
 
 def test_description() -> None:
@@ -94,6 +136,12 @@ def test_description() -> None:
         "GET /x: 404; RealtimeKit's `error`; codes 404; fields success, error (?, code, message)"
         == reply(json.dumps(body).encode()).describe("GET /x")
     )
+    several = b'{"errors":[{"code":1,"a":2},{"code":3}],"error":{}}'
+    assert (
+        "GET /x: 400; the gateway's `errors`; codes 1, 3; fields errors, error (a, code)"
+        == reply(several, 400).describe("GET /x")
+    )
+    assert "GET /x: 404; text" == reply(b"none", 404).describe("GET /x", with_fields=True)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +154,8 @@ def test_description() -> None:
         ([], ""),
         (None, ""),
         ([1], ""),
-        ({f"f{number}": 1 for number in range(30)}, ", ".join(f"f{n}" for n in range(24)) + ", …"),
+        ({f"f{number}": 1 for number in range(24)}, ", ".join(f"f{n}" for n in range(24))),
+        ({f"f{number}": 1 for number in range(25)}, ", ".join(f"f{n}" for n in range(24)) + ", …"),
     ],
 )
 def test_fields_of_items(data: object, names: str) -> None:
@@ -155,6 +204,20 @@ def test_any_header(value: str) -> None:
     assert shown.isascii()
     assert not shown or shown.isprintable()
     assert not re.search(r"[A-Za-z0-9_.-]{20}", shown)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("https://host/a", "https:??host?a"),
+        ("x" * 19 + " " + "y" * 20, "x" * 19 + " ?"),
+        ("a;" * 60 + "b", "a;" * 60),
+        ("", ""),
+    ],
+)
+def test_unusual_headers(value: str, shown: str) -> None:
+    """What a rate limit header does not contain is replaced, and a long one is cut."""
+    assert shown == reply(Ratelimit=value).header("Ratelimit")
 
 
 def test_usual_headers() -> None:
