@@ -41,7 +41,7 @@ import math
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice, repeat
 
@@ -195,6 +195,14 @@ class SlidingWindowBudget:
         has_ended = len(kept) < len(self._quotas)
         self._quotas = kept
         return has_ended
+
+    def limiting_policies(self, now: float) -> Collection[str]:
+        """Return the names of the reported policies that calls must still obey."""
+        return {
+            policy
+            for policy, quota in self._quotas.items()
+            if now < quota.until or quota.remaining < 1
+        }
 
     def remaining(self, now: float) -> int:
         """Return how many places the window has left."""

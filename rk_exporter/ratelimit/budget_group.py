@@ -10,7 +10,7 @@ from functools import partial
 
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.model.secret import Secret
-from rk_exporter.ratelimit.budget import SlidingWindowBudget
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS, SlidingWindowBudget
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
 from rk_exporter.ratelimit.fair_order import FairOrder
 from rk_exporter.ratelimit.headers import BLOCK_SECONDS
@@ -24,6 +24,14 @@ _RATE_LIMITED = Backoff(first_seconds=BLOCK_SECONDS, longest_seconds=900.0)
 _SAVED_PER_SECOND = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyReport:
+    """The last report of the API about its policies, and when it came (monotonic seconds)."""
+
+    policies: tuple[RateLimitPolicy, ...] = ()
+    came_at: float = -math.inf
+
+
 @dataclass(eq=False, repr=False)
 class BudgetGroup:
     """What all calls of one Cloudflare user share; *monotonic* is the clock of its *budget*."""
@@ -35,7 +43,7 @@ class BudgetGroup:
         default_factory=partial(CircuitBreaker, _RATE_LIMITED), init=False
     )
     reachability: Reachability = field(default_factory=Reachability, init=False)
-    policies: tuple[RateLimitPolicy, ...] = field(default=(), init=False)
+    report: PolicyReport = field(default_factory=PolicyReport, init=False)
     app_count: int = field(default=0, init=False)
     tokens: dict[Secret, float] = field(default_factory=dict, init=False)
     """When each token was last used for a call, in monotonic seconds."""
@@ -49,7 +57,15 @@ class BudgetGroup:
         others = list(others)
         self.budget.take_over(other.budget for other in others)
         self.breaker.take_over(other.breaker for other in others)
-        self.policies = next((other.policies for other in others if other.policies), ())
+        self.report = max((other.report for other in others), key=lambda report: report.came_at)
+
+    def policies(self, now: float) -> tuple[RateLimitPolicy, ...]:
+        """Return the last reported policies that are not old, or that still limit the calls."""
+        is_recent = now < self.report.came_at + WINDOW_SECONDS
+        limiting = self.budget.limiting_policies(now)
+        return tuple(
+            policy for policy in self.report.policies if is_recent or policy.policy in limiting
+        )
 
     async def wait(self, seconds: float) -> None:
         """Wait for *seconds*, or until a call ends."""

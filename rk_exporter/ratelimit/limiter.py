@@ -16,7 +16,7 @@ from rk_exporter.model.errors import ApiError, Unreachable
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.app_breakers import AppBreakers, CallBreakers, strictest
 from rk_exporter.ratelimit.budget import LONGEST_PACED_SECONDS
-from rk_exporter.ratelimit.budget_group import BudgetGroup
+from rk_exporter.ratelimit.budget_group import BudgetGroup, PolicyReport
 from rk_exporter.ratelimit.circuit_breaker import CircuitBreaker
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.ratelimit.status import BudgetStatus, Outage, RateLimitPolicy, outage_of
@@ -123,7 +123,7 @@ class RateLimiter:
         status = BudgetStatus(
             limit=self._group.budget.limit,
             remaining=self._group.budget.remaining(now),
-            policies=self._group.policies,
+            policies=self._group.policies(now),
         )
         breaker = strictest(self._breakers)
         if breaker is None or breaker.open_until is None:
@@ -168,7 +168,7 @@ class RateLimiter:
             self.counts = replace(self.counts, succeeded=self.counts.succeeded + 1)
             self._app.take_success(breakers)
             if group.budget.end_probe():
-                group.policies = ()
+                group.report = PolicyReport()
             group.reachability.take_answer()
         finally:
             ended_at = group.tokens[context.token] = group.monotonic()
@@ -181,8 +181,9 @@ class RateLimiter:
     def observe(self, policies: tuple[RateLimitPolicy, ...]) -> None:
         """Take in the *policies* that an answer reports, before its call leaves `acquire`."""
         if policies:
-            self._group.policies = policies
-            self._group.budget.observe(self._group.monotonic(), policies)
+            now = self._group.monotonic()
+            self._group.report = PolicyReport(policies, now)
+            self._group.budget.observe(now, policies)
 
     @property
     def _breakers(self) -> CallBreakers:

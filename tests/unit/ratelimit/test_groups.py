@@ -17,6 +17,7 @@ from rk_exporter.model.failure import Reason
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start
+from rk_exporter.ratelimit.budget_group import PolicyReport
 from rk_exporter.ratelimit.groups import BudgetGroups, GroupTerms
 from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
 from rk_exporter.ratelimit.status import RateLimitPolicy
@@ -306,14 +307,14 @@ def test_calls_to_save() -> None:
 
 
 def test_what_goes_on_after_a_reload() -> None:
-    """A block keeps its reason, and the last report is shown until there is another one."""
+    """A block keeps its reason, and the last report is shown until it is old."""
 
     async def run() -> None:
         world = World()
         world.reload(Setup(BOTH, APART))
         await asyncio.sleep(400.0)
         policies = (RateLimitPolicy(policy="default", remaining=7),)
-        world.groups["a"].policies = policies
+        world.groups["a"].report = PolicyReport(policies, world.clock.monotonic())
         world.setup = Setup(X, APART)
         await world.run(1.0, retry_after=900.0)
         world.reload(Setup(BOTH, ANY))
@@ -332,7 +333,7 @@ def test_no_report_before_a_reload() -> None:
         world = World()
         for _ in range(2):
             world.reload(Setup(X, ANY))
-        return world.groups[None].policies
+        return world.groups[None].report.policies
 
     assert () == virtual_time.run(run())
 

@@ -83,6 +83,7 @@ class Client:
         *,
         lasts: float = 0.0,
         left: int | None = None,
+        reset_seconds: float | None = None,
     ) -> float | None:
         """Make a call that ends in *error*; return how long it waited, or None without a call."""
         wanted = now()
@@ -93,7 +94,9 @@ class Client:
                 self.begun.append(begun)
                 await asyncio.sleep(lasts)
                 if left is not None:
-                    policy = RateLimitPolicy(policy="default", remaining=left)
+                    policy = RateLimitPolicy(
+                        policy="default", remaining=left, reset_seconds=reset_seconds
+                    )
                     self.limiter.observe((policy,))
                 if error:
                     raise error
@@ -315,6 +318,22 @@ class TestBudget:
         app.begin_pass()
         assert [0, 0, 0] == [await app.call() for _ in range(3)]
         assert () == app.status.policies
+
+    @in_virtual_time
+    async def test_old_reports(self, world: World) -> None:
+        """A report is shown in the window of the API, or until its own reset."""
+        app = await world.rested_app()
+        await app.call(left=77)
+        await asyncio.sleep(299)
+        await app.call()
+        assert [77] == [policy.remaining for policy in app.status.policies]
+        await asyncio.sleep(1)
+        assert not app.status.policies
+        assert await app.call(left=76, reset_seconds=900.0) is not None
+        await asyncio.sleep(899)
+        assert [76] == [policy.remaining for policy in app.status.policies]
+        await asyncio.sleep(1)
+        assert not app.status.policies
 
 
 class TestCanAfford:
