@@ -161,9 +161,7 @@ class AppParts:
         """Return the *readings* of meetings whose turn it is, without what events have hinted."""
         now, webhook = self.clock.wall(), self.webhook
         waiting = due(readings, now=now, fresh_seconds=fresh_seconds)
-        idle_seconds = (
-            webhook.idle_seconds(interval_seconds=state.interval.seconds) if webhook else 0.0
-        )
+        idle_seconds = webhook and webhook.idle_seconds(interval_seconds=state.interval.seconds)
         if not idle_seconds:
             return waiting
         in_progress = self.tracker.in_progress()

@@ -1,15 +1,34 @@
+import asyncio
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rk_exporter.api.client import RealtimeKitClient
+from rk_exporter.collector.app_collector import AppCollector
+from rk_exporter.collector.meeting_list import MeetingList
 from rk_exporter.config.loader import load
-from rk_exporter.config.tokens import TOKEN_VARIABLE
+from rk_exporter.config.tokens import TOKEN_VARIABLE, FixedToken
+from rk_exporter.model.meeting import App, Meeting, Reading, ReadMode
+from rk_exporter.model.recording import Recording
+from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.simulator import Fault
+from rk_exporter.tracking.state_records import SavedApp
+from rk_exporter.tracking.tracker_state import TrackerState
+from tests.support import virtual_time
+from tests.support.app_parts import app_parts
 from tests.support.building import (
     NOW,
+    TOKEN,
     Setup,
     Simulation,
+    VirtualClock,
     config,
+    limiter_of,
     run,
     samples,
     scripted,
@@ -18,6 +37,7 @@ from tests.support.building import (
     simulate,
     value,
 )
+from tests.support.log_lines import lines
 from tests.support.read_modes import (
     ids,
     paths,
@@ -126,3 +146,210 @@ class TestMinInterval:
         system = setup(scripted(), configuration=config(scrape__min_interval="5s", api__read=mode))
         is_read = [bool(calls) for calls, _ in self.scrape_at(system, 7200, 10, 12, 3610)]
         assert is_read == [True, True, False, True]
+
+
+class Client(RealtimeKitClient):
+    """A client whose meetings have no recordings; it keeps the contexts of its calls."""
+
+    max_concurrency = 2
+
+    def __init__(self) -> None:
+        self.contexts: list[PassContext] = []
+        self.has_left = self.is_closed = False
+
+    async def active_recordings(
+        self, meeting_id: str, context: PassContext
+    ) -> tuple[Recording, ...]:
+        del meeting_id
+        self.contexts.append(context)
+        return ()
+
+    def leave(self) -> None:
+        self.has_left = True
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+class Token(FixedToken):
+    """A token whose file may have a problem."""
+
+    problem: str | None = None  # type: ignore[assignment]
+
+
+class File:
+    """A file of meetings."""
+
+    path = Path("meetings")
+    meetings: tuple[Meeting, ...] = ()
+    last_read_successful = True
+    problem: str | None = None
+    last_success_timestamp_seconds: float | None = NOW
+
+    async def refresh(self) -> bool:
+        return False
+
+
+class App1:
+    """The collector of an app with one meeting, whose parts make no other calls."""
+
+    def __init__(self, min_interval_seconds: float = 0.0, **changes: Any) -> None:
+        self.client, self.token, self.file = Client(), Token(TOKEN), File()
+        self.parts = replace(
+            app_parts("app-1", VirtualClock(), ReadMode.ACTIVE_RECORDING),
+            client=self.client,
+            token=self.token,
+            meetings=MeetingList([Meeting("b", "b")], [self.file]),
+            backfill=None,
+            discovery=None,
+        )
+        self.parts = replace(self.parts, **changes)
+        self.collector = AppCollector(self.parts, min_interval_seconds=min_interval_seconds)
+
+    async def run_pass(self, after: float = 15.0, *, seconds: float = 9.5) -> int:
+        """Make a pass *after* a pause; return how many calls it has made."""
+        await asyncio.sleep(after)
+        before = len(self.client.contexts)
+        await self.collector.run_pass(asyncio.get_running_loop().time() + seconds)
+        return len(self.client.contexts) - before
+
+
+def with_app(steps: Callable[[App1], Awaitable[None]], *args: float, **changes: Any) -> None:
+    """Run *steps* with the collector of an app."""
+
+    async def run_steps() -> None:
+        await steps(App1(*args, **changes))
+
+    virtual_time.run(run_steps())
+
+
+class TestContext:
+    """The limits of the calls of a pass."""
+
+    @pytest.mark.parametrize(
+        ("number", "seconds", "timeout", "waits"),
+        [
+            (1, 9.5, 4.75, 8.55),
+            (1, 60.0, 5.0, 54.0),
+            (2, 9.5, 4.75, 1.0),
+            (2, 60.0, 5.0, 1.0),
+            (2, 0.5, 0.25, 0.5),
+        ],
+    )
+    def test_times(self, number: int, seconds: float, timeout: float, waits: float) -> None:
+        """The first pass waits for the budget for most of its time, the others for a second."""
+
+        async def steps(app: App1) -> None:
+            for _ in range(number):
+                await app.run_pass(seconds=seconds)
+            begun_at, context = 15.0 * number, app.client.contexts[-1]
+            assert (context.token, context.deadline) == (TOKEN, begun_at + seconds)
+            assert context.call_timeout_seconds == pytest.approx(timeout)
+            assert context.wait_until == pytest.approx(begun_at + waits)
+            assert context.interval_seconds == 15.0
+
+        with_app(steps)
+
+    @pytest.mark.parametrize(("interval", "paced"), [(60.0, 60.0), (200.0, 111.1)])
+    def test_interval(self, interval: float, paced: float) -> None:
+        """The interval is that of the passes, up to a limit."""
+
+        async def steps(app: App1) -> None:
+            for _ in range(12):
+                await app.run_pass(interval)
+            assert app.client.contexts[-1].interval_seconds == pytest.approx(paced, abs=0.1)
+
+        with_app(steps)
+
+    def test_saved_calls(self) -> None:
+        """If the budget has no call for a list in this time, calls are saved for it."""
+
+        async def steps(app: App1) -> None:
+            # It lists the sessions, which takes a call, and the budget has two in five minutes.
+            app.parts = replace(
+                app.parts,
+                discovery=app_parts("app-1", app.parts.clock, app.parts.selector.mode).discovery,
+                limiter=limiter_of(2),
+            )
+            app.collector = AppCollector(app.parts, min_interval_seconds=0.0)
+            await app.run_pass()
+            assert app.client.contexts[-1].interval_seconds == 150.0
+
+        with_app(steps)
+
+
+class TestState:
+    """The state that a collector keeps."""
+
+    def test_restored(self) -> None:
+        """It begins with the readings of an earlier process."""
+
+        async def steps(app: App1) -> None:
+            reading = Reading(meeting=Meeting("b", "b"), last_attempt_timestamp_seconds=NOW - 60)
+            restored = SavedApp(app=app.parts.app, tracker=TrackerState(), readings=(reading,))
+            collector = AppCollector(app.parts, min_interval_seconds=0.0, restored=restored)
+            assert collector.state.snapshot.readings == (reading,)
+
+        with_app(steps)
+
+    def test_fresh(self) -> None:
+        """Fresh readings answer the next scrape; what is known of files and the token is new."""
+
+        async def steps(app: App1) -> None:
+            assert await app.run_pass() == 1
+            before = app.collector.state
+            app.token.problem, app.file.problem = "is empty", "is gone"
+            assert await app.run_pass(8.9) == 0
+            (file,) = app.collector.state.snapshot.files
+            assert (file.path, file.problem) == ("meetings", "is gone")
+            assert app.collector.state == replace(
+                before, snapshot=replace(before.snapshot, files=(file,), token_problem="is empty")
+            )
+            # A little early, but not fresh any more.
+            assert await app.run_pass(0.1) == 1
+
+        with_app(steps, 10.0)
+
+    def test_new_token(self) -> None:
+        """Fresh readings are read again with another token."""
+
+        async def steps(app: App1) -> None:
+            await app.run_pass()
+            assert await app.run_pass(1.0) == 0
+            app.collector.change(
+                replace(app.parts, token=FixedToken(Secret("another"))), min_interval_seconds=10.0
+            )
+            assert await app.run_pass(1.0) == 1
+            assert app.client.contexts[-1].token == Secret("another")
+            assert await app.run_pass(1.0) == 0
+
+        with_app(steps, 10.0)
+
+    def test_change(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Another configuration counts from the next pass on: the name, and the interval."""
+
+        async def steps(app: App1) -> None:
+            await app.run_pass()
+            for name, seconds in (("app-1", 10.0), ("renamed", 0.0)):
+                parts = replace(app.parts, app=App(name, "account", "id"))
+                app.collector.change(parts, min_interval_seconds=seconds)
+                assert app.collector.state.snapshot.app == parts.app
+                assert await app.run_pass() == 1
+                assert await app.run_pass(1.0) == (0 if seconds else 1)
+
+        caplog.set_level("INFO")
+        with_app(steps)
+        # The idle meeting is named once for each name of the app.
+        named = [fields["app"] for _, _, fields in lines(caplog, "collector.pass_log")]
+        assert named == ["app-1", "renamed"]
+
+    def test_end(self) -> None:
+        """A collector that leaves makes no more calls; one that closes has no more connections."""
+
+        async def steps(app: App1) -> None:
+            app.collector.leave()
+            assert (app.client.has_left, app.client.is_closed) == (True, False)
+            await app.collector.close()
+            assert app.client.is_closed
+
+        with_app(steps)

@@ -19,6 +19,7 @@ from rk_exporter.config.tokens import FixedToken
 from rk_exporter.downloads.verifier import DownloadVerifier
 from rk_exporter.model.archive import Bucket
 from rk_exporter.model.download import DownloadChecks, FileCheck, FileKind
+from rk_exporter.model.errors import RateLimited
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import (
     App,
@@ -38,7 +39,7 @@ from rk_exporter.tracking.state_records import SavedApp
 from rk_exporter.tracking.tracker_state import TrackerState
 from tests.support import virtual_time
 from tests.support.app_parts import app_parts
-from tests.support.building import NOW, TOKEN, VirtualClock, limiter_of
+from tests.support.building import NOW, TOKEN, VirtualClock, limiter_of, pass_context
 
 
 B = Meeting("b", "b")
@@ -212,8 +213,10 @@ class TestInitialState:
 
         def steps(parts: AppParts) -> None:
             known = recorded(parts)
+            parts.tracker.counters = counters = replace(parts.tracker.counters, started=7)
             state = parts.initial_state(None)
             assert state.snapshot.recordings == state.saved.tracker.recordings == (known,)
+            assert state.snapshot.counters == counters
             assert state.revision == parts.tracker.revision > 0
             old = parts.with_recordings(state, state.snapshot, oldest=known.read_at + 1)
             assert (old.snapshot.recordings, old.saved.tracker.recordings) == ((), (known,))
@@ -323,8 +326,28 @@ class TestChange:
             assert len(later.changed_state(before).snapshot.recordings) == 1
             strict = replace(later, stale_after_seconds=60.0)
             assert strict.changed_state(before).snapshot.recordings == ()
+            # A meeting may wait that long for its turn.
+            strict.selector.select(Load(1, 20.0, 1.0), list_calls=4, list_is_failing=False)
+            assert len(strict.changed_state(before).snapshot.recordings) == 1
 
-        with_parts(steps)
+        with_parts(steps, limiter=limiter_of(1))
+
+    def test_blocked(self) -> None:
+        """A block goes on after a change, until the same time."""
+
+        async def steps() -> None:
+            parts = parts_of()
+            before = parts.initial_state(None)
+            before = replace(before, snapshot=replace(before.snapshot, budget_status=STATUS))
+            with pytest.raises(RateLimited):
+                async with parts.limiter.acquire(pass_context()):
+                    raise RateLimited("wait")
+            status = parts.changed_state(before).snapshot.budget_status
+            assert status
+            assert status.blocked_until_timestamp_seconds
+            assert status.blocked_until_timestamp_seconds - NOW == pytest.approx(300, abs=60)
+
+        virtual_time.run(steps())
 
 
 class TestArchive:
@@ -452,7 +475,7 @@ class TestBudget:
                 state = replace(state, grace=state.grace.record_block(now, 20.0))
                 grace = 20.0 + 20.0
             oldest = parts.oldest_shown(state, meetings=meetings)
-            assert oldest == pytest.approx(now - 300.0 - grace - wait)
+            assert now - oldest == pytest.approx(300.0 + grace + wait)
 
         with_parts(steps, read)
 

@@ -68,9 +68,10 @@ class TestContain:
     def test_bug(self, caplog: pytest.LogCaptureFixture) -> None:
         """A bug is counted and logged, without the message of the exception."""
         boundary, counted = self.boundary()
+        assert boundary.has_failed is False
         with boundary.contain():
             fail()
-        assert len(counted) == 1
+        assert (len(counted), boundary.has_failed) == (1, True)
         (record,) = caplog.records
         level, message, fields = line_of(record)
         assert (level, fields.pop("app"), [*fields]) == ("ERROR", "app-1", ["traceback"])
