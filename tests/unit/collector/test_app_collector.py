@@ -1,4 +1,5 @@
 import asyncio
+import logging
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -8,14 +9,21 @@ from typing import Any
 import pytest
 
 from rk_exporter.api.client import RealtimeKitClient
+from rk_exporter.api.results import Page
+from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.meeting_list import MeetingList
+from rk_exporter.collector.readings import StalenessGrace
 from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE, FixedToken
-from rk_exporter.model.meeting import App, Meeting, Reading, ReadMode
-from rk_exporter.model.recording import Recording
+from rk_exporter.model.errors import ApiError, ApiTimeout, RateLimited, ServerError
+from rk_exporter.model.meeting import App, ListedRecording, Meeting, Reading, ReadMode
+from rk_exporter.model.recording import Recording, Status
+from rk_exporter.model.remedies import Wait
 from rk_exporter.model.secret import Secret
+from rk_exporter.ratelimit.limiter import RateLimitWait
 from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.ratelimit.status import Outage
 from rk_exporter.simulator import Fault
 from rk_exporter.tracking.state_records import SavedApp
 from rk_exporter.tracking.tracker_state import TrackerState
@@ -28,7 +36,9 @@ from tests.support.building import (
     Simulation,
     VirtualClock,
     config,
+    free_limiter,
     limiter_of,
+    pass_context,
     run,
     samples,
     scripted,
@@ -152,17 +162,45 @@ class Client(RealtimeKitClient):
     """A client whose meetings have no recordings; it keeps the contexts of its calls."""
 
     max_concurrency = 2
+    recordings_per_page = 100
 
     def __init__(self) -> None:
         self.contexts: list[PassContext] = []
+        self.limiter = free_limiter()
+        self.seconds = 0.0
+        """How long a call takes."""
+        self.problem_of: Callable[[str], ApiError | RateLimitWait | None] = lambda _: None
+        """What the call for a meeting, or for a status, raises."""
         self.has_left = self.is_closed = False
 
     async def active_recordings(
         self, meeting_id: str, context: PassContext
     ) -> tuple[Recording, ...]:
-        del meeting_id
-        self.contexts.append(context)
+        await self._call(meeting_id, context)
         return ()
+
+    async def recordings_page(
+        self,
+        page_no: int,
+        context: PassContext,
+        *,
+        status: Status | None,
+        on_call: Callable[[], object] = lambda: None,
+    ) -> Page[ListedRecording]:
+        del page_no
+        on_call()
+        await self._call(str(status), context)
+        return Page((), (), None)
+
+    async def _call(self, key: str, context: PassContext) -> None:
+        problem = self.problem_of(key)
+        if isinstance(problem, RateLimitWait):
+            raise problem
+        async with self.limiter.acquire(context):
+            self.contexts.append(context)
+            await asyncio.sleep(self.seconds)
+            if problem:
+                raise problem
 
     def leave(self) -> None:
         self.has_left = True
@@ -193,11 +231,19 @@ class File:
 class App1:
     """The collector of an app with one meeting, whose parts make no other calls."""
 
-    def __init__(self, min_interval_seconds: float = 0.0, **changes: Any) -> None:
+    def __init__(
+        self,
+        min_interval_seconds: float = 0.0,
+        *,
+        read: ReadMode = ReadMode.ACTIVE_RECORDING,
+        **changes: Any,
+    ) -> None:
         self.client, self.token, self.file = Client(), Token(TOKEN), File()
         self.parts = replace(
-            app_parts("app-1", VirtualClock(), ReadMode.ACTIVE_RECORDING),
+            app_parts("app-1", VirtualClock(), read),
             client=self.client,
+            lister=ActiveRecordingsLister("app-1", self.client, clock=VirtualClock()),
+            limiter=self.client.limiter,
             token=self.token,
             meetings=MeetingList([Meeting("b", "b")], [self.file]),
             backfill=None,
@@ -353,3 +399,177 @@ class TestState:
             assert app.client.is_closed
 
         with_app(steps)
+
+
+async def block(app: App1) -> None:
+    """Let the API refuse a call, so that no others are made."""
+    with pytest.raises(RateLimited):
+        async with app.client.limiter.acquire(pass_context()):
+            raise RateLimited("the API asks for fewer calls")
+
+
+class TestAfterAPass:
+    """The state after a pass."""
+
+    def test_success(self) -> None:
+        """It has the readings, when the pass began and ended, and what the next one compares."""
+
+        async def steps(app: App1) -> None:
+            app.client.seconds, app.token.problem = 2.0, "is empty"
+            before = app.collector.state
+            await app.run_pass()
+            state, now = app.collector.state, NOW + 17
+            reading = Reading(
+                meeting=Meeting("b", "b"),
+                recordings=(),
+                last_attempt_timestamp_seconds=now,
+                last_success_timestamp_seconds=now,
+            )
+            status = state.snapshot.budget_status
+            assert status
+            assert (status.limit, status.block) == (10_000, None)
+            assert state == replace(
+                before,
+                snapshot=replace(
+                    before.snapshot,
+                    readings=(reading,),
+                    up=True,
+                    deferred=0,
+                    last_pass_timestamp_seconds=now,
+                    duration_seconds=2.0,
+                    files=app.parts.meetings.files,
+                    token_problem="is empty",
+                    budget_status=status,
+                ),
+                saved=replace(before.saved, readings=(reading,)),
+                interval=before.interval.observe(15.0),
+                configured=app.parts.meetings.meetings,
+                token=TOKEN,
+                last_pass_at=NOW + 15,
+                has_read=True,
+                urgent_first=True,
+            )
+            await app.run_pass()
+            assert app.collector.state.urgent_first is False
+
+        with_app(steps)
+
+    def test_failure(self) -> None:
+        """If all calls fail, the app is down for a reason, since the first failure."""
+
+        async def steps(app: App1) -> None:
+            app.client.problem_of = lambda _: ServerError("the API answered 500")
+            await app.run_pass()
+            await app.run_pass()
+            snapshot = app.collector.state.snapshot
+            failure = ServerError("the API answered 500").failure
+            assert (snapshot.up, snapshot.deferred) == (False, 0)
+            assert isinstance(snapshot.outage, Outage)
+            assert snapshot.outage.failure == failure
+            (reading,) = snapshot.readings
+            assert (reading.failure, reading.failures_alone) == (failure, 0)
+            app.client.problem_of = lambda _: None
+            await app.run_pass()
+            snapshot = app.collector.state.snapshot
+            assert (snapshot.up, snapshot.outage) == (True, None)
+
+        with_app(steps)
+
+    @pytest.mark.parametrize("read", ReadMode)
+    def test_one_fails(self, read: ReadMode) -> None:
+        """A meeting fails alone if another could be read, but never because of half a list."""
+
+        async def steps(app: App1) -> None:
+            meetings = MeetingList([Meeting(name, name) for name in "bc"])
+            app.collector.change(replace(app.parts, meetings=meetings), min_interval_seconds=0.0)
+            failing = {"c", Status.UPLOADING.value}
+            app.client.problem_of = lambda key: ServerError("no") if key in failing else None
+            await app.run_pass()
+            snapshot = app.collector.state.snapshot
+            assert (snapshot.up, snapshot.outage) == (True, None)
+            alone = [reading.failures_alone for reading in snapshot.readings]
+            assert alone == ([0, 0] if read is ReadMode.LIST else [0, 1])
+
+        with_app(steps, read=read)
+
+    def test_no_call(self) -> None:
+        """A pass without a call shows nothing new of the API, and the turn is kept."""
+
+        async def steps(app: App1) -> None:
+            for number, up in enumerate((None, True)):
+                app.client.problem_of = lambda _: RateLimitWait()
+                await app.run_pass()
+                state = app.collector.state
+                assert (state.snapshot.up, state.snapshot.deferred) == (up, 1)
+                assert (state.has_read, state.urgent_first) == (bool(number), bool(number))
+                assert state.grace == StalenessGrace(300.0)
+                app.client.problem_of = lambda _: None
+                await app.run_pass()
+
+        with_app(steps)
+
+    def test_blocked(self) -> None:
+        """While calls are suspended, the app is down, and the grace grows."""
+
+        async def steps(app: App1) -> None:
+            await app.run_pass()
+            await block(app)
+            grace = StalenessGrace(300.0)
+            for number in (2, 3):
+                await app.run_pass()
+                state, now = app.collector.state, NOW + 15 * number
+                grace = grace.record_block(now, 15.0)
+                assert (state.snapshot.up, state.grace) == (False, grace)
+            assert state.snapshot.readings[0].recordings == ()
+            assert state.snapshot.budget_status
+            assert state.snapshot.budget_status.block
+
+        with_app(steps)
+
+
+class TestWaiting:
+    """Why the log says that meetings have to wait."""
+
+    @pytest.mark.parametrize("cause", Wait)
+    def test_cause(self, cause: Wait, caplog: pytest.LogCaptureFixture) -> None:
+        """Calls are suspended, or the time is over, or the budget has no call."""
+
+        async def steps(app: App1) -> None:
+            seconds = 9.5
+            if cause is Wait.BLOCKED:
+                await block(app)
+            elif cause is Wait.BUDGET:
+                app.client.problem_of = lambda _: RateLimitWait()
+            else:
+                seconds = 0.0
+            await app.run_pass(seconds=seconds)
+
+        with_app(steps)
+        ((_, _, fields),) = lines(caplog, "collector.waiting_log")
+        assert (fields["reason"], fields["meeting_ids"]) == (cause.value, "b")
+
+    def test_answer_that_is_too_late(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A call that the end of the pass has cut off leaves its meeting waiting."""
+
+        async def steps(app: App1) -> None:
+            app.client.seconds = 9.5
+            app.client.problem_of = lambda _: ApiTimeout("too late")
+            await app.run_pass()
+            assert app.collector.state.snapshot.deferred == 1
+
+        with_app(steps)
+        ((_, _, fields),) = lines(caplog, "collector.waiting_log")
+        assert (fields["reason"], fields["meeting_ids"]) == ("time", "b")
+
+    def test_nothing_waits(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A meeting that could be read, or that failed, does not wait."""
+
+        async def steps(app: App1) -> None:
+            await app.run_pass()
+            app.client.problem_of = lambda _: ServerError("no")
+            await app.run_pass()
+
+        with_app(steps)
+        assert lines(caplog, "collector.waiting_log") == []
+        ((_, message, _),) = lines(caplog, "collector.pass_log", least=logging.WARNING)
+        assert message == "meetings cannot be read: no"
