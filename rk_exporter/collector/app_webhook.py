@@ -84,9 +84,11 @@ class AppWebhook:
 
     def _hint_recording(self, notice: Notice) -> None:
         """Make due what its meeting does not show of the recording that an event is about."""
-        known = self._known.get(notice.recording_id or "")
+        if not notice.recording_id:
+            return
+        known = self._known.get(notice.recording_id)
         if known is None:
-            if notice.recording_id and notice.status in _STOPPED:
+            if notice.status in _STOPPED:
                 self.hints.add_recordings_list()
         elif known.missing_since is not None and not known.is_finished:
             self.hints.add_recording(known.recording_id)

@@ -22,13 +22,21 @@ from tools.mutants.survivors import is_known
 from tools.mutants.workspace import ROOT, Workspace
 
 
-# Beside the unit tests of the package. The reference has the name and HELP of each metric.
+# Beside the unit tests of the package. The reference has the name and HELP of each metric. Of the
+# scenarios, those that take seconds altogether run: a mutant that survives takes as long.
 _MORE_TESTS = {
+    "collector": (
+        "tests/scenarios/test_restarts.py",
+        "tests/scenarios/test_reload.py::TestApps",
+        "tests/scenarios/test_reload.py::TestMeetings",
+        "tests/scenarios/test_webhooks.py::TestDueNow",
+        "tests/scenarios/test_read_modes.py::TestOneByOne",
+    ),
     "metrics": (
         "tests/unit/exporter",
         "tests/project/test_docs.py::test_metrics_table",
         "tests/project/test_reference.py::test_pages_are_current[metrics]",
-    )
+    ),
 }
 WORKSPACES = tuple(
     Workspace(package, (f"tests/unit/{package}", *_MORE_TESTS.get(package, ())))

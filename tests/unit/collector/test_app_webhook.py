@@ -136,6 +136,10 @@ class TestMeetings:
         assert hooked.due == ("b", "", False, False)
         assert hooked.webhook.knows(Notice(("a",))) is None
 
+    def test_none_yet(self) -> None:
+        """Before the meetings are known, no event is about one of them."""
+        assert AppWebhook(Clocks()).knows(Notice(("a",))) is None
+
 
 class TestRecordings:
     """What an event makes due besides its meeting."""
@@ -155,7 +159,11 @@ class TestRecordings:
         hooked.observe(known())
         hooked.webhook.take(Notice(("a",), None, Status.UPLOADED), finds_meetings=False)
         assert hooked.due == ("a", "", False, False)
-        assert hooked.webhook.status.missed == 0
+        # It announces nothing, so nothing is expected because of it.
+        hooked.webhook.take(Notice(("a",), None, Status.PAUSED), finds_meetings=False)
+        hooked.observe(known("paused", Status.PAUSED))
+        hooked.clock.sleep(120)
+        assert hooked.observe(known("paused", Status.PAUSED)).missed == 1
 
     @pytest.mark.parametrize(
         ("recording", "recordings"),
