@@ -12,10 +12,11 @@ from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.results import Page
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
+from rk_exporter.collector.app_webhook import AppWebhook
 from rk_exporter.collector.meeting_list import MeetingList
 from rk_exporter.collector.readings import StalenessGrace
 from rk_exporter.config.loader import load
-from rk_exporter.config.tokens import TOKEN_VARIABLE, FixedToken
+from rk_exporter.config.tokens import TOKEN_VARIABLE
 from rk_exporter.model.errors import ApiError, ApiTimeout, RateLimited, ServerError
 from rk_exporter.model.meeting import App, ListedRecording, Meeting, Reading, ReadMode
 from rk_exporter.model.recording import Recording, Status
@@ -209,10 +210,18 @@ class Client(RealtimeKitClient):
         self.is_closed = True
 
 
-class Token(FixedToken):
-    """A token whose file may have a problem."""
+class Token:
+    """A token in a file, which may have a problem."""
 
-    problem: str | None = None  # type: ignore[assignment]
+    def __init__(self) -> None:
+        self.secret = TOKEN
+        self.problem: str | None = None
+
+    async def refresh(self) -> None:
+        pass
+
+    def current(self) -> Secret:
+        return self.secret
 
 
 class File:
@@ -238,7 +247,7 @@ class App1:
         read: ReadMode = ReadMode.ACTIVE_RECORDING,
         **changes: Any,
     ) -> None:
-        self.client, self.token, self.file = Client(), Token(TOKEN), File()
+        self.client, self.token, self.file = Client(), Token(), File()
         self.parts = replace(
             app_parts("app-1", VirtualClock(), read),
             client=self.client,
@@ -342,7 +351,10 @@ class TestState:
         """Fresh readings answer the next scrape; what is known of files and the token is new."""
 
         async def steps(app: App1) -> None:
+            parts = replace(app.parts, webhook=AppWebhook(app.parts.clock))
+            app.collector.change(parts, min_interval_seconds=10.0)
             assert await app.run_pass() == 1
+            assert await app.run_pass(0.0) == 0
             before = app.collector.state
             app.token.problem, app.file.problem = "is empty", "is gone"
             assert await app.run_pass(8.9) == 0
@@ -361,15 +373,27 @@ class TestState:
 
         async def steps(app: App1) -> None:
             await app.run_pass()
-            assert await app.run_pass(1.0) == 0
-            app.collector.change(
-                replace(app.parts, token=FixedToken(Secret("another"))), min_interval_seconds=10.0
-            )
-            assert await app.run_pass(1.0) == 1
+            assert await app.run_pass(0.5) == 0
+            app.token.secret = Secret("another")
+            assert await app.run_pass(0.0) == 1
             assert app.client.contexts[-1].token == Secret("another")
-            assert await app.run_pass(1.0) == 0
+            assert await app.run_pass(0.5) == 0
 
         with_app(steps, 10.0)
+
+    def test_no_meetings(self) -> None:
+        """Without meetings, a pass is made as often as with some."""
+
+        async def steps(app: App1) -> None:
+            parts = replace(app.parts, meetings=MeetingList([]))
+            app.collector.change(parts, min_interval_seconds=10.0)
+            ended = []
+            for _ in range(4):
+                await app.run_pass(5.0)
+                ended.append(app.collector.state.snapshot.last_pass_timestamp_seconds)
+            assert ended == [NOW + 5, NOW + 5, NOW + 15, NOW + 15]
+
+        with_app(steps)
 
     def test_change(self, caplog: pytest.LogCaptureFixture) -> None:
         """Another configuration counts from the next pass on: the name, and the interval."""
