@@ -61,8 +61,8 @@ class Backfill:
         self._clock = clock
         self._polled_at = self._failed_at = -math.inf
         self._is_hurried = False
-        # The state file has what the whole list would show.
-        self._whole_due_at = -math.inf if not newest_ids else math.inf
+        # The first poll reads up to what the state file has: everything, if there is none.
+        self._whole_due_at = math.inf
         self._may_read_whole_at = -math.inf
         self.newest_ids = newest_ids
         """The ids on the first page of the last poll."""

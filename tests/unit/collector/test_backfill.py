@@ -426,6 +426,34 @@ class TestCatchingUp:
 
         with_poller(steps, older(5))
 
+    def test_hurried_with_many_calls(self) -> None:
+        """If there are many calls, the next scrape follows an event, however soon it comes."""
+
+        async def steps(poller: Poller) -> None:
+            await poller.poll()
+            poller.backfill.hurry()
+            assert not poller.is_due(100.0)
+            await asyncio.sleep(0.1)
+            assert poller.is_due(100.0)
+
+        with_poller(steps, older(5))
+
+    def test_whole_list_on_request(self) -> None:
+        """The whole list is read in the next poll if somebody needs it, but once in an hour."""
+
+        async def steps(poller: Poller) -> None:
+            await poller.poll()
+            for _ in range(2):
+                assert poller.backfill.read_whole_soon()
+                assert [1, 2, 3] == await poller.poll(after=60)
+                assert [1] == await poller.poll(after=60)
+                await asyncio.sleep(3479.9)
+                assert not poller.backfill.read_whole_soon()
+                assert [1] == await poller.poll()
+                await asyncio.sleep(0.2)
+
+        with_poller(steps, older(250))
+
     def test_hurried_after_a_failure(self) -> None:
         """An event does not shorten the pause after a failure."""
 
@@ -593,6 +621,19 @@ class TestInterruptions:
 
         with_poller(steps, older(250))
 
+    def test_forgotten_failure(self) -> None:
+        """A failure that was not about the list delays it no longer."""
+
+        async def steps(poller: Poller) -> None:
+            poller.fail(*[ServerError("no")] * 3)
+            for _ in range(3):
+                await poller.poll()
+                assert not poller.is_due()
+                poller.backfill.forget_failure()
+                assert poller.is_due()
+
+        with_poller(steps, older(5))
+
     def test_each_failure_is_logged_for_debugging(self, caplog: pytest.LogCaptureFixture) -> None:
         """Each failed poll has a debug message with its error and its app, before any warning."""
         caplog.set_level(logging.DEBUG, logger="rk_exporter")
@@ -646,6 +687,13 @@ class TestInterruptions:
             for _ in range(3):
                 await poller.poll_when_due()
             assert lines(caplog, "collector.backfill") == [again]
+            caplog.clear()
+            poller.backfill.rename("renamed")
+            poller.fail(*[ServerError("no")] * 5)
+            for _ in range(6):
+                await poller.poll_when_due()
+            renamed = [fields["app"] for _, _, fields in lines(caplog, "collector.backfill")]
+            assert renamed == ["renamed"] * 2
 
         with_poller(steps, [])
 

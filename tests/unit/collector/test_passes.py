@@ -199,7 +199,11 @@ class TestSave:
         async def scrapes() -> list[Snapshot]:
             app = quick()
             collector = collector_of(app, store=Store(immediately, NOW, NOW, NOW, NOW + 60))
-            return [await collector.scrape(30) for _ in range(3)]
+            snapshots = []
+            for _ in range(3):
+                snapshots.append(await collector.scrape(30))
+                await asyncio.sleep(15)
+            return snapshots
 
         first, second, third = virtual_time.run(scrapes())
         assert first is second
