@@ -553,6 +553,15 @@ class TestLog:
             ("INFO", "apps of the account can be listed again", {"account": "acme"}),
         ]
 
+    def test_unwanted_from_the_start(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The first list may already have no app that is wanted."""
+
+        async def steps(listing: Listing) -> None:
+            await listing.refresh()
+
+        with_listing(steps, "test-1", "test-2")
+        assert len(lines(caplog, "collector.account_reader", least=logging.WARNING)) == 1
+
     def test_unwanted(self, caplog: pytest.LogCaptureFixture) -> None:
         """The log says that no app is wanted, once; again if one was in the meantime."""
         message = "account has apps, and none of them is to be read"

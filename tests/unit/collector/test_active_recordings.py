@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import math
 import time
 
@@ -13,15 +14,25 @@ from rk_exporter.api.calls import ApiCaller
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.connection import ConnectionPool
 from rk_exporter.api.connection_pool import ClientPool
+from rk_exporter.api.results import Page
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister, ListResult
 from rk_exporter.metrics.api_calls import ApiCallMetrics
+from rk_exporter.model.errors import (
+    ApiError,
+    ConnectFailed,
+    Intercepted,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+)
 from rk_exporter.model.failure import Reason
-from rk_exporter.model.meeting import App
+from rk_exporter.model.meeting import App, ListedRecording
 from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.budget_group import BudgetGroup
-from rk_exporter.ratelimit.limiter import RateLimiter
+from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
+from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.simulator import Fault, MeetingInList, Recording, ScriptedScenario, Simulator
 from tests.support.building import (
@@ -42,6 +53,7 @@ from tests.support.virtual_time import run
 
 
 TOKEN = Secret("simulated")
+BROKEN = ServerError("the API answered 500")
 HOUR = 3600.0
 STATUSES = ["INVOKED", "RECORDING", "PAUSED", "UPLOADING"]
 
@@ -440,3 +452,153 @@ def test_call_deadline() -> None:
     """A call times out early enough for other calls, and never after the end of the pass."""
     deadlines = [pass_context(deadline=at).call_deadline(1.0) for at in (2.0, 9.0, math.inf)]
     assert deadlines == [2.0, 6.0, 6.0]
+
+
+class Lists(RealtimeKitClient):
+    """An empty list of recordings; its calls may fail."""
+
+    max_concurrency = 1
+    recordings_per_page = 100
+
+    def __init__(self) -> None:
+        self.problem: ApiError | RateLimitWait | None = None
+        self.statuses: list[Status | None] = []
+
+    async def recordings_page(
+        self,
+        page_no: int,
+        context: PassContext,
+        *,
+        status: Status | None,
+        on_call: Callable[[], object] = lambda: None,
+    ) -> Page[ListedRecording]:
+        del page_no, context, on_call
+        self.statuses.append(status)
+        if self.problem:
+            raise self.problem
+        return Page((), (), None)
+
+
+class Failing:
+    """A lister whose list fails as long as there is a *problem*."""
+
+    def __init__(self) -> None:
+        self.time, self.client = Time(), Lists()
+        self.list = ActiveRecordingsLister("production", self.client, clock=self.time)
+
+    def read(self, *problems: ApiError | RateLimitWait | None) -> bool:
+        """Read the list with each of these problems, and return whether it counts as failing."""
+
+        async def reads() -> None:
+            for problem in problems:
+                self.client.problem = problem
+                await self.list.read(pass_context())
+
+        run(reads())
+        return self.list.is_failing
+
+    def compare(self, *, others_succeed: bool) -> bool:
+        """Compare it with single calls, and return whether it still counts as failing."""
+        self.list.compare(others_succeed=others_succeed)
+        return self.list.is_failing
+
+
+def unsent() -> ApiError:
+    error = ConnectFailed("no connection")
+    error.opened_connection = False
+    return error
+
+
+class TestFailing:
+    """When the list fails, so that single calls may help."""
+
+    def test_three_in_a_row(self) -> None:
+        """Three failures in a row are enough; they count for ten minutes."""
+        failing = Failing()
+        assert not failing.read(BROKEN, BROKEN, None, BROKEN, BROKEN)
+        assert failing.read(BROKEN)
+        failing.time.now += 599.9
+        assert failing.read()
+        failing.time.now += 0.1
+        assert not failing.read()
+        # The next three are needed again.
+        assert not failing.read(BROKEN, BROKEN)
+        assert failing.read(BROKEN)
+
+    @pytest.mark.parametrize(
+        "other", [Unauthorized("no"), Intercepted("no"), RateLimited("no"), None], ids=repr
+    )
+    def test_failure_of_everything(self, other: ApiError | None) -> None:
+        """A failure that single calls would share does not count, and ends a row."""
+        failing = Failing()
+        assert not failing.read(BROKEN, BROKEN, other, BROKEN, BROKEN)
+        assert failing.read(BROKEN)
+
+    def test_not_sent(self) -> None:
+        """A call that found no connection says nothing about the list."""
+        failing = Failing()
+        assert not failing.read(*[unsent()] * 5, BROKEN, unsent(), BROKEN, unsent())
+        assert failing.read(BROKEN)
+
+    def test_single_calls_succeed(self) -> None:
+        """When single calls succeed for the first time, the list is tried once more."""
+        failing = Failing()
+        assert failing.read(BROKEN, BROKEN, BROKEN)
+        assert not failing.compare(others_succeed=True)
+        assert failing.read(BROKEN)
+        # It is not the reason of failures elsewhere.
+        assert failing.compare(others_succeed=True)
+        failing.time.now += 600
+        assert not failing.read(None)
+        assert failing.read(BROKEN, BROKEN, BROKEN)
+        assert not failing.compare(others_succeed=True)
+
+    def test_single_calls_fail(self) -> None:
+        """When single calls fail, too, the list is not the reason, and may fail as often again."""
+        failing = Failing()
+        assert failing.read(BROKEN, BROKEN, BROKEN)
+        assert not failing.compare(others_succeed=False)
+        assert not failing.read(BROKEN, BROKEN)
+        assert failing.read(BROKEN)
+        assert not failing.compare(others_succeed=True)
+        assert failing.read(BROKEN)
+        assert not failing.compare(others_succeed=False)
+        assert not failing.read(BROKEN, BROKEN)
+
+    @pytest.mark.parametrize("others_succeed", [False, True])
+    def test_nothing_to_compare(self, *, others_succeed: bool) -> None:
+        """While the list does not fail, single calls show nothing about it."""
+        failing = Failing()
+        failing.read(BROKEN, BROKEN)
+        assert not failing.compare(others_succeed=others_succeed)
+        assert failing.read(BROKEN)
+        assert not failing.compare(others_succeed=True)
+
+    def test_result(self) -> None:
+        """The result has the failure, and whether it may say something about the list."""
+        failing = Failing()
+
+        async def reads() -> list[ListResult]:
+            results = []
+            for problem in (BROKEN, unsent(), RateLimitWait(), None):
+                failing.client.problem = problem
+                results.append(await failing.list.read(pass_context()))
+            return results
+
+        assert run(reads()) == [
+            ListResult(failure=BROKEN.failure),
+            ListResult(failure=unsent().failure, was_sent=False),
+            ListResult(is_rate_limited=True),
+            ListResult(page_count=4),
+        ]
+
+    def test_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Each failure has a debug message with the present name of the app."""
+        caplog.set_level(logging.DEBUG, logger="rk_exporter")
+        failing = Failing()
+        failing.read(BROKEN)
+        failing.list.rename("renamed")
+        failing.read(BROKEN)
+        assert lines(caplog, "collector.active_recordings", least=logging.DEBUG) == [
+            ("DEBUG", "the API answered 500", {"app": app}) for app in ("production", "renamed")
+        ]
