@@ -14,11 +14,13 @@ from rk_exporter.api.calls import ApiCaller
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.connection import ConnectionPool
 from rk_exporter.api.connection_pool import ClientPool
-from rk_exporter.api.results import Page
+from rk_exporter.api.results import Page, Paging
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister, ListResult
 from rk_exporter.metrics.api_calls import ApiCallMetrics
+from rk_exporter.model import recording
 from rk_exporter.model.errors import (
     ApiError,
+    ClientError,
     ConnectFailed,
     Intercepted,
     RateLimited,
@@ -26,7 +28,7 @@ from rk_exporter.model.errors import (
     Unauthorized,
 )
 from rk_exporter.model.failure import Reason
-from rk_exporter.model.meeting import App, ListedRecording
+from rk_exporter.model.meeting import App, ListedRecording, Meeting
 from rk_exporter.model.recording import Status
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
@@ -212,6 +214,33 @@ class TestByStatus:
             ("old", Status.UPLOADING),
         ]
 
+    def test_order(self) -> None:
+        """The newest recording of a meeting is first; one of an unknown time is last."""
+        listed = [
+            ListedRecording(
+                Meeting("m", "m"),
+                recording.Recording(
+                    recording_id=str(at), status=Status.RECORDING, invoked_timestamp_seconds=at
+                ),
+            )
+            for at in (None, 1.0, 3.0, 2.0)
+        ]
+        (found,) = ListResult(listed).by_meeting().values()
+        assert [one.recording_id for one in found] == ["3.0", "2.0", "1.0", "None"]
+
+    def test_long_recording(self) -> None:
+        """A recording in progress is found however long ago it was invoked."""
+        harness = ListHarness(
+            scripted(
+                invoked_at=NOW - 50 * HOUR,
+                started_at=NOW - 50 * HOUR,
+                paused=[],
+                stopped_at=None,
+                uploaded_at=None,
+            )
+        )
+        assert recorded(run(harness.read())) == {"meeting-1": [Status.RECORDING]}
+
     def test_recording_that_moves_on(self) -> None:
         """A recording that two calls show is found once, in its later state."""
         harness = ListHarness(scripted(), workers=1)
@@ -315,7 +344,8 @@ class TestUnfiltered:
         """An API that ignores the filter is recognised by its answer."""
         harness = ListHarness(*in_each_state(), workers=1)
         harness.proxy.ignored = frozenset({"status"})
-        assert "the API ignores the status" in self.check(harness, ["INVOKED", None], caplog)
+        message = self.check(harness, ["INVOKED", None], caplog)
+        assert "by status (the API ignores the status filter); listing" in message
 
     @pytest.mark.parametrize(("others", "statuses"), [(1, STATUSES), (2, ["INVOKED", None])])
     def test_other_states_on_a_page(self, others: int, statuses: list[str | None]) -> None:
@@ -381,6 +411,7 @@ class TestUnfiltered:
         result = run(harness.read(timeout_seconds=60.0))
         assert result.failure
         assert (result.failure.reason, result.is_complete) == (Reason.CLIENT_ERROR, False)
+        assert result.failure.explanation == "the list of recordings has too many pages"
         assert result.page_count == 100
 
     def test_refused_as_well(self) -> None:
@@ -463,6 +494,10 @@ class Lists(RealtimeKitClient):
     def __init__(self) -> None:
         self.problem: ApiError | RateLimitWait | None = None
         self.statuses: list[Status | None] = []
+        self.calls = math.inf
+        """How many pages there are calls for; the list has no end then."""
+        self.refused_size = 0
+        """A size of pages that the API refuses."""
 
     async def recordings_page(
         self,
@@ -472,11 +507,19 @@ class Lists(RealtimeKitClient):
         status: Status | None,
         on_call: Callable[[], object] = lambda: None,
     ) -> Page[ListedRecording]:
-        del page_no, context, on_call
+        del context, on_call
         self.statuses.append(status)
         if self.problem:
             raise self.problem
-        return Page((), (), None)
+        if self.recordings_per_page == self.refused_size:
+            if status:
+                raise ClientError("the API answered 400")
+            self.recordings_per_page //= 2
+        if math.isinf(self.calls):
+            return Page((), (), None)
+        if len(self.statuses) > self.calls:
+            raise RateLimitWait
+        return Page((), (str(page_no),), Paging(10**6, 100 * page_no))
 
 
 class Failing:
@@ -591,6 +634,25 @@ class TestFailing:
             ListResult(is_rate_limited=True),
             ListResult(page_count=4),
         ]
+
+    @pytest.mark.parametrize(("calls", "usual"), [(0, 4), (3, 4), (4, 5), (7, 8)])
+    def test_calls_that_it_takes(self, calls: int, usual: int) -> None:
+        """A list for which the calls were not enough takes at least one more."""
+        failing = Failing()
+        failing.client.calls = calls
+        failing.read(None)
+        assert failing.list.usual_calls == usual
+
+    def test_size_of_pages(self, caplog: pytest.LogCaptureFixture) -> None:
+        """If it was the size of the pages that the API refused, the filters stay in use."""
+        failing = Failing()
+        failing.client.refused_size = 100
+        failing.read(None)
+        assert failing.client.statuses == [Status.INVOKED, None]
+        failing.client.statuses = []
+        failing.read(None)
+        assert [str(status) for status in failing.client.statuses] == STATUSES
+        assert lines(caplog, "collector.active_recordings") == []
 
     def test_log(self, caplog: pytest.LogCaptureFixture) -> None:
         """Each failure has a debug message with the present name of the app."""
