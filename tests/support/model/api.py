@@ -11,14 +11,15 @@ import httpx
 
 from rk_exporter.simulator import Simulator
 from rk_exporter.simulator.api.responses import AUTHENTICATION_ERROR, gateway_error
-from tests.support.model.journal import Called, Journal
+from tests.support.model.journal import FINE, Called, Journal
 from tests.support.model.stories import Story
-from tests.support.model.troubles import Troubled
+from tests.support.model.troubles import Trouble, Troubled
 
 
 LATENCY_SECONDS = 0.05
 # Until calls are made again after the end of a quota.
 _QUOTA_SECONDS = 5.0
+QUOTA_LIMIT = 1200
 _TOKEN = "simulated"
 _WITH_ID = {"recordings": "recording", "meetings": "meeting"}
 
@@ -30,6 +31,8 @@ class Quota:
     remaining: int
     until: float
     refused: int = 0
+    said: set[int] = field(default_factory=set)
+    """How many calls answers said are left."""
 
     def take(self, now: float) -> httpx.Response | None:
         """Count a call; return the refusal if none is left."""
@@ -43,9 +46,10 @@ class Quota:
     def headers(self, now: float) -> dict[str, str]:
         """Return what answers say of it."""
         seconds = math.ceil(self.until - now)
+        self.said.add(self.remaining)
         return {
             "Ratelimit": f'"default";r={self.remaining};t={seconds}',
-            "Ratelimit-Policy": '"default";q=1200;w=300',
+            "Ratelimit-Policy": f'"default";q={QUOTA_LIMIT};w=300',
         }
 
 
@@ -65,10 +69,16 @@ class AppApi:
     exact_from: float = 0.0
     """From when on nothing excuses an exposition that is wrong."""
 
+    def is_in_doubt(self, status: int | None) -> bool:
+        """Return whether the exporter may say that a call with this *status* has failed."""
+        return self.troubled is not None or status not in FINE
+
     def begin(self, troubled: Troubled, now: float) -> None:
         """Let calls go wrong."""
         self.end(now)
         self.troubled = troubled
+        if troubled.trouble is Trouble.GARBAGE_FIELDS:
+            self.journal.has_malformed = True
         if troubled.fault:
             self.simulator.inject(troubled.meeting_id or "*", troubled.fault)
 
@@ -81,6 +91,8 @@ class AppApi:
 
     def share(self, quota: Quota) -> None:
         """Let other clients leave few calls for a while."""
+        # An exposition may show what an earlier answer has said.
+        quota.said |= self.quota.said if self.quota else set()
         self.quota, self.clear_since = quota, quota.until
         self.exact_from = max(self.exact_from, quota.until + _QUOTA_SECONDS)
 
@@ -113,11 +125,13 @@ class Api:
         _, _, below = request.url.path.partition("/realtime/kit/")
         app_id, _, path = below.partition("/")
         app, asked_at, status, body = self.apps[app_id], self.now(), None, b""
+        is_in_doubt = app.is_in_doubt(status=httpx.codes.OK)
         try:
             response = await self._answer(app, request, path)
             status, body = response.status_code, await response.aread()
         finally:
-            called = Called(asked_at, _endpoint(path), status)
+            is_in_doubt = is_in_doubt or app.is_in_doubt(status)
+            called = Called(asked_at, _endpoint(path), status, is_in_doubt)
             app.journal.take(called, path, body, self.now())
         return httpx.Response(status, headers=response.headers.raw, stream=httpx.ByteStream(body))
 

@@ -5,10 +5,12 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
+from typing import NamedTuple
 
 from rk_exporter.simulator import TERMINAL, Recording, Status
-from tests.support.model.journal import Called
+from tests.support.model.journal import FINE, Called, Journal
 from tests.support.model.shown import Shown
 from tests.support.model.stories import Story
 from tests.support.model.truth import LISTED_SECONDS, Expectation
@@ -18,6 +20,9 @@ from tests.support.model.truth import LISTED_SECONDS, Expectation
 _SETTLED_AFTER = 3
 _SAVED = ("rk_recordings_", "rk_recording_", "rk_recorded_")
 WINDOW_SECONDS = 300.0
+_ROUNDING = 0.1
+_NO_ANSWER = "none"
+_FINE = {str(status) for status in FINE}
 
 
 class Growing:
@@ -25,6 +30,7 @@ class Growing:
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
+        self._labels: Mapping[tuple[str, str], object] = {}
 
     def restart(self, *, is_saved: bool) -> None:
         """Expect a new process, which may begin with what a state file *is_saved*."""
@@ -33,11 +39,14 @@ class Growing:
             for series, value in self._last.items()
             if is_saved and series.startswith(_SAVED)
         }
+        # What was saved may be older than what was shown.
+        self._labels = {}
 
     def remove(self, app: str) -> None:
         """Expect that the counters of an app vanish."""
         of_app = f'rk_app="{app}"'
         self._last = {series: value for series, value in self._last.items() if of_app not in series}
+        self._labels = {key: labels for key, labels in self._labels.items() if key[0] != app}
 
     def check(self, shown: Shown) -> Iterator[str]:
         """Return the counters that have gone back or away."""
@@ -46,34 +55,61 @@ class Growing:
             if now is None or now < before:
                 yield f"{series} was {before}, and is {now}"
         self._last = dict(shown.counters())
+        labels = {
+            (app, recording_id): recording.labels
+            for app in shown.apps
+            for recording_id, recording in shown.recordings(app).items()
+        }
+        for key in labels.keys() & self._labels.keys():
+            if self._labels[key] not in {None, labels[key]}:
+                yield f"the labels of {key} were {self._labels[key]}, and are {labels[key]}"
+        self._labels = labels
 
 
 class CallCounts:
     """The counters of calls of one process."""
 
     def __init__(self) -> None:
-        self._times_shown: Counter[tuple[str, tuple[str, str]]] = Counter()
+        self._times_shown: Counter[tuple[str, tuple[str, ...]]] = Counter()
 
     def begin(self, app: str) -> None:
         """Expect that the series of an app begin, with old values at first."""
         for key in [key for key in self._times_shown if key[0] == app]:
             del self._times_shown[key]
 
-    def check(
-        self, shown: Shown, app: str, answered: Mapping[tuple[str, str], int], *, is_alone: bool
-    ) -> Iterator[str]:
+    def check(self, shown: Shown, app: str, journal: Journal, *, is_alone: bool) -> Iterator[str]:
         """
-        Return the counters that differ from the calls that were *answered*, by endpoint and code.
+        Return the counters that differ from the calls in the *journal*.
 
         If the scrape was not alone, calls were made since it was answered.
         """
-        for labels, value in shown.of("rk_api_requests_total", app):
-            key = (labels["api_endpoint"], labels["code"])
+        for key, value, least, most in _calls(shown, app, journal):
             self._times_shown[app, key] += 1
             is_settled = self._times_shown[app, key] > _SETTLED_AFTER
-            made = answered.get(key, 0)
-            if value > made or (is_settled and is_alone and value != made):
-                yield f"{app}: {made} calls were made, and {value} counted: {key}"
+            if value > most or (is_settled and is_alone and value < least):
+                yield f"{app}: {value} calls are counted, not {least} to {most}: {key}"
+
+
+def _calls(
+    shown: Shown, app: str, journal: Journal
+) -> Iterator[tuple[tuple[str, ...], float, float, float]]:
+    """Return the counters of calls, each with what it may have at least and at most."""
+    made, failed = Counter[str](), Counter[str]()
+    for (endpoint, code), count in journal.answered.items():
+        made[endpoint] += count
+        # A call may be made again, and not fail, if a connection that was kept open is broken.
+        failed[endpoint] += 0 if code in {*_FINE, _NO_ANSWER} else count
+    for labels, value in shown.of("rk_api_requests_total", app):
+        key = (labels["api_endpoint"], labels["code"])
+        yield key, value, journal.answered[key], journal.answered[key]
+    for labels, value in shown.of("rk_api_request_duration_seconds_count", app):
+        endpoint = labels["api_endpoint"]
+        yield ("durations", endpoint), value, made[endpoint], made[endpoint]
+        name = "rk_api_request_failures_total"
+        failures = shown.total(name, app, api_endpoint=endpoint)
+        yield ("failures", endpoint), failures, failed[endpoint], journal.in_doubt[endpoint]
+    malformed = shown.total("rk_api_malformed_fields_total", app)
+    yield ("malformed",), malformed, 0.0, math.inf if journal.has_malformed else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +128,19 @@ class Counted:
         """Return the counters that have more than has happened."""
         most = _totals(story.recordings, self.counts_since, self.expectation.ended_at)
         yield from (
-            f"{app}: {name} is {total}, at most {most[name]} is right"
-            for name in most
-            if (total := shown.total(name, app)) > most[name]
+            f"{app}: {name} is {total}, at most {right.most} is right"
+            for name, right in most.items()
+            if (total := _shown(shown, app, name)) > right.most + _ROUNDING
         )
+        yield from self._moved(shown, app, story)
+
+    def _moved(self, shown: Shown, app: str, story: Story) -> Iterator[str]:
+        """Return the counters of changes of the state that did not happen so often."""
+        for labels, value in shown.of("rk_recording_transitions_total", app):
+            before, after = labels["from"], labels["to"]
+            most = sum(_changes(x, before, after) for x in story.recordings)
+            if value > most and "UNKNOWN" not in {before, after}:
+                yield f"{app}: {value} times from {before} to {after}, at most {most} is right"
 
     def too_few(self, shown: Shown, app: str, story: Story) -> Iterator[str]:
         """Return the counters that lack something."""
@@ -110,25 +155,80 @@ class Counted:
         ]
         least = _totals(known, self.complete_since, expectation.begun_at)
         yield from (
-            f"{app}: {name} is {total}, at least {least[name]} is right"
-            for name in least
-            if (total := shown.total(name, app)) < least[name]
+            f"{app}: {name} is {total}, at least {right.least} is right"
+            for name, right in least.items()
+            if (total := _shown(shown, app, name)) < right.least - _ROUNDING
         )
 
 
-def _totals(recordings: Iterable[Recording], begin: float, end: float) -> dict[str, float]:
-    """Return what the counters of an app count from *begin* to *end*."""
+class _Right(NamedTuple):
+    """What a counter may have."""
+
+    least: float
+    most: float
+
+
+def _totals(recordings: Iterable[Recording], begin: float, end: float) -> dict[str, _Right]:
+    """Return what the counters of an app count from *begin* to *end*, by name and outcome."""
     ended = [x for x in recordings if begin < _end(x) <= end]
-    return {
-        "rk_recordings_started_total": sum(
-            x.started_at is not None and begin < x.started_at <= min(end, x.vanishes_at)
-            for x in recordings
-        ),
+    started = [
+        (x.started_at, x.started_at - x.invoked_at)
+        for x in recordings
+        if x.started_at is not None and begin < x.started_at <= min(end, x.vanishes_at)
+    ]
+    by_outcome = {
+        outcome: [x for x in ended if _outcome(x) == outcome]
+        for outcome in ("uploaded", "errored", "vanished")
+    }
+    uploaded = by_outcome["uploaded"]
+    delays = [delay for _, delay in started]
+    numbers: dict[str, float] = {
+        "rk_recordings_started_total": len(started),
+        "rk_recording_start_delay_seconds_count": len(started),
+        "rk_recording_start_delay_seconds_sum": sum(delays),
         "rk_recordings_finished_total": len(ended),
-        "rk_recorded_bytes_total": sum(
-            x.file_size_bytes for x in ended if x.phases[-1].status is Status.UPLOADED
+        "rk_recorded_bytes_total": sum(x.file_size_bytes for x in uploaded if not x.track),
+        **{f"finished {outcome}": len(found) for outcome, found in by_outcome.items()},
+    }
+    lengths = [sorted(_lengths(x)) for x in uploaded]
+    return {
+        **{name: _Right(number, number) for name, number in numbers.items()},
+        # An answer may lack when the recording has stopped.
+        "rk_recording_upload_delay_seconds_count": _Right(0, len(uploaded)),
+        "rk_recorded_seconds_total": _Right(
+            sum(shortest for shortest, _ in lengths), sum(longest for _, longest in lengths)
         ),
     }
+
+
+def _changes(recording: Recording, before: str, after: str) -> int:
+    """Return how often a recording may have been seen in one state *before* another one."""
+    states = [status for status, _ in recording.phases]
+    first = states.index(Status(before)) if before in states else len(states)
+    return states[first:].count(Status(after)) if after in states else 0
+
+
+def _lengths(recording: Recording) -> tuple[float, float]:
+    """Return the length that the API reports, and the one that follows from two times."""
+    whole = (recording.stopped_at or 0.0) - (recording.started_at or 0.0)
+    reported = 0 if recording.zero_duration else round(recording.recorded_seconds)
+    return reported or whole, whole
+
+
+def _outcome(recording: Recording) -> str:
+    if _end(recording) == recording.vanishes_at:
+        return "vanished"
+    return "uploaded" if recording.phases[-1].status is Status.UPLOADED else "errored"
+
+
+def _shown(shown: Shown, app: str, name: str) -> float:
+    """Return the total of a counter; *name* may be that of an outcome."""
+    _, _, outcome = name.partition(" ")
+    if not outcome:
+        return shown.total(name, app)
+    of_outcome = partial(shown.total, "rk_recordings_finished_total", app)
+    failed = of_outcome(outcome="upload_failed") if outcome == "errored" else 0.0
+    return of_outcome(outcome=outcome) + failed
 
 
 def _end(recording: Recording) -> float:

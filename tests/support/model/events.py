@@ -50,6 +50,7 @@ class Events:
         """The apps of which this process may have got an event."""
         self.announced: dict[str, dict[str, float]] = {app_id: {} for app_id in stories}
         """When a change was last announced to this process, by app and meeting."""
+        self._came_at = set[float]()
         self._unread = set[str]()
         self._client: httpx.AsyncClient | None = None
         self._problems: list[str] = []
@@ -120,6 +121,8 @@ class Events:
         )
         if answer.status_code != _STATUSES[expected]:
             self._problems.append(f"an event is {expected}, but the answer is {answer.text!r}")
+        if expected is ACCEPTED:
+            self._came_at.add(self._now())
         if expected is ACCEPTED and app_id not in self._unread:
             self._accept(app_id, json.loads(delivery.body))
         self._counted[expected] += 1
@@ -151,6 +154,11 @@ class Events:
         If the scrape was not alone, events came since it was answered.
         """
         yield from self._problems
+        for app_id in self.announced:
+            last = shown.value("rk_webhook_last_event_timestamp_seconds", app_id)
+            # Without the id of an app, an event is about any that has a meeting with its id.
+            if last is not None and last not in self._came_at:
+                yield f"{app_id}: no event came at {last}"
         self._times_shown += 1
         shown_counts = Counter[str]()
         for labels, value in shown.of("rk_webhook_events_total"):

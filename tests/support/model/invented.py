@@ -89,6 +89,9 @@ def _differences(
     reasons = set(recording.states.get("rk_recording_stop_reason", ()))
     if not reasons <= {other.reason for other in seen}:
         yield f"the reasons are {reasons}"
+    labels: set[object] = {other.labels for other in seen if other.has_labels}
+    if recording.labels not in (labels or {None}):
+        yield f"the labels are {recording.labels}, but were {labels}"
 
 
 def _expected(
@@ -101,6 +104,8 @@ def _expected(
         before = _kept(None, [other.expires_at for other in seen])
         expires_at = before if before is not None and before <= read_at else None
     return {
+        "download_available composite": sighting.has_url,
+        "download_available audio": sighting.has_audio_url,
         "file_size_bytes": sighting.size,
         "duration_seconds": _duration(sighting, started_at, stopped_at, read_at),
         "download_url_expiry_timestamp_seconds": expires_at,

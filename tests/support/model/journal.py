@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 
 STATUSES = ("INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "ERRORED", "UNKNOWN")
+FINE = frozenset({200, 404})
+"""The statuses of right answers."""
 _LARGEST = 2.0**63
 _REMEMBERED = 64
 
@@ -21,6 +23,8 @@ class Called(NamedTuple):
     at: float
     endpoint: str
     status: int | None
+    is_in_doubt: bool
+    """Whether the answer may not have been the right one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +41,21 @@ class Sighting:
     started_at: float | None
     stopped_at: float | None
     reason: str | None
+    has_url: bool | None
+    has_audio_url: bool | None
+    labels: tuple[str, str, str]
+    """The session, the name of the file, and the kind, as `rk_recording_info` has them."""
+    has_labels: bool
+    """Whether these are final: the session may be missing before the start."""
 
     @classmethod
     def of(cls, item: Mapping[str, Any], meeting_id: str | None, answered_at: float) -> "Sighting":
         """Return what an *item* of an answer says."""
         status, reason = item.get("status"), item.get("stop_reason")
-        meeting = item.get("meeting") or {}
+        meeting, session_id = item.get("meeting") or {}, item.get("session_id")
+        url, file_name = item.get("download_url"), item.get("output_file_name") or ""
+        session = session_id if isinstance(session_id, str) else ""
+        kind = "track" if isinstance(url, list) or file_name.endswith(".webm") else "composite"
         return cls(
             answered_at=answered_at,
             meeting_id=meeting.get("id", meeting_id),
@@ -54,6 +67,10 @@ class Sighting:
             started_at=_moment(item.get("started_time")),
             stopped_at=_moment(item.get("stopped_time")),
             reason=reason["reason"] if reason else None,
+            has_url=_is_given(url),
+            has_audio_url=_is_given(item.get("audio_download_url")),
+            labels=(session, file_name, kind),
+            has_labels=session != "" or status != "INVOKED",
         )
 
 
@@ -65,12 +82,24 @@ class Journal:
     sightings: defaultdict[str, list[Sighting]] = field(default_factory=lambda: defaultdict(list))
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many calls were made, by endpoint and status; the process that counts begins with 0."""
+    in_doubt: Counter[str] = field(default_factory=Counter)
+    """How many of these may have failed, by endpoint."""
+    has_malformed: bool = False
+    """Whether an answer may have had malformed fields."""
+
+    def restart(self, *, is_saved: bool) -> None:
+        """Expect a new process, which begins to count, and knows no answer unless it *is_saved*."""
+        self.answered.clear()
+        self.in_doubt.clear()
+        if not is_saved:
+            self.sightings.clear()
 
     def take(self, called: Called, path: str, body: bytes, answered_at: float) -> None:
         """Take in a call, which has the *path* below the app's, and the answer's *body*."""
         self.calls.append(called)
         code = "none" if called.status is None else str(called.status)
         self.answered[called.endpoint, code] += 1
+        self.in_doubt[called.endpoint] += called.is_in_doubt
         _, _, asked_for = path.partition("active-recording/")
         for item in _items(called.status, body):
             sighting = Sighting.of(item, asked_for or None, answered_at)
@@ -97,6 +126,11 @@ def _items(status: int | None, body: bytes) -> Iterator[Mapping[str, Any]]:
     for item in data if isinstance(data, list) else [data]:
         if isinstance(item, dict) and "id" in item:
             yield item
+
+
+def _is_given(value: object) -> bool | None:
+    is_readable = value is None or isinstance(value, str | list)
+    return bool(value) if is_readable else None
 
 
 def _number(value: object) -> float | None:

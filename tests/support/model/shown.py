@@ -33,6 +33,8 @@ class ShownRecording:
     meeting_id: str
     values: dict[str, float] = field(default_factory=dict)
     states: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    labels: tuple[str, str, str] | None = None
+    """Its session, the name of its file, and its kind."""
 
     def get(self, name: str) -> float | None:
         """Return the value of the metric rk_recording_*name*, None without a sample."""
@@ -88,6 +90,11 @@ class Shown:
         _parsed.update(line.rpartition(" ")[0] for line in new)
 
     @property
+    def names(self) -> set[str]:
+        """Return the names of all samples."""
+        return {*self._by_name}
+
+    @property
     def apps(self) -> set[str]:
         """Return the names of all apps that have a sample."""
         pairs = chain.from_iterable(self._by_name.values())
@@ -102,7 +109,7 @@ class Shown:
 
     def of(self, name: str, app: str | None = None) -> list[tuple[Labels, float]]:
         """Return the samples of a metric of one app, or of none, with their labels."""
-        return [pair for pair in self._by_name[name] if pair[0].get("rk_app") == app]
+        return [pair for pair in self._by_name.get(name, ()) if pair[0].get("rk_app") == app]
 
     def value(self, name: str, app: str) -> float | None:
         """Return the one sample of a metric that an app has, None without it."""
@@ -140,6 +147,8 @@ class Shown:
 
 
 def _add(shown: ShownRecording, name: str, labels: Labels, value: float) -> None:
+    if name == "rk_recording_info":
+        shown.labels = (labels["session_id"], labels["output_file_name"], labels["kind"])
     state = labels.get("status") or labels.get("reason")
     if state is None:
         suffix = f" {labels['kind']}" if name.endswith("_available") else ""

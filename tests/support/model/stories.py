@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rk_exporter.simulator import Recording, ScriptedScenario
+from rk_exporter.simulator import URL_LIFETIME_SECONDS, Recording, ScriptedScenario
 
 
 # Shorter than two scrapes, or longer than most of them.
 _SECONDS = (1.0, 3.0, 14.0, 31.0, 75.0, 180.0, 400.0)
 _EARLIER_SECONDS = 1500.0
+# When the files of two recordings of each meeting expire, a week after they were made.
+_EXPIRES_IN_SECONDS = ((0.0, 7200.0), (7200.0, 4 * 86_400.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,9 @@ def story(
     chance = random.Random(seed)  # noqa: S311 # not a secret
     recordings: list[Recording] = []
     for meeting_id in meetings:
+        for expires_in in _EXPIRES_IN_SECONDS:
+            stopped_at = begin + chance.uniform(*expires_in) - URL_LIFETIME_SECONDS
+            recordings.append(_with_file(chance, meeting_id, round(stopped_at, 3)))
         now = begin - chance.uniform(0.0, _EARLIER_SECONDS)
         while now < begin + seconds:
             recording = _recording(chance, meeting_id, round(now, 3))
@@ -78,9 +83,24 @@ def _recording(chance: random.Random, meeting_id: str, invoked_at: float) -> Rec
         file_size_bytes=chance.randrange(1, 10**9),
         bucket_enabled=chance.random() < 0.9,
         audio=chance.random() < 0.3,
+        track=chance.random() < 0.15,
+        session_id=None if chance.random() < 0.1 else f"session-{meeting_id}-{invoked_at:.0f}",
         zero_duration=chance.random() < 0.1,
         stop_reason=chance.choice(["ALL_PEERS_LEFT", "API_CALL"]),
         **{name: round(moment, 3) for name, moment in moments.items()},
+    )
+
+
+def _with_file(chance: random.Random, meeting_id: str, stopped_at: float) -> Recording:
+    """Return a recording whose file is there until a week after *stopped_at*."""
+    return Recording.scripted(
+        meeting_id,
+        invoked_at=stopped_at - 100.0,
+        started_at=stopped_at - 90.0,
+        stopped_at=stopped_at,
+        uploaded_at=stopped_at + 20.0,
+        file_size_bytes=chance.randrange(1, 10**9),
+        audio=chance.random() < 0.5,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from rk_exporter.exporter.exporter import WORKERS_PER_APP
+from tests.support.model import families, totals
 from tests.support.model.api import AppApi
 from tests.support.model.counters import Budget, CallCounts, Counted, Growing
 from tests.support.model.invented import invented
@@ -51,7 +52,8 @@ class AppHistory:
     always: set[str] = field(default_factory=set)
     """Those that were in the list all the time."""
     listed_since: dict[str, float] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
+    seen: dict[str, float] = field(default_factory=dict)
+    """When the first scrape that has shown a recording was asked for, by the recording's id."""
     complete_since: float | None = None
     """The end of the first exposition that had to be exact."""
     budget: Budget = field(default_factory=Budget)
@@ -91,15 +93,14 @@ class Watcher:
         self._calls = CallCounts()
         self._blocked_until.clear()
         for name, app in self.apps.items():
-            self._world.api.apps[name].journal.answered.clear()
+            # A new process knows only what the state file has, and what the API tells it.
+            self._world.api.apps[name].journal.restart(is_saved=is_saved)
             app.budget.start(self._world.now)
             app.webhooks, app.scrapes = WebhookHistory(), 0
             if not is_saved:
                 app.tracked_since, app.complete_since = self._world.now, None
                 app.may_be_cut = False
                 app.seen.clear()
-                # The new process knows only what the API tells it.
-                self._world.api.apps[name].journal.sightings.clear()
 
     def remove(self, name: str) -> AppHistory:
         """Expect that an app is not read any more, and return what was known of it."""
@@ -129,7 +130,9 @@ class Watcher:
         app.listed_since |= dict.fromkeys(meetings - app.meetings, now)
         removed = app.meetings - meetings
         story = self._world.api.apps[name].story
-        app.seen -= {x.id for x in story.recordings if x.meeting_id in removed}
+        for recording in story.recordings:
+            if recording.meeting_id in removed:
+                app.seen.pop(recording.id, None)
         app.meetings = meetings
 
     def replace_token(self, name: str) -> None:
@@ -148,7 +151,9 @@ class Watcher:
     ) -> Iterator[str]:
         yield from shown.problems()
         yield from self._growing.setdefault(scraper, Growing()).check(shown)
+        yield from families.unknown(shown)
         yield from self._world.events.problems(shown, is_alone=is_alone)
+        yield from totals.of_exporter(shown, self._world, scraped)
         if shown.apps != {*self.apps}:
             yield f"the apps are {shown.apps}, and should be {[*self.apps]}"
         for name, app in self.apps.items():
@@ -156,8 +161,10 @@ class Watcher:
             app.scrapes += scraper == "first"
             api = self._world.api.apps[name]
             yield from invented(shown, name, api.journal, scraped.begun_at)
-            answered = api.journal.answered
-            yield from self._calls.check(shown, name, answered, is_alone=is_alone)
+            yield from self._calls.check(shown, name, api.journal, is_alone=is_alone)
+            yield from totals.of_app(
+                shown, name, self._world.files, api, scraped, is_alone=is_alone
+            )
             yield from app.budget.check(api.journal.calls, name)
             if api.quota and api.quota.refused > WORKERS_PER_APP:
                 yield f"{name}: {api.quota.refused} calls were refused, although answers warned"
@@ -176,13 +183,15 @@ class Watcher:
             yield f"{name}: webhooks work, although there was no event"
         expectation = self._expectation(name, app, scraped, may_rest=may_rest)
         recordings = shown.recordings(name)
-        if self._must_be_exact(name, api, scraped):
+        is_exact = self._must_be_exact(name, api, scraped)
+        yield from totals.of_recordings(shown, name, is_exact=is_exact)
+        if is_exact:
             self.exact[name] += 1
             yield from expectation.lacking(shown, name, story)
             if app.complete_since is None:
                 app.complete_since = scraped.ended_at
         else:
-            yield from self._failing(shown, name, api)
+            yield from self._failing(shown, name, api, scraped)
         counted = Counted(
             expectation=expectation,
             counts_since=0.0 if app.may_be_cut else app.tracked_since,
@@ -190,9 +199,10 @@ class Watcher:
             meetings=app.always,
         )
         yield from counted.too_many(shown, name, story)
-        if app.scrapes > _SETTLED_AFTER and self._must_be_exact(name, api, scraped):
+        if app.scrapes > _SETTLED_AFTER and is_exact:
             yield from counted.too_few(shown, name, story)
-        app.seen |= recordings.keys()
+        for recording_id in recordings:
+            app.seen.setdefault(recording_id, scraped.begun_at)
         self._blocked_until[name] = shown.value(BLOCKED_UNTIL, name) or 0.0
 
     def _expectation(
@@ -204,7 +214,8 @@ class Watcher:
             begun_at=scraped.begun_at,
             ended_at=scraped.ended_at,
             meetings=app.meetings,
-            seen=app.seen,
+            # Two scrapes may share a pass, which did not know yet what it has found.
+            seen={key for key, at in app.seen.items() if at < scraped.begun_at},
             found_since=max(
                 app.tracked_since,
                 self._world.api.apps[name].clear_since,
@@ -221,7 +232,7 @@ class Watcher:
         is_excused = is_blocked or is_troubled or is_rejected or not has_calls
         return not is_excused and scraped.begun_at >= api.exact_from
 
-    def _failing(self, shown: Shown, name: str, api: AppApi) -> Iterator[str]:
+    def _failing(self, shown: Shown, name: str, api: AppApi, scraped: Scraped) -> Iterator[str]:
         """Return what hides that no call about an app succeeds."""
         files, troubled = self._world.files, api.troubled
         is_failing = files.apps[name].token != api.token or (
@@ -230,5 +241,6 @@ class Watcher:
             and troubled.trouble not in SUCCEEDING
         )
         # Without a call, the result of the last one stays.
-        if is_failing and files.budget == PLENTY and shown.value("rk_up", name) != 0:
+        may_call = files.budget == PLENTY and scraped.begun_at >= api.exact_from
+        if is_failing and may_call and shown.value("rk_up", name) != 0:
             yield f"{name}: rk_up is {shown.value('rk_up', name)} although no call succeeds"

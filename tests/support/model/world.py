@@ -137,6 +137,10 @@ class World:
         self.clock = VirtualClock(NOW)
         self.api = Api(stories, self.clock.true_time)
         self.events = Events(stories, self.clock.true_time)
+        self.is_reloaded = True
+        """Whether the last reload was successful."""
+        self.loaded_at = NOW
+        """When the configuration in use was loaded."""
         self._running = AsyncExitStack()
 
     @property
@@ -146,6 +150,7 @@ class World:
 
     async def start(self) -> None:
         """Start an exporter."""
+        self.is_reloaded, self.loaded_at = True, self.now
         self.exporter = Exporter(self.files.load(), make_client=self.api.client, clock=self.clock)
         self._reloader = Reloader(
             ReloadSteps(load=self.files.load), clock=self.clock.wall, pause_seconds=0.0
@@ -172,7 +177,10 @@ class World:
 
     async def reload(self) -> str | None:
         """Reload the configuration, as SIGHUP does; return what is wrong with it."""
-        return (await self._reloader.reload()).problem
+        problem = (await self._reloader.reload()).problem
+        self.is_reloaded = problem is None
+        self.loaded_at = self.loaded_at if problem else self.now
+        return problem
 
     def excuse(self, seconds: float) -> None:
         """Let expositions of the next seconds be out of date."""
