@@ -20,6 +20,7 @@ from rk_exporter.assets.job import DEFAULT_JOB, Job, parse_job
 from rk_exporter.assets.settings import parse_settings, settings
 from rk_exporter.cli.completion import offer_folders
 from rk_exporter.cli.options import Command, Parsed
+from rk_exporter.cli.output import print_all
 
 
 _URL = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/?@!$&()*+,;=%\[\]-]*")
@@ -85,7 +86,7 @@ def _list_settings(context: click.Context, parameter: click.Parameter, value: ob
     default_width = max(len(setting.default) for setting in known)
     for setting in known:
         key, default = setting.key.ljust(key_width), setting.default.ljust(default_width)
-        click.echo(f"{key}  {default}  {setting.meaning}")
+        print_all(f"{key}  {default}  {setting.meaning}\n")
     context.exit()
 
 
@@ -174,7 +175,7 @@ def assets_command(
         reason = error.strerror or str(error)
         raise click.ClickException(f"cannot write {error.filename or folder}: {reason}") from None
     for path in written:
-        click.echo(path)
+        print_all(b"%b\n" % bytes(path))
     click.echo(_hint(folder, formats, is_changed=bool(written)), err=True)
 
 

@@ -14,6 +14,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from rk_exporter.api.connection_setup import SetupError
 from rk_exporter.assets.files import AssetsError
+from rk_exporter.cli.output import print_all
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.demo.programs import StackError
 from rk_exporter.runtime.build import version_text
@@ -130,5 +131,5 @@ def _command_path(context: click.Context | None, group: click.Context | None) ->
 def print_version(context: click.Context, _parameter: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001 # click's signature
     """Print the version if somebody asks for it."""
     if is_asked and not context.resilient_parsing:
-        click.echo(version_text())
+        print_all(f"{version_text()}\n")
         context.exit()

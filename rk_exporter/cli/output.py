@@ -11,6 +11,13 @@ def print_all(text: str | bytes) -> None:
         text = text.encode(sys.stdout.encoding, "backslashreplace")
     try:
         click.echo(text, nl=False)
-        sys.stdout.flush()
     except OSError as error:
-        raise click.ClickException(f"cannot write the output: {error.strerror}") from None
+        raise output_failure(error) from None
+
+
+def output_failure(error: Exception) -> Exception:
+    """Return what a command must raise if *error* prevents its output."""
+    # Nobody may read the rest, as with `head`: click ends the program without a message.
+    if isinstance(error, BrokenPipeError):
+        return error
+    return click.ClickException(f"cannot write the output: {getattr(error, 'strerror', error)}")

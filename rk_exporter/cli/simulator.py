@@ -10,6 +10,7 @@ import click
 
 from rk_exporter import simulator
 from rk_exporter.cli.options import Command, Parsed
+from rk_exporter.cli.output import output_failure, print_all
 from rk_exporter.cli.process import run
 from rk_exporter.cli.simulator_values import count, number, parse_fault
 from rk_exporter.config.parsers import Address, parse_address
@@ -120,7 +121,7 @@ def demo_command(
 
     def show(text: str) -> None:
         if output.error:
-            raise output.error
+            raise output_failure(output.error)
         output.write(text)
 
     all_addresses = demo.Addresses(web=web, webhook=webhook, **addresses)
@@ -226,7 +227,7 @@ def simulate_command(
             sockets = [bound.enter_context(bind(address)) for address in web]
             listeners = [Listener(api, socket, date_header=False) for socket in sockets]
             for listener in listeners:
-                click.echo(f"simulated API {listener.url}/client/v4  (token `simulated`)")
+                print_all(f"simulated API {listener.url}/client/v4  (token `simulated`)\n")
             webhooks = _send_webhooks(api, clock, webhook_url, webhook_app_id)
             await demo.until_one_ends(serve(listeners), *webhooks)
 

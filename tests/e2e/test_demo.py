@@ -2,8 +2,11 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+
+from pathlib import Path
 
 import httpx
 
@@ -186,3 +189,21 @@ def test_webhook_address_in_use() -> None:
     assert f"cannot listen on {address}" in result.output
     assert "--webhook.listen-address :" in result.output
     assert 1 == result.output.count("\n")
+
+
+def test_full_disk() -> None:
+    """Output that cannot be written ends the demo with an error of one line, and exit code 1."""
+    options = ("--web.listen-address", "127.0.0.1:0", "--simulator.listen-address", "127.0.0.1:0")
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "rk_exporter", "demo", *options],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (1, "Error: cannot write the output: No space left on device\n") == (
+        result.returncode,
+        result.stderr,
+    )
