@@ -1,47 +1,33 @@
 """Each file that the exporter reads or writes, replaced by one that never answers or has no end."""
 
-import json
 import os
 import signal
-import ssl
 import subprocess
 import sys
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from rk_exporter.simulator.webhooks.signing import public_pem
 from tests.support.building import value
+from tests.support.exporter_files import (
+    ENVIRONMENT,
+    FILES,
+    REPLACED,
+    is_closed_for_all,
+    scrape,
+    write_files,
+)
 from tests.support.exporter_process import (
     PATIENCE_SECONDS,
     PROGRAM,
     ROOT,
-    TOKEN,
-    ExporterProcess,
     eventually,
     exporter_process,
 )
-from tests.support.fault_server import ANY_PATH, FaultServer
-from tests.support.faulty_api import GONE, NO_RECORDINGS, served, shown
-from tests.support.web_config import authority
-
-
-# Each file, and how the error at the start names it.
-FILES = {
-    "rk.yml": "rk.yml",
-    "token": "api.token_file",
-    "meetings": "meetings.files",
-    "state": "state.file",
-    "web.yml": "web.yml",
-    "server.crt": "cert_file",
-    "server.key": "key_file",
-    "ca.crt": "client_ca_file",
-    "webhook.pem": "webhook.public_key_file",
-}
-REPLACED = [name for name in FILES if name != "state"]
+from tests.support.fault_server import FaultServer
+from tests.support.faulty_api import api_of_one_meeting, shown
 
 
 def sparse(path: Path) -> None:
@@ -63,53 +49,8 @@ OBSTRUCTIONS: dict[str, Callable[[Path], object]] = {
 @pytest.fixture(scope="module")
 def api() -> Iterator[FaultServer]:
     """Serve an API."""
-    server = FaultServer()
-    server.script(ANY_PATH, GONE)
-    server.script("recordings", NO_RECORDINGS)
-    server.script("meeting", shown("meeting"))
-    with served(server):
+    with api_of_one_meeting() as server:
         yield server
-
-
-def write_files(folder: Path, api: FaultServer) -> None:
-    """Write all files of an exporter with every option that names one."""
-    authority().issue().write(folder)
-    (folder / "ca.crt").write_bytes(authority().pem)
-    (folder / "token").write_text(TOKEN)
-    (folder / "token").chmod(0o600)
-    (folder / "meetings").write_text("meeting\n")
-    (folder / "webhook.pem").write_text(public_pem(0))
-    tls = {
-        "cert_file": "server.crt",
-        "key_file": "server.key",
-        "client_ca_file": "ca.crt",
-        "client_auth_type": "VerifyClientCertIfGiven",
-    }
-    (folder / "web.yml").write_text(json.dumps({"tls_server_config": tls}))
-    (folder / "rk.yml").write_text(
-        "account_id: account\napp_id: app\nmeetings: {files: [meetings]}\n"
-        f"api: {{base_url: '{api.url}/client/v4', budget: 100000, read: active-recording,"
-        " token_file: token}\n"
-        "scrape: {min_interval: 0s}\nstate: {file: state}\n"
-        "web: {listen_address: '127.0.0.1:0', config_file: web.yml}\n"
-        "webhook: {listen_address: '127.0.0.1:0', public_key_file: webhook.pem}\n"
-    )
-
-
-def scrape(exporter: ExporterProcess) -> str:
-    """Scrape by TLS."""
-    context = ssl.create_default_context(cadata=authority().pem.decode())
-    url = exporter.client.base_url.join("/metrics")
-    answer = httpx.get(url, verify=context, timeout=PATIENCE_SECONDS)
-    assert 200 == answer.status_code
-    return answer.text
-
-
-def is_closed_for_all(exporter: ExporterProcess) -> bool:
-    """Return whether a scrape gets a 500."""
-    context = ssl.create_default_context(cadata=authority().pem.decode())
-    url = exporter.client.base_url.join("/metrics")
-    return httpx.get(url, verify=context, timeout=PATIENCE_SECONDS).status_code == 500
 
 
 def remove(path: Path) -> None:
@@ -150,7 +91,7 @@ def test_any_obstruction_while_it_runs(tmp_path: Path, api: FaultServer) -> None
     """Whatever takes the place of a file, also during a reload, scrapes are right, and it ends."""
     write_files(tmp_path, api)
     contents = {name: (tmp_path / name).read_bytes() for name in REPLACED}
-    with exporter_process(tmp_path / "rk.yml") as exporter:
+    with exporter_process(tmp_path / "rk.yml", environment=ENVIRONMENT) as exporter:
         for name in REPLACED:
             for number, (kind, obstruct) in enumerate(OBSTRUCTIONS.items()):
                 if (name, kind) == ("web.yml", "empty"):

@@ -81,6 +81,17 @@ def served(server: FaultServer, context: ssl.SSLContext | None = None) -> Iterat
         yield server
 
 
+@contextmanager
+def api_of_one_meeting() -> Iterator[FaultServer]:
+    """Serve an API that knows one meeting."""
+    server = FaultServer()
+    server.script(ANY_PATH, GONE)
+    server.script("recordings", NO_RECORDINGS)
+    server.script("meeting", shown("meeting"))
+    with served(server):
+        yield server
+
+
 def rfc3339(unix_seconds: float) -> str:
     """Return a time as the API writes it."""
     return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
