@@ -129,6 +129,8 @@ class TestPlan:
         """New meetings come first, as listed, whatever else is due."""
         tried = [reading("a", 500, Status.INVOKED), reading("c", 1e6)]
         assert "bdca" == order(tried[0], reading("b"), tried[1], reading("d"))
+        # Once only, although people are in it.
+        assert "ba" == order(tried[0], reading("b", room=LIVE))
 
     def test_failure_is_an_attempt(self) -> None:
         """A meeting whose reads have all failed waits for its turn like the others."""
@@ -245,15 +247,42 @@ class TestPlan:
         planned = [id_of(target) for target in plan([], now=NOW, overdue=[*ended, *stuck])]
         assert ["y", "999", "x", "998", "997"] == planned[:5]
 
-    def test_began_first(self) -> None:
+    @pytest.mark.parametrize(
+        ("running", "ended", "planned"),
+        [
+            ([5, 4], [9, 1], "R5 E9 R4 E1"),
+            ([5, 4], [3, 1], "R5 R4 E3 E1"),
+            # Of equals, what is in progress comes first.
+            ([5, 4], [4], "R5 R4 E4"),
+            ([5, 4, 3], [9, 8], "R5 E9 R4 E8 R3"),
+            ([], [1, 3], "E3 E1"),
+        ],
+    )
+    def test_turns_of_ended_recordings(
+        self, running: list[int], ended: list[int], planned: str
+    ) -> None:
+        """After each recording in progress comes one that has ended, if it is more overdue."""
+        overdue = [(float(times), finished_recording(f"E{times}")) for times in ended]
+        overdue += [overdue_recording(f"R{times}", times) for times in running]
+        found = plan([], now=NOW, overdue=overdue)
+        assert " ".join(id_of(target) for target in found) == planned
+
+    @pytest.mark.parametrize("status", [Status.UPLOADING, Status.UPLOADED])
+    def test_began_first(self, status: Status) -> None:
         """Of recordings that are equally overdue, the one that began longest ago comes first."""
         overdue = []
         for name, began in (("late", 9.0), ("early", 1.0), ("middle", 5.0)):
             times, known = overdue_recording(name, 2)
-            recording = replace(known.recording, invoked_timestamp_seconds=began)
+            recording = replace(known.recording, invoked_timestamp_seconds=began, status=status)
             overdue.append((times, replace(known, recording=recording)))
         planned = [id_of(target) for target in plan([], now=NOW, overdue=overdue)]
         assert ["early", "middle", "late"] == planned
+
+    def test_recordings_before_equally_overdue_meetings(self) -> None:
+        """A recording comes before a meeting that is overdue by as much."""
+        idle = [reading(name, 90) for name in "AB"]
+        running = reading("r", 50, Status.RECORDING)
+        assert "AxBr" == order(*idle, running, overdue=[overdue_recording("x", 2)])
 
     def test_overdue_recordings_alone(self) -> None:
         """Without meetings, recordings are read, the most overdue first."""
@@ -370,6 +399,25 @@ class TestDue:
         """New meetings, and those with an attempt in the future, are always due."""
         readings = [reading("a"), reading("b", -1)]
         assert readings == due(readings, now=NOW, fresh_seconds=1e9)
+
+    def test_failures_alone(self) -> None:
+        """A meeting that always fails waits for half a minute and more; not if it was fresh."""
+        failure = Failure(Reason.TIMEOUT, "slow")
+        readings = [
+            replace(reading(name, waited), failure=failure, failures_alone=failures)
+            for name, waited, failures in (
+                ("a", 29.9, 4),
+                ("b", 30.0, 4),
+                ("c", 30.0, 5),
+                ("d", 60.0, 5),
+                ("e", 5.0, 3),
+                ("f", 4.9, 3),
+            )
+        ]
+        found = due(readings, now=NOW, fresh_seconds=5.0)
+        assert "bde" == "".join(item.meeting.meeting_id for item in found)
+        found = due(readings, now=NOW, fresh_seconds=40.0)
+        assert "d" == "".join(item.meeting.meeting_id for item in found)
 
     def test_without_a_time_all_are_due(self) -> None:
         """With a time of 0, all meetings are due."""
