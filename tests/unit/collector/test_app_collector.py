@@ -1,45 +1,34 @@
-import asyncio
 import logging
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.results import Page
-from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.app_webhook import AppWebhook
 from rk_exporter.collector.meeting_list import MeetingList
 from rk_exporter.collector.readings import StalenessGrace
 from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
-from rk_exporter.model.errors import ApiError, ApiTimeout, RateLimited, ServerError
-from rk_exporter.model.meeting import App, ListedRecording, Meeting, Reading, ReadMode
-from rk_exporter.model.recording import Recording, Status
+from rk_exporter.model.errors import ApiTimeout, ServerError
+from rk_exporter.model.meeting import App, Meeting, Reading, ReadMode
+from rk_exporter.model.recording import Status
 from rk_exporter.model.remedies import Wait
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import RateLimitWait
-from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.ratelimit.status import Outage
 from rk_exporter.simulator import Fault
 from rk_exporter.tracking.state_records import SavedApp
 from rk_exporter.tracking.tracker_state import TrackerState
-from tests.support import virtual_time
 from tests.support.app_parts import app_parts
 from tests.support.building import (
     NOW,
     TOKEN,
     Setup,
     Simulation,
-    VirtualClock,
     config,
-    free_limiter,
     limiter_of,
-    pass_context,
     run,
     samples,
     scripted,
@@ -49,6 +38,7 @@ from tests.support.building import (
     value,
 )
 from tests.support.log_lines import lines
+from tests.support.one_app import OneApp, block, with_app
 from tests.support.read_modes import (
     ids,
     paths,
@@ -159,125 +149,6 @@ class TestMinInterval:
         assert is_read == [True, True, False, True]
 
 
-class Client(RealtimeKitClient):
-    """A client whose meetings have no recordings; it keeps the contexts of its calls."""
-
-    max_concurrency = 2
-    recordings_per_page = 100
-
-    def __init__(self) -> None:
-        self.contexts: list[PassContext] = []
-        self.limiter = free_limiter()
-        self.seconds = 0.0
-        """How long a call takes."""
-        self.problem_of: Callable[[str], ApiError | RateLimitWait | None] = lambda _: None
-        """What the call for a meeting, or for a status, raises."""
-        self.has_left = self.is_closed = False
-
-    async def active_recordings(
-        self, meeting_id: str, context: PassContext
-    ) -> tuple[Recording, ...]:
-        await self._call(meeting_id, context)
-        return ()
-
-    async def recordings_page(
-        self,
-        page_no: int,
-        context: PassContext,
-        *,
-        status: Status | None,
-        on_call: Callable[[], object] = lambda: None,
-    ) -> Page[ListedRecording]:
-        del page_no
-        on_call()
-        await self._call(str(status), context)
-        return Page((), (), None)
-
-    async def _call(self, key: str, context: PassContext) -> None:
-        problem = self.problem_of(key)
-        if isinstance(problem, RateLimitWait):
-            raise problem
-        async with self.limiter.acquire(context):
-            self.contexts.append(context)
-            await asyncio.sleep(self.seconds)
-            if problem:
-                raise problem
-
-    def leave(self) -> None:
-        self.has_left = True
-
-    async def close(self) -> None:
-        self.is_closed = True
-
-
-class Token:
-    """A token in a file, which may have a problem."""
-
-    def __init__(self) -> None:
-        self.secret = TOKEN
-        self.problem: str | None = None
-
-    async def refresh(self) -> None:
-        pass
-
-    def current(self) -> Secret:
-        return self.secret
-
-
-class File:
-    """A file of meetings."""
-
-    path = Path("meetings")
-    meetings: tuple[Meeting, ...] = ()
-    last_read_successful = True
-    problem: str | None = None
-    last_success_timestamp_seconds: float | None = NOW
-
-    async def refresh(self) -> bool:
-        return False
-
-
-class App1:
-    """The collector of an app with one meeting, whose parts make no other calls."""
-
-    def __init__(
-        self,
-        min_interval_seconds: float = 0.0,
-        *,
-        read: ReadMode = ReadMode.ACTIVE_RECORDING,
-        **changes: Any,
-    ) -> None:
-        self.client, self.token, self.file = Client(), Token(), File()
-        self.parts = replace(
-            app_parts("app-1", VirtualClock(), read),
-            client=self.client,
-            lister=ActiveRecordingsLister("app-1", self.client, clock=VirtualClock()),
-            limiter=self.client.limiter,
-            token=self.token,
-            meetings=MeetingList([Meeting("b", "b")], [self.file]),
-            backfill=None,
-            discovery=None,
-        )
-        self.parts = replace(self.parts, **changes)
-        self.collector = AppCollector(self.parts, min_interval_seconds=min_interval_seconds)
-
-    async def run_pass(self, after: float = 15.0, *, seconds: float = 9.5) -> int:
-        """Make a pass *after* a pause; return how many calls it has made."""
-        await asyncio.sleep(after)
-        before = len(self.client.contexts)
-        await self.collector.run_pass(asyncio.get_running_loop().time() + seconds)
-        return len(self.client.contexts) - before
-
-
-def with_app(steps: Callable[[App1], Awaitable[None]], *args: float, **changes: Any) -> None:
-    """Run *steps* with the collector of an app."""
-
-    async def run_steps() -> None:
-        await steps(App1(*args, **changes))
-
-    virtual_time.run(run_steps())
-
-
 class TestContext:
     """The limits of the calls of a pass."""
 
@@ -294,7 +165,7 @@ class TestContext:
     def test_times(self, number: int, seconds: float, timeout: float, waits: float) -> None:
         """The first pass waits for the budget for most of its time, the others for a second."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             for _ in range(number):
                 await app.run_pass(seconds=seconds)
             begun_at, context = 15.0 * number, app.client.contexts[-1]
@@ -309,7 +180,7 @@ class TestContext:
     def test_interval(self, interval: float, paced: float) -> None:
         """The interval is that of the passes, up to a limit."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             for _ in range(12):
                 await app.run_pass(interval)
             assert app.client.contexts[-1].interval_seconds == pytest.approx(paced, abs=0.1)
@@ -319,7 +190,7 @@ class TestContext:
     def test_saved_calls(self) -> None:
         """If the budget has no call for a list in this time, calls are saved for it."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             # It lists the sessions, which takes a call, and the budget has two in five minutes.
             app.parts = replace(
                 app.parts,
@@ -339,7 +210,7 @@ class TestState:
     def test_restored(self) -> None:
         """It begins with the readings of an earlier process."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             reading = Reading(meeting=Meeting("b", "b"), last_attempt_timestamp_seconds=NOW - 60)
             restored = SavedApp(app=app.parts.app, tracker=TrackerState(), readings=(reading,))
             collector = AppCollector(app.parts, min_interval_seconds=0.0, restored=restored)
@@ -350,7 +221,7 @@ class TestState:
     def test_fresh(self) -> None:
         """Fresh readings answer the next scrape; what is known of files and the token is new."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             parts = replace(app.parts, webhook=AppWebhook(app.parts.clock))
             app.collector.change(parts, min_interval_seconds=10.0)
             assert await app.run_pass() == 1
@@ -371,7 +242,7 @@ class TestState:
     def test_new_token(self) -> None:
         """Fresh readings are read again with another token."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             await app.run_pass()
             assert await app.run_pass(0.5) == 0
             app.token.secret = Secret("another")
@@ -384,7 +255,7 @@ class TestState:
     def test_no_meetings(self) -> None:
         """Without meetings, a pass is made as often as with some."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             parts = replace(app.parts, meetings=MeetingList([]))
             app.collector.change(parts, min_interval_seconds=10.0)
             ended = []
@@ -398,7 +269,7 @@ class TestState:
     def test_change(self, caplog: pytest.LogCaptureFixture) -> None:
         """Another configuration counts from the next pass on: the name, and the interval."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             await app.run_pass()
             for name, seconds in (("app-1", 10.0), ("renamed", 0.0)):
                 parts = replace(app.parts, app=App(name, "account", "id"))
@@ -416,7 +287,7 @@ class TestState:
     def test_end(self) -> None:
         """A collector that leaves makes no more calls; one that closes has no more connections."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             app.collector.leave()
             assert (app.client.has_left, app.client.is_closed) == (True, False)
             await app.collector.close()
@@ -425,20 +296,13 @@ class TestState:
         with_app(steps)
 
 
-async def block(app: App1) -> None:
-    """Let the API refuse a call, so that no others are made."""
-    with pytest.raises(RateLimited):
-        async with app.client.limiter.acquire(pass_context()):
-            raise RateLimited("the API asks for fewer calls")
-
-
 class TestAfterAPass:
     """The state after a pass."""
 
     def test_success(self) -> None:
         """It has the readings, when the pass began and ended, and what the next one compares."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             app.client.seconds, app.token.problem = 2.0, "is empty"
             before = app.collector.state
             await app.run_pass()
@@ -481,7 +345,7 @@ class TestAfterAPass:
     def test_failure(self) -> None:
         """If all calls fail, the app is down for a reason, since the first failure."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             app.client.problem_of = lambda _: ServerError("the API answered 500")
             await app.run_pass()
             await app.run_pass()
@@ -503,7 +367,7 @@ class TestAfterAPass:
     def test_one_fails(self, read: ReadMode) -> None:
         """A meeting fails alone if another could be read, but never because of half a list."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             meetings = MeetingList([Meeting(name, name) for name in "bc"])
             app.collector.change(replace(app.parts, meetings=meetings), min_interval_seconds=0.0)
             failing = {"c", Status.UPLOADING.value}
@@ -519,7 +383,7 @@ class TestAfterAPass:
     def test_no_call(self) -> None:
         """A pass without a call shows nothing new of the API, and the turn is kept."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             for number, up in enumerate((None, True)):
                 app.client.problem_of = lambda _: RateLimitWait()
                 await app.run_pass()
@@ -535,7 +399,7 @@ class TestAfterAPass:
     def test_blocked(self) -> None:
         """While calls are suspended, the app is down, and the grace grows."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             await app.run_pass()
             await block(app)
             grace = StalenessGrace(300.0)
@@ -558,7 +422,7 @@ class TestWaiting:
     def test_cause(self, cause: Wait, caplog: pytest.LogCaptureFixture) -> None:
         """Calls are suspended, or the time is over, or the budget has no call."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             seconds = 9.5
             if cause is Wait.BLOCKED:
                 await block(app)
@@ -575,7 +439,7 @@ class TestWaiting:
     def test_answer_that_is_too_late(self, caplog: pytest.LogCaptureFixture) -> None:
         """A call that the end of the pass has cut off leaves its meeting waiting."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             app.client.seconds = 9.5
             app.client.problem_of = lambda _: ApiTimeout("too late")
             await app.run_pass()
@@ -588,7 +452,7 @@ class TestWaiting:
     def test_nothing_waits(self, caplog: pytest.LogCaptureFixture) -> None:
         """A meeting that could be read, or that failed, does not wait."""
 
-        async def steps(app: App1) -> None:
+        async def steps(app: OneApp) -> None:
             await app.run_pass()
             app.client.problem_of = lambda _: ServerError("no")
             await app.run_pass()

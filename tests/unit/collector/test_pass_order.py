@@ -1,0 +1,310 @@
+"""The calls of a pass, and in which order it makes them."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+
+import pytest
+
+from rk_exporter.collector.app_collector import AppCollector
+from rk_exporter.collector.backfill import Backfill
+from rk_exporter.collector.discovery import Discovery
+from rk_exporter.collector.meeting_list import MeetingList
+from rk_exporter.downloads.verifier import DownloadVerifier
+from rk_exporter.model.download import DownloadChecks
+from rk_exporter.model.errors import ServerError
+from rk_exporter.model.meeting import DiscoveryState, Meeting, ReadMode
+from rk_exporter.model.recording import Recording, Status
+from rk_exporter.ratelimit.budget import SlidingWindowBudget
+from rk_exporter.ratelimit.budget_group import BudgetGroup
+from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
+from tests.support.building import NOW, TOKEN, limiter_of
+from tests.support.one_app import OneApp, block, with_app
+
+
+EACH, LIST = ReadMode.ACTIVE_RECORDING, ReadMode.LIST
+BY_STATUS = ["INVOKED", "RECORDING", "PAUSED", "UPLOADING"]
+SETTINGS = [f"settings {name}" for name in "abcd"]
+CHECKS = ["check-1", "check-2"]
+
+
+class Verifier(DownloadVerifier):
+    """A verifier that wants to check two recordings."""
+
+    def __init__(self) -> None:
+        self.result = DownloadChecks()
+        self.read: list[str] = []
+        self.started: list[str] = []
+
+    def to_read(self, shown: Iterable[Recording], *, most: int) -> list[str]:
+        del shown, most
+        return [key for key in CHECKS if key not in self.read]
+
+    def was_read(self, recording_id: str) -> None:
+        self.read.append(recording_id)
+
+    def start(self, shown: Iterable[tuple[str, Recording]]) -> None:
+        self.started += [recording.recording_id for _, recording in shown]
+
+
+class FullApp:
+    """An app with three meetings, all of whose parts make calls, one at a time."""
+
+    def __init__(self, app: OneApp, limiter: RateLimiter | None = None) -> None:
+        clock, self.client, self.verifier = app.parts.clock, app.client, Verifier()
+        self.client.max_concurrency = 1
+        self.client.live = "abcd"
+        budget = SlidingWindowBudget(6000, now=clock.monotonic(), reserve_ratio=0.0)
+        group = BudgetGroup(budget, monotonic=clock.monotonic)
+        self.client.limiter = limiter or RateLimiter(group, token=TOKEN)
+        self.discovery = Discovery("app", self.client, clock=clock, stale_after_seconds=300.0)
+        self.app, self.tracker = app, app.parts.tracker
+        app.parts = replace(
+            app.parts,
+            limiter=self.client.limiter,
+            meetings=MeetingList([Meeting(name, name) for name in "abc"]),
+            backfill=Backfill("app", self.client, self.tracker, clock=clock),
+            discovery=self.discovery,
+            verifier=self.verifier,
+        )
+        self.restart()
+
+    def restart(self) -> None:
+        self.app.collector = AppCollector(self.app.parts, min_interval_seconds=0.0)
+
+    def stop_at(self, *keys: str) -> None:
+        """Let the budget end before these calls."""
+        self.client.problem_of = lambda key: RateLimitWait() if key in keys else None
+
+    def record(self, *names: str) -> None:
+        """Let meetings show recordings in progress, in the order in which they began."""
+        for number, name in enumerate(names):
+            recording = Recording(
+                recording_id=f"recording of {name}",
+                status=Status.RECORDING,
+                invoked_timestamp_seconds=NOW - 60 + number,
+            )
+            self.tracker.observe_meeting(Meeting(name, name), [recording])
+
+    async def calls(self, after: float = 15.0) -> list[str]:
+        """Make a pass *after* a pause, and return its calls."""
+        self.client.called = []
+        await self.app.run_pass(after)
+        return self.client.called
+
+
+def with_full_app(
+    steps: Callable[[FullApp], Awaitable[None]],
+    *,
+    read: ReadMode = EACH,
+    limiter: RateLimiter | None = None,
+) -> None:
+    """Run *steps* with an app all of whose parts make calls."""
+
+    async def run_steps(app: OneApp) -> None:
+        await steps(FullApp(app, limiter))
+
+    with_app(run_steps, read=read)
+
+
+class TestOneByOne:
+    """Meetings that are read one by one."""
+
+    def test_order(self) -> None:
+        """A meeting and the list come first, then two settings; checks are last."""
+
+        async def steps(app: FullApp) -> None:
+            assert await app.calls() == [
+                *("sessions", "a", "list"),
+                *SETTINGS[:2],
+                *"bcd",
+                *SETTINGS[2:],
+                *CHECKS,
+            ]
+            assert app.verifier.read == CHECKS
+            # Live meetings are read at each scrape; the rest is known.
+            assert await app.calls() == [*"abcd"]
+
+        with_full_app(steps)
+
+    def test_list_first(self) -> None:
+        """The list is first in the pass after one that had no call for it."""
+
+        async def steps(app: FullApp) -> None:
+            app.stop_at("list")
+            assert await app.calls() == ["sessions", "a"]
+            assert app.app.collector.state.backfill_first is True
+            app.stop_at()
+            calls = await app.calls()
+            assert calls[:5] == ["list", *SETTINGS[:2], "b", "c"]
+            assert app.app.collector.state.backfill_first is False
+
+        with_full_app(steps)
+
+    def test_without_the_others(self) -> None:
+        """Without a list, sessions and checks, only meetings are read."""
+
+        async def steps(app: FullApp) -> None:
+            app.app.parts = replace(app.app.parts, backfill=None, discovery=None, verifier=None)
+            app.restart()
+            app.stop_at("b")
+            assert await app.calls() == ["a"]
+            assert app.app.collector.state.backfill_first is False
+
+        with_full_app(steps)
+
+    def test_recordings(self) -> None:
+        """A recording that its meeting no longer shows is read next, and what it shows is not."""
+
+        async def steps(app: FullApp) -> None:
+            app.record("a", "b")
+            calls = await app.calls()
+            assert calls[:4] == ["sessions", "a", "recording of a", "list"]
+            assert calls.index("recording of b") == calls.index("b") + 1
+            assert app.verifier.started == ["recording of a", "recording of b"]
+
+        with_full_app(steps)
+
+    def test_catching_up(self) -> None:
+        """When calls succeed again after an outage, what was put off is read immediately."""
+
+        async def steps(app: FullApp) -> None:
+            app.client.problem_of = lambda _: ServerError("no")
+            await app.calls()
+            assert app.app.collector.state.snapshot.up is False
+            app.stop_at()
+            # The list would wait for ten seconds.
+            assert (await app.calls(5.0))[:4] == ["a", "b", "c", "list"]
+            app.client.problem_of = lambda key: ServerError("no") if key == "list" else None
+            await app.calls(60.0)
+            app.stop_at()
+            # Other calls have succeeded, so this failure was about the list.
+            assert "list" not in await app.calls(5.0)
+
+        with_full_app(steps)
+
+
+class TestSessions:
+    """When the live sessions are listed."""
+
+    def test_interval(self) -> None:
+        """They are listed in the first pass, and each half minute after that."""
+
+        async def steps(app: FullApp) -> None:
+            found = []
+            for _ in range(5):
+                found.append((await app.calls())[0] == "sessions")
+                assert app.app.collector.state.snapshot.discovery == app.discovery.state
+            assert found == [True, False, True, False, True]
+            assert app.discovery.state == DiscoveryState(None, NOW + 75)
+
+        with_full_app(steps)
+
+    def test_too_many(self) -> None:
+        """If there are no calls for all pages, none is read, except in the first pass."""
+
+        async def steps(app: FullApp) -> None:
+            app.discovery.usual_calls = 250
+            assert (await app.calls())[0] == "sessions"
+            assert app.discovery.usual_calls == 1
+            app.discovery.usual_calls = 250
+            assert "sessions" not in await app.calls(800.0)
+            app.discovery.usual_calls = 1
+            assert (await app.calls())[0] == "sessions"
+
+        with_full_app(steps, limiter=limiter_of(200))
+
+    @pytest.mark.parametrize("has_meetings", [False, True])
+    def test_blocked(self, *, has_meetings: bool) -> None:
+        """The first call after a block is one for a meeting, if there is any."""
+
+        async def steps(app: FullApp) -> None:
+            await app.calls()
+            if not has_meetings:
+                app.client.live = ()
+                app.app.parts = replace(app.app.parts, meetings=MeetingList([]))
+                app.restart()
+                await app.calls(60.0)
+            await block(app.app)
+            assert await app.calls() == []
+            calls = await app.calls(400.0)
+            assert calls[0] == ("a" if has_meetings else "sessions")
+            assert ("sessions" in calls) is not has_meetings
+            assert "sessions" in await app.calls(60.0)
+
+        with_full_app(steps)
+
+
+class TestList:
+    """Recordings in progress that are read through the list."""
+
+    def test_order(self) -> None:
+        """First comes the list, then recordings that it lacks, and then the rest."""
+
+        async def steps(app: FullApp) -> None:
+            app.record("b", "a")
+            assert await app.calls() == [
+                *("sessions", *BY_STATUS),
+                *("recording of b", "recording of a", "list"),
+                *SETTINGS,
+                *CHECKS,
+            ]
+            assert await app.calls() == BY_STATUS
+
+        with_full_app(steps, read=LIST)
+
+    @pytest.mark.parametrize(
+        ("recordings", "stop", "calls", "left"),
+        [
+            ("", "", 600, 0),
+            # The list and four settings are left, and two checks.
+            ("", "list", 600, 2),
+            ("", "settings c", 600, 2),
+            ("", "settings d", 600, 1),
+            ("", "check-1", 600, 0),
+            # Three recordings and the list, but only two settings.
+            ("abc", "recording of a", 600, 4),
+            ("abc", "recording of c", 600, 2),
+            # The budget is small: the list can wait.
+            ("abc", "recording of a", 16, 4),
+            ("abc", "recording of a", 15, 3),
+            ("", "settings d", 15, 1),
+        ],
+    )
+    def test_left_over(self, recordings: str, stop: str, calls: int, left: int) -> None:
+        """The next pass saves calls for what is left, except for checks and most settings."""
+
+        async def steps(app: FullApp) -> None:
+            app.record(*recordings)
+            app.stop_at(stop)
+            await app.calls()
+            assert app.app.collector.state.left_over == left
+
+        with_full_app(steps, read=LIST, limiter=limiter_of(calls))
+
+    @pytest.mark.parametrize("problem", [RateLimitWait(), ServerError("no")], ids=repr)
+    def test_half_of_the_list(self, problem: RateLimitWait | ServerError) -> None:
+        """Half of the list says nothing about what is left, so as much is saved as before."""
+
+        async def steps(app: FullApp) -> None:
+            await app.calls()
+            app.app.collector.state = replace(app.app.collector.state, left_over=7)
+            app.client.problem_of = lambda key: problem if key == "PAUSED" else None
+            await app.calls()
+            assert app.app.collector.state.left_over == 7
+            app.stop_at()
+            await app.calls()
+            assert app.app.collector.state.left_over == 0
+
+        with_full_app(steps, read=LIST)
+
+    def test_not_affordable(self) -> None:
+        """Half of a list is not begun, except in the first pass."""
+
+        async def steps(app: FullApp) -> None:
+            app.app.parts = replace(app.app.parts, backfill=None, discovery=None, verifier=None)
+            app.restart()
+            assert await app.calls() == BY_STATUS
+            assert await app.calls(60.0) == []
+            assert app.app.collector.state.snapshot.deferred == 3
+
+        with_full_app(steps, read=LIST, limiter=limiter_of(4))
