@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rk_exporter.collector.app_collector import AppCollector
+from rk_exporter.collector.app_webhook import AppWebhook, Notice
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.meeting_list import MeetingList
@@ -32,12 +33,14 @@ class Verifier(DownloadVerifier):
 
     def __init__(self) -> None:
         self.result = DownloadChecks()
+        self.wanted = CHECKS
+        self.shown: list[str] = []
         self.read: list[str] = []
         self.started: list[str] = []
 
     def to_read(self, shown: Iterable[Recording], *, most: int) -> list[str]:
-        del shown, most
-        return [key for key in CHECKS if key not in self.read]
+        self.shown = [recording.recording_id for recording in shown]
+        return [key for key in self.wanted if key not in self.read][:most]
 
     def was_read(self, recording_id: str) -> None:
         self.read.append(recording_id)
@@ -65,6 +68,7 @@ class FullApp:
             backfill=Backfill("app", self.client, self.tracker, clock=clock),
             discovery=self.discovery,
             verifier=self.verifier,
+            webhook=AppWebhook(clock),
         )
         self.restart()
 
@@ -84,6 +88,12 @@ class FullApp:
                 invoked_timestamp_seconds=NOW - 60 + number,
             )
             self.tracker.observe_meeting(Meeting(name, name), [recording])
+
+    def notify(self, meeting_id: str, *recording: str | Status) -> None:
+        """Send an event about a meeting."""
+        assert self.app.parts.webhook
+        notice = Notice((meeting_id,), *recording)  # type: ignore[arg-type]
+        self.app.parts.webhook.take(notice, finds_meetings=True)
 
     async def calls(self, after: float = 15.0) -> list[str]:
         """Make a pass *after* a pause, and return its calls."""
@@ -179,6 +189,94 @@ class TestOneByOne:
             app.stop_at()
             # Other calls have succeeded, so this failure was about the list.
             assert "list" not in await app.calls(5.0)
+
+        with_full_app(steps)
+
+
+class TestDue:
+    """What comes first in a pass, because it is more urgent."""
+
+    def test_known_from_the_list(self) -> None:
+        """In every other pass, a meeting is first that is recorded as another answer says."""
+
+        async def steps(app: FullApp) -> None:
+            app.client.live = ()
+            await app.calls()
+            app.record("b")
+            assert (await app.calls(30.0))[:2] == ["sessions", "b"]
+            app.record("c")
+            assert (await app.calls(30.0))[:2] == ["sessions", "a"]
+
+        with_full_app(steps)
+
+    def test_event(self) -> None:
+        """So is the meeting of an event, and a recording that its meeting does not show."""
+
+        async def steps(app: FullApp) -> None:
+            app.record("b")
+            app.stop_at("recording of b")
+            await app.calls()
+            app.stop_at()
+            app.notify("c")
+            assert (await app.calls())[:1] == ["c"]
+            await app.calls()
+            app.record("d")
+            app.tracker.observe_meeting(Meeting("d", "d"), [])
+            app.tracker.observe_failure("recording of d")
+            app.notify("d", "recording of d", Status.UPLOADED)
+            # It has just failed.
+            assert "recording of d" not in await app.calls(5.0)
+            assert "recording of d" in await app.calls(60.0)
+
+        with_full_app(steps)
+
+    def test_event_of_an_unknown_meeting(self) -> None:
+        """An event about a meeting that is not known lists the sessions, once."""
+
+        async def steps(app: FullApp) -> None:
+            await app.calls()
+            app.notify("new")
+            assert (await app.calls())[0] == "sessions"
+            assert "sessions" not in await app.calls()
+
+        with_full_app(steps)
+
+    def test_event_of_an_unknown_recording(self) -> None:
+        """The end of a recording that is not known makes the list of recordings due, once."""
+
+        async def steps(app: FullApp) -> None:
+            await app.calls()
+            app.notify("a", "unknown", Status.UPLOADED)
+            assert "list" in await app.calls()
+            assert "list" not in await app.calls()
+
+        with_full_app(steps)
+
+
+class TestChecks:
+    """Recordings that are read for checks of their downloads."""
+
+    def test_shown(self) -> None:
+        """Only those are read that the last pass has shown."""
+
+        async def steps(app: FullApp) -> None:
+            app.record("a")
+            await app.calls()
+            assert app.verifier.shown == []
+            await app.calls()
+            assert app.verifier.shown == ["recording of a"]
+
+        with_full_app(steps)
+
+    def test_many(self) -> None:
+        """If many wait, the whole list is read instead, if there is one."""
+
+        async def steps(app: FullApp) -> None:
+            app.verifier.wanted = [f"check-{number}" for number in range(1, 30)]
+            assert not set(CHECKS) & {*await app.calls()}
+            app.app.parts = replace(app.app.parts, backfill=None)
+            app.restart()
+            assert (await app.calls())[-2:] == CHECKS
 
         with_full_app(steps)
 
