@@ -49,6 +49,11 @@ class AppSnapshot:
     webhook: WebhookStatus | None = None
     """How well webhooks work; None if they are off."""
 
+    @property
+    def obstruction(self) -> Outage | None:
+        """Return why calls are suspended, or else why they fail; None if they succeed."""
+        return (self.budget_status and self.budget_status.block) or self.outage
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSnapshot:

@@ -11,7 +11,8 @@ from rk_exporter.config.config import Config
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.web.guard import Guard
-from rk_exporter.web.server import AsgiApplication, Listener
+from rk_exporter.web.http import AsgiApplication
+from rk_exporter.web.server import Listener
 from rk_exporter.web.web_config_file import WebConfigFile
 
 

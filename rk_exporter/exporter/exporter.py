@@ -184,11 +184,7 @@ class Exporter:
             started_at=self._started_at,
             stale_after_seconds=self.config.stale_after_seconds,
             failures=self._metrics.calls.failure_counts(),
-            internal_errors={
-                sample.labels["rk_app"]: int(sample.value)
-                for family in self._metrics.internal_errors.collect()
-                for sample in family.samples
-            },
+            internal_errors=self._metrics.bug_counts(),
             configuration_problems=tuple(
                 f"{name} was not reloaded; the last good one stays in use, see the log"
                 for name in self._exported.failed_reloads()

@@ -55,6 +55,14 @@ class OwnMetrics:
         """Count an unexpected exception of an app."""
         self.internal_errors.labels(name).inc()
 
+    def bug_counts(self) -> dict[str, int]:
+        """Return how many bugs each app has had."""
+        return {
+            sample.labels["rk_app"]: int(sample.value)
+            for family in self.internal_errors.collect()
+            for sample in family.samples
+        }
+
     def count_account_error(self, name: str) -> Callable[[], None]:
         """Return what counts a bug in the lists of one account."""
         return self._account_metrics.internal_errors.labels(name).inc

@@ -54,6 +54,11 @@ class KnownRecording:
         return self.recording.recording_id
 
     @property
+    def has_failed(self) -> bool:
+        """Return whether it failed, or ended in a failure that the API no longer shows."""
+        return self.recording.status is Status.ERRORED or self.outcome in FAILURES
+
+    @property
     def is_finished(self) -> bool:
         """Return whether it has reached its final state, which may be one that is unknown here."""
         recording, stopped_at = self.recording, self.recording.stopped_timestamp_seconds

@@ -1,6 +1,6 @@
 """The order in which recordings get series of their own, if there are too many for all of them."""
 
-from rk_exporter.model.recording import FAILURES, Recording, Status
+from rk_exporter.model.recording import Recording
 from rk_exporter.tracking.lifecycle import KnownRecording, ended_at
 
 
@@ -28,7 +28,7 @@ def rank(known: KnownRecording) -> tuple[int, float]:
     """
     recording = known.recording
     newest_first = -ended_at(known)
-    if recording.status is Status.ERRORED or known.outcome in FAILURES:
+    if known.has_failed:
         return _FAILED, newest_first
     if recording.has_download_url is False or is_empty(recording):
         return _WITHOUT_FILE, newest_first

@@ -9,7 +9,15 @@ from typing import Any, Protocol
 from rk_exporter.config.web_config import WebConfig
 from rk_exporter.runtime.daemon_executor import TooManyCalls
 from rk_exporter.web.application import or_internal_error
-from rk_exporter.web.http import Receive, Response, Scope, Send, line, send_response
+from rk_exporter.web.http import (
+    AsgiApplication,
+    Receive,
+    Response,
+    Scope,
+    Send,
+    line,
+    send_response,
+)
 from rk_exporter.web.passwords import Credentials, PasswordChecker, parse_authorization
 from rk_exporter.web.token_bucket import TokenBucket
 
@@ -38,7 +46,7 @@ class Guard:
 
     def __init__(
         self,
-        application: Callable[[Scope, Receive, Send], Any],
+        application: AsgiApplication,
         in_use: ConfigInUse,
         *,
         monotonic: Callable[[], float] = time.monotonic,

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 # A slow reader keeps no more than this in the server's memory.
 _SLICE_BYTES = 64 * 1024
 _MOST_PARAMETERS = 20

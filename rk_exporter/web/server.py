@@ -9,15 +9,7 @@ import signal
 import socket
 import sys
 
-from collections.abc import (
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-    MutableMapping,
-    Sequence,
-)
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -27,6 +19,7 @@ import uvicorn
 
 from rk_exporter.config.parsers import Address
 from rk_exporter.runtime.systemd import ServiceManager
+from rk_exporter.web.http import AsgiApplication, Receive, Scope, Send
 from rk_exporter.web.protocol import LimitedH11Protocol
 from rk_exporter.web.sockets import BACKLOG
 from rk_exporter.web.tls import ServerContext
@@ -34,10 +27,6 @@ from rk_exporter.web.tls_door import TlsDoor
 
 
 logger = logging.getLogger(__name__)
-_Message = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[_Message]]
-_Send = Callable[[_Message], Awaitable[None]]
-AsgiApplication = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 # For idle connections of Prometheus, probes and people, beyond the requests being answered.
 SPARE_CONNECTIONS = 24
 # Prometheus keeps its connection open between scrapes.
@@ -221,7 +210,7 @@ class _AcceptErrors:
 def _ending_quietly(application: AsgiApplication) -> AsgiApplication:
     """Wrap *application* so that uvicorn logs no traceback of requests that it cancels."""
 
-    async def answer(scope: _Message, receive: _Receive, send: _Send) -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await application(scope, receive, send)
 

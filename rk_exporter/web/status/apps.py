@@ -130,8 +130,7 @@ def _rate_limits(status: BudgetStatus | None) -> list[RateLimit]:
 
 
 def _failing(app: AppSnapshot) -> Failing | None:
-    block = app.budget_status.block if app.budget_status else None
-    outage = block or app.outage
+    outage = app.obstruction
     if outage is None:
         return None
     until = app.budget_status.blocked_until_timestamp_seconds if app.budget_status else None

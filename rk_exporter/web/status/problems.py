@@ -7,7 +7,7 @@ from enum import StrEnum
 from rk_exporter.metrics.recordings import ReadRecording
 from rk_exporter.model.download import FileCheck
 from rk_exporter.model.meeting import DiscoveryState, Reading
-from rk_exporter.model.recording import FAILURES, Outcome, Recording, Status
+from rk_exporter.model.recording import Outcome, Recording, Status
 from rk_exporter.model.thresholds import DEFAULTS as THRESHOLDS
 from rk_exporter.tracking.lifecycle import KnownRecording, ended_at
 from rk_exporter.tracking.ranking import is_empty
@@ -59,9 +59,8 @@ def recording_problems(
     recording = known.recording
     if _is_stuck(recording, moment.api_now):
         yield Problem.STUCK
-    has_failed = recording.status is Status.ERRORED or known.outcome in FAILURES
     is_recent = moment.api_now - ended_at(known) < THRESHOLDS.recording_ended_seconds
-    if has_failed and is_recent:
+    if known.has_failed and is_recent:
         yield Problem.FAILED
     if recording.in_progress and moment.now - known.read_at > THRESHOLDS.data_age_seconds:
         yield Problem.STALE

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from rk_exporter.collector.collector import PassProgress
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
-from rk_exporter.ratelimit.status import BudgetStatus, Outage
+from rk_exporter.ratelimit.status import BudgetStatus
 from rk_exporter.runtime.durations import duration_text
 from rk_exporter.runtime.recent_warnings import LoggedWarning
 from rk_exporter.snapshot import AccountSnapshot, AppSnapshot, Snapshot
@@ -128,10 +128,11 @@ def _unlisted(account: AccountSnapshot) -> Obstacle:
 
 def failing_calls(app: AppSnapshot) -> Obstacle | None:
     """Return why API calls fail or are suspended; None if the last pass had a success."""
-    outage = (app.budget_status and app.budget_status.block) or app.outage
+    outage = app.obstruction
     if outage is None:
         return None
-    return _obstacle(outage, app.budget_status)
+    until = app.budget_status.blocked_until_timestamp_seconds if app.budget_status else None
+    return Obstacle(cause_text(outage.failure), outage.since_timestamp_seconds, until)
 
 
 def is_used_up(budget: BudgetStatus) -> bool:
@@ -144,11 +145,6 @@ def cause_text(failure: Failure) -> str:
     cause = _CAUSES.get(failure.reason)
     detail = failure.explanation.removeprefix("the API answered ").partition(" with ")[0]
     return f"{cause} ({detail})" if cause else failure.explanation
-
-
-def _obstacle(outage: Outage, budget: BudgetStatus | None) -> Obstacle:
-    until = budget.blocked_until_timestamp_seconds if budget else None
-    return Obstacle(cause_text(outage.failure), outage.since_timestamp_seconds, until)
 
 
 def _missing(app: AppSnapshot, unread: int) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from rk_exporter.metrics.meetings import ReadMeeting, read_meetings
 from rk_exporter.model.download import FileCheck
 from rk_exporter.model.meeting import Meeting
-from rk_exporter.model.recording import FAILURES, Status
 from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.snapshot import AppSnapshot
 from rk_exporter.tracking.lifecycle import KnownRecording, ended_at
@@ -52,8 +51,7 @@ class Candidate:
             return (_LIVE if room and room.is_live else _IDLE), 0.0
         if known.recording.in_progress:
             return _IN_PROGRESS, -began_at(known)
-        has_failed = known.recording.status is Status.ERRORED or known.outcome in FAILURES
-        return (_FAILED if has_failed else _FINISHED), -ended_at(known)
+        return (_FAILED if known.has_failed else _FINISHED), -ended_at(known)
 
 
 def candidates(app: AppSnapshot, now: float) -> list[Candidate]:
