@@ -61,7 +61,7 @@ def _is_track(item: schema.RecordingItem, file_name: str | None, issues: ParseIs
     Third parties have seen `type` empty. Then the file name ends in .webm, or the URL is a list.
     """
     has_track_type = issues.read("type", item.type, fields.text) == _TRACK
-    has_track_name = (file_name or "").endswith(".webm")
+    has_track_name = file_name is not None and file_name.endswith(".webm")
     return has_track_type or has_track_name or bytes(item.download_url).startswith(b"[")
 
 
@@ -100,5 +100,5 @@ def _referenced_meeting(raw: msgspec.Raw) -> Meeting | None:
 
 
 def _id_in_file_name(file_name: str | None) -> str | None:
-    match = _FILE_NAME.fullmatch(file_name or "")
+    match = None if file_name is None else _FILE_NAME.fullmatch(file_name)
     return canonical(match["uuid"] or match["other"]) if match else None

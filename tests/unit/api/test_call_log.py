@@ -14,7 +14,8 @@ from rk_exporter.api.endpoints import (
     SESSIONS,
 )
 from rk_exporter.api.results import Page, Paging
-from rk_exporter.model.errors import ServerError
+from rk_exporter.model.errors import ServerError, Unreachable
+from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.ratelimit.status import RateLimitPolicy
 from rk_exporter.simulator import Fault, Session
@@ -82,6 +83,41 @@ def test_fields(caplog: pytest.LogCaptureFixture) -> None:
         "ratelimit_remaining": 7,
         "reason": "server_error",
     }.items() <= fields.items()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path", "subject"),
+    [
+        (ACTIVE_RECORDING, "/recordings/active-recording/a%2Fb", {"meeting_id": "a/b"}),
+        (MEETING, "/meetings/a%2Fb", {"meeting_id": "a/b"}),
+        (RECORDING, "/recordings/a%2Fb", {"recording_id": "a/b"}),
+        (RECORDINGS, "/recordings?page_no=1&a=%2F", {"query": "page_no=1&a=%2F"}),
+        (SESSIONS, "/sessions", {}),
+    ],
+)
+def test_calls_that_are_not_made(
+    endpoint: str, path: str, subject: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call that is not made has a line with what it would have been about, and why."""
+    caplog.set_level(logging.DEBUG, logger="rk_exporter")
+    log = CallLog({"account": "hospital"})
+    log.postponed(CallTrace(endpoint, path))
+    log.failed(CallTrace(endpoint, path), Unreachable(Failure(Reason.TLS, "no connection")))
+    first, second = calls(caplog)
+    made = {"code": "none", "duration_seconds": 0.0, "attempts": 0}
+    expected = {"account": "hospital", "endpoint": endpoint, **subject, **made}
+    assert expected == fields_of(first)
+    assert {**expected, "reason": "tls"} == fields_of(second)
+    assert [
+        "API call: not made: the rate limiter would let it wait for too long",
+        "API call: not made: no connection",
+    ] == caplog.messages
+
+
+def fields_of(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what a line has beside the message."""
+    usual = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
+    return {name: value for name, value in record.items() if name not in usual}
 
 
 def test_nothing_at_info(caplog: pytest.LogCaptureFixture) -> None:

@@ -381,6 +381,16 @@ def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
     assert expected == caught.value.retry_after_seconds
 
 
+@respx.mock
+def test_retry_at_a_time() -> None:
+    """Without a Date, the time of Retry-After is compared with this machine's clock."""
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)
+    respx.get(f"{PREFIX}/meeting-1").respond(429, headers={"Retry-After": later})
+    with pytest.raises(api_errors.RateLimited) as caught:
+        read()
+    assert caught.value.retry_after_seconds == pytest.approx(600, abs=60)
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "expected"),
     [

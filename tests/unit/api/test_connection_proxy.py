@@ -140,6 +140,18 @@ def test_encrypted_proxy(environment: pytest.MonkeyPatch) -> None:
     with_route(test, environment, proxy_context=trusted("127.0.0.1"))
 
 
+def test_encrypted_proxy_of_a_plain_api(environment: pytest.MonkeyPatch) -> None:
+    """The certificate of the proxy is checked even if the API has none."""
+
+    async def test(route: Route) -> None:
+        route.use_proxy("HTTP_PROXY", scheme="https")
+        await route.call(PLAIN)
+        assert len(route.proxy.requests) > 0
+
+    context = trusted("127.0.0.1")
+    with_route(test, environment, encrypted=False, proxy_context=context)
+
+
 def test_address_without_a_scheme(environment: pytest.MonkeyPatch) -> None:
     """A proxy is an HTTP proxy unless its URL says otherwise, as for curl."""
 

@@ -128,7 +128,14 @@ def test_timestamps(text: str) -> None:
     assert MOMENT == one(started_time=text).started_timestamp_seconds
 
 
-@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "", "null"])
+def test_earliest_timestamp() -> None:
+    """The first moment that is not the zero time of some language is read."""
+    assert 946_684_800.0 == one(started_time="2000-01-01T00:00:00Z").started_timestamp_seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "", "null"]
+)
 def test_zero_times_are_absent(text: str) -> None:
     """The zero times of other languages, and the vendor's "null", are absent."""
     answer = parse({"id": "recording-1", "status": "INVOKED", "stopped_time": text})
@@ -339,12 +346,17 @@ def test_several_recordings_newest_first() -> None:
     answer = parse(
         [
             {"id": "old", "status": "UPLOADING", "invoked_time": "2026-01-01T00:00:00Z"},
+            {"id": "unknown", "status": "PAUSED"},
             {"id": "new", "status": "RECORDING", "invoked_time": "2026-01-02T00:00:00Z"},
             {"id": "old", "status": "UPLOADED", "invoked_time": "2026-01-01T00:00:00Z"},
         ]
     )
     shown = [(recording.recording_id, recording.status) for recording in answer.value]
-    assert [("new", Status.RECORDING), ("old", Status.UPLOADED)] == shown
+    assert [
+        ("new", Status.RECORDING),
+        ("old", Status.UPLOADED),
+        ("unknown", Status.PAUSED),
+    ] == shown
 
 
 @pytest.mark.parametrize("data", [None, []])

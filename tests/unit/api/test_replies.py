@@ -141,6 +141,8 @@ def test_description() -> None:
         "GET /x: 400; the gateway's `errors`; codes 1, 3; fields errors, error (a, code)"
         == reply(several, 400).describe("GET /x")
     )
+    other = reply(b'{"message":"none"}', 400)
+    assert "GET /x: 400; other JSON; fields message" == other.describe("GET /x")
     assert "GET /x: 404; text" == reply(b"none", 404).describe("GET /x", with_fields=True)
 
 
