@@ -6,9 +6,12 @@ import socket
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 import trustme
 
+from rk_exporter.api.connection import Connection
+from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.api.endpoints import NO_STATUS
 from rk_exporter.model.errors import (
     ApiError,
@@ -18,6 +21,7 @@ from rk_exporter.model.errors import (
     ServerError,
     TlsFailed,
 )
+from rk_exporter.model.secret import Secret
 from tests.support.api_client import (
     LENGTH_100,
     MEETING,
@@ -183,3 +187,33 @@ def test_server_that_is_gone() -> None:
         assert client.observer.codes == ["200", NO_STATUS]
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_connection_that_cannot_be_closed(*, opens: bool) -> None:
+    """An opened connection is closed after a failure, and a failure of that is not another one."""
+    closed: list[str] = []
+
+    class Stream:
+        async def aclose(self) -> None:
+            closed.append("closed")
+            raise BrokenPipeError
+
+    async def fail(request: httpx.Request) -> httpx.Response:
+        trace = request.extensions["trace"]
+        await trace("connection.connect_tcp.started", {"host": request.url.host})
+        if opens:
+            await trace("connection.connect_tcp.complete", {"return_value": Stream()})
+        raise httpx.ConnectError("broken")
+
+    async def steps() -> ApiError:
+        clients = ClientPool(lambda: httpx.AsyncClient(transport=httpx.MockTransport(fail)))
+        connection = Connection(clients, clients.share())
+        deadline = asyncio.get_running_loop().time() + 5
+        with pytest.raises(ApiError) as caught:
+            await connection.get("http://api.test/", token=Secret("x"), deadline=deadline)
+        return caught.value
+
+    error = asyncio.run(steps())
+    assert (type(error), error.opened_connection) == (ConnectFailed, False)
+    assert (["closed"] if opens else []) == closed

@@ -418,9 +418,18 @@ def test_refused_at_once(first: Answer | ApiError, stopped: str) -> None:
     """If all further calls would fail, too, there is none, and each question has the reason."""
     probe = Probe({**documented(), LIST.format(100): first})
     assert (1, stopped) == (probe.calls.made, probe.calls.stopped)
-    assert [NOW + 0.25] == [reply.answered_at for reply in probe.calls.replies]
+    (reply,) = probe.calls.replies
+    assert ("recordings", NOW + 0.25) == (reply.endpoint, reply.answered_at)
     asked_headers = {Question.CLOCK, Question.RATE_LIMIT_HEADERS, Question.PAGE_SIZE}
     assert {stopped} == {probe.explanation(item) for item in Question if item not in asked_headers}
+
+
+def test_failing_list() -> None:
+    """A server error of the first call is about the list only: the others may have an answer."""
+    changed = {LIST.format(100): answer(b"", 500), **documented_of("other")}
+    probe = Probe({**documented(), **changed})
+    assert (8, None) == (probe.calls.made, probe.calls.stopped)
+    assert "the API failed (500)" == probe.explanation(Question.PAGE_SIZE)
 
 
 @pytest.mark.parametrize(
