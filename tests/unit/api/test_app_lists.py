@@ -51,6 +51,11 @@ def test_documented() -> None:
     assert (found, True) == read(APP, {"id": "b"}, {"id": "c", "name": ["new"]})
 
 
+def test_malformed_name() -> None:
+    """A name that is not a text is counted."""
+    assert ("name",) == parse_apps_page(200, encoded([{**APP, "name": 7}])).malformed_fields
+
+
 def test_empty() -> None:
     """An account may have no apps."""
     assert ([], True) == read()

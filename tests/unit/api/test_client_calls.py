@@ -19,10 +19,10 @@ from rk_exporter.api.connection_setup import client_factory
 from rk_exporter.api.pagination import PageSizeChanged
 from rk_exporter.api.results import LiveSession
 from rk_exporter.model.download import FileUrls
-from rk_exporter.model.errors import ApiError, NotFound, ServerError
+from rk_exporter.model.errors import ApiError, ClientError, NotFound, ServerError
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import App
-from rk_exporter.model.recording import Recording
+from rk_exporter.model.recording import Recording, Status
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.budget_group import BudgetGroup
@@ -277,6 +277,23 @@ def test_smaller_pages() -> None:
 
     virtual_time.run(steps())
     assert "100" == sessions.calls[0].request.url.params["per_page"]
+
+
+@respx.mock
+def test_refused_status() -> None:
+    """If the API refuses a list with a status, the status may be the reason, and not the size."""
+    respx.get(url__startswith=ROOT).mock(return_value=httpx.Response(400))
+
+    async def steps() -> None:
+        setup = Setup()
+        with pytest.raises(ClientError):
+            await setup.api.recordings_page(1, setup.context, status=Status.PAUSED)
+        assert 100 == setup.api.recordings_per_page
+        with pytest.raises(PageSizeChanged):
+            await setup.api.live_sessions_page(1, setup.context)
+        await setup.api.close()
+
+    virtual_time.run(steps())
 
 
 class TestUnclear404:

@@ -92,8 +92,19 @@ def test_video_and_audio() -> None:
             }
         ],
         ["https://bucket.test/a.webm", "https://bucket.test/b.webm"],
+        [{"download_urls": ["https://bucket.test/a.webm", "https://bucket.test/b.webm"]}],
+        [*tracks("a.webm", "b.webm"), {"tags": ["https://bucket.test/"], "link": "https://x/"}],
     ],
-    ids=["documented", "layers", "objects", "texts by name", "list of files", "texts"],
+    ids=[
+        "documented",
+        "layers",
+        "objects",
+        "texts by name",
+        "list of files",
+        "texts",
+        "list of texts",
+        "other texts",
+    ],
 )
 def test_tracks(download_url: Any) -> None:
     """The files of all participants are found in each shape that the list may have."""

@@ -82,6 +82,47 @@ class TestFirst:
         assert numbers(*PAGES[:3], page((), (0, 300)), first=4) == ([4], 0)
 
 
+class TestChangedSize:
+    """Another walk has found out meanwhile that the API accepts only smaller pages."""
+
+    SMALLER: tuple[Page[str], ...] = tuple(
+        Page((), tuple(map(str, range(end - 50, end))), Paging(150, end), requested=50)
+        for end in (50, 100, 150)
+    )
+
+    def test_during_a_walk(self) -> None:
+        """The walk begins again if a later page has another size than those before it."""
+        asked: list[int] = []
+
+        async def fetch(number: int) -> Page[str]:
+            asked.append(number)
+            return PAGES[0] if asked == [1] else self.SMALLER[number - 1]
+
+        assert [*self.SMALLER] == run(walk(fetch))
+        assert [1, 2, 1, 2, 3] == asked
+
+    @pytest.mark.parametrize(
+        ("first", "requested", "expected"),
+        [
+            (1, 100, [1, 2, 3]),
+            (2, 100, [2, 1, 2, 3]),
+            (2, 50, [2, 3]),
+            (2, None, [2, 3]),
+        ],
+    )
+    def test_between_walks(self, first: int, requested: int | None, expected: list[int]) -> None:
+        """A walk that goes on begins again if the pages before it had another size."""
+        asked: list[int] = []
+
+        async def fetch(number: int) -> Page[str]:
+            asked.append(number)
+            return self.SMALLER[number - 1]
+
+        pages = run(walk(fetch, first=first, requested=requested))
+        assert expected == asked
+        assert self.SMALLER[-1] == pages[-1]
+
+
 class TestEnough:
     """A walk that does not need all pages."""
 

@@ -162,10 +162,9 @@ def test_description() -> None:
 )
 def test_fields_of_items(data: object, names: str) -> None:
     """The evidence can name the fields of an item."""
-    described = reply(json.dumps({"success": True, "data": data}).encode(), status=200).describe(
-        "GET /x", with_fields=True
-    )
-    assert names == described.partition("; fields ")[2]
+    shown = reply(json.dumps({"success": True, "data": data}).encode(), status=200)
+    assert names == shown.describe("GET /x", with_fields=True).partition("; fields ")[2]
+    assert "GET /x: 200; a success with `data`" == shown.describe("GET /x")
 
 
 json_values = st.recursive(
