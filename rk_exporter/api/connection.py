@@ -37,6 +37,12 @@ from rk_exporter.model.secret import Secret
 
 
 LARGEST_BODY_BYTES = 1 << 20
+REQUEST_HEADERS = {
+    "Accept": "application/json",
+    # httpx decompresses each chunk completely: 800 bytes can become a gigabyte.
+    "Accept-Encoding": "identity",
+    "User-Agent": f"rk-exporter/{__version__}",
+}
 # Bytes that have reached this machine are read in the next iteration of the event loop.
 _SILENCE_SECONDS = 0.001
 # httpx calls it at each step of a request.
@@ -133,13 +139,7 @@ async def _get(
     client: httpx.AsyncClient, url: str, token: Secret, trace: _Trace, largest_body_bytes: int
 ) -> tuple[Answer, bool]:
     """Return the answer, and whether the connection can be used again."""
-    headers = {
-        "Authorization": f"Bearer {token.reveal()}",
-        "Accept": "application/json",
-        # httpx decompresses each chunk completely: 800 bytes can become a gigabyte.
-        "Accept-Encoding": "identity",
-        "User-Agent": f"rk-exporter/{__version__}",
-    }
+    headers = {**REQUEST_HEADERS, "Authorization": f"Bearer {token.reveal()}"}
     stream = client.stream("GET", url, headers=headers, extensions={"trace": trace})
     async with stream as response:
         _check_head(response)

@@ -4,18 +4,11 @@ import asyncio
 
 import httpx
 
-from rk_exporter import __version__
-from rk_exporter.api.connection import connection_error
+from rk_exporter.api.connection import REQUEST_HEADERS, connection_error
 from rk_exporter.api.connection_setup import ClientFactory
 from rk_exporter.model.errors import ApiTimeout, BodyTooLarge, ClientError, InvalidResponse
 
 
-_HEADERS = {
-    "Accept": "application/json",
-    # httpx decompresses each chunk completely: 800 bytes can become a gigabyte.
-    "Accept-Encoding": "identity",
-    "User-Agent": f"rk-exporter/{__version__}",
-}
 _PEER = "the server"
 
 
@@ -31,7 +24,7 @@ async def fetch_public(
     try:
         async with (
             asyncio.timeout(timeout_seconds),
-            client.stream("GET", url, headers=_HEADERS) as response,
+            client.stream("GET", url, headers=REQUEST_HEADERS) as response,
         ):
             return await _body(response, largest_body_bytes)
     except (TimeoutError, httpx.TimeoutException):

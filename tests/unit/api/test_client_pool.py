@@ -271,3 +271,23 @@ def test_renewed_connections() -> None:
             assert [loan.client] == others.made
 
     virtual_time.run(test())
+
+
+@pytest.mark.parametrize("error", [httpx.CloseError("broken"), BrokenPipeError()])
+def test_broken_connection(error: Exception) -> None:
+    """A client whose connection cannot be closed costs no call, and is not lent again."""
+
+    class Broken(httpx.AsyncBaseTransport):
+        async def aclose(self) -> None:
+            raise error
+
+    async def test() -> None:
+        pool = ClientPool(lambda: httpx.AsyncClient(transport=Broken()), size=1)
+        share, lent = pool.share(), []
+        for _ in range(2):
+            async with pool.lend(share, fresh=False) as loan:
+                lent.append(loan.client)
+        assert lent[0] is not lent[1]
+        await pool.close()
+
+    virtual_time.run(test())

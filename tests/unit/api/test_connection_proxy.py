@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 import trustme
 
+from rk_exporter.api import connection_setup
 from rk_exporter.api.connection_setup import SetupError, client_factory
 from rk_exporter.model.errors import ApiError
 from rk_exporter.model.failure import Reason
@@ -150,6 +152,19 @@ def test_encrypted_proxy_of_a_plain_api(environment: pytest.MonkeyPatch) -> None
 
     context = trusted("127.0.0.1")
     with_route(test, environment, encrypted=False, proxy_context=context)
+
+
+def test_encrypted_proxy_of_a_company(environment: pytest.MonkeyPatch) -> None:
+    """The proxy's authority may be one that administrators have added to the system's."""
+    bundles = (os.environ["SSL_CERT_FILE"],)
+    environment.setattr(connection_setup, "SYSTEM_BUNDLES", bundles)
+    environment.delenv("SSL_CERT_FILE")
+
+    async def test(route: Route) -> None:
+        route.use_proxy("HTTPS_PROXY", scheme="https")
+        await route.call(ENCRYPTED)
+
+    with_route(test, environment, proxy_context=trusted("127.0.0.1"))
 
 
 def test_address_without_a_scheme(environment: pytest.MonkeyPatch) -> None:
