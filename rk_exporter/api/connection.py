@@ -159,16 +159,17 @@ def _check_head(response: httpx.Response) -> None:
     headers = response.headers
     if response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
         raise ConnectFailed(f"no connection to the API ({_refusal('407')})")
-    if _is_packed(headers.get("Content-Encoding", "")):
+    if is_packed(headers):
         raise InvalidResponse("the API compressed its answer although the request forbids it")
     if "Transfer-Encoding" in headers and "Content-Length" in headers:
         # A proxy that obeys the other header sees another answer behind this one.
         raise InvalidResponse("the API's answer has two lengths")
 
 
-def _is_packed(content_encoding: str) -> bool:
-    """Return whether the header names a compression; it may be empty, or name none."""
-    codings = {coding.strip().lower() for coding in content_encoding.split(",")}
+def is_packed(headers: httpx.Headers) -> bool:
+    """Return whether an answer is compressed; the header may be empty, or name no compression."""
+    named = headers.get("Content-Encoding", "").split(",")
+    codings = {coding.strip().lower() for coding in named}
     return not codings <= {"", "identity", "none"}
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from rk_exporter.api.connection import REQUEST_HEADERS, connection_error
+from rk_exporter.api.connection import REQUEST_HEADERS, connection_error, is_packed
 from rk_exporter.api.connection_setup import ClientFactory
 from rk_exporter.model.errors import ApiTimeout, BodyTooLarge, ClientError, InvalidResponse
 
@@ -38,7 +38,7 @@ async def fetch_public(
 async def _body(response: httpx.Response, largest_body_bytes: int) -> bytes:
     if response.status_code != httpx.codes.OK:
         raise ClientError(f"{_PEER} answered {response.status_code} instead of 200")
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if is_packed(response.headers):
         raise InvalidResponse(f"{_PEER} compressed its answer although the request forbids it")
     body = bytearray()
     async for chunk in response.aiter_raw():

@@ -50,10 +50,11 @@ class Log:
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
+        self.durations: list[float] = []
 
     def called(self, endpoint: str, code: str, duration_seconds: float) -> None:
-        assert duration_seconds >= 0
         self.seen.append((endpoint, code))
+        self.durations.append(duration_seconds)
 
     def failed(self, endpoint: str, reason: Reason) -> None:
         self.seen.append((endpoint, reason))
@@ -277,6 +278,36 @@ def test_smaller_pages() -> None:
 
     virtual_time.run(steps())
     assert "100" == sessions.calls[0].request.url.params["per_page"]
+
+
+@respx.mock
+def test_retried_call(caplog: pytest.LogCaptureFixture) -> None:
+    """Both attempts of a call are counted with their own times, and logged in one line."""
+    caplog.set_level(logging.DEBUG, "rk_exporter.api.call_log")
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep((route.call_count + 1) / 2)
+        if route.call_count == 1:
+            raise httpx.ReadError("closed")
+        return success(None)
+
+    route = respx.get(url__startswith=ROOT).mock(side_effect=answer)
+
+    async def steps() -> Log:
+        setup = Setup()
+        await asyncio.sleep(100)
+        for _ in range(2):
+            await setup.api.record_on_start("m-1", setup.context)
+        await setup.api.close()
+        return setup.log
+
+    log = virtual_time.run(steps())
+    assert [("meeting", "200"), ("meeting", "none"), ("meeting", "200")] == log.seen
+    assert [0.5, 1.0, 1.5] == log.durations
+    logged = [vars(record) for record in caplog.records]
+    assert [(1, 0.5), (2, 1.5)] == [
+        (fields["attempts"], fields["duration_seconds"]) for fields in logged
+    ]
 
 
 @respx.mock

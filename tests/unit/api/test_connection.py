@@ -134,6 +134,7 @@ def test_error_answer_keeps_the_connection() -> None:
         pytest.param(answer(200, BODY, "Content-Encoding: Identity"), 1, id="not compressed"),
         pytest.param(answer(200, BODY, "Content-Encoding:"), 1, id="empty encoding"),
         pytest.param(answer(200, BODY, "Content-Encoding: none"), 1, id="no encoding"),
+        pytest.param(answer(200, BODY, "Content-Encoding: identity, none,"), 1, id="none of them"),
         pytest.param(close(b"HTTP/1.0 200 OK\r\n\r\n" + BODY), 2, id="until closed"),
         pytest.param(drip(BODY, head=head(200, "Content-Length: 28")), 1, id="slowly"),
     ],

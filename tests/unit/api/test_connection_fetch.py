@@ -64,7 +64,9 @@ class Fetcher:
             assert [True] == [client.is_closed for client in self.clients]
 
 
-@pytest.mark.parametrize("encoding", [(), ("Content-Encoding: Identity",)])
+@pytest.mark.parametrize(
+    "encoding", [(), ("Content-Encoding: Identity",), ("Content-Encoding: none",)]
+)
 def test_success(encoding: tuple[str, ...]) -> None:
     """A complete answer is returned; the request has no token, and asks for no compression."""
     fetcher = Fetcher()
