@@ -224,8 +224,8 @@ def _translate_error(error: BaseException, *, was_proven: bool, peer: str) -> Ap
     return None
 
 
-def connection_error(error: BaseException, *, was_proven: bool, peer: str) -> ApiError:
-    """Return the ApiError for an *error* of a connection to the *peer*."""
+def connection_error(error: BaseException, *, was_proven: bool = False, peer: str) -> ApiError:
+    """Return the ApiError for an *error* of a connection to a *peer*."""
     causes = _causes(error)
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return TlsFailed(f"no trusted connection to {peer} ({_tls_problem(causes)})")

@@ -30,7 +30,7 @@ async def fetch_public(
     except (TimeoutError, httpx.TimeoutException):
         raise ApiTimeout(f"{_PEER} did not answer in time") from None
     except (httpx.TransportError, OSError) as error:
-        raise connection_error(error, was_proven=False, peer=_PEER) from None
+        raise connection_error(error, peer=_PEER) from None
     finally:
         await client.aclose()
 

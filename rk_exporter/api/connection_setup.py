@@ -114,8 +114,8 @@ def _system_context() -> ssl.SSLContext:
     context = httpx.create_ssl_context()
     # The paths of OpenSSL differ from the system's if Python brings its own OpenSSL.
     context.load_default_certs()
-    for bundle in filter(os.path.isfile, SYSTEM_BUNDLES):
-        # Without it, the authorities of certifi remain.
+    for bundle in SYSTEM_BUNDLES:
+        # Most of them do not exist. Without all of them, the authorities of certifi remain.
         with contextlib.suppress(OSError):
             context.load_verify_locations(bundle)
     return context

@@ -46,7 +46,7 @@ def parse_active_recordings(
     issues = ParseIssues()
     recordings = {}
     for item in filter(None, data if isinstance(data, list) else [data]):
-        recording_id = issues.read("id", item.id, fields.identifier)
+        recording_id = fields.if_readable(item.id, fields.identifier)
         if recording_id is None:
             raise InvalidResponse("the API answered 200 with a recording that has no usable id")
         recordings[recording_id] = _recording(recording_id, item, issues, files)
@@ -72,10 +72,10 @@ def parse_recording(
     if is_not_found(status, body):
         return Parsed(None)
     item, _ = unwrap(status, body, schema.recording)
-    issues = ParseIssues()
-    answered_id = None if item is None else issues.read("id", item.id, fields.identifier)
+    answered_id = None if item is None else fields.if_readable(item.id, fields.identifier)
     if item is None or answered_id != canonical(recording_id):
         raise InvalidResponse("the API answered 200 without the requested recording")
+    issues = ParseIssues()
     return issues.parsed(_recording(recording_id, item, issues, files))
 
 

@@ -117,6 +117,37 @@ def test_hanging_apps_leave_connections(apps_that_hang: int, workers: int) -> No
     run(test)
 
 
+@pytest.mark.parametrize(
+    ("size", "others", "left", "most"),
+    [
+        (8, 0, 0, 8),
+        (8, 1, 0, 7),
+        (8, 3, 0, 5),
+        (8, 4, 0, 4),
+        (8, 9, 0, 4),
+        (9, 9, 0, 5),
+        (8, 3, 1, 6),
+        (8, 3, 3, 8),
+        (1, 2, 0, 1),
+    ],
+)
+def test_most_connections_of_an_app(size: int, others: int, left: int, most: int) -> None:
+    """One connection stays free for each app that uses none and has not left, up to half."""
+
+    async def test() -> None:
+        apps = Apps(size)
+        names = [f"app {number}" for number in range(others)]
+        apps.know("busy", *names)
+        for name in names[:left]:
+            apps.pool.leave(apps.shares[name])
+        calls = apps.start("busy", 20, 10.0)
+        await asyncio.sleep(1.0)
+        assert apps.in_use["busy"] == most
+        await asyncio.gather(*calls)
+
+    run(test)
+
+
 def test_few_apps_use_all_their_workers() -> None:
     """Up to seven apps with eight workers each do not wait for each other."""
 

@@ -443,7 +443,7 @@ def test_circle_of_causes() -> None:
     """An error that is a cause of its own cause is explained like any other, and ends."""
     outer, inner = httpx.ConnectError("outer"), ConnectionRefusedError(errno.ECONNREFUSED, "")
     outer.__cause__, inner.__cause__ = inner, outer
-    error = connection_error(outer, was_proven=False, peer="the API")
+    error = connection_error(outer, peer="the API")
     assert str(error) == "no connection to the API (Connection refused)"
 
 
