@@ -70,7 +70,7 @@ class AppCollector:
         state = parts.with_archive(await app_pass.run())
         parts.limiter.end_pass()
         app_pass.settle_hints()
-        self._pass_log.log(app_pass.report(state.snapshot))
+        self._pass_log.log(app_pass.report(state))
         return state
 
     def leave(self) -> None:

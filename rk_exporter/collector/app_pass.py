@@ -19,7 +19,6 @@ from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import Reading, ReadMode
 from rk_exporter.model.remedies import Wait
 from rk_exporter.ratelimit.pass_context import PassContext
-from rk_exporter.snapshot import AppSnapshot
 
 
 # However small the budget is, all settings are read some day.
@@ -77,8 +76,8 @@ class AppPass:
         fresh_count = len(readings) - len(waiting)
         return self._next_state(parts.sync_meetings(readings), fresh_count=fresh_count)
 
-    def report(self, snapshot: AppSnapshot) -> PassReport:
-        """Return what the pass did, for the log; *snapshot* is what it made."""
+    def report(self, after: AppState) -> PassReport:
+        """Return what the pass did, for the log; *after* is the state that it made."""
         parts, results = self._parts, self._reads.results
         outcomes = {key: result.outcome for key, result in results.items()}
         read = {key for key, result in results.items() if not result.deadline_exceeded}
@@ -86,7 +85,7 @@ class AppPass:
         is_blocked = parts.limiter.is_blocked
         return PassReport(
             now=parts.clock.monotonic(),
-            snapshot=snapshot,
+            snapshot=after.snapshot,
             meetings={
                 key: outcome if isinstance(outcome, Failure) else None
                 for key, outcome in outcomes.items()
@@ -98,6 +97,7 @@ class AppPass:
                 if reading.meeting.meeting_id not in read
             ],
             cause=Wait.BLOCKED if is_blocked else Wait.TIME if is_late else Wait.BUDGET,
+            followed=after.saved.tracker.recordings,
             duplicates=parts.meetings.duplicates,
         )
 

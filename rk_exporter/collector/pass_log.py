@@ -18,6 +18,7 @@ from rk_exporter.model.remedies import EXISTENCE_REMEDY, REMEDIES, Wait
 from rk_exporter.runtime.last_logged import LastLogged
 from rk_exporter.runtime.printable import names_text
 from rk_exporter.snapshot import AppSnapshot
+from rk_exporter.tracking.lifecycle import KnownRecording
 
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ class PassReport:
     """The meetings that were due and not read."""
     cause: Wait
     """Why they were not."""
+    followed: Sequence[KnownRecording] = ()
+    """All recordings that may be read by their ids, shown or not."""
     duplicates: tuple[str, ...] = ()
     """The meetings that several lists have."""
 
@@ -122,9 +125,7 @@ class PassLog:
     def _log_recordings(self, report: PassReport) -> None:
         if not (report.recordings or self._recordings):
             return
-        meeting_ids = {
-            known.recording_id: known.meeting.meeting_id for known in report.snapshot.recordings
-        }
+        meeting_ids = {known.recording_id: known.meeting.meeting_id for known in report.followed}
         changes = self._recordings.observe(report.recordings, listed=lambda: meeting_ids)
         for reason, new in changes.new.items():
             logger.warning(

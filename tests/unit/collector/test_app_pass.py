@@ -1,4 +1,5 @@
 import asyncio
+import logging
 
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ from tests.support.building import (
     simulate,
     value,
 )
+from tests.support.log_lines import lines
 from tests.support.read_modes import (
     failing,
     ids,
@@ -385,3 +387,32 @@ class TestFailedCalls:
 
         shown = simulate(steps, ending, configuration=config(), linger_seconds=0)
         assert shown == [0, 0, 0, 0, 1, 1]
+
+    def test_recordings_that_are_not_shown(self, caplog: pytest.LogCaptureFixture) -> None:
+        """One that fails is named once, even if it is beyond the limit of those that are shown."""
+        recordings = [
+            SimulatedRecording.scripted(
+                "meeting-1",
+                invoked_at=NOW + begin,
+                started_at=NOW + begin + 2,
+                stopped_at=NOW + begin + 30,
+                uploaded_at=NOW + begin + 35,
+            )
+            for begin in (10, 70, 130)
+        ]
+
+        async def steps(simulation: Simulation) -> None:
+            def fail(call: Call) -> None:
+                if call.path in {f"recordings/{recording.id}" for recording in recordings}:
+                    simulation.simulator.inject("*", Fault.SERVER_ERROR, times=1)
+
+            simulation.proxy.before = fail
+            await simulation.last_scrape(120)
+
+        one = config(follow__max_recordings="1")
+        simulate(steps, *recordings, configuration=one, linger_seconds=0)
+        found = lines(caplog, "collector.pass_log", least=logging.WARNING)
+        assert [(fields["recording_ids"], fields["failed"]) for _, _, fields in found] == [
+            (recording.id, number) for number, recording in enumerate(recordings, start=1)
+        ]
+        assert {fields["meeting_ids"] for _, _, fields in found} == {"meeting-1"}

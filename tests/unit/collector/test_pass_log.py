@@ -83,7 +83,6 @@ class Passes:
                 snapshot=AppSnapshot(
                     app=App("app-1", "account", "app-1"),
                     readings=(*self._readings.values(),),
-                    recordings=changes.pop("shown", ()),
                     budget_status=status_of(blocked) if blocked else None,
                 ),
                 meetings=outcomes,
@@ -134,7 +133,7 @@ def why(failure: Failure) -> dict[str, Any]:
     return {"reason": failure.reason.value, "remedy": REMEDIES[failure.reason]}
 
 
-def shown(recording_id: str, meeting_id: str) -> KnownRecording:
+def followed(recording_id: str, meeting_id: str) -> KnownRecording:
     recording = Recording(recording_id=recording_id, status=Status.RECORDING)
     return KnownRecording(meeting=Meeting(meeting_id, meeting_id), recording=recording, read_at=0.0)
 
@@ -208,7 +207,7 @@ class TestFailures:
     def test_recordings(self) -> None:
         """Recordings that cannot be read by their ids are named as well, until they can."""
         passes = Passes()
-        known = [shown(key, "m-1") for key in ("r-1", "r-2")] + [shown("r-3", "m-2")]
+        known = [followed(key, "m-1") for key in ("r-1", "r-2")] + [followed("r-3", "m-2")]
         failing = {known.recording_id: SERVER_ERROR for known in known}
         failed = {
             "app": "app-1",
@@ -217,24 +216,24 @@ class TestFailures:
             "failed": 3,
             **why(SERVER_ERROR),
         }
-        assert passes.make({}, recordings=failing, shown=known) == [
+        assert passes.make({}, recordings=failing, followed=known) == [
             ("WARNING", "recordings cannot be read: the API answered 500", failed)
         ]
-        assert [] == passes.make({}, recordings=failing, shown=known)
+        assert [] == passes.make({}, recordings=failing, followed=known)
         again = {"app": "app-1", "recording_ids": "r-1, r-3"}
-        assert passes.make({}, recordings={"r-1": None, "r-3": None}, shown=known) == [
+        assert passes.make({}, recordings={"r-1": None, "r-3": None}, followed=known) == [
             ("INFO", "recordings can be read again", again)
         ]
         # It fails for the first time since it could be read.
-        assert 1 == len(passes.make({}, recordings={"r-1": SERVER_ERROR}, shown=known))
+        assert 1 == len(passes.make({}, recordings={"r-1": SERVER_ERROR}, followed=known))
 
-    def test_recordings_that_are_no_longer_shown(self) -> None:
-        """A recording that is shown no longer does not count as failing, even if none is read."""
+    def test_recordings_that_are_no_longer_followed(self) -> None:
+        """A recording that is forgotten does not count as failing, even if none is read."""
         passes = Passes()
-        known = [shown("r-1", "m-1"), shown("r-2", "m-1")]
-        passes.make({}, recordings={"r-1": SERVER_ERROR}, shown=known)
-        passes.make({}, shown=known[1:])
-        ((_, _, fields),) = passes.make({}, recordings={"r-2": TIMEOUT}, shown=known)
+        known = [followed("r-1", "m-1"), followed("r-2", "m-1")]
+        passes.make({}, recordings={"r-1": SERVER_ERROR}, followed=known)
+        passes.make({}, followed=known[1:])
+        ((_, _, fields),) = passes.make({}, recordings={"r-2": TIMEOUT}, followed=known)
         assert (fields["recording_ids"], fields["failed"]) == ("r-2", 1)
 
     @given(
