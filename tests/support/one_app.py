@@ -40,6 +40,8 @@ class Client(RealtimeKitClient):
         """How long a call takes."""
         self.problem_of: Callable[[str], ApiError | RateLimitWait | None] = lambda _: None
         """What the call about something raises."""
+        self.listed: Sequence[ListedRecording] = ()
+        """The app's list of recordings."""
         self.live: Sequence[str] = ()
         """The meetings that people are in."""
         self.has_left = self.is_closed = False
@@ -61,7 +63,8 @@ class Client(RealtimeKitClient):
         del page_no
         on_call()
         await self._call("list" if status is None else str(status), context)
-        return Page((), (), None)
+        items = [one for one in self.listed if status in {None, one.recording.status}]
+        return Page((*items,), tuple(one.recording.recording_id for one in items), None)
 
     async def recording(self, recording_id: str, context: PassContext) -> Recording | None:
         await self._call(recording_id, context)

@@ -13,7 +13,7 @@ from rk_exporter.collector.meeting_list import MeetingList
 from rk_exporter.downloads.verifier import DownloadVerifier
 from rk_exporter.model.download import DownloadChecks
 from rk_exporter.model.errors import ServerError
-from rk_exporter.model.meeting import DiscoveryState, Meeting, ReadMode
+from rk_exporter.model.meeting import DiscoveryState, ListedRecording, Meeting, ReadMode
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.budget_group import BudgetGroup
@@ -365,7 +365,8 @@ class TestList:
             # The budget is small: the list can wait.
             ("abc", "recording of a", 16, 4),
             ("abc", "recording of a", 15, 3),
-            ("", "settings d", 15, 1),
+            ("", "settings a", 16, 2),
+            ("", "settings a", 15, 1),
         ],
     )
     def test_left_over(self, recordings: str, stop: str, calls: int, left: int) -> None:
@@ -378,6 +379,35 @@ class TestList:
             assert app.app.collector.state.left_over == left
 
         with_full_app(steps, read=LIST, limiter=limiter_of(calls))
+
+    @pytest.mark.parametrize(("calls", "left"), [(16, 1), (15, 0)])
+    def test_only_the_list_is_left(self, calls: int, left: int) -> None:
+        """If the budget is small, nothing is saved for the whole list alone."""
+
+        async def steps(app: FullApp) -> None:
+            app.client.live = ()
+            app.stop_at("list")
+            await app.calls()
+            assert app.app.collector.state.left_over == left
+
+        with_full_app(steps, read=LIST, limiter=limiter_of(calls))
+
+    def test_spelling(self) -> None:
+        """The configuration may write the id of a meeting in another way than the API."""
+        meeting_id = "182BD5E5-6E1A-4FE4-A799-AA6D9A6AB26E"
+        recording = Recording(recording_id="r", status=Status.PAUSED)
+
+        async def steps(app: FullApp) -> None:
+            meetings = MeetingList([Meeting(meeting_id, "name")])
+            app.app.parts = replace(app.app.parts, meetings=meetings, discovery=None)
+            app.restart()
+            listed = ListedRecording(Meeting(meeting_id.lower(), "name"), recording)
+            app.client.listed = [listed]
+            await app.calls()
+            (reading,) = app.app.collector.state.snapshot.readings
+            assert reading.recordings == (recording,)
+
+        with_full_app(steps, read=LIST)
 
     @pytest.mark.parametrize("problem", [RateLimitWait(), ServerError("no")], ids=repr)
     def test_half_of_the_list(self, problem: RateLimitWait | ServerError) -> None:
