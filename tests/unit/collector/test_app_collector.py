@@ -252,6 +252,22 @@ class TestState:
 
         with_app(steps, 10.0)
 
+    def test_new_token_tries_it(self) -> None:
+        """A meeting that always fails is tried with another token, and with the same one later."""
+
+        async def steps(app: OneApp) -> None:
+            meetings = MeetingList([Meeting(name, name) for name in "bc"])
+            app.collector.change(replace(app.parts, meetings=meetings), min_interval_seconds=0.0)
+            app.client.problem_of = lambda key: ServerError("no") if key == "c" else None
+            called = []
+            for number in range(8):
+                if number == 6:
+                    app.token.secret = Secret("another")
+                called.append(await app.run_pass())
+            assert called == [2, 2, 2, 2, 1, 2, 2, 2]
+
+        with_app(steps)
+
     def test_no_meetings(self) -> None:
         """Without meetings, a pass is made as often as with some."""
 

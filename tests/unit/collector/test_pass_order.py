@@ -221,12 +221,11 @@ class TestDue:
             assert (await app.calls())[:1] == ["c"]
             await app.calls()
             app.record("d")
-            app.tracker.observe_meeting(Meeting("d", "d"), [])
-            app.tracker.observe_failure("recording of d")
+            app.stop_at("recording of d")
+            await app.calls()
             app.notify("d", "recording of d", Status.UPLOADED)
-            # It has just failed.
-            assert "recording of d" not in await app.calls(5.0)
-            assert "recording of d" in await app.calls(60.0)
+            app.stop_at()
+            assert "recording of d" in await app.calls()
 
         with_full_app(steps)
 
