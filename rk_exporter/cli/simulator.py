@@ -254,7 +254,7 @@ def _change(api: simulator.Simulator, settings: Iterable[str]) -> None:
         try:
             api.settings = api.settings.changed(name, value)
         except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--set") from None
+            raise click.BadParameter(str(error), param_hint="'--set'") from None
 
 
 def _send_webhooks(

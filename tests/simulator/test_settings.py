@@ -128,7 +128,8 @@ def test_control() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        "list_status?value=99",
+        "list_status?value=199",
+        "apps_status?value=199",
         "page_refusal?value=200",
         "cached_seconds?value=-1",
         "latency_seconds?value=nan",
@@ -146,3 +147,26 @@ def test_numbers_out_of_range(bad: str) -> None:
     assert response.status_code == 400
     name = bad.partition("?")[0]
     assert f"invalid {name}: must be between " in response.text
+
+
+@pytest.mark.parametrize("name", ["latency_seconds", "linger_seconds"])
+def test_fraction(name: str) -> None:
+    """A setting takes a fraction although its value is a whole number, as that of an option is."""
+    simulator = make_simulator(latency_seconds=0, linger_seconds=0)
+    call(f"/simulator/settings/{name}?value=0.25", simulator, method="PUT")
+    assert call("/simulator/settings", simulator).json()[name] == 0.25
+
+
+@pytest.mark.parametrize("seconds", ["0", "-5", "nan", "soon"])
+def test_no_window(seconds: str) -> None:
+    """A window that is no positive number of seconds is refused."""
+    simulator = make_simulator()
+    call(f"{APP}/recordings", simulator)
+    response = call(f"/simulator/busiest-window?seconds={seconds}", simulator)
+    assert response.status_code == 400
+
+
+def test_status_of_the_key() -> None:
+    """The status of the public key can be one without a name."""
+    simulator = make_simulator(webhook_key_status=299)
+    assert call("/.well-known/webhooks.json", simulator).status_code == 299

@@ -49,6 +49,7 @@ CONTROL_ENDPOINTS = (
     ControlEndpoint("GET", "/.well-known/webhooks.json", "show the public key of webhooks"),
 )
 
+_NO_WINDOW: JsonObject = {"message": "seconds must be a number above 0"}
 _TEXT_HEADERS = ((b"content-type", b"text/plain; charset=utf-8"),)
 
 
@@ -99,6 +100,8 @@ class Control:
             match method, parts:
                 case "GET", ["busiest-window"]:
                     seconds = float(query.get("seconds", ["300"])[-1])
+                    if not seconds > 0:
+                        return JsonResponse(HTTPStatus.BAD_REQUEST, _NO_WINDOW)
                     user = query.get("user", [None])[-1]
                     calls = self.requests.busiest_window(seconds, user)
                     return JsonResponse(HTTPStatus.OK, {"seconds": seconds, "calls": calls})
@@ -123,7 +126,7 @@ class Control:
 def _public_key(settings: SimulatorSettings) -> Response:
     """Return the key that verifies webhooks, as RealtimeKit publishes it."""
     if settings.webhook_key_status != HTTPStatus.OK:
-        return Response(HTTPStatus(settings.webhook_key_status), b"", _TEXT_HEADERS)
+        return Response(settings.webhook_key_status, b"", _TEXT_HEADERS)
     # Not above, because the package that makes keys is optional.
     from rk_exporter.simulator.webhooks.signing import public_pem  # noqa: PLC0415
 

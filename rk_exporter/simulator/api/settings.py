@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -121,7 +121,8 @@ class SimulatorSettings:
         """Return the settings with the value that *text* gives to one of them."""
         if name not in self.__slots__ or name in _FIXED:
             raise ValueError(f"there is no setting {name!r} that can change")
-        kind: type = str if name == "content_encoding" else type(getattr(self, name))
+        # Not the type of the value, which is 0 instead of 0.0 if a caller likes.
+        kind = _KINDS[name]
         try:
             value: Any = msgspec.convert(text, kind, strict=False)
         except msgspec.ValidationError as error:
@@ -136,16 +137,18 @@ class SimulatorSettings:
         return {name: getattr(self, name) for name in self.__slots__ if name not in _FIXED}
 
 
+_KINDS: Mapping[str, Any] = get_type_hints(SimulatorSettings)
 _USUAL_RANGE = (0, 10**9)
 _RANGES = {
     "latency_seconds": (0, 3600),
-    "list_status": (100, 599),
+    # Those below 200 announce another response, and the server sends none.
+    "list_status": (200, 599),
     "webhook_key_status": (200, 599),
     "page_refusal": (400, 599),
     "most_recordings": (1, 10**9),
     "most_sessions": (1, 10**9),
     "most_apps": (1, 10**9),
-    "apps_status": (100, 599),
+    "apps_status": (200, 599),
     "track_files": (1, 10_000),
 }
 _FIXED = frozenset(
