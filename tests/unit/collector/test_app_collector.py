@@ -300,6 +300,21 @@ class TestState:
         named = [fields["app"] for _, _, fields in lines(caplog, "collector.pass_log")]
         assert named == ["app-1", "renamed"]
 
+    def test_duplicates(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The log names the meetings that more than one list has."""
+
+        async def steps(app: OneApp) -> None:
+            app.file.meetings = (Meeting("b", "b"), Meeting("c", "c"))
+            meetings = MeetingList([Meeting("b", "b")], [app.file])
+            app.collector.change(replace(app.parts, meetings=meetings), min_interval_seconds=0.0)
+            await app.run_pass()
+
+        caplog.set_level("INFO")
+        with_app(steps)
+        (_, message, fields), *_ = lines(caplog, "collector.pass_log")
+        assert message == "meetings are listed more than once; each is read once"
+        assert fields["meeting_ids"] == "b"
+
     def test_end(self) -> None:
         """A collector that leaves makes no more calls; one that closes has no more connections."""
 

@@ -1,5 +1,7 @@
 """The calls of a pass, and in which order it makes them."""
 
+import logging
+
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
@@ -10,6 +12,7 @@ from rk_exporter.collector.app_webhook import AppWebhook, Notice
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.meeting_list import MeetingList
+from rk_exporter.collector.read_mode import ReadModeSelector
 from rk_exporter.downloads.verifier import DownloadVerifier
 from rk_exporter.model.download import DownloadChecks
 from rk_exporter.model.errors import ServerError
@@ -19,6 +22,7 @@ from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
 from tests.support.building import NOW, TOKEN, limiter_of
+from tests.support.log_lines import lines
 from tests.support.one_app import OneApp, block, with_app
 
 
@@ -173,6 +177,20 @@ class TestOneByOne:
             assert app.verifier.started == ["recording of a", "recording of b"]
 
         with_full_app(steps)
+
+    def test_recording_that_fails(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The log names a recording that cannot be read, and its meeting."""
+
+        async def steps(app: FullApp) -> None:
+            app.record("a")
+            failing = "recording of a"
+            app.client.problem_of = lambda key: ServerError("no") if key == failing else None
+            await app.calls()
+
+        with_full_app(steps)
+        ((_, message, fields),) = lines(caplog, "collector.pass_log", least=logging.WARNING)
+        assert message == "recordings cannot be read: no"
+        assert (fields["recording_ids"], fields["meeting_ids"]) == ("recording of a", "a")
 
     def test_catching_up(self) -> None:
         """When calls succeed again after an outage, what was put off is read immediately."""
@@ -378,6 +396,25 @@ class TestList:
             assert app.app.collector.state.left_over == left
 
         with_full_app(steps, read=LIST, limiter=limiter_of(calls))
+
+    def test_list_that_fails(self) -> None:
+        """If it fails, meetings are read one by one; when that works, it is tried once more."""
+
+        async def steps(app: FullApp) -> None:
+            many = [Meeting(f"m-{number}", "name") for number in range(400)]
+            app.app.parts = replace(
+                app.app.parts,
+                meetings=MeetingList(many),
+                selector=ReadModeSelector("app", None),
+                discovery=None,
+                backfill=None,
+            )
+            app.restart()
+            app.client.problem_of = lambda key: ServerError("no") if key in BY_STATUS else None
+            firsts = [(await app.calls())[0][:2] for _ in range(8)]
+            assert firsts == [*["IN"] * 3, "m-", "IN", *["m-"] * 3]
+
+        with_full_app(steps)
 
     @pytest.mark.parametrize(("calls", "left"), [(16, 1), (15, 0)])
     def test_only_the_list_is_left(self, calls: int, left: int) -> None:
