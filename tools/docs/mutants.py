@@ -18,8 +18,9 @@ in the list.
 A change that makes a test run forever counts as noticed. Of most packages only a random part of the
 changes was tried. Where more were noticed than at first, tests were written for those that
 survived. So the share that was noticed at first is the best guess about all changes of such a
-package, and more survive than the list below has: it has none of `api` and `collector` yet. Only
-the unit tests of a package count; much of `collector` is tested by `tests/scenarios`.
+package, and more survive than the list below has. If there are several parts of a package, each was
+tried after the tests for those above it were written, so the last one counts. Only the unit tests
+of a package count, and for `collector` some of `tests/scenarios`.
 
 {figures}
 ## Survivors
