@@ -135,10 +135,9 @@ def test_log_messages() -> None:
 
 def test_advice_about_log_messages() -> None:
     """What to do is said about messages that exist, and about each warning and error."""
-    found = [*messages()]
     for beginning in ADVICE:
-        assert any(message.text.startswith(beginning) for message in found), beginning
-    for message in found:
+        assert any(message.text.startswith(beginning) for message in messages()), beginning
+    for message in messages():
         is_explained = "remedy" in message.fields or message.text.startswith((*ADVICE,))
         assert message.level == "info" or is_explained, message
 

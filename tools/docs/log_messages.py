@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from functools import cache
 from pathlib import Path
 
 import rk_exporter
@@ -195,7 +196,7 @@ class Message:
 
 def log_messages_reference() -> str:
     """Return all messages from level info on, by package, with their fields and what to do."""
-    found = list(messages())
+    found = messages()
     parts = [
         _TEMPLATE.format(
             console=_example(ConsoleFormatter(has_colours=False, zone=UTC)),
@@ -212,20 +213,31 @@ def log_messages_reference() -> str:
     return "\n".join(parts)
 
 
-def messages() -> Iterator[Message]:
+@cache
+def messages() -> tuple[Message, ...]:
     """Return all messages of the package but those for developers."""
+    return tuple(_all_messages())
+
+
+def _all_messages() -> Iterator[Message]:
     trees = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
     for path, tree in trees.items():
         module = str(path.relative_to(PACKAGE))
-        for function in ast.walk(tree):
+        for function in _nodes(tree):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 scopes = [function, tree, *trees.values()]
                 for method, call in _calls(function):
                     yield from _messages(module, method, call, scopes)
 
 
+@cache
+def _nodes(scope: ast.AST) -> Sequence[ast.AST]:
+    """Return *scope* and all nodes in it; walking is slow, and each name is looked for."""
+    return [*ast.walk(scope)]
+
+
 def _calls(function: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+    calls = [node for node in _nodes(function) if isinstance(node, ast.Call)]
     for call in sorted(calls, key=lambda call: call.lineno):
         match call.func:
             case ast.Attribute(value=logger, attr=method) if ast.unparse(
@@ -291,7 +303,7 @@ def _keys(value: ast.expr, scopes: Sequence[ast.AST]) -> Iterator[str]:
 
 def _definitions(name: str, scope: ast.AST) -> Iterator[ast.expr]:
     """Return the dictionaries that *name* stands for, or that a function *name* returns."""
-    for node in ast.walk(scope):
+    for node in _nodes(scope):
         match node:
             case ast.Assign(targets=[ast.Subscript(value=target, slice=key)]) if (
                 ast.unparse(target) == name
