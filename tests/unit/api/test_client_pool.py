@@ -221,6 +221,20 @@ def test_connections_expire() -> None:
     run(test)
 
 
+@pytest.mark.parametrize(("seconds", "made"), [(KEEPALIVE_SECONDS, 1), (KEEPALIVE_SECONDS + 1, 2)])
+def test_longest_pause(seconds: float, made: int) -> None:
+    """A connection is kept as long as it promises, and no longer."""
+
+    async def test() -> None:
+        apps = Apps(8)
+        await apps.call("app", 1.0)
+        await asyncio.sleep(seconds)
+        await apps.call("app", 1.0)
+        assert len(apps.sockets.made) == made
+
+    run(test)
+
+
 def test_waits_end_in_any_order() -> None:
     """However calls end, even in the moment of their turn, no place is lost and none is added."""
 

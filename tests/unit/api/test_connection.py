@@ -199,6 +199,7 @@ def test_no_calls_left_for_a_retry() -> None:
         await client.call()
         failure = await client.failure()
         assert failure.reason is Reason.CONNECT
+        assert str(failure) == "the API closed the connection"
         assert client.observer == Observer(codes=["200", NO_STATUS], failures=[Reason.CONNECT])
         assert server.connections == 1
 
@@ -437,6 +438,16 @@ def test_unknown_name(name: str) -> None:
             assert client.observer == Observer([NO_STATUS], [Reason.CONNECT])
 
     asyncio.run(run())
+
+
+def test_several_addresses() -> None:
+    """If a name has several addresses, the first error that says something explains the failure."""
+    refused = ConnectionRefusedError(errno.ECONNREFUSED, "")
+    error = httpx.ConnectError("all failed")
+    error.__cause__ = OSError("all failed")
+    error.__cause__.__cause__ = ExceptionGroup("several", [OSError("no number"), refused])
+    explained = connection_error(error, peer="the API")
+    assert str(explained) == "no connection to the API (Connection refused)"
 
 
 def test_circle_of_causes() -> None:

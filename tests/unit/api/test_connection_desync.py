@@ -31,6 +31,9 @@ from tests.support.fault_server import (
 
 
 AUTHORITY = trustme.CA()
+BEHIND = "the API sent bytes behind its answer"
+TWO_LENGTHS = "the API's answer has two lengths"
+NOT_HTTP = "the API's answer is not complete HTTP"
 OWN = b'{"own":true}'
 FOREIGN = b'{"foreign":true}'
 SECOND = head(200, f"Content-Length: {len(FOREIGN)}") + FOREIGN
@@ -63,10 +66,11 @@ class Caller:
         url = f"{self.server.url}/x"
         return await self.connection.get(url, token=Secret("secret"), deadline=deadline)
 
-    async def assert_invalid(self) -> None:
-        """Check that a call fails, and that its connection is closed."""
-        with pytest.raises(InvalidResponse):
+    async def assert_invalid(self, *messages: str) -> None:
+        """Check that a call fails with one of the *messages*, and that its connection is closed."""
+        with pytest.raises(InvalidResponse) as caught:
             await self.call()
+        assert str(caught.value) in (messages or {BEHIND})
         await self.server.until(lambda: self.server.open_connections == 0)
 
     async def assert_own(self) -> None:
@@ -185,7 +189,7 @@ def test_ambiguous_lengths(raw: bytes, context: ssl.SSLContext | None) -> None:
     """An answer whose end can be understood in two ways is invalid."""
 
     async def test(caller: Caller) -> None:
-        await caller.assert_invalid()
+        await caller.assert_invalid(BEHIND, TWO_LENGTHS, NOT_HTTP)
         await caller.assert_own()
 
     with_caller(test, [send(raw), answer(200, OWN)], context)
