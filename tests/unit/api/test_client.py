@@ -460,7 +460,8 @@ def test_unusual_answers_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A debug message names malformed fields and unknown statuses, but not their values."""
     caplog.set_level(logging.DEBUG, logger="rk_exporter")
     data = {**json.loads(SAMPLE)["data"], "status": "TRANSCODING", "file_size": CANARY}
-    respx.get(f"{PREFIX}/meeting-1").respond(200, json={"success": True, "data": data})
+    other = {**data, "id": "other", "status": "NEW", "file_size": 0, "started_time": CANARY}
+    respx.get(f"{PREFIX}/meeting-1").respond(200, json={"success": True, "data": [data, other]})
     read()
     message = "API answer differs from its documentation"
     (record,) = (found for found in caplog.records if found.getMessage() == message)
@@ -470,7 +471,8 @@ def test_unusual_answers_are_logged(caplog: pytest.LogCaptureFixture) -> None:
         fields["app"],
         fields["path"],
     )
-    assert ("file_size", "TRANSCODING") == (fields["malformed"], fields["unknown_status"])
+    assert "file_size,started_time" == fields["malformed"]
+    assert "TRANSCODING,NEW" == fields["unknown_status"]
     assert CANARY not in str([vars(record) for record in caplog.records])
 
 
