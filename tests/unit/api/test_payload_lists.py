@@ -127,6 +127,13 @@ class TestRecordingsPage:
         assert ["meeting-1"] == [item.meeting.meeting_id for item in page.value.items]
         assert ("meeting_id",) == page.malformed_fields
 
+    @pytest.mark.parametrize("meeting_id", ["../x", 7])
+    def test_malformed_meeting_id(self, meeting_id: Any) -> None:
+        """A malformed `meeting_id` is counted, and the file name is used."""
+        page = recordings(recording_without("meeting", meeting_id=meeting_id))
+        assert ["meeting-1"] == [item.meeting.meeting_id for item in page.value.items]
+        assert ("meeting_id",) == page.malformed_fields
+
     def test_all_fields_of_the_meeting_are_malformed(self) -> None:
         """An unknown meeting is counted once, however many fields are malformed."""
         page = recordings({**RECORDING, "meeting": 7, "meeting_id": "../x", "output_file_name": ""})
