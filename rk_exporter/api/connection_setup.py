@@ -63,9 +63,7 @@ def client_factory(base_url: str) -> ClientFactory:
     context = tls_context() if is_encrypted else _rejecting_context()
     if proxy and proxy.url.scheme == "https":
         proxy.ssl_context = context
-    limits = httpx.Limits(
-        max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
-    )
+    limits = httpx.Limits(max_connections=1, keepalive_expiry=KEEPALIVE_SECONDS)
 
     def make_client() -> httpx.AsyncClient:
         return httpx.AsyncClient(
