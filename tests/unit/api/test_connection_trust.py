@@ -165,6 +165,13 @@ def test_nothing_to_read(
     assert str(caught.value) == f"{PROBLEM}cannot read certificates ({reason}){HINT}"
 
 
+def test_plain_http(environment: pytest.MonkeyPatch) -> None:
+    """An API without TLS needs no authorities."""
+    environment.setenv("SSL_CERT_FILE", "/missing")
+    client = client_factory("http://api.test")()
+    assert not client.is_closed
+
+
 def test_damaged_file(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
     """A file that contains no certificate is an error."""
     path = tmp_path / "damaged.pem"
