@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.results import LiveSession, Page
+from rk_exporter.api.results import LiveSession, Page, Paging
 from rk_exporter.collector.active_recordings import ActiveRecordingsLister
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.meeting_list import MeetingList
@@ -42,6 +42,7 @@ class Client(RealtimeKitClient):
         """What the call about something raises."""
         self.listed: Sequence[ListedRecording] = ()
         """The app's list of recordings."""
+        self.sessions_per_page = 100
         self.live: Sequence[str] = ()
         """The meetings that people are in."""
         self.has_left = self.is_closed = False
@@ -75,10 +76,11 @@ class Client(RealtimeKitClient):
         return True
 
     async def live_sessions_page(self, page_no: int, context: PassContext) -> Page[LiveSession]:
-        del page_no
         await self._call("sessions", context)
-        shown = tuple(LiveSession(name, name, name, 2) for name in self.live)
-        return Page(shown, tuple(self.live), None)
+        end = page_no * self.sessions_per_page
+        names = self.live[end - self.sessions_per_page : end]
+        shown = tuple(LiveSession(f"s-{name}", name, f"title {name}", 2) for name in names)
+        return Page(shown, tuple(names), Paging(len(self.live), end), self.sessions_per_page)
 
     async def _call(self, key: str, context: PassContext) -> None:
         problem = self.problem_of(key)
