@@ -64,14 +64,14 @@ class Discovery:
         """Return the meetings, in the order in which they were found."""
         return self._meetings.values()
 
-    def is_due(self, *, calls_per_second: float, is_hinted: bool = False) -> bool:
+    def is_due(self, *, calls_per_second: float, is_hinted: bool) -> bool:
         """Return whether to list the live sessions, for which half of the calls can be used."""
         usual_seconds = 0.0 if is_hinted else _INTERVAL_SECONDS
         interval_seconds = max(usual_seconds, 2 * self.usual_calls / calls_per_second)
         return self._clock.monotonic() - self._tried_at >= interval_seconds
 
     async def refresh(
-        self, context: PassContext, *, calls_per_second: float, is_hinted: bool = False
+        self, context: PassContext, *, calls_per_second: float, is_hinted: bool
     ) -> bool:
         """
         List the live sessions if half a minute has passed or an event *is_hinted*.

@@ -90,7 +90,8 @@ class TestDue:
             assert await sessions.refresh(0.1) is True
             assert await sessions.refresh(1.0) is False
             assert await sessions.refresh(is_hinted=True) is True
-            assert len(sessions.client.called) == 3
+            assert await sessions.refresh(0.5, is_hinted=True, calls_per_second=100.0) is True
+            assert len(sessions.client.called) == 4
 
         with_sessions(steps)
 
@@ -124,7 +125,7 @@ class TestDue:
             assert await sessions.refresh(30.0) is has_tried
             failure = problem.failure if isinstance(problem, ApiError) else None
             assert sessions.discovery.state == DiscoveryState(failure, NOW)
-            assert sessions.discovery.is_due(calls_per_second=2.0) is is_due
+            assert sessions.discovery.is_due(calls_per_second=2.0, is_hinted=False) is is_due
             assert sessions.names == "a"
             sessions.fail(None)
             assert await sessions.refresh(30.0)
