@@ -16,17 +16,26 @@ class TrackedMeetings:
     def __init__(self) -> None:
         self._listed: Mapping[str, Meeting] | None = None
         self._returned: dict[str, frozenset[str]] = {}
+        self._added: frozenset[str] = frozenset()
 
     def listed(self, meeting: Meeting) -> Meeting | None:
         """Return a meeting with its id and name in the list, if it is there."""
         return (self._listed or {}).get(canonical(meeting.meeting_id))
 
+    def is_added(self, meeting: Meeting) -> bool:
+        """Return whether a meeting is in the list, and was not in the one before."""
+        return canonical(meeting.meeting_id) in self._added
+
     def replace(self, meetings: Iterable[Meeting]) -> bool:
         """Replace the list, and return whether it is new or has other meetings than before."""
         before = None if self._listed is None else {*map(_id, self._listed.values())}
+        known = self._listed
         self._listed = {canonical(item.meeting_id): item for item in meetings}
+        self._added = frozenset()
         if before == {*map(_id, self._listed.values())}:
             return False
+        if known is not None:
+            self._added = frozenset(self._listed.keys() - known.keys())
         self._returned = {
             meeting_id: recording_ids
             for meeting_id, recording_ids in self._returned.items()

@@ -207,7 +207,10 @@ class RecordingTracker:
         """Evict or follow those of the *recordings* whose meetings are not in the list."""
         for known in recordings:
             if listed := self._meetings.listed(known.meeting):
-                if listed.meeting_id != known.meeting.meeting_id:
+                if known.missing_since is not None and self._meetings.is_added(listed):
+                    # If the meeting does not show it now, it has just ended, and is read again.
+                    self._store.upsert(replace(known, meeting=listed, missing_since=None))
+                elif listed.meeting_id != known.meeting.meeting_id:
                     # Another spelling of the same id.
                     self._store.upsert(replace(known, meeting=listed))
             elif not retention.survives_removal(known, self.rules):

@@ -866,6 +866,25 @@ class TestKept:
         harness.time.now += HOUR
         assert [] == harness.due
 
+    def test_found_meeting_does_not_show_it(self) -> None:
+        """A recording is read immediately if its meeting, once it is found, does not show it."""
+        harness = Harness(OTHER, any_meeting=True)
+        harness.read_list(recording(), meeting=MEETING)
+        harness.meetings = (MEETING, OTHER)
+        harness.time.now += 5
+        harness.tracker.set_meetings(harness.meetings)
+        assert [] == harness.due
+        assert [ID] == harness.read_meeting() == harness.due
+
+    def test_other_meeting_is_found(self) -> None:
+        """A recording that its meeting has stopped showing waits, even if another one is found."""
+        harness = Harness(any_meeting=True)
+        harness.read_meeting(recording())
+        assert [ID] == harness.read_meeting(after=15)
+        harness.tracker.observe_details(recording(Status.UPLOADING))
+        harness.tracker.set_meetings([MEETING, OTHER])
+        assert [] == harness.read_meeting(after=5) == harness.due
+
     @pytest.mark.parametrize("expected", [[], [ID]])
     def test_listed_without_its_meeting(self, expected: list[str]) -> None:
         """A recording in a list that is kept is followed by its id if its meeting is unknown."""
