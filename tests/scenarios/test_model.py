@@ -55,21 +55,37 @@ class Model(RuleBasedStateMachine):
     @initialize(
         seed=st.integers(0, 999),
         read=reads,
+        finding=st.sets(apps),
         budget=st.sampled_from([PLENTY, PLENTY, 15]),
         has_state=st.booleans(),
         has_webhooks=st.booleans(),
     )
     def start(
-        self, seed: int, read: str, budget: int, *, has_state: bool, has_webhooks: bool
+        self,
+        seed: int,
+        read: str,
+        finding: set[str],
+        budget: int,
+        *,
+        has_state: bool,
+        has_webhooks: bool,
     ) -> None:
-        """Start an exporter; each app has a random story."""
+        """Start an exporter; each app has a random story, and its meetings in a list or not."""
         stories = {
             name: story(f"{name} {seed}", MEETINGS, begin=NOW, seconds=STORY_SECONDS)
             for name in NAMES
         }
         self.files = Files(
             Path(self._folder.name),
-            {name: AppFiles([*MEETINGS], token=name, read=read) for name in NAMES},
+            {
+                name: AppFiles(
+                    [*MEETINGS[: 1 if name in finding else None]],
+                    token=name,
+                    read=read,
+                    finds_meetings=name in finding,
+                )
+                for name in NAMES
+            },
             budget=budget,
             has_state=has_state,
             has_webhooks=has_webhooks,
@@ -137,15 +153,22 @@ class Model(RuleBasedStateMachine):
         now = self.here.now
         self.here.api.apps[app].share(Quota(remaining, now + seconds))
 
-    @rule(app=apps, read=reads, budget=st.sampled_from([PLENTY, PLENTY, 15, 60]))
-    def reload(self, app: str, read: str, budget: int) -> None:
-        """Reload a configuration with another budget, or another way of reading."""
+    @rule(
+        app=apps,
+        read=reads,
+        budget=st.sampled_from([PLENTY, PLENTY, 15, 60]),
+        finds_meetings=st.booleans(),
+    )
+    def reload(self, app: str, read: str, budget: int, *, finds_meetings: bool) -> None:
+        """Reload a configuration with another budget, another way of reading, or discovery."""
         if budget > self.files.budget:
             self.here.excuse(PACE_SECONDS)
         self.files.apps[app].read, self.files.budget = read, budget
+        self.files.apps[app].finds_meetings = finds_meetings
         self.files.write_configuration()
         assert self.run(self.here.reload()) is None
         self.watcher.use_budget()
+        self.watcher.use_meetings(app)
 
     @rule(app=apps, count=st.integers(0, 3), seconds=intervals)
     def remove_app(self, app: str, count: int, seconds: float) -> None:
@@ -181,7 +204,7 @@ class Model(RuleBasedStateMachine):
         """Write another list of meetings."""
         self.files.apps[app].meetings = sorted(listed)
         self.files.write_meetings(app)
-        self.watcher.list_meetings(app, listed)
+        self.watcher.use_meetings(app)
 
     @rule(app=apps)
     def break_list(self, app: str) -> None:

@@ -13,17 +13,17 @@ from tests.support.model.shown import Shown, ShownRecording
 _LIST_SECONDS = 10.0
 _ROUNDING_SECONDS = 0.002
 _TOGETHER_SECONDS = 4.0
-# A scrape is answered within this time.
-_SCRAPE_SECONDS = 11.0
 _RUNNING = frozenset({"RECORDING", "PAUSED"})
 
 
-def invented(shown: Shown, app: str, journal: Journal, begun_at: float) -> Iterator[str]:
+def invented(
+    shown: Shown, app: str, journal: Journal, *, begun_at: float, ended_at: float
+) -> Iterator[str]:
     """Return the values of the recordings of an app that no answer in *journal* explains."""
     reads_list = any(labels["read"] == "list" for labels, _ in shown.of("rk_app_info", app))
     slack = _LIST_SECONDS if reads_list else 0.0
     for recording_id, recording in shown.recordings(app).items():
-        if not _is_left(recording, begun_at):
+        if not _is_left(recording, begun_at, ended_at):
             yield f"{app}: {recording_id} has another time left than until its URL expires"
         read_at = recording.get("last_success_timestamp_seconds")
         if read_at is None:
@@ -48,13 +48,14 @@ def invented(shown: Shown, app: str, journal: Journal, begun_at: float) -> Itera
     yield from _meetings(shown, app)
 
 
-def _is_left(recording: ShownRecording, begun_at: float) -> bool:
+def _is_left(recording: ShownRecording, begun_at: float, ended_at: float) -> bool:
     """Return whether the time that is left is that from the scrape until the URL expires."""
     expires_at = recording.get("download_url_expiry_timestamp_seconds")
     left = recording.get("download_url_expires_in_seconds")
     if expires_at is None or left is None:
         return expires_at is left
-    return 0.0 <= expires_at - left - begun_at + _ROUNDING_SECONDS <= _SCRAPE_SECONDS
+    shown_at = expires_at - left
+    return begun_at - _ROUNDING_SECONDS <= shown_at <= ended_at + _ROUNDING_SECONDS
 
 
 def _surely_used(seen: Sequence[Sighting]) -> list[Sighting]:

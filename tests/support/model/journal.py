@@ -4,7 +4,7 @@ import json
 import math
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ FINE = frozenset({200, 404})
 """The statuses of right answers."""
 _LARGEST = 2.0**63
 _REMEMBERED = 64
+_WITH_RECORDINGS = frozenset({"active-recording", "recording", "recordings"})
 
 
 class Called(NamedTuple):
@@ -80,6 +81,8 @@ class Journal:
 
     calls: list[Called] = field(default_factory=list)
     sightings: defaultdict[str, list[Sighting]] = field(default_factory=lambda: defaultdict(list))
+    live: list[tuple[float, Mapping[str, int]]] = field(default_factory=list)
+    """When the live sessions were listed, and how many people were in each meeting."""
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many calls were made, by endpoint and status; the process that counts begins with 0."""
     in_doubt: Counter[str] = field(default_factory=Counter)
@@ -91,6 +94,7 @@ class Journal:
         """Expect a new process, which begins to count, and knows no answer unless it *is_saved*."""
         self.answered.clear()
         self.in_doubt.clear()
+        self.live.clear()
         if not is_saved:
             self.sightings.clear()
 
@@ -101,7 +105,14 @@ class Journal:
         self.answered[called.endpoint, code] += 1
         self.in_doubt[called.endpoint] += called.is_in_doubt
         _, _, asked_for = path.partition("active-recording/")
-        for item in _items(called.status, body):
+        data = _data(called.status, body)
+        if called.endpoint == "sessions" and isinstance(data, dict) and "sessions" in data:
+            self.live.append((answered_at, _live(data["sessions"])))
+        if called.endpoint not in _WITH_RECORDINGS:
+            return
+        for item in data if isinstance(data, list) else [data]:
+            if not isinstance(item, dict) or "id" not in item:
+                continue
             sighting = Sighting.of(item, asked_for or None, answered_at)
             sightings = self.sightings[item["id"]]
             sightings.append(sighting)
@@ -116,16 +127,18 @@ def _forget_repeated(sightings: list[Sighting]) -> None:
             del sightings[-_REMEMBERED]
 
 
-def _items(status: int | None, body: bytes) -> Iterator[Mapping[str, Any]]:
-    """Return the recordings in an answer."""
+def _data(status: int | None, body: bytes) -> object:
+    """Return what an answer is about; None for one that is no success."""
     try:
         content = json.loads(body) if status == 200 else None  # OK
     except ValueError:
-        return
-    data = content.get("data") if isinstance(content, dict) and content.get("success") else None
-    for item in data if isinstance(data, list) else [data]:
-        if isinstance(item, dict) and "id" in item:
-            yield item
+        return None
+    return content.get("data") if isinstance(content, dict) and content.get("success") else None
+
+
+def _live(sessions: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
+    """Return the meetings of live sessions, and how many people are in each."""
+    return {x["associated_id"]: x["live_participants"] for x in sessions if x["status"] == "LIVE"}
 
 
 def _is_given(value: object) -> bool | None:

@@ -125,6 +125,10 @@ class Shown:
         """Return the samples of a metric that each meeting of an app has."""
         return {labels["meeting_id"]: value for labels, value in self.of(name, app)}
 
+    def by_label(self, name: str, app: str, label: str) -> dict[str, str]:
+        """Return the values of a label of a metric that each meeting of an app has."""
+        return {labels["meeting_id"]: labels[label] for labels, _ in self.of(name, app)}
+
     def recordings(self, app: str) -> dict[str, ShownRecording]:
         """Return the recordings of an app, by id."""
         return self._recordings.get(app, {})

@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rk_exporter.simulator import URL_LIFETIME_SECONDS, Recording, ScriptedScenario
+from rk_exporter.simulator import (
+    URL_LIFETIME_SECONDS,
+    Meeting,
+    Recording,
+    ScriptedScenario,
+    Session,
+)
 
 
 # Shorter than two scrapes, or longer than most of them.
@@ -19,15 +25,18 @@ _EXPIRES_IN_SECONDS = ((0.0, 7200.0), (7200.0, 4 * 86_400.0))
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The *recordings* of one app, and its *meetings*."""
+    """The *recordings* of one app, its *meetings*, and when people are in these."""
 
-    meetings: tuple[str, ...]
+    meetings: tuple[Meeting, ...]
     recordings: tuple[Recording, ...]
+    sessions: tuple[Session, ...]
     scenario: ScriptedScenario = field(init=False)
     """The same for a simulator."""
 
     def __post_init__(self) -> None:
-        scenario = ScriptedScenario(meetings=self.meetings, recordings=self.recordings)
+        scenario = ScriptedScenario(
+            meetings=self.meetings, recordings=self.recordings, sessions=self.sessions
+        )
         object.__setattr__(self, "scenario", scenario)
 
 
@@ -41,6 +50,7 @@ def story(
     """
     chance = random.Random(seed)  # noqa: S311 # not a secret
     recordings: list[Recording] = []
+    sessions: list[Session] = []
     for meeting_id in meetings:
         for expires_in in _EXPIRES_IN_SECONDS:
             stopped_at = begin + chance.uniform(*expires_in) - URL_LIFETIME_SECONDS
@@ -49,8 +59,33 @@ def story(
         while now < begin + seconds:
             recording = _recording(chance, meeting_id, round(now, 3))
             recordings.append(recording)
+            sessions += _sessions(chance, recording, begin=now - idle_seconds / 2)
             now = _end(recording) + idle_seconds + _duration(chance)
-    return Story(tuple(meetings), tuple(recordings))
+    titled = [
+        Meeting(x, title=f"Title of {x}", record_on_start=chance.random() < 0.5) for x in meetings
+    ]
+    return Story(tuple(titled), tuple(recordings), tuple(sessions))
+
+
+def _sessions(chance: random.Random, recording: Recording, *, begin: float) -> Iterator[Session]:
+    """
+    Return when people are in the meeting of a recording, from *begin* at the earliest.
+
+    Perhaps nobody is; perhaps they leave for a while, before the recording ends or after it.
+    """
+    moments = sorted(
+        chance.uniform(begin, _end(recording)) for _ in range(chance.choice((0, 2, 2, 4)))
+    )
+    if len(moments) == 2 and chance.random() < 0.7:
+        moments = [begin, _end(recording)]
+    for number, (joined_at, left_at) in enumerate(zip(moments[::2], moments[1::2], strict=True)):
+        yield Session(
+            f"{recording.id}-{number}",
+            recording.meeting_id,
+            started_at=round(joined_at, 3),
+            ended_at=round(left_at, 3),
+            live_participants=chance.randrange(1, 20),
+        )
 
 
 def _end(recording: Recording) -> float:

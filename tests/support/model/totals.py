@@ -16,8 +16,12 @@ _EXPIRY = "download_url_expiry_timestamp_seconds"
 _NEVER = ("rk_exporter_log_lines_dropped_total", "rk_exporter_hanging_file_calls")
 
 
-def of_recordings(shown: Shown, app: str, *, is_exact: bool) -> Iterator[str]:
-    """Return the totals of an app that its recordings do not add up to."""
+def of_recordings(shown: Shown, app: str, *, most_unseen: int | None) -> Iterator[str]:
+    """
+    Return the totals of an app that its recordings do not add up to.
+
+    At most so many recordings are known, and not shown because their last reading is too old.
+    """
     recordings = shown.recordings(app).values()
     hidden = shown.value("rk_recordings_hidden", app) or 0.0
     totals = {labels["status"]: value for labels, value in shown.of("rk_recordings", app)}
@@ -25,8 +29,7 @@ def of_recordings(shown: Shown, app: str, *, is_exact: bool) -> Iterator[str]:
     if any(totals.get(status, 0.0) < count for status, count in counts.items()):
         yield f"{app}: there are {totals} recordings, but {counts} are shown"
     others = sum(totals.values()) - counts.total()
-    # What is in progress, and was not read for long, is known and not shown.
-    if others < hidden or (is_exact and others > hidden):
+    if others < hidden or (most_unseen is not None and others > hidden + most_unseen):
         yield f"{app}: {others} recordings are not shown, but {hidden} are hidden"
     if shown.value("rk_recordings_dropped_total", app):
         yield f"{app}: recordings were dropped"

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rk_exporter.simulator import TERMINAL, Recording
+from tests.support.model.rooms import LIVE
 from tests.support.model.shown import Shown
 from tests.support.model.stories import Story, states_between
 
@@ -23,6 +24,13 @@ class Expectation:
     begun_at: float
     ended_at: float
     meetings: Collection[str]
+    """Those in the app's list."""
+    followed: Collection[str]
+    """Those whose recordings are followed."""
+    found: Collection[str]
+    """Those that the app must have found itself."""
+    in_use: Collection[str]
+    """Those that it may have found itself."""
     seen: Collection[str]
     """The recordings that an earlier exposition has shown."""
     found_since: float
@@ -35,7 +43,7 @@ class Expectation:
     def must_be_known(self, recording: Recording) -> bool:
         """Return whether a reading must have shown the recording by now."""
         states = set(states_between(recording, self.begun_at, self.ended_at))
-        if recording.meeting_id not in self.meetings or None in states:
+        if recording.meeting_id not in self.followed or None in states:
             return False
         if recording.id in self.seen:
             return True
@@ -49,6 +57,8 @@ class Expectation:
 
     def _is_read(self, recording: Recording) -> bool:
         """Return whether a meeting was read while it had a recording in progress."""
+        if recording.meeting_id not in {*self.meetings, *self.found}:
+            return False
         announced_at = self.announced.get(recording.meeting_id, 0.0)
         return not self.may_rest or recording.invoked_at <= announced_at <= self.begun_at
 
@@ -62,11 +72,15 @@ class Expectation:
         if shown.of("rk_api_blocked_until_timestamp_seconds", app):
             yield f"{at} calls are blocked"
         yield from self._meetings(shown, app, story)
+        read = shown.by_meeting("rk_meeting_up", app)
         recordings, hidden = shown.recordings(app), shown.value("rk_recordings_hidden", app) or 0
         for recording in story.recordings:
             if not self.must_be_known(recording):
                 continue
-            states = {str(x) for x in states_between(recording, self.begun_at, self.ended_at)}
+            # What no reading of a meeting shows is read with the list.
+            is_listed_only = recording.meeting_id not in read
+            since = self.begun_at - (LISTED_SECONDS if is_listed_only else 0.0)
+            states = {str(x) for x in states_between(recording, since, self.ended_at)}
             found = recordings.get(recording.id)
             if found is None and states <= TERMINAL and hidden:
                 hidden -= 1
@@ -75,7 +89,7 @@ class Expectation:
             elif found.status not in states:
                 yield f"{at} {recording.id} is {found.status}, but should be {states}"
             elif found.in_progress and not self._is_new(
-                found.get("last_success_timestamp_seconds")
+                found.get("last_success_timestamp_seconds"), since
             ):
                 yield f"{at} {recording.id} was not read"
 
@@ -84,15 +98,19 @@ class Expectation:
         ups = shown.by_meeting("rk_meeting_up", app)
         read = shown.by_meeting("rk_meeting_last_success_timestamp_seconds", app)
         counts = shown.by_meeting("rk_meeting_active_recordings", app)
-        if {*ups} != {*self.meetings}:
-            yield f"{at} the meetings are {sorted(ups)}"
-        for meeting_id in self.meetings:
+        lives = shown.by_meeting(LIVE, app)
+        least_meetings = {*self.meetings, *self.found}
+        if not least_meetings <= {*ups} <= {*self.meetings, *self.in_use, *self.found}:
+            yield f"{at} the meetings are {sorted(ups)}, not {least_meetings} and {self.in_use}"
+        if shown.value("rk_meetings", app) != len(ups):
+            yield f"{at} there are {shown.value('rk_meetings', app)} meetings, but {[*ups]}"
+        for meeting_id in ups:
             of_meeting = [
                 (recording, {*states_between(recording, self.begun_at, self.ended_at)})
                 for recording in story.recordings
                 if recording.meeting_id == meeting_id
             ]
-            is_idle = not any(
+            is_idle = lives.get(meeting_id) != 1 and not any(
                 states <= IN_PROGRESS and x.id in self.seen for x, states in of_meeting
             )
             read_at = read.get(meeting_id)
@@ -119,8 +137,9 @@ class Expectation:
             oldest = max(oldest, announced_at)
         return self.may_rest and read_at is not None and read_at >= oldest
 
-    def _is_new(self, read_at: float | None) -> bool:
-        return read_at is not None and self.begun_at <= read_at <= self.ended_at
+    def _is_new(self, read_at: float | None, since: float | None = None) -> bool:
+        begin = self.begun_at if since is None else since
+        return read_at is not None and begin <= read_at <= self.ended_at
 
     def _has_just_vanished(self, recording: Recording) -> bool:
         if recording.vanishes_at > self.ended_at:

@@ -1,12 +1,12 @@
 """Compares each exposition with the stories, with the answers of the API, and with the last one."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from rk_exporter.exporter.exporter import WORKERS_PER_APP
-from tests.support.model import families, totals
+from tests.support.model import families, rooms, totals
 from tests.support.model.api import AppApi
-from tests.support.model.counters import Budget, CallCounts, Counted, Growing
+from tests.support.model.counters import CallCounts, Counted, Growing
+from tests.support.model.history import AppHistory, Exact, WebhookHistory
 from tests.support.model.invented import invented
 from tests.support.model.shown import Shown
 from tests.support.model.troubles import HARMLESS, LYING, SUCCEEDING
@@ -15,53 +15,9 @@ from tests.support.model.world import PLENTY, Scraped, World
 
 
 _SETTLED_AFTER = 3
-# Idle meetings are read at each scrape for half an hour after an event was missed. A new counter
-# shows that some scrapes late.
-_LOSSY_SECONDS = 1500.0
+# When the settings of a meeting are read again after a failure.
+SETTINGS_SECONDS = 600.0
 BLOCKED_UNTIL = "rk_api_blocked_until_timestamp_seconds"
-
-
-@dataclass(eq=False)
-class WebhookHistory:
-    """What the expositions of one process have shown of an app's webhooks."""
-
-    is_up: bool = False
-    """Whether the last exposition says that they work."""
-    missed: float = 0.0
-    missed_at: float = float("-inf")
-    """When *missed*, the counter of what they have missed, has grown."""
-
-    def take(self, shown: Shown, name: str, now: float) -> bool:
-        """Take in an exposition, and return whether idle meetings may be read less often."""
-        was_up, self.is_up = self.is_up, shown.value("rk_webhook_up", name) == 1
-        may_rest = (was_up or self.is_up) and now - self.missed_at > _LOSSY_SECONDS
-        missed = shown.value("rk_webhook_missed_total", name) or 0.0
-        if missed > self.missed:
-            self.missed, self.missed_at = missed, now
-        return may_rest
-
-
-@dataclass(eq=False)
-class AppHistory:
-    """What the watcher knows of one app."""
-
-    tracked_since: float
-    """When the exporter began to follow its recordings."""
-    meetings: set[str]
-    """The meetings in its list, of which all are known to the exporter."""
-    always: set[str] = field(default_factory=set)
-    """Those that were in the list all the time."""
-    listed_since: dict[str, float] = field(default_factory=dict)
-    seen: dict[str, float] = field(default_factory=dict)
-    """When the first scrape that has shown a recording was asked for, by the recording's id."""
-    complete_since: float | None = None
-    """The end of the first exposition that had to be exact."""
-    budget: Budget = field(default_factory=Budget)
-    may_be_cut: bool = False
-    """Whether a list may have been cut when the exporter first read it."""
-    webhooks: WebhookHistory = field(default_factory=WebhookHistory)
-    scrapes: int = 0
-    """How many expositions have shown it since it began."""
 
 
 class Watcher:
@@ -70,7 +26,9 @@ class Watcher:
     def __init__(self, world: World) -> None:
         self._world = world
         self.apps = {
-            name: AppHistory(world.now, set(files.meetings), set(files.meetings))
+            name: AppHistory(
+                world.now, world.api.apps[name].story, {*files.meetings}, files.finds_meetings
+            )
             for name, files in world.files.apps.items()
         }
         self._growing: dict[str, Growing] = {}
@@ -97,6 +55,7 @@ class Watcher:
             self._world.api.apps[name].journal.restart(is_saved=is_saved)
             app.budget.start(self._world.now)
             app.webhooks, app.scrapes = WebhookHistory(), 0
+            app.last = app.before = None
             if not is_saved:
                 app.tracked_since, app.complete_since = self._world.now, None
                 app.may_be_cut = False
@@ -118,26 +77,26 @@ class Watcher:
         self._world.events.add(name)
         self._world.api.apps[name].journal.sightings.clear()
         self._calls.begin(name)
-        meetings = before.meetings
         self.apps[name] = AppHistory(
-            self._world.now, set(meetings), set(meetings), budget=before.budget
+            self._world.now,
+            before.story,
+            {*before.meetings},
+            before.finds_meetings,
+            budget=before.budget,
         )
 
-    def list_meetings(self, name: str, meetings: set[str]) -> None:
-        """Expect another list of meetings of an app."""
-        app, now = self.apps[name], self._world.now
-        app.always &= meetings
-        app.listed_since |= dict.fromkeys(meetings - app.meetings, now)
-        removed = app.meetings - meetings
-        story = self._world.api.apps[name].story
-        for recording in story.recordings:
-            if recording.meeting_id in removed:
-                app.seen.pop(recording.id, None)
-        app.meetings = meetings
+    def use_meetings(self, name: str) -> None:
+        """Expect the list of meetings of an app, and whether it finds others, as configured."""
+        files = self._world.files.apps[name]
+        self.apps[name].change(
+            self._world.now, meetings=files.meetings, finds_meetings=files.finds_meetings
+        )
 
     def replace_token(self, name: str) -> None:
         """Expect that a new token ends a block of calls."""
         self._blocked_until.pop(name, None)
+        api = self._world.api.apps[name]
+        api.clear_since = max(api.clear_since, self._world.now)
 
     def check(self, scraped: Scraped, *, scraper: str = "first", is_alone: bool = True) -> Shown:
         """Compare an exposition with everything that is known; it *is_alone* without others."""
@@ -160,7 +119,9 @@ class Watcher:
             # The other scrapers get the snapshots of the first one.
             app.scrapes += scraper == "first"
             api = self._world.api.apps[name]
-            yield from invented(shown, name, api.journal, scraped.begun_at)
+            yield from invented(
+                shown, name, api.journal, begun_at=scraped.begun_at, ended_at=scraped.ended_at
+            )
             yield from self._calls.check(shown, name, api.journal, is_alone=is_alone)
             yield from totals.of_app(
                 shown, name, self._world.files, api, scraped, is_alone=is_alone
@@ -184,7 +145,9 @@ class Watcher:
         expectation = self._expectation(name, app, scraped, may_rest=may_rest)
         recordings = shown.recordings(name)
         is_exact = self._must_be_exact(name, api, scraped)
-        yield from totals.of_recordings(shown, name, is_exact=is_exact)
+        denied = sum(x.vanishes_at <= scraped.ended_at for x in story.recordings)
+        yield from totals.of_recordings(shown, name, most_unseen=denied if is_exact else None)
+        yield from self._room_problems(shown, name, app, scraped, is_exact=is_exact)
         if is_exact:
             self.exact[name] += 1
             yield from expectation.lacking(shown, name, story)
@@ -205,6 +168,29 @@ class Watcher:
             app.seen.setdefault(recording_id, scraped.begun_at)
         self._blocked_until[name] = shown.value(BLOCKED_UNTIL, name) or 0.0
 
+    def _room_problems(
+        self, shown: Shown, name: str, app: AppHistory, scraped: Scraped, *, is_exact: bool
+    ) -> Iterator[str]:
+        api, begun_at = self._world.api.apps[name], scraped.begun_at
+        yield from rooms.invented_rooms(
+            shown, name, app.story, api.journal, finds_meetings=app.finds_meetings
+        )
+        yield from rooms.outdated(shown, name, begun_at)
+        # What has failed shortly before is tried again later.
+        is_found = is_exact and begun_at >= api.clear_since + rooms.FOUND_SECONDS
+        if is_found and app.finds_meetings:
+            knows_settings = not api.clear_since or begun_at >= api.clear_since + SETTINGS_SECONDS
+            yield from rooms.lacking_rooms(
+                shown,
+                name,
+                app.story,
+                begun_at=begun_at,
+                ended_at=scraped.ended_at,
+                knows_settings=knows_settings,
+            )
+        ups = shown.by_meeting("rk_meeting_up", name)
+        app.note(Exact(begun_at, frozenset(ups)) if is_found else None)
+
     def _expectation(
         self, name: str, app: AppHistory, scraped: Scraped, *, may_rest: bool
     ) -> Expectation:
@@ -214,6 +200,9 @@ class Watcher:
             begun_at=scraped.begun_at,
             ended_at=scraped.ended_at,
             meetings=app.meetings,
+            followed=app.followed,
+            found=self._found(name, app, scraped),
+            in_use=self._in_use(app, scraped, may_rest=may_rest),
             # Two scrapes may share a pass, which did not know yet what it has found.
             seen={key for key, at in app.seen.items() if at < scraped.begun_at},
             found_since=max(
@@ -222,6 +211,21 @@ class Watcher:
                 *app.listed_since.values(),
             ),
         )
+
+    def _found(self, name: str, app: AppHistory, scraped: Scraped) -> set[str]:
+        """Return the meetings that an app must have found."""
+        begin = scraped.begun_at - rooms.FOUND_SECONDS
+        if not app.finds_meetings or begin < self._world.api.apps[name].clear_since:
+            return set()
+        kept = app.found(scraped.begun_at, scraped.ended_at)
+        return kept | rooms.found_meetings(app.story, begin, scraped.ended_at)
+
+    def _in_use(self, app: AppHistory, scraped: Scraped, *, may_rest: bool) -> set[str]:
+        """Return the meetings that an app may have found, and not yet forgotten."""
+        if not app.finds_meetings:
+            return set()
+        since = app.in_use_since(scraped.begun_at, may_rest=may_rest)
+        return rooms.used_meetings(app.story, since or 0.0, scraped.ended_at)
 
     def _must_be_exact(self, name: str, api: AppApi, scraped: Scraped) -> bool:
         """Return whether nothing excuses an app for values that are missing or out of date."""

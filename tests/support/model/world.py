@@ -35,6 +35,7 @@ class AppFiles:
     token: str
     is_list_broken: bool = False
     read: str = "auto"
+    finds_meetings: bool = False
 
 
 @dataclass(eq=False)
@@ -92,7 +93,10 @@ class Files:
             "api_token_file": str(self.folder / f"{name}.token"),
             "budget_group": name,
             "read": app.read,
-            "meetings": {"files": [str(self.folder / f"{name}.meetings")]},
+            "meetings": {
+                "files": [str(self.folder / f"{name}.meetings")],
+                "discover": app.finds_meetings,
+            },
         }
 
     def write_meetings(self, name: str) -> None:
