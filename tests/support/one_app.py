@@ -2,7 +2,7 @@
 
 import asyncio
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class Client(RealtimeKitClient):
         """What the call about something raises."""
         self.listed: Sequence[ListedRecording] = ()
         """The app's list of recordings."""
+        self.details: Mapping[str, Recording] = {}
+        """The recordings that exist by their own ids."""
         self.sessions_per_page = 100
         self.live: Sequence[str] = ()
         """The meetings that people are in."""
@@ -69,7 +71,7 @@ class Client(RealtimeKitClient):
 
     async def recording(self, recording_id: str, context: PassContext) -> Recording | None:
         await self._call(recording_id, context)
-        return None
+        return self.details.get(recording_id)
 
     async def record_on_start(self, meeting_id: str, context: PassContext) -> bool | None:
         await self._call(f"settings {meeting_id}", context)

@@ -247,6 +247,47 @@ class TestDue:
 
         with_full_app(steps)
 
+    def test_event_of_a_missing_recording(self) -> None:
+        """It makes due, once, what was read just before, because that may have ended since."""
+
+        async def steps(app: FullApp) -> None:
+            name = "recording of b"
+            app.record("b")
+            recording = Recording(recording_id=name, status=Status.UPLOADING)
+            app.client.details = {name: recording}
+            assert (await app.calls()).count(name) == 1
+            assert name not in await app.calls(5.0)
+            app.notify("b", name, Status.UPLOADED)
+            assert (await app.calls(2.0)).count(name) == 1
+            assert name not in await app.calls(2.0)
+            # The second plan of a pass after an outage has it, too.
+            app.notify("b", name, Status.UPLOADED)
+            app.client.problem_of = lambda key: (
+                RateLimitWait() if key == name else ServerError("no")
+            )
+            await app.calls(2.0)
+            app.stop_at()
+            assert (await app.calls(2.0)).count(name) == 1
+
+        with_full_app(steps)
+
+    def test_recording_that_the_list_shows(self) -> None:
+        """A recording that was planned is not read if the list has just shown it."""
+
+        async def steps(app: FullApp) -> None:
+            name = "recording of b"
+            app.record("b")
+            app.stop_at(name, "list")
+            await app.calls()
+            # Now the list is first.
+            recording = Recording(recording_id=name, status=Status.UPLOADING)
+            app.client.listed = [ListedRecording(Meeting("b", "b"), recording)]
+            app.stop_at()
+            calls = await app.calls()
+            assert (calls[0], name in calls) == ("list", False)
+
+        with_full_app(steps)
+
     def test_event_of_an_unknown_meeting(self) -> None:
         """An event about a meeting that is not known lists the sessions, once."""
 
