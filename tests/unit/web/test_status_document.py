@@ -3,6 +3,7 @@ import re
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,20 +89,32 @@ def number(figure: float | None) -> float | None:
     return None if figure is None else float(figure)
 
 
+# One test, because it takes longer to make a snapshot than to check everything.
 @given(snapshots)
-def test_rows_say_what_the_metrics_say(snapshot: Snapshot) -> None:
-    """Each figure of a recording or a meeting is the value of its sample, or neither exists."""
+def test_any_snapshot(snapshot: Snapshot) -> None:
+    """
+    Each figure is the value of its sample, or neither exists.
+
+    The JSON is valid under the published schema, and has no NaN.
+    """
     found = series(snapshot)
-    rows = build_status(observed(*snapshot.apps, snapshot=snapshot), Filter(), NOW).rows
+    status = build_status(observed(*snapshot.apps, snapshot=snapshot), Filter(), NOW)
     assert {
-        (one.app, one.meeting_id, one.recording.recording_id) for one in rows if one.recording
+        (one.app, one.meeting_id, one.recording.recording_id)
+        for one in status.rows
+        if one.recording
     } == {
         (labels["rk_app"], labels["meeting_id"], labels["recording_id"])
         for name, pairs in found
         if name == "rk_recording_status" and (labels := dict(pairs))
     }
-    for one in rows:
-        check_row(one, found)
+    for row in status.rows:
+        check_row(row, found)
+    assert len(status.apps) == len(snapshot.apps)
+    for one in status.apps:
+        check_app(one, found)
+    text = msgspec.json.encode(Answer(status="success", data=status))
+    validator().validate(json.loads(text, parse_constant=refuse))
 
 
 def check_row(one: Row, found: Series) -> None:
@@ -120,16 +133,6 @@ def check_row(one: Row, found: Series) -> None:
     assert value(found, "rk_recording_status", status=one.recording.state, **labels) == 1
     for name, metric in OF_RECORDING.items():
         assert getattr(one.recording, name) == value(found, metric, **labels), metric
-
-
-@given(snapshots)
-def test_apps_say_what_the_metrics_say(snapshot: Snapshot) -> None:
-    """Each figure of an app is the value of its sample, or neither exists."""
-    found = series(snapshot)
-    apps = build_status(observed(*snapshot.apps, snapshot=snapshot), Filter(), NOW).apps
-    assert len(apps) == len(snapshot.apps)
-    for one in apps:
-        check_app(one, found)
 
 
 def check_app(one: AppStatus, found: Series) -> None:
@@ -163,18 +166,11 @@ def check_app(one: AppStatus, found: Series) -> None:
         assert one.failing.until_timestamp_seconds == blocked_until
 
 
-@given(snapshots)
-def test_every_answer_matches_the_schema(snapshot: Snapshot) -> None:
-    """The JSON of any status is valid under the published schema, and has no NaN."""
-    status = build_status(observed(*snapshot.apps, snapshot=snapshot), Filter(), NOW)
-    text = msgspec.json.encode(Answer(status="success", data=status))
-    validator().validate(json.loads(text, parse_constant=refuse))
-
-
 def refuse(constant: str) -> None:
     raise AssertionError(constant)
 
 
+@cache
 def validator() -> jsonschema.Draft202012Validator:
     path = Path(__file__).parents[3] / "docs/reference/status-api.schema.json"
     return jsonschema.Draft202012Validator(json.loads(path.read_text()))

@@ -66,8 +66,11 @@ def short_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
 def _nothing_is_reported(caplog: pytest.LogCaptureFixture) -> object:
     """Let nothing be logged at a higher level than info, as asyncio does after mistakes."""
     caplog.set_level(logging.INFO)
+    # The collection is slow unless it is only about what the test has made.
+    gc.freeze()
     yield
     gc.collect()
+    gc.unfreeze()
     assert [] == [record for record in caplog.records if record.levelno > logging.INFO]
 
 
