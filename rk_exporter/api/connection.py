@@ -43,6 +43,8 @@ REQUEST_HEADERS = {
     "Accept-Encoding": "identity",
     "User-Agent": f"rk-exporter/{__version__}",
 }
+# Each of these headers tells how long an answer is.
+_LENGTHS = ("Transfer-Encoding", "Content-Length")
 # Bytes that have reached this machine are read in the next iteration of the event loop.
 _SILENCE_SECONDS = 0.001
 # httpx calls it at each step of a request.
@@ -161,7 +163,7 @@ def _check_head(response: httpx.Response) -> None:
         raise ConnectFailed(f"no connection to the API ({_refusal('407')})")
     if is_packed(headers):
         raise InvalidResponse("the API compressed its answer although the request forbids it")
-    if "Transfer-Encoding" in headers and "Content-Length" in headers:
+    if all(name in headers for name in _LENGTHS):
         # A proxy that obeys the other header sees another answer behind this one.
         raise InvalidResponse("the API's answer has two lengths")
 

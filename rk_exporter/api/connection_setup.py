@@ -125,18 +125,22 @@ def _proxy(url: httpx.URL) -> httpx.Proxy | None:
     address = proxies.get(url.scheme) or proxies.get("all")
     if not address or _is_direct(url, proxies.get("no", "")):
         return None
-    try:
-        proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
-        is_valid = _is_valid(proxy.url)
-    except (httpx.InvalidURL, ValueError):
-        is_valid = False
-    if not is_valid:
+    proxy = _valid_proxy(address)
+    if proxy is None:
         # Without the value, because it may contain a password.
         raise SetupError(
             f"{url.scheme.upper()}_PROXY or ALL_PROXY: invalid proxy; expected http://host:port or "
             "https://host:port, with special characters of a password percent-encoded"
         )
     return proxy
+
+
+def _valid_proxy(address: str) -> httpx.Proxy | None:
+    try:
+        proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
+        return proxy if _is_valid(proxy.url) else None
+    except (httpx.InvalidURL, ValueError):
+        return None
 
 
 def _is_valid(proxy_url: httpx.URL) -> bool:
