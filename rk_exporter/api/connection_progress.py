@@ -14,8 +14,8 @@ from rk_exporter.model.errors import ApiError, ApiTimeout
 
 _API = "the API"
 _PROXY = "the proxy"
-# A call that had less time may have given up on a connection that would have opened.
-_TIME_TO_CONNECT_SECONDS = 1.0
+TIME_TO_CONNECT_SECONDS = 1.0
+"""A call that had less time may have given up on a connection that would have opened."""
 
 
 class CallProgress:
@@ -52,7 +52,7 @@ class CallProgress:
 
     def opened_connection(self, error: ApiError) -> bool | None:
         """Return whether the request, which ended in *error*, opened a connection, if known."""
-        had_time = _now() - self._connecting_since >= _TIME_TO_CONNECT_SECONDS
+        had_time = _now() - self._connecting_since >= TIME_TO_CONNECT_SECONDS
         is_unknown = not self._has_opened and isinstance(error, ApiTimeout) and not had_time
         return None if is_unknown else self._has_opened
 

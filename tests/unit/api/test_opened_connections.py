@@ -10,6 +10,7 @@ import httpx
 import pytest
 import trustme
 
+from rk_exporter.api import connection_progress
 from rk_exporter.api.connection import Connection
 from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.api.endpoints import NO_STATUS
@@ -43,9 +44,15 @@ from tests.support.fault_server import (
 from tests.support.proxy import Proxy
 
 
-# Enough for a connection to open; the calls that need all of it are few.
-TIME_TO_CONNECT_SECONDS = 1.5
+# More than a connection takes, and than a call must have had with the fixture `_short`.
+TIME_SECONDS = 0.5
 NO_TIME_SECONDS = 0.1
+
+
+@pytest.fixture
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the time after which a connection should have opened."""
+    monkeypatch.setattr(connection_progress, "TIME_TO_CONNECT_SECONDS", TIME_SECONDS / 2)
 
 
 @contextlib.contextmanager
@@ -63,7 +70,7 @@ def refusing() -> Iterator[str]:
         yield f"127.0.0.1:{idle.getsockname()[1]}"
 
 
-async def failure_at(url: str, seconds: float = TIME_TO_CONNECT_SECONDS) -> ApiError:
+async def failure_at(url: str, seconds: float = TIME_SECONDS) -> ApiError:
     async with client_of(url) as client:
         return await client.failure(seconds)
 
@@ -95,6 +102,7 @@ def test_untrusted_certificate() -> None:
     with_server(test, answer(), context=server_context(certificate))
 
 
+@pytest.mark.usefixtures("_short")
 def test_silent_handshake() -> None:
     """A handshake that is not answered opened none, if the call had time for it."""
     with listening() as address:
@@ -129,7 +137,7 @@ def test_opened_connection(behaviour: Behaviour, kind: type[ApiError]) -> None:
     """Whatever happens after the request was sent, the connection had been opened."""
 
     async def test(server: FaultServer, client: Client) -> None:
-        error = await client.failure(TIME_TO_CONNECT_SECONDS)
+        error = await client.failure(TIME_SECONDS)
         assert isinstance(error, kind)
         assert error.opened_connection in {True, None}
         # An answer over HTTP needs no other proof.
@@ -151,6 +159,7 @@ def test_kept_connection() -> None:
     with_server(test, answer(), hang())
 
 
+@pytest.mark.usefixtures("_short")
 @pytest.mark.parametrize("refusal", [b"HTTP/1.1 502 Bad Gateway\r\n\r\n", b""])
 def test_refusing_proxy(refusal: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy that refuses a tunnel, or is silent about it, opened no connection to the API."""
