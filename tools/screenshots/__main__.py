@@ -47,9 +47,7 @@ def main() -> None:
         ],
     )
     if STATUS in chosen:
-        for theme in THEMES:
-            picture = options.folder / f"{STATUS}-{theme}.png"
-            draw_page(options.exporter, theme, _STATUS_HEIGHT, picture)
+        draw_page(options.exporter, _STATUS_HEIGHT, _pictures(options, STATUS))
     if OF_WEEKS in chosen:
         with tempfile.TemporaryDirectory(prefix="rk-exporter-weeks-") as folder:
             lasting = timedelta(weeks=options.weeks)
@@ -71,12 +69,17 @@ def _view(known: Past) -> View:
 
 def _draw(options: argparse.Namespace, views: Iterable[View]) -> None:
     for view in views:
-        for theme in THEMES:
-            picture = options.folder / f"{view.name}-{theme}.png"
-            if options.preview:
+        pictures = _pictures(options, view.name)
+        if options.preview:
+            for theme, picture in pictures.items():
                 draw_by_program(options.preview, view, theme, picture)
-            else:
-                draw_in_grafana(options.grafana, view, theme, picture)
+        else:
+            draw_in_grafana(options.grafana, view, pictures)
+
+
+def _pictures(options: argparse.Namespace, name: str) -> dict[str, Path]:
+    """Return the file of a picture by theme."""
+    return {theme: options.folder / f"{name}-{theme}.png" for theme in THEMES}
 
 
 def _options() -> argparse.Namespace:
