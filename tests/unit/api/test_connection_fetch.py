@@ -24,6 +24,7 @@ from tests.support.fault_server import (
     drip,
     hang,
     head,
+    send,
     server_context,
 )
 
@@ -81,6 +82,23 @@ def test_success(encoding: tuple[str, ...]) -> None:
         "accept-encoding": "identity",
         "user-agent": f"rk-exporter/{__version__}",
     } == {name: value for name, value in request.headers.items() if name}
+
+
+def pieces(*sizes: int) -> Behaviour:
+    """Send a document in pieces of these *sizes*, each of another letter."""
+    chunks = (
+        f"{size:x}\r\n".encode() + bytes([ord("a") + number]) * size + b"\r\n"
+        for number, size in enumerate(sizes)
+    )
+    return send(head(200, "Transfer-Encoding: chunked") + b"".join(chunks) + b"0\r\n\r\n")
+
+
+def test_pieces() -> None:
+    """A document may come in pieces, which count together."""
+    assert b"abbccc" == Fetcher().run(pieces(1, 2, 3))
+    assert MOST_BYTES == len(Fetcher().run(pieces(2000, 48)))
+    with pytest.raises(ApiError, match="larger than 2 KiB"):
+        Fetcher().run(pieces(2000, 49))
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,14 @@ def test_bodies_about_meetings(changed: dict[str, Answer | ApiError], same: list
     assert same == [line.removeprefix(prefix) for line in evidence if line.startswith(prefix)]
 
 
+def test_smaller_pages_of_sessions() -> None:
+    """The list of sessions may accept fewer items than that of recordings."""
+    changed = {f"{SESSIONS}&per_page=100": answer(ENDED, 400)}
+    finding = Probe({**documented(), **changed}).findings[Question.PAGE_SIZE]
+    assert Verdict.DIFFERS is finding.verdict
+    assert "the list of sessions refuses per_page=100" == finding.explanation
+
+
 def test_start_time_of_the_meeting() -> None:
     """What `start_time` selects is compared with the page without it."""
     path = f"{LIST.format(10)}&{START}"
