@@ -83,6 +83,7 @@ def test_fields(caplog: pytest.LogCaptureFixture) -> None:
         "ratelimit_remaining": 7,
         "reason": "server_error",
     }.items() <= fields.items()
+    assert ["API call: the API answered 500"] == caplog.messages
 
 
 @pytest.mark.parametrize(
