@@ -162,7 +162,8 @@ class AppParts:
         now, webhook = self.clock.wall(), self.webhook
         waiting = due(readings, now=now, fresh_seconds=fresh_seconds)
         idle_seconds = webhook and webhook.idle_seconds(interval_seconds=state.interval.seconds)
-        if not idle_seconds:
+        # While calls fail, at least one must be made: nothing else shows that they succeed again.
+        if not idle_seconds or state.snapshot.up is False:
             return waiting
         in_progress = self.tracker.in_progress()
         return without_idle(waiting, now=now, idle_seconds=idle_seconds, in_progress=in_progress)

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from rk_exporter.config.config import Config
-from rk_exporter.simulator import Recording, ScriptedScenario, Session
+from rk_exporter.simulator import Fault, Recording, ScriptedScenario, Session
 from rk_exporter.simulator.webhooks.faults import WebhookFault
 from tests.support.building import (
     NOW,
@@ -396,6 +396,25 @@ class TestIdleMeetings:
         assert len(before) <= 6
         # Two changes of the next recording, and two minutes.
         assert len([at for at in times if 3000 + 600 < at]) == (6000 - 3600) / INTERVAL - 1
+
+    def test_api_recovers(self) -> None:
+        """After an outage the next scrape makes a call, although all meetings are idle."""
+
+        async def steps(simulation: Simulation, _webhooks: WebhookSimulation) -> list[float]:
+            await simulation.last_scrape(40)
+            ups: list[float] = []
+            # However long calls have failed, and the app's list is put off.
+            for count in range(1, 20):
+                simulation.simulator.inject("*", Fault.HTML)
+                await simulation.last_scrape(4 + count)
+                simulation.simulator.clear()
+                ups += samples(await simulation.scrape(), "rk_up").values()
+                await simulation.last_scrape(4)
+            return ups
+
+        configuration = webhook_config(meeting_ids=MEETINGS[:3])
+        ups = with_webhooks(steps, *recorded_at(20), configuration=configuration)
+        assert [1.0] * 19 == ups
 
     def test_never_proven(self) -> None:
         """Without any event it is read at each scrape, as if webhooks were off."""
