@@ -15,6 +15,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from rk_exporter.simulator.webhooks.faults import WebhookFault
 from tests.support import virtual_time
 from tests.support.building import NOW
 from tests.support.model.stories import story
@@ -35,26 +36,49 @@ CALM_SECONDS = (300.0, 3600.0)
 TROUBLE_SECONDS = (30.0, 1200.0)
 
 
-class Fate:
-    """The random troubles of one app of a *world*."""
+# How long the webhooks of an app have the same fault.
+EVENTS_SECONDS = (600.0, 7200.0)
 
-    def __init__(self, world: World, name: str, seed: str) -> None:
+
+class Fate:
+    """The random troubles of one app of a *world*, and of its webhooks."""
+
+    def __init__(self, world: World, watcher: Watcher, name: str, seed: str) -> None:
         self._world = world
+        self._watcher = watcher
         self._name = name
         self._chance = random.Random(f"{seed} {name}")  # noqa: S311 # not a secret
         self._until = world.now + self._chance.uniform(*CALM_SECONDS)
+        self._events_until = world.now
         self.count = 0
+        self.event_faults = set[WebhookFault]()
 
     def happen(self) -> None:
-        """Let what is due happen: a trouble begins or ends, or a token is replaced."""
+        """Let what is due happen to the app and to its webhooks."""
+        self._change_events()
+        self._happen_to_api()
+
+    def _change_events(self) -> None:
+        """Send events from now on, half of the time with a fault."""
+        world, chance = self._world, self._chance
+        if world.now >= self._events_until:
+            self._events_until = world.now + chance.uniform(*EVENTS_SECONDS)
+            fault = chance.choice([*WebhookFault]) if chance.random() < 0.5 else WebhookFault.NONE
+            self.event_faults.add(fault)
+            world.events.set_fault(self._name, fault)
+
+    def _happen_to_api(self) -> None:
+        """Let a trouble begin or end, or a token be replaced."""
         world, chance, api = self._world, self._chance, self._world.api.apps[self._name]
         if world.now < self._until:
             return
         files = world.files.apps[self._name]
         if api.troubled or api.token != files.token:
             api.end(world.now)
-            files.token = api.token
-            world.files.write_token(self._name)
+            if api.token != files.token:
+                files.token = api.token
+                world.files.write_token(self._name)
+                self._watcher.replace_token(self._name)
             self._until = world.now + chance.uniform(*CALM_SECONDS)
             return
         self.count += 1
@@ -70,8 +94,16 @@ class Fate:
 
 
 async def day(seed: str, folder: Path) -> Mapping[str, int]:
-    """Return how often each app had to be exact in a day with random faults."""
-    files = Files(folder, {name: AppFiles([*MEETINGS], token=name) for name in NAMES})
+    """
+    Return how often each app had to be exact in a day with random faults.
+
+    The second app finds its meetings itself.
+    """
+    apps = {
+        NAMES[0]: AppFiles([*MEETINGS], token=NAMES[0]),
+        NAMES[1]: AppFiles([], token=NAMES[1], finds_meetings=True),
+    }
+    files = Files(folder, apps, has_webhooks=True)
     # The parser and the comparison would take most of the time for a thousand recordings.
     files.more = {"follow": {"max_recordings": "10"}}
     stories = {
@@ -82,7 +114,7 @@ async def day(seed: str, folder: Path) -> Mapping[str, int]:
     files.write()
     await world.start()
     watcher = Watcher(world)
-    fates = [Fate(world, name, seed) for name in NAMES]
+    fates = [Fate(world, watcher, name, seed) for name in NAMES]
     try:
         while world.now < NOW + DAY_SECONDS:
             watcher.check(await world.scrape())
@@ -91,7 +123,7 @@ async def day(seed: str, folder: Path) -> Mapping[str, int]:
                 fate.happen()
     finally:
         await world.stop()
-    assert all(fate.count > 10 for fate in fates)
+    assert all(fate.count > 10 and len(fate.event_faults) > 3 for fate in fates)
     return watcher.exact
 
 

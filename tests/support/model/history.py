@@ -43,6 +43,8 @@ class Exact:
 
     begun_at: float
     meetings: frozenset[str]
+    may_rest: bool
+    """Whether idle meetings may not have been read."""
 
 
 @dataclass(eq=False)
@@ -71,6 +73,8 @@ class AppHistory:
     """How many expositions have shown it since it began."""
     last: Exact | None = None
     """The last exposition, if it had to be exact and to show all live meetings."""
+    exact_since: float | None = None
+    """When the first of the last expositions was asked for that all had to be exact."""
     before: Exact | None = None
     """The same of the one before."""
 
@@ -86,12 +90,21 @@ class AppHistory:
         """Expect another list of meetings, or that discovery is switched on or off."""
         before = self.followed
         self.meetings, self.finds_meetings = {*meetings}, finds_meetings
-        self.last = self.before = None
+        self.last = self.before = self.exact_since = None
         self.always &= self.followed
         self.listed_since |= dict.fromkeys(self.followed - before, now)
         for recording in self.story.recordings:
             if recording.meeting_id in before - self.followed:
                 self.seen.pop(recording.id, None)
+
+    def has_listed(self, begun_at: float, *, clear_since: float) -> bool:
+        """
+        Return whether an earlier pass has listed the live sessions, as far as that is possible.
+
+        After a failure this is tried again later; and after a block, not in the first pass.
+        """
+        is_second = self.exact_since is not None and begun_at > self.exact_since
+        return self.finds_meetings and is_second and begun_at >= clear_since + FOUND_SECONDS
 
     def note(self, exact: Exact | None) -> None:
         """Take in an exposition; None is one that did not have to be exact."""
@@ -116,13 +129,15 @@ class AppHistory:
             if {*states_between(x, before.begun_at, ended_at)} <= IN_PROGRESS
         }
 
-    def in_use_since(self, begun_at: float, *, may_rest: bool) -> float | None:
+    def in_use_since(self, begun_at: float, *, clear_since: float) -> float | None:
         """
         Return since when a meeting that is found was in use, if it is shown at *begun_at*.
 
-        None means that nothing is known about that.
+        None means that nothing is known about that: the API has answered only *clear_since* then.
         """
         before = self.exact_before(begun_at)
         if before is None:
             return None
-        return before.begun_at - FOUND_SECONDS - (_IDLE_SECONDS if may_rest else 0.0)
+        since = before.begun_at - FOUND_SECONDS - (_IDLE_SECONDS if before.may_rest else 0.0)
+        # Calls were blocked for longer than the API was in trouble.
+        return since if since >= max(clear_since, self.exact_since or 0.0) else None

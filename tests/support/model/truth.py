@@ -81,8 +81,9 @@ class Expectation:
             is_listed_only = recording.meeting_id not in read
             since = self.begun_at - (LISTED_SECONDS if is_listed_only else 0.0)
             states = {str(x) for x in states_between(recording, since, self.ended_at)}
+            is_over = recording.status(self.begun_at) in TERMINAL
             found = recordings.get(recording.id)
-            if found is None and states <= TERMINAL and hidden:
+            if found is None and is_over and hidden:
                 hidden -= 1
             elif found is None:
                 yield f"{at} {recording.id} is not shown, but is {states}"

@@ -55,7 +55,7 @@ class Watcher:
             self._world.api.apps[name].journal.restart(is_saved=is_saved)
             app.budget.start(self._world.now)
             app.webhooks, app.scrapes = WebhookHistory(), 0
-            app.last = app.before = None
+            app.last = app.before = app.exact_since = None
             if not is_saved:
                 app.tracked_since, app.complete_since = self._world.now, None
                 app.may_be_cut = False
@@ -147,7 +147,9 @@ class Watcher:
         is_exact = self._must_be_exact(name, api, scraped)
         denied = sum(x.vanishes_at <= scraped.ended_at for x in story.recordings)
         yield from totals.of_recordings(shown, name, most_unseen=denied if is_exact else None)
-        yield from self._room_problems(shown, name, app, scraped, is_exact=is_exact)
+        yield from self._room_problems(
+            shown, name, app, scraped, is_exact=is_exact, may_rest=may_rest
+        )
         if is_exact:
             self.exact[name] += 1
             yield from expectation.lacking(shown, name, story)
@@ -169,16 +171,22 @@ class Watcher:
         self._blocked_until[name] = shown.value(BLOCKED_UNTIL, name) or 0.0
 
     def _room_problems(
-        self, shown: Shown, name: str, app: AppHistory, scraped: Scraped, *, is_exact: bool
+        self,
+        shown: Shown,
+        name: str,
+        app: AppHistory,
+        scraped: Scraped,
+        *,
+        is_exact: bool,
+        may_rest: bool,
     ) -> Iterator[str]:
         api, begun_at = self._world.api.apps[name], scraped.begun_at
         yield from rooms.invented_rooms(
             shown, name, app.story, api.journal, finds_meetings=app.finds_meetings
         )
         yield from rooms.outdated(shown, name, begun_at)
-        # What has failed shortly before is tried again later.
-        is_found = is_exact and begun_at >= api.clear_since + rooms.FOUND_SECONDS
-        if is_found and app.finds_meetings:
+        has_listed = is_exact and app.has_listed(begun_at, clear_since=api.clear_since)
+        if has_listed:
             knows_settings = not api.clear_since or begun_at >= api.clear_since + SETTINGS_SECONDS
             yield from rooms.lacking_rooms(
                 shown,
@@ -189,7 +197,9 @@ class Watcher:
                 knows_settings=knows_settings,
             )
         ups = shown.by_meeting("rk_meeting_up", name)
-        app.note(Exact(begun_at, frozenset(ups)) if is_found else None)
+        app.note(Exact(begun_at, frozenset(ups), may_rest) if has_listed else None)
+        if not is_exact or app.exact_since is None:
+            app.exact_since = begun_at if is_exact else None
 
     def _expectation(
         self, name: str, app: AppHistory, scraped: Scraped, *, may_rest: bool
@@ -202,7 +212,7 @@ class Watcher:
             meetings=app.meetings,
             followed=app.followed,
             found=self._found(name, app, scraped),
-            in_use=self._in_use(app, scraped, may_rest=may_rest),
+            in_use=self._in_use(name, app, scraped),
             # Two scrapes may share a pass, which did not know yet what it has found.
             seen={key for key, at in app.seen.items() if at < scraped.begun_at},
             found_since=max(
@@ -214,17 +224,19 @@ class Watcher:
 
     def _found(self, name: str, app: AppHistory, scraped: Scraped) -> set[str]:
         """Return the meetings that an app must have found."""
-        begin = scraped.begun_at - rooms.FOUND_SECONDS
-        if not app.finds_meetings or begin < self._world.api.apps[name].clear_since:
+        clear_since = self._world.api.apps[name].clear_since
+        if not app.has_listed(scraped.begun_at, clear_since=clear_since):
             return set()
+        begin = scraped.begun_at - rooms.FOUND_SECONDS
         kept = app.found(scraped.begun_at, scraped.ended_at)
         return kept | rooms.found_meetings(app.story, begin, scraped.ended_at)
 
-    def _in_use(self, app: AppHistory, scraped: Scraped, *, may_rest: bool) -> set[str]:
+    def _in_use(self, name: str, app: AppHistory, scraped: Scraped) -> set[str]:
         """Return the meetings that an app may have found, and not yet forgotten."""
         if not app.finds_meetings:
             return set()
-        since = app.in_use_since(scraped.begun_at, may_rest=may_rest)
+        clear_since = self._world.api.apps[name].clear_since
+        since = app.in_use_since(scraped.begun_at, clear_since=clear_since)
         return rooms.used_meetings(app.story, since or 0.0, scraped.ended_at)
 
     def _must_be_exact(self, name: str, api: AppApi, scraped: Scraped) -> bool:

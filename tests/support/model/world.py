@@ -102,7 +102,7 @@ class Files:
     def write_meetings(self, name: str) -> None:
         """Write the list of an app's meetings."""
         app = self.apps[name]
-        content = "[half" if app.is_list_broken else "\n".join([*app.meetings, ""])
+        content = "[half" if app.is_list_broken else "\n".join(app.meetings or ["[]"]) + "\n"
         _replace(self.folder / f"{name}.meetings", content)
 
     def write_token(self, name: str) -> None:
