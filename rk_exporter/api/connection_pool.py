@@ -65,6 +65,7 @@ class ClientPool:
         """Reserve nothing any more for the *share* of an app that makes no more calls."""
         share.has_left = True
         self._apps_without -= share.in_use == 0
+        self._hand_out()
 
     def renew(self, make_client: ClientFactory) -> list[httpx.AsyncClient]:
         """Make all further clients in another way, and return the idle ones, to be closed."""

@@ -304,6 +304,24 @@ def test_an_app_that_leaves() -> None:
     virtual_time.run(test())
 
 
+def test_calls_that_wait_while_an_app_leaves() -> None:
+    """What was reserved for an app is for the calls that wait as soon as it leaves."""
+
+    async def test() -> None:
+        apps = Apps(4)
+        apps.know("busy", "b", "c")
+        calls = apps.start("busy", 4, 10.0)
+        await asyncio.sleep(1.0)
+        assert 2 == apps.in_use["busy"]
+        for app in "bc":
+            apps.pool.leave(apps.shares[app])
+        await asyncio.sleep(1.0)
+        assert 4 == apps.in_use["busy"]
+        await asyncio.gather(*calls)
+
+    run(test)
+
+
 def test_renewed_connections() -> None:
     """After a renewal all clients are new, and the idle ones are returned to be closed."""
 
