@@ -138,7 +138,7 @@ class Counted:
         """Return the counters of changes of the state that did not happen so often."""
         for labels, value in shown.of("rk_recording_transitions_total", app):
             before, after = labels["from"], labels["to"]
-            most = sum(_changes(x, before, after) for x in story.recordings)
+            most = story.changes[before, after]
             if value > most and "UNKNOWN" not in {before, after}:
                 yield f"{app}: {value} times from {before} to {after}, at most {most} is right"
 
@@ -199,13 +199,6 @@ def _totals(recordings: Iterable[Recording], begin: float, end: float) -> dict[s
             sum(shortest for shortest, _ in lengths), sum(longest for _, longest in lengths)
         ),
     }
-
-
-def _changes(recording: Recording, before: str, after: str) -> int:
-    """Return how often a recording may have been seen in one state *before* another one."""
-    states = [status for status, _ in recording.phases]
-    first = states.index(Status(before)) if before in states else len(states)
-    return states[first:].count(Status(after)) if after in states else 0
 
 
 def _lengths(recording: Recording) -> tuple[float, float]:

@@ -3,8 +3,10 @@
 import math
 import random
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from rk_exporter.simulator import (
@@ -32,12 +34,16 @@ class Story:
     sessions: tuple[Session, ...]
     scenario: ScriptedScenario = field(init=False)
     """The same for a simulator."""
+    changes: Counter[tuple[str, str]] = field(init=False)
+    """How often recordings may be seen in a state at first, and later in another one."""
 
     def __post_init__(self) -> None:
         scenario = ScriptedScenario(
             meetings=self.meetings, recordings=self.recordings, sessions=self.sessions
         )
         object.__setattr__(self, "scenario", scenario)
+        changes = Counter(chain.from_iterable(map(_changes, self.recordings)))
+        object.__setattr__(self, "changes", changes)
 
 
 def story(
@@ -86,6 +92,13 @@ def _sessions(chance: random.Random, recording: Recording, *, begin: float) -> I
             ended_at=round(left_at, 3),
             live_participants=chance.randrange(1, 20),
         )
+
+
+def _changes(recording: Recording) -> Iterator[tuple[str, str]]:
+    """Return which states of a recording may be seen after which one, as often as they begin."""
+    states = [status for status, _ in recording.phases]
+    for before in {*states}:
+        yield from ((before, after) for after in states[states.index(before) :])
 
 
 def _end(recording: Recording) -> float:
