@@ -3,10 +3,10 @@
 import math
 import random
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from rk_exporter.simulator import (
@@ -34,15 +34,19 @@ class Story:
     sessions: tuple[Session, ...]
     scenario: ScriptedScenario = field(init=False)
     """The same for a simulator."""
-    changes: Counter[tuple[str, str]] = field(init=False)
-    """How often recordings may be seen in a state at first, and later in another one."""
+    changes: Mapping[tuple[str, str], Sequence[float]] = field(init=False)
+    """When recordings may be seen in a state after they were seen in another one, in order."""
 
     def __post_init__(self) -> None:
         scenario = ScriptedScenario(
             meetings=self.meetings, recordings=self.recordings, sessions=self.sessions
         )
         object.__setattr__(self, "scenario", scenario)
-        changes = Counter(chain.from_iterable(map(_changes, self.recordings)))
+        changes: dict[tuple[str, str], list[float]] = {}
+        for before, after, at in sorted(
+            chain.from_iterable(map(_changes, self.recordings)), key=itemgetter(2)
+        ):
+            changes.setdefault((before, after), []).append(at)
         object.__setattr__(self, "changes", changes)
 
 
@@ -94,11 +98,12 @@ def _sessions(chance: random.Random, recording: Recording, *, begin: float) -> I
         )
 
 
-def _changes(recording: Recording) -> Iterator[tuple[str, str]]:
-    """Return which states of a recording may be seen after which one, as often as they begin."""
+def _changes(recording: Recording) -> Iterator[tuple[str, str, float]]:
+    """Return which states of a recording may be seen after which one, and when they begin."""
     states = [status for status, _ in recording.phases]
     for before in {*states}:
-        yield from ((before, after) for after in states[states.index(before) :])
+        first = states.index(before)
+        yield from ((before, after, at) for after, at in recording.phases[first + 1 :])
 
 
 def _end(recording: Recording) -> float:
