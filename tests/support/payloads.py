@@ -42,16 +42,24 @@ DETAILS: dict[str, Any] = {
 }
 RECORDING_ID = DETAILS["id"]
 CANARY = "X-Amz-Signature=canary"
-JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.just(f"https://bucket.example/{CANARY}"),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=5,
-)
+
+
+def _values(floats: st.SearchStrategy[float]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | floats
+        | st.text()
+        | st.just(f"https://bucket.example/{CANARY}"),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=5,
+    )
+
+
+VALID_JSON_VALUES = _values(st.floats(allow_nan=False, allow_infinity=False))
+# Python writes NaN and Infinity, which no JSON has.
+JSON_VALUES = _values(st.floats())
 
 
 def gateway(code: int | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rk_exporter.model.account import ListedApp
 from rk_exporter.model.errors import ApiError, InvalidResponse
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.ids import ID_PATTERN
-from tests.support.payloads import CANARY, JSON_VALUES
+from tests.support.payloads import CANARY, JSON_VALUES, VALID_JSON_VALUES
 
 
 APP = {"id": "app-1", "name": "production", "created_at": "2019-12-27T18:11:19.117Z"}
@@ -95,7 +95,7 @@ def test_any_data(data: Any) -> None:
     assert all(ID_PATTERN.fullmatch(app.app_id) for app in page.items)
 
 
-@given(items=st.lists(JSON_VALUES | st.just(APP), max_size=5))
+@given(items=st.lists(VALID_JSON_VALUES | st.just(APP), max_size=5))
 def test_any_items(items: list[Any]) -> None:
     """Whatever else is in a list, its good apps are found, and it is complete only if all are."""
     good = ListedApp("app-1", "production")

@@ -21,7 +21,7 @@ from tests.support.building import NOW, Time, run
 
 
 IDS = st.text("abcXYZ0189-_", min_size=1, max_size=128)
-NAMES = st.text(max_size=30).filter(str.isprintable)
+NAMES = st.text(max_size=30).map(str.strip).filter(str.isprintable)
 
 
 def parsed(text: str | bytes) -> tuple[Meeting, ...]:

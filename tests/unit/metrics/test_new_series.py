@@ -99,6 +99,14 @@ LIVES = st.lists(st.tuples(STEPS, st.booleans()), min_size=1, max_size=3)
 
 
 class TestValues:
+    def test_known_series(self) -> None:
+        """A series whose old value is known keeps it when others begin."""
+        new = NewSeries()
+        new.begin([family({"a": 3})])
+        new.begin([family({"a": 5, "b": 1})])
+        (answer,) = new.with_old_values(Snapshot((), 0.0), [family({"a": 7, "b": 2})])
+        assert {"a": 3, "b": 1} == shown(answer)
+
     @given(lives=LIVES)
     def test_nothing_is_lost(self, lives: list[tuple[list[tuple[Values, bool]], bool]]) -> None:
         """

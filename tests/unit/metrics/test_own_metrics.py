@@ -4,6 +4,7 @@ from typing import Any
 from prometheus_client.metrics_core import Metric
 
 from rk_exporter.metrics.own_metrics import OwnMetrics
+from rk_exporter.metrics.webhooks import WebhookEvents
 from rk_exporter.model.failure import Reason
 
 
@@ -35,6 +36,12 @@ def test_removed_accounts() -> None:
     by_family = owners(families, "rk_account")
     assert 4 == len(by_family)
     assert all({"b"} == names for names in by_family.values())
+    assert 1 == sum(
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.labels.get("reason") == Reason.SERVER_ERROR.value
+    )
     assert 4 == sum(
         sample.value
         for family in families
@@ -71,3 +78,14 @@ def test_failures_of_all_endpoints() -> None:
     metrics.calls.of("b").failed(LIST, Reason.AUTH)
     expected["a"][Reason.TIMEOUT], expected["b"][Reason.AUTH] = 2, 1
     assert expected == metrics.calls.failure_counts()
+
+
+def test_events_begin_at_0() -> None:
+    """Each event has a series for each result before the first one arrives."""
+    events = WebhookEvents(events=["one", "two"], results=iter(["good", "bad"]))
+    shown = {
+        (sample.labels["event"], sample.labels["result"]): sample.value
+        for family in events.collect()
+        for sample in family.samples
+    }
+    assert dict.fromkeys([(e, r) for e in ("one", "two") for r in ("good", "bad")], 0.0) == shown

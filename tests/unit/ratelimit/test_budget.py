@@ -652,6 +652,17 @@ class TestReports:
         caller.end(policy(100))
         assert 0 == caller.wait
 
+    @pytest.mark.parametrize(("remaining", "limits"), [(0, True), (1, False), (9, False)])
+    def test_limiting_policies(self, remaining: int, *, limits: bool) -> None:
+        """A policy limits the calls until its reset, and after it if it left none."""
+        caller = rested()
+        caller.call(policy(remaining, resets=40.0), policy(1000, resets=50.0, name="other"))
+        caller.now += 39
+        assert {"default", "other"} == caller.budget.limiting_policies(caller.now)
+        caller.now += 1
+        expected = {"default", "other"} if limits else {"other"}
+        assert expected == caller.budget.limiting_policies(caller.now)
+
     def test_probe_without_a_report(self) -> None:
         """If the probing call fails and brings no report, another call probes after 10 s."""
         caller = rested()

@@ -182,8 +182,8 @@ class TestApplyReading:
         """An invoked recording may have no session yet; until then it has no labels."""
         invoked = recording(Status.INVOKED, output_file_name="a.mp4")
         assert labels(seen(invoked)) is None
-        started = recording(session_id="session-1", output_file_name="a.mp4")
-        assert ("session-1", "a.mp4", False) == labels(seen(invoked, started))
+        started = recording(session_id="session-1", output_file_name="a.mp4", is_track=True)
+        assert ("session-1", "a.mp4", True) == labels(seen(invoked, started))
 
     @given(st.lists(RECORDINGS, min_size=1, max_size=6))
     def test_first_outcome(self, recordings: Sequence[Recording]) -> None:
@@ -388,6 +388,15 @@ class TestInProgress:
         known = with_details(seen(recording()), now=NOW)
         ended = apply_reading(known, recording(Status.UPLOADED), read_at=NOW)
         assert NOW == due_at(ended, RULES)
+
+    def test_details_of_a_recording_that_goes_on(self) -> None:
+        """Details are read again if a recording seems to go on, but not for the same reading."""
+        stopped = recording(Status.UNKNOWN, stopped_timestamp_seconds=NOW - 30 * DAY)
+        known = with_details(seen(stopped), now=NOW)
+        assert known.has_details
+        assert apply_reading(known, stopped, read_at=NOW).has_details
+        assert not apply_reading(known, recording(Status.UPLOADING), read_at=NOW).has_details
+        assert apply_reading(known, recording(Status.UPLOADED), read_at=NOW).has_details
 
 
 class TestFinished:

@@ -367,6 +367,20 @@ class TestReadings:
             harness.tracker.due_one(ID, now=harness.time.now), "recording_id", None
         )
 
+    def test_hints(self) -> None:
+        """An event makes a recording due that its meeting has stopped showing, and no other."""
+        harness = Harness()
+        harness.read_meeting(recording())
+
+        def is_due(*, is_hinted: bool) -> bool:
+            now = harness.time.now
+            return harness.tracker.due_one(ID, now=now, is_hinted=is_hinted) is not None
+
+        assert [False, False] == [is_due(is_hinted=False), is_due(is_hinted=True)]
+        harness.read_meeting(after=15)
+        harness.tracker.observe_details(recording(Status.UPLOADING))
+        assert [False, True] == [is_due(is_hinted=False), is_due(is_hinted=True)]
+
     def test_another_meeting(self) -> None:
         """A meeting says nothing about the recordings of other meetings."""
         harness = Harness(MEETING, OTHER)
