@@ -201,7 +201,9 @@ class TestOneByOne:
             assert app.app.collector.state.snapshot.up is False
             app.stop_at()
             # The list would wait for ten seconds.
-            assert (await app.calls(5.0))[:4] == ["a", "b", "c", "list"]
+            calls = await app.calls(5.0)
+            assert calls[:5] == ["a", "b", "c", "sessions", "d"]
+            assert "list" in calls
             app.client.problem_of = lambda key: ServerError("no") if key == "list" else None
             await app.calls(60.0)
             app.stop_at()
@@ -381,8 +383,7 @@ class TestSessions:
             assert await app.calls() == []
             calls = await app.calls(400.0)
             assert calls[0] == ("a" if has_meetings else "sessions")
-            assert ("sessions" in calls) is not has_meetings
-            assert "sessions" in await app.calls(60.0)
+            assert "sessions" in calls
 
         with_full_app(steps)
 
