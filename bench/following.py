@@ -33,7 +33,7 @@ _HOUR, _DAY = 3600.0, 86_400.0
 MEETINGS = 30
 HOURS = 2
 DAYS = 8
-# One recording per minute needs the same calls for finished recordings, and takes minutes.
+# One scrape per minute needs the same calls for finished recordings, but the run takes minutes.
 _DAYS_INTERVAL_SECONDS = 300.0
 # A URL is checked 24 hours before it expires, after 7 days: first that of a recording that had
 # ended a day before the start, which is as far as the scenario goes back.

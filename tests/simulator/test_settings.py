@@ -52,6 +52,14 @@ def test_many_files() -> None:
     assert len(call(f"{APP}/recordings?per_page=100", simulator).content) > 1_048_576
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_statuses_without_a_body(status: int) -> None:
+    """A list whose status allows no body has none, because a server would refuse to send it."""
+    response = call(f"{APP}/recordings", make_simulator(list_status=status))
+    assert (status, b"") == (response.status_code, response.content)
+    assert "content-length" not in response.headers
+
+
 def test_capitals() -> None:
     """Lists show capitals, single calls lower case."""
     simulator = make_simulator(capital_ids=True)
@@ -164,6 +172,14 @@ def test_no_window(seconds: str) -> None:
     call(f"{APP}/recordings", simulator)
     response = call(f"/simulator/busiest-window?seconds={seconds}", simulator)
     assert response.status_code == 400
+
+
+def test_shortest_window() -> None:
+    """A window that is shorter than times can tell has one call."""
+    simulator = make_simulator()
+    call(f"{APP}/recordings", simulator)
+    response = call("/simulator/busiest-window?seconds=1e-9", simulator)
+    assert response.json()["calls"] == 1
 
 
 def test_status_of_the_key() -> None:

@@ -115,7 +115,7 @@ def _alert_rows(alerts: list[Rule], recorded: dict[str, str]) -> Iterator[list[s
     for alert in alerts:
         title, labels = alert["alert"], alert["labels"]
         variant = [f'`{label}="{labels[label]}"`' for label in labels if label != "severity"]
-        read = _recorded_behind(alert["expr"], recorded)
+        read = _thresholds_behind(alert["expr"], recorded)
         yield [
             " ".join([f"[{title}](../how-to/runbook.md#{title.lower()})", *variant]),
             labels["severity"],
@@ -153,7 +153,7 @@ def _comments(source: str) -> dict[str, str]:
     return above | beside
 
 
-def _recorded_behind(promql: str, recorded: dict[str, str]) -> set[str]:
+def _thresholds_behind(promql: str, recorded: dict[str, str]) -> set[str]:
     """Return the thresholds that decide on an expression, directly or through other rules."""
     found: set[str] = set()
     waiting = {*_SERIES.findall(promql)}

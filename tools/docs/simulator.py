@@ -76,7 +76,8 @@ They need no token.
 
 {control}
 The request log at `/simulator/requests` counts all calls (`total`), those that the rate limit
-rejected (`refused`), and the maximum in any 5 minutes (`peak`). Requests for `files` are none.
+rejected (`refused`), and the maximum in any 5 minutes (`peak`). It counts requests for files
+separately (`files`).
 
 ## Files
 

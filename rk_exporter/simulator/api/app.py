@@ -13,10 +13,10 @@ from urllib.parse import parse_qs
 from rk_exporter.simulator.api.backend import Backend
 from rk_exporter.simulator.api.control import Control
 from rk_exporter.simulator.api.endpoints import API_PREFIX, ApiCall, Endpoint, parse_path
-from rk_exporter.simulator.api.fault_responses import apply_fault
+from rk_exporter.simulator.api.fault_responses import apply_fault, unavailable
 from rk_exporter.simulator.api.faults import Fault, FaultRegistry
 from rk_exporter.simulator.api.files import FILES_PREFIX
-from rk_exporter.simulator.api.gateway import Gateway, GatewayDecision, bearer_token
+from rk_exporter.simulator.api.gateway import Gateway, GatewayDecision
 from rk_exporter.simulator.api.listing import Query
 from rk_exporter.simulator.api.not_found import not_found_response
 from rk_exporter.simulator.api.rate_limit import RateLimit
@@ -27,7 +27,6 @@ from rk_exporter.simulator.api.responses import (
     NO_ROUTE,
     JsonResponse,
     Response,
-    backend_error,
     gateway_error,
 )
 from rk_exporter.simulator.api.settings import SimulatorSettings
@@ -165,8 +164,7 @@ class Simulator:
         now = self._clock()
         authorization = _header(scope, b"authorization")
         meeting_id = self._backend.meeting_of(call, query, now)
-        token = bearer_token(authorization)
-        self.requests.count(call.endpoint, meeting_id, now, token, call.app_id)
+        self.requests.count(call.endpoint, meeting_id, now, call.app_id)
         self.requests.arrive(self._gateway.user(authorization), now)
         decision = self._gateway.decide(authorization, now)
         if decision.rate_limited:
@@ -196,9 +194,7 @@ class Simulator:
     def _blocked(self, app_id: str) -> Response | None:
         """Return the response to all calls for an app that is unavailable or blocked."""
         if app_id and app_id == self.settings.unavailable_app:
-            unavailable = backend_error(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable").encode()
-            headers = (*unavailable.headers, (b"retry-after", b"30"))
-            return Response(unavailable.status, unavailable.body, headers)
+            return unavailable()
         if app_id and app_id == self.settings.blocked_app:
             return Response(HTTPStatus.FORBIDDEN, b"<html>Blocked</html>", HTML_HEADERS)
         return None
@@ -248,12 +244,14 @@ async def _send(send: Send, response: Response, now: float, age: int = 0) -> Non
     headers = [*response.headers, (b"date", formatdate(now - age, usegmt=True).encode())]
     if age:
         headers.append((b"age", str(age).encode()))
-    has_length = any(name in _LENGTHS for name, _ in headers)
-    if not has_length and response.status != HTTPStatus.NO_CONTENT:
-        headers.append((b"content-length", str(len(response.body)).encode()))
+    # HTTP allows these no body, and servers refuse to send one.
+    has_body = response.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+    body = response.body if has_body else b""
+    if has_body and not any(name in _LENGTHS for name, _ in headers):
+        headers.append((b"content-length", str(len(body)).encode()))
     start = {"type": "http.response.start", "status": int(response.status), "headers": headers}
     await send(start)
-    await send({"type": "http.response.body", "body": response.body})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _hang(receive: Receive) -> None:

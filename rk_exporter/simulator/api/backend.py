@@ -48,7 +48,7 @@ _LONG_URL = 830
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Answer calls from a *scenario*; the class `Simulator` documents the switches."""
+    """Answer calls from a *scenario*; `SimulatorSettings` documents the settings."""
 
     scenario: Scenario
     settings: SimulatorSettings

@@ -56,7 +56,8 @@ def _page(status: int, title: str, headers: Headers = ()) -> Response:
     return Response(status, body.encode(), (*_HTML_HEADERS, *headers))
 
 
-def _unavailable() -> Response:
+def unavailable() -> Response:
+    """Return the answer of a backend that is not available, with a time to wait."""
     error = backend_error(HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable").encode()
     return Response(error.status, error.body, (*JSON_HEADERS, (b"retry-after", b"30")))
 
@@ -77,7 +78,7 @@ _REPLACEMENTS: dict[Fault, Callable[[], Response]] = {
     Fault.UNPROCESSABLE: lambda: backend_error(422, "Validation failed").encode(),
     Fault.SERVER_ERROR: lambda: backend_error(500, "Cannot read properties of undefined").encode(),
     Fault.BAD_GATEWAY: lambda: _page(502, "502 Bad Gateway"),
-    Fault.UNAVAILABLE: _unavailable,
+    Fault.UNAVAILABLE: unavailable,
     Fault.CLOUDFLARE_520: lambda: _page(520, "520: Web server is returning an unknown error"),
     Fault.HTML: lambda: _page(200, "Just a moment..."),
     Fault.EMPTY: lambda: Response(200, b""),

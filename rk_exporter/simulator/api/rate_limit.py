@@ -24,7 +24,7 @@ class RateLimitDecision:
 
 class RateLimit:
     """
-    Allow each token *limit* calls in any *window_seconds*; then block it for *window_seconds*.
+    Allow each user *limit* calls in any *window_seconds*; then block the user for as long.
 
     Cloudflare's rate limit page defines the rule: "If you exceed this limit, all API calls for the
     next five minutes will be blocked, receiving a HTTP 429". The *name* identifies the limit in
@@ -40,15 +40,15 @@ class RateLimit:
         self._windows: dict[str, SlidingWindow] = {}
         self._blocked_until: dict[str, float] = {}
 
-    def acquire(self, token: str, now: float) -> RateLimitDecision:
+    def acquire(self, user: str, now: float) -> RateLimitDecision:
         """Count a call made at *now*, unless it is rejected."""
-        blocked_until = self._blocked_until.get(token, -math.inf)
+        blocked_until = self._blocked_until.get(user, -math.inf)
         if now < blocked_until:
             return self._decide(allowed=False, reset_seconds=blocked_until - now)
-        window = self._windows.setdefault(token, SlidingWindow(self.window_seconds))
+        window = self._windows.setdefault(user, SlidingWindow(self.window_seconds))
         count = window.count(now)
         if count >= self.limit:
-            self._blocked_until[token] = now + self.window_seconds
+            self._blocked_until[user] = now + self.window_seconds
             return self._decide(allowed=False, reset_seconds=self.window_seconds)
         window.add(now)
         return self._decide(

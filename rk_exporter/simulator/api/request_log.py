@@ -17,8 +17,6 @@ class RequestLog:
     """Calls rejected by the rate limit."""
     peak: int = 0
     """The maximum number of calls in any window, with all tokens together."""
-    peak_by_token: dict[str, int] = field(default_factory=dict)
-    """The same for each token; `content` omits it because a token may be a real one."""
     by_endpoint: Counter[str] = field(default_factory=Counter)
     by_meeting: Counter[str] = field(default_factory=Counter)
     by_app: Counter[str] = field(default_factory=Counter)
@@ -26,8 +24,10 @@ class RequestLog:
     files: int = 0
     """The requests for files, which are no calls to the API."""
     _arrivals: dict[str, list[float]] = field(default_factory=dict)
-    _windows: dict[str | None, SlidingWindow] = field(default_factory=dict)
-    """A window for each token, and under None the window for all calls."""
+    _window: SlidingWindow = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._window = SlidingWindow(self.window_seconds)
 
     def arrive(self, user: str | None, now: float) -> None:
         """Keep the time at which a call of a known user arrived."""
@@ -39,14 +39,7 @@ class RequestLog:
         users = self._arrivals.values() if user is None else [self._arrivals.get(user, [])]
         return max((_busiest(sorted(times), seconds) for times in users), default=0)
 
-    def count(
-        self,
-        endpoint: str,
-        meeting_id: str | None,
-        now: float,
-        token: str | None = None,
-        app_id: str = "",
-    ) -> None:
+    def count(self, endpoint: str, meeting_id: str | None, now: float, app_id: str = "") -> None:
         """Count a call to *endpoint* at *now*, about one meeting or none, in one app or none."""
         self.total += 1
         self.by_endpoint[endpoint] += 1
@@ -54,16 +47,8 @@ class RequestLog:
             self.by_meeting[meeting_id] += 1
         if app_id:
             self.by_app[app_id] += 1
-        self.peak = max(self.peak, self._in_window(None, now))
-        if token is not None:
-            peak = self.peak_by_token.get(token, 0)
-            self.peak_by_token[token] = max(peak, self._in_window(token, now))
-
-    def _in_window(self, token: str | None, now: float) -> int:
-        """Add a call to a window and return the number of calls in it."""
-        window = self._windows.setdefault(token, SlidingWindow(self.window_seconds))
-        window.add(now)
-        return window.count(now)
+        self._window.add(now)
+        self.peak = max(self.peak, self._window.count(now))
 
     def content(self) -> JsonObject:
         """Return the counts as a JSON object."""
@@ -83,7 +68,8 @@ def _busiest(times: list[float], seconds: float) -> int:
     """Return the largest number of *times* in any window of *seconds*."""
     first = most = 0
     for last, now in enumerate(times):
-        while times[first] <= now - seconds:
+        # Times are too coarse for the shortest windows, which have at least this call.
+        while first < last and times[first] <= now - seconds:
             first += 1
         most = max(most, last - first + 1)
     return most

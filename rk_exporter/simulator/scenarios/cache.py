@@ -50,7 +50,7 @@ class TimeSlice:
 
 class BlockCache:
     """
-    The blocks of the last *capacity* block numbers, and the time slices made from them.
+    The blocks of the *capacity* numbers that were added last, and the time slices made from them.
 
     The cache evicts all blocks of a number together, because requests ask for all meetings.
     """
@@ -71,7 +71,7 @@ class BlockCache:
         return None if blocks is None else blocks.get(meeting_index)
 
     def add_block(self, meeting_index: int, number: int, block: Block) -> None:
-        """Add a block of a meeting; evict the oldest number if the cache is full."""
+        """Add a block of a meeting; evict the number that was added first if the cache is full."""
         if number not in self._blocks:
             if len(self._blocks) >= self._capacity:
                 self._evict(next(iter(self._blocks)))

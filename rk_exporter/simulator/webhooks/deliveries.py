@@ -56,7 +56,7 @@ class Deliveries:
         self._sign = sign
         self._numbers = count()
         self._events: list[_Due] = []
-        self._late: list[_Due] = []
+        self._outgoing: list[_Due] = []
         self._listed_until = begin
         self._begin = begin
         self._sent = 0
@@ -67,7 +67,7 @@ class Deliveries:
             self._add_session(session)
 
     def due(self, now: float, fault: WebhookFault = WebhookFault.NONE) -> list[Delivery]:
-        """Return what is sent since the last call, if there is a *fault* in it."""
+        """Return what must be sent since the last call; *fault* says what is wrong with it."""
         self._list(now)
         while self._events and self._events[0].at <= now:
             event = heapq.heappop(self._events)
@@ -75,8 +75,8 @@ class Deliveries:
             if _is_announced(content, fault):
                 self._send(content, event.at, fault)
         deliveries = []
-        while self._late and self._late[0].at <= now:
-            deliveries.append(heapq.heappop(self._late).item)
+        while self._outgoing and self._outgoing[0].at <= now:
+            deliveries.append(heapq.heappop(self._outgoing).item)
         return deliveries
 
     def _list(self, now: float) -> None:
@@ -116,7 +116,7 @@ class Deliveries:
         elif fault is WebhookFault.REORDERED and is_second:
             at += _REORDERED_SECONDS
         for delivery in self._changed(content, fault):
-            heapq.heappush(self._late, _Due(at, next(self._numbers), delivery))
+            heapq.heappush(self._outgoing, _Due(at, next(self._numbers), delivery))
 
     def _changed(self, content: JsonObject, fault: WebhookFault) -> Iterator[Delivery]:
         body = _body(content, fault)

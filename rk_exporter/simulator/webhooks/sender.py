@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from rk_exporter.simulator.webhooks.deliveries import Deliveries, Delivery
@@ -22,13 +22,12 @@ async def send_events(
     *,
     clock: Callable[[], float],
     fault: Callable[[], WebhookFault],
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Send what is due to *url*, until this is cancelled; *fault* returns what is wrong."""
     while True:
         for delivery in deliveries.due(clock(), fault()):
             await _deliver(delivery, url)
-        await sleep(_INTERVAL_SECONDS)
+        await asyncio.sleep(_INTERVAL_SECONDS)
 
 
 async def _deliver(delivery: Delivery, url: str) -> None:
