@@ -12,7 +12,7 @@ from rk_exporter.api.replies import Reply
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.headers import MalformedHeader, parse_policies
 from rk_exporter.ratelimit.status import RateLimitPolicy
-from rk_exporter.runtime.server_clock import http_date
+from rk_exporter.runtime.server_clock import age_seconds, http_date
 
 
 _RATE_LIMIT_HEADERS = ("Ratelimit", "Ratelimit-Policy", "Retry-After")
@@ -86,10 +86,8 @@ def clock_offset(replies: Iterable[Reply]) -> ClockOffset | None:
         moment = http_date((reply.headers.get("Date") or "").strip())
         if moment is None:
             continue
-        age_text = (reply.headers.get("Age") or "").strip()
         # A cache keeps the Date and adds the time since then (RFC 9111, 5.1).
-        age = float(age_text[:9]) if age_text.isascii() and age_text.isdigit() else 0.0
-        ages.append(age)
+        ages.append(age := age_seconds(reply.headers.get("Age")))
         offsets.append(moment.timestamp() + _HALF_A_SECOND + age - reply.answered_at)
     return ClockOffset(median(offsets), max(ages)) if offsets else None
 

@@ -22,7 +22,9 @@ def http_date(text: str) -> datetime | None:
 
 def age_seconds(text: str | None) -> float:
     """Return how long a cache has stored an answer with this Age (RFC 9111, 5.1)."""
-    return float(text) if text and _AGE.fullmatch(text.strip()) else 0.0
+    # What `strip` removes is more than `float` accepts around a number.
+    number = (text or "").strip()
+    return float(number) if _AGE.fullmatch(number) else 0.0
 
 
 # Smaller differences may be rounding.

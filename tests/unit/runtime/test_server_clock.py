@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rk_exporter.runtime.server_clock import ServerClock
+from rk_exporter.runtime.server_clock import ServerClock, age_seconds
 from tests.support.building import NOW, Time
 
 
@@ -200,3 +200,16 @@ def test_spaces_around_a_date() -> None:
     upstream = Upstream(0.0)
     upstream.clock.observe(f" {formatdate(NOW + 60, usegmt=True)}\t", took_seconds=0.0)
     assert upstream.offset == pytest.approx(60, abs=1)
+
+
+@given(space=st.text(st.characters(categories=["Cc", "Zs", "Zl", "Zp"])), age=st.integers(0, 10**9))
+@example(space="\x1c", age=0)
+def test_spaces_around_an_age(space: str, age: int) -> None:
+    """Whatever is around the number of an Age, it is the number or nothing."""
+    assert age_seconds(f"{space}{age}{space}") in {age, 0.0}
+
+
+@given(st.text())
+def test_any_age(text: str) -> None:
+    """An Age may be any text."""
+    assert 0 <= age_seconds(text) < 10**9
