@@ -129,8 +129,6 @@ class AppParts:
         self.tracker.forget_failures()
         if self.backfill:
             self.backfill.forget_failure()
-        if self.discovery:
-            self.discovery.forget_failure()
 
     def with_recordings(self, state: AppState, snapshot: AppSnapshot, *, oldest: float) -> AppState:
         """Return *state* with *snapshot* and what the parts know; *oldest* is in unix seconds."""

@@ -72,7 +72,7 @@ class AppPass:
             await self._read_each(waiting)
             if self._has_called:
                 parts.lister.compare(others_succeed=self._has_succeeded)
-        await self._catch_up(readings)
+        await self._catch_up()
         fresh_count = len(readings) - len(waiting)
         return self._next_state(parts.sync_meetings(readings), fresh_count=fresh_count)
 
@@ -144,29 +144,15 @@ class AppPass:
             *self._jobs.checks(),
         )
 
-    async def _catch_up(self, readings: Iterable[Reading]) -> None:
+    async def _catch_up(self) -> None:
         """
         Read what was put off, if calls succeed again after a pass in which all of them failed.
 
-        While all calls fail, no failure is about one recording or about a list alone.
+        While all calls fail, no failure is about one recording or about the list alone.
         """
-        if self._before.snapshot.up is not False or not self._has_succeeded:
-            return
-        self._parts.forget_failures()
-        await self._discover()
-        reads = self._jobs.reads(self._found_now(readings))
-        await self._run(*reads, *self._jobs.backfill(self._context))
-
-    def _found_now(self, readings: Iterable[Reading]) -> Sequence[Reading]:
-        """Return the meetings that must be read one by one, and that *readings* lack."""
-        if self._parts.selector.mode is ReadMode.LIST:
-            return ()
-        known = {reading.meeting.meeting_id for reading in readings}
-        return [
-            reading
-            for reading in self._parts.sync_meetings(readings)
-            if reading.meeting.meeting_id not in known
-        ]
+        if self._before.snapshot.up is False and self._has_succeeded:
+            self._parts.forget_failures()
+            await self._run(*self._jobs.reads(), *self._jobs.backfill(self._context))
 
     async def _read_list(self, readings: Iterable[Reading]) -> None:
         """

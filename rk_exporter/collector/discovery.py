@@ -103,11 +103,6 @@ class Discovery:
         self._log(self.state.failure)
         return True
 
-    def forget_failure(self) -> None:
-        """List the live sessions again at once if that failed, because all calls failed."""
-        if self.state.failure is not None:
-            self._tried_at = -math.inf
-
     def _log(self, failure: Failure | None) -> None:
         if not self._logged_failure.changes_to(failure):
             return

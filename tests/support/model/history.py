@@ -99,11 +99,12 @@ class AppHistory:
 
     def has_listed(self, begun_at: float, *, clear_since: float) -> bool:
         """
-        Return whether a pass has listed the live sessions.
+        Return whether an earlier pass has listed the live sessions, as far as that is possible.
 
-        After a failure this is tried again later.
+        After a failure this is tried again later; and after a block, not in the first pass.
         """
-        return self.finds_meetings and begun_at >= clear_since + FOUND_SECONDS
+        is_second = self.exact_since is not None and begun_at > self.exact_since
+        return self.finds_meetings and is_second and begun_at >= clear_since + FOUND_SECONDS
 
     def note(self, exact: Exact | None) -> None:
         """Take in an exposition; None is one that did not have to be exact."""

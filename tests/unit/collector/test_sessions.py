@@ -133,21 +133,6 @@ class TestDue:
 
         with_sessions(steps, "a")
 
-    def test_forgotten_failure(self) -> None:
-        """A failure that is forgotten puts nothing off; a success still does."""
-
-        async def steps(sessions: Sessions) -> None:
-            sessions.fail(ServerError("no"))
-            assert await sessions.refresh()
-            sessions.fail(None)
-            assert not await sessions.refresh(1.0)
-            sessions.discovery.forget_failure()
-            assert await sessions.refresh()
-            sessions.discovery.forget_failure()
-            assert not await sessions.refresh(28.0)
-
-        with_sessions(steps)
-
     def test_usual_calls(self) -> None:
         """It takes as many calls as the last list; one that was not finished, at least as many."""
 
