@@ -62,7 +62,7 @@ POLICY_GAUGES: tuple[Gauge[RateLimitPolicy], ...] = (
     Gauge(
         "rk_api_ratelimit_remaining",
         "Calls that the API reports as left by each of its policies (header Ratelimit, r); absent "
-        "if it has not reported any for 5 minutes.",
+        "if the last report is too old.",
         lambda policy: policy.remaining,
     ),
 )

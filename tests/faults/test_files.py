@@ -12,7 +12,6 @@ import pytest
 
 from tests.support.building import value
 from tests.support.exporter_files import (
-    ENVIRONMENT,
     FILES,
     REPLACED,
     is_closed_for_all,
@@ -20,6 +19,7 @@ from tests.support.exporter_files import (
     write_files,
 )
 from tests.support.exporter_process import (
+    NO_TOKEN,
     PATIENCE_SECONDS,
     PROGRAM,
     ROOT,
@@ -91,7 +91,7 @@ def test_any_obstruction_while_it_runs(tmp_path: Path, api: FaultServer) -> None
     """Whatever takes the place of a file, also during a reload, scrapes are right, and it ends."""
     write_files(tmp_path, api)
     contents = {name: (tmp_path / name).read_bytes() for name in REPLACED}
-    with exporter_process(tmp_path / "rk.yml", environment=ENVIRONMENT) as exporter:
+    with exporter_process(tmp_path / "rk.yml", environment=NO_TOKEN) as exporter:
         for name in REPLACED:
             for number, (kind, obstruct) in enumerate(OBSTRUCTIONS.items()):
                 if (name, kind) == ("web.yml", "empty"):

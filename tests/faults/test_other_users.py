@@ -14,7 +14,6 @@ import pytest
 
 from tests.support.building import value
 from tests.support.exporter_files import (
-    ENVIRONMENT,
     FILES,
     REPLACED,
     is_closed_for_all,
@@ -22,6 +21,7 @@ from tests.support.exporter_files import (
     write_files,
 )
 from tests.support.exporter_process import (
+    NO_TOKEN,
     PATIENCE_SECONDS,
     PROGRAM,
     ROOT,
@@ -92,9 +92,7 @@ def test_at_the_start(folder: Path) -> None:
 
 def test_while_it_runs(folder: Path, api: FaultServer) -> None:
     """What was read before stays in use, and counts until the file can be read again."""
-    with exporter_process(
-        folder / "rk.yml", environment=ENVIRONMENT, launcher=LAUNCHER
-    ) as exporter:
+    with exporter_process(folder / "rk.yml", environment=NO_TOKEN, launcher=LAUNCHER) as exporter:
         for number, name in enumerate(REPLACED):
             api.script("meeting", shown("meeting", recording_duration=number + 1))
             denied = exporter.log.count(DENIED)

@@ -69,14 +69,21 @@ def in_one_group(api: FaultServer) -> str:
 # Bugs.
 
 
-def test_bugs(tmp_path: Path, api: FaultServer) -> None:
-    """A bug costs what it is in and nothing else, and shows no secret; without it all is right."""
-    config, bugs = tmp_path / "rk.yml", tmp_path / "bugs"
-    text = in_one_group(api)
-    config.write_text(text.replace('"127.0.0.1:0"', '"127.0.0.1:0", enable_lifecycle: true'))
+@contextlib.contextmanager
+def with_bugs(config: Path, text: str) -> Iterator[tuple[ExporterProcess, Path]]:
+    """Run an exporter that has the bugs whose names are in a file, without any at first."""
+    bugs = config.with_name("bugs")
+    config.write_text(text)
     bugs.write_text("")
     program, environment = ("-m", "tests.support.bugs"), {"BUGS": str(bugs)}
     with exporter_process(config, program=program, environment=environment) as exporter:
+        yield exporter, bugs
+
+
+def test_bugs(tmp_path: Path, api: FaultServer) -> None:
+    """A bug costs what it is in and nothing else, and shows no secret; without it all is right."""
+    text = in_one_group(api).replace('"127.0.0.1:0"', '"127.0.0.1:0", enable_lifecycle: true')
+    with with_bugs(tmp_path / "rk.yml", text) as (exporter, bugs):
         exporter.scrape()
         bugs.write_text("call")
         for number in range(1, 4):
@@ -113,11 +120,7 @@ def test_bugs(tmp_path: Path, api: FaultServer) -> None:
 
 def test_event_loop_that_is_blocked(tmp_path: Path, api: FaultServer) -> None:
     """What blocks all work for seconds loses nothing, and a metric says how long it was."""
-    config, bugs = tmp_path / "rk.yml", tmp_path / "bugs"
-    config.write_text(CONFIG.format(url=api.url))
-    bugs.write_text("")
-    program, environment = ("-m", "tests.support.bugs"), {"BUGS": str(bugs)}
-    with exporter_process(config, program=program, environment=environment) as exporter:
+    with with_bugs(tmp_path / "rk.yml", CONFIG.format(url=api.url)) as (exporter, bugs):
         before = value(exporter.scrape(), LAG) or 0
         bugs.write_text("block")
         for number in range(1, 4):
@@ -135,12 +138,8 @@ def test_event_loop_that_is_blocked(tmp_path: Path, api: FaultServer) -> None:
 
 def test_rendering_that_takes_long(tmp_path: Path, api: FaultServer) -> None:
     """While the metrics are rendered, everything else goes on."""
-    config, bugs = tmp_path / "rk.yml", tmp_path / "bugs"
-    config.write_text(CONFIG.format(url=api.url))
-    bugs.write_text("")
-    program, environment = ("-m", "tests.support.bugs"), {"BUGS": str(bugs)}
     with (
-        exporter_process(config, program=program, environment=environment) as exporter,
+        with_bugs(tmp_path / "rk.yml", CONFIG.format(url=api.url)) as (exporter, bugs),
         ThreadPoolExecutor(1) as thread,
     ):
         exporter.scrape()

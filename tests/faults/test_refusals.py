@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.building import labelled, value
-from tests.support.exporter_process import ExporterProcess, eventually, exporter_process
+from tests.support.exporter_process import NO_TOKEN, ExporterProcess, eventually, exporter_process
 from tests.support.fault_server import ANY_PATH, Behaviour, Exchange, FaultServer, answer
 from tests.support.faulty_api import GONE, NO_RECORDINGS, SHORT_SCRAPE_SECONDS, served, shown
 
@@ -182,7 +182,7 @@ def one_app(folder: Path, behaviour: Behaviour) -> Iterator[tuple[FaultServer, E
             "read: active-recording}\n"
             "scrape: {min_interval: 0s}\nweb: {listen_address: '127.0.0.1:0'}\n"
         )
-        with exporter_process(config, environment={"CLOUDFLARE_API_TOKEN": ""}) as exporter:
+        with exporter_process(config, environment=NO_TOKEN) as exporter:
             yield server, exporter
             exporter.terminate()
 

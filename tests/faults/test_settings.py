@@ -10,13 +10,14 @@ import pytest
 
 from tests.support.building import labelled, value
 from tests.support.exporter_process import (
+    NO_TOKEN,
     PATIENCE_SECONDS,
     PROGRAM,
     ROOT,
     exporter_process,
 )
-from tests.support.fault_server import ANY_PATH, FaultServer
-from tests.support.faulty_api import GONE, NO_RECORDINGS, served, shown
+from tests.support.fault_server import FaultServer
+from tests.support.faulty_api import api_of_one_meeting
 
 
 CONFIG = """\
@@ -29,17 +30,12 @@ web: {{listen_address: "127.0.0.1:0", enable_lifecycle: true}}
 """
 RIGHT = "meeting_ids: [meeting]"
 CANARY = "canary"
-NO_VARIABLE = {"CLOUDFLARE_API_TOKEN": ""}
 
 
 @pytest.fixture
 def api() -> Iterator[FaultServer]:
     """Serve an API."""
-    server = FaultServer()
-    server.script(ANY_PATH, GONE)
-    server.script("recordings", NO_RECORDINGS)
-    server.script("meeting", shown("meeting"))
-    with served(server):
+    with api_of_one_meeting() as server:
         yield server
 
 
@@ -181,7 +177,7 @@ WRONG = {
 def test_tokens(config: Path, api: FaultServer) -> None:
     """A valid token counts at the next scrape; a wrong one is warned of, and the last one stays."""
     file = config.with_name("token")
-    with exporter_process(config, environment=NO_VARIABLE) as exporter:
+    with exporter_process(config, environment=NO_TOKEN) as exporter:
 
         def token_in_use() -> str:
             text = exporter.scrape()

@@ -25,8 +25,6 @@ FILES = {
     "ca.crt": "client_ca_file",
     "webhook.pem": "webhook.public_key_file",
 }
-# A token in the environment would win over the one in the file.
-ENVIRONMENT = {"CLOUDFLARE_API_TOKEN": ""}
 REPLACED = [name for name in FILES if name != "state"]
 
 

@@ -19,6 +19,8 @@ PATIENCE_SECONDS = 60.0
 ROOT = Path(__file__).parents[2]
 PROGRAM = ("-m", "rk_exporter")
 TOKEN = "token-of-the-fault-matrix"  # made up
+# A token in the environment would win over the one in a file that the configuration names.
+NO_TOKEN = {"CLOUDFLARE_API_TOKEN": ""}
 
 
 def eventually(condition: Callable[[], bool]) -> None:
