@@ -14,7 +14,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from rk_exporter.api.connection_setup import SetupError
 from rk_exporter.assets.files import AssetsError
-from rk_exporter.cli.output import print_all
+from rk_exporter.cli.output import PrintsHelp, print_all
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.demo.programs import StackError
 from rk_exporter.runtime.build import version_text
@@ -48,7 +48,7 @@ class ImportedCommands(UserDict[str, Any]):
         return command
 
 
-class Commands(click.Group):
+class Commands(PrintsHelp, click.Group):
     """Shows the errors of all commands like click's own, and click's in one line."""
 
     def make_context(

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from rk_exporter.cli.completion import offer_files, offer_values
+from rk_exporter.cli.output import PrintsHelp
 from rk_exporter.config.config import (
     CONFIG_FILE_FLAG,
     CONFIG_FILE_HELP,
@@ -84,7 +85,7 @@ class GroupedOption(click.Option):
         self.group = group
 
 
-class Command(click.Command):
+class Command(PrintsHelp):
     """A command whose help page groups its options by subject."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

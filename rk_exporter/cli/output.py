@@ -5,6 +5,23 @@ import sys
 import click
 
 
+class PrintsHelp(click.Command):
+    """Prints its help page as all other output."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return click's option with a callback that fails in one line."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _print_help
+        return option
+
+
+def _print_help(context: click.Context, _parameter: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001 # click's signature
+    if is_asked and not context.resilient_parsing:
+        print_all(f"{context.get_help()}\n")
+        context.exit()
+
+
 def print_all(text: str | bytes) -> None:
     """Print bytes as they are, and text in the encoding of the locale, with escapes if need be."""
     if isinstance(text, str):

@@ -27,6 +27,9 @@ UNUSED = [
 
 
 WITH_OUTPUT = [
+    ["--help"],
+    ["assets", "-h"],
+    ["serve", "--help"],
     ["--version"],
     ["assets", "--list-settings"],
     ["assets", "folder"],
