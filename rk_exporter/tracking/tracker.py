@@ -11,6 +11,7 @@ from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.tracking import lifecycle, retention, shown
 from rk_exporter.tracking.counters import is_possible
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
+from rk_exporter.tracking.listed_period import ListedPeriod
 from rk_exporter.tracking.meetings import TrackedMeetings
 from rk_exporter.tracking.retries import Retries
 from rk_exporter.tracking.shown import LimitLog, ShownRecordings
@@ -50,10 +51,7 @@ class RecordingTracker:
         self.counters = state.counters.resumed()
         self._store = RecordingStore(rules, state.recordings, state.tombstones)
         self._limit_log = LimitLog(app, rules.max_recordings)
-        self.listed_until = state.listed_until
-        """Up to which invocation time all recordings were seen in the app's list."""
-        # Recordings invoked until then are counted already, perhaps by an earlier process.
-        self._inherited_until = state.listed_until
+        self._listed = ListedPeriod(state.listed_until)
 
     def change(self, app: str, rules: FollowRules) -> None:
         """Go on with other *rules* under another name of the *app*; `set_meetings` must follow."""
@@ -74,7 +72,7 @@ class RecordingTracker:
             recordings=tuple(self._store),
             tombstones=self._store.tombstones,
             counters=self.counters,
-            listed_until=self.listed_until,
+            listed_until=self._listed.until,
         )
 
     def shown(self, *, oldest: float) -> ShownRecordings:
@@ -180,11 +178,7 @@ class RecordingTracker:
 
     def is_listed_up_to(self, newest_invoked_at: float) -> None:
         """Remember that the list has shown all recordings invoked until *newest_invoked_at*."""
-        # A time in the future must not make later recordings count as inherited.
-        newest_invoked_at = min(newest_invoked_at, self._server_clock())
-        self.listed_until = max(newest_invoked_at, self.listed_until or 0.0)
-        if self._inherited_until is None:
-            self._inherited_until = self.listed_until
+        self._listed.extend(newest_invoked_at, now=self._server_clock())
 
     def begin_unlisted(self) -> None:
         """Count recordings invoked from now on, because the list cannot be read."""
@@ -265,7 +259,7 @@ class RecordingTracker:
         listed = self._meetings.listed(meeting)
         if listed is None and not self.rules.any_meeting:
             return
-        is_inherited = self._is_inherited(recording)
+        is_inherited = self._listed.is_inherited(recording)
         known = lifecycle.track(
             listed or meeting, recording, read_at=now, is_inherited=is_inherited
         )
@@ -285,11 +279,6 @@ class RecordingTracker:
                 self.counters, before, known, now=self._server_clock()
             )
         self._store.upsert(known)
-
-    def _is_inherited(self, recording: Recording) -> bool:
-        """Return whether a recording was invoked before counting began."""
-        until, invoked_at = self._inherited_until, recording.invoked_timestamp_seconds
-        return until is None or (invoked_at is not None and invoked_at <= until)
 
     def _mark_missing(self, recording_ids: Iterable[str]) -> list[str]:
         """Mark recordings as missing, and return those that were not before."""

@@ -247,12 +247,12 @@ class TestRestoring:
 
         async def steps(poller: Poller) -> None:
             await poller.poll()
-            assert NOW - 1 == poller.tracker.listed_until
+            assert NOW - 1 == poller.tracker.state.listed_until
             assert 0 == poller.tracker.counters.started
             poller.pages.recordings = [invoked(20), *older(150)]
             await poller.poll_when_due()
             assert 1 == poller.tracker.counters.started
-            assert NOW + 20 == poller.tracker.listed_until
+            assert NOW + 20 == poller.tracker.state.listed_until
 
         with_poller(steps, older(150))
 

@@ -324,7 +324,7 @@ class TestCounts:
         """Deleting the newest recordings does not set the list back."""
         harness = Harness()
         harness.tracker.is_listed_up_to(NOW - HOUR)
-        assert NOW == harness.tracker.listed_until
+        assert NOW == harness.tracker.state.listed_until
 
     def test_a_recording_from_the_future(self) -> None:
         """An invocation time in the far future does not make later recordings inherited."""
