@@ -3,6 +3,7 @@
 import pytest
 
 from rk_exporter.simulator import NotFoundBody, Recording, ScriptedScenario, Simulator
+from rk_exporter.simulator.api.faults import Fault
 from tests.support.simulator import APP, NOW, call, make_simulator, uploaded
 
 
@@ -67,6 +68,16 @@ def test_capitals() -> None:
     one = call(f"{APP}/recordings/{item['id']}", simulator).json()["data"]
 
     assert (item["id"], item["meeting"]["id"], one["id"]) == ("R-PAUSED", "M2", "r-paused")
+
+
+@pytest.mark.parametrize("path", ["meetings/M2", "recordings/R-PAUSED", "recordings?meeting_id=M2"])
+def test_fault_of_capitals(path: str) -> None:
+    """A fault of a meeting meets calls that name it, or its recording, in capitals."""
+    simulator = make_simulator(capital_ids=True)
+    simulator.inject("m2", Fault.UNAVAILABLE)
+
+    assert call(f"{APP}/{path}", simulator).status_code == 503
+    assert simulator.requests.by_meeting["m2"] == 1
 
 
 def test_headers_and_statuses() -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from rk_exporter.simulator.api.backend import Backend
 from rk_exporter.simulator.api.control import Control
-from rk_exporter.simulator.api.endpoints import API_PREFIX, ApiCall, Endpoint, parse_path
+from rk_exporter.simulator.api.endpoints import API_PREFIX, ApiCall, Endpoint
 from rk_exporter.simulator.api.fault_responses import apply_fault, unavailable
 from rk_exporter.simulator.api.faults import Fault, FaultRegistry
 from rk_exporter.simulator.api.files import FILES_PREFIX
@@ -129,7 +129,7 @@ class Simulator:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         path = _raw_path(scope)
-        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query: Query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if path.startswith(FILES_PREFIX):
             await self._serve_file(scope, receive, send, path)
             return
@@ -137,7 +137,7 @@ class Simulator:
             shown = self._control.respond(scope["method"], path, query)
             await _send(send, shown, self._clock())
             return
-        call = parse_path(path)
+        call, query = self._backend.understand(path, query)
         # A call counts even if the client disconnects before the response.
         decision = self._decide(scope, call, query)
         if self.latency_seconds > 0:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from urllib.parse import unquote
 
-from rk_exporter.simulator.api.endpoints import ApiCall, Endpoint
+from rk_exporter.simulator.api.endpoints import ApiCall, Endpoint, parse_path
 from rk_exporter.simulator.api.files import FILES_PREFIX, file_response, move_urls
 from rk_exporter.simulator.api.listing import (
     ALL_STATUSES,
@@ -53,6 +53,14 @@ class Backend:
     scenario: Scenario
     settings: SimulatorSettings
 
+    def understand(self, path: str, query: Query) -> tuple[ApiCall, Query]:
+        """Return the call to a *path*, and the *query*, with ids as the scenario has them."""
+        call = parse_path(path)
+        if not self.settings.capital_ids:
+            return call, query
+        ids = {name: [value.lower() for value in query[name]] for name in _IDS & query.keys()}
+        return replace(call, item_id=call.item_id.lower()), {**query, **ids}
+
     def meeting_of(self, call: ApiCall, query: Query, now: float) -> str | None:
         """Return the id of the meeting that a call is about; None if it is about several."""
         match call.endpoint:
@@ -72,9 +80,6 @@ class Backend:
 
     def respond(self, call: ApiCall, query: Query, now: float) -> JsonResponse:
         """Answer a *call* at *now*."""
-        if self.settings.capital_ids:
-            call = replace(call, item_id=call.item_id.lower())
-            query = {**query, **{k: [v.lower() for v in query[k]] for k in _IDS & query.keys()}}
         try:
             if call.endpoint == Endpoint.APPS:
                 return self._apps(query)
