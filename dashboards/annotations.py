@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.panels import DATASOURCE
-from dashboards.selectors import firing, of_process
+from dashboards.selectors import as_time, firing, of_process
 from rk_exporter.model.thresholds import LONGEST_SCRAPE_INTERVAL_SECONDS
 
 
@@ -18,7 +18,7 @@ def annotations() -> Iterator[dashboard.AnnotationQuery]:
     yield _of_alerts("Critical alerts", critical, "red").enable(True)
     yield _of_alerts("Other alerts", _beginning(firing(_OTHER_SEVERITIES)), "orange").enable(False)
     yield (
-        _marks("Exporter starts", f"1000 * {of_process('process_start_time_seconds')}", "blue")
+        _marks("Exporter starts", as_time(of_process("process_start_time_seconds")), "blue")
         .enable(True)
         .use_value_for_time(True)
         .title_format("Exporter started")

@@ -1,13 +1,12 @@
 """PromQL for checks of downloads; the exporter that checked a file last is right."""
 
+from dashboards.queries import read_last
 from dashboards.recording_queries import of_the_one
 from dashboards.recordings_queries import ROWS
-from dashboards.scope import Select
+from dashboards.scope import BY_RECORDING, Select
 from dashboards.selectors import (
-    BY_RECORDING,
     CHOSEN,
     named,
-    newest,
     nonzero,
     of_app,
     of_meeting,
@@ -54,7 +53,7 @@ def reported_sizes() -> str:
     """Return the sizes that the API reports of recordings with a file that cannot be downloaded."""
     # Only the recording itself has a size in the API.
     broken_files = once(BY_FILE, of_meeting(_FAILURE, 'kind="composite"'))
-    sizes = once(BY_RECORDING, newest(of_meeting("rk_recording_file_size_bytes")))
+    sizes = read_last("rk_recording_file_size_bytes")
     return f"{broken_files}\n* on ({BY_RECORDING}) group_left ()\n{sizes}"
 
 

@@ -4,7 +4,7 @@ from dashboards import download_queries as queries
 from dashboards import legends
 from dashboards.links import RECORDING, link_to
 from dashboards.panels import LONG_DURATION, About, Panel, Size, events, query
-from dashboards.recordings_queries import expires_in
+from dashboards.queries import EXPIRES_IN
 from dashboards.selectors import as_time
 from dashboards.states import values
 from dashboards.tables import Label, Value, table_of
@@ -78,7 +78,7 @@ def broken_files() -> Panel:
             ),
             Value("Reported size", queries.reported_sizes(), unit="bytes", width=130, decimals=1),
             Value("Checked", as_time(checked_at), unit="dateTimeFromNow", width=150),
-            Value("Expires in", expires_in(), unit=LONG_DURATION, width=120),
+            Value("Expires in", EXPIRES_IN, unit=LONG_DURATION, width=120),
             Label("App", "rk_app", width=110),
             Label("Recording id", "recording_id", is_hidden=True),
             Label("Meeting id", "meeting_id", is_hidden=True),

@@ -2,7 +2,8 @@
 
 from dashboards import legends
 from dashboards.panels import About, Panel, Size, history, quantiles, query
-from dashboards.selectors import BY_APP, of_app, once
+from dashboards.scope import BY_APP
+from dashboards.selectors import of_app, once
 
 
 _THIRD = Size(8, 8)

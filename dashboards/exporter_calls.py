@@ -12,13 +12,8 @@ from dashboards.panels import (
     quantiles,
     query,
 )
-from dashboards.selectors import (
-    BY_APP,
-    by_exporter,
-    nonzero,
-    of_app,
-    once,
-)
+from dashboards.scope import BY_APP
+from dashboards.selectors import by_exporter, nonzero, of_app, once
 from dashboards.totals import counted
 from rk_exporter.model.palette import BAD, GOOD, SOON, UNKNOWN
 

@@ -13,9 +13,8 @@ from dashboards.panels import (
     query,
     timeline,
 )
+from dashboards.scope import BY_APP, BY_MEETING
 from dashboards.selectors import (
-    BY_APP,
-    BY_MEETING,
     CHOSEN,
     by_exporter,
     named,
@@ -143,7 +142,7 @@ def sources() -> Panel:
         query(f"min by (exporter) ({by_exporter(of_exporter(metric))})", legend)
         for legend, metric in of_exporters.items()
     ]
-    panel = timeline(
+    return timeline(
         About(
             "Files and lists",
             "Whether the last read or write of a file, the last reload of a configuration, and the "
@@ -151,8 +150,8 @@ def sources() -> Panel:
             "only what is in use.",
             unit="none",
         ),
-        targets[0],
-        size=Size(8, 8),
-    )
-    panel.no_value("Neither a file nor a list is in use.")
-    return panel.targets(list(targets)).mappings(_TEXTS).legend(legends.names().show_legend(False))
+        targets,
+        size=_THIRD,
+        texts=_TEXTS,
+        absent="Neither a file nor a list is in use.",
+    ).legend(legends.names().show_legend(False))

@@ -2,6 +2,7 @@
 
 from dashboards import legends
 from dashboards.panels import About, Panel, Size, events, history, instant, query, tile
+from dashboards.scope import PLACE
 from dashboards.selectors import (
     CHOSEN,
     by_exporter,
@@ -52,15 +53,14 @@ def exporters() -> Panel:
 
 def missing() -> Panel:
     """Show how many shards do not run."""
-    by = CHOSEN.exporter.removesuffix(", instance")
-    running = f'count by ({by}) (count_values by ({by}) ("shard", {_SHARD}))'
+    running = f'count by ({PLACE}) (count_values by ({PLACE}) ("shard", {_SHARD}))'
     return tile(
         About(
             "Shards missing",
             "How many shards do not run. Nobody reads their apps.",
             unit="none",
         ),
-        instant(f"sum(clamp_min(max by ({by}) ({_SHARDS}) - {running}, 0))"),
+        instant(f"sum(clamp_min(max by ({PLACE}) ({_SHARDS}) - {running}, 0))"),
         size=Size(3, 8),
         colours={0: GOOD, 1: BAD},
         absent="no shards",

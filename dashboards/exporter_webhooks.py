@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from dashboards import legends
 from dashboards.panels import About, Panel, Size, events, query, timeline
-from dashboards.selectors import BY_APP, nonzero, of_app, of_exporter, once
+from dashboards.scope import BY_APP
+from dashboards.selectors import nonzero, of_app, of_exporter, once
 from dashboards.states import values
 from dashboards.totals import counted
 from rk_exporter.model.palette import BAD, GOOD, SOON
@@ -61,16 +62,15 @@ def missed() -> Panel:
 
 def health() -> Panel:
     """Show when events announced the changes."""
-    panel = timeline(
+    return timeline(
         About(
             "Webhooks",
             "Whether events announce the changes that polling sees, in at least one exporter. "
             "Empty while nothing shows it, e.g. after a start or a day without recordings.",
             unit="none",
         ),
-        query(once(BY_APP, of_app("rk_webhook_up")), "{{rk_app}}"),
+        [query(once(BY_APP, of_app("rk_webhook_up")), "{{rk_app}}")],
         size=_THIRD,
-    )
-    panel.no_value(_OFF)
-    texts = values({1: ("ok", GOOD), 0: ("silent", BAD)})
-    return panel.mappings(texts).legend(legends.names().show_legend(False))
+        texts=values({1: ("ok", GOOD), 0: ("silent", BAD)}),
+        absent=_OFF,
+    ).legend(legends.names().show_legend(False))

@@ -29,15 +29,15 @@ def latest_names(scope: Scope, at: str = "") -> str:
     return f"topk by ({scope.meeting}) (1, max by ({scope.meeting}, meeting_name) ({dated}))"
 
 
-def with_names(scope: Scope, promql: str, at: str = "") -> str:
+def with_names(scope: Scope, promql: str) -> str:
     """Add the label `meeting_name` to series of meetings or recordings."""
     on = f"on ({scope.meeting}) group_left (meeting_name)"
-    return f"({promql})\n* {on}\n{names(scope, at)}"
+    return f"({promql})\n* {on}\n{names(scope)}"
 
 
 def with_names_if_known(scope: Scope, promql: str, labels: str) -> str:
     """
-    Add the label `meeting_name` also to series whose meeting has left, which keep its id.
+    Add the label `meeting_name`, which is the id for meetings that have left.
 
     It evaluates the expression twice. The *labels* identify its series.
     """

@@ -1,8 +1,9 @@
 """The firing alerts on the overview."""
 
 from dashboards.links import RECORDING, link_to
+from dashboards.names import with_names_if_known
 from dashboards.panels import About, Panel, Size
-from dashboards.selectors import firing, named
+from dashboards.selectors import CHOSEN, firing
 from dashboards.states import values
 from dashboards.tables import Label, Value, table_of
 from rk_exporter.model.palette import BAD, SOON, UNKNOWN
@@ -30,7 +31,7 @@ def alerts() -> Panel:
             "Prometheus must have the rules.",
         ),
         [
-            Value("Severity", f"topk({_ROWS}, {_firing()})", width=95, texts=values(_SEVERITIES)),
+            Value("Severity", most_severe(), width=95, texts=values(_SEVERITIES)),
             Label("Alert", "alert", width=195),
             Label("Meeting", "meeting_name", link=to_meeting, link_title="Open recordings"),
             Label("App", "rk_app", width=90),
@@ -42,8 +43,8 @@ def alerts() -> Panel:
     )
 
 
-def _firing() -> str:
-    """Return the severity of each alert as a number."""
+def most_severe() -> str:
+    """Return the severity of each alert with a row as a number, with its meeting's name or id."""
     of_severity = {
         'severity="critical"': _CRITICAL,
         'severity="warning"': _WARNING,
@@ -52,5 +53,5 @@ def _firing() -> str:
     }
     ranks = "\nor\n".join(f"{rank} * {firing(matcher)}" for matcher, rank in of_severity.items())
     ranked = f'label_replace({ranks}, "alert", "$1", "alertname", "RealtimeKit(.+)")'
-    ranked = f"max by ({_LABELS}) ({ranked})"
-    return f"({named(ranked)}\nor on ({_LABELS})\n{ranked})"
+    shown = f"topk({_ROWS}, max by ({_LABELS}) ({ranked}))"
+    return with_names_if_known(CHOSEN, shown, _LABELS)

@@ -2,7 +2,7 @@
 
 from dashboards import expressions, legends, totals
 from dashboards.links import RECORDING, link_to
-from dashboards.overview_queries import of_live_meeting, read_last
+from dashboards.overview_queries import of_live_meeting
 from dashboards.panels import (
     LONG_DURATION,
     About,
@@ -15,17 +15,10 @@ from dashboards.panels import (
     quantiles,
     query,
 )
-from dashboards.queries import HIDDEN, LIVE_UNRECORDED, ended_within, in_states
+from dashboards.queries import HIDDEN, LIVE_UNRECORDED, ended_within, in_states, read_last
 from dashboards.recording_queries import saved
-from dashboards.selectors import (
-    BY_APP,
-    BY_RECORDING,
-    CHOSEN,
-    named,
-    of_app,
-    of_meeting,
-    or_zero,
-)
+from dashboards.scope import BY_APP, BY_RECORDING
+from dashboards.selectors import CHOSEN, named, of_app, of_meeting, or_zero
 from dashboards.states import COLOURS, SAVED, STATES, values
 from dashboards.tables import Label, Value, table_of
 from rk_exporter.model.palette import BAD
@@ -33,6 +26,7 @@ from rk_exporter.model.palette import BAD
 
 _HALF = Size(12, 8)
 _ROWS = 50
+_APP = "{{rk_app}}"
 _TO_MEETING = link_to(RECORDING, meeting="Meeting id")
 _OF_MEETING = (
     Label("App", "rk_app", width=110),
@@ -148,7 +142,11 @@ def delays() -> list[Panel]:
 def files() -> list[Panel]:
     """Return how much is stored, and what expires."""
     expiring = f"bottomk({_ROWS}, {expressions.expiring_once(CHOSEN, '$within')})"
-    sizes = f"sum by ({CHOSEN.app_in_exporter}) ({of_meeting('rk_recording_file_size_bytes')})"
+    sizes = read_last("rk_recording_file_size_bytes")
+    totals_of_apps = totals.one_view(
+        CHOSEN,
+        f"sum by ({CHOSEN.app_in_exporter}) ({of_meeting('rk_recording_file_size_bytes')})",
+    )
     return [
         history(
             About(
@@ -157,7 +155,7 @@ def files() -> list[Panel]:
                 "days.",
                 unit="bytes",
             ),
-            [query(f"sum by ({BY_APP}) ({totals.one_view(CHOSEN, sizes)})", _APP)],
+            [query(f"sum by ({BY_APP}) ({totals_of_apps})", _APP)],
             size=_HALF,
             absent="No recording has a file at this time.",
         ).legend(legends.compact("lastNotNull")),
@@ -173,7 +171,7 @@ def files() -> list[Panel]:
                 Value("Expires in", named(expiring), unit=LONG_DURATION, width=110),
                 Value(
                     "Size",
-                    f"{read_last('file_size_bytes')}\nand on ({BY_RECORDING})\n{expiring}",
+                    f"{sizes}\nand on ({BY_RECORDING})\n{expiring}",
                     unit="bytes",
                     width=90,
                     decimals=1,
@@ -192,9 +190,6 @@ def files() -> list[Panel]:
             hidden_labels=["recording_id"],
         ),
     ]
-
-
-_APP = "{{rk_app}}"
 
 
 def _within_an_hour(series: str) -> str:

@@ -3,7 +3,6 @@
 from dashboards.expressions import state_of_latest
 from dashboards.links import RECORDING, link_to
 from dashboards.overview_queries import (
-    EXPIRES_IN,
     LATEST_AT,
     ROWS,
     UNREAD,
@@ -11,10 +10,11 @@ from dashboards.overview_queries import (
     most_urgent,
     of_latest,
     of_live_meeting,
-    read_last,
 )
 from dashboards.panels import DURATION, LONG_DURATION, About, Panel, Size
-from dashboards.selectors import BY_MEETING, CHOSEN, as_time, named
+from dashboards.queries import EXPIRES_IN, read_last
+from dashboards.scope import BY_MEETING
+from dashboards.selectors import CHOSEN, as_time, named
 from dashboards.states import as_text, values
 from dashboards.tables import Label, Value, table_of
 from dashboards.troubles import TROUBLES
@@ -49,13 +49,13 @@ def meetings() -> Panel:
             ),
             Value(
                 "Duration",
-                of_latest(read_last("duration_seconds")),
+                of_latest(read_last("rk_recording_duration_seconds")),
                 unit=DURATION,
                 width=90,
             ),
             Value(
                 "Size",
-                of_latest(read_last("file_size_bytes")),
+                of_latest(read_last("rk_recording_file_size_bytes")),
                 unit="bytes",
                 width=85,
                 decimals=1,

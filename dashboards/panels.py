@@ -20,7 +20,6 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards import legends
 from dashboards.histograms import known_quantile
-from dashboards.states import as_text
 from rk_exporter.model.palette import UNKNOWN
 
 
@@ -102,19 +101,14 @@ def number(  # noqa: PLR0913 # each is a property of the panel
     texts: Sequence[models.ValueMapping] = (),
     absent: str = "unknown",
     decimals: int | None = None,
-    history: bool = False,
 ) -> stat.Panel:
-    """Show one number with its *history* behind it, or the text *absent* if there is no value."""
+    """Show one number, or the text *absent* if there is no value."""
     panel = (
         described(stat.Panel(), about, size)
         .with_target(target)
         .thresholds(steps(colours or {}))
         .color_mode(common_models.BigValueColorMode.VALUE)
-        .graph_mode(
-            common_models.BigValueGraphMode.AREA
-            if history
-            else common_models.BigValueGraphMode.NONE
-        )
+        .graph_mode(common_models.BigValueGraphMode.NONE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .no_value(absent)
     )
@@ -145,14 +139,10 @@ def tile(  # noqa: PLR0913 # each is a property of the panel
     )
 
 
-def text_of(
-    about: About, target: prometheus.Dataquery, *, label: str, size: Size, absent: str = "unknown"
-) -> stat.Panel:
+def text_of(about: About, target: prometheus.Dataquery, *, label: str, size: Size) -> stat.Panel:
     """Show a label of the series instead of its value."""
     target.legend_format(f"{{{{{label}}}}}")
-    return number(about, target, size=size, absent=absent).text_mode(
-        common_models.BigValueTextMode.NAME
-    )
+    return number(about, target, size=size).text_mode(common_models.BigValueTextMode.NAME)
 
 
 def history(
@@ -268,17 +258,24 @@ def bars(  # noqa: PLR0913 # each is a property of the panel
     return panel
 
 
-def timeline(about: About, target: prometheus.Dataquery, *, size: Size) -> statetimeline.Panel:
-    """Show state codes over time, one row per series."""
+def timeline(
+    about: About,
+    targets: Sequence[prometheus.Dataquery],
+    *,
+    size: Size,
+    texts: Sequence[models.ValueMapping],
+    absent: str = "No state is known in this time range.",
+) -> statetimeline.Panel:
+    """Show the *texts* of values over time, one row per series."""
     return (
         described(statetimeline.Panel(), about, size)
-        .with_target(target)
-        .mappings(as_text())
+        .targets(list(targets))
+        .mappings(list(texts))
         .merge_values(True)
         .fill_opacity(100)
         .line_width(0)
         .per_page(20)
-        .no_value("No state is known in this time range.")
+        .no_value(absent)
         .legend(legends.names())
     )
 

@@ -179,8 +179,9 @@ def _life() -> Panel:
             "the exporter did not run.",
             unit="none",
         ),
-        query(queries.state(), "State"),
+        [query(queries.state(), "State")],
         size=Size(24, 4),
+        texts=as_text(),
     ).legend(common.VizLegendOptions().show_legend(False))
 
 

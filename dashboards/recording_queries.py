@@ -9,10 +9,8 @@ from dashboards.expressions import (
     trouble_level,
 )
 from dashboards.names import with_names
-from dashboards.scope import Select
+from dashboards.scope import BY_MEETING, BY_RECORDING, Select
 from dashboards.selectors import (
-    BY_MEETING,
-    BY_RECORDING,
     CHOSEN,
     ONE_RECORDING,
     as_time,
@@ -235,8 +233,3 @@ def troubles_of_meeting() -> str:
 def saved(select: Select = of_meeting) -> str:
     """Return whether each recording has a copy, as far as any exporter has found it."""
     return once(BY_RECORDING, select("rk_recording_archived"))
-
-
-def of_each(metric: str) -> str:
-    """Return the value of a metric for each recording of the meeting."""
-    return once(BY_RECORDING, newest(of_meeting(metric)))

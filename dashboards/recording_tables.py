@@ -3,6 +3,7 @@
 from dashboards import recording_queries as queries
 from dashboards.links import RECORDING, link_to
 from dashboards.panels import DURATION, LONG_DURATION, About, Panel, Size
+from dashboards.queries import read_last
 from dashboards.selectors import as_time
 from dashboards.states import SAVED, as_text, values
 from dashboards.tables import Label, Value, table_of
@@ -10,13 +11,6 @@ from dashboards.troubles import TROUBLES
 
 
 _HALF = Size(12, 10)
-_STOP_REASONS = {
-    "INTERNAL_ERROR": ("INTERNAL_ERROR", "red"),
-    "UNKNOWN": ("UNKNOWN", "orange"),
-    "API_CALL": ("API_CALL", "transparent"),
-    "ALL_PEERS_LEFT": ("ALL_PEERS_LEFT", "transparent"),
-    "": ("-", "transparent"),
-}
 _SELECT = link_to(RECORDING, "app", "meeting", recording="Recording id")
 
 
@@ -82,26 +76,26 @@ def recordings() -> Panel:
             Value("State", queries.states_of_meeting(), width=115, texts=as_text()),
             Value(
                 "Requested",
-                as_time(queries.of_each("rk_recording_invoked_timestamp_seconds")),
+                as_time(read_last("rk_recording_invoked_timestamp_seconds")),
                 unit="dateTimeAsIso",
                 width=160,
             ),
             Value(
                 "Duration",
-                queries.of_each("rk_recording_duration_seconds"),
+                read_last("rk_recording_duration_seconds"),
                 unit=DURATION,
                 width=105,
             ),
             Value(
                 "Size",
-                queries.of_each("rk_recording_file_size_bytes"),
+                read_last("rk_recording_file_size_bytes"),
                 unit="bytes",
                 width=85,
                 decimals=1,
             ),
             Value(
                 "Expires in",
-                queries.of_each("rk_recording_download_url_expires_in_seconds"),
+                read_last("rk_recording_download_url_expires_in_seconds"),
                 unit=LONG_DURATION,
                 width=110,
             ),

@@ -18,7 +18,7 @@ from dashboards.panels import (
     query,
     timeline,
 )
-from dashboards.queries import STATE_CODE
+from dashboards.queries import EXPIRES_IN, REQUESTED_AT, STATE_CODE, read_last
 from dashboards.recording_queries import saved
 from dashboards.selectors import as_time
 from dashboards.settings import THRESHOLDS
@@ -65,26 +65,26 @@ def _list() -> Panel:
             Label("Meeting", "meeting_name", link=to_recording, link_title="Open recording"),
             Value(
                 "Requested",
-                as_time(queries.requested_at()),
+                as_time(REQUESTED_AT),
                 unit="dateTimeAsIso",
                 width=165,
             ),
             Value(
                 "Duration",
-                queries.of_each("rk_recording_duration_seconds"),
+                read_last("rk_recording_duration_seconds"),
                 unit=DURATION,
                 width=100,
             ),
             Value(
                 "Size",
-                queries.of_each("rk_recording_file_size_bytes"),
+                read_last("rk_recording_file_size_bytes"),
                 unit="bytes",
                 width=90,
                 decimals=1,
             ),
             Value(
                 "Expires in",
-                queries.expires_in(),
+                EXPIRES_IN,
                 unit=LONG_DURATION,
                 width=110,
                 colours={0: "orange", THRESHOLDS.download_url_expires_in_seconds: "text"},
@@ -132,8 +132,9 @@ def _states() -> Panel:
             "Empty while a meeting has no recording, or its state is unknown.",
             unit="none",
         ),
-        query(queries.state_of_latest(), "{{meeting_name}}"),
+        [query(queries.state_of_latest(), "{{meeting_name}}")],
         size=Size(14, 13),
+        texts=as_text(),
     )
 
 

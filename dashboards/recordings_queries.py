@@ -5,16 +5,9 @@ from dataclasses import replace
 from dashboards import expressions
 from dashboards.expressions import in_state, trouble_level
 from dashboards.names import names
-from dashboards.selectors import (
-    BY_MEETING,
-    BY_RECORDING,
-    CHOSEN,
-    named,
-    newest,
-    of_latest,
-    of_meeting,
-    once,
-)
+from dashboards.queries import REQUESTED_AT, read_last, top_troubles
+from dashboards.scope import BY_MEETING, BY_RECORDING
+from dashboards.selectors import CHOSEN, named, of_latest, of_meeting, once
 
 
 ROWS = 500
@@ -23,31 +16,12 @@ LIMIT_SECONDS = 86_400
 """RealtimeKit stops a recording after 24 hours, or after its `max_seconds`."""
 LONGEST = 10
 """How many recordings or meetings a ranking shows."""
-# More than any time in seconds.
-_RANK = "1e10"
 
 
 def most_urgent() -> str:
     """Return the trouble of the recordings with a row: of equal ones, those requested last."""
-    # Another label keeps the trouble apart. A sum costs less than a join of all recordings.
-    trouble = f'label_replace({_RANK} * {trouble_level(CHOSEN)}, "part", "trouble", "", "")'
-    rank = f"sum by ({BY_RECORDING}) (\n{trouble}\nor {requested_at()})"
-    return named(f"floor(topk({ROWS}, {rank}) / {_RANK})")
-
-
-def requested_at() -> str:
-    """Return when each recording was requested, in unix seconds, which no read changes."""
-    return once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
-
-
-def expires_in() -> str:
-    """Return the time until each file expires, in seconds. A renewed URL expires later."""
-    return once(BY_RECORDING, of_meeting("rk_recording_download_url_expires_in_seconds"))
-
-
-def of_each(metric: str) -> str:
-    """Return the value of a metric for each recording, from the exporter that read it last."""
-    return once(BY_RECORDING, newest(of_meeting(metric)))
+    trouble = trouble_level(CHOSEN)
+    return named(top_troubles(BY_RECORDING, trouble, REQUESTED_AT, rows=ROWS))
 
 
 def running_longest() -> str:
@@ -73,7 +47,7 @@ def state_of_latest() -> str:
 
 def sizes_of_meetings() -> str:
     """Return the size of all files of each of the meetings with the largest."""
-    sizes = f"sum by ({BY_MEETING}) ({of_each('rk_recording_file_size_bytes')}) > 0"
+    sizes = f"sum by ({BY_MEETING}) ({read_last('rk_recording_file_size_bytes')}) > 0"
     return f"sort_desc({_uniquely_named(f'topk({LONGEST}, {sizes})', names(CHOSEN))})"
 
 

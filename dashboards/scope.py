@@ -4,9 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from dashboards.settings import CLUSTER
 
-IDS_OF_MEETING = "rk_app, meeting_id"
-IDS_OF_RECORDING = f"{IDS_OF_MEETING}, recording_id"
+
+PLACE = f"{CLUSTER}, env, namespace, job"
+# The address alone may be the same in two clusters.
+BY_EXPORTER = f"{PLACE}, instance"
+BY_APP = "rk_app"
+BY_MEETING = f"{BY_APP}, meeting_id"
+BY_RECORDING = f"{BY_MEETING}, recording_id"
 
 
 class Select(Protocol):
@@ -40,9 +46,9 @@ class Scope:
     @property
     def app_in_exporter(self) -> str:
         """Return the labels of an app as one exporter sees it."""
-        return f"{self.exporter}, rk_app"
+        return f"{self.exporter}, {BY_APP}"
 
     @property
     def recording_in_exporter(self) -> str:
         """Return the labels of a recording as one exporter sees it."""
-        return f"{self.exporter}, {IDS_OF_RECORDING}"
+        return f"{self.exporter}, {BY_RECORDING}"

@@ -3,21 +3,13 @@
 from dataclasses import replace
 
 from dashboards import expressions, names, targets
-from dashboards.scope import Scope
+from dashboards.scope import BY_APP, BY_EXPORTER, BY_MEETING, BY_RECORDING, PLACE, Scope
 from dashboards.settings import CLUSTER, THRESHOLDS
 
 
 _EXPORTER = (f'{CLUSTER}=~"$cluster"', 'job=~"$job"', 'instance=~"$instance"')
 _APP = (*_EXPORTER, 'rk_app=~"$app"')
 _MEETING = (*_APP, 'meeting_id=~"$meeting"')
-
-BY_APP = "rk_app"
-BY_MEETING = "rk_app, meeting_id"
-BY_RECORDING = "rk_app, meeting_id, recording_id"
-# The address alone may be the same in two clusters.
-_PLACE = f"{CLUSTER}, env, namespace, job"
-_BY_EXPORTER = f"{_PLACE}, instance"
-_ON_EXPORTER = f"on ({_BY_EXPORTER}, {BY_RECORDING})"
 
 
 def of_exporter(metric: str, *matchers: str) -> str:
@@ -66,9 +58,9 @@ CHOSEN = Scope(
     of_app=of_app,
     of_meeting=of_meeting,
     of_recording=of_meeting,
-    exporter=_BY_EXPORTER,
+    exporter=BY_EXPORTER,
     app=BY_APP,
-    app_in_place=f"{_PLACE}, {BY_APP}",
+    app_in_place=f"{PLACE}, {BY_APP}",
     meeting=BY_MEETING,
     recording=BY_RECORDING,
     threshold=threshold,
@@ -81,11 +73,6 @@ ONE_RECORDING = replace(CHOSEN, of_recording=of_recording)
 def named(promql: str) -> str:
     """Add the label `meeting_name` to each series of a meeting or recording."""
     return names.with_names(CHOSEN, promql)
-
-
-def named_over_time(promql: str) -> str:
-    """Add the label `meeting_name` to a history. Meetings have their current name all the time."""
-    return names.with_names(CHOSEN, promql, at=" @ end()")
 
 
 def up() -> str:
@@ -131,14 +118,11 @@ def newest_of_live_meetings(promql: str) -> str:
 
 def newest_labels(labels: str, promql: str) -> str:
     """Keep one series of each recording, with the *labels* that were read last."""
-    read_at = once(CHOSEN.recording_in_exporter, _read_at())
-    read = once(f"{BY_RECORDING}, {labels}", f"{promql} * {_ON_EXPORTER} group_left () {read_at}")
-    return f"{_one_of(BY_RECORDING, read)} ^ 0"
-
-
-def with_label(promql: str, label: str, labels: str, info: str) -> str:
-    """Add a *label* of *info*, which has one series for each value of the *labels*."""
-    return f"({promql})\n* on ({labels}) group_left ({label})\n{info}"
+    by = CHOSEN.recording_in_exporter
+    read_at = once(by, of_meeting("rk_recording_last_success_timestamp_seconds"))
+    read = once(f"{BY_RECORDING}, {labels}", f"{promql} * on ({by}) group_left () {read_at}")
+    # Exporters may have read it at the same time, and disagree.
+    return f"topk by ({BY_RECORDING}) (1, {read}) ^ 0"
 
 
 def or_zero(promql: str) -> str:
@@ -160,12 +144,3 @@ def nonzero(rates: str, label: str, nothing: str = "none") -> str:
 
 def _select(metric: str, *matchers: str) -> str:
     return f"{metric}{{{', '.join(matchers)}}}"
-
-
-def _one_of(labels: str, promql: str) -> str:
-    """Keep one series for each value of the *labels*, because exporters may disagree on others."""
-    return f"topk by ({labels}) (1, {promql})"
-
-
-def _read_at() -> str:
-    return of_meeting("rk_recording_last_success_timestamp_seconds")

@@ -20,6 +20,8 @@ from dashboards.panels import (
     query,
     tile,
 )
+from dashboards.queries import REQUESTED_AT
+from dashboards.selectors import as_time
 from dashboards.tables import Label, Value, table_of
 from rk_exporter.model.palette import BAD, GOOD, SOON
 
@@ -29,7 +31,7 @@ _NEEDS_RULES = f"No recording has ended, or Prometheus does not have {_RULES}."
 _NO_DAY = f"No day is over, or Prometheus does not have {_RULES}."
 _UPDATED = f"It needs the optional rules, {_RULES}."
 _LEFT = {-1e9: BAD, 0: SOON, 0.5: GOOD}
-_BURNS = {1: SOON, 5.6: BAD}
+_BURNS = {1: SOON, queries.CRITICAL_BURN: BAD}
 _MEANINGS = {
     "succeed": ("Recordings succeed", "leave a file"),
     "start": ("Recordings start in time", "start within 30 seconds"),
@@ -187,7 +189,7 @@ def _ranking(about: About, value: Value, *, empty: str) -> Panel:
         [
             Label("App", "rk_app", width=140),
             Label("Meeting", "meeting_name", link=to_recording, link_title="Open recording"),
-            Value("Requested", queries.invoked_at(), unit="dateTimeAsIso", width=165),
+            Value("Requested", as_time(REQUESTED_AT), unit="dateTimeAsIso", width=165),
             value,
             Label("Meeting id", "meeting_id", is_hidden=True),
             Label("Id", "recording_id", is_hidden=True),

@@ -7,30 +7,24 @@ They have no instance: they are about apps, whichever exporter counts.
 
 from dashboards import expressions
 from dashboards.histograms import known_quantile
-from dashboards.selectors import (
-    BY_APP,
-    BY_RECORDING,
-    CHOSEN,
-    named,
-    newest,
-    of_app,
-    of_meeting,
-    of_rules,
-    once,
-)
+from dashboards.queries import REQUESTED_AT, read_last
+from dashboards.scope import BY_APP, BY_RECORDING
+from dashboards.selectors import CHOSEN, named, of_app, of_meeting, of_rules, once
 
 
 ROWS = 20
 """How many recordings a table shows."""
-BY_OBJECTIVE = "rk_app, objective"
-BUDGET = "max by (objective) (rk:objective:budget_ratio)"
-_OF_BUDGET = f"/ on (objective) group_left ()\n{BUDGET}"
+_BY_OBJECTIVE = f"{BY_APP}, objective"
+CRITICAL_BURN = 5.6
+"""The burn rate of 6 hours above which the alert is critical."""
+_BUDGET = "max by (objective) (rk:objective:budget_ratio)"
+_OF_BUDGET = f"/ on (objective) group_left ()\n{_BUDGET}"
 
 
 def recordings(window: str, *matchers: str) -> str:
     """Return how many recordings of each app an objective was about within a window."""
     increase = of_rules(f"app:rk_objective_recordings:increase{window}", *matchers)
-    return f"sum by ({BY_OBJECTIVE}) ({increase}) > 0"
+    return f"sum by ({_BY_OBJECTIVE}) ({increase}) > 0"
 
 
 def missed(window: str, *matchers: str) -> str:
@@ -38,7 +32,7 @@ def missed(window: str, *matchers: str) -> str:
     increase = f"app:rk_objective_recordings:increase{window}"
     bad = of_rules(increase, 'result="bad"', *matchers)
     every = recordings(window, *matchers)
-    return f"sum by ({BY_OBJECTIVE}) ({bad})\n/ on ({BY_OBJECTIVE})\n({every})"
+    return f"sum by ({_BY_OBJECTIVE}) ({bad})\n/ on ({_BY_OBJECTIVE})\n({every})"
 
 
 def met() -> str:
@@ -48,7 +42,7 @@ def met() -> str:
 
 def agreed() -> str:
     """Return the objective beside each share."""
-    return f"1 - (0 * ({recordings('28d')})\n+ on (objective) group_left ()\n{BUDGET})"
+    return f"1 - (0 * ({recordings('28d')})\n+ on (objective) group_left ()\n{_BUDGET})"
 
 
 def budget_left(*matchers: str) -> str:
@@ -69,29 +63,22 @@ def burn_rate(window: str) -> str:
 
 def critical() -> str:
     """Return the burn rate of 6 hours that is critical, if Prometheus has the rules."""
-    return f"5.6 * max({BUDGET}) ^ 0"
+    return f"{CRITICAL_BURN} * max({_BUDGET}) ^ 0"
 
 
 def slowest_starts() -> str:
     """Return how long the slowest starts took, of the recordings that are known."""
     started = once(BY_RECORDING, of_meeting("rk_recording_started_timestamp_seconds"))
-    invoked = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
-    return named(f"topk({ROWS}, {started} - on ({BY_RECORDING}) {invoked})")
+    return named(f"topk({ROWS}, {started} - on ({BY_RECORDING}) {REQUESTED_AT})")
 
 
 def slowest_uploads() -> str:
     """Return since when the recordings with the longest uploads have been UPLOADING."""
-    stopped = once(BY_RECORDING, newest(of_meeting("rk_recording_stopped_timestamp_seconds")))
+    stopped = read_last("rk_recording_stopped_timestamp_seconds")
     uploading = f"{expressions.in_state(CHOSEN, 'UPLOADING')} == 1"
     # The clock of the API may be a little ahead.
     since = f"clamp_min(time() - {stopped}, 0)"
     return named(f"topk({ROWS}, {since} and on ({BY_RECORDING}) {uploading})")
-
-
-def invoked_at() -> str:
-    """Return when each recording was requested, in the milliseconds that Grafana shows."""
-    invoked = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
-    return f"1000 * {invoked}"
 
 
 def delays(metric: str, share: float) -> str:

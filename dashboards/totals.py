@@ -11,15 +11,15 @@ ENDS = f"{FAILURES}|uploaded"
 _LAST_KNOWN = "last_over_time({}[15m])"
 
 
-def ended_within(scope: Scope, window: str, outcomes: str = ENDS, *, more: str = "") -> str:
+def ended_within(scope: Scope, window: str, outcomes: str) -> str:
     """
     Return how many recordings of each app ended within a window, with one of several outcomes.
 
-    The label names in *more* distinguish further, e.g. `outcome`. It adds up minutes, because a pod
-    may have counted one part of the window, and the next pod the other.
+    It adds up minutes, because a pod may have counted one part of the window, and the next pod the
+    other.
     """
     ended = scope.of_app("rk_recordings_finished_total", f'outcome=~"{outcomes}"')
-    in_a_minute = growth_of_apps(scope, ended, "1m", more=more)
+    in_a_minute = growth_of_apps(scope, ended, "1m")
     return f"sum_over_time(({in_a_minute})[{window}:1m])"
 
 
@@ -30,7 +30,8 @@ def growth_of_apps(
     Return by how much a counter of each app grew within a window, exactly.
 
     It counts what one exporter of the app saw, because two see an event at different times. It also
-    counts what the pods saw that were replaced within the window, if no other was there.
+    counts what the pods saw that were replaced within the window, if no other was there. The label
+    names in *more* distinguish further, e.g. `outcome`.
     """
     return of_one_exporter(scope, counted(counter, window), window, leader=leader(scope), more=more)
 
@@ -52,14 +53,9 @@ def of_one_exporter(scope: Scope, growth: str, window: str, *, leader: str, more
     )
 
 
-def total_of_apps(scope: Scope, promql: str, *, more: str = "") -> str:
-    """
-    Return the sum for each app, of the exporter that has seen most.
-
-    A recording that two exporters know in two states counts once, unless *more* has these states.
-    """
-    by = f", {more}" if more else ""
-    return f"max by ({scope.app_in_place}{by}) (sum by ({scope.app_in_exporter}{by}) ({promql}))"
+def total_of_apps(scope: Scope, promql: str) -> str:
+    """Return the sum for each app, of the exporter that has seen most."""
+    return f"max by ({scope.app_in_place}) (sum by ({scope.app_in_exporter}) ({promql}))"
 
 
 def one_view(scope: Scope, promql: str) -> str:

@@ -8,15 +8,9 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards.names import latest_names
 from dashboards.panels import DATASOURCE
-from dashboards.selectors import (
-    BY_MEETING,
-    BY_RECORDING,
-    CHOSEN,
-    of_app,
-    of_exporter,
-    of_meeting,
-    once,
-)
+from dashboards.queries import REQUESTED_AT
+from dashboards.scope import BY_MEETING, BY_RECORDING
+from dashboards.selectors import CHOSEN, of_app, of_exporter, of_meeting, once
 from dashboards.settings import CLUSTER, THRESHOLDS
 
 
@@ -123,11 +117,10 @@ def _recordings() -> str:
 
     Sorted by text in descending order, that entry is the first, so it is selected by default.
     """
-    requested = once(BY_RECORDING, of_meeting("rk_recording_invoked_timestamp_seconds"))
     known = once(BY_RECORDING, of_meeting("rk_recording_status"))
     # A number with the digits of the time, because PromQL cannot format times.
     digits = " + ".join(
-        f"{factor} * {part}({requested})"
+        f"{factor} * {part}({REQUESTED_AT})"
         for part, factor in (
             ("year", 10**8),
             ("month", 10**6),

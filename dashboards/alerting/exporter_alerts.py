@@ -1,5 +1,7 @@
 """Alerts about the exporter, which must run and be scraped."""
 
+import textwrap
+
 from dashboards.alerting.rule import Alert, Link, Severity
 
 
@@ -34,7 +36,7 @@ ALERTS = (
         name=_DOWN,
         expr=f"""\
 (
-  {_FAILING_APPS.replace(chr(10), chr(10) + "  ")}
+{textwrap.indent(_FAILING_APPS, "  ")}
 )
 or on (<exporter>)
 (
@@ -67,7 +69,7 @@ and on (<job>)
 app:rk_meetings:read
 unless on (<exporter>)
 (
-  {_FAILING_APPS.replace(chr(10), chr(10) + "  ")}
+{textwrap.indent(_FAILING_APPS, "  ")}
 )
 """,
         pending="1m",
@@ -172,7 +174,7 @@ count by (<job>) (
 > 0
 unless on (<job>)
 (
-  {_FAILING_APPS.replace(chr(10), chr(10) + "  ")}
+{textwrap.indent(_FAILING_APPS, "  ")}
 )
 """,
         pending="10m",

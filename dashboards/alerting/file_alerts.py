@@ -139,7 +139,7 @@ unless on (<app>)
         name="RealtimeKitDownloadURLExpiringSoon",
         expr=f"""\
 (
-  {textwrap.indent(_NOT_ARCHIVED, "  ").lstrip()}
+{textwrap.indent(_NOT_ARCHIVED, "  ")}
   - on (<app>)
   (
       count by (<app>) (

@@ -1,12 +1,13 @@
 """Recorded series of apps: how many recordings fail, and when files were deleted."""
 
 from dashboards.alerting.rule import Record
+from dashboards.totals import ENDS, FAILURES
 
 
 ENDED_WINDOWS = ("1h", "6h", "1d")
 """How long ago a recording may have ended that counts, from short to long."""
-_ENDED = '{outcome=~"errored|upload_failed|uploaded"}'
-_FAILED = '{outcome=~"errored|upload_failed"}'
+_ENDED = f'{{outcome=~"{ENDS}"}}'
+_FAILED = f'{{outcome=~"{FAILURES}"}}'
 APPS = (
     Record(
         "app:rk_recordings_earliest_expiry_timestamp_seconds:day",

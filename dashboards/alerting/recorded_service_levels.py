@@ -4,19 +4,14 @@ from collections.abc import Iterator
 
 from dashboards.alerting.recorded_totals import INTERVAL, LEADER, Total
 from dashboards.alerting.rule import Group, Record
-from dashboards.settings import THRESHOLDS
 from dashboards.totals import FAILURES
 
 
-PERIOD = "28d"
+_PERIOD = "28d"
 """The time for which an error budget is. Four weeks have the same number of weekends each."""
-WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d", PERIOD)
-OBJECTIVES = {
-    "succeed": THRESHOLDS.recordings_succeed_ratio,
-    "start": THRESHOLDS.recordings_start_ratio,
-    "arrive": THRESHOLDS.recordings_arrive_ratio,
-}
-"""The objectives: recordings that leave a file, start within 30 s, and arrive within an hour."""
+_WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d", _PERIOD)
+_OBJECTIVES = ("succeed", "start", "arrive")
+"""Recordings leave a file, start within 30 s, and arrive within an hour."""
 _ON = "on (<app>, objective)"
 _START, _ARRIVE = "rk_recording_start_delay_seconds", "rk_recording_upload_delay_seconds"
 
@@ -97,7 +92,7 @@ sum by (<app>, objective) ({grown}{{result="bad"}})
 def _budgets() -> Record:
     shares = "\nor\n".join(
         f'label_replace(vector(1 - <recordings_{name}_ratio>), "objective", "{name}", "", "")'
-        for name in OBJECTIVES
+        for name in _OBJECTIVES
     )
     return Record(
         "rk:objective:budget_ratio",
@@ -123,9 +118,9 @@ def groups() -> Iterator[Group]:
                     EVENTS.within(window),
                     note=f"{EVENTS.meaning} within {window}.",
                 )
-                for window in WINDOWS
+                for window in _WINDOWS
             ),
-            *(_misses(window) for window in WINDOWS),
+            *(_misses(window) for window in _WINDOWS),
             _last_timestamps(),
             _left(),
         ),
@@ -154,7 +149,7 @@ def _left() -> Record:
         "app:rk_objective_budget:remaining_ratio",
         f"""\
 1
-- app:rk_objective_recordings:missed_ratio{PERIOD}
+- app:rk_objective_recordings:missed_ratio{_PERIOD}
 / on (objective) group_left ()
 max by (objective) (rk:objective:budget_ratio)
 """,

@@ -6,30 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from dashboards.settings import CLUSTER, of_any_job
+from dashboards.scope import BY_APP, BY_EXPORTER, BY_MEETING, BY_RECORDING, PLACE
+from dashboards.settings import of_any_job
 from rk_exporter.model.thresholds import LONGEST_SCRAPE_INTERVAL_SECONDS, MEANINGS
 
 
 # A window that contains a sample, even if every fourth scrape is missed.
 _KNOWN_SECONDS = 3 * LONGEST_SCRAPE_INTERVAL_SECONDS
-_PLACE = f"{CLUSTER}, env, namespace, job"
 _LABELS = {
-    "job": _PLACE,
-    "account": f"{_PLACE}, rk_account",
-    "app": f"{_PLACE}, rk_app",
-    "meeting": f"{_PLACE}, rk_app, meeting_id",
-    "recording": f"{_PLACE}, rk_app, meeting_id, recording_id",
+    "account": "rk_account",
+    "app": BY_APP,
+    "meeting": BY_MEETING,
+    "recording": BY_RECORDING,
 }
-# The address alone may be the same in two clusters.
-_OF_EXPORTER = f"{_PLACE}, instance"
 _NAMES = {
-    **_LABELS,
-    "exporter": _OF_EXPORTER,
-    **{
-        f"exporter {name}": labels.replace(_PLACE, _OF_EXPORTER)
-        for name, labels in _LABELS.items()
-        if name != "job"
-    },
+    "job": PLACE,
+    "exporter": BY_EXPORTER,
+    **{name: f"{PLACE}, {labels}" for name, labels in _LABELS.items()},
+    **{f"exporter {name}": f"{BY_EXPORTER}, {labels}" for name, labels in _LABELS.items()},
     **{name: f"scalar(max(rk:{name}:threshold))" for name in MEANINGS},
     "known": f"{_KNOWN_SECONDS // 60}m",
     "known seconds": str(_KNOWN_SECONDS),

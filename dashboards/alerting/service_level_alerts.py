@@ -18,7 +18,9 @@ def _burns(long: str, short: str, factor: str) -> str:
 
     If too few recordings end for the short window, the last one decides.
     """
-    allowed = f"> on (objective) group_left ()\n{factor} * max by (objective) (<budget>)"
+    allowed = (
+        f"> on (objective) group_left ()\n{factor} * max by (objective) (rk:objective:budget_ratio)"
+    )
     last = "app:rk_objective_recordings:last_timestamp_seconds"
     return f"""\
 app:rk_objective_recordings:missed_ratio{long}
@@ -42,7 +44,7 @@ def _burn(severity: Severity, windows: tuple[tuple[str, str, str], ...], pending
     any_of = f"\nor {_ON}\n".join(f"(\n{_burns(*window)}\n)" for window in windows)
     return Alert(
         name="RealtimeKitErrorBudgetBurn",
-        expr=any_of.replace("<budget>", "rk:objective:budget_ratio") + "\n",
+        expr=f"{any_of}\n",
         pending=pending,
         severity=severity,
         summary="Too many recordings of app <app> <miss>.",

@@ -243,17 +243,6 @@ def test_a_meeting_without_a_name(promtool: str) -> None:
     assert {"ward": 3} == by_label(found, "meeting_name")
 
 
-def test_an_alert_about_a_meeting_that_has_left(promtool: str) -> None:
-    """A series that outlives its meeting keeps the meeting's id as name, and others their names."""
-    promql = names.with_names_if_known(
-        CHOSEN, f"max by (rk_app, meeting_id) ({of_app('rk_alert')})", "rk_app, meeting_id"
-    )
-    alerts = [Series("rk_alert", {**APP, "meeting_id": name}, [(0, 1)]) for name in ("ward", "b")]
-    shown = [*app(), *meeting("ward", name='A "round"'), *alerts]
-    (found,) = asked(promtool, promql, [Target("a", shown)], minutes=[5])
-    assert {'A "round"': 1, "b": 1} == by_label(found, "meeting_name")
-
-
 def test_names_of_now_in_a_history(promtool: str) -> None:
     """A renamed meeting has its present name at earlier times, too."""
     old = {**APP, "meeting_id": "ward", "meeting_name": "Old"}
@@ -401,7 +390,8 @@ def test_bars_over_a_restart_and_an_outage(promtool: str) -> None:
 def failure_rate(promtool: str, *targets: Target, minute: float = 90) -> list[float]:
     """Return the share of the failed among the recordings of the last hour."""
     failed, all_ = (
-        f"sum({queries.ended_within('1h', outcomes)})" for outcomes in (queries.FAILED, totals.ENDS)
+        f"sum({queries.ended_within('1h', outcomes)})"
+        for outcomes in (totals.FAILURES, totals.ENDS)
     )
     (found,) = asked(promtool, f"{failed} / ({all_} > 0)", targets, minutes=[minute])
     return [sample.value for sample in found]
@@ -412,7 +402,7 @@ def test_ended_recordings_without_rules(promtool: str, scraping: Scraping) -> No
     """The number of ended recordings is whole, in a process that has run for minutes or hours."""
     shown = [*app(), ends("uploaded", 5, 6, 70, 71, 72), ends("errored", 80)]
     for minute, uploaded, failed in ((10, 2, 0), (60, 2, 0), (100, 3, 1), (150, 0, 0)):
-        for outcomes, expected in (("uploaded", uploaded), (queries.FAILED, failed)):
+        for outcomes, expected in (("uploaded", uploaded), (totals.FAILURES, failed)):
             promql = f"sum({queries.ended_within('1h', outcomes)})"
             (found,) = asked(
                 promtool, promql, [Target("a", shown)], minutes=[minute], scraping=scraping

@@ -6,6 +6,8 @@ import pytest
 
 from dashboards import expressions
 from dashboards import overview_queries as overview
+from dashboards.overview_alerts import most_severe
+from dashboards.queries import read_last
 from tests.support.monitoring.asking import asked, by_label
 from tests.support.monitoring.shown import app, meeting, recording
 from tests.support.monitoring.timelines import Series, Target
@@ -223,7 +225,26 @@ def test_values_of_the_latest_recording(promtool: str) -> None:
         *recording("first", meeting="ward", states=[(1, "INVOKED"), (2, "RECORDING")]),
         *recording("second", meeting="ward", states=[(10, "INVOKED"), (12, "RECORDING")]),
     ]
-    promql = overview.of_latest(overview.of_recording("duration_seconds"))
+    promql = overview.of_latest(read_last("rk_recording_duration_seconds"))
     (found,) = asked(promtool, promql, [Target("a", shown)], minutes=[20])
     (sample,) = found
     assert 7 * 60 < sample.value <= 8 * 60
+
+
+def alert(name: str, severity: str, **labels: str) -> Series:
+    """Return an alert that fires."""
+    state = {"alertname": f"RealtimeKit{name}", "alertstate": "firing", "severity": severity}
+    return Series("ALERTS", {**state, **labels}, [(0, 1)])
+
+
+def test_alerts(promtool: str) -> None:
+    """Alerts have the names of their meetings, or the ids of meetings that have left."""
+    shown = [
+        *watching(),
+        alert("RecordingErrored", "warning", rk_app="telehealth", meeting_id="telehealth ward"),
+        alert("RecordingErrored", "critical", rk_app="telehealth", meeting_id="gone"),
+        alert("ExporterDown", "page"),
+    ]
+    (found,) = asked(promtool, most_severe(), [Target("a", shown)], minutes=[5])
+    assert {"telehealth ward": 2, "gone": 3, "": 0} == by_label(found, "meeting_name")
+    assert {"RecordingErrored", "ExporterDown"} == {sample.labels["alert"] for sample in found}
