@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from bench.processes import Running, running
-from bench.scraping import BUDGET, exporting, scrape
+from bench.scraping import BUDGET, calls_by_app, exporting, recordings_shown, scrape
 
 
 APPS = (50, 200)
@@ -68,14 +68,14 @@ def cost_of(count: int, folder: Path) -> Cost:
         with exporting(_write_config(folder, simulator, min_interval="0s")) as exporter:
             _until_read(exporter, count)
             calls, seconds, cpu, sizes = [], [], [], []
-            before = _calls(scrape(exporter).text)
+            before = calls_by_app(scrape(exporter).text)
             for _ in range(PASSES):
                 used, begun = exporter.cpu_seconds(), time.monotonic()
                 answer = scrape(exporter)
                 seconds.append(time.monotonic() - begun)
                 cpu.append(exporter.cpu_seconds() - used)
                 sizes.append(answer.num_bytes_downloaded)
-                after = _calls(answer.text)
+                after = calls_by_app(answer.text)
                 calls.append(_made(before, after, count))
                 before = after
             peak = exporter.peak_mib()
@@ -84,7 +84,7 @@ def cost_of(count: int, folder: Path) -> Cost:
             of_scrape = _scrape_cpu_seconds(exporter, count)
     return Cost(
         calls=int(statistics.median(calls)),
-        recordings=len(re.findall(r"^rk_recording_info{", answer.text, re.MULTILINE)),
+        recordings=recordings_shown(answer.text),
         pass_seconds=statistics.median(seconds),
         pass_cpu_seconds=statistics.median(cpu),
         scrape_cpu_seconds=of_scrape,
@@ -111,23 +111,14 @@ def _made(before: Counter[str], after: Counter[str], count: int) -> int:
     return made.total()
 
 
-def _calls(text: str) -> Counter[str]:
-    """Return how many calls the exporter has made for each app."""
-    calls: Counter[str] = Counter()
-    pattern = r'^rk_api_requests_total{.*rk_app="([^"]*)".*} (\S+)$'
-    for app, number in re.findall(pattern, text, re.MULTILINE):
-        calls[app] += int(float(number))
-    return calls
-
-
 def _scrape_cpu_seconds(exporter: Running, count: int) -> float:
     """Return what a scrape costs that shows the last pass."""
-    before = _calls(scrape(exporter).text)
+    before = calls_by_app(scrape(exporter).text)
     used = exporter.cpu_seconds()
     for _ in range(SCRAPES):
         text = scrape(exporter).text
     cost = (exporter.cpu_seconds() - used) / SCRAPES
-    if _calls(text) != before or len(re.findall(r"^rk_up{", text, re.MULTILINE)) != count:
+    if calls_by_app(text) != before or len(re.findall(r"^rk_up{", text, re.MULTILINE)) != count:
         raise AssertionError("a scrape was to show the last pass of all apps")
     return cost
 

@@ -20,9 +20,9 @@ _NEARLY_ALL = 0.99
 
 # No series are hidden, because the delay of each change is measured.
 _SETTINGS: Mapping[str, str] = {"api.budget": str(BUDGET), "follow.max_recordings": "100000"}
-_ONE_BY_ONE = {**_SETTINGS, "api.read": "active-recording"}
-_LISTED = {**_SETTINGS, "api.read": "list"}
-_DISCOVERED = {**_ONE_BY_ONE, "meetings.discover": "true"}
+ONE_BY_ONE = {**_SETTINGS, "api.read": "active-recording"}
+LISTED = {**_SETTINGS, "api.read": "list"}
+_DISCOVERED = {**ONE_BY_ONE, "meetings.discover": "true"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def _two_scrapers(phase_seconds: float) -> Case:
         meetings=30,
         course=Course(
             # The automatic mode would read the list, which costs less than both.
-            settings=_ONE_BY_ONE,
+            settings=ONE_BY_ONE,
             scrapers=(
                 Prometheus(INTERVAL_SECONDS),
                 Prometheus(INTERVAL_SECONDS, phase_seconds=phase_seconds),
@@ -84,7 +84,7 @@ def _one_round_case(meetings: int) -> Case:
         name="one call each",
         meetings=meetings,
         course=Course(
-            settings=_ONE_BY_ONE, warm_up_seconds=round_seconds, cool_down_seconds=round_seconds
+            settings=ONE_BY_ONE, warm_up_seconds=round_seconds, cool_down_seconds=round_seconds
         ),
         must=(
             f"no 429; progress within 3 scrapes at the median, starts within {round_seconds:,.0f} s"
@@ -110,12 +110,12 @@ CASES = (
         ),
     ),
     _tight("tight", _SETTINGS),
-    _tight("tight, one call each", _ONE_BY_ONE),
+    _tight("tight, one call each", ONE_BY_ONE),
     _one_round_case(1000),
     Case(
         name="list",
         meetings=10_000,
-        course=Course(settings=_LISTED),
+        course=Course(settings=LISTED),
         must="no 429; all within a scrape and its pass at p99; under 300 calls in 5 minutes",
         holds=lambda outcome, _: (
             outcome.requests.refused == 0
@@ -172,9 +172,9 @@ def _row(case: Case, outcome: Outcome, *, is_met: bool) -> str:
         case.name,
         f"{case.meetings:,}",
         f"{seen.all.count:,}",
-        _pair(seen.start),
-        _pair(seen.progress),
-        _pair(seen.all),
+        pair(seen.start),
+        pair(seen.progress),
+        pair(seen.all),
         " / ".join(
             _figure(seconds / INTERVAL_SECONDS, 1) for seconds in (seen.all.median, seen.all.p99)
         ),
@@ -192,7 +192,8 @@ def _row(case: Case, outcome: Outcome, *, is_met: bool) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _pair(delays: Delays) -> str:
+def pair(delays: Delays) -> str:
+    """Return the median and the 99th percentile."""
     return f"{_figure(delays.median)} / {_figure(delays.p99)} s" if delays.count else "none"
 
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from bench.processes import Running, running
-from bench.scraping import BUDGET, exporting, scrape
+from bench.scraping import BUDGET, exporting, meetings_read, scrape
 
 
 APPS = (1, 20, 200)
@@ -31,15 +31,18 @@ def print_connections() -> None:
     with simulator as api, tempfile.TemporaryDirectory() as folder:
         for count in APPS:
             with exporting(_write_config(Path(folder), api, count)) as exporter:
-                sockets, seconds = zip(*(_scrape(exporter) for _ in range(SCRAPES)), strict=True)
+                scrapes = [_scrape(exporter) for _ in range(SCRAPES)]
+            read, sockets, seconds = zip(*scrapes, strict=True)
+            if max(read) != count * MEETINGS_PER_APP:
+                raise AssertionError(f"only {max(read)} meetings of {count} apps have been read")
             print(f"| {count:,} | {max(sockets):,} | {statistics.median(seconds):.2f} s |")
     print()
 
 
-def _scrape(exporter: Running) -> tuple[int, float]:
-    """Scrape; return the number of open sockets afterwards, and the duration."""
-    seconds = scrape(exporter).elapsed.total_seconds()
-    return exporter.open_sockets(), seconds
+def _scrape(exporter: Running) -> tuple[int, int, float]:
+    """Scrape; return the meetings that have been read, the open sockets, and the duration."""
+    answer = scrape(exporter)
+    return meetings_read(answer.text), exporter.open_sockets(), answer.elapsed.total_seconds()
 
 
 def _write_config(folder: Path, simulator: Running, count: int) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import yaml
@@ -48,6 +49,8 @@ _ALERTS = {
     "RealtimeKitMeetingNotRecorded": UNRECORDED,
 }
 _STORAGE = "samples"
+# What Prometheus says of a group or rule that has not run yet.
+_NEVER = "0001-01-01T00:00:00Z"
 # Those of the target. Otherwise the samples of the past would be other series.
 _JOB, _INSTANCE = "rk-exporter", "exporter"
 _HISTORY_SECONDS = 6 * 3600.0
@@ -161,11 +164,11 @@ def _print_rules(prometheus: Prometheus) -> None:
 
     def are_complete() -> bool:
         for group in prometheus.rule_groups():
-            groups[group["name"]][group["lastEvaluation"]] = group["evaluationTime"]
+            groups[group["name"]] |= last_round(group)
             for rule in group["rules"]:
                 # One alert may have several rules.
                 key = f"{rule['name']} {rule.get('labels', {}).get('severity', '')}".rstrip()
-                rules[key][rule["lastEvaluation"]] = rule["evaluationTime"]
+                rules[key] |= last_round(rule)
         return min(map(len, groups.values())) >= _ROUNDS
 
     _wait(are_complete)
@@ -179,6 +182,12 @@ def _print_rules(prometheus: Prometheus) -> None:
     for name in sorted(slowest, key=lambda name: -slowest[name])[:_SLOWEST]:
         print(f"| {name} | {slowest[name]:.2f} s | |")
     print()
+
+
+def last_round(evaluated: Mapping[str, Any]) -> dict[str, float]:
+    """Return how long the last round of a group or rule took, by its time; nothing before it."""
+    time_of_round = evaluated["lastEvaluation"]
+    return {} if time_of_round == _NEVER else {time_of_round: evaluated["evaluationTime"]}
 
 
 def _check_rules(prometheus: Prometheus) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from bench.processes import Running, running, running_command
-from bench.scraping import HEADERS, exporting, write_config
+from bench.scraping import HEADERS, exporting, p99, recordings_shown, write_config
 
 
 RECORDINGS = 50
@@ -57,7 +57,7 @@ def print_neighbours() -> None:
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as name, _own(Path(name)) as exporter:
-        print(_row("rk-exporter", _measure(exporter)))
+        print(_row("rk-exporter", _measure(exporter, recordings=RECORDINGS)))
     for program, *options in _NEIGHBOURS:
         if which(program) is None:
             print(f"| {program} | not installed |")
@@ -78,10 +78,12 @@ def _row(name: str, figures: Figures) -> str:
     )
 
 
-def _measure(exporter: Running) -> Figures:
+def _measure(exporter: Running, *, recordings: int = 0) -> Figures:
     before = exporter.resident_mib()
     with httpx.Client(headers=HEADERS, base_url=exporter.url, timeout=60) as client:
-        series = _series(client.get("/metrics"))
+        page = client.get("/metrics").raise_for_status().text
+        if recordings_shown(page) != recordings:
+            raise AssertionError(f"{recordings_shown(page)} recordings are shown, not {recordings}")
         seconds = _scrapes(client)
         scraped = exporter.resident_mib()
         with _slow_clients(exporter) as clients:
@@ -89,18 +91,17 @@ def _measure(exporter: Running) -> Figures:
             slow = exporter.resident_mib()
             closed_after = _closed_after(clients)
     return Figures(
-        series=series,
+        series=_series(page),
         memory_mib=(before, scraped, slow),
         median_ms=statistics.median(seconds) * 1000,
-        p99_ms=_p99(seconds) * 1000,
-        slow_p99_ms=_p99(slow_seconds) * 1000,
+        p99_ms=p99(seconds) * 1000,
+        slow_p99_ms=p99(slow_seconds) * 1000,
         closed_after_seconds=closed_after,
     )
 
 
-def _series(answer: httpx.Response) -> int:
-    lines = answer.raise_for_status().text.splitlines()
-    return sum(1 for line in lines if line and not line.startswith("#"))
+def _series(page: str) -> int:
+    return sum(1 for line in page.splitlines() if line and not line.startswith("#"))
 
 
 def _scrapes(client: httpx.Client) -> list[float]:
@@ -110,10 +111,6 @@ def _scrapes(client: httpx.Client) -> list[float]:
         client.get("/metrics").raise_for_status()
         seconds.append(time.monotonic() - begun)
     return seconds
-
-
-def _p99(seconds: list[float]) -> float:
-    return statistics.quantiles(seconds, n=100)[98]
 
 
 @contextmanager

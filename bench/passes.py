@@ -10,8 +10,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from bench.processes import Running, running
-from bench.scraping import ScrapeCosts, exporting, figure, measure_scrapes, scrape, write_config
+from bench.scraping import (
+    ScrapeCosts,
+    calls_by_app,
+    exporting,
+    figure,
+    measure_scrapes,
+    scrape,
+    warm_up,
+    write_config,
+)
 from rk_exporter.exporter.exporter import WORKERS_PER_APP
 
 
@@ -20,9 +31,13 @@ PASSES = {10: 20, 100: 10, 1000: 5}
 STARTS = 5
 STARTED = 30
 LISTED = (1000, 10_000)
-# All but these, the smallest number of LISTED, never have a recording.
-LISTED_IDLE = 100_000
+MOSTLY_IDLE = 100_000
+"""How many meetings are listed if only `LISTED[0]` of them ever have a recording."""
 LISTED_PASSES = 10
+# The default of `--follow.max-recordings`. More have finished in each of these accounts.
+_FINISHED_SHOWN = 1000
+# In the real pace, one in twenty meetings is being recorded.
+_LEAST_RUNNING = 0.03
 DEFAULT_BUDGET = 600
 
 
@@ -44,7 +59,7 @@ def print_processes() -> None:
         _print_start(Path(folder))
         _print_passes(Path(folder))
         _print_listed(Path(folder))
-        _print_listed_idle(Path(folder))
+        _print_mostly_idle(Path(folder))
 
 
 def _print_start(folder: Path) -> None:
@@ -94,8 +109,9 @@ def _print_passes(folder: Path) -> None:
 
 
 def _measure(exporter: Running, meeting_count: int) -> Measured:
-    scrape(exporter)  # connects, and warms up
+    warm_up(exporter, meetings=meeting_count)
     seconds, cpu, sizes, deferred = [], [], [], []
+    calls = _calls(scrape(exporter))
     for _ in range(PASSES[meeting_count]):
         before = exporter.cpu_seconds()
         answer = scrape(exporter)
@@ -103,6 +119,9 @@ def _measure(exporter: Running, meeting_count: int) -> Measured:
         sizes.append(answer.num_bytes_downloaded)
         seconds.append(figure(answer, "rk_scrape_duration_seconds"))
         deferred.append(figure(answer, "rk_meetings_deferred"))
+        calls, made = _calls(answer), _calls(answer) - calls
+        if made < meeting_count - deferred[-1]:
+            raise AssertionError(f"a pass of {meeting_count} meetings made only {made} calls")
     return Measured(
         pass_seconds=statistics.median(seconds),
         floor_seconds=math.ceil(meeting_count / WORKERS_PER_APP) * LATENCY_SECONDS,
@@ -111,6 +130,10 @@ def _measure(exporter: Running, meeting_count: int) -> Measured:
         scrape_bytes=int(statistics.median(sizes)),
         deferred=int(max(deferred)),
     )
+
+
+def _calls(answer: httpx.Response) -> int:
+    return calls_by_app(answer.text).total()
 
 
 def _print_listed(folder: Path) -> None:
@@ -124,9 +147,7 @@ def _print_listed(folder: Path) -> None:
     for count in LISTED:
         with _simulator(count, pace="real") as simulator:
             config = write_config(folder, simulator, read="list")
-            with exporting(config) as exporter:
-                scrape(exporter)  # connects, and warms up
-                costs = measure_scrapes(exporter, LISTED_PASSES)
+            costs = _listed_costs(config, meetings=count, in_use=count)
         figures.append(costs)
         print(f"| {count:,} | {_listed(costs)}")
     small, large = figures
@@ -139,24 +160,30 @@ def _print_listed(folder: Path) -> None:
     )
 
 
-def _print_listed_idle(folder: Path) -> None:
+def _print_mostly_idle(folder: Path) -> None:
     with _simulator(LISTED[0], pace="real") as simulator:
         config = write_config(folder, simulator, read="list")
         options = json.loads(config.read_text())
         found = options["meeting_ids"]
-        idle = [f"idle-{number}" for number in range(LISTED_IDLE - len(found))]
+        idle = [f"idle-{number}" for number in range(MOSTLY_IDLE - len(found))]
         config.write_text(json.dumps({**options, "meeting_ids": [*found, *idle]}))
-        with exporting(config) as exporter:
-            scrape(exporter)  # connects, and warms up
-            costs = measure_scrapes(exporter, LISTED_PASSES)
-    if not LISTED[0] / 2 < costs.recordings < LISTED[0] * 10:
-        raise RuntimeError(f"{costs.recordings} recordings are shown")
+        costs = _listed_costs(config, meetings=MOSTLY_IDLE, in_use=LISTED[0])
     print(
         "the same, and most meetings never have a recording:\n\n"
         "| meetings | recordings shown | scrape | CPU | peak memory | gzipped |"
         "\n| ---: | ---: | ---: | ---: | ---: | ---: |\n"
-        f"| {LISTED_IDLE:,} | {_listed(costs)}\n"
+        f"| {MOSTLY_IDLE:,} | {_listed(costs)}\n"
     )
+
+
+def _listed_costs(config: Path, *, meetings: int, in_use: int) -> ScrapeCosts:
+    """Measure scrapes of *meetings* that are read through the list, so many of which are used."""
+    with exporting(config) as exporter:
+        warm_up(exporter, meetings=meetings)
+        costs = measure_scrapes(exporter, LISTED_PASSES)
+    if costs.recordings < _FINISHED_SHOWN + _LEAST_RUNNING * in_use:
+        raise AssertionError(f"{costs.recordings} recordings of {in_use} meetings are shown")
+    return costs
 
 
 def _listed(costs: ScrapeCosts) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 
 
+_ADDRESS = r"127\.0\.0\.1:[1-9]\d*"
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -89,17 +90,23 @@ def running_command(
         env={"PATH": os.environ["PATH"], **(environment or {})},
     ) as process:
         try:
-            said = ""
-            match = None
-            while match is None:
+            said, url = "", None
+            while url is None:
                 line = process.stdout.readline() if process.stdout else ""
                 if not line:
                     raise RuntimeError(f"did not start: {said}")
                 said += line
-                match = re.search(r"(https?://)?127\.0\.0\.1:[1-9]\d*", line)
+                url = url_in(line)
             # A process must not wait because nobody reads what it logs.
             Thread(target=process.stdout.read if process.stdout else None, daemon=True).start()
-            url = match[0] if match[1] else f"http://{match[0]}"
             yield Running(url, process.pid, started_at, time.monotonic())
         finally:
             process.terminate()
+
+
+def url_in(line: str) -> str | None:
+    """Return the URL of the address in a line, which says without a scheme that it is HTTP."""
+    if url := re.search(rf"https?://{_ADDRESS}", line):
+        return url[0]
+    address = re.search(_ADDRESS, line)
+    return f"http://{address[0]}" if address else None

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from bench.processes import Running, running
-from bench.scraping import HEADERS, exporting, write_config
+from bench.scraping import HEADERS, exporting, p99, recordings_shown, write_config
 from tests.support.web_config import (
     CLIENT_CERTIFICATES,
     PASSWORD,
@@ -149,7 +149,7 @@ def _cost(clients: Iterator[httpx.Client], exporter: Running, case: Case) -> Cos
     return Cost(
         cpu_ms=1000 * cpu_seconds / case.count,
         median_ms=1000 * statistics.median(seconds),
-        p99_ms=1000 * sorted(seconds)[int(0.99 * case.count)],
+        p99_ms=1000 * p99(seconds),
     )
 
 
@@ -158,7 +158,7 @@ def _scrape(client: httpx.Client, exporter: Running, case: Case, number: int) ->
     auth = (USER, f"wrong {number}") if case.wrong else case.auth
     answer = client.get(f"{exporter.url}/metrics", headers=HEADERS, auth=auth)
     expected = _UNAUTHORIZED if case.wrong else _OK
-    shown = answer.text.count("\nrk_recording_info{")
+    shown = recordings_shown(answer.text)
     if answer.status_code != expected or (shown < RECORDINGS) is (expected == _OK):
         raise RuntimeError(f"{case.name}: status {answer.status_code}, {shown} recordings")
 

@@ -2,11 +2,13 @@
 
 import itertools
 import json
+import math
 import re
 import statistics
 import time
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from bench.processes import Running, running
 
 # The budget is not measured here.
 BUDGET = 100_000
+_MOST_WARM_UP_SCRAPES = 10
 
 # The headers of Prometheus.
 HEADERS = {
@@ -77,6 +80,15 @@ def scrape(exporter: Running) -> httpx.Response:
     return answer.raise_for_status()
 
 
+def warm_up(exporter: Running, *, meetings: int) -> None:
+    """Scrape until all *meetings* have been read, so that the connections exist as well."""
+    for _ in range(_MOST_WARM_UP_SCRAPES):
+        read = meetings_read(scrape(exporter).text)
+        if read == meetings:
+            return
+    raise AssertionError(f"only {read} of {meetings} meetings have been read")
+
+
 def measure_scrapes(exporter: Running, count: int) -> ScrapeCosts:
     """Scrape an exporter *count* times in a row."""
     seconds, cpu, sizes, recordings = [], [], [], []
@@ -86,7 +98,7 @@ def measure_scrapes(exporter: Running, count: int) -> ScrapeCosts:
         seconds.append(time.monotonic() - begun)
         cpu.append(exporter.cpu_seconds() - cpu_before)
         sizes.append(answer.num_bytes_downloaded)
-        recordings.append(len(re.findall(r"^rk_recording_info{", answer.text, re.MULTILINE)))
+        recordings.append(recordings_shown(answer.text))
     return ScrapeCosts(
         recordings=int(statistics.median(recordings)),
         seconds=statistics.median(seconds),
@@ -102,6 +114,31 @@ def figure(answer: httpx.Response, name: str) -> float:
     if not match:
         raise LookupError(name)
     return float(match[1])
+
+
+def recordings_shown(text: str) -> int:
+    """Return how many recordings an exposition shows."""
+    return len(re.findall(r"^rk_recording_info{", text, re.MULTILINE))
+
+
+def meetings_read(text: str) -> int:
+    """Return how many meetings the exporter has read since it started."""
+    pattern = r"^rk_meeting_last_success_timestamp_seconds{"
+    return len(re.findall(pattern, text, re.MULTILINE))
+
+
+def calls_by_app(text: str) -> Counter[str]:
+    """Return how many calls the exporter has made for each app."""
+    calls: Counter[str] = Counter()
+    pattern = r'^rk_api_requests_total{.*rk_app="([^"]*)".*} (\S+)$'
+    for app, number in re.findall(pattern, text, re.MULTILINE):
+        calls[app] += int(float(number))
+    return calls
+
+
+def p99(seconds: Sequence[float]) -> float:
+    """Return the time within which 99 % of the answers arrived."""
+    return sorted(seconds)[math.ceil(0.99 * len(seconds)) - 1]
 
 
 def _meeting_ids(base_url: str) -> Iterator[str]:

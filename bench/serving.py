@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import math
 import ssl
 import statistics
 import tempfile
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench.processes import Running, running
-from bench.scraping import exporting, write_config
+from bench.scraping import exporting, p99, recordings_shown, write_config
 from tests.support.web_config import (
     TLS_FILES,
     USER,
@@ -49,7 +50,7 @@ class Generator:
     @property
     def shown(self) -> int:
         """Return the number of recordings in the last answer."""
-        return gzip.decompress(self.last_body).count(b"\nrk_recording_info{")
+        return recordings_shown(gzip.decompress(self.last_body).decode())
 
     async def run(self, rate: float) -> float:
         """Return the 99th percentile of the time from when a request was due to its answer."""
@@ -61,8 +62,7 @@ class Generator:
                 await asyncio.sleep(max(0.0, due - loop.time()))
                 group.create_task(self._ask(due))
         reached = count / (loop.time() - begun)
-        slow = reached < rate * _REACHED
-        return float("inf") if slow else statistics.quantiles(self.seconds, n=100)[98]
+        return math.inf if reached < rate * _REACHED else p99(self.seconds)
 
     async def _ask(self, due: float) -> None:
         reader, writer = await self.reader_writers.get()

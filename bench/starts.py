@@ -7,7 +7,6 @@ turns with this one, so that noise meets both, and says whether they show the sa
 
 import argparse
 import io
-import logging
 import shutil
 import statistics
 import subprocess
@@ -104,7 +103,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.starts", description=__doc__)
     parser.add_argument("revision", help="what git calls it: a tag, a branch or a commit")
     revision = parser.parse_args().revision
-    logging.getLogger("rk_exporter").setLevel(logging.ERROR)
     with _tree_of(revision) as tree:
         print_starts({revision: tree, "this one": _HERE})
 

@@ -7,10 +7,11 @@ import signal
 import ssl
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,6 +22,8 @@ from bench.soak.site import Site, authorization
 from rk_exporter.simulator import Simulator
 from rk_exporter.simulator.api.faults import Fault
 
+
+Act: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 _TIMEOUT_SECONDS = 20.0
 # The exporter closes clients that need 5 s for their part, and is right if this process was late.
@@ -175,7 +178,7 @@ class Load:
     async def _hang(self, context: ssl.SSLContext | None, data: bytes) -> None:
         address = urlsplit(self.url)
         # The exporter may close it at any time, also during the handshake.
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError):
             _, writer = await asyncio.open_connection(
                 address.hostname,
                 address.port,
@@ -219,24 +222,18 @@ class Load:
             return None
         return answer
 
-    def _every(
-        self, group: asyncio.TaskGroup, seconds: float, act: Callable[[], Awaitable[None]]
-    ) -> None:
+    def _every(self, group: asyncio.TaskGroup, seconds: float, act: Act) -> None:
         """Start *act* in each interval of *seconds*, also if the one before still runs."""
 
         async def repeat() -> None:
             while True:
-                group.create_task(_awaited(act()))
+                group.create_task(act())
                 await asyncio.sleep(seconds)
 
         group.create_task(repeat())
 
     @staticmethod
-    async def _again_and_again(act: Callable[[], Awaitable[None]]) -> None:
+    async def _again_and_again(act: Act) -> None:
         while True:
             await act()
             await asyncio.sleep(0.1)
-
-
-async def _awaited(act: Awaitable[None]) -> None:
-    await act

@@ -68,14 +68,14 @@ class Site:
 
     def configure(self, turn: int) -> None:
         """Write a configuration that differs from the one before in meetings and options."""
-        apps = [self._app("first", self.meetings[turn % 3 :], BUDGET)]
+        apps = [self._app("first", self.meetings[turn % 3 :])]
         if turn % 4 == 1:
-            apps.append(self._app("second", self.meetings[:2], BUDGET))
+            apps.append(self._app("second", self.meetings[:2]))
         self._write_config({"apps": apps, "scrape": self._scrape(turn)})
 
     def misconfigure(self) -> None:
         """Write a configuration that must be refused."""
-        self._write_config({"apps": [self._app("first", self.meetings, BUDGET) | {"read": "no"}]})
+        self._write_config({"apps": [self._app("first", self.meetings) | {"read": "no"}]})
 
     def client_context(self) -> ssl.SSLContext:
         """Return the TLS settings of a client that trusts the authority."""
@@ -99,13 +99,13 @@ class Site:
         }
         self._replace(self.config_file.name, json.dumps(always | content))
 
-    def _app(self, name: str, meetings: tuple[str, ...], budget: int) -> dict[str, Any]:
+    def _app(self, name: str, meetings: tuple[str, ...]) -> dict[str, Any]:
         return {
             "name": name,
             "account_id": "account",
             "app_id": name,
             "api_token_file": "token",
-            "budget": budget,
+            "budget": BUDGET,
             "meetings": {"ids": list(meetings)},
         }
 

@@ -72,7 +72,6 @@ def test_limits_for_finished_recordings() -> None:
     assert replace(SHOWN, finished=10_000).is_met is None
     for missed in (
         replace(SHOWN, restore_calls=22),
-        replace(SHOWN, costs=replace(costs, recordings=PROMISED - 1)),
         replace(SHOWN, costs=replace(costs, cpu_seconds=1.5)),
         replace(SHOWN, costs=replace(costs, peak_mib=150.0)),
     ):
