@@ -20,7 +20,7 @@ from tests.support.markdown import PAGES, ROOT
 from tests.support.monitoring.grafana import questions
 from tests.support.monitoring.servers import free_port
 from tests.support.programs import required_program
-from tools.screenshots.__main__ import DATASOURCE, OF_DEMO, OF_WEEKS, PICTURES, THEMES
+from tools.screenshots.__main__ import DATASOURCE, OF_DEMO, OF_WEEKS, PICTURES, STATUS, THEMES
 from tools.screenshots.backfill import Programs, past
 
 
@@ -101,6 +101,15 @@ def test_pictures_from_a_program(tmp_path: Path) -> None:
             assert (given[0], given[2]) == (str(dashboard), str(picture))
             assert (given[1] == prometheus) == (name != OF_WEEKS)
             assert given[3:5] == ["--theme", theme]
+
+
+def test_the_status_page_alone(tmp_path: Path) -> None:
+    """A browser draws the status page, which needs no Grafana."""
+    with site() as (url, _):
+        draw("--only", STATUS, "--exporter", url, "--folder", str(tmp_path))
+    assert {f"{STATUS}-{theme}.png" for theme in THEMES} == {
+        path.name for path in tmp_path.iterdir()
+    }
 
 
 def test_weeks(tmp_path: Path) -> None:

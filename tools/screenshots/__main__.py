@@ -37,18 +37,17 @@ def main() -> None:
     """Draw the chosen pictures in all themes."""
     options = _options()
     options.folder.mkdir(parents=True, exist_ok=True)
-    chosen = options.only or PICTURES
     _draw(
         options,
         [
             View(name, uid, height, options.prometheus)
             for name, (uid, height) in OF_DEMO.items()
-            if name in chosen
+            if name in options.only
         ],
     )
-    if STATUS in chosen:
+    if STATUS in options.only:
         draw_page(options.exporter, _STATUS_HEIGHT, _pictures(options, STATUS))
-    if OF_WEEKS in chosen:
+    if OF_WEEKS in options.only:
         with tempfile.TemporaryDirectory(prefix="rk-exporter-weeks-") as folder:
             lasting = timedelta(weeks=options.weeks)
             with past(
@@ -105,12 +104,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--weeks", type=float, default=6, help="how many weeks: 6")
     parser.add_argument("--weeks-address", metavar="HOST:PORT", default="127.0.0.1:9095")
     options = parser.parse_args()
-    if not options.grafana and not options.preview:
+    options.only = options.only or PICTURES
+    # A browser draws the status page.
+    if {*options.only} != {STATUS} and not options.grafana and not options.preview:
         parser.error(_NOTHING_DRAWS)
     prometheus, promtool = shutil.which("prometheus"), shutil.which("promtool")
     if prometheus and promtool:
         options.programs = Programs(prometheus, promtool)
-    elif OF_WEEKS in (options.only or PICTURES):
+    elif OF_WEEKS in options.only:
         parser.error(_NO_PROMETHEUS)
     return options
 
