@@ -85,16 +85,17 @@ class AccountMetrics:
 
     def set_accounts(self, names: Iterable[str]) -> None:
         """Let the counters of the accounts with these *names* begin at 0; remove all others."""
-        names = set(names)
+        # The series of all processes are in the same order, which a set does not keep.
+        wanted = dict.fromkeys(names)
         known = {
             sample.labels["rk_account"]
             for family in self.malformed.collect()
             for sample in family.samples
         }
-        for name in known - names:
+        for name in known - wanted.keys():
             for counter in (self.requests, self.failures, self.malformed, self.internal_errors):
                 counter.remove_by_labels({"rk_account": name})
-        for name in names:
+        for name in wanted:
             self.requests.labels(name, "200")
             self.malformed.labels(name)
             self.internal_errors.labels(name)

@@ -1,6 +1,6 @@
 """Metrics of API calls."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
@@ -30,13 +30,11 @@ class ApiCallMetrics:
     """
     The counters of API calls.
 
-    The children of the endpoints that an app's configuration uses, *endpoints* by the app's name,
-    start at 0; those of another endpoint with its first call.
+    The children of the endpoints that an app's configuration uses start at 0 when the app is added;
+    those of another endpoint with its first call.
     """
 
-    def __init__(
-        self, endpoints: Mapping[str, Iterable[str]], *, registry: CollectorRegistry
-    ) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
         # The library's only switch for the _created series.
         disable_created_metrics()  # type: ignore[no-untyped-call] # has no annotations
         self.requests = Counter(
@@ -67,11 +65,9 @@ class ApiCallMetrics:
         )
         self.codes = code_values()
         self._in_use: set[tuple[str, str]] = set()
-        for app, used in endpoints.items():
-            self.add(app, used)
 
     def add(self, app: str, endpoints: Iterable[str]) -> None:
-        """Create the children of an app, if there are none."""
+        """Create the children of an app that uses these *endpoints*, if there are none."""
         for endpoint in endpoints:
             self.start_at_zero(app, endpoint)
         for field in (*MALFORMABLE_FIELDS, RATELIMIT_FIELD):

@@ -16,8 +16,8 @@ class OwnMetrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.calls = ApiCallMetrics({}, registry=self._registry)
-        self.internal_errors = internal_errors((), registry=self._registry)
+        self.calls = ApiCallMetrics(self._registry)
+        self.internal_errors = internal_errors(self._registry)
         self._registry.register(BlockedIoMetrics())
         self._accounts: AccountMetrics | None = None
         self._names: frozenset[str] = frozenset()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
@@ -64,22 +64,24 @@ class RecordingFamily:
     type: str
     documentation: str
     samples: Callable[[RecordingLabels, ReadRecording], Iterable[Sample]]
+    depends_on_time: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingGauge:
+    """A gauge of recordings and its *value*; None means that there is no sample."""
+
+    type: ClassVar[str] = "gauge"
+    name: str
+    documentation: str
+    value: Callable[[ReadRecording], float | None]
     depends_on_time: bool = False
     """Whether the value may change while the API reports the same recording."""
 
-
-def _gauge(
-    name: str,
-    documentation: str,
-    value: Callable[[ReadRecording], float | None],
-    *,
-    depends_on_time: bool = False,
-) -> RecordingFamily:
-    def samples(labels: RecordingLabels, read: ReadRecording) -> Iterable[Sample]:
-        number = value(read)
-        return () if number is None else (Sample(name, labels.plain, float(number)),)
-
-    return RecordingFamily(name, "gauge", documentation, samples, depends_on_time)
+    def samples(self, labels: RecordingLabels, read: ReadRecording) -> Iterable[Sample]:
+        """Return the sample of one recording."""
+        number = self.value(read)
+        return () if number is None else (Sample(self.name, labels.plain, float(number)),)
 
 
 def _state_samples(
@@ -113,7 +115,7 @@ def _info_samples(labels: RecordingLabels, read: ReadRecording) -> Iterable[Samp
     return (Sample("rk_recording_info", label_set, 1.0),)
 
 
-RECORDING_FAMILIES = (
+RECORDING_FAMILIES: tuple[RecordingFamily | RecordingGauge, ...] = (
     RecordingFamily(
         "rk_recording_status",
         "gauge",
@@ -123,46 +125,46 @@ RECORDING_FAMILIES = (
             "rk_recording_status", labels.statuses, read.recording.status
         ),
     ),
-    _gauge(
+    RecordingGauge(
         "rk_recording_file_size_bytes",
         f"Size of the recording's file (API field file_size). {RECORDING_AGE}",
         lambda read: read.recording.file_size_bytes,
     ),
-    _gauge(
+    RecordingGauge(
         "rk_recording_duration_seconds",
         "Length of the recording (API field recording_duration). If that is absent or 0: "
         "stopped_time, or else the time of the last read, minus started_time. " + RECORDING_AGE,
         lambda read: read.duration_seconds,
         depends_on_time=True,
     ),
-    _gauge(
+    RecordingGauge(
         "rk_recording_download_url_expiry_timestamp_seconds",
         f"When the download URL expires (API field download_url_expiry). {RECORDING_AGE}",
         lambda read: read.recording.download_url_expiry_timestamp_seconds,
     ),
-    _gauge(
+    RecordingGauge(
         "rk_recording_download_url_expires_in_seconds",
         "Time until the download URL expires (API field download_url_expiry); negative after the "
         f"expiry. {RECORDING_AGE}",
         lambda read: read.expires_in_seconds,
         depends_on_time=True,
     ),
-    _gauge(
+    RecordingGauge(
         "rk_recording_invoked_timestamp_seconds",
         f"When the recording was requested (API field invoked_time). {RECORDING_AGE}",
         lambda read: read.recording.invoked_timestamp_seconds,
     ),
-    _gauge(
+    RecordingGauge(
         "rk_recording_started_timestamp_seconds",
         f"When the recording started (API field started_time). {RECORDING_AGE}",
         lambda read: read.recording.started_timestamp_seconds,
     ),
-    _gauge(
+    RecordingGauge(
         "rk_recording_stopped_timestamp_seconds",
         f"When the recording stopped (API field stopped_time). {RECORDING_AGE}",
         lambda read: read.recording.stopped_timestamp_seconds,
     ),
-    _gauge(
+    RecordingGauge(
         "rk_recording_last_success_timestamp_seconds",
         "When the recording was last read. A finished recording is read only every few hours.",
         lambda read: read.read_at,

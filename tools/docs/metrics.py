@@ -8,14 +8,11 @@ from prometheus_client.metrics_core import Metric
 
 from rk_exporter.api.endpoints import ENDPOINTS
 from rk_exporter.archive.status import ArchiveStatus, Copies
-from rk_exporter.metrics.accounts import AccountMetrics
-from rk_exporter.metrics.api_calls import ApiCallMetrics
-from rk_exporter.metrics.blocked_io import BlockedIoMetrics
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.metrics.event_loop import EventLoopMetrics
 from rk_exporter.metrics.families import SnapshotFamilies
-from rk_exporter.metrics.internal_errors import internal_errors
 from rk_exporter.metrics.meetings import MEETING_AGE
+from rk_exporter.metrics.own_metrics import OwnMetrics
 from rk_exporter.metrics.recordings import RECORDING_AGE
 from rk_exporter.metrics.shards import shard_families
 from rk_exporter.metrics.web_config import WebConfigMetrics
@@ -201,20 +198,17 @@ class _Reloaded:
 def _families() -> Iterator[Metric]:
     """Return all metrics but those of the process, each with a sample."""
     registry = CollectorRegistry()
-    ApiCallMetrics({"app": ENDPOINTS}, registry=registry)
-    internal_errors(["app"], registry=registry)
-    registry.register(BlockedIoMetrics())
     registry.register(EventLoopMetrics(EventLoopLag()))
     registry.register(ConfigReloadMetrics(_Reloaded()))
     registry.register(WebConfigMetrics(_Reloaded()))
     registry.register(WebhookEvents(events=EventName, results=Result))
-    snapshot = SnapshotFamilies()(_snapshot())
-    accounts = AccountMetrics()
-    accounts.set_accounts(["account"])
+    own = OwnMetrics()
+    own.set_apps({"app": ENDPOINTS})
+    own.set_accounts(["account"])
     return chain(
-        snapshot,
+        SnapshotFamilies()(_snapshot()),
+        own.collect({"app"}),
         registry.collect(),
-        accounts.registry.collect(),
         shard_families(Shard(0, 2)),
     )
 

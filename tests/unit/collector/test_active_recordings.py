@@ -77,7 +77,7 @@ class ListHarness:
             **{"rate_limit": 0, "latency_seconds": 0.05, **simulator_options},
         )
         self.proxy = ApiProxy(self.simulator)
-        metrics = ApiCallMetrics({}, registry=CollectorRegistry())
+        metrics = ApiCallMetrics(CollectorRegistry())
         self._client = RealtimeKitClient(
             ApiCaller(
                 App("production", ACCOUNT, APP),

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client import exposition as text_encoder
@@ -47,6 +47,10 @@ class Families(CollectorRegistry):
         return self._families
 
 
+def taken_at(number: float) -> Metric:
+    return GaugeMetricFamily("taken_at", "help", value=number)
+
+
 def by_the_library(families: list[Metric], form: Format) -> bytes:
     collected = Families(families)
     if form is Format.TEXT:
@@ -76,6 +80,15 @@ def by_the_library(families: list[Metric], form: Format) -> bytes:
         (";;;,,=,q", Format.TEXT),
         (", ".join(["a/b;c=d"] * 2000), Format.TEXT),
         ("application/vnd.google.protobuf;proto=io.prometheus", Format.TEXT),
+        ("application/openmetrics-text;q=0.1, text/*;q=0.2", Format.TEXT),
+        ("application/openmetrics-text;q=0.1, */*;q=0.2", Format.TEXT),
+        ("application/openmetrics-text;q=0.1, TEXT/PLAIN; Version=0.0.4", Format.TEXT),
+        ("application/openmetrics-text;q=0.1, text/plain;version=1.0.0", Format.OPENMETRICS),
+        ("application/openmetrics-text;q=0.1, text/html", Format.OPENMETRICS),
+        ("application/openmetrics-text; q = 0.1 , text/plain; q = 0.2", Format.TEXT),
+        ("application/openmetrics-text;q=0.001", Format.OPENMETRICS),
+        ("application/openmetrics-text;version", Format.TEXT),
+        ("application/openmetrics-text;q=0.5;q=0", Format.TEXT),
     ],
 )
 def test_negotiation(accept: str, expected: Format) -> None:
@@ -94,6 +107,12 @@ def test_negotiation(accept: str, expected: Format) -> None:
         ("gzip;q=0, *", False),
         ("*;q=0, gzip", True),
         ("*", True),
+        ("gzip;q=0.001", True),
+        ("gzip;q=1.000", True),
+        ("gzip;q=high", False),
+        ("*;q=0", False),
+        ("identity, gzip ; q = 0", False),
+        ("x-gzip", False),
     ],
 )
 def test_gzip(accept_encoding: str, expected: bool) -> None:  # noqa: FBT001 # parameter of a test
@@ -128,6 +147,11 @@ def test_same_bytes_as_the_library(form: Format) -> None:
     text=st.text(st.characters(exclude_categories=["Cs"])),
     number=st.floats(allow_nan=False) | st.integers(0, 2**63),
 )
+# From a million on the library's form is not Python's.
+@example(text="", number=1e6)
+@example(text="", number=999_999.5)
+@example(text="", number=-1e6)
+@example(text="", number=1_000_000)
 def test_any_label_and_value(form: Format, text: str, number: float) -> None:
     """Any label, HELP line and number is encoded exactly as the library encodes it."""
     gauge = GaugeMetricFamily("gauge", text, labels=["b", "a"])
@@ -146,6 +170,14 @@ def test_any_label_and_value(form: Format, text: str, number: float) -> None:
     else:
         parsed = list(parse_text(encoded.decode()))
     assert text == parsed[0].samples[0].labels["b"]
+
+
+@pytest.mark.parametrize("form", Format)
+def test_characters_without_bytes(form: Format) -> None:
+    """A label that UTF-8 cannot express costs only its own character."""
+    info = InfoMetricFamily("some", "help")
+    info.add_metric([], {"name": "a\ud800b"})
+    assert b'some_info{name="a?b"} 1.0' in encode([info], form).splitlines()
 
 
 def test_each_format_is_rendered_once_for_a_snapshot() -> None:
@@ -176,27 +208,121 @@ def test_each_format_is_rendered_once_for_a_snapshot() -> None:
 
 
 def test_compressed_pages_are_equal() -> None:
-    """The same snapshot is compressed to the same bytes, whatever the time is."""
+    """A page is compressed by the fastest level, to the same bytes at any time."""
+
+    async def ask() -> list[bytes]:
+        exposition = Exposition(lambda _: [taken_at(number) for number in range(100)])
+        pages = [
+            await exposition.render(Snapshot((), NOW), Format.TEXT, gzipped=gzipped)
+            for gzipped in (False, True)
+        ]
+        exposition.close()
+        return pages
+
+    plain, compressed = run(ask())
+    assert gzip.compress(plain, 1, mtime=0) == compressed
+
+
+def test_forgotten_pages_are_rendered_again() -> None:
+    """After other metrics than the snapshot's have changed, the snapshot is rendered again."""
+    numbers = iter(range(9))
+
+    async def ask() -> list[bytes]:
+        exposition, snapshot = Exposition(lambda _: [taken_at(next(numbers))]), Snapshot((), NOW)
+        pages = []
+        for is_forgotten in (False, False, True, False):
+            if is_forgotten:
+                exposition.forget()
+            pages.append(await exposition.render(snapshot, Format.TEXT, gzipped=False))
+        exposition.close()
+        return pages
+
+    assert [0, 0, 1, 1] == [value(page.decode(), "taken_at") for page in run(ask())]
+
+
+class Busy:
+    """The families of an exposition whose rendering takes until it may end, or too long."""
+
+    def __init__(self) -> None:
+        self.has_begun, self.may_end, self.has_ended = (threading.Event() for _ in range(3))
+        self.rendered: list[float] = []
+
+    def __call__(self, snapshot: Snapshot) -> list[Metric]:
+        self.rendered.append(snapshot.taken_at)
+        self.has_begun.set()
+        self.may_end.wait(10)
+        self.has_ended.set()
+        return [taken_at(snapshot.taken_at)]
+
+
+def asked(exposition: Exposition, number: float) -> asyncio.Task[bytes]:
+    """Ask for a page of the snapshot with this *number*."""
+    page = exposition.render(Snapshot((), number), Format.TEXT, gzipped=False)
+    return asyncio.create_task(page)
+
+
+def test_close_waits_for_nothing() -> None:
+    """After close the page that is being rendered ends in its own time, and no other begins."""
+    busy = Busy()
+
+    async def ask() -> bool:
+        exposition = Exposition(busy)
+        pages = [asked(exposition, number) for number in (1, 2)]
+        await asyncio.to_thread(busy.has_begun.wait, 30)
+        exposition.close()
+        has_waited = busy.has_ended.is_set()
+        busy.may_end.set()
+        await asyncio.gather(*pages, return_exceptions=True)
+        return has_waited
+
+    assert not run(ask())
+    assert [1] == busy.rendered
+
+
+def test_pages_wait_for_each_other() -> None:
+    """Only one page is rendered at a time, because more would only share the processor."""
+    busy = Busy()
+
+    async def ask() -> list[float]:
+        exposition = Exposition(busy)
+        pages = [asked(exposition, number) for number in (1, 2, 3)]
+        await asyncio.to_thread(busy.has_begun.wait, 30)
+        begun = [*busy.rendered]
+        busy.may_end.set()
+        await asyncio.gather(*pages)
+        exposition.close()
+        return begun
+
+    assert [1] == run(ask())
+    assert [1, 2, 3] == busy.rendered
+
+
+def test_a_scraper_that_leaves() -> None:
+    """A scrape that is cancelled costs no other scrape its page."""
+    busy = Busy()
 
     async def ask() -> bytes:
-        exposition = Exposition(lambda _: [])
-        page = await exposition.render(Snapshot((), NOW), Format.TEXT, gzipped=True)
+        exposition, snapshot = Exposition(busy), Snapshot((), NOW)
+        first, second = (
+            asyncio.create_task(exposition.render(snapshot, Format.TEXT, gzipped=False))
+            for _ in range(2)
+        )
+        await asyncio.to_thread(busy.has_begun.wait, 30)
+        first.cancel()
+        busy.may_end.set()
+        page = await second
         exposition.close()
         return page
 
-    assert bytes(4) == run(ask())[4:8]
+    assert NOW == value(run(ask()).decode(), "taken_at")
+    assert [NOW] == busy.rendered
 
 
 def test_snapshots_in_flight_do_not_mix() -> None:
     """A page that is being compressed while a new snapshot arrives keeps its own content."""
 
-    def families(snapshot: Snapshot) -> list[Metric]:
-        gauge = GaugeMetricFamily("taken_at", "help")
-        gauge.add_metric([], snapshot.taken_at)
-        return [gauge]
-
     async def ask() -> list[bytes]:
-        exposition = Exposition(families)
+        exposition = Exposition(lambda snapshot: [taken_at(snapshot.taken_at)])
         snapshots = [Snapshot((), number) for number in range(20)]
         pages = await asyncio.gather(
             *(exposition.render(snapshot, Format.TEXT, gzipped=True) for snapshot in snapshots)

@@ -186,6 +186,25 @@ class TestValues:
             texts.append([sample.value for sample in answer.samples])
         assert [[0, 0, 0, 0], [0, 0, 0, 0], [2, 5, 5, 9]] == texts
 
+    def test_series_with_the_same_labels(self) -> None:
+        """Series with the same labels have old values of their own, also within a histogram."""
+        new, counted = NewSeries(), Histogram((1.0,), (2, 3), 9.0)
+        grown = [
+            counter("started", "help", [(LabelSet(), 4)]),
+            counter("dropped", "help", [(LabelSet(), 6)]),
+            histogram("delay", "help", [(LabelSet(), counted.observe(7.0))]),
+        ]
+        new.begin(
+            [
+                counter("started", "help", [(LabelSet(), 3)]),
+                histogram("delay", "help", [(LabelSet(), counted)]),
+            ]
+        )
+        answers = new.with_old_values(Snapshot((), 1), grown)
+        assert [[3], [0], [2, 5, 5, 9]] == [
+            [sample.value for sample in answer.samples] for answer in answers
+        ]
+
     def test_gauges_are_current(self) -> None:
         """Values that do not count are shown as they are."""
         gauge = GaugeMetricFamily("some", "help", value=3)

@@ -1,6 +1,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.metrics_core import Metric
 
 from rk_exporter.metrics.own_metrics import OwnMetrics
@@ -9,6 +11,8 @@ from rk_exporter.model.failure import Reason
 
 
 LIST = "recordings"
+# Each change leaves these apps or accounts in the configuration.
+CHANGES = st.lists(st.lists(st.sampled_from("abc"), unique=True), min_size=1, max_size=6)
 
 
 def owners(families: Iterable[Metric], label: str) -> dict[str, set[str]]:
@@ -19,6 +23,62 @@ def owners(families: Iterable[Metric], label: str) -> dict[str, set[str]]:
             if label in sample.labels:
                 found.setdefault(family.name, set()).add(sample.labels[label])
     return found
+
+
+def sums(families: Iterable[Metric], name: str, label: str) -> dict[str, float]:
+    """Return the sum of a counter's samples, by the value of a label."""
+    found: dict[str, float] = {}
+    for family in families:
+        for sample in family.samples:
+            if sample.name == f"{name}_total":
+                owner = sample.labels[label]
+                found[owner] = found.get(owner, 0) + sample.value
+    return found
+
+
+@given(CHANGES)
+def test_any_changes_of_apps(changes: list[list[str]]) -> None:
+    """The apps of the last two changes are shown, with what happened since they were added."""
+    metrics, counted, before = OwnMetrics(), dict[str, int](), list[str]()
+    for names in changes:
+        metrics.set_apps({name: [LIST] for name in names})
+        counted = {name: counted.get(name, 0) for name in {*names, *before}}
+        for name in names:
+            metrics.calls.of(name).called(LIST, "200", 1.0)
+            metrics.count_bug(name)
+            counted[name] += 1
+        families = [*metrics.collect(counted)]
+        assert all(counted.keys() == shown for shown in owners(families, "rk_app").values())
+        assert counted == sums(families, "rk_api_requests", "rk_app") == metrics.bug_counts()
+        of_names = owners(metrics.collect(names), "rk_app").values()
+        assert [set(names)] * (5 if names else 0) == [*of_names]
+        before = names
+
+
+@given(CHANGES)
+def test_any_changes_of_accounts(changes: list[list[str]]) -> None:
+    """Only the accounts of the last change are shown, with what happened since they were added."""
+    metrics, counted = OwnMetrics(), dict[str, int]()
+    for names in changes:
+        metrics.set_accounts(names)
+        counted = {name: counted.get(name, 0) + 1 for name in names}
+        for name in names:
+            metrics.calls_of_account(name).called(LIST, "200", 1.0)
+            metrics.count_account_error(name)()
+        families = [*metrics.collect(())]
+        shown = owners(families, "rk_account").values()
+        assert [set(names)] * (4 if names else 0) == [*shown]
+        for name in ("rk_account_api_requests", "rk_account_internal_errors"):
+            assert counted == sums(families, name, "rk_account")
+
+
+def test_accounts_are_in_their_order() -> None:
+    """The series of accounts have the order of the configuration, in every process."""
+    metrics, names = OwnMetrics(), [f"account-{number}" for number in range(9)]
+    metrics.set_accounts(names)
+    for family in metrics.collect(()):
+        shown = [sample.labels.get("rk_account") for sample in family.samples]
+        assert "account" not in family.name or names == [*dict.fromkeys(shown)]
 
 
 def test_removed_accounts() -> None:
