@@ -8,7 +8,7 @@ from rk_exporter.config.loader import load
 from rk_exporter.config.parsers import Address
 from rk_exporter.config.sources import ConfigError
 from rk_exporter.config.webhook_options import DEFAULT_KEY_URL, parse_target_url
-from tests.unit.config.test_config import ENVIRONMENT, settings
+from tests.support.configs import ENVIRONMENT, settings
 
 
 def configured(**values: str) -> Config:
