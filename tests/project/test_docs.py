@@ -103,6 +103,17 @@ def test_every_command_is_documented() -> None:
     assert written == {f"rk-exporter {name}" for name in main.commands}
 
 
+def test_every_option_is_documented() -> None:
+    """Each option of a command is in its help on the page, or in the table of all options."""
+    page = text_of("docs/reference/command-line.md")
+    common = text_of(OPTIONS_PAGE)
+    for name, command in main.commands.items():
+        section = page.partition(f"## rk-exporter {name}\n")[2].partition("\n## ")[0]
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert f"{option.opts[0]} " in section or f"| `{option.opts[0]}` |" in common, name
+
+
 def metric_rows() -> list[list[str]]:
     """Return the rows of all metrics on their page, without marks."""
     table = all_rows(text_of(METRICS_PAGE).partition("## Labels")[0])

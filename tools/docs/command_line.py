@@ -1,16 +1,20 @@
 """The reference of the commands, from their help pages."""
 
+import copy
+
 import click
 
 from rk_exporter.cli.main import main
+from rk_exporter.cli.options import GroupedOption
 from tools.docs.tables import code, table
 
 
 _PROGRAM = "rk-exporter"
 _WIDTH = 100
 _AFTER_COMMANDS = """\
-`serve`, `check` and `scrape` take the same [options](options.md). [Simulator](simulator.md) lists
-the faults for `simulate`. Each command explains itself with `--help`, as shown below:
+`serve`, `check` and `scrape` take all [options](options.md) of the configuration, which their help
+pages below leave out. [Simulator](simulator.md) lists the faults for `simulate`. Each command
+explains itself with `--help`:
 
 ```sh
 rk-exporter --help
@@ -36,7 +40,7 @@ def command_line_reference() -> str:
     """Return all commands, their exit codes and help pages."""
     root = click.Context(main, info_name=_PROGRAM, terminal_width=_WIDTH, **main.context_settings)
     contexts = [
-        click.Context(command, root, name, terminal_width=_WIDTH)
+        click.Context(_with_its_own_options(command), root, name, terminal_width=_WIDTH)
         for name, command in sorted(main.commands.items())
     ]
     commands = table(
@@ -48,6 +52,13 @@ def command_line_reference() -> str:
         *(_section(_name(context), context) for context in contexts),
     ]
     return "\n".join([commands, _AFTER_COMMANDS, *sections])
+
+
+def _with_its_own_options(command: click.Command) -> click.Command:
+    """Return a copy without the options of the configuration, which have a page of their own."""
+    copied = copy.copy(command)
+    copied.params = [option for option in command.params if not isinstance(option, GroupedOption)]
+    return copied
 
 
 def _name(context: click.Context) -> str:
