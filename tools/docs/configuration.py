@@ -31,8 +31,8 @@ _MEETING_ROWS = (
     ("`name`", "text", "the id", "`weekly review`", "Name in `rk_meeting_info`."),
 )
 _EXAMPLE = """\
-You can set everything with flags or environment variables ([Options](options.md)). You need a file
-only for [several apps](../how-to/several-apps.md).
+Flags and environment variables can set everything for one app ([Options](options.md)). You need a
+file for [several apps](../how-to/several-apps.md) and [accounts](../how-to/accounts.md).
 
 Check a file without calling the API:
 
@@ -121,8 +121,8 @@ With `apps`, a top-level `account_id` and the settings under `api` and `download
 app that has none of its own. `app_id`, `meeting_ids` and `meetings` are then errors at the top
 level, whether they come from the file, a variable or a flag.
 
-Apps whose tokens are equal at the start share one [budget](../explanation/budget.md): the smallest
-of theirs.
+All apps without a `budget_group` share one [budget](../explanation/budget.md), the smallest of
+theirs, even if their tokens differ. So do the apps of each `budget_group`.
 """
 _KEYS = """\
 ## Keys of the file
