@@ -32,6 +32,8 @@ from rk_exporter.model.palette import BAD, GOOD
 _THIRD = Size(8, 8)
 _ROWS = 100
 _FEW_POINTS = 180
+# More than any age in seconds.
+_NEVER = "1e10"
 _STALE = threshold("data_age_seconds")
 
 _READ_AT = once(BY_MEETING, of_meeting("rk_meeting_last_success_timestamp_seconds"))
@@ -75,27 +77,43 @@ def deferred() -> Panel:
 
 def stale() -> Panel:
     """Show the meetings that were not read lately, the oldest first."""
-    age = f"time() - {_READ_AT}"
-    old = f"({age} > {_STALE} or on ({BY_MEETING}) {age} and on ({BY_MEETING}) {READ_FAILED})"
-    oldest = f"topk({_ROWS}, {old})"
-    unread = f"{READ_FAILED} or on ({BY_MEETING}) {_UP} and on ({BY_MEETING}) {old}"
     meeting = link_to(RECORDING, meeting="Meeting id")
     return table_of(
         About(
             "Stale meetings",
             "Meetings whose last read failed, or is older than the alert about old data allows. "
-            "Meetings without an age were never read. At most a hundred are shown.",
+            f"Meetings without an age were never read. At most {_ROWS} are shown.",
         ),
         [
             Label("Meeting", "meeting_name", link=meeting, link_title="Open recordings"),
-            Value("Last read", named(f"topk({_ROWS}, {unread})"), width=95, texts=_TEXTS),
-            Value("Age", oldest, unit=DURATION, width=110),
+            Value("Last read", named(last_reads_of_stale()), width=95, texts=_TEXTS),
+            Value("Age", ages_of_stale(), unit=DURATION, width=110),
             Label("App", "rk_app", width=110),
             Label("Meeting id", "meeting_id", is_hidden=True),
         ],
         size=_THIRD,
         sorted_by="Age",
         empty="All meetings were read recently.",
+    )
+
+
+def last_reads_of_stale() -> str:
+    """Return whether the last read of the stale meetings with a row succeeded."""
+    return f"{_UP} and on ({BY_MEETING})\n{_stalest()}"
+
+
+def ages_of_stale() -> str:
+    """Return the age of the stale meetings with a row, except of those that were never read."""
+    return f"{_stalest()} < {_NEVER}"
+
+
+def _stalest() -> str:
+    """Return the age of the stale meetings with a row, or `_NEVER`."""
+    age = f"time() - {_READ_AT}"
+    return (
+        f"topk({_ROWS}, {age} > {_STALE}\n"
+        f"or on ({BY_MEETING}) {age} and on ({BY_MEETING}) {READ_FAILED}\n"
+        f"or on ({BY_MEETING}) {_NEVER} + ({READ_FAILED}))"
     )
 
 
