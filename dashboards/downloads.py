@@ -1,7 +1,6 @@
 """The panels about checks of downloads, on several dashboards."""
 
 from dashboards import download_queries as queries
-from dashboards import legends
 from dashboards.links import RECORDING, link_to
 from dashboards.panels import LONG_DURATION, About, Panel, Size, events, query
 from dashboards.queries import EXPIRES_IN
@@ -101,4 +100,4 @@ def checks() -> Panel:
         size=Size(24, 8),
         colours=_COLOURS,
         absent="No exporter checks downloads: see downloads.verify.",
-    ).legend(legends.compact("sum"))
+    )

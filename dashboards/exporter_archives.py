@@ -1,6 +1,5 @@
 """The panels of the exporter dashboard about archives: the buckets with copies of recordings."""
 
-from dashboards import legends
 from dashboards.panels import About, Panel, Size, history, quantiles, query
 from dashboards.scope import BY_APP
 from dashboards.selectors import of_app, once
@@ -28,7 +27,7 @@ def not_archived() -> Panel:
         absent=_OFF,
     )
     # The axis of no files is short.
-    return panel.axis_soft_max(1).decimals(0).legend(legends.compact("lastNotNull"))
+    return panel.axis_soft_max(1).decimals(0)
 
 
 def objects() -> Panel:
@@ -38,7 +37,7 @@ def objects() -> Panel:
         [query(once(BY_APP, of_app("rk_archive_objects")), "{{rk_app}}")],
         size=_THIRD,
         absent=_OFF,
-    ).legend(legends.compact("lastNotNull"))
+    )
 
 
 def list_duration() -> Panel:

@@ -69,7 +69,6 @@ def rate_limit() -> Panel:
         size=_HALF,
         absent="Cloudflare has not reported any limit.",
     )
-    panel.legend(legends.compact("lastNotNull"))
     return panel.override_by_regexp("/ limit$/", [*dashed(), fixed("text")])
 
 
@@ -82,7 +81,7 @@ def endpoints() -> Panel:
         size=_THIRD,
         colours={_IDLE: UNKNOWN},
         stacked=True,
-    ).legend(legends.compact("lastNotNull"))
+    )
 
 
 def codes() -> Panel:
@@ -99,7 +98,7 @@ def codes() -> Panel:
         size=_THIRD,
         colours=_COLOURS,
         stacked=True,
-    ).legend(legends.compact("lastNotNull"))
+    )
 
 
 def failures() -> Panel:
@@ -116,7 +115,7 @@ def failures() -> Panel:
         colours={"none": GOOD},
     )
     # The axis of no failures is short.
-    return panel.axis_soft_max(1).legend(legends.compact("sum"))
+    return panel.axis_soft_max(1)
 
 
 def latency() -> Panel:

@@ -54,7 +54,7 @@ def pass_duration() -> Panel:
         ),
         [query(by_exporter(of_app("rk_scrape_duration_seconds")), "{{rk_app}} {{exporter}}")],
         size=_THIRD,
-    ).legend(legends.compact("lastNotNull"))
+    )
 
 
 def deferred() -> Panel:
@@ -71,7 +71,6 @@ def deferred() -> Panel:
         [query(promql, f"{{{{rk_app}}}} {title}") for title, promql in of_apps.items()],
         size=_THIRD,
     )
-    panel.legend(legends.compact("lastNotNull"))
     return panel.override_by_regexp("/ meetings$/", [*dashed(), fixed("text")])
 
 
@@ -135,7 +134,7 @@ def ages() -> Panel:
     # Each point looks at all meetings.
     panel = panel.max_data_points(_FEW_POINTS)
     # The axis has whole seconds.
-    return panel.axis_soft_max(60).legend(legends.compact("lastNotNull"))
+    return panel.axis_soft_max(60)
 
 
 def sources() -> Panel:

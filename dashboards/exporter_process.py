@@ -1,6 +1,5 @@
 """The panels of the exporter dashboard about its processes, without those of other programs."""
 
-from dashboards import legends
 from dashboards.panels import LONG_DURATION, About, Panel, Size, events, history, query
 from dashboards.selectors import by_exporter, nonzero, of_app, of_process
 from dashboards.totals import counted
@@ -16,7 +15,7 @@ def memory() -> Panel:
         About("Memory", "Resident memory of each exporter.", unit="bytes"),
         [query(by_exporter(of_process("process_resident_memory_bytes")), "{{exporter}}")],
         size=_SIZE,
-    ).legend(legends.compact("lastNotNull"))
+    )
 
 
 def cpu() -> Panel:
@@ -26,7 +25,7 @@ def cpu() -> Panel:
         About("CPU", "Share of one CPU core that each exporter uses.", unit="percentunit"),
         [query(by_exporter(used), "{{exporter}}")],
         size=_SIZE,
-    ).legend(legends.compact("lastNotNull"))
+    )
 
 
 def uptime() -> Panel:
@@ -43,7 +42,7 @@ def uptime() -> Panel:
             )
         ],
         size=_SIZE,
-    ).legend(legends.compact("lastNotNull"))
+    )
 
 
 def malformed() -> Panel:
@@ -59,4 +58,4 @@ def malformed() -> Panel:
         shades_of=SOON,
         colours={"none": GOOD},
     )
-    return panel.axis_soft_max(1).legend(legends.compact("sum"))
+    return panel.axis_soft_max(1)

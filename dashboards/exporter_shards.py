@@ -1,6 +1,5 @@
 """The panels of the exporter dashboard about shards and about accounts, which are optional."""
 
-from dashboards import legends
 from dashboards.panels import About, Panel, Size, events, history, instant, query, tile
 from dashboards.scope import PLACE
 from dashboards.selectors import (
@@ -77,7 +76,7 @@ def apps() -> Panel:
         [query(once("rk_account", of_exporter("rk_account_apps")), "{{rk_account}}")],
         size=Size(6, 8),
         absent=_NO_ACCOUNT,
-    ).legend(legends.compact("lastNotNull"))
+    )
 
 
 def failures() -> Panel:
@@ -95,7 +94,7 @@ def failures() -> Panel:
         colours={"none": GOOD},
         absent=_NO_ACCOUNT,
     )
-    return panel.axis_soft_max(1).legend(legends.compact("sum"))
+    return panel.axis_soft_max(1)
 
 
 def _by_exporter(function: str, metric: str) -> str:

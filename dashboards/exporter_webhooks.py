@@ -38,7 +38,7 @@ def received() -> Panel:
         colours=_COLOURS,
         absent=_OFF,
     )
-    return panel.axis_soft_max(1).legend(legends.compact("sum"))
+    return panel.axis_soft_max(1)
 
 
 def missed() -> Panel:
@@ -57,7 +57,7 @@ def missed() -> Panel:
         colours={"none": GOOD},
         absent=_OFF,
     )
-    return panel.axis_soft_max(1).legend(legends.compact("sum"))
+    return panel.axis_soft_max(1)
 
 
 def health() -> Panel:

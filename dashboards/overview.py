@@ -2,7 +2,6 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
-from dashboards import legends
 from dashboards.frame import Framing, Row, framed
 from dashboards.links import OVERVIEW
 from dashboards.overview_alerts import alerts
@@ -54,7 +53,7 @@ def _states() -> Panel:
         colours=COLOURS,
         stacked=True,
         absent="Nothing is known about recordings at this time.",
-    ).legend(legends.compact("lastNotNull"))
+    )
 
 
 def _ended() -> Panel:
@@ -68,4 +67,4 @@ def _ended() -> Panel:
         [query(f"sum by (outcome) ({ended})", "{{outcome}}")],
         size=_SMALL,
         colours=_OUTCOME_COLOURS,
-    ).legend(legends.compact("sum"))
+    )

@@ -89,7 +89,7 @@ def failures() -> list[Panel]:
             [query(f"sum({started})", "started")],
             size=Size(8, 8),
             colours={"started": COLOURS["RECORDING"]},
-        ),
+        ).legend(legends.in_table("sum")),
         bars(
             About(
                 "Recordings by state",
@@ -158,7 +158,7 @@ def files() -> list[Panel]:
             [query(f"sum by ({BY_APP}) ({totals_of_apps})", _APP)],
             size=_HALF,
             absent="No recording has a file at this time.",
-        ).legend(legends.compact("lastNotNull")),
+        ),
         table_of(
             About(
                 "Expiring files",

@@ -165,7 +165,7 @@ def history(
         .show_points(common_models.VisibilityMode.NEVER)
         # A gap means that the value was unknown.
         .span_nulls(False)
-        .legend(legends.in_table("lastNotNull", "max"))
+        .legend(legends.compact("lastNotNull"))
         .tooltip(
             common.VizTooltipOptions()
             .mode(common_models.TooltipDisplayMode.MULTI)
@@ -223,7 +223,7 @@ def events(
         panel.color_scheme(dashboard.FieldColor().mode(_SHADES).fixed_color(shades_of))
     # Each bar has at least two scrapes, even with a long scrape interval.
     panel.interval("5m")
-    panel.legend(legends.in_table("sum"))
+    panel.legend(legends.compact("sum"))
     return panel.draw_style(common_models.GraphDrawStyle.BARS).decimals(0)
 
 

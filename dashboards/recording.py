@@ -6,6 +6,7 @@ from grafana_foundation_sdk.builders import common, dashboard
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
+from dashboards import legends
 from dashboards import recording_queries as queries
 from dashboards.downloads import files_of_recording
 from dashboards.frame import Framing, Row, framed
@@ -31,6 +32,7 @@ from dashboards.troubles import TROUBLES
 
 _FIGURE = Size(4, 4)
 _NEUTRAL = "text"
+_LEGEND = legends.in_table("lastNotNull", "max")
 _NO_COLOUR = steps({}, "transparent")
 """The background of a tile without a value."""
 
@@ -198,7 +200,7 @@ def _ages() -> Panel:
             query(f"time() - {queries.meeting_read_at()}", "meeting"),
         ],
         size=Size(12, 7),
-    )
+    ).legend(_LEGEND)
 
 
 def _people() -> Panel:
@@ -214,4 +216,4 @@ def _people() -> Panel:
         ],
         size=Size(12, 7),
         colours={"people": "blue", "recordings in progress": "green"},
-    )
+    ).legend(_LEGEND)

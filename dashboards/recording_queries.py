@@ -73,7 +73,7 @@ def trouble() -> str:
 
 def duration() -> str:
     """Return the recording's length, or why it has none."""
-    length = once(BY_RECORDING, newest(of_recording("rk_recording_duration_seconds")))
+    length = _read_last("rk_recording_duration_seconds")
     return of_the_one(f"{length}\nor\n{_without_file()}")
 
 
@@ -82,7 +82,7 @@ def size() -> str:
     # The API reports size 0 for a recording with one file per participant.
     tracks = once(ONE_RECORDING.recording_in_exporter, of_recording(_INFO, 'kind="track"'))
     tracks = f"({newest_number(ONE_RECORDING, tracks)} == 1)"
-    bytes_ = once(BY_RECORDING, newest(of_recording("rk_recording_file_size_bytes")))
+    bytes_ = _read_last("rk_recording_file_size_bytes")
     return of_the_one(
         f"{bytes_} unless {tracks}\nor\n{PER_TRACK} * {tracks}\nor\n{_without_file()}"
     )
@@ -90,11 +90,14 @@ def size() -> str:
 
 def expires_in() -> str:
     """Return the time until the recording's URL expires, or why it has none."""
-    left = of_recording("rk_recording_download_url_expires_in_seconds")
+    left = _read_last("rk_recording_download_url_expires_in_seconds")
     without_url = f"{NO_URL} * ({_STATE} == {STATE_CODES['UPLOADED']}) ^ 0"
-    return of_the_one(
-        f"{once(BY_RECORDING, newest(left))}\nor\n{without_url}\nor\n{_without_file()}"
-    )
+    return of_the_one(f"{left}\nor\n{without_url}\nor\n{_without_file()}")
+
+
+def _read_last(metric: str, *matchers: str) -> str:
+    """Return the value of a metric for each selected recording, as it was read last."""
+    return once(BY_RECORDING, newest(of_recording(metric, *matchers)))
 
 
 def _without_file() -> str:
@@ -154,8 +157,7 @@ def _times() -> Iterator[tuple[str, str]]:
         "Expires": "download_url_expiry",
     }
     for event, name in reported.items():
-        time = of_recording(f"rk_recording_{name}_timestamp_seconds")
-        yield event, once(BY_RECORDING, newest(time))
+        yield event, _read_last(f"rk_recording_{name}_timestamp_seconds")
     for event, status in {"Paused": "PAUSED", "Uploaded": "UPLOADED", "Failed": "ERRORED"}.items():
         yield event, _change_to(status)
 
@@ -199,8 +201,8 @@ def details() -> str:
 
 
 def _with_url(kind: str) -> str:
-    available = of_recording("rk_recording_download_available", f'kind="{kind}"')
-    return f"{once(BY_RECORDING, newest(available))} == 1"
+    available = _read_last("rk_recording_download_available", f'kind="{kind}"')
+    return f"{available} == 1"
 
 
 def _copy(is_saved: int, text: str) -> str:

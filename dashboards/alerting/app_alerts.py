@@ -3,6 +3,18 @@
 from dashboards.alerting.rule import Alert, Link, Severity
 
 
+def _own_failures(metric: str) -> str:
+    """Return the exporters that answer, and say of themselves that something has failed."""
+    return f"""\
+min by (<exporter>) (
+  last_over_time({metric}[<known>])
+  and ignoring ()
+  up{{job="rk-exporter"}}
+)
+== 0
+"""
+
+
 ALERTS = (
     Alert(
         name="RealtimeKitNothingRead",
@@ -167,14 +179,7 @@ min by (<account>) (
     ),
     Alert(
         name="RealtimeKitStateFileNotWritten",
-        expr="""\
-min by (<exporter>) (
-  last_over_time(rk_state_file_last_write_successful[<known>])
-  and ignoring ()
-  up{job="rk-exporter"}
-)
-== 0
-""",
+        expr=_own_failures("rk_state_file_last_write_successful"),
         pending="15m",
         severity=Severity.WARNING,
         summary="The exporter cannot write its state file.",
@@ -188,21 +193,10 @@ min by (<exporter>) (
     ),
     Alert(
         name="RealtimeKitConfigReloadFailed",
-        expr="""\
-min by (<exporter>) (
-  last_over_time(rk_config_last_reload_successful[<known>])
-  and ignoring ()
-  up{job="rk-exporter"}
-)
-== 0
-or on (<exporter>)
-min by (<exporter>) (
-  last_over_time(rk_web_config_last_reload_successful[<known>])
-  and ignoring ()
-  up{job="rk-exporter"}
-)
-== 0
-""",
+        expr=(
+            f"{_own_failures('rk_config_last_reload_successful')}or on (<exporter>)\n"
+            f"{_own_failures('rk_web_config_last_reload_successful')}"
+        ),
         pending="10m",
         severity=Severity.WARNING,
         summary="The exporter could not reload its configuration.",
