@@ -32,7 +32,7 @@ from rk_exporter.tracking.lifecycle import (
     track,
     with_details,
 )
-from rk_exporter.tracking.retention import shown_until
+from rk_exporter.tracking.retention import has_expired, listed_age_seconds, shown_until
 from tests.support.building import NOW
 
 
@@ -457,6 +457,11 @@ class TestFinished:
         )
         rules = replace(RULES, retain_seconds=retain)
         assert NOW + days * DAY == shown_until(seen(uploaded), rules)
+        for after, expected in ((-1, False), (0, True)):
+            now = NOW + days * DAY + after
+            assert expected == has_expired(seen(uploaded), rules, now=now)
+        # All that is shown is looked for, also what took the longest until its end.
+        assert (days + 25 / 24) * DAY == pytest.approx(listed_age_seconds(rules))
 
     @pytest.mark.parametrize(
         ("moments", "expected"),
@@ -485,6 +490,9 @@ class TestFinished:
         """A recording that stopped a day ago, in an unknown state, is not read again and again."""
         fresh = recording(Status.UNKNOWN, stopped_timestamp_seconds=NOW - 24 * 3600)
         assert not seen(fresh).is_finished
+        for seconds, expected in ((25 * 3600 - 1, False), (25 * 3600, True)):
+            stopped = recording(Status.UNKNOWN, stopped_timestamp_seconds=NOW - seconds)
+            assert expected == seen(stopped).is_finished
         old = seen(recording(Status.UNKNOWN, stopped_timestamp_seconds=NOW - 26 * 3600))
         assert old.is_finished
         assert old.outcome is None

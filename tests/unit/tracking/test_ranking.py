@@ -1,9 +1,11 @@
 from typing import Any
 
+import pytest
+
 from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import Outcome, Recording, Status
 from rk_exporter.tracking.lifecycle import KnownRecording
-from rk_exporter.tracking.ranking import began_at, rank
+from rk_exporter.tracking.ranking import began_at, is_empty, rank
 from tests.support.building import NOW
 
 
@@ -44,6 +46,25 @@ def test_order() -> None:
     ranks = [rank(recording) for recording in in_order]
     assert sorted(ranks) == ranks
     assert len(set(ranks)) == len(ranks)
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds", "expected"),
+    [
+        (5999.0, 6.0, True),
+        (6000.0, 6.0, False),
+        (0.0, 5.0, False),
+        (0.0, 5.001, True),
+        (0.0, 0.0, False),
+        (None, 60.0, False),
+        (0.0, None, False),
+    ],
+)
+def test_empty_files(size: float | None, seconds: float | None, *, expected: bool) -> None:
+    """A file is empty if a recording of more than 5 s has less than 1000 bytes per second."""
+    fields: dict[str, Any] = {"file_size_bytes": size, "reported_duration_seconds": seconds}
+    assert expected == is_empty(known(**fields).recording)
+    assert not is_empty(known(**fields, is_track=True).recording)
 
 
 def test_no_problem() -> None:

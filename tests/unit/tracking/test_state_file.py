@@ -21,8 +21,13 @@ from click.testing import CliRunner, Result
 from rk_exporter.cli.main import main
 from rk_exporter.config.loader import load
 from rk_exporter.config.tokens import TOKEN_VARIABLE
+from rk_exporter.model.account import AccountApps, ListedApp
+from rk_exporter.model.meeting import App
+from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.simulator import CANARY, Recording
 from rk_exporter.tracking.state_file import StateFile, StateFileError
+from rk_exporter.tracking.state_records import SavedApp
+from rk_exporter.tracking.tracker_state import TrackerState
 from tests.support.building import (
     NOW,
     Setup,
@@ -37,6 +42,7 @@ from tests.support.building import (
     value,
 )
 from tests.support.exporters import every_state
+from tests.support.log_lines import lines
 from tests.support.state_files import (
     FINISHED,
     MEETINGS,
@@ -183,6 +189,27 @@ class TestWriting:
         assert len(contents) > 2
         for content in contents:
             assert 9000 == len(json.loads(content)["apps"][0]["past"]["departed"])
+
+    def test_all_that_is_saved(self, path: Path) -> None:
+        """The next process gets what was saved of apps, of calls and of accounts."""
+        app = App("app", "account", "app-id")
+        saved = SavedApp(app=app, tracker=TrackerState(listed_until=NOW), newest_ids=("a",))
+        calls = SavedCalls(group="shared", until=NOW, ends=(NOW - 1,))
+        apps = AccountApps("account", (ListedApp("app-id", "app"),), NOW)
+
+        async def save() -> bool:
+            file = StateFile(path, clock=Time())
+            is_saved = await file.save([saved], [calls], [apps])
+            file.close()
+            return is_saved
+
+        assert run(save())
+        restored = StateFile(path, clock=Time())
+        assert saved == restored.restored(app)
+        assert calls == restored.restored_calls("shared")
+        assert restored.restored_calls(None) is None
+        assert {"account": apps} == restored.restored_accounts
+        restored.close()
 
     def test_permissions(self, path: Path) -> None:
         """Only the owner may read the files, whatever the umask; no temporary file stays."""
@@ -488,13 +515,15 @@ class TestWriteErrors:
         written_at = [value(text, WRITTEN_AT) for text in texts]
         assert [written_at[0]] * 6 == written_at[:6]
         assert [NOW + 90] * 3 == written_at[6:]
-        messages = [record.getMessage() for record in caplog.records]
+        logged = lines(caplog, "tracking.state_file")
         end, new = "; new state will be lost on restart", path.with_name("state.new")
         assert [
             f"state file cannot be written (No such file or directory){end}",
             f"state file cannot be written ({new} is not a regular file; remove it){end}",
             "state file can be written again",
-        ] == messages
+        ] == [message for _, message, _ in logged]
+        assert ["WARNING", "WARNING", "INFO"] == [level for level, _, _ in logged]
+        assert [{"path": str(path)}] * 3 == [fields for _, _, fields in logged]
 
     @pytest.mark.parametrize(
         ("obstruct", "is_written"),
@@ -566,11 +595,13 @@ class TestWriteErrors:
         texts = run(scrapes())
         assert [0, 0, 0] == [value(text, WRITTEN) for text in texts]
         assert [(1, 0), (1, 0), (1, 1)] == [counts(text) for text in texts]
-        warning, recovery = [record.getMessage() for record in caplog.records]
-        assert (
-            "state file cannot be written (the file system does not answer); new state" in warning
-        )
-        assert "state file can be written again" == recovery
+        problem = "the file system does not answer"
+        message = f"state file cannot be written ({problem}); new state will be lost on restart"
+        fields = {"path": str(path)}
+        assert [
+            ("WARNING", message, fields),
+            ("INFO", "state file can be written again", fields),
+        ] == lines(caplog, "tracking.state_file")
 
     def test_slow_disk(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """A disk that always answers late gives one warning, and every state is written."""

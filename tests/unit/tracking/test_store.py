@@ -235,6 +235,10 @@ class TestTotals:
         restored = RecordingStore(RULES, last.values())
         assert expected == restored.totals(shown_finished=0, now=NOW)
 
+    def test_nothing_is_known(self) -> None:
+        """The totals before the first reading are those of no recordings."""
+        assert RecordingTotals() == RecordingStore(RULES).totals(shown_finished=0, now=NOW)
+
 
 class TestTombstones:
     """What stays of evicted recordings."""

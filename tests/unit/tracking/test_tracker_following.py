@@ -40,6 +40,18 @@ class TestFollowing:
         )
         assert 0 <= harness.server_clock() - expires_at - DAY <= 600
 
+    @pytest.mark.parametrize("ahead", [-1.5 * HOUR, 0.0, 1.5 * HOUR])
+    def test_expiry_by_the_clock_of_the_api(self, ahead: float) -> None:
+        """The reading before the expiry is due exactly a day before it, by the API's clock."""
+        harness = Harness(ahead=ahead)
+        read = recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=NOW + 3 * DAY)
+        harness.read_meeting(read)
+        harness.tracker.observe_details(read)
+        harness.time.now = NOW + 2 * DAY - ahead - 1
+        assert [] == harness.due
+        harness.time.now += 1
+        assert [ID] == harness.due
+
     def test_expiry_in_the_list(self) -> None:
         """An item of the list less than a day before the expiry saves that reading."""
         harness = Harness()

@@ -9,7 +9,11 @@ from rk_exporter.model.meeting import ListedRecording
 from rk_exporter.model.recording import Outcome, Status
 from rk_exporter.tracking.store import Tombstone
 from tests.support.building import NOW
+from tests.support.log_lines import lines
 from tests.support.tracker import HOUR, ID, MEETING, OTHER, READINGS, Harness, recording
+
+
+FIELDS = {"app": "app-1", "meeting_id": "meeting-1", "recording_id": ID}
 
 
 class TestReadings:
@@ -136,11 +140,8 @@ class TestReadings:
         harness.observe_missing_twice()
         assert [] == harness.ids
         assert 1 == harness.counters.finished[Outcome.VANISHED]
-        records = [record for record in caplog.records if "no longer exists" in record.message]
-        assert [("app-1", "meeting-1", ID)] == [
-            (vars(record)["app"], vars(record)["meeting_id"], vars(record)["recording_id"])
-            for record in records
-        ]
+        message = "recording no longer exists in the API (404)"
+        assert [("WARNING", message, FIELDS)] == lines(caplog, "tracking.tracker")
 
     def test_missing_once(self) -> None:
         """One answer that a recording does not exist changes nothing for a minute."""
@@ -227,14 +228,14 @@ class TestReadings:
         harness = Harness()
         for status in statuses:
             harness.read_meeting(recording(status), after=15)
-        messages = [record.message for record in caplog.records]
-        assert ["impossible status change of a recording"] * warnings == messages
-        for record in caplog.records:
-            before, after = (record.__dict__[name] for name in ("before", "after"))
-            assert (before, after) in pairwise(statuses)
-            assert (ID, "meeting-1", "app-1") == tuple(
-                record.__dict__[name] for name in ("recording_id", "meeting_id", "app")
-            )
+        message = "impossible status change of a recording"
+        changes = [
+            ("WARNING", message, {**FIELDS, "before": before, "after": after})
+            for before, after in pairwise(statuses)
+        ]
+        logged = lines(caplog, "tracking.tracker")
+        assert warnings == len(logged)
+        assert all(line in changes for line in logged)
 
     def test_state(self) -> None:
         """The next process restores the whole state; later events do not change it."""

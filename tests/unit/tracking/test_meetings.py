@@ -1,0 +1,67 @@
+"""The list of meetings, and what the API returned for them."""
+
+from rk_exporter.model.meeting import Meeting
+from rk_exporter.tracking.meetings import TrackedMeetings
+
+
+LOWER, UPPER = "2a95132c-1573-2412-d22c-16fd0a01e000", "2A95132C-1573-2412-D22C-16FD0A01E000"
+
+
+def meetings(*ids: str) -> list[Meeting]:
+    return [Meeting(meeting_id, f"name of {meeting_id}") for meeting_id in ids]
+
+
+def test_before_the_first_list() -> None:
+    """Before the first list no meeting is in it, and the first one adds none."""
+    tracked = TrackedMeetings()
+    (meeting,) = meetings("a")
+    assert tracked.listed(meeting) is None
+    assert tracked.replace([meeting])
+    assert meeting is tracked.listed(Meeting("a", "another name"))
+    assert not tracked.is_added(meeting)
+
+
+def test_other_lists() -> None:
+    """A list with other meetings is new; only those that it adds count as added."""
+    tracked = TrackedMeetings()
+    a, b, c = meetings("a", "b", "c")
+    answers = [tracked.replace(listed) for listed in ([a, b], [b, a], [b, c], [b, c], [b])]
+    assert [True, False, True, False, True] == answers
+    assert tracked.listed(a) is None
+    assert tracked.replace([a, b])
+    assert [True, False] == [tracked.is_added(meeting) for meeting in (a, b)]
+    # Added since the last list, not since an earlier one.
+    tracked.replace([b, a])
+    assert not tracked.is_added(a)
+
+
+def test_spellings() -> None:
+    """Another spelling of an id is the same meeting, but the list is new; it shows its spelling."""
+    tracked = TrackedMeetings()
+    lower, upper = meetings(LOWER, UPPER)
+    tracked.replace([lower])
+    tracked.observe_meeting(UPPER, ["r"])
+    assert lower is tracked.listed(upper)
+    assert tracked.replace([upper])
+    assert upper is tracked.listed(lower)
+    assert not tracked.is_added(lower)
+    assert {"r"} == tracked.returned
+    for unread in (LOWER, UPPER):
+        tracked.observe_meeting(unread, [])
+        assert set() == tracked.returned
+        tracked.observe_meeting(LOWER, ["r"])
+
+
+def test_what_was_returned() -> None:
+    """The last reading of each meeting counts, until the meeting leaves the list."""
+    tracked = TrackedMeetings()
+    a, b = meetings("a", "b")
+    tracked.replace([a, b])
+    tracked.observe_meeting("a", ["1", "2"])
+    tracked.observe_meeting("b", ["3"])
+    tracked.observe_meeting("a", ["2", "4"])
+    assert {"2", "3", "4"} == tracked.returned
+    tracked.replace([b])
+    assert {"3"} == tracked.returned
+    tracked.observe_all()
+    assert set() == tracked.returned
