@@ -5,6 +5,7 @@ import re
 import subprocess
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -16,6 +17,9 @@ import yaml
 from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.cli.main import main
 from rk_exporter.collector.read_mode import Load
+from rk_exporter.config.account_options import ACCOUNT_OPTIONS
+from rk_exporter.config.config import OPTIONS
+from rk_exporter.config.option import Option
 from rk_exporter.config.web_config import parse_web_config
 from rk_exporter.simulator.webhooks.signing import public_pem
 from tests.support.deploy.compose import compose_schema
@@ -108,6 +112,18 @@ def test_every_option_is_documented() -> None:
         for option in command.params:
             if isinstance(option, click.Option):
                 assert f"{option.opts[0]} " in section or f"| `{option.opts[0]}` |" in common, name
+
+
+@pytest.mark.parametrize(
+    ("heading", "options"), [("apps", OPTIONS), ("accounts", ACCOUNT_OPTIONS.values())]
+)
+def test_keys_of_entries(heading: str, options: Iterable[Option]) -> None:
+    """The page has each key of an entry in one of two tables: its own, or that of both lists."""
+    page = text_of(CONFIGURATION_PAGE)
+    own = [row[0] for row in rows(page, f"## Keys of an entry in `{heading}`")]
+    inherited = [row[0] for row in rows(page, "## Keys of the file in an entry")]
+    keys = [f"`{option.path_in_app}`" for option in options if option.path_in_app]
+    assert sorted(keys) == sorted([*own, *inherited])
 
 
 def metric_rows() -> list[list[str]]:

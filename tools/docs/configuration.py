@@ -133,14 +133,19 @@ _KEYS = """\
 _APP_KEYS = """\
 ## Keys of an entry in `apps`
 
-A key in the column *default* is a key of the file. Its value applies to all apps that have none of
-their own.
+An entry can also have [keys of the file](#keys-of-the-file-in-an-entry).
 """
 _ACCOUNT_KEYS = """\
 ## Keys of an entry in `accounts`
 
-[Read whole accounts](../how-to/accounts.md) explains them. Other keys of an app have their defaults
-in the apps that are found.
+[Read whole accounts](../how-to/accounts.md) explains them. An entry can also have
+[keys of the file](#keys-of-the-file-in-an-entry). Other keys of an app have their defaults in the
+apps that are found.
+"""
+_INHERITED_KEYS = """## Keys of the file in an entry
+
+Entries in `apps` and in `accounts` can have these keys. The value of the file applies to all apps
+that have none of their own.
 """
 _MEETING_KEYS = """\
 ## Keys of a meeting
@@ -205,6 +210,8 @@ def configuration_reference() -> str:
             table(_HEADS, _rows(OPTIONS)),
             _ACCOUNT_KEYS,
             table(_HEADS, _rows(ACCOUNT_OPTIONS.values())),
+            _INHERITED_KEYS,
+            table(("key of the entry", "key of the file"), _inherited_rows()),
             _MEETING_KEYS,
             table(_HEADS, _MEETING_ROWS),
             _REST,
@@ -224,9 +231,14 @@ def _top_rows() -> Iterable[tuple[str, ...]]:
 
 def _rows(options: Iterable[Option]) -> Iterable[tuple[str, ...]]:
     for option in options:
-        if option.path_in_app:
-            default = option.path if option.is_inherited else option.default
-            yield _row(option.path_in_app, option, code(default))
+        if option.path_in_app and not option.is_inherited:
+            yield _row(option.path_in_app, option, code(option.default))
+
+
+def _inherited_rows() -> Iterable[tuple[str, ...]]:
+    for option in OPTIONS:
+        if option.path_in_app and option.is_inherited:
+            yield code(option.path_in_app), code(option.path)
 
 
 def _row(key: str, option: Option, default: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -76,11 +77,17 @@ def _row(fault: Fault) -> tuple[str, ...]:
         fault.fault,
         fault.happens,
         fault.shown,
-        ", ".join(map(_link, fault.tests)),
+        "; ".join(_links(fault.tests)),
     )
 
 
-def _link(test: str) -> str:
-    path, _, name = test.partition("::")
-    shown = path.removeprefix("tests/").removesuffix(".py")
-    return f"[{shown}: {name.rpartition('::')[2]}](../../{path})"
+def _links(tests: list[str]) -> Iterator[str]:
+    """Return a link to each file, with the names of its tests."""
+    for path, of_file in groupby(sorted(tests, key=_file), key=_file):
+        shown = path.removeprefix("tests/").removesuffix(".py")
+        names = ", ".join(f"`{test.rpartition('::')[2]}`" for test in of_file)
+        yield f"[{shown}](../../{path}): {names}"
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]

@@ -123,19 +123,17 @@ _LABELS = {
     "python_version": "version of Python",
 }
 _INTRODUCTION = """\
-Unknown values have no sample. For example, a recording that is only `INVOKED` has no size.
-
-Metrics of archives exist only with [`downloads.archive`](../how-to/archive.md), also
-`rk_recording_archived`, `rk_recordings_archived` and `rk_recordings_not_archived`.
-
-The values of a recording are as old as `rk_recording_last_success_timestamp_seconds`, those of a
-meeting as old as `rk_meeting_last_success_timestamp_seconds`, and those of live meetings as old as
-`rk_discovery_last_success_timestamp_seconds`.
+Unknown values have no sample. For example, a recording that is only `INVOKED` has no size. Metrics
+whose type is `info` have the value 1; their labels are the content.
 
 A recording has 12 to 22 series, a meeting 4 to 7. [Following](../explanation/following.md) explains
-how long a recording is shown. Metrics whose type is `info` have the value 1; their labels are the
-content. The metrics of downloads exist only if [downloads are
-verified](../how-to/verify-downloads.md).
+how long a recording is shown. Its values are as old as
+`rk_recording_last_success_timestamp_seconds`, those of a meeting as old as
+`rk_meeting_last_success_timestamp_seconds`, and those of live meetings as old as
+`rk_discovery_last_success_timestamp_seconds`.
+
+The metrics of downloads exist only if [downloads are verified](../how-to/verify-downloads.md),
+those about archives and copies only with [`downloads.archive`](../how-to/archive.md).
 
 A new series of a counter or histogram shows its old value, usually 0, in two scrapes before it
 grows, so that `increase` counts [from the first event](../how-to/prometheus.md#new-counters).
