@@ -11,7 +11,7 @@ from tools.docs.tables import table
 
 
 LIST = Path(__file__).parents[2] / "tests/faults/faults.yml"
-_HEADS = ("no.", "fault", "what happens", "what shows it", "tests")
+_HEADS = ("fault", "what happens", "what shows it", "tests")
 _TEMPLATE = """\
 Each row is a fault that a test causes: in the API, in the network, in a client, or in the machine.
 Tests in `faults` and `e2e` run the program as users start it, with servers and clients that
@@ -33,7 +33,11 @@ These faults have effects that you may not expect.
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A *fault*, what *happens* then, what it is *shown* by, and its *tests*, by their ids."""
+    """
+    A *fault*, what *happens* then, what it is *shown* by, and its *tests*, by their ids.
+
+    The *numbers* are those of the matrix with which the project began.
+    """
 
     numbers: list[int]
     fault: str
@@ -73,7 +77,6 @@ def faults_reference() -> str:
 
 def _row(fault: Fault) -> tuple[str, ...]:
     return (
-        ", ".join(str(number) for number in fault.numbers if number),
         fault.fault,
         fault.happens,
         fault.shown,
