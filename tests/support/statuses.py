@@ -47,19 +47,6 @@ def reading(meeting_id: str = "m", **fields: Any) -> Reading:
     return Reading(**defaults | fields)
 
 
-def known(
-    recording_id: str = "r", meeting_id: str = "m", *, read_at: float = NOW, **fields: Any
-) -> KnownRecording:
-    """Return a recording that runs, or with other *fields*."""
-    outcome = fields.pop("outcome", None)
-    recording = Recording(
-        **{"recording_id": recording_id, "status": Status.RECORDING, **fields},
-    )
-    return KnownRecording(
-        meeting=meeting(meeting_id), recording=recording, read_at=read_at, outcome=outcome
-    )
-
-
 def app(name: str = "production", **fields: Any) -> AppSnapshot:
     """Return an app that is read and well."""
     defaults: dict[str, Any] = {

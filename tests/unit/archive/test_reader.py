@@ -16,7 +16,8 @@ from rk_exporter.model.archive import (
     Bucket,
 )
 from rk_exporter.runtime.clock import Clock
-from tests.support.uploaded import NAME, NOW, known
+from tests.support.building import NOW
+from tests.support.uploaded import NAME, uploaded
 
 
 BUCKET = Bucket("our-recordings", "recordings/")
@@ -66,7 +67,7 @@ class World:
         self.work.clear()
 
     def update(self, app: AppArchive, *, is_complete: bool = True) -> None:
-        app.update((known(),), is_complete=is_complete)
+        app.update((uploaded(),), is_complete=is_complete)
 
 
 @pytest.fixture
@@ -195,15 +196,15 @@ def test_two_apps(world: World) -> None:
     first = world.reader.add(ARCHIVE)
     second = world.reader.add(Archive(bucket=BUCKET, key="{meeting_id}/{recording_id}.mp4"))
     world.objects["recordings/m2/r2.mp4"] = 100
-    first.update((known(),), is_complete=True)
+    first.update((uploaded(),), is_complete=True)
     # The first list began before this app had told its recordings.
-    second.update((known("r2", "m2"),), is_complete=True)
+    second.update((uploaded("r2", "m2"),), is_complete=True)
     world.finish()
     for _ in range(2):
-        first.update((known(),), is_complete=True)
-        second.update((known("r2", "m2"),), is_complete=True)
+        first.update((uploaded(),), is_complete=True)
+        second.update((uploaded("r2", "m2"),), is_complete=True)
         world.finish()
-    first.update((known(),), is_complete=True)
+    first.update((uploaded(),), is_complete=True)
     assert first.status.copies
     assert second.status.copies
     assert (frozenset({"r1"}), frozenset({"r2"})) == (

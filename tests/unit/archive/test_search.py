@@ -13,7 +13,8 @@ from rk_exporter.archive.status import Copies
 from rk_exporter.model.archive import Archive, Bucket
 from rk_exporter.model.recording import Status
 from rk_exporter.tracking.lifecycle import KnownRecording
-from tests.support.uploaded import NAME, NOW, known
+from tests.support.building import NOW
+from tests.support.uploaded import NAME, uploaded
 
 
 def found(
@@ -45,19 +46,19 @@ def found(
 )
 def test_by_name(objects: dict[str, int], is_saved: bool) -> None:  # noqa: FBT001 # a case
     """A copy has the name of the file in any folder, and its size; half of a file is no copy."""
-    copies = found(known(), objects=objects)
+    copies = found(uploaded(), objects=objects)
     assert is_saved is copies.has("r1")
     assert (len(objects), NOW) == (copies.objects, copies.listed_at)
 
 
 def test_prefix_within_a_name() -> None:
     """A prefix need not end with a slash; then the name of the file follows it directly."""
-    assert found(known(), objects={f"copy-{NAME}": 100}, prefix="copy-").has("r1")
+    assert found(uploaded(), objects={f"copy-{NAME}": 100}, prefix="copy-").has("r1")
 
 
 def test_name_with_a_folder() -> None:
     """A file whose name has a slash is found with its folder only."""
-    recording = known(output_file_name=f"weekly/{NAME}")
+    recording = uploaded(output_file_name=f"weekly/{NAME}")
     assert found(recording, objects={f"recordings/weekly/{NAME}": 100}).has("r1")
     assert not found(recording, objects={f"recordings/other/{NAME}": 100}).has("r1")
 
@@ -72,7 +73,7 @@ def test_name_with_a_folder() -> None:
 )
 def test_by_template(template: str, key: str) -> None:
     """With a template, a copy has exactly the key that it describes."""
-    recording = known(session_id="s1")
+    recording = uploaded(session_id="s1")
     assert found(recording, objects={key: 100}, key=template).has("r1")
     assert not found(recording, objects={key: 99}, key=template).has("r1")
     assert not found(recording, objects={key[len("recordings/") :]: 100}, key=template).has("r1")
@@ -90,21 +91,21 @@ def test_by_template(template: str, key: str) -> None:
 )
 def test_not_looked_for(fields: dict[str, Any]) -> None:
     """A recording without a file yet, or with several files, is neither saved nor missing."""
-    copies = found(known(**fields), objects={f"recordings/{NAME}": 100})
+    copies = found(uploaded(**fields), objects={f"recordings/{NAME}": 100})
     assert copies.has("r1") is None
     assert ((), frozenset(), frozenset()) == (copies.missing_expiries, copies.saved, copies.missing)
 
 
 def test_unknown_field_of_the_template() -> None:
     """Without a value for the template, nothing is known about the copy."""
-    copies = found(known(session_id=None), objects={}, key="{session_id}/{recording_id}")
+    copies = found(uploaded(session_id=None), objects={}, key="{session_id}/{recording_id}")
     assert copies.has("r1") is None
 
 
 @pytest.mark.parametrize("size", [None, 0.0])
 def test_unknown_size(size: float | None) -> None:
     """Without a size in the API, a file that is not empty is a copy."""
-    recording = known(file_size_bytes=size)
+    recording = uploaded(file_size_bytes=size)
     assert found(recording, objects={f"recordings/{NAME}": 1}).has("r1")
     assert not found(recording, objects={f"recordings/{NAME}": 0}).has("r1")
 
@@ -113,14 +114,14 @@ def test_missing_within() -> None:
     """Files without a copy count by when they get lost: not the saved, the gone and the late."""
     hours = {"gone": -1, "soon": 1, "saved": 1, "later": 48, "last": 24 * 7}
     recordings = [
-        known(
+        uploaded(
             name,
             output_file_name=f"{name}.mp4",
             download_url_expiry_timestamp_seconds=NOW + 3600 * expires_in,
         )
         for name, expires_in in hours.items()
     ]
-    no_url = known("own", output_file_name="own.mp4", has_download_url=False)
+    no_url = uploaded("own", output_file_name="own.mp4", has_download_url=False)
     copies = found(*recordings, no_url, objects={"recordings/saved.mp4": 100})
     assert {"24h": 1, "72h": 2} == copies.missing_within(NOW)
     assert {"24h": 1, "72h": 1} == copies.missing_within(NOW + 47 * 3600)
@@ -141,7 +142,7 @@ def test_same_as_a_plain_search(
 ) -> None:
     """The search by an index finds what comparing each file with each object finds."""
     recordings = [
-        known(str(number), output_file_name=name, file_size_bytes=float(size))
+        uploaded(str(number), output_file_name=name, file_size_bytes=float(size))
         for number, (name, size) in enumerate(files)
     ]
     saved = {
@@ -158,7 +159,7 @@ def test_same_as_a_plain_search(
 
 def test_order_does_not_matter() -> None:
     """Several recordings may have the same name; the size tells which one is saved."""
-    recordings = [known("r1"), known("r2", file_size_bytes=50.0)]
+    recordings = [uploaded("r1"), uploaded("r2", file_size_bytes=50.0)]
     objects = {f"recordings/a/{NAME}": 50, f"recordings/b/{NAME}": 100}
     assert frozenset({"r1", "r2"}) == found(*recordings, objects=objects).saved
     del objects[f"recordings/a/{NAME}"]
@@ -168,7 +169,7 @@ def test_order_does_not_matter() -> None:
 
 def test_values_are_frozen() -> None:
     """What was found can be shared with a snapshot."""
-    copies = found(known(), objects={})
+    copies = found(uploaded(), objects={})
     assert copies == replace(copies)
     with pytest.raises(AttributeError):
         copies.objects = 1  # type: ignore[misc]

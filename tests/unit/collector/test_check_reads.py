@@ -5,9 +5,9 @@ import pytest
 from rk_exporter.collector.backfill import Backfill
 from rk_exporter.collector.check_reads import ids_to_read, start_checks
 from rk_exporter.downloads.verifier import DownloadVerifier
-from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.tracking.lifecycle import KnownRecording
+from tests.support.known import known
 
 
 class Verifier(DownloadVerifier):
@@ -36,14 +36,7 @@ class List(Backfill):
 
 
 def recordings(count: int) -> list[KnownRecording]:
-    return [
-        KnownRecording(
-            meeting=Meeting(f"m-{number}", "name"),
-            recording=Recording(recording_id=f"r-{number}", status=Status.UPLOADED),
-            read_at=0.0,
-        )
-        for number in range(count)
-    ]
+    return [known(f"r-{number}", f"m-{number}", status=Status.UPLOADED) for number in range(count)]
 
 
 @pytest.mark.parametrize(

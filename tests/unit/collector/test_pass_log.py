@@ -12,11 +12,10 @@ from rk_exporter.collector.pass_log import PassLog, PassReport
 from rk_exporter.collector.waiting_log import EXPLANATIONS
 from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.meeting import App, Meeting, Reading, Room
-from rk_exporter.model.recording import Recording, Status
 from rk_exporter.model.remedies import EXISTENCE_REMEDY, REMEDIES, WAIT_REMEDIES, Wait
 from rk_exporter.ratelimit.status import BudgetStatus, Outage
 from rk_exporter.snapshot import AppSnapshot
-from rk_exporter.tracking.lifecycle import KnownRecording
+from tests.support.known import known
 from tests.support.log_lines import Line, line_of
 
 
@@ -133,11 +132,6 @@ def why(failure: Failure) -> dict[str, Any]:
     return {"reason": failure.reason.value, "remedy": REMEDIES[failure.reason]}
 
 
-def followed(recording_id: str, meeting_id: str) -> KnownRecording:
-    recording = Recording(recording_id=recording_id, status=Status.RECORDING)
-    return KnownRecording(meeting=Meeting(meeting_id, meeting_id), recording=recording, read_at=0.0)
-
-
 def warnings(lines: Iterable[Line]) -> list[Line]:
     return [line for line in lines if line[0] == "WARNING"]
 
@@ -207,8 +201,8 @@ class TestFailures:
     def test_recordings(self) -> None:
         """Recordings that cannot be read by their ids are named as well, until they can."""
         passes = Passes()
-        known = [followed(key, "m-1") for key in ("r-1", "r-2")] + [followed("r-3", "m-2")]
-        failing = {known.recording_id: SERVER_ERROR for known in known}
+        followed = [known(key, "m-1") for key in ("r-1", "r-2")] + [known("r-3", "m-2")]
+        failing = {one.recording_id: SERVER_ERROR for one in followed}
         failed = {
             "app": "app-1",
             "recording_ids": "r-1, r-2, r-3",
@@ -216,24 +210,24 @@ class TestFailures:
             "failed": 3,
             **why(SERVER_ERROR),
         }
-        assert passes.make({}, recordings=failing, followed=known) == [
+        assert passes.make({}, recordings=failing, followed=followed) == [
             ("WARNING", "recordings cannot be read: the API answered 500", failed)
         ]
-        assert [] == passes.make({}, recordings=failing, followed=known)
+        assert [] == passes.make({}, recordings=failing, followed=followed)
         again = {"app": "app-1", "recording_ids": "r-1, r-3"}
-        assert passes.make({}, recordings={"r-1": None, "r-3": None}, followed=known) == [
+        assert passes.make({}, recordings={"r-1": None, "r-3": None}, followed=followed) == [
             ("INFO", "recordings can be read again", again)
         ]
         # It fails for the first time since it could be read.
-        assert 1 == len(passes.make({}, recordings={"r-1": SERVER_ERROR}, followed=known))
+        assert 1 == len(passes.make({}, recordings={"r-1": SERVER_ERROR}, followed=followed))
 
     def test_recordings_that_are_no_longer_followed(self) -> None:
         """A recording that is forgotten does not count as failing, even if none is read."""
         passes = Passes()
-        known = [followed("r-1", "m-1"), followed("r-2", "m-1")]
-        passes.make({}, recordings={"r-1": SERVER_ERROR}, followed=known)
-        passes.make({}, followed=known[1:])
-        ((_, _, fields),) = passes.make({}, recordings={"r-2": TIMEOUT}, followed=known)
+        followed = [known("r-1", "m-1"), known("r-2", "m-1")]
+        passes.make({}, recordings={"r-1": SERVER_ERROR}, followed=followed)
+        passes.make({}, followed=followed[1:])
+        ((_, _, fields),) = passes.make({}, recordings={"r-2": TIMEOUT}, followed=followed)
         assert (fields["recording_ids"], fields["failed"]) == ("r-2", 1)
 
     @given(

@@ -17,6 +17,7 @@ from rk_exporter.model.meeting import Meeting, Reading, Room
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.tracking.lifecycle import KnownRecording
 from tests.support.building import NOW
+from tests.support.known import known
 
 
 LIVE = Room(is_live=True)
@@ -38,13 +39,11 @@ def reading(
 
 def overdue_recording(name: str, overdue: float = 1.0) -> tuple[float, KnownRecording]:
     """Return a recording that must be read by its id, and how overdue it is."""
-    recording = Recording(recording_id=name, status=Status.UPLOADING)
-    return overdue, KnownRecording(meeting=Meeting("m", "m"), recording=recording, read_at=NOW)
+    return overdue, known(name, status=Status.UPLOADING)
 
 
 def finished_recording(recording_id: str) -> KnownRecording:
-    _, known = overdue_recording(recording_id)
-    return replace(known, recording=replace(known.recording, status=Status.UPLOADED))
+    return known(recording_id, status=Status.UPLOADED)
 
 
 def id_of(target: Meeting | KnownRecording) -> str:

@@ -9,8 +9,8 @@ from rk_exporter.metrics.families import SnapshotFamilies
 from rk_exporter.model.archive import ArchiveFailure, ArchiveReason, Bucket
 from rk_exporter.model.meeting import App
 from rk_exporter.snapshot import AppSnapshot, Snapshot
-from tests.support.building import labelled, samples, value
-from tests.support.uploaded import NOW, known
+from tests.support.building import NOW, labelled, samples, value
+from tests.support.uploaded import uploaded
 
 
 BUCKET = Bucket("our-recordings", 'recordings/"2026"\n', "https://s3.example", "eu", "archive")
@@ -28,7 +28,7 @@ FAILED = LISTED.after_failure(ArchiveFailure(ArchiveReason.TLS, "canary-5d1f7c")
 
 def exposed(*statuses: ArchiveStatus | None, **fields: Any) -> str:
     """Return the exposition at NOW of one app for each status."""
-    recordings = tuple(known(recording_id) for recording_id in ("saved", "missing", "new"))
+    recordings = tuple(uploaded(recording_id) for recording_id in ("saved", "missing", "new"))
     apps = tuple(
         AppSnapshot(
             **{

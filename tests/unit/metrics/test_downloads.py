@@ -6,7 +6,8 @@ from rk_exporter.metrics.downloads import DownloadFamilies
 from rk_exporter.model.download import DownloadChecks, FileCheck, FileKind
 from rk_exporter.snapshot import AppSnapshot, Snapshot
 from tests.support.building import NOW
-from tests.support.statuses import app, known
+from tests.support.known import known
+from tests.support.statuses import app
 
 
 CHECKED = "rk_recording_download_last_check_timestamp_seconds"

@@ -34,7 +34,8 @@ from rk_exporter.tracking.state_file import StateFileStatus
 from rk_exporter.tracking.totals import RecordingTotals
 from tests.support.building import NOW
 from tests.support.exporters import Reloaded
-from tests.support.statuses import REFUSED, account, app, known, reading
+from tests.support.known import known
+from tests.support.statuses import REFUSED, account, app, reading
 
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -38,6 +38,7 @@ from tests.support.building import (
     value,
 )
 from tests.support.exporters import current, failing, finish, full, rate_limited, scrape, watched
+from tests.support.known import known
 
 
 Build = Callable[[Path], Setup]
@@ -49,12 +50,6 @@ VOLATILE = re.compile(
     r"rk_api_budget_remaining|rk_api_ratelimit_remaining|rk_meetings_file_last_read_success_).*\n",
     re.MULTILINE,
 )
-
-
-def known(**fields: Any) -> KnownRecording:
-    """Return a recording that was read at NOW."""
-    recording = ReadRecording(**{"recording_id": "r", "status": Status.RECORDING, **fields})
-    return KnownRecording(meeting=Meeting("m", "m"), recording=recording, read_at=NOW)
 
 
 def exposed(*recordings: KnownRecording, **fields: Any) -> str:
@@ -343,8 +338,9 @@ def test_download_available(details: dict[str, Any], after_upload: dict[str, flo
 @pytest.mark.parametrize(("kind", "other"), [("composite", "audio"), ("audio", "composite")])
 def test_malformed_url(kind: str, other: str) -> None:
     """A malformed download URL costs only the sample about that URL."""
-    unknown = {"composite": "has_download_url", "audio": "has_audio_download_url"}[kind]
-    text = exposed(known(**{unknown: None}))
+    field = {"composite": "has_download_url", "audio": "has_audio_download_url"}[kind]
+    unknown: dict[str, Any] = {field: None}
+    text = exposed(known(**unknown))
     name = "rk_recording_download_available"
     assert (None, 0) == (value(text, name, kind=kind), value(text, name, kind=other))
 

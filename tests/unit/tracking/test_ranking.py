@@ -2,46 +2,41 @@ from typing import Any
 
 import pytest
 
-from rk_exporter.model.meeting import Meeting
-from rk_exporter.model.recording import Outcome, Recording, Status
+from rk_exporter.model.recording import Outcome, Status
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.ranking import began_at, is_empty, rank
 from tests.support.building import NOW
+from tests.support.known import known
 
 
 HOUR = 3600.0
 
 
-def known(
+def finished(
     status: Status = Status.UPLOADED, *, outcome: Outcome | None = None, **fields: Any
 ) -> KnownRecording:
-    recording = Recording(
-        recording_id="r",
-        status=status,
-        **{"has_download_url": True, "stopped_timestamp_seconds": NOW, **fields},
-    )
-    return KnownRecording(
-        meeting=Meeting("m", "m"), recording=recording, read_at=NOW, outcome=outcome
-    )
+    """Return a recording that has ended, with a file."""
+    ended = {"has_download_url": True, "stopped_timestamp_seconds": NOW}
+    return known(status=status, outcome=outcome, **{**ended, **fields})
 
 
 def expiring(seconds: float, **fields: Any) -> KnownRecording:
-    return known(download_url_expiry_timestamp_seconds=NOW + seconds, **fields)
+    return finished(download_url_expiry_timestamp_seconds=NOW + seconds, **fields)
 
 
 def test_order() -> None:
     """Problems come first, then those that expire next, then the newest."""
     in_order = [
-        known(Status.ERRORED, stopped_timestamp_seconds=NOW),
-        known(Status.UNKNOWN, outcome=Outcome.UPLOAD_FAILED, stopped_timestamp_seconds=NOW - 5),
-        known(Status.ERRORED, stopped_timestamp_seconds=NOW - 10),
+        finished(Status.ERRORED, stopped_timestamp_seconds=NOW),
+        finished(Status.UNKNOWN, outcome=Outcome.UPLOAD_FAILED, stopped_timestamp_seconds=NOW - 5),
+        finished(Status.ERRORED, stopped_timestamp_seconds=NOW - 10),
         expiring(90 * HOUR, file_size_bytes=0.0, reported_duration_seconds=60.0),
-        known(has_download_url=False, stopped_timestamp_seconds=NOW - 20),
+        finished(has_download_url=False, stopped_timestamp_seconds=NOW - 20),
         expiring(-HOUR),
         expiring(HOUR),
         expiring(2 * HOUR),
-        known(stopped_timestamp_seconds=NOW),
-        known(stopped_timestamp_seconds=NOW - 1),
+        finished(stopped_timestamp_seconds=NOW),
+        finished(stopped_timestamp_seconds=NOW - 1),
     ]
     ranks = [rank(recording) for recording in in_order]
     assert sorted(ranks) == ranks
@@ -63,8 +58,8 @@ def test_order() -> None:
 def test_empty_files(size: float | None, seconds: float | None, *, expected: bool) -> None:
     """A file is empty if a recording of more than 5 s has less than 1000 bytes per second."""
     fields: dict[str, Any] = {"file_size_bytes": size, "reported_duration_seconds": seconds}
-    assert expected == is_empty(known(**fields).recording)
-    assert not is_empty(known(**fields, is_track=True).recording)
+    assert expected == is_empty(finished(**fields).recording)
+    assert not is_empty(finished(**fields, is_track=True).recording)
 
 
 def test_no_problem() -> None:
@@ -83,7 +78,7 @@ def test_beginning() -> None:
     """A recording begins with its invocation, or with the earliest time that is known."""
     nothing: dict[str, Any] = {"stopped_timestamp_seconds": None}
     started = {**nothing, "started_timestamp_seconds": NOW - 5}
-    assert NOW == began_at(known(Status.INVOKED, **nothing))
-    assert NOW - 5 == began_at(known(Status.RECORDING, **started))
+    assert NOW == began_at(known(status=Status.INVOKED, **nothing))
+    assert NOW - 5 == began_at(known(status=Status.RECORDING, **started))
     invoked = {**started, "invoked_timestamp_seconds": NOW - 7}
-    assert NOW - 7 == began_at(known(Status.RECORDING, **invoked))
+    assert NOW - 7 == began_at(known(status=Status.RECORDING, **invoked))

@@ -1,20 +1,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter.model.meeting import Meeting
-from rk_exporter.model.recording import Recording, Status
+from rk_exporter.model.recording import Status
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.sorted_index import SortedIndex
+from tests.support.known import known
 
 
 KEYS = st.none() | st.integers(0, 5).map(float)
 STEPS = st.lists(st.tuples(st.sampled_from("abcde"), st.just("gone") | KEYS), max_size=30)
 
 
-def known(recording_id: str, key: float | None) -> KnownRecording:
+def sized(recording_id: str, key: float | None) -> KnownRecording:
     """Return a recording whose size is its key."""
-    recording = Recording(recording_id=recording_id, status=Status.UPLOADED, file_size_bytes=key)
-    return KnownRecording(meeting=Meeting("m", "m"), recording=recording, read_at=0.0)
+    return known(recording_id, status=Status.UPLOADED, file_size_bytes=key)
 
 
 def size(recording: KnownRecording) -> float | None:
@@ -29,7 +28,7 @@ def test_any_changes(steps: list[tuple[str, float | str | None]], first: int, ke
     for recording_id, found in steps:
         before = recordings.pop(recording_id, None)
         if not isinstance(found, str):
-            recordings[recording_id] = known(recording_id, found)
+            recordings[recording_id] = sized(recording_id, found)
         index.replace(before, recordings.get(recording_id))
     keys = sorted(
         (found, recording_id)

@@ -40,12 +40,12 @@ from rk_exporter.web.status.document import (
 )
 from rk_exporter.web.status.problems import Problem
 from tests.support.building import NOW
+from tests.support.known import known
 from tests.support.statuses import (
     BUCKET,
     REFUSED,
     account,
     app,
-    known,
     observed,
     progress,
     reading,

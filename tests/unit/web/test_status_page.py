@@ -31,12 +31,12 @@ from rk_exporter.web.status.readiness import Observed
 from rk_exporter.web.status.states import STATE_CELLS
 from rk_exporter.web.status.times import clock_text, iso_text, spaced_duration
 from tests.support.building import NOW
+from tests.support.known import known
 from tests.support.statuses import (
     BUCKET,
     REFUSED,
     account,
     app,
-    known,
     observed,
     parse,
     progress,
