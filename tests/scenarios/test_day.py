@@ -73,12 +73,12 @@ class Fate:
         if world.now < self._until:
             return
         files = world.files.apps[self._name]
-        if api.troubled or api.token != files.token:
+        if api.troubled or api.user.token != files.token:
             api.end(world.now)
-            if api.token != files.token:
-                files.token = api.token
+            if api.user.token != files.token:
+                files.token = api.user.token
                 world.files.write_token(self._name)
-                self._watcher.replace_token(self._name)
+                self._watcher.replace_token(api.user)
             self._until = world.now + chance.uniform(*CALM_SECONDS)
             return
         self.count += 1
@@ -86,7 +86,7 @@ class Fate:
         kind = chance.random()
         if kind < 0.1:
             # Somebody replaces the token, and only later writes it into the file.
-            api.token = f"token-{self.count}"
+            api.user.token = f"token-{self.count}"
         elif kind < 0.3:
             api.begin(Troubled(chance.choice(ALONE), chance.choice(MEETINGS)), world.now)
         else:

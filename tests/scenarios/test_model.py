@@ -1,9 +1,10 @@
 """
 Whatever happens to one app, nothing is lost and nothing is invented.
 
-A Hypothesis state machine scrapes an exporter of two apps in virtual time, and lets everything go
-wrong that can. The stories of the simulated apps are the model: each exposition is compared with
-them, with the answers that the API has given, and with the expositions before it.
+A Hypothesis state machine scrapes an exporter of two apps, and of an account whose apps come and
+go, in virtual time. It lets everything go wrong that can. The stories of the simulated apps are the
+model: each exposition is compared with them, with the answers that the API has given, and with the
+expositions before it.
 """
 
 import asyncio
@@ -24,12 +25,14 @@ from tests.support.model.api import Quota
 from tests.support.model.stories import story
 from tests.support.model.troubles import ALONE, Trouble, Troubled
 from tests.support.model.watcher import Watcher
-from tests.support.model.world import PLENTY, AppFiles, Files, World
+from tests.support.model.world import PLENTY, AccountFiles, AppFiles, Files, World
 from tests.support.virtual_time import VirtualTimeLoop
 
 
 T = TypeVar("T")
 NAMES = ("alpha", "beta")
+# Those that the account has at times.
+FOUND = ("gamma", "delta")
 MEETINGS = ("m1", "m2", "m3")
 STORY_SECONDS = 4 * 3600.0
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -37,6 +40,8 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PACE_SECONDS = 60.0
 
 apps = st.sampled_from(NAMES)
+all_apps = st.sampled_from((*NAMES, *FOUND))
+found = st.sets(st.sampled_from(FOUND))
 meetings = st.sampled_from(MEETINGS)
 reads = st.sampled_from(["auto", "list", "active-recording"])
 claims = st.sampled_from(["RECORDING", "UPLOADED", "ERRORED", "PAUSED", "NONSENSE"])
@@ -44,7 +49,7 @@ intervals = st.sampled_from([15.0, 1.0, 5.0, 30.0, 60.0, 120.0])
 
 
 class Model(RuleBasedStateMachine):
-    """An exporter of two apps, and everything that happens to it."""
+    """An exporter of two apps and an account, and everything that happens to it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,6 +62,7 @@ class Model(RuleBasedStateMachine):
         read=reads,
         finding=st.sets(apps),
         budget=st.sampled_from([PLENTY, PLENTY, 15]),
+        listed=st.none() | found,
         has_state=st.booleans(),
         has_webhooks=st.booleans(),
     )
@@ -66,14 +72,19 @@ class Model(RuleBasedStateMachine):
         read: str,
         finding: set[str],
         budget: int,
+        listed: set[str] | None,
         *,
         has_state: bool,
         has_webhooks: bool,
     ) -> None:
-        """Start an exporter; each app has a random story, and its meetings in a list or not."""
+        """
+        Start an exporter; each app has a random story, and its meetings in a list or not.
+
+        The apps that are *listed* are those of the account; None if there is no account.
+        """
         stories = {
             name: story(f"{name} {seed}", MEETINGS, begin=NOW, seconds=STORY_SECONDS)
-            for name in NAMES
+            for name in (*NAMES, *FOUND)
         }
         self.files = Files(
             Path(self._folder.name),
@@ -89,10 +100,12 @@ class Model(RuleBasedStateMachine):
             budget=budget,
             has_state=has_state,
             has_webhooks=has_webhooks,
+            account=None if listed is None else AccountFiles(read=read),
         )
 
         async def begin() -> World:
             world = World(self.files, stories)
+            world.api.list_apps(listed or ())
             self.files.write()
             await world.start()
             return world
@@ -103,9 +116,7 @@ class Model(RuleBasedStateMachine):
     @rule(seconds=intervals, count=st.integers(1, 6))
     def scrape(self, seconds: float, count: int) -> None:
         """Scrape several times."""
-        for _ in range(count):
-            self.run(self.here.wait(seconds))
-            self.watcher.check(self.run(self.here.scrape()))
+        self._scrape_several_times(count, seconds)
 
     @rule()
     def scrape_for_minutes(self) -> None:
@@ -130,28 +141,45 @@ class Model(RuleBasedStateMachine):
         joined = replace(other, begun_at=first.begun_at)
         self.watcher.check(joined, scraper="second", is_alone=False)
 
-    @rule(app=apps, trouble=st.sampled_from(Trouble))
+    @rule(app=all_apps, trouble=st.sampled_from(Trouble))
     def begin_trouble(self, app: str, trouble: Trouble) -> None:
         """Let all calls about an app go wrong from now on."""
         self.here.api.apps[app].begin(Troubled(trouble), self.here.now)
 
-    @rule(app=apps, meeting=meetings, trouble=st.sampled_from(ALONE))
+    @rule(app=all_apps, meeting=meetings, trouble=st.sampled_from(ALONE))
     def begin_trouble_alone(self, app: str, meeting: str, trouble: Trouble) -> None:
         """Let calls about one meeting go wrong from now on."""
         self.here.api.apps[app].begin(Troubled(trouble, meeting), self.here.now)
 
-    @rule(app=apps)
+    @rule(app=all_apps)
     def end_trouble(self, app: str) -> None:
         """Let the calls about an app go well again."""
         self.here.api.apps[app].end(self.here.now)
 
+    @rule(listed=found)
+    def list_apps(self, listed: set[str]) -> None:
+        """Let the account have other apps."""
+        self.here.api.list_apps(listed)
+
+    @rule(trouble=st.sampled_from(Trouble))
+    def begin_trouble_of_account(self, trouble: Trouble) -> None:
+        """Let the lists of the account's apps go wrong from now on."""
+        self.here.api.account.begin(Troubled(trouble), self.here.now)
+
+    @rule()
+    def end_trouble_of_account(self) -> None:
+        """Let the lists of the account's apps go well again."""
+        self.here.api.account.end(self.here.now)
+
     @rule(
-        app=apps, remaining=st.sampled_from([0, 3, 20, 60]), seconds=st.sampled_from([60.0, 300.0])
+        app=all_apps,
+        remaining=st.sampled_from([0, 3, 20, 60]),
+        seconds=st.sampled_from([60.0, 300.0]),
     )
     def share_quota(self, app: str, remaining: int, seconds: float) -> None:
         """Let other clients of the same user leave few calls for an app."""
         now = self.here.now
-        self.here.api.apps[app].share(Quota(remaining, now + seconds))
+        self.here.api.apps[app].user.share(Quota(remaining, now + seconds))
 
     @rule(
         app=apps,
@@ -170,19 +198,39 @@ class Model(RuleBasedStateMachine):
         self.watcher.use_budget()
         self.watcher.use_meetings(app)
 
+    @rule(read=reads, excluded=found)
+    def reload_account(self, read: str, excluded: set[str]) -> None:
+        """Reload a configuration with another way of reading the account, without some apps."""
+        if self.files.account:
+            self.files.account.read, self.files.account.excluded = read, excluded
+            self.files.write_configuration()
+            assert self.run(self.here.reload()) is None
+            self.watcher.use_account()
+
+    @rule(count=st.integers(0, 3), seconds=intervals)
+    def remove_account(self, count: int, seconds: float) -> None:
+        """Remove the account by a reload; after some scrapes, another reload adds it again."""
+        account, self.files.account = self.files.account, None
+        self.files.write_configuration()
+        assert self.run(self.here.reload()) is None
+        self.watcher.remove_account()
+        self._scrape_several_times(count, seconds)
+        self.files.account = account
+        self.files.write_configuration()
+        assert self.run(self.here.reload()) is None
+
     @rule(app=apps, count=st.integers(0, 3), seconds=intervals)
     def remove_app(self, app: str, count: int, seconds: float) -> None:
         """Remove an app by a reload; after some scrapes, another reload adds it again."""
-        files, history = self.files.apps.pop(app), self.watcher.remove(app)
+        files = self.files.apps.pop(app)
+        self.watcher.remove(app)
         self.files.write_configuration()
         assert self.run(self.here.reload()) is None
-        for _ in range(count):
-            self.run(self.here.wait(seconds))
-            self.watcher.check(self.run(self.here.scrape()))
+        self._scrape_several_times(count, seconds)
         self.files.apps[app] = files
         self.files.write_configuration()
         assert self.run(self.here.reload()) is None
-        self.watcher.add(app, history)
+        self.watcher.add(app)
 
     @rule()
     def reload_in_vain(self) -> None:
@@ -218,12 +266,12 @@ class Model(RuleBasedStateMachine):
         self.files.apps[app].is_list_broken = False
         self.files.write_meetings(app)
 
-    @rule(app=apps, fault=st.sampled_from([WebhookFault.NONE, *WebhookFault]))
+    @rule(app=all_apps, fault=st.sampled_from([WebhookFault.NONE, *WebhookFault]))
     def send_events(self, app: str, fault: WebhookFault) -> None:
         """Send the events of an app from now on, perhaps with something wrong."""
         self.here.events.set_fault(app, fault)
 
-    @rule(app=apps, meeting=meetings, status=claims, is_known=st.booleans())
+    @rule(app=all_apps, meeting=meetings, status=claims, is_known=st.booleans())
     def claim(self, app: str, meeting: str, status: str, *, is_known: bool) -> None:
         """Send signed events that are not true: only what the API answers counts."""
         story, recording_id = self.here.api.apps[app].story, "invented"
@@ -238,14 +286,28 @@ class Model(RuleBasedStateMachine):
     @rule(app=apps, count=st.integers(0, 3), seconds=intervals)
     def replace_token(self, app: str, count: int, seconds: float) -> None:
         """Revoke a token; after some scrapes, a new one is in its file, and counts immediately."""
-        api, files = self.here.api.apps[app], self.files.apps[app]
-        api.token = f"{api.token}-"
+        user, files = self.here.api.apps[app].user, self.files.apps[app]
+        user.token += "-"
+        self._scrape_several_times(count, seconds)
+        files.token = user.token
+        self.files.write_token(app)
+        self.watcher.replace_token(user)
+
+    @rule(count=st.integers(0, 3), seconds=intervals)
+    def replace_token_of_account(self, count: int, seconds: float) -> None:
+        """Revoke the token of the account and its apps, and write a new one after some scrapes."""
+        user = self.here.api.account.user
+        user.token += "-"
+        self._scrape_several_times(count, seconds)
+        if self.files.account:
+            self.files.account.token = user.token
+            self.files.write_account_token()
+        self.watcher.replace_token(user)
+
+    def _scrape_several_times(self, count: int, seconds: float) -> None:
         for _ in range(count):
             self.run(self.here.wait(seconds))
             self.watcher.check(self.run(self.here.scrape()))
-        files.token = api.token
-        self.files.write_token(app)
-        self.watcher.replace_token(app)
 
     @property
     def here(self) -> World:

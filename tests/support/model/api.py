@@ -1,10 +1,10 @@
-"""The simulated API of several apps, each with a story and troubles of its own."""
+"""The simulated API of several apps and an account, each with troubles of its own."""
 
 import asyncio
 import math
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -13,7 +13,7 @@ from rk_exporter.simulator import Simulator
 from rk_exporter.simulator.api.responses import AUTHENTICATION_ERROR, gateway_error
 from tests.support.model.journal import FINE, Called, Journal
 from tests.support.model.stories import Story
-from tests.support.model.troubles import Trouble, Troubled
+from tests.support.model.troubles import SHARED, Trouble, Troubled
 
 
 LATENCY_SECONDS = 0.05
@@ -21,6 +21,8 @@ LATENCY_SECONDS = 0.05
 _QUOTA_SECONDS = 5.0
 QUOTA_LIMIT = 1200
 _TOKEN = "simulated"
+ACCOUNT = "acme"
+"""The account whose apps are found, and the first token of its user."""
 _WITH_ID = {"recordings": "recording", "meetings": "meeting"}
 
 
@@ -54,20 +56,46 @@ class Quota:
 
 
 @dataclass(eq=False)
+class User:
+    """A user, whose *token* the API accepts, and whose calls count together."""
+
+    token: str
+    calls: list[Called] = field(default_factory=list)
+    quota: Quota | None = None
+    members: list["AppApi"] = field(default_factory=list)
+    """Those that are read with the token: an app, or an account and its apps."""
+
+    @property
+    def is_troubled(self) -> bool:
+        """Return whether one of the members has a trouble that concerns all of them."""
+        return any(x.troubled is not None and x.troubled.trouble in SHARED for x in self.members)
+
+    def share(self, quota: Quota) -> None:
+        """Let other clients leave few calls for a while."""
+        # An exposition may show what an earlier answer has said.
+        quota.said |= self.quota.said if self.quota else set()
+        self.quota = quota
+        for member in self.members:
+            member.clear_since = quota.until
+            member.excuse_until(quota.until + _QUOTA_SECONDS)
+
+
+@dataclass(eq=False)
 class AppApi:
-    """The API of one app: its *simulator*, and what it was asked."""
+    """The API of one app, or of an account: its *simulator*, and what it was asked."""
 
     story: Story
     simulator: Simulator
-    token: str
-    """The token that the API accepts; those of two apps belong to two users."""
+    user: User
     journal: Journal = field(default_factory=Journal)
     troubled: Troubled | None = None
     clear_since: float = 0.0
     """When the last trouble ended."""
-    quota: Quota | None = None
     exact_from: float = 0.0
     """From when on nothing excuses an exposition that is wrong."""
+
+    def __post_init__(self) -> None:
+        self.user.members.append(self)
 
     def is_in_doubt(self, status: int | None) -> bool:
         """Return whether the exporter may say that a call with this *status* has failed."""
@@ -86,26 +114,46 @@ class AppApi:
         """Let all calls go well again."""
         self.simulator.clear()
         if self.troubled:
-            self.exact_from = max(self.exact_from, now + self.troubled.recovery_seconds)
-            self.troubled, self.clear_since = None, now
+            is_shared = self.troubled.trouble in SHARED
+            for member in self.user.members if is_shared else (self,):
+                member.excuse_until(now + self.troubled.recovery_seconds)
+                member.clear_since = now
+            self.troubled = None
 
-    def share(self, quota: Quota) -> None:
-        """Let other clients leave few calls for a while."""
-        # An exposition may show what an earlier answer has said.
-        quota.said |= self.quota.said if self.quota else set()
-        self.quota, self.clear_since = quota, quota.until
-        self.exact_from = max(self.exact_from, quota.until + _QUOTA_SECONDS)
+    def excuse_until(self, at: float) -> None:
+        """Let expositions be wrong until then."""
+        self.exact_from = max(self.exact_from, at)
 
 
 class Api:
-    """The API of all apps; *now* returns unix seconds."""
+    """
+    The API of all apps, and of an account; *now* returns unix seconds.
 
-    def __init__(self, stories: Mapping[str, Story], now: Callable[[], float]) -> None:
+    Each app belongs to a user of its own, except those *in_account*, which belong to the account's.
+    """
+
+    def __init__(
+        self,
+        stories: Mapping[str, Story],
+        now: Callable[[], float],
+        *,
+        in_account: Collection[str] = (),
+    ) -> None:
         self.now = now
+        user, nothing = User(ACCOUNT), Story((), (), ())
+        self.account = AppApi(nothing, self._simulator(nothing), user)
         self.apps = {
-            app_id: AppApi(story, self._simulator(story), app_id)
+            app_id: AppApi(
+                story, self._simulator(story), user if app_id in in_account else User(app_id)
+            )
             for app_id, story in stories.items()
         }
+        self.list_apps(in_account)
+
+    def list_apps(self, app_ids: Iterable[str]) -> None:
+        """Let the account have these apps from now on."""
+        simulator = self.account.simulator
+        simulator.settings = replace(simulator.settings, apps=",".join(sorted(app_ids)))
 
     def _simulator(self, story: Story) -> Simulator:
         return Simulator(
@@ -123,8 +171,8 @@ class Api:
     async def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a call, and write it into the journal of its app."""
         _, _, below = request.url.path.partition("/realtime/kit/")
-        app_id, _, path = below.partition("/")
-        app, asked_at, status, body = self.apps[app_id], self.now(), None, b""
+        app, path = self._asked(below)
+        asked_at, status, body = self.now(), None, b""
         is_in_doubt = app.is_in_doubt(status=httpx.codes.OK)
         try:
             response = await self._answer(app, request, path)
@@ -132,17 +180,24 @@ class Api:
         finally:
             is_in_doubt = is_in_doubt or app.is_in_doubt(status)
             called = Called(asked_at, _endpoint(path), status, is_in_doubt)
+            app.user.calls.append(called)
             app.journal.take(called, path, body, self.now())
         return httpx.Response(status, headers=response.headers.raw, stream=httpx.ByteStream(body))
 
+    def _asked(self, below: str) -> tuple[AppApi, str]:
+        """Return what a call is about, and the rest of its path."""
+        app_id, _, path = below.partition("/")
+        return (self.apps[app_id], path) if path else (self.account, app_id)
+
     async def _answer(self, app: AppApi, request: httpx.Request, path: str) -> httpx.Response:
         """Return the answer to a call, completely read."""
-        if request.headers["authorization"] != f"Bearer {app.token}":
+        if request.headers["authorization"] != f"Bearer {app.user.token}":
             rejection = gateway_error(401, *AUTHENTICATION_ERROR).encode()
             return httpx.Response(rejection.status, content=rejection.body)
         request.headers["authorization"] = f"Bearer {_TOKEN}"
         now = self.now()
-        quota = app.quota if app.quota and now < app.quota.until else None
+        quota = app.user.quota
+        quota = quota if quota and now < quota.until else None
         if quota and (refusal := quota.take(now)):
             return refusal
         answer = await self._answer_allowed(app, request, path)

@@ -1,29 +1,21 @@
-"""Counters never go back, and count each recording and each call once."""
+"""Counters never go back, and count each recording once."""
 
 import math
 
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import takewhile
 from typing import NamedTuple
 
 from rk_exporter.simulator import TERMINAL, Recording, Status
-from tests.support.model.journal import FINE, Called, Journal
 from tests.support.model.shown import Shown
 from tests.support.model.stories import Story
 from tests.support.model.truth import LISTED_SECONDS, Expectation
 
 
-# A series shows its old value in two snapshots before it grows.
-_SETTLED_AFTER = 3
 _SAVED = ("rk_recordings_", "rk_recording_", "rk_recorded_")
-WINDOW_SECONDS = 300.0
 _ROUNDING = 0.1
-_NO_ANSWER = "none"
-_FINE = {str(status) for status in FINE}
 
 
 class Growing:
@@ -45,15 +37,22 @@ class Growing:
 
     def remove(self, app: str) -> None:
         """Expect that the counters of an app vanish."""
-        of_app = f'rk_app="{app}"'
-        self._last = {series: value for series, value in self._last.items() if of_app not in series}
+        self._forget(f'rk_app="{app}"')
         self._labels = {key: labels for key, labels in self._labels.items() if key[0] != app}
 
+    def remove_account(self) -> None:
+        """Expect that the counters of the account vanish."""
+        self._forget("rk_account=")
+
+    def _forget(self, label: str) -> None:
+        self._last = {series: value for series, value in self._last.items() if label not in series}
+
     def check(self, shown: Shown) -> Iterator[str]:
-        """Return the counters that have gone back or away."""
+        """Return the counters that have gone back, or away although their app is shown."""
+        apps = {None, *shown.apps}
         for series, before in self._last.items():
             now = shown.samples.get(series)
-            if now is None or now < before:
+            if (now is None and shown.app_of(series) in apps) or (now is not None and now < before):
                 yield f"{series} was {before}, and is {now}"
         self._last = dict(shown.counters())
         labels = {
@@ -65,53 +64,6 @@ class Growing:
             if self._labels[key] not in {None, labels[key]}:
                 yield f"the labels of {key} were {self._labels[key]}, and are {labels[key]}"
         self._labels = labels
-
-
-class CallCounts:
-    """The counters of calls of one process."""
-
-    def __init__(self) -> None:
-        self._times_shown: Counter[tuple[str, tuple[str, ...]]] = Counter()
-
-    def begin(self, app: str) -> None:
-        """Expect that the series of an app begin, with old values at first."""
-        for key in [key for key in self._times_shown if key[0] == app]:
-            del self._times_shown[key]
-
-    def check(self, shown: Shown, app: str, journal: Journal, *, is_alone: bool) -> Iterator[str]:
-        """
-        Return the counters that differ from the calls in the *journal*.
-
-        If the scrape was not alone, calls were made since it was answered.
-        """
-        for key, value, least, most in _calls(shown, app, journal):
-            # Two scrapes may show the same snapshot.
-            self._times_shown[app, key] += is_alone
-            is_settled = self._times_shown[app, key] > _SETTLED_AFTER
-            if value > most or (is_settled and is_alone and value < least):
-                yield f"{app}: {value} calls are counted, not {least} to {most}: {key}"
-
-
-def _calls(
-    shown: Shown, app: str, journal: Journal
-) -> Iterator[tuple[tuple[str, ...], float, float, float]]:
-    """Return the counters of calls, each with what it may have at least and at most."""
-    made, failed = Counter[str](), Counter[str]()
-    for (endpoint, code), count in journal.answered.items():
-        made[endpoint] += count
-        # A call may be made again, and not fail, if a connection that was kept open is broken.
-        failed[endpoint] += 0 if code in {*_FINE, _NO_ANSWER} else count
-    for labels, value in shown.of("rk_api_requests_total", app):
-        key = (labels["api_endpoint"], labels["code"])
-        yield key, value, journal.answered[key], journal.answered[key]
-    for labels, value in shown.of("rk_api_request_duration_seconds_count", app):
-        endpoint = labels["api_endpoint"]
-        yield ("durations", endpoint), value, made[endpoint], made[endpoint]
-        name = "rk_api_request_failures_total"
-        failures = shown.total(name, app, api_endpoint=endpoint)
-        yield ("failures", endpoint), failures, failed[endpoint], journal.in_doubt[endpoint]
-    malformed = shown.total("rk_api_malformed_fields_total", app)
-    yield ("malformed",), malformed, 0.0, math.inf if journal.has_malformed else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,39 +184,3 @@ def _shown(shown: Shown, app: str, name: str) -> float:
 def _end(recording: Recording) -> float:
     status, at = recording.phases[-1]
     return min(recording.vanishes_at, at if status in TERMINAL else math.inf)
-
-
-class Budget:
-    """The calls about one app that the budget in use has allowed."""
-
-    def __init__(self) -> None:
-        self._limits: list[tuple[float, int]] = []
-        self._starts: list[float] = []
-
-    def use(self, limit: int, now: float) -> None:
-        """Expect at most *limit* calls in 5 minutes from now on."""
-        self._limits.append((now, limit))
-
-    def start(self, now: float) -> None:
-        """Expect the calls of a new process, which may not know those of the one before."""
-        self._starts.append(now)
-
-    def check(self, calls: Sequence[Called], app: str) -> Iterator[str]:
-        """Return the 5 minutes before the last of the *calls* if there were too many."""
-        if not calls:
-            return
-        end = calls[-1].at
-        begin = end - WINDOW_SECONDS
-        made = sum(1 for _ in takewhile(lambda call: call.at > begin, reversed(calls)))
-        until = [at for at, _ in self._limits[1:]] + [math.inf]
-        in_use = [
-            limit
-            for (_, limit), ended_at in zip(self._limits, until, strict=True)
-            if ended_at > begin
-        ]
-        most = max(in_use)
-        if starts := sum(at > begin for at in self._starts):
-            # See the table in docs/explanation/budget.md.
-            most += most // 2 + starts * max(1, most // 15)
-        if made > most:
-            yield f"{app}: {made} calls in 5 minutes, at most {most} are allowed"

@@ -8,11 +8,22 @@ from tests.support.model.shown import Shown
 # By the module that compares them.
 _COMPARED = frozenset(
     {
-        # counters
+        # accounts
+        "rk_account_apps",
+        "rk_account_info",
+        "rk_account_internal_errors_total",
+        "rk_account_last_success_timestamp_seconds",
+        "rk_account_list_complete",
+        "rk_account_up",
+        # calls
+        "rk_account_api_malformed_fields_total",
+        "rk_account_api_request_failures_total",
+        "rk_account_api_requests_total",
         "rk_api_malformed_fields_total",
         "rk_api_request_duration_seconds_count",
         "rk_api_request_failures_total",
         "rk_api_requests_total",
+        # counters
         "rk_recorded_bytes_total",
         "rk_recorded_seconds_total",
         "rk_recording_start_delay_seconds_count",

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from tests.support.model.counters import Budget
 from tests.support.model.rooms import FOUND_SECONDS
 from tests.support.model.shown import Shown
 from tests.support.model.stories import Story, states_between
@@ -65,7 +64,6 @@ class AppHistory:
     """When the first scrape that has shown a recording was asked for, by the recording's id."""
     complete_since: float | None = None
     """The end of the first exposition that had to be exact."""
-    budget: Budget = field(default_factory=Budget)
     may_be_cut: bool = False
     """Whether a list may have been cut when the exporter first read it."""
     webhooks: WebhookHistory = field(default_factory=WebhookHistory)

@@ -83,10 +83,14 @@ class Journal:
     sightings: defaultdict[str, list[Sighting]] = field(default_factory=lambda: defaultdict(list))
     live: list[tuple[float, Mapping[str, int]]] = field(default_factory=list)
     """When the live sessions were listed, and how many people were in each meeting."""
+    listed: list[tuple[float, frozenset[str]]] = field(default_factory=list)
+    """When the apps of an account were listed, and their ids."""
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many calls were made, by endpoint and status; the process that counts begins with 0."""
     in_doubt: Counter[str] = field(default_factory=Counter)
     """How many of these may have failed, by endpoint."""
+    uncertain: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many of *answered* may not count, because their app was found again since then."""
     has_malformed: bool = False
     """Whether an answer may have had malformed fields."""
 
@@ -94,9 +98,17 @@ class Journal:
         """Expect a new process, which begins to count, and knows no answer unless it *is_saved*."""
         self.answered.clear()
         self.in_doubt.clear()
+        self.uncertain.clear()
         self.live.clear()
+        self.listed.clear()
         if not is_saved:
             self.sightings.clear()
+
+    def forget(self, *, is_counted: bool) -> None:
+        """Expect that the exporter forgets the app; unless *is_counted*, perhaps its calls, too."""
+        self.sightings.clear()
+        if not is_counted:
+            self.uncertain = Counter(self.answered)
 
     def take(self, called: Called, path: str, body: bytes, answered_at: float) -> None:
         """Take in a call, which has the *path* below the app's, and the answer's *body*."""
@@ -108,6 +120,8 @@ class Journal:
         data = _data(called.status, body)
         if called.endpoint == "sessions" and isinstance(data, dict) and "sessions" in data:
             self.live.append((answered_at, _live(data["sessions"])))
+        if called.endpoint == "apps" and isinstance(data, list):
+            self.listed.append((answered_at, frozenset(item["id"] for item in data)))
         if called.endpoint not in _WITH_RECORDINGS:
             return
         for item in data if isinstance(data, list) else [data]:

@@ -100,6 +100,11 @@ class Shown:
         pairs = chain.from_iterable(self._by_name.values())
         return {labels["rk_app"] for labels, _ in pairs if "rk_app" in labels}
 
+    @staticmethod
+    def app_of(series: str) -> str | None:
+        """Return the app of a series, by its text; None if it is about none."""
+        return _series(series)[1].get("rk_app")
+
     def counters(self, app: str | None = None) -> Iterator[tuple[str, float]]:
         """Return the series that only grow, of one app or of all, by their texts."""
         for series, value in self.samples.items():

@@ -66,15 +66,15 @@ def of_app(
     shown: Shown, app: str, files: Files, api: AppApi, scraped: Scraped, *, is_alone: bool
 ) -> Iterator[str]:
     """Return what differs from the configuration of an app, or from what its API has said."""
-    configured = files.apps[app]
+    configured = files.of(app)
     infos = [labels for labels, _ in shown.of("rk_app_info", app)]
     reads = {"list", "active-recording"} if configured.read == "auto" else {configured.read}
-    if [(x["rk_account_id"], x["rk_app_id"]) for x in infos] != [("account", app)]:
+    if [(x["rk_account_id"], x["rk_app_id"]) for x in infos] != [(configured.account_id, app)]:
         yield f"{app}: the app is {infos}"
     if not {x["read"] for x in infos} <= reads:
         yield f"{app}: it is read by {infos}"
     is_read = shown.value("rk_meetings_file_last_read_successful", app)
-    if is_read != (not configured.is_list_broken):
+    if is_read != (not configured.is_list_broken if app in files.apps else None):
         yield f"{app}: the list of meetings is read: {is_read}"
     seconds = shown.value("rk_scrape_duration_seconds", app) or 0.0
     if seconds < 0 or (
@@ -87,14 +87,14 @@ def of_app(
 def _budget(shown: Shown, app: str, files: Files, api: AppApi) -> Iterator[str]:
     limit = shown.value("rk_api_budget_limit", app)
     remaining = shown.value("rk_api_budget_remaining", app)
-    most = files.budget
-    if limit != most and not (api.quota and limit is not None and limit < most):
+    most, quota = files.budget, api.user.quota
+    if limit != most and not (quota and limit is not None and limit < most):
         yield f"{app}: the budget is {limit}, not {most}"
     if remaining is None or not 0 <= remaining <= (limit or 0):
         yield f"{app}: {remaining} calls of {limit} remain"
     limits = {value for _, value in shown.of("rk_api_ratelimit_limit", app)}
     left = {value for _, value in shown.of("rk_api_ratelimit_remaining", app)}
-    said = api.quota.said if api.quota else set()
+    said = quota.said if quota else set()
     if not limits <= {QUOTA_LIMIT} or not left <= said:
         yield f"{app}: {left} calls of {limits} remain, but the API said {said}"
 

@@ -53,6 +53,8 @@ HARMLESS = frozenset({Trouble.ODD_TIMESTAMPS})
 """Kinds that say the truth in another way."""
 SUCCEEDING = LYING | HARMLESS | {Trouble.SLOW}
 """Kinds with which calls may succeed."""
+SHARED = frozenset({Trouble.RATE_LIMITED, Trouble.RETRY_LATER, Trouble.REFUSED})
+"""Kinds that concern all apps of a user: calls are limited together, to the same host."""
 ALONE = (
     Trouble.SERVER_ERROR,
     Trouble.HTML,

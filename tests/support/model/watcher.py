@@ -1,11 +1,14 @@
 """Compares each exposition with the stories, with the answers of the API, and with the last one."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from rk_exporter.exporter.exporter import WORKERS_PER_APP
-from tests.support.model import families, rooms, totals
-from tests.support.model.api import AppApi
-from tests.support.model.counters import CallCounts, Counted, Growing
+from tests.support.model import accounts, families, rooms, totals
+from tests.support.model.accounts import NOTHING, FoundApps
+from tests.support.model.api import ACCOUNT, AppApi, User
+from tests.support.model.calls import Budget, CallCounts, calls_of_account, calls_of_app
+from tests.support.model.counters import Counted, Growing
 from tests.support.model.history import AppHistory, Exact, WebhookHistory
 from tests.support.model.invented import invented
 from tests.support.model.shown import Shown
@@ -25,23 +28,30 @@ class Watcher:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.apps = {
-            name: AppHistory(
-                world.now, world.api.apps[name].story, {*files.meetings}, files.finds_meetings
-            )
-            for name, files in world.files.apps.items()
+        self.apps = {name: self._history(name, world.now) for name in world.files.apps}
+        self._account = FoundApps(world)
+        users = {
+            ACCOUNT: world.api.account.user,
+            **{name: world.api.apps[name].user for name in world.files.apps},
         }
+        self._users = {name: (user, Budget()) for name, user in users.items()}
+        for name in world.found:
+            world.events.remove(name)
         self._growing: dict[str, Growing] = {}
         self._calls = CallCounts()
         self._blocked_until: dict[str, float] = {}
         self.use_budget()
-        self.exact: dict[str, int] = dict.fromkeys(self.apps, 0)
+        self.exact = Counter[str]()
         """How many expositions of each app had to be exact."""
 
     def use_budget(self) -> None:
         """Expect the budget in the configuration."""
-        for app in self.apps.values():
-            app.budget.use(self._world.files.budget, self._world.now)
+        for _, budget in self._users.values():
+            budget.use(self._world.files.budget, self._world.now)
+
+    def _history(self, name: str, tracked_since: float) -> AppHistory:
+        files, story = self._world.files.of(name), self._world.api.apps[name].story
+        return AppHistory(tracked_since, story, {*files.meetings}, files.finds_meetings)
 
     def restart(self) -> None:
         """Expect a new process."""
@@ -50,10 +60,14 @@ class Watcher:
             growing.restart(is_saved=is_saved)
         self._calls = CallCounts()
         self._blocked_until.clear()
-        for name, app in self.apps.items():
-            # A new process knows only what the state file has, and what the API tells it.
-            self._world.api.apps[name].journal.restart(is_saved=is_saved)
-            app.budget.start(self._world.now)
+        # A new process knows only what the state file has, and what the API tells it.
+        for api in (self._world.api.account, *self._world.api.apps.values()):
+            api.journal.restart(is_saved=is_saved)
+        for _, budget in self._users.values():
+            budget.start(self._world.now)
+        self._account.restart(is_saved=is_saved)
+        self._use_found()
+        for app in self.apps.values():
             app.webhooks, app.scrapes = WebhookHistory(), 0
             app.last = app.before = app.exact_since = None
             if not is_saved:
@@ -61,29 +75,48 @@ class Watcher:
                 app.may_be_cut = False
                 app.seen.clear()
 
-    def remove(self, name: str) -> AppHistory:
-        """Expect that an app is not read any more, and return what was known of it."""
+    def remove(self, name: str) -> None:
+        """Expect that an app is not read any more."""
         self._world.events.remove(name)
         for growing in self._growing.values():
             growing.remove(name)
-        return self.apps.pop(name)
+        # One reload does not remove the counters of calls, but two do.
+        is_counted = name not in self._world.found
+        self._world.api.apps[name].journal.forget(is_counted=is_counted)
+        del self.apps[name]
 
-    def add(self, name: str, before: AppHistory) -> None:
-        """
-        Expect an app as if it were new; but the calls *before* it was removed still count.
+    def add(self, name: str) -> None:
+        """Expect an app as if it were new."""
+        self._begin(name, self._world.now)
 
-        They are in the budget, and in the counters of calls, which one reload does not remove.
-        """
+    def _begin(self, name: str, tracked_since: float) -> None:
         self._world.events.add(name)
-        self._world.api.apps[name].journal.sightings.clear()
         self._calls.begin(name)
-        self.apps[name] = AppHistory(
-            self._world.now,
-            before.story,
-            {*before.meetings},
-            before.finds_meetings,
-            budget=before.budget,
-        )
+        self._blocked_until.pop(name, None)
+        self.apps[name] = self._history(name, tracked_since)
+
+    def use_account(self) -> None:
+        """Expect the apps of the account that the configuration wants."""
+        self._account.configure()
+        self._use_found()
+
+    def remove_account(self) -> None:
+        """Expect that the account and its apps are not read any more, and forgotten."""
+        self._account.forget()
+        self._use_found()
+        for growing in self._growing.values():
+            growing.remove_account()
+        self._calls.begin(ACCOUNT)
+        self._world.api.account.journal.restart(is_saved=False)
+
+    def _use_found(self, begun_at: float | None = None) -> None:
+        """Expect the apps that are found now, perhaps by a scrape that was asked for then."""
+        known = self._account.last or NOTHING
+        for name in (self.apps.keys() & self._world.found) - known.wanted:
+            self.remove(name)
+        for name in known.wanted - self.apps.keys():
+            since = begun_at if known.is_first and begun_at is not None else known.since
+            self._begin(name, since)
 
     def use_meetings(self, name: str) -> None:
         """Expect the list of meetings of an app, and whether it finds others, as configured."""
@@ -92,11 +125,13 @@ class Watcher:
             self._world.now, meetings=files.meetings, finds_meetings=files.finds_meetings
         )
 
-    def replace_token(self, name: str) -> None:
-        """Expect that a new token ends a block of calls."""
-        self._blocked_until.pop(name, None)
-        api = self._world.api.apps[name]
-        api.clear_since = max(api.clear_since, self._world.now)
+    def replace_token(self, user: User) -> None:
+        """Expect that a new token of a user ends a block of calls."""
+        for name, api in self._world.api.apps.items():
+            if api.user is user:
+                self._blocked_until.pop(name, None)
+        for api in user.members:
+            api.clear_since = max(api.clear_since, self._world.now)
 
     def check(self, scraped: Scraped, *, scraper: str = "first", is_alone: bool = True) -> Shown:
         """Compare an exposition with everything that is known; it *is_alone* without others."""
@@ -109,29 +144,43 @@ class Watcher:
         self, shown: Shown, scraped: Scraped, scraper: str, *, is_alone: bool
     ) -> Iterator[str]:
         yield from shown.problems()
+        yield from self._found_problems(shown, scraped, is_alone=is_alone)
         yield from self._growing.setdefault(scraper, Growing()).check(shown)
         yield from families.unknown(shown)
         yield from self._world.events.problems(shown, is_alone=is_alone)
         yield from totals.of_exporter(shown, self._world, scraped)
-        if shown.apps != {*self.apps}:
-            yield f"the apps are {shown.apps}, and should be {[*self.apps]}"
-        for name, app in self.apps.items():
+        for user_name, (user, budget) in self._users.items():
+            yield from _user_problems(user_name, user, budget)
+        for name in self.apps.keys() & shown.apps:
+            app = self.apps[name]
             # The other scrapers get the snapshots of the first one.
             app.scrapes += scraper == "first"
             api = self._world.api.apps[name]
             yield from invented(
                 shown, name, api.journal, begun_at=scraped.begun_at, ended_at=scraped.ended_at
             )
-            yield from self._calls.check(shown, name, api.journal, is_alone=is_alone)
+            counts = calls_of_app(shown, name, api.journal)
+            yield from self._calls.check(name, counts, is_alone=is_alone)
             yield from totals.of_app(
                 shown, name, self._world.files, api, scraped, is_alone=is_alone
             )
-            yield from app.budget.check(api.journal.calls, name)
-            if api.quota and api.quota.refused > WORKERS_PER_APP:
-                yield f"{name}: {api.quota.refused} calls were refused, although answers warned"
             if shown.value("rk_exporter_internal_errors_total", name):
                 yield f"{name}: there was a bug"
             yield from self._app_problems(shown, name, app, scraped)
+
+    def _found_problems(self, shown: Shown, scraped: Scraped, *, is_alone: bool) -> Iterator[str]:
+        """Return what is wrong with the apps that are shown, and with what is said of them."""
+        world = self._world
+        self._account.take()
+        possible = [*self._account.between(scraped.begun_at, scraped.ended_at)]
+        right = [{*world.files.apps, *names} for names in possible[: 1 if is_alone else None]]
+        if shown.apps not in right:
+            yield f"the apps are {shown.apps}, and should be {right}"
+        if shown.apps == {*world.files.apps, *possible[0]}:
+            self._use_found(scraped.begun_at)
+        yield from accounts.problems(shown, world, self._account, scraped, is_alone=is_alone)
+        counts = calls_of_account(shown, world.api.account.journal)
+        yield from self._calls.check(ACCOUNT, counts, is_alone=is_alone)
 
     def _app_problems(
         self, shown: Shown, name: str, app: AppHistory, scraped: Scraped
@@ -243,20 +292,29 @@ class Watcher:
         """Return whether nothing excuses an app for values that are missing or out of date."""
         is_blocked = self._blocked_until.get(name, 0.0) > scraped.begun_at
         is_troubled = api.troubled is not None and api.troubled.trouble not in HARMLESS
-        is_rejected = self._world.files.apps[name].token != api.token
+        is_rejected = self._world.files.of(name).token != api.user.token
         has_calls = self._world.files.budget == PLENTY
         is_excused = is_blocked or is_troubled or is_rejected or not has_calls
-        return not is_excused and scraped.begun_at >= api.exact_from
+        # An app that a pass has found is read by the next one.
+        since = max(api.exact_from, self.apps[name].tracked_since)
+        return not is_excused and not api.user.is_troubled and scraped.begun_at >= since
 
     def _failing(self, shown: Shown, name: str, api: AppApi, scraped: Scraped) -> Iterator[str]:
         """Return what hides that no call about an app succeeds."""
         files, troubled = self._world.files, api.troubled
-        is_failing = files.apps[name].token != api.token or (
+        is_failing = files.of(name).token != api.user.token or (
             troubled is not None
             and troubled.meeting_id is None
             and troubled.trouble not in SUCCEEDING
         )
         # Without a call, the result of the last one stays.
-        may_call = files.budget == PLENTY and scraped.begun_at >= api.exact_from
+        since = max(api.exact_from, self.apps[name].tracked_since)
+        may_call = files.budget == PLENTY and scraped.begun_at >= since
         if is_failing and may_call and shown.value("rk_up", name) != 0:
             yield f"{name}: rk_up is {shown.value('rk_up', name)} although no call succeeds"
+
+
+def _user_problems(name: str, user: User, budget: Budget) -> Iterator[str]:
+    yield from budget.check(user.calls, name)
+    if user.quota and user.quota.refused > WORKERS_PER_APP * len(user.members):
+        yield f"{name}: {user.quota.refused} calls were refused, although answers warned"

@@ -19,7 +19,7 @@ from rk_exporter.exporter.reloader import Reloader, ReloadSteps
 from rk_exporter.metrics.config_reload import ConfigReloadMetrics
 from rk_exporter.simulator.webhooks.signing import public_pem
 from tests.support.building import BASE_URL, NOW, VirtualClock
-from tests.support.model.api import Api
+from tests.support.model.api import ACCOUNT, Api
 from tests.support.model.events import Events
 from tests.support.model.stories import Story
 
@@ -36,6 +36,17 @@ class AppFiles:
     is_list_broken: bool = False
     read: str = "auto"
     finds_meetings: bool = False
+    account_id: str = "account"
+
+
+@dataclass(eq=False)
+class AccountFiles:
+    """The configuration of an account whose apps are found, and its token."""
+
+    token: str = ACCOUNT
+    read: str = "auto"
+    excluded: set[str] = field(default_factory=set)
+    """The apps that are not to be read."""
 
 
 @dataclass(eq=False)
@@ -47,6 +58,7 @@ class Files:
     budget: int = PLENTY
     has_state: bool = False
     has_webhooks: bool = False
+    account: AccountFiles | None = None
     more: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -63,6 +75,19 @@ class Files:
     def _key(self) -> Path:
         return self.folder / "webhooks.pem"
 
+    def of(self, name: str) -> AppFiles:
+        """Return the configuration of an app, which may be one of the account."""
+        if name in self.apps:
+            return self.apps[name]
+        assert self.account
+        return AppFiles(
+            [],
+            token=self.account.token,
+            read=self.account.read,
+            finds_meetings=True,
+            account_id=ACCOUNT,
+        )
+
     def write(self) -> None:
         """Write everything."""
         self.write_configuration()
@@ -70,6 +95,7 @@ class Files:
         for name in self.apps:
             self.write_meetings(name)
             self.write_token(name)
+        self.write_account_token()
 
     def write_configuration(self, *, is_broken: bool = False) -> None:
         """Write the configuration file; one that *is_broken* cannot be used."""
@@ -79,6 +105,7 @@ class Files:
             "api": {"base_url": BASE_URL, "budget": str(self.budget)},
             "scrape": {"min_interval": "0s"},
             "apps": [self._entry(name, app) for name, app in self.apps.items()],
+            **({"accounts": [self._account_entry(self.account)]} if self.account else {}),
             **({"state": {"file": str(self.state)}} if self.has_state else {}),
             **({"webhook": webhook} if self.has_webhooks else {}),
             **self.more,
@@ -99,6 +126,19 @@ class Files:
             },
         }
 
+    def _account_entry(self, account: AccountFiles) -> dict[str, object]:
+        return {
+            "account_id": ACCOUNT,
+            "api_token_file": str(self._account_token),
+            "budget_group": ACCOUNT,
+            "read": account.read,
+            "apps": {"exclude": "|".join(sorted(account.excluded)) or "none"},
+        }
+
+    @property
+    def _account_token(self) -> Path:
+        return self.folder / "account token"
+
     def write_meetings(self, name: str) -> None:
         """Write the list of an app's meetings."""
         app = self.apps[name]
@@ -108,6 +148,11 @@ class Files:
     def write_token(self, name: str) -> None:
         """Write the token of an app."""
         _replace(self.folder / f"{name}.token", self.apps[name].token)
+
+    def write_account_token(self) -> None:
+        """Write the token of the account."""
+        if self.account:
+            _replace(self._account_token, self.account.token)
 
     def load(self) -> Config:
         """Return the configuration in the file."""
@@ -134,12 +179,18 @@ class Scraped:
 
 
 class World:
-    """The exporter in use, its *files*, and the API of the *stories*; all of it in one loop."""
+    """
+    The exporter in use, its *files*, and the API of the *stories*; all of it in one loop.
+
+    Apps with a story that are not in the files are those of the account.
+    """
 
     def __init__(self, files: Files, stories: Mapping[str, Story]) -> None:
         self.files = files
         self.clock = VirtualClock(NOW)
-        self.api = Api(stories, self.clock.true_time)
+        self.found = frozenset(stories) - frozenset(files.apps)
+        """The apps that the account has at times."""
+        self.api = Api(stories, self.clock.true_time, in_account=self.found)
         self.events = Events(stories, self.clock.true_time)
         self.is_reloaded = True
         """Whether the last reload was successful."""
@@ -188,8 +239,8 @@ class World:
 
     def excuse(self, seconds: float) -> None:
         """Let expositions of the next seconds be out of date."""
-        for app in self.api.apps.values():
-            app.exact_from = max(app.exact_from, self.now + seconds)
+        for app in (*self.api.apps.values(), self.api.account):
+            app.excuse_until(self.now + seconds)
 
     async def wait(self, seconds: float) -> None:
         """Let time pass; then the events come."""
