@@ -77,6 +77,7 @@ class AccountReader:
         """The pages of a list that has begun. One pass may have too few calls for all."""
         self._begun_at = -math.inf
         self._due_at = -math.inf
+        self._used_token = parts.token.current()
         self._missing: frozenset[str] = frozenset()
         self._up: bool | None = None
         self._failure: Failure | None = None
@@ -107,13 +108,16 @@ class AccountReader:
             token_problem=self.parts.token.problem,
         )
 
+    async def refresh_token(self) -> None:
+        """Read the token again before the passes over the apps, which use it, too."""
+        await self.parts.token.refresh()
+
     async def refresh(self, deadline: float) -> None:
         """List the apps until *deadline* (loop time), if that is due."""
         parts, now = self.parts, self.parts.clock.monotonic()
         self._interval = self._interval.observe(now)
-        before = parts.token.current()
-        await parts.token.refresh()
-        if now < self._due_at and parts.token.current() == before:
+        before, self._used_token = self._used_token, parts.token.current()
+        if now < self._due_at and self._used_token == before:
             return
         context = self._context(deadline)
         if self.apps is not None and not parts.limiter.can_afford(1, context):

@@ -46,8 +46,8 @@ class Accounts(Protocol):
     def saved(self) -> Sequence[AccountApps]:
         """Return the known apps, which outlive the process."""
 
-    async def list_unknown(self, deadline: float) -> None:
-        """List the apps of accounts that have no list yet."""
+    async def prepare(self, deadline: float) -> None:
+        """Read the tokens again, and list the apps of accounts that have no list yet."""
 
     async def refresh(self, deadline: float) -> None:
         """List the apps of accounts whose list is due."""
@@ -168,7 +168,7 @@ class Collector:
             # The calls in the file are no longer all calls, even if this process is killed.
             await self._store.save(self._saved(), self._recent_calls(), self._saved_accounts())
         if self._accounts:
-            await self._accounts.list_unknown(deadline)
+            await self._accounts.prepare(deadline)
             self._accounts.take(self.replace)
         async with asyncio.TaskGroup() as passes:
             if self._accounts:

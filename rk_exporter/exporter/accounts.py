@@ -2,7 +2,7 @@
 
 import asyncio
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from rk_exporter.api.account_client import AccountClient
@@ -69,8 +69,9 @@ class RunningAccounts:
         """Return how many calls have been made about accounts."""
         return sum(running.reader.parts.limiter.counts.made for running in self._accounts)
 
-    async def list_unknown(self, deadline: float) -> None:
-        """List the apps of accounts that have no list yet."""
+    async def prepare(self, deadline: float) -> None:
+        """Read the tokens again, and list the apps of accounts that have no list yet."""
+        await _in_each(self._accounts, AccountReader.refresh_token)
         unknown = [running for running in self._accounts if running.reader.apps is None]
         await _refresh(unknown, deadline)
 
@@ -182,11 +183,18 @@ class RunningAccounts:
 
 
 async def _refresh(accounts: Iterable[_RunningAccount], deadline: float) -> None:
-    async with asyncio.TaskGroup() as lists:
+    await _in_each(accounts, lambda reader: reader.refresh(deadline))
+
+
+async def _in_each(
+    accounts: Iterable[_RunningAccount], step: Callable[[AccountReader], Awaitable[None]]
+) -> None:
+    """Make a *step* with all accounts at the same time."""
+    async with asyncio.TaskGroup() as steps:
         for running in accounts:
-            lists.create_task(_contained(running, deadline))
+            steps.create_task(_contained(running.boundary, step(running.reader)))
 
 
-async def _contained(running: _RunningAccount, deadline: float) -> None:
-    with running.boundary.contain():
-        await running.reader.refresh(deadline)
+async def _contained(boundary: ErrorBoundary, step: Awaitable[None]) -> None:
+    with boundary.contain():
+        await step

@@ -213,6 +213,27 @@ def test_token_rejected(tmp_path: Path) -> None:
     assert {"auth"} == {labels["reason"] for labels, count in failures if count}
 
 
+def test_token_is_replaced(tmp_path: Path) -> None:
+    """The first pass after the token's file was replaced reads all apps with the new token."""
+    file = tmp_path / "token"
+    text = f"accounts: [{{account_id: acme, api_token_file: '{file}'}}]\n"
+
+    def write(token: str) -> None:
+        file.write_text(token)
+        file.chmod(0o600)
+
+    async def steps(simulation: Simulation) -> list[str]:
+        texts = [await minutes(simulation, 1)]
+        for token in ("another", "simulated"):
+            write(token)
+            texts.append(await simulation.scrape())
+        return texts
+
+    write("simulated")
+    for text, is_up in zip(story(steps, of(tmp_path, text)), (1.0, 0.0, 1.0), strict=True):
+        assert {is_up} == {value for _, value in labelled(text, "rk_up")}
+
+
 def test_one_short_list(tmp_path: Path) -> None:
     """A single list without an app is not enough to stop reading it."""
 

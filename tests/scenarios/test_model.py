@@ -156,10 +156,12 @@ class Model(RuleBasedStateMachine):
         """Let the calls about an app go well again."""
         self.here.api.apps[app].end(self.here.now)
 
-    @rule(listed=found)
-    def list_apps(self, listed: set[str]) -> None:
-        """Let the account have other apps."""
+    @rule(listed=found, is_reloaded=st.booleans())
+    def list_apps(self, listed: set[str], *, is_reloaded: bool) -> None:
+        """Let the account have other apps, and perhaps find them soon: a reload lists them."""
         self.here.api.list_apps(listed)
+        if is_reloaded:
+            assert self.run(self.here.reload()) is None
 
     @rule(trouble=st.sampled_from(Trouble))
     def begin_trouble_of_account(self, trouble: Trouble) -> None:

@@ -81,7 +81,9 @@ def of_app(
         is_alone and seconds > scraped.ended_at - scraped.begun_at + _ROUNDING_SECONDS
     ):
         yield f"{app}: the pass took {seconds} s"
-    yield from _budget(shown, app, files, api)
+    # An app that was found in this pass is read by the next one.
+    if shown.of("rk_up", app):
+        yield from _budget(shown, app, files, api)
 
 
 def _budget(shown: Shown, app: str, files: Files, api: AppApi) -> Iterator[str]:

@@ -128,6 +128,7 @@ class Listing:
         """Refresh *after* a pause; return the pages that were requested."""
         await asyncio.sleep(after)
         self.client.asked = []
+        await self.reader.refresh_token()
         await self.reader.refresh(self._loop.time() + seconds)
         return self.client.asked
 

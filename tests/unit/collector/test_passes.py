@@ -127,8 +127,8 @@ class FoundApps:
             ),
         )
 
-    async def list_unknown(self, deadline: float) -> None:
-        self._step("list_unknown", deadline)
+    async def prepare(self, deadline: float) -> None:
+        self._step("prepare", deadline)
 
     async def refresh(self, deadline: float) -> None:
         self._step("refresh", deadline)
@@ -271,11 +271,11 @@ class TestAccounts:
 
         async def scrape() -> None:
             accounts, first, found = FoundApps(), quick("first"), quick("found")
-            accounts.lists, accounts.finds_in = bounded(first, found), "list_unknown"
+            accounts.lists, accounts.finds_in = bounded(first, found), "prepare"
             collector = collector_of(first, accounts=accounts)
             assert collector.snapshot.accounts == accounts.snapshots
             snapshot = await collector.scrape(30)
-            assert accounts.steps == [("list_unknown", 30.0), ("refresh", 30.0)]
+            assert accounts.steps == [("prepare", 30.0), ("refresh", 30.0)]
             assert found.deadlines == [30.0]
             assert [app.app.name for app in snapshot.apps] == ["first", "found"]
             assert snapshot.accounts == accounts.snapshots
