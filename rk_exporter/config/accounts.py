@@ -89,7 +89,7 @@ def _account(
 
 
 class AccountToken:
-    """The token of an account for one of its apps; the account's own reader refreshes it before the pass."""
+    """The token of an account for one of its apps. The account's reader refreshes it in time."""
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source

@@ -230,8 +230,8 @@ def test_token_is_replaced(tmp_path: Path) -> None:
         return texts
 
     write("simulated")
-    for text, is_up in zip(story(steps, of(tmp_path, text)), (1.0, 0.0, 1.0), strict=True):
-        assert {is_up} == {value for _, value in labelled(text, "rk_up")}
+    for shown, is_up in zip(story(steps, of(tmp_path, text)), (1.0, 0.0, 1.0), strict=True):
+        assert {is_up} == {value for _, value in labelled(shown, "rk_up")}
 
 
 def test_one_short_list(tmp_path: Path) -> None:

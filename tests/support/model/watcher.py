@@ -150,7 +150,9 @@ class Watcher:
         yield from self._world.events.problems(shown, is_alone=is_alone)
         yield from totals.of_exporter(shown, self._world, scraped)
         for user_name, (user, budget) in self._users.items():
-            yield from _user_problems(user_name, user, budget)
+            yield from budget.check(user.calls, user_name)
+            if user.quota and user.quota.refused > WORKERS_PER_APP * len(user.members):
+                yield f"{user_name}: {user.quota.refused} calls were refused, despite warnings"
         for name in self.apps.keys() & shown.apps:
             app = self.apps[name]
             # The other scrapers get the snapshots of the first one.
@@ -312,9 +314,3 @@ class Watcher:
         may_call = files.budget == PLENTY and scraped.begun_at >= since
         if is_failing and may_call and shown.value("rk_up", name) != 0:
             yield f"{name}: rk_up is {shown.value('rk_up', name)} although no call succeeds"
-
-
-def _user_problems(name: str, user: User, budget: Budget) -> Iterator[str]:
-    yield from budget.check(user.calls, name)
-    if user.quota and user.quota.refused > WORKERS_PER_APP * len(user.members):
-        yield f"{name}: {user.quota.refused} calls were refused, although answers warned"
