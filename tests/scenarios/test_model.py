@@ -220,6 +220,7 @@ class Model(RuleBasedStateMachine):
         self.files.account = account
         self.files.write_configuration()
         assert self.run(self.here.reload()) is None
+        self.watcher.add_account()
 
     @rule(app=apps, count=st.integers(0, 3), seconds=intervals)
     def remove_app(self, app: str, count: int, seconds: float) -> None:

@@ -1,5 +1,7 @@
 """Compares each exposition with the stories, with the answers of the API, and with the last one."""
 
+import math
+
 from collections import Counter
 from collections.abc import Iterator
 
@@ -40,6 +42,7 @@ class Watcher:
         self._growing: dict[str, Growing] = {}
         self._calls = CallCounts()
         self._blocked_until: dict[str, float] = {}
+        self._has_replaced_tokens = False
         self.use_budget()
         self.exact = Counter[str]()
         """How many expositions of each app had to be exact."""
@@ -60,6 +63,7 @@ class Watcher:
             growing.restart(is_saved=is_saved)
         self._calls = CallCounts()
         self._blocked_until.clear()
+        self._has_replaced_tokens = False
         # A new process knows only what the state file has, and what the API tells it.
         for api in (self._world.api.account, *self._world.api.apps.values()):
             api.journal.restart(is_saved=is_saved)
@@ -92,7 +96,8 @@ class Watcher:
     def _begin(self, name: str, tracked_since: float) -> None:
         self._world.events.add(name)
         self._calls.begin(name)
-        self._blocked_until.pop(name, None)
+        # The user of an app that is added may be the one whose token has vanished.
+        self._blocked_until[name] = math.inf if self._has_replaced_tokens else 0.0
         self.apps[name] = self._history(name, tracked_since)
 
     def use_account(self) -> None:
@@ -108,6 +113,12 @@ class Watcher:
             growing.remove_account()
         self._calls.begin(ACCOUNT)
         self._world.api.account.journal.restart(is_saved=False)
+
+    def add_account(self) -> None:
+        """Expect an account as if it were new."""
+        if self._has_replaced_tokens:
+            account = self._world.api.account
+            account.clear_since = max(account.clear_since, self._world.now)
 
     def _use_found(self, begun_at: float | None = None) -> None:
         """Expect the apps that are found now, perhaps by a scrape that was asked for then."""
@@ -127,6 +138,7 @@ class Watcher:
 
     def replace_token(self, user: User) -> None:
         """Expect that a new token of a user ends a block of calls."""
+        self._has_replaced_tokens = True
         for name, api in self._world.api.apps.items():
             if api.user is user:
                 self._blocked_until.pop(name, None)
