@@ -19,6 +19,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from rk_exporter.metrics.builders import LabelSet, histogram
+from rk_exporter.metrics.builders import info as build_info
 from rk_exporter.metrics.exposition import Exposition, Format, accepts_gzip, encode, negotiate
 from rk_exporter.snapshot import Snapshot
 from rk_exporter.tracking.counters import Histogram
@@ -170,6 +171,17 @@ def test_any_label_and_value(form: Format, text: str, number: float) -> None:
     else:
         parsed = list(parse_text(encoded.decode()))
     assert text == parsed[0].samples[0].labels["b"]
+
+
+@pytest.mark.parametrize("form", Format)
+def test_label_sets_are_rendered_once(form: Format) -> None:
+    """The text of a label set is used as it was made, because to render it costs time."""
+    labels = LabelSet(a="b")
+    labels.text = "{rendered before}"
+    assert (
+        b"some_info{rendered before} 1.0"
+        in encode([build_info("some", "help", [labels])], form).splitlines()
+    )
 
 
 @pytest.mark.parametrize("form", Format)
