@@ -22,6 +22,7 @@ SHARE = Path(__file__).parents[2] / "share"
 BASH = SHARE / "bash-completion/completions/rk-exporter"
 FISH = SHARE / "fish/vendor_completions.d/rk-exporter.fish"
 ZSH = SHARE / "zsh/site-functions"
+COMPINIT = "autoload -Uz compinit && compinit -D -u"
 # The program must be on the path under its own name.
 ENVIRONMENT = {
     "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.defpath)),
@@ -153,11 +154,19 @@ def test_tab_in_bash(bash: Terminal) -> None:
     bash.wait_for("orter-of-acme.yml ")
 
 
-def test_tab_in_zsh(folder: Path) -> None:
-    """The function works where zsh loads it from, if completion is initialised as usual."""
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"fpath+='{ZSH}'; {COMPINIT}",
+        f'{COMPINIT}; eval "$(_RK_EXPORTER_COMPLETE=zsh_source rk-exporter)"',
+    ],
+    ids=["linked", "printed"],
+)
+def test_tab_in_zsh(folder: Path, lines: str) -> None:
+    """The function works where zsh loads it from, and printed after completion is initialised."""
     program = required_program("zsh", package="zsh")
     with contextlib.closing(Terminal(program, "-f", "-i", folder=folder)) as zsh:
-        zsh.type(f"fpath+='{ZSH}'; autoload -Uz compinit && compinit -D -u; PS1='ready''> '\n")
+        zsh.type(f"{lines}; PS1='ready''> '\n")
         zsh.wait_for("ready> ")
         zsh.type("rk-exporter check --log.level w\t")
         zsh.wait_for("--log.level warning ")

@@ -125,7 +125,7 @@ NOT_RUN = {
     'call "$api/RECORDING"': CHANGES_RECORDINGS,
     """call -X PUT -d '{"action": "stop"}' "$api/RECORDING\"""": CHANGES_RECORDINGS,
     """call -X POST -d '{"meeting_id": "MEETING"}' "$api\"""": CHANGES_RECORDINGS,
-    'eval "$(_RK_EXPORTER_COMPLETE=zsh_source rk-exporter)"': "needs zsh",
+    'eval "$(_RK_EXPORTER_COMPLETE=zsh_source rk-exporter)"': "needs zsh; tests/e2e runs it there",
     "_RK_EXPORTER_COMPLETE=fish_source rk-exporter | source": "needs fish",
 }
 
