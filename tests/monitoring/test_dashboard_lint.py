@@ -174,6 +174,7 @@ ORGANIZE = f"{TABLE} transformations 0 options"
 QUERY = f"{SERIES} targets 0 expr"
 JOB, INSTANCE = "templating list 1", "templating list 2"
 RECORDINGS = f"recordings{{{CHOSEN}}}"
+STATES = f"sum by (app, status) ({RECORDINGS})"
 BUILD = f"rk_exporter_build_info{{{CHOSEN}}}"
 IS_OURS = f"and on (job, instance) {BUILD}"
 WAS_OURS = f"and on (job, instance) last_over_time({BUILD}[1w])"
@@ -312,6 +313,7 @@ FAULTS: list[tuple[str, Any, str]] = [
     (QUERY, f"topk(3, {NAMED} {NAME})", "safe-names"),
     (QUERY, READ, "limited-lists"),
     (QUERY, f"topk by (job) (3, {READ})", "limited-lists"),
+    (f"{TABLE} targets 0 expr", f"topk(3, {STATES}) and topk(2, {STATES})", "same-rows"),
     (f"{STAT} fieldConfig defaults mappings", [with_state("RECORDING", "blue")], "state-colours"),
     (f"{STAT} fieldConfig defaults mappings", [with_state("RECORDING", None)], "state-colours"),
     (
@@ -354,6 +356,7 @@ PASSING: list[tuple[str, Any]] = [
     (QUERY, f"sum(max by (meeting_id) ({INFO}))"),
     (QUERY, f"topk(3, {NAMED} ({NAME} or on (meeting_id) {BY_ID}))"),
     (QUERY, f"topk(3, {READ})"),
+    (f"{TABLE} targets 0 expr", f"topk(3, {STATES}) and topk(3, {STATES})"),
     (QUERY, f"count({READ})"),
     (f"{STAT} targets 0 expr", READ),
     (QUERY, f"increase(calls_total{{{CHOSEN}}}[$__range])"),

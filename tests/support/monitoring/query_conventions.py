@@ -2,6 +2,7 @@
 
 import re
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
 from promql_parser import (
@@ -164,7 +165,7 @@ def _is_limited(target: Target, board: Board) -> bool | None:
         return None
     chosen = {f"${name}" for name in _limited_variables(board)}
     values = {matcher.value for found in selectors(expression) for matcher in found.matchers}
-    return _limits(expression) or bool(chosen & values)
+    return bool(_limits(expression) or chosen & values)
 
 
 def _limited_variables(board: Board) -> Iterator[str]:
@@ -175,11 +176,24 @@ def _limited_variables(board: Board) -> Iterator[str]:
             yield variable["name"]
 
 
-def _limits(expression: Expr) -> bool:
-    return any(
-        isinstance(node, AggregateExpr) and str(node.op) in _LIMITING and not node.modifier
+def _limits(expression: Expr) -> list[Expr]:
+    """Return the parts of an expression that choose some of all series."""
+    return [
+        node
         for node, _ in walk(expression)
-    )
+        if isinstance(node, AggregateExpr) and str(node.op) in _LIMITING and not node.modifier
+    ]
+
+
+def same_rows(board: Board) -> Iterator[Problem]:
+    """Find tables whose queries choose different rows, which then lack columns."""
+    chosen: defaultdict[str, set[str]] = defaultdict(set)
+    for target in board.targets:
+        if target.kind == "table" and target.query.expression:
+            chosen[target.query.place] |= {str(node) for node in _limits(target.query.expression)}
+    for place, choices in chosen.items():
+        if len(choices) > 1:
+            yield place, f"chooses its rows in {len(choices)} ways"
 
 
 def _filters_rows(panel: Json) -> bool:
@@ -206,4 +220,5 @@ RULES: Mapping[str, Callable[[Board], Iterator[Problem]]] = {
     "our-alerts": our_alerts,
     "safe-names": safe_names,
     "limited-lists": limited_lists,
+    "same-rows": same_rows,
 }
