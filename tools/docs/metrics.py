@@ -124,7 +124,8 @@ _LABELS = {
 }
 _INTRODUCTION = """\
 Unknown values have no sample. For example, a recording that is only `INVOKED` has no size. Metrics
-whose type is `info` have the value 1; their labels are the content.
+whose type is `info` have the value 1; their labels are the content, which queries can
+[join](../how-to/prometheus.md#show-names).
 
 A recording has 12 to 22 series, a meeting 4 to 7. [Following](../explanation/following.md) explains
 how long a recording is shown. Its values are as old as
