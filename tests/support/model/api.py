@@ -16,7 +16,8 @@ from tests.support.model.stories import Story
 from tests.support.model.troubles import SHARED, Trouble, Troubled
 
 
-LATENCY_SECONDS = 0.05
+# No bound of a histogram, because durations are rounded.
+LATENCY_SECONDS = 0.04
 # Until calls are made again after the end of a quota.
 _QUOTA_SECONDS = 5.0
 QUOTA_LIMIT = 1200
@@ -179,7 +180,8 @@ class Api:
             status, body = response.status_code, await response.aread()
         finally:
             is_in_doubt = is_in_doubt or app.is_in_doubt(status)
-            called = Called(asked_at, _endpoint(path), status, is_in_doubt)
+            seconds = self.now() - asked_at
+            called = Called(asked_at, _endpoint(path), status, is_in_doubt, seconds)
             app.user.calls.append(called)
             app.journal.take(called, path, body, self.now())
         return httpx.Response(status, headers=response.headers.raw, stream=httpx.ByteStream(body))

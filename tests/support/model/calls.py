@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple
 
+from tests.support.model.histograms import Histogram
 from tests.support.model.journal import FINE, Called, Journal
 from tests.support.model.shown import Shown
 
@@ -16,6 +17,7 @@ from tests.support.model.shown import Shown
 _SETTLED_AFTER = 3
 WINDOW_SECONDS = 300.0
 _NO_ANSWER = "none"
+_ROUNDING_SECONDS = 1e-5
 _FINE = {str(status) for status in FINE}
 
 
@@ -66,7 +68,26 @@ def calls_of_app(shown: Shown, app: str, journal: Journal) -> Iterator[CallCount
         failures = shown.total("rk_api_request_failures_total", app, api_endpoint=endpoint)
         in_doubt = journal.in_doubt[endpoint]
         yield CallCount(("failures", endpoint), failures, least[endpoint].failed, in_doubt)
+        yield from _durations(shown, app, endpoint, journal)
     yield _malformed(shown.total("rk_api_malformed_fields_total", app), journal)
+
+
+def _durations(shown: Shown, app: str, endpoint: str, journal: Journal) -> Iterator[CallCount]:
+    """Return the buckets and the sum of the durations of the calls of an endpoint."""
+    name = "rk_api_request_duration_seconds"
+    histogram = Histogram.of(shown, app, name, api_endpoint=endpoint)
+    most = {
+        seconds: count for (called, seconds), count in journal.took.items() if called == endpoint
+    }
+    least = {x: count - journal.uncertainly_took[endpoint, x] for x, count in most.items()}
+    for bound, value in histogram.buckets:
+        key = (name, endpoint, str(bound))
+        at_least = sum(count for x, count in least.items() if x <= bound - _ROUNDING_SECONDS)
+        at_most = sum(count for x, count in most.items() if x <= bound + _ROUNDING_SECONDS)
+        yield CallCount(key, value, at_least, at_most)
+    shortest, longest = (sum(x * count for x, count in counts.items()) for counts in (least, most))
+    slack = _ROUNDING_SECONDS * (1 + sum(most.values()))
+    yield CallCount((name, endpoint), histogram.total, shortest - slack, longest + slack)
 
 
 def calls_of_account(shown: Shown, journal: Journal) -> Iterator[CallCount]:

@@ -9,6 +9,9 @@ from functools import partial
 from typing import NamedTuple
 
 from rk_exporter.simulator import TERMINAL, Recording, Status
+from tests.support.model.histograms import Histogram
+from tests.support.model.invented import LIST_SECONDS
+from tests.support.model.journal import Journal
 from tests.support.model.shown import Shown
 from tests.support.model.stories import Story
 from tests.support.model.truth import LISTED_SECONDS, Expectation
@@ -16,6 +19,7 @@ from tests.support.model.truth import LISTED_SECONDS, Expectation
 
 _SAVED = ("rk_recordings_", "rk_recording_", "rk_recorded_")
 _ROUNDING = 0.1
+_UPLOAD_DELAY = "rk_recording_upload_delay_seconds"
 
 
 class Growing:
@@ -66,6 +70,13 @@ class Growing:
         self._labels = labels
 
 
+class _Delays(NamedTuple):
+    """How long something took each time, at least and at most."""
+
+    shortest: list[float]
+    longest: list[float]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
     """What the counters of an app's recordings must have."""
@@ -77,16 +88,22 @@ class Counted:
     """Everything after it is counted."""
     meetings: Collection[str]
     """Those that were in the list all the time."""
+    journal: Journal
 
     def too_many(self, shown: Shown, app: str, story: Story) -> Iterator[str]:
         """Return the counters that have more than has happened."""
-        most = _totals(story.recordings, self.counts_since, self.expectation.ended_at)
+        end = self.expectation.ended_at
+        most = _totals(story.recordings, self.counts_since, end)
         yield from (
             f"{app}: {name} is {total}, at most {right.most} is right"
             for name, right in most.items()
             if (total := _shown(shown, app, name)) > right.most + _ROUNDING
         )
         yield from self._moved(shown, app, story)
+        for name, delays in self._delays(story.recordings, self.counts_since, end).items():
+            histogram = Histogram.of(shown, app, name)
+            yield from histogram.contradictions()
+            yield from (f"{app}: {x}" for x in histogram.too_many(delays.shortest, delays.longest))
 
     def _moved(self, shown: Shown, app: str, story: Story) -> Iterator[str]:
         """Return the counters of changes of the state that did not happen so often."""
@@ -116,6 +133,33 @@ class Counted:
             for name, right in least.items()
             if (total := _shown(shown, app, name)) < right.least - _ROUNDING
         )
+        delays = self._delays(known, self.complete_since, expectation.begun_at)
+        if self.journal.has_malformed:
+            # An answer may lack when the recording has stopped.
+            delays.pop(_UPLOAD_DELAY)
+        for name, right in delays.items():
+            histogram = Histogram.of(shown, app, name)
+            yield from (f"{app}: {x}" for x in histogram.too_few(right.shortest, right.longest))
+
+    def _delays(
+        self, recordings: Iterable[Recording], begin: float, end: float
+    ) -> dict[str, _Delays]:
+        """Return how long the starts and the uploads took that are counted."""
+        started = [x for x in recordings if _has_started(x, begin, end)]
+        starts = [(x.started_at or 0.0) - x.invoked_at for x in started]
+        uploaded = [x for x in recordings if begin < _end(x) <= end and _outcome(x) == "uploaded"]
+        shortest = [_end(x) - (x.stopped_at or 0.0) for x in uploaded]
+        longest = [self._uploaded_by(x) - (x.stopped_at or 0.0) for x in uploaded]
+        return {
+            "rk_recording_start_delay_seconds": _Delays(starts, starts),
+            _UPLOAD_DELAY: _Delays(shortest, longest),
+        }
+
+    def _uploaded_by(self, recording: Recording) -> float:
+        """Return until when the exporter has surely used an answer that shows an upload."""
+        seen_at = self.journal.uploaded.get(recording.id, ())
+        # Of two answers that come together, it uses one.
+        return (seen_at[1] if len(seen_at) > 1 else self.expectation.ended_at) + LIST_SECONDS
 
 
 class _Right(NamedTuple):
@@ -128,21 +172,15 @@ class _Right(NamedTuple):
 def _totals(recordings: Iterable[Recording], begin: float, end: float) -> dict[str, _Right]:
     """Return what the counters of an app count from *begin* to *end*, by name and outcome."""
     ended = [x for x in recordings if begin < _end(x) <= end]
-    started = [
-        (x.started_at, x.started_at - x.invoked_at)
-        for x in recordings
-        if x.started_at is not None and begin < x.started_at <= min(end, x.vanishes_at)
-    ]
+    started = [x for x in recordings if _has_started(x, begin, end)]
     by_outcome = {
         outcome: [x for x in ended if _outcome(x) == outcome]
         for outcome in ("uploaded", "errored", "vanished")
     }
     uploaded = by_outcome["uploaded"]
-    delays = [delay for _, delay in started]
     numbers: dict[str, float] = {
         "rk_recordings_started_total": len(started),
         "rk_recording_start_delay_seconds_count": len(started),
-        "rk_recording_start_delay_seconds_sum": sum(delays),
         "rk_recordings_finished_total": len(ended),
         "rk_recorded_bytes_total": sum(x.file_size_bytes for x in uploaded if not x.track),
         **{f"finished {outcome}": len(found) for outcome, found in by_outcome.items()},
@@ -156,6 +194,11 @@ def _totals(recordings: Iterable[Recording], begin: float, end: float) -> dict[s
             sum(shortest for shortest, _ in lengths), sum(longest for _, longest in lengths)
         ),
     }
+
+
+def _has_started(recording: Recording, begin: float, end: float) -> bool:
+    started_at = recording.started_at
+    return started_at is not None and begin < started_at <= min(end, recording.vanishes_at)
 
 
 def _lengths(recording: Recording) -> tuple[float, float]:

@@ -20,16 +20,21 @@ _COMPARED = frozenset(
         "rk_account_api_request_failures_total",
         "rk_account_api_requests_total",
         "rk_api_malformed_fields_total",
+        "rk_api_request_duration_seconds_bucket",
         "rk_api_request_duration_seconds_count",
+        "rk_api_request_duration_seconds_sum",
         "rk_api_request_failures_total",
         "rk_api_requests_total",
         # counters
         "rk_recorded_bytes_total",
         "rk_recorded_seconds_total",
+        "rk_recording_start_delay_seconds_bucket",
         "rk_recording_start_delay_seconds_count",
         "rk_recording_start_delay_seconds_sum",
         "rk_recording_transitions_total",
+        "rk_recording_upload_delay_seconds_bucket",
         "rk_recording_upload_delay_seconds_count",
+        "rk_recording_upload_delay_seconds_sum",
         "rk_recordings_finished_total",
         "rk_recordings_started_total",
         # events
@@ -90,14 +95,9 @@ _COMPARED = frozenset(
 )
 _NOT_COMPARED = frozenset(
     {
-        # Growing tells whether they go back.
-        "rk_api_request_duration_seconds_bucket",
-        "rk_api_request_duration_seconds_sum",
-        "rk_recording_start_delay_seconds_bucket",
-        "rk_recording_upload_delay_seconds_bucket",
-        "rk_recording_upload_delay_seconds_sum",
         # The time of the machine, which is not simulated.
         "rk_meetings_file_last_read_success_timestamp_seconds",
+        # Its labels are those of this installation.
         "rk_exporter_build_info",
     }
 )

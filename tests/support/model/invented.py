@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from operator import attrgetter
 
-from tests.support.model.journal import Journal, Sighting
+from tests.support.model.journal import TOGETHER_SECONDS, Journal, Sighting
 from tests.support.model.shown import Shown, ShownRecording
 
 
 # A list takes several calls, and counts as read when the last one has ended.
-_LIST_SECONDS = 10.0
+LIST_SECONDS = 10.0
 _ROUNDING_SECONDS = 0.002
-_TOGETHER_SECONDS = 4.0
 _RUNNING = frozenset({"RECORDING", "PAUSED"})
 
 
@@ -21,7 +20,7 @@ def invented(
 ) -> Iterator[str]:
     """Return the values of the recordings of an app that no answer in *journal* explains."""
     reads_list = any(labels["read"] == "list" for labels, _ in shown.of("rk_app_info", app))
-    slack = _LIST_SECONDS if reads_list else 0.0
+    slack = LIST_SECONDS if reads_list else 0.0
     for recording_id, recording in shown.recordings(app).items():
         if not _is_left(recording, begun_at, ended_at):
             yield f"{app}: {recording_id} has another time left than until its URL expires"
@@ -68,7 +67,7 @@ def _surely_used(seen: Sequence[Sighting]) -> list[Sighting]:
         sighting
         for before, sighting in pairwise([None, *seen])
         if sighting
-        and (before is None or sighting.answered_at - before.answered_at > _TOGETHER_SECONDS)
+        and (before is None or sighting.answered_at - before.answered_at > TOGETHER_SECONDS)
     ]
 
 

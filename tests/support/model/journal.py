@@ -15,6 +15,8 @@ FINE = frozenset({200, 404})
 """The statuses of right answers."""
 _LARGEST = 2.0**63
 _REMEMBERED = 64
+TOGETHER_SECONDS = 4.0
+"""Two answers that come in this time may be to calls that were made together."""
 _WITH_RECORDINGS = frozenset({"active-recording", "recording", "recordings"})
 
 
@@ -26,6 +28,8 @@ class Called(NamedTuple):
     status: int | None
     is_in_doubt: bool
     """Whether the answer may not have been the right one."""
+    seconds: float
+    """How long it took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,40 +85,51 @@ class Journal:
 
     calls: list[Called] = field(default_factory=list)
     sightings: defaultdict[str, list[Sighting]] = field(default_factory=lambda: defaultdict(list))
+    uploaded: dict[str, list[float]] = field(default_factory=dict)
+    """When each recording was first seen in the state UPLOADED, and when again."""
     live: list[tuple[float, Mapping[str, int]]] = field(default_factory=list)
     """When the live sessions were listed, and how many people were in each meeting."""
     listed: list[tuple[float, frozenset[str]]] = field(default_factory=list)
     """When the apps of an account were listed, and their ids."""
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many calls were made, by endpoint and status; the process that counts begins with 0."""
+    took: Counter[tuple[str, float]] = field(default_factory=Counter)
+    """How many of these took so many seconds, by endpoint and duration."""
     in_doubt: Counter[str] = field(default_factory=Counter)
     """How many of these may have failed, by endpoint."""
     uncertain: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many of *answered* may not count, because their app was found again since then."""
+    uncertainly_took: Counter[tuple[str, float]] = field(default_factory=Counter)
+    """The same of *took*."""
     has_malformed: bool = False
     """Whether an answer may have had malformed fields."""
 
     def restart(self, *, is_saved: bool) -> None:
         """Expect a new process, which begins to count, and knows no answer unless it *is_saved*."""
         self.answered.clear()
+        self.took.clear()
         self.in_doubt.clear()
         self.uncertain.clear()
+        self.uncertainly_took.clear()
         self.live.clear()
         self.listed.clear()
         if not is_saved:
             self.sightings.clear()
+            self.uploaded.clear()
 
     def forget(self, *, is_counted: bool) -> None:
         """Expect that the exporter forgets the app; unless *is_counted*, perhaps its calls, too."""
         self.sightings.clear()
+        self.uploaded.clear()
         if not is_counted:
-            self.uncertain = Counter(self.answered)
+            self.uncertain, self.uncertainly_took = Counter(self.answered), Counter(self.took)
 
     def take(self, called: Called, path: str, body: bytes, answered_at: float) -> None:
         """Take in a call, which has the *path* below the app's, and the answer's *body*."""
         self.calls.append(called)
         code = "none" if called.status is None else str(called.status)
         self.answered[called.endpoint, code] += 1
+        self.took[called.endpoint, round(called.seconds, 6)] += 1
         self.in_doubt[called.endpoint] += called.is_in_doubt
         _, _, asked_for = path.partition("active-recording/")
         data = _data(called.status, body)
@@ -130,7 +145,15 @@ class Journal:
             sighting = Sighting.of(item, asked_for or None, answered_at)
             sightings = self.sightings[item["id"]]
             sightings.append(sighting)
+            self._note_upload(item["id"], sighting)
             _forget_repeated(sightings)
+
+    def _note_upload(self, recording_id: str, sighting: Sighting) -> None:
+        if sighting.status != "UPLOADED":
+            return
+        seen_at = self.uploaded.setdefault(recording_id, [sighting.answered_at])
+        if len(seen_at) == 1 and sighting.answered_at > seen_at[0] + TOGETHER_SECONDS:
+            seen_at.append(sighting.answered_at)
 
 
 def _forget_repeated(sightings: list[Sighting]) -> None:

@@ -84,8 +84,8 @@ class Watcher:
         self._world.events.remove(name)
         for growing in self._growing.values():
             growing.remove(name)
-        # One reload does not remove the counters of calls, but two do.
-        is_counted = name not in self._world.found
+        # The counters of calls stay until the apps change again, and those of the account may.
+        is_counted = self._world.files.account is None and name not in self._world.found
         self._world.api.apps[name].journal.forget(is_counted=is_counted)
         del self.apps[name]
 
@@ -225,6 +225,7 @@ class Watcher:
             counts_since=0.0 if app.may_be_cut else app.tracked_since,
             complete_since=app.complete_since or float("inf"),
             meetings=app.always,
+            journal=api.journal,
         )
         yield from counted.too_many(shown, name, story)
         if app.scrapes > _SETTLED_AFTER and is_exact:
