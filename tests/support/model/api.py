@@ -20,6 +20,10 @@ from tests.support.model.troubles import SHARED, Trouble, Troubled
 LATENCY_SECONDS = 0.04
 # Until calls are made again after the end of a quota.
 _QUOTA_SECONDS = 5.0
+# After that, one call finds out whether there are more. If it fails, the next one comes later.
+_PROBED_SECONDS = 10.0
+# By then, others have had their turn.
+_FAIR_SECONDS = 60.0
 QUOTA_LIMIT = 1200
 _TOKEN = "simulated"
 ACCOUNT = "acme"
@@ -80,6 +84,16 @@ class User:
             member.clear_since = quota.until
             member.excuse_until(quota.until + _QUOTA_SECONDS)
 
+    def excuse_probe(self, now: float) -> None:
+        """Excuse that a call has failed which was to find out whether more calls are left."""
+        for member in self.members if self.quota else ():
+            member.excuse_until(now + _PROBED_SECONDS)
+
+    def may_probe(self, now: float) -> bool:
+        """Return whether all wait for a call of a troubled member, which fails."""
+        is_recent = self.quota is not None and now < self.quota.until + _FAIR_SECONDS
+        return is_recent and any(member.troubled for member in self.members)
+
 
 @dataclass(eq=False)
 class AppApi:
@@ -120,6 +134,7 @@ class AppApi:
                 member.excuse_until(now + self.troubled.recovery_seconds)
                 member.clear_since = now
             self.troubled = None
+            self.user.excuse_probe(now)
 
     def excuse_until(self, at: float) -> None:
         """Let expositions be wrong until then."""

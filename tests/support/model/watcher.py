@@ -144,6 +144,7 @@ class Watcher:
                 self._blocked_until.pop(name, None)
         for api in user.members:
             api.clear_since = max(api.clear_since, self._world.now)
+        user.excuse_probe(self._world.now)
 
     def check(self, scraped: Scraped, *, scraper: str = "first", is_alone: bool = True) -> Shown:
         """Compare an exposition with everything that is known; it *is_alone* without others."""
@@ -193,8 +194,9 @@ class Watcher:
         if shown.apps == {*world.files.apps, *possible[0]}:
             self._use_found(scraped.begun_at)
         yield from accounts.problems(shown, world, self._account, scraped, is_alone=is_alone)
-        counts = calls_of_account(shown, world.api.account.journal)
-        yield from self._calls.check(ACCOUNT, counts, is_alone=is_alone)
+        if world.files.account:
+            counts = calls_of_account(shown, world.api.account.journal)
+            yield from self._calls.check(ACCOUNT, counts, is_alone=is_alone)
 
     def _app_problems(
         self, shown: Shown, name: str, app: AppHistory, scraped: Scraped
@@ -219,7 +221,7 @@ class Watcher:
             if app.complete_since is None:
                 app.complete_since = scraped.ended_at
         else:
-            yield from self._failing(shown, name, api, scraped)
+            yield from self._failing(shown, name, api, scraped, may_rest=may_rest)
         counted = Counted(
             expectation=expectation,
             counts_since=0.0 if app.may_be_cut else app.tracked_since,
@@ -312,9 +314,12 @@ class Watcher:
         is_excused = is_blocked or is_troubled or is_rejected or not has_calls
         # An app that a pass has found is read by the next one.
         since = max(api.exact_from, self.apps[name].tracked_since)
-        return not is_excused and not api.user.is_troubled and scraped.begun_at >= since
+        is_shared = api.user.is_troubled or api.user.may_probe(scraped.begun_at)
+        return not is_excused and not is_shared and scraped.begun_at >= since
 
-    def _failing(self, shown: Shown, name: str, api: AppApi, scraped: Scraped) -> Iterator[str]:
+    def _failing(
+        self, shown: Shown, name: str, api: AppApi, scraped: Scraped, *, may_rest: bool
+    ) -> Iterator[str]:
         """Return what hides that no call about an app succeeds."""
         files, troubled = self._world.files, api.troubled
         is_failing = files.of(name).token != api.user.token or (
@@ -323,7 +328,10 @@ class Watcher:
             and troubled.trouble not in SUCCEEDING
         )
         # Without a call, the result of the last one stays.
-        since = max(api.exact_from, self.apps[name].tracked_since)
-        may_call = files.budget == PLENTY and scraped.begun_at >= since
-        if is_failing and may_call and shown.value("rk_up", name) != 0:
+        app, last = self.apps[name], api.journal.calls[-1:]
+        may_be_idle = may_rest or not app.meetings
+        has_called = bool(last) and last[0].at >= scraped.begun_at
+        may_call = files.budget == PLENTY and (has_called or not may_be_idle)
+        is_due = may_call and scraped.begun_at >= max(api.exact_from, app.tracked_since)
+        if is_failing and is_due and shown.value("rk_up", name) != 0:
             yield f"{name}: rk_up is {shown.value('rk_up', name)} although no call succeeds"
