@@ -87,7 +87,7 @@ class User:
     def excuse_probe(self, now: float) -> None:
         """Excuse that a call has failed which was to find out whether more calls are left."""
         for member in self.members if self.quota else ():
-            member.excuse_until(now + _PROBED_SECONDS)
+            member.excuse_until(now + _PROBED_SECONDS + _QUOTA_SECONDS)
 
     def may_probe(self, now: float) -> bool:
         """Return whether all wait for a call of a troubled member, which fails."""
