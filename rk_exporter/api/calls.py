@@ -126,7 +126,9 @@ class ApiCaller:
                 answer = await self._get(connection, trace, context.token, deadline)
                 self._take_policies(answer, trace)
                 hooks.on_answer(answer)
-                return _parsed(answer, parse, context.token)
+                parsed = _parsed(answer, parse, context.token)
+                self._learn_time(answer, trace)
+                return parsed
 
         with self._failures_reported(trace, are_counted=counts_failure):
             try:
@@ -174,9 +176,12 @@ class ApiCaller:
         finally:
             trace.code, trace.duration_seconds = code, (took_seconds := _now() - begun)
             self.observer.called(endpoint, code, took_seconds)
-        date, age = answer.headers.get("Date"), answer.headers.get("Age")
-        self._server_clock.observe(date, age=age, took_seconds=took_seconds)
         return answer
+
+    def _learn_time(self, answer: Answer, trace: CallTrace) -> None:
+        """Learn the API's time. A page of something in front of it would have another clock."""
+        date, age = answer.headers.get("Date"), answer.headers.get("Age")
+        self._server_clock.observe(date, age=age, took_seconds=trace.duration_seconds)
 
     def _report(self, parsed: Parsed[T], path: str) -> None:
         """Count and log differences between an answer and the documentation."""

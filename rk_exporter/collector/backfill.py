@@ -23,7 +23,6 @@ from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.backoff import Backoff
 from rk_exporter.runtime.clock import Clock
-from rk_exporter.tracking.retention import listed_age_seconds
 from rk_exporter.tracking.store import MOST_RECORDINGS
 from rk_exporter.tracking.tracker import RecordingTracker
 
@@ -152,7 +151,7 @@ class Backfill:
         if page_no == 1:
             self._first_page, self._is_sorted = page, True
         self._is_sorted = self._is_sorted and is_sorted(page)
-        for listed in not_older(page, self._oldest_invoked_at):
+        for listed in not_older(page, self._tracker.oldest_invoked_at):
             self._tracker.observe_listed(listed.meeting, listed.recording, asked_at=asked_at)
         self._next_page_no, self._requested = page_no + 1, page.requested
         self._has_progress = True
@@ -162,14 +161,9 @@ class Backfill:
         # In a list that is not sorted, no age says where to stop.
         most = MOST_RECORDINGS if self._is_sorted else self._tracker.rules.max_recordings
         is_too_long = self._next_page_no > math.ceil(most / page.requested) + 1
-        if is_too_long or is_past(page, self._oldest_invoked_at):
+        if is_too_long or is_past(page, self._tracker.oldest_invoked_at):
             return True
         return not self._is_whole and not set(self.newest_ids).isdisjoint(page.item_ids)
-
-    @property
-    def _oldest_invoked_at(self) -> float:
-        """Return when the oldest recording was invoked that may still be shown."""
-        return self._clock.wall() - listed_age_seconds(self._tracker.rules)
 
     def _fail(self, error: ApiError, now: float) -> None:
         logger.debug("%s", error, extra={"app": self._app})

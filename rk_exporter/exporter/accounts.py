@@ -162,7 +162,7 @@ class RunningAccounts:
             pool=ConnectionPool(shared.clients, size=1),
             limiter=limiter,
             observer=shared.metrics.calls_of_account(account.name),
-            server_clock=ServerClock(shared.clock.wall),
+            server_clock=ServerClock(shared.clock),
         )
         parts = AccountParts(
             account=account,

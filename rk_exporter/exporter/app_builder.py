@@ -65,7 +65,7 @@ class AppBuilder:
         """Return the parts of an app that begins with what the state file has *restored*."""
         shared, name, clock = self._shared, app.app.name, self._shared.clock
         limiter = RateLimiter(shared.groups[app.budget_group], token=token)
-        server_clock = ServerClock(clock.wall)
+        server_clock = ServerClock(clock)
         tracker = RecordingTracker(
             name,
             _follow_rules(config, app),

@@ -2,10 +2,11 @@
 
 import re
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+from rk_exporter.runtime.clock import Clock
 
 
 _AGE = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -58,6 +59,11 @@ class _Evidence:
             return later
         return _Evidence(lowest, highest, self.since, self.answers + 1)
 
+    def is_sure_at(self, moment: float) -> bool:
+        """Return whether there were enough answers over a while."""
+        lasted_seconds = moment - self.since
+        return self.answers >= _CONFIRMATIONS and lasted_seconds >= _CONFIRMED_AFTER_SECONDS
+
     @property
     def offset(self) -> float:
         """Return the most likely offset; 0 if the difference may be rounding."""
@@ -66,18 +72,32 @@ class _Evidence:
 
 
 class ServerClock:
-    """The API's time: this machine's *clock* (unix seconds) plus an offset."""
+    """The API's time: the wall time of this machine's *clock* (unix seconds) plus an offset."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.offset_seconds = 0.0
         """How far the API's clock is ahead; 0 if the difference may be rounding."""
-        self._is_known = False
+        self._known: _Evidence | None = None
         self._contradiction: _Evidence | None = None
+        # The API's time when an answer last confirmed it, and the monotonic time then.
+        self._confirmed: tuple[float, float] | None = None
 
     def __call__(self) -> float:
         """Return the API's time in unix seconds."""
-        return self._clock() + self.offset_seconds
+        return self._clock.wall() + self.offset_seconds
+
+    def earliest(self) -> float:
+        """
+        Return the earliest that the API's time may be, for what cannot be taken back.
+
+        A single answer may have a wrong date, and this machine's clock may be wrong for a moment.
+        So several answers must have confirmed the time, and monotonic time has passed since.
+        """
+        if self._confirmed is None:
+            return min(self._clock.wall(), self())
+        api_time, confirmed_at = self._confirmed
+        return api_time + self._clock.monotonic() - confirmed_at
 
     def observe(self, date: str | None, *, age: str | None = None, took_seconds: float) -> None:
         """
@@ -90,26 +110,26 @@ class ServerClock:
         evidence = self._evidence(date, age, took_seconds)
         if evidence is None:
             return
-        if self._is_known and evidence.agrees_with(self.offset_seconds):
-            self._contradiction = None
-            return
-        if self._is_known:
-            evidence = (
-                self._contradiction.confirmed_by(evidence) if self._contradiction else evidence
-            )
-            self._contradiction = evidence
-            lasted_seconds = self._clock() - evidence.since
-            if evidence.answers < _CONFIRMATIONS or lasted_seconds < _CONFIRMED_AFTER_SECONDS:
+        if self._known is None:
+            self._known, self.offset_seconds = evidence, evidence.offset
+        elif evidence.agrees_with(self.offset_seconds):
+            self._known = replace(self._known, answers=self._known.answers + 1)
+        else:
+            before = self._contradiction
+            self._contradiction = before.confirmed_by(evidence) if before else evidence
+            if not self._contradiction.is_sure_at(self._clock.wall()):
                 return
-        self.offset_seconds, self._is_known = evidence.offset, True
+            self._known, self.offset_seconds = self._contradiction, self._contradiction.offset
         self._contradiction = None
+        if self._known.is_sure_at(self._clock.wall()):
+            self._confirmed = self(), self._clock.monotonic()
 
     def _evidence(self, date: str | None, age: str | None, took_seconds: float) -> _Evidence | None:
         """Return which offsets an answer allows; None if it says nothing."""
         moment = http_date(date.strip()) if date else None
         if moment is None:
             return None
-        arrived_at, stored_seconds = self._clock(), age_seconds(age)
+        arrived_at, stored_seconds = self._clock.wall(), age_seconds(age)
         resolution = 2 * _RESOLUTION_SECONDS if stored_seconds else _RESOLUTION_SECONDS
         lowest = moment.timestamp() + stored_seconds - arrived_at
         evidence = _Evidence(lowest, lowest + took_seconds + resolution, arrived_at)

@@ -61,6 +61,11 @@ class RecordingTracker:
             self._limit_log = LimitLog(app, rules.max_recordings)
 
     @property
+    def oldest_invoked_at(self) -> float:
+        """Return when the oldest recording was invoked that may still be shown."""
+        return self._server_clock.earliest() - retention.listed_age_seconds(self.rules)
+
+    @property
     def revision(self) -> int:
         """Return a revision number, incremented by every change that must be saved immediately."""
         return self._store.revision
@@ -190,7 +195,7 @@ class RecordingTracker:
         self._has_new_rules = False
         self._check_meetings(self._store if is_changed else self._store.oldest_in_progress())
         returned = self._meetings.returned
-        for known in self._store.no_longer_shown(now=self._server_clock()):
+        for known in self._store.no_longer_shown(now=self._server_clock.earliest()):
             is_fresh = self._clock() - known.read_at < _RETURNED_SECONDS
             if known.recording_id not in returned or not is_fresh:
                 self._evict(known)
@@ -264,7 +269,7 @@ class RecordingTracker:
             listed or meeting, recording, read_at=now, is_inherited=is_inherited
         )
         # The list has recordings of any age, but a meeting shows only what matters now.
-        is_over = retention.has_expired(known, self.rules, now=self._server_clock())
+        is_over = retention.has_expired(known, self.rules, now=self._server_clock.earliest())
         if (is_over and not is_shown) or not self._store.has_room(known):
             return
         before = None

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ssl
-import time
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from rk_exporter.model.meeting import App
 from rk_exporter.model.recording import Recording
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.limiter import RateLimiter
+from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.server_clock import ServerClock
 from tests.support.building import free_limiter, pass_context
 from tests.support.fault_server import (
@@ -86,7 +86,7 @@ class Client:
                 pool=ConnectionPool(ClientPool(client_factory(base_url)), size=1),
                 limiter=self.limiter,
                 observer=self.observer,
-                server_clock=ServerClock(time.time),
+                server_clock=ServerClock(Clock()),
             )
         )
 

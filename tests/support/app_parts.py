@@ -50,7 +50,7 @@ def app_parts(name: str, clock: Clock, read: ReadMode) -> AppParts:
         sessions=[Session("s", "a", NOW - 60, None, 2)],
     )
     app = App(name, "account", name)
-    limiter, server_clock = free_limiter(), ServerClock(clock.wall)
+    limiter, server_clock = free_limiter(), ServerClock(clock)
     rules = FollowRules(
         retain_seconds=3600.0,
         max_recordings=100,

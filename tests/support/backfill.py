@@ -112,12 +112,13 @@ class Poller:
             keep_removed=False,
             longest_pause_seconds=225.0,
         )
+        clock = VirtualClock()
         self.tracker = RecordingTracker(
-            "app-1", rules, clock=self.now, server_clock=ServerClock(self.now)
+            "app-1", rules, clock=clock.wall, server_clock=ServerClock(clock)
         )
         self.tracker.set_meetings([MEETING])
         self.backfill = Backfill(
-            "app-1", self.pages, self.tracker, clock=VirtualClock(), newest_ids=newest_ids
+            "app-1", self.pages, self.tracker, clock=clock, newest_ids=newest_ids
         )
 
     def now(self) -> float:

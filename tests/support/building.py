@@ -161,6 +161,11 @@ class Time(Clock):
         """Return the machine's seconds, and those by which this clock was advanced."""
         return time.monotonic() + self._advanced_seconds
 
+    def advance(self, seconds: float) -> None:
+        """Let time pass, by both clocks."""
+        self.now += seconds
+        self._advanced_seconds += seconds
+
     def fill_budget(self) -> None:
         """Let monotonic time pass until a new budget, of which most is used up, is full."""
         self._advanced_seconds += 301.0

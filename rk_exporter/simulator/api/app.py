@@ -146,8 +146,8 @@ class Simulator:
         if response is None:
             await _hang(receive)
         else:
-            age = self.settings.cached_seconds
-            await _send(send, response, self._clock(), age)
+            date = self._clock() + self.settings.date_ahead_seconds
+            await _send(send, response, date, self.settings.cached_seconds)
 
     async def _serve_file(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """Answer a request for a file, as the storage does; it has no token."""
@@ -238,10 +238,10 @@ def _header(scope: Scope, wanted: bytes) -> str | None:
     return None
 
 
-async def _send(send: Send, response: Response, now: float, age: int = 0) -> None:
+async def _send(send: Send, response: Response, date: float, age: int = 0) -> None:
     """Send a response; a fault may have set a wrong content-length on purpose."""
     # Cloudflare's edge adds a Date to all responses, including errors.
-    headers = [*response.headers, (b"date", formatdate(now - age, usegmt=True).encode())]
+    headers = [*response.headers, (b"date", formatdate(date - age, usegmt=True).encode())]
     if age:
         headers.append((b"age", str(age).encode()))
     # HTTP allows these no body, and servers refuse to send one.

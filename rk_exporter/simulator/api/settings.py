@@ -91,6 +91,8 @@ class SimulatorSettings:
     """Whether lists show ids in capitals; filters and paths accept any case of a UUID."""
     cached_seconds: int = 0
     """`Age` of each response; its `Date` is as old."""
+    date_ahead_seconds: int = 0
+    """How far the `Date` of each response is ahead of the API's times."""
     content_encoding: str | None = None
     """Value of a `Content-Encoding` header; the body is never packed."""
     list_status: int = 200

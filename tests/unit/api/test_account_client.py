@@ -1,7 +1,6 @@
 """The calls about an account, and what an owner of calls can change."""
 
 import asyncio
-import time
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,6 +19,7 @@ from rk_exporter.model.account import Account, ListedApp
 from rk_exporter.model.failure import Reason
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.server_clock import ServerClock
 from tests.support import virtual_time
 from tests.support.building import BASE_URL, free_limiter, pass_context, run
@@ -59,7 +59,7 @@ class Setup:
                 pool=ConnectionPool(clients or ClientPool(client_factory(BASE_URL)), size=1),
                 limiter=free_limiter(TOKEN),
                 observer=self.log,
-                server_clock=ServerClock(time.time),
+                server_clock=ServerClock(Clock()),
             )
         )
 

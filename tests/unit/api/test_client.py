@@ -2,7 +2,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import time
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -28,12 +27,14 @@ from rk_exporter.ratelimit.budget import WINDOW_SECONDS, SlidingWindowBudget
 from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.server_clock import ServerClock
 from tests.support import virtual_time
 from tests.support.building import (
     ACCOUNT,
     APP,
     BASE_URL,
+    Time,
     VirtualClock,
     free_limiter,
     pass_context,
@@ -84,7 +85,7 @@ def client(
             pool=ConnectionPool(ClientPool(client_factory(BASE_URL)), size=1),
             limiter=limiter or free_limiter(Secret(CANARY)),
             observer=log,
-            server_clock=server_clock or ServerClock(time.time),
+            server_clock=server_clock or ServerClock(Clock()),
         )
     )
 
@@ -245,25 +246,37 @@ def test_query_of_a_list(status: Status | None, expected: dict[str, str]) -> Non
     assert {**page, **order, **expected} == dict(route.calls[0].request.url.params)
 
 
-@pytest.mark.parametrize("status_code", [200, 404, 429, 502])
+@pytest.mark.parametrize(
+    ("status_code", "body", "ahead"),
+    [
+        pytest.param(200, SAMPLE, 90.5, id="recording"),
+        pytest.param(404, '{"success": false, "error": {"code": 404}}', 90.5, id="none"),
+        pytest.param(200, "<html>", 0, id="page"),
+        pytest.param(429, '{"success": false}', 0, id="too many calls"),
+        pytest.param(502, "bad gateway", 0, id="gateway"),
+    ],
+)
 @respx.mock
-def test_every_answer_sets_the_server_clock(status_code: int) -> None:
-    """The Date of any answer, even of an error, shows how far the API's clock is ahead."""
+def test_answers_set_the_server_clock(status_code: int, body: str, ahead: float) -> None:
+    """
+    The Date of an answer that can be understood shows how far the API's clock is ahead.
+
+    A gateway that answers in the API's place has another clock.
+    """
     now = datetime(2026, 2, 3, tzinfo=UTC)
-    clock = ServerClock(now.timestamp)
+    clock = ServerClock(Time(now.timestamp()))
     date = format_datetime(now + timedelta(seconds=90), usegmt=True)
-    body = {"success": True, "data": None, "errors": [{"code": 7003}]}
-    respx.get(f"{PREFIX}/meeting-1").respond(status_code, json=body, headers={"Date": date})
+    respx.get(f"{PREFIX}/meeting-1").respond(status_code, text=body, headers={"Date": date})
     with contextlib.suppress(api_errors.ApiError):
         read(server_clock=clock)
-    assert clock.offset_seconds == pytest.approx(90.5, abs=2)
+    assert clock.offset_seconds == pytest.approx(ahead, abs=2)
 
 
 @respx.mock
 def test_age_of_an_answer() -> None:
     """The age of a cached answer is not an offset of the API's clock."""
     now = datetime(2026, 2, 3, tzinfo=UTC)
-    clock = ServerClock(now.timestamp)
+    clock = ServerClock(Time(now.timestamp()))
     headers = {"Date": format_datetime(now - timedelta(seconds=600), usegmt=True), "Age": "600"}
     respx.get(f"{PREFIX}/meeting-1").respond(200, text=SAMPLE, headers=headers)
     read(server_clock=clock)
@@ -306,7 +319,7 @@ def test_retry_has_the_same_deadline() -> None:
                 ),
                 limiter=free_limiter(),
                 observer=Log(),
-                server_clock=ServerClock(time.time),
+                server_clock=ServerClock(Clock()),
             )
         )
         context = pass_context(call_timeout_seconds=5.0)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -28,6 +27,7 @@ from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.limiter import RateLimiter
 from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.server_clock import ServerClock
 from tests.support import virtual_time
 from tests.support.building import BASE_URL, pass_context
@@ -93,7 +93,7 @@ class Setup:
                 pool=ConnectionPool(clients or ClientPool(client_factory(BASE_URL)), size=3),
                 limiter=RateLimiter(BudgetGroup(budget, monotonic=clock), token=TOKEN),
                 observer=self.log,
-                server_clock=ServerClock(time.time),
+                server_clock=ServerClock(Clock()),
             ),
             files=self.files,
         )

@@ -1,7 +1,6 @@
 import asyncio
 import logging
 import math
-import time
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -35,6 +34,7 @@ from rk_exporter.ratelimit.budget import SlidingWindowBudget
 from rk_exporter.ratelimit.budget_group import BudgetGroup
 from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
 from rk_exporter.ratelimit.pass_context import PassContext
+from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.simulator import Fault, MeetingInList, Recording, ScriptedScenario, Simulator
 from tests.support.building import (
@@ -85,7 +85,7 @@ class ListHarness:
                 pool=ConnectionPool(ClientPool(in_process(self.proxy)), size=workers),
                 limiter=limiter or free_limiter(),
                 observer=metrics.of("production"),
-                server_clock=ServerClock(time.time),
+                server_clock=ServerClock(Clock()),
             )
         )
         self.list = ActiveRecordingsLister("production", self._client, clock=self.time)

@@ -17,7 +17,7 @@ from rk_exporter.model.recording import Recording, Status
 from rk_exporter.model.secret import Secret
 from rk_exporter.runtime.server_clock import ServerClock
 from tests.support import virtual_time
-from tests.support.building import NOW
+from tests.support.building import NOW, Time
 
 
 APP = "account_id: account\napp_id: app\nmeetings: {discover: true}\n"
@@ -68,7 +68,7 @@ def test_switched_off_during_a_check(tmp_path: Path, caplog: pytest.LogCaptureFi
 
         downloads = Downloads(fetch, clock=lambda: NOW, persistent=True, count_bug=bugs.append)
         (app,) = config.apps
-        verifier = downloads.new_verifier(config, app, ServerClock(lambda: NOW))
+        verifier = downloads.new_verifier(config, app, ServerClock(Time()))
         assert verifier
         verifier.offer(recording, (FileUrls(FileKind.TRACK, urls),))
         verifier.start([("m", recording)])
@@ -97,7 +97,7 @@ def test_bug_in_a_check(tmp_path: Path, *, leaves: bool, counted: list[str]) -> 
 
         downloads = Downloads(fetch, clock=lambda: NOW, persistent=True, count_bug=bugs.append)
         (app,) = config.apps
-        verifier = downloads.new_verifier(config, app, ServerClock(lambda: NOW))
+        verifier = downloads.new_verifier(config, app, ServerClock(Time()))
         assert verifier
         verifier.offer(recording, (files,))
         verifier.start([("m", recording)])

@@ -36,7 +36,7 @@ class Upstream:
         """Send answers *every* few seconds; return the offset after each."""
         offsets = []
         for _ in range(count):
-            self.time.now += every
+            self.time.advance(every)
             offsets.append(self.answer())
         return offsets
 
@@ -213,3 +213,57 @@ def test_spaces_around_an_age(space: str, age: int) -> None:
 def test_any_age(text: str) -> None:
     """An Age may be any text."""
     assert 0 <= age_seconds(text) < 10**9
+
+
+class TestEarliest:
+    """What is certain of the API's time, for decisions that cannot be taken back."""
+
+    @pytest.mark.parametrize("ahead", [9 * DAY, -9 * DAY])
+    def test_first_answer(self, ahead: float) -> None:
+        """Before several answers, the earlier one of both clocks counts."""
+        upstream = Upstream(ahead)
+        assert NOW == upstream.clock.earliest()
+        upstream.answer()
+        assert upstream.clock.earliest() == pytest.approx(NOW + min(0.0, ahead), abs=1)
+
+    @pytest.mark.parametrize("ahead", [9 * DAY, -9 * DAY, 0.0])
+    def test_confirmed(self, ahead: float) -> None:
+        """Three answers in ten seconds confirm the time."""
+        upstream = Upstream(ahead)
+        upstream.answers(3, every=5.0)
+        assert upstream.clock.earliest() == pytest.approx(upstream.time.now + ahead, abs=1)
+
+    @pytest.mark.parametrize(("answers", "every"), [(2, 60.0), (30, 0.3)])
+    def test_too_few(self, answers: int, every: float) -> None:
+        """Two answers, or many within a moment, confirm nothing."""
+        upstream = Upstream(9 * DAY)
+        upstream.answers(answers, every=every)
+        assert upstream.time.now == upstream.clock.earliest()
+
+    def test_one_wrong_date_at_the_start(self) -> None:
+        """If only the first answer had a wrong date, its time is never certain."""
+        upstream = Upstream(9 * DAY)
+        upstream.answer()
+        upstream.ahead = 0.0
+        for _ in range(20):
+            upstream.answers(1)
+            assert upstream.clock.earliest() == pytest.approx(upstream.time.now, abs=1)
+
+    @given(
+        st.lists(
+            st.tuples(st.floats(0.0, 600.0), st.floats(-400 * DAY, 400 * DAY), st.integers(0, 5)),
+            max_size=20,
+        ),
+        st.floats(-29 * DAY, 29 * DAY),
+    )
+    def test_clock_that_jumps(self, steps: list[tuple[float, float, int]], ahead: float) -> None:
+        """However this machine's clock is set, the time is never later than the API's."""
+        upstream = Upstream(ahead)
+        upstream.answers(3)
+        for passed, jumped, answers in steps:
+            upstream.time.advance(passed)
+            upstream.time.now += jumped
+            upstream.ahead -= jumped
+            upstream.answers(answers, every=1.0)
+            api_time = upstream.time.now + upstream.ahead
+            assert upstream.clock.earliest() == pytest.approx(api_time, abs=3)
