@@ -16,6 +16,7 @@ def test_before_the_first_list() -> None:
     tracked = TrackedMeetings()
     (meeting,) = meetings("a")
     assert tracked.listed(meeting) is None
+    assert not tracked.is_added(meeting)
     assert tracked.replace([meeting])
     assert meeting is tracked.listed(Meeting("a", "another name"))
     assert not tracked.is_added(meeting)

@@ -427,11 +427,11 @@ class TestRefusals:
             ),
             (
                 lambda path: path.with_name("state.lock").mkdir(),
-                "state.file: {path}.lock: cannot be written (Is a directory)",
+                "state.file: {path}.lock: cannot be written (Is a directory)\n",
             ),
             (
                 lambda path: path.with_name("state.lock").symlink_to(path.with_name("other")),
-                "state.file: {path}.lock: cannot be written (Too many levels of symbolic links)",
+                "state.file: {path}.lock: cannot be written (Too many levels of symbolic links)\n",
             ),
             pytest.param(
                 lambda path: path.touch(mode=0),
