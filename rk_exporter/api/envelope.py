@@ -40,6 +40,7 @@ UNKNOWN_PATH_CODES = frozenset({7000, 7003})
 _QUERY_REJECTED = frozenset({400, 413, 422})
 _CODE = re.compile(r"[0-9]{1,9}", re.ASCII)
 _LONGEST_MESSAGE = 200
+_MOST_CODES = 5
 _LONGEST_TEXT_BYTES = 4096
 _REDACTED = "[redacted]"
 # URLs, what follows a scheme of authorization or "=", and words that are long enough to be keys.
@@ -155,7 +156,7 @@ def _failure(body: bytes) -> _Failure:
 def _error(status: int, body: bytes) -> ApiError:
     """Return the error for an answer that is not a success."""
     codes = _failure(body).codes()
-    shown = ", ".join(str(code) for code in sorted(codes) if code != status)
+    shown = ", ".join(map(str, sorted(codes - {status})[:_MOST_CODES]))
     message = f"the API answered {status}" + (f" with the error code {shown}" if shown else "")
     error_type = _error_type(status, codes, is_web_page=_is_web_page(body))
     if error_type is InvalidResponse:

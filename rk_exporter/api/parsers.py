@@ -1,6 +1,6 @@
 """Parsers of the answers of all endpoints."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
@@ -26,6 +26,11 @@ ItemT = TypeVar("ItemT", bound=schema.Item)
 _LIVE = "LIVE"
 # 201 is not documented for a list, but a list in its body is as good.
 _LIST_SUCCESSES = (HTTPStatus.OK, HTTPStatus.CREATED)
+# A wrong answer must not fill the exporter with recordings that nobody made. One per participant,
+# if there are tracks.
+_MOST_PER_MEETING = 100
+# Ten times what is asked for: an API that ignores `per_page` may return a whole list.
+_MOST_PER_PAGE = 1000
 
 
 def parse_active_recordings(
@@ -43,9 +48,11 @@ def parse_active_recordings(
     if is_not_found(status, body):
         return Parsed(())
     data, _ = unwrap(status, body, schema.active_recordings)
+    items = data if isinstance(data, list) else [data]
+    _require_at_most(_MOST_PER_MEETING, items, "recordings of one meeting")
     issues = ParseIssues()
     recordings = {}
-    for item in filter(None, data if isinstance(data, list) else [data]):
+    for item in filter(None, items):
         recording_id = fields.if_readable(item.id, fields.identifier)
         if recording_id is None:
             raise InvalidResponse("the API answered 200 with a recording that has no usable id")
@@ -187,12 +194,13 @@ def parse_any(status: int, body: bytes) -> Parsed[None]:
 
 
 def _parse_page(
-    raw_items: Iterable[msgspec.Raw],
+    raw_items: Sequence[msgspec.Raw],
     raw_paging: msgspec.Raw,
     decoder: msgspec.json.Decoder[ItemT],
     parse_item: Callable[[str, ItemT, ParseIssues], T | None],
 ) -> Parsed[Page[T]]:
     """Return the items that *parse_item* keeps; skip and count items without a usable id."""
+    _require_at_most(_MOST_PER_PAGE, raw_items, "items on one page")
     issues = ParseIssues()
 
     def identified(raw: msgspec.Raw) -> tuple[str, ItemT]:
@@ -209,3 +217,9 @@ def _parse_page(
         issues.read("paging", raw_paging, schema.paging.decode),
     )
     return issues.parsed(page)
+
+
+def _require_at_most(most: int, items: Sequence[object], what: str) -> None:
+    """Raise InvalidResponse if there are so many *items* that none of them can be believed."""
+    if len(items) > most:
+        raise InvalidResponse(f"the API answered with {len(items):,} {what}, more than {most:,}")

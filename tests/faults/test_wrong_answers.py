@@ -290,6 +290,15 @@ def test_list_of_recordings(site: Site) -> None:
     assert {f"recording-of-{FAULTY}": 100, "another-recording": 7} == shown_seconds
 
 
+def test_thousands_of_recordings(site: Site) -> None:
+    """An answer with more recordings than a meeting can have is invalid: none of them is shown."""
+    ghosts = [recording(FAULTY, id=f"ghost-{number}") for number in range(2_000)]
+    assert "2,000 recordings" in site.fails("invalid_response", answer(200, body(ghosts)))
+    text = site.scrape()
+    assert "ghost-" not in text
+    assert not [call for call in site.server.requests if "ghost-" in str(call)]
+
+
 def test_more_fields_than_documented(site: Site) -> None:
     """Fields that nobody knows are ignored."""
     text = site.succeeds(shown(FAULTY, future={"a": [1, None]}, download_url=["odd", 5, None]))

@@ -44,6 +44,11 @@ def error_of(endpoint: str, status: int, body: Any) -> ApiError:
             {"error": {"code": 9}, "errors": [{"code": 8}, {"code": 500}, {"code": "10"}]},
             "the API answered 500 with the error code 8, 9, 10",
         ),
+        (
+            500,
+            {"errors": [{"code": number} for number in range(9_000)]},
+            "the API answered 500 with the error code 0, 1, 2, 3, 4",
+        ),
         (302, b"", "the API answered 302, which it does not document"),
         (202, b"{}", "the API answered 202, which it does not document"),
         (200, {"success": False}, 'the API answered 200, but not "success": true'),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rk_exporter.api import schema
 from rk_exporter.api.parsers import (
+    parse_apps_page,
     parse_record_on_start,
     parse_recordings_page,
     parse_sessions_page,
@@ -60,6 +61,32 @@ def sessions(*items: Any, **beside: Any) -> Sessions:
 
 def recording_without(*fields: str, **others: Any) -> dict[str, Any]:
     return {name: value for name, value in RECORDING.items() if name not in fields} | others
+
+
+@pytest.mark.parametrize(
+    ("parse", "item", "layers"),
+    [
+        (parse_recordings_page, RECORDING, []),
+        (parse_sessions_page, SESSION, []),
+        (parse_sessions_page, SESSION, ["sessions"]),
+        (parse_apps_page, {"name": "App"}, []),
+        (parse_apps_page, {"name": "App"}, ["apps"]),
+    ],
+)
+def test_page_of_which_nothing_is_believed(
+    parse: Callable[[int, bytes], Parsed[Page[Any]]], item: dict[str, Any], layers: list[str]
+) -> None:
+    """A page may be longer than requested, but not more than ten times as long as any request."""
+
+    def page(length: int) -> bytes:
+        items: Any = [{**item, "id": f"item-{number}"} for number in range(length)]
+        for layer in layers:
+            items = {layer: items}
+        return encoded(items, paging=PAGING)
+
+    assert 1000 == len(parse(200, page(1000)).value.items)
+    with pytest.raises(api_errors.InvalidResponse, match="1,001 items on one page"):
+        parse(200, page(1001))
 
 
 class TestRecordingsPage:

@@ -359,6 +359,17 @@ def test_several_recordings_newest_first() -> None:
     ] == shown
 
 
+@pytest.mark.parametrize("number", [101, 27_000])
+@pytest.mark.parametrize("changes", [{}, {"id": "same"}], ids=["ids", "one id"])
+def test_so_many_recordings_that_none_is_believed(number: int, changes: Any) -> None:
+    """A meeting with more than 100 recordings at a time is a wrong answer, and no part counts."""
+    items = [{"id": f"recording-{index}", "status": "RECORDING"} for index in range(number)]
+    data = [item | changes for item in items]
+    with pytest.raises(api_errors.InvalidResponse, match=f"{number:,} recordings of one meeting"):
+        parse(data)
+    assert 100 == len(parse(items[:100]).value)
+
+
 @pytest.mark.parametrize("data", [None, []])
 def test_nothing_in_data_is_no_recording(data: Any) -> None:
     """Null or an empty list in `data` means no recording."""
