@@ -92,6 +92,17 @@ class BackgroundCall(Generic[T]):
         task, self._running = self._running, None
         return task.result()
 
+    async def has_returned(self, *, timeout_seconds: float) -> bool:
+        """
+        Return whether the running call returns within *timeout_seconds*.
+
+        For calls that only compute: one that takes longer does not hang, and is not counted.
+        """
+        if self._running is None:
+            raise RuntimeError("no call is running")
+        done, _ = await asyncio.wait({self._running}, timeout=max(0.0, timeout_seconds))
+        return bool(done)
+
 
 # Threads belong to the process, so all exporters in it share this.
 _late_calls: weakref.WeakSet[BackgroundCall[Any]] = weakref.WeakSet()

@@ -5,6 +5,7 @@ import os
 import stat
 
 from pathlib import Path
+from typing import BinaryIO
 
 from rk_exporter.runtime.printable import visible
 
@@ -17,6 +18,7 @@ _ADVICE = {
 }
 _KIB = 1 << 10
 _MIB = 1 << 20
+_GIB = 1 << 30
 
 
 class FileError(ValueError):
@@ -59,12 +61,12 @@ def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
             status = os.fstat(file.fileno())
             _require_regular(status)
             # Most large files need not be read to be refused.
-            content = file.read(max_bytes + 1) if status.st_size <= max_bytes else None
+            content = _content(file, status.st_size, max_bytes)
     except OSError as error:
         kind = FileMissing if isinstance(error, FileNotFoundError) else FileError
         raise kind(unreadable(error)) from None
-    if content is None or len(content) > max_bytes:
-        raise FileTooLarge(f"larger than {_size_text(max_bytes)}")
+    if content is None:
+        raise FileTooLarge(f"larger than {size_text(max_bytes)}")
     return content
 
 
@@ -89,8 +91,24 @@ def _require_regular(status: os.stat_result) -> None:
         raise FileError(problem)
 
 
-def _size_text(size_bytes: int) -> str:
-    return f"{size_bytes // _MIB} MiB" if size_bytes >= _MIB else f"{size_bytes // _KIB} KiB"
+def _content(file: BinaryIO, size_bytes: int, max_bytes: int) -> bytes | None:
+    """Return what is in *file*, whose status gives *size_bytes*; None if that is too much."""
+    if size_bytes > max_bytes:
+        return None
+    # A read reserves memory for all that it may return.
+    content = file.read(size_bytes + 1)
+    if len(content) > size_bytes:
+        # The file grows, or has no size, as in /proc.
+        content += file.read(max_bytes + 1 - size_bytes)
+    return content if len(content) <= max_bytes else None
+
+
+def size_text(size_bytes: int) -> str:
+    """Return a size of whole KiB, MiB or GiB as text."""
+    for unit_bytes, unit in ((_GIB, "GiB"), (_MIB, "MiB")):
+        if size_bytes >= unit_bytes:
+            return f"{size_bytes // unit_bytes} {unit}"
+    return f"{size_bytes // _KIB} KiB"
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

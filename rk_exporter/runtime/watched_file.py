@@ -1,5 +1,6 @@
 """Values in files that people and tools replace at any time."""
 
+import asyncio
 import logging
 import stat
 import time
@@ -7,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
@@ -44,13 +46,23 @@ class _ReadResult(Generic[T]):
     """Whether other users of the machine can read the file."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Unparsed:
+    """The *content* of a file that has changed, or may change again without a new version."""
+
+    version: _Version | None
+    content: bytes
+    is_public: bool
+
+
 class WatchedFile(ABC, Generic[T]):
     """
     A value in a file that is read again when it changes.
 
     If the file becomes unreadable or invalid, the last good value stays in use, and a warning with
     the *option* that names the file is logged whenever the problem changes. A refresh waits at most
-    *max_wait_seconds* for the file system. Raises FileError if the first read fails.
+    *max_wait_seconds*; a value whose parsing takes longer is used by a later one. Raises FileError
+    if the first read fails.
     """
 
     kind: ClassVar[str]
@@ -80,14 +92,18 @@ class WatchedFile(ABC, Generic[T]):
         self._logger = logging.getLogger(type(self).__module__)
         self._clock = clock
         self._max_wait_seconds = max_wait_seconds
-        self._call = BackgroundCall[_ReadResult[T] | None]()
+        self._call = BackgroundCall[_Unparsed | _ReadResult[T] | None]()
+        self._parsing = BackgroundCall[_ReadResult[T]]()
+        self._lock = asyncio.Lock()
         self._logged_problem = LastLogged[str | None](None)
         try:
-            first = bounded_call(lambda: self._read(known=None, is_first=True))
+            found = bounded_call(lambda: self._read(known=None, is_first=True))
         except FileHangs:
             raise FileHangs(self._about("")) from None
-        if first is None:
+        if found is None:
             raise FileError(self._about("changed while it was read; try again"))
+        # Only the file system may hang; parsing takes long if the process gets little CPU.
+        first = self._parsed(found) if isinstance(found, _Unparsed) else found
         if first.value is None:
             raise FileError(str(first.problem))
         self.value, self._version = first.value, first.version
@@ -106,21 +122,40 @@ class WatchedFile(ABC, Generic[T]):
 
     async def refresh(self) -> bool:
         """Read the file again if it has changed; return whether the value has."""
+        # Webhooks that arrive at the same time use one file.
+        async with self._lock:
+            return await self._refresh()
+
+    async def _refresh(self) -> bool:
+        # Every scrape waits for a file, but only one for each time that it hangs.
+        wait_seconds = 0.0 if self._call.is_late else self._max_wait_seconds
+        deadline = asyncio.get_running_loop().time() + wait_seconds
+        if not self._parsing.is_running:
+            found = await self._changed(wait_seconds)
+            if not isinstance(found, _Unparsed):
+                return found is not None and self._accept(found)
+            self._parsing.start(partial(self._parsed, found))
+        left_seconds = deadline - asyncio.get_running_loop().time()
+        if not await self._parsing.has_returned(timeout_seconds=left_seconds):
+            return False
+        return self._accept(await self._parsing.result(timeout_seconds=0.0))
+
+    async def _changed(self, wait_seconds: float) -> _Unparsed | _ReadResult[T] | None:
+        """Return what a read of the file finds; a problem if it takes longer than allowed."""
         if not self._call.is_running:
             known = self._version
             self._call.start(lambda: self._read(known=known))
         try:
-            # Every scrape waits for a file, but only one for each time that it hangs.
-            timeout_seconds = 0.0 if self._call.is_late else self._max_wait_seconds
-            result = await self._call.result(timeout_seconds=timeout_seconds)
+            return await self._call.result(timeout_seconds=wait_seconds)
         except FileHangs as error:
-            result = _ReadResult(problem=self._about(str(error)))
-        return result is not None and self._accept(result)
+            return _ReadResult(problem=self._about(str(error)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
 
-    def _read(self, *, known: _Version | None, is_first: bool = False) -> _ReadResult[T] | None:
+    def _read(
+        self, *, known: _Version | None, is_first: bool = False
+    ) -> _Unparsed | _ReadResult[T] | None:
         """Return what is in the file now; None if it is as *known*, or being written."""
         try:
             status = self.path.stat()
@@ -139,13 +174,15 @@ class WatchedFile(ABC, Generic[T]):
             return _ReadResult(problem=self._about(str(error)))
         except OSError as error:
             return _ReadResult(problem=self._about(unreadable(error)))
-        known_version = version if is_settled else None
+        is_public = bool(status.st_mode & stat.S_IROTH)
+        return _Unparsed(version if is_settled else None, content, is_public)
+
+    def _parsed(self, found: _Unparsed) -> _ReadResult[T]:
         try:
-            is_public = bool(status.st_mode & stat.S_IROTH)
-            value = self.parse(content)
-            return _ReadResult(version=known_version, value=value, is_public=is_public)
+            value = self.parse(found.content)
         except ValueError as error:
-            return _ReadResult(version=known_version, problem=str(error))
+            return _ReadResult(found.version, problem=str(error))
+        return _ReadResult(found.version, value, is_public=found.is_public)
 
     def _accept(self, result: _ReadResult[T]) -> bool:
         self._version = result.version

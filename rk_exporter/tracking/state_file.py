@@ -28,6 +28,7 @@ from rk_exporter.runtime.files import (
     FileMissing,
     FileTooLarge,
     read_regular_file,
+    size_text,
 )
 from rk_exporter.runtime.last_logged import LastLogged
 from rk_exporter.tracking.state_records import (
@@ -40,7 +41,8 @@ from rk_exporter.tracking.state_records import (
 
 
 logger = logging.getLogger(__name__)
-_LARGEST_FILE_BYTES = 256 << 20
+# A file that is written must be readable again, or all counters would be lost.
+_LARGEST_FILE_BYTES = 2 << 30
 # New read times alone are not worth a write at each scrape.
 _UNCHANGED_SECONDS = 60.0
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -48,6 +50,7 @@ _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _MAX_WAIT_SECONDS = 0.2
 # No scrape waits for the last write, and no later write makes up for it.
 LAST_MAX_WAIT_SECONDS = 5.0
+_SMALLER = "lower follow.max_recordings, or divide the apps among several exporters"
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM})
 
 
@@ -67,15 +70,24 @@ class StateFile:
     """
     A file in which one process at a time saves its state; *clock* gives unix seconds.
 
+    It is neither written nor read if it is larger than *max_bytes*.
     A damaged file is moved aside, with a warning. Raises StateFileError if the file cannot be
     read or written, or if another process uses it.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float],
+        max_bytes: int = _LARGEST_FILE_BYTES,
+    ) -> None:
         self._path = path
         self._clock = clock
+        self._max_bytes = max_bytes
         try:
-            self._lock, content = bounded_call(lambda: (_lock(path), self._load()))
+            self._lock = bounded_call(partial(_lock, path))
+            content = self._load()
         except FileHangs as error:
             raise StateFileError(f"{path}: {error}") from None
         self._restored = {saved.app: saved for saved in content.apps}
@@ -116,7 +128,8 @@ class StateFile:
         problem = await self._problem(deadline) if self._write.is_running else None
         if not self._write.is_running:
             self._saved_at = self._clock()
-            self._write.start(partial(_replace, self._path, encode(apps, calls, accounts)))
+            content = encode(apps, calls, accounts)
+            self._write.start(partial(_replace, self._path, content, max_bytes=self._max_bytes))
             problem = await self._problem(deadline)
         self.status = replace(self.status, is_written=problem is None)
         self._log(problem)
@@ -153,12 +166,14 @@ class StateFile:
             )
 
     def _load(self) -> SavedState:
+        read = partial(read_regular_file, self._path, max_bytes=self._max_bytes)
         try:
-            return decode(read_regular_file(self._path, max_bytes=_LARGEST_FILE_BYTES))
+            # Only the file system may hang; decoding takes long if the process gets little CPU.
+            return decode(bounded_call(read))
         except FileMissing:
             return SavedState()
         except (FileTooLarge, UnreadableState) as error:
-            self._quarantine(str(error))
+            bounded_call(partial(self._quarantine, str(error)))
             return SavedState()
         except FileError as error:
             raise StateFileError(f"{self._path}: {error}") from None
@@ -209,8 +224,11 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: Path, content: bytes, *, max_bytes: int) -> None:
     """Replace the file at *path*; a reader sees either all of the old or all of the new content."""
+    if len(content) > max_bytes:
+        # The next start could not read it; the old file still has most counts.
+        raise OSError(errno.EFBIG, f"it would be larger than {size_text(max_bytes)}; {_SMALLER}")
     new = _beside(path, ".new")
     with open(new, "wb", opener=_create) as file:
         file.write(content)

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rk_exporter.config.sources import ConfigError
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 _LARGEST_FILE_BYTES = 1 << 20
 _CHECK_SECONDS = 0.5
 _MAX_WAIT_SECONDS = 1.0
+_Read = Callable[[Path], bytes]
 _TLS_IS_FIXED = (
     "tls_server_config: cannot be added or removed while the exporter runs; restart the exporter"
 )
@@ -70,7 +72,8 @@ class WebConfigFile:
         self._pending: _Loaded | None = None
         self._logged_hang = LastLogged[str | None](None)
         try:
-            self._current = bounded_call(lambda: _load(path, has_tls=None, known=()))
+            # Only the file system may hang; the rest takes long if the process gets little CPU.
+            self._current = _load(path, has_tls=None, known=(), read=_read_bounded)
         except (FileHangs, OSError) as error:
             raise ConfigError(f"{path}: {_reason(error)}") from None
         if self._current.config is None or self._current.problem:
@@ -153,7 +156,9 @@ class WebConfigFile:
             # It was late, so what it has found may be old.
             await self._call.result(timeout_seconds=0.0)
         has_tls = self.tls is not None
-        self._call.start(lambda: _load(self.path, has_tls=has_tls, known=known))
+        self._call.start(
+            lambda: _load(self.path, has_tls=has_tls, known=known, read=_read_unbounded)
+        )
         return await self._call.result(timeout_seconds=_MAX_WAIT_SECONDS)
 
     def _adopt(self, loaded: _Loaded) -> None:
@@ -195,16 +200,24 @@ def _reason(error: FileHangs | OSError) -> str:
     return error.strerror or "unknown error" if isinstance(error, OSError) else str(error)
 
 
-def _read_contents(path: Path) -> _Contents:
+def _read_unbounded(path: Path) -> bytes:
+    return read_regular_file(path, max_bytes=_LARGEST_FILE_BYTES)
+
+
+def _read_bounded(path: Path) -> bytes:
+    return bounded_call(partial(_read_unbounded, path))
+
+
+def _read_contents(path: Path, read: _Read) -> _Contents:
     """Read the configuration and the files that it names."""
     config = pems = problem = None
     digest = hashlib.blake2b(digest_size=32)
     try:
-        raw = _read_file(path)
+        raw = _read_file(path, read)
         digest.update(raw)
         config = parse_web_config(path, raw)
         if config.has_tls:
-            pems = _read_pems(path, config)
+            pems = _read_pems(path, config, read)
             for pem in (pems.cert, pems.key, pems.client_ca or b""):
                 digest.update(hashlib.sha256(pem).digest())
     except (ConfigError, FileError) as error:
@@ -213,13 +226,19 @@ def _read_contents(path: Path) -> _Contents:
     return _Contents(digest.digest(), config, pems, problem)
 
 
-def _load(path: Path, *, has_tls: bool | None, known: Sequence[_Loaded | None]) -> _Loaded:
+def _load(
+    path: Path,
+    *,
+    has_tls: bool | None,
+    known: Sequence[_Loaded | None],
+    read: _Read,
+) -> _Loaded:
     """
     Return what the files have; one of the *known* results if they are as they were then.
 
     *has_tls* is whether the server uses TLS already, which cannot change.
     """
-    contents = _read_contents(path)
+    contents = _read_contents(path, read)
     for loaded in known:
         if loaded is not None and loaded.digest == contents.digest:
             return loaded
@@ -234,7 +253,7 @@ def _load(path: Path, *, has_tls: bool | None, known: Sequence[_Loaded | None]) 
     return _Loaded(contents.digest, config, tls, problem)
 
 
-def _read_pems(path: Path, config: WebConfig) -> Pems:
+def _read_pems(path: Path, config: WebConfig, read_file: _Read) -> Pems:
     def read(inline: str, file: str) -> bytes | None:
         text, pem_path = getattr(config, inline), getattr(config, file)
         if text is not None:
@@ -242,7 +261,7 @@ def _read_pems(path: Path, config: WebConfig) -> Pems:
         if pem_path is None:
             return None
         try:
-            return read_regular_file(pem_path, max_bytes=_LARGEST_FILE_BYTES)
+            return read_file(pem_path)
         except FileError as error:
             raise FileError(f"{path}: {WEB_OPTIONS[file].path}: {pem_path} {error}") from None
 
@@ -253,8 +272,8 @@ def _read_pems(path: Path, config: WebConfig) -> Pems:
     )
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: Path, read: _Read) -> bytes:
     try:
-        return read_regular_file(path, max_bytes=_LARGEST_FILE_BYTES)
+        return read(path)
     except FileError as error:
         raise FileError(f"{path}: {error}") from None

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from rk_exporter.config.meeting_file import MeetingFile, parse_meeting_file
 from rk_exporter.model.meeting import Meeting
+from rk_exporter.runtime.background_call import late_calls
 from rk_exporter.runtime.files import FileError
 from tests.support.building import NOW, Time, run
 
@@ -503,6 +505,59 @@ def test_file_system_that_hangs(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert "the last good list stays in use: " in problem
     assert "can be used again" in end
     assert named("a") == file.meetings
+
+
+class Slow(MeetingFile):
+    """A file whose list is parsed slowly, by a process that gets little CPU."""
+
+    may_end = threading.Event()
+
+    def parse(self, content: bytes) -> tuple[Meeting, ...]:
+        """Return the list when it may."""
+        self.parsed_in = threading.current_thread()
+        self.may_end.wait(30)
+        return super().parse(content)
+
+
+def test_slow_parsing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Only the file system has a time limit; a list that is parsed slowly is used later."""
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "list"
+    path.write_text("a\n")
+    Slow.may_end.set()
+    file = Slow(path, option="meetings.files", clock=lambda: 0.0, max_wait_seconds=0.5)
+    # Nothing limits the caller's thread.
+    assert threading.current_thread() == file.parsed_in
+    path.write_text("a\nb\n")
+    Slow.may_end.clear()
+
+    async def refreshes() -> None:
+        earlier = late_calls()
+        for _ in range(2):
+            assert not await file.refresh()
+            assert (named("a"), True) == (file.meetings, file.last_read_successful)
+        assert late_calls() == earlier
+        Slow.may_end.set()
+        while file.meetings == named("a"):
+            await file.refresh()
+
+    run(refreshes())
+    assert named("a", "b") == file.meetings
+    assert ["meetings file has changed"] == [record.getMessage() for record in caplog.records]
+
+
+def test_refreshes_at_the_same_time(tmp_path: Path) -> None:
+    """Refreshes at the same time, e.g. by webhooks, share what the file has."""
+    path = tmp_path / "list"
+    path.write_text("a\n")
+    file = MeetingFile(path, option="meetings.files", clock=lambda: 0.0)
+    path.write_text("a\nb\n")
+
+    async def refreshes() -> list[bool]:
+        return await asyncio.gather(*(file.refresh() for _ in range(3)))
+
+    assert 1 == sum(run(refreshes()))
+    assert named("a", "b") == file.meetings
 
 
 class TestChanges:

@@ -74,6 +74,23 @@ def test_error() -> None:
     assert not run(steps())
 
 
+def test_function_that_computes() -> None:
+    """A function that only computes may take its time: nobody counts it as hanging."""
+
+    async def steps() -> tuple[str, int]:
+        call, slow, earlier = BackgroundCall[str](), Hang(), late_calls()
+        with pytest.raises(RuntimeError):
+            await call.has_returned(timeout_seconds=0)
+        call.start(slow)
+        assert not await call.has_returned(timeout_seconds=0)
+        late = late_calls() - earlier
+        slow.released.set()
+        assert await call.has_returned(timeout_seconds=10)
+        return await call.result(timeout_seconds=0), late
+
+    assert ("done", 0) == run(steps())
+
+
 def test_one_at_a_time() -> None:
     """A second call must wait for the first, and without a call there is no result."""
 

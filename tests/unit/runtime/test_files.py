@@ -41,3 +41,20 @@ def test_missing_file(tmp_path: Path) -> None:
     """A missing file can be distinguished from one that cannot be read."""
     with pytest.raises(FileMissing):
         read_regular_file(tmp_path / "file", max_bytes=1)
+
+
+def test_memory(tmp_path: Path) -> None:
+    """A read takes the memory that the file needs, however large a file may be."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 2048)
+    assert path.read_bytes() == read_regular_file(path, max_bytes=1 << 60)
+
+
+def test_file_without_a_size() -> None:
+    """All of a file is read whose status gives no size, and too much is refused."""
+    path = Path("/proc/self/status")
+    if not path.exists():
+        pytest.skip("there is no /proc")
+    assert read_regular_file(path, max_bytes=1 << 20).startswith(b"Name:")
+    with pytest.raises(FileError, match="larger than 0 KiB"):
+        read_regular_file(path, max_bytes=100)

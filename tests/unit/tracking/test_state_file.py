@@ -25,8 +25,9 @@ from rk_exporter.model.account import AccountApps, ListedApp
 from rk_exporter.model.meeting import App
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.simulator import CANARY, Recording
+from rk_exporter.tracking import state_file
 from rk_exporter.tracking.state_file import StateFile, StateFileError
-from rk_exporter.tracking.state_records import SavedApp
+from rk_exporter.tracking.state_records import SavedApp, SavedState, decode, encode
 from rk_exporter.tracking.tracker_state import TrackerState
 from tests.support.building import (
     NOW,
@@ -232,6 +233,67 @@ class TestWriting:
         assert all(recording.id in content for recording in every_state())
         for canary in (CANARY, TOKEN, "X-Amz", "https:"):
             assert canary not in content
+
+
+def saved_app(*, ids: int) -> SavedApp:
+    """Return the state of an app that takes more room the more *ids* it has."""
+    newest_ids = tuple(f"recording-{number}" for number in range(ids))
+    return SavedApp(
+        app=App("app", "account", "app-id"), tracker=TrackerState(), newest_ids=newest_ids
+    )
+
+
+class TestSize:
+    def test_readable_again(self, path: Path) -> None:
+        """Whatever is written can be read: the largest file that is written is restored."""
+        state = saved_app(ids=10)
+        max_bytes = len(encode([state]))
+
+        async def save() -> bool:
+            file = StateFile(path, clock=Time(), max_bytes=max_bytes)
+            is_saved = await file.save([state], max_wait_seconds=10)
+            file.close()
+            return is_saved
+
+        assert run(save())
+        assert max_bytes == path.stat().st_size
+        restored = StateFile(path, clock=Time(), max_bytes=max_bytes)
+        assert state == restored.restored(state.app)
+        restored.close()
+
+    def test_too_large(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """A state that could not be read again is not written; the old file stays."""
+        small, large = saved_app(ids=10), saved_app(ids=1000)
+        max_bytes = len(encode([large])) - 1
+
+        async def save() -> list[bool]:
+            file = StateFile(path, clock=Time(), max_bytes=max_bytes)
+            saved = [await file.save([app], max_wait_seconds=10) for app in (small, large)]
+            saved.append(file.status.is_written)
+            file.close()
+            return saved
+
+        assert [True, False, False] == run(save())
+        (warning,) = warnings(caplog)
+        assert "cannot be written (it would be larger than" in warning
+        assert "follow.max_recordings" in warning
+        restored = StateFile(path, clock=Time(), max_bytes=max_bytes)
+        assert small == restored.restored(small.app)
+        restored.close()
+
+
+def test_slow_decoding(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the file system has a time limit at the start: decoding runs in the caller's thread."""
+    threads = []
+
+    def observed(content: bytes) -> SavedState:
+        threads.append(threading.current_thread())
+        return decode(content)
+
+    path.write_bytes(encode([saved_app(ids=1)]))
+    monkeypatch.setattr(state_file, "decode", observed)
+    StateFile(path, clock=Time()).close()
+    assert [threading.current_thread()] == threads
 
 
 def with_counters(**values: str) -> Callable[[bytes], bytes]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rk_exporter.config.sources import ConfigError
+from rk_exporter.config.web_config import WebConfig, parse_web_config
 from rk_exporter.runtime.files import read_regular_file
 from rk_exporter.web import web_config_file
 from rk_exporter.web.web_config_file import WebConfigFile
@@ -313,6 +314,19 @@ def test_hanging_file(
             await asyncio.sleep(0.01)
 
     with_file(path, test)
+
+
+def test_slow_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the file system has a time limit at the start: all else runs in the caller's thread."""
+    threads = []
+
+    def observed(path: Path, content: bytes) -> WebConfig:
+        threads.append(threading.current_thread())
+        return parse_web_config(path, content)
+
+    monkeypatch.setattr(web_config_file, "parse_web_config", observed)
+    WebConfigFile(with_users(tmp_path, "one"))
+    assert [threading.current_thread()] == threads
 
 
 def test_too_few_open_files(
