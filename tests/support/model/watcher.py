@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from rk_exporter.exporter.exporter import WORKERS_PER_APP
 from tests.support.model import accounts, families, rooms, totals
 from tests.support.model.accounts import NOTHING, FoundApps
-from tests.support.model.api import ACCOUNT, AppApi, User
+from tests.support.model.api import ACCOUNT, User
 from tests.support.model.calls import Budget, CallCounts, calls_of_account, calls_of_app
 from tests.support.model.counters import Counted, Growing
+from tests.support.model.excuses import failing, must_be_exact
 from tests.support.model.history import AppHistory, Exact, WebhookHistory
 from tests.support.model.invented import invented
 from tests.support.model.shown import Shown
-from tests.support.model.troubles import HARMLESS, LYING, SUCCEEDING
+from tests.support.model.troubles import LYING
 from tests.support.model.truth import Expectation
-from tests.support.model.world import PLENTY, Scraped, World
+from tests.support.model.world import Scraped, World
 
 
 _SETTLED_AFTER = 3
@@ -209,7 +210,8 @@ class Watcher:
             yield f"{name}: webhooks work, although there was no event"
         expectation = self._expectation(name, app, scraped, may_rest=may_rest)
         recordings = shown.recordings(name)
-        is_exact = self._must_be_exact(name, api, scraped)
+        is_blocked = self._blocked_until.get(name, 0.0) > scraped.begun_at
+        is_exact = not is_blocked and must_be_exact(name, app, self._world, scraped.begun_at)
         denied = sum(x.vanishes_at <= scraped.ended_at for x in story.recordings)
         yield from totals.of_recordings(shown, name, most_unseen=denied if is_exact else None)
         yield from self._room_problems(
@@ -221,7 +223,7 @@ class Watcher:
             if app.complete_since is None:
                 app.complete_since = scraped.ended_at
         else:
-            yield from self._failing(shown, name, api, scraped, may_rest=may_rest)
+            yield from failing(shown, name, app, self._world, scraped.begun_at, may_rest=may_rest)
         counted = Counted(
             expectation=expectation,
             counts_since=0.0 if app.may_be_cut else app.tracked_since,
@@ -304,34 +306,3 @@ class Watcher:
         clear_since = self._world.api.apps[name].clear_since
         since = app.in_use_since(scraped.begun_at, clear_since=clear_since)
         return rooms.used_meetings(app.story, since or 0.0, scraped.ended_at)
-
-    def _must_be_exact(self, name: str, api: AppApi, scraped: Scraped) -> bool:
-        """Return whether nothing excuses an app for values that are missing or out of date."""
-        is_blocked = self._blocked_until.get(name, 0.0) > scraped.begun_at
-        is_troubled = api.troubled is not None and api.troubled.trouble not in HARMLESS
-        is_rejected = self._world.files.of(name).token != api.user.token
-        has_calls = self._world.files.budget == PLENTY
-        is_excused = is_blocked or is_troubled or is_rejected or not has_calls
-        # An app that a pass has found is read by the next one.
-        since = max(api.exact_from, self.apps[name].tracked_since)
-        is_shared = api.user.is_troubled or api.user.may_probe(scraped.begun_at)
-        return not is_excused and not is_shared and scraped.begun_at >= since
-
-    def _failing(
-        self, shown: Shown, name: str, api: AppApi, scraped: Scraped, *, may_rest: bool
-    ) -> Iterator[str]:
-        """Return what hides that no call about an app succeeds."""
-        files, troubled = self._world.files, api.troubled
-        is_failing = files.of(name).token != api.user.token or (
-            troubled is not None
-            and troubled.meeting_id is None
-            and troubled.trouble not in SUCCEEDING
-        )
-        # Without a call, the result of the last one stays.
-        app, last = self.apps[name], api.journal.calls[-1:]
-        may_be_idle = may_rest or not app.meetings
-        has_called = bool(last) and last[0].at >= scraped.begun_at
-        may_call = files.budget == PLENTY and (has_called or not may_be_idle)
-        is_due = may_call and scraped.begun_at >= max(api.exact_from, app.tracked_since)
-        if is_failing and is_due and shown.value("rk_up", name) != 0:
-            yield f"{name}: rk_up is {shown.value('rk_up', name)} although no call succeeds"
