@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from rk_exporter.simulator import TERMINAL, Recording
 from tests.support.model.journal import Journal
 from tests.support.model.shown import Shown
 from tests.support.model.stories import Story
@@ -12,6 +13,8 @@ FOUND_SECONDS = 30.0
 # A list of them is valid so long; and an exposition so long after it was asked for.
 _VALID_SECONDS = 300.0
 _SCRAPE_SECONDS = 12.0
+# One that has vanished is shown until a second answer denies it.
+DENIED_TWICE_SECONDS = 300.0
 _ROUNDING_SECONDS = 0.002
 LIVE = "rk_meeting_live"
 _PARTICIPANTS = "rk_meeting_live_participants"
@@ -106,7 +109,12 @@ def used_meetings(story: Story, begin: float, end: float) -> set[str]:
         if x.started_at <= end and (x.ended_at is None or x.ended_at >= begin)
     }
     return sessions | {
-        x.meeting_id
-        for x in story.recordings
-        if x.invoked_at <= end and min(x.vanishes_at, x.phases[-1].at) >= begin
+        x.meeting_id for x in story.recordings if x.invoked_at <= end and _shown_until(x) >= begin
     }
+
+
+def _shown_until(recording: Recording) -> float:
+    """Return until when a recording may be shown as one in progress."""
+    status, at = recording.phases[-1]
+    has_ended = status in TERMINAL and at <= recording.vanishes_at
+    return at if has_ended else recording.vanishes_at + DENIED_TWICE_SECONDS

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rk_exporter.simulator import TERMINAL, Recording
-from tests.support.model.rooms import LIVE
+from tests.support.model.rooms import DENIED_TWICE_SECONDS, LIVE
 from tests.support.model.shown import Shown
 from tests.support.model.stories import Story, states_between
 
@@ -13,7 +13,6 @@ from tests.support.model.stories import Story, states_between
 LISTED_SECONDS = 60.0
 # While webhooks work, a meeting without a recording is read at least so often.
 _IDLE_SECONDS = 600.0
-_DENIED_TWICE_SECONDS = 300.0
 IN_PROGRESS = frozenset({"INVOKED", "RECORDING", "PAUSED", "UPLOADING"})
 
 
@@ -146,4 +145,4 @@ class Expectation:
         if recording.vanishes_at > self.ended_at:
             return False
         denied_since = max(recording.vanishes_at, self.found_since)
-        return self.begun_at <= denied_since + _DENIED_TWICE_SECONDS
+        return self.begun_at <= denied_since + DENIED_TWICE_SECONDS
