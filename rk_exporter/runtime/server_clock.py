@@ -80,8 +80,8 @@ class ServerClock:
         """How far the API's clock is ahead; 0 if the difference may be rounding."""
         self._known: _Evidence | None = None
         self._contradiction: _Evidence | None = None
-        # The API's time when an answer last confirmed it, and the monotonic time then.
-        self._confirmed: tuple[float, float] | None = None
+        # The earliest that the API's time could be at the last answer, and the monotonic time then.
+        self._earliest: tuple[float, float] | None = None
 
     def __call__(self) -> float:
         """Return the API's time in unix seconds."""
@@ -91,13 +91,14 @@ class ServerClock:
         """
         Return the earliest that the API's time may be, for what cannot be taken back.
 
-        A single answer may have a wrong date, and this machine's clock may be wrong for a moment.
-        So several answers must have confirmed the time, and monotonic time has passed since.
+        This machine's clock may be wrong for a moment, so monotonic time counts since the last
+        answer that agreed with it. A single answer may have a wrong date, so the earlier one of
+        both clocks counts until several answers have agreed.
         """
-        if self._confirmed is None:
+        if self._earliest is None:
             return min(self._clock.wall(), self())
-        api_time, confirmed_at = self._confirmed
-        return api_time + self._clock.monotonic() - confirmed_at
+        api_time, answered_at = self._earliest
+        return api_time + self._clock.monotonic() - answered_at
 
     def observe(self, date: str | None, *, age: str | None = None, took_seconds: float) -> None:
         """
@@ -121,8 +122,9 @@ class ServerClock:
                 return
             self._known, self.offset_seconds = self._contradiction, self._contradiction.offset
         self._contradiction = None
-        if self._known.is_sure_at(self._clock.wall()):
-            self._confirmed = self(), self._clock.monotonic()
+        wall = self._clock.wall()
+        api_time = self() if self._known.is_sure_at(wall) else min(wall, self())
+        self._earliest = api_time, self._clock.monotonic()
 
     def _evidence(self, date: str | None, age: str | None, took_seconds: float) -> _Evidence | None:
         """Return which offsets an answer allows; None if it says nothing."""

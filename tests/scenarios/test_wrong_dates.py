@@ -35,11 +35,12 @@ def uploaded(text: str) -> int:
     )
 
 
-def test_clock_of_this_machine() -> None:
+@pytest.mark.parametrize("before", [1, 4])
+def test_clock_of_this_machine(before: int) -> None:
     """A clock that is nine days ahead for one scrape, and then right again, loses nothing."""
 
     async def steps(simulation: Simulation) -> list[int]:
-        await simulation.scrapes(4)
+        await simulation.scrapes(before)
         simulation.clock.ahead_seconds = 9 * DAY
         wrong = await simulation.scrape()
         simulation.clock.ahead_seconds = 0

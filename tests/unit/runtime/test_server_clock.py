@@ -238,7 +238,14 @@ class TestEarliest:
         """Two answers, or many within a moment, confirm nothing."""
         upstream = Upstream(9 * DAY)
         upstream.answers(answers, every=every)
-        assert upstream.time.now == upstream.clock.earliest()
+        assert upstream.clock.earliest() == pytest.approx(upstream.time.now, abs=1)
+
+    def test_clock_that_jumps_early(self) -> None:
+        """One answer is enough to know that a jump of this machine's clock is none of the API's."""
+        upstream = Upstream(0.0)
+        upstream.answer()
+        upstream.time.now += 9 * DAY
+        assert upstream.clock.earliest() == pytest.approx(NOW, abs=1)
 
     def test_one_wrong_date_at_the_start(self) -> None:
         """If only the first answer had a wrong date, its time is never certain."""
