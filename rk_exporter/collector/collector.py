@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 from rk_exporter.collector.app_collector import AppCollector
 from rk_exporter.collector.error_boundary import ErrorBoundary
 from rk_exporter.model.account import AccountApps
-from rk_exporter.model.saved_calls import SavedCalls
+from rk_exporter.model.saved_calls import SavedBlocks, SavedCalls
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.snapshot import AccountSnapshot, Snapshot
 from rk_exporter.tracking.state_file import LAST_MAX_WAIT_SECONDS, StateFile, StateFileStatus
@@ -82,6 +82,7 @@ class Collector:
         self._store = store
         self._recent_calls = recent_calls
         self._saved_revisions: list[int] | None = None
+        self._blocks = SavedBlocks()
         # Held during a pass and a change of the apps; those that wait get it in turn.
         self._turn = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
@@ -194,9 +195,12 @@ class Collector:
 
     async def _save(self, store: StateFile) -> StateFileStatus:
         revisions = [app.state.revision for app, _ in self._apps]
-        if revisions != self._saved_revisions or store.is_due():
-            is_saved = await store.save(self._saved(), self._recent_calls(), self._saved_accounts())
+        calls = self._recent_calls()
+        is_new = revisions != self._saved_revisions or self._blocks.has_new(calls)
+        if is_new or store.is_due():
+            is_saved = await store.save(self._saved(), calls, self._saved_accounts())
             self._saved_revisions = revisions if is_saved else None
+            self._blocks = SavedBlocks.of(calls)
         return store.status
 
     def _saved(self) -> list[SavedApp]:

@@ -79,11 +79,13 @@ class BudgetGroup:
         self._call_ended = asyncio.Event()
 
     def recent_calls(self, name: str | None, unix_seconds: float) -> SavedCalls:
-        """Return the calls that the budget still counts now, at *unix_seconds*."""
+        """Return the calls that still count now, at *unix_seconds*, and the block's end."""
         now = self.monotonic()
         # Rounded up, because no call may seem to be older than it is.
         ends = tuple(
             math.ceil((unix_seconds - now + end) * _SAVED_PER_SECOND) / _SAVED_PER_SECOND
             for end in self.budget.recent(now)
         )
-        return SavedCalls(group=name, until=unix_seconds, ends=ends)
+        left_seconds = (self.breaker.open_until or now) - now
+        blocked_until = unix_seconds + left_seconds if left_seconds > 0 else None
+        return SavedCalls(group=name, until=unix_seconds, ends=ends, blocked_until=blocked_until)

@@ -5,15 +5,17 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS, SlidingWindowBudget, one_pass_limit
 from rk_exporter.ratelimit.budget_group import BudgetGroup
-from rk_exporter.ratelimit.past_calls import past_calls
+from rk_exporter.ratelimit.past_calls import past_calls, rest_of_block
 from rk_exporter.runtime.clock import Clock
 
 
 _ROUNDING_SECONDS = 1.0
+_BEFORE_THE_START = Failure(Reason.RATE_LIMITED, "too many calls before the start (429)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +30,8 @@ class BudgetGroups:
     """
     The groups of the configuration in use, and earlier ones whose calls may still count.
 
-    *saved* returns the calls of a group that an earlier process saved. An exporter that makes
-    *one_pass* only takes a small part of each limit, and no time to spend it.
+    *saved* returns the calls and the block of a group that an earlier process saved. An exporter
+    that makes *one_pass* only takes a small part of each limit, and no time to spend it.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class BudgetGroups:
         self._earlier = [group for group in before if not _counting_tokens(group, now) <= in_use]
 
     def recent_calls(self) -> list[SavedCalls]:
-        """Return the calls that count now, by group."""
+        """Return the calls and the blocks that count now, by group."""
         now = self._clock.wall()
         return [group.recent_calls(name, now) for name, group in self._groups.items()]
 
@@ -87,9 +89,8 @@ class BudgetGroups:
         clock = self._clock
         now = clock.monotonic()
         own_limit = one_pass_limit(limit) if self._one_pass else limit
-        past = past_calls(
-            self._saved(name), now=now, unix_seconds=clock.wall(), others=limit - own_limit
-        )
+        saved, unix_seconds = self._saved(name), clock.wall()
+        past = past_calls(saved, now=now, unix_seconds=unix_seconds, others=limit - own_limit)
         budget = SlidingWindowBudget(
             own_limit,
             now=now,
@@ -97,7 +98,10 @@ class BudgetGroups:
             past=past,
             borrowed=own_limit if self._one_pass else None,
         )
-        return BudgetGroup(budget, monotonic=clock.monotonic)
+        group = BudgetGroup(budget, monotonic=clock.monotonic)
+        if (seconds := rest_of_block(saved, unix_seconds=unix_seconds)) > 0:
+            group.breaker.open(now, seconds=seconds, cause=_BEFORE_THE_START)
+        return group
 
 
 def _counting_tokens(group: BudgetGroup, now: float) -> frozenset[Secret]:

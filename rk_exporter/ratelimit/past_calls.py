@@ -1,10 +1,11 @@
-"""The calls before the start of a process, as far as it knows them."""
+"""The calls and the block before the start of a process, as far as it knows them."""
 
 import math
 
 from dataclasses import dataclass
 
 from rk_exporter.model.saved_calls import SavedCalls
+from rk_exporter.ratelimit.headers import LONGEST_WAIT_SECONDS
 
 
 # After a longer one the saved calls no longer count. Maybe the clock was only set forward: so the
@@ -44,3 +45,16 @@ def past_calls(
     if saved.is_final and unknown_seconds < _LONGEST_PAUSE_SECONDS:
         unknown_seconds = 0.0
     return PastCalls(ends, unknown_seconds, others)
+
+
+def rest_of_block(saved: SavedCalls | None, *, unix_seconds: float) -> float:
+    """
+    Return for how many seconds from now, *unix_seconds*, calls are still blocked.
+
+    If the clock was set back, that is at most what was left when this was saved. It is never longer
+    than any block, whatever the file contains.
+    """
+    if saved is None or saved.blocked_until is None:
+        return 0.0
+    left_seconds = saved.blocked_until - max(unix_seconds, saved.until)
+    return min(max(0.0, left_seconds), LONGEST_WAIT_SECONDS)

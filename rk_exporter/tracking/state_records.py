@@ -154,6 +154,7 @@ class _SavedCalls(msgspec.Struct, frozen=True, kw_only=True):
     until: float
     ends: tuple[float, ...] = ()
     is_final: bool = False
+    blocked_until: float | None = None
 
 
 class _ListedApp(msgspec.Struct, frozen=True, kw_only=True):

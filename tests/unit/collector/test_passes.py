@@ -2,6 +2,7 @@ import asyncio
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -226,6 +227,26 @@ class TestSave:
         last = replace(state, calls=tuple(replace(one, is_final=True) for one in calls))
         # Before the pass, after it, and at the end.
         assert saved == [(state, 0.0), (state, 0.0), (last, LAST_MAX_WAIT_SECONDS)]
+
+    def test_block(self) -> None:
+        """A block is saved when it begins or is longer than known, because a kill may follow."""
+
+        async def writes() -> list[int]:
+            calls, store = list[SavedCalls](), Store()
+            store.due = False
+            collector = Collector(
+                bounded(quick()), clock=VirtualClock(), store=store, recent_calls=lambda: calls
+            )
+            await collector.scrape(30)
+            numbers = [len(store.saved)]
+            # Not after the block has ended, or if only its end is rounded in another way.
+            for end in (None, NOW + 300, NOW + 300.1, NOW + 301.2, None):
+                calls[:] = [SavedCalls(group=None, until=NOW, blocked_until=end)]
+                await collector.scrape(30)
+                numbers.append(len(store.saved))
+            return [after - before for before, after in pairwise(numbers)]
+
+        assert [0, 1, 0, 1, 0] == virtual_time.run(writes())
 
     def test_when_it_is_saved(self) -> None:
         """It is saved when it is due, after a change, after other apps, and if that failed."""

@@ -5,7 +5,7 @@ import random
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -20,6 +20,7 @@ from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start
 from rk_exporter.ratelimit.budget_group import PolicyReport
 from rk_exporter.ratelimit.groups import BudgetGroups, GroupTerms
 from rk_exporter.ratelimit.limiter import RateLimiter, RateLimitWait
+from rk_exporter.ratelimit.past_calls import rest_of_block
 from rk_exporter.ratelimit.status import RateLimitPolicy
 from tests.support import virtual_time
 from tests.support.building import VirtualClock, pass_context
@@ -286,6 +287,52 @@ def test_saved_calls() -> None:
         return world.groups["a"].budget.remaining(clock.monotonic())
 
     assert LIMIT - 12 == virtual_time.run(run())
+
+
+@pytest.mark.parametrize("set_back", [0.0, 86_400.0], ids=["clock right", "clock set back"])
+def test_block_across_a_restart(set_back: float) -> None:
+    """A process that starts during a block makes no call before its end, and says why."""
+
+    async def run() -> None:
+        world = World()
+        world.reload(Setup(X, ANY))
+        await world.run(1.0, retry_after=900.0)
+        await asyncio.sleep(300.0)
+        (saved,) = world.groups.recent_calls()
+        saved = replace(
+            saved, until=saved.until + set_back, blocked_until=(saved.blocked_until or 0) + set_back
+        )
+        again = World(saved={None: saved})
+        again.clock = world.clock
+        again.groups = BudgetGroups(world.clock, saved=lambda _: saved)
+        again.reload(Setup(X, ANY))
+        status = again.limiters["x"].budget_status(world.clock.wall())
+        assert status.block is not None
+        assert Reason.RATE_LIMITED is status.block.failure.reason
+        assert 0 == sum([await again.run(10.0) for _ in range(59)])
+        await asyncio.sleep(20.0)
+        assert await again.run(10.0)
+
+    virtual_time.run(run())
+
+
+@pytest.mark.parametrize(
+    ("blocked_until", "until", "expected"),
+    [
+        (None, 1000.0, 0.0),
+        (1300.0, 1000.0, 290.0),
+        (1300.0, 5000.0, 0.0),
+        (5300.0, 5000.0, 300.0),
+        (1009.0, 1000.0, 0.0),
+        (1e308, 1000.0, 3600.0),
+        (1e308, -1e308, 3600.0),
+        (-1e308, 1e308, 0.0),
+    ],
+)
+def test_rest_of_block(blocked_until: float | None, until: float, expected: float) -> None:
+    """The rest is never longer than any block, whatever the clock shows and the file contains."""
+    saved = SavedCalls(group=None, until=until, blocked_until=blocked_until)
+    assert expected == rest_of_block(saved, unix_seconds=1010.0)
 
 
 def test_calls_to_save() -> None:

@@ -53,6 +53,7 @@ SAVED_CALLS = values_of(
     until=TIME,
     ends=st.lists(TIME, max_size=3).map(tuple),
     is_final=st.booleans(),
+    blocked_until=MAYBE | TIME,
 )
 SUM = st.floats(0.0, allow_nan=False, allow_infinity=False)
 APPS = values_of(App, name=TEXT, account_id=TEXT, app_id=TEXT)
@@ -180,6 +181,12 @@ class TestRoundTrip:
         assert decode(encode([saved])).apps == (
             SavedApp(app=app, tracker=TrackerState(), readings=(reading("meeting-1", (), 100.0),)),
         )
+
+
+def test_calls_without_a_block() -> None:
+    """A file that knows no blocks, which an earlier version wrote, blocks nothing."""
+    content = b'{"version":1,"apps":[],"calls":[{"group":"g","until":9.0,"ends":[8.0]}]}'
+    assert (SavedCalls(group="g", until=9.0, ends=(8.0,)),) == decode(content).calls
 
 
 class TestVersion1:
