@@ -63,7 +63,9 @@ class Watcher:
         for growing in self._growing.values():
             growing.restart(is_saved=is_saved)
         self._calls = CallCounts()
-        self._blocked_until.clear()
+        # The state file has the blocks, too.
+        if not is_saved:
+            self._blocked_until.clear()
         self._has_replaced_tokens = False
         # A new process knows only what the state file has, and what the API tells it.
         for api in (self._world.api.account, *self._world.api.apps.values()):
