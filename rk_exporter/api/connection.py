@@ -34,6 +34,7 @@ from rk_exporter.model.errors import (
     TlsFailed,
 )
 from rk_exporter.model.secret import Secret
+from rk_exporter.runtime.redaction import without_token
 
 
 LARGEST_BODY_BYTES = 1 << 20
@@ -53,7 +54,7 @@ _Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete HTTP answer."""
+    """A complete HTTP answer, without the token of its request: an API may echo it anywhere."""
 
     status: int
     body: bytes
@@ -154,7 +155,15 @@ async def _get(
                 largest = largest_body_bytes >> 20
                 raise BodyTooLarge(f"the API's answer is larger than {largest} MiB")
         is_open = await wire.is_open_after_answer() if wire else True
-    return Answer(response.status_code, bytes(body), response.headers), is_open
+    return _without_token(response, bytes(body), token.reveal()), is_open
+
+
+def _without_token(response: httpx.Response, body: bytes, token: str) -> Answer:
+    # In a header, the brackets of the usual mark would be syntax.
+    headers = [
+        (key, without_token(value, token, mark="redacted")) for key, value in response.headers.raw
+    ]
+    return Answer(response.status_code, without_token(body, token), httpx.Headers(headers))
 
 
 def _check_head(response: httpx.Response) -> None:

@@ -27,6 +27,7 @@ from rk_exporter.model.errors import (
 )
 from rk_exporter.model.secret import Secret
 from rk_exporter.runtime import json_text
+from rk_exporter.runtime.redaction import REDACTED, without_signatures
 
 
 T = TypeVar("T")
@@ -42,7 +43,6 @@ _CODE = re.compile(r"[0-9]{1,9}", re.ASCII)
 _LONGEST_MESSAGE = 200
 _MOST_CODES = 5
 _LONGEST_TEXT_BYTES = 4096
-_REDACTED = "[redacted]"
 # URLs, what follows a scheme of authorization or "=", and words that are long enough to be keys.
 _SECRET = re.compile(
     r"[a-z][a-z0-9+.-]*:/\S*|(?<=\bbearer )\S+|(?<=\bbasic )\S+|(?<==)\S+|[\w%+/=.~-]{20,}",
@@ -128,8 +128,8 @@ def api_message(body: bytes, token: Secret) -> str | None:
     None if it says nothing to people, or if the body is a web page.
     """
     said = " ".join(_failure(body).messages()) or _plain_text(body)
-    said = re.sub(re.escape(token.reveal()), _REDACTED, said, flags=re.IGNORECASE)
-    said = _SECRET.sub(_REDACTED, said)
+    said = re.sub(re.escape(token.reveal()), REDACTED, said, flags=re.IGNORECASE)
+    said = _SECRET.sub(REDACTED, without_signatures(said))
     printable = "".join(character if character.isprintable() else " " for character in said)
     return " ".join(printable.split())[:_LONGEST_MESSAGE] or None
 

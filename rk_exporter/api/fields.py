@@ -18,6 +18,7 @@ import msgspec
 from rk_exporter.api.results import Parsed
 from rk_exporter.model.ids import ID_PATTERN, canonical
 from rk_exporter.runtime.printable import label_text
+from rk_exporter.runtime.redaction import without_signatures
 
 
 T = TypeVar("T")
@@ -80,9 +81,13 @@ def present(value: T | None) -> T:
 
 
 def text(raw: msgspec.Raw) -> str | None:
-    """Return a string unchanged."""
+    """
+    Return a string without what is secret in the URLs in it.
+
+    Each text of an answer passes here, whatever becomes of it.
+    """
     value = _text_decoder.decode(raw)
-    return None if value in {None, "", "null"} else value
+    return None if value in {None, "", "null"} else without_signatures(value or "")
 
 
 def identifier(raw: msgspec.Raw) -> str | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from rk_exporter.model.archive import ArchiveError, ArchiveFailure, ArchiveReason, Bucket
 from rk_exporter.runtime.printable import label_text
+from rk_exporter.runtime.redaction import without_signatures
 
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _client(bucket: Bucket, patience: Patience) -> "S3Client":
 
 def _fail_with_answer(response: Any) -> NoReturn:  # noqa: ANN401 # as botocore has it
     """Raise ArchiveError for an answer that is an error."""
-    code = label_text(str(response.get("Error", {}).get("Code", "")))
+    code = label_text(without_signatures(str(response.get("Error", {}).get("Code", ""))))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     reason = _CODES.get(code) or _STATUSES.get(status)
     if reason is None and status in _UNAUTHORIZED:

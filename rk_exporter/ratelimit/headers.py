@@ -19,6 +19,7 @@ from typing import TypeGuard, cast
 import http_sf
 
 from rk_exporter.ratelimit.status import RateLimitPolicy
+from rk_exporter.runtime.redaction import without_signatures
 from rk_exporter.runtime.server_clock import age_seconds, http_date
 
 
@@ -96,7 +97,7 @@ def _items(header: str) -> list[tuple[str, dict[str, float]]]:
     items = cast("list[tuple[object, dict[str, object]]]", parsed)
     return [
         (
-            _NOT_IN_A_NAME.sub("_", str(name))[:_LONGEST_NAME],
+            _NOT_IN_A_NAME.sub("_", without_signatures(str(name)))[:_LONGEST_NAME],
             {key: float(value) for key, value in parameters.items() if _is_number(value)},
         )
         for name, parameters in items

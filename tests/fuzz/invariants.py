@@ -62,13 +62,17 @@ def _check(families: Iterable[Any]) -> None:
 
 
 def secrets_in(body: bytes) -> Iterator[str]:
-    """Yield the download URLs in an answer or an event that occur there only once."""
+    """
+    Yield what nobody may see of an answer or an event, if it occurs there only once.
+
+    That is each download URL, and the query of each other URL, whichever field has it.
+    """
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return
     text = body.decode(errors="replace")
-    for value in _urls(document):
+    for value in (*_urls(document), *_queries(document)):
         if len(value) >= _SHORTEST_SECRET and text.count(value) == 1:
             yield value
 
@@ -88,3 +92,21 @@ def _urls(document: Any) -> Iterator[str]:
                 )
         elif isinstance(value, list):
             waiting.extend(value)
+
+
+def _queries(document: Any) -> Iterator[str]:
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        elif isinstance(value, str):
+            yield from queries_in(value)
+
+
+def queries_in(text: str) -> Iterator[str]:
+    """Yield the queries of the URLs in a *text*."""
+    for word in text.split():
+        yield word.partition("://")[2].partition("?")[2]

@@ -6,6 +6,7 @@ exposition that shows what it has read, if there is one, for parsers that are to
 """
 
 import math
+import re
 import tempfile
 
 from collections.abc import Callable, Mapping
@@ -38,12 +39,13 @@ from rk_exporter.ratelimit.headers import (
 )
 from rk_exporter.ratelimit.status import BudgetStatus
 from rk_exporter.runtime.files import FileError
+from rk_exporter.runtime.redaction import without_token
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.state_records import UnreadableState, decode, encode
 from rk_exporter.webhooks.events import MalformedEvent, parse_event
 from rk_exporter.webhooks.signature import parse_public_key
 from tests.fuzz.http_side import http_requests
-from tests.fuzz.invariants import check_exposition, secrets_in, shown
+from tests.fuzz.invariants import check_exposition, queries_in, secrets_in, shown
 from tests.support.building import NOW, config, run, scripted, setup
 
 
@@ -60,6 +62,9 @@ _PARSERS: tuple[Callable[[int, bytes], Parsed[Any]], ...] = (
     parsers.parse_record_on_start,
     parsers.parse_any,
 )
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+# A shorter one may be in a name by chance.
+_SHORTEST_QUERY = 12
 _STATUSES = (200, 201, 204, 301, 400, 401, 403, 404, 429, 500, 503, 522)
 
 
@@ -72,6 +77,8 @@ def payloads(data: bytes) -> str | None:
     head, _, body = data.partition(b"\n")
     which = [*head, 0, 0]
     parse, status = _PARSERS[which[0] % len(_PARSERS)], _STATUSES[which[1] % len(_STATUSES)]
+    # As the connection does it.
+    body = without_token(body, _TOKEN.reveal())
     exposition = None
     try:
         parsed = parse(status, body)
@@ -83,7 +90,7 @@ def payloads(data: bytes) -> str | None:
     # What `check` says about the answer.
     reply = Reply(endpoint="any", answered_at=NOW, status=status, body=body)
     told += f"{reply.problem} {reply.describe('GET', with_fields=True)}"
-    for secret in secrets_in(body):
+    for secret in (*secrets_in(body), _TOKEN.reveal()):
         assert secret not in told, told
     return exposition
 
@@ -104,7 +111,8 @@ def rate_limit_headers(data: bytes) -> str | None:
     """Parse the headers of an answer, one value in each line."""
     text = data.decode("latin-1")
     names = ("Ratelimit", "Ratelimit-Policy", "Retry-After", "Date", "Age")
-    headers = dict(zip(names, text.split("\n"), strict=False))
+    cleaned = without_token(data, _TOKEN.reveal(), mark="redacted").decode("latin-1")
+    headers = dict(zip(names, cleaned.split("\n"), strict=False))
     wait = retry_after_seconds(headers, now=datetime.fromtimestamp(NOW, UTC))
     assert wait is None or 1 <= wait <= LONGEST_WAIT_SECONDS, wait
     try:
@@ -115,6 +123,12 @@ def rate_limit_headers(data: bytes) -> str | None:
         assert policy.remaining >= 0, policy
         seconds = policy.reset_seconds
         assert seconds is None or math.isfinite(seconds), policy
+        assert _TOKEN.reveal() not in policy.policy
+        for query in queries_in(text):
+            # What no name can have is replaced, and long names are cut.
+            begin = _NOT_IN_A_NAME.sub("_", query[:_SHORTEST_QUERY])
+            is_secret = len(query) >= _SHORTEST_QUERY and text.count(query) == 1
+            assert not is_secret or begin not in policy.policy, policy
     status = BudgetStatus(limit=600, remaining=600, policies=policies)
     return shown(budget_status=status)
 
