@@ -73,13 +73,17 @@ class DownloadVerifier:
         self._asked_at: dict[str, float] = {}
         self._looked_at = -math.inf
         self._is_on = True
-        self.result = DownloadChecks(_by_recording(checks), failed=dict.fromkeys(CheckFailure, 0))
+        self.result = DownloadChecks(_by_recording(checks), failed=_no_failures())
         """The last checks, replaced as a whole."""
         self.change(app, rules, list_seconds=list_seconds)
 
     def change(self, app: str, rules: DownloadRules, *, list_seconds: float) -> None:
         """Go on under another name of the *app*, with other *rules*."""
         self._app, self._rules, self._list_seconds = app, rules, list_seconds
+
+    def restart_counters(self) -> None:
+        """Let the counts of checks begin at 0; the last checks stay."""
+        self.result = DownloadChecks(self.result.by_recording, failed=_no_failures())
 
     def leave(self) -> None:
         """Make no more checks."""
@@ -227,6 +231,10 @@ class DownloadVerifier:
             kept = {key: checks for key, checks in kept.items() if key in ids}
             self.result = replace(self.result, by_recording=kept)
         self._asked_at = {key: at for key, at in self._asked_at.items() if key in ids}
+
+
+def _no_failures() -> Mapping[CheckFailure, int]:
+    return dict.fromkeys(CheckFailure, 0)
 
 
 def _by_recording(checks: Iterable[FileCheck]) -> Mapping[str, tuple[FileCheck, ...]]:

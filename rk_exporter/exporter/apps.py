@@ -1,5 +1,7 @@
 """The apps that an exporter reads: built from a configuration, and changed by the next one."""
 
+import weakref
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -46,8 +48,10 @@ class RunningApps:
         self._shared = shared
         self._builder = AppBuilder(shared)
         self._seen: set[App] = set()
+        self._owners: dict[str, weakref.ref[AppCollector]] = {}
         self._set_groups_and_metrics(config)
         self._apps = tuple(self._new(config, app, restores=True) for app in config.apps)
+        self._remember_owners()
 
     @property
     def parts(self) -> dict[str, AppParts]:
@@ -63,8 +67,9 @@ class RunningApps:
         """
         Take over the apps of *config* between two passes.
 
-        An app whose account and id are the same keeps what it knows, also under another name. An
-        app that is new may be restored from the state file if *restores* is true.
+        An app whose account and id are the same keeps what it knows, also under another name. Its
+        counters begin at 0 if another app had that name last. An app that is new may be restored
+        from the state file if *restores* is true.
         """
         before = {running.parts.app: running for running in self._apps}
         same = same_apps(list(before), [app.app for app in config.apps])
@@ -75,6 +80,7 @@ class RunningApps:
             else self._new(config, app, restores=restores)
             for app in config.apps
         )
+        self._remember_owners()
         kept = set(same.values())
         for app, running in before.items():
             if app not in kept:
@@ -106,9 +112,23 @@ class RunningApps:
         """Return a running app after the change to another configuration."""
         parts = self._builder.changed(running.parts, config, app, self._tokens[app.app])
         is_renamed = app.app.name != running.parts.app.name
+        if is_renamed and self._is_of_another(app.app.name, running.collector):
+            # The series that this name has must not go on with the counts of another app.
+            parts.tracker.restart_counters()
+            if parts.verifier:
+                parts.verifier.restart_counters()
         boundary = self._boundary(app.app.name) if is_renamed else running.boundary
         running.collector.change(parts, min_interval_seconds=config.min_interval_seconds)
         return RunningApp(parts, running.collector, boundary)
+
+    def _is_of_another(self, name: str, collector: AppCollector) -> bool:
+        """Return whether the last app with this *name* is not the one that *collector* reads."""
+        owner = self._owners.get(name)
+        return owner is not None and owner() is not collector
+
+    def _remember_owners(self) -> None:
+        for running in self._apps:
+            self._owners[running.parts.app.name] = weakref.ref(running.collector)
 
     def _boundary(self, name: str) -> ErrorBoundary:
         return ErrorBoundary(name, count=partial(self._shared.metrics.count_bug, name))

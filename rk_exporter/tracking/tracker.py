@@ -9,7 +9,7 @@ from rk_exporter.model.meeting import ListedRecording, Meeting
 from rk_exporter.model.recording import Outcome, Recording, Status
 from rk_exporter.runtime.server_clock import ServerClock
 from rk_exporter.tracking import lifecycle, retention, shown
-from rk_exporter.tracking.counters import is_possible
+from rk_exporter.tracking.counters import RecordingCounters, is_possible
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
 from rk_exporter.tracking.listed_period import ListedPeriod
 from rk_exporter.tracking.meetings import TrackedMeetings
@@ -59,6 +59,10 @@ class RecordingTracker:
             self._app, self.rules, self._has_new_rules = app, rules, True
             self._store.change_rules(rules)
             self._limit_log = LimitLog(app, rules.max_recordings)
+
+    def restart_counters(self) -> None:
+        """Let all counters begin at 0; nothing that they have counted is counted again."""
+        self.counters = RecordingCounters().resumed()
 
     @property
     def oldest_invoked_at(self) -> float:

@@ -18,7 +18,7 @@ from rk_exporter.api.pagination import PER_PAGE
 from rk_exporter.cli.main import main
 from rk_exporter.collector.read_mode import Load
 from rk_exporter.config.account_options import ACCOUNT_OPTIONS
-from rk_exporter.config.config import OPTIONS
+from rk_exporter.config.config import GLOBAL_OPTIONS, OPTIONS
 from rk_exporter.config.option import Option
 from rk_exporter.config.web_config import parse_web_config
 from rk_exporter.simulator.webhooks.signing import public_pem
@@ -357,3 +357,11 @@ def test_forms_of_meeting_lists(tmp_path: Path) -> None:
         listed.append([line.split()[0] for line in output.splitlines()[1:-1]])
     assert listed[0] == listed[1] == listed[2]
     assert len(listed[0]) == 2
+
+
+def test_options_that_need_a_restart() -> None:
+    """The page about reloads names each option that a reload does not change, and no other."""
+    table = rows(text_of("docs/how-to/reload.md"), "## What needs a restart")
+    named = [path for options, *_ in table for path in re.findall("`([^`]+)`", options)]
+    fixed = [option.path for option in GLOBAL_OPTIONS.values() if option.is_fixed]
+    assert sorted(fixed) == sorted(named)

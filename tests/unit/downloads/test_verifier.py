@@ -323,6 +323,22 @@ def test_reload() -> None:
     checked(steps, uploaded())
 
 
+def test_counters_that_begin_again() -> None:
+    """Under a name that another app had, the counts begin at 0, and no file is checked again."""
+
+    async def steps(simulation: Simulation, files: Files) -> None:
+        assert 1 == value(await shown(simulation), "rk_download_checks_total")
+        (parts,) = simulation.exporter.parts.values()
+        assert parts.verifier is not None
+        parts.verifier.restart_counters()
+        text = await simulation.scrape()
+        assert 0 == value(text, "rk_download_checks_total")
+        assert VERIFIED in text
+        assert 1 == len(files.requested_at)
+
+    checked(steps, uploaded())
+
+
 def test_off() -> None:
     """Without the option no URL is read, no request is made, and no metric exists."""
 

@@ -243,6 +243,11 @@ def increases(texts: list[str], name: str) -> dict[str, float]:
     return {series: grown for series, grown in server.increases.items() if grown}
 
 
+def by_app(text: str) -> dict[str, float]:
+    """Return how many recordings of each app have started."""
+    return {labels["rk_app"]: number for labels, number in labelled(text, STARTED)}
+
+
 class TestExporter:
     @pytest.mark.parametrize(
         ("fault", "reason", "code"),
@@ -313,6 +318,39 @@ class TestExporter:
         texts = run(steps())
         assert ['{rk_app="new"}'] == list(samples(texts[0], STARTED))
         assert {} == increases(texts, STARTED)
+
+    @pytest.mark.parametrize(
+        ("reloads", "expected"),
+        [
+            ([("b", "a")], {"a": 0, "b": 0}),
+            ([("b", "c")], {"b": 0, "c": 1}),
+            # The names are free in between, but Prometheus still has their series.
+            ([("c", "b"), ("c", "a"), ("b", "a")], {"a": 0, "b": 0}),
+            # It gets its own name back.
+            ([("c", "b"), ("a", "b")], {"a": 1, "b": 1}),
+            ([("a", "b")], {"a": 1, "b": 1}),
+        ],
+        ids=["swap", "name of a renamed app", "three reloads", "there and back", "no change"],
+    )
+    def test_name_of_another_app(
+        self, reloads: list[tuple[str, str]], expected: dict[str, int]
+    ) -> None:
+        """A name that another app had begins at 0: that is a reset, and nothing counts twice."""
+        system = setup(
+            scripted(invoked_at=NOW + 20, started_at=NOW + 22), configuration=two_apps("a", "b")
+        )
+
+        async def steps() -> list[str]:
+            texts = await scrapes(system)
+            assert {"a": 1, "b": 1} == by_app(texts[-1])
+            for names in reloads:
+                await system.exporter.change(system.exporter.prepare(two_apps(*names)))
+                texts += await scrapes(system)
+            return texts
+
+        texts = run(steps())
+        assert expected == by_app(texts[-1])
+        assert {'{rk_app="a"}': 1, '{rk_app="b"}': 1} == increases(texts, STARTED)
 
     def test_restored_counts(self, tmp_path: Path) -> None:
         """What ended while no process ran counts, and what an earlier process counted does not."""
