@@ -101,14 +101,16 @@ async def walk(
     *,
     first: int = 1,
     requested: int | None = None,
+    ids_before: tuple[str, ...] = (),
     is_enough: Callable[[Page[T]], bool] = lambda _: False,
 ) -> list[Page[T]]:
     """
     Return the pages that *fetch* returns by number, from the *first* to the last one needed.
 
     The API has no cursor. If it gives the list's length, the last page is the one that reaches it;
-    otherwise a short page is the last. An empty or repeated page ends the list, too. The numbers
-    depend on how many items are *requested* per page: if that changes, the walk begins again.
+    otherwise a short page is the last. An empty or repeated page ends the list, too: before the
+    *first*, there was one with *ids_before*. The numbers depend on how many items are *requested*
+    per page: if that changes, the walk begins again.
     """
     pages: list[Page[T]] = []
     number = first
@@ -116,15 +118,16 @@ async def walk(
         try:
             page = await fetch(number)
         except PageSizeChanged:
-            pages, number, requested = [], 1, None
+            pages, number, requested, ids_before = [], 1, None, ()
             continue
         if number > 1 and requested not in {None, page.requested}:
-            pages, number, requested = [], 1, None
+            pages, number, requested, ids_before = [], 1, None, ()
             continue
         requested = page.requested
-        if not page.item_ids or (pages and page.item_ids == pages[-1].item_ids):
+        if not page.item_ids or page.item_ids == ids_before:
             break
         pages.append(page)
+        ids_before = page.item_ids
         if is_last(page) or is_enough(page):
             break
         number += 1

@@ -150,10 +150,12 @@ class AccountReader:
             self._pages.append(found)
             return found
 
+        last = self._pages[-1] if self._pages else None
         await walk(
             page,
             first=len(self._pages) + 1,
-            requested=self._pages[-1].requested if self._pages else None,
+            requested=last.requested if last else None,
+            ids_before=last.item_ids if last else (),
             is_enough=lambda _: len(self._pages) >= _MOST_PAGES,
         )
 

@@ -120,13 +120,21 @@ class AppPass:
         rate, is_hinted = parts.calls_per_second, self._hints.is_discovery_due
         if not discovery.is_due(calls_per_second=rate, is_hinted=is_hinted):
             return
-        # Not some of the pages only, and not as the trial call after a block.
-        is_affordable = parts.limiter.can_afford(discovery.usual_calls, self._context)
-        is_blocked = parts.limiter.is_blocked and self._before.snapshot.readings
-        if not is_blocked and (self._is_first or is_affordable):
-            self._hints.has_discovered = await discovery.refresh(
-                self._context, calls_per_second=rate, is_hinted=is_hinted
-            )
+        # Not as the trial call after a block.
+        if parts.limiter.is_blocked and self._before.snapshot.readings:
+            return
+        self._hints.has_discovered = await discovery.refresh(
+            self._context,
+            calls_per_second=rate,
+            is_hinted=is_hinted,
+            most_calls=self._calls_for_sessions(),
+        )
+
+    def _calls_for_sessions(self) -> int:
+        """Return how many calls to make for sessions, so that as many are left for readings."""
+        limiter, context = self._parts.limiter, self._context
+        calls = limiter.affordable(context) if limiter.can_afford(1, context) else 0
+        return max(calls // 2, 1 if calls or self._is_first else 0)
 
     async def _read_each(self, waiting: Sequence[Reading]) -> None:
         """Read the *waiting* meetings, and what else is due, one call each."""

@@ -3,20 +3,19 @@
 import logging
 import math
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.pagination import walk
 from rk_exporter.api.results import LiveSession, Page
+from rk_exporter.collector.session_walk import MOST_SESSIONS, EndlessList, SessionWalk
 from rk_exporter.collector.work_queue import Job
 from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
 from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
-from rk_exporter.model.remedies import REMEDIES
-from rk_exporter.ratelimit.limiter import RateLimitWait
+from rk_exporter.model.remedies import SESSIONS_REMEDIES, SLOW_SESSIONS_REMEDY
 from rk_exporter.ratelimit.pass_context import PassContext
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.last_logged import LastLogged
@@ -25,6 +24,8 @@ from rk_exporter.runtime.last_logged import LastLogged
 logger = logging.getLogger(__name__)
 # Half a minute, minus the time that a scrape may be early.
 _INTERVAL_SECONDS = 29.0
+# A list that does not end costs a hundred calls.
+_ENDLESS_PAUSE_SECONDS = 600.0
 _SETTINGS_RETRY_SECONDS = 600.0
 
 
@@ -47,7 +48,13 @@ class Discovery:
         self.state = DiscoveryState()
         """How listing the sessions went the last time, and when it last succeeded."""
         self._logged_failure: LastLogged[Failure | None] = LastLogged(None)
+        self._logged_late = LastLogged(initial=False)
         self._tried_at = -math.inf
+        self._walk = SessionWalk()
+        self._asked_at = -math.inf
+        self._due_since: float | None = None
+        """Since when a list is due or has begun; None if the last one is complete or has failed."""
+        self._pause_seconds = _INTERVAL_SECONDS
         self._live: dict[str, LiveSession] = {}
         self._overlooked: set[str] = set()
         self._meetings: dict[str, Meeting] = {}
@@ -66,42 +73,101 @@ class Discovery:
 
     def is_due(self, *, calls_per_second: float, is_hinted: bool) -> bool:
         """Return whether to list the live sessions, for which half of the calls can be used."""
-        usual_seconds = 0.0 if is_hinted else _INTERVAL_SECONDS
-        interval_seconds = max(usual_seconds, 2 * self.usual_calls / calls_per_second)
+        usual_seconds = self._pause_seconds
+        if is_hinted and usual_seconds == _INTERVAL_SECONDS:
+            usual_seconds = 0.0
+        interval_seconds = max(usual_seconds, self._paid_seconds(calls_per_second))
         return self._clock.monotonic() - self._tried_at >= interval_seconds
 
+    def _paid_seconds(self, calls_per_second: float) -> float:
+        """Return how long it takes until half of the calls make up for the last ones."""
+        return 2 * self._walk.calls / calls_per_second
+
     async def refresh(
-        self, context: PassContext, *, calls_per_second: float, is_hinted: bool
+        self, context: PassContext, *, calls_per_second: float, is_hinted: bool, most_calls: int
     ) -> bool:
         """
         List the live sessions if half a minute has passed or an event *is_hinted*.
 
-        It retries a failure as late, unless there was no connection. If the budget is small, this
-        uses at most half of its *calls_per_second*. Return whether it has tried.
+        If *most_calls* are too few, the next pass goes on. It retries a failure as late, unless
+        there was no connection. If the budget is small, this uses at most half of its
+        *calls_per_second*. Return whether it has tried the list from its beginning.
         """
         now = self._clock.monotonic()
         if not self.is_due(calls_per_second=calls_per_second, is_hinted=is_hinted):
             return False
+        longest_pause = self._stale_after_seconds + self._paid_seconds(calls_per_second)
+        if now - self._asked_at > longest_pause:
+            # Nobody has scraped for so long that the first pages are no longer true.
+            self._walk.restart()
+            self._due_since = None
+        self._asked_at = now
+        self._due_since = now if self._due_since is None else self._due_since
+        is_new = self._walk.page_count == 0
+        has_ended = most_calls > 0 and await self._go_on(context, most_calls=most_calls)
+        self._note_age(has_ended=has_ended)
+        return is_new and has_ended
+
+    async def _go_on(self, context: PassContext, *, most_calls: int) -> bool:
+        """Read the next pages of the list; return whether that has come to its end or failed."""
+        now, walk = self._clock.monotonic(), self._walk
 
         async def fetch(page_no: int) -> Page[LiveSession]:
-            self.usual_calls = max(self.usual_calls, page_no)
             return await self._client.live_sessions_page(page_no, context)
 
         try:
-            pages = await walk(fetch)
-        except RateLimitWait:
-            return False
+            is_complete = await walk.go_on(fetch, most_calls=most_calls)
         except ApiError as error:
-            self.state = replace(self.state, failure=error.failure)
-            # The first pass with a connection lists them.
-            self._tried_at = now if error.was_sent else self._tried_at
-        else:
-            self.state = DiscoveryState(None, self._clock.wall())
-            self.usual_calls = max(1, len(pages))
-            self._update({session.meeting_id: session for page in pages for session in page.items})
-            self._tried_at = now
-        self._log(self.state.failure)
+            self._add(walk.found)
+            walk.take_failure(error)
+            self._fail(error, now)
+            return True
+        self._tried_at = now
+        if not is_complete:
+            self._pause_seconds = 0.0
+            self._add(walk.found)
+            return False
+        self._pause_seconds = _INTERVAL_SECONDS
+        self.usual_calls = max(1, walk.page_count)
+        self._update(dict(walk.found))
+        walk.restart()
+        self.state = replace(
+            self.state, failure=None, last_success_timestamp_seconds=self._clock.wall()
+        )
+        self._log(None)
         return True
+
+    def _fail(self, error: ApiError, now: float) -> None:
+        self.state = replace(self.state, failure=error.failure)
+        # The first pass with a connection lists them.
+        self._tried_at = now if error.was_sent else self._tried_at
+        is_endless = isinstance(error, EndlessList)
+        self._pause_seconds = _ENDLESS_PAUSE_SECONDS if is_endless else _INTERVAL_SECONDS
+        self._log(error.failure)
+
+    def _note_age(self, *, has_ended: bool) -> None:
+        """Note whether a list takes longer than it is valid; if it failed, that is not known."""
+        since, now = self._due_since, self._clock.monotonic()
+        is_long = since is not None and now - since > self._stale_after_seconds
+        is_late = is_long or (self.state.is_late and not has_ended)
+        if has_ended:
+            self._due_since = None
+        if self.state.failure is None and self._logged_late.changes_to(is_late):
+            self.state = replace(self.state, is_late=is_late)
+            self._log_late(is_late=is_late)
+
+    def _log_late(self, *, is_late: bool) -> None:
+        if is_late:
+            logger.warning(
+                "live sessions are listed too slowly, so new live meetings are found late",
+                extra={
+                    "app": self._app,
+                    "pages": self._walk.page_count,
+                    "remedy": SLOW_SESSIONS_REMEDY,
+                },
+            )
+        else:
+            logger.info("live sessions are listed in time again", extra={"app": self._app})
 
     def _log(self, failure: Failure | None) -> None:
         if not self._logged_failure.changes_to(failure):
@@ -113,8 +179,21 @@ class Discovery:
             logger.warning(
                 "live sessions cannot be listed, so new live meetings are not found: %s",
                 failure.explanation,
-                extra=fields | {"reason": failure.reason.value, "remedy": REMEDIES[failure.reason]},
+                extra=fields
+                | {"reason": failure.reason.value, "remedy": SESSIONS_REMEDIES[failure.reason]},
             )
+
+    def _add(self, found: Mapping[str, LiveSession]) -> None:
+        """Add what a list that is not complete has *found*; only a complete one drops meetings."""
+        for meeting_id, session in found.items():
+            # With a list that never ends, there would be more and more.
+            if meeting_id in self._live or len(self._live) < MOST_SESSIONS:
+                self._live[meeting_id] = session
+                self._find(meeting_id, session)
+
+    def _find(self, meeting_id: str, session: LiveSession) -> None:
+        self._ended_at.pop(meeting_id, None)
+        self._meetings[meeting_id] = Meeting(meeting_id, session.meeting_name or meeting_id)
 
     def _update(self, listed: dict[str, LiveSession]) -> None:
         # If the list has several pages, a session may move to a page that was already read. So one
@@ -123,8 +202,7 @@ class Discovery:
         self._overlooked = overlooked if self.usual_calls > 1 else set()
         self._live = listed | {key: self._live[key] for key in self._overlooked}
         for meeting_id, session in self._live.items():
-            self._ended_at.pop(meeting_id, None)
-            self._meetings[meeting_id] = Meeting(meeting_id, session.meeting_name or meeting_id)
+            self._find(meeting_id, session)
         for meeting_id in self._meetings.keys() - self._live.keys():
             self._ended_at.setdefault(meeting_id, self._clock.wall())
 

@@ -49,8 +49,9 @@ MEETING_GAUGES: tuple[Gauge[ReadMeeting], ...] = (
 DISCOVERY_GAUGES: tuple[Gauge[DiscoveryState], ...] = (
     Gauge(
         "rk_discovery_up",
-        f"Whether the last attempt to list the live sessions succeeded. {_DISCOVERY_ONLY}",
-        lambda discovery: discovery.failure is None,
+        "Whether the last attempt to list the live sessions succeeded; 0 until the first list is "
+        f"complete, and while a list takes longer than scrape.stale_after. {_DISCOVERY_ONLY}",
+        lambda discovery: discovery.up,
     ),
     Gauge(
         "rk_discovery_last_success_timestamp_seconds",

@@ -78,6 +78,14 @@ class DiscoveryState:
 
     failure: Failure | None = None
     last_success_timestamp_seconds: float | None = None
+    is_late: bool = False
+    """Whether the budget is too small to finish a list within the time for which it is valid."""
+
+    @property
+    def up(self) -> bool:
+        """Return whether there is a list, and the last attempt has succeeded in time."""
+        is_listed = self.last_success_timestamp_seconds is not None
+        return is_listed and self.failure is None and not self.is_late
 
 
 @dataclass(frozen=True, slots=True)

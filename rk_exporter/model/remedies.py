@@ -42,6 +42,11 @@ ACCOUNT_REMEDIES: Mapping[Reason, str] = MappingProxyType(
     }
 )
 """What to do if the apps of an account cannot be listed."""
+SESSIONS_REMEDIES: Mapping[Reason, str] = MappingProxyType(
+    {**REMEDIES, Reason.CLIENT_ERROR: "check account_id and app_id"}
+)
+"""What to do if the live sessions of an app cannot be listed."""
+SLOW_SESSIONS_REMEDY = "raise --api.budget if Cloudflare allows it"
 UNWANTED_APPS_REMEDY = "correct apps.include and apps.exclude of the account"
 UNLISTED_APPS_REMEDY = "name the apps that are missing in `apps`, each with its app_id"
 WAIT_REMEDIES: Mapping[Wait, str] = MappingProxyType(

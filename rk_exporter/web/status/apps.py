@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rk_exporter.archive.status import ArchiveStatus
 from rk_exporter.model.archive import ARCHIVE_REMEDIES
 from rk_exporter.model.meeting import DiscoveryState, FileState
-from rk_exporter.model.remedies import REMEDIES
+from rk_exporter.model.remedies import REMEDIES, SLOW_SESSIONS_REMEDY
 from rk_exporter.model.webhook import WebhookHealth, WebhookStatus
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.status import BudgetStatus
@@ -28,6 +28,7 @@ from rk_exporter.web.status.readiness import (
     cause_text,
     failing_calls,
     is_used_up,
+    unlisted_text,
 )
 
 
@@ -84,8 +85,8 @@ def _problems(app: AppSnapshot, now: float) -> Iterator[str]:
         if not file.is_read:
             problem = file.problem or f"{file.path}: cannot be used"
             yield f"meetings file {problem}; the last good list stays in use"
-    if app.discovery and app.discovery.failure:
-        yield f"live meetings cannot be listed: {cause_text(app.discovery.failure)}"
+    if app.discovery and (unlisted := _discovery_problem(app.discovery)):
+        yield unlisted
     if app.archive and (unlisted := _archive_problem(app.archive)):
         yield unlisted
     if app.webhook and app.webhook.health is WebhookHealth.SILENT:
@@ -156,10 +157,16 @@ def _discovery(state: DiscoveryState | None) -> Discovery | None:
     if state is None:
         return None
     return Discovery(
-        is_up=state.failure is None,
+        is_up=state.up,
         last_success_timestamp_seconds=state.last_success_timestamp_seconds,
         problem=cause_text(state.failure) if state.failure else None,
     )
+
+
+def _discovery_problem(state: DiscoveryState) -> str | None:
+    if state.failure:
+        return unlisted_text(state.failure)
+    return f"live meetings are listed too slowly; {SLOW_SESSIONS_REMEDY}" if state.is_late else None
 
 
 def _archive(status: ArchiveStatus | None) -> Archive | None:

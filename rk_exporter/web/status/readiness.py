@@ -103,7 +103,8 @@ def app_obstacles(app: AppSnapshot, progress: PassProgress) -> Iterator[Obstacle
         yield Obstacle("internal error (see the exporter's log)")
         return
     unread = sum(reading.last_attempt_timestamp_seconds is None for reading in app.readings)
-    is_complete = app.is_restored and not unread
+    unlisted = _unlisted_sessions(app)
+    is_complete = app.is_restored and not unread and not unlisted
     if app.up is not False and is_complete:
         return
     failing = failing_calls(app)
@@ -111,13 +112,34 @@ def app_obstacles(app: AppSnapshot, progress: PassProgress) -> Iterator[Obstacle
         yield failing
     elif app.up is False:
         yield Obstacle("no API call succeeds")
+    elif unlisted and app.discovery and app.discovery.failure:
+        yield Obstacle(unlisted)
     elif app.budget_status and is_used_up(app.budget_status):
         yield Obstacle(
             f"API budget of {app.budget_status.limit} calls in {WINDOW_SECONDS / 60:.0f} minutes "
-            f"used up, {_missing(app, unread)}"
+            f"used up, {_missing(app, unread, unlisted)}"
         )
     else:
-        yield Obstacle(_missing(app, unread))
+        yield Obstacle(_missing(app, unread, unlisted))
+
+
+def _unlisted_sessions(app: AppSnapshot) -> str | None:
+    """
+    Return why the live meetings were never listed; None if that is not to be waited for.
+
+    If other meetings are known, a list that fails does not keep them from being used.
+    """
+    discovery = app.discovery
+    if discovery is None or discovery.last_success_timestamp_seconds is not None:
+        return None
+    if discovery.failure is None:
+        return "live meetings not listed yet"
+    return None if app.readings else unlisted_text(discovery.failure)
+
+
+def unlisted_text(failure: Failure) -> str:
+    """Return why the live meetings cannot be listed."""
+    return f"live meetings cannot be listed: {cause_text(failure)}"
 
 
 def _unlisted(account: AccountSnapshot) -> Obstacle:
@@ -147,7 +169,9 @@ def cause_text(failure: Failure) -> str:
     return f"{cause} ({detail})" if cause else failure.explanation
 
 
-def _missing(app: AppSnapshot, unread: int) -> str:
+def _missing(app: AppSnapshot, unread: int, unlisted: str | None) -> str:
+    if unlisted:
+        return unlisted
     if unread:
         return f"{unread} of {len(app.readings)} meetings not read yet"
     return "recordings from before the start are being restored by scrapes"

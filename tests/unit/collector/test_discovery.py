@@ -1,4 +1,5 @@
 import logging
+import math
 import os
 
 from collections.abc import Callable
@@ -498,15 +499,29 @@ class TestBudget:
         text = simulate(steps, recorded("a"), sessions=sessions, configuration=tight)
         assert by_meeting(text, "rk_meeting_active_recordings")["a"] == 1
 
-    def test_many_sessions(self) -> None:
-        """Sessions on more pages than a full budget are still listed."""
+    @pytest.mark.parametrize(("count", "budget"), [(450, "60"), (1000, "30")])
+    def test_many_sessions(self, count: int, budget: str) -> None:
+        """Sessions on more pages than a pass has calls for are listed once, over several passes."""
 
-        async def steps(simulation: Simulation) -> list[int]:
-            return [len(names(text)) for text in await simulation.scrapes(20)]
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = [await simulation.scrape()]
+            while value(texts[-1], "rk_discovery_up") != 1 and len(texts) < 30:
+                texts.append(await simulation.scrape(15.0))
+                found.append(simulation.exporter.why_not_ready())
+            assert calls(simulation, "sessions") == math.ceil(count / 100)
+            return texts
 
-        sessions = [live(f"meeting-{number:03}") for number in range(450)]
-        tight = discovering(api__budget="60", api__read="auto")
-        assert simulate(steps, sessions=sessions, configuration=tight)[-1] == 450
+        found: list[str | None] = []
+        sessions = [live(f"meeting-{number:03}") for number in range(count)]
+        tight = discovering(api__budget=budget, api__read="auto")
+        texts = simulate(steps, sessions=sessions, configuration=tight)
+        shown = [len(names(text)) for text in texts]
+        assert shown == sorted(shown)
+        assert 0 < shown[0] < shown[-1] == count
+        listed_at = "rk_discovery_last_success_timestamp_seconds"
+        assert [value(text, listed_at) for text in texts[:-1]] == [None] * (len(texts) - 1)
+        assert all(text and "live meetings not listed yet" in text for text in found[:-1])
+        assert found[-1] != found[-2]
 
 
 @MODES

@@ -1,6 +1,7 @@
 """Discovery alone: the list of live sessions, and what is known of rooms."""
 
 import asyncio
+import logging
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from rk_exporter.collector.discovery import Discovery
-from rk_exporter.model.errors import ApiError, ConnectFailed, NotFound, ServerError
+from rk_exporter.model.errors import ApiError, ClientError, ConnectFailed, NotFound, ServerError
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.ratelimit.limiter import RateLimitWait
@@ -35,12 +36,20 @@ class Sessions:
         )
 
     async def refresh(
-        self, after: float = 0.0, *, calls_per_second: float = 2.0, is_hinted: bool = False
+        self,
+        after: float = 0.0,
+        *,
+        calls_per_second: float = 2.0,
+        is_hinted: bool = False,
+        most_calls: int = 100,
     ) -> bool:
         """List the sessions *after* a pause, if that is due."""
         await asyncio.sleep(after)
         return await self.discovery.refresh(
-            pass_context(), calls_per_second=calls_per_second, is_hinted=is_hinted
+            pass_context(),
+            calls_per_second=calls_per_second,
+            is_hinted=is_hinted,
+            most_calls=most_calls,
         )
 
     def fail(self, problem: ApiError | RateLimitWait | None) -> None:
@@ -57,6 +66,29 @@ class Sessions:
         for job in self.discovery.settings_jobs(pass_context()):
             await job()
         return self.client.called
+
+
+class Endless(list[str]):
+    """Live meetings on each page that is asked for, always others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = 0
+
+    def __len__(self) -> int:
+        return 10**7
+
+    def __getitem__(self, part: Any) -> Any:
+        begin = self.shown
+        self.shown += part.stop - part.start
+        return [f"m{number}" for number in range(begin, self.shown)]
+
+
+class Repeated(Endless):
+    """The same live meetings on each page."""
+
+    def __getitem__(self, part: Any) -> Any:
+        return ["a", "b"]
 
 
 def with_sessions(steps: Callable[[Sessions], Awaitable[None]], live: str = "") -> None:
@@ -134,7 +166,7 @@ class TestDue:
         with_sessions(steps, "a")
 
     def test_usual_calls(self) -> None:
-        """It takes as many calls as the last list; one that was not finished, at least as many."""
+        """It takes as many calls as the last list that is complete."""
 
         async def steps(sessions: Sessions) -> None:
             sessions.client.sessions_per_page = 2
@@ -144,10 +176,184 @@ class TestDue:
                 await sessions.refresh(30.0)
                 assert sessions.discovery.usual_calls == usual
             sessions.client.live = "abcdef"
-            called = iter([None, None, RateLimitWait()])
-            sessions.client.problem_of = lambda _: next(called)
-            assert not await sessions.refresh(30.0)
-            assert sessions.discovery.usual_calls == 3
+            assert not await sessions.refresh(30.0, most_calls=2)
+            assert sessions.discovery.usual_calls == 1
+
+        with_sessions(steps)
+
+
+LISTED_AT_80 = DiscoveryState(None, NOW + 80)
+
+
+class TestPieces:
+    """A list for which one pass has too few calls."""
+
+    def test_goes_on(self) -> None:
+        """The next passes go on where the calls ended, and what is found is known at once."""
+
+        async def steps(sessions: Sessions) -> None:
+            sessions.client.sessions_per_page = 2
+            assert not await sessions.refresh(most_calls=2)
+            assert (sessions.names, sessions.discovery.state.up) == ("abcd", False)
+            assert sessions.discovery.room("a") is None
+            # Half of the calls: two calls, four seconds, each.
+            assert not await sessions.refresh(39.9, calls_per_second=0.1)
+            assert len(sessions.client.called) == 2
+            assert not await sessions.refresh(0.1, calls_per_second=0.1, most_calls=2)
+            assert sessions.names == "abcdefgh"
+            assert not await sessions.refresh(40.0, calls_per_second=0.1, most_calls=2)
+            assert sessions.names == "abcdefghi"
+            assert sessions.discovery.state == LISTED_AT_80
+            assert (len(sessions.client.called), sessions.discovery.usual_calls) == (5, 5)
+            assert sessions.discovery.room("a") == Room(is_live=True, participants=2)
+
+        with_sessions(steps, "abcdefghi")
+
+    def test_rate_limiter(self) -> None:
+        """It also goes on where the rate limiter stopped it, in the next pass."""
+
+        async def steps(sessions: Sessions) -> None:
+            sessions.client.sessions_per_page = 2
+            allowed = iter([True, True, False, True])
+            sessions.client.problem_of = lambda _: None if next(allowed) else RateLimitWait()
+            assert not await sessions.refresh()
+            assert sessions.names == "abcd"
+            await sessions.refresh(2.0)
+            assert sessions.names == "abcde"
+            assert sessions.discovery.state == DiscoveryState(None, NOW + 2)
+
+        with_sessions(steps, "abcde")
+
+    def test_moves(self) -> None:
+        """A session that moves between two pages is there once; what is missing once stays."""
+
+        async def steps(sessions: Sessions) -> None:
+            sessions.client.sessions_per_page = 2
+            await sessions.refresh()
+            # "c" moves to the page that was read.
+            assert not await sessions.refresh(30.0, most_calls=1)
+            sessions.client.live = "acdef"
+            await sessions.refresh(1.0)
+            assert sessions.names == "abcdef"
+            for name in "bcf":
+                room = sessions.discovery.room(name)
+                assert room
+                assert room.is_live
+
+        with_sessions(steps, "abcde")
+
+    @pytest.mark.parametrize(
+        ("problem", "calls"), [(ServerError("no"), 1), (ClientError("no"), 3)], ids=repr
+    )
+    def test_failure(self, problem: ApiError, calls: int) -> None:
+        """After a failure it goes on, too, unless the failure may be about the page."""
+
+        async def steps(sessions: Sessions) -> None:
+            sessions.client.sessions_per_page = 2
+            problems = iter([None, None, problem])
+            sessions.client.problem_of = lambda _: next(problems)
+            await sessions.refresh()
+            assert sessions.names in {"abcd", ""}
+            assert sessions.discovery.state == DiscoveryState(problem.failure)
+            sessions.fail(None)
+            sessions.client.called = []
+            await sessions.refresh(30.0)
+            assert len(sessions.client.called) == calls
+            assert sessions.names == "abcde"
+            assert sessions.discovery.state.up
+
+        with_sessions(steps, "abcde")
+
+    def test_event(self) -> None:
+        """An event waits for a list that begins after it: its meeting may be on a page before."""
+
+        async def steps(sessions: Sessions) -> None:
+            sessions.client.sessions_per_page = 2
+            assert not await sessions.refresh(most_calls=1)
+            assert not await sessions.refresh(1.0, is_hinted=True)
+            assert await sessions.refresh(2.0, is_hinted=True)
+
+        with_sessions(steps, "abcd")
+
+    def test_long_pause(self) -> None:
+        """Pages that are too old are read again."""
+
+        async def steps(sessions: Sessions) -> None:
+            sessions.client.sessions_per_page = 2
+            await sessions.refresh(most_calls=1)
+            await sessions.refresh(301.1)
+            assert len(sessions.client.called) == 3
+            assert not sessions.discovery.state.is_late
+
+        with_sessions(steps, "abcd")
+
+    def test_too_slow(self, caplog: pytest.LogCaptureFixture) -> None:
+        """If a list takes longer than it is valid, discovery is down; the log says what to do."""
+        caplog.set_level(logging.INFO, logger="rk_exporter")
+
+        async def steps(sessions: Sessions) -> None:
+            sessions.client.sessions_per_page = 1
+            states = []
+            for _ in range(11):
+                await sessions.refresh(60.0, most_calls=1)
+                states.append((sessions.discovery.state.up, sessions.discovery.state.is_late))
+            # The first list took 7 pages and 360 s; the next one begins 60 s later.
+            assert states == [(False, False)] * 6 + [(False, True)] * 5
+            await sessions.refresh(60.0)
+            assert sessions.discovery.state == DiscoveryState(None, NOW + 720)
+            assert sessions.discovery.state.up
+
+        with_sessions(steps, "abcdefg")
+        assert [(level, text) for level, text, _ in lines(caplog, "collector.discovery")] == [
+            ("WARNING", "live sessions are listed too slowly, so new live meetings are found late"),
+            ("INFO", "live sessions are listed in time again"),
+        ]
+
+    def test_no_calls(self) -> None:
+        """A list that no pass has calls for is too late, too."""
+
+        async def steps(sessions: Sessions) -> None:
+            for _ in range(6):
+                assert not await sessions.refresh(60.0, most_calls=0)
+            assert not sessions.discovery.state.is_late
+            assert not await sessions.refresh(1.0, most_calls=0)
+            assert sessions.discovery.state == DiscoveryState(is_late=True)
+            assert sessions.client.called == []
+
+        with_sessions(steps, "a")
+
+    def test_endless(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A list that never ends fails after 10,000 sessions, and is left alone for a while."""
+
+        async def steps(sessions: Sessions) -> None:
+            sessions.client.live = Endless()
+            for _ in range(3):
+                await sessions.refresh(most_calls=40)
+                await asyncio.sleep(40.0)
+            assert len(sessions.client.called) == 100
+            failure = sessions.discovery.state.failure
+            assert failure
+            assert failure.explanation == "the list of live sessions does not end"
+            assert len([*sessions.discovery.meetings]) == 10_000
+            await sessions.refresh(500.0, is_hinted=True)
+            assert len(sessions.client.called) == 100
+            await sessions.refresh(60.0)
+            assert len(sessions.client.called) == 200
+            assert len([*sessions.discovery.meetings]) == 10_000
+
+        with_sessions(steps)
+        ((level, _, fields),) = lines(caplog, "collector.discovery")
+        assert (level, fields["reason"]) == ("WARNING", "invalid_response")
+
+    def test_repeated_page(self) -> None:
+        """A page that repeats ends the list, also if another pass has read it."""
+
+        async def steps(sessions: Sessions) -> None:
+            sessions.client.live = Repeated()
+            for _ in range(2):
+                assert sessions.discovery.state == DiscoveryState()
+                await sessions.refresh(1.0, most_calls=1)
+            assert sessions.discovery.state == DiscoveryState(None, NOW + 2)
 
         with_sessions(steps)
 

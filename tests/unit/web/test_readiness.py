@@ -12,6 +12,7 @@ from rk_exporter.config.config import Config
 from rk_exporter.config.loader import load
 from rk_exporter.exporter import Exporter
 from rk_exporter.model.failure import Failure, Reason
+from rk_exporter.model.meeting import DiscoveryState
 from rk_exporter.ratelimit.status import BudgetStatus, Outage
 from rk_exporter.simulator import Fault
 from rk_exporter.snapshot import AppSnapshot, Snapshot
@@ -218,6 +219,7 @@ BLOCKED = BudgetStatus(
         since_timestamp_seconds=NOW - 60,
     ),
 )
+FAILURE = Failure(Reason.SERVER_ERROR, "the API answered 500")
 RESTORING = "recordings from before the start are being restored by scrapes"
 UNREAD = reading(last_attempt_timestamp_seconds=None, last_success_timestamp_seconds=None)
 
@@ -235,6 +237,22 @@ UNREAD = reading(last_attempt_timestamp_seconds=None, last_success_timestamp_sec
         (
             {"readings": (UNREAD,), "budget_status": BLOCKED},
             ["API calls rate limited (429)"],
+        ),
+        ({"discovery": DiscoveryState()}, ["live meetings not listed yet"]),
+        ({"discovery": DiscoveryState(None, NOW)}, []),
+        ({"discovery": DiscoveryState(None, NOW, is_late=True)}, []),
+        ({"discovery": DiscoveryState(FAILURE), "readings": (reading("a"),)}, []),
+        (
+            {"discovery": DiscoveryState(FAILURE), "readings": ()},
+            ["live meetings cannot be listed: API failing (500)"],
+        ),
+        ({"discovery": DiscoveryState(FAILURE, NOW), "readings": ()}, []),
+        (
+            {
+                "discovery": DiscoveryState(),
+                "budget_status": BudgetStatus(limit=600, remaining=2),
+            },
+            ["API budget of 600 calls in 5 minutes used up, live meetings not listed yet"],
         ),
         ({"up": False}, ["no API call succeeds"]),
         (
