@@ -18,7 +18,7 @@ import pytest
 
 from rk_exporter.collector.pass_log import PassLog
 from rk_exporter.config.config import Config
-from rk_exporter.simulator import Fault, Recording
+from rk_exporter.simulator import Fault, Recording, Session
 from tests.support.building import (
     APP,
     NOW,
@@ -210,6 +210,11 @@ STORIES: dict[str, Story] = {
         scrapes=3,
         configuration=config(meeting_ids=["m"], meetings__discover="true"),
     ),
+    "The budget is too small to find live meetings in time": lambda _: story(
+        sessions=[Session(f"s-{number}", f"m-{number}", NOW) for number in range(900)],
+        scrapes=24,
+        configuration=config(meeting_ids=["m"], meetings__discover="true", api__budget="10"),
+    ),
     "The list of recordings cannot be read": lambda _: story(
         change=hide("recordings"), scrapes=120
     ),
@@ -228,6 +233,7 @@ SUBJECTS = {
     "A meetings file has an invalid id": "meetings.txt",
     "Too many finished recordings": APP,
     "Live meetings cannot be found": APP,
+    "The budget is too small to find live meetings in time": APP,
     "The list of recordings cannot be read": APP,
     "A field of the answer is malformed": "file_size",
     "A recording is in an unknown state": "TRANSCODING",

@@ -87,6 +87,8 @@ whose headers are too large.
 - Before the first scrape, and during the first pass.
 - If no API call of the last pass succeeded: `token refused (401) for app a since 14:02 UTC`.
 - After a start, until all meetings were read, and the recordings that were shown before the start.
+- With `--meetings.discover`, after a start until the live sessions were listed. If that fails and
+  other meetings are known, readiness does not wait for it.
 - If the last pass of an app ended with a bug of the exporter.
 - If the last pass is older than `--scrape.stale-after`.
 
