@@ -69,11 +69,17 @@ class ConfigSource:
         self._document = document
         self._settings = settings
         self._problems = set(document.problems if document else ())
+        options = tuple(options)
         self._paths = [option.path for option in options if option.path]
         self._paths_in = {
             _APPS: [option.path_in_app for option in options if option.path_in_app],
             _ACCOUNTS: [option.path_in_app for option in account_options],
         }
+        # What options are called in each place, by what they are called elsewhere.
+        names = [(option.path, option.path_in_app) for option in options if option.path]
+        self._called = {"": {in_entry: path for path, in_entry in names if in_entry}}
+        for place, paths in self._paths_in.items():
+            self._called[place] = {path: in_entry for path, in_entry in names if in_entry in paths}
         self._wrong: set[str] = set()
         self._values: dict[str, PlainValue] = {}
         self._counts: dict[str, int] = {}
@@ -131,12 +137,19 @@ class ConfigSource:
                     for name in known
                     if name.startswith(section)
                 )
-                message = unknown_option(key, list(names), self._paths_of(key))
+                called = self._called_here(path, value, at)
+                message = unknown_option(key, list(names), self._paths_of(key), called)
                 self.fail(f"{at}{path}", message)
             elif isinstance(value, dict):
                 yield from self._leaves(value, known, at=at, section=f"{path}.")
             else:
                 self.fail(f"{at}{path}", "expected a mapping, e.g. {key: value}")
+
+    def _called_here(self, path: str, value: PlainValue, at: str) -> list[str]:
+        """Return what the options at *path*, which is right in another place, are called here."""
+        called = self._called[at.partition("[")[0]]
+        below = [f"{path}.{key}" for key in value] if isinstance(value, dict) else []
+        return [called[name] for name in (path, *below) if name in called]
 
     def _paths_of(self, name: str) -> list[str]:
         """Return the paths of the options that have this *name* at their end."""

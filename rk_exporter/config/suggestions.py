@@ -16,15 +16,20 @@ _OWN_PREFIX, _OWN_CUTOFF = "RK_", 0.6
 _SERVICE_LINK = re.compile(r".+_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_\w+)?)")
 
 
-def unknown_option(name: str, here: Collection[str], elsewhere: Iterable[str] = ()) -> str:
+def unknown_option(
+    name: str,
+    here: Collection[str],
+    elsewhere: Iterable[str] = (),
+    called: Collection[str] = (),
+) -> str:
     """
     Return the message about the unknown option *name*.
 
     *here* are the names at its place in the file, and *elsewhere* the paths of options that have
-    this name.
+    this name. If the option has other names at its place, *called*, only they are suggested.
     """
     close = difflib.get_close_matches(name[:_LONGEST_COMPARED], here, n=1)
-    if candidates := [*close, *elsewhere]:
+    if candidates := called or [*close, *elsewhere]:
         return f"unknown option; did you mean {' or '.join(candidates)}?"
     return f"unknown option; expected one of {', '.join(here)}"
 

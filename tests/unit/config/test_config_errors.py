@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from rk_exporter.config.account_options import ACCOUNT_OPTIONS
+from rk_exporter.config.config import OPTIONS
 from rk_exporter.config.loader import load
 from rk_exporter.config.sources import ConfigError, Setting
 from rk_exporter.config.tokens import TOKEN_VARIABLE
@@ -21,6 +23,29 @@ def test_errors_are_printable(tmp_path: Path) -> None:
     assert "\\x1b[31m: unknown option" in str(caught.value)
     assert "unknown variable RK_\\x1b[31m" in str(caught.value)
     assert str(caught.value).replace("\n", "").isprintable()
+
+
+def _nested(path: str) -> str:
+    """Return the option at *path* as YAML."""
+    keys = path.split(".")
+    return "".join(f"{{{key}: " for key in keys) + "x" + "}" * len(keys)
+
+
+@pytest.mark.parametrize(
+    ("path", "path_in_app"),
+    [
+        pytest.param(option.path, option.path_in_app, id=option.path)
+        for option in OPTIONS
+        if option.path and option.path_in_app not in {"", option.path}
+    ],
+)
+def test_options_with_two_names(tmp_path: Path, path: str, path_in_app: str) -> None:
+    """The name that an option has for several apps is corrected for one app, and vice versa."""
+    assert f"did you mean {path}?" in error_of(tmp_path, _nested(path_in_app))
+    in_accounts = {option.path_in_app for option in ACCOUNT_OPTIONS.values()}
+    for place in ["apps", *(["accounts"] if path_in_app in in_accounts else [])]:
+        error = error_of(tmp_path, f"{{{place}: [{_nested(path)}]}}")
+        assert f"did you mean {path_in_app}?" in error
 
 
 @pytest.mark.parametrize(
@@ -153,7 +178,7 @@ def test_invalid_flags(changes: dict[str, str | list[str]], message: str) -> Non
         ),
         (
             f"{ONE}meetings: {{ids: [a]}}\n",
-            "rk.yml:4: meetings.ids: unknown option; did you mean apps[].meetings.ids?",
+            "rk.yml:4: meetings.ids: unknown option; did you mean meeting_ids?",
         ),
         (
             f"{ONE}meetings:\n  discover: often\n",
