@@ -127,7 +127,8 @@ def rate_limit_headers(data: bytes) -> str | None:
         for query in queries_in(text):
             # What no name can have is replaced, and long names are cut.
             begin = _NOT_IN_A_NAME.sub("_", query[:_SHORTEST_QUERY])
-            is_secret = len(query) >= _SHORTEST_QUERY and text.count(query) == 1
+            is_only_there = _NOT_IN_A_NAME.sub("_", text).count(begin) == 1
+            is_secret = len(query) >= _SHORTEST_QUERY and is_only_there
             assert not is_secret or begin not in policy.policy, policy
     status = BudgetStatus(limit=600, remaining=600, policies=policies)
     return shown(budget_status=status)
