@@ -132,6 +132,8 @@ class Watcher:
         self.counters: dict[str, Any] = {}
         self.series: dict[str, float] = {}
         self.configuration = first
+        # The app that had each name last.
+        self.owners = {app.app.name: app.app.app_id for app in first.apps}
         simulation.proxy.before = self.count
 
     def count(self, call: Call) -> None:
@@ -184,18 +186,28 @@ class Watcher:
         assert [app.app.name for app in snapshot.apps] in (names, others)
         self.configuration = configuration
         for app in self.simulation.exporter.collector.snapshot.apps:
-            if earlier := before.get(app.app.app_id):
+            name, app_id = app.app.name, app.app.app_id
+            if earlier := before.get(app_id):
                 check_kept(earlier, app)
+                if name == earlier.app.name or self.owners.get(name, app_id) == app_id:
+                    check_counters_kept(earlier, app)
+                else:
+                    assert 0 == app.counters.started == sum(app.counters.finished.values())
+        self.owners |= {app.app.name: app.app.app_id for app in configuration.apps}
 
 
 def is_counter(name: str) -> bool:
     return name.partition("{")[0].endswith(("_total", "_count", "_bucket", "_sum"))
 
 
-def check_kept(before: AppSnapshot, after: AppSnapshot) -> None:
-    """Check that an app that stays loses nothing of the meetings that stay."""
+def check_counters_kept(before: AppSnapshot, after: AppSnapshot) -> None:
+    """Check that the counters of an app that stays do not go back."""
     assert after.counters.started >= before.counters.started
     assert sum(after.counters.finished.values()) >= sum(before.counters.finished.values())
+
+
+def check_kept(before: AppSnapshot, after: AppSnapshot) -> None:
+    """Check that an app that stays loses nothing of the meetings that stay."""
     readings = {reading.meeting.meeting_id: reading for reading in before.readings}
     for reading in after.readings:
         earlier = readings.get(reading.meeting.meeting_id)
@@ -303,13 +315,21 @@ class TestApps:
         assert 0 == sum(number for _, number in calls)
 
     def test_swapped_names(self) -> None:
-        """Two apps may swap their names; what each knows stays with its account and app id."""
+        """If two apps swap their names, no series goes on with the counts of the other app."""
         apps = {"x": PlannedApp("t0", "one", ("a",)), "y": PlannedApp("t0", "two", ("b", "c"))}
         swapped = {"x": PlannedApp("t0", "two", ("a",)), "y": PlannedApp("t0", "one", ("b", "c"))}
         before, after, _ = reloaded(Plan(apps), Plan(swapped))
         old, new = (samples(text, "rk_recordings_started_total") for text in (before, after))
-        assert old['{rk_app="one"}'] == new['{rk_app="two"}']
-        assert old['{rk_app="two"}'] == new['{rk_app="one"}']
+        assert min(old.values()) > 0
+        assert {'{rk_app="one"}': 0, '{rk_app="two"}': 0} == new
+        old, new = (samples(text, "rk_meeting_active_recordings") for text in (before, after))
+        renamed = {"one": "two", "two": "one"}
+        assert old == {
+            series.replace(f'rk_app="{name}"', f'rk_app="{renamed[name]}"'): number
+            for series, number in new.items()
+            for name in renamed
+            if f'rk_app="{name}"' in series
+        }
 
     def test_added_and_removed(self) -> None:
         """The series of a removed app vanish; those of a new app exist from the start."""
