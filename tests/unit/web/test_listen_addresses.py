@@ -6,9 +6,11 @@ import threading
 import pytest
 
 from rk_exporter.config.parsers import Address
+from rk_exporter.runtime.background_call import late_calls
 from rk_exporter.web import sockets
 from rk_exporter.web.server import Listener
 from rk_exporter.web.sockets import AddressError, bind
+from tests.support.exporter_process import eventually
 from tests.support.running_server import (
     TIMEOUT_SECONDS,
     Application,
@@ -128,11 +130,15 @@ def test_name_with_several_addresses(
 
 def test_look_up_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look-up that hangs is an error after a bounded time."""
+    released, earlier = threading.Event(), late_calls()
     monkeypatch.setattr(sockets, "_MAX_LOOKUP_SECONDS", 0.01)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: threading.Event().wait())
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait())
     with pytest.raises(AddressError, match="the look-up of the host name takes longer") as caught:
         bind(Address("some.host", 1))
     assert "correct the host name, or write an IP address" == caught.value.advice
+    # A metric counts the calls of the whole process that hang, so it must end with this test.
+    released.set()
+    eventually(lambda: late_calls() <= earlier)
 
 
 @pytest.mark.parametrize("host", ["", "127.0.0.1", "127.1.2.3"])
