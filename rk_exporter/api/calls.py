@@ -126,9 +126,7 @@ class ApiCaller:
                 answer = await self._get(connection, trace, context.token, deadline)
                 self._take_policies(answer, trace)
                 hooks.on_answer(answer)
-                parsed = _parsed(answer, parse, context.token)
-                self._learn_time(answer, trace)
-                return parsed
+                return self._understood(answer, parse, context.token, trace)
 
         with self._failures_reported(trace, are_counted=counts_failure):
             try:
@@ -178,10 +176,19 @@ class ApiCaller:
             self.observer.called(endpoint, code, took_seconds)
         return answer
 
-    def _learn_time(self, answer: Answer, trace: CallTrace) -> None:
-        """Learn the API's time. A page of something in front of it would have another clock."""
+    def _understood(
+        self,
+        answer: Answer,
+        parse: Callable[[int, bytes], Parsed[T]],
+        token: Secret,
+        trace: CallTrace,
+    ) -> Parsed[T]:
+        """Return what *parse* makes of an answer, and learn the API's time from it."""
+        parsed = _parsed(answer, parse, token)
+        # A page of something in front of the API, which cannot be parsed, has another clock.
         date, age = answer.headers.get("Date"), answer.headers.get("Age")
         self._server_clock.observe(date, age=age, took_seconds=trace.duration_seconds)
+        return parsed
 
     def _report(self, parsed: Parsed[T], path: str) -> None:
         """Count and log differences between an answer and the documentation."""
