@@ -15,6 +15,7 @@ CORPUS = Path(__file__).parent / "corpus"
 # A target that ran fewer has not been fuzzed.
 _FEWEST_RUNS = 100
 _SHOWN_CHARACTERS = 6000
+_CRASH = re.compile(r"\bcrash-[0-9a-f]{40}\b")
 _RUNS = re.compile(r"^stat::number_of_executed_units: (\d+)$", re.MULTILINE)
 _PEAK = re.compile(r"^stat::peak_rss_mb: +(\d+)$", re.MULTILINE)
 _COVERAGE = re.compile(r"\bcov: (\d+)\b")
@@ -50,6 +51,9 @@ def run_all(seconds: int) -> int:
     failed = [outcome for outcome in outcomes if not outcome.is_good]
     for outcome in failed:
         print(f"\n{outcome.target}:\n{outcome.printed[-_SHOWN_CHARACTERS:]}")
+        # In CI, the files are lost.
+        for crash in set(_CRASH.findall(outcome.printed)):
+            print(f"{crash}: {Path(crash).read_bytes()!r}")
     return bool(failed)
 
 

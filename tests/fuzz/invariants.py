@@ -3,7 +3,7 @@
 import json
 import math
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from prometheus_client import parser
@@ -20,6 +20,12 @@ from tests.support.building import NOW
 
 # A shorter text may be in an exposition by chance.
 _SHORTEST_SECRET = 12
+# Each letter and digit becomes another one, so that a text keeps its shape.
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_OTHERS = str.maketrans(
+    _LETTERS + _LETTERS.upper() + "0123456789",
+    "bcdefghijklmnopqrstuvwxyzaBCDEFGHIJKLMNOPQRSTUVWXYZA1234567890",
+)
 _URLS = ("download_url", "audio_download_url")
 
 
@@ -61,7 +67,22 @@ def _check(families: Iterable[Any]) -> None:
             assert math.isfinite(sample.value) or sample.labels.get("le"), sample
 
 
-def secrets_in(body: bytes) -> Iterator[str]:
+def check_secrets(body: bytes, told: str, tell: Callable[[bytes], str]) -> None:
+    """
+    Raise AssertionError if what is *told* of a *body* has a secret of it.
+
+    A secret may also be a word that is told anyway, such as the name of a field. So *tell*, which
+    makes such a text of any body, must show a change of the secret too.
+    """
+    for secret in _secrets_in(body):
+        if secret in told:
+            other = secret.translate(_OTHERS)
+            changed = body.replace(_raw(secret), _raw(other))
+            is_leaked = secret == other or other in tell(changed)
+            assert not is_leaked, secret
+
+
+def _secrets_in(body: bytes) -> Iterator[str]:
     """
     Yield what nobody may see of an answer or an event, if it occurs there only once.
 
@@ -71,10 +92,13 @@ def secrets_in(body: bytes) -> Iterator[str]:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return
-    text = body.decode(errors="replace")
     for value in (*_urls(document), *_queries(document)):
-        if len(value) >= _SHORTEST_SECRET and text.count(value) == 1:
+        if len(value) >= _SHORTEST_SECRET and body.count(_raw(value)) == 1:
             yield value
+
+
+def _raw(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 def _urls(document: Any) -> Iterator[str]:
