@@ -105,6 +105,8 @@ class SlidingWindowBudget:
         self._ends: deque[CallEnd] = deque(self._ends_before(now, past or PastCalls()))
         self._in_flight = 0
         self._paid_until = now - self._borrowed * self._seconds_per_call - _ROUNDING_SECONDS
+        # The same at the pace of the limit alone, without the higher prices after a report.
+        self._paced_until = self._paid_until
         self._quotas: dict[str, _ReportedQuota] = {}
         self._reported_limits: dict[str, int] = {}
 
@@ -117,6 +119,7 @@ class SlidingWindowBudget:
         others = list(others)
         self._ends = deque(merged(other._ends for other in others))  # noqa: SLF001 # same class
         self._paid_until = max(other._paid_until for other in others)  # noqa: SLF001 # same class
+        self._paced_until = max(other._paced_until for other in others)  # noqa: SLF001 # same class
         for other in others:
             self._reported_limits |= other._reported_limits  # noqa: SLF001 # same class
             for policy, quota in other._quotas.items():  # noqa: SLF001 # same class
@@ -148,7 +151,9 @@ class SlidingWindowBudget:
 
     def acquire(self, now: float, *, interval_seconds: float) -> None:
         """Count a call that begins; `release` must follow."""
-        self._paid_until = self._paid_from(now, interval_seconds) + self._price(now)
+        saved_from = now - self._saved_seconds(interval_seconds)
+        self._paid_until = max(self._paid_until, saved_from) + self._price(now)
+        self._paced_until = max(self._paced_until, saved_from) + self._seconds_per_call
         for policy, quota in list(self._quotas.items()):
             if now < quota.until:
                 quota.remaining -= 1
@@ -183,6 +188,9 @@ class SlidingWindowBudget:
             name: self._quota(policy, self._reported_limits[name], now)
             for name, policy in reported.items()
         }
+        # If there are more calls now, none waits for the price that the last one had.
+        price_until = min(self._paid_until, now + self._price(now))
+        self._paid_until = max(self._paced_until, price_until)
 
     def end_probe(self) -> bool:
         """
@@ -257,8 +265,10 @@ class SlidingWindowBudget:
         return max([self._seconds_per_call, *spread])
 
     def _paid_from(self, now: float, interval_seconds: float) -> float:
-        saved = _saved_seconds(self._seconds_per_call, self._borrowed, interval_seconds)
-        return max(self._paid_until, now - saved)
+        return max(self._paid_until, now - self._saved_seconds(interval_seconds))
+
+    def _saved_seconds(self, interval_seconds: float) -> float:
+        return _saved_seconds(self._seconds_per_call, self._borrowed, interval_seconds)
 
 
 def calls_at_start(limit: int) -> int:

@@ -138,11 +138,15 @@ class TestPace:
         assert [count] * len(made) == made
         assert most_in_a_window(caller.calls) == limit
 
-    @given(LIMITS, INTERVALS, st.floats(0.0, 1e5))
-    @example(600, 15.0, 3600.0)
-    def test_burst_after_idle_time(self, limit: int, interval: float, idle: float) -> None:
+    @given(LIMITS, INTERVALS, st.floats(0.0, 1e5), REPORTS)
+    @example(600, 15.0, 3600.0, [()])
+    @example(600, 15.0, 3600.0, [(policy(1000),)])
+    def test_burst_after_idle_time(
+        self, limit: int, interval: float, idle: float, answers: list[Reports]
+    ) -> None:
         """After any idle time, a burst has at most the calls of 1.35 intervals, or of a start."""
-        caller = Caller(SlidingWindowBudget(limit, now=0.0, reserve_ratio=0.0), idle, interval)
+        budget = SlidingWindowBudget(limit, now=0.0, reserve_ratio=0.0)
+        caller = Caller(budget, idle, interval, answers)
         assert caller.burst() <= most_in_a_burst(limit, interval)
         assert largest_burst(limit, interval) == most_in_a_burst(limit, interval)
 
@@ -209,7 +213,11 @@ class TestTakeOver:
         busy, idle = rested(), rested()
         busy.burst()
         assert busy.wait > 0
-        assert merged([busy, idle][::order]).wait == pytest.approx(busy.wait)
+        both = merged([busy, idle][::order])
+        assert both.wait == pytest.approx(busy.wait)
+        both.now += both.wait
+        both.call(policy(1000))
+        assert both.wait > 0
 
     @pytest.mark.parametrize("limit", [600, 60])
     @pytest.mark.parametrize("order", [1, -1])

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.budget_callers import INTERVAL, RESTED, policy, rested
+from rk_exporter.ratelimit.budget import WINDOW_SECONDS
+from tests.support.budget_callers import INTERVAL, REPORTS, RESTED, Reports, policy, rested
 
 
 class TestReports:
@@ -178,6 +179,17 @@ class TestReports:
         caller = rested()
         caller.call(policy(1000, limit=1200))
         assert 39 == caller.affordable == caller.burst()
+
+    @given(REPORTS)
+    def test_more_than_before(self, before: list[Reports]) -> None:
+        """Whatever was reported before, calls wait no longer after a report of enough of them."""
+        caller = rested(reserve_ratio=0.2)
+        for reports in before:
+            caller.now += caller.wait
+            caller.call(*reports)
+        caller.now += caller.wait
+        caller.call(policy(1000, limit=1200), policy(1000, limit=1200, name="burst"))
+        assert caller.wait <= WINDOW_SECONDS / caller.budget.limit
 
     @pytest.mark.parametrize("left", [0, 1, 5])
     def test_reset_in_the_far_future(self, left: int) -> None:
