@@ -22,7 +22,7 @@ from rk_exporter.api.endpoints import (
 )
 from rk_exporter.api.file_urls import FileSink
 from rk_exporter.api.list_proof import ListProof
-from rk_exporter.api.pagination import PageSize, walk
+from rk_exporter.api.pagination import PageSize, PageWalk
 from rk_exporter.api.results import LiveSession, Page, Parsed
 from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.meeting import App, ListedRecording
@@ -188,7 +188,7 @@ class RealtimeKitClient:
 
     async def _read_list(self, context: PassContext) -> None:
         fetch = partial(self.recordings_page, context=context, status=None)
-        await walk(fetch, is_enough=lambda _: True)
+        await PageWalk[ListedRecording]().go_on(fetch, is_enough=lambda _: True)
 
 
 def _now() -> float:

@@ -5,7 +5,7 @@ import math
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from rk_exporter.api.results import Page
 from rk_exporter.model.errors import ApiError, BodyTooLarge, ClientError
@@ -96,45 +96,60 @@ class PageSize:
         self._size, self._smaller_until, self._is_accepted = PER_PAGE, math.inf, False
 
 
-async def walk(
-    fetch: Callable[[int], Awaitable[Page[T]]],
-    *,
-    first: int = 1,
-    requested: int | None = None,
-    ids_before: tuple[str, ...] = (),
-    is_enough: Callable[[Page[T]], bool] = lambda _: False,
-) -> list[Page[T]]:
+class PageWalk(Generic[T]):
     """
-    Return the pages that *fetch* returns by number, from the *first* to the last one needed.
+    A walk over the pages of one list, which keeps its place when it stops early or a call fails.
 
     The API has no cursor. If it gives the list's length, the last page is the one that reaches it;
-    otherwise a short page is the last. An empty or repeated page ends the list, too: before the
-    *first*, there was one with *ids_before*. The numbers depend on how many items are *requested*
-    per page: if that changes, the walk begins again.
+    otherwise a short page is the last. An empty or repeated page ends the list, too. The numbers
+    of pages depend on how many items are requested per page: if that changes, the walk restarts.
     """
-    pages: list[Page[T]] = []
-    number = first
-    while True:
-        try:
-            page = await fetch(number)
-        except PageSizeChanged:
-            pages, number, requested, ids_before = [], 1, None, ()
-            continue
-        if number > 1 and requested not in {None, page.requested}:
-            pages, number, requested, ids_before = [], 1, None, ()
-            continue
-        requested = page.requested
-        if not page.item_ids or page.item_ids == ids_before:
-            break
-        pages.append(page)
-        ids_before = page.item_ids
-        if is_last(page) or is_enough(page):
-            break
-        number += 1
-    return pages
+
+    def __init__(self) -> None:
+        self.page_count = 0
+        """How many pages were read since the list began."""
+        self._last: Page[T] | None = None
+
+    @property
+    def passed(self) -> int:
+        """Return how many items may have been on the pages that were read."""
+        return self.page_count * self._last.requested if self._last else 0
+
+    async def go_on(
+        self,
+        fetch: Callable[[int], Awaitable[Page[T]]],
+        *,
+        is_enough: Callable[[Page[T]], bool] = lambda _: False,
+    ) -> bool:
+        """
+        Read the next pages, as *fetch* returns them by number, until one *is_enough*.
+
+        Return whether the list has ended. When *fetch* is called with 1, the list begins, perhaps
+        again. The errors of *fetch* are raised.
+        """
+        while True:
+            try:
+                page = await fetch(self.page_count + 1)
+            except PageSizeChanged:
+                self.restart()
+                continue
+            if self._last and page.requested != self._last.requested:
+                self.restart()
+                continue
+            self.page_count += 1
+            before, self._last = self._last, page
+            is_repeated = before and page.item_ids == before.item_ids
+            if not page.item_ids or is_repeated or _is_last(page):
+                return True
+            if is_enough(page):
+                return False
+
+    def restart(self) -> None:
+        """Begin again with the first page."""
+        self.page_count, self._last = 0, None
 
 
-def is_last(page: Page[T]) -> bool:
+def _is_last(page: Page[T]) -> bool:
     """Return whether the list ends with this page, as far as the API says it."""
     if page.paging is not None:
         return page.paging.end_offset >= page.paging.total_count

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rk_exporter.api.account_client import AccountClient
-from rk_exporter.api.pagination import is_last, walk
+from rk_exporter.api.pagination import PageWalk
 from rk_exporter.api.results import Page
 from rk_exporter.collector.app_collector import CALL_TIMEOUT_SECONDS
 from rk_exporter.collector.scrape_interval import ScrapeInterval
@@ -73,6 +73,7 @@ class AccountReader:
         """Incremented by every change of the apps."""
         self._interval = interval
         self._count_wanted()
+        self._walk = PageWalk[ListedApp]()
         self._pages: list[Page[ListedApp]] = []
         """The pages of a list that has begun. One pass may have too few calls for all."""
         self._begun_at = -math.inf
@@ -91,7 +92,7 @@ class AccountReader:
         """Go on with other *parts* of the same account; no pass may be running."""
         self.parts = parts
         self._count_wanted()
-        self._pages = []
+        self._walk.restart()
         self._due_at = -math.inf
 
     @property
@@ -123,7 +124,7 @@ class AccountReader:
         if self.apps is not None and not parts.limiter.can_afford(1, context):
             return
         try:
-            await self._list(context, now)
+            is_cut = not await self._list(context, now)
         except RateLimitWait:
             self._up = False if parts.limiter.is_blocked else self._up
             return
@@ -133,15 +134,19 @@ class AccountReader:
                 self._due_at = now + _RETRY_SECONDS
         else:
             self._up, self._failure = True, None
-            self._take_pages()
+            self._take_pages(is_cut=is_cut)
             self._due_at = now + (_RETRY_SECONDS if self._missing else LIST_INTERVAL_SECONDS)
         parts.limiter.end_pass()
         self._log()
 
-    async def _list(self, context: PassContext, now: float) -> None:
-        """Read the pages that are missing. Pages that are too old are read again."""
+    async def _list(self, context: PassContext, now: float) -> bool:
+        """
+        Read the pages that are missing. Pages that are too old are read again.
+
+        Return whether the list has ended; if not, it is too long.
+        """
         if now - self._begun_at > LIST_INTERVAL_SECONDS:
-            self._pages = []
+            self._walk.restart()
 
         async def page(number: int) -> Page[ListedApp]:
             found = await self.parts.client.apps_page(number, context)
@@ -150,13 +155,8 @@ class AccountReader:
             self._pages.append(found)
             return found
 
-        last = self._pages[-1] if self._pages else None
-        await walk(
-            page,
-            first=len(self._pages) + 1,
-            requested=last.requested if last else None,
-            ids_before=last.item_ids if last else (),
-            is_enough=lambda _: len(self._pages) >= _MOST_PAGES,
+        return await self._walk.go_on(
+            page, is_enough=lambda _: self._walk.page_count >= _MOST_PAGES
         )
 
     def _context(self, deadline: float) -> PassContext:
@@ -171,11 +171,12 @@ class AccountReader:
             interval_seconds=min(self._interval.seconds, LONGEST_PACED_SECONDS),
         )
 
-    def _take_pages(self) -> None:
-        """Take over the pages of a whole list."""
+    def _take_pages(self, *, is_cut: bool) -> None:
+        """Take over the pages of a list, whole or cut."""
         pages, self._pages = self._pages, []
+        self._walk.restart()
         self._last_success_at = listed_at = self.parts.clock.wall()
-        self._is_cut = is_cut = len(pages) >= _MOST_PAGES and not is_last(pages[-1])
+        self._is_cut = is_cut
         listed = {app.app_id: app for page in pages for app in page.items}
         is_complete = all(page.is_complete for page in pages)
         self._take(listed, listed_at=listed_at, is_complete=is_complete)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.pagination import walk
+from rk_exporter.api.pagination import PageWalk
 from rk_exporter.api.results import Page
 from rk_exporter.collector.list_age import is_past, not_older
 from rk_exporter.collector.work_queue import run_jobs
@@ -192,7 +192,8 @@ class ActiveRecordingsLister:
             return result.add(page, oldest)
 
         try:
-            await walk(fetch, is_enough=partial(is_past, oldest=oldest))
+            walk = PageWalk[ListedRecording]()
+            await walk.go_on(fetch, is_enough=partial(is_past, oldest=oldest))
         except RateLimitWait:
             result.is_rate_limited = True
         except ApiError as error:

@@ -13,7 +13,7 @@ import math
 from functools import partial
 
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.pagination import walk
+from rk_exporter.api.pagination import PageWalk
 from rk_exporter.api.results import Page
 from rk_exporter.collector.list_age import is_past, is_sorted, not_older
 from rk_exporter.model.errors import ApiError, ApiTimeout
@@ -66,9 +66,7 @@ class Backfill:
         self.newest_ids = newest_ids
         """The ids on the first page of the last poll."""
         self._first_page: Page[ListedRecording] = Page((), (), None)
-        self._next_page_no = 1
-        self._requested: int | None = None
-        """How many items a page could have when the last one was read."""
+        self._walk = PageWalk[ListedRecording]()
         self._is_sorted = True
         """Whether all pages of the last poll were sorted."""
         self._is_whole = False
@@ -124,16 +122,10 @@ class Backfill:
         Raises RateLimitWait if there are only calls for some of the pages.
         """
         now = self._clock.monotonic()
-        if self._next_page_no == 1:
+        if self._walk.page_count == 0:
             self._is_whole = now >= self._whole_due_at
-        fetch = partial(self._fetch, context)
         try:
-            await walk(
-                fetch,
-                first=self._next_page_no,
-                requested=self._requested,
-                is_enough=self._is_enough,
-            )
+            await self._walk.go_on(partial(self._fetch, context), is_enough=self._is_enough)
         except ApiError as error:
             self._fail(error, now)
             return
@@ -153,22 +145,20 @@ class Backfill:
         self._is_sorted = self._is_sorted and is_sorted(page)
         for listed in not_older(page, self._tracker.oldest_invoked_at):
             self._tracker.observe_listed(listed.meeting, listed.recording, asked_at=asked_at)
-        self._next_page_no, self._requested = page_no + 1, page.requested
         self._has_progress = True
         return page
 
     def _is_enough(self, page: Page[ListedRecording]) -> bool:
         # In a list that is not sorted, no age says where to stop.
         most = MOST_RECORDINGS if self._is_sorted else self._tracker.rules.max_recordings
-        is_too_long = self._next_page_no > math.ceil(most / page.requested) + 1
-        if is_too_long or is_past(page, self._tracker.oldest_invoked_at):
+        if self._walk.passed > most or is_past(page, self._tracker.oldest_invoked_at):
             return True
         return not self._is_whole and not set(self.newest_ids).isdisjoint(page.item_ids)
 
     def _fail(self, error: ApiError, now: float) -> None:
         logger.debug("%s", error, extra={"app": self._app})
         if not isinstance(error, ApiTimeout):
-            self._next_page_no = 1
+            self._walk.restart()
         elif self._has_progress:
             # A slow list is not a broken one: page by page it is read to its end.
             self._forget_failures()
@@ -205,7 +195,8 @@ class Backfill:
         if self._is_whole or self._whole_due_at == math.inf:
             self._whole_due_at = now + self._tracker.rules.reread_seconds
         self.newest_ids = self._first_page.item_ids
-        self._next_page_no, self.is_restored = 1, True
+        self._walk.restart()
+        self.is_restored = True
         self._forget_failures()
         if self._has_given_up:
             self._has_given_up = False

@@ -1,10 +1,8 @@
 """A walk over the pages of the list of live sessions, which may take several passes."""
 
-import math
-
 from collections.abc import Awaitable, Callable, Mapping
 
-from rk_exporter.api.pagination import walk
+from rk_exporter.api.pagination import PageWalk
 from rk_exporter.api.results import LiveSession, Page
 from rk_exporter.model.errors import ApiError, InvalidResponse
 from rk_exporter.model.failure import Reason
@@ -32,12 +30,15 @@ class SessionWalk:
     """
 
     def __init__(self) -> None:
+        self._walk = PageWalk[LiveSession]()
         self._found: dict[str, LiveSession] = {}
-        self._last: Page[LiveSession] | None = None
-        self.page_count = 0
-        """How many pages were read since the list began."""
         self.calls = 0
         """How many calls `go_on` has made the last time."""
+
+    @property
+    def page_count(self) -> int:
+        """Return how many pages were read since the list began."""
+        return self._walk.page_count
 
     @property
     def found(self) -> Mapping[str, LiveSession]:
@@ -53,37 +54,23 @@ class SessionWalk:
         Return whether the list is complete. It may also stop because the rate limiter allows fewer
         calls.
         """
-        self.calls, is_cut = 0, False
+        self.calls = 0
 
         async def take(page_no: int) -> Page[LiveSession]:
             if page_no == 1:
-                self.restart()
-            elif self._is_endless:
+                self._found = {}
+            elif self._walk.passed >= MOST_SESSIONS:
                 raise EndlessList("the list of live sessions does not end")
             self.calls += 1
             page = await fetch(page_no)
-            self.page_count, self._last = page_no, page
             self._found |= {session.meeting_id: session for session in page.items}
             return page
 
-        def is_enough(_: Page[LiveSession]) -> bool:
-            nonlocal is_cut
-            is_cut = self.calls >= most_calls
-            return is_cut
-
-        last = self._last
         try:
-            await walk(
-                take,
-                first=self.page_count + 1,
-                requested=last.requested if last else None,
-                ids_before=last.item_ids if last else (),
-                is_enough=is_enough,
-            )
+            return await self._walk.go_on(take, is_enough=lambda _: self.calls >= most_calls)
         except RateLimitWait:
             self.calls -= 1
             return False
-        return not is_cut
 
     def take_failure(self, error: ApiError) -> None:
         """Keep the place after a call that failed, unless *error* may be about the page."""
@@ -92,9 +79,5 @@ class SessionWalk:
 
     def restart(self) -> None:
         """Begin again with the first page."""
-        self._found, self._last, self.page_count = {}, None, 0
-
-    @property
-    def _is_endless(self) -> bool:
-        per_page = self._last.requested if self._last else 1
-        return self.page_count >= math.ceil(MOST_SESSIONS / per_page)
+        self._walk.restart()
+        self._found = {}

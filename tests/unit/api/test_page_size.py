@@ -1,13 +1,14 @@
 import asyncio
-import itertools
 import math
+
+from functools import partial
 
 import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rk_exporter.api.pagination import PageSize, PageSizeChanged, walk
+from rk_exporter.api.pagination import PageSize, PageSizeChanged, PageWalk
 from rk_exporter.api.results import Page, Paging
 from rk_exporter.model.errors import ApiError, BodyTooLarge, ClientError, ServerError
 from tests.support import virtual_time
@@ -165,36 +166,42 @@ class ListServer:
     st.integers(0, 700),
     st.dictionaries(st.integers(1, 12), st.sampled_from([10, 12, 25, 50, 100]), max_size=4),
     st.booleans(),
+    st.integers(1, 8),
 )
 def test_no_item_is_skipped_or_repeated(
     count: int,
     changes: dict[int, int],
     pages: bool,  # noqa: FBT001 # a parameter
+    stop_every: int,
 ) -> None:
-    """Whenever the size of the pages changes, a walk returns each item once, in order."""
+    """Whenever the size of the pages changes, a walk reads each item once, in order."""
     server = ListServer(count, changes, pages=pages)
-    found = run(walk(server.fetch))
-    items = [item for page in found for item in page.items]
+    walk, items = PageWalk[str](), list[str]()
+    fetch = partial(read_items, server, items)
+    while not run(walk.go_on(fetch, is_enough=lambda _: server.calls % stop_every == 0)):
+        pass
     assert items == [str(number) for number in range(count)]
     assert server.calls <= math.ceil(count / 10) * 5 + 10
 
 
-@given(st.integers(1, 700), st.sampled_from([12, 25, 50]), st.integers(2, 8))
-def test_continued_walk(count: int, smaller: int, first: int) -> None:
-    """A walk that goes on with other pages than before begins again."""
-    server = ListServer(count, {1: smaller}, pages=True)
-    found = run(walk(server.fetch, first=first, requested=100))
-    items = {item for page in found for item in page.items}
-    assert items == {str(number) for number in range(count)}
+async def read_items(server: ListServer, items: list[str], number: int) -> Page[str]:
+    """Fetch a page, and put its items into *items*, which the first page empties."""
+    page = await server.fetch(number)
+    if number == 1:
+        items.clear()
+    items.extend(page.items)
+    return page
 
 
 @pytest.mark.parametrize("limit", [10, 20, 25, 30, 50])
 def test_limit_of_the_server(limit: int) -> None:
     """If the API returns fewer items than requested without paging, all pages are read."""
+    items: list[str] = []
 
     async def fetch(number: int) -> Page[str]:
         ids = tuple(map(str, range(120)))[(number - 1) * limit : number * limit]
+        items.extend(ids)
         return Page(ids, ids, None)
 
-    found = run(walk(fetch))
-    assert [*itertools.chain(*(page.items for page in found))] == [*map(str, range(120))]
+    assert run(PageWalk[str]().go_on(fetch))
+    assert items == [*map(str, range(120))]
