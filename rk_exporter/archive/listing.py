@@ -26,6 +26,7 @@ Objects = Sequence[tuple[str, int]]
 _NOISY_LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3")
 _UNAUTHORIZED = (401, 403)
 _FIRST_SERVER_ERROR = 500
+_NO_CODE = "500"
 _CODES = {
     "NoSuchBucket": ArchiveReason.NOT_FOUND,
     "PermanentRedirect": ArchiveReason.REGION,
@@ -70,13 +71,21 @@ def list_objects(bucket: Bucket, patience: Patience = _USUAL) -> Iterator[Object
         with closing(_client(bucket, patience)) as client:
             paginator = client.get_paginator("list_objects_v2")
             for page in paginator.paginate(Bucket=bucket.name, Prefix=bucket.prefix):
-                yield [(item["Key"], item["Size"]) for item in page.get("Contents", ())]
+                yield _objects(page)
     except ClientError as error:
         _fail_with_answer(error.response)
     except BotoCoreError as error:
         _fail(_reason_of(error), type(error).__name__)
-    except (ResponseParserError, KeyError):
+    except (ResponseParserError, KeyError, ValueError):
         _fail(ArchiveReason.INVALID_RESPONSE, "the answer is no list of objects")
+
+
+def _objects(page: Any) -> Objects:  # noqa: ANN401 # as botocore has it
+    """Return the objects of a page, or raise KeyError or ArchiveError if it is not complete."""
+    # botocore would take half of a list for all of it.
+    if page["IsTruncated"] and "NextContinuationToken" not in page:
+        _fail(ArchiveReason.INVALID_RESPONSE, "the list goes on, and the answer says not where")
+    return [(item["Key"], item["Size"]) for item in page.get("Contents", ())]
 
 
 def _client(bucket: Bucket, patience: Patience) -> "S3Client":
@@ -119,7 +128,10 @@ def _fail_with_answer(response: Any) -> NoReturn:  # noqa: ANN401 # as botocore 
     if reason is None and status >= _FIRST_SERVER_ERROR:
         reason = ArchiveReason.SERVER_ERROR
     # Not its message, which may contain the id of the key.
-    _fail(reason or ArchiveReason.CLIENT_ERROR, f"the answer is HTTP status {status}, code {code}")
+    explanation = f"the answer is HTTP status {status}, code {code}"
+    # botocore takes an answer that is no XML for an error of the server, whatever its status is.
+    explanation += ", or a web page" if code == _NO_CODE else ""
+    _fail(reason or ArchiveReason.CLIENT_ERROR, explanation)
 
 
 def _reason_of(error: Exception) -> ArchiveReason:

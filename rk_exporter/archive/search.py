@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from rk_exporter.archive.status import Copies
 from rk_exporter.model.archive import Archive
 from rk_exporter.model.recording import Recording, Status
+from rk_exporter.runtime.printable import LONGEST_LABEL_CHARACTERS, printable
+from rk_exporter.runtime.redaction import REDACTED
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.totals import expires_at
 
@@ -48,6 +50,7 @@ class Search:
 
     def see(self, key: str, size: int) -> None:
         """Take notice of an object."""
+        key = _comparable(key)
         for wanted in self._wanted.get(_last_part(key), ()):
             if wanted.fits(key, size):
                 self._saved.add(wanted.recording_id)
@@ -73,11 +76,20 @@ def _copies_of(archive: Archive, known: KnownRecording) -> Iterator[_Wanted]:
         return
     size = recording.file_size_bytes
     if archive.key is None:
-        if name := recording.output_file_name:
-            yield _Wanted(recording.recording_id, f"{prefix}{name}", size, is_anywhere=False)
-            yield _Wanted(recording.recording_id, name, size, is_anywhere=True)
-    elif (key := _filled(archive.key, known, recording)) is not None:
-        yield _Wanted(recording.recording_id, f"{prefix}{key}", size, is_anywhere=False)
+        if name := _file_name(recording):
+            key = _comparable(f"{prefix}{name}")
+            yield _Wanted(recording.recording_id, key, size, is_anywhere=False)
+            yield _Wanted(recording.recording_id, _comparable(name), size, is_anywhere=True)
+    elif (rest := _filled(archive.key, known, recording)) is not None:
+        key = _comparable(f"{prefix}{rest}")
+        yield _Wanted(recording.recording_id, key, size, is_anywhere=False)
+
+
+def _file_name(recording: Recording) -> str | None:
+    """Return the name of a recording's file; None if only a part of it is known."""
+    name = recording.output_file_name or ""
+    is_whole = len(name) < LONGEST_LABEL_CHARACTERS and REDACTED not in name
+    return name if name and is_whole else None
 
 
 def _filled(template: str, known: KnownRecording, recording: Recording) -> str | None:
@@ -86,11 +98,18 @@ def _filled(template: str, known: KnownRecording, recording: Recording) -> str |
         "meeting_id": known.meeting.meeting_id,
         "recording_id": recording.recording_id,
         "session_id": recording.session_id,
-        "output_file_name": recording.output_file_name,
+        "output_file_name": _file_name(recording),
     }
     if any(not value and f"{{{name}}}" in template for name, value in values.items()):
         return None
     return template.format_map(values)
+
+
+def _comparable(key: str) -> str:
+    """Return a *key* with its parts as labels: so the names of files are read from the API."""
+    if " " not in key and key.isprintable():
+        return key
+    return "/".join(part.strip() for part in printable(key).split("/"))
 
 
 def _last_part(key: str) -> str:

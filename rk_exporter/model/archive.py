@@ -67,7 +67,8 @@ ARCHIVE_REMEDIES: Mapping[ArchiveReason, str] = MappingProxyType(
         ArchiveReason.TIMEOUT: "check the network path to the bucket, or give a longer prefix so "
         "that there is less to list",
         ArchiveReason.RATE_LIMITED: "raise downloads.archive.interval",
-        ArchiveReason.SERVER_ERROR: "wait, and check the status page of your storage",
+        ArchiveReason.SERVER_ERROR: "wait, and check the status page of your storage "
+        "and downloads.archive.endpoint_url",
         ArchiveReason.CLIENT_ERROR: "check downloads.archive in the configuration",
         ArchiveReason.INVALID_RESPONSE: "check that downloads.archive.endpoint_url is the address "
         "of the S3 interface, without the name of the bucket",

@@ -18,9 +18,14 @@ def label_text(text: str) -> str:
     A space replaces each character that is not printable: control and formatting characters, all
     kinds of white space, and the lone surrogates that stand for bytes that are not UTF-8.
     """
-    if not text.isprintable():
-        text = "".join(character if character.isprintable() else " " for character in text)
-    return text[:LONGEST_LABEL_CHARACTERS].strip()
+    return printable(text)[:LONGEST_LABEL_CHARACTERS].strip()
+
+
+def printable(text: str) -> str:
+    """Return *text* with a space in the place of each character that is not printable."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def visible(text: str) -> str:

@@ -5,6 +5,7 @@ import time
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -194,3 +195,64 @@ def test_no_tls(server: BucketServer) -> None:
     """A server that does not speak TLS is named as the cause."""
     url = server.url.replace("http:", "https:")
     assert ArchiveReason.TLS is reason(server.bucket(endpoint_url=url))
+
+
+LIST = "<ListBucketResult>{}<Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>"
+LAST, NOT_LAST = "<IsTruncated>false</IsTruncated>", "<IsTruncated>true</IsTruncated>"
+
+
+def answer(body: str, status: int = 200) -> Any:
+    """Return an ASGI application that answers always with *body*."""
+    headers = [(b"content-type", b"application/xml"), (b"content-length", b"%d" % len(body))]
+
+    async def application(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body.encode()})
+
+    return application
+
+
+def test_least_list() -> None:
+    """A list needs no more than its end, and the keys and sizes of its objects."""
+    with served(answer(LIST.format(LAST))) as url:
+        assert {"a": 1} == listed(Bucket("bucket", endpoint_url=url, region="auto"))
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("", 200),
+        ("", 204),
+        ("<html><body><p>Sign in</p></body></html>", 200),
+        ("<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>", 200),
+        (LIST.format(""), 200),
+        (LIST.format(LAST).replace("<Key>a</Key>", ""), 200),
+        (LIST.format(LAST).replace("<Size>1</Size>", ""), 200),
+        (LIST.format(LAST).replace("1</Size>", "many</Size>"), 200),
+        (LIST.format(LAST).replace("1</Size>", f"{'9' * 5000}</Size>"), 200),
+        (LIST.format(f"{LAST}<KeyCount>many</KeyCount>"), 200),
+    ],
+)
+def test_answer_that_is_no_list(body: str, status: int) -> None:
+    """An answer without a list is no empty bucket: that would be one without any copies."""
+    with served(answer(body, status)) as url:
+        assert ArchiveReason.INVALID_RESPONSE is reason(
+            Bucket("bucket", endpoint_url=url, region="auto")
+        )
+
+
+def test_web_page() -> None:
+    """A web page, which botocore takes for an error of the server, is named as a cause."""
+    with served(answer("<html><p>Sign in<br></html>")) as url:
+        bucket = Bucket("bucket", endpoint_url=url, region="auto")
+        with pytest.raises(ArchiveError) as caught:
+            listed(bucket)
+    assert "or a web page" in caught.value.failure.explanation
+
+
+def test_list_that_does_not_go_on() -> None:
+    """A part of a list is not taken for all of it, as by services without ListObjectsV2."""
+    with served(answer(LIST.format(NOT_LAST))) as url:
+        assert ArchiveReason.INVALID_RESPONSE is reason(
+            Bucket("bucket", endpoint_url=url, region="auto")
+        )

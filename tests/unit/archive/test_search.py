@@ -3,11 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rk_exporter.api.fields import label
 from rk_exporter.archive.search import Search
 from rk_exporter.archive.status import Copies
 from rk_exporter.model.archive import Archive, Bucket
@@ -61,6 +63,35 @@ def test_name_with_a_folder() -> None:
     recording = uploaded(output_file_name=f"weekly/{NAME}")
     assert found(recording, objects={f"recordings/weekly/{NAME}": 100}).has("r1")
     assert not found(recording, objects={f"recordings/other/{NAME}": 100}).has("r1")
+
+
+ODD_NAMES = [
+    "Sprint\u00a0review.mp4",
+    "\U0001f468\u200d\U0001f469.mp4",
+    "tab\there.mp4",
+    " a.mp4 ",
+    "weekly /\u00ada.mp4",
+    f"{'x' * 250}.mp4",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("key", [None, "{output_file_name}"])
+@pytest.mark.parametrize("folder", ["", "2026/"])
+def test_odd_name(name: str, key: str | None, folder: str) -> None:
+    """A copy has the name that the API gave, although a label cannot show all its characters."""
+    recording = uploaded(output_file_name=label(msgspec.Raw(msgspec.json.encode(name))))
+    copies = found(recording, objects={f"recordings/{folder}{name}": 100}, key=key)
+    assert copies.has("r1") is (key is None or not folder)
+    assert not found(recording, objects={f"recordings/{name}x": 100}, key=key).has("r1")
+
+
+@pytest.mark.parametrize("name", [f"{'x' * 300}.mp4", "why?a=b.mp4"])
+@pytest.mark.parametrize("key", [None, "{output_file_name}"])
+def test_name_of_which_a_part_is_known(name: str, key: str | None) -> None:
+    """Nothing is known about the copy of a file whose name is not known as a whole."""
+    recording = uploaded(output_file_name=label(msgspec.Raw(msgspec.json.encode(name))))
+    assert found(recording, objects={f"recordings/{name}": 100}, key=key).has("r1") is None
 
 
 @pytest.mark.parametrize(
