@@ -35,8 +35,25 @@ app:rk_meetings:configured
     Alert(
         name="RealtimeKitAPIRateLimited",
         expr="""\
-sum by (<app>) (increase(rk_api_request_failures_total{reason="rate_limited"}[20m]))
-> 0
+(
+    sum by (<app>) (increase(rk_api_request_failures_total{reason="rate_limited"}[20m])) > 0
+  or on (<app>)
+    # An app makes no call while another one of its user is refused, or for an hour at most.
+    max by (<app>) (
+      last_over_time(rk_api_blocked_until_timestamp_seconds[<known>]) - time() + <known seconds>
+      > 0
+      and on (<exporter>)
+      sum by (<exporter>) (increase(rk_api_request_failures_total{reason="rate_limited"}[80m]))
+      > 0
+      unless on (<exporter app>)
+      sum by (<exporter app>) (
+        increase(
+          rk_api_request_failures_total{reason=~"auth|intercepted|server_error"}[80m]
+        )
+      )
+      > 0
+    )
+)
 and on (<app>)
 app:rk_meetings:configured
 """,
@@ -49,7 +66,10 @@ app:rk_meetings:configured
             "the other programs that use this user's tokens, or lower `--api.budget`."
         ),
         link=Link.EXPORTER,
-        note="While calls are blocked, the exporter tries one every 5 minutes or more.",
+        note=(
+            "While calls are blocked, one app of the user tries one every 5 minutes or more. The "
+            "other apps are blocked too, unless they have a reason of their own."
+        ),
     ),
     Alert(
         name="RealtimeKitBudgetExhausted",

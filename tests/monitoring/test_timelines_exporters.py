@@ -29,7 +29,10 @@ TOO_LONG = "RealtimeKitScrapeIntervalTooLong"
 NOTHING = "RealtimeKitNothingRead"
 STALE = "RealtimeKitDataStale"
 AUTH = "RealtimeKitAPIAuthFailing"
+LIMITED = "RealtimeKitAPIRateLimited"
 CRITICAL, WARNING = {"severity": "critical"}, {"severity": "warning"}
+# One call that Cloudflare rejects.
+REFUSED: Steps = [(0, 0), (20, 1)]
 SHOWN = [*app(), *meeting("ward"), *meeting("round")]
 
 
@@ -42,6 +45,10 @@ def rules(root: Path) -> Path:
 def failures(reason: str, steps: Steps) -> Series:
     labels = {**APP_LABELS, "api_endpoint": "active-recording", "reason": reason}
     return Series("rk_api_request_failures_total", labels, steps)
+
+
+def blocked(name: str, steps: Steps) -> Series:
+    return Series("rk_api_blocked_until_timestamp_seconds", {"rk_app": name}, steps)
 
 
 class TestExporterDown:
@@ -321,7 +328,7 @@ class TestApi:
         """One warning from the first 429 on, while one follows each block of 5 minutes."""
         shown = [*SHOWN, failures("rate_limited", growing(*range(20, 80, 6)))]
         limited = Timeline(130, [Target("a", shown)])
-        warning = Fires("RealtimeKitAPIRateLimited", begins=20, waits=1, ends=74, lags=20)
+        warning = Fires(LIMITED, begins=20, waits=1, ends=74, lags=20)
         check(promtool, rules, limited, warning)
 
     def test_first_429_of_a_process(self, promtool: str, rules: Path) -> None:
@@ -329,7 +336,33 @@ class TestApi:
         begin: Steps = [(0, None), (30, 0), (40, 1)]
         shown = [*SHOWN, failures("rate_limited", begin)]
         limited = Timeline(80, [Target("a", shown)])
-        check(promtool, rules, limited, Fires("RealtimeKitAPIRateLimited", 40, 1, ends=40, lags=20))
+        check(promtool, rules, limited, Fires(LIMITED, 40, 1, ends=40, lags=20))
+
+    def test_rate_limit_of_another_app(self, promtool: str, rules: Path) -> None:
+        """The warning is about each app that is blocked, whichever of them tries the calls."""
+        shown = [*SHOWN, *app("other"), *app("free"), failures("rate_limited", REFUSED)]
+        shown += [blocked(name, [(20, 60 * 95), (95, None)]) for name in (APP, "other")]
+        warnings = [
+            Fires(LIMITED, 20, 1, ends=95, lags=20, labels={"rk_app": name})
+            for name in (APP, "other")
+        ]
+        free = Silent(LIMITED, {"rk_app": "free"})
+        check(promtool, rules, Timeline(150, [Target("a", shown)]), *warnings, free)
+
+    @pytest.mark.parametrize("reason", ["auth", "intercepted", "server_error"])
+    def test_blocked_for_another_reason(self, reason: str, promtool: str, rules: Path) -> None:
+        """An app that is refused for its own reason is not blocked by another one's 429."""
+        own = {"rk_app": "other", "api_endpoint": "recording", "reason": reason}
+        refused = Series("rk_api_request_failures_total", own, growing(20))
+        shown = [*SHOWN, *app("other"), failures("rate_limited", REFUSED), refused]
+        shown += [blocked("other", [(20, 60 * 75), (75, None)])]
+        other = Silent(LIMITED, {"rk_app": "other"})
+        check(promtool, rules, Timeline(100, [Target("a", shown)]), other)
+
+    def test_blocked_without_a_429(self, promtool: str, rules: Path) -> None:
+        """Calls that another refusal blocks are not rate limited."""
+        shown = [*SHOWN, failures("rate_limited", [(0, 0)]), blocked(APP, [(20, 60 * 75)])]
+        check(promtool, rules, Timeline(100, [Target("a", shown)]), Silent(LIMITED))
 
     def test_budget(self, promtool: str, rules: Path) -> None:
         """A budget that is too small at every scrape is a warning."""
