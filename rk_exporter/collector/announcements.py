@@ -64,7 +64,7 @@ class Announcements:
         """What both have shown so far; it is replaced as a whole."""
         self._announced, self._judged = _Recent(), _Recent()
         self._waiting: dict[Change, float] = {}
-        """When polling saw the changes that no event has announced yet."""
+        """When polling saw the changes that no event has announced yet, in monotonic seconds."""
         self._expected = _DOCUMENTED
 
     def announce(self, change: Change | None, *, now: float, is_certain: bool = True) -> None:
@@ -84,19 +84,23 @@ class Announcements:
         if self._waiting.pop(change, None) is not None:
             self._confirm(change, now)
 
-    def observe(self, seen: Iterable[Change], *, now: float) -> None:
-        """Take in the changes that a pass has *seen*, and count those that no event announced."""
+    def observe(self, seen: Iterable[Change], *, now: float, monotonic: float) -> None:
+        """
+        Take in the changes that a pass has *seen*, and count those that no event announced.
+
+        Whoever sets the clock changes the unix time *now*, but not how long an event was awaited.
+        """
         for change in seen:
             if change in self._judged:
                 continue
             if change in self._announced:
                 self._confirm(change, now)
             elif change.status in self._expected and len(self._waiting) < _MOST_CHANGES:
-                self._waiting.setdefault(change, now)
+                self._waiting.setdefault(change, monotonic)
         late = [
             change
             for change, seen_at in self._waiting.items()
-            if not 0 <= now - seen_at < ANNOUNCED_WITHIN_SECONDS
+            if monotonic - seen_at >= ANNOUNCED_WITHIN_SECONDS
         ]
         for change in late:
             del self._waiting[change]

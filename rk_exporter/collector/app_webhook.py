@@ -40,7 +40,7 @@ class AppWebhook:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._since = clock.wall()
+        self._started_at = clock.monotonic()
         self.hints = Hints()
         self._announcements = Announcements()
         self._meetings: frozenset[str] = frozenset()
@@ -97,9 +97,12 @@ class AppWebhook:
         self, recordings: Iterable[KnownRecording], *, api_ahead_seconds: float
     ) -> WebhookStatus:
         """Take in the *recordings* after a pass, and return how well events announce changes."""
-        now, after = self._clock.wall(), {known.recording_id: known for known in recordings}
-        seen = changes(self._known, after.values(), since=self._since + max(0.0, api_ahead_seconds))
-        self._announcements.observe(seen, now=now)
+        now, monotonic = self._clock.wall(), self._clock.monotonic()
+        # By the clock as it is now: at the start it may have been wrong.
+        since = now - (monotonic - self._started_at)
+        after = {known.recording_id: known for known in recordings}
+        seen = changes(self._known, after.values(), since=since + max(0.0, api_ahead_seconds))
+        self._announcements.observe(seen, now=now, monotonic=monotonic)
         self._known = after
         return self.status
 

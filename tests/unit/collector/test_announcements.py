@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -74,53 +75,61 @@ class TestChanges:
         assert [*changes(before, after, since=NOW)] == expected
 
 
+def observe(seen: Announcements, changes: Iterable[Change], *, at: float) -> None:
+    """Let a pass see *changes* while nobody sets the clock."""
+    seen.observe(changes, now=at, monotonic=at)
+
+
 class TestAnnouncements:
     def test_announced_before(self) -> None:
         """A change that an event announced before polling saw it is a proof."""
         seen = Announcements()
         seen.announce(STARTED, now=NOW)
-        seen.observe([STARTED], now=NOW + 600)
+        observe(seen, [STARTED], at=NOW + 600)
         assert seen.evidence.last_announced_at == NOW + 600
         assert seen.evidence.missed == 0
 
     def test_announced_after(self) -> None:
         """An event may be late by less than two minutes."""
         seen = Announcements()
-        seen.observe([STARTED], now=NOW)
-        seen.observe([], now=NOW + 119)
+        observe(seen, [STARTED], at=NOW)
+        observe(seen, [], at=NOW + 119)
         seen.announce(STARTED, now=NOW + 119)
-        seen.observe([], now=NOW + 200)
+        observe(seen, [], at=NOW + 200)
         assert seen.evidence.last_announced_at == NOW + 119
         assert seen.evidence.missed == 0
 
     def test_missed(self) -> None:
         """A change without an event counts once, after two minutes; a late event does not help."""
         seen = Announcements()
-        seen.observe([STARTED], now=NOW)
+        observe(seen, [STARTED], at=NOW)
         for later in (120, 135, 150):
-            seen.observe([STARTED], now=NOW + later)
+            observe(seen, [STARTED], at=NOW + later)
         missed = WebhookEvidence(last_missed_at=NOW + 120, missed_in_a_row=1, missed=1)
         assert seen.evidence == missed
         seen.announce(STARTED, now=NOW + 300)
-        seen.observe([STARTED], now=NOW + 301)
+        observe(seen, [STARTED], at=NOW + 301)
         assert seen.evidence == replace(missed, last_event_at=NOW + 300)
 
     def test_several_missed(self) -> None:
         """Changes that were judged already hide none of the changes after them."""
         seen, ended = Announcements(), Change("recording", Status.UPLOADED)
-        seen.observe([STARTED], now=NOW)
-        seen.observe([STARTED, ended, Change("another", Status.UPLOADED)], now=NOW + 120)
-        seen.observe([], now=NOW + 240)
+        observe(seen, [STARTED], at=NOW)
+        observe(seen, [STARTED, ended, Change("another", Status.UPLOADED)], at=NOW + 120)
+        observe(seen, [], at=NOW + 240)
         assert (seen.evidence.missed, seen.evidence.missed_in_a_row) == (3, 3)
-        seen.observe([STARTED, ended, Change("third", Status.ERRORED)], now=NOW + 300)
-        seen.observe([], now=NOW + 420)
+        observe(seen, [STARTED, ended, Change("third", Status.ERRORED)], at=NOW + 300)
+        observe(seen, [], at=NOW + 420)
         assert seen.evidence.missed == 4
 
-    def test_clock_that_is_set_back(self) -> None:
-        """A change from the future was missed: how long it has waited is not known."""
+    @pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+    def test_clock_that_is_set(self, jump: float) -> None:
+        """An event has as much time as otherwise, whatever somebody does to the clock."""
         seen = Announcements()
-        seen.observe([STARTED], now=NOW)
-        seen.observe([], now=NOW - 1)
+        seen.observe([STARTED], now=NOW, monotonic=0.0)
+        seen.observe([], now=NOW + jump, monotonic=119.0)
+        assert seen.evidence.missed == 0
+        seen.observe([], now=NOW + jump + 1, monotonic=120.0)
         assert seen.evidence.missed == 1
 
     def test_most_changes(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,49 +140,49 @@ class TestAnnouncements:
         for change in (first, second, third):
             seen.announce(change, now=NOW)
         for change in (second, third):
-            seen.observe([change], now=NOW + 1)
-        seen.observe([], now=NOW + 200)
+            observe(seen, [change], at=NOW + 1)
+        observe(seen, [], at=NOW + 200)
         assert seen.evidence.missed == 0
-        seen.observe([first], now=NOW + 300)
-        seen.observe([Change(key, Status.RECORDING) for key in "def"], now=NOW + 301)
+        observe(seen, [first], at=NOW + 300)
+        observe(seen, [Change(key, Status.RECORDING) for key in "def"], at=NOW + 301)
         # The first change and one of the others wait.
-        seen.observe([], now=NOW + 421)
+        observe(seen, [], at=NOW + 421)
         assert seen.evidence.missed == 2
 
     def test_recovered(self) -> None:
         """An announced change ends a row of missed ones."""
         seen = Announcements()
-        seen.observe([STARTED], now=NOW)
-        seen.observe([], now=NOW + 120)
+        observe(seen, [STARTED], at=NOW)
+        observe(seen, [], at=NOW + 120)
         ended = Change("recording", Status.UPLOADED)
         seen.announce(ended, now=NOW + 130)
-        seen.observe([ended], now=NOW + 135)
+        observe(seen, [ended], at=NOW + 135)
         assert (seen.evidence.missed, seen.evidence.missed_in_a_row) == (1, 0)
 
     @pytest.mark.parametrize("status", [Status.INVOKED, Status.PAUSED])
     def test_learned_statuses(self, status: Status) -> None:
         """States that the documentation leaves out are missed only if an event has had them."""
         seen = Announcements()
-        seen.observe([Change("one", status)], now=NOW)
-        seen.observe([], now=NOW + 120)
+        observe(seen, [Change("one", status)], at=NOW)
+        observe(seen, [], at=NOW + 120)
         assert seen.evidence.missed == 0
         seen.announce(Change("two", status), now=NOW + 121)
-        seen.observe([Change("three", status)], now=NOW + 122)
-        seen.observe([], now=NOW + 242)
+        observe(seen, [Change("three", status)], at=NOW + 122)
+        observe(seen, [], at=NOW + 242)
         assert seen.evidence.missed == 1
         # Those of the documentation still are.
-        seen.observe([Change("three", Status.ERRORED)], now=NOW + 243)
-        seen.observe([], now=NOW + 363)
+        observe(seen, [Change("three", Status.ERRORED)], at=NOW + 243)
+        observe(seen, [], at=NOW + 363)
         assert seen.evidence.missed == 2
 
     def test_learned_from_another_app(self) -> None:
         """Such a state is expected as soon as it is certain that the event was about this app."""
         seen = Announcements()
         seen.announce(Change("one", Status.PAUSED), now=NOW, is_certain=False)
-        seen.observe([Change("one", Status.PAUSED)], now=NOW)
+        observe(seen, [Change("one", Status.PAUSED)], at=NOW)
         for number, status in enumerate((Status.PAUSED, Status.RECORDING), start=1):
-            seen.observe([Change("two", status)], now=NOW + 200 * number)
-            seen.observe([], now=NOW + 200 * number + 120)
+            observe(seen, [Change("two", status)], at=NOW + 200 * number)
+            observe(seen, [], at=NOW + 200 * number + 120)
             assert seen.evidence.missed == number
 
     def test_other_event(self) -> None:
@@ -189,8 +198,8 @@ class TestAnnouncements:
         seen = Announcements()
         seen.announce(Change("elsewhere", Status.INVOKED), now=NOW, is_certain=False)
         seen.announce(None, now=NOW, is_certain=False)
-        seen.observe([Change("here", Status.INVOKED)], now=NOW + 1)
-        seen.observe([], now=NOW + 300)
+        observe(seen, [Change("here", Status.INVOKED)], at=NOW + 1)
+        observe(seen, [], at=NOW + 300)
         assert seen.evidence == WebhookEvidence()
 
     def test_last_event(self) -> None:
@@ -198,7 +207,7 @@ class TestAnnouncements:
         seen = Announcements()
         seen.announce(STARTED, now=NOW)
         seen.announce(None, now=NOW + 10)
-        seen.observe([STARTED], now=NOW + 15)
+        observe(seen, [STARTED], at=NOW + 15)
         assert seen.evidence == WebhookEvidence(last_event_at=NOW + 10, last_announced_at=NOW + 15)
 
     @pytest.mark.parametrize("order", ["event first", "polling first"])
@@ -207,9 +216,9 @@ class TestAnnouncements:
         seen, polled_at = Announcements(), NOW + 1
         if order == "polling first":
             polled_at = NOW - 1
-            seen.observe([STARTED], now=polled_at)
+            observe(seen, [STARTED], at=polled_at)
         seen.announce(STARTED, now=NOW, is_certain=False)
-        seen.observe([STARTED], now=polled_at)
+        observe(seen, [STARTED], at=polled_at)
         assert seen.evidence == WebhookEvidence(
             last_event_at=NOW, last_announced_at=max(NOW, polled_at)
         )
@@ -231,7 +240,7 @@ class TestAnnouncements:
                 seen.announce(change, now=now)
             else:
                 polled.add(change)
-                seen.observe([change], now=now)
-        seen.observe([], now=now + 120)
+                observe(seen, [change], at=now)
+        observe(seen, [], at=now + 120)
         assert seen.evidence.missed <= len(polled)
         assert seen.evidence.missed_in_a_row <= seen.evidence.missed

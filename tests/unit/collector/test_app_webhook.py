@@ -234,6 +234,29 @@ class TestStatus:
         hooked.clock.sleep(120)
         assert hooked.observe(recording, api_ahead_seconds=ahead).missed == missed
 
+    @pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+    def test_clock_that_is_set(self, jump: float) -> None:
+        """An event that arrives in time announces a change, although the clock is set meanwhile."""
+        hooked = Hooked()
+        hooked.observe(known("r"), known("s"))
+        hooked.clock.now += jump
+        hooked.clock.sleep(15)
+        assert hooked.observe(known("r"), known("s")).missed == 0
+        hooked.announce(known("r"), known("s"))
+        assert hooked.webhook.status == WebhookStatus(WebhookHealth.HEALTHY, hooked.clock.now, 0)
+
+    @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
+    def test_clock_that_was_wrong_at_the_start(self, jump: float) -> None:
+        """What counts is whether a recording began after the start, by the clock as it is now."""
+        hooked = Hooked()
+        hooked.clock.sleep(15)
+        hooked.clock.now += jump
+        before, after = hooked.clock.now - 16, hooked.clock.now
+        recordings = known("r", invoked_at=before), known("s", invoked_at=after)
+        hooked.observe(*recordings)
+        hooked.clock.sleep(120)
+        assert hooked.observe(*recordings).missed == 1
+
 
 class TestIdleMeetings:
     """How rarely idle meetings are read."""
