@@ -68,6 +68,10 @@ class ArchiveStatus:
         """Return whether the last list succeeded; None before the end of the first one."""
         return False if self.failure else None if self.copies is None else True
 
+    def counting_on(self, before: "ArchiveStatus") -> "ArchiveStatus":
+        """Return the status with the counters of the archive that the app had *before*."""
+        return replace(self, durations=before.durations, failures=before.failures)
+
     def after_success(self, copies: Copies, *, seconds: float, now: float) -> "ArchiveStatus":
         """Return the status after a list that took *seconds* and ended *now*."""
         return replace(

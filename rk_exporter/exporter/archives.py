@@ -28,7 +28,8 @@ class Archives:
         """
         Return the archive that an app wants, or None if it wants none.
 
-        If it is the one that the app had *before*, what is known about the copies stays.
+        If it is the one that the app had *before*, what is known about the copies stays. Otherwise
+        only the counters go on, because they are the app's.
         """
         if before is not None:
             if wanted is not None and _is_same(before.archive, wanted):
@@ -40,7 +41,10 @@ class Archives:
         reader = self._readers.get(wanted.bucket)
         if reader is None:
             reader = self._readers[wanted.bucket] = self._make_reader(wanted.bucket, self._clock)
-        return reader.add(wanted)
+        app = reader.add(wanted)
+        if before is not None:
+            app.status = app.status.counting_on(before.status)
+        return app
 
     def leave(self, archive: AppArchive | None) -> None:
         """Look for no more copies of an app that is gone, or has another archive now."""
