@@ -201,6 +201,9 @@ def parse_state_file(name: str) -> Path:
         raise ValueError(f"there is no folder {path.parent}; create it, or give another path")
     if _is_folder(path):
         raise ValueError(f"{path} is a folder; give the path of a file in it")
+    if bounded_call(path.is_symlink):
+        # Each write replaces the file, and its lock is beside it.
+        raise ValueError(f"{path} is a link; give the path that it leads to")
     return path
 
 

@@ -479,7 +479,11 @@ class TestRefusals:
             (os.mkfifo, "state.file: {path}: must be a regular file"),
             (
                 lambda path: path.symlink_to("/dev/zero"),
-                "state.file: {path}: must be a regular file",
+                "--state.file: {path} is a link; give the path that it leads to",
+            ),
+            (
+                lambda path: path.symlink_to("not-yet"),
+                "--state.file: {path} is a link; give the path that it leads to",
             ),
             (occupy_by_socket, "state.file: {path}: must be a regular file"),
             (lambda path: path.symlink_to(path), "--state.file: cannot be used (Too many"),
@@ -507,7 +511,8 @@ class TestRefusals:
             ),
         ],
         ids=[
-            *("folder", "FIFO", "device", "socket", "loop", "no folder", "no lock"),
+            *("folder", "FIFO", "link to a device", "link to nothing", "socket", "loop"),
+            *("no folder", "no lock"),
             "linked lock",
             *("unreadable", "read-only"),
         ],
@@ -521,6 +526,21 @@ class TestRefusals:
         assert 2 == result.exit_code
         assert result.output.startswith(f"Error: {message.format(path=path)}")
         assert 1 == result.output.count("\n")
+
+    def test_link(self, path: Path) -> None:
+        """A link is no second name for the file of another exporter: its lock is beside the file."""
+        path.write_bytes(b"{}")
+        link = path.with_name("link")
+        link.symlink_to(path)
+        result = invoke("scrape", "--state.file", str(link))
+        assert (2, True, b"{}") == (result.exit_code, link.is_symlink(), path.read_bytes())
+
+    def test_link_to_the_folder(self, path: Path) -> None:
+        """The folder of the file may be a link, as systemd's is."""
+        folder = path.parent.with_name("linked")
+        folder.symlink_to(path.parent)
+        invoke("scrape", "--state.file", str(folder / path.name))
+        assert path.is_file()
 
     def test_file_system_without_files(self) -> None:
         """A folder in which not even root can create a file is refused as well."""
