@@ -143,7 +143,7 @@ def _app(app: AppSnapshot, known: Existence, *, now: float) -> AppDocument:
         token_failure=_failure(token_failure(app)),
         discovery_failure=_failure(discovery_failure(app)),
         blocked_until_timestamp_seconds=blocked_until(app),
-        notes=[*notes(known)],
+        notes=[*notes(app, known)],
         meetings=[_meeting(reading, known, now=now) for reading in app.readings],
     )
 

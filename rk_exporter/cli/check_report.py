@@ -51,7 +51,7 @@ def lines(
             yield f"  live meetings: {paint(_FAILED, Tone.BAD)} {_failure_text(failure)}"
         shown = _Listing(app, known, now=snapshot.taken_at, paint=paint)
         yield from shown.lines(offline=offline)
-        yield from (f"  {paint('note', Tone.DOUBTFUL)}: {note}" for note in notes(known))
+        yield from (f"  {paint('note', Tone.DOUBTFUL)}: {note}" for note in notes(app, known))
 
 
 def summary_line(

@@ -138,8 +138,10 @@ def missing_meeting(reading: Reading, known: Existence) -> tuple[str, str] | Non
     return "the API has no meeting with this id", f"correct or remove it: {place}"
 
 
-def notes(known: Existence) -> Iterator[str]:
-    """Return what the check did not find out."""
+def notes(app: AppSnapshot, known: Existence) -> Iterator[str]:
+    """Return what the check did not find out about the meetings of *app*."""
+    if app.up and app.discovery and not app.discovery.up and app.discovery.failure is None:
+        yield f"not all live meetings are listed; {_BUDGET_NOTE}"
     if known.refusal:
         yield (
             f"{known.refusal}, so the check cannot see whether meetings without a recording exist; "

@@ -108,6 +108,24 @@ def test_failed_discovery() -> None:
     assert "auth" == document_of(shown)["apps"][0]["discovery_failure"]["reason"]
 
 
+@pytest.mark.parametrize(
+    ("last_success", "notes"),
+    [
+        (None, ["not all live meetings are listed; check uses at most a tenth of the budget"]),
+        (NOW, []),
+    ],
+)
+def test_live_meetings_that_are_not_all_listed(
+    last_success: float | None, notes: list[str]
+) -> None:
+    """A list of live sessions that takes more than a check is a note, as meetings left out are."""
+    discovery = DiscoveryState(last_success_timestamp_seconds=last_success)
+    shown = snapshot(reading(), up=True, discovery=discovery)
+    assert [f"  note: {note}" for note in notes] == list(report.lines(shown))[2:]
+    assert is_fine(shown)
+    assert notes == document_of(shown)["apps"][0]["notes"]
+
+
 def test_read_through_the_list() -> None:
     """The app's line says that the exporter reads the list."""
     shown = snapshot(reading(), read_mode=ReadMode.LIST)
