@@ -80,4 +80,3 @@ class SessionWalk:
     def restart(self) -> None:
         """Begin again with the first page."""
         self._walk.restart()
-        self._found = {}

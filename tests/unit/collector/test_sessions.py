@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from rk_exporter.api.results import LiveSession, Page, Paging
 from rk_exporter.collector.discovery import Discovery
+from rk_exporter.collector.session_walk import SessionWalk
 from rk_exporter.model.errors import ApiError, ClientError, ConnectFailed, NotFound, ServerError
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.ratelimit.limiter import RateLimitWait
 from tests.support import virtual_time
-from tests.support.building import NOW, VirtualClock, pass_context
+from tests.support.building import NOW, VirtualClock, pass_context, run
 from tests.support.log_lines import lines
 from tests.support.one_app import Client
 
@@ -126,6 +128,18 @@ class TestDue:
             assert len(sessions.client.called) == 4
 
         with_sessions(steps)
+
+    def test_calls_that_were_made(self) -> None:
+        """A call that the rate limiter does not allow is not one of those that were made."""
+        walk = SessionWalk()
+
+        async def fetch(page_no: int) -> Page[LiveSession]:
+            if page_no == 3:
+                raise RateLimitWait
+            return Page((), (str(page_no),), Paging(total_count=9, end_offset=page_no))
+
+        assert not run(walk.go_on(fetch, most_calls=9))
+        assert (2, 2) == (walk.calls, walk.page_count)
 
     @pytest.mark.parametrize(("live", "seconds"), [("a", 40.0), ("abcde", 120.0)])
     def test_small_budget(self, live: str, seconds: float) -> None:
