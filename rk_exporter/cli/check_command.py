@@ -75,7 +75,8 @@ def check_command(*, offline: bool, is_probe: bool, output_format: str, **_optio
     The exit code is 0 if all is fine, 1 if the token is rejected or a meeting does not exist or
     cannot be read, and 2 if the configuration cannot be used.
 
-    Each run makes at most a tenth of --api.budget in API calls; meetings beyond that are counted.
+    Each run makes at most a tenth of --api.budget in API calls in any 5 minutes; listed meetings
+    beyond that are counted.
     The calls add to those of a running exporter and of other runs, because processes do not know of
     each other. If several run for one Cloudflare user, divide --api.budget between them.
 

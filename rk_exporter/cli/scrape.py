@@ -26,7 +26,7 @@ def scrape_command(**_options: object) -> None:
     Use it with the textfile collector of node_exporter. The exit code is 1 if an app cannot be
     read. The command prints the metrics in this case too, and they include the failure.
 
-    Each run makes at most a tenth of --api.budget in API calls.
+    Each run makes at most a tenth of --api.budget in API calls in any 5 minutes.
     """
     exporter, snapshot = run(_scrape(configured()))
     print_all(encode(exporter.families(snapshot), Format.TEXT))
