@@ -58,10 +58,11 @@ class AppPass:
         readings = parts.sync_meetings(before.snapshot.readings)
         if self._context.token != before.token:
             readings = retried(readings)
+        list_calls = parts.lister.usual_calls
         parts.selector.select(
             parts.load(before, meetings=len(readings)),
-            list_calls=parts.lister.usual_calls,
-            list_is_failing=parts.lister.is_failing,
+            list_calls=list_calls,
+            list_works=not parts.lister.is_failing and list_calls <= parts.limiter.limit,
         )
         waiting = parts.due(before, readings, fresh_seconds=self._fresh_seconds)
         waiting += self._hints.readings(readings, waiting)

@@ -112,11 +112,11 @@ class ReadModeSelector:
         self._app, self._forced = app, forced
         self.mode = forced or self.mode
 
-    def select(self, load: Load, *, list_calls: int, list_is_failing: bool) -> None:
-        """Select how to read, given the *load* and how reading the list works."""
+    def select(self, load: Load, *, list_calls: int, list_works: bool) -> None:
+        """Select how to read, given the *load*, and whether the list can be read."""
         is_over = self.is_over_budget = load.is_over_budget(was_over_budget=self.is_over_budget)
         # A list that takes more calls than there are meetings does not help.
-        list_helps = load.meetings > list_calls and not list_is_failing
+        list_helps = load.meetings > list_calls and list_works
         if self._forced is None:
             self.mode = ReadMode.LIST if is_over and list_helps else ReadMode.ACTIVE_RECORDING
         if self._forced is not ReadMode.LIST:

@@ -11,6 +11,12 @@ class _Want:
     """When the reservation ends if its app makes no more passes, in monotonic seconds."""
     rank: int
     together: bool
+    is_granted: bool
+
+    @property
+    def place(self) -> tuple[bool, int]:
+        """Return what is smaller for those that come earlier."""
+        return not self.is_granted, self.rank
 
 
 @dataclass(eq=False)
@@ -22,6 +28,9 @@ class FairOrder:
     last apps would never be read. An app that needs few calls leaves the rest to the others. The
     calls of each app are counted until there are enough for all apps. An app that begins to need
     more than it gets does not catch up for the time before.
+
+    An app that needs its calls together keeps its turn until they are granted. Then they come
+    before all others, or two apps could begin with the same calls and none could end.
     """
 
     _wants: dict[Hashable, _Want] = field(default_factory=dict, init=False)
@@ -30,13 +39,13 @@ class FairOrder:
     """The rank of the app that was served last."""
 
     def reserved(self, app: Hashable, now: float) -> int:
-        """Return how many calls are reserved for other apps, which had fewer."""
+        """Return how many calls are reserved for other apps, whose turn is earlier."""
         if not self._wants:
             return 0
         known = self._wants.get(app)
-        own = self._rank(app) if known is None else known.rank
+        own = (True, self._rank(app)) if known is None else known.place
         return sum(
-            want.calls for want in self._wants.values() if want.rank < own and want.until > now
+            want.calls for want in self._wants.values() if want.place < own and want.until > now
         )
 
     def reserve(self, app: Hashable, *, calls: int, until: float, together: bool = False) -> None:
@@ -48,10 +57,24 @@ class FairOrder:
         known = self._wants.get(app)
         if known is None:
             self._ranks[app] = max(self._rank(app), self._current)
-            self._wants[app] = _Want(calls, until, self._ranks[app], together)
+            self._wants[app] = _Want(calls, until, self._ranks[app], together, is_granted=False)
         else:
-            is_together = together or known.together
-            self._wants[app] = _Want(max(calls, known.calls), until, known.rank, is_together)
+            self._wants[app] = replace(
+                known,
+                calls=max(calls, known.calls),
+                until=until,
+                together=together or known.together,
+            )
+
+    def grant(self, app: Hashable) -> None:
+        """Let an app make the calls now that are reserved for it, before all others."""
+        self._wants[app] = replace(self._wants[app], is_granted=True)
+
+    def end_turn(self, app: Hashable) -> None:
+        """Let an app that was granted calls wait for its next turn, behind those that had fewer."""
+        want = self._wants.get(app)
+        if want is not None and want.is_granted:
+            self._wants[app] = replace(want, rank=self._rank(app), is_granted=False)
 
     def serve(self, app: Hashable) -> None:
         """Count a call of an app."""

@@ -65,6 +65,11 @@ class RateLimiter:
         return self._group.budget.limit / self._group.app_count
 
     @property
+    def limit(self) -> int:
+        """Return the calls of the 300 s budget, of all apps of the group together."""
+        return self._group.budget.limit
+
+    @property
     def is_blocked(self) -> bool:
         """Return whether calls were refused and no call has succeeded since."""
         return strictest(self._breakers) is not None
@@ -89,14 +94,21 @@ class RateLimiter:
         self._app.use_token(context.token)
         if self._breakers.must_wait(self._group.monotonic()):
             return False
+        if calls > self.limit:
+            # It will never be their turn, and the other apps must not wait for it.
+            return False
         is_affordable = self._own_calls(context) >= calls
         self._reserve(calls, context, together=calls > 1)
+        if is_affordable:
+            self._group.order.grant(self)
         self._refused += not is_affordable
         return is_affordable
 
     def end_pass(self) -> None:
         """End a pass over the app: calls are reserved only if it did not get all that it needed."""
-        if not self._refused:
+        if self._refused:
+            self._group.order.end_turn(self)
+        else:
             self._group.order.satisfy(self)
         self._refused = 0
 

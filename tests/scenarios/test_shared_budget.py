@@ -32,12 +32,14 @@ BUDGET = 20
 TOKENS = ("simulated", "second", "third")
 
 
-def three_apps(path: Path, *keys: str, budget: int = BUDGET) -> Config:
+def three_apps(
+    path: Path, *keys: str, budget: int = BUDGET, read: str = "active-recording"
+) -> Config:
     """Return a configuration of three apps, each with a token of its own and one of the *keys*."""
     meetings = f"meetings: {{ids: {MEETINGS}}}"
     names = [TOKEN_VARIABLE, "SECOND", "THIRD"]
     path.write_text(
-        f"account_id: account\napi: {{read: active-recording, budget: {budget}, "
+        f"account_id: account\napi: {{read: {read}, budget: {budget}, "
         f"base_url: '{BASE_URL}'}}\napps:\n"
         + "".join(
             f"  - {{app_id: app-{number}, api_token_env: {name}, {meetings}{key and ', '}{key}}}\n"
@@ -95,6 +97,43 @@ class TestGroups:
         found = labelled(text, "rk_api_budget_limit")
         limits = {labels["rk_app"]: limit for labels, limit in found}
         assert limits == {"app-0": 40, "app-1": 40, "app-2": BUDGET}
+
+    @pytest.mark.parametrize(("count", "budget", "seconds"), [(3, 60, 75), (12, 240, 75)])
+    def test_lists_take_turns(
+        self, count: int, budget: int, seconds: float, tmp_path: Path
+    ) -> None:
+        """If the budget is too small for the lists of all apps, each is read in its turn."""
+        path = tmp_path / "rk.yml"
+        app = f"  - {{app_id: app-%d, meetings: {{ids: {THIRTY}}}}}\n"
+        path.write_text(
+            f"account_id: account\napi: {{budget: {budget}, base_url: '{BASE_URL}'}}\napps:\n"
+            + "".join(app % number for number in range(count))
+        )
+
+        async def steps(simulation: Simulation) -> list[float]:
+            text = await simulation.last_scrape(60)
+            found = labelled(text, "rk_meeting_last_success_timestamp_seconds")
+            assert len(found) == count * len(THIRTY)
+            return [simulation.now() - read_at for _, read_at in found]
+
+        configuration = load(path, {}, {TOKEN_VARIABLE: "simulated"})
+        assert max(simulate(steps, meetings=THIRTY, configuration=configuration)) < seconds
+
+    @pytest.mark.parametrize("budget", [1, 2, 3])
+    def test_smaller_than_a_list(self, budget: int, tmp_path: Path) -> None:
+        """If the budget has fewer calls than a list, meetings are read one by one."""
+
+        async def steps(simulation: Simulation) -> list[str]:
+            called: list[str] = []
+            simulation.proxy.before = lambda call: called.append(call.app_id)
+            await simulation.last_scrape(240)
+            return called
+
+        path = tmp_path / "rk.yml"
+        configuration = three_apps(path, budget=budget, read="auto")
+        called = simulate(steps, meetings=MEETINGS, configuration=configuration, token=TOKENS)
+        assert len(called) >= 11 * budget
+        assert {"app-0", "app-1", "app-2"} == set(called)
 
     def test_block(self, tmp_path: Path) -> None:
         """A 429 blocks all apps of the group, because Cloudflare blocks the user."""

@@ -327,7 +327,7 @@ class TestChange:
             strict = replace(later, stale_after_seconds=60.0)
             assert strict.changed_state(before).snapshot.recordings == ()
             # A meeting may wait that long for its turn.
-            strict.selector.select(Load(1, 20.0, 1.0), list_calls=4, list_is_failing=False)
+            strict.selector.select(Load(1, 20.0, 1.0), list_calls=4, list_works=True)
             assert len(strict.changed_state(before).snapshot.recordings) == 1
 
         with_parts(steps, limiter=limiter_of(1))
@@ -469,7 +469,7 @@ class TestBudget:
             now = parts.clock.wall()
             state = parts.initial_state(None)
             load = parts.load(state, meetings=meetings)
-            parts.selector.select(load, list_calls=4, list_is_failing=False)
+            parts.selector.select(load, list_calls=4, list_works=True)
             grace = 0.0
             if is_blocked:
                 state = replace(state, grace=state.grace.record_block(now, 20.0))

@@ -22,11 +22,9 @@ class Selection:
         self.selector = ReadModeSelector("production", forced)
         self._log = log
 
-    def select(
-        self, meetings: int, *, list_calls: int = 4, list_is_failing: bool = False
-    ) -> ReadMode:
+    def select(self, meetings: int, *, list_calls: int = 4, list_works: bool = True) -> ReadMode:
         load = Load(meetings, 15.0, 600.0)
-        self.selector.select(load, list_calls=list_calls, list_is_failing=list_is_failing)
+        self.selector.select(load, list_calls=list_calls, list_works=list_works)
         return self.selector.mode
 
     def messages(self) -> list[tuple[str, str]]:
@@ -67,7 +65,7 @@ def test_other_configuration(caplog: pytest.LogCaptureFixture) -> None:
 def test_forced_list(caplog: pytest.LogCaptureFixture) -> None:
     """A forced list is read whatever the load is, and nothing is logged."""
     selection = Selection(caplog, LIST)
-    modes = [selection.select(count, list_is_failing=True, list_calls=99) for count in (1, 1000, 1)]
+    modes = [selection.select(count, list_works=False, list_calls=99) for count in (1, 1000, 1)]
     assert (modes, selection.messages()) == ([LIST] * 3, [])
 
 
@@ -92,7 +90,7 @@ def test_list_that_fails(caplog: pytest.LogCaptureFixture) -> None:
     selection = Selection(caplog)
     assert [selection.select(100), selection.select(100)] == [LIST, LIST]
     assert selection.messages() == [THROUGH_THE_LIST]
-    assert [selection.select(100, list_is_failing=True) for _ in range(3)] == [EACH] * 3
+    assert [selection.select(100, list_works=False) for _ in range(3)] == [EACH] * 3
     assert [level for level, _ in selection.messages()] == ["WARNING"]
     assert [selection.select(100), selection.select(100)] == [LIST, LIST]
     assert selection.messages() == [THROUGH_THE_LIST]

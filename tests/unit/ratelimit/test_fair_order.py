@@ -1,8 +1,9 @@
 """The order in which apps of a budget group get calls."""
 
 from collections import Counter
+from itertools import cycle, islice
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rk_exporter.ratelimit.fair_order import FairOrder
@@ -32,6 +33,40 @@ def run_passes(needs: list[int], *, calls: int, passes: int) -> Counter[int]:
             else:
                 order.satisfy(app)
     return made
+
+
+def run_lists(needs: list[int], *, calls: int, passes: int) -> tuple[Counter[int], int]:
+    """
+    Return how many lists each app has read, by its position, and how many were not read to the end.
+
+    In each pass, each app asks for as many calls as its list *needs*, and makes them at the same
+    time as the others. Then it wants one more. Unused calls are saved.
+    """
+    order, complete, partial, left = FairOrder(), Counter[int](), 0, 0
+    for _ in range(passes):
+        left = min(left, max(needs)) + calls
+        missing: dict[int, int] = {}
+        for app, need in enumerate(needs):
+            is_affordable = left - order.reserved(app, 0.0) >= need
+            order.reserve(app, calls=need, until=FOREVER, together=True)
+            if is_affordable:
+                order.grant(app)
+                missing[app] = need
+        for app in islice(cycle(missing), len(missing) * max(needs)):
+            if missing[app] and left > order.reserved(app, 0.0):
+                order.serve(app)
+                missing[app], left = missing[app] - 1, left - 1
+        complete.update(app for app in missing if not missing[app])
+        partial += sum(map(bool, missing.values()))
+        for app in range(len(needs)):
+            if app in missing and left > order.reserved(app, 0.0):
+                order.serve(app)
+                left -= 1
+                order.satisfy(app)
+            else:
+                order.reserve(app, calls=1, until=FOREVER)
+                order.end_turn(app)
+    return complete, partial
 
 
 def test_first_come_first_served() -> None:
@@ -114,6 +149,49 @@ def test_no_app_starves(needs: list[int], calls: int) -> None:
     made = run_passes(needs, calls=calls, passes=passes)
     for app, need in enumerate(needs):
         assert made[app] >= min(passes * need, passes * calls // len(needs)) // 3 - 2
+
+
+@given(st.lists(st.integers(2, 9), min_size=2, max_size=30), st.integers(1, 60))
+@example([4, 4, 4], 3)
+@example([4] * 30, 30)
+def test_no_list_starves(needs: list[int], calls: int) -> None:
+    """Whatever lists the apps read, each list that begins ends, and each app reads its list."""
+    passes = 20 * len(needs)
+    complete, partial = run_lists(needs, calls=calls, passes=passes)
+    assert 0 == partial
+    for app, need in enumerate(needs):
+        fair = passes * calls // len(needs) // (need + 1)
+        assert complete[app] >= min(passes, fair) // 3 - 1
+
+
+def test_granted_calls_come_first() -> None:
+    """Calls that an app may make now are reserved for it, whoever had fewer calls."""
+    order = FairOrder()
+    for _ in range(3):
+        order.serve("a")
+    order.reserve("b", calls=2, until=FOREVER)
+    order.reserve("a", calls=4, until=FOREVER, together=True)
+    assert [2, 0] == [order.reserved(app, 0.0) for app in "ab"]
+    order.grant("a")
+    assert [0, 4] == [order.reserved(app, 0.0) for app in "ab"]
+    order.serve("a")
+    assert [0, 3] == [order.reserved(app, 0.0) for app in "ab"]
+
+
+def test_turns_end() -> None:
+    """An app that did not make all calls that it was granted waits behind those that had fewer."""
+    order = FairOrder()
+    order.reserve("a", calls=6, until=FOREVER, together=True)
+    order.serve("b")
+    order.reserve("b", calls=5, until=FOREVER, together=True)
+    order.serve("a")
+    order.end_turn("a")
+    assert [0, 5] == [order.reserved(app, 0.0) for app in "ab"]
+    order.grant("a")
+    for _ in range(4):
+        order.serve("a")
+    order.end_turn("a")
+    assert [5, 0] == [order.reserved(app, 0.0) for app in "ab"]
 
 
 def test_many_needy_apps() -> None:

@@ -270,6 +270,47 @@ class TestCanAfford:
             client.begin_pass()
         assert max(0, app.affordable - (needed - 1)) == other.affordable
 
+    @in_virtual_time
+    async def test_at_the_same_time(self, world: World) -> None:
+        """Of two apps that need most of the calls together, one gets them, and then the other."""
+        await world.rest()
+        app, other = world.app(), world.app()
+        for first, second in ((app, other), (other, app)):
+            assert first.limiter.can_afford(30, first.context)
+            assert not second.limiter.can_afford(30, second.context)
+            for _ in range(30):
+                assert 0 == await first.call()
+            first.limiter.end_pass()
+            second.limiter.end_pass()
+            await asyncio.sleep(15)
+            for client in (app, other):
+                client.begin_pass()
+
+    @in_virtual_time
+    async def test_more_than_the_limit(self, world: World) -> None:
+        """Calls that the budget never allows are reserved for nobody."""
+        await world.rest()
+        app, other = world.app(), world.app()
+        await other.call()
+        assert not app.limiter.can_afford(app.limiter.limit + 1, app.context)
+        assert 39 == other.affordable
+
+    @in_virtual_time
+    async def test_turn_that_is_cut_short(self, world: World) -> None:
+        """An app that could not make all calls that it was granted lets the others go first."""
+        await world.rest()
+        app, other = world.app(), world.app()
+        assert app.limiter.can_afford(30, app.context)
+        assert not other.limiter.can_afford(30, other.context)
+        await app.call(left=0, reset_seconds=10.0)
+        assert await app.call() is None
+        await asyncio.sleep(15)
+        for client in (app, other):
+            client.limiter.end_pass()
+            client.begin_pass()
+        assert not app.limiter.can_afford(30, app.context)
+        assert other.limiter.can_afford(30, other.context)
+
 
 class TestLostConnection:
     """Calls while no connection can be opened."""
