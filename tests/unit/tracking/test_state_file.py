@@ -528,7 +528,7 @@ class TestRefusals:
         assert 1 == result.output.count("\n")
 
     def test_link(self, path: Path) -> None:
-        """A link is no second name for the file of another exporter: its lock is beside the file."""
+        """A link is no second name for the file of another exporter, to which its lock belongs."""
         path.write_bytes(b"{}")
         link = path.with_name("link")
         link.symlink_to(path)
