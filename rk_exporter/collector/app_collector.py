@@ -67,8 +67,11 @@ class AppCollector:
         state = replace(state, interval=state.interval.observe(begun))
         context = self._context(state, token, deadline)
         app_pass = AppPass(parts, state, context, fresh_seconds=fresh_seconds)
-        state = parts.with_archive(await app_pass.run())
-        parts.limiter.end_pass()
+        try:
+            state = parts.with_archive(await app_pass.run())
+        finally:
+            # Also after a bug, because the calls that it left must not be kept from other apps.
+            parts.limiter.end_pass()
         app_pass.settle_hints()
         self._pass_log.log(app_pass.report(state))
         return state

@@ -49,6 +49,26 @@ def three_apps(
     return load(path, {}, dict(zip(names, TOKENS, strict=True)))
 
 
+def lists(path: Path, count: int, *, budget: int) -> Config:
+    """Return a configuration of some apps, each with so many meetings that their list is read."""
+    app = f"  - {{app_id: app-%d, meetings: {{ids: {THIRTY}}}}}\n"
+    path.write_text(
+        f"account_id: account\napi: {{budget: {budget}, base_url: '{BASE_URL}'}}\napps:\n"
+        + "".join(app % number for number in range(count))
+    )
+    return load(path, {}, {TOKEN_VARIABLE: "simulated"})
+
+
+async def ages_after_a_while(simulation: Simulation) -> dict[str, float]:
+    """Return how old the oldest reading of each app is after a quarter of an hour."""
+    text = await simulation.last_scrape(60)
+    ages: dict[str, float] = {}
+    for labels, read_at in labelled(text, "rk_meeting_last_success_timestamp_seconds"):
+        app = labels["rk_app"]
+        ages[app] = max(ages.get(app, 0.0), simulation.now() - read_at)
+    return ages
+
+
 def busiest_windows(configuration: Config, *users: str, **options: Any) -> list[int]:
     """Return the calls of each of the *users* in the busiest 5 minutes of a quarter of an hour."""
 
@@ -103,21 +123,26 @@ class TestGroups:
         self, count: int, budget: int, seconds: float, tmp_path: Path
     ) -> None:
         """If the budget is too small for the lists of all apps, each is read in its turn."""
-        path = tmp_path / "rk.yml"
-        app = f"  - {{app_id: app-%d, meetings: {{ids: {THIRTY}}}}}\n"
-        path.write_text(
-            f"account_id: account\napi: {{budget: {budget}, base_url: '{BASE_URL}'}}\napps:\n"
-            + "".join(app % number for number in range(count))
-        )
+        configuration = lists(tmp_path / "rk.yml", count, budget=budget)
+        ages = simulate(ages_after_a_while, meetings=THIRTY, configuration=configuration)
+        assert set(ages) == {f"app-{number}" for number in range(count)}
+        assert max(ages.values()) < seconds
 
-        async def steps(simulation: Simulation) -> list[float]:
-            text = await simulation.last_scrape(60)
-            found = labelled(text, "rk_meeting_last_success_timestamp_seconds")
-            assert len(found) == count * len(THIRTY)
-            return [simulation.now() - read_at for _, read_at in found]
+    def test_list_with_a_bug(self, tmp_path: Path) -> None:
+        """An app whose passes end with an exception keeps no calls from the others."""
 
-        configuration = load(path, {}, {TOKEN_VARIABLE: "simulated"})
-        assert max(simulate(steps, meetings=THIRTY, configuration=configuration)) < seconds
+        async def steps(simulation: Simulation) -> dict[str, float]:
+            simulation.proxy.before = fail
+            return await ages_after_a_while(simulation)
+
+        def fail(call: Call) -> None:
+            if call.app_id == "app-0":
+                raise LookupError("a bug")
+
+        configuration = lists(tmp_path / "rk.yml", 3, budget=40)
+        ages = simulate(steps, meetings=THIRTY, configuration=configuration)
+        assert set(ages) == {"app-1", "app-2"}
+        assert max(ages.values()) < 75
 
     @pytest.mark.parametrize("budget", [1, 2, 3])
     def test_smaller_than_a_list(self, budget: int, tmp_path: Path) -> None:
