@@ -140,7 +140,7 @@ class AppPass:
     async def _read_each(self, waiting: Sequence[Reading]) -> None:
         """Read the *waiting* meetings, and what else is due, one call each."""
         reads = self._jobs.reads(waiting)
-        settings = self._jobs.settings(self._context)
+        settings = self._jobs.settings(self._context, patient=_SETTINGS_FIRST)
         # Logs and metrics should blame a meeting for a problem with the token, so a meeting is
         # first; but not always, because a pass may have one call only.
         first = 0 if self._before.backfill_first else 1

@@ -1,8 +1,12 @@
 """Facts that all calls of one pass share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rk_exporter.model.secret import Secret
+
+
+# Long enough for the calls that wait in front of it.
+_HURRIED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,3 +25,7 @@ class PassContext:
     def call_deadline(self, now: float) -> float:
         """Return when a call that begins *now* times out, so that other calls get their turn."""
         return min(self.deadline, now + self.call_timeout_seconds)
+
+    def hurried(self, now: float) -> "PassContext":
+        """Return the context of a call that is left to a later pass rather than wait for long."""
+        return replace(self, wait_until=min(self.wait_until, now + _HURRIED_SECONDS))

@@ -14,7 +14,7 @@ from rk_exporter.cli.check_meetings import Existence, existence
 from rk_exporter.cli.progress import Stage
 from rk_exporter.exporter import Exporter
 from rk_exporter.model.failure import Failure, Reason
-from rk_exporter.simulator import Fault, Recording
+from rk_exporter.simulator import Fault, Recording, Session
 from rk_exporter.simulator.api.settings import NotFoundBody
 from tests.support.building import NOW, Call, Simulation, config, in_process, simulate
 from tests.support.check_documents import document_of
@@ -222,6 +222,36 @@ def test_more_meetings_than_calls_in_the_list() -> None:
     assert ": ok, 40 of 40 meetings read through the list" in report(result)[0]
     assert "not asked whether they exist: 24 meetings" in report(result)[-1]
     assert 20 == len(calls)
+
+
+@pytest.mark.parametrize("read", ["auto", "list"])
+def test_many_live_meetings(read: str) -> None:
+    """A check does not wait minutes for calls that would only read the settings of meetings."""
+    live = [f"meeting-{number}" for number in range(80)]
+    settings = {"api__read": read, "api__budget": "600"}
+    configuration = config(meeting_ids=[], meetings__discover="true", **settings)
+
+    async def steps(simulation: Simulation) -> tuple[CheckResult, float]:
+        exporter = Exporter(
+            config_for_check(configuration),
+            make_client=in_process(simulation.proxy),
+            clock=simulation.clock,
+            persistent=False,
+            one_pass=True,
+        )
+        begun_at = simulation.clock.monotonic()
+        result = await check(exporter, configuration, 600.0, place)
+        await exporter.close()
+        return result, simulation.clock.monotonic() - begun_at
+
+    result, seconds = simulate(
+        steps,
+        meetings=live,
+        sessions=[Session(f"of-{meeting_id}", meeting_id, NOW - 100) for meeting_id in live],
+        configuration=configuration,
+    )
+    assert 80 == check_verdicts.summary(result.snapshot, result.existence).fine
+    assert seconds < 5
 
 
 @pytest.mark.parametrize("budget", ["1", "9", "20", "79"])
