@@ -118,7 +118,8 @@ class AppParts:
         meetings, discovery = self.meetings.meetings, self.discovery
         if discovery:
             meetings = combine([*meetings, *discovery.meetings])
-        self.tracker.set_meetings(meetings)
+        if self.tracker.set_meetings(meetings) and self.backfill:
+            self.backfill.include_more()
         if self.webhook:
             self.webhook.set_meetings(meetings)
         room = discovery.room if discovery else lambda _: None

@@ -115,6 +115,12 @@ class Backfill:
         self._whole_due_at = -math.inf
         return True
 
+    def include_more(self) -> None:
+        """Read the whole list, once in an hour: it has recordings that were ignored until now."""
+        at = max(self._clock.monotonic(), self._may_read_whole_at)
+        if at < self._whole_due_at:
+            self._whole_due_at, self._may_read_whole_at = at, at + _WHOLE_PAUSE_SECONDS
+
     async def poll(self, context: PassContext) -> None:
         """
         Read the list, or the pages that the last poll left; after a failure, back off.

@@ -83,6 +83,11 @@ class FollowRules:
     longest_pause_seconds: float
     any_meeting: bool = False
 
+    def follows_more_than(self, before: "FollowRules") -> bool:
+        """Return whether recordings are followed or shown that were not by the rules *before*."""
+        has_more_meetings = self.any_meeting and not before.any_meeting
+        return has_more_meetings or self.retain_seconds > before.retain_seconds
+
 
 def track(
     meeting: Meeting, recording: Recording, *, read_at: float, is_inherited: bool

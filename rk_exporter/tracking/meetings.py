@@ -26,6 +26,11 @@ class TrackedMeetings:
         """Return whether a meeting is in the list, and was not in the one before."""
         return canonical(meeting.meeting_id) in self._added
 
+    @property
+    def has_added(self) -> bool:
+        """Return whether the list has meetings that were not in the one before."""
+        return bool(self._added)
+
     def replace(self, meetings: Iterable[Meeting]) -> bool:
         """Replace the list, and return whether it is new or has other meetings than before."""
         before = None if self._listed is None else {*map(_id, self._listed.values())}

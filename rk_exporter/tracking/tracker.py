@@ -42,6 +42,7 @@ class RecordingTracker:
     ) -> None:
         self.rules = rules
         self._has_new_rules = False
+        self._has_wider_rules = False
         self._app = app
         self._clock = clock
         self._server_clock = server_clock
@@ -56,6 +57,7 @@ class RecordingTracker:
     def change(self, app: str, rules: FollowRules) -> None:
         """Go on with other *rules* under another name of the *app*; `set_meetings` must follow."""
         if (app, rules) != (self._app, self.rules):
+            self._has_wider_rules |= rules.follows_more_than(self.rules)
             self._app, self.rules, self._has_new_rules = app, rules, True
             self._store.change_rules(rules)
             self._limit_log = LimitLog(app, rules.max_recordings)
@@ -193,10 +195,16 @@ class RecordingTracker:
         """Count recordings invoked from now on, because the list cannot be read."""
         self.is_listed_up_to(self._server_clock())
 
-    def set_meetings(self, meetings: Iterable[Meeting]) -> None:
-        """Set the list of *meetings*, and evict recordings whose time is over."""
+    def set_meetings(self, meetings: Iterable[Meeting]) -> bool:
+        """
+        Set the list of *meetings*, and evict recordings whose time is over.
+
+        Return whether recordings are followed now that were ignored in the app's list before.
+        """
         is_changed = self._meetings.replace(meetings) or self._has_new_rules
-        self._has_new_rules = False
+        has_more_meetings = self._meetings.has_added and not self.rules.any_meeting
+        follows_more = self._has_wider_rules or has_more_meetings
+        self._has_new_rules = self._has_wider_rules = False
         self._check_meetings(self._store if is_changed else self._store.oldest_in_progress())
         returned = self._meetings.returned
         for known in self._store.no_longer_shown(now=self._server_clock.earliest()):
@@ -205,6 +213,7 @@ class RecordingTracker:
                 self._evict(known)
         if dropped := self._store.evict_surplus():
             self.counters = self.counters.drop(dropped)
+        return follows_more
 
     def _check_meetings(self, recordings: Iterable[KnownRecording]) -> None:
         """Evict or follow those of the *recordings* whose meetings are not in the list."""

@@ -432,3 +432,30 @@ def test_no_leak() -> None:
         token=tuple(USERS),
         users=USERS,
     )
+
+
+@pytest.mark.parametrize("changes", [{"meeting_ids": ["a", "b"]}, {"meetings__discover": "true"}])
+def test_older_recordings_of_another_meeting(changes: dict[str, Any]) -> None:
+    """A meeting that is added is shown with all its recordings, as after a restart."""
+    older = Recording.scripted(
+        "b",
+        invoked_at=NOW - 9000,
+        started_at=NOW - 8990,
+        stopped_at=NOW - 8900,
+        uploaded_at=NOW - 8800,
+    )
+    newer = [
+        Recording.scripted("a", invoked_at=NOW - 8000 + number, errored_at=NOW - 7000 + number)
+        for number in range(150)
+    ]
+
+    async def steps(simulation: Simulation) -> list[float | None]:
+        texts = [await simulation.last_scrape(3)]
+        await simulation.reload(config(**{"meeting_ids": ["a"], **changes}))
+        texts.append(await simulation.last_scrape(5))
+        return [value(text, "rk_recordings", status="UPLOADED") for text in texts]
+
+    shown = simulate(
+        steps, older, *newer, meetings=["a", "b"], configuration=config(meeting_ids=["a"])
+    )
+    assert [0, 1] == shown

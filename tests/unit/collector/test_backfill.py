@@ -253,6 +253,23 @@ class TestCatchingUp:
 
         with_poller(steps, older(250))
 
+    def test_more_to_include(self) -> None:
+        """The whole list is read again if it has more to follow, and then not within an hour."""
+
+        async def steps(poller: Poller) -> None:
+            await poller.poll()
+            poller.backfill.include_more()
+            assert [1, 2, 3] == await poller.poll(after=60)
+            # Each of these is within an hour, and none is forgotten, nor puts the next one off.
+            for _ in range(3):
+                poller.backfill.include_more()
+                assert [1] == await poller.poll(after=60)
+            await asyncio.sleep(3600 - 4 * 60)
+            assert [1, 2, 3] == await poller.poll(after=60)
+            assert [1] == await poller.poll(after=3600)
+
+        with_poller(steps, older(250))
+
     def test_hurried_after_a_failure(self) -> None:
         """An event does not shorten the pause after a failure."""
 

@@ -3,6 +3,7 @@
 import logging
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,42 @@ from tests.support.tracker import (
 
 class TestKept:
     """Which recordings stay when the list of meetings changes."""
+
+    def test_more_is_followed(self) -> None:
+        """The list of recordings has more to follow if meetings are added, and only then."""
+        harness = Harness(MEETING)
+        assert not harness.tracker.set_meetings([MEETING])
+        assert harness.tracker.set_meetings([MEETING, OTHER])
+        assert not harness.tracker.set_meetings([MEETING, OTHER])
+        assert not harness.tracker.set_meetings([OTHER])
+        assert harness.tracker.set_meetings([MEETING])
+
+    def test_more_is_followed_of_any_meeting(self) -> None:
+        """If the recordings of all meetings are followed anyway, another meeting adds none."""
+        harness = Harness(MEETING, any_meeting=True)
+        assert not harness.tracker.set_meetings([MEETING, OTHER])
+        harness.tracker.change("app", replace(harness.rules, max_recordings=5))
+        assert not harness.tracker.set_meetings([MEETING])
+
+    @pytest.mark.parametrize(
+        ("changes", "is_more"),
+        [
+            ({"any_meeting": True}, True),
+            ({"retain_seconds": 2 * DAY}, True),
+            ({"retain_seconds": HOUR}, False),
+            ({"max_recordings": 5000, "keep_removed": True}, False),
+        ],
+    )
+    def test_more_is_followed_by_other_rules(
+        self, changes: dict[str, Any], *, is_more: bool
+    ) -> None:
+        """The list has more to follow if the rules become wider; that is said once."""
+        harness = Harness(MEETING)
+        harness.tracker.change("app", replace(harness.rules, **changes))
+        harness.tracker.change("renamed", replace(harness.rules, **changes))
+        assert [is_more, False] == [harness.tracker.set_meetings([MEETING]) for _ in range(2)]
+        harness.tracker.change("app", harness.rules)
+        assert harness.tracker.set_meetings([MEETING]) is (changes == {"retain_seconds": HOUR})
 
     def test_a_meeting_is_removed(self) -> None:
         """Removing a meeting evicts its recordings, and no others."""
