@@ -84,7 +84,7 @@ def _objects(page: Any) -> Objects:  # noqa: ANN401 # as botocore has it
     """Return the objects of a page, or raise KeyError or ArchiveError if it is not complete."""
     # botocore would take half of a list for all of it.
     if page["IsTruncated"] and "NextContinuationToken" not in page:
-        _fail(ArchiveReason.INVALID_RESPONSE, "the list goes on, and the answer says not where")
+        _fail(ArchiveReason.INVALID_RESPONSE, "the list goes on, but the answer does not say where")
     return [(item["Key"], item["Size"]) for item in page.get("Contents", ())]
 
 

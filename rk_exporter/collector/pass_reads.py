@@ -49,17 +49,18 @@ class PassReads:
         parts, now = self._parts, self._parts.clock.wall()
         is_hinted = self._hints.has_recording(recording_id) and recording_id not in self.recordings
         if parts.tracker.due_one(recording_id, now=now, is_hinted=is_hinted) is not None:
-            await self._read_by_id(recording_id)
+            await self._read_by_id(recording_id, self._context)
 
     async def read_for_check(self, verifier: DownloadVerifier, recording_id: str) -> None:
-        """Read a recording whose download URL a check needs."""
-        await self._read_by_id(recording_id)
+        """Read a recording whose download URL a check needs, if that need not wait for long."""
+        context = self._context.hurried(asyncio.get_running_loop().time())
+        await self._read_by_id(recording_id, context)
         verifier.was_read(recording_id)
 
-    async def _read_by_id(self, recording_id: str) -> None:
+    async def _read_by_id(self, recording_id: str, context: PassContext) -> None:
         parts, tracker = self._parts, self._parts.tracker
         try:
-            recording = await parts.client.recording(recording_id, self._context)
+            recording = await parts.client.recording(recording_id, context)
         except ApiError as error:
             tracker.observe_failure(recording_id)
             self.recordings[recording_id] = error.failure

@@ -1,5 +1,6 @@
 """The calls of a pass, and in which order it makes them."""
 
+import asyncio
 import logging
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -137,6 +138,28 @@ class TestOneByOne:
             assert app.verifier.read == CHECKS
             # Live meetings are read at each scrape; the rest is known.
             assert await app.calls() == [*"abcd"]
+
+        with_full_app(steps)
+
+    def test_patience(self) -> None:
+        """Settings but the first, and checks, can wait for another pass rather than for calls."""
+
+        async def steps(app: FullApp) -> None:
+            app.client.seconds = 0.1
+            begun_at = asyncio.get_running_loop().time() + 15
+            await app.calls()
+            waits = {
+                key: context.wait_until - begun_at
+                for key, context in zip(app.client.called, app.client.contexts, strict=True)
+            }
+            hurried = {*SETTINGS[2:], *CHECKS}
+            # The first pass may wait for most of its time.
+            (longest,) = {waits[key] for key in waits.keys() - hurried}
+            assert longest > 5
+            # A second from their own begin, however long the calls before them have taken.
+            assert [1.8, 1.9, 2.0, 2.1] == pytest.approx(
+                [waits[key] for key in app.client.called if key in hurried]
+            )
 
         with_full_app(steps)
 
