@@ -180,6 +180,15 @@ class TestReports:
         caller.call(policy(1000, limit=1200))
         assert 39 == caller.affordable == caller.burst()
 
+    def test_few_but_more_than_before(self) -> None:
+        """The wait after a call follows the newest report: five calls in five minutes."""
+        caller = rested()
+        caller.call(policy(2, resets=3600.0))
+        caller.begin()
+        assert caller.wait > 1000
+        caller.end(policy(5, resets=300.0))
+        assert 50 < caller.wait <= 60
+
     @given(REPORTS)
     def test_more_than_before(self, before: list[Reports]) -> None:
         """Whatever was reported before, calls wait no longer after a report of enough of them."""
