@@ -21,7 +21,7 @@ from rk_exporter.cli.check_document import (
     probe_document,
 )
 from rk_exporter.cli.check_schema import AnyDocument, encoded
-from rk_exporter.cli.configured import configured, opened, pass_seconds
+from rk_exporter.cli.configured import configured, long_wait_announced, opened, pass_seconds
 from rk_exporter.cli.options import Command, configuration_options, given_settings
 from rk_exporter.cli.output import print_all
 from rk_exporter.cli.process import run
@@ -140,7 +140,8 @@ async def _check(config: Config) -> _Report:
         progress_line(sys.stderr, os.environ) as begin,
     ):
         seconds = pass_seconds(exporter, config)
-        result = await check(exporter, config, seconds, place, begin=begin)
+        with long_wait_announced(seconds):
+            result = await check(exporter, config, seconds, place, begin=begin)
     document = check_document(result.snapshot, result.existence)
 
     def lines(paint: Painter) -> Iterable[str]:

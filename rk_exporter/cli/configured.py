@@ -1,11 +1,12 @@
 """The configuration of the current command, and exporters for one pass that are built from it."""
 
+import asyncio
 import logging
 import os
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 import click
@@ -29,6 +30,7 @@ CLEAR_TEXT = "API token is sent in clear text; use https in api.base_url"
 _ONE_PASS_SECONDS = 60.0
 _DISCOVERY_SECONDS = 300.0
 _ANNOUNCED_FROM_SECONDS = 5.0
+_ANNOUNCED_AFTER_SECONDS = 10.0
 
 
 def loader() -> Callable[[], Config]:
@@ -110,6 +112,18 @@ def pass_seconds(exporter: Exporter, config: Config) -> float:
         # The number of live meetings is not known yet.
         seconds += _DISCOVERY_SECONDS
     return seconds
+
+
+@contextmanager
+def long_wait_announced(seconds: float) -> Iterator[None]:
+    """Log, if the pass in this context has not ended soon, that it may take this many *seconds*."""
+    message = "still reading; that takes up to %s, because of the budget"
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(_ANNOUNCED_AFTER_SECONDS, logger.info, message, duration_text(seconds))
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _budget_seconds(snapshot: Snapshot, config: Config) -> float:

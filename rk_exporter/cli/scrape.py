@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from rk_exporter.cli.configured import configured, opened, pass_seconds
+from rk_exporter.cli.configured import configured, long_wait_announced, opened, pass_seconds
 from rk_exporter.cli.options import Command, configuration_options
 from rk_exporter.cli.output import print_all
 from rk_exporter.cli.process import run
@@ -37,4 +37,6 @@ def scrape_command(**_options: object) -> None:
 
 async def _scrape(config: Config) -> tuple[Exporter, Snapshot]:
     async with opened(config) as exporter:
-        return exporter, await exporter.collector.scrape(pass_seconds(exporter, config))
+        seconds = pass_seconds(exporter, config)
+        with long_wait_announced(seconds):
+            return exporter, await exporter.collector.scrape(seconds)

@@ -141,8 +141,12 @@ class TestOneByOne:
 
         with_full_app(steps)
 
-    def test_patience(self) -> None:
-        """Settings but the first, and checks, can wait for another pass rather than for calls."""
+    @pytest.mark.parametrize(
+        ("read", "hurried"),
+        [(EACH, [*SETTINGS[2:], *CHECKS]), (ReadMode.LIST, [*SETTINGS, *CHECKS])],
+    )
+    def test_patience(self, read: ReadMode, hurried: list[str]) -> None:
+        """Most settings, and checks, can wait for another pass rather than for calls."""
 
         async def steps(app: FullApp) -> None:
             app.client.seconds = 0.1
@@ -152,16 +156,14 @@ class TestOneByOne:
                 key: context.wait_until - begun_at
                 for key, context in zip(app.client.called, app.client.contexts, strict=True)
             }
-            hurried = {*SETTINGS[2:], *CHECKS}
             # The first pass may wait for most of its time.
-            (longest,) = {waits[key] for key in waits.keys() - hurried}
+            (longest,) = {waits[key] for key in waits.keys() - {*hurried}}
             assert longest > 5
             # A second from their own begin, however long the calls before them have taken.
-            assert [1.8, 1.9, 2.0, 2.1] == pytest.approx(
-                [waits[key] for key in app.client.called if key in hurried]
-            )
+            begun_after = [0.1 * app.client.called.index(key) for key in hurried]
+            assert [waits[key] - 1.0 for key in hurried] == pytest.approx(begun_after)
 
-        with_full_app(steps)
+        with_full_app(steps, read=read)
 
     def test_list_first(self) -> None:
         """The list is first in the pass after one that had no call for it."""
