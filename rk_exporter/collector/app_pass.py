@@ -21,7 +21,7 @@ from rk_exporter.model.remedies import Wait
 from rk_exporter.ratelimit.pass_context import PassContext
 
 
-# However small the budget is, all settings are read some day.
+# However small the budget is, all settings are read some day. But first, all meetings are.
 _SETTINGS_FIRST = 2
 # A budget is small if a window has calls for fewer lists than this.
 _LISTS_IN_SMALL_BUDGET = 4
@@ -140,16 +140,17 @@ class AppPass:
     async def _read_each(self, waiting: Sequence[Reading]) -> None:
         """Read the *waiting* meetings, and what else is due, one call each."""
         reads = self._jobs.reads(waiting)
-        settings = self._jobs.settings(self._context, patient=_SETTINGS_FIRST)
+        early = 0 if self._is_first else _SETTINGS_FIRST
+        settings = self._jobs.settings(self._context)
         # Logs and metrics should blame a meeting for a problem with the token, so a meeting is
         # first; but not always, because a pass may have one call only.
         first = 0 if self._before.backfill_first else 1
         await self._run(
             *reads[:first],
             *self._jobs.backfill(self._context),
-            *settings[:_SETTINGS_FIRST],
+            *settings[:early],
             *reads[first:],
-            *settings[_SETTINGS_FIRST:],
+            *settings[early:],
             *self._jobs.checks(),
         )
 

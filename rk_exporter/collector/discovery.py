@@ -236,26 +236,16 @@ class Discovery:
             record_on_start=self._record_on_start.get(canonical(meeting_id)),
         )
 
-    def settings_jobs(self, context: PassContext, *, patient: int) -> list[Job]:
-        """
-        Return jobs that read the settings of live meetings, as far as they are not known.
-
-        Only the first *patient* ones may wait for the rate limiter as long as other calls.
-        """
+    def settings_jobs(self, context: PassContext) -> list[Job]:
+        """Return jobs that read the settings of live meetings, as far as they are not known."""
         now, due_at = self._clock.wall(), self._settings_due_at
         due = [meeting_id for meeting_id in self._live if due_at.get(meeting_id, -math.inf) < now]
-        return [
-            partial(self._read_settings, meeting_id, context, is_hurried=index >= patient)
-            for index, meeting_id in enumerate(due)
-        ]
+        return [partial(self._read_settings, meeting_id, context) for meeting_id in due]
 
-    async def _read_settings(
-        self, meeting_id: str, context: PassContext, *, is_hurried: bool
-    ) -> None:
+    async def _read_settings(self, meeting_id: str, context: PassContext) -> None:
         """Read the settings of a meeting; they are read once, and after a failure again later."""
         due_at = math.inf
-        if is_hurried:
-            context = context.hurried(asyncio.get_running_loop().time())
+        context = context.hurried(asyncio.get_running_loop().time())
         try:
             self._record_on_start[meeting_id] = await self._client.record_on_start(
                 meeting_id, context

@@ -59,7 +59,7 @@ class PassJobs:
             return []
         return [partial(backfill.poll, context)]
 
-    def settings(self, context: PassContext, *, patient: int = 0) -> list[Job]:
-        """Return jobs that read the settings of live meetings; the first *patient* ones wait."""
+    def settings(self, context: PassContext) -> list[Job]:
+        """Return jobs that read the settings of live meetings."""
         discovery = self._parts.discovery
-        return discovery.settings_jobs(context, patient=patient) if discovery else []
+        return discovery.settings_jobs(context) if discovery else []

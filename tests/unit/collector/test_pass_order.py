@@ -125,28 +125,20 @@ class TestOneByOne:
     """Meetings that are read one by one."""
 
     def test_order(self) -> None:
-        """A meeting and the list come first, then two settings; checks are last."""
+        """A meeting and the list come first, and checks last; settings after all new meetings."""
 
         async def steps(app: FullApp) -> None:
-            assert await app.calls() == [
-                *("sessions", "a", "list"),
-                *SETTINGS[:2],
-                *"bcd",
-                *SETTINGS[2:],
-                *CHECKS,
-            ]
+            calls = ["sessions", "a", "list", *"bcd", *SETTINGS, *CHECKS]
+            assert calls == await app.calls()
             assert app.verifier.read == CHECKS
             # Live meetings are read at each scrape; the rest is known.
             assert await app.calls() == [*"abcd"]
 
         with_full_app(steps)
 
-    @pytest.mark.parametrize(
-        ("read", "hurried"),
-        [(EACH, [*SETTINGS[2:], *CHECKS]), (ReadMode.LIST, [*SETTINGS, *CHECKS])],
-    )
-    def test_patience(self, read: ReadMode, hurried: list[str]) -> None:
-        """Most settings, and checks, can wait for another pass rather than for calls."""
+    def test_patience(self) -> None:
+        """Settings and checks can wait for another pass rather than for calls."""
+        hurried = [*SETTINGS, *CHECKS]
 
         async def steps(app: FullApp) -> None:
             app.client.seconds = 0.1
@@ -163,7 +155,7 @@ class TestOneByOne:
             begun_after = [0.1 * app.client.called.index(key) for key in hurried]
             assert [waits[key] - 1.0 for key in hurried] == pytest.approx(begun_after)
 
-        with_full_app(steps, read=read)
+        with_full_app(steps)
 
     def test_list_first(self) -> None:
         """The list is first in the pass after one that had no call for it."""

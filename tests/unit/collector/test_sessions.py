@@ -65,7 +65,7 @@ class Sessions:
     async def settings(self) -> list[str]:
         """Read the settings that are due, and return the calls."""
         self.client.called = []
-        for job in self.discovery.settings_jobs(pass_context(), patient=0):
+        for job in self.discovery.settings_jobs(pass_context()):
             await job()
         return self.client.called
 

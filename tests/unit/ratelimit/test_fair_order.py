@@ -132,6 +132,26 @@ def test_app_that_does_not_come_back() -> None:
     assert [1, 0] == [order.reserved("b", now) for now in (29.0, 30.0)]
 
 
+def test_app_that_comes_back() -> None:
+    """Each new reservation of an app lasts longer than the one before."""
+    order = FairOrder()
+    for until in (30.0, 60.0):
+        order.reserve("a", calls=1, until=until)
+    order.serve("b")
+    assert [1, 0] == [order.reserved("b", now) for now in (59.0, 60.0)]
+
+
+def test_together_after_single_calls() -> None:
+    """An app that needs calls together keeps its turn, also if it has waited for single ones."""
+    order = FairOrder()
+    order.serve("b")
+    order.reserve("a", calls=1, until=FOREVER)
+    order.reserve("a", calls=3, until=FOREVER, together=True)
+    for left in (3, 2, 1):
+        assert left == order.reserved("b", 0.0)
+        order.serve("a")
+
+
 def test_satisfied_app() -> None:
     """An app that needs no more calls leaves them to the others."""
     order = FairOrder()

@@ -294,6 +294,8 @@ class TestCanAfford:
         await other.call()
         assert not app.limiter.can_afford(app.limiter.limit + 1, app.context)
         assert 39 == other.affordable
+        assert not app.limiter.can_afford(app.limiter.limit, app.context)
+        assert 0 == other.affordable
 
     @in_virtual_time
     async def test_turn_that_is_cut_short(self, world: World) -> None:
