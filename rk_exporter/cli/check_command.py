@@ -105,13 +105,14 @@ def _report(*, offline: bool, is_probe: bool) -> _Report:
     warn_of_clear_text(web_config_file(config), addresses)
     check_key_file(config.webhook_key_file)
     if config.log_level != "debug":
-        # The report shows the same failures.
+        # The report shows the same failures, and a check has not the budget of an exporter.
         for module in (
             "pass_log",
             "waiting_log",
             "discovery",
             "active_recordings",
             "account_reader",
+            "read_mode",
         ):
             logging.getLogger(f"rk_exporter.collector.{module}").setLevel(logging.ERROR)
     if is_probe:

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from rk_exporter import __version__
 from rk_exporter.cli.main import main
 from rk_exporter.config.config import OPTIONS
-from rk_exporter.simulator import Fault, ScriptedScenario, Simulator
+from rk_exporter.simulator import Fault, ScriptedScenario, Session, Simulator
 from tests.support.building import NOW, samples, scripted, value
 from tests.support.check_documents import parsed
 from tests.support.processes import TOKEN, invoke, listening_lines, started, url_in
@@ -397,6 +397,17 @@ class TestCheck:
         result = invoke("check", *IDS, *meetings, *options)
         assert "61 of 61 meetings read through the list" in result.stdout
         assert "reading each meeting takes up to 5m, because of the budget" in result.stderr
+
+    def test_live_meetings(self) -> None:
+        """Nothing is said about how often an exporter with the few calls of a check would read."""
+        live = [f"live-{number}" for number in range(80)]
+        sessions = [Session(f"of-{name}", name, started_at=NOW - 60) for name in live]
+        scenario = ScriptedScenario(meetings=live, sessions=sessions)
+        with served(Simulator(scenario, clock=lambda: NOW)) as url:
+            options = ("--meetings.discover", "--api.base-url", f"{url}/client/v4")
+            result = invoke("check", *IDS, *options)
+        assert "80 of 80 meetings read through the list" in result.stdout
+        assert "scrape interval" not in result.stderr
 
     def test_help(self) -> None:
         """The help says that the calls of several processes add up, and what to set."""
