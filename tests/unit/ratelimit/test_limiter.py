@@ -296,6 +296,7 @@ class TestCanAfford:
         assert 39 == other.affordable
         assert not app.limiter.can_afford(app.limiter.limit, app.context)
         assert 0 == other.affordable
+        assert await other.call() is None
 
     @in_virtual_time
     async def test_turn_that_is_cut_short(self, world: World) -> None:
@@ -332,6 +333,20 @@ class TestLostConnection:
         first, second, _ = await asyncio.gather(app.call(), app.call(), lose())
         assert (0, None) == (first, second)
         assert 1 == len(app.begun)
+
+
+class TestReports:
+    """What the API reports about its limits."""
+
+    @in_virtual_time
+    async def test_age(self, world: World) -> None:
+        """A report of many remaining calls, which limits nothing, is shown for five minutes."""
+        app = await world.rested_app()
+        await app.call(left=1000)
+        await asyncio.sleep(299.9)
+        assert [1000] == [policy.remaining for policy in app.status.policies]
+        await asyncio.sleep(0.1)
+        assert () == app.status.policies
 
 
 class TestCancelled:
