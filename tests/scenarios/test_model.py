@@ -212,6 +212,7 @@ class Model(RuleBasedStateMachine):
     @rule(count=st.integers(0, 3), seconds=intervals)
     def remove_account(self, count: int, seconds: float) -> None:
         """Remove the account by a reload; after some scrapes, another reload adds it again."""
+        self._use_new_tokens()
         account, self.files.account = self.files.account, None
         self.files.write_configuration()
         assert self.run(self.here.reload()) is None
@@ -225,6 +226,7 @@ class Model(RuleBasedStateMachine):
     @rule(app=apps, count=st.integers(0, 3), seconds=intervals)
     def remove_app(self, app: str, count: int, seconds: float) -> None:
         """Remove an app by a reload; after some scrapes, another reload adds it again."""
+        self._use_new_tokens()
         files = self.files.apps.pop(app)
         self.watcher.remove(app)
         self.files.write_configuration()
@@ -306,6 +308,11 @@ class Model(RuleBasedStateMachine):
             self.files.account.token = user.token
             self.files.write_account_token()
         self.watcher.replace_token(user)
+
+    def _use_new_tokens(self) -> None:
+        """Let each new token be used before another vanishes, or it may be of the same user."""
+        if self.watcher.has_unused_tokens:
+            self._scrape_several_times(1, 15.0)
 
     def _scrape_several_times(self, count: int, seconds: float) -> None:
         for _ in range(count):

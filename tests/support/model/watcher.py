@@ -44,6 +44,8 @@ class Watcher:
         self._calls = CallCounts()
         self._blocked_until: dict[str, float] = {}
         self._has_replaced_tokens = False
+        self.has_unused_tokens = False
+        """Whether there was no scrape since a token was replaced."""
         self.use_budget()
         self.exact = Counter[str]()
         """How many expositions of each app had to be exact."""
@@ -141,7 +143,7 @@ class Watcher:
 
     def replace_token(self, user: User) -> None:
         """Expect that a new token of a user ends a block of calls."""
-        self._has_replaced_tokens = True
+        self._has_replaced_tokens = self.has_unused_tokens = True
         for name, api in self._world.api.apps.items():
             if api.user is user:
                 self._blocked_until.pop(name, None)
@@ -152,6 +154,7 @@ class Watcher:
     def check(self, scraped: Scraped, *, scraper: str = "first", is_alone: bool = True) -> Shown:
         """Compare an exposition with everything that is known; it *is_alone* without others."""
         shown = Shown(scraped.text)
+        self.has_unused_tokens = False
         problems = [*self._problems(shown, scraped, scraper, is_alone=is_alone)]
         assert not problems, "\n".join(problems)
         return shown
