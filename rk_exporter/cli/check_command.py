@@ -76,9 +76,9 @@ def check_command(*, offline: bool, is_probe: bool, output_format: str, **_optio
     cannot be read, and 2 if the configuration cannot be used.
 
     Each run makes at most a tenth of --api.budget in API calls in any 5 minutes; listed meetings
-    beyond that are counted.
-    The calls add to those of a running exporter and of other runs, because processes do not know of
-    each other. If several run for one Cloudflare user, divide --api.budget between them.
+    beyond that are counted. The calls add to those of a running exporter and of other runs, because
+    processes do not know of each other. If several run for one Cloudflare user, divide --api.budget
+    between them.
 
     On a terminal, it uses colours, unless NO_COLOR is set, and shows its progress.
     """
@@ -105,7 +105,7 @@ def _report(*, offline: bool, is_probe: bool) -> _Report:
     warn_of_clear_text(web_config_file(config), addresses)
     check_key_file(config.webhook_key_file)
     if config.log_level != "debug":
-        # The report shows the same failures, and a check has not the budget of an exporter.
+        # The report shows the same failures, and a check has a smaller budget than an exporter.
         for module in (
             "pass_log",
             "waiting_log",

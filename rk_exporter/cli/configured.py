@@ -117,7 +117,7 @@ def pass_seconds(exporter: Exporter, config: Config) -> float:
 @contextmanager
 def long_wait_announced(seconds: float) -> Iterator[None]:
     """Log, if the pass in this context has not ended soon, that it may take this many *seconds*."""
-    message = "still reading; that takes up to %s, because of the budget"
+    message = "still reading, which may take up to %s"
     loop = asyncio.get_running_loop()
     timer = loop.call_later(_ANNOUNCED_AFTER_SECONDS, logger.info, message, duration_text(seconds))
     try:

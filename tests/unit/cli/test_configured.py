@@ -20,5 +20,5 @@ def test_long_wait(*, seconds: float, is_announced: bool, caplog: pytest.LogCapt
         await asyncio.sleep(60.0)
 
     virtual_time.run(read())
-    line: Line = ("INFO", "still reading; that takes up to 6m, because of the budget", {})
+    line: Line = ("INFO", "still reading, which may take up to 6m", {})
     assert [line] * is_announced == lines(caplog, "cli.configured")
