@@ -87,8 +87,7 @@ class Line:
         assert self.duration == value(text, "rk_recording_duration_seconds")
         # Nothing was sent: no token to a stranger.
         assert requests == len(self.api.requests)
-        lines = self.exporter.log[logged:].splitlines()
-        (line,) = [line for line in lines if "meetings cannot be read" in line]
+        (line,) = self.exporter.logged("meetings cannot be read", since=logged)
         assert f"reason={reason} " in line
         assert TOKEN not in self.exporter.log
         after = failures(self.recovers(), FAULTY)
@@ -308,8 +307,7 @@ def test_proxy(tmp_path: Path, fault: str) -> None:
         with exporter_process(config, environment=environment) as exporter:
             shown_text = exporter.scrape(SHORT_SCRAPE_SECONDS)
             assert 0 == value(shown_text, "rk_up")
-            lines = exporter.log.splitlines()
-            (line,) = [line for line in lines if "meetings cannot be read" in line]
+            (line,) = exporter.logged("meetings cannot be read")
             assert text in line
             assert f"reason={reason} " in line
             assert "canary" not in exporter.log + shown_text

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.building import labelled
-from tests.support.exporter_process import TOKEN, ExporterProcess, exporter_process
+from tests.support.exporter_process import TOKEN, ExporterProcess, eventually, exporter_process
 from tests.support.fault_server import ANY_PATH, Behaviour, FaultServer, answer
 from tests.support.faulty_api import FAULTY, GONE, body, recording, served
 
@@ -145,7 +145,7 @@ def test_each_field_of_each_answer(outside: Outside) -> None:
     assert {"https://b.example/a.mp4?[redacted]", "[redacted]", "Bearer [redacted]"} <= names
     for name in ('meeting_name="https://b.example/a.mp4?[redacted]"', 'rk_app="[redacted]"'):
         assert name in everything
-    assert 'status="Bearer [redacted]"' in outside.exporter.log
+    eventually(lambda: 'status="Bearer [redacted]"' in outside.exporter.log)
 
 
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)

@@ -120,7 +120,7 @@ def test_too_many_calls_again(machine: Machine) -> None:
     text = machine.scrape(after=910)
     assert {FAULTY: 1, NEIGHBOUR: 1} == ups(text)
     assert None is value(text, BLOCKED_UNTIL)
-    assert "API calls are made again" in machine.exporter.log
+    machine.exporter.logged("API calls are made again")
 
 
 def test_meeting_that_is_deleted(machine: Machine) -> None:
@@ -138,4 +138,4 @@ def test_meeting_that_is_deleted(machine: Machine) -> None:
     assert f"recording-of-{NEIGHBOUR}" in text
     assert 1 == value(text, "rk_recordings_finished_total", outcome="vanished")
     assert {FAULTY: 1, NEIGHBOUR: 1} == ups(text)
-    assert 1 == machine.exporter.log.count("recording no longer exists in the API (404)")
+    machine.exporter.logged("recording no longer exists in the API (404)")

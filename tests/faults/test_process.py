@@ -95,7 +95,7 @@ def test_bugs(tmp_path: Path, api: FaultServer) -> None:
             assert 100 == value(metrics, "rk_recording_duration_seconds", rk_app=FAULTY)
         # A scrape shows a new counter as 0, and the next one what it has counted.
         assert 3 == value(metrics, ERRORS, rk_app=FAULTY)
-        assert 1 == exporter.log.count("internal error in the pass")
+        exporter.logged("internal error in the pass")
         bugs.write_text("render")
         page = exporter.client.get("/metrics")
         assert (500, "internal error; see the exporter's log\n") == (page.status_code, page.text)
@@ -111,7 +111,7 @@ def test_bugs(tmp_path: Path, api: FaultServer) -> None:
         assert {1} == {value(metrics, "rk_meeting_up", rk_app=app) for app in (FAULTY, NEIGHBOUR)}
         assert 3 == value(metrics, ERRORS, rk_app=FAULTY)
         assert 200 == exporter.client.post("/-/reload").status_code
-        assert 3 == exporter.log.count("LookupError")
+        exporter.logged("LookupError", times=3)
         assert TOKEN not in exporter.log
         assert api.url not in exporter.log.partition("internal error")[2]
         exporter.process.terminate()
@@ -233,7 +233,7 @@ def test_calls_that_are_cancelled(tmp_path: Path, api: FaultServer) -> None:
             if number % 3 == 0:
                 exporter.process.send_signal(signal.SIGHUP)
             exporter.scrape(1)
-        assert exporter.log.count('msg="configuration reloaded"') >= 2
+        eventually(lambda: exporter.log.count('msg="configuration reloaded"') >= 2)
         repair()
         # Meetings that failed alone wait, unless somebody may have repaired them.
         exporter.process.send_signal(signal.SIGHUP)

@@ -139,10 +139,8 @@ def test_refusal(refusing: Refusing, name: str) -> None:
     assert {0.0} == are_up
     # Those that ran at the same time had begun before the first refusal.
     assert refusing.calls[name] <= MOST_CALLS
-    lines = refusing.exporter.log.splitlines()
-    (line,) = [
-        line for line in lines if "API calls are suspended, and" in line and f"app={name} " in line
-    ]
+    suspended = refusing.exporter.logged("API calls are suspended, and", times=len(REFUSALS))
+    (line,) = [line for line in suspended if f"app={name} " in line]
     expected = "server_error" if name == "503-seconds" else REASONS.get(name, "rate_limited")
     assert f"reason={expected} " in line
 
@@ -212,7 +210,7 @@ def test_short_pause_is_over(tmp_path: Path) -> None:
         server.script("meeting", shown("meeting"))
         eventually(lambda: value(exporter.scrape(), "rk_up") == 1)
         assert None is value(exporter.scrape(), "rk_api_blocked_until_timestamp_seconds")
-        assert "API calls are made again" in exporter.log
+        exporter.logged("API calls are made again")
 
 
 @pytest.mark.parametrize("remaining", ["0", "-5"])
@@ -280,7 +278,7 @@ def test_slow_api(tmp_path: Path) -> None:
             waiting = value(text, "rk_meetings_deferred")
             assert waiting is not None
             assert waiting > 0
-            assert "meetings have to wait: the time of the scrape is over" in exporter.log
+            exporter.logged("meetings have to wait: the time of the scrape is over")
             eventually(lambda: read(exporter.scrape()) == len(names))
             exporter.terminate()
 

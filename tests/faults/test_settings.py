@@ -126,7 +126,7 @@ def test_odd_configuration(config: Path, api: FaultServer) -> None:
     config.write_text(f"{good}apps:\n{apps}")
     warning = "in several budget groups: app a (budget_group x), app b (no budget_group); give"
     with exporter_process(config) as exporter:
-        assert 1 == exporter.log.count(warning)
+        exporter.logged(warning)
         text = exporter.scrape()
         found = sorted(
             (labels["rk_app"], labels["meeting_id"])
@@ -141,7 +141,7 @@ def test_odd_configuration(config: Path, api: FaultServer) -> None:
         assert 200 == exporter.client.post("/-/reload").status_code
         config.write_text(f"{good}apps:\n{apps}")
         assert 200 == exporter.client.post("/-/reload").status_code
-        assert 2 == exporter.log.count(warning)
+        exporter.logged(warning, times=2)
         assert 1 == value(exporter.scrape(), "rk_up", rk_app="a")
         exporter.terminate()
 
@@ -193,7 +193,7 @@ def test_tokens(config: Path, api: FaultServer) -> None:
             content = [*WRONG.values()][number]
             write(file, content)
             assert token == token_in_use()
-            (line,) = [line for line in exporter.log[logged:].splitlines() if "warning" in line]
+            (line,) = exporter.logged("warning", since=logged)
             assert "API token file cannot be used, the last good token stays in use" in line
         file.unlink()
         assert token == token_in_use()

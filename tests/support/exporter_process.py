@@ -44,6 +44,22 @@ class ExporterProcess:
         """Return what it has printed so far."""
         return self.output.read_text()
 
+    def logged(self, text: str, *, times: int = 1, since: int = 0) -> list[str]:
+        """
+        Require that *text* is in so many lines behind the first *since* characters; return them.
+
+        The exporter writes its log in a thread of its own, so that a line may come later than the
+        answer that it is about.
+        """
+
+        def found() -> list[str]:
+            return [line for line in self.log[since:].splitlines() if text in line]
+
+        eventually(lambda: len(found()) >= times)
+        lines = found()
+        assert times == len(lines)
+        return lines
+
     @property
     def address(self) -> tuple[str, int]:
         """Return where it listens."""

@@ -194,8 +194,7 @@ class Site:
 
     def warning(self) -> str:
         """Return the one warning about meetings since the fault began."""
-        lines = self.exporter.log[self._logged :].splitlines()
-        (line,) = [line for line in lines if "meetings cannot be read" in line]
+        (line,) = self.exporter.logged("meetings cannot be read", since=self._logged)
         assert "level=warning" in line
         return line
 
