@@ -19,6 +19,7 @@ from time import process_time
 import atheris  # type: ignore[import-untyped] # its stubs are for another version
 
 from tests.fuzz.campaign import CORPUS, run_all
+from tests.fuzz.documents import FORMS, mutate
 
 
 # Those of the processor, so that a busy machine finds no faults.
@@ -47,8 +48,23 @@ def main() -> None:
     limits += [f"-dict={words}"] if words.exists() else []
     # What is found goes into a new folder, so that the corpus stays small.
     folders = [mkdtemp(prefix="corpus-"), str(CORPUS / options.target)]
-    atheris.Setup([sys.argv[0], *limits, *folders], _limited(TARGETS[options.target]))
+    atheris.Setup(
+        [sys.argv[0], *limits, *folders],
+        _limited(TARGETS[options.target]),
+        **_mutator(options.target),
+    )
     atheris.Fuzz()
+
+
+def _mutator(target: str) -> dict[str, Callable[[bytes, int, int], bytes]]:
+    """Return what changes the inputs, if they are documents; others get changes of bytes."""
+    if target not in FORMS:
+        return {}
+    return {
+        "custom_mutator": lambda data, most_bytes, seed: mutate(
+            target, data, most_bytes, seed, atheris.Mutate
+        )
+    }
 
 
 def _limited(target: Callable[[bytes], object]) -> Callable[[bytes], None]:
