@@ -1,9 +1,12 @@
 """The meetings of one app, and the recordings that the API returned for them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import Meeting
+from rk_exporter.tracking import retention
+from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
 
 
 class TrackedMeetings:
@@ -47,6 +50,26 @@ class TrackedMeetings:
             if meeting_id in self._listed
         }
         return True
+
+    def followed(
+        self, known: KnownRecording, rules: FollowRules, *, now: float
+    ) -> KnownRecording | None:
+        """Return how a recording is followed with this list, at *now* by this machine's clock."""
+        listed = self.listed(known.meeting)
+        if listed is None:
+            if not retention.survives_removal(known, rules):
+                return None
+            if known.is_finished or known.missing_since is not None:
+                return known
+            # No reading of a meeting would show that it has ended.
+            return replace(known, missing_since=now)
+        if known.missing_since is not None and self.is_added(listed):
+            # If the meeting does not show it now, it has just ended, and is read again.
+            return replace(known, meeting=listed, missing_since=None)
+        if listed.meeting_id != known.meeting.meeting_id:
+            # Another spelling of the same id.
+            return replace(known, meeting=listed)
+        return known
 
     def observe_meeting(self, meeting_id: str, recording_ids: Iterable[str]) -> None:
         """Remember what the API returned for one meeting."""

@@ -216,20 +216,14 @@ class RecordingTracker:
         return follows_more
 
     def _check_meetings(self, recordings: Iterable[KnownRecording]) -> None:
-        """Evict or follow those of the *recordings* whose meetings are not in the list."""
+        """Follow or evict those of the *recordings* that the list of meetings concerns."""
+        now = self._clock()
         for known in recordings:
-            if listed := self._meetings.listed(known.meeting):
-                if known.missing_since is not None and self._meetings.is_added(listed):
-                    # If the meeting does not show it now, it has just ended, and is read again.
-                    self._store.upsert(replace(known, meeting=listed, missing_since=None))
-                elif listed.meeting_id != known.meeting.meeting_id:
-                    # Another spelling of the same id.
-                    self._store.upsert(replace(known, meeting=listed))
-            elif not retention.survives_removal(known, self.rules):
+            followed = self._meetings.followed(known, self.rules, now=now)
+            if followed is None:
                 self._evict(known)
-            elif not known.is_finished and known.missing_since is None:
-                # No reading of a meeting would show that it has ended.
-                self._store.upsert(replace(known, missing_since=self._clock()))
+            elif followed is not known:
+                self._store.upsert(followed)
 
     def _observe_shown(self, listed: Iterable[ListedRecording]) -> set[str]:
         """Apply readings of recordings that their meetings show, and return their ids."""
