@@ -50,6 +50,8 @@ _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _MAX_WAIT_SECONDS = 0.2
 # No scrape waits for the last write, and no later write makes up for it.
 LAST_MAX_WAIT_SECONDS = 5.0
+# Of a busy disk that has to write everything before this file, too.
+_SLOWEST_WRITE_SECONDS = 4.0
 _SMALLER = "lower follow.max_recordings, or divide the apps among several exporters"
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM})
 
@@ -125,27 +127,36 @@ class StateFile:
         The caller waits for *max_wait_seconds* at most. Problems are logged when they change.
         """
         deadline = asyncio.get_running_loop().time() + max_wait_seconds
-        problem = await self._problem(deadline) if self._write.is_running else None
-        if not self._write.is_running:
-            self._saved_at = self._clock()
-            content = encode(apps, calls, accounts)
-            self._write.start(partial(_replace, self._path, content, max_bytes=self._max_bytes))
-            problem = await self._problem(deadline)
+        if self._write.is_running:
+            await self._take_result(deadline)
+        if self._write.is_running:
+            return False
+        self._saved_at = self._clock()
+        content = encode(apps, calls, accounts)
+        self._write.start(partial(_replace, self._path, content, max_bytes=self._max_bytes))
+        await self._take_result(deadline)
+        return self.status.is_written and not self._write.is_running
+
+    async def _take_result(self, deadline: float) -> None:
+        """Take the result of the running write, if it ends until *deadline* (loop time)."""
+        left_seconds = deadline - asyncio.get_running_loop().time()
+        has_ended = await self._write.has_returned(timeout_seconds=left_seconds)
+        if not has_ended and abs(self._clock() - self._saved_at) < _SLOWEST_WRITE_SECONDS:
+            return
+        was_late, problem = self._write.is_late, None
+        try:
+            await self._write.result(timeout_seconds=0.0)
+        except FileHangs as error:
+            problem = str(error)
+        except OSError as error:
+            problem = str(error.strerror)
+        else:
+            self.status = replace(self.status, last_success_timestamp_seconds=self._clock())
+            if was_late:
+                # Perhaps the next one is late, too.
+                return
         self.status = replace(self.status, is_written=problem is None)
         self._log(problem)
-        return problem is None
-
-    async def _problem(self, deadline: float) -> str | None:
-        """Return what is wrong with the running write; wait for it until *deadline* (loop time)."""
-        left_seconds = deadline - asyncio.get_running_loop().time()
-        try:
-            await self._write.result(timeout_seconds=left_seconds)
-        except FileHangs as error:
-            return str(error)
-        except OSError as error:
-            return str(error.strerror)
-        self.status = StateFileStatus(is_written=True, last_success_timestamp_seconds=self._clock())
-        return None
 
     def close(self) -> None:
         """Release the file to other processes."""

@@ -650,7 +650,7 @@ class TestWriteErrors:
         assert [1, 0, 1] == [value(text, WRITTEN) for text in texts]
 
     def test_file_system_hangs(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """A hanging write, as on NFS, delays no scrape; the status is about the values shown."""
+        """A hanging write, as on NFS, delays no scrape; a later scrape says that it hangs."""
         caplog.set_level(logging.INFO, logger="rk_exporter.tracking.state_file")
         system, responds = with_slow_disk(path)
 
@@ -675,7 +675,7 @@ class TestWriteErrors:
             return texts
 
         texts = run(scrapes())
-        assert [0, 0, 0] == [value(text, WRITTEN) for text in texts]
+        assert [1, 0, 0] == [value(text, WRITTEN) for text in texts]
         assert [(1, 0), (1, 0), (1, 1)] == [counts(text) for text in texts]
         problem = "the file system does not answer"
         message = f"state file cannot be written ({problem}); new state will be lost on restart"
@@ -685,15 +685,30 @@ class TestWriteErrors:
             ("INFO", "state file can be written again", fields),
         ] == lines(caplog, "tracking.state_file")
 
-    def test_slow_disk(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """A disk that always answers late gives one warning, and every state is written."""
+    @pytest.mark.parametrize(
+        ("late_seconds", "expected", "warned"),
+        [(1, [1, 1, 1], 0), (10, [0, 0, 0], 1)],
+    )
+    def test_slow_disk(
+        self,
+        path: Path,
+        caplog: pytest.LogCaptureFixture,
+        late_seconds: int,
+        expected: list[int],
+        warned: int,
+    ) -> None:
+        """
+        A disk that always answers after a scrape writes every state, and that is no failure.
+
+        If each write takes so long that the file system may hang, there is one warning.
+        """
         system, responds = with_slow_disk(path)
 
         async def scrapes() -> list[str]:
             # The third scrape shows the current values of counters.
             for _ in range(2):
                 await system.get()
-            while not value((await system.get()).text, WRITTEN):
+            while not value((await system.get()).text, WRITTEN_AT):
                 pass
             caplog.clear()
             texts = []
@@ -701,6 +716,8 @@ class TestWriteErrors:
                 system.time.now += seconds
                 before = file_version(path)
                 responds.clear()
+                await system.get()
+                system.time.now += late_seconds
                 texts.append((await system.get()).text)
                 responds.set()
                 wait_for_change(path, before)
@@ -709,9 +726,11 @@ class TestWriteErrors:
             return texts
 
         texts = run(scrapes())
-        assert [0, 0, 0] == [value(text, WRITTEN) for text in texts]
-        assert [NOW, NOW + 70, NOW + 120] == [value(text, WRITTEN_AT) for text in texts]
-        assert 1 == len(warnings(caplog))
+        assert expected == [value(text, WRITTEN) for text in texts]
+        written_at = [value(text, WRITTEN_AT) for text in texts]
+        assert NOW == written_at[0]
+        assert len(texts) == len({*written_at})
+        assert warned == len(warnings(caplog))
 
     def test_end_after_a_hang(self, path: Path) -> None:
         """The last write saves what happened during a hanging write."""
