@@ -26,7 +26,6 @@ from tests.support.state_files import (
     read_state,
     rewrite,
     saved_counts,
-    series,
 )
 
 
@@ -292,8 +291,9 @@ class TestProcesses:
         with launcher.serve((hanging_files.__file__,)) as exporter:
             exporter.scrape()
             switch.touch()
-            texts = exporter.scrapes(launcher.account, 5)
-            assert 0 == value(texts[-1], WRITTEN)
+            exporter.scrapes(launcher.account, 5)
+            while value(exporter.scrape(), WRITTEN):
+                pass
             assert "cannot be written (the file system does not answer)" in exporter.terminate()
         switch.unlink()
         result = launcher.invoke("scrape")
@@ -311,15 +311,12 @@ class TestProcesses:
 
         # A large file makes the write slow.
         rewrite(path, enlarge)
-        saved: dict[str, float] = {}
+        saved = [saved_counts(path)]
 
         def check(text: str) -> None:
-            now = series(text)
-            assert [] == [key for key, least in saved.items() if now[key] < least]
-            for count, truth in zip(counts(text), account.truth, strict=True):
-                assert count <= truth
-            if value(text, WRITTEN):
-                saved.update(now)
+            for least, count, truth in zip(saved[-1], counts(text), account.truth, strict=True):
+                assert least <= count <= truth
+            saved.append(saved_counts(path))
 
         for step in range(1, 8):
             with (
@@ -338,5 +335,5 @@ class TestProcesses:
             exporter.terminate()
         check(text)
         assert account.truth == counts(text)
-        assert saved
+        assert len({*saved}) > 1
         assert not path.with_name("state.damaged").exists()
