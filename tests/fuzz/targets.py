@@ -121,6 +121,8 @@ def rate_limit_headers(data: bytes) -> str | None:
     names = ("Ratelimit", "Ratelimit-Policy", "Retry-After", "Date", "Age")
     cleaned = without_token(data, _TOKEN.reveal(), mark="redacted").decode("latin-1")
     headers = dict(zip(names, cleaned.split("\n"), strict=False))
+    # A URL ends where the name of a policy ends.
+    queries = [*queries_in(text.replace('"', " "))]
     wait = retry_after_seconds(headers, now=datetime.fromtimestamp(NOW, UTC))
     assert wait is None or 1 <= wait <= LONGEST_WAIT_SECONDS, wait
     try:
@@ -132,7 +134,7 @@ def rate_limit_headers(data: bytes) -> str | None:
         seconds = policy.reset_seconds
         assert seconds is None or math.isfinite(seconds), policy
         assert _TOKEN.reveal() not in policy.policy
-        for query in queries_in(text):
+        for query in queries:
             # What no name can have is replaced, and long names are cut.
             begin = _NOT_IN_A_NAME.sub("_", query[:_SHORTEST_QUERY])
             is_only_there = _NOT_IN_A_NAME.sub("_", text).count(begin) == 1
