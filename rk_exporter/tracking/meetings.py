@@ -54,7 +54,11 @@ class TrackedMeetings:
     def followed(
         self, known: KnownRecording, rules: FollowRules, *, now: float
     ) -> KnownRecording | None:
-        """Return how a recording is followed with this list, at *now* by this machine's clock."""
+        """
+        Return how a recording is followed with this list, or None if it is not.
+
+        *now* is this machine's time.
+        """
         listed = self.listed(known.meeting)
         if listed is None:
             if not retention.survives_removal(known, rules):
