@@ -163,7 +163,7 @@ class Discovery:
                 "live sessions are listed too slowly, so new live meetings are found late",
                 extra={
                     "app": self._app,
-                    "pages": self._walk.page_count,
+                    "pages": max(self._walk.page_count, self.usual_calls),
                     "remedy": SLOW_SESSIONS_REMEDY,
                 },
             )

@@ -14,6 +14,7 @@ from rk_exporter.collector.session_walk import SessionWalk
 from rk_exporter.model.errors import ApiError, ClientError, ConnectFailed, NotFound, ServerError
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
 from rk_exporter.model.recording import Recording, Status
+from rk_exporter.model.remedies import SLOW_SESSIONS_REMEDY
 from rk_exporter.ratelimit.limiter import RateLimitWait
 from tests.support import virtual_time
 from tests.support.building import NOW, VirtualClock, pass_context, run
@@ -220,6 +221,10 @@ class TestPieces:
             assert sessions.discovery.state == LISTED_AT_80
             assert (len(sessions.client.called), sessions.discovery.usual_calls) == (5, 5)
             assert sessions.discovery.room("a") == Room(is_live=True, participants=2)
+            # The first pages of the next list count at once, too.
+            sessions.client.live = "xyzabcdefghi"
+            assert not await sessions.refresh(100.0, most_calls=1)
+            assert sessions.discovery.room("x") == Room(is_live=True, participants=2)
 
         with_sessions(steps, "abcdefghi")
 
@@ -318,9 +323,13 @@ class TestPieces:
             assert sessions.discovery.state.up
 
         with_sessions(steps, "abcdefg")
-        assert [(level, text) for level, text, _ in lines(caplog, "collector.discovery")] == [
-            ("WARNING", "live sessions are listed too slowly, so new live meetings are found late"),
-            ("INFO", "live sessions are listed in time again"),
+        assert lines(caplog, "collector.discovery") == [
+            (
+                "WARNING",
+                "live sessions are listed too slowly, so new live meetings are found late",
+                {"app": "app", "pages": 7, "remedy": SLOW_SESSIONS_REMEDY},
+            ),
+            ("INFO", "live sessions are listed in time again", {"app": "app"}),
         ]
 
     def test_no_calls(self) -> None:
@@ -335,6 +344,18 @@ class TestPieces:
             assert sessions.client.called == []
 
         with_sessions(steps, "a")
+
+    def test_first_list_is_too_slow(self, caplog: pytest.LogCaptureFixture) -> None:
+        """While the first list goes on, the log has its pages so far."""
+
+        async def steps(sessions: Sessions) -> None:
+            sessions.client.sessions_per_page = 1
+            for _ in range(7):
+                await sessions.refresh(60.0, most_calls=1)
+
+        with_sessions(steps, "abcdefghi")
+        ((_, _, fields),) = lines(caplog, "collector.discovery")
+        assert 7 == fields["pages"]
 
     def test_endless(self, caplog: pytest.LogCaptureFixture) -> None:
         """A list that never ends fails after 10,000 sessions, and is left alone for a while."""
