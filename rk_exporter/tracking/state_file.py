@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 _LARGEST_FILE_BYTES = 2 << 30
 # New read times alone are not worth a write at each scrape.
 _UNCHANGED_SECONDS = 60.0
-_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 # Scrapes must get their answer even if the disk hangs.
 _MAX_WAIT_SECONDS = 0.2
 # No scrape waits for the last write, and no later write makes up for it.
@@ -241,13 +241,13 @@ def _replace(path: Path, content: bytes, *, max_bytes: int) -> None:
         # The next start could not read it; the old file still has most counts.
         raise OSError(errno.EFBIG, f"it would be larger than {size_text(max_bytes)}; {_SMALLER}")
     new = _beside(path, ".new")
-    with open(new, "wb", opener=_create) as file:
+    with open(new, "xb", opener=_create) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
     # Without this a power loss could bring the old file back.
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -261,4 +261,4 @@ def _create(path: str, flags: int) -> int:
             # Someone else made it, e.g. a link, so that the state goes somewhere else.
             raise FileExistsError(errno.EEXIST, f"{path} is not a regular file; remove it")
         Path(path).unlink()
-    return os.open(path, flags | os.O_EXCL | _FLAGS, 0o600)
+    return os.open(path, flags, 0o600)
