@@ -46,7 +46,7 @@ class Retries:
 
     def is_waiting(self, recording_id: str, *, now: float) -> bool:
         """Return whether a recording must still wait; not if the clock was set back."""
-        missing_since = self._missing_since.get(recording_id, -math.inf)
+        missing_since = self._missing_since.get(recording_id, math.inf)
         if missing_since <= now < missing_since + _CONFIRMED_AFTER_SECONDS:
             return True
         failed_at, backoff = self._failed.get(recording_id, (now, _BACKOFF))

@@ -115,9 +115,7 @@ class RecordingTracker:
             if (waiting := self._overdue(known, now)) is not None
         ]
 
-    def due_one(
-        self, recording_id: str, *, now: float, is_hinted: bool = False
-    ) -> KnownRecording | None:
+    def due_one(self, recording_id: str, *, now: float, is_hinted: bool) -> KnownRecording | None:
         """Return a recording if it is still due, or *is_hinted* and its end is not known yet."""
         known = self._store.get(recording_id)
         if known is None or self._retries.is_waiting(recording_id, now=now):

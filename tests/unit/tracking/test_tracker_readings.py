@@ -34,14 +34,17 @@ class TestReadings:
         harness.read_meeting(after=15)
         harness.read_meeting(recording(), after=15)
         assert [] == harness.due
-        assert harness.tracker.due_one(ID, now=harness.time.now) is None
+        assert harness.tracker.due_one(ID, now=harness.time.now, is_hinted=False) is None
         assert [ID] == harness.read_meeting(after=15)
-        assert ID == getattr(
-            harness.tracker.due_one(ID, now=harness.time.now), "recording_id", None
-        )
+        known = harness.tracker.due_one(ID, now=harness.time.now, is_hinted=False)
+        assert ID == getattr(known, "recording_id", None)
 
     def test_hints(self) -> None:
-        """An event makes a recording due that its meeting has stopped showing, and no other."""
+        """
+        An event makes a recording due that its meeting has stopped showing, and no other.
+
+        It does not shorten the back-off after a failure.
+        """
         harness = Harness()
         harness.read_meeting(recording())
 
@@ -53,6 +56,12 @@ class TestReadings:
         harness.read_meeting(after=15)
         harness.tracker.observe_details(recording(Status.UPLOADING))
         assert [False, True] == [is_due(is_hinted=False), is_due(is_hinted=True)]
+        harness.tracker.observe_failure(ID)
+        assert not is_due(is_hinted=True)
+        harness.time.now += 15
+        assert is_due(is_hinted=True)
+        harness.tracker.set_meetings([])
+        assert not is_due(is_hinted=True)
 
     def test_another_meeting(self) -> None:
         """A meeting says nothing about the recordings of other meetings."""
@@ -84,7 +93,12 @@ class TestReadings:
 
     @pytest.mark.parametrize(
         ("shown_after", "expected"),
-        [(4.0, Status.UPLOADED), (6.0, Status.RECORDING), (HOUR, Status.UPLOADED)],
+        [
+            (4.0, Status.UPLOADED),
+            (6.0, Status.RECORDING),
+            (10.0, Status.RECORDING),
+            (HOUR, Status.UPLOADED),
+        ],
     )
     def test_slow_list(self, shown_after: float, expected: Status) -> None:
         """
