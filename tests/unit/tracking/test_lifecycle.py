@@ -169,7 +169,12 @@ class TestApplyReading:
 
     @pytest.mark.parametrize(
         ("expiry", "later", "expected"),
-        [(NOW - 1, None, NOW - 1), (NOW + 1, None, None), (NOW - 1, NOW + 9, NOW + 9)],
+        [
+            (NOW - 1, None, NOW - 1),
+            (NOW, None, NOW),
+            (NOW + 1, None, None),
+            (NOW - 1, NOW + 9, NOW + 9),
+        ],
     )
     def test_expired_url(self, expiry: float, later: float | None, expected: float | None) -> None:
         """An expiry that has passed stays known although the API no longer returns it."""
@@ -179,8 +184,8 @@ class TestApplyReading:
         assert expected == known.recording.download_url_expiry_timestamp_seconds
 
     def test_session_appears_at_the_start(self) -> None:
-        """An invoked recording may have no session yet; until then it has no labels."""
-        invoked = recording(Status.INVOKED, output_file_name="a.mp4")
+        """An invoked recording may have no session yet; until then no label is final."""
+        invoked = recording(Status.INVOKED, output_file_name="early.mp4")
         assert labels(seen(invoked)) is None
         started = recording(session_id="session-1", output_file_name="a.mp4", is_track=True)
         assert ("session-1", "a.mp4", True) == labels(seen(invoked, started))
@@ -434,6 +439,8 @@ class TestFinished:
         """A refreshed URL is checked again 24 hours before it expires."""
         uploaded = recording(Status.UPLOADED, download_url_expiry_timestamp_seconds=EXPIRES_AT)
         known = with_details(seen(uploaded), now=EXPIRES_AT - DAY)
+        assert due_at(known, RULES) is None
+        known = apply_reading(known, uploaded, read_at=EXPIRES_AT - DAY)
         assert due_at(known, RULES) is None
         refreshed = replace(uploaded, download_url_expiry_timestamp_seconds=EXPIRES_AT + 5 * DAY)
         known = apply_reading(known, refreshed, read_at=EXPIRES_AT - DAY / 2)

@@ -1,7 +1,13 @@
 """The list of meetings, and what the API returned for them."""
 
+from dataclasses import replace
+
 from rk_exporter.model.meeting import Meeting
+from rk_exporter.model.recording import Outcome, Recording, Status
+from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.meetings import TrackedMeetings
+from tests.support.building import NOW
+from tests.support.tracker import RULES
 
 
 LOWER, UPPER = "2a95132c-1573-2412-d22c-16fd0a01e000", "2A95132C-1573-2412-D22C-16FD0A01E000"
@@ -9,6 +15,17 @@ LOWER, UPPER = "2a95132c-1573-2412-d22c-16fd0a01e000", "2A95132C-1573-2412-D22C-
 
 def meetings(*ids: str) -> list[Meeting]:
     return [Meeting(meeting_id, f"name of {meeting_id}") for meeting_id in ids]
+
+
+def running(meeting: Meeting, *, missing_since: float | None = None) -> KnownRecording:
+    recording = Recording(recording_id="r", status=Status.RECORDING)
+    return KnownRecording(
+        meeting=meeting, recording=recording, read_at=NOW, missing_since=missing_since
+    )
+
+
+def ended(meeting: Meeting) -> KnownRecording:
+    return replace(running(meeting), outcome=Outcome.UPLOADED)
 
 
 def test_before_the_first_list() -> None:
@@ -51,6 +68,49 @@ def test_spellings() -> None:
         tracked.observe_meeting(unread, [])
         assert set() == tracked.returned
         tracked.observe_meeting(LOWER, ["r"])
+
+
+def test_recordings_without_their_meeting() -> None:
+    """They stay if any meeting is followed; those in progress are missing since then or before."""
+    tracked = TrackedMeetings()
+    a, b = meetings("a", "b")
+    tracked.replace([b])
+    rules = replace(RULES, any_meeting=True)
+    fresh, missing = running(a), running(a, missing_since=NOW - 60)
+    assert replace(fresh, missing_since=NOW) == tracked.followed(fresh, rules, now=NOW)
+    for same in (missing, ended(a)):
+        assert same is tracked.followed(same, rules, now=NOW)
+        assert tracked.followed(same, RULES, now=NOW) is None
+    rules = replace(RULES, keep_removed=True)
+    assert tracked.followed(missing, rules, now=NOW) is None
+    assert (same := ended(a)) is tracked.followed(same, rules, now=NOW)
+
+
+def test_recordings_of_listed_meetings() -> None:
+    """A missing recording is missing no longer if its meeting was added; others stay the same."""
+    tracked = TrackedMeetings()
+    a, b = meetings("a", "b")
+    tracked.replace([b])
+    tracked.replace([a, b])
+    elsewhere = Meeting("a", "a name from elsewhere")
+    missing = running(elsewhere, missing_since=NOW)
+    assert running(a) == tracked.followed(missing, RULES, now=NOW)
+    for same in (running(elsewhere), ended(elsewhere), running(b, missing_since=NOW)):
+        assert same is tracked.followed(same, RULES, now=NOW)
+    tracked.replace([b, a])
+    assert missing is tracked.followed(missing, RULES, now=NOW)
+
+
+def test_recordings_of_a_meeting_of_another_spelling() -> None:
+    """They get the spelling of the list, and are as missing as before."""
+    tracked = TrackedMeetings()
+    lower, upper = meetings(LOWER, UPPER)
+    tracked.replace([lower])
+    tracked.replace([upper])
+    for missing_since in (None, NOW - 60):
+        known = running(lower, missing_since=missing_since)
+        expected = running(upper, missing_since=missing_since)
+        assert expected == tracked.followed(known, RULES, now=NOW)
 
 
 def test_what_was_returned() -> None:

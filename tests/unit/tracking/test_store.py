@@ -1,5 +1,8 @@
+import tracemalloc
+
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -125,6 +128,50 @@ class TestKnown:
         store.evict(known("a", has_ended=True))
         revisions.append(store.revision)
         assert sorted(set(revisions)) == revisions
+
+
+class TestIndexes:
+    """What a pass asks, without looking at all recordings."""
+
+    def test_first_finished(self) -> None:
+        """As many finished recordings as asked for, in the order of their ranks."""
+        ended = [known(str(at), at=at, has_ended=True) for at in range(3)]
+        store = holding(known("running"), *ended)
+        assert ended[:0:-1] == store.first_finished(2)
+
+    def test_perhaps_due(self) -> None:
+        """Missing recordings, those without details, and those whose URL is to be checked, once."""
+
+        def expiring(recording_id: str, hours: float, **fields: Any) -> KnownRecording:
+            item = known(recording_id, has_ended=True)
+            expires_at = NOW + hours * 3600
+            read = replace(item.recording, download_url_expiry_timestamp_seconds=expires_at)
+            return replace(item, recording=read, **fields)
+
+        store = holding(
+            known("shown"),
+            replace(known("missing"), missing_since=NOW),
+            expiring("ended", 1.0),
+            expiring("known", 25.0, has_details=True),
+            expiring("unchecked", 24.0, has_details=True),
+            expiring("checked", 1.0, has_details=True, is_expiry_checked=True),
+        )
+        due = [item.recording_id for item in store.perhaps_due(now=NOW)]
+        assert ["missing", "ended", "unchecked"] == due
+
+    def test_memory(self) -> None:
+        """Meetings whose recordings have ended take no memory."""
+        store = holding()
+        tracemalloc.start()
+        try:
+            for number in range(1000):
+                recording = known("a", meeting_id=f"meeting-{number}")
+                store.upsert(recording)
+                store.evict(recording)
+            used_bytes, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert used_bytes < 50_000
 
 
 class TestLargest:

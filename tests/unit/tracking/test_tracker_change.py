@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from rk_exporter.tracking.tracker import RecordingTracker
 from tests.support.building import NOW
 from tests.support.tracker import (
     DAY,
@@ -26,6 +27,17 @@ class TestChange:
         """Give other rules, and then the meetings as before."""
         harness.tracker.change(app, replace(harness.rules, **rules))
         harness.tracker.set_meetings(harness.meetings)
+
+    @pytest.mark.parametrize("changes", [{}, {"any_meeting": True}])
+    def test_before_the_first_list(self, changes: dict[str, Any]) -> None:
+        """With the first list nothing is followed that was ignored, except by wider rules."""
+        harness = Harness()
+        rules = harness.rules
+        tracker = RecordingTracker(
+            "app-1", rules, clock=harness.time, server_clock=harness.server_clock
+        )
+        tracker.change("app-1", replace(rules, **changes))
+        assert bool(changes) == tracker.set_meetings([MEETING])
 
     @pytest.mark.parametrize(("before", "after", "expected"), [(1, 30, [ID]), (30, 9, [])])
     def test_retention(self, before: int, after: int, expected: list[str]) -> None:

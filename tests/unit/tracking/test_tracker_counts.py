@@ -136,6 +136,30 @@ class TestCounts:
         sizes = [item.file_size_bytes or 0.0 for _, item in sequence]
         assert sum(harness.counters.recorded_bytes.values()) in {0.0, *sizes}
 
+    def test_size_of_a_recording_that_comes_back(self) -> None:
+        """Length and size count once, although the first reading after the eviction lacks them."""
+        harness = Harness()
+        bare = recording(Status.UPLOADED)
+        whole = replace(bare, file_size_bytes=5.0, reported_duration_seconds=9.0)
+        harness.read_meeting(whole)
+        harness.tracker.set_meetings([])
+        harness.tracker.set_meetings(harness.meetings)
+        for reading in (bare, whole):
+            harness.read_meeting(reading, after=15)
+        counters = harness.counters
+        assert 9.0 == sum(counters.recorded_seconds.values())
+        assert 5.0 == sum(counters.recorded_bytes.values())
+
+    def test_counters_begin_again(self) -> None:
+        """Counters that begin at 0 again count what happens from then on, and nothing twice."""
+        harness = Harness()
+        harness.read_meeting(STARTED)
+        harness.tracker.restart_counters()
+        harness.read_meeting(STARTED, after=15)
+        assert RecordingCounters() == harness.counters
+        harness.read_meeting(replace(STARTED, status=Status.ERRORED), after=15)
+        assert (0, 1) == (harness.counters.started, harness.counters.finished[Outcome.ERRORED])
+
     @pytest.mark.parametrize(
         ("first", "started", "finished"),
         [

@@ -12,6 +12,7 @@ from rk_exporter.model.recording import Outcome, Status
 from rk_exporter.tracking.lifecycle import KnownRecording
 from rk_exporter.tracking.tracker_state import TrackerState
 from tests.support.building import NOW
+from tests.support.log_lines import lines
 from tests.support.tracker import (
     DAY,
     HOUR,
@@ -265,8 +266,8 @@ class TestKept:
         for number in range(3):
             harness.read_list(uploaded(str(number), expires_at=NOW + DAY * (number + 1)))
             assert 1 == len(harness.ids)
-        assert [logging.WARNING] == [record.levelno for record in caplog.records]
-        assert (1, 1) == (caplog.records[0].hidden, caplog.records[0].max_recordings)  # type: ignore[attr-defined] # fields
+        ((level, _, fields),) = lines(caplog, "tracking.shown")
+        assert ("WARNING", {"app": "app-1", "hidden": 1, "max_recordings": 1}) == (level, fields)
         elapse(harness, 20 * DAY)
         assert [] == harness.ids
         assert [logging.WARNING, logging.INFO] == [record.levelno for record in caplog.records]
