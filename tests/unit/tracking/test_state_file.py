@@ -125,6 +125,22 @@ class TestWriting:
             15 * number for number, is_written in enumerate(written, 1) if is_written
         ]
 
+    def test_due(self, path: Path) -> None:
+        """A write is due a minute after the start, or after the last write."""
+        time = Time()
+
+        async def steps() -> list[bool]:
+            file, due = StateFile(path, clock=time), []
+            for seconds in (0, 59, 1):
+                time.now += seconds
+                due.append(file.is_due())
+            await file.save([], max_wait_seconds=10)
+            due.append(file.is_due())
+            file.close()
+            return due
+
+        assert [False, False, True, False] == run(steps())
+
     def test_clock_set_back(self, path: Path) -> None:
         """The exporter writes the file every minute, even if the clock was set back."""
 
@@ -731,6 +747,21 @@ class TestWriteErrors:
         assert NOW == written_at[0]
         assert len(texts) == len({*written_at})
         assert warned == len(warnings(caplog))
+
+    def test_slow_disk_at_the_start(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """A first write that takes longer than a scrape waits for it is no failure."""
+        system, responds = with_slow_disk(path)
+
+        async def scrape() -> str:
+            responds.clear()
+            text = (await system.get()).text
+            responds.set()
+            await system.exporter.close()
+            return text
+
+        text = run(scrape())
+        assert (1, None) == (value(text, WRITTEN), value(text, WRITTEN_AT))
+        assert [] == warnings(caplog)
 
     def test_end_after_a_hang(self, path: Path) -> None:
         """The last write saves what happened during a hanging write."""
