@@ -108,8 +108,8 @@ class ActiveRecordingsLister:
 
         If the API rejects or ignores the filter, it is not used for an hour.
         """
-        result = await self._read_by_status(context) if self._filters else None
-        if result is None or not self._filters:
+        result = await self._read_by_status(context)
+        if not self._filters:
             result = await self._read_unfiltered(context)
         if result.was_sent:
             self._count_failure(result.failure)

@@ -128,14 +128,9 @@ class AppPass:
             self._context,
             calls_per_second=rate,
             is_hinted=is_hinted,
-            most_calls=self._calls_for_sessions(),
+            # As many are left for readings.
+            most_calls=max(1, parts.limiter.affordable(self._context) // 2),
         )
-
-    def _calls_for_sessions(self) -> int:
-        """Return how many calls to make for sessions, so that as many are left for readings."""
-        limiter, context = self._parts.limiter, self._context
-        calls = limiter.affordable(context) if limiter.can_afford(1, context) else 0
-        return max(calls // 2, 1 if calls or self._is_first else 0)
 
     async def _read_each(self, waiting: Sequence[Reading]) -> None:
         """Read the *waiting* meetings, and what else is due, one call each."""

@@ -105,7 +105,7 @@ class Discovery:
         self._asked_at = now
         self._due_since = now if self._due_since is None else self._due_since
         is_new = self._walk.page_count == 0
-        has_ended = most_calls > 0 and await self._go_on(context, most_calls=most_calls)
+        has_ended = await self._go_on(context, most_calls=most_calls)
         self._note_age(has_ended=has_ended)
         return is_new and has_ended
 

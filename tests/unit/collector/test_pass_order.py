@@ -57,11 +57,13 @@ class Verifier(DownloadVerifier):
 class FullApp:
     """An app with three meetings, all of whose parts make calls, one at a time."""
 
-    def __init__(self, app: OneApp, limiter: RateLimiter | None = None) -> None:
+    def __init__(
+        self, app: OneApp, limiter: RateLimiter | None = None, *, budget_calls: int = 6000
+    ) -> None:
         clock, self.client, self.verifier = app.parts.clock, app.client, Verifier()
         self.client.max_concurrency = 1
         self.client.live = "abcd"
-        budget = SlidingWindowBudget(6000, now=clock.monotonic(), reserve_ratio=0.0)
+        budget = SlidingWindowBudget(budget_calls, now=clock.monotonic(), reserve_ratio=0.0)
         group = BudgetGroup(budget, monotonic=clock.monotonic)
         self.client.limiter = limiter or RateLimiter(group, token=TOKEN)
         self.discovery = Discovery("app", self.client, clock=clock, stale_after_seconds=300.0)
@@ -112,11 +114,12 @@ def with_full_app(
     *,
     read: ReadMode = EACH,
     limiter: RateLimiter | None = None,
+    budget_calls: int = 6000,
 ) -> None:
     """Run *steps* with an app all of whose parts make calls."""
 
     async def run_steps(app: OneApp) -> None:
-        await steps(FullApp(app, limiter))
+        await steps(FullApp(app, limiter, budget_calls=budget_calls))
 
     with_app(run_steps, read=read)
 
@@ -381,6 +384,19 @@ class TestSessions:
             assert app.discovery.state == DiscoveryState()
 
         with_full_app(steps, limiter=limiter_of(200))
+
+    @pytest.mark.parametrize(
+        ("budget_calls", "expected"),
+        [(5, [1, 0, 0, 0]), (20, [1, 0, 1, 0]), (40, [1, 1, 1, 1]), (100, [3, 1, 0, 2])],
+    )
+    def test_few_calls(self, budget_calls: int, expected: list[int]) -> None:
+        """The list takes half of the calls of a pass, and the only one if there is one."""
+
+        async def steps(app: FullApp) -> None:
+            app.app.client.sessions_per_page = 1
+            assert [(await app.calls()).count("sessions") for _ in expected] == expected
+
+        with_full_app(steps, budget_calls=budget_calls)
 
     @pytest.mark.parametrize("has_meetings", [False, True])
     def test_blocked(self, *, has_meetings: bool) -> None:
