@@ -1,3 +1,4 @@
+import asyncio
 import json
 import logging
 import os
@@ -703,7 +704,7 @@ class TestWriteErrors:
 
     @pytest.mark.parametrize(
         ("late_seconds", "expected", "warned"),
-        [(1, [1, 1, 1], 0), (10, [0, 0, 0], 1)],
+        [(3, [1, 1, 1], 0), (4, [0, 0, 0], 1)],
     )
     def test_slow_disk(
         self,
@@ -747,6 +748,25 @@ class TestWriteErrors:
         assert NOW == written_at[0]
         assert len(texts) == len({*written_at})
         assert warned == len(warnings(caplog))
+
+    def test_wait_for_a_hanging_write(self, path: Path) -> None:
+        """The caller that finds a hanging write waits no longer than it wants to."""
+        time, responds = Time(), threading.Event()
+        slow_path = hooked_path(path, lambda _: responds.wait(30))
+
+        async def saves() -> list[bool]:
+            file = StateFile(slow_path, clock=time)
+            saved = [await file.save([], max_wait_seconds=0)]
+            time.now += 10
+            timer = asyncio.get_running_loop().call_later(0.9, responds.set)
+            saved.append(await file.save([], max_wait_seconds=0) or responds.is_set())
+            timer.cancel()
+            responds.set()
+            saved.append(await file.save([], max_wait_seconds=10))
+            file.close()
+            return saved
+
+        assert [False, False, True] == run(saves())
 
     def test_slow_disk_at_the_start(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """A first write that takes longer than a scrape waits for it is no failure."""
