@@ -102,9 +102,7 @@ def merge(
 
 def retry_seconds(reading: Reading) -> float:
     """Return how long to wait before the next attempt to read a meeting that fails alone."""
-    if reading.failures_alone <= _FAILURES_UNTIL_BACKOFF:
-        return 0.0
-    failures = reading.failures_alone - _FAILURES_UNTIL_BACKOFF
+    failures = max(0, reading.failures_alone - _FAILURES_UNTIL_BACKOFF)
     return replace(_BACKOFF, failures=failures).delay_seconds
 
 

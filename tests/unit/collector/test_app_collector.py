@@ -70,8 +70,9 @@ class TestMinInterval:
         configuration = config(scrape__min_interval="5s")
         system = setup(scripted(), configuration=configuration, workers_per_app=1)
         # A scraper with an interval of 5 s is sometimes early.
-        first, second, third = self.scrape_at(system, 0, 4.4, 4.6)
+        first, *fresh, second, third = self.scrape_at(system, 0, 0, 0.5, 4.4, 4.6)
         assert (first[0], second[0]) == ([self.MEETING, "recordings"], [])
+        assert fresh == [second] * 2
         assert third[0] == [self.MEETING]
         assert first[1] == second[1] != third[1]
         assert states(third[1]) == {"meeting-1": "RECORDING"}

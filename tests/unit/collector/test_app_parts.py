@@ -393,8 +393,9 @@ class TestDue:
         for name, age in (("b", 100.0), ("idle", 100.0), ("old", 560.0), ("fresh", 4.0))
     )
 
-    def due(self, parts: AppParts) -> list[str]:
+    def due(self, parts: AppParts, *, is_up: bool | None = None) -> list[str]:
         state = replace(parts.initial_state(None), interval=ScrapeInterval((0.0, 20.0)))
+        state = replace(state, snapshot=replace(state.snapshot, up=is_up))
         found = parts.due(state, self.READINGS, fresh_seconds=5.0)
         return [reading.meeting.meeting_id for reading in found]
 
@@ -407,6 +408,18 @@ class TestDue:
             make_healthy(parts)
             assert self.due(parts) == ["b", "old"]
             assert parts.idle_age_seconds == 600.0
+
+        with_parts(steps)
+
+    def test_outage(self) -> None:
+        """While calls fail, idle meetings do not wait: their calls show when the outage is over."""
+
+        def steps(parts: AppParts) -> None:
+            recorded(parts)
+            self.due(parts)
+            make_healthy(parts)
+            assert self.due(parts, is_up=True) == ["b", "old"]
+            assert self.due(parts, is_up=False) == ["b", "idle", "old"]
 
         with_parts(steps)
 

@@ -230,6 +230,20 @@ class TestOneByOne:
 
         with_full_app(steps)
 
+    def test_catching_up_on_a_recording(self) -> None:
+        """A recording that could not be read during the outage is read in the same pass, too."""
+
+        async def steps(app: FullApp) -> None:
+            app.record("a")
+            app.stop_at("recording of a")
+            await app.calls()
+            app.client.problem_of = lambda _: ServerError("no")
+            assert "recording of a" in await app.calls()
+            app.stop_at()
+            assert "recording of a" in await app.calls(5.0)
+
+        with_full_app(steps)
+
 
 class TestDue:
     """What comes first in a pass, because it is more urgent."""
@@ -421,6 +435,20 @@ class TestSessions:
 
 class TestList:
     """Recordings in progress that are read through the list."""
+
+    @pytest.mark.parametrize(("budget_calls", "mode"), [(3, EACH), (4, LIST)])
+    def test_budget(self, budget_calls: int, mode: ReadMode) -> None:
+        """The list is read if the budget has as many calls as it takes."""
+
+        async def steps(app: FullApp) -> None:
+            selector = ReadModeSelector("app", None)
+            meetings = MeetingList([Meeting(name, name) for name in "abcde"])
+            app.app.parts = replace(app.app.parts, selector=selector, meetings=meetings)
+            app.restart()
+            await app.calls()
+            assert selector.mode is mode
+
+        with_full_app(steps, budget_calls=budget_calls)
 
     def test_order(self) -> None:
         """First comes the list, then recordings that it lacks, and then the rest."""
