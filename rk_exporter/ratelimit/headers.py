@@ -91,8 +91,8 @@ def _items(header: str) -> list[tuple[str, dict[str, float]]]:
     """Return the name and the numeric parameters of each item of a list."""
     try:
         parsed = http_sf.parse(header.encode(), tltype="list")
-    except ValueError as error:
-        raise MalformedHeader(str(error)) from None
+    except ValueError:
+        raise MalformedHeader from None
     # The library's type annotations do not say what it returns for a list.
     items = cast("list[tuple[object, dict[str, object]]]", parsed)
     return [

@@ -25,6 +25,7 @@ class Request:
     """A received request; *connection* is the number of its connection."""
 
     connection: int
+    method: str
     path: str
     headers: Mapping[str, str]
 
@@ -252,4 +253,5 @@ def _parse(connection: int, raw: bytes) -> Request:
     for line in lines:
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
-    return Request(connection, first.split(" ")[1], headers)
+    method, path, _ = first.split(" ")
+    return Request(connection, method, path, headers)

@@ -74,7 +74,7 @@ def test_success(encoding: tuple[str, ...]) -> None:
     document = b"x" * MOST_BYTES
     assert document == fetcher.run(answer(200, document, *encoding))
     (request,) = fetcher.server.requests
-    assert f"/{DOCUMENT}" == request.path
+    assert ("GET", f"/{DOCUMENT}") == (request.method, request.path)
     assert {
         "host": f"127.0.0.1:{fetcher.server.port}",
         "connection": "keep-alive",

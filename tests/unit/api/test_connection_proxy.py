@@ -302,6 +302,7 @@ def test_untrusted_server_behind_a_proxy(environment: pytest.MonkeyPatch) -> Non
         ("[fd00::1]:8080", "http://[fd00::1]:8080"),
         ("10.0.0.0/8,192.168.0.0/16", "http://10.1.2.3:8080"),
         ("fd00::/8", "http://[fd00::1]:8080"),
+        ("10.9.9.9/8", "http://10.1.2.3"),
         ("", "http://localhost:8080"),
         ("", "http://127.0.0.1:8080"),
         ("", "http://127.8.9.10"),

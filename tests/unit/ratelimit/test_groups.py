@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rk_exporter.model.errors import RateLimited
-from rk_exporter.model.failure import Reason
+from rk_exporter.model.failure import Failure, Reason
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS, calls_at_start
@@ -316,6 +316,26 @@ def test_block_across_a_restart(set_back: float) -> None:
     virtual_time.run(run())
 
 
+@pytest.mark.parametrize(("left_seconds", "is_blocked"), [(0.5, True), (0.0, False)])
+def test_last_moment_of_a_block(left_seconds: float, *, is_blocked: bool) -> None:
+    """Even a short rest of a block is saved, and counts at the next start; its end does not."""
+
+    async def run() -> None:
+        world = World()
+        world.reload(Setup(X, ANY))
+        now, wall = world.clock.monotonic(), world.clock.wall()
+        cause = Failure(Reason.RATE_LIMITED, "too many calls")
+        world.groups[None].breaker.open(now - 60.0, seconds=60.0 + left_seconds, cause=cause)
+        (saved,) = world.groups.recent_calls()
+        assert (wall + left_seconds if is_blocked else None) == saved.blocked_until
+        # Also if another version of the exporter has saved the end of a block that is over.
+        again = World(saved={None: replace(saved, blocked_until=wall + left_seconds)})
+        again.reload(Setup(X, ANY))
+        assert is_blocked is (again.limiters["x"].budget_status(wall).block is not None)
+
+    virtual_time.run(run())
+
+
 @pytest.mark.parametrize(
     ("blocked_until", "until", "expected"),
     [
@@ -348,6 +368,7 @@ def test_calls_to_save() -> None:
         called, idle = world.groups.recent_calls()
         assert [("a", now), (None, now)] == [(saved.group, saved.until) for saved in (called, idle)]
         assert (made, 0) == (len(called.ends), len(idle.ends))
+        assert None is called.blocked_until is idle.blocked_until
         assert all(now - 15.0 < end < now + 1.0 for end in called.ends)
 
     virtual_time.run(run())
