@@ -297,6 +297,16 @@ def test_list_of_states(status: str, *, filters: bool) -> None:
     assert (Verdict.CONFIRMED if filters else Verdict.UNKNOWN) is finding.verdict
 
 
+def test_missing_states() -> None:
+    """A filter that leaves out recordings of its own state differs from the documentation."""
+    empty = answer(page(total=0))
+    finding = Probe({**documented(), f"{LIST.format(10)}&status=ERRORED": empty}).findings[
+        Question.STATUS_ERRORED
+    ]
+    expected = "accepted, but ERRORED recordings of the list are missing"
+    assert (Verdict.DIFFERS, expected) == (finding.verdict, finding.explanation)
+
+
 def test_smaller_pages() -> None:
     """The size is halved until the API accepts it, and filtered pages have the same length."""
     items = [replace_id(RUNNING, number) for number in range(8)]

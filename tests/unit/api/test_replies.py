@@ -20,6 +20,7 @@ KINDS = [
     (b"\xff\xfe", BodyKind.TEXT),
     (b'{"a"', BodyKind.TEXT),
     (b"[1]", BodyKind.JSON),
+    (b'["\xff"]', BodyKind.JSON),
     (b'"text"', BodyKind.JSON),
     (b'{"message":"no"}', BodyKind.JSON),
     (b'{"success":false,"data":{}}', BodyKind.JSON),
