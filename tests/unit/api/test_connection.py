@@ -440,12 +440,13 @@ def test_unknown_name(name: str) -> None:
     asyncio.run(run())
 
 
-def test_several_addresses() -> None:
+@pytest.mark.parametrize("step", [1, -1])
+def test_several_addresses(step: int) -> None:
     """If a name has several addresses, the first error that says something explains the failure."""
-    refused = ConnectionRefusedError(errno.ECONNREFUSED, "")
+    each = [OSError("no number"), ConnectionRefusedError(errno.ECONNREFUSED, "")]
     error = httpx.ConnectError("all failed")
     error.__cause__ = OSError("all failed")
-    error.__cause__.__cause__ = ExceptionGroup("several", [OSError("no number"), refused])
+    error.__cause__.__cause__ = ExceptionGroup("several", each[::step])
     explained = connection_error(error, peer="the API")
     assert str(explained) == "no connection to the API (Connection refused)"
 

@@ -1,8 +1,5 @@
 """Which recordings of a page can answer which question."""
 
-import time
-
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -132,17 +129,7 @@ def test_telling_start(items: list[dict[str, Any]], expected: float | None) -> N
     assert expected == sample(*items).telling_start
 
 
-@pytest.fixture
-def _far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let this machine be nine hours ahead of UTC."""
-    monkeypatch.setenv("TZ", "XXX-9")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.mark.usefixtures("_far_east")
+@pytest.mark.usefixtures("far_east")
 def test_time_in_a_query() -> None:
     """Times in queries have whole seconds, and Z, wherever this machine is."""
     assert "2026-11-18T11:06:40Z" == iso_time(NOW + 0.9)
