@@ -125,7 +125,7 @@ def test_absent_and_null_fields(absent: dict[str, Any]) -> None:
     ],
 )
 def test_timestamps(text: str) -> None:
-    """The variants are read, wherever this machine is: T or space; Z, an offset or none; fractions."""
+    """Variants are read, wherever this machine is: T or space; Z, an offset or none; fractions."""
     assert MOMENT == one(started_time=text).started_timestamp_seconds
 
 
