@@ -101,8 +101,9 @@ class PageWalk(Generic[T]):
     A walk over the pages of one list, which keeps its place when it stops early or a call fails.
 
     The API has no cursor. If it gives the list's length, the last page is the one that reaches it;
-    otherwise a short page is the last. An empty or repeated page ends the list, too. The numbers
-    of pages depend on how many items are requested per page: if that changes, the walk restarts.
+    otherwise a short page is the last. An empty or repeated page ends the list, too. A page with
+    items that cannot be read only looks short or empty. The numbers of pages depend on how many
+    items are requested per page: if that changes, the walk restarts.
     """
 
     def __init__(self) -> None:
@@ -139,7 +140,8 @@ class PageWalk(Generic[T]):
             self.page_count += 1
             before, self._last = self._last, page
             is_repeated = before and page.item_ids == before.item_ids
-            if not page.item_ids or is_repeated or _is_last(page):
+            is_empty = page.is_complete and not page.item_ids
+            if is_empty or is_repeated or _is_last(page):
                 return True
             if is_enough(page):
                 return False
@@ -154,4 +156,4 @@ def _is_last(page: Page[T]) -> bool:
     if page.paging is not None:
         return page.paging.end_offset >= page.paging.total_count
     length = len(page.item_ids)
-    return length < page.requested and length not in _USUAL_LIMITS
+    return page.is_complete and length < page.requested and length not in _USUAL_LIMITS

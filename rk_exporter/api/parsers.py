@@ -24,6 +24,7 @@ from rk_exporter.model.recording import Recording
 T = TypeVar("T")
 ItemT = TypeVar("ItemT", bound=schema.Item)
 _LIVE = "LIVE"
+_IDS_OF_A_SESSION = frozenset({"id", "associated_id"})
 # 201 is not documented for a list, but a list in its body is as good.
 _LIST_SUCCESSES = (HTTPStatus.OK, HTTPStatus.CREATED)
 # A wrong answer must not fill the exporter with recordings that nobody made. One per participant,
@@ -125,13 +126,25 @@ def parse_sessions_page(status: int, body: bytes) -> Parsed[Page[LiveSession]]:
     """
     Return the live sessions in the answer of "Fetch all sessions".
 
-    Sessions without a usable id or meeting are skipped and counted.
+    Sessions without a usable id or meeting are skipped and counted, and the page is not complete.
+    An answer without a list is an error, unless its paging says that there are no sessions: it must
+    not look as if nobody were live.
 
     Raises ApiError unless the answer is a documented success.
     """
     data, raw_paging = unwrap(status, body, schema.sessions_page, successes=_LIST_SUCCESSES)
     sessions = data.sessions if isinstance(data, schema.Sessions) else data
-    return _parse_page(sessions or (), raw_paging, schema.session, _live_session)
+    if sessions is None and not _says_none(raw_paging):
+        raise InvalidResponse(f"the API answered {status} without a list of sessions")
+    parsed = _parse_page(sessions or (), raw_paging, schema.session, _live_session)
+    is_complete = not _IDS_OF_A_SESSION.intersection(parsed.malformed_fields)
+    return replace(parsed, value=replace(parsed.value, is_complete=is_complete))
+
+
+def _says_none(raw_paging: msgspec.Raw) -> bool:
+    """Return whether the paging beside a list says that the list is empty."""
+    paging = fields.if_readable(raw_paging, schema.paging.decode)
+    return paging is not None and paging.total_count == 0
 
 
 def _live_session(

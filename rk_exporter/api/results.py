@@ -33,7 +33,7 @@ class Page(Generic[T]):
 
     *item_ids* are the ids of everything on the page, including what *items* leaves out. A page
     that the API repeats has the same ids. *requested* is how many items the page could have. A page
-    of apps is not complete (*is_complete*) if some of them have no usable id.
+    of apps or sessions is not complete (*is_complete*) if some of them cannot be read.
     """
 
     items: tuple[T, ...]

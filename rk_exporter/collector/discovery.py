@@ -4,13 +4,14 @@ import asyncio
 import logging
 import math
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
 from rk_exporter.api.client import RealtimeKitClient
 from rk_exporter.api.results import LiveSession, Page
-from rk_exporter.collector.session_walk import MOST_SESSIONS, EndlessList, SessionWalk
+from rk_exporter.collector.live_sessions import LiveMeeting, LiveSessions
+from rk_exporter.collector.session_walk import EndlessList, SessionWalk
 from rk_exporter.collector.work_queue import Job
 from rk_exporter.model.errors import ApiError, NotFound
 from rk_exporter.model.failure import Failure
@@ -56,8 +57,7 @@ class Discovery:
         self._due_since: float | None = None
         """Since when a list is due or has begun; None if the last one is complete or has failed."""
         self._pause_seconds = _INTERVAL_SECONDS
-        self._live: dict[str, LiveSession] = {}
-        self._overlooked: set[str] = set()
+        self._live = LiveSessions()
         self._meetings: dict[str, Meeting] = {}
         self._ended_at: dict[str, float] = {}
         self._record_on_start: dict[str, bool | None] = {}
@@ -117,20 +117,22 @@ class Discovery:
             return await self._client.live_sessions_page(page_no, context)
 
         try:
-            is_complete = await walk.go_on(fetch, most_calls=most_calls)
+            has_ended = await walk.go_on(fetch, most_calls=most_calls)
         except ApiError as error:
-            self._add(walk.found)
+            self._live.add(walk.found)
+            self._find_live()
             walk.take_failure(error)
             self._fail(error, now)
             return True
         self._tried_at = now
-        if not is_complete:
+        if not has_ended:
             self._pause_seconds = 0.0
-            self._add(walk.found)
+            self._live.add(walk.found)
+            self._find_live()
             return False
         self._pause_seconds = _INTERVAL_SECONDS
         self.usual_calls = max(1, walk.page_count)
-        self._update(dict(walk.found))
+        self._update()
         walk.restart()
         self.state = replace(
             self.state, failure=None, last_success_timestamp_seconds=self._clock.wall()
@@ -184,27 +186,28 @@ class Discovery:
                 | {"reason": failure.reason.value, "remedy": SESSIONS_REMEDIES[failure.reason]},
             )
 
-    def _add(self, found: Mapping[str, LiveSession]) -> None:
-        """Add what a list that is not complete has *found*; only a complete one drops meetings."""
-        for meeting_id, session in found.items():
-            # With a list that never ends, there would be more and more.
-            if meeting_id in self._live or len(self._live) < MOST_SESSIONS:
-                self._live[meeting_id] = session
-                self._find(meeting_id, session)
+    def _find_live(self) -> None:
+        for meeting in self._live.meetings.values():
+            self._find(meeting)
 
-    def _find(self, meeting_id: str, session: LiveSession) -> None:
+    def _find(self, live: LiveMeeting) -> None:
+        meeting_id = live.meeting_id
         self._ended_at.pop(meeting_id, None)
-        self._meetings[meeting_id] = Meeting(meeting_id, session.meeting_name or meeting_id)
+        known = self._meetings.get(meeting_id, Meeting(meeting_id, meeting_id))
+        self._meetings[meeting_id] = replace(known, name=live.name or known.name)
 
-    def _update(self, listed: dict[str, LiveSession]) -> None:
-        # If the list has several pages, a session may move to a page that was already read. So one
-        # that is missing for the first time counts as live.
-        overlooked = self._live.keys() - listed.keys() - self._overlooked
-        self._overlooked = overlooked if self.usual_calls > 1 else set()
-        self._live = listed | {key: self._live[key] for key in self._overlooked}
-        for meeting_id, session in self._live.items():
-            self._find(meeting_id, session)
-        for meeting_id in self._meetings.keys() - self._live.keys():
+    def _update(self) -> None:
+        """Take over the list, which has ended; only one that can be read whole drops meetings."""
+        if self._walk.is_readable:
+            self._live.update(self._walk.found, has_pages=self.usual_calls > 1)
+        else:
+            self._live.update_in_part(
+                self._walk.found,
+                now=self._clock.monotonic(),
+                keep_seconds=self._stale_after_seconds,
+            )
+        self._find_live()
+        for meeting_id in self._meetings.keys() - self._live.meetings.keys():
             self._ended_at.setdefault(meeting_id, self._clock.wall())
 
     def add_recorded(self, meetings: Iterable[Meeting]) -> None:
@@ -229,18 +232,18 @@ class Discovery:
         listed_at = self.state.last_success_timestamp_seconds
         if listed_at is None or self._clock.wall() - listed_at > self._stale_after_seconds:
             return None
-        session = self._live.get(canonical(meeting_id))
+        live = self._live.meetings.get(canonical(meeting_id))
         return Room(
-            is_live=session is not None,
-            participants=session.participants if session else None,
+            is_live=live is not None,
+            participants=live.participants if live else None,
             record_on_start=self._record_on_start.get(canonical(meeting_id)),
         )
 
     def settings_jobs(self, context: PassContext) -> list[Job]:
         """Return jobs that read the settings of live meetings, as far as they are not known."""
         now, due_at = self._clock.wall(), self._settings_due_at
-        due = [meeting_id for meeting_id in self._live if due_at.get(meeting_id, -math.inf) < now]
-        return [partial(self._read_settings, meeting_id, context) for meeting_id in due]
+        due = [key for key in self._live.meetings if due_at.get(key, -math.inf) < now]
+        return [partial(self._read_settings, key, context) for key in due]
 
     async def _read_settings(self, meeting_id: str, context: PassContext) -> None:
         """Read the settings of a meeting; they are read once, and after a failure again later."""

@@ -4,13 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from rk_exporter.api.pagination import PageWalk
 from rk_exporter.api.results import LiveSession, Page
+from rk_exporter.collector.live_sessions import MOST_SESSIONS, seen_again
 from rk_exporter.model.errors import ApiError, InvalidResponse
 from rk_exporter.model.failure import Reason
 from rk_exporter.ratelimit.limiter import RateLimitWait
 
 
-# An API that has a new session on each page, without an end, must not keep the exporter busy.
-MOST_SESSIONS = 10_000
 # The page after such a failure may be another one, so the list begins again.
 _OF_THE_PAGE = frozenset(
     {Reason.CLIENT_ERROR, Reason.NOT_FOUND, Reason.INVALID_RESPONSE, Reason.TOO_LARGE}
@@ -32,6 +31,8 @@ class SessionWalk:
     def __init__(self) -> None:
         self._walk = PageWalk[LiveSession]()
         self._found: dict[str, LiveSession] = {}
+        self.is_readable = True
+        """Whether all sessions on the pages so far could be read."""
         self.calls = 0
         """How many calls `go_on` has made the last time."""
 
@@ -42,7 +43,7 @@ class SessionWalk:
 
     @property
     def found(self) -> Mapping[str, LiveSession]:
-        """Return the sessions on the pages that were read, by the ids of their meetings."""
+        """Return the sessions on the pages that were read, by their ids."""
         return self._found
 
     async def go_on(
@@ -51,26 +52,33 @@ class SessionWalk:
         """
         Read the next pages, as *fetch* returns them by number, with *most_calls*.
 
-        Return whether the list is complete. It may also stop because the rate limiter allows fewer
-        calls.
+        Return whether the list has ended. It may also stop because the rate limiter allows fewer
+        calls. Raises InvalidResponse if it has ended and no session in it can be read: it must not
+        look as if nobody were live.
         """
         self.calls = 0
 
         async def take(page_no: int) -> Page[LiveSession]:
             if page_no == 1:
-                self._found = {}
+                self._found, self.is_readable = {}, True
             elif self._walk.passed >= MOST_SESSIONS:
                 raise EndlessList("the list of live sessions does not end")
             self.calls += 1
             page = await fetch(page_no)
-            self._found |= {session.meeting_id: session for session in page.items}
+            for session in page.items:
+                before = self._found.get(session.session_id)
+                self._found[session.session_id] = seen_again(before, session)
+            self.is_readable = self.is_readable and page.is_complete
             return page
 
         try:
-            return await self._walk.go_on(take, is_enough=lambda _: self.calls >= most_calls)
+            has_ended = await self._walk.go_on(take, is_enough=lambda _: self.calls >= most_calls)
         except RateLimitWait:
             self.calls -= 1
             return False
+        if has_ended and not self.is_readable and not self._found:
+            raise InvalidResponse("no live session has a usable `id` and `associated_id`")
+        return has_ended
 
     def take_failure(self, error: ApiError) -> None:
         """Keep the place after a call that failed, unless *error* may be about the page."""

@@ -67,8 +67,8 @@ ROOM_GAUGES: tuple[Gauge[Room], ...] = (
     ),
     Gauge(
         "rk_meeting_live_participants",
-        "People in the meeting's live session (API field live_participants); a recorder may count "
-        f"as one. {_ROOM_AGE}",
+        "People in the meeting's live sessions (sum of the API field live_participants); a "
+        f"recorder may count as one. {_ROOM_AGE}",
         lambda room: room.participants,
     ),
     Gauge(

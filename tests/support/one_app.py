@@ -47,6 +47,10 @@ class Client(RealtimeKitClient):
         self.sessions_per_page = 100
         self.live: Sequence[str] = ()
         """The meetings that people are in."""
+        self.title_of: Callable[[str], str | None] = lambda name: f"title {name}"
+        """The name that the session of a meeting has."""
+        self.are_sessions_readable = True
+        """Whether all sessions on a page can be read."""
         self.has_left = self.is_closed = False
 
     async def active_recordings(
@@ -81,8 +85,14 @@ class Client(RealtimeKitClient):
         await self._call("sessions", context)
         end = page_no * self.sessions_per_page
         names = self.live[end - self.sessions_per_page : end]
-        shown = tuple(LiveSession(f"s-{name}", name, f"title {name}", 2) for name in names)
-        return Page(shown, tuple(names), Paging(len(self.live), end), self.sessions_per_page)
+        shown = [LiveSession(f"s-{name}", name, self.title_of(name), 2) for name in names]
+        return Page(
+            tuple(shown),
+            tuple(names),
+            Paging(len(self.live), end),
+            self.sessions_per_page,
+            is_complete=self.are_sessions_readable,
+        )
 
     async def _call(self, key: str, context: PassContext) -> None:
         problem = self.problem_of(key)

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -62,6 +63,14 @@ class TestEndOfTheList:
     def test_short_page(self) -> None:
         """If the length of the list is unknown, a page that is not full is the last."""
         assert numbers(page(range(100)), page(range(100, 199))) == [1, 2]
+
+    def test_items_that_cannot_be_read(self) -> None:
+        """A page with such items is not shorter or emptier than the API made it."""
+        short, none = (replace(page(ids), is_complete=False) for ids in (range(99), ()))
+        assert numbers(short, page(range(100, 105))) == [1, 2]
+        assert numbers(none, page([])) == [1, 2]
+        paged = replace(page([], (100, 246)), is_complete=False)
+        assert numbers(paged, page(range(146), (246, 246))) == [1, 2]
 
     def test_full_pages(self) -> None:
         """If the length is unknown, a full page may be the last: the next one is empty."""

@@ -240,6 +240,7 @@ class TestSessionsPage:
         assert ["session-1"] == [item.session_id for item in page.value.items]
         assert ("lost", "session-1") == page.value.item_ids
         assert ("associated_id",) == page.malformed_fields
+        assert not page.value.is_complete
 
     @pytest.mark.parametrize(("number", "expected"), [(0, 0), (2.0, 2), ("12", 12), (None, None)])
     def test_participants(self, number: Any, expected: int | None) -> None:
@@ -293,11 +294,22 @@ class TestMeeting:
 
 @pytest.mark.parametrize("data", [None, [], {"sessions": None}, {"sessions": []}, {}])
 def test_empty_pages(data: Any) -> None:
-    """Null and an empty list are an empty page."""
+    """An empty list is an empty page, and so is none if the paging says that it is empty."""
     body = encoded(data, paging={"total_count": 0, "end_offset": 0})
     assert Parsed(Page((), (), Paging(0, 0))) == parse_sessions_page(200, body)
     if not isinstance(data, dict):
         assert Parsed(Page((), (), Paging(0, 0))) == parse_recordings_page(200, body)
+
+
+@pytest.mark.parametrize("data", [None, {}, {"sessions": None}, {"session": []}])
+@pytest.mark.parametrize(
+    "paging", [{}, {"paging": None}, {"paging": PAGING}, {"paging": {"total_count": 0}}]
+)
+def test_no_list_of_sessions(data: Any, paging: dict[str, Any]) -> None:
+    """An answer without a list, which nothing explains, is not one without live sessions."""
+    with pytest.raises(api_errors.InvalidResponse, match="200 without a list of sessions"):
+        parse_sessions_page(200, encoded(data, **paging))
+    assert () == sessions(**paging).value.items
 
 
 @pytest.mark.parametrize(
@@ -329,6 +341,7 @@ def test_item_without_id(bad: Any) -> None:
     for page in (recordings(bad, RECORDING, bad), sessions(bad, SESSION, bad)):
         assert (1, 1) == (len(page.value.items), len(page.value.item_ids))
         assert ("id", "id") == page.malformed_fields
+    assert not sessions(bad, SESSION, bad).value.is_complete
 
 
 @with_each_parser

@@ -429,6 +429,33 @@ class TestRooms:
         assert [len(samples(text, "rk_meeting_live")) for text in texts] == [*[1] * 5, *[0] * 3]
         assert [value(text, "rk_meeting_up") for text in texts] == [1] * 8
 
+    def test_list_that_is_none(self) -> None:
+        """An answer without a list does not end a live meeting, and is a failure."""
+
+        async def steps(simulation: Simulation) -> list[str]:
+            texts = [await simulation.scrape()]
+            simulation.proxy.before = failing(simulation, "sessions", Fault.DATA_NULL)
+            return [*texts, *await simulation.scrapes(2)]
+
+        texts = simulate(steps, sessions=[live("a", people=5)], configuration=discovering())
+        assert [value(text, "rk_meeting_live_participants") for text in texts] == [5] * 3
+        assert [value(text, "rk_discovery_up") for text in texts] == [1, 1, 0]
+
+    @pytest.mark.parametrize("begins", [(-60, -3600), (-3600, -60)])
+    def test_two_sessions(self, begins: tuple[int, int]) -> None:
+        """A session that people have left does not hide those in the meeting's other session."""
+
+        async def steps(simulation: Simulation) -> str:
+            return await simulation.last_scrape(2)
+
+        full, left = begins
+        text = simulate(
+            steps,
+            sessions=[live("a", full, people=5), live("a", left, people=0)],
+            configuration=discovering(),
+        )
+        assert by_meeting(text, "rk_meeting_live_participants") == {"a": 5}
+
     @MODES
     @pytest.mark.parametrize("fault", [None, Fault.GATEWAY_NOT_FOUND])
     def test_settings_once(self, read: str, fault: Fault | None) -> None:

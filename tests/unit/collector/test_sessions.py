@@ -12,6 +12,7 @@ from rk_exporter.api.results import LiveSession, Page, Paging
 from rk_exporter.collector.discovery import Discovery
 from rk_exporter.collector.session_walk import SessionWalk
 from rk_exporter.model.errors import ApiError, ClientError, ConnectFailed, NotFound, ServerError
+from rk_exporter.model.failure import Reason
 from rk_exporter.model.meeting import DiscoveryState, Meeting, Reading, Room
 from rk_exporter.model.recording import Recording, Status
 from rk_exporter.model.remedies import SLOW_SESSIONS_REMEDY
@@ -198,6 +199,62 @@ class TestDue:
 
 
 LISTED_AT_80 = DiscoveryState(None, NOW + 80)
+
+
+class TestUnreadable:
+    """A list with sessions that cannot be read."""
+
+    def test_some(self) -> None:
+        """It adds what can be read, and ends a meeting only when that was not seen for long."""
+
+        async def steps(sessions: Sessions) -> None:
+            await sessions.refresh()
+            sessions.client.are_sessions_readable = False
+            sessions.client.live = "ac"
+            seen = []
+            for _ in range(12):
+                await sessions.refresh(30.0)
+                room = sessions.discovery.room("b")
+                assert room
+                seen.append(room.is_live)
+                assert sessions.names == "abc"
+                assert sessions.discovery.state.up
+            # It is missing since the 30th second.
+            assert seen == [True] * 11 + [False]
+
+        with_sessions(steps, "ab")
+
+    def test_all(self) -> None:
+        """If none can be read, the list has failed, and the next one is tried as late."""
+
+        async def steps(sessions: Sessions) -> None:
+            await sessions.refresh()
+            sessions.client.are_sessions_readable = False
+            sessions.client.live = ""
+            await sessions.refresh(30.0)
+            failure = sessions.discovery.state.failure
+            assert failure
+            assert Reason.INVALID_RESPONSE is failure.reason
+            assert sessions.discovery.room("a") == Room(is_live=True, participants=2)
+            sessions.client.are_sessions_readable = True
+            assert not await sessions.refresh(28.9)
+            assert await sessions.refresh(0.1)
+            assert sessions.discovery.room("a") == Room(is_live=False)
+
+        with_sessions(steps, "a")
+
+
+@pytest.mark.parametrize(("title", "expected"), [(None, "Round"), ("Ward", "Ward")])
+def test_name(title: str | None, expected: str) -> None:
+    """A session without a name does not take the meeting's name away."""
+
+    async def steps(sessions: Sessions) -> None:
+        sessions.discovery.add_recorded([Meeting("a", "Round")])
+        sessions.client.title_of = lambda _: title
+        await sessions.refresh()
+        assert [Meeting("a", expected)] == [*sessions.discovery.meetings]
+
+    with_sessions(steps, "a")
 
 
 class TestPieces:
