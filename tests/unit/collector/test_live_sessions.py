@@ -188,7 +188,7 @@ class TestUnreadable:
     def test_next_list(self) -> None:
         """The next list begins without what the last one had."""
         walk = SessionWalk()
-        unreadable = Page[LiveSession]((), ("1",), Paging(1, 1), is_complete=False)
+        unreadable: Page[LiveSession] = Page((), ("1",), Paging(1, 1), is_complete=False)
         pages = iter([unreadable, replace(unreadable, is_complete=True)])
 
         async def fetch(page_no: int) -> Page[LiveSession]:
