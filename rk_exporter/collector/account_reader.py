@@ -68,7 +68,7 @@ class AccountReader:
     ) -> None:
         self.parts = parts
         self.apps = known
-        """The apps of the last list; None before the first one."""
+        """The apps that are known, most often from the last list; None if there are none."""
         self.revision = 0
         """Incremented by every change of the apps."""
         self._interval = interval
@@ -88,12 +88,21 @@ class AccountReader:
         self._logged_cut = LastLogged(initial=False)
         self._logged_unwanted = LastLogged(initial=False)
 
-    def change(self, parts: AccountParts) -> None:
-        """Go on with other *parts* of the same account; no pass may be running."""
-        self.parts = parts
+    def change(self, parts: AccountParts, known: AccountApps | None) -> None:
+        """
+        Go on with other *parts* of the same account; no pass may be running.
+
+        Before the first list, the *known* apps may be others.
+        """
+        self.parts, self.apps = parts, known
         self._count_wanted()
         self._walk.restart()
         self._due_at = -math.inf
+
+    @property
+    def has_list(self) -> bool:
+        """Return whether the apps have ever been listed, by this process or an earlier one."""
+        return self.apps is not None and self.apps.listed_at is not None
 
     @property
     def snapshot(self) -> AccountSnapshot:
@@ -102,7 +111,7 @@ class AccountReader:
             account=self.parts.account,
             up=self._up,
             apps=self._wanted,
-            listed=None if self.apps is None else len(self.apps.apps),
+            listed=len(self.apps.apps) if self.apps and self.has_list else None,
             failure=self._failure,
             last_success_timestamp_seconds=self._last_success_at,
             is_cut=self._is_cut,
@@ -121,7 +130,7 @@ class AccountReader:
         if now < self._due_at and self._used_token == before:
             return
         context = self._context(deadline)
-        if self.apps is not None and not parts.limiter.can_afford(1, context):
+        if self.has_list and not parts.limiter.can_afford(1, context):
             return
         try:
             is_cut = not await self._list(context, now)
@@ -162,7 +171,7 @@ class AccountReader:
     def _context(self, deadline: float) -> PassContext:
         now = asyncio.get_running_loop().time()
         seconds = deadline - now
-        max_wait = _FIRST_MAX_WAIT_RATIO * seconds if self.apps is None else _MAX_WAIT_SECONDS
+        max_wait = _MAX_WAIT_SECONDS if self.has_list else _FIRST_MAX_WAIT_RATIO * seconds
         return PassContext(
             token=self.parts.token.current(),
             deadline=deadline,
@@ -205,7 +214,8 @@ class AccountReader:
         self._count_wanted()
 
     def _count_wanted(self) -> None:
-        self._wanted = None if self.apps is None else sum(map(self.parts.wants, self.apps.apps))
+        listed = self.apps.apps if self.apps and self.has_list else None
+        self._wanted = None if listed is None else sum(map(self.parts.wants, listed))
 
     def _log_change(self, added: list[ListedApp], removed: list[ListedApp]) -> None:
         fields = {

@@ -118,7 +118,7 @@ def found_apps(
     An app that the configuration names itself, which is among *known*, is left out. A name that
     several apps have is followed by the id, however the list is sorted.
     """
-    ids = {(canonical(app.account_id), canonical(app.app_id)) for app in known}
+    ids = {app.ids for app in known}
     found = [
         (config, listed)
         for config in accounts

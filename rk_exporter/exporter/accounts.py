@@ -16,6 +16,7 @@ from rk_exporter.config.accounts import AccountConfig
 from rk_exporter.config.config import Config
 from rk_exporter.exporter.app_builder import SharedParts
 from rk_exporter.exporter.apps import AppChanges, RunningApps
+from rk_exporter.exporter.known_apps import known_lists
 from rk_exporter.model.account import AccountApps
 from rk_exporter.ratelimit.budget import WINDOW_SECONDS
 from rk_exporter.ratelimit.limiter import RateLimiter
@@ -34,8 +35,8 @@ class RunningAccounts:
     """
     The accounts of the configuration in use, whose apps are among the *apps* that are read.
 
-    An account begins with the apps that an earlier process has *saved*, by its id. *changed* is
-    called after each change of the apps.
+    An account begins with those of its apps that are *known*, by its id. *changed* is called after
+    each change of the apps.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class RunningAccounts:
         config: Config,
         shared: SharedParts,
         apps: RunningApps,
-        saved: Mapping[str, AccountApps],
+        known: Mapping[str, AccountApps],
         changed: Callable[[], object],
     ) -> None:
         self._shared = shared
@@ -51,7 +52,7 @@ class RunningAccounts:
         self._changed = changed
         self._config = config
         self._accounts: tuple[_RunningAccount, ...] = ()
-        self._accounts = self._changed_accounts(saved)
+        self._accounts = self._changed_accounts(known)
         self._taken = self._revisions
 
     @property
@@ -61,8 +62,8 @@ class RunningAccounts:
 
     @property
     def saved(self) -> list[AccountApps]:
-        """Return the known apps, which outlive the process."""
-        return [running.reader.apps for running in self._accounts if running.reader.apps]
+        """Return the listed apps, which outlive the process."""
+        return [apps for apps in self._known.values() if apps.listed_at is not None]
 
     @property
     def calls_made(self) -> int:
@@ -72,7 +73,7 @@ class RunningAccounts:
     async def prepare(self, deadline: float) -> None:
         """Read the tokens again, and list the apps of accounts that have no list yet."""
         await _in_each(self._accounts, AccountReader.refresh_token)
-        unknown = [running for running in self._accounts if running.reader.apps is None]
+        unknown = [running for running in self._accounts if not running.reader.has_list]
         await _refresh(unknown, deadline)
 
     async def refresh(self, deadline: float) -> None:
@@ -84,7 +85,7 @@ class RunningAccounts:
         if self._revisions == self._taken:
             return
         self._taken = self._revisions
-        self._replace_apps(restores=True)
+        self._apps.replace(self._config.with_found(self._known), restores=True)
         for running in self._accounts:
             self._join(running.reader, running.config)
         publish(self._apps.collectors)
@@ -94,7 +95,8 @@ class RunningAccounts:
         """
         Take over the accounts and the apps of *config* between two passes.
 
-        An account whose id is the same keeps its apps.
+        An account whose id is the same keeps its apps. One that has no list yet has those that
+        run already.
         """
         self._config = config
         ids = {entry.account.account_id for entry in config.accounts}
@@ -104,8 +106,11 @@ class RunningAccounts:
         self._accounts = tuple(
             running for running in self._accounts if running.config.account.account_id in ids
         )
-        changes = self._replace_apps(restores=False)
-        self._accounts = self._changed_accounts({})
+        running_apps = [parts.app for parts in self._apps.parts.values()]
+        lists = {saved.account_id: saved for saved in self.saved}
+        known = known_lists(config, lists, running_apps)
+        changes = self._apps.replace(config.with_found(known))
+        self._accounts = self._changed_accounts(known)
         self._taken = self._revisions
         return changes
 
@@ -122,33 +127,42 @@ class RunningAccounts:
             for running in self._accounts
         ]
 
-    def _replace_apps(self, *, restores: bool) -> AppChanges:
-        lists = {saved.account_id: saved for saved in self.saved}
-        return self._apps.replace(self._config.with_found(lists), restores=restores)
+    @property
+    def _known(self) -> dict[str, AccountApps]:
+        """Return the known apps by the account's id, listed or not."""
+        return {
+            running.config.account.account_id: running.reader.apps
+            for running in self._accounts
+            if running.reader.apps
+        }
 
     def _join(self, reader: AccountReader, config: AccountConfig) -> None:
         """Make further calls in the budget group that the configuration names now."""
         group = self._shared.groups[config.budget_group]
         reader.parts.limiter.join(group, config.token.current())
 
-    def _changed_accounts(self, saved: Mapping[str, AccountApps]) -> tuple[_RunningAccount, ...]:
+    def _changed_accounts(self, known: Mapping[str, AccountApps]) -> tuple[_RunningAccount, ...]:
         """Return the accounts of the configuration; those that run already go on."""
         entries = self._config.accounts
         self._shared.metrics.set_accounts([entry.account.name for entry in entries])
         before = {running.config.account.account_id: running for running in self._accounts}
         return tuple(
-            self._go_on(before[entry.account.account_id].reader, entry)
+            self._go_on(
+                before[entry.account.account_id].reader, entry, known.get(entry.account.account_id)
+            )
             if entry.account.account_id in before
-            else self._new(entry, saved.get(entry.account.account_id))
+            else self._new(entry, known.get(entry.account.account_id))
             for entry in entries
         )
 
-    def _go_on(self, reader: AccountReader, entry: AccountConfig) -> _RunningAccount:
+    def _go_on(
+        self, reader: AccountReader, entry: AccountConfig, known: AccountApps | None
+    ) -> _RunningAccount:
         """Return a running account after the change to another configuration."""
         account, parts = entry.account, reader.parts
         observer = self._shared.metrics.calls_of_account(account.name)
         parts.client.change(account, base_url=self._config.base_url, observer=observer)
-        reader.change(replace(parts, account=account, token=entry.token, wants=entry.wants))
+        reader.change(replace(parts, account=account, token=entry.token, wants=entry.wants), known)
         self._join(reader, entry)
         return _RunningAccount(entry, reader, self._boundary(account.name))
 

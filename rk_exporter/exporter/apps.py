@@ -5,7 +5,6 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import eq
 
 from rk_exporter.api.endpoints import ACTIVE_RECORDING, MEETING, RECORDING, RECORDINGS, SESSIONS
 from rk_exporter.collector.app_collector import AppCollector
@@ -17,6 +16,7 @@ from rk_exporter.exporter.app_builder import AppBuilder, SharedParts
 from rk_exporter.model.meeting import App, ReadMode
 from rk_exporter.model.secret import Secret
 from rk_exporter.ratelimit.groups import GroupTerms
+from rk_exporter.tracking.state_records import SavedApp
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,20 @@ class RunningApps:
     The apps of the configuration in use.
 
     The state file's saved apps are for those of the first configuration, and for those that its
-    accounts have. Each is used once, because after that this process knows more.
+    accounts have. Account and id must be the same, but not the name. Each is used once, because
+    after that this process knows more.
     """
 
     def __init__(self, config: Config, shared: SharedParts) -> None:
         self._shared = shared
         self._builder = AppBuilder(shared)
-        self._seen: set[App] = set()
+        self._saved = shared.state_file.restored_apps if shared.state_file else {}
+        self._saved_names = {app.name: app for app in self._saved}
+        self._seen: set[tuple[str, str]] = set()
         self._owners: dict[str, weakref.ref[AppCollector]] = {}
         self._set_groups_and_metrics(config)
-        self._apps = tuple(self._new(config, app, restores=True) for app in config.apps)
+        restored = self._restored([app.app for app in config.apps])
+        self._apps = tuple(self._new(config, app, restored.get(app.app)) for app in config.apps)
         self._remember_owners()
 
     @property
@@ -73,11 +77,13 @@ class RunningApps:
         """
         before = {running.parts.app: running for running in self._apps}
         same = same_apps(list(before), [app.app for app in config.apps])
+        new = [app.app for app in config.apps if app.app not in same]
+        restored = self._restored(new) if restores else {}
         self._set_groups_and_metrics(config)
         self._apps = tuple(
             self._changed(before[same[app.app]], config, app)
             if app.app in same
-            else self._new(config, app, restores=restores)
+            else self._new(config, app, restored.get(app.app))
             for app in config.apps
         )
         self._remember_owners()
@@ -98,11 +104,16 @@ class RunningApps:
         self._shared.groups.replace(groups, reserve_ratio=config.reserve_ratio)
         self._shared.metrics.set_apps({app.app.name: _endpoints(app) for app in config.apps})
 
-    def _new(self, config: Config, app: AppConfig, *, restores: bool) -> RunningApp:
-        file = self._shared.state_file if restores and app.app not in self._seen else None
-        self._seen.add(app.app)
-        restored = file.restored(app.app) if file else None
+    def _restored(self, apps: Sequence[App]) -> Mapping[App, SavedApp]:
+        """Return what an earlier process saved of *apps* that this one has not seen yet."""
+        unseen = [app for app in self._saved if app.ids not in self._seen]
+        return {app: self._saved[before] for app, before in same_apps(unseen, apps).items()}
+
+    def _new(self, config: Config, app: AppConfig, restored: SavedApp | None) -> RunningApp:
+        self._seen.add(app.app.ids)
         parts = self._builder.new(config, app, self._tokens[app.app], restored)
+        if restored and self._was_of_another(app.app):
+            _restart_counters(parts)
         collector = AppCollector(
             parts, min_interval_seconds=config.min_interval_seconds, restored=restored
         )
@@ -113,10 +124,7 @@ class RunningApps:
         parts = self._builder.changed(running.parts, config, app, self._tokens[app.app])
         is_renamed = app.app.name != running.parts.app.name
         if is_renamed and self._is_of_another(app.app.name, running.collector):
-            # The series that this name has must not go on with the counts of another app.
-            parts.tracker.restart_counters()
-            if parts.verifier:
-                parts.verifier.restart_counters()
+            _restart_counters(parts)
         boundary = self._boundary(app.app.name) if is_renamed else running.boundary
         running.collector.change(parts, min_interval_seconds=config.min_interval_seconds)
         return RunningApp(parts, running.collector, boundary)
@@ -125,6 +133,11 @@ class RunningApps:
         """Return whether the last app with this *name* is not the one that *collector* reads."""
         owner = self._owners.get(name)
         return owner is not None and owner() is not collector
+
+    def _was_of_another(self, app: App) -> bool:
+        """Return whether the name of a new *app* was another one's, perhaps before the start."""
+        before = self._saved_names.get(app.name)
+        return app.name in self._owners or (before is not None and before.ids != app.ids)
 
     def _remember_owners(self) -> None:
         for running in self._apps:
@@ -140,18 +153,23 @@ def same_apps(before: Sequence[App], after: Sequence[App]) -> Mapping[App, App]:
 
     Account and id must be the same. If there are several such apps, the name decides first.
     """
-    free, same = list(before), dict[App, App]()
-    for is_same in (eq, _has_same_ids):
-        for app in after:
-            found = next((other for other in free if is_same(app, other)), None)
-            if app not in same and found is not None:
-                same[app] = found
-                free.remove(found)
+    wanted = {*after}
+    same = {app: app for app in before if app in wanted}
+    free: dict[tuple[str, str], list[App]] = {}
+    for app in reversed(before):
+        if app not in same:
+            free.setdefault(app.ids, []).append(app)
+    for app in after:
+        if app not in same and free.get(app.ids):
+            same[app] = free[app.ids].pop()
     return same
 
 
-def _has_same_ids(app: App, other: App) -> bool:
-    return (app.account_id, app.app_id) == (other.account_id, other.app_id)
+def _restart_counters(parts: AppParts) -> None:
+    """Keep the series of a name from going on with the counts of another app."""
+    parts.tracker.restart_counters()
+    if parts.verifier:
+        parts.verifier.restart_counters()
 
 
 def _added_and_removed(

@@ -18,8 +18,10 @@ from rk_exporter.exporter.apps import AppChanges, RunningApps
 from rk_exporter.exporter.archives import Archives, ReaderFactory, bucket_reader
 from rk_exporter.exporter.downloads import Downloads, make_fetch
 from rk_exporter.exporter.exported_metrics import ExportedMetrics
+from rk_exporter.exporter.known_apps import known_lists
 from rk_exporter.metrics.exposition import Exposition
 from rk_exporter.metrics.own_metrics import OwnMetrics
+from rk_exporter.model.account import AccountApps
 from rk_exporter.ratelimit.groups import BudgetGroups
 from rk_exporter.runtime.clock import Clock
 from rk_exporter.runtime.recent_warnings import recent_warnings
@@ -88,9 +90,9 @@ class Exporter:
         self._archives = Archives(self.clock, self.make_reader)
         groups = self._new_groups()
         shared = self._shared_parts(groups)
-        saved = self._state_file.restored_accounts if self._state_file else {}
-        self._apps = RunningApps(config.with_found(saved), shared)
-        self._accounts = RunningAccounts(config, shared, self._apps, saved, self._begin_series)
+        known = self._restored_lists(config)
+        self._apps = RunningApps(config.with_found(known), shared)
+        self._accounts = RunningAccounts(config, shared, self._apps, known, self._begin_series)
         self.collector = Collector(
             self._apps.collectors,
             clock=self.clock,
@@ -196,6 +198,11 @@ class Exporter:
     def _new_state_file(self) -> StateFile | None:
         path = self.config.state_file
         return StateFile(path, clock=self.clock.wall) if path and self.persistent else None
+
+    def _restored_lists(self, config: Config) -> dict[str, AccountApps]:
+        """Return the apps of each account that an earlier process knew, by the account's id."""
+        file = self._state_file
+        return known_lists(config, file.restored_accounts, [*file.restored_apps]) if file else {}
 
     def _new_downloads(self, config: Config) -> Downloads:
         return Downloads(

@@ -21,8 +21,12 @@ class ListedApp:
 
 @dataclass(frozen=True, slots=True)
 class AccountApps:
-    """The apps of an account as they were last listed, at *listed_at* (unix seconds)."""
+    """
+    The apps of an account as they were last listed, at *listed_at* (unix seconds).
+
+    That is None if they were never listed, and are only known from elsewhere.
+    """
 
     account_id: str
     apps: tuple[ListedApp, ...]
-    listed_at: float
+    listed_at: float | None

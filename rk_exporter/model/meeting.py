@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rk_exporter.model.failure import Failure
+from rk_exporter.model.ids import canonical
 from rk_exporter.model.recording import Recording
 
 
@@ -70,6 +71,11 @@ class App:
     name: str
     account_id: str
     app_id: str
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Return what makes it the same app, whatever its name and the spelling of its ids."""
+        return canonical(self.account_id), canonical(self.app_id)
 
 
 @dataclass(frozen=True, slots=True)

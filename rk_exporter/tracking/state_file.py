@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 
 from rk_exporter.model.account import AccountApps
-from rk_exporter.model.meeting import App
 from rk_exporter.model.saved_calls import SavedCalls
 from rk_exporter.runtime.background_call import BackgroundCall, bounded_call
 from rk_exporter.runtime.files import (
@@ -92,7 +91,8 @@ class StateFile:
             content = self._load()
         except FileHangs as error:
             raise StateFileError(f"{path}: {error}") from None
-        self._restored = {saved.app: saved for saved in content.apps}
+        self.restored_apps = {saved.app: saved for saved in content.apps}
+        """What an earlier process saved of each app."""
         self.restored_accounts = {saved.account_id: saved for saved in content.accounts}
         """The apps of each account that an earlier process saved, by the account's id."""
         self._restored_calls = {saved.group: saved for saved in content.calls}
@@ -100,10 +100,6 @@ class StateFile:
         self._write: BackgroundCall[None] = BackgroundCall()
         self._logged_problem: LastLogged[str | None] = LastLogged(None)
         self.status = StateFileStatus(is_written=True, last_success_timestamp_seconds=None)
-
-    def restored(self, app: App) -> SavedApp | None:
-        """Return what an earlier process saved of *app*."""
-        return self._restored.get(app)
 
     def restored_calls(self, group: str | None) -> SavedCalls | None:
         """Return the recent calls of a budget *group* that an earlier process saved."""

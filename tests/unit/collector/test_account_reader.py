@@ -316,7 +316,8 @@ class TestChanges:
             await listing.refresh()
             changed_account = Account("renamed", "account-1")
             listing.reader.change(
-                replace(listing.parts, account=changed_account, wants=lambda _: True)
+                replace(listing.parts, account=changed_account, wants=lambda _: True),
+                listing.reader.apps,
             )
             snapshot = listing.reader.snapshot
             assert (snapshot.account, snapshot.apps, snapshot.up) == (changed_account, 2, True)
@@ -453,7 +454,7 @@ class TestPages:
             listing.client.per_page = 1
             listing.client.problems = [None, UNAVAILABLE]
             assert await listing.refresh() == [1, 2]
-            listing.reader.change(listing.parts)
+            listing.reader.change(listing.parts, listing.reader.apps)
             assert await listing.refresh() == [1, 2]
 
         with_listing(steps, "a", "b")

@@ -292,7 +292,9 @@ def test_state_file(tmp_path: Path) -> None:
 
     run(scrapes())
     store = StateFile(file, clock=system.time)
-    buggy, sound = (store.restored(App(name, "account", name)) for name in ("buggy", "sound"))
+    buggy, sound = (
+        store.restored_apps.get(App(name, "account", name)) for name in ("buggy", "sound")
+    )
     store.close()
     assert buggy
     assert sound

@@ -223,7 +223,7 @@ class TestWriting:
 
         assert run(save())
         restored = StateFile(path, clock=Time())
-        assert saved == restored.restored(app)
+        assert saved == restored.restored_apps.get(app)
         assert calls == restored.restored_calls("shared")
         assert restored.restored_calls(None) is None
         assert {"account": apps} == restored.restored_accounts
@@ -275,7 +275,7 @@ class TestSize:
         assert run(save())
         assert max_bytes == path.stat().st_size
         restored = StateFile(path, clock=Time(), max_bytes=max_bytes)
-        assert state == restored.restored(state.app)
+        assert state == restored.restored_apps.get(state.app)
         restored.close()
 
     def test_too_large(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -295,7 +295,7 @@ class TestSize:
         assert "cannot be written (it would be larger than" in warning
         assert "follow.max_recordings" in warning
         restored = StateFile(path, clock=Time(), max_bytes=max_bytes)
-        assert small == restored.restored(small.app)
+        assert small == restored.restored_apps.get(small.app)
         restored.close()
 
 
