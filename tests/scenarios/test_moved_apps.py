@@ -205,6 +205,17 @@ def test_others(
     story(steps, of(tmp_path, A, B))
 
 
+def test_first_scrape(tmp_path: Path) -> None:
+    """The first scrape waits for the first list, and shows the other apps of the account, too."""
+
+    async def steps(simulation: Simulation) -> None:
+        await simulation.last_scrape(9)
+        await simulation.restart(of(tmp_path, account=ACCOUNT))
+        assert {"production", "staging"} == counts(await simulation.scrape()).keys()
+
+    story(steps, of(tmp_path, A))
+
+
 @pytest.mark.parametrize("is_restarted", [False, True])
 def test_other_names(tmp_path: Path, *, is_restarted: bool) -> None:
     """Counters go on under the names that Cloudflare has, and back under those in `apps`."""
