@@ -14,7 +14,7 @@ import respx
 
 from rk_exporter.api.calls import ApiCaller
 from rk_exporter.api.client import RealtimeKitClient
-from rk_exporter.api.connection import Connection, ConnectionPool
+from rk_exporter.api.connection import Answer, Connection, ConnectionPool
 from rk_exporter.api.connection_pool import ClientPool
 from rk_exporter.api.connection_setup import client_factory
 from rk_exporter.api.endpoints import ACTIVE_RECORDING, RATELIMIT_FIELD, RECORDING
@@ -586,6 +586,25 @@ def test_the_client_is_kept_after_a_complete_answer() -> None:
     run(calls())
     assert 1 == len(made)
     assert made[0].is_closed
+
+
+@respx.mock
+def test_echo_of_the_token() -> None:
+    """An echo of the token is marked; in a header the mark has no brackets, which are syntax."""
+    echo = "Bearer a-token-that-is-not-shown"
+    respx.get(f"{PREFIX}/meeting-1").respond(200, text=echo, headers={"X-Echo": echo})
+
+    async def call() -> Answer:
+        clients = ClientPool(client_factory(BASE_URL))
+        connection = Connection(clients, clients.share())
+        deadline = asyncio.get_running_loop().time() + 5
+        token = Secret("a-token-that-is-not-shown")
+        answer = await connection.get(f"{PREFIX}/meeting-1", token=token, deadline=deadline)
+        await clients.close()
+        return answer
+
+    answer = run(call())
+    assert (b"Bearer [redacted]", "Bearer redacted") == (answer.body, answer.headers["X-Echo"])
 
 
 @respx.mock
