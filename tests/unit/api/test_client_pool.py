@@ -148,6 +148,21 @@ def test_most_connections_of_an_app(size: int, others: int, left: int, most: int
     run(test)
 
 
+def test_reserved_again() -> None:
+    """When its calls have ended, a connection stays free for an app as before."""
+
+    async def test() -> None:
+        apps = Apps(8)
+        apps.know("busy", "a", "b", "c")
+        await asyncio.gather(*(apps.call(app, 1.0) for app in "aabbc"))
+        calls = apps.start("busy", 20, 10.0)
+        await asyncio.sleep(1.0)
+        assert apps.in_use["busy"] == 5
+        await asyncio.gather(*calls)
+
+    run(test)
+
+
 def test_few_apps_use_all_their_workers() -> None:
     """Up to seven apps with eight workers each do not wait for each other."""
 
