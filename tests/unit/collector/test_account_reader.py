@@ -209,6 +209,16 @@ class TestSnapshot:
 
         with_listing(steps, known=known("a", "test"))
 
+    def test_known_from_elsewhere(self) -> None:
+        """Apps that were never listed are read, but the account has no number of apps yet."""
+
+        async def steps(listing: Listing) -> None:
+            snapshot = listing.reader.snapshot
+            assert (snapshot.apps, snapshot.listed) == (None, None)
+            assert listing.shown == ["a"]
+
+        with_listing(steps, known=replace(known("a"), listed_at=None))
+
     @pytest.mark.parametrize("is_blocked", [False, True])
     def test_no_call(self, *, is_blocked: bool) -> None:
         """While calls are suspended, an account is down; it is not if it waits for the budget."""

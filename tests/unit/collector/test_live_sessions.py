@@ -171,6 +171,13 @@ class TestMissing:
         live.update(by_id(session("a")), has_pages=False)
         assert {"a": 1} == people(live)
 
+    def test_first_list(self) -> None:
+        """What the pieces of the first list have found stays, too, if the list cannot be read."""
+        live = LiveSessions()
+        live.add(by_id(session("a")))
+        live.update_in_part({}, now=0.0, keep_seconds=60.0)
+        assert {"a": 1} == people(live)
+
 
 class TestUnreadable:
     """Lists with sessions that cannot be read."""
@@ -182,7 +189,9 @@ class TestUnreadable:
 
     def test_all(self) -> None:
         """If none can be read, the list has failed."""
-        with pytest.raises(InvalidResponse, match="no live session has a usable `id`"):
+        with pytest.raises(
+            InvalidResponse, match="^no live session has a usable `id` and `associated_id`$"
+        ):
             walked([], [], is_complete=False)
 
     def test_next_list(self) -> None:
