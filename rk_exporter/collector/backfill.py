@@ -207,6 +207,6 @@ class Backfill:
         if self._has_given_up:
             self._has_given_up = False
             logger.info("list of recordings can be read again", extra={"app": self._app})
-        invoked = (item.recording.invoked_timestamp_seconds for item in self._first_page.items)
-        known = (invoked_at for invoked_at in invoked if invoked_at is not None)
-        self._tracker.is_listed_up_to(max(known, default=None))
+        recordings = [listed.recording for listed in self._first_page.items]
+        invoked = (recording.invoked_timestamp_seconds or 0.0 for recording in recordings)
+        self._tracker.is_listed_up_to(max(invoked, default=0.0))

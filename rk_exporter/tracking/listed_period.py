@@ -12,11 +12,8 @@ class ListedPeriod:
         # Recordings invoked until then are counted already, perhaps by an earlier process.
         self._inherited_until = until
 
-    def extend(self, until: float | None, *, now: float) -> None:
-        """Remember that the list has shown all recordings invoked *until* then, if it had any."""
-        if until is None:
-            # If the first list is empty by mistake, older recordings must not count as new.
-            until = now if self.until is None else self.until
+    def extend(self, until: float, *, now: float) -> None:
+        """Remember that the list has shown all recordings invoked *until* then."""
         # A time in the future must not make later recordings count as inherited.
         self.until = max(min(until, now), self.until or 0.0)
         if self._inherited_until is None:

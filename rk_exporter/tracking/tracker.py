@@ -185,8 +185,8 @@ class RecordingTracker:
         """Put off no reading any longer, because the failures were not about single recordings."""
         self._retries.forget_failures()
 
-    def is_listed_up_to(self, newest_invoked_at: float | None) -> None:
-        """Remember that the list has shown all recordings invoked until then; None: it is empty."""
+    def is_listed_up_to(self, newest_invoked_at: float) -> None:
+        """Remember that the list has shown all recordings invoked until *newest_invoked_at*."""
         self._listed.extend(newest_invoked_at, now=self._server_clock())
 
     def begin_unlisted(self) -> None:

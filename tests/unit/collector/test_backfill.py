@@ -2,8 +2,6 @@
 
 import asyncio
 
-from dataclasses import replace
-
 import pytest
 
 from rk_exporter.collector import backfill
@@ -42,24 +40,6 @@ class TestRestoring:
             assert 1 == poller.tracker.counters.started
 
         with_poller(steps, [])
-
-    @pytest.mark.parametrize(
-        "at_first", [[], [replace(invoked(-1), invoked_timestamp_seconds=None)]]
-    )
-    def test_empty_by_mistake(self, at_first: list[Recording]) -> None:
-        """Older recordings that the first list lacks are not counted when a later one has them."""
-
-        async def steps(poller: Poller) -> None:
-            await poller.poll()
-            poller.pages.recordings = [invoked(30), *older(20)]
-            await poller.poll_when_due()
-            assert 1 == poller.tracker.counters.started
-            assert 1 == sum(poller.tracker.counters.finished.values())
-            poller.pages.recordings = []
-            await poller.poll_when_due()
-            assert NOW + 30 == poller.tracker.state.listed_until
-
-        with_poller(steps, at_first)
 
     def test_first_list_is_not_counted(self) -> None:
         """Recordings in the first list are not counted, later ones are."""
