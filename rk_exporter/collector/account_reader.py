@@ -111,7 +111,7 @@ class AccountReader:
             account=self.parts.account,
             up=self._up,
             apps=self._wanted,
-            listed=len(self.apps.apps) if self.apps and self.has_list else None,
+            listed=None if self._listed is None else len(self._listed),
             failure=self._failure,
             last_success_timestamp_seconds=self._last_success_at,
             is_cut=self._is_cut,
@@ -214,8 +214,13 @@ class AccountReader:
         self._count_wanted()
 
     def _count_wanted(self) -> None:
-        listed = self.apps.apps if self.apps and self.has_list else None
+        listed = self._listed
         self._wanted = None if listed is None else sum(map(self.parts.wants, listed))
+
+    @property
+    def _listed(self) -> tuple[ListedApp, ...] | None:
+        """Return the apps of the last list; None before the first one."""
+        return self.apps.apps if self.apps and self.has_list else None
 
     def _log_change(self, added: list[ListedApp], removed: list[ListedApp]) -> None:
         fields = {

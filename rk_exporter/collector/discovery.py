@@ -119,16 +119,14 @@ class Discovery:
         try:
             has_ended = await walk.go_on(fetch, most_calls=most_calls)
         except ApiError as error:
-            self._live.add(walk.found)
-            self._find_live()
+            self._add()
             walk.take_failure(error)
             self._fail(error, now)
             return True
         self._tried_at = now
         if not has_ended:
             self._pause_seconds = 0.0
-            self._live.add(walk.found)
-            self._find_live()
+            self._add()
             return False
         self._pause_seconds = _INTERVAL_SECONDS
         self.usual_calls = max(1, walk.page_count)
@@ -185,6 +183,11 @@ class Discovery:
                 extra=fields
                 | {"reason": failure.reason.value, "remedy": SESSIONS_REMEDIES[failure.reason]},
             )
+
+    def _add(self) -> None:
+        """Add what the list has found so far; only one that has ended drops meetings."""
+        self._live.add(self._walk.found)
+        self._find_live()
 
     def _find_live(self) -> None:
         for meeting in self._live.meetings.values():
