@@ -58,7 +58,7 @@ class Backfill:
         self._client = client
         self._tracker = tracker
         self._clock = clock
-        self._polled_at = self._failed_at = -math.inf
+        self._began_at = self._polled_at = self._failed_at = -math.inf
         self._is_hurried = False
         # The first poll reads up to what the state file has: everything, if there is none.
         self._whole_due_at = math.inf
@@ -144,6 +144,8 @@ class Backfill:
             # It may have waited for the rate limiter, and other answers came in the meantime.
             nonlocal asked_at
             asked_at = self._clock.wall()
+            if page_no == 1:
+                self._began_at = self._clock.monotonic()
 
         page = await self._client.recordings_page(page_no, context, status=None, on_call=note_call)
         if page_no == 1:
@@ -209,4 +211,5 @@ class Backfill:
             logger.info("list of recordings can be read again", extra={"app": self._app})
         recordings = [listed.recording for listed in self._first_page.items]
         invoked = (recording.invoked_timestamp_seconds or 0.0 for recording in recordings)
-        self._tracker.is_listed_up_to(max(invoked, default=0.0))
+        age_seconds = self._clock.monotonic() - self._began_at
+        self._tracker.is_listed_up_to(max(invoked, default=0.0), age_seconds=age_seconds)

@@ -185,13 +185,18 @@ class RecordingTracker:
         """Put off no reading any longer, because the failures were not about single recordings."""
         self._retries.forget_failures()
 
-    def is_listed_up_to(self, newest_invoked_at: float) -> None:
-        """Remember that the list has shown all recordings invoked until *newest_invoked_at*."""
-        self._listed.extend(newest_invoked_at, now=self._server_clock())
+    def is_listed_up_to(self, newest_invoked_at: float, *, age_seconds: float = 0.0) -> None:
+        """
+        Remember that the list has shown all recordings invoked until *newest_invoked_at*.
+
+        The page with the newest recording was requested *age_seconds* ago.
+        """
+        asked_at = self._server_clock.earliest() - age_seconds
+        self._listed.extend(newest_invoked_at, asked_at=asked_at, now=self._server_clock())
 
     def begin_unlisted(self) -> None:
         """Count recordings invoked from now on, because the list cannot be read."""
-        self.is_listed_up_to(self._server_clock())
+        self.is_listed_up_to(0.0)
 
     def set_meetings(self, meetings: Iterable[Meeting]) -> bool:
         """

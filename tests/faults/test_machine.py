@@ -35,6 +35,7 @@ from tests.support.faulty_api import (
     NO_RECORDINGS,
     body,
     recording,
+    rfc3339,
     served,
     shown,
     site_in,
@@ -149,7 +150,9 @@ def test_killed_again_and_again(config: Path, api: FaultServer) -> None:
     for number in range(4):
         with exporter_process(config) as exporter:
             # The first scrape shows what was known; the recording is new for this process.
-            api.script("meeting", shown("meeting", id=f"recording-{number}"))
+            invoked_time = rfc3339(time.time())
+            name = f"recording-{number}"
+            api.script("meeting", shown("meeting", id=name, invoked_time=invoked_time))
             texts = [exporter.scrape() for _ in range(3)]
             counts = [value(text, STARTED) or 0 for text in texts]
             assert sorted(counts) == counts

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from dataclasses import replace
+
 import pytest
 
 from rk_exporter.collector import backfill
@@ -40,6 +42,28 @@ class TestRestoring:
             assert 1 == poller.tracker.counters.started
 
         with_poller(steps, [])
+
+    @pytest.mark.parametrize(
+        "at_first",
+        [
+            pytest.param([], id="empty"),
+            pytest.param([replace(invoked(-60), invoked_timestamp_seconds=None)], id="no-time"),
+            pytest.param([invoked(-60)], id="old"),
+        ],
+    )
+    def test_lacking_recordings(self, at_first: list[Recording]) -> None:
+        """Older recordings that the first list lacks are not counted when a later one has them."""
+
+        async def steps(poller: Poller) -> None:
+            await poller.poll()
+            for _ in range(3):
+                await poller.poll_when_due()
+            poller.pages.recordings = [invoked(90), *older(30)[10:]]
+            await poller.poll_when_due()
+            assert 1 == poller.tracker.counters.started
+            assert 1 == sum(poller.tracker.counters.finished.values())
+
+        with_poller(steps, at_first)
 
     def test_first_list_is_not_counted(self) -> None:
         """Recordings in the first list are not counted, later ones are."""

@@ -200,15 +200,24 @@ class TestCounts:
         assert (invoked_at and 1.5) == (harness.counters.start_delay.total or None)
         assert 10 == harness.counters.upload_delay.total
 
-    @pytest.mark.parametrize(("invoked_at", "expected"), [(NOW + 59, 0), (NOW + 61, 1)])
-    def test_without_a_list(self, invoked_at: float, expected: int) -> None:
+    @pytest.mark.parametrize("ahead", [60.0, 0.0, -60.0])
+    @pytest.mark.parametrize(("seconds", "expected"), [(-6.0, 0), (-4.0, 1), (1.0, 1)])
+    def test_without_a_list(self, seconds: float, expected: int, ahead: float) -> None:
         """Without a list, recordings invoked until now by the API's clock are inherited."""
-        harness = Harness(is_listed=False, ahead=60)
+        harness = Harness(is_listed=False, ahead=ahead)
         harness.tracker.begin_unlisted()
+        invoked_at = NOW + min(ahead, 0.0) + seconds
         harness.read_meeting(
             recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at), after=15
         )
         assert expected == harness.counters.finished[Outcome.ERRORED]
+
+    def test_counting_has_begun(self) -> None:
+        """A list without recordings does not move the end of the time that was listed."""
+        harness = Harness()
+        harness.time.now += HOUR
+        harness.tracker.begin_unlisted()
+        assert NOW == harness.tracker.state.listed_until
 
     @pytest.mark.parametrize(("invoked_at", "expected"), [(NOW - 1, 0), (NOW + 1, 1)])
     def test_between_two_processes(self, invoked_at: float, expected: int) -> None:
