@@ -55,10 +55,9 @@ class TestRestoring:
         """Older recordings that the first list lacks are not counted when a later one has them."""
 
         async def steps(poller: Poller) -> None:
-            await poller.poll()
-            for _ in range(3):
-                await poller.poll_when_due()
-            poller.pages.recordings = [invoked(90), *older(30)[10:]]
+            await poller.poll(after=100)
+            await poller.poll_when_due()
+            poller.pages.recordings = [invoked(110), invoked(90), *older(20)]
             await poller.poll_when_due()
             assert 1 == poller.tracker.counters.started
             assert 1 == sum(poller.tracker.counters.finished.values())

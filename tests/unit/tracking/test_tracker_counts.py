@@ -201,7 +201,7 @@ class TestCounts:
         assert 10 == harness.counters.upload_delay.total
 
     @pytest.mark.parametrize("ahead", [60.0, 0.0, -60.0])
-    @pytest.mark.parametrize(("seconds", "expected"), [(-6.0, 0), (-4.0, 1), (1.0, 1)])
+    @pytest.mark.parametrize(("seconds", "expected"), [(-5.1, 0), (-4.9, 1), (1.0, 1)])
     def test_without_a_list(self, seconds: float, expected: int, ahead: float) -> None:
         """Without a list, recordings invoked until now by the API's clock are inherited."""
         harness = Harness(is_listed=False, ahead=ahead)
@@ -210,6 +210,15 @@ class TestCounts:
         harness.read_meeting(
             recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at), after=15
         )
+        assert expected == harness.counters.finished[Outcome.ERRORED]
+
+    @pytest.mark.parametrize(("seconds", "expected"), [(-35.1, 0), (-34.9, 1)])
+    def test_list_of_many_pages(self, seconds: float, expected: int) -> None:
+        """What was invoked since the first page of the first list was requested is new."""
+        harness = Harness(is_listed=False)
+        harness.tracker.is_listed_up_to(NOW - HOUR, age_seconds=30)
+        invoked_at = NOW + seconds
+        harness.read_list(recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at))
         assert expected == harness.counters.finished[Outcome.ERRORED]
 
     def test_counting_has_begun(self) -> None:
