@@ -36,6 +36,14 @@ def test_creation() -> None:
     assert call(path, make_simulator(filter_by_creation=True)).json()["data"] == []
 
 
+@pytest.mark.parametrize(("lag", "count"), [(70, 1), (71, 0)])
+def test_lag_of_the_list(lag: int, count: int) -> None:
+    """The list does not have what was invoked in the last seconds."""
+    scenario = ScriptedScenario(recordings=[uploaded()])
+    simulator = Simulator(scenario, clock=lambda: 70.0, list_lag_seconds=lag)
+    assert count == len(call(f"{APP}/recordings", simulator).json()["data"])
+
+
 @pytest.mark.parametrize("path", ["recordings", "sessions"])
 def test_largest_page(path: str) -> None:
     """A larger page is refused with the chosen status."""

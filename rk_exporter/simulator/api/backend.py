@@ -175,8 +175,9 @@ class Backend:
         )
         if self.settings.refuse_status_lists and len(wanted.statuses) > 1:
             raise BadQuery('"status" must be a single value')
-        matching = wanted.select(self.scenario, now)
-        recordings, paging = page.cut(matching)
+        newest_at = now - self.settings.list_lag_seconds
+        found = wanted.select(self.scenario, now)
+        recordings, paging = page.cut([each for each in found if each.invoked_at <= newest_at])
         payloads = []
         for recording in recordings:
             meeting = self.scenario.meeting(recording.meeting_id)

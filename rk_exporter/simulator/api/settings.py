@@ -97,6 +97,8 @@ class SimulatorSettings:
     """Value of a `Content-Encoding` header; the body is never packed."""
     list_status: int = 200
     """Status of the list of recordings."""
+    list_lag_seconds: int = 0
+    """How long after its invocation a recording is missing in the list."""
     unavailable_app: str = ""
     """App whose calls get 503 with `Retry-After: 30`."""
     blocked_app: str = ""
