@@ -50,6 +50,7 @@ def parse_policies(headers: Mapping[str, str]) -> tuple[RateLimitPolicy, ...]:
     """
     remainders = _items(headers.get("Ratelimit", ""))
     quotas = _items(headers.get("Ratelimit-Policy", ""))
+    windows = {name: quota["w"] for name, quota in quotas if quota.get("w", 0.0) > 0}
     if len(remainders) == len(quotas) == 1:
         quotas = [(remainders[0][0], quotas[0][1])]
     quota_of = dict(quotas)
@@ -58,7 +59,7 @@ def parse_policies(headers: Mapping[str, str]) -> tuple[RateLimitPolicy, ...]:
             policy=name,
             remaining=max(0, int(remainder["r"])),
             limit=_whole(quota_of.get(name, {}).get("q")),
-            reset_seconds=remainder.get("t", quota_of.get(name, {}).get("w")),
+            reset_seconds=_reset_seconds(remainder, quota_of.get(name, {}), windows.get(name)),
         )
         for name, remainder in remainders
         if "r" in remainder
@@ -103,6 +104,14 @@ def _items(header: str) -> list[tuple[str, dict[str, float]]]:
         for name, parameters in items
         if isinstance(name, str | http_sf.Token)
     ]
+
+
+def _reset_seconds(
+    remainder: Mapping[str, float], quota: Mapping[str, float], window: float | None
+) -> float | None:
+    """Return the time to the reset; not more of a *window*, under the same name, can be left."""
+    seconds = remainder.get("t", quota.get("w"))
+    return seconds if seconds is None or window is None else min(seconds, window)
 
 
 def _is_number(value: object) -> TypeGuard[int | Decimal]:

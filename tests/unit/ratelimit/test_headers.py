@@ -85,6 +85,9 @@ class TestPolicies:
             ('"default";r=5', '"default";q=10;w=60', [("default", 5, 10, 60)]),
             ('"default";r=5;t=0', '"default";q=10;w=60', [("default", 5, 10, 0)]),
             ("default;r=5;t=1", "default;q=10", [("default", 5, 10, 1)]),
+            # A window cannot end after its length; one with another name may be longer.
+            ("default;r=5;t=99999", "default;q=10;w=300", [("default", 5, 10, 300)]),
+            ("default;r=5;t=99999", "burst;q=10;w=300", [("default", 5, 10, 99999)]),
             ("default;r=5", "default;q=1", [("default", 5, 1, None)]),
             ("default;r=5", "default;q=0", [("default", 5, None, None)]),
             ('"default";r=5.9;t=1.5', '"default";q=10.9', [("default", 5, 10, 1.5)]),
