@@ -150,6 +150,7 @@ class Backfill:
         page = await self._client.recordings_page(page_no, context, status=None, on_call=note_call)
         if page_no == 1:
             self._first_page, self._is_sorted = page, True
+            self._tracker.begin_counting(_newest_invoked_at(page), moment=self._began_at)
         self._is_sorted = self._is_sorted and is_sorted(page)
         for listed in not_older(page, self._tracker.oldest_invoked_at):
             self._tracker.observe_listed(listed.meeting, listed.recording, asked_at=asked_at)
@@ -177,9 +178,9 @@ class Backfill:
             return
         self._own_failures += 1
         if self._own_failures == _FAILURES_TO_GIVE_UP:
-            self._give_up(error)
+            self._give_up(error, now)
 
-    def _give_up(self, error: ApiError) -> None:
+    def _give_up(self, error: ApiError, now: float) -> None:
         logger.warning(
             "list of recordings cannot be read (%s); recordings that come and go between two "
             "scrapes, or ended before the start, are not shown",
@@ -193,7 +194,7 @@ class Backfill:
         self._has_given_up = True
         if not self.is_restored:
             self.is_restored = True
-            self._tracker.begin_unlisted()
+            self._tracker.begin_unlisted(moment=now)
 
     def _forget_failures(self) -> None:
         self._backoff, self._own_failures = self._backoff.after_success(), 0
@@ -209,7 +210,10 @@ class Backfill:
         if self._has_given_up:
             self._has_given_up = False
             logger.info("list of recordings can be read again", extra={"app": self._app})
-        recordings = [listed.recording for listed in self._first_page.items]
-        invoked = (recording.invoked_timestamp_seconds or 0.0 for recording in recordings)
-        age_seconds = self._clock.monotonic() - self._began_at
-        self._tracker.is_listed_up_to(max(invoked, default=0.0), age_seconds=age_seconds)
+        self._tracker.is_listed_up_to(_newest_invoked_at(self._first_page))
+
+
+def _newest_invoked_at(page: Page[ListedRecording]) -> float:
+    """Return when the newest recording of a page was invoked, or 0 if no time is known."""
+    invoked = (listed.recording.invoked_timestamp_seconds or 0.0 for listed in page.items)
+    return max(invoked, default=0.0)

@@ -100,6 +100,10 @@ class ServerClock:
         api_time, answered_at = self._earliest
         return api_time + self._clock.monotonic() - answered_at
 
+    def earliest_at(self, moment: float) -> float:
+        """Return the earliest that the API's time may have been at a *moment* (monotonic)."""
+        return self.earliest() - (self._clock.monotonic() - moment)
+
     def observe(self, date: str | None, *, age: str | None = None, took_seconds: float) -> None:
         """
         Learn from an answer that has just arrived, *took_seconds* after its request.

@@ -167,9 +167,18 @@ def revive(
 
 
 def count_transition(
-    counters: RecordingCounters, before: KnownRecording | None, after: KnownRecording, *, now: float
+    counters: RecordingCounters,
+    before: KnownRecording | None,
+    after: KnownRecording,
+    *,
+    now: float,
+    was_followed: bool = True,
 ) -> RecordingCounters:
-    """Return *counters* plus what happened between two readings; *now* is the API's time."""
+    """
+    Return *counters* plus what happened between two readings; *now* is the API's time.
+
+    If the recording was not followed when it ended, nothing says how long its upload took.
+    """
     recording = after.recording
     started_at = recording.started_timestamp_seconds
     if started_at is not None and (
@@ -182,7 +191,7 @@ def count_transition(
     if after.outcome is not None and (before is None or before.outcome is None):
         counters = counters.finish(after.outcome)
         stopped_at = recording.stopped_timestamp_seconds
-        if after.outcome is Outcome.UPLOADED and stopped_at is not None:
+        if after.outcome is Outcome.UPLOADED and stopped_at is not None and was_followed:
             counters = counters.upload(now - stopped_at)
     if after.outcome is not Outcome.UPLOADED:
         return counters

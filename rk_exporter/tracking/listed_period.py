@@ -1,6 +1,7 @@
 """Until when an app's list of recordings was seen, and which recordings that makes inherited."""
 
 from rk_exporter.model.recording import Recording
+from rk_exporter.runtime.server_clock import ServerClock
 
 
 # How exactly the API's time is known: a Date has whole seconds, and an answer takes a while.
@@ -8,28 +9,56 @@ _CLOCK_SECONDS = 5.0
 
 
 class ListedPeriod:
-    """The time whose recordings were all seen in the list; times are unix seconds of the API."""
+    """
+    The time whose recordings were all seen in the list; times are unix seconds of the API.
 
-    def __init__(self, until: float | None) -> None:
-        self.until = until
-        """The latest invocation time, by this process or an earlier one; None if never."""
-        # Recordings invoked until then are counted already, perhaps by an earlier process.
-        self._inherited_until = until
+    An earlier process has seen those invoked *until* then; None if there was none. Otherwise
+    counting begins with the first page of the first list. What is older does not count as new if
+    only a later list has it: the first one may be empty or old by mistake.
+    """
 
-    def extend(self, until: float, *, asked_at: float, now: float) -> None:
+    def __init__(self, until: float | None, clock: ServerClock) -> None:
+        self._clock = clock
+        # Recordings invoked until then were counted by an earlier process.
+        self._saved_until = until
+        self._listed_until = 0.0
+        # When the newest recording was invoked at the beginning, and its monotonic time.
+        self._beginning: tuple[float, float] | None = None
+        self._is_restoring = until is None
+
+    @property
+    def until(self) -> float | None:
+        """Return up to which invocation time all recordings were seen; None if never."""
+        until = self._inherited_until
+        return None if until is None else max(until, self._listed_until)
+
+    def begin(self, newest_at: float, *, moment: float) -> None:
         """
-        Remember that the list has shown all recordings invoked *until* then.
+        Begin to count, unless counting has begun.
 
-        What is older than the first list, requested at *asked_at*, does not count as new if only a
-        later list has it: the first one may be empty or old by mistake.
+        The list was requested at a *moment* of monotonic time, and its newest recording was invoked
+        at *newest_at*.
         """
+        if self._beginning is None:
+            self._beginning = min(newest_at, self._clock()), moment
+
+    def extend(self, until: float) -> None:
+        """Remember that the list has shown all recordings invoked *until* then."""
         # A time in the future must not make later recordings count as inherited.
-        self.until = max(min(until, now), self.until or 0.0)
-        if self._inherited_until is None:
-            self.until = max(self.until, asked_at - _CLOCK_SECONDS)
-            self._inherited_until = self.until
+        self._listed_until = max(min(until, self._clock()), self._listed_until)
+        self._is_restoring = False
 
     def is_inherited(self, recording: Recording) -> bool:
         """Return whether a recording was invoked before counting began."""
         until, invoked_at = self._inherited_until, recording.invoked_timestamp_seconds
-        return until is None or (invoked_at is not None and invoked_at <= until)
+        if until is None:
+            return True
+        return self._is_restoring if invoked_at is None else invoked_at <= until
+
+    @property
+    def _inherited_until(self) -> float | None:
+        if self._saved_until is not None or self._beginning is None:
+            return self._saved_until
+        newest_at, moment = self._beginning
+        # The API's time then is known better once several answers have confirmed it.
+        return max(newest_at, self._clock.earliest_at(moment) - _CLOCK_SECONDS)

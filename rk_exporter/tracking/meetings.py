@@ -5,8 +5,13 @@ from dataclasses import replace
 
 from rk_exporter.model.ids import canonical
 from rk_exporter.model.meeting import Meeting
+from rk_exporter.model.recording import Recording
 from rk_exporter.tracking import retention
 from rk_exporter.tracking.lifecycle import FollowRules, KnownRecording
+
+
+# A meeting that is live may be found some time after its first recording has ended.
+_FOUND_LATE_SECONDS = 3600.0
 
 
 class TrackedMeetings:
@@ -20,6 +25,7 @@ class TrackedMeetings:
         self._listed: Mapping[str, Meeting] | None = None
         self._returned: dict[str, frozenset[str]] = {}
         self._added: frozenset[str] = frozenset()
+        self._added_at: dict[str, float] = {}
 
     def listed(self, meeting: Meeting) -> Meeting | None:
         """Return a meeting with its id and name in the list, if it is there."""
@@ -29,13 +35,25 @@ class TrackedMeetings:
         """Return whether a meeting is in the list, and was not in the one before."""
         return canonical(meeting.meeting_id) in self._added
 
+    def is_from_before(self, meeting: Meeting, recording: Recording) -> bool:
+        """Return whether a recording had ended long before its meeting came into the list."""
+        added_at = self._added_at.get(canonical(meeting.meeting_id))
+        stopped_at = recording.stopped_timestamp_seconds
+        if added_at is None or stopped_at is None:
+            return False
+        return stopped_at < added_at - _FOUND_LATE_SECONDS
+
     @property
     def has_added(self) -> bool:
         """Return whether the list has meetings that were not in the one before."""
         return bool(self._added)
 
-    def replace(self, meetings: Iterable[Meeting]) -> bool:
-        """Replace the list, and return whether it is new or has other meetings than before."""
+    def replace(self, meetings: Iterable[Meeting], *, now: float) -> bool:
+        """
+        Replace the list, and return whether it is new or has other meetings than before.
+
+        *now* is the API's time.
+        """
         before = None if self._listed is None else {*map(_id, self._listed.values())}
         known = self._listed
         self._listed = {canonical(item.meeting_id): item for item in meetings}
@@ -44,6 +62,11 @@ class TrackedMeetings:
             return False
         if known is not None:
             self._added = frozenset(self._listed.keys() - known.keys())
+            self._added_at = {
+                meeting_id: added_at
+                for meeting_id, added_at in self._added_at.items()
+                if meeting_id in self._listed
+            } | dict.fromkeys(self._added, now)
         self._returned = {
             meeting_id: recording_ids
             for meeting_id, recording_ids in self._returned.items()

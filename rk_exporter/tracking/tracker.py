@@ -52,7 +52,7 @@ class RecordingTracker:
         self.counters = state.counters.resumed()
         self._store = RecordingStore(rules, state.recordings, state.tombstones)
         self._limit_log = LimitLog(app, rules.max_recordings)
-        self._listed = ListedPeriod(state.listed_until)
+        self._listed = ListedPeriod(state.listed_until, server_clock)
 
     def change(self, app: str, rules: FollowRules) -> None:
         """Go on with other *rules* under another name of the *app*; `set_meetings` must follow."""
@@ -185,17 +185,21 @@ class RecordingTracker:
         """Put off no reading any longer, because the failures were not about single recordings."""
         self._retries.forget_failures()
 
-    def is_listed_up_to(self, newest_invoked_at: float, *, age_seconds: float = 0.0) -> None:
+    def begin_counting(self, newest_invoked_at: float, *, moment: float) -> None:
         """
-        Remember that the list has shown all recordings invoked until *newest_invoked_at*.
+        Count recordings invoked from a *moment* (monotonic) on, unless counting has begun.
 
-        The page with the newest recording was requested *age_seconds* ago.
+        The list was requested then, and its newest recording was invoked at *newest_invoked_at*.
         """
-        asked_at = self._server_clock.earliest() - age_seconds
-        self._listed.extend(newest_invoked_at, asked_at=asked_at, now=self._server_clock())
+        self._listed.begin(newest_invoked_at, moment=moment)
 
-    def begin_unlisted(self) -> None:
-        """Count recordings invoked from now on, because the list cannot be read."""
+    def is_listed_up_to(self, newest_invoked_at: float) -> None:
+        """Remember that the list has shown all recordings invoked until *newest_invoked_at*."""
+        self._listed.extend(newest_invoked_at)
+
+    def begin_unlisted(self, *, moment: float) -> None:
+        """Count recordings invoked from a *moment* (monotonic) on: the list cannot be read."""
+        self.begin_counting(0.0, moment=moment)
         self.is_listed_up_to(0.0)
 
     def set_meetings(self, meetings: Iterable[Meeting]) -> bool:
@@ -204,7 +208,8 @@ class RecordingTracker:
 
         Return whether recordings are followed now that were ignored in the app's list before.
         """
-        is_changed = self._meetings.replace(meetings) or self._has_new_rules
+        is_changed = self._meetings.replace(meetings, now=self._server_clock())
+        is_changed |= self._has_new_rules
         has_more_meetings = self._meetings.has_added and not self.rules.any_meeting
         follows_more = self._has_wider_rules or has_more_meetings
         self._has_new_rules = self._has_wider_rules = False
@@ -291,7 +296,11 @@ class RecordingTracker:
             known = replace(known, missing_since=now)
         if before or not is_inherited:
             self.counters = lifecycle.count_transition(
-                self.counters, before, known, now=self._server_clock()
+                self.counters,
+                before,
+                known,
+                now=self._server_clock(),
+                was_followed=not self._meetings.is_from_before(meeting, recording),
             )
         self._store.upsert(known)
 

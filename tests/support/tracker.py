@@ -37,6 +37,14 @@ def recording(
     return Recording(recording_id=recording_id, status=status, **fields)
 
 
+class WallTime(Time):
+    """A clock whose monotonic time moves with its wall time."""
+
+    def monotonic(self) -> float:
+        """Return unix seconds."""
+        return self.now
+
+
 class Harness:
     """A tracker of one app, with the clocks and meetings that it uses."""
 
@@ -48,14 +56,19 @@ class Harness:
         is_listed: bool = True,
         **rules: Any,
     ) -> None:
-        self.time = Time()
+        self.time = WallTime()
         self.server_clock = ServerClock(self.time)
         self.server_clock.offset_seconds = ahead
         self.rules = replace(RULES, **rules)
         self.meetings = meetings or (MEETING,)
         self.restart(state)
         if is_listed:
-            self.tracker.is_listed_up_to(NOW)
+            self.list_up_to(NOW)
+
+    def list_up_to(self, newest_invoked_at: float) -> None:
+        """Read the list, whose newest recording was invoked then."""
+        self.tracker.begin_counting(newest_invoked_at, moment=self.time.monotonic())
+        self.tracker.is_listed_up_to(newest_invoked_at)
 
     def restart(self, state: TrackerState | None) -> None:
         """Replace the tracker by one with the state of an earlier process."""

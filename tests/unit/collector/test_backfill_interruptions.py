@@ -1,5 +1,6 @@
 """How the list is read on after failures, limits and slow answers."""
 
+import asyncio
 import logging
 
 import pytest
@@ -22,7 +23,7 @@ from rk_exporter.model.failure import Reason
 from rk_exporter.model.remedies import REMEDIES
 from rk_exporter.ratelimit.limiter import RateLimitWait
 from rk_exporter.simulator import Fault
-from tests.support.backfill import HOUR, Poller, invoked, older, with_poller
+from tests.support.backfill import HOUR, MEETING, Poller, invoked, older, with_poller
 from tests.support.building import NOW, Call, Simulation, config, scripted, simulate, value
 from tests.support.log_lines import lines
 
@@ -55,6 +56,19 @@ class TestInterruptions:
             assert 1 == poller.tracker.counters.started
 
         with_poller(steps, older(450))
+
+    def test_begun_in_the_meantime(self) -> None:
+        """What is invoked while the first list is read counts as soon as a meeting shows it."""
+
+        async def steps(poller: Poller) -> None:
+            poller.fail(None, RateLimitWait())
+            with pytest.raises(RateLimitWait):
+                await poller.poll(after=60)
+            await asyncio.sleep(20)
+            poller.tracker.observe_meeting(MEETING, [invoked(70), invoked(50)])
+            assert 1 == poller.tracker.counters.started
+
+        with_poller(steps, older(250))
 
     @given(st.lists(st.booleans(), max_size=40))
     def test_rate_limited_at_any_time(self, is_allowed: list[bool]) -> None:

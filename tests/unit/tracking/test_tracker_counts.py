@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from email.utils import formatdate
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from rk_exporter.model.meeting import Meeting
 from rk_exporter.model.recording import FAILURES, TERMINAL, Outcome, Recording, Status, StopReason
 from rk_exporter.tracking.counters import Histogram, RecordingCounters
 from rk_exporter.tracking.tracker_state import TrackerState
@@ -25,6 +27,7 @@ from tests.support.tracker import (
     Harness,
     elapse,
     recording,
+    uploaded,
 )
 
 
@@ -176,7 +179,7 @@ class TestCounts:
         harness = Harness(is_listed=is_listed)
         first = replace(first, invoked_timestamp_seconds=NOW)
         harness.read_list(first)
-        harness.tracker.is_listed_up_to(NOW)
+        harness.list_up_to(NOW)
         ended = replace(STARTED, status=Status.ERRORED, invoked_timestamp_seconds=NOW)
         harness.read_meeting(ended, after=15)
         assert started == harness.counters.started
@@ -187,7 +190,7 @@ class TestCounts:
         """A recording counts if it started after the list was first read, even if it has ended."""
         harness = Harness()
         harness.time.now += 90
-        harness.tracker.is_listed_up_to(NOW + 60)
+        harness.list_up_to(NOW + 60)
         harness.read_list(
             recording(
                 Status.UPLOADED,
@@ -205,27 +208,44 @@ class TestCounts:
     def test_without_a_list(self, seconds: float, expected: int, ahead: float) -> None:
         """Without a list, recordings invoked until now by the API's clock are inherited."""
         harness = Harness(is_listed=False, ahead=ahead)
-        harness.tracker.begin_unlisted()
+        harness.tracker.begin_unlisted(moment=harness.time.monotonic())
         invoked_at = NOW + min(ahead, 0.0) + seconds
         harness.read_meeting(
             recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at), after=15
         )
         assert expected == harness.counters.finished[Outcome.ERRORED]
 
-    @pytest.mark.parametrize(("seconds", "expected"), [(-35.1, 0), (-34.9, 1)])
-    def test_list_of_many_pages(self, seconds: float, expected: int) -> None:
+    @pytest.mark.parametrize(
+        ("invoked_at", "expected"), [(NOW - 5.1, 0), (NOW - 4.9, 1), (None, 0)]
+    )
+    def test_list_of_many_pages(self, invoked_at: float | None, expected: int) -> None:
         """What was invoked since the first page of the first list was requested is new."""
         harness = Harness(is_listed=False)
-        harness.tracker.is_listed_up_to(NOW - HOUR, age_seconds=30)
-        invoked_at = NOW + seconds
+        harness.tracker.begin_counting(NOW - HOUR, moment=harness.time.monotonic())
+        harness.time.now += 30
         harness.read_list(recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at))
         assert expected == harness.counters.finished[Outcome.ERRORED]
+
+    @pytest.mark.parametrize("ahead", [HOUR, -HOUR])
+    def test_clock_that_is_corrected(self, ahead: float) -> None:
+        """When the API's time becomes known, the begin of counting follows it."""
+        harness = Harness(is_listed=False)
+        harness.tracker.begin_unlisted(moment=harness.time.monotonic())
+        for _ in range(4):
+            harness.time.now += 10
+            date = formatdate(harness.time.now + ahead, usegmt=True)
+            harness.server_clock.observe(date, took_seconds=0.1)
+        invoked = [NOW + ahead - 60, NOW + ahead + 60]
+        for number, invoked_at in enumerate(invoked):
+            item = recording(Status.ERRORED, f"{number}", invoked_timestamp_seconds=invoked_at)
+            harness.read_list(item)
+        assert 1 == harness.counters.finished[Outcome.ERRORED]
 
     def test_counting_has_begun(self) -> None:
         """A list without recordings does not move the end of the time that was listed."""
         harness = Harness()
         harness.time.now += HOUR
-        harness.tracker.begin_unlisted()
+        harness.tracker.begin_unlisted(moment=harness.time.monotonic())
         assert NOW == harness.tracker.state.listed_until
 
     @pytest.mark.parametrize(("invoked_at", "expected"), [(NOW - 1, 0), (NOW + 1, 1)])
@@ -236,6 +256,19 @@ class TestCounts:
         harness.time.now += HOUR
         harness.read_list(recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at))
         assert expected == harness.counters.finished[Outcome.ERRORED]
+
+    @pytest.mark.parametrize(("hours", "expected"), [(0.9, 1), (1.0, 1), (1.1, 0)])
+    def test_upload_before_the_meeting_was_added(self, hours: float, expected: int) -> None:
+        """An upload counts, but its delay is unknown if it was long before its meeting came."""
+        harness = Harness(is_listed=False)
+        harness.list_up_to(NOW - DAY)
+        harness.read_list(old := uploaded("old", expires_at=NOW + 7 * DAY - hours * HOUR))
+        added = Meeting("added", "added")
+        harness.tracker.set_meetings([*harness.meetings, added])
+        again = replace(old, recording_id="again")
+        harness.tracker.observe_listed(added, again, asked_at=harness.time.now)
+        assert 2 == harness.counters.finished[Outcome.UPLOADED]
+        assert 1 + expected == sum(harness.counters.upload_delay.counts)
 
     def test_delays_use_the_api_clock(self) -> None:
         """The API's clock measures an upload, because it wrote the stop time."""
@@ -249,13 +282,15 @@ class TestCounts:
     def test_listed_until_never_decreases(self) -> None:
         """Deleting the newest recordings does not set the list back."""
         harness = Harness()
-        harness.tracker.is_listed_up_to(NOW - HOUR)
-        assert NOW == harness.tracker.state.listed_until
+        harness.time.now += HOUR
+        for newest_at in (NOW - HOUR, NOW + 60, NOW + 30):
+            harness.list_up_to(newest_at)
+        assert NOW + 60 == harness.tracker.state.listed_until
 
     def test_a_recording_from_the_future(self) -> None:
         """An invocation time in the far future does not make later recordings inherited."""
         harness = Harness(is_listed=False)
-        harness.tracker.is_listed_up_to(NOW + 3650 * DAY)
+        harness.list_up_to(NOW + 3650 * DAY)
         harness.restart(harness.tracker.state)
         harness.read_meeting(
             recording(Status.ERRORED, invoked_timestamp_seconds=NOW + 20), after=30
