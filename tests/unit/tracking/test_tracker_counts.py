@@ -270,6 +270,31 @@ class TestCounts:
         assert 2 == harness.counters.finished[Outcome.UPLOADED]
         assert 1 + expected == sum(harness.counters.upload_delay.counts)
 
+    def test_start_that_is_known_late(self) -> None:
+        """A start counts when its time becomes known, also if it was before counting began."""
+        harness = Harness(is_listed=False)
+        ended = recording(Status.ERRORED, invoked_timestamp_seconds=NOW - HOUR)
+        harness.read_list(ended)
+        harness.list_up_to(NOW - HOUR)
+        assert 0 == harness.counters.started
+        harness.read_list(replace(ended, started_timestamp_seconds=NOW - HOUR + 2))
+        assert 1 == harness.counters.started
+
+    @pytest.mark.parametrize(("hours", "expected"), [(0.9, 1), (1.1, 0)])
+    def test_end_that_is_seen_after_the_retention(self, hours: float, expected: int) -> None:
+        """A recording that ended too long ago to be shown does not count."""
+        harness = Harness(retain_seconds=HOUR)
+        harness.time.now += 2 * HOUR
+        stopped_at = harness.time.now - hours * HOUR
+        harness.read_list(
+            recording(
+                Status.ERRORED,
+                invoked_timestamp_seconds=stopped_at - 60,
+                stopped_timestamp_seconds=stopped_at,
+            )
+        )
+        assert expected == harness.counters.finished[Outcome.ERRORED]
+
     def test_delays_use_the_api_clock(self) -> None:
         """The API's clock measures an upload, because it wrote the stop time."""
         harness = Harness(ahead=-300.0)
