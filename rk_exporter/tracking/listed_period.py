@@ -1,11 +1,21 @@
 """Until when an app's list of recordings was seen, and which recordings that makes inherited."""
 
+from typing import NamedTuple
+
 from rk_exporter.model.recording import Recording
 from rk_exporter.runtime.server_clock import ServerClock
 
 
 # How exactly the API's time is known: a Date has whole seconds, and an answer takes a while.
 _CLOCK_SECONDS = 5.0
+
+
+class _Beginning(NamedTuple):
+    """A *moment* of monotonic time, when that was by the API's clock, and the newest recording."""
+
+    moment: float
+    at: float
+    newest_at: float
 
 
 class ListedPeriod:
@@ -22,8 +32,7 @@ class ListedPeriod:
         # Recordings invoked until then were counted by an earlier process.
         self._saved_until = until
         self._listed_until = 0.0
-        # When the newest recording was invoked at the beginning, and its monotonic time.
-        self._beginning: tuple[float, float] | None = None
+        self._beginning: _Beginning | None = None
         self._is_restoring = until is None
 
     @property
@@ -40,7 +49,8 @@ class ListedPeriod:
         at *newest_at*.
         """
         if self._beginning is None:
-            self._beginning = min(newest_at, self._clock()), moment
+            began_at = self._clock.earliest_at(moment)
+            self._beginning = _Beginning(moment, began_at, min(newest_at, self._clock()))
 
     def extend(self, until: float) -> None:
         """Remember that the list has shown all recordings invoked *until* then."""
@@ -59,6 +69,6 @@ class ListedPeriod:
     def _inherited_until(self) -> float | None:
         if self._saved_until is not None or self._beginning is None:
             return self._saved_until
-        newest_at, moment = self._beginning
-        # The API's time then is known better once several answers have confirmed it.
-        return max(newest_at, self._clock.earliest_at(moment) - _CLOCK_SECONDS)
+        # Later answers may show that the first ones had a date in the future.
+        began_at = min(self._beginning.at, self._clock.earliest_at(self._beginning.moment))
+        return max(self._beginning.newest_at, began_at - _CLOCK_SECONDS)

@@ -226,20 +226,28 @@ class TestCounts:
         harness.read_list(recording(Status.ERRORED, invoked_timestamp_seconds=invoked_at))
         assert expected == harness.counters.finished[Outcome.ERRORED]
 
-    @pytest.mark.parametrize("ahead", [HOUR, -HOUR])
-    def test_clock_that_is_corrected(self, ahead: float) -> None:
-        """When the API's time becomes known, the begin of counting follows it."""
+    def test_clock_that_was_ahead(self) -> None:
+        """If this machine's clock was ahead at the start, the begin of counting is corrected."""
+        assert 1 == self.counted_with_a_clock(ahead=HOUR)
+
+    def test_clock_that_was_behind(self) -> None:
+        """If this machine's clock was behind, what was invoked in the difference counts."""
+        assert 2 == self.counted_with_a_clock(ahead=-HOUR)
+
+    @staticmethod
+    def counted_with_a_clock(ahead: float) -> int:
+        """Return how many recordings count: one is from before the start, one from after it."""
         harness = Harness(is_listed=False)
+        harness.time.now += ahead
         harness.tracker.begin_unlisted(moment=harness.time.monotonic())
         for _ in range(4):
             harness.time.now += 10
-            date = formatdate(harness.time.now + ahead, usegmt=True)
+            date = formatdate(harness.time.now - ahead, usegmt=True)
             harness.server_clock.observe(date, took_seconds=0.1)
-        invoked = [NOW + ahead - 60, NOW + ahead + 60]
-        for number, invoked_at in enumerate(invoked):
+        for number, invoked_at in enumerate([NOW - 60, NOW + 60]):
             item = recording(Status.ERRORED, f"{number}", invoked_timestamp_seconds=invoked_at)
             harness.read_list(item)
-        assert 1 == harness.counters.finished[Outcome.ERRORED]
+        return harness.counters.finished[Outcome.ERRORED]
 
     def test_counting_has_begun(self) -> None:
         """A list without recordings does not move the end of the time that was listed."""
